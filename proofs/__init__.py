@@ -3,5 +3,4 @@
 import sys
 from pathlib import Path
 
-_TESTS = Path(__file__).parents[1] / "tests"
-sys.path[:0] = [str(_TESTS), str(_TESTS / "store")]
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))  # for tests/support

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import httpx
-from virtual import TICKER, Virtual, Wire
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation, Wire
+from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -85,7 +85,7 @@ class Resolved(NamedTuple):
 class _Fault:
     """What the wire does to the one create of a session, and the outage that follows it."""
 
-    def __init__(self, one: Virtual, kind: Kind, dice: random.Random) -> None:
+    def __init__(self, one: Simulation, kind: Kind, dice: random.Random) -> None:
         self._one, self._kind = one, kind
         self._late_s = dice.uniform(0.2, 25.0)
         self._outage_s = dice.choice((0.0, dice.uniform(1, 20), dice.uniform(20, 200)))
@@ -152,12 +152,12 @@ def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) 
     dice = random.Random(f"{kind.name} {seed}")
     lag_ms = dice.choice((0, 500, 2_000))
     options = SimOptions(read_rate=200, write_rate=100, read_lag_ms=lag_ms, clock_past_ms=60_000)
-    one = Virtual(folder, options=options)
+    one = Simulation(folder, options=options)
     try:
         one.wire = Wire(SimTransport(one.exchange, one.clock))
         one.client = one.connect()
         one.market(39, 44)
-        loop = Loop(one, expiry_s=expiry_s)
+        loop = TradingLoop(one, expiry_s=expiry_s)
         fault = _Fault(one, kind, dice)
         one.wire.before = fault.before
         loop.ticks(1)
@@ -175,20 +175,20 @@ def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) 
         one.close()
 
 
-def _ours(loop: Loop) -> Order | None:
-    name = next((order.client_order_id for order in loop.virtual.store.orders() if order.strategy), "")
+def _ours(loop: TradingLoop) -> Order | None:
+    name = next((order.client_order_id for order in loop.sim.store.orders() if order.strategy), "")
     return loop.engine.state.orders.get(name)
 
 
-def _behind_ms(one: Virtual) -> int:
+def _behind_ms(one: Simulation) -> int:
     """How far the exchange's reads trail, by what it serves itself."""
     answer = SimTransport(one.exchange, one.clock).handle_request(httpx.Request("GET", _AS_OF))
     as_of = datetime.fromisoformat(json.loads(answer.read())["as_of_time"])
     return one.clock.now() - round(as_of.timestamp() * 1000)
 
 
-def _judged(kind: Kind, loop: Loop, fault: _Fault, told_at: Ts | None) -> Resolved:
-    one, order = loop.virtual, _ours(loop)
+def _judged(kind: Kind, loop: TradingLoop, fault: _Fault, told_at: Ts | None) -> Resolved:
+    one, order = loop.sim, _ours(loop)
     assert order is not None
     assert fault.sent_at is not None
     could_tell = fault.could_tell_at(_behind_ms(one))
@@ -248,7 +248,7 @@ class Started(NamedTuple):
 
 def start_large(orders: int, fills: int, folder: Path, say: Callable[[str], None]) -> list[Started]:
     """An account at the Basic tier; a first start that knows nothing, and a second that remembers it all."""
-    one = Virtual(folder, options=SimOptions(clock_past_ms=60_000))
+    one = Simulation(folder, options=SimOptions(clock_past_ms=60_000))
     try:
         one.wire = Wire(SimTransport(one.exchange, one.clock))
         for n in range(fills):
@@ -276,12 +276,12 @@ def start_large(orders: int, fills: int, folder: Path, say: Callable[[str], None
         one.close()
 
 
-def _start(one: Virtual) -> Started:
+def _start(one: Simulation) -> Started:
     one.wire.sent.clear()
     markets = [one.client.market(TICKER)]
     one.clock.advance(10)
     one.wire.sent.clear()
-    virtual, real = one.clock.monotonic(), time.perf_counter()
+    sim, real = one.clock.monotonic(), time.perf_counter()
     engine = load_engine(
         one.client, one.store, one.clock, Limits(), markets=markets, fees={}, new_id=one.new_id,
         agree=lambda *parts: agree(*parts, tell=lambda _: None, note=lambda _: None),
@@ -293,7 +293,7 @@ def _start(one: Virtual) -> Started:
     return Started(
         reads=reads,
         tokens=10 * sum(reads.values()),
-        waited_s=one.clock.monotonic() - virtual,
+        waited_s=one.clock.monotonic() - sim,
         worked_s=time.perf_counter() - real,
         orders=len(engine.state.orders.live()),
         fills=len(one.store.fills()),

@@ -1,4 +1,6 @@
-"""Here so that every test can import what lies in this directory (`conformance`); and what every run begins with."""
+"""What every run of tests begins with, and fixtures that all folders share."""
+
+from __future__ import annotations
 
 import gc
 import os
@@ -7,13 +9,18 @@ import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
-from servers import end_servers
+from support.servers import end_servers
 
 from kalshi_cli.base import text
+
+if TYPE_CHECKING:
+    from support.served import Served
+    from support.simulation import Simulation
 
 # A busy machine is no finding. The examples are the same at every run, so that a change fails its own tests and not
 # those of the next one; `make search` draws new ones.
@@ -83,3 +90,23 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
         shutil.copytree(made, state / "sim" / "exchange", ignore=shutil.ignore_patterns("lock"))
 
     return begin
+
+
+@pytest.fixture
+def sim(tmp_path: Path) -> Iterator[Simulation]:
+    """A simulated exchange in this process under a manual clock, with a client and a store."""
+    from support.simulation import Simulation
+
+    made = Simulation(tmp_path)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """A simulated exchange on a socket; `program(...)` and `start(...)` reach it as the account `alice`."""
+    from support.served import served, set_variables
+
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, tmp_path, one.variables())
+        yield one

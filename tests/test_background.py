@@ -14,7 +14,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 import websocket
-from served import bare_variables, eventually, finish, kalshi, said, set_variables, start
+from support.served import bare_variables, eventually, finish, program, said, set_variables, start
 
 from kalshi_cli.app.background import Background
 from kalshi_cli.base.clock import SystemClock
@@ -75,7 +75,7 @@ def test_two_commands_at_the_same_moment_start_one_server_which_outlives_them(st
     assert (found.is_background, os.getsid(found.pid)) == (True, found.pid), "in a session of its own"
     assert (state.folder / "server.log").read_text().count("serves at") == 1
     assert sum("started in the background" in each.err for each in ended) == 1
-    assert kalshi("balance", "--json").code == 0
+    assert program("balance", "--json").code == 0
     assert state.serving() == found, "the next command uses it"
 
 
@@ -96,16 +96,16 @@ def test_no_key_of_the_real_exchange_is_kept_in_it(state: State, monkeypatch: py
 
 
 def test_closing_a_watch_leaves_the_loop_beside_it_trading(state: State) -> None:
-    ticker = kalshi("markets", "--series", "KXFEDDECISION", "--json").json[0]["ticker"]
+    ticker = program("markets", "--series", "KXFEDDECISION", "--json").json[0]["ticker"]
     watch = start(["watch", ticker, "--format", "ndjson"], state.variables, state.home)
     assert watch.stdout is not None
     assert watch.stdout.readline(), said(watch)
     loop = start(["trade", "--strategy", "spike", "--duration", "1h", "--json"], state.variables, state.home)
-    eventually(lambda: (kalshi("status", "--json").json["cycles"] or 0) > 1 or loop.poll() is not None)
+    eventually(lambda: (program("status", "--json").json["cycles"] or 0) > 1 or loop.poll() is not None)
     watch.kill()
     finish(watch)
-    before = kalshi("status", "--json").json["cycles"]
-    eventually(lambda: kalshi("status", "--json").json["cycles"] > before + 2 or loop.poll() is not None)
+    before = program("status", "--json").json["cycles"]
+    eventually(lambda: program("status", "--json").json["cycles"] > before + 2 or loop.poll() is not None)
     loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
     assert (ended.code, ended.json["live_orders"]) == (143, 0), ended.err
@@ -128,11 +128,11 @@ def test_it_ends_by_itself_once_it_was_not_used_for_a_while_and_a_stream_is_use(
 
 def test_looking_at_it_does_not_keep_it(state: State) -> None:
     state.find(idle_s=IDLE_S)
-    shown = kalshi("sim", "status", "--json").json
+    shown = program("sim", "status", "--json").json
     assert (shown["served"], shown["streams"], shown["connections"]) == ("background", 0, 0)
     assert shown["ends"] is not None
     until = time.monotonic() + 60
-    while (ended := kalshi("sim", "status", "--json")).code == 0 and ended.json["served"]:
+    while (ended := program("sim", "status", "--json")).code == 0 and ended.json["served"]:
         assert time.monotonic() < until, "looking keeps it alive"
     assert ended.code == 0, ended.err
     shown = ended.json
@@ -144,16 +144,16 @@ def test_looking_at_it_does_not_keep_it(state: State) -> None:
 def test_stop_ends_it_whatever_is_connected_and_says_where_there_is_none(state: State) -> None:
     found = state.find()
     stream = state.stream(found)
-    ended = kalshi("sim", "stop")
+    ended = program("sim", "stop")
     assert (ended.code, f"pid {found.pid} has ended" in ended.err) == (0, True)
     assert not state.simulator().is_open
     stream.close()
-    ended = kalshi("sim", "stop")
+    ended = program("sim", "stop")
     assert (ended.code, "no process serves" in ended.err) == (0, True)
 
 
 def test_start_shows_the_server_that_it_started(state: State) -> None:
-    shown = kalshi("sim", "start", "--json").json
+    shown = program("sim", "start", "--json").json
     found = state.serving()
     assert found is not None
     assert (shown["served"], shown["pid"], shown["rest_url"]) == ("background", found.pid, found.rest_url)
@@ -215,20 +215,20 @@ def test_a_frozen_server_holds_up_the_kill_switch_for_seconds_and_is_no_success(
 ) -> None:
     monkeypatch.setattr("kalshi_cli.app.background.ANSWER_WITHIN_S", 0.2)
     monkeypatch.setattr("kalshi_cli.app.background.SILENT_S", 0.2)
-    dear = (each for each in kalshi("markets", "--json").json if each["yes_bid"] and float(each["yes_bid"]) > 0.1)
+    dear = (each for each in program("markets", "--json").json if each["yes_bid"] and float(each["yes_bid"]) > 0.1)
     market = next(dear)["ticker"]  # so that a bid of a cent rests
     words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01", "--yes")
-    assert kalshi("order", "place", market, *words).code == 0
+    assert program("order", "place", market, *words).code == 0
     pid = state.find().pid
     os.kill(pid, signal.SIGSTOP)
     try:
         began = time.monotonic()
-        ended = kalshi("cancel-all", "--within", "5s")
+        ended = program("cancel-all", "--within", "5s")
         assert time.monotonic() - began < 30
     finally:
         os.kill(pid, signal.SIGCONT)
     assert (ended.code, "NOTHING WAS CANCELED" in ended.err) == (7, True), ended.err
-    assert kalshi("cancel-all").code == 0
+    assert program("cancel-all").code == 0
 
 
 def test_a_start_that_fails_says_why(state: State) -> None:
@@ -237,7 +237,7 @@ def test_a_start_that_fails_says_why(state: State) -> None:
         state.find()
     assert "server.log" in told.value.hint
     assert not state.simulator().is_open
-    ended = kalshi("-q", "balance")
+    ended = program("-q", "balance")
     assert (ended.code, len(ended.err.splitlines())) == (8, 2), ended.err
 
 
@@ -253,9 +253,9 @@ def test_the_background_makes_way_for_a_server_in_the_foreground_which_is_used_a
     assert json.loads(line).keys() == {"rest_url", "ws_url", "key_id", "private_key_path", "pid", "accounts"}
     found = state.find()
     assert (found.pid, found.is_background) == (server.pid, False)
-    shown = kalshi("sim", "status", "--json").json
+    shown = program("sim", "status", "--json").json
     assert (shown["served"], shown["pid"], shown["ends"]) == ("foreground", server.pid, None)
-    assert kalshi("sim", "reset").code == 10, "it is not this command's to end"
+    assert program("sim", "reset").code == 10, "it is not this command's to end"
     server.send_signal(signal.SIGTERM)
     assert finish(server).code == 143
     assert not state.simulator().is_open
@@ -276,11 +276,11 @@ def test_a_background_server_that_is_in_use_does_not_make_way(state: State) -> N
 
 def test_a_reset_ends_the_server_and_the_next_command_starts_a_new_exchange(state: State) -> None:
     before = state.find()
-    kalshi("sim", "pause")
-    assert kalshi("sim", "reset").code == 0
+    program("sim", "pause")
+    assert program("sim", "reset").code == 0
     assert not state.simulator().is_open
     assert {path.name for path in state.folder.iterdir()} <= {"lock", "start.lock"}
-    assert kalshi("exchange", "--json").json["trading_active"]
+    assert program("exchange", "--json").json["trading_active"]
     found = state.serving()
     assert found is not None
     assert found.pid != before.pid
@@ -290,7 +290,7 @@ def test_a_reset_is_refused_while_a_loop_trades(state: State) -> None:
     found = state.find()
     with lock(state.folder.parent / "trade.lock", CLOCK):
         ended: list[int] = []
-        thread = threading.Thread(target=lambda: ended.append(kalshi("-q", "sim", "reset").code))
+        thread = threading.Thread(target=lambda: ended.append(program("-q", "sim", "reset").code))
         thread.start()
         thread.join()
     assert ended == [10]

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conformance import check_command, check_request, check_response, operation, specs_or_skip
+from support.specification import check_command, check_request, check_response, operation, specs_or_skip
 
 ORDERS = "/trade-api/v2/portfolio/events/orders"
 CREATE: dict[str, Any] = {

@@ -8,36 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.documents import COMMAND, problems
 
 from kalshi_cli.cli.ends import ENDS, PLUGIN, ends_of
-from kalshi_cli.cli.main import ENTRIES, PLUGINS, Root, root
+from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
 HERE = Path(__file__).parents[1]
 DOCUMENTS = sorted([*HERE.glob("*.md"), *HERE.glob("docs/*.md"), *HERE.glob("runbooks/*.md")])
 TYPED = sorted([*DOCUMENTS, *HERE.glob("scripts/cron/*"), HERE / "scripts/demo.sh"])
-COMMAND = re.compile(r"(?:^\s*|[`(|]|\$ |\| )kalshi ((?:--?[\w-]+ )*)([a-z][a-z-]*)((?: [^\s`|#>&;)]+)*)", re.MULTILINE)
-
-
-def problems(line: str) -> list[str]:
-    """What is wrong with the commands of a line of text: unknown ones, and options they do not have."""
-    found = []
-    for _, name, rest in COMMAND.findall(line):
-        if name not in ENTRIES:
-            found.append(f"no command {name}")
-            continue
-        tree: Root = root()
-        command = tree.get_command(None, name)
-        for word in rest.split():
-            if hasattr(command, "commands") and word in command.commands:
-                command = command.commands[word]
-        if getattr(command, "default", "") and not set(rest.split()) & set(command.commands):
-            command = command.commands[command.default]
-        known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)} | {
-            "-h",
-            "--help",
-        }
-        found += [f"{name} has no {word}" for word in rest.split() if word.startswith("--") and word not in known]
-    return found
 
 
 @pytest.mark.parametrize("path", TYPED, ids=lambda path: path.name)

@@ -11,9 +11,9 @@ from typing import Any
 
 import httpx
 import pytest
-from fault_frames import StreamFault, StreamFaults, read_exactly, read_frame, text_frame
-from fault_proxy import Action, Fault, FaultProxy, fault_proxy
-from served import eventually
+from support.fault_frames import StreamFault, StreamFaults, read_exactly, read_frame, text_frame
+from support.fault_proxy import Action, Fault, FaultProxy, fault_proxy
+from support.served import eventually
 
 PING = bytes((0x89, 0))
 UPGRADE = b"GET /ws HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\n\r\n"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from virtual import DAY_MS, T0, Virtual
+from support.simulation import DAY_MS, T0, Simulation
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, notional, parse_price, parse_qty
 from kalshi_cli.core.account.ledger import Ledger
@@ -234,8 +234,8 @@ class Wired:
 
     def __init__(self, folder: Path, precision: Money) -> None:
         options = SimOptions(read_rate=0, write_rate=0, balance_precision=precision)
-        self.virtual = Virtual(folder, options=options)
-        self.exchange, self.client = self.virtual.exchange, self.virtual.client
+        self.sim = Simulation(folder, options=options)
+        self.exchange, self.client = self.sim.exchange, self.sim.client
         self.markets: dict[FeeSchedule, str] = {}
         for number, schedule in enumerate((QUADRATIC, HALF, WITH_MAKER, WITH_COMBO_MAKER)):
             series, ticker = f"KXFEE{number}", f"KXFEE{number}-A-T1"
@@ -262,9 +262,9 @@ class Wired:
 
     def place(self, ticker: str, side: Side, price: Price, qty: Qty, *, subaccount: int = 0) -> str:
         """Alice's order, over the wire; its id."""
-        now = self.virtual.clock.now()
+        now = self.sim.clock.now()
         order = Order(
-            client_order_id=self.virtual.new_id(),
+            client_order_id=self.sim.new_id(),
             ticker=ticker,
             side=side,
             price=price,
@@ -297,7 +297,7 @@ class Wired:
 def wired(tmp_path: Path, precision: Money) -> Iterator[Wired]:
     made = Wired(tmp_path, precision)
     yield made
-    made.virtual.close()
+    made.sim.close()
 
 
 @pytest.mark.parametrize("precision", [DIRECT, INTERMEDIARY], ids=["direct", "cent"])

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from virtual import DAY_MS, T0, Virtual
+from support.simulation import DAY_MS, T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
@@ -123,13 +123,13 @@ def test_whole_cents_are_valid_in_every_structure_and_the_ends_are_not(name: str
 
 
 @pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0))
+def sim(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0))
     yield made
     made.close()
 
 
-def list_market(virtual: Virtual, name: str) -> str:
+def list_market(sim: Simulation, name: str) -> str:
     ticker = f"KXSIM-26JUN-{name.upper()}"
     spec = MarketSpec(
         ticker=ticker,
@@ -140,15 +140,15 @@ def list_market(virtual: Virtual, name: str) -> str:
         price_structure=name,
         grid=STRUCTURES[name],
     )
-    virtual.exchange.list_market(spec, T0)
+    sim.exchange.list_market(spec, T0)
     return ticker
 
 
-def submit(virtual: Virtual, ticker: str, side: Side, price: Price) -> str:
+def submit(sim: Simulation, ticker: str, side: Side, price: Price) -> str:
     """Alice's order over the wire: "taken", or the code of the refusal. Nothing is left of it."""
-    now = virtual.clock.now()
+    now = sim.clock.now()
     order = Order(
-        client_order_id=virtual.new_id(),
+        client_order_id=sim.new_id(),
         ticker=ticker,
         side=side,
         price=price,
@@ -159,7 +159,7 @@ def submit(virtual: Virtual, ticker: str, side: Side, price: Price) -> str:
         updated=now,
     )
     try:
-        virtual.client.create_order(order)
+        sim.client.create_order(order)
     except ExchangeError as error:
         return error.code
     return "taken"
@@ -174,13 +174,13 @@ def worth_trying(name: str) -> list[Price]:
 
 
 @each_structure
-def test_the_exchange_takes_exactly_the_valid_prices(virtual: Virtual, name: str) -> None:
-    ticker, known = list_market(virtual, name), set(walk(name))
-    market = virtual.client.market(ticker)
+def test_the_exchange_takes_exactly_the_valid_prices(sim: Simulation, name: str) -> None:
+    ticker, known = list_market(sim, name), set(walk(name))
+    market = sim.client.market(ticker)
     assert (market.price_structure, market.grid) == (name, STRUCTURES[name])
     outcomes = []
     for number, price in enumerate(worth_trying(name)):
-        outcome = submit(virtual, ticker, (BID, ASK)[number % 2], price)
+        outcome = submit(sim, ticker, (BID, ASK)[number % 2], price)
         assert outcome == ("taken" if price in known else "invalid_price"), price
         outcomes.append(outcome)
     assert "taken" in outcomes
@@ -188,15 +188,15 @@ def test_the_exchange_takes_exactly_the_valid_prices(virtual: Virtual, name: str
 
 
 @each_structure
-def test_an_amend_moves_to_the_valid_prices_alone(virtual: Virtual, name: str) -> None:
-    ticker, grid = list_market(virtual, name), STRUCTURES[name]
-    virtual.quote(BID, 40, ticker=ticker)
-    mine = virtual.place(ticker=ticker).order_id
-    order = virtual.client.order(mine)
+def test_an_amend_moves_to_the_valid_prices_alone(sim: Simulation, name: str) -> None:
+    ticker, grid = list_market(sim, name), STRUCTURES[name]
+    sim.quote(BID, 40, ticker=ticker)
+    mine = sim.place(ticker=ticker).order_id
+    order = sim.client.order(mine)
     off = next((Price(at) for at in range(4_001, 4_200) if not grid.is_valid(Price(at))), None)
     step = next(Price(at) for at in range(4_001, 4_200) if grid.is_valid(Price(at)))
     if off is not None:
         with pytest.raises(ExchangeError) as caught:
-            virtual.client.amend_order(order, replace(order, price=off))
+            sim.client.amend_order(order, replace(order, price=off))
         assert caught.value.code == "invalid_price"
-    assert virtual.client.amend_order(order, replace(order, price=step)).order.price == step
+    assert sim.client.amend_order(order, replace(order, price=step)).order.price == step

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from served import bare_variables, kalshi, set_variables
+from support.served import bare_variables, program, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 
@@ -17,7 +17,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A simulated exchange on which it is half past the hour: its hourly markets are open, and stay so."""
     set_variables(monkeypatch, tmp_path, {**bare_variables(tmp_path), "KALSHI_ENV": "sim", "KALSHI_SIM__SPEED": "3"})
     ahead = HALF_MS + HOUR_MS - SystemClock().now() % HOUR_MS
-    assert kalshi("sim", "clock", "--forward", f"{ahead // 1000}s").code == 0
+    assert program("sim", "clock", "--forward", f"{ahead // 1000}s").code == 0
     return tmp_path
 
 
@@ -27,7 +27,7 @@ CERTAIN = ("bar_s=0.25", "min_bars=5", "vol_bars=20", "vol_factor=0.1", "max_mar
 
 def trade(*words: str) -> dict[str, object]:
     params = [word for param in CERTAIN for word in ("--param", param)]
-    ended = kalshi("trade", "--strategy", "crypto-ta", "--series", "KXBTCD", "--json", *params, *words)
+    ended = program("trade", "--strategy", "crypto-ta", "--series", "KXBTCD", "--json", *params, *words)
     assert ended.code == 0, ended.err
     found: dict[str, object] = ended.json
     return found
@@ -42,19 +42,19 @@ def test_crypto_ta_trades_on_the_worlds_own_spot_over_real_sockets() -> None:
 
 @pytest.mark.usefixtures("home")
 def test_what_was_recorded_with_its_strategy_is_traded_in_a_backtest_and_refused_without() -> None:
-    listed = kalshi("markets", "--series", "KXBTCD", "--sort", "volume", "--limit", "20", "--json").json
+    listed = program("markets", "--series", "KXBTCD", "--sort", "volume", "--limit", "20", "--json").json
     tickers = [market["ticker"] for market in listed]
     params = [word for param in CERTAIN for word in ("--param", param)]
     with_it = ("--strategy", "crypto-ta", *params)
-    assert kalshi("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "15s").code == 0
-    report = kalshi("backtest", *with_it, "--data", "with.jsonl.gz", "--json")
+    assert program("record", *tickers, "--out", "with.jsonl.gz", *with_it, "--duration", "15s").code == 0
+    report = program("backtest", *with_it, "--data", "with.jsonl.gz", "--json")
     assert report.json["fills"], report
     assert "charges" not in report.err, "what a series charges is in the recording"
-    assert kalshi("record", *tickers, "--out", "without.jsonl.gz", "--duration", "1s").code == 0
-    refused = kalshi("backtest", *with_it, "--data", "without.jsonl.gz", "--json")
+    assert program("record", *tickers, "--out", "without.jsonl.gz", "--duration", "1s").code == 0
+    refused = program("backtest", *with_it, "--data", "without.jsonl.gz", "--json")
     assert (refused.code, refused.out, refused.error["code"]) == (2, "", "nothing_heard")
     assert "no outside price of BTC or ETH was heard in without.jsonl.gz" in refused.error["message"]
-    assert kalshi("backtest", "--strategy", "spike", "--data", "without.jsonl.gz").code == 0, "it hears the exchange"
+    assert program("backtest", "--strategy", "spike", "--data", "without.jsonl.gz").code == 0, "it hears the exchange"
 
 
 @pytest.mark.usefixtures("home")

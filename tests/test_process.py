@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from served import eventually, finish, start
+from support.served import eventually, finish, start
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.net.address_guard import parse_web_address, resolve_here

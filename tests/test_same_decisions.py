@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import bare_variables, kalshi, set_variables
 from support.resources import open_resources
+from support.served import bare_variables, program, set_variables
 
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
@@ -85,7 +85,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A simulated exchange on which it is half past the hour: its hourly markets are open, and stay so."""
     set_variables(monkeypatch, tmp_path, {**bare_variables(tmp_path), "KALSHI_ENV": "sim"})
     ahead = HALF_MS + HOUR_MS - SystemClock().now() % HOUR_MS
-    assert kalshi("sim", "clock", "--forward", f"{ahead // 1000}s").code == 0
+    assert program("sim", "clock", "--forward", f"{ahead // 1000}s").code == 0
     return tmp_path
 
 

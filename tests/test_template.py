@@ -10,9 +10,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from served import kalshi
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.served import program
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
@@ -40,34 +40,34 @@ def test_its_own_test_passes_as_it_is_and_fails_when_the_strategy_is_spoiled(tmp
 
 def test_it_trades_on_the_simulated_exchange(tmp_path: Path) -> None:
     code, _ = write_strategy("my-idea", tmp_path)
-    virtual = Virtual(tmp_path)
-    virtual.market(17, 19)
-    loop = Loop(virtual, registry.make(str(code), {"size": "7"}), limits=Limits())
+    sim = Simulation(tmp_path)
+    sim.market(17, 19)
+    loop = TradingLoop(sim, registry.make(str(code), {"size": "7"}), limits=Limits())
     loop.ticks(5)
     assert (loop.engine.state.held(TICKER), loop.live) == (contracts(7), [])
-    (order,) = virtual.client.orders(status=None)
+    (order,) = sim.client.orders(status=None)
     assert (order.side, order.price, order.qty) == (BID, cents(19), contracts(7))
-    virtual.close()
+    sim.close()
 
 
 def test_it_leaves_a_market_alone_that_is_dearer(tmp_path: Path) -> None:
     code, _ = write_strategy("my-idea", tmp_path)
-    virtual = Virtual(tmp_path)
-    virtual.market(19, 21)
-    loop = Loop(virtual, registry.make(str(code), {}), limits=Limits())
+    sim = Simulation(tmp_path)
+    sim.market(19, 21)
+    loop = TradingLoop(sim, registry.make(str(code), {}), limits=Limits())
     loop.ticks(5)
     assert loop.engine.state.held(TICKER) == 0
-    virtual.close()
+    sim.close()
 
 
 def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    ended = kalshi("strategies", "new", "my-idea", "--dir", "ideas", "--json")
+    ended = program("strategies", "new", "my-idea", "--dir", "ideas", "--json")
     assert ended.code == 0, ended.err
     assert ended.json == {"name": "my-idea", "code": "ideas/my_idea.py", "test": "ideas/test_my_idea.py"}
     for step in ("pytest ideas/test_my_idea.py", "kalshi backtest --strategy ideas/my_idea.py", "trade --strategy"):
         assert step in ended.err
-    shown = kalshi("strategies", "ideas/my_idea.py", "--json").json
+    shown = program("strategies", "ideas/my_idea.py", "--json").json
     assert (shown["name"], shown["hears"]) == ("my-idea", ["books"])
     assert [row["name"] for row in shown["rows"]][:3] == ["limit", "edge", "size"]
 

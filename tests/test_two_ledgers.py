@@ -18,7 +18,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
-from traffic import Acts, Seeded, scattered_ids
+from support.traffic import Acts, Seeded, scattered_ids
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.account.ledger import Ledger

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from served import KEY_ID, ME
+from support.served import KEY_ID, ME
 
 from kalshi_cli.base.units import Money
 from kalshi_cli.core.account.pnl import fold

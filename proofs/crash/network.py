@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from fault_frames import StreamFault
-from fault_proxy import Fault
+from support.fault_frames import StreamFault
+from support.fault_proxy import Fault
 
 FAULTS = "faults"
 FAULTS_A_RUN = 12

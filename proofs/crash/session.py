@@ -11,8 +11,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fault_proxy import Answer
-from served import KEY_ID
+from support.fault_proxy import Answer
+from support.served import KEY_ID
 
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store import migrations

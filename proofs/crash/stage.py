@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import served
-from fault_proxy import Answer, FaultProxy, fault_proxy
-from served import ME, TWO_SIDED, Served
+from support import served
+from support.fault_proxy import Answer, FaultProxy, fault_proxy
+from support.served import ME, TWO_SIDED, Served
 
 from kalshi_cli.base.units import Price, Qty, Ts, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif

@@ -17,8 +17,8 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from scripted_rest import ScriptedRest, market_body
-from scripted_ws import ScriptedWs
+from support.scripted_rest import ScriptedRest, market_body
+from support.scripted_stream import ScriptedWs
 from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.base.clock import SystemClock

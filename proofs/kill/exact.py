@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-from virtual import TICKER, Virtual, Wire
+from support.simulation import TICKER, Simulation, Wire
 
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import cents, contracts
@@ -71,39 +71,39 @@ class Account:
         options = SimOptions(
             read_rate=read, write_rate=write, read_lag_ms=500, usage_tier="basic" if rates == BASIC else "advanced"
         )
-        self.virtual = Virtual(folder, options=options)
-        clock = self.virtual.clock
+        self.sim = Simulation(folder, options=options)
+        clock = self.sim.clock
         clock.advance(100 + random.Random(seed).random())
         self._pace = folder / "pace"
         self.limiter = RateLimiter(clock, shared=SharedNumbers(self._pace, NUMBERS, clock))
         self.limiter.rank = Rank.KILL
         self.bystander = RateLimiter(clock, shared=SharedNumbers(self._pace, NUMBERS, clock))
-        self.counted = Counted(self.virtual.checked)
-        self.virtual.wire = Wire(self.counted)
-        self.client = self.virtual.connect(limiter=self.limiter)
+        self.counted = Counted(self.sim.checked)
+        self.sim.wire = Wire(self.counted)
+        self.client = self.sim.connect(limiter=self.limiter)
         self.triggers: list[float] = []
         self.held_off = self.slipped_through = 0
         self.has_cancel_all = True
-        self.virtual.wire.before = self._before
-        self.virtual.wire.after = self._after
+        self.sim.wire.before = self._before
+        self.sim.wire.after = self._after
 
     def fill(self, number: int, groups: int) -> list[str]:
         """That many orders at rest, in that many groups (none: 0); the groups."""
-        virtual = self.virtual
+        sim = self.sim
         ids: list[str] = []
         for _ in range(groups):
-            ids.append(virtual.client.create_order_group(contracts(1_000)).group_id)
+            ids.append(sim.client.create_order_group(contracts(1_000)).group_id)
         for n in range(number):
             group = ids[n % groups] if groups else ""
             order = NewOrder(ticker=TICKER, side=BID, price=cents(5 + n % 30), qty=contracts(1), group_id=group)
-            assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
-        virtual.clock.advance(5)
-        virtual.exchange.advance(virtual.clock.now())
+            assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+        sim.clock.advance(5)
+        sim.exchange.advance(sim.clock.now())
         return ids
 
     def kill(self, groups: list[str] | None, scope: Scope = EVERYTHING) -> Measured:
         """Press it. `groups` are those that the state file knows."""
-        clock = self.virtual.clock
+        clock = self.sim.clock
         progress: list[int] = []
         switch = KillSwitch(
             self.client, clock, scope, tell=lambda _line: None, progress=lambda gone, _known: progress.append(gone)
@@ -113,7 +113,7 @@ class Account:
         outcome = switch.run(60.0, known)
         return Measured(
             outcome,
-            left=len(self.virtual.exchange.resting("alice")),
+            left=len(self.sim.exchange.resting("alice")),
             triggered_s=max(self.triggers, default=started) - started,
             too_many=self.counted.statuses[429],
             held_off=self.held_off,
@@ -123,7 +123,7 @@ class Account:
 
     def _before(self, request: httpx.Request) -> httpx.Response | None:
         """The way there; a loop of this account tries to cancel an order just then; a route may not exist."""
-        self.virtual.clock.advance(RTT_S / 2)
+        self.sim.clock.advance(RTT_S / 2)
         if request.method in ("PUT", "DELETE"):
             try:
                 self.bystander.acquire("DELETE", "/portfolio/events/orders/x", within_s=0.0)
@@ -136,9 +136,9 @@ class Account:
         return None
 
     def _after(self, request: httpx.Request) -> None:
-        self.virtual.clock.advance(RTT_S / 2)
+        self.sim.clock.advance(RTT_S / 2)
         if request.url.path.endswith("/trigger"):
-            self.triggers.append(self.virtual.clock.monotonic())
+            self.triggers.append(self.sim.clock.monotonic())
 
 
 def with_account(rates: tuple[int, int], seed: int, act: Callable[[Account], Measured]) -> Measured:
@@ -147,7 +147,7 @@ def with_account(rates: tuple[int, int], seed: int, act: Callable[[Account], Mea
         try:
             return act(account)
         finally:
-            account.virtual.close()
+            account.sim.close()
 
 
 def grouped(repeats: int, number: int = 1_000) -> list[Line]:

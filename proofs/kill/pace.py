@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from virtual import Virtual, Wire
+from support.simulation import Simulation, Wire
 
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
@@ -23,15 +23,15 @@ AT_ONCE = Timeouts(total=0.001)
 def three_programs(seconds: float, *, is_shared: bool = True) -> tuple[int, list[int]]:
     """How often the exchange refused for pace, and how many reads each program got: the loop, and two others."""
     with tempfile.TemporaryDirectory() as folder:
-        virtual = Virtual(Path(folder), options=SimOptions())
-        clock, counted = virtual.clock, Counted(virtual.checked)
-        virtual.wire = Wire(counted)
+        sim = Simulation(Path(folder), options=SimOptions())
+        clock, counted = sim.clock, Counted(sim.checked)
+        sim.wire = Wire(counted)
         clients: list[KalshiClient] = []
         for rank in (Rank.CHECK, Rank.CHECK, Rank.TRADER):  # the loop asks last, and still goes first
             shared = SharedNumbers(Path(folder) / "pace", NUMBERS, clock) if is_shared else None
             limiter = RateLimiter(clock, shared=shared)
             limiter.rank = rank
-            clients.append(virtual.connect(limiter=limiter, timeouts=AT_ONCE))
+            clients.append(sim.connect(limiter=limiter, timeouts=AT_ONCE))
         passed = [0] * len(clients)
         until = clock.monotonic() + seconds
         while clock.monotonic() < until:
@@ -42,7 +42,7 @@ def three_programs(seconds: float, *, is_shared: bool = True) -> tuple[int, list
                     continue
                 passed[number] += 1
             clock.advance(0.01)
-        virtual.close()
+        sim.close()
     return counted.statuses[429], passed[::-1]
 
 

@@ -11,7 +11,7 @@ import sys
 import time
 
 import msgspec
-from served import TWO_SIDED
+from support.served import TWO_SIDED
 
 from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError

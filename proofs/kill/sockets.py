@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from served import KEY_ID, ME, TWO_SIDED, CheckedExchange, Served, eventually, finish, served, start
+from support.served import KEY_ID, ME, TWO_SIDED, CheckedExchange, Served, eventually, finish, served, start
 
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.order_terms import BID

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from virtual import DAY_MS, OTHER, T0, TICKER
+from support.simulation import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.base.errors import InstanceError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts
@@ -152,7 +152,7 @@ class Machine(RuleBasedStateMachine):
         self._did("amend")
 
         def send() -> None:
-            pump(act(verdict, stage.venue, stage.virtual.store), stage.engine, stage.venue, stage.virtual.store)
+            pump(act(verdict, stage.venue, stage.sim.store), stage.engine, stage.venue, stage.sim.store)
 
         stage.call(send)
 
@@ -263,7 +263,7 @@ class Machine(RuleBasedStateMachine):
         self.stage.pass_a_moment()  # a market may close in it
         if self._is_open(ticker):
             self._did("quotes_come_back")
-            self.stage.virtual.market(*((40, 44) if ticker == TICKER else (60, 66)), ticker=ticker)
+            self.stage.sim.market(*((40, 44) if ticker == TICKER else (60, 66)), ticker=ticker)
 
     @rule(at=st.integers(0, 5))
     def exchange_cancel(self, at: int) -> None:
@@ -326,7 +326,7 @@ class Machine(RuleBasedStateMachine):
     def open_group(self) -> None:
         """The orders from now on are in a new one."""
         groups: list[OrderGroup] = []
-        client = self.stage.virtual.client
+        client = self.stage.sim.client
         if self.stage.call(lambda: groups.append(client.create_order_group(contracts(500)))):
             self._did("open_group")
             self.stage.group_id = groups[0].group_id
@@ -335,7 +335,7 @@ class Machine(RuleBasedStateMachine):
     def trip_group(self, is_reset: bool) -> None:
         if not self.stage.group_id:
             self.open_group()
-        client, group = self.stage.virtual.client, OrderGroup(group_id=self.stage.group_id)
+        client, group = self.stage.sim.client, OrderGroup(group_id=self.stage.group_id)
         change = client.reset_order_group if is_reset else client.trigger_order_group
         if self.stage.call(lambda: change(group)):
             self._did("reset_group" if is_reset else "trip_group")
@@ -344,14 +344,14 @@ class Machine(RuleBasedStateMachine):
     def person_decides(self, state: TradingState) -> None:
         stage = self.stage
         self._did({TradingState.ACTIVE: "resume"}.get(state, state.value))
-        stage.virtual.store.set_halt(Halt(state, "RULE", "a rule", stage.clock.now()))
+        stage.sim.store.set_halt(Halt(state, "RULE", "a rule", stage.clock.now()))
 
     @rule()
     def carry_on(self) -> None:
         """Whatever stood against trading is taken away, and the books are there again."""
         stage = self.stage
         self._did("carry_on")
-        stage.virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a rule", stage.clock.now()))
+        stage.sim.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a rule", stage.clock.now()))
         stage.exchange.resume(stage.clock.now())
         stage.group_id = ""
         stage.listen()
@@ -365,14 +365,14 @@ class Machine(RuleBasedStateMachine):
     def kill(self) -> None:
         """The kill switch of another process: halt for good, then everything is gone, or it does not say so."""
         stage = self.stage
-        stage.virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "a rule", stage.clock.now()))
+        stage.sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "a rule", stage.clock.now()))
         outcomes: list[bool] = []
 
         def press() -> None:
-            virtual = stage.virtual
+            sim = stage.sim
             switch = KillSwitch(
-                virtual.client, stage.clock, Scope(), tell=virtual.said.append,
-                live=virtual.store.live_orders, look_up=stage.look_up,
+                sim.client, stage.clock, Scope(), tell=sim.said.append,
+                live=sim.store.live_orders, look_up=stage.look_up,
             )  # fmt: skip
             outcomes.append(switch.run(10.0, groups=()).is_clean)
 

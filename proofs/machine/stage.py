@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from virtual import KEY as PLAIN_KEY
-from virtual import TICKER, Virtual
+from support.simulation import KEY as PLAIN_KEY
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, dollars
@@ -94,12 +94,12 @@ class Stage:
         options = SimOptions(
             read_rate=0, write_rate=0, client_ids=client_ids, read_lag_ms=read_lag_ms, clock_past_ms=60_000
         )
-        self.virtual = Virtual(folder, options=options, cash=CASH)
-        self.clock, self.exchange = self.virtual.clock, self.virtual.exchange
-        self.virtual.wire.before = self._on_request
+        self.sim = Simulation(folder, options=options, cash=CASH)
+        self.clock, self.exchange = self.sim.clock, self.sim.exchange
+        self.sim.wire.before = self._on_request
         KEY.admit(self.exchange, "alice-key")
-        self.virtual.client.close()
-        self.virtual.client = self.virtual.connect(key=KEY)
+        self.sim.client.close()
+        self.sim.client = self.sim.connect(key=KEY)
         self.seen: Counter[str] = Counter()
         self.model: dict[str, dict[str, Any]] = {}
         """By client order id: how often it was sent, and how often it may be on the exchange at most."""
@@ -112,7 +112,7 @@ class Stage:
         self.pending: deque[str] = deque()
         self.group_id = ""
         for ticker, bid, ask in ((TICKER, 40, 44), ("KXSIM-26JUL-T3", 60, 66)):
-            self.virtual.market(bid, ask, ticker=ticker)
+            self.sim.market(bid, ask, ticker=ticker)
         self.wealth = invariants.wealth(self.exchange)
         self.start()
 
@@ -120,19 +120,19 @@ class Stage:
 
     def start(self) -> None:
         """A process begins: what the file remembers, brought together with the exchange; then the stream."""
-        virtual = self.virtual
+        sim = self.sim
         self.strategy = Wish()
         self.next_fault = ""
-        markets = [virtual.client.market(ticker) for ticker in self.exchange.tickers("active")]
+        markets = [sim.client.market(ticker) for ticker in self.exchange.tickers("active")]
         self.engine: Engine = load_engine(
-            virtual.client, virtual.store, self.clock, LIMITS, markets=markets,
-            fees={market.ticker: FeeSchedule() for market in markets}, new_id=virtual.new_id,
+            sim.client, sim.store, self.clock, LIMITS, markets=markets,
+            fees={market.ticker: FeeSchedule() for market in markets}, new_id=sim.new_id,
             strategies=[self.strategy], order_expiry_s=60.0,
         )  # fmt: skip
         self.sequencer = Sequencer([market.ticker for market in markets], channels=CHANNELS)
         self.venue = LiveVenue(
-            virtual.client, _Stream(self), self.clock,  # type: ignore[arg-type]
-            live=self.engine.state.orders.live, since=self.engine.state.last_entry, known=virtual.store.order,
+            sim.client, _Stream(self), self.clock,  # type: ignore[arg-type]
+            live=self.engine.state.orders.live, since=self.engine.state.last_entry, known=sim.store.order,
         )  # fmt: skip
         self.connect()
 
@@ -149,8 +149,8 @@ class Stage:
     def crash(self) -> None:
         """The memory is lost, the file stays; a new process begins."""
         self.stream.close()
-        self.virtual.store.close()
-        self.virtual.store = SqliteStore.open(self.virtual.path, account=ME, environment="sim")
+        self.sim.store.close()
+        self.sim.store = SqliteStore.open(self.sim.path, account=ME, environment="sim")
         self.seen["crash"] += 1
         self.start()
 
@@ -158,7 +158,7 @@ class Stage:
         """Let the program hear; it may be cut off in the middle."""
         with self._contained():
             for message in messages:
-                pump((*self.venue.observe(message), message), self.engine, self.venue, self.virtual.store)
+                pump((*self.venue.observe(message), message), self.engine, self.venue, self.sim.store)
 
     def call(self, act: Callable[[], object]) -> bool:
         """Something a person asks for; whether it went well."""
@@ -182,23 +182,23 @@ class Stage:
         self.take(Tick(self._now()))
 
     def _obey_halt(self) -> None:
-        halt = self.virtual.store.halt()
+        halt = self.sim.store.halt()
         if halt.state is not self.engine.state.trading:
             self.take(Command(self._now(), halt.state, halt.code, halt.reason))
 
     def read_account(self) -> bool:
         """A complete read, and its repairs; False where none came."""
-        return self.call(lambda: read_account(self.virtual.client, self.virtual.store, self.clock, self.engine))
+        return self.call(lambda: read_account(self.sim.client, self.sim.store, self.clock, self.engine))
 
     def look_up(self) -> None:
         """As `order reconcile` does: what became of the orders in doubt."""
-        reconcile_unknown(self.virtual.client, self.virtual.store, self.clock, LIMITS, self.virtual.new_id)
+        reconcile_unknown(self.sim.client, self.sim.store, self.clock, LIMITS, self.sim.new_id)
 
     def look_at_markets(self) -> None:
         """News of the markets, which come by REST here."""
         for ticker in list(self.engine.state.markets):
             with suppress(KalshiError):
-                self.take(MarketChange(self._now(), self.virtual.client.market(ticker)))
+                self.take(MarketChange(self._now(), self.sim.client.market(ticker)))
 
     def pass_a_moment(self) -> None:
         """No two things at the exchange share a millisecond: by it whoever reads tells old news from new."""
@@ -244,9 +244,9 @@ class Stage:
             record = self.model.setdefault(name, {"sent": 0, "most": 0, "is_close": False})
             record["most"] = max(record["most"], 1)
             record["sent"] += self.next_fault not in NOT_ARRIVED
-            assert self.virtual.store.order(name) is not None, f"{name} is sent and not on file"
+            assert self.sim.store.order(name) is not None, f"{name} is sent and not on file"
             if not json.loads(request.read()).get("reduce_only"):
-                state = self.virtual.store.halt().state
+                state = self.sim.store.halt().state
                 assert state is not TradingState.HALTED, f"{name} is sent after the halt was committed"
         if request.method == "GET":
             return self._on_read(request)
@@ -257,7 +257,7 @@ class Stage:
         return self._break(fault, request, names)
 
     def _break(self, fault: str, request: httpx.Request, names: list[str]) -> httpx.Response:
-        send = self.virtual.checked.handle_request
+        send = self.sim.checked.handle_request
         if fault == "refuse":
             raise httpx.ConnectError("refused", request=request)
         if fault == "429":
@@ -295,7 +295,7 @@ class Stage:
             return None
         key = str(request.url.copy_remove_param("limit"))  # which is another one each time
         old = self.stale.get(key) if self.next_fault == "stale" else None
-        answer = self.virtual.checked.handle_request(request)
+        answer = self.sim.checked.handle_request(request)
         self.stale[key] = answer.read()
         if old is None or "user_data" in key:
             return answer
@@ -308,19 +308,19 @@ class Stage:
         due = [request for at, request in self.late if everything or at <= self.clock.monotonic()]
         self.late = [(at, request) for at, request in self.late if request not in due]
         for request in due:
-            self.virtual.checked.handle_request(request)
+            self.sim.checked.handle_request(request)
             self.seen["delivered late"] += 1
 
     # -- what must hold -----------------------------------------------------------------------------------------------
 
     def ours(self) -> dict[str, Order]:
         """Every order of ours, as the state file has it now."""
-        return {order.client_order_id: order for order in self.virtual.store.orders() if not order.is_foreign}
+        return {order.client_order_id: order for order in self.sim.store.orders() if not order.is_foreign}
 
     def check(self) -> None:
         """After every rule."""
         found, ours = invariants.truth(self.exchange, ME), self.ours()
-        fills = self.virtual.store.fills()
+        fills = self.sim.store.fills()
         twice = [name for name, record in self.model.items() if record["most"] > 1]
         wrong = [
             *invariants.once(found, twice),
@@ -349,7 +349,7 @@ class Stage:
             self.look_up()
             self.read_account()
         self.crash()
-        found, orders, fills = invariants.truth(self.exchange, ME), self.ours(), self.virtual.store.fills()
+        found, orders, fills = invariants.truth(self.exchange, ME), self.ours(), self.sim.store.fills()
         ledger = self.engine.state.ledger
         booked = {
             ticker: Booked(each.qty, each.cost, each.realized, each.fees)
@@ -358,14 +358,14 @@ class Stage:
         wrong = [
             *invariants.every_intent_ended(orders.values()),
             *invariants.fills_are_all_booked(found, fills),
-            *invariants.settlements_are_all_booked(found, self.virtual.store.settlements()),
-            *invariants.orders_agree(found, self.virtual.store.orders()),
+            *invariants.settlements_are_all_booked(found, self.sim.store.settlements()),
+            *invariants.orders_agree(found, self.sim.store.orders()),
             *invariants.books_agree(self.exchange, ME, booked, Money(CASH + ledger.cash)),
         ]
         assert not wrong, "\n".join(wrong)
 
     def close(self) -> None:
-        self.virtual.close()
+        self.sim.close()
 
 
 class _Contained:

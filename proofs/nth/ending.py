@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from virtual import T0, Virtual
+from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, dollars
@@ -28,43 +28,43 @@ NOT_ARRIVED = frozenset({"refuse", "429", "429 retry-after"})
 _ALICES_CASH = dollars(10_000)
 
 
-def settle(virtual: Virtual, wires: Wires) -> None:
+def settle(sim: Simulation, wires: Wires) -> None:
     """The network is well again; time passes, what was late arrives, and a person reconciles until all is known."""
     wires.kind = None
     wires.cached_until = 0.0
     wires.step = "settle"
     for _ in range(ROUNDS):
         for _ in range(8):
-            virtual.clock.advance(5.0)
+            sim.clock.advance(5.0)
             wires.deliver()
-        _, doubtful = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+        _, doubtful = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
         if not doubtful:
-            virtual.clock.advance(40.0)
-            reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+            sim.clock.advance(40.0)
+            reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
             return
 
 
-def problems(virtual: Virtual, wires: Wires, person: Person) -> list[str]:
+def problems(sim: Simulation, wires: Wires, person: Person) -> list[str]:
     """What is wrong, in words; empty where the session ended right."""
-    found = invariants.truth(virtual.exchange, "alice")
-    virtual.store.close()  # what a program that starts now would know
-    virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
-    return [*_once(found, virtual, wires), *_told(found, wires, person), *_books(found, virtual)]
+    found = invariants.truth(sim.exchange, "alice")
+    sim.store.close()  # what a program that starts now would know
+    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    return [*_once(found, sim, wires), *_told(found, wires, person), *_books(found, sim)]
 
 
 # -- at most one order, at most one request --------------------------------------------------------------------------
 
 
-def _is_twin_of_the_network(virtual: Virtual, wires: Wires) -> bool:
+def _is_twin_of_the_network(sim: Simulation, wires: Wires) -> bool:
     """Where ids of orders that are over may be used again, a request delivered twice can fill twice: no client can help
     that. Both must be known and counted, which `_books` sees."""
     doubled = wires.fired is not None and wires.fired.kind.startswith("duplicate")
-    return doubled and virtual.exchange.options.client_ids == "open_only"
+    return doubled and sim.exchange.options.client_ids == "open_only"
 
 
-def _once(found: Truth, virtual: Virtual, wires: Wires) -> Iterator[str]:
+def _once(found: Truth, sim: Simulation, wires: Wires) -> Iterator[str]:
     """I-ONCE: orders at the exchange, and requests on the wire, for each intent."""
-    is_twin = _is_twin_of_the_network(virtual, wires)
+    is_twin = _is_twin_of_the_network(sim, wires)
     yield from invariants.once(found, wires.fired.client_ids if wires.fired is not None and is_twin else ())
     sent: dict[str, list[str]] = {}
     for attempt in wires.attempts:
@@ -118,9 +118,9 @@ def _changed(told: Told, record: OrderRecord) -> Iterator[str]:
 # -- our books and theirs --------------------------------------------------------------------------------------------
 
 
-def _books(found: Truth, virtual: Virtual) -> Iterator[str]:
+def _books(found: Truth, sim: Simulation) -> Iterator[str]:
     """Every intent ended, and every number the exchange's own."""
-    store = virtual.store
+    store = sim.store
     orders, fills = store.orders(), store.fills()
     for wrong in (
         invariants.every_intent_ended(orders),
@@ -128,14 +128,14 @@ def _books(found: Truth, virtual: Virtual) -> Iterator[str]:
         invariants.orders_agree(found, orders),
         invariants.fills_are_real(found, fills),
         invariants.fills_are_all_booked(found, fills),
-        invariants.contracts(virtual.exchange),
-        invariants.cash_adds_up(virtual.exchange, found, _ALICES_CASH),
+        invariants.contracts(sim.exchange),
+        invariants.cash_adds_up(sim.exchange, found, _ALICES_CASH),
     ):
         yield from wrong
-    state = State(now=virtual.clock.now())
-    engine = restore(store.load(), state, Limits(), (), new_id=virtual.new_id, order_expiry_s=None)
+    state = State(now=sim.clock.now())
+    engine = restore(store.load(), state, Limits(), (), new_id=sim.new_id, order_expiry_s=None)
     try:
-        snapshot = account_snapshot(virtual.client, virtual.clock, since=T0, live=state.orders.live())
+        snapshot = account_snapshot(sim.client, sim.clock, since=T0, live=state.orders.live())
     except KalshiError as error:
         yield f"the account cannot be read when all is well: {error.message}"
         return
@@ -146,8 +146,8 @@ def _books(found: Truth, virtual: Virtual) -> Iterator[str]:
         ticker: Booked(each.qty, each.cost, each.realized, each.fees)
         for (_, ticker), each in state.ledger.positions.items()
     }
-    yield from invariants.books_agree(virtual.exchange, "alice", ours, Money(_ALICES_CASH + state.ledger.cash))
+    yield from invariants.books_agree(sim.exchange, "alice", ours, Money(_ALICES_CASH + state.ledger.cash))
     live = {(order.order_id, order.side, order.price, order.remaining) for order in state.orders.live()}
-    resting = set(virtual.exchange.resting("alice"))
+    resting = set(sim.exchange.resting("alice"))
     if live != resting:
         yield f"live here and not there {live - resting}, there and not here {resting - live}"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import httpx
-from virtual import Virtual
+from support.simulation import Simulation
 
 from kalshi_cli.sim.transport import SimTransport
 
@@ -54,8 +54,8 @@ class Attempt(NamedTuple):
 class Wires:
     """Between one client and its exchange: breaks the `nth` request that the fault is for, and remembers them all."""
 
-    def __init__(self, virtual: Virtual, kind: Kind | None, nth: int, page: int) -> None:
-        self.virtual = virtual
+    def __init__(self, sim: Simulation, kind: Kind | None, nth: int, page: int) -> None:
+        self.sim = sim
         self.kind = kind
         self.attempts: list[Attempt] = []
         self.step = ""
@@ -68,8 +68,8 @@ class Wires:
         self._earlier: dict[str, httpx.Response] = {}
         self.cached_until = 0.0
         """Until then (monotonic seconds) a cache answers for the exchange, which nothing reaches."""
-        self._exchange = SimTransport(virtual.exchange, virtual.clock)  # what is sent is held to the wire elsewhere
-        virtual.wire.before = self.pass_on
+        self._exchange = SimTransport(sim.exchange, sim.clock)  # what is sent is held to the wire elsewhere
+        sim.wire.before = self.pass_on
 
     def arm(self, kind: Kind | None) -> None:
         """From now on requests are counted, and the one is hit."""
@@ -83,7 +83,7 @@ class Wires:
         kind = self.kind if self.kind is not None and self.kind.hits(request, self.earlier(request)) else None
         if kind is not None:
             self._seen += 1
-        is_hit = kind is not None and (self._seen == self._nth or self.virtual.clock.monotonic() < self.cached_until)
+        is_hit = kind is not None and (self._seen == self._nth or self.sim.clock.monotonic() < self.cached_until)
         attempt = Attempt(
             self.step, request.method, request.url.path, _client_ids(request), kind.name if kind and is_hit else ""
         )
@@ -105,12 +105,12 @@ class Wires:
         return self._earlier.get(str(request.url))
 
     def send_later(self, request: httpx.Request, seconds: float) -> None:
-        self._late.append((self.virtual.clock.monotonic() + seconds, request))
+        self._late.append((self.sim.clock.monotonic() + seconds, request))
 
     def deliver(self) -> None:
         """What is due by now reaches the exchange; nobody hears its answer."""
-        due = [request for at, request in self._late if at <= self.virtual.clock.monotonic()]
-        self._late = [(at, request) for at, request in self._late if at > self.virtual.clock.monotonic()]
+        due = [request for at, request in self._late if at <= self.sim.clock.monotonic()]
+        self._late = [(at, request) for at, request in self._late if at > self.sim.clock.monotonic()]
         for request in due:
             self._exchange.handle_request(request)
 
@@ -150,7 +150,7 @@ def _lost(wires: Wires, request: httpx.Request, *, is_forwarded: bool, hangs: bo
     if is_forwarded:
         wires.forward(request)
     if hangs:
-        wires.virtual.clock.advance(request.extensions["timeout"]["read"])
+        wires.sim.clock.advance(request.extensions["timeout"]["read"])
         raise httpx.ReadTimeout("no answer", request=request)
     raise httpx.RemoteProtocolError("server disconnected without sending a response", request=request)
 
@@ -230,14 +230,14 @@ def cut_short(wires: Wires, request: httpx.Request) -> httpx.Response:
 
 def slow(wires: Wires, request: httpx.Request) -> httpx.Response:
     answer = wires.forward(request)
-    wires.virtual.clock.advance(4.0)
+    wires.sim.clock.advance(4.0)
     return answer
 
 
 def too_slow(wires: Wires, request: httpx.Request) -> httpx.Response:
     """A byte now and then, until the call's own time is over."""
     wires.forward(request)
-    wires.virtual.clock.advance(max(0.0, request.extensions["deadline"] - wires.virtual.clock.monotonic()))
+    wires.sim.clock.advance(max(0.0, request.extensions["deadline"] - wires.sim.clock.monotonic()))
     raise httpx.ReadTimeout("the call took longer than it may in all", request=request)
 
 
@@ -274,7 +274,7 @@ def stale_if_error(seconds: float) -> Answer:
     """For so long nothing reaches the exchange: reads are answered from a cache that has them, all else fails."""
 
     def answer(wires: Wires, request: httpx.Request) -> httpx.Response:
-        now = wires.virtual.clock.monotonic()
+        now = wires.sim.clock.monotonic()
         wires.cached_until = wires.cached_until if now < wires.cached_until else now + seconds
         if wires.earlier(request) is None:
             return _page(request, 503, b"<html>the origin is not reached</html>")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from virtual import Virtual, ticket
+from support.simulation import Simulation, ticket
 
 from kalshi_cli.base.errors import ExchangeError, ExitCode, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.core.model.exchange import TradingState
@@ -40,15 +40,15 @@ class Told(NamedTuple):
 class Person:
     """Does one thing after the other, as the commands do, and remembers what was told."""
 
-    def __init__(self, virtual: Virtual, wires: Wires) -> None:
-        self.virtual = virtual
+    def __init__(self, sim: Simulation, wires: Wires) -> None:
+        self.sim = sim
         self.wires = wires
         self.told: list[Told] = []
 
     @property
     def resting(self) -> set[str]:
         """Ids of our orders that rest at the exchange, as it has them."""
-        return {order_id for order_id, *_ in self.virtual.exchange.resting("alice")}
+        return {order_id for order_id, *_ in self.sim.exchange.resting("alice")}
 
     def do(
         self,
@@ -79,8 +79,8 @@ class Person:
 
     def reconcile(self, step: str = "reconcile") -> None:
         def act() -> None:
-            virtual = self.virtual
-            _, open_ = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+            sim = self.sim
+            _, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
             if open_:
                 raise OutcomeUnknownError(f"{len(open_)} orders are still unknown")
 
@@ -89,7 +89,7 @@ class Person:
     def place(self, name: str, **changes: Any) -> Order | None:
         """Place an order with this id of ours."""
         placed: Order | None = self.do(
-            f"place {name}", "place", lambda: self.virtual.place(client_order_id=name, **changes), names=[name]
+            f"place {name}", "place", lambda: self.sim.place(client_order_id=name, **changes), names=[name]
         )
         return placed
 
@@ -99,7 +99,7 @@ class Person:
             assert at.client_order_id, "the proof finds an order by its id"
 
         def act() -> None:
-            desk = self.virtual.desk()
+            desk = self.sim.desk()
             lines = [batch.Line(number, each) for number, each in enumerate(tickets, 1)]
             outcome = batch.send(desk, *batch.propose(desk, lines))
             results.extend(outcome.results)
@@ -118,14 +118,14 @@ class Person:
         """Another price, size or expiry, where the order rests."""
 
         def act() -> None:
-            desk = self.virtual.desk()
+            desk = self.sim.desk()
             order = desk.client.order(order_id)
             engine, proposal = amend.propose(desk, order, amend.Change(**changes))
             wanted.append(proposal.amend.wanted)
             amend.send(desk, engine, proposal)
 
         def holds() -> bool:
-            live = self.virtual.exchange._state.live.get(order_id)
+            live = self.sim.exchange._state.live.get(order_id)
             (after,) = wanted
             return live is None or (live.price, live.filled + live.remaining) == (after.price, after.qty)
 
@@ -136,13 +136,13 @@ class Person:
         """Take some of what is left off."""
 
         def act() -> None:
-            virtual = self.virtual
-            order = virtual.client.order(order_id)
+            sim = self.sim
+            order = sim.client.order(order_id)
             wanted.append(changes["to"] if "to" in changes else order.remaining - changes["by"])
-            amend.decrease(virtual.client, virtual.clock, order, **changes)
+            amend.decrease(sim.client, sim.clock, order, **changes)
 
         def holds() -> bool:
-            live = self.virtual.exchange._state.live.get(order_id)
+            live = self.sim.exchange._state.live.get(order_id)
             return live is None or live.remaining <= wanted[0]
 
         wanted: list[int] = []
@@ -152,7 +152,7 @@ class Person:
         """Take orders back by their ids, one by one."""
 
         def act() -> None:
-            for done in cancel.cancel_orders(self.virtual.client, list(order_ids)):
+            for done in cancel.cancel_orders(self.sim.client, list(order_ids)):
                 if done.is_unknown:
                     raise OutcomeUnknownError(done.detail)
                 if done.is_unreached:
@@ -165,27 +165,27 @@ class Person:
 
     def cancel_all(self, pattern: str = "", *, with_groups: bool = False) -> None:
         """The kill switch, for good where it is for everything; a person resumes."""
-        virtual = self.virtual
+        sim = self.sim
 
         def act() -> None:
-            switch = KillSwitch(virtual.client, virtual.clock, cancel.Scope(ticker=pattern), tell=virtual.said.append)
+            switch = KillSwitch(sim.client, sim.clock, cancel.Scope(ticker=pattern), tell=sim.said.append)
             outcome = switch.run(groups=() if with_groups else None)
             if not outcome.is_clean:
                 raise OutcomeUnknownError(f"{outcome.remaining} orders may still rest")
 
         if with_groups:
-            virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", virtual.clock.now()))
-        scope = [order[0] for order in virtual.exchange.resting("alice", pattern or None)]
+            sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", sim.clock.now()))
+        scope = [order[0] for order in sim.exchange.resting("alice", pattern or None)]
         self.do(f"cancel-all {pattern}", "kill", act, names=scope, holds=lambda: not self.resting & set(scope))
         if with_groups:
-            virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "the proof goes on", virtual.clock.now()))
+            sim.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "the proof goes on", sim.clock.now()))
 
     def close(self, ticker: str) -> None:
         """Sell what is held of a market."""
-        virtual = self.virtual
+        sim = self.sim
 
         def act() -> None:
-            desk = close.CloseDesk(virtual.desk(), close.Walk(), virtual.said.append)
+            desk = close.CloseDesk(sim.desk(), close.Walk(), sim.said.append)
             closings, error = close.close_all(lambda: (desk, desk.plans(ticker)), lambda _plans: None)
             if error is not None:
                 raise error
@@ -193,7 +193,7 @@ class Person:
 
         self.do(
             f"close {ticker}", "close", act, names=[ticker],
-            holds=lambda: virtual.exchange.position("alice", ticker) == 0,
+            holds=lambda: sim.exchange.position("alice", ticker) == 0,
         )  # fmt: skip
 
     def read(self, what: str, act: Callable[[], object]) -> Any:

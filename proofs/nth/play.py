@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
-from virtual import Virtual
+from support.simulation import Simulation
 
 from kalshi_cli.sim.listing import SimOptions
 from proofs.nth import ending
@@ -63,23 +63,23 @@ class Ended(NamedTuple):
 
 def play(session: Session, kind: Kind | None, nth: int, rules: Rules, folder: Path) -> Ended:
     """Run it and judge it."""
-    virtual = Virtual(folder, options=rules.options)
+    sim = Simulation(folder, options=rules.options)
     try:
-        wires = Wires(virtual, None, nth, PAGE)
-        person = Person(virtual, wires)
-        begin(virtual, session, person)
+        wires = Wires(sim, None, nth, PAGE)
+        person = Person(sim, wires)
+        begin(sim, session, person)
         wires.arm(kind)
         session.play(person)
         fired, requests = wires.fired, len(wires.attempts)
-        ending.settle(virtual, wires)
-        found = tuple(ending.problems(virtual, wires, person))
+        ending.settle(sim, wires)
+        found = tuple(ending.problems(sim, wires, person))
         hit = f"{fired.method} {fired.path.removeprefix('/trade-api/v2')}" if fired else ""
         return Ended(
             session.name, kind.name if kind else "none", nth, rules, hit, fired.step if fired else "",
             tuple(person.told), requests, found,
         )  # fmt: skip
     finally:
-        virtual.close()
+        sim.close()
 
 
 def loop(session: Session, kind: Kind, rules: Rules, verbs: tuple[str, ...] = ()) -> Iterator[Ended]:

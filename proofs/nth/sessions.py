@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
 
-from virtual import OTHER, TICKER, Virtual
+from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
@@ -36,13 +36,13 @@ class Session(NamedTuple):
 def _markets(person: Person) -> None:
     """Two books, 30 contracts on each side."""
     for ticker in (TICKER, OTHER):
-        person.virtual.quote(BID, 39, 30, ticker=ticker)
-        person.virtual.quote(ASK, 44, 30, ticker=ticker)
+        person.sim.quote(BID, 39, 30, ticker=ticker)
+        person.sim.quote(ASK, 44, 30, ticker=ticker)
 
 
 def _place(person: Person) -> None:
     person.place("rests", price=cents(40), qty=contracts(10))
-    person.virtual.take(ASK, 40, 3)
+    person.sim.take(ASK, 40, 3)
     person.place("crosses", price=cents(44), qty=contracts(45), ticker=OTHER)
     person.reconcile()
 
@@ -68,11 +68,11 @@ def _three_rest(person: Person) -> None:
     person.place("one", price=cents(40), qty=contracts(10))
     person.place("two", price=cents(50), qty=contracts(8), action="sell")
     person.place("three", price=cents(38), qty=contracts(6), ticker=OTHER)
-    person.virtual.take(ASK, 40, 3)
+    person.sim.take(ASK, 40, 3)
 
 
 def _id(person: Person, name: str) -> str:
-    found = person.virtual.store.order(name)
+    found = person.sim.store.order(name)
     assert found is not None
     assert found.order_id
     return found.order_id
@@ -82,7 +82,7 @@ def _change(person: Person) -> None:
     one, two = _id(person, "one"), _id(person, "two")
     person.amend(one, price=cents(41), qty=contracts(5))
     person.decrease(one, to=contracts(2))
-    person.virtual.take(BID, 50, 1)
+    person.sim.take(BID, 50, 1)
     person.decrease(two, by=contracts(3))
 
 
@@ -94,14 +94,14 @@ def _amend_across(person: Person) -> None:
 def _cancel(person: Person) -> None:
     one, two = _id(person, "one"), _id(person, "two")
     person.cancel(one)
-    person.virtual.take(BID, 50, 8)
+    person.sim.take(BID, 50, 8)
     person.cancel(two)
     person.cancel_all(OTHER)
     person.reconcile()
 
 
 def _kill(person: Person) -> None:
-    client = person.virtual.client
+    client = person.sim.client
     group = person.do("new group", "group", lambda: client.create_order_group(contracts(100)))
     if group is not None:
         person.place("grouped", price=cents(37), order_group_id=group.group_id)
@@ -115,7 +115,7 @@ def _kill_again(person: Person) -> None:
     """Before this, a list was read in which nothing rests."""
     person.place("one more", price=cents(40), qty=contracts(10))
     person.place("two more", price=cents(38), qty=contracts(6), ticker=OTHER)
-    person.virtual.clock.advance(5)
+    person.sim.clock.advance(5)
     person.cancel_all(with_groups=True)
 
 
@@ -134,7 +134,7 @@ def _close(person: Person) -> None:
 
 
 def _reads(person: Person) -> None:
-    client = person.virtual.client
+    client = person.sim.client
     person.read("orders", lambda: list(client.all_orders()))
     person.read("portfolio", lambda: portfolio.read(client))
     person.read("balance", client.balance)
@@ -163,41 +163,39 @@ class Quoter(Strategy):
 
 def _ticks(person: Person) -> Iterator[Message]:
     """Every two seconds the books, as polled; then a stop in good order."""
-    virtual = person.virtual
+    sim = person.sim
 
     def tick() -> Iterable[Message]:
-        virtual.clock.advance(2.0)
+        sim.clock.advance(2.0)
         for ticker in (TICKER, OTHER):
             with suppress(KalshiError):  # the loop polls on
-                yield virtual.client.orderbook(ticker)
-        yield Tick(virtual.clock.now())
+                yield sim.client.orderbook(ticker)
+        yield Tick(sim.clock.now())
 
     for number in range(1, 6):
         person.wires.step = f"tick {number}"
         if number == 3:
-            virtual.take(ASK, 40, 4)
+            sim.take(ASK, 40, 4)
         yield from tick()
     person.wires.step = "stop"
-    yield Command(virtual.clock.now(), None, "the proof")
+    yield Command(sim.clock.now(), None, "the proof")
     for _ in range(3):
         yield from tick()
 
 
 def _loop(person: Person) -> None:
-    virtual = person.virtual
+    sim = person.sim
 
     def act() -> None:
-        markets = [virtual.client.market(ticker) for ticker in (TICKER, OTHER)]
+        markets = [sim.client.market(ticker) for ticker in (TICKER, OTHER)]
         engine = load_engine(
-            virtual.client, virtual.store, virtual.clock, Limits(), markets=markets,
-            fees={ticker: FeeSchedule() for ticker in (TICKER, OTHER)}, new_id=virtual.new_id,
+            sim.client, sim.store, sim.clock, Limits(), markets=markets,
+            fees={ticker: FeeSchedule() for ticker in (TICKER, OTHER)}, new_id=sim.new_id,
             strategies=[Quoter()], order_expiry_s=20.0,
         )  # fmt: skip
-        venue = LiveVenue(
-            virtual.client, None, virtual.clock, live=engine.state.orders.live, since=engine.state.last_entry
-        )
-        run(_ticks(person), engine, venue, virtual.store)
-        assert engine.state.trading is TradingState.ACTIVE or virtual.store.halt().state is not TradingState.ACTIVE
+        venue = LiveVenue(sim.client, None, sim.clock, live=engine.state.orders.live, since=engine.state.last_entry)
+        run(_ticks(person), engine, venue, sim.store)
+        assert engine.state.trading is TradingState.ACTIVE or sim.store.halt().state is not TradingState.ACTIVE
 
     person.do("loop", "loop", act)
     person.reconcile("reconcile after the loop")
@@ -218,9 +216,9 @@ SESSIONS = (
 )
 
 
-def begin(virtual: Virtual, session: Session, person: Person) -> None:
+def begin(sim: Simulation, session: Session, person: Person) -> None:
     """Everything until the faults begin."""
     session.prepare(person)
     assert all(told.code == 0 for told in person.told), person.told
     person.told.clear()
-    virtual.clock.advance(2.5)  # whatever the lag, reads have caught up
+    sim.clock.advance(2.5)  # whatever the lag, reads have caught up

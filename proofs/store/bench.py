@@ -7,12 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from store_build import Build
-
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.store.sqlite_store import SqliteStore
-
-build = Build()
 
 
 def opened(home: Path, **more: Any) -> SqliteStore:

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from store_build import start
+from support.stored import full_fill, full_order, full_settlement, start
 
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import contracts
@@ -19,7 +19,7 @@ from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, Sett
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.records import Memory
-from proofs.store.bench import build, opened, say
+from proofs.store.bench import opened, say
 
 PAGE = 4096
 
@@ -28,11 +28,11 @@ def session() -> list[Effect]:
     """What a loop writes: intents, replies, fills with their orders, a settlement."""
     effects: list[Effect] = []
     for n in range(2):
-        order = build.order(f"c{n}", order_id=f"o{n}", status=OrderStatus.RESTING)
-        effects += [SubmitOrder(build.order(f"c{n}")), OrderChanged(order)]
-        filled = build.order(f"c{n}", order_id=f"o{n}", status=OrderStatus.FILLED, filled=contracts(10))
-        effects.append(FillBooked(build.fill(f"t{n}", order_id=f"o{n}"), filled))
-    return [*effects, SettlementBooked(build.settlement())]
+        order = full_order(f"c{n}", order_id=f"o{n}", status=OrderStatus.RESTING)
+        effects += [SubmitOrder(full_order(f"c{n}")), OrderChanged(order)]
+        filled = full_order(f"c{n}", order_id=f"o{n}", status=OrderStatus.FILLED, filled=contracts(10))
+        effects.append(FillBooked(full_fill(f"t{n}", order_id=f"o{n}"), filled))
+    return [*effects, SettlementBooked(full_settlement())]
 
 
 def knife(home: Path, *, is_torn: bool = False) -> list[str]:
@@ -111,8 +111,8 @@ def damage(home: Path, dice: random.Random, tries: int) -> list[str]:
     """In every page, `tries` times a byte that is another. What SQLite cannot know is counted: it has no checksums."""
     with opened(home) as store:
         for n in range(60):
-            store.record(OrderChanged(build.order(f"c{n}", order_id=f"o{n}", reason="x" * 60)))
-            store.record(FillBooked(build.fill(f"t{n}")))
+            store.record(OrderChanged(full_order(f"c{n}", order_id=f"o{n}", reason="x" * 60)))
+            store.record(FillBooked(full_fill(f"t{n}")))
         before = store.load(), store.orders()
     path = home / "state.db"
     sound = path.read_bytes()

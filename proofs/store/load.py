@@ -9,21 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from store_build import NOW, start
+from support.stored import NOW, full_fill, full_order, start
 
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store.records import Cycle
-from proofs.store.bench import at, build, opened, say, timed
+from proofs.store.bench import at, opened, say, timed
 
 
 def commits(home: Path, count: int = 2_000) -> list[str]:
     """Prints p50 and p99. No limit is held: it is the disk's."""
     with opened(home) as store:
         for name, effect in (
-            ("intent", lambda n: SubmitOrder(build.order(f"c{n}"))),
-            ("order", lambda n: OrderChanged(build.order(f"c{n}", order_id=f"o{n}", status=OrderStatus.RESTING))),
-            ("fill", lambda n: FillBooked(build.fill(f"t{n}"), build.order(f"c{n}", order_id=f"o{n}"))),
+            ("intent", lambda n: SubmitOrder(full_order(f"c{n}"))),
+            ("order", lambda n: OrderChanged(full_order(f"c{n}", order_id=f"o{n}", status=OrderStatus.RESTING))),
+            ("fill", lambda n: FillBooked(full_fill(f"t{n}"), full_order(f"c{n}", order_id=f"o{n}"))),
         ):
             took = [timed(store, effect(n)) for n in range(count)]
             say(f"commits: {name:8} p50 {at(took, 0.5):6.2f} ms  p99 {at(took, 0.99):6.2f} ms")
@@ -71,8 +71,8 @@ def _loop(home: Path, until: float, number: int) -> tuple[int, list[float]]:
     took, done = [], 0
     with opened(home) as store:
         while time.monotonic() < until:
-            took.append(timed(store, SubmitOrder(build.order(f"{number}-{done}"))))
-            took.append(timed(store, FillBooked(build.fill(f"{number}-{done}"))))
+            took.append(timed(store, SubmitOrder(full_order(f"{number}-{done}"))))
+            took.append(timed(store, FillBooked(full_fill(f"{number}-{done}"))))
             store.halt()
             store.beat(_cycle(done))
             done += 1
@@ -84,7 +84,7 @@ def _commands(home: Path, until: float, number: int) -> tuple[int, list[float]]:
     while time.monotonic() < until:
         with opened(home) as store:
             store.live_orders()
-            took.append(timed(store, SubmitOrder(build.order(f"{number}-{done}"))))
+            took.append(timed(store, SubmitOrder(full_order(f"{number}-{done}"))))
         done += 1
     return done, took
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import Served, kalshi, served, set_variables
+from support.served import Served, program, set_variables
 
 from kalshi_cli.base.files import make_folder
 
@@ -18,13 +18,6 @@ def open_umask() -> Iterator[None]:
     before = os.umask(0)
     yield
     os.umask(before)
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 def modes(top: Path) -> dict[str, str]:
@@ -71,7 +64,7 @@ def test_a_command_opens_no_folder_of_its_state_to_others(
 ) -> None:
     monkeypatch.setenv("KALSHI_STATE", str(exchange.home / "new" / "state"))
     monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "new-logs" / "kalshi"))
-    assert kalshi(*line.split()).code == 0
+    assert program(*line.split()).code == 0
     made = [exchange.home / name for name in ("new", "new-logs") if (exchange.home / name).exists()]
     assert made
     assert [modes(each) for each in made] == [{}] * len(made)
@@ -81,8 +74,8 @@ def test_the_folders_of_a_simulated_exchange_and_of_a_configuration_are_not_open
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(monkeypatch, tmp_path, {"HOME": str(tmp_path), "KALSHI_STATE": str(tmp_path / "new" / "state")})
-    kalshi("init", "--config", tmp_path / "new" / "etc" / "config.yaml", "--env", "sim")
-    kalshi("strategies", "new", "dip", "--dir", tmp_path / "new" / "own" / "strategies")
+    program("init", "--config", tmp_path / "new" / "etc" / "config.yaml", "--env", "sim")
+    program("strategies", "new", "dip", "--dir", tmp_path / "new" / "own" / "strategies")
     assert (tmp_path / "new" / "etc" / "config.yaml").exists()
     assert (tmp_path / "new" / "own" / "strategies" / "dip.py").exists()
     assert (tmp_path / "new" / "state" / "sim").exists()

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from served import (
+from support.served import (
     CLOSED,
     EMPTY,
     FINE,
@@ -23,7 +23,7 @@ from served import (
     Ended,
     Served,
     bare_variables,
-    kalshi,
+    program,
     served,
     set_variables,
 )
@@ -32,16 +32,9 @@ from kalshi_cli.cli.main import root
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
-
-
 def buy(ticker: str = TWO_SIDED, *more: str, count: str = "1", price: str = "0.41") -> Ended:
     words = ("order", "place", ticker, "--side", "yes", "--action", "buy", "--count", count, "--price", price)
-    return kalshi(*words, *more)
+    return program(*words, *more)
 
 
 def assert_refused(ended: Ended, code: int, *says: str) -> None:
@@ -111,15 +104,15 @@ def test_a_price_on_the_fine_part_of_a_grid_is_taken(exchange: Served) -> None:
 
 
 def test_a_missing_flag_is_named(exchange: Served) -> None:
-    ended = kalshi("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1")
+    ended = program("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1")
     assert_refused(ended, 2, "--price", "kalshi order place -h")
 
 
 def test_an_unknown_command_suggests_the_nearest(exchange: Served) -> None:
-    assert_refused(kalshi("orderbok", TWO_SIDED), 2, "orderbok", "did you mean `kalshi orderbook`?")
-    assert_refused(kalshi("trade", "--stratgy", "spike"), 2, "--stratgy", "did you mean --strategy?")
-    assert_refused(kalshi("trade", "--strategy", "spyke"), 2, "spyke", "spike")
-    assert_refused(kalshi("trade", "--strategy", "spike", "--param", "mvoe=3c"), 2, "mvoe", "move")
+    assert_refused(program("orderbok", TWO_SIDED), 2, "orderbok", "did you mean `kalshi orderbook`?")
+    assert_refused(program("trade", "--stratgy", "spike"), 2, "--stratgy", "did you mean --strategy?")
+    assert_refused(program("trade", "--strategy", "spyke"), 2, "spyke", "spike")
+    assert_refused(program("trade", "--strategy", "spike", "--param", "mvoe=3c"), 2, "mvoe", "move")
 
 
 def test_a_client_order_id_is_never_used_twice(exchange: Served) -> None:
@@ -135,10 +128,10 @@ def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
     exchange.leave_no_trace()
-    assert kalshi("markets").code == 0
+    assert program("markets").code == 0
     before = files(exchange.home)
     for words in (("balance",), ("positions",), ("order", "list"), ("cancel-all",)):
-        ended = kalshi(*words)
+        ended = program(*words)
         assert ended.code == 5, words
         assert "KALSHI_API_KEY_ID" in ended.err
     assert_refused(buy(), 5, "key", "KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH")
@@ -147,36 +140,36 @@ def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    assert_refused(kalshi("balance"), 5, "credentials.sim.private_key_path is missing", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is missing", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:
     exchange.key_path.unlink()
-    assert_refused(kalshi("balance"), 5, str(exchange.key_path), "there is no such file", "correct the path")
+    assert_refused(program("balance"), 5, str(exchange.key_path), "there is no such file", "correct the path")
 
 
 def test_a_key_file_that_is_no_key(exchange: Served) -> None:
     exchange.key_path.write_text("-----BEGIN PRIVATE KEY-----\nbm9wZQ==\n-----END PRIVATE KEY-----\n")
-    assert_refused(kalshi("balance"), 5, "not a private key in PEM form")
+    assert_refused(program("balance"), 5, "not a private key in PEM form")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
 def test_a_key_that_others_can_read_is_refused_with_the_command_that_helps(exchange: Served, mode: int) -> None:
     exchange.key_path.chmod(mode)
-    assert_refused(kalshi("balance"), 5, f"mode {mode:04o}", f"chmod 600 {exchange.key_path}")
+    assert_refused(program("balance"), 5, f"mode {mode:04o}", f"chmod 600 {exchange.key_path}")
     exchange.key_path.chmod(0o600)
-    assert kalshi("balance").code == 0
+    assert program("balance").code == 0
 
 
 def test_a_key_that_belongs_to_another_id(exchange: Served) -> None:
     key = Ed25519PrivateKey.generate()
     exchange.key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    assert_refused(kalshi("balance"), 5, "does not belong to this key id", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "does not belong to this key id", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_id_that_the_exchange_does_not_know(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
-    ended = kalshi("balance")
+    ended = program("balance")
     assert_refused(ended, 5, "does not know this key id", "demo and prod are separate")
     assert "00000000dead" not in ended.err
 
@@ -184,11 +177,11 @@ def test_a_key_id_that_the_exchange_does_not_know(exchange: Served, monkeypatch:
 @pytest.mark.parametrize(("shift_s", "way"), [(60, "behind"), (-60, "ahead")])
 def test_a_wrong_clock_is_told_how_far_and_which_way(exchange: Served, shift_s: int, way: str) -> None:
     exchange.clock.shift_s = shift_s
-    ended = kalshi("balance")
+    ended = program("balance")
     assert_refused(ended, 5, f"s {way}", "clock")
     seconds = int(ended.err.split("Your clock is ")[1].split(" s ")[0])
     assert 58 <= seconds <= 62
-    health = kalshi("health-check", "--json")
+    health = program("health-check", "--json")
     assert health.code == 2
     (clock,) = [row for row in health.json if row["check"] == "clock"]
     assert clock["status"] == "CRITICAL"
@@ -200,22 +193,24 @@ def test_a_wrong_clock_is_told_how_far_and_which_way(exchange: Served, shift_s: 
 
 def test_a_file_that_is_no_yaml(exchange: Served) -> None:
     Path("config.yaml").write_text("risk:\n  max_position: [25\n")
-    assert_refused(kalshi("markets"), 2, "config.yaml (line 3)", "config.example.yaml")
+    assert_refused(program("markets"), 2, "config.yaml (line 3)", "config.example.yaml")
 
 
 def test_an_unknown_key_suggests_the_nearest(exchange: Served) -> None:
     Path("config.yaml").write_text("risk:\n  max_positon: 25\n")
-    assert_refused(kalshi("markets"), 2, "risk.max_positon", "did you mean max_position?", "config.yaml")
+    assert_refused(program("markets"), 2, "risk.max_positon", "did you mean max_position?", "config.yaml")
 
 
 def test_all_problems_are_told_at_once(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("config.yaml").write_text("risk:\n  max_position: lots\ntrade:\n  interval_s: 0\n")
     monkeypatch.setenv("KALSHI_RISK__MIN_EDGE", "yes please")
-    assert_refused(kalshi("config", "check"), 2, "3 problems", "max_position", "interval_s", "KALSHI_RISK__MIN_EDGE")
+    assert_refused(program("config", "check"), 2, "3 problems", "max_position", "interval_s", "KALSHI_RISK__MIN_EDGE")
 
 
 def test_an_interval_that_reads_of_the_account_and_halts_would_wait_for_too_long_is_refused(exchange: Served) -> None:
-    assert_refused(kalshi("trade", "--strategy", "spike", "--interval", "11s"), 2, "--interval is 10s at most", "halts")
+    assert_refused(
+        program("trade", "--strategy", "spike", "--interval", "11s"), 2, "--interval is 10s at most", "halts"
+    )
 
 
 def durations(path: tuple[str, ...], command: Any) -> Iterator[tuple[str, ...]]:
@@ -236,9 +231,9 @@ def test_the_unit_of_a_duration_is_never_guessed(
 ) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
     if words[0] == "check":
-        assert "3 what? type 3s, 3m, 3h or 3d" in kalshi(*words, "3").out
+        assert "3 what? type 3s, 3m, 3h or 3d" in program(*words, "3").out
     else:
-        assert_refused(kalshi(*words, "3"), 2, f"'{words[-1]}': 3 what? type 3s, 3m, 3h or 3d")
+        assert_refused(program(*words, "3"), 2, f"'{words[-1]}': 3 what? type 3s, 3m, 3h or 3d")
 
 
 def test_those_that_cost_money_are_among_the_durations() -> None:
@@ -246,21 +241,21 @@ def test_those_that_cost_money_are_among_the_durations() -> None:
 
 
 def test_a_configuration_file_that_was_named_must_be_there(exchange: Served) -> None:
-    assert_refused(kalshi("markets", "--config", "nowhere.yaml"), 2, "nowhere.yaml", "--config")
+    assert_refused(program("markets", "--config", "nowhere.yaml"), 2, "nowhere.yaml", "--config")
 
 
 def test_an_address_without_tls_is_refused_beyond_this_machine(
     exchange: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_REST_URL", "http://example.com/trade-api/v2")
-    assert_refused(kalshi("markets"), 2, "https")
+    assert_refused(program("markets"), 2, "https")
 
 
 def test_a_broken_strategy_section_does_not_stop_the_kill_switch(exchange: Served) -> None:
     assert buy().code == 0
     Path("config.yaml").write_text("strategies: 17\nrisk:\n  max_positon: 3\n")
-    assert kalshi("balance").code == 2
-    ended = kalshi("cancel-all", "--json")
+    assert program("balance").code == 2
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (0, 0, True)
     assert "ignored" in ended.err
     assert exchange.resting() == []
@@ -285,7 +280,7 @@ def test_more_than_there_is_cash_for(exchange: Served, monkeypatch: pytest.Monke
 
 def test_an_order_on_an_empty_book_rests(exchange: Served) -> None:
     assert buy(EMPTY, price="0.05").code == 0
-    assert kalshi("orderbook", EMPTY, "--json").json["best_ask"] is None
+    assert program("orderbook", EMPTY, "--json").json["best_ask"] is None
 
 
 def test_a_price_that_could_be_compared_with_nothing_is_told_of_before_it_is_sent(exchange: Served) -> None:
@@ -298,22 +293,22 @@ def test_an_order_that_must_fill_now_on_a_side_that_is_empty_fills_nothing(excha
     ended = buy(ONE_SIDED, "--tif", "ioc", "--json", price="0.13")
     assert (ended.code, ended.json["filled"], ended.json["status"]) == (0, "0.00", "canceled")
     assert_refused(buy(ONE_SIDED, "--tif", "fok", price="0.13"), 4, "fill or kill", "nothing was bought or sold")
-    assert kalshi("positions", "--json").json == []
+    assert program("positions", "--json").json == []
     assert exchange.resting() == []
 
 
 def test_a_position_that_nobody_would_take_is_marked_at_the_last_price(exchange: Served) -> None:
     exchange.submit("maker", EMPTY, BID, "0.20", "3")
     exchange.submit(ME, EMPTY, ASK, "0.20", "3")
-    assert kalshi("orderbook", EMPTY, "--json").json["yes_asks"] == []
-    (row,) = kalshi("positions", "--json").json
+    assert program("orderbook", EMPTY, "--json").json["yes_asks"] == []
+    (row,) = program("positions", "--json").json
     assert (row["side"], row["count"], row["mark"], row["unrealized"]) == ("no", "3.00", "0.8000", "0.000000")
-    assert kalshi("pnl").code == 0
+    assert program("pnl").code == 0
 
 
 def test_an_order_that_is_gone_cannot_be_canceled_and_the_others_are(exchange: Served) -> None:
     here = buy(TWO_SIDED, "--json").json["order_id"]
-    ended = kalshi("order", "cancel", "00000000-0000-0000-0000-00000000ffff", here, "--json")
+    ended = program("order", "cancel", "00000000-0000-0000-0000-00000000ffff", here, "--json")
     assert ended.code == 4
     assert [row["canceled"] for row in ended.json] == [False, True]
     assert exchange.resting() == []
@@ -334,7 +329,7 @@ def test_an_exchange_that_is_down_is_unreachable_for_every_command(
     with served(tmp_path) as one:
         one.vanish()
         set_variables(monkeypatch, tmp_path, one.variables())
-        ended = kalshi(*words, "--json")
+        ended = program(*words, "--json")
     assert ended.code == 6, ended.err
     assert ended.error["exit_code"] == 6
     assert not ended.out or ended.json == [ended.json[0] | {"canceled": False}]
@@ -347,7 +342,7 @@ def test_the_kill_switch_against_an_exchange_that_is_down_says_that_orders_may_r
     with served(tmp_path) as one:
         one.vanish()
         set_variables(monkeypatch, tmp_path, one.variables())
-        ended = kalshi("cancel-all", "--within", "2s", "--json")
+        ended = program("cancel-all", "--within", "2s", "--json")
     assert (ended.code, ended.json["halted"]) == (7, True)
     assert "could not be verified" in ended.error["message"]
 
@@ -366,18 +361,18 @@ WITHOUT_AN_EXCHANGE = (
 @pytest.mark.parametrize("line", WITHOUT_AN_EXCHANGE)
 def test_help_and_what_fails_at_once_create_nothing(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     assert "Traceback" not in ended.err
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange: Served) -> None:
     Path("mine.py").write_text("class Mine(:\n")
-    assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py")
+    assert_refused(program("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py")
     Path("mine.py").write_text("1 / 0\n")
-    assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "division")
+    assert_refused(program("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "division")
     Path("mine.py").write_text("import sys\nsys.exit()\n")  # it would have ended this program, as one that did all
-    assert_refused(kalshi("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "SystemExit")
+    assert_refused(program("trade", "--strategy", "./mine.py:Mine", "--duration", "1s"), 2, "mine.py", "SystemExit")
 
 
 @pytest.mark.parametrize(
@@ -392,7 +387,7 @@ def test_a_strategy_file_with_a_mistake_is_the_users_mistake_not_a_bug(exchange:
 def test_what_a_recording_should_hear_is_refused_before_a_file_is_there(
     exchange: Served, more: tuple[str, ...], words: str
 ) -> None:
-    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", *more)
+    ended = program("record", TWO_SIDED, "--out", "tape.jsonl", *more)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert not (exchange.home / "tape.jsonl").exists()
 
@@ -408,7 +403,7 @@ def test_what_a_recording_should_hear_is_refused_before_a_file_is_there(
 def test_a_recording_that_is_refused_once_its_file_is_there_leaves_none(
     exchange: Served, more: tuple[str, ...], words: str
 ) -> None:
-    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", "--strategy", *more)
+    ended = program("record", TWO_SIDED, "--out", "tape.jsonl", "--strategy", *more)
     assert (ended.code, words in ended.err) == (2, True), ended.err
     assert not Path("tape.jsonl").exists(), "it would be in the way of the next"
 
@@ -417,30 +412,30 @@ def test_a_recording_that_is_refused_once_its_file_is_there_leaves_none(
 def test_news_of_a_file_that_is_not_there_are_waited_for_aloud(exchange: Served, source: str, is_told: bool) -> None:
     Path("news.jsonl").touch()
     news = ("--strategy", "news", "--param", f"source={source}")
-    ended = kalshi("record", TWO_SIDED, "--out", "tape.jsonl", *news, "--duration", "0.2s")
+    ended = program("record", TWO_SIDED, "--out", "tape.jsonl", *news, "--duration", "0.2s")
     assert ended.code == 0, ended.err
     assert (f"{source}: there is no such file yet" in ended.err) is is_told, ended.err
 
 
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
     Path("tape.jsonl").write_text("precious\n")
-    assert_refused(kalshi("record", TWO_SIDED, "--out", "tape.jsonl", "--duration", "1s"), 2, "tape.jsonl exists")
+    assert_refused(program("record", TWO_SIDED, "--out", "tape.jsonl", "--duration", "1s"), 2, "tape.jsonl exists")
     assert Path("tape.jsonl").read_text() == "precious\n"
 
 
 def test_a_recording_that_is_none_is_named_with_the_line(exchange: Served) -> None:
     Path("tape.jsonl").write_text('{"recv_ns": 1}\nnot json\n')
-    assert_refused(kalshi("backtest", "--strategy", "spike", "--data", "tape.jsonl"), 2, "tape.jsonl:", "recording")
+    assert_refused(program("backtest", "--strategy", "spike", "--data", "tape.jsonl"), 2, "tape.jsonl:", "recording")
 
 
 def test_lines_that_hold_no_market_are_no_recording(exchange: Served) -> None:
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
-    ended = kalshi("backtest", "--strategy", "spike", "--data", "tape.jsonl")
+    ended = program("backtest", "--strategy", "spike", "--data", "tape.jsonl")
     assert_refused(ended, 2, "no market was found in tape.jsonl", "kalshi record")
 
 
 def test_settings_of_a_strategy_that_is_nearly_the_one_of_the_run_are_told(exchange: Served) -> None:
     Path("config.yaml").write_text("strategies: {spkie: {move: 0.04}}\n")
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
-    ended = kalshi("--config", "config.yaml", "backtest", "--strategy", "spike", "--data", "tape.jsonl")
+    ended = program("--config", "config.yaml", "backtest", "--strategy", "spike", "--data", "tape.jsonl")
     assert "strategies.spkie in the configuration is of no strategy here; is spike meant?" in ended.err

@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import (
@@ -90,7 +90,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def check(name: str, *words: str) -> Ended:
-    return kalshi("check", name, "--no-notify", "--json", *words)
+    return program("check", name, "--no-notify", "--json", *words)
 
 
 def codes(ended: Ended) -> set[tuple[str, str]]:
@@ -560,7 +560,7 @@ def test_a_loop_on_paper_does_not_stand_for_one_on_the_account_that_dies_at_each
             paper.beat(_cycle(mode="paper"))
         assert check("heartbeat").code == 0
         monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-000000000bad")
-        assert kalshi("trade", "--strategy", "spike", "--duration", "1s").code == 5
+        assert program("trade", "--strategy", "spike", "--duration", "1s").code == 5
         ended = check("heartbeat")
         assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
         assert check("heartbeat", "--paper").code == 0
@@ -572,7 +572,7 @@ def test_a_loop_on_paper_does_not_stand_for_one_on_the_account_that_dies_at_each
 @pytest.fixture
 def read(proxy: FaultProxy) -> None:
     """The state file knows the account, as after a run."""
-    ended = kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s")
+    ended = program("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s")
     assert ended.code == 0, ended.err
 
 

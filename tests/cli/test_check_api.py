@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.monitoring.request_traffic import Minute
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def check(*words: str) -> Ended:
-    return kalshi("check", "api", "--no-notify", "--json", *words)
+    return program("check", "api", "--no-notify", "--json", *words)
 
 
 def found(ended: Ended) -> tuple[int, list[tuple[str, str, str]]]:
@@ -205,7 +205,7 @@ def test_a_loop_leaves_what_it_counted_also_on_paper(proxy: FaultProxy, tmp_path
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
     for more, home in (((), "sim"), (("--paper",), "sim-paper")):
         proxy.answers.clear()
-        assert kalshi(*words, *more).code == 0
+        assert program(*words, *more).code == 0
         account = "paper" if more else KEY_ID
         with SqliteStore.open(tmp_path / "state" / home / "state.db", account=account, environment="sim") as left:
             counted = left.traffic(SystemClock().now() - 3_600_000)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hook import hook
-from served import KEY_ID, Ended, Served, bare_variables, kalshi, served, set_variables
+from support.notice_receiver import receiving
+from support.served import KEY_ID, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def check(*words: str) -> Ended:
-    return kalshi("check", "errors", "--json", *(words or ("--no-notify",)))
+    return program("check", "errors", "--json", *(words or ("--no-notify",)))
 
 
 def found(ended: Ended) -> list[tuple[str, str, str]]:
@@ -96,9 +96,9 @@ def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(
 
 
 def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: SqliteStore) -> None:
-    with hook() as sink:
+    with receiving() as sink:
         sink.status = 410
-        assert kalshi("check", "balance", "-c", "5000:", "--notify", sink.url).code == 2
+        assert program("check", "balance", "-c", "5000:", "--notify", sink.url).code == 2
         ended = check()
         ((severity, code, subject),) = found(ended)
         assert (ended.code, severity, code) == (1, "warning", "ALERT_UNDELIVERED")
@@ -122,9 +122,9 @@ def test_an_alert_that_waits_for_longer_than_any_pause_between_two_tries_warns(
 
 def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: SqliteStore) -> None:
     alarm(store)
-    with hook() as sink:
+    with receiving() as sink:
         assert [check("--notify", sink.url).code for _ in range(2)] == [1, 1]
-        told = [code for kind, code in sink.heard if kind == "firing"]
+        told = [code for kind, code in sink.changes if kind == "firing"]
     assert (told.count("BLIND"), told.count("RECENT_ERRORS")) == (1, 0)
 
 

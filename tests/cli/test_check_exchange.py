@@ -9,8 +9,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import Served, bare_variables, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import parse_ts
 from kalshi_cli.desk.exchange import is_within_hours
@@ -56,12 +56,12 @@ def scheduled(proxy: FaultProxy, *windows: tuple[float, float], hours: dict[str,
 
 
 def found(*words: str) -> tuple[int, list[tuple[str, str, str]]]:
-    ended = kalshi(*CHECK, "--json", *words)
+    ended = program(*CHECK, "--json", *words)
     return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
 
 
 def test_an_open_exchange_is_fine(proxy: FaultProxy) -> None:
-    ended = kalshi(*CHECK)
+    ended = program(*CHECK)
     assert (ended.code, ended.out.partition(" - ")[0]) == (0, "KALSHI EXCHANGE OK")
     assert "open for trading" in ended.out
 
@@ -82,7 +82,7 @@ def test_a_pause_that_nobody_announced_warns_and_without_cancels_it_is_critical(
     assert found() == (1, [("warning", "TRADING_PAUSED", f"shard {at}") for at in (0, 1)])
     pause(shared, "exchange")
     assert found() == (2, [("critical", "EXCHANGE_PAUSED", f"shard {at}") for at in (0, 1)])
-    assert kalshi(*CHECK, "--json").json["runbook"] == "exchange-paused"
+    assert program(*CHECK, "--json").json["runbook"] == "exchange-paused"
 
 
 @pytest.mark.usefixtures("no_maintenance")
@@ -94,7 +94,7 @@ def test_one_shard_that_stands_still_is_named(proxy: FaultProxy, shared: tuple[S
 def test_announced_maintenance_is_fine_and_said(proxy: FaultProxy, shared: tuple[Served, FaultProxy]) -> None:
     pause(shared, "exchange")
     scheduled(proxy, (-0.5, 0.5))
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert (ended.code, ended.json["status"]) == (0, "OK")
     assert "as planned: paused, cancels too (announced maintenance until " in ended.json["summary"]
     assert {breach["severity"] for breach in ended.json["breaches"]} == {"note"}
@@ -124,7 +124,7 @@ def test_maintenance_that_lasts_longer_than_announced_is_an_incident(
 
 def test_maintenance_of_the_next_day_is_said_before(proxy: FaultProxy) -> None:
     scheduled(proxy, (3.0, 4.0))
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert ended.code == 0
     assert "; announced maintenance from " in ended.json["summary"]
 
@@ -134,7 +134,7 @@ def test_trading_that_is_paused_outside_of_its_hours_is_fine(
 ) -> None:
     pause(shared, "trading")
     scheduled(proxy, hours={"start_time": "2020-01-01T00:00:00Z", "end_time": "2100-01-01T00:00:00Z"})
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert (ended.code, "outside of its hours" in ended.json["summary"]) == (0, True)
 
 
@@ -152,7 +152,7 @@ def test_what_is_wrong_with_the_key_is_told_of_the_key_and_not_of_the_exchange(
     else:
         monkeypatch.setenv("KALSHI_PRIVATE_KEY_PATH", str(tmp_path / "none.pem"))
     assert found() == (0, [])
-    ended = kalshi("health-check", "--json")
+    ended = program("health-check", "--json")
     status = {each["check"]: (each["status"], each["detail"]) for each in ended.json}
     assert {status[name][0] for name in ("exchange", "clock")} == {"OK"}
     assert [name for name, (verdict, _) in status.items() if verdict == "CRITICAL"] == [
@@ -163,7 +163,7 @@ def test_what_is_wrong_with_the_key_is_told_of_the_key_and_not_of_the_exchange(
 
 def test_a_schedule_that_cannot_be_read_takes_nothing_from_what_is_so(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("status_500", "GET", "/exchange/schedule", times=1_000))
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert (ended.code, "the schedule could not be read" in ended.json["summary"]) == (0, True)
 
 
@@ -179,12 +179,12 @@ def test_a_pause_in_the_weekly_maintenance_is_no_incident_and_after_it_is(
 ) -> None:
     """On the exchange that comes with the program: its clock can be set."""
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
-    assert kalshi("sim", "clock", "--to", next_thursday(3, 30)).code == 0
-    assert kalshi("sim", "pause", "--exchange").code == 0
+    assert program("sim", "clock", "--to", next_thursday(3, 30)).code == 0
+    assert program("sim", "pause", "--exchange").code == 0
     assert found() == (0, [("note", "EXCHANGE_PAUSED", "shard 0")])
-    assert kalshi("sim", "clock", "--forward", "91m").code == 0
+    assert program("sim", "clock", "--forward", "91m").code == 0
     assert found() == (2, [("critical", "EXCHANGE_PAUSED", "shard 0")])
-    assert [kalshi("sim", *words).code for words in (("resume",), ("pause",))] == [0, 0]
+    assert [program("sim", *words).code for words in (("resume",), ("pause",))] == [0, 0]
     assert found() == (1, [("warning", "TRADING_PAUSED", "shard 0")])
 
 

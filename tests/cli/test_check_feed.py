@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from fault_proxy import FaultProxy, fault_proxy
-from served import (
+from support.fault_proxy import FaultProxy, fault_proxy
+from support.served import (
     KEY_ID,
     TWO_SIDED,
     Ended,
@@ -19,7 +19,7 @@ from served import (
     bare_variables,
     eventually,
     finish,
-    kalshi,
+    program,
     served,
     set_variables,
     start,
@@ -87,7 +87,7 @@ def beat(store: SqliteStore, ago_s: float = 0.0, **changes: Any) -> None:
 
 
 def check(*words: str) -> Ended:
-    return kalshi("check", "feed", "--no-notify", "--json", *words)
+    return program("check", "feed", "--no-notify", "--json", *words)
 
 
 def found(ended: Ended) -> tuple[int, list[tuple[str, str, str]]]:
@@ -279,9 +279,9 @@ def test_all_of_them_look_at_a_loop_of_another_process(
         eventually(lambda: "last message" in check(*wide).json["summary"])
         eventually(lambda: check(*wide).code == 0)
         for name in ("api", "orders", "errors"):
-            ended = kalshi("check", name, "--no-notify", "--json")
+            ended = program("check", name, "--no-notify", "--json")
             assert ended.code == 0, ended.out
-        eventually(lambda: measures(kalshi("check", "feed", "--no-notify", "--json", *wide))["no_book"] == 0)
+        eventually(lambda: measures(program("check", "feed", "--no-notify", "--json", *wide))["no_book"] == 0)
     finally:
         loop.send_signal(signal.SIGTERM)
         ended = finish(loop)

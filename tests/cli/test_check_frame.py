@@ -15,10 +15,10 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from hook import Hook, hook
-from served import Served, bare_variables, finish, kalshi, served, set_variables, start
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.notice_receiver import Receiver, receiving
 from support.resources import open_resources
+from support.served import Served, bare_variables, finish, program, served, set_variables, start
 
 from kalshi_cli.app import checks
 from kalshi_cli.app.checks import Wanted, run_checks
@@ -52,8 +52,8 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def sink() -> Iterator[Hook]:
-    with hook() as one:
+def sink() -> Iterator[Receiver]:
+    with receiving() as one:
         yield one
 
 
@@ -72,7 +72,7 @@ def cut(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, path: str = "") -> N
 
 
 def test_the_first_line_is_for_machines_and_all_of_it_is_plain(proxy: FaultProxy) -> None:
-    ended = kalshi(*CHECK)
+    ended = program(*CHECK)
     assert (ended.code, ended.err) == (0, "")
     assert ended.out == "KALSHI BALANCE OK - $1,000.00 cash, positions worth $0.00 | cash_usd=1000;;\n"
 
@@ -81,9 +81,9 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
     proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_CHECKS__CASH_USD__WARN", "2000:")
-    warned, lifted = kalshi(*CHECK), kalshi(*CHECK, "-w", "500:")
+    warned, lifted = program(*CHECK), program(*CHECK, "-w", "500:")
     assert (warned.code, lifted.code) == (1, 0)
-    critical = kalshi(*CHECK, "-c", "@500:1500", "--json")
+    critical = program(*CHECK, "-c", "@500:1500", "--json")
     assert (critical.code, critical.json["status"]) == (2, "CRITICAL")
     assert critical.json["breaches"] == [
         {"subject": "cash", "value": "$1,000.00", "limit": "@500:1500", "severity": "critical", "code": "LOW_BALANCE"}
@@ -106,32 +106,32 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
 def test_what_was_typed_wrong_is_unknown_in_one_line_and_not_a_verdict(
     proxy: FaultProxy, words: tuple[str, ...], why: str
 ) -> None:
-    ended = kalshi(*CHECK, *words)
+    ended = program(*CHECK, *words)
     assert ended.code == 3
     assert ended.out.startswith("KALSHI BALANCE UNKNOWN - ")
     assert len(ended.out.splitlines()) == 1
     (line,) = [line for line in ended.err.splitlines() if line.startswith("error: ")]
     assert why in line
-    as_json = kalshi(*CHECK, *words, "--json")
+    as_json = program(*CHECK, *words, "--json")
     assert (as_json.code, as_json.json["status"], as_json.error["exit_code"]) == (3, "UNKNOWN", 3)
 
 
 def test_a_check_that_does_not_exist_is_unknown(proxy: FaultProxy) -> None:
-    ended = kalshi("check", "balanse")
+    ended = program("check", "balanse")
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANSE UNKNOWN")
     assert "balance" in ended.err
-    ended = kalshi("check", "--format", "plain", "nope")
+    ended = program("check", "--format", "plain", "nope")
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI NOPE UNKNOWN")
     assert "positions" in ended.err
 
 
 def test_no_name_is_no_verdict(proxy: FaultProxy) -> None:
-    ended = kalshi("check")
+    ended = program("check")
     assert (ended.code, ended.out.splitlines()[0]) == (3, "KALSHI CHECK UNKNOWN - usage: kalshi check NAME")
 
 
 def test_a_breach_is_a_line_that_nothing_pads_or_cuts(proxy: FaultProxy) -> None:
-    ended = kalshi(*CHECK, "-c", "5000:", "--no-notify")
+    ended = program(*CHECK, "-c", "5000:", "--no-notify")
     assert ended.out.splitlines()[1] == "CRITICAL LOW_BALANCE cash: $1,000.00 (limit 5000:)"
     assert ended.out.startswith("KALSHI BALANCE CRITICAL - LOW_BALANCE cash: $1,000.00 (limit 5000:); $1,000.00 cash")
 
@@ -140,7 +140,7 @@ def test_a_breach_is_a_line_that_nothing_pads_or_cuts(proxy: FaultProxy) -> None
 
 
 def test_all_is_the_worst_of_each_in_a_line_each(proxy: FaultProxy) -> None:
-    ended = kalshi("check", "all", "--no-notify")
+    ended = program("check", "all", "--no-notify")
     assert ended.code == 2
     first, *lines = ended.out.splitlines()
     assert first.startswith("KALSHI ALL CRITICAL - ")
@@ -151,14 +151,14 @@ def test_all_is_the_worst_of_each_in_a_line_each(proxy: FaultProxy) -> None:
 
 def test_all_reads_what_it_shares_once(proxy: FaultProxy) -> None:
     proxy.answers.clear()
-    assert kalshi("check", "all", "--no-notify", "--json").json["check"] == "all"
+    assert program("check", "all", "--no-notify", "--json").json["check"] == "all"
     asked = [answer.path.partition("?")[0] for answer in proxy.answers]
     assert asked.count("/trade-api/v2/portfolio/fills") == 1
     assert asked.count("/trade-api/v2/portfolio/orders") == 1
 
 
 def test_all_in_json_has_the_outcome_of_each(proxy: FaultProxy) -> None:
-    found = kalshi("check", "all", "--no-notify", "--json").json
+    found = program("check", "all", "--no-notify", "--json").json
     each = {check["check"]: check for check in found["checks"]}
     assert set(each) == {*ALL}
     assert (each["balance"]["status"], each["heartbeat"]["status"]) == ("OK", "CRITICAL")
@@ -171,7 +171,7 @@ def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_
     balance = Fault("reset", "GET", "balance", times=1_000)
     proxy.faults.append(balance)
     cut(proxy, monkeypatch)
-    found = kalshi("check", "all", "--no-notify", "--json").json
+    found = program("check", "all", "--no-notify", "--json").json
     assert balance.hits == 0
     status = {check["check"]: check["status"] for check in found["checks"]}
     assert {status[name] for name in ("positions", "pnl", "balance")} == {"UNKNOWN"}
@@ -182,25 +182,25 @@ def test_an_exchange_that_does_not_answer_is_asked_once_and_everything_about_it_
 
 
 def test_runs_that_find_one_at_work_are_fine_until_there_are_too_many(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
     words = (*CHECK, "--notify", sink.url)
     with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
         for _ in range(MOST_SKIPPED):
-            ended = kalshi(*words)
+            ended = program(*words)
             assert (ended.code, f"already running (pid {os.getpid()}" in ended.out) == (0, True)
-        assert kalshi("check", "positions").code == 0
-        ended = kalshi(*words, "--json")
+        assert program("check", "positions").code == 0
+        ended = program(*words, "--json")
         assert (ended.code, [breach["code"] for breach in ended.json["breaches"]]) == (2, ["CHECK_SKIPPED"])
-    assert (kalshi(*words).code, kalshi(*words).code) == (0, 0)
+    assert (program(*words).code, program(*words).code) == (0, 0)
     with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
-        assert kalshi(*words).code == 0  # they are counted anew
-    assert sink.heard == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
+        assert program(*words).code == 0  # they are counted anew
+    assert sink.changes == [("firing", "CHECK_SKIPPED"), ("resolved", "CHECK_SKIPPED")]
 
 
 def test_a_check_that_may_not_lock_still_looks(proxy: FaultProxy, tmp_path: Path) -> None:
     tmp_path.joinpath("state").write_text("no directory")
-    ended = kalshi(*CHECK, "--no-notify")
+    ended = program(*CHECK, "--no-notify")
     assert (ended.code, ended.out.partition(" - ")[0]) == (0, "KALSHI BALANCE OK")
     assert "may overlap" in ended.err
 
@@ -214,7 +214,7 @@ def test_an_exchange_that_takes_requests_and_says_nothing_is_unknown_in_time(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("KALSHI_REST_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/trade-api/v2")
         monkeypatch.setenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S", "0.5")
-        ended = kalshi("check", "positions", "--no-notify", "--json")
+        ended = program("check", "positions", "--no-notify", "--json")
     assert (ended.code, ended.json["status"]) == (3, "UNKNOWN")
     assert ended.json["breaches"][0]["code"] == "COULD_NOT_LOOK"
 
@@ -246,7 +246,7 @@ def silent_exchange(monkeypatch: pytest.MonkeyPatch, silent: socket.socket) -> N
 
 
 def test_where_the_exchange_hangs_what_is_known_without_it_is_shown_and_told(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         silent_exchange(monkeypatch, silent)
@@ -258,7 +258,7 @@ def test_where_the_exchange_hangs_what_is_known_without_it_is_shown_and_told(
     assert {status[name] for name in ("exchange", "positions", "balance")} == {"UNKNOWN"}
     assert status["api"] == "CRITICAL", "whether the exchange answers is its whole question"
     assert status["feed"] in ("CRITICAL", "UNKNOWN"), "a busy machine may have no time left to try the stream"
-    assert ("firing", "HEARTBEAT_LOST") in sink.heard
+    assert ("firing", "HEARTBEAT_LOST") in sink.changes
 
 
 def test_the_time_of_a_check_counts_from_the_start_of_the_program() -> None:
@@ -292,7 +292,7 @@ def held_up(name: str, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it is held up by: here by nothing that any limit of ours knows of."""
     go_on = held_up("held", monkeypatch)
@@ -314,18 +314,18 @@ def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
     assert [(each.check, each.verdict.name) for each in shown] == [
         ("heartbeat", "CRITICAL"), ("held", "UNKNOWN"), ("errors", "UNKNOWN"),
     ]  # fmt: skip
-    assert sink.heard == [("firing", "HEARTBEAT_LOST")]
+    assert sink.changes == [("firing", "HEARTBEAT_LOST")]
     assert (state(tmp_path) / "checks" / "all.counts").exists()
 
 
-def test_a_disk_that_is_full_takes_nothing_from_the_verdict(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+def test_a_disk_that_is_full_takes_nothing_from_the_verdict(proxy: FaultProxy, sink: Receiver, tmp_path: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("this system has no /dev/full")
     with Path("/dev/full").open("w") as full:
         words = [*CHECK, "-w", "5000:", "--notify", sink.url]
         ended = finish(start(words, dict(os.environ), tmp_path, stdout=full.fileno()))
         assert (ended.code, "cannot be written" in ended.err, "Traceback" in ended.err) == (1, True, False)
-        assert sink.heard == [("firing", "LOW_BALANCE")]
+        assert sink.changes == [("firing", "LOW_BALANCE")]
         ended = finish(start([*CHECK, "--nonsense"], dict(os.environ), tmp_path, stdout=full.fileno()))
         assert (ended.code, "Traceback" in ended.err) == (3, False)
 
@@ -346,112 +346,114 @@ def test_a_check_that_is_told_to_end_is_unknown(
 # -- who hears of it ----------------------------------------------------------------------------------------------
 
 
-def test_a_breach_is_told_once_and_once_when_it_is_over(proxy: FaultProxy, sink: Hook) -> None:
+def test_a_breach_is_told_once_and_once_when_it_is_over(proxy: FaultProxy, sink: Receiver) -> None:
     words = (*CHECK, "--notify", sink.url)
-    codes = [kalshi(*words, "-c", limit).code for limit in ("5000:", "5000:", "5:")]
+    codes = [program(*words, "-c", limit).code for limit in ("5000:", "5000:", "5:")]
     assert codes == [2, 2, 0]
-    assert sink.heard == [("firing", "LOW_BALANCE"), ("resolved", "LOW_BALANCE")]
-    first = sink.told[0]
+    assert sink.changes == [("firing", "LOW_BALANCE"), ("resolved", "LOW_BALANCE")]
+    first = sink.notices[0]
     assert (first["tier"], first["subject"], first["value"], first["limit"]) == (
         "critical", "cash", "$1,000.00", "5000:",
     )  # fmt: skip
     assert (first["runbook"], first["command"]) == ("low-balance", "kalshi balance")
 
 
-def test_the_sinks_of_the_configuration_hear_of_it(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+def test_the_sinks_of_the_configuration_hear_of_it(proxy: FaultProxy, sink: Receiver, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text(f"alerts:\n  sinks:\n    me:\n      url: {sink.url}\n")
     (tmp_path / "config.yaml").chmod(0o600)
-    assert kalshi(*CHECK, "-w", "5000:").code == 1
-    assert sink.heard == [("firing", "LOW_BALANCE")]
+    assert program(*CHECK, "-w", "5000:").code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE")]
 
 
 def test_nobody_hears_of_it_and_nothing_is_kept_where_that_is_wished(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
-    assert kalshi(*CHECK, "-c", "5000:", "--notify", sink.url, "--no-notify").code == 2
-    assert kalshi(*CHECK, "-c", "5000:").code == 2
-    assert sink.told == []
+    assert program(*CHECK, "-c", "5000:", "--notify", sink.url, "--no-notify").code == 2
+    assert program(*CHECK, "-c", "5000:").code == 2
+    assert sink.notices == []
     assert not (state(tmp_path) / "state.db").exists()
 
 
-def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sink: Hook) -> None:
+def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sink: Receiver) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    ended = kalshi(*CHECK, "-w", "5000:", "--notify", f"http://127.0.0.1:{port}/secret-path")
+    ended = program(*CHECK, "-w", "5000:", "--notify", f"http://127.0.0.1:{port}/secret-path")
     assert (ended.code, ended.out.splitlines()[0].partition(" - ")[0]) == (1, "KALSHI BALANCE WARNING")
     (line,) = [line for line in ended.err.splitlines() if "not delivered" in line]
     assert "secret-path" not in line
     sink.status = 410
-    assert kalshi(*CHECK, "-w", "5:", "--notify", sink.url).code == 0
+    assert program(*CHECK, "-w", "5:", "--notify", sink.url).code == 0
 
 
 def test_not_having_been_able_to_look_is_told_the_second_time_and_ends_nothing(
-    proxy: FaultProxy, sink: Hook, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, sink: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = (*CHECK, "--notify", sink.url)
-    assert kalshi(*words, "-w", "5000:").code == 1
+    assert program(*words, "-w", "5000:").code == 1
     cut(proxy, monkeypatch)
-    assert [kalshi(*words).code, len(sink.told)] == [3, 1]
-    assert [kalshi(*words).code, len(sink.told)] == [3, 2]
+    assert [program(*words).code, len(sink.notices)] == [3, 1]
+    assert [program(*words).code, len(sink.notices)] == [3, 2]
     proxy.faults.clear()
     monkeypatch.delenv("KALSHI_EXCHANGE__TOTAL_TIMEOUT_S")
-    assert kalshi(*words, "-w", "5000:").code == 1
-    assert sink.heard == [("firing", "LOW_BALANCE"), ("firing", "COULD_NOT_LOOK"), ("resolved", "COULD_NOT_LOOK")]
+    assert program(*words, "-w", "5000:").code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE"), ("firing", "COULD_NOT_LOOK"), ("resolved", "COULD_NOT_LOOK")]
 
 
-def test_where_the_state_file_is_broken_it_is_told_all_the_same(proxy: FaultProxy, sink: Hook, tmp_path: Path) -> None:
+def test_where_the_state_file_is_broken_it_is_told_all_the_same(
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
+) -> None:
     state(tmp_path).mkdir(parents=True)
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     words = (*CHECK, "-w", "5000:", "--notify", sink.url)
-    ended = kalshi(*words)
+    ended = program(*words)
     assert (ended.code, "without knowing what was told before" in ended.err) == (1, True)
-    assert kalshi(*words).code == 1
-    assert sink.heard == [("firing", "LOW_BALANCE")] * 2
-    assert "told again each time" in sink.told[0]["text"]
+    assert program(*words).code == 1
+    assert sink.changes == [("firing", "LOW_BALANCE")] * 2
+    assert "told again each time" in sink.notices[0]["text"]
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
-    assert kalshi("check", "pnl", "--notify", sink.url).code == 0
+    assert program("check", "pnl", "--notify", sink.url).code == 0
     with closing(sqlite3.connect(state(tmp_path) / "state.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        ended = kalshi("check", "pnl", "--notify", sink.url, "--json")
+        ended = program("check", "pnl", "--notify", sink.url, "--json")
     assert (ended.code, ended.json["breaches"][0]["code"]) == (3, "STATE_UNUSABLE")
     assert "without knowing what was told before" in ended.err
 
 
 def test_a_loop_on_paper_needs_no_key_to_be_told_of(
-    proxy: FaultProxy, sink: Hook, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, sink: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
     words = ("check", "heartbeat", "--paper", "--notify", sink.url)
-    assert [kalshi(*words).code, kalshi(*words).code] == [2, 2]
-    assert sink.heard == [("firing", "HEARTBEAT_LOST")]
+    assert [program(*words).code, program(*words).code] == [2, 2]
+    assert sink.changes == [("firing", "HEARTBEAT_LOST")]
 
 
 def test_a_doubt_is_told_without_the_state_file_too_and_not_the_first(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path
 ) -> None:
     state(tmp_path).mkdir(parents=True)
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     words = ("check", "drift", "--notify", sink.url)
-    assert [kalshi(*words).code, len(sink.told)] == [3, 0]
-    assert [kalshi(*words).code, sink.heard] == [3, [("firing", "STATE_UNUSABLE")]]
+    assert [program(*words).code, len(sink.notices)] == [3, 0]
+    assert [program(*words).code, sink.changes] == [3, [("firing", "STATE_UNUSABLE")]]
 
 
 def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once_the_configured_do(
-    proxy: FaultProxy, sink: Hook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, sink: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_ALERTS__ON_CRITICAL", "pause")
     words, pause = ("check", "positions", "--notify", sink.url), state(tmp_path) / ".pause"
-    assert kalshi(*words).code == 0
-    assert [kalshi(*words, "-c", "~:-1").code for _ in range(2)] == [2, 2]
-    assert (sink.heard, pause.exists()) == ([("firing", "EXPOSURE")] * 2, False)
-    assert [notice["tier"] for notice in sink.told] == ["critical", "critical"]
+    assert program(*words).code == 0
+    assert [program(*words, "-c", "~:-1").code for _ in range(2)] == [2, 2]
+    assert (sink.changes, pause.exists()) == ([("firing", "EXPOSURE")] * 2, False)
+    assert [notice["tier"] for notice in sink.notices] == ["critical", "critical"]
     monkeypatch.setenv("KALSHI_CHECKS__LIMIT_USED_PCT__CRIT", "~:-1")
-    assert (kalshi(*words).code, pause.exists()) == (2, True)
+    assert (program(*words).code, pause.exists()) == (2, True)
 
 
 # -- a bare environment -------------------------------------------------------------------------------------------
@@ -470,6 +472,6 @@ def test_what_is_missing_in_cron_s_environment_is_named(proxy: FaultProxy, monke
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
     monkeypatch.delenv("HOME")
-    ended = kalshi(*CHECK)
+    ended = program(*CHECK)
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI BALANCE UNKNOWN")
     assert "API key" in ended.out

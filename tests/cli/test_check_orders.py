@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, ME, TWO_SIDED, Served, bare_variables, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import KEY_ID, ME, TWO_SIDED, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Price, Ts, contracts
@@ -77,13 +77,13 @@ def listed(proxy: FaultProxy, **changes: Any) -> None:
 
 
 def found(*words: str) -> tuple[int, list[tuple[str, str, str]]]:
-    ended = kalshi("check", "orders", "--no-notify", "--json", *words)
+    ended = program("check", "orders", "--no-notify", "--json", *words)
     return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
 
 
 def test_an_order_of_a_person_that_is_on_file_is_fine(proxy: FaultProxy, store: SqliteStore, resting: str) -> None:
     remember(store, order_id=resting)
-    ended = kalshi("check", "orders", "--no-notify")
+    ended = program("check", "orders", "--no-notify")
     assert (ended.code, ended.out.partition(";")[0]) == (
         0, "KALSHI ORDERS OK - 1 resting order, none to be looked at",
     )  # fmt: skip
@@ -105,7 +105,7 @@ def test_an_order_in_doubt_is_critical_even_where_the_exchange_cannot_be_asked(
     assert found("--within", "4s") == (
         2, [("critical", "ORDER_UNKNOWN_LONG", "gone"), ("unknown", "COULD_NOT_LOOK", "resting orders")],
     )  # fmt: skip
-    assert kalshi("check", "orders", "--no-notify", "--json").json["runbook"] == "unknown-order"
+    assert program("check", "orders", "--no-notify", "--json").json["runbook"] == "unknown-order"
 
 
 def test_an_order_beyond_its_expiry_is_critical(proxy: FaultProxy, store: SqliteStore, resting: str) -> None:
@@ -154,7 +154,7 @@ def test_what_the_exchange_did_not_refuse_for_what_it_is_is_no_refusal(
     for number in range(20):
         remember(store, f"c{number}", status=OrderStatus.REJECTED, code=code)
     assert found() == (0, [])
-    (line,) = kalshi("check", "orders", "--no-notify").out.splitlines()
+    (line,) = program("check", "orders", "--no-notify").out.splitlines()
     assert "21 orders in the last hour, 20 of them refused by kalshi or not judged by the exchange" in line
 
 
@@ -199,7 +199,7 @@ def test_orders_beyond_those_that_one_run_looks_up_are_reported(proxy: FaultProx
     for number in range(23):
         remember(store, f"g{number}", order_id=f"gone-{number}", updated=Ts(NOW + 3_600_000))
     assert found() == (1, [("warning", "COULD_NOT_LOOK", "orders on file")])
-    assert "3 more orders on file not compared with the exchange" in kalshi("check", "orders", "--no-notify").out
+    assert "3 more orders on file not compared with the exchange" in program("check", "orders", "--no-notify").out
 
 
 def test_orders_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:

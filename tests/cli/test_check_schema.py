@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from hook import hook
-from served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, kalshi, served, set_variables, start
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.notice_receiver import receiving
+from support.served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, program, served, set_variables, start
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
@@ -58,7 +58,7 @@ def first(name: str, change: Callable[[dict[str, Any]], Any]) -> Callable[[Any],
 
 
 def test_an_exchange_as_it_should_be_is_ok_in_one_line(proxy: FaultProxy) -> None:
-    ended = kalshi(*CHECK)
+    ended = program(*CHECK)
     assert (ended.code, ended.err) == (0, "")
     line, _, measures = ended.out.rstrip("\n").partition(" | ")
     assert line.startswith("KALSHI SCHEMA OK - ")
@@ -70,7 +70,7 @@ def test_an_exchange_as_it_should_be_is_ok_in_one_line(proxy: FaultProxy) -> Non
 
 def test_a_missing_field_is_critical_and_named(proxy: FaultProxy) -> None:
     proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.pop("fee_cost"))
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert ended.code == 2
     report = ended.json
     assert (report["check"], report["status"], report["exit_code"]) == ("schema", "CRITICAL", 2)
@@ -86,16 +86,16 @@ def test_what_is_new_is_a_note_and_the_check_is_ok(proxy: FaultProxy) -> None:
         fill["mood"], fill["side"] = "good", "maybe"
 
     proxy.edits[r"/portfolio/fills\?"] = first("fills", news)
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert ended.code == 0
     assert [breach["code"] for breach in ended.json["breaches"]] == ["UNKNOWN_FIELD", "NEW_VALUE"]
-    assert kalshi(*CHECK).out.splitlines()[0].startswith("KALSHI SCHEMA OK - ")
+    assert program(*CHECK).out.splitlines()[0].startswith("KALSHI SCHEMA OK - ")
 
 
 def test_hostile_names_reach_the_terminal_harmless(proxy: FaultProxy) -> None:
     proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.update({"\x1b[31m[/]\u202eevil": 1}))
     for form in ("table", "plain", "json", "csv"):
-        ended = kalshi(*CHECK, "--format", form)
+        ended = program(*CHECK, "--format", form)
         assert ended.code == 0
         assert not set("\x1b\u202e") & set(ended.out + ended.err)
 
@@ -109,7 +109,7 @@ def test_many_findings_are_cut_in_print_and_whole_in_json(proxy: FaultProxy) -> 
     proxy.edits[r"/portfolio/(fills|orders)\?"] = emptied
     proxy.edits[r"/portfolio/balance"] = lambda _body: {}
     proxy.edits[r"/markets/[^/]*$"] = lambda _body: {"market": {}}
-    printed, whole = kalshi(*CHECK), kalshi(*CHECK, "--json").json
+    printed, whole = program(*CHECK), program(*CHECK, "--json").json
     assert printed.code == 2
     assert len(printed.out.splitlines()) <= 20
     assert f"and {len(whole['breaches']) - 15} more" in printed.err
@@ -117,14 +117,14 @@ def test_many_findings_are_cut_in_print_and_whole_in_json(proxy: FaultProxy) -> 
 
 def test_an_exchange_that_cannot_be_reached_is_unknown_not_ok(proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("reset", "GET", "", times=1_000))
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert ended.code == 3
     assert ended.json["status"] == "UNKNOWN"
 
 
 def test_a_stream_that_does_not_answer_is_unknown_not_ok(proxy: FaultProxy) -> None:
     proxy.cut_stream()
-    ended = kalshi(*CHECK, "--json")
+    ended = program(*CHECK, "--json")
     assert ended.code == 3
     assert [breach["subject"] for breach in ended.json["breaches"]] == ["stream"]
 
@@ -132,15 +132,15 @@ def test_a_stream_that_does_not_answer_is_unknown_not_ok(proxy: FaultProxy) -> N
 def test_without_a_key_public_routes_can_still_be_checked(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    assert kalshi(*CHECK).code == 3
-    assert kalshi(*CHECK, "--public").code == 0
+    assert program(*CHECK).code == 3
+    assert program(*CHECK, "--public").code == 0
 
 
 def test_it_changes_nothing_and_leaves_no_state_behind(proxy: FaultProxy, shared: tuple[Served, FaultProxy]) -> None:
     one, _ = shared
     before = one.resting()
     proxy.answers.clear()
-    assert kalshi(*CHECK).code == 0
+    assert program(*CHECK).code == 0
     assert one.resting() == before
     assert not list(one.state.rglob("state.db"))
     writes = [(answer.method, answer.status) for answer in proxy.answers if answer.method != "GET"]
@@ -150,16 +150,16 @@ def test_it_changes_nothing_and_leaves_no_state_behind(proxy: FaultProxy, shared
 def test_it_is_as_good_where_writes_are_switched_off(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
     proxy.answers.clear()
-    assert kalshi(*CHECK).code == 0
+    assert program(*CHECK).code == 0
     assert {answer.method for answer in proxy.answers} == {"GET"}
 
 
 def test_a_configuration_that_cannot_be_read_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("risk: [")
-    ended = kalshi("--config", tmp_path / "config.yaml", *CHECK)
+    ended = program("--config", tmp_path / "config.yaml", *CHECK)
     assert (ended.code, ended.out.partition(" - ")[0]) == (3, "KALSHI SCHEMA UNKNOWN")
     assert "config.yaml" in ended.err.splitlines()[-2]
-    assert kalshi(*CHECK, "--nonsense").code == 3
+    assert program(*CHECK, "--nonsense").code == 3
 
 
 def test_whatever_holds_it_up_it_ends_in_time_and_says_so(tmp_path: Path) -> None:
@@ -179,40 +179,40 @@ def test_whatever_holds_it_up_it_ends_in_time_and_says_so(tmp_path: Path) -> Non
 
 def test_what_it_finds_is_told_once_and_its_end_too(proxy: FaultProxy, bare: Path) -> None:
     proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.pop("fee_cost"))
-    with hook() as sink:
+    with receiving() as sink:
         words = (*CHECK, "--notify", sink.url)
-        assert [kalshi(*words).code, kalshi(*words).code, kalshi(*words, "--no-notify").code] == [2, 2, 2]
+        assert [program(*words).code, program(*words).code, program(*words, "--no-notify").code] == [2, 2, 2]
         proxy.edits.clear()
-        assert kalshi(*words).code == 0
-    assert sink.heard == [("firing", "MISSING_FIELD"), ("resolved", "MISSING_FIELD")]
-    assert sink.told[0]["subject"] == "GET /portfolio/fills.fills[].fee_cost"
+        assert program(*words).code == 0
+    assert sink.changes == [("firing", "MISSING_FIELD"), ("resolved", "MISSING_FIELD")]
+    assert sink.notices[0]["subject"] == "GET /portfolio/fills.fills[].fee_cost"
 
 
 def test_what_is_only_new_is_told_nobody(proxy: FaultProxy, bare: Path) -> None:
     proxy.edits[r"/portfolio/fills\?"] = first("fills", lambda fill: fill.update({"mood": "good"}))
-    with hook() as sink:
-        assert kalshi(*CHECK, "--notify", sink.url).code == 0
-    assert sink.heard == []
+    with receiving() as sink:
+        assert program(*CHECK, "--notify", sink.url).code == 0
+    assert sink.changes == []
 
 
 def test_two_of_them_do_not_run_at_the_same_time(proxy: FaultProxy, bare: Path) -> None:
     with lock(bare / "state" / "sim" / "checks" / "schema.lock", SystemClock()):
         proxy.answers.clear()
-        ended = kalshi(*CHECK)
+        ended = program(*CHECK)
         assert (ended.code, "already running" in ended.out, proxy.answers) == (0, True, [])
-    assert "already running" not in kalshi(*CHECK).out
+    assert "already running" not in program(*CHECK).out
 
 
 def test_it_has_no_number_for_a_range(proxy: FaultProxy) -> None:
     for option in ("-w", "-c"):
-        ended = kalshi(*CHECK, option, "5")
+        ended = program(*CHECK, option, "5")
         assert (ended.code, "no such option" in ended.err) == (3, True)
 
 
 def test_a_route_that_announces_its_end_is_said_in_normal_use(proxy: FaultProxy) -> None:
     proxy.headers["Sunset"] = "Wed, 02 Dec 2026 00:00:00 GMT"
     try:
-        ended = kalshi("market", TWO_SIDED)
+        ended = program("market", TWO_SIDED)
     finally:
         proxy.headers.clear()
     assert ended.code == 0
@@ -226,7 +226,7 @@ def test_a_route_that_announces_its_end_is_an_alert_of_the_loop(
     with served(tmp_path) as one, fault_proxy(one.server.rest_url) as way:
         set_variables(monkeypatch, one.home, one.variables(way.moved(one.server.rest_url)))
         way.headers["Deprecation"] = "@1796083200"
-        ended = kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.2s")
+        ended = program("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.2s")
         assert ended.code == 0, ended.err
         store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim", create=False)
         alerts = [alert for alert in store.alerts() if alert.code == "ROUTE_ENDS"]

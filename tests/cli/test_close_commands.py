@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
@@ -46,7 +46,7 @@ def also_no(exchange: Served) -> None:
 
 
 def held() -> dict[str, str]:
-    return {row["ticker"]: row["position"] for row in kalshi("positions", "--json").json}
+    return {row["ticker"]: row["position"] for row in program("positions", "--json").json}
 
 
 def halt(exchange: Served) -> None:
@@ -63,7 +63,7 @@ def error_of(ended: Ended) -> tuple[int, str]:
 
 
 def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
-    ended = kalshi("close", TWO_SIDED.lower(), "--json")
+    ended = program("close", TWO_SIDED.lower(), "--json")
     assert ended.code == 0, ended.err
     assert "10 YES at $0.44 now, at worst $0.39; $4.40 for 10 in the book, all of it at worst $3.90" in ended.err
     (row,) = ended.json
@@ -83,14 +83,14 @@ def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
 def test_a_no_position_is_shown_at_prices_of_no(exchange: Served) -> None:
     also_no(exchange)
     exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
-    ended = kalshi("close", ONE_SIDED, "--json")
+    ended = program("close", ONE_SIDED, "--json")
     assert "20 NO at $0.85 now, at worst $0.80" in ended.err
     assert (ended.json[0]["side"], ended.json[0]["average_price"]) == ("no", "0.8500")
 
 
 def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
     exchange.leave_no_trace()
-    ended = kalshi("close", TWO_SIDED, "--dry-run", "--max-slippage", "1c", "--json")
+    ended = program("close", TWO_SIDED, "--dry-run", "--max-slippage", "1c", "--json")
     (row,) = ended.json
     assert (row["price"], row["worst_price"], row["fillable"], row["least"]) == (
         "0.4400",
@@ -104,7 +104,7 @@ def test_a_dry_run_sends_nothing_and_leaves_no_trace(exchange: Served) -> None:
 
 
 def test_without_a_position_there_is_nothing_to_do(exchange: Served) -> None:
-    ended = kalshi("close", FINE, "--json")
+    ended = program("close", FINE, "--json")
     assert (ended.code, ended.json) == (0, [])
 
 
@@ -113,29 +113,29 @@ def test_beside_a_running_loop_it_says_that_the_loop_may_trade_against_it_and_ho
 ) -> None:
     exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "1")
     beside = "a loop runs on this account"
-    alone = kalshi("close", TWO_SIDED, "--json")
+    alone = program("close", TWO_SIDED, "--json")
     assert error_of(alone) == (3, "NOT_CLOSING")
     assert beside not in alone.err
     assert "kalshi pause" not in alone.err
     with lock(exchange.state / "sim" / "trade.lock", SystemClock()):
-        assert beside in kalshi("flatten", "--dry-run").err
-        ended = kalshi("close", TWO_SIDED, "--json")
+        assert beside in program("flatten", "--dry-run").err
+        ended = program("close", TWO_SIDED, "--json")
         assert error_of(ended) == (3, "NOT_CLOSING")
         assert beside in ended.err
         assert f"keep {TWO_SIDED} from being closed" in ended.err
         assert "kalshi pause takes its own back; then close again" in ended.err
-        assert kalshi("pause").code == 0
-        assert beside not in kalshi("flatten", "--dry-run").err, "it is held up already"
+        assert program("pause").code == 0
+        assert beside not in program("flatten", "--dry-run").err, "it is held up already"
 
 
 @pytest.mark.usefixtures("exchange")
 def test_an_unknown_market_is_an_error() -> None:
-    assert kalshi("close", "KXNONE-1").code == 4
+    assert program("close", "KXNONE-1").code == 4
 
 
 def test_where_nobody_buys_nothing_is_sent_and_the_row_says_why(exchange: Served) -> None:
     also_no(exchange)
-    ended = kalshi("close", ONE_SIDED, "--json")
+    ended = program("close", ONE_SIDED, "--json")
     assert error_of(ended) == (3, "NO_BIDS")
     assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("0.00", "20.00")
     assert "nobody buys NO" in ended.json[0]["detail"]
@@ -143,7 +143,7 @@ def test_where_nobody_buys_nothing_is_sent_and_the_row_says_why(exchange: Served
 
 def test_a_paused_market_is_said_and_ends_with_its_own_code(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.pause_market(TWO_SIDED, exchange.clock.now()))
-    ended = kalshi("close", TWO_SIDED, "--json")
+    ended = program("close", TWO_SIDED, "--json")
     assert error_of(ended) == (3, "MARKET_NOT_OPEN")
     assert held() == {TWO_SIDED: "10.00"}
 
@@ -151,7 +151,7 @@ def test_a_paused_market_is_said_and_ends_with_its_own_code(exchange: Served) ->
 def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
     exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
-    ended = kalshi("close", TWO_SIDED, "--tries", "2", "--json")
+    ended = program("close", TWO_SIDED, "--tries", "2", "--json")
     assert error_of(ended) == (1, "not_closed")
     assert f"6 YES of {TWO_SIDED} left" in ended.error["message"]
     assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("4.00", "6.00")
@@ -161,9 +161,9 @@ def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
 def test_one_cent_is_taken_only_by_whoever_says_how_far(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.cancel_all("maker", exchange.clock.now(), TWO_SIDED))
     exchange.submit("maker", TWO_SIDED, BID, "0.0100", "50")
-    assert error_of(kalshi("close", TWO_SIDED, "--json")) == (3, "AT_A_CENT")
+    assert error_of(program("close", TWO_SIDED, "--json")) == (3, "AT_A_CENT")
     assert held() == {TWO_SIDED: "10.00"}
-    assert kalshi("close", TWO_SIDED, "--max-slippage", "1c").code == 0
+    assert program("close", TWO_SIDED, "--max-slippage", "1c").code == 0
     assert held() == {}
 
 
@@ -172,7 +172,7 @@ def test_one_cent_is_taken_only_by_whoever_says_how_far(exchange: Served) -> Non
 )
 @pytest.mark.usefixtures("exchange")
 def test_bad_values_are_refused_in_one_line(words: list[str]) -> None:
-    ended = kalshi("close", TWO_SIDED, *words)
+    ended = program("close", TWO_SIDED, *words)
     assert ended.code == 2
     assert ended.out == ""
 
@@ -182,7 +182,7 @@ def test_bad_values_are_refused_in_one_line(words: list[str]) -> None:
 
 def test_flatten_closes_what_it_can_and_reports_the_rest(exchange: Served) -> None:
     also_no(exchange)
-    ended = kalshi("flatten", "--json")
+    ended = program("flatten", "--json")
     assert error_of(ended) == (1, "not_closed")
     rows = {row["ticker"]: (row["closed"], row["left"]) for row in ended.json}
     assert rows == {TWO_SIDED: ("10.00", "0.00"), ONE_SIDED: ("0.00", "20.00")}
@@ -194,7 +194,7 @@ def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exch
     also_no(exchange)
     exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
     proxy.faults.append(Fault("status_500", "POST", CREATE, times=99))
-    ended = kalshi("flatten", "--json")
+    ended = program("flatten", "--json")
     assert error_of(ended) == (7, "outcome_unknown")
     assert proxy.faults[0].hits == 1, "not tried again, and no other position begun"
     assert sorted(row["closed"] for row in ended.json) == ["0.00", "0.00"]
@@ -205,7 +205,7 @@ def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exch
 
 def test_a_lost_answer_is_looked_up_and_nothing_is_sold_twice(proxy: FaultProxy, exchange: Served) -> None:
     proxy.faults.append(Fault("drop_reply", "POST", CREATE))
-    ended = kalshi("flatten", "--json")
+    ended = program("flatten", "--json")
     assert ended.code == 0, ended.err
     assert ended.json[0]["closed"] == "10.00"
     assert proxy.faults[0].hits == 1
@@ -222,12 +222,12 @@ def test_on_prod_it_shows_the_plan_and_asks(
 ) -> None:
     monkeypatch.setenv("KALSHI_ENV", "prod")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    ended = kalshi(*words)
+    ended = program(*words)
     assert (ended.code, ended.out) == (3, "")
     assert "at worst $0.39" in ended.err
     assert "add --yes" in ended.err
     assert held() == {TWO_SIDED: "10.00"}
-    assert kalshi(*words, "--yes").code == 0
+    assert program(*words, "--yes").code == 0
     assert held() == {}
     assert exchange.resting() == []
 
@@ -235,8 +235,8 @@ def test_on_prod_it_shows_the_plan_and_asks(
 @pytest.mark.usefixtures("exchange")
 def test_read_only_refuses_it_and_lets_a_dry_run_pass(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
-    assert kalshi("close", TWO_SIDED).code == 3
-    assert kalshi("flatten", "--dry-run").code == 0
+    assert program("close", TWO_SIDED).code == 3
+    assert program("flatten", "--dry-run").code == 0
     assert held() == {TWO_SIDED: "10.00"}
 
 
@@ -244,13 +244,13 @@ def test_a_close_works_while_halted_and_no_order_does(exchange: Served) -> None:
     halt(exchange)
     words = ["order", "place", TWO_SIDED, "--side", "yes", "--action", "sell", "--count", "10", "--price", "0.44"]
     for more in ([], ["--tif", "ioc", "--reduce-only"]):
-        refused = kalshi(*words, *more)
+        refused = program(*words, *more)
         assert refused.code == 3
         assert "HALTED" in refused.err
     assert held() == {TWO_SIDED: "10.00"}
-    assert kalshi("close", TWO_SIDED).code == 0
+    assert program("close", TWO_SIDED).code == 0
     assert held() == {}
-    assert kalshi("status", "--json").json["state"] == "halted"
+    assert program("status", "--json").json["state"] == "halted"
 
 
 # -- cancel-all --flatten ---------------------------------------------------------------------------------------------
@@ -258,8 +258,8 @@ def test_a_close_works_while_halted_and_no_order_does(exchange: Served) -> None:
 
 def test_the_kill_switch_closes_after_nothing_rests(exchange: Served) -> None:
     exchange.submit(ME, TWO_SIDED, ASK, "0.6000", "10")
-    assert kalshi("close", TWO_SIDED).code == 3, "the order that rests would close it too"
-    ended = kalshi("cancel-all", "--flatten", "--json")
+    assert program("close", TWO_SIDED).code == 3, "the order that rests would close it too"
+    ended = program("cancel-all", "--flatten", "--json")
     assert ended.code == 0, ended.err
     shown = ended.json
     assert (shown["canceled"], shown["remaining"], shown["halted"]) == (1, 0, True)
@@ -269,7 +269,7 @@ def test_the_kill_switch_closes_after_nothing_rests(exchange: Served) -> None:
 
 def test_the_kill_switch_says_what_it_could_not_close(exchange: Served) -> None:
     also_no(exchange)
-    ended = kalshi("cancel-all", "--flatten", "--json")
+    ended = program("cancel-all", "--flatten", "--json")
     assert error_of(ended) == (1, "not_closed")
     assert len(ended.json["positions"]) == 2
     assert ended.json["halted"] is True
@@ -278,7 +278,7 @@ def test_the_kill_switch_says_what_it_could_not_close(exchange: Served) -> None:
 def test_where_zero_is_not_verified_nothing_is_closed(proxy: FaultProxy, exchange: Served) -> None:
     exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
     proxy.faults.append(Fault("status_500", "DELETE", "/portfolio", times=10_000))
-    ended = kalshi("cancel-all", "--flatten", "--within", "2s", "--json")
+    ended = program("cancel-all", "--flatten", "--within", "2s", "--json")
     assert ended.code == 7
     assert "nothing was closed" in ended.err
     assert ended.json["positions"] == []
@@ -292,7 +292,7 @@ def test_where_the_halt_cannot_be_written_nothing_is_closed(exchange: Served) ->
     exchange.leave_no_trace()
     exchange.state.mkdir()
     (exchange.state / "sim").write_text("a file where the directory should be")
-    ended = kalshi("cancel-all", "--flatten", "--json")
+    ended = program("cancel-all", "--flatten", "--json")
     assert ended.code == 8
     assert (ended.json["halted"], ended.json["positions"]) == (False, [])
     assert "nothing was closed" in ended.err
@@ -305,18 +305,18 @@ def test_on_prod_the_kill_switch_cancels_unasked_and_closes_only_if_told(
     monkeypatch.setenv("KALSHI_ENV", "prod")
     monkeypatch.setattr("sys.stdin", io.StringIO())
     exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
-    ended = kalshi("cancel-all", "--flatten", "--json")
+    ended = program("cancel-all", "--flatten", "--json")
     assert error_of(ended) == (3, "not_confirmed")
     assert (ended.json["canceled"], ended.json["positions"]) == (1, [])
     assert held() == {TWO_SIDED: "10.00"}
-    assert kalshi("cancel-all", "--flatten", "--yes").code == 0
+    assert program("cancel-all", "--flatten", "--yes").code == 0
     assert held() == {}
 
 
 @pytest.mark.parametrize("words", [["--no-halt"], ["--ticker", "KX*"], ["--event", "KXRAIN-40JAN01"]])
 def test_a_flatten_is_of_everything_and_halts(exchange: Served, words: list[str]) -> None:
     exchange.submit(ME, TWO_SIDED, BID, "0.2000", "1")
-    assert kalshi("cancel-all", "--flatten", *words).code == 2
+    assert program("cancel-all", "--flatten", *words).code == 2
     assert len(exchange.resting()) == 1
     assert held() == {TWO_SIDED: "10.00"}
 
@@ -329,6 +329,6 @@ def test_the_position_of_a_subaccount_is_closed_there(exchange: Served) -> None:
 
     number = exchange.call(funded)
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
-    ended = kalshi("flatten", "--subaccount", str(number), "--json")
+    ended = program("flatten", "--subaccount", str(number), "--json")
     assert [(row["ticker"], row["closed"]) for row in ended.json] == [(TWO_SIDED, "3.00")]
-    assert kalshi("close", TWO_SIDED, "--json").json[0]["closed"] == "10.00", "the primary one was left alone"
+    assert program("close", TWO_SIDED, "--json").json[0]["closed"] == "10.00", "the primary one was left alone"

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, kalshi, served, set_variables
+from support.served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.completion import LONGEST_TITLE, completions
@@ -30,7 +30,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("exchange")) as one:
         with pytest.MonkeyPatch.context() as variables:
             set_variables(variables, one.home, one.variables())
-            assert kalshi("catalogue", "refresh").code == 0
+            assert program("catalogue", "refresh").code == 0
         yield one
 
 
@@ -103,7 +103,7 @@ def no_state(one: Served) -> None:
 def test_whatever_is_wrong_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil) -> None:
     with served(tmp_path) as one:
         set_variables(monkeypatch, one.home, one.variables())
-        assert kalshi("catalogue", "refresh").code == 0
+        assert program("catalogue", "refresh").code == 0
         monkeypatch.setenv("KALSHI_STATE", os.environ["KALSHI_STATE"])
         spoil(one)
         done = in_bash("kalshi market KXW")

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import Served, kalshi, served, set_variables
-from test_golden import with_fade
+from support.fade import with_fade
+from support.served import Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
@@ -73,20 +73,20 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 
 def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_path: Path) -> None:
-    assert "nothing was traded" in kalshi("pnl", "--plot").err
+    assert "nothing was traded" in program("pnl", "--plot").err
     exchange.trade_a_little()
-    drawn = kalshi("pnl", "--plot")
+    drawn = program("pnl", "--plot")
     assert drawn.out.startswith("profit and loss: ")
     assert drawn.out.count("┤") == HEIGHT
     path = tmp_path / "curve.svg"
-    assert kalshi("pnl", "--plot", str(path)).code == 0
+    assert program("pnl", "--plot", str(path)).code == 0
     assert "profit and loss: " in path.read_text()
     for words, said in (
         (("curve.svg",), "--plot curve.svg"),
         (("--plot", "x.png"), "no .svg file"),
         (("--plot", "--json"), "for people"),
     ):
-        ended = kalshi("pnl", *words)
+        ended = program("pnl", *words)
         assert (ended.code, ended.out) == (2, "")
         assert said in ended.err
 
@@ -96,14 +96,14 @@ FADE = ("backtest", "--strategy", "./fade.py:Fade", "--data", "tape.jsonl", "--p
 
 def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
     with_fade(exchange)
-    drawn = kalshi(*FADE, "--plot", "curve.svg", "--json")
+    drawn = program(*FADE, "--plot", "curve.svg", "--json")
     assert drawn.code == 0, drawn.err
     path = exchange.home / "curve.svg"
     assert f"profit and loss: ${float(drawn.json['net']):.2f}" in path.read_text()
     assert "2026-05-28 20:27:10 UTC" in path.read_text()
-    assert kalshi(*FADE, "--plot", "curve.svg").out.startswith("strategy"), "the report is shown as ever"
+    assert program(*FADE, "--plot", "curve.svg").out.startswith("strategy"), "the report is shown as ever"
     for words in (("--plot", "--json"), ("curve.svg",)):
-        assert kalshi(*FADE, *words).code == 2
+        assert program(*FADE, *words).code == 2
 
 
 def test_a_curve_without_end_is_kept_with_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:

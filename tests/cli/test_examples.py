@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from examples import Desk, Simulated, by_command, typed
-from ping_receiver import receiving
-from polymarket_build import polymarket
-from served import bare_variables, eventually, finish, said, served, set_variables, start
+from support.examples import Desk, Simulated, by_command, typed
+from support.notice_receiver import receiving
+from support.polymarket import polymarket
+from support.served import bare_variables, eventually, finish, said, served, set_variables, start
 
 from kalshi_cli.cli.main import ENTRIES
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, kalshi, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
@@ -69,7 +69,7 @@ def store(tmp_path: Path) -> Iterator[SqliteStore]:
 
 
 def check(*words: str) -> Ended:
-    return kalshi("check", "execution", "--no-notify", "--json", *words)
+    return program("check", "execution", "--no-notify", "--json", *words)
 
 
 def found(ended: Ended) -> set[tuple[str, str, str]]:
@@ -126,7 +126,7 @@ def ran(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "10", client_order_id=f"ask {tmp_path}")
     (tmp_path / "once.py").write_text(ONCE)
     words = ("--strategy", f"{tmp_path}/once.py:Once", "--ticker", TWO_SIDED)
-    ended = kalshi("trade", *words, "--interval", "0.1s", "--duration", "60s", "--json")
+    ended = program("trade", *words, "--interval", "0.1s", "--duration", "60s", "--json")
     assert (ended.json["fills"], ended.json["stopped_by"]) == (1, "SIGTERM"), ended.err
     yield
     one.call(lambda: one.exchange.cancel_all("maker", one.clock.now(), TWO_SIDED))
@@ -134,11 +134,11 @@ def ran(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 @pytest.mark.usefixtures("ran")
 def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
-    ended = kalshi("execution", "--json")
+    ended = program("execution", "--json")
     (row,) = ended.json["rows"]
     assert (ended.code, row["key"], row["orders"], row["orders_filled"], row["fills"]) == (0, "once", 1, 1, 1)
     assert (row["edge_at_order"], row["contracts"], row["maker_share"]) == ("0.0400", "10.00", 0.0)
-    fill = kalshi("fills", "--json").json[0]
+    fill = program("fills", "--json").json[0]
     kept = 0.05 - float(fill["fee"]) / 10
     assert float(row["edge_kept"]) == pytest.approx(kept, abs=0.0001)
     assert row["slippage"] == f"-{row['edge_kept']}"
@@ -149,8 +149,8 @@ def test_a_run_leaves_behind_how_its_orders_were_carried_out() -> None:
 @pytest.mark.usefixtures("ran")
 def test_an_order_by_hand_is_timed_too_and_has_no_edge() -> None:
     words = ("--side", "yes", "--action", "buy", "--count", "1", "--price", "0.10")
-    assert kalshi("order", "place", TWO_SIDED, *words).code == 0
-    rows = {row["key"]: row for row in kalshi("execution", "--json").json["rows"]}
+    assert program("order", "place", TWO_SIDED, *words).code == 0
+    rows = {row["key"]: row for row in program("execution", "--json").json["rows"]}
     assert (rows["(none)"]["orders"], rows["(none)"]["timed"], rows["(none)"]["edge_kept"]) == (1, 1, None)
     assert rows.keys() == {"(none)", "once"}
 
@@ -158,9 +158,9 @@ def test_an_order_by_hand_is_timed_too_and_has_no_edge() -> None:
 def test_parts_are_by_strategy_market_or_day(store: SqliteStore) -> None:
     remember(store, 30)
     for by, key in (("strategy", "spike"), ("market", TWO_SIDED)):
-        (row,) = kalshi("execution", "--by", by, "--json").json["rows"]
+        (row,) = program("execution", "--by", by, "--json").json["rows"]
         assert (row["key"], row["orders"], row["fills"]) == (key, 30, 25)
-    rows = kalshi("execution", "--by", "day", "--json").json["rows"]
+    rows = program("execution", "--by", "day", "--json").json["rows"]
     assert sum(row["orders"] for row in rows) == 30
 
 
@@ -169,25 +169,25 @@ def test_those_of_paper_are_shown_where_they_are_asked_for(store: SqliteStore, t
     home = tmp_path / "state" / "sim-paper"
     with closing(SqliteStore.open(home / "state.db", account="paper", environment="sim")) as paper:
         remember(paper, 20)
-    assert [kalshi("execution", *words, "--json").json["orders"] for words in ((), ("--paper",))] == [10, 20]
+    assert [program("execution", *words, "--json").json["orders"] for words in ((), ("--paper",))] == [10, 20]
 
 
 def test_orders_from_before_are_left_out(store: SqliteStore) -> None:
     remember(store, 30, ago_s=7_200)
     remember(store, 10, ago_s=600)
-    assert kalshi("execution", "--since", "1h", "--json").json["orders"] == 10
+    assert program("execution", "--since", "1h", "--json").json["orders"] == 10
 
 
 def test_where_nothing_was_sent_that_is_said() -> None:
-    ended = kalshi("execution", "--format", "plain")
+    ended = program("execution", "--format", "plain")
     assert (ended.code, "no order was sent" in ended.err) == (0, True)
-    assert kalshi("execution", "--json").json["slippage"] is None
+    assert program("execution", "--json").json["slippage"] is None
 
 
 def test_the_last_orders_stand_beside_those_before(store: SqliteStore) -> None:
     remember(store, 200, ago_s=7_200)
     remember(store, 50, latency_ms=900)
-    shown = kalshi("execution", "--json").json
+    shown = program("execution", "--json").json
     assert [(row["key"], row["orders"]) for row in shown["trend"]] == [("last", 50), ("before", 200)]
     assert shown["worse"] == ["placement"]
 

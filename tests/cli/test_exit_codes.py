@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Action, Fault, FaultProxy, fault_proxy
-from served import TWO_SIDED, Ended, Served, command_of, kalshi, served, set_variables
+from support.fault_proxy import Action, Fault, FaultProxy, fault_proxy
+from support.served import TWO_SIDED, Ended, Served, command_of, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.ends import ENDS
@@ -24,13 +24,6 @@ CREATE = r"/portfolio/events/orders$"
 
 
 @pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
-
-
-@pytest.fixture
 def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     with fault_proxy(exchange.server.rest_url) as one:
         monkeypatch.setenv("KALSHI_REST_URL", one.moved(exchange.server.rest_url))
@@ -39,7 +32,7 @@ def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultPr
 
 def place(*more: str, ticker: str = TWO_SIDED, price: str = "0.41", count: str = "10") -> Ended:
     words = ("order", "place", ticker, "--side", "yes", "--action", "buy", "--count", count, "--price", price)
-    return kalshi(*words, "--client-order-id", "exit-code", *more, "--json")
+    return program(*words, "--client-order-id", "exit-code", *more, "--json")
 
 
 def assert_error(ended: Ended, exit_code: int, code: str, *says: str) -> None:
@@ -61,7 +54,7 @@ def test_0_an_order_that_rests(exchange: Served) -> None:
 
 def test_2_a_word_that_means_nothing(exchange: Served) -> None:
     assert_error(place("--tif", "forever"), 2, "usage", "forever", "gtc, ioc, fok")
-    assert_error(kalshi("order", "palce", "--json"), 2, "usage", "did you mean `kalshi order place`?")
+    assert_error(program("order", "palce", "--json"), 2, "usage", "did you mean `kalshi order place`?")
 
 
 def test_3_an_order_beyond_a_limit(exchange: Served) -> None:
@@ -70,7 +63,7 @@ def test_3_an_order_beyond_a_limit(exchange: Served) -> None:
 
 
 def test_3_an_order_while_halted(exchange: Served) -> None:
-    assert kalshi("cancel-all").code == 0
+    assert program("cancel-all").code == 0
     assert_error(place(), 3, "HALTED", "kalshi resume")
     assert exchange.resting() == []
 
@@ -79,12 +72,12 @@ def test_3_every_write_while_read_only(exchange: Served, monkeypatch: pytest.Mon
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
     assert_error(place(), 3, "READ_ONLY", "KALSHI_READ_ONLY")
     order_id = exchange.submit("alice", TWO_SIDED, BID, "0.41", "1").order_id
-    assert_error(kalshi("order", "cancel", order_id, "--json"), 3, "read_only", "KALSHI_READ_ONLY")
+    assert_error(program("order", "cancel", order_id, "--json"), 3, "read_only", "KALSHI_READ_ONLY")
     assert len(exchange.resting()) == 1
 
 
 def test_3_a_resume_without_a_reason(exchange: Served) -> None:
-    assert_error(kalshi("resume", "--json"), 2, "no_reason", "--reason")
+    assert_error(program("resume", "--json"), 2, "no_reason", "--reason")
 
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:
@@ -94,25 +87,25 @@ def test_4_refused_by_the_exchange(exchange: Served) -> None:
 
 
 def test_4_not_found_there(exchange: Served) -> None:
-    assert_error(kalshi("market", "KXNOWHERE", "--json"), 4, "not_found", "KXNOWHERE")
-    assert_error(kalshi("order", "show", "nobody", "--json"), 4, "not_found", "nobody")
+    assert_error(program("market", "KXNOWHERE", "--json"), 4, "not_found", "KXNOWHERE")
+    assert_error(program("order", "show", "nobody", "--json"), 4, "not_found", "nobody")
 
 
 def test_5_a_key_that_the_exchange_does_not_know(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
-    assert_error(kalshi("balance", "--json"), 5, "authentication_error", "does not know this key id")
+    assert_error(program("balance", "--json"), 5, "authentication_error", "does not know this key id")
 
 
 def test_6_nobody_answers(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
-    assert_error(kalshi("balance", "--json"), 6, "unreachable", "127.0.0.1")
+    assert_error(program("balance", "--json"), 6, "unreachable", "127.0.0.1")
     assert_error(place(), 6, "unreachable", "127.0.0.1")
 
 
 def test_6_an_order_that_never_left_is_not_in_doubt(exchange: Served, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("status_500", "GET", r"/orderbook", times=99))
     assert_error(place(), 6, "http_500", "500")
-    assert kalshi("status", "--json").json["unknown_orders"] == 0
+    assert program("status", "--json").json["unknown_orders"] == 0
 
 
 @pytest.mark.parametrize("action", ["drop_reply", "hang"])
@@ -130,17 +123,17 @@ def test_0_the_answer_was_lost_but_the_order_is_there(
 def test_0_a_cancel_whose_answer_was_lost_is_repeated_and_found_done(exchange: Served, proxy: FaultProxy) -> None:
     order_id = place().json["order_id"]
     proxy.faults.append(Fault("drop_reply", "DELETE", order_id))
-    ended = kalshi("order", "cancel", order_id, "--json")
+    ended = program("order", "cancel", order_id, "--json")
     assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}])
     assert exchange.resting() == []
     assert proxy.faults[0].hits == 2
-    assert kalshi("order", "cancel", order_id, "--json").code == 4
+    assert program("order", "cancel", order_id, "--json").code == 4
 
 
 def test_7_a_cancel_that_is_never_answered(exchange: Served, proxy: FaultProxy) -> None:
     order_id = place().json["order_id"]
     proxy.faults.append(Fault("status_500", "DELETE", order_id, times=99))
-    ended = kalshi("order", "cancel", order_id, "--json")
+    ended = program("order", "cancel", order_id, "--json")
     assert (ended.code, ended.json[0]["canceled"], ended.error["code"]) == (7, False, "outcome_unknown")
     assert len(exchange.resting()) == 1
 
@@ -157,7 +150,7 @@ def test_6_the_order_was_lost_and_the_exchange_proves_that_it_never_came(
         assert_error(place(), 6, "never_arrived", "exit-code")
         assert exchange.resting() == []
         assert proxy.faults[0].hits == 1
-        assert kalshi("status", "--json").json["unknown_orders"] == 0
+        assert program("status", "--json").json["unknown_orders"] == 0
 
 
 def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,8 +159,8 @@ def test_7_an_order_that_nobody_can_find(exchange: Served, proxy: FaultProxy, mo
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert_error(place(), 7, "outcome_unknown", "exit-code", "kalshi order reconcile")
     assert exchange.resting() == []
-    assert kalshi("status", "--json").json["unknown_orders"] == 1
-    again = kalshi("order", "reconcile", "--wait", "1s", "--json")
+    assert program("status", "--json").json["unknown_orders"] == 1
+    again = program("order", "reconcile", "--wait", "1s", "--json")
     assert again.code == 7
     assert [row["client_order_id"] for row in again.json] == ["exit-code"]
 
@@ -176,7 +169,7 @@ def test_8_a_state_file_that_is_no_database(exchange: Served) -> None:
     place()
     state = exchange.state / "sim" / "state.db"
     state.write_bytes(b"this was a database once" * 500)
-    assert_error(kalshi("status", "--json"), 8, "state_damaged", str(state))
+    assert_error(program("status", "--json"), 8, "state_damaged", str(state))
     ended = place(price="0.40")
     assert ended.code == 8
     assert len(exchange.resting()) == 1
@@ -186,7 +179,7 @@ def test_8_a_state_file_that_is_no_database(exchange: Served) -> None:
 def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(exchange: Served) -> None:
     place()
     (exchange.state / "sim" / "state.db").write_bytes(b"this was a database once" * 500)
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert ended.code == 0
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
     assert "the halt is kept beside the state file" in ended.err
@@ -198,7 +191,7 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     exchange.leave_no_trace()
     exchange.state.mkdir()
     (exchange.state / "sim").write_text("a file where the directory should be")
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
     assert "could NOT be written" in ended.err
@@ -211,20 +204,20 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
 def test_8_a_state_file_of_another_account(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     place()
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-0000000000b0")
-    assert_error(kalshi("status", "--json"), 8, "state_other_account", "--state")
+    assert_error(program("status", "--json"), 8, "state_other_account", "--state")
 
 
 def test_9_a_loop_while_halted(exchange: Served) -> None:
-    assert kalshi("cancel-all").code == 0
-    ended = kalshi("trade", "--strategy", "spike", "--json")
+    assert program("cancel-all").code == 0
+    ended = program("trade", "--strategy", "spike", "--json")
     assert_error(ended, 9, "halted", "CANCEL_ALL", "kalshi resume --reason")
-    assert kalshi("resume", "--reason", "looked at it").code == 0
-    assert kalshi("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s").code == 0
+    assert program("resume", "--reason", "looked at it").code == 0
+    assert program("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.1s").code == 0
 
 
 def test_10_a_second_loop_on_the_account(exchange: Served) -> None:
     with lock(exchange.state / "sim" / "trade.lock", SystemClock()):
-        ended = kalshi("trade", "--strategy", "spike", "--json")
+        ended = program("trade", "--strategy", "spike", "--json")
     assert_error(ended, 10, "another_instance", "pid", "kalshi status")
 
 
@@ -235,17 +228,17 @@ def test_10_a_second_loop_on_the_account(exchange: Served) -> None:
 def test_the_health_check_ends_as_monitoring_plugins_do(
     exchange: Served, monkeypatch: pytest.MonkeyPatch, setting: tuple[str, str], exit_code: int, verdict: str
 ) -> None:
-    assert kalshi("health-check").code == 0
+    assert program("health-check").code == 0
     monkeypatch.setenv(*setting)
-    ended = kalshi("health-check", "--json")
+    ended = program("health-check", "--json")
     assert ended.code == exit_code
     assert verdict in {row["status"] for row in ended.json}
 
 
 def test_a_health_check_that_cannot_even_start_is_unknown_not_usage(exchange: Served) -> None:
     Path("config.yaml").write_text("nonsense: [\n")
-    assert kalshi("health-check").code == 3
-    assert kalshi("health-check", "--frobnicate").code == 3
+    assert program("health-check").code == 3
+    assert program("health-check", "--frobnicate").code == 3
 
 
 def test_reconcile_says_of_each_order_what_it_found(
@@ -255,11 +248,11 @@ def test_reconcile_says_of_each_order_what_it_found(
     monkeypatch.setattr(placing, "RESOLVE_S", 1.0)
     proxy.faults.append(Fault("drop_request", "POST", CREATE))
     assert place().code == 7
-    assert kalshi("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
+    assert program("order", "reconcile", "--wait", "1s", "--json").json[0]["found"] == "still_unknown"
     monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 200)
-    ended = kalshi("order", "reconcile", "--json")
+    ended = program("order", "reconcile", "--json")
     assert (ended.code, [row["found"] for row in ended.json]) == (0, ["never_arrived"])
-    assert kalshi("order", "reconcile", "--json").json == [], "and twice changes nothing"
+    assert program("order", "reconcile", "--json").json == [], "and twice changes nothing"
 
 
 @pytest.mark.parametrize(
@@ -281,6 +274,6 @@ def test_a_line_is_held_against_the_codes_of_the_command_that_it_names(line: str
 
 def test_a_code_that_is_not_said_of_a_command_is_noticed(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(ENDS, "market", frozenset({0}))
-    assert kalshi("market", TWO_SIDED).code == 0
+    assert program("market", TWO_SIDED).code == 0
     with pytest.raises(AssertionError, match="market is not said to end with 4"):
-        kalshi("market", "KXNOWHERE")
+        program("market", "KXNOWHERE")

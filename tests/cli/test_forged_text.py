@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hostile import CONTROLS, INVISIBLE, harmful
-from served import FINE, Served, kalshi, served, set_variables
+from support.hostile_text import CONTROLS, INVISIBLE, harmful
+from support.served import FINE, Served, program, served, set_variables
 
 from kalshi_cli.base.errors import ConfigError, ExchangeError
 from kalshi_cli.base.text import LONGEST, one_line
@@ -55,7 +55,7 @@ FORGED = "error: nothing is live"
 def test_a_message_of_the_exchange_cannot_begin_a_line_of_its_own(answers: list[Response], end: str, form: str) -> None:
     refusal = {"error": {"code": "bad_request", "message": f"no{end}{FORGED}", "details": f"no{end}hint: trade on"}}
     answers.append(answer(400, json.dumps(refusal, ensure_ascii=False).encode()))
-    ended = kalshi("market", FINE, "--format", form)
+    ended = program("market", FINE, "--format", form)
     assert ended.code == 4
     lines = ended.err.splitlines()
     assert [line[:7] for line in lines] == (["error: ", "hint: n"] if form == "plain" else ['{"error'])
@@ -81,7 +81,7 @@ def test_an_error_has_lines_of_its_own_only_where_it_was_given_them() -> None:
 
 def test_a_traceback_has_each_error_on_one_line(answers: list[Response]) -> None:
     answers.append(answer(400, json.dumps({"code": "bad", "message": f"no\n{FORGED}"}).encode()))
-    ended = kalshi("market", FINE, "-v")
+    ended = program("market", FINE, "-v")
     assert "Traceback" in ended.err
     assert [line for line in ended.err.splitlines() if line.startswith("error: ")] == [
         line for line in ended.err.splitlines() if line.startswith("error: GET")
@@ -89,7 +89,7 @@ def test_a_traceback_has_each_error_on_one_line(answers: list[Response]) -> None
 
 
 def test_what_is_asked_before_a_write_is_one_line_a_fact(answers: list[Response]) -> None:
-    ended = kalshi("api", "POST", "/portfolio/subaccounts", "--dry-run", "-f", f"name=a\u2028{FORGED}")
+    ended = program("api", "POST", "/portfolio/subaccounts", "--dry-run", "-f", f"name=a\u2028{FORGED}")
     assert ended.code == 0
     assert len(ended.err.splitlines()) == 3
     assert FORGED not in [line[: len(FORGED)] for line in ended.err.splitlines()]
@@ -106,7 +106,7 @@ FORMS = ("table", "plain", "json", "ndjson", "csv")
 def test_a_raw_answer_in_json_keeps_its_values_and_steers_no_terminal(answers: list[Response], form: str) -> None:
     body = {"title": OBEYED, OBEYED: [1.5, "\x1b[2J\t\r\n"]}
     answers.append(answer(200, b"\t" + json.dumps(body, ensure_ascii=False).encode() + b"\r\n"))
-    ended = kalshi("api", "GET", "/markets", "--format", form)
+    ended = program("api", "GET", "/markets", "--format", form)
     assert harmful(ended.out) == ""
     assert "日本" in ended.out
     assert ended.json == body
@@ -115,7 +115,7 @@ def test_a_raw_answer_in_json_keeps_its_values_and_steers_no_terminal(answers: l
 @pytest.mark.parametrize("form", FORMS)
 def test_a_raw_answer_that_is_no_json_steers_no_terminal(answers: list[Response], form: str) -> None:
     answers.append(answer(200, b"\x1b]0;title\x07" + "".join((*CONTROLS, *INVISIBLE)).encode() + b"\xff\xc3"))
-    ended = kalshi("api", "GET", "/markets", "--format", form)
+    ended = program("api", "GET", "/markets", "--format", form)
     assert ended.code == 0
     assert harmful(ended.out) == ""
     assert "\\u001b]0;title\\u0007" in ended.out
@@ -124,7 +124,7 @@ def test_a_raw_answer_that_is_no_json_steers_no_terminal(answers: list[Response]
 def test_a_character_on_the_border_of_two_pieces_is_whole(answers: list[Response]) -> None:
     body = json.dumps(["x" + "日" * (api._CHUNK + 5)], ensure_ascii=False).encode()
     answers.append(answer(200, body))
-    assert kalshi("api", "GET", "/markets", "--format", "plain").out == body.decode() + "\n"
+    assert program("api", "GET", "/markets", "--format", "plain").out == body.decode() + "\n"
 
 
 @pytest.mark.parametrize("form", ["table", "json"])
@@ -137,7 +137,7 @@ def test_an_indent_never_makes_an_answer_huge(answers: list[Response], form: str
         (b'["' + b"x" * (api.LONGEST_INDENTED - 3) + b'"]', False),
     ):
         answers[:] = [answer(200, body)]
-        shown = kalshi("api", "GET", "/markets", "--format", form).out
+        shown = program("api", "GET", "/markets", "--format", form).out
         assert ("\n  " in shown) is is_indented
 
 
@@ -150,14 +150,14 @@ def test_an_answer_nested_without_end_is_a_clear_error_or_shown_as_it_came(
 ) -> None:
     answers.append(answer(200, NESTED))
     for form in FORMS:
-        ended = kalshi("api", "GET", "/markets", *words, "--format", form)
+        ended = program("api", "GET", "/markets", *words, "--format", form)
         assert (ended.code, ended.err[:6]) == (6, '{"erro' if "json" in form else "error:") if words else (0, "")
 
 
 def test_pages_have_a_limit_of_bytes_together(answers: list[Response], monkeypatch: pytest.MonkeyPatch) -> None:
     page = b'{"a":["' + b"x" * (raw.MOST_BYTES // 2) + b'"],"cursor":"%d"}'
     answers += [answer(200, page % number) for number in range(3)]
-    ended = kalshi("api", "GET", "/markets", "--paginate", "--json")
+    ended = program("api", "GET", "/markets", "--paginate", "--json")
     assert (ended.code, ended.error["code"], ended.out) == (6, "too_long", "")
 
 
@@ -169,7 +169,7 @@ def test_a_reply_of_any_shape_ends_a_command_soon_with_a_clear_error(
     answers.append(answer(status, body))
     for line in (("markets",), ("market", FINE), ("balance",), ("order", "list"), ("catalogue", "refresh")):
         began = time.monotonic()
-        ended = kalshi(*line)
+        ended = program(*line)
         assert ended.code in (4, 6)
         assert len(ended.err.splitlines()) == 2
         assert time.monotonic() - began < SOON_S
@@ -179,9 +179,9 @@ def test_a_reply_of_any_shape_ends_a_command_soon_with_a_clear_error(
 def test_a_body_of_any_shape_is_refused_soon(answers: list[Response], tmp_path: Path, text: str) -> None:
     (tmp_path / "body.json").write_text(text)
     began = time.monotonic()
-    ended = kalshi("api", "POST", "/portfolio/subaccounts", "--input", tmp_path / "body.json")
+    ended = program("api", "POST", "/portfolio/subaccounts", "--input", tmp_path / "body.json")
     assert (ended.code, "the body is not JSON" in ended.err) == (2, True)
     (tmp_path / "orders.ndjson").write_text(text)
-    assert kalshi("order", "batch", tmp_path / "orders.ndjson", "--dry-run").code == 2
+    assert program("order", "batch", tmp_path / "orders.ndjson", "--dry-run").code == 2
     assert time.monotonic() - began < SOON_S
     assert answers == []

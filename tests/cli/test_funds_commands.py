@@ -5,11 +5,10 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import KEY_ID, ME, TWO_SIDED, Served, program, set_variables
 
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
@@ -19,13 +18,6 @@ from kalshi_cli.store.sqlite_store import SqliteStore
 ORDERS = "/portfolio/events/orders"
 TRANSFERS = "/portfolio/intra_exchange_instance_transfer$"
 OURS = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 @pytest.fixture
@@ -61,24 +53,24 @@ def transfer(*more: str) -> tuple[str, ...]:
 
 
 def test_cash_is_moved_listed_and_shown(exchange: Served) -> None:
-    moved = kalshi(*transfer("--json")).json
+    moved = program(*transfer("--json")).json
     assert (moved["status"], moved["amount"], moved["to_shard"]) == ("complete", "25.000000", 1)
     assert cash(exchange, shard=1) == dollars(25)
-    assert kalshi("transfer", "list", "--json").json == [moved]
-    assert kalshi("transfer", "show", moved["transfer_id"], "--json").json == moved
-    shards = kalshi("balance", "--json").json["shards"]
+    assert program("transfer", "list", "--json").json == [moved]
+    assert program("transfer", "show", moved["transfer_id"], "--json").json == moved
+    shards = program("balance", "--json").json["shards"]
     assert [(one["exchange_index"], one["cash"]) for one in shards] == [(0, "975.000000"), (1, "25.000000")]
 
 
 def test_the_short_form_is_the_long_one(exchange: Served) -> None:
-    short, long = kalshi(*transfer("--dry-run")), kalshi("transfer", "send", *transfer("--dry-run")[1:])
+    short, long = program(*transfer("--dry-run")), program("transfer", "send", *transfer("--dry-run")[1:])
     assert short == long
-    assert kalshi("--json", *transfer("--dry-run")).json["status"] == "dry_run"
+    assert program("--json", *transfer("--dry-run")).json["status"] == "dry_run"
 
 
 def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
-    ended = kalshi(*transfer("--dry-run"))
+    ended = program(*transfer("--dry-run"))
     assert ended.code == 0
     assert "move $25.00 from shard 0 to shard 1" in ended.err
     assert "shard 0 $1,000.00, shard 1 $0.00" in ended.err
@@ -119,7 +111,7 @@ def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monk
 def test_what_cannot_be_meant_is_refused_in_one_line_with_a_next_step(
     exchange: Served, line: str, code: int, says: str
 ) -> None:
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     lines = [line for line in ended.err.splitlines() if not line.startswith("this is the simulated")]
     assert (ended.code, ended.out) == (code, ""), ended.err
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], ended.err
@@ -143,7 +135,7 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
     on_prod: Served, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     assert ended.code == 3
     assert "prod: " in ended.err, "the facts come first"
     assert "add --yes" in ended.err
@@ -151,9 +143,9 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
 
 
 def test_on_prod_yes_is_an_answer(on_prod: Served) -> None:
-    assert kalshi(*transfer("--yes")).code == 0
+    assert program(*transfer("--yes")).code == 0
     assert cash(on_prod, shard=1) == dollars(25)
-    assert kalshi("transfer", "list", "--json").code == 0, "reading asks nothing"
+    assert program("transfer", "list", "--json").code == 0, "reading asks nothing"
 
 
 @pytest.mark.parametrize(
@@ -169,14 +161,14 @@ def test_on_prod_yes_is_an_answer(on_prod: Served) -> None:
 )
 def test_read_only_refuses_every_write(exchange: Served, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
-    ended = kalshi(*line.split(), "--json")
+    ended = program(*line.split(), "--json")
     assert ended.code == 3
     assert ended.error["code"] == "read_only"
 
 
 def test_a_transfer_whose_answer_was_lost_is_found_and_not_sent_again(exchange: Served, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("drop_reply", "POST", TRANSFERS))
-    ended = kalshi(*transfer("--json"))
+    ended = program(*transfer("--json"))
     assert (ended.code, ended.json["status"]) == (0, "complete")
     assert cash(exchange, shard=1) == dollars(25)
 
@@ -184,14 +176,14 @@ def test_a_transfer_whose_answer_was_lost_is_found_and_not_sent_again(exchange: 
 def test_a_transfer_between_subaccounts_that_was_done_before_says_so(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.add_subaccount(ME))
     line = ("subaccounts", "transfer", "--from", "0", "--to", "1", "--amount", "5", "--client-transfer-id", OURS)
-    assert [kalshi(*line, "--json").json["status"] for _ in range(2)] == ["applied", "applied_before"]
+    assert [program(*line, "--json").json["status"] for _ in range(2)] == ["applied", "applied_before"]
     assert cash(exchange, 1) == dollars(5)
-    assert len(kalshi("subaccounts", "transfers", "--json").json) == 1
+    assert len(program("subaccounts", "transfers", "--json").json) == 1
 
 
 def test_lists_say_when_they_were_cut(exchange: Served) -> None:
     exchange.call(lambda: exchange.exchange.deposit(ME, dollars(1)))
-    ended = kalshi("deposits", "--limit", "1", "--json")
+    ended = program("deposits", "--limit", "1", "--json")
     assert [one["amount"] for one in ended.json] == ["1.000000"]
     assert "cut at 1" in ended.err
 
@@ -200,19 +192,19 @@ def test_lists_say_when_they_were_cut(exchange: Served) -> None:
 
 
 def test_a_raw_read_prints_the_answer_as_it_came_and_indented_when_asked(exchange: Served) -> None:
-    raw, nice = kalshi("api", "GET", "/portfolio/balance"), kalshi("api", "get", "portfolio/balance", "--json")
+    raw, nice = program("api", "GET", "/portfolio/balance"), program("api", "get", "portfolio/balance", "--json")
     assert raw.out.count("\n") == 1
     assert nice.out.count("\n") > 5
     assert json.loads(raw.out) == nice.json
-    assert kalshi("api", "GET", "/trade-api/v2/portfolio/balance").out == raw.out
+    assert program("api", "GET", "/trade-api/v2/portfolio/balance").out == raw.out
 
 
 def test_fields_of_a_read_go_into_the_query(exchange: Served) -> None:
     exchange.trade_a_little()
-    ended = kalshi("api", "GET", "/portfolio/orders", "-f", "status=resting", "-F", "limit=1")
+    ended = program("api", "GET", "/portfolio/orders", "-f", "status=resting", "-F", "limit=1")
     assert len(ended.json["orders"]) == 1
-    assert ended.json == kalshi("api", "GET", "/portfolio/orders?status=resting", "-f", "limit=1").json
-    both = kalshi(
+    assert ended.json == program("api", "GET", "/portfolio/orders?status=resting", "-f", "limit=1").json
+    both = program(
         "api", "GET", "/markets/orderbooks", "-f", f"tickers={TWO_SIDED}", "-f", "tickers=KXRAIN-40JAN01-T2.0"
     )
     assert len(both.json["orderbooks"]) == 2
@@ -221,13 +213,13 @@ def test_fields_of_a_read_go_into_the_query(exchange: Served) -> None:
 def test_fields_of_a_write_go_into_the_body_as_text_or_typed(exchange: Served) -> None:
     words = ("time_in_force=good_till_canceled", "self_trade_prevention_type=taker_at_cross", "side=bid")
     fields = [part for word in (f"ticker={TWO_SIDED}", "price=0.4000", "count=2", *words) for part in ("-f", word)]
-    placed = kalshi("api", "POST", ORDERS, *fields, "-F", "post_only=true")
+    placed = program("api", "POST", ORDERS, *fields, "-F", "post_only=true")
     assert placed.json["remaining_count"] == "2.00"
-    wrong = kalshi("api", "POST", ORDERS, *fields, "-F", "count=2")
+    wrong = program("api", "POST", ORDERS, *fields, "-F", "count=2")
     assert (wrong.code, "given 2 times" in wrong.err) == (2, True)
-    typed = kalshi("api", "PUT", "/portfolio/subaccounts/netting", "-F", "subaccount_number=0", "-F", "enabled=false")
+    typed = program("api", "PUT", "/portfolio/subaccounts/netting", "-F", "subaccount_number=0", "-F", "enabled=false")
     assert (typed.code, typed.out) == (0, "")
-    text = kalshi("api", "PUT", "/portfolio/subaccounts/netting", "-f", "subaccount_number=0", "-F", "enabled=false")
+    text = program("api", "PUT", "/portfolio/subaccounts/netting", "-f", "subaccount_number=0", "-F", "enabled=false")
     assert text.code == 4, "a number as text is refused by the exchange"
 
 
@@ -235,18 +227,18 @@ def test_a_body_comes_from_a_file_or_from_stdin(exchange: Served, monkeypatch: p
     body = '{"allocations": [{"exchange_index": 0, "percent": 100}]}'
     (exchange.home / "body.json").write_text(body)
     path = "/portfolio/target_balance_allocation"
-    assert kalshi("api", "POST", path, "--input", "body.json").out == "{}\n"
+    assert program("api", "POST", path, "--input", "body.json").out == "{}\n"
     monkeypatch.setattr("sys.stdin", io.StringIO(body.replace("100", "50")))
-    assert kalshi("api", "POST", path, "--input", "-").code == 4
+    assert program("api", "POST", path, "--input", "-").code == 4
 
 
 def test_all_pages_become_one_list(exchange: Served) -> None:
     exchange.trade_a_little()
-    whole = kalshi("api", "GET", "/portfolio/orders").json
-    paged = kalshi("api", "GET", "/portfolio/orders", "-F", "limit=2", "--paginate")
+    whole = program("api", "GET", "/portfolio/orders").json
+    paged = program("api", "GET", "/portfolio/orders", "-F", "limit=2", "--paginate")
     assert len(whole["orders"]) > 4
     assert paged.json == whole
-    alone = kalshi("api", "GET", f"/markets/{TWO_SIDED}", "--paginate")
+    alone = program("api", "GET", f"/markets/{TWO_SIDED}", "--paginate")
     assert alone.json["market"]["ticker"] == TWO_SIDED, "what is no list is one page"
 
 
@@ -270,7 +262,7 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
 )
 def test_a_raw_call_that_cannot_be_meant(exchange: Served, line: str, code: int, says: str) -> None:
     (exchange.home / "body.txt").write_text("not json at all")
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     assert ended.code == code, ended.err
     assert says in ended.err
     assert "hint:" in ended.err
@@ -281,31 +273,31 @@ def test_while_halted_a_raw_cancel_works_and_a_raw_order_does_not(exchange: Serv
     exchange.trade_a_little()
     order_id = exchange.resting()[0][0]
     halt(exchange)
-    ended = kalshi("api", "POST", ORDERS, "-f", f"ticker={TWO_SIDED}", "--json")
+    ended = program("api", "POST", ORDERS, "-f", f"ticker={TWO_SIDED}", "--json")
     assert (ended.code, ended.error["code"]) == (3, "HALTED")
-    assert kalshi("api", "POST", f"{ORDERS}/{order_id}/amend", "-f", "price=0.1").code == 3
-    assert kalshi("api", "DELETE", f"{ORDERS}/{order_id}").json["order_id"] == order_id
+    assert program("api", "POST", f"{ORDERS}/{order_id}/amend", "-f", "price=0.1").code == 3
+    assert program("api", "DELETE", f"{ORDERS}/{order_id}").json["order_id"] == order_id
     assert order_id not in {resting[0] for resting in exchange.resting()}
-    assert kalshi(*transfer()).code == 0, "money may be moved"
-    assert kalshi("api", "DELETE", ORDERS).code == 0
+    assert program(*transfer()).code == 0, "money may be moved"
+    assert program("api", "DELETE", ORDERS).code == 0
     assert exchange.resting() == []
 
 
 def test_a_raw_write_without_an_answer_is_sent_once_and_ends_in_doubt(exchange: Served, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("drop_reply", "POST", "netting|allocation|transfer", times=9))
     body = ("-f", "source=event_contract", "-f", "destination=event_contract", "-F", "amount=10000")
-    ended = kalshi("api", "POST", TRANSFERS[:-1], *body, "-F", "destination_exchange_shard=1")
+    ended = program("api", "POST", TRANSFERS[:-1], *body, "-F", "destination_exchange_shard=1")
     assert ended.code == 7
     assert "before sending it again" in ended.err
     assert cash(exchange, shard=1) == dollars(1), "it did happen, once"
 
 
 def test_a_field_of_several_values_is_a_list(exchange: Served) -> None:
-    ended = kalshi("api", "POST", "/any/where", "-f", "a[]=1", "-F", "a[]=2", "-F", "b=null", "--dry-run")
+    ended = program("api", "POST", "/any/where", "-f", "a[]=1", "-F", "a[]=2", "-F", "b=null", "--dry-run")
     assert 'body {"a":["1",2],"b":null}' in ended.err
 
 
 def test_a_dry_run_of_a_raw_call_sends_nothing(exchange: Served) -> None:
-    ended = kalshi("api", "DELETE", ORDERS, "--dry-run")
+    ended = program("api", "DELETE", ORDERS, "--dry-run")
     assert (ended.code, ended.out) == (0, "")
     assert "DELETE /portfolio/events/orders" in ended.err

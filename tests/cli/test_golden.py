@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
 import pytest
-from served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
-from talks import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
+from support.fade import with_fade
+from support.quotes import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
+from support.served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Price, Ts, contracts
 from kalshi_cli.core.model.effects import Alert, FillBooked, OrderChanged
@@ -32,7 +32,6 @@ from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import SqliteStore
 
 GOLDEN = Path(__file__).parent / "golden"
-README = Path(__file__).parents[2] / "README.md"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
 FORMATS = ("table", "plain", "json", "ndjson", "csv")
 RFQ, QUOTE, THEIR_RFQ, MY_QUOTE = (f"00000000-0000-0000-0000-0000000000{number:02x}" for number in (15, 16, 17, 18))
@@ -43,14 +42,6 @@ LOW = "00000000-0000-0000-0000-000000000016"
 
 
 def nothing(one: Served) -> None: ...
-
-
-def with_fade(one: Served) -> None:
-    """The strategy of the README, and a recording on which it buys once and wins."""
-    code = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
-    assert code is not None
-    (one.home / "fade.py").write_text(code[1])
-    write_tape(one.home / "tape.jsonl")
 
 
 def with_history(one: Served) -> None:
@@ -75,7 +66,7 @@ def with_subaccount(one: Served) -> None:
 def advanced(one: Served) -> None:
     """Subaccounts need the Advanced tier, and that an order by API."""
     one.trade_a_little()
-    assert kalshi("limits", "upgrade").code == 0
+    assert program("limits", "upgrade").code == 0
 
 
 def settled(one: Served) -> None:
@@ -94,9 +85,9 @@ def halted(one: Served) -> None:
 
 def with_group(_one: Served) -> None:
     """One order group, and an order in it; its id is the first that is free."""
-    made = kalshi("order", "group", "create", "--limit", "100", "--json").json
+    made = program("order", "group", "create", "--limit", "100", "--json").json
     assert made["order_group_id"] == GROUP
-    assert kalshi(*BUY.split(), "--count", "10", "--price", "0.41", "--group", GROUP).code == 0
+    assert program(*BUY.split(), "--count", "10", "--price", "0.41", "--group", GROUP).code == 0
 
 
 def with_batch(one: Served) -> None:
@@ -119,8 +110,8 @@ def with_alerts(one: Served) -> None:
     halted(one)
     with SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.record(Alert(one.clock.now(), "warning", "FEED_DOWN", "stream", "the server went away"))
-    assert kalshi("alerts", "silence", "FEED_DOWN", "--for", "2h", "--reason", "new router").code == 0
-    assert kalshi("alerts", "retry").code == 0
+    assert program("alerts", "silence", "FEED_DOWN", "--for", "2h", "--reason", "new router").code == 0
+    assert program("alerts", "retry").code == 0
     sinks = (
         "    phone:\n      url: https://ntfy.example/T0PSECRET-topic-1234\n"
         "    chat:\n      url: slack://TokenA/TokenB/TokenC-98765\n      tiers: []\n      events: [trade_executed]\n"
@@ -150,7 +141,7 @@ def with_orders_carried_out(one: Served) -> None:
 
 
 def with_catalogue(one: Served) -> None:
-    assert kalshi("catalogue", "refresh").code == 0
+    assert program("catalogue", "refresh").code == 0
 
 
 def with_quotes(one: Served) -> None:
@@ -364,7 +355,7 @@ def shared_past() -> Iterator[Served]:
         one.trade_a_little()
         with pytest.MonkeyPatch.context() as variables:
             set_variables(variables, one.home, one.variables())
-            assert kalshi("order", "reconcile").code == 0  # from here on the state file knows the account
+            assert program("order", "reconcile").code == 0  # from here on the state file knows the account
         yield one
 
 
@@ -378,7 +369,7 @@ def past(shared_past: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
 
 def transcript(case: Case, one: Served, form: str) -> str:
     line = f"{case.line} --format {form}"
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     assert "Traceback" not in ended.err
     end = f"[exit {ended.code}]\n" if ended.code else ""
     return f"$ kalshi {line}\n{steady(ended.out, one.home)}{end}"
@@ -451,49 +442,6 @@ def _steady_csv(text: str) -> str:
     return out.getvalue()
 
 
-def write_tape(path: Path) -> None:
-    """Half a minute of one market: the ask stands at 18 cents, then everything moves up to 60."""
-    start, ticker, lines = 1_780_000_000_000, "KXTAPE-26MAY28-T1", []
-
-    def say(after_s: int, **body: object) -> None:
-        lines.append(msgspec.json.encode({"recv_ns": (start + after_s * 1000) * 10**6, "conn": 0, **body}))
-
-    def book(after_s: int, seq: int, yes: str, no: str) -> None:
-        levels = {"yes_dollars_fp": [[yes, "50.00"]], "no_dollars_fp": [[no, "50.00"]]}
-        say(
-            after_s,
-            frame={
-                "type": "orderbook_snapshot",
-                "sid": 1,
-                "seq": seq,
-                "msg": {"market_ticker": ticker, "market_id": "m", **levels},
-            },
-        )
-
-    say(0, note={"event": "connected", "use_yes_price": False})
-    say(
-        0,
-        note={
-            "event": "watch_market",
-            "market_ticker": ticker,
-            "close_time": "2026-05-28T21:30:00Z",
-            "status": "active",
-        },
-    )
-    book(1, 1, "0.1500", "0.8200")
-    for second in range(2, 10):
-        delta = {
-            "market_ticker": ticker,
-            "price_dollars": "0.1000",
-            "delta_fp": "1.00",
-            "side": "yes",
-            "ts_ms": start + second * 1000,
-        }
-        say(second, frame={"type": "orderbook_delta", "sid": 1, "seq": second, "msg": delta})
-    book(30, 10, "0.6000", "0.3800")
-    path.write_bytes(b"".join(line + b"\n" for line in lines))
-
-
 # -- the contract's JSON, field by field --------------------------------------------------------------------------
 
 FIELDS: dict[str, str] = {
@@ -519,7 +467,7 @@ FIELDS: dict[str, str] = {
 def test_json_has_the_fields_of_the_contract(line: str, at_home) -> None:
     with at_home() as one:
         one.trade_a_little()
-        ended = kalshi(*line.split(), "--json")
+        ended = program(*line.split(), "--json")
     assert ended.code == 0, ended.err
     row = ended.json[0] if isinstance(ended.json, list) else ended.json
     missing = set(FIELDS[line].split()) - set(row)
@@ -533,8 +481,8 @@ _STRINGS = {"price", "count", "filled", "remaining", "fees", "net", "realized", 
 
 
 def test_the_parts_of_pnl_add_up_to_the_change_of_the_account(past: Served) -> None:
-    pnl, cash = kalshi("pnl", "--json").json, kalshi("balance", "--json").json["cash"]
-    held = sum(money(row["value"]) for row in kalshi("positions", "--json").json)
+    pnl, cash = program("pnl", "--json").json, program("balance", "--json").json["cash"]
+    held = sum(money(row["value"]) for row in program("positions", "--json").json)
     assert money(pnl["net"]) == money(cash) + held - money("1000")
     for name in ("realized", "unrealized", "fees", "net"):
         assert sum(money(row[name]) for row in pnl["rows"]) == money(pnl[name])

@@ -15,10 +15,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hostile import HOSTILE, LONE, check_output, endless, harmful
-from polymarket_build import OTHER, TOKEN, book, market, polymarket
-from served import FINE, KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
-from talks import COLLECTION, MILESTONE, answer, ask, with_collection, with_season
+from support.hostile_text import HOSTILE, LONE, check_output, endless, harmful
+from support.polymarket import OTHER, TOKEN, book, market, polymarket
+from support.quotes import COLLECTION, MILESTONE, answer, ask, with_collection, with_season
+from support.served import FINE, KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.text import safe_text
@@ -220,7 +220,7 @@ def remember(one: Served) -> None:
             store.record(OrderChanged(order))
         store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "".join(HOSTILE[:60]), now))
     for word in ("'; DROP TABLE alerts; --\x1b[2J", "%", "A:*\u202e[/]"):
-        assert kalshi("alerts", "silence", f"DRIFT:{word}", "--for", "2h", "--reason", word).code == 0
+        assert program("alerts", "silence", f"DRIFT:{word}", "--for", "2h", "--reason", word).code == 0
 
 
 Stage = tuple[Hostile, dict[str, str]]
@@ -236,14 +236,14 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, H
         one.trade_a_little()
         with_season(one)
         with_collection(one)
-        ids["group"] = kalshi("order", "group", "create", "--limit", "100", "--json").json["order_group_id"]
+        ids["group"] = program("order", "group", "create", "--limit", "100", "--json").json["order_group_id"]
         ids["order"] = one.resting()[0][0]
         ids["polymarket"] = " ".join(theirs.options)
         theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
         theirs.markets["rain"] = [market("rain", (TOKEN, OTHER), ("[/]\x1b[2J\u202e|" * 20, "No"))]
         (one.home / "pairs.csv").write_text(f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n{FINE},rain,no\n")
-        assert kalshi("order", "reconcile").code == 0
-        assert kalshi("catalogue", "refresh").code == 0
+        assert program("order", "reconcile").code == 0
+        assert program("catalogue", "refresh").code == 0
         remember(one)
         (one.home / "quoter.py").write_text(STRATEGY.format(text="[/]\x1b[2J\u202e|" * 20))
         (one.home / "orders.ndjson").write_text(
@@ -294,7 +294,7 @@ def test_a_command_is_harmless_whatever_the_exchange_says(command: str, stage: S
         words = shlex.split(line.format(**ids))
         for mode, form in SLOWLY if is_slow else QUICKLY:
             with lying(hostile, mode):
-                assert_harmless(line, form, kalshi(*words, "--format", form))
+                assert_harmless(line, form, program(*words, "--format", form))
 
 
 def test_what_was_put_in_comes_out(stage: Stage) -> None:
@@ -303,7 +303,7 @@ def test_what_was_put_in_comes_out(stage: Stage) -> None:
     seen = ""
     with lying(hostile, "prose"):
         for line in ("markets", "events", "series-info KXRAIN", "milestones --past"):
-            seen += kalshi(*line.split(), "--json").out
+            seen += program(*line.split(), "--json").out
     assert sum(1 for text in hostile.put if len(safe_text(text)) > 5 and json.dumps(safe_text(text))[1:-1] in seen) > 5
     assert any(harmful(text) for text in hostile.put)
 
@@ -311,11 +311,11 @@ def test_what_was_put_in_comes_out(stage: Stage) -> None:
 def test_titles_kept_for_later_are_harmless(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile, _ = stage
     with lying(hostile, "prose"):
-        assert kalshi("catalogue", "refresh").code == 0
-        assert kalshi("catalogue", "clear").code == 0
-        assert kalshi("catalogue", "refresh").code == 0
+        assert program("catalogue", "refresh").code == 0
+        assert program("catalogue", "clear").code == 0
+        assert program("catalogue", "refresh").code == 0
     for form in ("table", "plain", "csv"):
-        assert_harmless("markets", form, kalshi("markets", "--offline", "--limit", "100", "--format", form))
+        assert_harmless("markets", form, program("markets", "--offline", "--limit", "100", "--format", form))
     shown = [words for kind in ("market", "event", "series") for words in completions(kind, Flags(), "KX")]
     assert shown
     for word in shown:
@@ -332,7 +332,7 @@ WORDS = [text for text in (*HOSTILE[:200:10], *LONE) if text and "\x00" not in t
 def test_what_is_typed_is_shown_harmlessly(words: tuple[str, ...], stage: Stage) -> None:
     before = [word for word in words if word]
     for text in WORDS:
-        ended = kalshi(*before, text)
+        ended = program(*before, text)
         assert ended.code in set(ExitCode) - {ExitCode.BUG}, ended.err
         assert harmful(ended.err + ended.out) == ""
 

@@ -16,10 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 
 import msgspec
 import pytest
-from hostile import HOSTILE, HUGE, LONE, check_output, endless, formulas, harmful
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
+from support.hostile_text import HOSTILE, HUGE, LONE, check_output, endless, formulas, harmful
 
 import kalshi_cli.cli.rows as all_rows
 from kalshi_cli.base.clock import ManualClock

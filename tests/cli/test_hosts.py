@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.errors import ConfigError, HostError
 from kalshi_cli.config.config import HOSTS
@@ -173,7 +173,7 @@ def test_nothing_is_sent_to_another_host(
     prod: Served, there: Visitors, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_REST_URL", f"https://{NAME}:{there.port}/trade-api/v2")
-    ended = kalshi(*line.split())
+    ended = program(*line.split())
     plugin = line.startswith(("check", "health"))
     assert ended.code == (3 if plugin else 2), ended.err
     assert NAME in ended.out + ended.err
@@ -186,13 +186,13 @@ def test_each_environment_refuses_and_the_option_or_the_variable_allows(
 ) -> None:
     """A sim key too: the variables give the key of whatever environment is in use."""
     monkeypatch.setenv("KALSHI_REST_URL", f"https://{NAME}:{there.port}/trade-api/v2")
-    assert_refused(kalshi("balance"), NAME, "variable KALSHI_REST_URL")
-    assert_refused(kalshi("balance", "--allow-host", "other.example"), NAME, "variable KALSHI_REST_URL")
+    assert_refused(program("balance"), NAME, "variable KALSHI_REST_URL")
+    assert_refused(program("balance", "--allow-host", "other.example"), NAME, "variable KALSHI_REST_URL")
     assert there.count == 0
-    assert kalshi("balance", "--allow-host", "other.example", "--allow-host", NAME).code == 6
-    assert kalshi("--allow-host", f"other.example,{NAME.upper()}", "balance").code == 6
+    assert program("balance", "--allow-host", "other.example", "--allow-host", NAME).code == 6
+    assert program("--allow-host", f"other.example,{NAME.upper()}", "balance").code == 6
     monkeypatch.setenv("KALSHI_ALLOW_HOSTS", f"other.example,{NAME}")
-    assert kalshi("balance").code == 6
+    assert program("balance").code == 6
     assert there.count >= 3
 
 
@@ -201,7 +201,7 @@ def test_the_line_says_which_file_named_the_host(prod: Served, monkeypatch: pyte
     path = prod.home / "config.yaml"
     path.write_text("exchange: {rest_url: 'https://elsewhere.example/trade-api/v2'}\n")
     path.chmod(0o600)
-    assert_refused(kalshi("balance"), "elsewhere.example", f"file {path}")
+    assert_refused(program("balance"), "elsewhere.example", f"file {path}")
 
 
 @pytest.mark.parametrize("line", [f"record {TWO_SIDED} --out x.jsonl", f"watch {TWO_SIDED} --duration 1s"])
@@ -209,7 +209,7 @@ def test_the_stream_is_not_opened_on_another_host(
     prod: Served, there: Visitors, line: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_WS_URL", f"wss://{NAME}:{there.port}/trade-api/ws/v2")
-    assert_refused(kalshi(*line.split()), NAME, "exchange.ws_url, variable KALSHI_WS_URL")
+    assert_refused(program(*line.split()), NAME, "exchange.ws_url, variable KALSHI_WS_URL")
     assert there.count == 0
 
 
@@ -218,7 +218,7 @@ def test_a_loop_does_not_start_with_the_stream_on_another_host(
     prod: Served, there: Visitors, mode: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_WS_URL", f"wss://{NAME}:{there.port}/trade-api/ws/v2")
-    ended = kalshi("trade", "--strategy", "spike", mode, "--yes", "--duration", "1s")
+    ended = program("trade", "--strategy", "spike", mode, "--yes", "--duration", "1s")
     assert_refused(ended, NAME, "exchange.ws_url, variable KALSHI_WS_URL")
     assert there.count == 0
 
@@ -231,7 +231,7 @@ def test_the_kill_switch_halts_and_sends_nothing_to_another_host(
 ) -> None:
     SqliteStore.open(prod.state / "prod" / "state.db", account=KEY_ID, environment="prod").close()
     monkeypatch.setenv("KALSHI_REST_URL", f"https://{NAME}:{there.port}/trade-api/v2")
-    assert_refused(kalshi("cancel-all"), NAME, "variable KALSHI_REST_URL")
+    assert_refused(program("cancel-all"), NAME, "variable KALSHI_REST_URL")
     assert there.count == 0
     assert (prod.state / "prod" / ".halted").exists()
 
@@ -239,9 +239,9 @@ def test_the_kill_switch_halts_and_sends_nothing_to_another_host(
 def test_the_kill_switch_says_what_may_be_live_where_it_could_not_cancel(
     prod: Served, there: Visitors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    order = kalshi(*BUY, "--yes", "--json").json["client_order_id"]
+    order = program(*BUY, "--yes", "--json").json["client_order_id"]
     monkeypatch.setenv("KALSHI_REST_URL", f"https://{NAME}:{there.port}/trade-api/v2")
-    ended = kalshi("cancel-all")
+    ended = program("cancel-all")
     assert_refused(ended, NAME, "variable KALSHI_REST_URL", code=7)
     assert f"NOTHING WAS CANCELED, and 1 order of the state file may be live: {order}" in ended.err
     assert there.count == 0
@@ -250,7 +250,7 @@ def test_the_kill_switch_says_what_may_be_live_where_it_could_not_cancel(
 def test_the_kill_switch_needs_no_stream(prod: Served, there: Visitors, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_WS_URL", f"wss://{NAME}:{there.port}/trade-api/ws/v2")
     monkeypatch.setenv("KALSHI_ALLOW_HOSTS", "no host")
-    assert kalshi("cancel-all").code == 0
+    assert program("cancel-all").code == 0
     assert there.count == 0
 
 
@@ -266,29 +266,29 @@ WRITES = (
 
 @pytest.mark.parametrize("words", WRITES, ids=" ".join)
 def test_every_question_shows_a_host_that_is_not_the_environments_own(prod: Served, words: tuple[str, ...]) -> None:
-    ended = kalshi(*words)
+    ended = program(*words)
     assert (ended.code, "not confirmed" in ended.err) == (3, True), ended.err
     assert OTHER in ended.err
 
 
 def test_the_kill_switch_shows_it_also_to_the_quiet(prod: Served) -> None:
-    ended = kalshi("cancel-all", "--quiet")
+    ended = program("cancel-all", "--quiet")
     assert ended.code == 0, ended.err
     assert OTHER in ended.err
 
 
 def test_a_health_check_shows_it(prod: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = {row["check"]: row for row in kalshi("health-check", "--json").json}
+    rows = {row["check"]: row for row in program("health-check", "--json").json}
     assert OTHER in rows["host"]["detail"]
     assert "exchange.ws_url, variable KALSHI_WS_URL" in rows["host"]["detail"]
     monkeypatch.setenv("KALSHI_ENV", "sim")
-    assert "host" not in {row["check"] for row in kalshi("health-check", "--json").json}
+    assert "host" not in {row["check"] for row in program("health-check", "--json").json}
 
 
 def test_the_settings_show_the_hosts_that_were_allowed(prod: Served) -> None:
-    shown = {row["path"]: row["value"] for row in kalshi("config", "show", "--json", "--allow-host", "b.example").json}
+    shown = {row["path"]: row["value"] for row in program("config", "show", "--json", "--allow-host", "b.example").json}
     assert shown["allow_hosts"] == "b.example"
-    assert "allow_hosts" not in kalshi("config", "show").out
+    assert "allow_hosts" not in program("config", "show").out
 
 
 def test_a_refused_host_is_an_error_of_the_configuration() -> None:

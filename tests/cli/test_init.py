@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
-import select
 import stat
-import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from served import served
+from support.served import served
+from support.terminal import Terminal
 
 from kalshi_cli.base.units import Money, contracts
 from kalshi_cli.cli.main import main
 from kalshi_cli.config.sources import load
-
-PROGRAM = Path(sys.executable).parent / "kalshi"
 
 
 @pytest.fixture(autouse=True)
@@ -98,38 +91,6 @@ def test_a_key_that_others_can_read_is_refused(home: Path, capsys: pytest.Captur
     assert main(words) == 5
     assert f"chmod 600 {key}" in capsys.readouterr().err
     assert stat.S_IMODE(key.stat().st_mode) == 0o644, "without a person nobody changes it"
-
-
-class Terminal:
-    """The installed program on a terminal, and a person who answers what it asks."""
-
-    def __init__(self, *words: str, env: dict[str, str]) -> None:
-        ours, theirs = pty.openpty()
-        self.screen = ours
-        self.process = subprocess.Popen([str(PROGRAM), *words], stdin=theirs, stdout=theirs, stderr=theirs, env=env)
-        os.close(theirs)
-        self.text = ""
-
-    def answer(self, question: str, answer: str) -> None:
-        self._read_until(lambda: question in self.text)
-        assert question in self.text, self.text
-        self.text = ""
-        os.write(self.screen, f"{answer}\n".encode())
-
-    def finish(self) -> int:
-        self._read_until(lambda: False)
-        os.close(self.screen)
-        return self.process.wait(60)
-
-    def _read_until(self, is_done: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
-        while not is_done() and time.monotonic() < deadline:
-            if not select.select([self.screen], [], [], 1)[0]:
-                continue
-            try:
-                self.text += os.read(self.screen, 65_536).decode(errors="replace")
-            except OSError:  # Linux: the other end was closed
-                return
 
 
 def test_on_a_terminal_it_asks_again_until_an_answer_can_be_used(home: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
@@ -35,11 +35,11 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 def buy(*more: str) -> Ended:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    return kalshi(*words, *more, "--json")
+    return program(*words, *more, "--json")
 
 
 def groups(exchange: Served) -> list[str]:
-    return [row["order_group_id"] for row in kalshi("order", "group", "list", "--json").json]
+    return [row["order_group_id"] for row in program("order", "group", "list", "--json").json]
 
 
 def kept(exchange: Served) -> tuple[RunGroup, ...]:
@@ -51,7 +51,7 @@ def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Serv
     assert buy().code == 0
     other = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     other.execute("ROLLBACK")
     other.close()
     assert (ended.code, exchange.resting()) == (0, [])
@@ -63,7 +63,7 @@ def test_a_state_file_that_another_program_holds_delays_no_cancel(exchange: Serv
 def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     assert buy().code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
-    ended = kalshi("cancel-all")
+    ended = program("cancel-all")
     assert "2 resting, 1 of them not ours" in ended.err
     assert exchange.resting() == []
 
@@ -81,12 +81,12 @@ def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_
         return handle(request, now)
 
     exchange.exchange.handle = interrupted  # type: ignore[method-assign]
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.out) == (7, "")
     assert "orders may be live" in ended.error["message"]
     exchange.exchange.handle = handle  # type: ignore[method-assign]
-    assert kalshi("status", "--json").json["state"] == "halted", "that came first, and holds"
-    assert kalshi("cancel-all", "--json").code == 0
+    assert program("status", "--json").json["state"] == "halted", "that came first, and holds"
+    assert program("cancel-all", "--json").code == 0
 
 
 @contextmanager
@@ -120,7 +120,7 @@ def lifting(exchange: Served, times: int, *, after_s: float = 0.0, then_s: float
 def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Served) -> None:
     assert buy().code == 0
     with lifting(exchange, 1):
-        ended = kalshi("cancel-all", "--json")
+        ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["halted"]) == (0, True), ended.err
     assert "the halt is GONE" in ended.err
     assert (exchange.resting(), ended.json["canceled"]) == ([], 2), "what was placed in between is canceled too"
@@ -130,7 +130,7 @@ def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Serv
 def test_a_halt_that_is_lifted_again_and_again_verifies_nothing(exchange: Served) -> None:
     assert buy().code == 0
     with lifting(exchange, 2):
-        ended = kalshi("cancel-all", "--json")
+        ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
     assert buy().code == 3
 
@@ -138,7 +138,7 @@ def test_a_halt_that_is_lifted_again_and_again_verifies_nothing(exchange: Served
 def test_a_halt_that_is_gone_when_the_time_is_up_ends_with_7(exchange: Served) -> None:
     assert buy().code == 0
     with lifting(exchange, 1, after_s=1.0, then_s=4.0):
-        ended = kalshi("cancel-all", "--within", "3s", "--json")
+        ended = program("cancel-all", "--within", "3s", "--json")
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (7, True, None), ended.err
     assert exchange.resting() == [], "the cancels go out all the same"
 
@@ -168,13 +168,13 @@ def test_the_lock_against_a_resume_is_taken_before_the_cancels_where_it_could_no
 
         seen: list[int] = []
         exchange.exchange.handle = canceling  # type: ignore[method-assign]
-        assert (kalshi("cancel-all", err=Watched()).code, len(seen)) == (0, 1)
+        assert (program("cancel-all", err=Watched()).code, len(seen)) == (0, 1)
 
 
 def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
     order_id = buy().json["order_id"]
     exchange.call(lambda: exchange.exchange.pause("exchange", exchange.clock.now()))
-    ended = kalshi("cancel-all", "--within", "1s", "--json")
+    ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, 1, True)
     assert order_id in ended.error["message"]
     assert "takes no cancel until it resumes" in ended.err
@@ -184,37 +184,37 @@ def test_an_unreadable_pause_beside_a_broken_configuration_stops_nothing(exchang
     assert buy().code == 0
     (exchange.state / "sim" / ".pause").mkdir()
     Path("config.yaml").write_text("strategies: 17\nrisk: [1]\ntrade:\n  group_limit: many\n")
-    assert kalshi("cancel-all", "--json").code == 0
+    assert program("cancel-all", "--json").code == 0
     assert exchange.resting() == []
 
 
 def test_a_loop_leaves_no_group_behind(exchange: Served) -> None:
-    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
     assert ended.code == 0, ended.err
     assert (groups(exchange), kept(exchange)) == ([], ())
 
 
 def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: Served) -> None:
-    group_id = kalshi("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
+    group_id = program("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
     assert buy().code == 0  # so that there is a state file
     with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.keep_group(RunGroup(group_id, 0))
     assert buy("--group", group_id).code == 0
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"]) == (0, 2), "what went with its group before the first look counts"
     assert kept(exchange) == (RunGroup(group_id, 0, is_triggered=True),)
-    assert kalshi("resume", "--reason", "test").code == 0
-    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    assert program("resume", "--reason", "test").code == 0
+    ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
     assert f"kalshi order group reset {group_id}" in ended.err
     assert groups(exchange) == [group_id]
-    assert kalshi("order", "group", "reset", group_id).code == 0
+    assert program("order", "group", "reset", group_id).code == 0
     assert kept(exchange) == (RunGroup(group_id, 0),)
 
 
 def test_what_could_not_be_verified_is_not_zero(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     assert buy().code == 0
     monkeypatch.setenv("KALSHI_REST_URL", "http://127.0.0.1:9/trade-api/v2")
-    ended = kalshi("cancel-all", "--within", "0.5s", "--json")
+    ended = program("cancel-all", "--within", "0.5s", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, None, True)
 
 
@@ -224,11 +224,11 @@ def test_a_configuration_that_is_no_yaml_says_that_nothing_was_done_unless_the_e
     assert buy().code == 0
     Path("config.yaml").write_text("strategies:\n  spike: [1, 2\n")
     monkeypatch.delenv("KALSHI_ENV", raising=False)
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, len(exchange.resting())) == (2, 1)
     assert "NOTHING WAS DONE" in ended.error["message"]
     assert "--env" in ended.error["hint"]
-    assert kalshi("--env", "sim", "cancel-all").code == 0
+    assert program("--env", "sim", "cancel-all").code == 0
     assert exchange.resting() == []
 
 
@@ -236,4 +236,4 @@ def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
     assert buy().code == 0
     with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.keep_group(RunGroup("tripped", 0, is_triggered=True))
-    assert "kalshi order group reset tripped" in kalshi("resume", "--reason", "test").err
+    assert "kalshi order group reset tripped" in program("resume", "--reason", "test").err

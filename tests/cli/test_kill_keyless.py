@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import KEY_ID, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
@@ -30,12 +30,12 @@ def home(exchange: Served) -> Path:
 
 def buy() -> str:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    return str(kalshi(*words, "--json").json["client_order_id"])
+    return str(program(*words, "--json").json["client_order_id"])
 
 
 def without_its_key(exchange: Served, *words: str) -> Ended:
     exchange.key_path.write_text("no key")
-    ended = kalshi("cancel-all", "--json", *words)
+    ended = program("cancel-all", "--json", *words)
     assert (ended.out, ended.error["code"]) == ("", "private_key")
     return ended
 
@@ -68,7 +68,7 @@ def test_without_a_key_id_the_state_file_cannot_be_asked(
 ) -> None:
     buy()
     monkeypatch.delenv("KALSHI_API_KEY_ID")
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.error["code"]) == (7, "credentials"), ended.err
     assert "the state file cannot tell what is live" in ended.error["message"]
 

@@ -10,8 +10,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import (
+    KEY_ID,
+    TWO_SIDED,
+    Ended,
+    Served,
+    eventually,
+    finish,
+    program,
+    said,
+    served,
+    set_variables,
+    start,
+)
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
@@ -26,7 +38,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
     with served(tmp_path, shards=1) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
         words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-        assert kalshi(*words).code == 0
+        assert program(*words).code == 0
         yield one
 
 
@@ -70,7 +82,7 @@ def released(proxy: FaultProxy, process: subprocess.Popen[str]) -> Ended:
 
 def test_a_resume_is_refused_while_the_kill_switch_runs(exchange: Served, proxy: FaultProxy) -> None:
     with killing(exchange, proxy) as process:
-        refused = kalshi("resume", "--reason", "impatient", "--json")
+        refused = program("resume", "--reason", "impatient", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS"), refused.err
         assert f"pid {process.pid}" in refused.error["message"]
         assert "wait until cancel-all has ended" in refused.error["hint"]
@@ -79,20 +91,20 @@ def test_a_resume_is_refused_while_the_kill_switch_runs(exchange: Served, proxy:
         ended = released(proxy, process)
     assert (ended.code, ended.json["halted"], exchange.resting()) == (0, True, []), ended.err
     assert on_file(exchange).code == "CANCEL_ALL"
-    assert kalshi("resume", "--reason", "it has ended").code == 0
+    assert program("resume", "--reason", "it has ended").code == 0
     assert on_file(exchange).state is TradingState.ACTIVE
 
 
 def test_nothing_else_that_lets_trading_go_on_is_done_while_it_runs(
     exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    group_id = kalshi("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
+    group_id = program("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
     with killing(exchange, proxy):
         lift(exchange)  # so that it is the lock which refuses
-        refused = kalshi("order", "group", "reset", group_id, "--json")
+        refused = program("order", "group", "reset", group_id, "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS"), refused.err
         monkeypatch.delenv("KALSHI_REST_URL")
-        refused = kalshi("sim", "reset", "--json")
+        refused = program("sim", "reset", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS"), refused.err
         assert (home(exchange) / "state.db").exists()
 
@@ -101,8 +113,8 @@ def test_a_kill_switch_that_was_killed_holds_up_no_resume(exchange: Served, prox
     with killing(exchange, proxy) as process:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert kalshi("status", "--json").json["state_code"] == "CANCEL_ALL"
-    assert kalshi("resume", "--reason", "looked at it").code == 0
+    assert program("status", "--json").json["state_code"] == "CANCEL_ALL"
+    assert program("resume", "--reason", "looked at it").code == 0
 
 
 def test_several_kill_switches_run_at_once_and_a_resume_waits_for_the_last(exchange: Served, proxy: FaultProxy) -> None:
@@ -111,12 +123,12 @@ def test_several_kill_switches_run_at_once_and_a_resume_waits_for_the_last(excha
         assert (alone.code, alone.json["halted"]) == (0, True), alone.err
         second.kill()
         second.wait()
-        refused = kalshi("resume", "--reason", "impatient", "--json")
+        refused = program("resume", "--reason", "impatient", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS")
         assert f"pid {first.pid}" in refused.error["message"], "the newest of them that still runs"
         ended = released(proxy, first)
     assert (ended.code, ended.json["halted"]) == (0, True)
-    assert kalshi("resume", "--reason", "all have ended").code == 0
+    assert program("resume", "--reason", "all have ended").code == 0
 
 
 def lift(exchange: Served) -> None:
@@ -139,12 +151,12 @@ def test_a_kill_switch_does_not_wait_for_a_resume_that_is_under_way(exchange: Se
     """A resume that somebody stopped in the middle: it holds the lock, and lifts the halt once it goes on."""
     with (home(exchange) / KILL_LOCK).open("w") as stopped:
         fcntl.flock(stopped, fcntl.LOCK_EX)
-        ended = kalshi("cancel-all", "--json")
+        ended = program("cancel-all", "--json")
         assert (ended.code, ended.json["halted"]) == (0, True)
-        refused = kalshi("resume", "--reason", "a second one", "--json")
+        refused = program("resume", "--reason", "a second one", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS")
 
 
 def test_a_scoped_cancel_and_one_that_does_not_halt_hold_up_no_resume(exchange: Served) -> None:
-    assert kalshi("cancel-all", "--no-halt").code == 0
+    assert program("cancel-all", "--no-halt").code == 0
     assert not (home(exchange) / KILL_LOCK).exists()

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import ME, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, served, set_variables, start
 
 from kalshi_cli.cli import kill_signals
 from kalshi_cli.core.model.order_terms import BID
@@ -40,7 +40,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
     with served(tmp_path, shards=1) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
         words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-        assert kalshi(*words).code == 0
+        assert program(*words).code == 0
         one.submit(ME, TWO_SIDED, BID, "0.3900", "1")
         yield one
 
@@ -66,7 +66,7 @@ def test_a_signal_while_the_halt_is_written_prevents_no_cancel(exchange: Served,
     ended = finish(process)
     assert exchange.resting() == [], ended
     assert (ended.code, ended.out, "orders may be live" in ended.error["message"]) == (7, "", True), ended.err
-    assert kalshi("status", "--json").json["state_code"] == "CANCEL_ALL"
+    assert program("status", "--json").json["state_code"] == "CANCEL_ALL"
 
 
 @pytest.mark.parametrize("words", ["cancel-all", "--env sim order cancel-all", "-q --env sim cancel-all --no-halt"])

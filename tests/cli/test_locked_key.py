@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model.order_terms import BID
@@ -73,7 +73,7 @@ def held(exchange: Served, subaccount: int) -> int:
 
 def buy(price: str, *words: str) -> Ended:
     order = ("--side", "yes", "--action", "buy", "--count", "3", "--price", price)
-    return kalshi("order", "place", TWO_SIDED, *order, *words, "--json")
+    return program("order", "place", TWO_SIDED, *order, *words, "--json")
 
 
 def test_an_order_is_placed_and_known_as_one_of_the_keys_subaccount(exchange: Served) -> None:
@@ -81,9 +81,9 @@ def test_an_order_is_placed_and_known_as_one_of_the_keys_subaccount(exchange: Se
     ended = buy("0.41")
     assert ended.code == 0, ended.err
     assert ended.json["subaccount"] == number
-    assert [row["subaccount"] for row in kalshi("order", "list", "--json").json] == [number]
-    assert kalshi("cancel-all", "--no-halt").code == 0
-    assert kalshi("order", "list", "--json").json == []
+    assert [row["subaccount"] for row in program("order", "list", "--json").json] == [number]
+    assert program("cancel-all", "--no-halt").code == 0
+    assert program("order", "list", "--json").json == []
 
 
 def test_a_key_of_no_subaccount_places_in_the_primary_one(exchange: Served) -> None:
@@ -124,7 +124,7 @@ def test_what_is_closed_is_the_keys_own(exchange: Served) -> None:
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "5")
     number = locked(exchange)
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
-    ended = kalshi("flatten", "--json")
+    ended = program("flatten", "--json")
     assert ended.code == 0, ended.err
     assert (held(exchange, number), held(exchange, 0)) == (0, 500)
 
@@ -132,30 +132,30 @@ def test_what_is_closed_is_the_keys_own(exchange: Served) -> None:
 def test_positions_are_counted_once(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     number = locked(exchange)
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "3", subaccount=number)
-    ended = kalshi("positions", "--json")
+    ended = program("positions", "--json")
     assert [(row["subaccount"], row["position"]) for row in ended.json] == [(number, "3.00")]
     assert TWO_SIDED not in ended.err, "and its fills explain it"
     monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "5")
-    assert kalshi("check", "positions").code == 0
+    assert program("check", "positions").code == 0
     monkeypatch.setenv("KALSHI_RISK__MAX_POSITION", "2")
-    assert kalshi("check", "positions").code == 2, "and the limit is looked at"
+    assert program("check", "positions").code == 2, "and the limit is looked at"
 
 
 def test_the_health_check_says_which_subaccount_it_is(exchange: Served) -> None:
-    assert "locked" not in kalshi("health-check").out
+    assert "locked" not in program("health-check").out
     exchange.leave_no_trace()
     number = locked(exchange)
-    assert f"the key is locked to subaccount {number}" in kalshi("health-check").out
+    assert f"the key is locked to subaccount {number}" in program("health-check").out
 
 
 def test_a_loop_trades_in_the_keys_subaccount_with_a_group_there(exchange: Served) -> None:
     number = locked(exchange)
     (exchange.home / "taker.py").write_text(TAKER)
     words = ("--strategy", "./taker.py:Taker", "--ticker", TWO_SIDED, "--interval", "0.2s", "--duration", "3s")
-    ended = kalshi("trade", *words)
+    ended = program("trade", *words)
     assert ended.code == 0, ended.err
     assert (held(exchange, number), held(exchange, 0)) == (200, 0)
     assert "DRIFT" not in ended.err
-    again = kalshi("trade", *words)
+    again = program("trade", *words)
     assert again.code == 0, again.err
     assert held(exchange, number) == 200, "the start knew what is held"

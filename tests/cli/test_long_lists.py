@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from long_listing import ServedListing, listing_served, market_body
-from served import bare_variables, finish, kalshi, set_variables, start
+from support.long_listing import ServedListing, listing_served, market_body
+from support.served import bare_variables, finish, program, set_variables, start
 
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.rows.base import Row
@@ -179,7 +179,7 @@ def test_columns_only_become_wider_on_the_way_down(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
 def test_a_page_that_fails_in_the_middle_is_an_error_and_no_short_list(form: str, listed) -> None:
     with listed(FEW + 500, broken_page=2):
-        ended = kalshi(*ALL, form)
+        ended = program(*ALL, form)
     assert ended.code == 6
     assert "cannot be read" in ended.err
     assert "Traceback" not in ended.err
@@ -205,10 +205,10 @@ def test_an_interrupt_in_the_middle_leaves_no_traceback_and_no_half_document(for
 
 
 def test_a_sorted_list_holds_no_more_than_its_limit(many: dict[str, str]) -> None:
-    ended = kalshi("markets", "--sort", "volume", "--min-volume", "5", "--limit", "3", "-q", "--json")
+    ended = program("markets", "--sort", "volume", "--min-volume", "5", "--limit", "3", "-q", "--json")
     assert len(ended.json) == 3
     tickers = [
-        row["ticker"] for row in csv.DictReader(io.StringIO(kalshi(*ALL[:1], "--limit", "2", "--format", "csv").out))
+        row["ticker"] for row in csv.DictReader(io.StringIO(program(*ALL[:1], "--limit", "2", "--format", "csv").out))
     ]
     assert tickers == [market_body(number)["ticker"] for number in range(2)]
 

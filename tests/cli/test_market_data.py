@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from conformance import SPECS, specs_or_skip
 from hypothesis import given
 from hypothesis import strategies as st
-from served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import EMPTY, ONE_SIDED, TWO_SIDED, Ended, Served, program, served, set_variables
+from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
@@ -43,7 +43,7 @@ def assert_refused(ended: Ended, code: int, *says: str) -> None:
 
 
 def test_the_json_of_a_market_has_everything_the_object_has() -> None:
-    shown = kalshi("market", TWO_SIDED, "--json").json
+    shown = program("market", TWO_SIDED, "--json").json
     assert (shown["ticker"], shown["no_bid"], shown["no_ask"]) == (TWO_SIDED, "0.5300", "0.5600")
     assert shown["price_grid"] == [{"start": "0.0000", "end": "1.0000", "step": "0.0100"}]
     assert {row["role"]: row["fee"] for row in shown["fees"] if row["action"] == "buy yes"} == {
@@ -72,15 +72,15 @@ def test_no_field_of_a_market_of_the_specification_is_missing_in_json() -> None:
         "mve_selected_legs": "mve_legs", "primary_participant_key": "primary_participant",
         "price_level_structure": "price_structure", "price_ranges": "price_grid", "subtitle": "yes_sub_title",
     }  # fmt: skip
-    shown = kalshi("market", TWO_SIDED, "--json").json
+    shown = program("market", TWO_SIDED, "--json").json
     assert {ours.get(name, name) for name in documented} - set(shown) == set()
 
 
 def test_the_json_of_an_event_has_its_markets_whole_and_the_table_their_prices() -> None:
-    whole = kalshi("event", EVENT, "--json").json
+    whole = program("event", EVENT, "--json").json
     assert [market["ticker"] for market in whole["markets"]] == [TWO_SIDED, ONE_SIDED, EMPTY]
     assert whole["markets"][0]["rules_primary"].startswith("If it is more than")
-    table = kalshi("event", EVENT.lower(), "--format", "plain").out
+    table = program("event", EVENT.lower(), "--format", "plain").out
     assert "$0.47" in table
     assert "rules_primary" not in table
 
@@ -92,14 +92,14 @@ def test_fees_of_a_market_follow_its_event_and_what_is_announced_is_told(exchang
     past = Ts(now - 1000)  # the exchange's clock is up to five milliseconds ahead of the program's
     exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "", dear, soon, now))
     exchange.call(lambda: exchange.exchange.announce_fees("KXWIND", "KXWIND-40JAN01", dear, past, now))
-    shown = kalshi("market", "KXWIND-40JAN01-T5", "--json").json
+    shown = program("market", "KXWIND-40JAN01-T5", "--json").json
     assert (shown["fee_type"], shown["fee_multiplier"]) == (dear.type.value, 2.0)
     assert [(row["applies_to"], row["scheduled"]) for row in shown["fee_changes"]] == [("KXWIND", format_ts(soon))]
     maker = next(row for row in shown["fees"] if row["role"] == "maker")
     assert maker["fee"] != "0.000000"
-    event = kalshi("event", "KXWIND-40JAN01", "--json").json
+    event = program("event", "KXWIND-40JAN01", "--json").json
     assert event["fee_type_override"] == dear.type.value
-    assert [row["fee_multiplier"] for row in kalshi("series-info", "KXWIND", "--json").json["fee_changes"]] == [2.0]
+    assert [row["fee_multiplier"] for row in program("series-info", "KXWIND", "--json").json["fee_changes"]] == [2.0]
 
 
 # -- lists --------------------------------------------------------------------------------------------------------
@@ -120,39 +120,39 @@ def test_fees_of_a_market_follow_its_event_and_what_is_announced_is_told(exchang
     ids=str,
 )
 def test_events_are_filtered(words: list[str], tickers: list[str]) -> None:
-    assert [row["event_ticker"] for row in kalshi(*words, "--json").json] == tickers
+    assert [row["event_ticker"] for row in program(*words, "--json").json] == tickers
 
 
 def test_a_list_that_was_cut_says_so() -> None:
-    assert "cut at 1" in kalshi("events", "--limit", "1").err
-    assert "cut at 1" in kalshi("trades", TWO_SIDED, "--limit", "1").err
-    assert "cut" not in kalshi("trades", TWO_SIDED, "--limit", "2").err
-    assert "cut" not in kalshi("events", "--all").err
+    assert "cut at 1" in program("events", "--limit", "1").err
+    assert "cut at 1" in program("trades", TWO_SIDED, "--limit", "1").err
+    assert "cut" not in program("trades", TWO_SIDED, "--limit", "2").err
+    assert "cut" not in program("events", "--all").err
 
 
 def test_series_are_filtered_and_have_a_volume_where_it_is_asked_for() -> None:
-    assert [row["ticker"] for row in kalshi("series", "--json").json] == ["KXRAIN", "KXWIND"]
-    assert kalshi("series", "--category", "Sports", "--json").json == []
-    assert kalshi("series", "--tag", "NBA", "--json").json == []
-    (rain,) = kalshi("series", "--search", "rain", "--volume", "--json").json
+    assert [row["ticker"] for row in program("series", "--json").json] == ["KXRAIN", "KXWIND"]
+    assert program("series", "--category", "Sports", "--json").json == []
+    assert program("series", "--tag", "NBA", "--json").json == []
+    (rain,) = program("series", "--search", "rain", "--volume", "--json").json
     assert rain["volume"] == "34.00"
 
 
 def test_trades_are_bounded_in_time() -> None:
-    whole = kalshi("trades", TWO_SIDED, "--json").json
+    whole = program("trades", TWO_SIDED, "--json").json
     assert [(row["price"], row["count"], row["taker"]) for row in whole] == [
         ("0.4400", "4.00", "no"),
         ("0.4500", "10.00", "yes"),
     ]
-    assert kalshi("trades", TWO_SIDED, "--since", "1h", "--json").json == whole
-    assert kalshi("trades", TWO_SIDED, "--until", "1h", "--json").json == []
-    assert kalshi("trades", EMPTY, "--json").json == []
+    assert program("trades", TWO_SIDED, "--since", "1h", "--json").json == whole
+    assert program("trades", TWO_SIDED, "--until", "1h", "--json").json == []
+    assert program("trades", EMPTY, "--json").json == []
 
 
 def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> None:
-    several = kalshi("orderbook", TWO_SIDED, EMPTY, TWO_SIDED, "--json").json
+    several = program("orderbook", TWO_SIDED, EMPTY, TWO_SIDED, "--json").json
     assert [book["ticker"] for book in several] == [TWO_SIDED, EMPTY, TWO_SIDED]
-    assert kalshi("orderbook", TWO_SIDED, "--json").json == several[0]
+    assert program("orderbook", TWO_SIDED, "--json").json == several[0]
 
 
 # -- what goes wrong ----------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
     ids=str,
 )
 def test_what_is_wrong_is_said_in_one_line_with_a_next_step(words: list[str], code: int, says: str) -> None:
-    assert_refused(kalshi(*words), code, says)
+    assert_refused(program(*words), code, says)
 
 
 # -- the chart ----------------------------------------------------------------------------------------------------
@@ -233,11 +233,11 @@ def test_a_chart_is_never_wider_than_the_terminal_and_every_price_has_its_place(
 
 def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    drawn = kalshi("candles", TWO_SIDED, "--interval", "1d", "--plot")
+    drawn = program("candles", TWO_SIDED, "--interval", "1d", "--plot")
     assert "█ close" in drawn.out
     assert "\x1b" not in drawn.out
     assert all(len(line) <= 80 for line in drawn.out.splitlines())
-    data = kalshi("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
+    data = program("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
     assert data.json[0]["close"] == "0.4400"
     assert "for people" in data.err
 
@@ -261,10 +261,10 @@ def test_the_weekly_maintenance_is_on_thursday_from_three_to_five_in_new_york(no
 
 
 def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
-    alone = {name: kalshi("candles", name, "--json").json for name in (TWO_SIDED, ONE_SIDED)}
+    alone = {name: program("candles", name, "--json").json for name in (TWO_SIDED, ONE_SIDED)}
     assert all(alone.values())
-    both = kalshi("candles", TWO_SIDED, ONE_SIDED, "--json").json
-    of_event = kalshi("candles", "--event", EVENT, "--json").json
+    both = program("candles", TWO_SIDED, ONE_SIDED, "--json").json
+    of_event = program("candles", "--event", EVENT, "--json").json
     for name, candles in alone.items():
         for found in (both, of_event):
             mine = [
@@ -285,4 +285,4 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
     ],
 )
 def test_candles_of_nothing_in_particular_are_refused(words: list[str], code: int, says: str) -> None:
-    assert_refused(kalshi("candles", *words), code, says)
+    assert_refused(program("candles", *words), code, says)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, set_variables
 
 from kalshi_cli.base.units import parse_price, parse_qty
 from kalshi_cli.core.model.exchange import TradingState
@@ -22,13 +21,6 @@ AMEND, DECREASE, BATCH = r"/amend$", r"/decrease$", r"/portfolio/events/orders/b
 
 
 @pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
-
-
-@pytest.fixture
 def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultProxy]:
     with fault_proxy(exchange.server.rest_url) as one:
         set_variables(monkeypatch, exchange.home, exchange.variables(rest_url=one.moved(exchange.server.rest_url)))
@@ -37,7 +29,7 @@ def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultPr
 
 def buy(price: str = "0.41", *more: str, count: str = "10") -> Ended:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", count, "--price", price)
-    return kalshi(*words, *more, "--json")
+    return program(*words, *more, "--json")
 
 
 @pytest.fixture
@@ -72,7 +64,7 @@ def assert_error(ended: Ended, exit_code: int, *says: str) -> None:
 def test_every_flag_of_place_reaches_the_exchange_and_comes_back(exchange: Served) -> None:
     ended = buy("0.41", "--stp", "maker", "--cancel-on-pause", "--expires-in", "10m")
     assert ended.code == 0, ended.err
-    shown = kalshi("order", "show", ended.json["order_id"], "--json").json
+    shown = program("order", "show", ended.json["order_id"], "--json").json
     for row in (ended.json, shown):
         assert (row["self_trade_prevention"], row["cancel_on_pause"], row["subaccount"]) == ("maker", True, 0)
         assert row["expires"] is not None
@@ -94,21 +86,21 @@ def test_terms_that_mean_nothing_are_refused(exchange: Served, words: list[str],
 
 
 def test_a_list_is_narrowed_by_event(exchange: Served, mine: str) -> None:
-    rows = kalshi("order", "list", "--event", "kxrain-40jan01", "--json").json
+    rows = program("order", "list", "--event", "kxrain-40jan01", "--json").json
     assert [row["order_id"] for row in rows] == [mine]
-    assert kalshi("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
+    assert program("order", "list", "--event", "KXWIND-40JAN01", "--json").json == []
 
 
 def test_a_live_order_is_canceled_by_ones_own_id(exchange: Served) -> None:
     order_id = buy("0.41", "--client-order-id", "zz-1").json["order_id"]
-    ended = kalshi("order", "cancel", "zz-1", "--json")
+    ended = program("order", "cancel", "zz-1", "--json")
     assert (ended.code, ended.json) == (0, [{"order_id": order_id, "canceled": True, "detail": None}]), ended.err
     assert exchange.resting() == []
 
 
 def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, mine: str) -> None:
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
-    ended = kalshi("order", "cancel", mine, "--json")
+    ended = program("order", "cancel", mine, "--json")
     assert (ended.code, exchange.resting()) == (0, []), ended.err
     assert "ids of your own are not understood" in ended.err
 
@@ -123,7 +115,7 @@ def line(**changes: Any) -> str:
 
 def batch(monkeypatch: pytest.MonkeyPatch, *lines: str, words: tuple[str, ...] = ()) -> Ended:
     monkeypatch.setattr("sys.stdin", io.StringIO("\n".join(lines)))
-    return kalshi("order", "batch", "-", *words)
+    return program("order", "batch", "-", *words)
 
 
 def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -138,7 +130,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
     assert ended.code == 0, ended.err
     assert [(row["line"], row["status"]) for row in ended.json] == [(1, "resting"), (3, "resting"), (4, "canceled")]
     assert left(exchange) == [("0.40", "2.5"), ("0.41", "10")]
-    assert kalshi("order", "show", "a", "--json").json["self_trade_prevention"] == "maker"
+    assert program("order", "show", "a", "--json").json["self_trade_prevention"] == "maker"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +176,7 @@ def test_a_batch_has_an_end(exchange: Served, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_that_is_not_there_is_said_so(exchange: Served) -> None:
-    assert_error(kalshi("order", "batch", "missing.ndjson"), 1, "missing.ndjson")
+    assert_error(program("order", "batch", "missing.ndjson"), 1, "missing.ndjson")
 
 
 def test_the_gravest_reason_decides_the_exit_code(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +237,7 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
     (exchange.home / "orders.ndjson").write_text(line())
     monkeypatch.setenv("KALSHI_ENV", "prod")
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert_error(kalshi(*commands(mine)[name]), 3, "prod: ", "add --yes")
+    assert_error(program(*commands(mine)[name]), 3, "prod: ", "add --yes")
     assert left(exchange) == [("0.41", "10")]
 
 
@@ -253,7 +245,7 @@ def test_on_prod_a_write_asks_and_nobody_is_there_to_say_yes(
 def test_on_prod_yes_is_an_answer(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
     monkeypatch.setenv("KALSHI_ENV", "prod")
-    assert kalshi(*commands(mine)[name], "--yes").code == 0
+    assert program(*commands(mine)[name], "--yes").code == 0
     assert left(exchange) != [("0.41", "10")]
 
 
@@ -261,16 +253,16 @@ def test_on_prod_yes_is_an_answer(exchange: Served, mine: str, name: str, monkey
 def test_read_only_refuses_every_write(exchange: Served, mine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
     monkeypatch.setenv("KALSHI_READ_ONLY", "1")
-    assert_error(kalshi(*commands(mine)[name]), 3, "READ_ONLY")
+    assert_error(program(*commands(mine)[name]), 3, "READ_ONLY")
     assert left(exchange) == [("0.41", "10")]
 
 
 def test_a_halt_stops_amend_and_batch_and_lets_a_decrease_pass(exchange: Served, mine: str) -> None:
     (exchange.home / "orders.ndjson").write_text(line())
     halt(exchange)
-    assert_error(kalshi(*commands(mine)["amend"]), 3, "HALTED")
-    assert kalshi(*commands(mine)["batch"]).code == 3
-    assert kalshi(*commands(mine)["decrease"]).code == 0
+    assert_error(program(*commands(mine)["amend"]), 3, "HALTED")
+    assert program(*commands(mine)["batch"]).code == 3
+    assert program(*commands(mine)["decrease"]).code == 0
     assert left(exchange) == [("0.41", "5")]
 
 
@@ -278,7 +270,7 @@ def test_a_halt_stops_amend_and_batch_and_lets_a_decrease_pass(exchange: Served,
 
 
 def test_an_amend_shows_what_was_and_what_is(exchange: Served, mine: str) -> None:
-    ended = kalshi("order", "amend", mine, "--side", "no", "--price", "58c", "--count", "4", "--json")
+    ended = program("order", "amend", mine, "--side", "no", "--price", "58c", "--count", "4", "--json")
     assert ended.code == 0, ended.err
     row = ended.json
     assert (row["side"], row["action"], row["price"], row["price_before"]) == ("no", "sell", "0.5800", "0.5900")
@@ -288,14 +280,14 @@ def test_an_amend_shows_what_was_and_what_is(exchange: Served, mine: str) -> Non
 
 def test_an_order_is_named_by_the_id_of_ones_own_too(exchange: Served) -> None:
     buy("0.41", "--client-order-id", "mine")
-    assert kalshi("order", "amend", "mine", "--count", "3").code == 0
-    assert kalshi("order", "decrease", "mine", "--by", "0.5").code == 0
+    assert program("order", "amend", "mine", "--count", "3").code == 0
+    assert program("order", "decrease", "mine", "--by", "0.5").code == 0
     assert left(exchange) == [("0.41", "2.5")]
 
 
 def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
-    assert kalshi("order", "amend", mine, "--expires-in", "10m", "--json").json["expires"] is not None
-    row = kalshi("order", "amend", mine, "--no-expiry", "--json").json
+    assert program("order", "amend", mine, "--expires-in", "10m", "--json").json["expires"] is not None
+    row = program("order", "amend", mine, "--no-expiry", "--json").json
     assert (row["expires"], row["expires_before"] is not None) == (None, True)
 
 
@@ -317,23 +309,23 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
 def test_what_makes_no_sense_is_refused_and_nothing_is_sent(
     exchange: Served, mine: str, words: list[str], says: str
 ) -> None:
-    assert_error(kalshi("order", *(mine if word == "ID" else word for word in words)), 2, says)
+    assert_error(program("order", *(mine if word == "ID" else word for word in words)), 2, says)
     assert left(exchange) == [("0.41", "10")]
 
 
 def test_an_order_that_is_not_there_ends_with_4_and_one_that_is_over_with_3(exchange: Served, mine: str) -> None:
     nobody = "00000000-0000-4000-8000-00000000dead"
-    assert kalshi("order", "amend", nobody, "--price", "0.4").code == 4
-    assert kalshi("order", "decrease", nobody, "--to", "1").code == 4
-    kalshi("order", "cancel", mine)
-    assert_error(kalshi("order", "amend", mine, "--price", "0.4"), 3, "canceled")
+    assert program("order", "amend", nobody, "--price", "0.4").code == 4
+    assert program("order", "decrease", nobody, "--to", "1").code == 4
+    program("order", "cancel", mine)
+    assert_error(program("order", "amend", mine, "--price", "0.4"), 3, "canceled")
 
 
 def test_a_dry_run_of_an_amend_changes_nothing(exchange: Served, mine: str) -> None:
-    ended = kalshi("order", "amend", mine, "--price", "0.42", "--dry-run", "--json")
+    ended = program("order", "amend", mine, "--price", "0.42", "--dry-run", "--json")
     assert (ended.json["status"], ended.json["price"], ended.json["price_before"]) == ("dry_run", "0.4200", "0.4100")
     assert left(exchange) == [("0.41", "10")]
-    assert kalshi("order", "reconcile", "--json").json == [], "nothing is in doubt"
+    assert program("order", "reconcile", "--json").json == [], "nothing is in doubt"
 
 
 @pytest.mark.parametrize(
@@ -346,7 +338,7 @@ def test_a_change_that_got_lost_ends_with_7_and_the_way_out(
 ) -> None:  # fmt: skip
     monkeypatch.setattr("kalshi_cli.desk.amend.RESOLVE_S", 0.1)
     proxy.faults.append(Fault(action, "POST", path))
-    assert_error(kalshi("order", words[0], mine, *words[1:]), 7, "kalshi order reconcile")
+    assert_error(program("order", words[0], mine, *words[1:]), 7, "kalshi order reconcile")
     assert left(exchange) == [("0.41", "10")]
 
 
@@ -362,7 +354,7 @@ def test_a_change_whose_reply_was_lost_is_found_and_not_doubled(
     exchange: Served, mine: str, proxy: FaultProxy, words: tuple[str, ...], path: str, after: tuple[str, str]
 ) -> None:
     proxy.faults.append(Fault("drop_reply", "POST", path))
-    assert kalshi("order", words[0], mine, *words[1:]).code == 0
+    assert program("order", words[0], mine, *words[1:]).code == 0
     assert left(exchange) == [after]
 
 
@@ -372,13 +364,13 @@ def test_a_change_whose_reply_was_lost_is_found_and_not_doubled(
 def test_the_queue_shows_what_stands_before_an_order(exchange: Served) -> None:
     theirs = exchange.submit("maker", TWO_SIDED, BID, "0.4500", "30")
     first, second = buy("0.45").json["order_id"], buy("0.45").json["order_id"]
-    ahead = {row["order_id"]: row["ahead"] for row in kalshi("order", "queue", "--json").json}
+    ahead = {row["order_id"]: row["ahead"] for row in program("order", "queue", "--json").json}
     assert ahead == {first: "30.00", second: "40.00"}
-    assert [row["ahead"] for row in kalshi("order", "queue", second, "--json").json] == ["40.00"]
-    assert kalshi("order", "queue", "--ticker", "NONE*", "--json").json == []
+    assert [row["ahead"] for row in program("order", "queue", second, "--json").json] == ["40.00"]
+    assert program("order", "queue", "--ticker", "NONE*", "--json").json == []
     exchange.call(lambda: exchange.exchange.cancel("maker", theirs.order_id, exchange.clock.now()))
-    kalshi("order", "amend", first, "--count", "20")
-    ahead = {row["order_id"]: row["ahead"] for row in kalshi("order", "queue", "--json").json}
+    program("order", "amend", first, "--count", "20")
+    ahead = {row["order_id"]: row["ahead"] for row in program("order", "queue", "--json").json}
     assert ahead == {first: "10.00", second: "0.00"}, "a larger order goes to the back"
 
 
@@ -386,7 +378,7 @@ def test_the_queue_shows_what_stands_before_an_order(exchange: Served) -> None:
 
 
 def group(*words: str) -> Ended:
-    return kalshi("order", "group", *words)
+    return program("order", "group", *words)
 
 
 def test_a_group_lives_from_create_to_delete(exchange: Served) -> None:
@@ -459,11 +451,11 @@ def test_the_kill_switch_triggers_every_group_and_says_how_to_use_them_again(exc
     used, empty = (group("create", "--limit", "50", "--json").json["order_group_id"] for _ in range(2))
     buy("0.41", "--group", used)
     buy("0.40")
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"], ended.json["remaining"]) == (0, 2, 0)
     assert "2 order groups triggered" in ended.err
     assert "kalshi order group reset" in ended.err
-    kalshi("resume", "--reason", "test")
+    program("resume", "--reason", "test")
     for name in (used, empty):
         assert buy("0.41", "--group", name).error["code"] == "order_group_triggered"
 
@@ -472,14 +464,14 @@ def test_the_kill_switch_triggers_every_group_and_says_how_to_use_them_again(exc
 def test_what_does_not_halt_triggers_no_group(exchange: Served, words: tuple[str, ...]) -> None:
     name = group("create", "--limit", "50", "--json").json["order_group_id"]
     buy("0.41", "--group", name)
-    assert kalshi("cancel-all", *words).code == 0
+    assert program("cancel-all", *words).code == 0
     assert left(exchange) == []
     assert buy("0.41", "--group", name).code == 0
 
 
 def test_groups_that_cannot_be_listed_hold_up_no_cancel(exchange: Served, mine: str, proxy: FaultProxy) -> None:
     proxy.faults.append(Fault("status_500", "GET", r"/order_groups$", times=99))
-    assert kalshi("cancel-all").code == 0
+    assert program("cancel-all").code == 0
     assert exchange.resting() == []
 
 
@@ -488,19 +480,19 @@ def test_groups_that_cannot_be_listed_hold_up_no_cancel(exchange: Served, mine: 
 
 def test_an_order_in_a_subaccount_is_placed_listed_amended_and_cancelled_there(exchange: Served) -> None:
     number = exchange.call(lambda: exchange.exchange.add_subaccount(ME))
-    assert kalshi("subaccounts", "transfer", "--from", "0", "--to", str(number), "--amount", "50.00").code == 0
+    assert program("subaccounts", "transfer", "--from", "0", "--to", str(number), "--amount", "50.00").code == 0
     placed = buy("0.41", "--subaccount", str(number))
     assert placed.code == 0, placed.err
     name = placed.json["order_id"]
-    assert [row["subaccount"] for row in kalshi("order", "list", "--subaccount", str(number), "--json").json] == [
+    assert [row["subaccount"] for row in program("order", "list", "--subaccount", str(number), "--json").json] == [
         number
     ]
-    assert kalshi("order", "list", "--subaccount", "0", "--json").json == []
-    assert [row["ahead"] for row in kalshi("order", "queue", "--json").json] == ["350.00"], "at better prices"
-    assert kalshi("order", "amend", name, "--price", "0.42").code == 0
-    assert kalshi("order", "decrease", name, "--to", "4").code == 0
+    assert program("order", "list", "--subaccount", "0", "--json").json == []
+    assert [row["ahead"] for row in program("order", "queue", "--json").json] == ["350.00"], "at better prices"
+    assert program("order", "amend", name, "--price", "0.42").code == 0
+    assert program("order", "decrease", name, "--to", "4").code == 0
     assert exchange.resting()[0][2:] == (parse_price("0.42"), parse_qty("4"))
-    assert kalshi("order", "cancel", name).code == 0
+    assert program("order", "cancel", name).code == 0
     assert exchange.resting() == []
 
 

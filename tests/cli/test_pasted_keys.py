@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from served import Served, kalshi, served, set_variables
-from test_init import Terminal
+from support.served import Served, program, served, set_variables
+from support.terminal import Terminal
 
 from kalshi_cli.base.text import SHORTEST_KEY_LINE, holds_private_key, redact
 
@@ -126,7 +126,7 @@ def test_a_key_on_the_command_line_is_refused_and_goes_nowhere(
     set_variables(monkeypatch, one.home, one.variables())
     text = shapes("pkcs8")[shape]
     for extra in ((), ("--json",), ("-v",)):
-        ended = kalshi(*(word.format(text) for word in words), *extra)
+        ended = program(*(word.format(text) for word in words), *extra)
         assert ended.code == (3 if words[0] == "check" else 2)
         assert "a private key on the command line" in ended.err
         assert leaked(ended.out + ended.err, text) == []
@@ -153,11 +153,11 @@ def test_a_key_in_any_field_of_the_configuration_is_refused_unseen(
     (tmp_path / "config.yaml").write_text(f"{tree}\n")
     (tmp_path / "config.yaml").chmod(0o600)
     for line in (("config", "check"), ("config", "show"), ("status", "-v"), ("balance", "--json")):
-        ended = kalshi(*line)
+        ended = program(*line)
         assert ended.code == 2
         assert "holds a private key" in ended.err
         assert leaked(ended.out + ended.err, text) == []
-    ended = kalshi("cancel-all", "--no-halt", "--yes")
+    ended = program("cancel-all", "--no-halt", "--yes")
     assert leaked(ended.out + ended.err, text) == []
 
 
@@ -168,7 +168,7 @@ def test_a_key_in_a_variable_is_refused_unseen(
 ) -> None:
     text = shapes("pkcs8")[shape]
     set_variables(monkeypatch, one.home, one.variables() | {name: text})
-    ended = kalshi("balance", "-v")
+    ended = program("balance", "-v")
     assert (ended.code, "holds a private key" in ended.err) == (2, True)
     assert leaked(ended.out + ended.err, text) == []
 
@@ -177,7 +177,7 @@ def test_a_key_in_a_batch_is_refused_unseen(one: Served, monkeypatch: pytest.Mon
     set_variables(monkeypatch, one.home, one.variables())
     text = body("pkcs8")[0]
     (tmp_path / "orders").write_text(f'{{"ticker": "{text}"}}\n')
-    ended = kalshi("order", "batch", tmp_path / "orders", "--dry-run")
+    ended = program("order", "batch", tmp_path / "orders", "--dry-run")
     assert (ended.code, leaked(ended.out + ended.err, text)) == (2, [])
     assert "holds a private key" in ended.err
 
@@ -209,6 +209,6 @@ def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Pa
 
 def test_a_public_key_may_be_sent(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, one.home, one.variables())
-    ended = kalshi("api", "POST", "/api_keys", "-f", f"public_key={PUBLIC}", "--dry-run")
+    ended = program("api", "POST", "/api_keys", "-f", f"public_key={PUBLIC}", "--dry-run")
     assert (ended.code, "dry run" in ended.err) == (0, True)
     assert not holds_private_key(quote(PUBLIC))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, kalshi, served, set_variables
+from support.served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.effects import OrderChanged
@@ -76,13 +76,13 @@ def variables(lived: tuple[Served, Money], monkeypatch: pytest.MonkeyPatch) -> N
 def change(lived: tuple[Served, Money]) -> Money:
     """Cash now and what is held at its bid, less what was there and what was paid in and out."""
     one, before = lived
-    worth = sum(parse_money(row["value"]) for row in kalshi("positions", "--json").json)
+    worth = sum(parse_money(row["value"]) for row in program("positions", "--json").json)
     return Money(one.exchange.cash(ME) + worth - before - PAID_IN)
 
 
 @pytest.mark.parametrize("by", ["market", "event", "series", "strategy", "day"])
 def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Money], by: str) -> None:
-    shown = kalshi("pnl", "--by", by, "--json").json
+    shown = program("pnl", "--by", by, "--json").json
     wanted = change(lived)
     assert parse_money(shown["net"]) == wanted
     for name in ("realized", "unrealized", "fees", "net"):
@@ -92,21 +92,21 @@ def test_the_parts_add_up_to_the_change_of_the_account(lived: tuple[Served, Mone
 
 
 def test_something_of_everything_that_could_be_counted_wrong_happened(lived: tuple[Served, Money]) -> None:
-    fills = kalshi("fills", "--ticker", FINE, "--json").json
+    fills = program("fills", "--ticker", FINE, "--json").json
     fees = [parse_money(fill["fee"]) for fill in fills]
     assert len({(fill["price"], fill["count"]) for fill in fills}) == 1
     assert (len(fees), max(fees) - min(fees)) == (8, dollars("0.01")), "a rebate is a cent that a fee is less"
-    (paid,) = kalshi("settlements", "--json").json
+    (paid,) = program("settlements", "--json").json
     assert (paid["ticker"], parse_money(paid["revenue"])) == (ONE_SIDED, dollars(20))
-    shown = kalshi("pnl", "--json").json
+    shown = program("pnl", "--json").json
     assert all(parse_money(shown[name]) for name in ("realized", "unrealized", "fees"))
     assert parse_money(shown["net"]) != change(lived) + PAID_IN
-    assert len(kalshi("deposits", "--json").json) == 1 + 2, "the account began with one"
-    assert len(kalshi("withdrawals", "--json").json) == 1
+    assert len(program("deposits", "--json").json) == 1 + 2, "the account began with one"
+    assert len(program("withdrawals", "--json").json) == 1
 
 
 def test_money_that_is_moved_between_shards_is_neither_gained_nor_lost(lived: tuple[Served, Money]) -> None:
-    before = kalshi("pnl", "--json").json
-    moved = kalshi("transfer", "--from", "0", "--to", "1", "--amount", "25.00", "--json")
-    assert (moved.code, kalshi("pnl", "--json").json) == (0, before), moved.err
+    before = program("pnl", "--json").json
+    moved = program("transfer", "--from", "0", "--to", "1", "--amount", "25.00", "--json")
+    assert (moved.code, program("pnl", "--json").json) == (0, before), moved.err
     assert parse_money(before["net"]) == change(lived)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
-from fault_proxy import Fault, fault_proxy
-from served import FINE, KEY_ID, ME, TWO_SIDED, Served, kalshi, served, set_variables
-from talks import COLLECTION, accept, answer, ask, status, with_collection
+from support.fault_proxy import Fault, fault_proxy
+from support.quotes import COLLECTION, accept, answer, ask, status, with_collection
+from support.served import FINE, KEY_ID, ME, TWO_SIDED, Served, program
 
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
@@ -16,13 +13,6 @@ from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import SqliteStore
 
 ACCEPT = r"/accept"
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 def halt(one: Served) -> None:
@@ -41,40 +31,40 @@ def held(one: Served, ticker: str, who: str = ME) -> int:
 
 def test_a_combo_is_made_asked_for_and_bought(exchange: Served) -> None:
     with_collection(exchange)
-    made = kalshi(
+    made = program(
         "combos", "create", COLLECTION, "--leg", f"{TWO_SIDED}:yes", "--leg", f"KXWIND-40JAN01:{FINE}:no", "--json"
     )
     assert made.code == 0, made.err
     ticker = made.json["ticker"]
     assert [leg["side"] for leg in made.json["legs"]] == ["yes", "no"]
-    asked = kalshi("rfq", "create", ticker, "--cost", "10", "--json")
+    asked = program("rfq", "create", ticker, "--cost", "10", "--json")
     assert asked.code == 0, asked.err
     rfq = asked.json["rfq_id"]
-    assert kalshi("rfq", "show", rfq, "--json").json["legs"][0]["market_ticker"] == TWO_SIDED
+    assert program("rfq", "show", rfq, "--json").json["legs"][0]["market_ticker"] == TWO_SIDED
     exchange.call(lambda: exchange.exchange.deposit("maker", dollars(100), exchange_index=1))
     quote = answer(exchange, rfq)
-    listed = kalshi("rfq", "quotes", rfq, "--json").json
+    listed = program("rfq", "quotes", rfq, "--json").json
     assert [(one["quote_id"], one["buy_yes"], one["buy_no"]) for one in listed] == [(quote, "0.4800", "0.5700")]
-    poor = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--json")
+    poor = program("rfq", "accept", rfq, quote, "--side", "no", "--json")
     assert (poor.code, poor.error["code"]) == (4, "insufficient_balance"), "combos trade on another shard"
     assert "kalshi transfer --from 0 --to 1" in poor.error["hint"]
-    assert kalshi("transfer", "--from", "0", "--to", "1", "--amount", "50.00").code == 0
-    bought = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--wait", "30s", "--json")
+    assert program("transfer", "--from", "0", "--to", "1", "--amount", "50.00").code == 0
+    bought = program("rfq", "accept", rfq, quote, "--side", "no", "--wait", "30s", "--json")
     assert bought.code == 0, bought.err
     assert (bought.json["status"], bought.json["accepted_side"]) == ("executed", "no")
     assert "you buy" in bought.err
-    positions = kalshi("positions", "--json").json
+    positions = program("positions", "--json").json
     assert [(one["ticker"], one["count"]) for one in positions] == [(ticker, listed[0]["no_count"])]
-    assert kalshi("order", "show", bought.json["order_id"], "--json").json["status"] == "filled"
-    shown = kalshi("markets", "--combos", "--json").json
+    assert program("order", "show", bought.json["order_id"], "--json").json["status"] == "filled"
+    shown = program("markets", "--combos", "--json").json
     assert ticker in [market["ticker"] for market in shown]
-    assert ticker not in [market["ticker"] for market in kalshi("markets", "--json").json]
+    assert ticker not in [market["ticker"] for market in program("markets", "--json").json]
 
 
 def test_the_yes_bid_sells_yes_to_the_maker(exchange: Served) -> None:
     rfq = ask(exchange)
     quote = answer(exchange, rfq)
-    shown = kalshi("rfq", "accept", rfq, quote, "--side", "yes")
+    shown = program("rfq", "accept", rfq, quote, "--side", "yes")
     assert shown.code == 0, shown.err
     assert f"you buy 100 NO of {TWO_SIDED} at $0.57" in shown.err
     assert status(exchange, quote) in ("accepted", "confirmed")
@@ -85,11 +75,11 @@ def test_cancel_all_is_not_done_while_an_accepted_quote_may_trade(exchange: Serv
     rfq = ask(exchange)
     quote = answer(exchange, rfq, confirms_ms=None)
     if is_here:
-        assert kalshi("rfq", "accept", rfq, quote, "--side", "no").code == 0
+        assert program("rfq", "accept", rfq, quote, "--side", "no").code == 0
     else:
         record, quotes = exchange.exchange._state.talks.quotes[quote], exchange.exchange._quotes
         assert exchange.call(lambda: quotes.accept(ME, record, "no", exchange.clock.now())) is None
-    ended = kalshi("cancel-all", "--within", "1s", "--json")
+    ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, exchange.resting()) == (7, [])
     assert f"may still trade, and cannot be canceled: {quote} on {TWO_SIDED}" in ended.error["message"]
     assert ("after" if is_here else "or never") in ended.error["hint"]
@@ -103,38 +93,38 @@ def test_cancel_all_does_not_mind_quotes_that_traded_or_are_open(exchange: Serve
         exchange.call(lambda: exchange.exchange.advance(exchange.clock.now()))
     assert status(exchange, quote) == "executed"
     assert status(exchange, answer(exchange, ask(exchange), confirms_ms=None)) == "open"
-    done = kalshi("cancel-all", "--json")
+    done = program("cancel-all", "--json")
     assert done.code == 0, done.err
 
 
 def test_the_makers_side_quotes_confirms_and_trades(exchange: Served) -> None:
     rfq = ask(exchange, "maker")
-    seen = kalshi("rfq", "list", "--everyone", "--json").json
+    seen = program("rfq", "list", "--everyone", "--json").json
     assert [(one["rfq_id"], one["mine"]) for one in seen] == [(rfq, False)]
-    assert kalshi("rfq", "list", "--json").json == []
-    made = kalshi("quote", "create", rfq, "--yes-bid", "43c", "--no-bid", "0.52", "--json")
+    assert program("rfq", "list", "--json").json == []
+    made = program("quote", "create", rfq, "--yes-bid", "43c", "--no-bid", "0.52", "--json")
     assert made.code == 0, made.err
     quote = made.json["quote_id"]
-    early = kalshi("quote", "confirm", quote, "--json")
+    early = program("quote", "confirm", quote, "--json")
     assert (early.code, early.error["code"]) == (3, "QUOTE_NOT_ACCEPTED")
     accept(exchange, quote, "yes")
-    assert [one["quote_id"] for one in kalshi("quote", "list", "--status", "accepted", "--json").json] == [quote]
-    done = kalshi("quote", "confirm", quote, "--rfq", rfq, "--json")
+    assert [one["quote_id"] for one in program("quote", "list", "--status", "accepted", "--json").json] == [quote]
+    done = program("quote", "confirm", quote, "--rfq", rfq, "--json")
     assert done.code == 0, done.err
     assert done.json["status"] == "confirmed"
     exchange.clock.shift_s = 16
     exchange.call(lambda: exchange.exchange.advance(exchange.clock.now()))
     exchange.clock.shift_s = 0
     assert held(exchange, TWO_SIDED) == 0, "better bids rested on the book, and were met first"
-    assert kalshi("quote", "list", "--json").json[0]["status"] == "executed"
+    assert program("quote", "list", "--json").json[0]["status"] == "executed"
 
 
 def test_what_was_asked_and_quoted_can_be_taken_back(exchange: Served) -> None:
     mine, theirs = ask(exchange), ask(exchange, "maker", FINE)
-    assert kalshi("rfq", "delete", mine).code == 0
-    assert kalshi("rfq", "delete", mine, "--json").error["code"] == "not_found"
-    quote = kalshi("quote", "create", theirs, "--no-bid", "0.9", "--json").json["quote_id"]
-    assert kalshi("quote", "delete", quote).code == 0
+    assert program("rfq", "delete", mine).code == 0
+    assert program("rfq", "delete", mine, "--json").error["code"] == "not_found"
+    quote = program("quote", "create", theirs, "--no-bid", "0.9", "--json").json["quote_id"]
+    assert program("quote", "delete", quote).code == 0
     assert status(exchange, quote) == "cancelled"
 
 
@@ -144,7 +134,7 @@ def test_what_was_asked_and_quoted_can_be_taken_back(exchange: Served) -> None:
 def test_3_a_halt_refuses_to_accept_to_quote_and_to_confirm_and_nothing_is_sent(exchange: Served) -> None:
     rfq, theirs = ask(exchange), ask(exchange, "maker", FINE)
     quote = answer(exchange, rfq)
-    mine = kalshi("quote", "create", theirs, "--no-bid", "0.9", "--json").json["quote_id"]
+    mine = program("quote", "create", theirs, "--no-bid", "0.9", "--json").json["quote_id"]
     accept(exchange, mine, "no")
     halt(exchange)
     for words in (
@@ -152,7 +142,7 @@ def test_3_a_halt_refuses_to_accept_to_quote_and_to_confirm_and_nothing_is_sent(
         ("quote", "create", theirs, "--no-bid", "0.91"),
         ("quote", "confirm", mine),
     ):
-        ended = kalshi(*words, "--json")
+        ended = program(*words, "--json")
         assert (ended.code, ended.error["code"]) == (3, "HALTED"), ended
     assert status(exchange, quote) == "open"
     assert status(exchange, mine) == "accepted"
@@ -173,19 +163,19 @@ def test_3_every_limit_applies_to_an_acceptance(
     rfq = ask(exchange)
     quote = answer(exchange, rfq)
     monkeypatch.setenv(variable, value)
-    ended = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--yes", "--json")
+    ended = program("rfq", "accept", rfq, quote, "--side", "no", "--yes", "--json")
     assert (ended.code, ended.error["code"]) == (3, code)
     assert status(exchange, quote) == "open"
     monkeypatch.delenv(variable)
-    assert kalshi("rfq", "accept", rfq, quote, "--side", "no").code == 0, "nothing else stood in the way"
+    assert program("rfq", "accept", rfq, quote, "--side", "no").code == 0, "nothing else stood in the way"
 
 
 def test_3_a_quote_is_held_against_the_limits_on_both_sides(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     rfq = ask(exchange, "maker")
     monkeypatch.setenv("KALSHI_RISK__MAX_ORDER_COST", "45")
-    ended = kalshi("quote", "create", rfq, "--yes-bid", "0.43", "--no-bid", "0.52", "--json")
+    ended = program("quote", "create", rfq, "--yes-bid", "0.43", "--no-bid", "0.52", "--json")
     assert (ended.code, ended.error["code"]) == (3, "ORDER_COST")
-    assert kalshi("quote", "create", rfq, "--yes-bid", "0.43").code == 0
+    assert program("quote", "create", rfq, "--yes-bid", "0.43").code == 0
 
 
 def test_3_prod_asks_and_without_a_terminal_nothing_is_sent(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,19 +187,19 @@ def test_3_prod_asks_and_without_a_terminal_nothing_is_sent(exchange: Served, mo
         ("rfq", "create", FINE, "--count", "5"),
         ("rfq", "delete", rfq),
     ):
-        ended = kalshi(*words, "--json")
+        ended = program(*words, "--json")
         assert (ended.code, ended.error["code"]) == (3, "not_confirmed"), ended
     assert status(exchange, quote) == "open"
-    asked = kalshi("rfq", "accept", rfq, quote, "--side", "no")
+    asked = program("rfq", "accept", rfq, quote, "--side", "no")
     assert "prod: you buy 100 YES" in asked.err
     assert "cost $48.00, fee up to $1.75, worst loss $49.75" in asked.err
-    assert kalshi("rfq", "accept", rfq, quote, "--side", "no", "--yes").code == 0
+    assert program("rfq", "accept", rfq, quote, "--side", "no", "--yes").code == 0
 
 
 def test_a_dry_run_shows_the_order_and_sends_nothing(exchange: Served) -> None:
     rfq = ask(exchange)
     quote = answer(exchange, rfq)
-    shown = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--dry-run", "--json")
+    shown = program("rfq", "accept", rfq, quote, "--side", "no", "--dry-run", "--json")
     assert shown.json == [
         {
             "ticker": TWO_SIDED,
@@ -231,7 +221,7 @@ def test_0_an_acceptance_whose_answer_was_lost_is_found(exchange: Served, monkey
     quote = answer(exchange, rfq, confirms_ms=None)
     with fault_proxy(exchange.server.rest_url, Fault("drop_reply", "PUT", ACCEPT)) as proxy:
         monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
-        ended = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--json")
+        ended = program("rfq", "accept", rfq, quote, "--side", "no", "--json")
         assert proxy.faults[0].hits == 1, "an acceptance is never sent twice"
     assert (ended.code, ended.json["status"]) == (0, "accepted")
 
@@ -243,7 +233,7 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
     quote = answer(exchange, rfq)
     with fault_proxy(exchange.server.rest_url, Fault("drop_request", "PUT", ACCEPT, times=99)) as proxy:
         monkeypatch.setenv("KALSHI_REST_URL", proxy.moved(exchange.server.rest_url))
-        ended = kalshi("rfq", "accept", rfq, quote, "--side", "no", "--json")
+        ended = program("rfq", "accept", rfq, quote, "--side", "no", "--json")
         assert proxy.faults[0].hits == 1
     assert ended.code == 7
     assert ended.error["hint"] == f"see what became of it: kalshi rfq quotes {rfq}"
@@ -280,7 +270,7 @@ def test_wrong_input_ends_in_one_line_and_a_next_step(
     exchange: Served, words: tuple[str, ...], code: int, says: str
 ) -> None:
     del exchange
-    ended = kalshi(*words)
+    ended = program(*words)
     lines = [line for line in ended.err.splitlines() if not line.startswith("this is the simulated")]
     assert (ended.code, ended.out) == (code, ""), ended
     assert says in lines[0]
@@ -291,9 +281,9 @@ def test_wrong_input_ends_in_one_line_and_a_next_step(
 def test_what_cannot_be_accepted_says_why(exchange: Served) -> None:
     rfq = ask(exchange)
     one_sided = answer(exchange, rfq, yes=0)  # type: ignore[arg-type]
-    refused = kalshi("rfq", "accept", rfq, one_sided, "--side", "yes", "--json")
+    refused = program("rfq", "accept", rfq, one_sided, "--side", "yes", "--json")
     assert (refused.code, refused.error["hint"]) == (2, "--side no")
-    assert kalshi("rfq", "create", TWO_SIDED, "--count", "5", "--json").error["code"] == "rfq_already_exists"
-    assert kalshi("rfq", "create", TWO_SIDED, "--count", "5", "--replace").code == 0
-    again = kalshi("rfq", "accept", rfq, one_sided, "--side", "no", "--json")
+    assert program("rfq", "create", TWO_SIDED, "--count", "5", "--json").error["code"] == "rfq_already_exists"
+    assert program("rfq", "create", TWO_SIDED, "--count", "5", "--replace").code == 0
+    again = program("rfq", "accept", rfq, one_sided, "--side", "no", "--json")
     assert (again.code, again.error["code"]) == (3, "QUOTE_NOT_OPEN")

@@ -9,27 +9,18 @@ import re
 import socket
 import sys
 import uuid
-from collections.abc import Iterator
 from contextlib import closing, redirect_stderr, redirect_stdout
 from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ping_receiver import receiving
 from prometheus_client.parser import text_string_to_metric_families
-from served import KEY_ID, TWO_SIDED, Served, kalshi, served, set_variables
+from support.notice_receiver import receiving
+from support.served import KEY_ID, TWO_SIDED, Served, program
 
 from kalshi_cli.cli.main import main
 
 LOOP = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.5s")
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 def log_of(exchange: Served, *events: str) -> list[dict[str, Any]]:
@@ -40,7 +31,7 @@ def log_of(exchange: Served, *events: str) -> list[dict[str, Any]]:
 
 def buy() -> str:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "10", "--price", "0.41")
-    order_id: str = kalshi(*words, "--json").json["order_id"]
+    order_id: str = program(*words, "--json").json["order_id"]
     return order_id
 
 
@@ -49,7 +40,7 @@ def buy() -> str:
 
 def test_a_command_logs_what_it_sent_and_what_became_of_it(exchange: Served) -> None:
     order_id = buy()
-    assert kalshi("order", "cancel", order_id).code == 0
+    assert program("order", "cancel", order_id).code == 0
     assert [(line["event"], line.get("order_id") or line.get("method")) for line in log_of(exchange)] == [
         ("order_submitted", None),
         ("request", "POST"),
@@ -68,10 +59,10 @@ def test_a_command_logs_what_it_sent_and_what_became_of_it(exchange: Served) -> 
 
 def test_halt_pause_and_resume_are_in_the_log_with_their_reasons(exchange: Served) -> None:
     buy()
-    assert kalshi("pause", "--reason", "lunch").code == 0
-    assert kalshi("resume", "--reason", "back").code == 0
-    assert kalshi("cancel-all").code == 0
-    assert kalshi("resume", "--reason", "looked into").code == 0
+    assert program("pause", "--reason", "lunch").code == 0
+    assert program("resume", "--reason", "back").code == 0
+    assert program("cancel-all").code == 0
+    assert program("resume", "--reason", "looked into").code == 0
     moved = [(line["state"], line["code"], line.get("reason")) for line in log_of(exchange, "state_changed")]
     assert [each[:2] for each in moved] == [
         ("halted", "PAUSED"), ("active", "RESUMED"), ("halted", "CANCEL_ALL"), ("active", "RESUMED"),
@@ -80,8 +71,8 @@ def test_halt_pause_and_resume_are_in_the_log_with_their_reasons(exchange: Serve
 
 
 def test_whoever_only_looks_leaves_no_log(exchange: Served) -> None:
-    assert kalshi("positions").code == 0
-    assert kalshi("orderbook", TWO_SIDED).code == 0
+    assert program("positions").code == 0
+    assert program("orderbook", TWO_SIDED).code == 0
     assert not (exchange.state / "sim" / "logs").exists()
 
 
@@ -157,7 +148,7 @@ def test_a_key_that_is_not_taken_pings_nobody_however_often_it_is_tried(
         monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/p")
         monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
         monkeypatch.setenv("KALSHI_METRICS__PORT", "0")
-        ended = [kalshi(*LOOP) for _ in range(3)]
+        ended = [program(*LOOP) for _ in range(3)]
         assert [each.code for each in ended] == [5, 5, 5]
         assert [each for each in ended if "metrics: http" in each.err] == [], "there is nothing to look at"
         assert there.received == []
@@ -169,10 +160,10 @@ def test_a_loop_on_paper_does_not_keep_the_switch_of_the_account_green(
 ) -> None:
     with receiving() as there:
         monkeypatch.setenv("KALSHI_HEARTBEAT__URL", f"{there.url}/p")
-        ended = kalshi(*LOOP, "--paper")
+        ended = program(*LOOP, "--paper")
         assert (ended.code, "no pings to heartbeat.url on paper" in ended.err) == (0, True), ended.err
         assert there.received == []
-        assert kalshi(*LOOP).code == 0
+        assert program(*LOOP).code == 0
         assert there.received != []
 
 
@@ -180,7 +171,7 @@ def test_a_port_in_use_is_a_warning_and_trading_goes_on(exchange: Served, monkey
     with socket.create_server(("127.0.0.1", 0)) as taken:
         monkeypatch.setenv("KALSHI_METRICS__ENABLED", "true")
         monkeypatch.setenv("KALSHI_METRICS__PORT", str(taken.getsockname()[1]))
-        ended = kalshi(*LOOP)
+        ended = program(*LOOP)
     assert ended.code == 0
     assert "warning: no metrics: port" in ended.err
 
@@ -191,13 +182,13 @@ def test_a_heartbeat_address_that_nothing_is_sent_to_ends_it_before_it_begins(
 ) -> None:
     monkeypatch.setenv("KALSHI_HEARTBEAT__URL", url)
     for words in (LOOP, ("config", "check"), ("balance",)):
-        ended = kalshi(*words)
+        ended = program(*words)
         assert (ended.code, "heartbeat.url" in ended.err) == (2, True)
 
 
 def test_a_heartbeat_address_that_can_be_posted_to_is_fine(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_HEARTBEAT__URL", "https://hc-ping.com/11111111?create=1")
-    assert kalshi("config", "check").code == 0
+    assert program("config", "check").code == 0
 
 
 def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(
@@ -205,7 +196,7 @@ def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(
 ) -> None:
     (exchange.home / "var").write_text("in the way")
     monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "var"))
-    ended = kalshi(*LOOP)
+    ended = program(*LOOP)
     assert ended.code == 0
     assert ended.err.count("trading goes on") == 2, "of the log, and of the tables"
 
@@ -221,7 +212,7 @@ def test_a_bug_is_printed_without_secrets(exchange: Served, monkeypatch: pytest.
         raise ZeroDivisionError(f"{url} {KEY_ID} {key} {key.splitlines()[1]}")
 
     monkeypatch.setattr("os.getpid", broken)
-    ended = kalshi(*LOOP)
+    ended = program(*LOOP)
     assert ended.code == 70
     assert "ZeroDivisionError" in ended.err
     assert not [secret for secret in ("canary", KEY_ID, key.splitlines()[1]) if secret in ended.err]

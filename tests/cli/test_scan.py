@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hostile import HOSTILE, harmful
-from polymarket_build import OTHER, TOKEN, Polymarket, book, market, polymarket
-from served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.hostile_text import HOSTILE, harmful
+from support.polymarket import OTHER, TOKEN, Polymarket, book, market, polymarket
+from support.served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -65,9 +65,9 @@ def listed(one: Served, event: str, names: tuple[str, ...], *, in_s: int = 86_40
 
 
 def test_a_ladder_whose_higher_rung_is_dearer_is_found_with_its_legs(one: Served) -> None:
-    assert kalshi("scan", "arbitrage", "--json").json == []
+    assert program("scan", "arbitrage", "--json").json == []
     one.submit("maker", ONE_SIDED, BID, "0.6000", "50")
-    ended = kalshi("scan", "arbitrage", "--json")
+    ended = program("scan", "arbitrage", "--json")
     (row,) = ended.json
     assert (row["kind"], row["count"], row["cost"]) == ("ladder", "50.00", "43.500000")
     assert {(leg["ticker"], leg["side"], leg["price"]) for leg in row["orders"]} == {
@@ -84,7 +84,7 @@ def test_no_of_several_that_exclude_each_other_is_found_down_to_the_second_level
     for name in names:
         one.submit("maker", name, BID, "0.7000", "10")
         one.submit("maker", name, BID, "0.6500", "10")
-    (row,) = kalshi("scan", "arbitrage", "--json").json
+    (row,) = program("scan", "arbitrage", "--json").json
     assert (row["event_ticker"], row["kind"], row["count"]) == ("KXRAIN-X", "no", "20.00")
 
 
@@ -93,7 +93,7 @@ def test_markets_that_do_not_exclude_each_other_are_no_basket(one: Served) -> No
     listed(one, "KXRAIN-X", names)
     for name in names:
         one.submit("maker", name, BID, "0.7000", "10")
-    assert kalshi("scan", "arbitrage", "--json").json == []
+    assert program("scan", "arbitrage", "--json").json == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_markets_that_do_not_exclude_each_other_are_no_basket(one: Served) -> No
 )
 def test_a_basket_is_shown_within_the_scope_that_was_asked_for(one: Served, words: tuple[str, ...], rows: int) -> None:
     one.submit("maker", ONE_SIDED, BID, "0.6000", "50")
-    assert len(kalshi("scan", "arbitrage", *words, "--json").json) == rows
+    assert len(program("scan", "arbitrage", *words, "--json").json) == rows
 
 
 def test_only_books_of_what_may_pay_are_read(one: Served) -> None:
@@ -120,10 +120,10 @@ def test_only_books_of_what_may_pay_are_read(one: Served) -> None:
         return real(request, now)
 
     one.exchange.handle = handle  # type: ignore[method-assign]
-    kalshi("scan", "arbitrage")
+    program("scan", "arbitrage")
     assert "orderbooks" not in asked
     one.submit("maker", ONE_SIDED, BID, "0.6000", "50")
-    kalshi("scan", "arbitrage")
+    program("scan", "arbitrage")
     assert asked.count("orderbooks") == 1
 
 
@@ -132,10 +132,10 @@ def test_where_too_many_books_would_be_read_the_best_looking_are(one: Served, mo
         listed(one, event, (f"{event}-A", f"{event}-B"), is_exclusive=True)
         for name in ("A", "B"):
             one.submit("maker", f"{event}-{name}", BID, price, "10")
-    both = kalshi("scan", "arbitrage", "--json")
+    both = program("scan", "arbitrage", "--json")
     assert [row["event_ticker"] for row in both.json] == ["KXRAIN-Y", "KXRAIN-X"]
     monkeypatch.setattr(desk_scan, "MOST_BOOKS", 3)
-    few = kalshi("scan", "arbitrage", "--json")
+    few = program("scan", "arbitrage", "--json")
     assert [row["event_ticker"] for row in few.json] == ["KXRAIN-Y"]
     assert "1 more events may have some: only 3 books were read" in few.err
 
@@ -144,30 +144,30 @@ def test_where_too_many_books_would_be_read_the_best_looking_are(one: Served, mo
 
 
 def test_the_widest_spread_comes_first_and_what_does_not_trade_is_left_out(one: Served) -> None:
-    assert tickers(kalshi("scan", "spread", "--json")) == [], "nothing has traded"
-    widest = kalshi("scan", "spread", "--min-volume", "0", "--json")
+    assert tickers(program("scan", "spread", "--json")) == [], "nothing has traded"
+    widest = program("scan", "spread", "--min-volume", "0", "--json")
     assert tickers(widest) == [TWO_SIDED, "KXWIND-40JAN01-T5"]
-    by_share = kalshi("scan", "spread", "--min-volume", "0", "--sort", "percent", "--json")
+    by_share = program("scan", "spread", "--min-volume", "0", "--sort", "percent", "--json")
     assert tickers(by_share) == ["KXWIND-40JAN01-T5", TWO_SIDED]
-    cut = kalshi("scan", "spread", "--min-volume", "0", "--limit", "1", "--json")
+    cut = program("scan", "spread", "--min-volume", "0", "--limit", "1", "--json")
     assert tickers(cut) == [TWO_SIDED]
     assert "cut at 1" in cut.err
 
 
 def test_what_moved_since_yesterday_is_shown_with_its_change(one: Served) -> None:
     one.submit(ME, TWO_SIDED, BID, "0.4700", "10")
-    assert tickers(kalshi("scan", "movers", "--json")) == []
+    assert tickers(program("scan", "movers", "--json")) == []
     one.clock.shift_s = DAY_MS / 1000 + 3_600
     one.submit(ME, TWO_SIDED, ASK, "0.4400", "10")
-    (row,) = kalshi("scan", "movers", "--json").json
+    (row,) = program("scan", "movers", "--json").json
     assert (row["previous"], row["last"], row["change"], row["volume_24h"]) == ("0.4700", "0.4400", "-0.0300", "10.00")
 
 
 def test_a_side_that_costs_next_to_nothing_is_shown_with_its_fee(one: Served) -> None:
-    (row,) = kalshi("scan", "cheap", "--json").json
+    (row,) = program("scan", "cheap", "--json").json
     assert (row["ticker"], row["side"], row["price"], row["count"]) == ("KXWIND-40JAN01-T5", "yes", "0.0350", "80.00")
     assert row["fee_share"] == pytest.approx(float(row["fee"]) / (0.035 * 80))
-    assert kalshi("scan", "cheap", "--below", "3c", "--json").json == []
+    assert program("scan", "cheap", "--below", "3c", "--json").json == []
 
 
 def test_what_closes_soon_and_is_undecided_is_shown(one: Served) -> None:
@@ -177,13 +177,13 @@ def test_what_closes_soon_and_is_undecided_is_shown(one: Served) -> None:
     one.submit("maker", names[0], ASK, "0.6000", "10")
     one.submit("maker", names[1], BID, "0.0100", "10")
     one.submit("maker", names[1], ASK, "0.0200", "10")
-    assert tickers(kalshi("scan", "closing", "--json")) == [names[0]]
-    assert tickers(kalshi("scan", "closing", "--margin", "1c", "--json")) == list(names)
-    assert tickers(kalshi("scan", "closing", "--within", "10m", "--json")) == []
+    assert tickers(program("scan", "closing", "--json")) == [names[0]]
+    assert tickers(program("scan", "closing", "--margin", "1c", "--json")) == list(names)
+    assert tickers(program("scan", "closing", "--within", "10m", "--json")) == []
 
 
 def test_a_series_that_is_not_there_is_said_to_be_none(one: Served) -> None:
-    ended = kalshi("scan", "spread", "--series", "KXNOTHING", "--json")
+    ended = program("scan", "spread", "--series", "KXNOTHING", "--json")
     assert ended.code == 4
     assert ended.error["code"] == "not_found"
 
@@ -200,8 +200,8 @@ def map_of(one: Served, *lines: str) -> Path:
 def test_both_ways_are_compared_after_the_fees_of_both(one: Served, theirs: Polymarket) -> None:
     theirs.books[TOKEN] = book(TOKEN, [("0.55", "30"), ("0.54", "500")], [("0.58", "80")])
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes")
-    free = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--polymarket-fee", "0", "--json")
-    dear = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    free = program("scan", "cross-venue", "--map", path, *theirs.options, "--polymarket-fee", "0", "--json")
+    dear = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     (row,), (charged,) = free.json, dear.json
     assert (row["kalshi_ask"], row["polymarket_bid"], row["buy_count"]) == ("0.4700", "0.5500", "30.00")
     kalshi_fee = 0.07 * 0.47 * 0.53
@@ -215,11 +215,11 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
     theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [("0.58", "80")])
     path = one.home / "pairs.yaml"
     path.write_text(f"- {{ticker: {TWO_SIDED}, polymarket: {TOKEN}, side: yes}}\n")
-    (row,) = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json").json
+    (row,) = program("scan", "cross-venue", "--map", path, *theirs.options, "--json").json
     assert (row["ticker"], row["side"], row["polymarket_bid"]) == (TWO_SIDED, "yes", "0.5500")
     path = one.home / "pairs.csv"
     path.write_text(f"ticker,token,side\n{TWO_SIDED},{TOKEN},yes\n")
-    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     found = (
         "the map pairs.csv cannot be read: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
     )
@@ -228,7 +228,7 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
 
 def test_a_token_of_the_other_outcome_is_turned_over(one: Served, theirs: Polymarket) -> None:
     theirs.books[TOKEN] = book(TOKEN, [("0.40", "30")], [("0.45", "20")])
-    (row,) = kalshi(
+    (row,) = program(
         "scan", "cross-venue", "--map", map_of(one, f"{TWO_SIDED},{TOKEN},no"), *theirs.options, "--json"
     ).json
     assert (row["polymarket_bid"], row["polymarket_ask"], row["buy_count"]) == ("0.5500", "0.6000", "20.00")
@@ -238,14 +238,14 @@ def test_a_slug_is_looked_up_and_only_edges_that_are_wide_enough_are_shown(one: 
     theirs.markets["will-it-rain"] = [market("will-it-rain", (TOKEN, OTHER))]
     theirs.books[TOKEN] = book(TOKEN, [("0.55", "30")], [])
     path = map_of(one, "# what is not ours to settle", "", f"{TWO_SIDED},will-it-rain,yes")
-    (row,) = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--min-edge", "2c", "--json").json
+    (row,) = program("scan", "cross-venue", "--map", path, *theirs.options, "--min-edge", "2c", "--json").json
     assert (row["polymarket"], row["polymarket_ask"], row["sell_edge"]) == ("will-it-rain", None, None)
-    assert kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--min-edge", "20c", "--json").json == []
+    assert program("scan", "cross-venue", "--map", path, *theirs.options, "--min-edge", "20c", "--json").json == []
 
 
 def test_junk_in_the_map_is_named_line_by_line_and_nothing_is_asked(one: Served, theirs: Polymarket) -> None:
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes", "KX RAIN,x,yes", f"{ONE_SIDED},../../etc,yes", f"{ONE_SIDED},x,up")
-    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     assert ended.code == 2
     assert ended.error["code"] == "bad_map"
     for line in (3, 4, 5):
@@ -257,9 +257,9 @@ def test_junk_in_the_map_is_named_line_by_line_and_nothing_is_asked(one: Served,
 def test_what_is_no_map_is_refused(one: Served, theirs: Polymarket, text: str) -> None:
     path = one.home / "pairs.csv"
     path.write_bytes(text.encode("latin-1"))
-    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     assert (ended.code, ended.error["code"]) == (2, "bad_map")
-    assert kalshi("scan", "cross-venue", "--map", one.home / "none.csv").code == 2
+    assert program("scan", "cross-venue", "--map", one.home / "none.csv").code == 2
 
 
 def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served, theirs: Polymarket) -> None:
@@ -271,7 +271,7 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
         "KXWIND-40JAN01-T5,nobody,yes", f"KXNOTHING-1,{TOKEN},yes", "KXNOTHING-2,1234,yes",
         f"KXRAIN-24JUN01-T1.0,{TOKEN},yes",
     )  # fmt: skip
-    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options, "--json")
+    ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     assert tickers(ended) == [TWO_SIDED]
     for said in (
         "another token",
@@ -282,7 +282,7 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
         "not open, but ",
     ):
         assert said in ended.err
-    alone = kalshi("scan", "cross-venue", "--map", map_of(one, f"KXNOTHING-1,{TOKEN},yes"), *theirs.options)
+    alone = program("scan", "cross-venue", "--map", map_of(one, f"KXNOTHING-1,{TOKEN},yes"), *theirs.options)
     assert alone.code == 4
 
 
@@ -290,17 +290,17 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
 def test_a_venue_that_does_not_answer_is_asked_once(one: Served, theirs: Polymarket, status: int) -> None:
     theirs.status = status
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes", f"{ONE_SIDED},{OTHER},yes")
-    assert kalshi("scan", "cross-venue", "--map", path, *theirs.options).code == 6
+    assert program("scan", "cross-venue", "--map", path, *theirs.options).code == 6
     assert len(theirs.asked) == 1
 
 
 def test_nothing_points_elsewhere_and_nothing_is_endless(one: Served, theirs: Polymarket) -> None:
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes")
     theirs.status, theirs.location = 302, theirs.url + "/elsewhere"
-    ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options)
+    ended = program("scan", "cross-venue", "--map", path, *theirs.options)
     assert "not followed" in ended.err
     theirs.status, theirs.location, theirs.raw = 200, "", b" " * 2_000_001
-    assert "more than 2000000 bytes" in kalshi("scan", "cross-venue", "--map", path, *theirs.options).err
+    assert "more than 2000000 bytes" in program("scan", "cross-venue", "--map", path, *theirs.options).err
     assert all("/elsewhere" not in path for path in theirs.asked)
 
 
@@ -309,13 +309,13 @@ def test_nothing_points_elsewhere_and_nothing_is_endless(one: Served, theirs: Po
 )
 def test_an_address_that_nobody_should_be_asked_at_is_refused(one: Served, url: str) -> None:
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes")
-    assert kalshi("scan", "cross-venue", "--map", path, "--clob-url", url).code == 2
+    assert program("scan", "cross-venue", "--map", path, "--clob-url", url).code == 2
 
 
 @pytest.mark.parametrize("rate", ["-1", "1.5", "nan", "much"])
 def test_a_fee_that_is_no_rate_is_refused(one: Served, rate: str) -> None:
     path = map_of(one, f"{TWO_SIDED},{TOKEN},yes")
-    assert kalshi("scan", "cross-venue", "--map", path, f"--polymarket-fee={rate}").code == 2
+    assert program("scan", "cross-venue", "--map", path, f"--polymarket-fee={rate}").code == 2
 
 
 def test_what_the_other_venue_writes_is_harmless(one: Served, theirs: Polymarket) -> None:
@@ -323,7 +323,7 @@ def test_what_the_other_venue_writes_is_harmless(one: Served, theirs: Polymarket
     seen = ""
     for text in HOSTILE[::160]:
         theirs.markets["rain"] = [market("rain", (TOKEN, OTHER), (text, "No"))]
-        ended = kalshi("scan", "cross-venue", "--map", path, *theirs.options)
+        ended = program("scan", "cross-venue", "--map", path, *theirs.options)
         assert ended.code == 4
         seen += ended.err
     assert harmful(seen) == ""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import bare_variables, eventually, finish, kalshi, set_variables, start
+from support.served import bare_variables, eventually, finish, program, set_variables, start
 
 from kalshi_cli.base.units import parse_ts
 
@@ -22,13 +22,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begin: Callable[[Path]
 
 
 def sim(*words: str) -> Any:
-    ended = kalshi("sim", *words, "--json")
+    ended = program("sim", *words, "--json")
     assert ended.code == 0, ended.err
     return ended.json
 
 
 def a_market(series: str) -> str:
-    rows = kalshi("markets", "--series", series, "--json").json
+    rows = program("markets", "--series", series, "--json").json
     return str(rows[0]["ticker"])
 
 
@@ -37,7 +37,7 @@ def test_what_one_command_does_the_next_one_finds() -> None:
     shown = sim("status")
     assert (shown["done"], shown["paused"]) == (None, "exchange")
     assert shown["resumes"] is not None
-    assert not kalshi("exchange", "--json").json["trading_active"]
+    assert not program("exchange", "--json").json["trading_active"]
     assert sim("resume")["paused"] is None
     assert sim("shuffle", "on", "--seed", "7")["shuffle"] == 7
     assert sim("shuffle", "off")["shuffle"] is None
@@ -46,7 +46,7 @@ def test_what_one_command_does_the_next_one_finds() -> None:
 def test_a_market_through_its_whole_life() -> None:
     ticker = a_market("KXHIGHNY")
     assert sim("halt", ticker.lower())["inactive"] == [ticker]
-    placed = kalshi(
+    placed = program(
         "order", "place", ticker, "--side", "yes", "--action", "buy", "--count", "1", "--price", "0.01", "--json"
     )
     assert placed.code in (3, 4), "neither we nor the exchange take an order there"
@@ -55,7 +55,7 @@ def test_a_market_through_its_whole_life() -> None:
     assert "pays 1.00" in sim("settle", ticker, "--value", "yes")["done"]
     assert sim("dispute", ticker)["disputed"] == [ticker]
     assert "pays 0.63" in sim("amend", ticker, "--value", "0.63")["done"]
-    assert kalshi("market", ticker, "--json").json["status"] == "amended"
+    assert program("market", ticker, "--json").json["status"] == "amended"
 
 
 def test_the_program_lives_in_the_time_of_its_exchange() -> None:
@@ -63,12 +63,12 @@ def test_the_program_lives_in_the_time_of_its_exchange() -> None:
     moved = sim("clock", "--forward", "3h")
     assert moved["clock_ahead_s"] == 10_800
     assert parse_ts(moved["time"]) - parse_ts(before["time"]) >= 10_800_000
-    rows = kalshi("markets", "--series", "KXBTCD", "--json").json
+    rows = program("markets", "--series", "KXBTCD", "--json").json
     assert rows
     assert all(parse_ts(row["close_time"]) > parse_ts(moved["time"]) for row in rows)
-    checks = {row["check"]: row["status"] for row in kalshi("health-check", "--json").json}
+    checks = {row["check"]: row["status"] for row in program("health-check", "--json").json}
     assert checks["clock"] == checks["key"] == checks["account"] == "OK", "signatures are on the machine's time"
-    placed = kalshi(
+    placed = program(
         "order", "place", a_market("KXFEDDECISION"), "--side", "yes", "--action", "buy", "--count", "1",
         "--price", "0.01", "--expires-in", "10m", "--json",
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_the_program_lives_in_the_time_of_its_exchange() -> None:
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_next_step(line: str, code: int, text: str) -> None:
-    ended = kalshi("sim", *line.split(), "-q")
+    ended = program("sim", *line.split(), "-q")
     assert (ended.code, ended.out) == (code, "")
     error, hint = ended.err.splitlines()
     assert error.startswith("error: ")
@@ -115,24 +115,24 @@ def elsewhere(home: Path) -> Iterator[dict[str, Any]]:
 
 def test_another_process_is_reached_and_follows_the_clock(elsewhere: dict[str, Any], home: Path) -> None:
     assert sim("pause")["paused"] == "trading"
-    assert not kalshi("exchange", "--json").json["trading_active"]
+    assert not program("exchange", "--json").json["trading_active"]
     assert sim("resume")["paused"] is None
     ahead = sim("clock", "--forward", "1h")
     assert ahead["clock_ahead_s"] == 3_600
-    rows = kalshi("markets", "--series", "KXBTCD", "--json").json
+    rows = program("markets", "--series", "KXBTCD", "--json").json
     assert all(parse_ts(row["close_time"]) > parse_ts(ahead["time"]) for row in rows)
-    assert {row["check"]: row["status"] for row in kalshi("health-check", "--json").json}["stream"] == "OK"
-    assert kalshi("sim", "close", "NOTHING", "-q").code == 4
+    assert {row["check"]: row["status"] for row in program("health-check", "--json").json}["stream"] == "OK"
+    assert program("sim", "close", "NOTHING", "-q").code == 4
     token = home / "state" / "sim" / "exchange" / "control.token"
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
     token.write_text("another")
-    refused = kalshi("sim", "pause", "-q")
+    refused = program("sim", "pause", "-q")
     assert (refused.code, "token" in refused.err) == (2, True)
-    assert kalshi("exchange", "--json").json["trading_active"]
+    assert program("exchange", "--json").json["trading_active"]
 
 
 def test_the_clock_stays_moved_from_process_to_process_and_goes_with_the_exchange() -> None:
     sim("clock", "--forward", "2d")
     assert sim("status")["clock_ahead_s"] == 172_800
-    eventually(lambda: kalshi("sim", "reset", "-q").code == 0)
+    eventually(lambda: program("sim", "reset", "-q").code == 0)
     assert sim("status")["clock_ahead_s"] == 0

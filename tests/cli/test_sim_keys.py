@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
-from served import bare_variables, eventually, finish, kalshi, set_variables, start
+from support.served import bare_variables, eventually, finish, program, set_variables, start
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import dollars
@@ -117,7 +117,7 @@ def test_a_state_directory_with_an_ed25519_key_goes_on_working(serve: Serve, hom
     assert own.read_bytes() == before
     assert cash(address, "00000000-0000-4000-8000-00000000cafe", own) == dollars(1_000)
     assert cash(address, key["key_id"], key["private_key_path"]) == dollars(1_000)
-    assert kalshi("balance", "--json").json["cash"] == "1000.000000"
+    assert program("balance", "--json").json["cash"] == "1000.000000"
     again = serve("--key", "ed25519")
     assert again["private_key_path"] == str(own)
     assert cash(again, key["key_id"], key["private_key_path"]) == dollars(1_000), "keys of earlier runs stay valid"
@@ -142,7 +142,7 @@ BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
 def test_a_file_without_a_key_is_refused_with_a_next_step(case: str, tmp_path: Path) -> None:
     make, text = BAD_FILES[case]
     make(tmp_path / "key.pem")
-    ended = kalshi("sim", "serve", "--key", str(tmp_path / "key.pem"), "-q")
+    ended = program("sim", "serve", "--key", str(tmp_path / "key.pem"), "-q")
     assert ended.code == 2
     error, hint = ended.err.splitlines()
     assert text in error

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import KEY_ID, ONE_SIDED, TWO_SIDED, Ended, Served, program
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, dollars
@@ -22,15 +21,8 @@ from kalshi_cli.store.sqlite_store import SqliteStore
 JUNK = b"this was a database once" * 500
 
 
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
-
-
 def place(price: str = "0.40") -> Ended:
-    return kalshi(
+    return program(
         "order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1", "--price", price, "--json"
     )
 
@@ -51,7 +43,7 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert place().code == 0
     state_of(exchange).write_bytes(JUNK)
     assert place().error["hint"].count("kalshi state rebuild") == 1
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert ended.code == 0, ended.err
     told = ended.json
     assert Path(told["kept"]).read_bytes() == JUNK
@@ -61,9 +53,9 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert "could not be read, and are lost" in ended.err
     assert (told["state"], told["code"]) == ("halted", "REBUILT")
     assert len(exchange.resting()) == 3, "nothing is canceled unasked"
-    assert kalshi("status", "--json").json["state"] == "halted"
+    assert program("status", "--json").json["state"] == "halted"
     assert place().error["code"] == "HALTED"
-    resumed = kalshi("resume", "--reason", "compared", "--json").json
+    resumed = program("resume", "--reason", "compared", "--json").json
     assert (resumed["state"], resumed["reason"], resumed["was"], resumed["was_code"]) == (
         "active", "compared", "halted", "REBUILT",
     )  # fmt: skip
@@ -71,15 +63,15 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
 
 
 def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served) -> None:
-    paused = kalshi("pause", "--reason", "lunch", "--json").json
+    paused = program("pause", "--reason", "lunch", "--json").json
     assert (paused["state"], paused["paused"], paused["code"], paused["reason"]) == ("halted", True, "PAUSED", "lunch")
-    told = kalshi("status", "--json").json
+    told = program("status", "--json").json
     assert (told["state"], told["paused"], told["state_code"]) == ("halted", True, "PAUSED")
-    assert "paused" in [line.split()[-1] for line in kalshi("status").out.splitlines() if line.startswith("state ")]
-    assert kalshi("resume", "--reason", "had it", "--json").json["was"] == "halted"
-    told = kalshi("status", "--json").json
+    assert "paused" in [line.split()[-1] for line in program("status").out.splitlines() if line.startswith("state ")]
+    assert program("resume", "--reason", "had it", "--json").json["was"] == "halted"
+    told = program("status", "--json").json
     assert (told["state"], told["paused"]) == ("active", False)
-    assert kalshi("resume", "--reason", "again").err == "trading is active, as it was\n"
+    assert program("resume", "--reason", "again").err == "trading is active, as it was\n"
 
 
 def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exchange: Served) -> None:
@@ -92,13 +84,13 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
             )
         )  # fmt: skip
     for command in ("status", "why"):
-        told = kalshi(command, "--json")
+        told = program(command, "--json")
         assert told.json["mode"] == "sim"
         assert told.err.startswith("this is the account; what ran last ran on paper: --paper shows it\n")
-        told = kalshi(command, "--paper", "--json")
+        told = program(command, "--paper", "--json")
         assert told.json["mode"] == "paper"
         assert "this is" not in told.err
-    told = kalshi("status", "--paper", "--json")
+    told = program("status", "--paper", "--json")
     assert told.json["ended_in_order"] is False
     assert "did not stop in good order; nothing of it is at the exchange" in told.err
 
@@ -129,7 +121,7 @@ def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the
     with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", Ts(now - days_ago * 86_400_000)))
         store.beat(cycle(now, lost_today))
-    resumed = kalshi("resume", "--reason", "looked")
+    resumed = program("resume", "--reason", "looked")
     assert resumed.code == 0
     assert ("more than risk.max_daily_loss, which is $5.00: a loop stops again" in resumed.err) is is_told
 
@@ -141,24 +133,24 @@ def test_so_does_a_resume_from_a_pause_that_came_over_it(exchange: Served, lost_
     with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", now))
         store.beat(cycle(now, lost_today))
-    assert kalshi("pause").code == 0
-    resumed = kalshi("resume", "--reason", "looked")
+    assert program("pause").code == 0
+    resumed = program("resume", "--reason", "looked")
     assert ("a loop stops again" in resumed.err) is is_told
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:
-    assert kalshi("cancel-all", "--json").code == 0
+    assert program("cancel-all", "--json").code == 0
     state_of(exchange).write_bytes(JUNK)
-    assert kalshi("state", "rebuild", "--json").json["code"] == "CANCEL_ALL"
+    assert program("state", "rebuild", "--json").json["code"] == "CANCEL_ALL"
 
 
 def test_a_file_that_can_be_used_is_not_made_anew(exchange: Served) -> None:
     assert place().code == 0
-    before = kalshi("order", "list", "--json").json
-    ended = kalshi("state", "rebuild", "--json")
+    before = program("order", "list", "--json").json
+    ended = program("state", "rebuild", "--json")
     assert (ended.code, ended.error["code"]) == (3, "STATE_IS_WHOLE")
-    assert kalshi("order", "list", "--json").json == before
-    assert kalshi("status", "--json").json["state"] == "active"
+    assert program("order", "list", "--json").json == before
+    assert program("status", "--json").json["state"] == "active"
 
 
 def test_nothing_is_made_anew_under_a_running_loop_nor_for_another_account(
@@ -166,9 +158,9 @@ def test_nothing_is_made_anew_under_a_running_loop_nor_for_another_account(
 ) -> None:
     assert place().code == 0
     with lock(state_of(exchange).parent / "trade.lock", SystemClock()):
-        assert kalshi("state", "rebuild", "--json").code == 10
+        assert program("state", "rebuild", "--json").code == 10
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-0000000000b0")
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert (ended.code, ended.error["code"]) == (8, "state_other_account")
 
 
@@ -176,7 +168,7 @@ def test_it_can_be_done_again_and_again_and_every_file_is_kept(exchange: Served)
     for n in range(3):
         assert place().code in (0, 3)
         state_of(exchange).write_bytes(JUNK + bytes([n]))
-        assert kalshi("state", "rebuild", "--json").code == 0
+        assert program("state", "rebuild", "--json").code == 0
     kept = [file for file in state_of(exchange).parent.glob("state.db.unusable-*") if file.suffix[-3:] not in ("wal",)]
     assert len(kept) == 3
 
@@ -186,7 +178,7 @@ def test_a_file_of_a_newer_version_is_kept_aside_when_asked_for(exchange: Served
     with closing(sqlite3.connect(state_of(exchange))) as connection:
         connection.execute("PRAGMA user_version = 99")
     assert (place().error["code"], place().code) == ("state_newer", 8)
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert "newer version" in ended.json["why"]
     assert ended.json["open_orders"] == 1
     assert "are lost" not in ended.err
@@ -206,7 +198,7 @@ def test_notices_that_nobody_got_are_kept_as_far_as_they_can_be_read(exchange: S
         connection.execute("UPDATE outbox SET status = 'delivered' WHERE notice_id = 'n2'")
         connection.commit()
         connection.execute("PRAGMA user_version = 99")
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert ended.json["kept_notices"] == 1
     assert "could not be read, and are lost" in ended.err
     with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
@@ -222,7 +214,7 @@ def test_without_its_file_the_next_command_knows_the_account_from_the_exchange(e
     exchange.trade_a_little()
     first = place().json
     lose(exchange)
-    assert kalshi("order", "reconcile", "--json").code == 0
+    assert program("order", "reconcile", "--json").code == 0
     with closing(sqlite3.connect(state_of(exchange))) as connection:
         rows = connection.execute("SELECT order_id, is_foreign FROM orders WHERE status = 'resting'").fetchall()
         fills = connection.execute("SELECT COUNT(*) FROM fills").fetchone()[0]
@@ -237,11 +229,11 @@ def test_an_older_copy_catches_up_with_what_it_does_not_know(exchange: Served, t
         shutil.copy(file, tmp_path / f"backup-{file.name}")
     newer = place("0.47").json
     assert newer["status"] == "filled"
-    assert kalshi("order", "cancel", old["order_id"]).code == 0
+    assert program("order", "cancel", old["order_id"]).code == 0
     lose(exchange)
     for file in tmp_path.glob("backup-*"):
         shutil.copy(file, state_of(exchange).parent / file.name.removeprefix("backup-"))
-    assert kalshi("order", "reconcile", "--json").code == 0
+    assert program("order", "reconcile", "--json").code == 0
     with closing(sqlite3.connect(state_of(exchange))) as connection:
         assert connection.execute("SELECT status FROM orders WHERE key = ?", (old["client_order_id"],)).fetchall() == [
             ("canceled",)
@@ -253,15 +245,15 @@ def test_an_older_copy_catches_up_with_what_it_does_not_know(exchange: Served, t
 
 
 def test_what_a_person_locked_is_locked_in_the_new_file_too(exchange: Served) -> None:
-    locked = kalshi("lock", TWO_SIDED, "--for", "3h", "--reason", "a hunch", "--json").json
+    locked = program("lock", TWO_SIDED, "--for", "3h", "--reason", "a hunch", "--json").json
     assert place().error["code"] == "LOCKED"
     with closing(sqlite3.connect(state_of(exchange))) as connection:
         connection.execute("PRAGMA user_version = 99")
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert (ended.code, ended.json["kept_locks"]) == (0, 1)
     assert "locks of markets" not in ended.err
-    assert kalshi("resume", "--reason", "compared").code == 0
-    assert kalshi("lock", "--json").json == locked
+    assert program("resume", "--reason", "compared").code == 0
+    assert program("lock", "--json").json == locked
     assert place().error["code"] == "LOCKED"
 
 
@@ -274,7 +266,7 @@ def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None
         connection.execute("UPDATE market_locks SET until = 'soon' WHERE ticker = ?", (ONE_SIDED,))
         connection.commit()
         connection.execute("PRAGMA user_version = 99")
-    ended = kalshi("state", "rebuild", "--json")
+    ended = program("state", "rebuild", "--json")
     assert ended.json["kept_locks"] == 1, "one is over, one cannot be read"
     assert "locks of markets could not be read" in ended.err
-    assert [lock["ticker"] for lock in kalshi("lock", "--json").json] == [TWO_SIDED]
+    assert [lock["ticker"] for lock in program("lock", "--json").json] == [TWO_SIDED]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
 STRANGER = 54_321
 """A user id, and a group id, that nobody has."""
@@ -48,7 +48,7 @@ PARENTS = {"etc/config.yaml": "etc", "keys/key.pem": "keys", "own/fade.py": "own
 
 
 def run(name: str) -> Ended:
-    return kalshi(*USES[name][0].split())
+    return program(*USES[name][0].split())
 
 
 def assert_refused(ended: Ended, code: int, *says: str) -> None:
@@ -144,9 +144,9 @@ def test_a_link_in_the_middle_of_a_path_is_judged_and_the_folder_that_it_is_in(
     monkeypatch.setenv("KALSHI_STATE", str(theirs / "link" / "state"))
     monkeypatch.chdir(theirs / "link")
     words = USES[name][0].replace("own/", f"{theirs}/link/own/").split()
-    assert kalshi(*words).code == 0
+    assert program(*words).code == 0
     os.chown(theirs, STRANGER, -1)
-    ended = kalshi(*words)
+    ended = program(*words)
     assert ended.code in (2, 5)
     assert f"the folder {theirs} belongs to another user" in ended.err
 
@@ -199,15 +199,15 @@ def test_a_state_folder_that_is_still_missing_is_judged_by_where_it_would_be_mad
 def test_the_configuration_of_the_current_folder_is_judged(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_CONFIG")
     monkeypatch.chdir(exchange.home / "etc")
-    assert kalshi("balance").code == 0
+    assert program("balance").code == 0
     (exchange.home / "etc").chmod(0o777)
-    assert_refused(kalshi("balance"), 2, str(exchange.home / "etc" / "config.yaml"))
+    assert_refused(program("balance"), 2, str(exchange.home / "etc" / "config.yaml"))
 
 
 def test_a_check_that_may_not_obey_its_configuration_is_unknown(exchange: Served) -> None:
     (exchange.home / "etc" / "config.yaml").chmod(0o602)
-    assert kalshi("health-check").code == 3
-    assert kalshi("check", "positions").code == 3
+    assert program("health-check").code == 3
+    assert program("check", "positions").code == 3
 
 
 def test_a_strategy_is_not_run_from_a_compiled_file_beside_it(exchange: Served) -> None:
@@ -242,10 +242,10 @@ def give_away(exchange: Served, name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(USES) - {"own/fade.py"}))
 def test_the_kill_switch_warns_and_goes_on(exchange: Served, name: str, spoil: Callable[[Served, str], None]) -> None:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    assert kalshi(*words).code == 0
+    assert program(*words).code == 0
     spoil(exchange, name)
     assert run(name).code == USES[name][1]
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert ended.code == 0, ended.err
     assert ended.json["canceled"] == 1
     assert ended.json["halted"] is True
@@ -258,10 +258,10 @@ def test_the_kill_switch_works_on_the_simulated_exchange_of_this_program_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(monkeypatch, tmp_path, {"HOME": str(tmp_path), "KALSHI_STATE": str(tmp_path / "state")})
-    assert kalshi("balance").code == 0
+    assert program("balance").code == 0
     (tmp_path / "state" / "sim").chmod(0o777)
-    assert kalshi("balance").code == 2
-    ended = kalshi("cancel-all")
+    assert program("balance").code == 2
+    ended = program("cancel-all")
     assert (ended.code, "warning: " in ended.err) == (0, True), ended.err
 
 
@@ -271,7 +271,7 @@ def test_the_kill_switch_leaves_out_a_configuration_that_another_user_left_in_th
 ) -> None:
     """It names another environment; the user's own file and variables say where to cancel."""
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    assert kalshi(*words).code == 0
+    assert program(*words).code == 0
     common = exchange.home / "common"
     common.mkdir()
     common.chmod(0o1777)
@@ -279,10 +279,10 @@ def test_the_kill_switch_leaves_out_a_configuration_that_another_user_left_in_th
     os.chown(common / "config.yaml", STRANGER, -1)
     monkeypatch.chdir(common)
     monkeypatch.delenv("KALSHI_CONFIG")
-    assert_refused(kalshi("balance"), 2, f"refused the configuration {common}/config.yaml")
-    ended = kalshi("cancel-all")
+    assert_refused(program("balance"), 2, f"refused the configuration {common}/config.yaml")
+    ended = program("cancel-all")
     assert (ended.code, len(exchange.resting())) == (2, 1)
     assert "NOTHING WAS DONE" in ended.err
-    ended = kalshi("--env", "sim", "cancel-all", "--json")
+    ended = program("--env", "sim", "cancel-all", "--json")
     assert (ended.code, ended.json["canceled"], exchange.resting()) == (0, 1, []), ended.err
     assert f"{common}/config.yaml belongs to another user and is left out" in ended.err

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.desk import place as placing
 
@@ -37,7 +37,7 @@ def world(
 
 def place(name: str) -> Ended:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "1", "--price", "0.41")
-    return kalshi(*words, "--client-order-id", name, "--json")
+    return program(*words, "--client-order-id", name, "--json")
 
 
 def nested(code: str, details: str = "") -> bytes:
@@ -81,7 +81,7 @@ def test_a_refusal_in_the_exchanges_own_words_ends_the_order(world: tuple[Served
     ended = place(f"own-{case.replace(' ', '-')}")
     assert (ended.code, ended.error["exit_code"], proxy.faults[0].hits) == (code, code, 1)
     assert exchange.resting() == []
-    assert kalshi("status", "--json").json["unknown_orders"] == 0
+    assert program("status", "--json").json["unknown_orders"] == 0
 
 
 @pytest.mark.parametrize("case", FOREIGN)
@@ -97,7 +97,7 @@ def test_anything_else_that_was_not_forwarded_is_a_doubt_and_never_sent_again(
     assert name in ended.error["message"]
     assert proxy.faults[0].hits == 1
     assert exchange.resting() == []
-    assert kalshi("status", "--json").json["unknown_orders"] == 1
+    assert program("status", "--json").json["unknown_orders"] == 1
 
 
 @pytest.mark.parametrize("case", FOREIGN)
@@ -109,7 +109,7 @@ def test_anything_else_that_was_forwarded_is_found_to_rest(world: tuple[Served, 
     assert (ended.code, ended.json["status"]) == (0, "resting"), ended.err
     assert [order_id for order_id, *_ in exchange.resting()] == [ended.json["order_id"]]
     assert proxy.faults[0].hits == 1
-    assert kalshi("status", "--json").json["unknown_orders"] == 0
+    assert program("status", "--json").json["unknown_orders"] == 0
 
 
 def test_the_exchanges_own_429_goes_again_and_is_one_order(world: tuple[Served, FaultProxy]) -> None:
@@ -125,6 +125,6 @@ def test_a_cancel_that_a_gateway_answers_with_404_is_not_gone(world: tuple[Serve
     exchange, proxy = world
     order_id = place(f"stays-{body}").json["order_id"]
     proxy.faults.append(Fault("status", "DELETE", order_id, status=404, body=BODIES[body], times=9))
-    ended = kalshi("order", "cancel", order_id, "--json")
+    ended = program("order", "cancel", order_id, "--json")
     assert (ended.code, ended.json[0]["canceled"]) == (7, False)
     assert [found for found, *_ in exchange.resting()] == [order_id]

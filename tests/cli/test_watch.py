@@ -16,10 +16,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from fault_proxy import fault_proxy
-from long_listing import market_body
 from rich.console import Console, RenderableType
-from served import (
+from support.fault_proxy import fault_proxy
+from support.long_listing import market_body
+from support.served import (
     EMPTY,
     FINE,
     ME,
@@ -29,7 +29,7 @@ from served import (
     bare_variables,
     eventually,
     finish,
-    kalshi,
+    program,
     said,
     served,
     set_variables,
@@ -144,7 +144,7 @@ def test_without_a_key_prices_are_polled_and_that_is_said(one: Served, piped: Ca
 
 @pytest.mark.parametrize("words", [("watch", TWO_SIDED, "NOPE-1"), ("orderbook", "NOPE-1", "--watch")])
 def test_a_market_that_does_not_exist_ends_it_at_once(one: Served, words: tuple[str, ...]) -> None:
-    ended = kalshi(*words, "--format", "ndjson")
+    ended = program(*words, "--format", "ndjson")
     assert (ended.code, ended.out) == (4, "")
     assert "NOPE-1" in ended.err
     assert "TWO_SIDED" not in ended.err
@@ -162,14 +162,14 @@ def test_a_market_that_does_not_exist_ends_it_at_once(one: Served, words: tuple[
     ],
 )
 def test_what_has_no_end_is_no_document(one: Served, words: tuple[str, ...], hint: str) -> None:
-    ended = kalshi(*words)
+    ended = program(*words)
     assert (ended.code, ended.out) == (2, "")
     assert hint in ended.err
 
 
 @pytest.mark.parametrize("form", ["json", "ndjson", "csv", "plain"])
 def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> None:
-    ended = kalshi("watch", TWO_SIDED, "--duration", "1.5s", "--format", form)
+    ended = program("watch", TWO_SIDED, "--duration", "1.5s", "--format", form)
     assert ended.code == 0
     assert TWO_SIDED in ended.out
     if form == "json":
@@ -180,8 +180,8 @@ def test_a_duration_ends_it_with_a_whole_document(one: Served, form: str) -> Non
 
 def test_the_simulated_exchange_is_watched_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
-    ticker = kalshi("markets", "--limit", "1", "--json").json[0]["ticker"]
-    rows = kalshi("watch", ticker, "--duration", "2s", "--json").json
+    ticker = program("markets", "--limit", "1", "--json").json[0]["ticker"]
+    rows = program("watch", ticker, "--duration", "2s", "--json").json
     assert {"quote", "feed"} <= {row["type"] for row in rows}
     assert {row["ticker"] for row in rows} <= {ticker, None}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core_build import HOUR, NOW, Build
+from support.values import HOUR, NOW, make_fill, make_settlement
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.pnl import fold
@@ -12,7 +12,6 @@ from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.account_drift import LATE_SETTLEMENT_MS, Books, Compared, cash_drift, compare
 
-BUILD = Build()
 LATER = Ts(NOW + 2 * HOUR)
 
 
@@ -26,7 +25,7 @@ def codes(compared: Compared) -> list[str]:
 
 
 def fill(trade_id: str = "t1", **changes: Any) -> Fill:
-    return BUILD.fill(trade_id, **changes)
+    return make_fill(trade_id, **changes)
 
 
 def test_two_sides_that_agree_differ_in_nothing() -> None:
@@ -62,7 +61,7 @@ def test_a_position_that_no_fill_explains_differs() -> None:
 
 def test_what_is_newer_than_what_was_read_is_no_difference() -> None:
     old, new = fill(), fill("t2", ts=NOW + HOUR)
-    paid = BUILD.settlement(ticker="KXA-1", ts=Ts(NOW + HOUR + 1))
+    paid = make_settlement(ticker="KXA-1", ts=Ts(NOW + HOUR + 1))
     theirs = Books(fills=[old, new], settlements=[paid])
     found = compare(Books(fills=[old]), theirs, {}, read_until=NOW, now=LATER)
     assert (found.breaches, found.unread) == ((), 2)
@@ -75,7 +74,7 @@ def test_a_fill_of_ours_that_their_list_does_not_show_yet_is_no_difference() -> 
 
 
 def test_a_settlement_may_become_readable_a_day_late_and_not_later() -> None:
-    books, paid = Books(fills=[fill()]), BUILD.settlement(ts=NOW)
+    books, paid = Books(fills=[fill()]), make_settlement(ts=NOW)
     theirs = Books(fills=[fill()], settlements=[paid])
     late = Ts(NOW + LATE_SETTLEMENT_MS)
     found = compare(books, theirs, {}, read_until=late, now=Ts(late - 1))
@@ -85,8 +84,8 @@ def test_a_settlement_may_become_readable_a_day_late_and_not_later() -> None:
 
 
 def test_a_settlement_that_was_amended_long_ago_is_one_that_we_lack() -> None:
-    ours = Books(fills=[fill()], settlements=[BUILD.settlement()])
-    theirs = Books(fills=[fill()], settlements=[BUILD.settlement(result="no", value=Price(0), ts=Ts(NOW + HOUR + 1))])
+    ours = Books(fills=[fill()], settlements=[make_settlement()])
+    theirs = Books(fills=[fill()], settlements=[make_settlement(result="no", value=Price(0), ts=Ts(NOW + HOUR + 1))])
     amended = Ts(LATER + LATE_SETTLEMENT_MS)
     found = compare(ours, theirs, {}, read_until=amended, now=amended)
     assert codes(found) == ["SETTLEMENT_MISSING"]
@@ -95,7 +94,7 @@ def test_a_settlement_that_was_amended_long_ago_is_one_that_we_lack() -> None:
 
 
 def test_a_settlement_that_both_have_is_fine() -> None:
-    books = Books(fills=[fill()], settlements=[BUILD.settlement()])
+    books = Books(fills=[fill()], settlements=[make_settlement()])
     assert held(books, books).breaches == ()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core_build import NOW, Build, Scripted
+from support.values import NOW, Scripted, make_engine
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
@@ -16,9 +16,9 @@ from kalshi_cli.core.model.order_terms import BID
     ("state", "is_asked"),
     [(TradingState.ACTIVE, True), (TradingState.REDUCING, True), (TradingState.HALTED, False)],
 )
-def test_no_strategy_is_asked_while_trading_is_halted(build: Build, state: TradingState, *, is_asked: bool) -> None:
+def test_no_strategy_is_asked_while_trading_is_halted(state: TradingState, *, is_asked: bool) -> None:
     strategy = Scripted("one")
-    engine = build.engine(strategy)
+    engine = make_engine(strategy)
     engine.step(Command(NOW, state, "KILL_SWITCH", "a test"))
     strategy.wants = [Place("KXA-1", BID, cents(40), contracts(1), reason="a bid")]
     engine.step(Tick(Ts(NOW + 1)))

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from core_build import NOW, Build, Scripted
+from support.values import NOW, Scripted, make_book, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import Engine
@@ -25,14 +25,13 @@ OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True
 class Loop:
     """The strategy `s` holds a hundred contracts; `trip` makes API_GUARD hold."""
 
-    def __init__(self, build: Build, limits: Limits | None = None) -> None:
-        self.build = build
+    def __init__(self, limits: Limits | None = None) -> None:
         self.who = Scripted("s")
-        self.engine: Engine = build.engine(
+        self.engine: Engine = make_engine(
             self.who, limits=limits or Limits(min_edge=None, max_api_errors=2, max_order_qty=None)
         )
-        self.engine.step(build.book())
-        fill = build.fill(order_id="old", qty=contracts(100))
+        self.engine.step(make_book())
+        fill = make_fill(order_id="old", qty=contracts(100))
         self.engine.step(Filled(NOW, fill))
         self.engine.state.book_own("s", fill)
 
@@ -48,7 +47,7 @@ class Loop:
     def at(self, ms: int, *wants: Any) -> list[Effect]:
         """So long after the beginning, with a fresh book."""
         self.engine.step(Tick(Ts(NOW + ms)))
-        self.engine.step(self.build.book(ts=NOW + ms))
+        self.engine.step(make_book(ts=NOW + ms))
         self.who.wants += wants
         return self.engine.step(Tick(Ts(NOW + ms)))
 
@@ -80,20 +79,20 @@ def codes(effects: Iterable[Effect]) -> list[str]:
     return [effect.code for effect in effects if isinstance(effect, Denied)]
 
 
-def test_without_the_guard_what_closes_goes_as_often_as_it_is_asked_for(build: Build) -> None:
-    loop = Loop(build)
+def test_without_the_guard_what_closes_goes_as_often_as_it_is_asked_for() -> None:
+    loop = Loop()
     loop.engine.state.trading = REDUCING
     assert sent_at(loop, 1_000) == [0, 500]
 
 
-def test_unanswered_orders_go_further_and_further_apart(build: Build) -> None:
-    loop = Loop(build)
+def test_unanswered_orders_go_further_and_further_apart() -> None:
+    loop = Loop()
     loop.trip()
     assert sent_at(loop, 200_000) == [1_000, 3_000, 7_000, 15_000, 31_000, 63_000, 123_000, 183_000]
 
 
-def test_the_pace_begins_anew_after_a_success(build: Build) -> None:
-    loop = Loop(build)
+def test_the_pace_begins_anew_after_a_success() -> None:
+    loop = Loop()
     loop.trip()
     assert sent_at(loop, 10_000) == [1_000, 3_000, 7_000]
     assert loop.sends(15_000)
@@ -102,22 +101,22 @@ def test_the_pace_begins_anew_after_a_success(build: Build) -> None:
     assert [ms for ms in range(17_500, 20_500, 500) if loop.sends(ms)] == [18_000], "that one was not answered"
 
 
-def test_the_wait_is_said(build: Build) -> None:
-    loop = Loop(build)
+def test_the_wait_is_said() -> None:
+    loop = Loop()
     loop.trip()
     (denied,) = [effect for effect in loop.at(400, OUT) if isinstance(effect, Denied)]
     assert (denied.code, denied.detail, denied.strategy) == ("API_GUARD", "wait_ms=600", "s")
 
 
-def test_all_strategies_have_one_pace(build: Build) -> None:
-    loop = Loop(build)
+def test_all_strategies_have_one_pace() -> None:
+    loop = Loop()
     loop.trip()
     assert codes(loop.at(1_000, OUT, OUT)) == ["API_GUARD"]
 
 
-def test_an_amend_waits_as_an_order_does_and_its_answer_is_a_success(build: Build) -> None:
-    loop = Loop(build)
-    order = build.order("c1", order_id="o1", side=ASK, price=cents(45), strategy="s", status=OrderStatus.RESTING)
+def test_an_amend_waits_as_an_order_does_and_its_answer_is_a_success() -> None:
+    loop = Loop()
+    order = make_order("c1", order_id="o1", side=ASK, price=cents(45), strategy="s", status=OrderStatus.RESTING)
     loop.engine.state.orders.add(order)
     loop.trip()
     worse, better = (Amend("o1", cents(at), order.qty) for at in (46, 44))
@@ -130,8 +129,8 @@ def test_an_amend_waits_as_an_order_does_and_its_answer_is_a_success(build: Buil
     assert loop.sends(4_000)
 
 
-def test_a_person_does_not_wait(build: Build) -> None:
-    loop = Loop(build)
+def test_a_person_does_not_wait() -> None:
+    loop = Loop()
     loop.trip()
     for _ in range(3):
         assert isinstance(loop.engine.place(OUT), SubmitOrder)
@@ -140,31 +139,29 @@ def test_a_person_does_not_wait(build: Build) -> None:
     assert loop.sends(1_000), "nor do strategies wait for what people send"
 
 
-def test_a_resume_ends_it(build: Build) -> None:
-    loop = Loop(build)
+def test_a_resume_ends_it() -> None:
+    loop = Loop()
     loop.trip()
     loop.engine.step(Command(loop.now, TradingState.ACTIVE, "resume"))
     assert sent_at(loop, 1_000) == [0, 500]
 
 
 @pytest.mark.parametrize(("code", "sent"), [("API_GUARD", [1_000]), ("DAILY_LOSS", [0, 500, 1_000])])
-def test_it_holds_also_where_another_program_met_it_and_for_no_other_guard(
-    build: Build, code: str, sent: list[int]
-) -> None:
-    loop = Loop(build)
+def test_it_holds_also_where_another_program_met_it_and_for_no_other_guard(code: str, sent: list[int]) -> None:
+    loop = Loop()
     loop.engine.step(Command(loop.now, REDUCING, code))
     assert [ms for ms in (0, 500, 1_000) if loop.sends(ms)] == sent
 
 
-def test_a_clock_that_is_set_back_holds_nobody_for_longer_than_the_longest_wait(build: Build) -> None:
-    loop = Loop(build)
+def test_a_clock_that_is_set_back_holds_nobody_for_longer_than_the_longest_wait() -> None:
+    loop = Loop()
     loop.engine.step(Tick(Ts(NOW + 3_600_000)))
     loop.trip()
     assert loop.sends(0)
 
 
-def test_a_second_trip_does_not_begin_the_pace_anew(build: Build) -> None:
-    loop = Loop(build)
+def test_a_second_trip_does_not_begin_the_pace_anew() -> None:
+    loop = Loop()
     loop.trip()
     assert sent_at(loop, 8_000) == [1_000, 3_000, 7_000]
     state = loop.engine.state

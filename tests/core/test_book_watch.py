@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
-from core_build import HOUR, NOW, Build
+from support.values import HOUR, NOW, make_balance, make_book, make_engine, make_market, make_order, make_state
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.book_validity import (
@@ -87,10 +87,10 @@ def alerts(effects: Iterable[Effect]) -> list[tuple[str, str]]:
 
 
 @pytest.fixture
-def engine(build: Build) -> Engine:
-    made = build.engine()
+def engine() -> Engine:
+    made = make_engine()
     made.step(FeedState(NOW, is_live=True))
-    made.step(build.book())
+    made.step(make_book())
     return made
 
 
@@ -128,7 +128,7 @@ def test_a_crossing_that_a_gap_ended_is_forgotten(engine: Engine) -> None:
 
 
 def test_an_exchange_that_goes_on_sending_impossible_books_is_asked_at_growing_intervals_and_told_of_once(
-    engine: Engine, build: Build
+    engine: Engine,
 ) -> None:
     wrong = BookSnapshot(Ts(NOW + 1), "KXA-1", ((cents(40), Qty(0)),), ())
     effects = engine.step(wrong)
@@ -141,16 +141,14 @@ def test_an_exchange_that_goes_on_sending_impossible_books_is_asked_at_growing_i
             assert engine.step(wrong) == [], "no question follows from the answer itself"
     assert asked_at == [0, 2, 4, 8, 16, 32, 64, 124, 184]
     assert len(alerts(effects)) == 1
-    engine.step(build.book())
+    engine.step(make_book())
     tick(engine, 200_000 + 2 * LONGEST_PAUSE_MS)
     assert alerts(engine.step(delta(BID, 40, -101, NOW + 400_000))), "after a good while it is news again"
 
 
-def test_a_book_that_breaks_again_soon_is_asked_for_at_the_next_tick_without_another_alert(
-    engine: Engine, build: Build
-) -> None:
+def test_a_book_that_breaks_again_soon_is_asked_for_at_the_next_tick_without_another_alert(engine: Engine) -> None:
     engine.step(delta(BID, 40, -101, NOW + 1))
-    engine.step(build.book())
+    engine.step(make_book())
     tick(engine, 2 * FIRST_PAUSE_MS)
     assert engine.step(delta(BID, 40, -101, NOW + 2_001)) == []
     assert [type(effect) for effect in tick(engine, 3_000)] == [Resync]
@@ -251,10 +249,10 @@ def test_no_more_than_the_best_hundred_levels_are_compared(engine: Engine) -> No
         assert bool(engine.step(BookCheck(NOW, "KXA-1", book(odd), asks))) is is_disputed
 
 
-def test_a_book_that_was_disputed_is_believed_again_with_its_snapshot(engine: Engine, build: Build) -> None:
+def test_a_book_that_was_disputed_is_believed_again_with_its_snapshot(engine: Engine) -> None:
     engine.step(check(38, 44))
     engine.step(check(38, 44))
-    engine.step(build.book(bid=38))
+    engine.step(make_book(bid=38))
     assert is_usable(engine)
     assert engine.step(check(38, 44)) == []
     assert tick(engine, FORGET_MS * 3) == []
@@ -264,14 +262,14 @@ def test_a_book_that_was_disputed_is_believed_again_with_its_snapshot(engine: En
 
 
 @pytest.fixture
-def resting(build: Build) -> Engine:
+def resting() -> Engine:
     """One order of a strategy rests, one of a person; the feed is live."""
     watcher = Watcher()
-    engine = build.engine(watcher)
+    engine = make_engine(watcher)
     engine.step(FeedState(NOW, is_live=True))
-    (submit,) = engine.step(build.book())
+    (submit,) = engine.step(make_book())
     engine.step(order_rests(submit))
-    engine.state.orders.add(build.order("person", order_id="o2"))
+    engine.state.orders.add(make_order("person", order_id="o2"))
     return engine
 
 
@@ -297,11 +295,11 @@ def test_quotes_are_pulled_when_the_book_is_old_although_nobody_called_it_unusab
     assert canceled(tick(resting, 10_001)) == [("o1", "no book that can be believed")]
 
 
-def test_a_book_that_dates_from_a_clock_that_was_set_back_is_no_fresh_one(resting: Engine, build: Build) -> None:
+def test_a_book_that_dates_from_a_clock_that_was_set_back_is_no_fresh_one(resting: Engine) -> None:
     """Nobody knows how old it is, until the exchange says something again: of any market, while the stream lives."""
     resting.step(FeedState(NOW, is_live=True))
     assert canceled(tick(resting, -HOUR)) == [("o1", "no book that can be believed")]
-    resting.step(build.book(ticker="KXB-1", ts=NOW - HOUR))
+    resting.step(make_book(ticker="KXB-1", ts=NOW - HOUR))
     assert resting.state.book_age_ms("KXA-1") == 0
 
 
@@ -318,43 +316,41 @@ def test_a_book_that_is_wrong_is_asked_for_as_soon_after_the_clock_was_set_back(
     assert tick(engine, 1 - HOUR) == []
 
 
-def test_neither_trades_nor_quotes_make_a_book_fresh(resting: Engine, build: Build) -> None:
+def test_neither_trades_nor_quotes_make_a_book_fresh(resting: Engine) -> None:
     """Where only the books of a stream froze, everything else still flows."""
     late = Ts(NOW + 9_000)
     resting.step(PublicTrade(late, "KXA-1", "t1", cents(41), contracts(1), BID))
     resting.step(Quote(late, "KXA-1", cents(40), Qty(1), cents(44), Qty(1), None, Qty(0)))
     tick(resting, 10_000)
     assert resting.state.book_age_ms("KXA-1") == 10_000
-    resting.step(build.book(ts=NOW + 10_000, ticker="KXOTHER"))
+    resting.step(make_book(ts=NOW + 10_000, ticker="KXOTHER"))
     assert resting.state.book_age_ms("KXA-1") == 0, "a quiet book is as fresh as the newest word about any"
 
 
-def test_a_book_that_comes_back_in_time_keeps_the_quotes(resting: Engine, build: Build) -> None:
+def test_a_book_that_comes_back_in_time_keeps_the_quotes(resting: Engine) -> None:
     resting.step(FeedGap(Ts(NOW + 1_000), (), "cut"))
     tick(resting, 1_000)
-    resting.step(build.book(ts=NOW + 9_000))
+    resting.step(make_book(ts=NOW + 9_000))
     assert canceled(tick(resting, 12_000)) == []
 
 
-def test_without_a_limit_for_the_age_of_books_nothing_is_pulled(build: Build) -> None:
-    engine = build.engine(Watcher(), limits=Limits(min_edge=None, max_book_age_ms=None))
-    (submit,) = engine.step(build.book())
+def test_without_a_limit_for_the_age_of_books_nothing_is_pulled() -> None:
+    engine = make_engine(Watcher(), limits=Limits(min_edge=None, max_book_age_ms=None))
+    (submit,) = engine.step(make_book())
     engine.step(order_rests(submit))
     assert canceled(tick(engine, 60_000)) == []
 
 
-def test_no_quote_rests_inside_the_margin_before_the_close_also_when_the_close_moved(
-    resting: Engine, build: Build
-) -> None:
-    resting.step(build.book(ts=NOW + 2_000))
-    resting.step(MarketChange(NOW, build.market(close_time=Ts(NOW + 8_000))))
+def test_no_quote_rests_inside_the_margin_before_the_close_also_when_the_close_moved(resting: Engine) -> None:
+    resting.step(make_book(ts=NOW + 2_000))
+    resting.step(MarketChange(NOW, make_market(close_time=Ts(NOW + 8_000))))
     assert canceled(tick(resting, 2_999)) == []
     assert canceled(tick(resting, 3_000)) == [("o1", "the market closes")]
 
 
-def test_an_order_of_a_market_that_nobody_described_is_judged_by_its_book_alone(build: Build) -> None:
-    engine = build.engine(Watcher())
-    engine.state.orders.add(build.order("c9", ticker="KXZ", order_id="o9", strategy="watcher"))
+def test_an_order_of_a_market_that_nobody_described_is_judged_by_its_book_alone() -> None:
+    engine = make_engine(Watcher())
+    engine.state.orders.add(make_order("c9", ticker="KXZ", order_id="o9", strategy="watcher"))
     assert canceled(tick(engine, 0)) == []
     assert canceled(tick(engine, HOUR // 2)) == [("o9", "no book that can be believed")]
 
@@ -362,15 +358,15 @@ def test_an_order_of_a_market_that_nobody_described_is_judged_by_its_book_alone(
 # -- after a reconnect ------------------------------------------------------------------------------------------------
 
 
-def test_nobody_is_asked_before_the_account_was_read_again(build: Build) -> None:
+def test_nobody_is_asked_before_the_account_was_read_again() -> None:
     watcher = Watcher()
-    engine = build.engine(watcher)
+    engine = make_engine(watcher)
     engine.step(AccountUnread(NOW, "no answer"))
     engine.step(FeedState(NOW, is_live=True))
-    assert engine.step(build.book()) == []
+    assert engine.step(make_book()) == []
     assert watcher.asked == 0
     read = AccountSnapshot(
-        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=build.balance()
+        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=make_balance()
     )
     engine.step(read)
     engine.step(delta(ASK, 44, 1, NOW + 1))
@@ -380,33 +376,33 @@ def test_nobody_is_asked_before_the_account_was_read_again(build: Build) -> None
 # -- what `status` says -----------------------------------------------------------------------------------------------
 
 
-def test_open_markets_without_a_book_are_named_with_the_reason_and_others_are_not(build: Build) -> None:
-    markets = [build.market(f"KXA-{n}") for n in range(8)]
-    engine = build.engine(state=build.state(*markets))
+def test_open_markets_without_a_book_are_named_with_the_reason_and_others_are_not() -> None:
+    markets = [make_market(f"KXA-{n}") for n in range(8)]
+    engine = make_engine(state=make_state(*markets))
     for market in markets[:2]:
-        engine.step(build.book(ticker=market.ticker))
-    engine.step(MarketChange(NOW, build.market("KXA-7", status=MarketStatus.CLOSED)))
+        engine.step(make_book(ticker=market.ticker))
+    engine.step(MarketChange(NOW, make_market("KXA-7", status=MarketStatus.CLOSED)))
     assert without_book(engine.state) == "; ".join(f"KXA-{n}: no snapshot yet" for n in range(2, 7))
     engine.step(FeedGap(NOW, ("KXA-1",), "error 11 of the stream: unknown market"))
     said = without_book(engine.state)
     assert said.startswith("KXA-1: error 11 of the stream: unknown market; KXA-2: no snapshot yet; ")
     assert said.endswith("; and 1 more")
     for market in markets:
-        engine.step(build.book(ticker=market.ticker))
+        engine.step(make_book(ticker=market.ticker))
     assert without_book(engine.state) == ""
 
 
-def test_in_sight_is_an_account_that_is_read_and_of_open_markets_one_book_that_can_be_believed(build: Build) -> None:
-    engine = build.engine(state=build.state(*(build.market(f"KXA-{n}") for n in range(2))))
+def test_in_sight_is_an_account_that_is_read_and_of_open_markets_one_book_that_can_be_believed() -> None:
+    engine = make_engine(state=make_state(*(make_market(f"KXA-{n}") for n in range(2))))
     assert not is_in_sight(engine.state, NOW, 10_000)
-    engine.step(build.book(ticker="KXA-1"))
+    engine.step(make_book(ticker="KXA-1"))
     assert not is_in_sight(engine.state, NOW, 10_000), "nobody has read the account"
     engine.step(account_read())
     assert is_in_sight(engine.state, NOW, 10_000)
     engine.step(FeedGap(NOW, ("KXA-1",), "a gap"))
     assert not is_in_sight(engine.state, NOW, 10_000)
-    engine.step(MarketChange(NOW, build.market("KXA-0", status=MarketStatus.CLOSED)))
-    engine.step(MarketChange(NOW, build.market("KXA-1", status=MarketStatus.CLOSED)))
+    engine.step(MarketChange(NOW, make_market("KXA-0", status=MarketStatus.CLOSED)))
+    engine.step(MarketChange(NOW, make_market("KXA-1", status=MarketStatus.CLOSED)))
     assert is_in_sight(engine.state, NOW, 10_000)  # no open market is left to be seen
     engine.step(Sight(NOW, blind_since=NOW))
     assert not is_in_sight(engine.state, NOW, 10_000)
@@ -419,9 +415,9 @@ def account_read() -> AccountSnapshot:
     )  # fmt: skip
 
 
-def test_an_account_or_books_that_are_too_old_are_out_of_sight(build: Build) -> None:
-    engine = build.engine(state=build.state(build.market("KXA-1")))
-    engine.step(build.book(ticker="KXA-1"))
+def test_an_account_or_books_that_are_too_old_are_out_of_sight() -> None:
+    engine = make_engine(state=make_state(make_market("KXA-1")))
+    engine.step(make_book(ticker="KXA-1"))
     engine.step(account_read())
     later = Ts(NOW + ACCOUNT_AGE_MS)
     assert is_in_sight(engine.state, later, None)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.values import NOW, make_book, make_engine, make_market, make_order, make_state
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts
 from kalshi_cli.core.model.effects import Alert, CloseOrder, Denied
@@ -25,9 +25,9 @@ from kalshi_cli.core.state.state import State
 
 
 @pytest.fixture
-def state(build: Build) -> State:
-    made = build.state()
-    snapshot = build.book()
+def state() -> State:
+    made = make_state()
+    snapshot = make_book()
     made.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
     made.trading = TradingState.HALTED
     return made
@@ -76,29 +76,29 @@ def test_no_more_than_is_held_can_be_closed(state: State) -> None:
     assert code(state, out(qty=0, held=10)) == "BAD_COUNT"
 
 
-def test_live_orders_on_the_closing_side_count_in_their_own_subaccount(state: State, build: Build) -> None:
-    state.orders.add(build.order("asks", side=ASK, price=cents(60), qty=contracts(4)))
-    state.orders.add(build.order("bids", price=cents(10), qty=contracts(50)))
+def test_live_orders_on_the_closing_side_count_in_their_own_subaccount(state: State) -> None:
+    state.orders.add(make_order("asks", side=ASK, price=cents(60), qty=contracts(4)))
+    state.orders.add(make_order("bids", price=cents(10), qty=contracts(50)))
     assert code(state, out(qty=6)) == "approved"
     assert code(state, out(qty=7)) == "NOT_CLOSING"
     assert code(state, out(qty=10, subaccount=1)) == "approved"
 
 
-def test_an_order_in_doubt_counts_as_live(state: State, build: Build) -> None:
-    state.orders.add(build.order("lost", side=ASK, qty=contracts(10), status=OrderStatus.UNKNOWN))
+def test_an_order_in_doubt_counts_as_live(state: State) -> None:
+    state.orders.add(make_order("lost", side=ASK, qty=contracts(10), status=OrderStatus.UNKNOWN))
     assert code(state, out()) == "NOT_CLOSING"
 
 
-def test_price_book_and_market_are_looked_at_as_for_any_order(state: State, build: Build) -> None:
+def test_price_book_and_market_are_looked_at_as_for_any_order(state: State) -> None:
     assert code(state, Close("KXB-1", cents(40), contracts(1), contracts(1))) == "UNKNOWN_MARKET"
     assert code(state, Close("KXA-1", cents(0), contracts(1), contracts(1))) == "OFF_GRID_PRICE"
     assert code(state, out(29), Limits(price_collar=cents(10))) == "PRICE_COLLAR"
     assert code(state, out(30), Limits(price_collar=cents(10))) == "approved"
-    state.orders.add(build.order("own bid", price=cents(41)))
+    state.orders.add(make_order("own bid", price=cents(41)))
     assert code(state, out()) == "SELF_CROSS"
     state.books["KXA-1"].invalidate("gap")
     assert code(state, out(), Limits(max_book_age_ms=1000)) == "STALE_BOOK"
-    closed = build.state(build.market(status=MarketStatus.INACTIVE))
+    closed = make_state(make_market(status=MarketStatus.INACTIVE))
     assert code(closed, out()) == "MARKET_NOT_OPEN"
 
 
@@ -114,11 +114,11 @@ def test_limits_that_keep_risk_from_growing_do_not_apply(state: State) -> None:
 
 
 @pytest.mark.parametrize("change", [{"reduce_only": False}, {"tif": Tif.GTC}, {"tif": Tif.FOK}, {"strategy": "spike"}])
-def test_a_close_order_cannot_be_made_of_an_order_that_could_do_more(build: Build, change: dict[str, Any]) -> None:
+def test_a_close_order_cannot_be_made_of_an_order_that_could_do_more(change: dict[str, Any]) -> None:
     can_only_close = {"reduce_only": True, "tif": Tif.IOC}
-    assert CloseOrder(build.order(**can_only_close)).order.reduce_only
+    assert CloseOrder(make_order(**can_only_close)).order.reduce_only
     with pytest.raises(ValueError, match="more than close"):
-        CloseOrder(build.order(**(can_only_close | change)))
+        CloseOrder(make_order(**(can_only_close | change)))
 
 
 @given(
@@ -129,12 +129,11 @@ def test_a_close_order_cannot_be_made_of_an_order_that_could_do_more(build: Buil
 def test_whatever_fills_first_the_position_never_changes_its_side(
     held: int, qty: int, resting: list[tuple[Side, int, int]]
 ) -> None:
-    build = Build()
-    state = build.state()
+    state = make_state()
     state.trading = TradingState.HALTED
     for number, (side, count, subaccount) in enumerate(resting):
         price = cents(1 if side is BID else 99)
-        state.orders.add(build.order(f"c{number}", side=side, price=price, qty=contracts(count), subaccount=subaccount))
+        state.orders.add(make_order(f"c{number}", side=side, price=price, qty=contracts(count), subaccount=subaccount))
     verdict = judge(state, out(qty=qty, held=held))
     event("approved" if isinstance(verdict, CloseOrder) else verdict.code)
     if isinstance(verdict, CloseOrder):
@@ -158,16 +157,16 @@ class Wishing:
         yield out()
 
 
-def test_a_strategy_cannot_close(build: Build) -> None:
-    engine = build.engine(Wishing())
+def test_a_strategy_cannot_close() -> None:
+    engine = make_engine(Wishing())
     effects = engine.step(Tick(NOW))
     assert [effect.code for effect in effects if isinstance(effect, Alert)] == ["STRATEGY_FAILED"]
     assert not any(isinstance(effect, CloseOrder) for effect in effects)
 
 
-def test_the_engine_counts_a_close_as_live_at_once_and_a_refusal_as_denied(build: Build) -> None:
-    engine = build.engine()
-    engine.step(build.book())
+def test_the_engine_counts_a_close_as_live_at_once_and_a_refusal_as_denied() -> None:
+    engine = make_engine()
+    engine.step(make_book())
     engine.state.trading = TradingState.HALTED
     verdict = engine.close(out())
     assert isinstance(verdict, CloseOrder)

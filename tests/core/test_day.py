@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from support.values import NOW, make_fill, make_market, make_settlement, make_state
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.pnl import parts, total
@@ -22,8 +22,8 @@ from kalshi_cli.core.state.trading_day import DayCount
 MIDNIGHT = utc_midnight(NOW)
 
 
-def count(build: Build, *entries: Fill | Settlement, now: int = NOW) -> tuple[State, DayCount]:
-    state = build.state()
+def count(*entries: Fill | Settlement, now: int = NOW) -> tuple[State, DayCount]:
+    state = make_state()
     state.now = Ts(now)
     day = DayCount(state, Limits())
     for entry in entries:
@@ -36,31 +36,31 @@ def book(state: State, day: DayCount, entry: Fill | Settlement) -> None:
         day.booked(entry)
 
 
-def test_what_was_realized_before_midnight_is_not_of_today(build: Build) -> None:
-    bought = build.fill("t1", ts=Ts(MIDNIGHT - 2), fee=Money(10))
-    half = build.fill("t2", ts=Ts(MIDNIGHT - 1), side=ASK, price=cents(10), qty=contracts(5), fee=Money(10))
-    rest = build.fill("t3", ts=MIDNIGHT, side=ASK, price=cents(30), qty=contracts(5), fee=Money(7))
-    _, day = count(build, bought, half, rest)
+def test_what_was_realized_before_midnight_is_not_of_today() -> None:
+    bought = make_fill("t1", ts=Ts(MIDNIGHT - 2), fee=Money(10))
+    half = make_fill("t2", ts=Ts(MIDNIGHT - 1), side=ASK, price=cents(10), qty=contracts(5), fee=Money(10))
+    rest = make_fill("t3", ts=MIDNIGHT, side=ASK, price=cents(30), qty=contracts(5), fee=Money(7))
+    _, day = count(bought, half, rest)
     assert day.net() == Money(-500_000 - 7), "five contracts at ten cents less than they cost, and the fee of today"
 
 
-def test_the_next_day_begins_at_nothing(build: Build) -> None:
-    loss = (build.fill("t1"), build.fill("t2", side=ASK, price=cents(10)))
-    state, day = count(build, *loss)
+def test_the_next_day_begins_at_nothing() -> None:
+    loss = (make_fill("t1"), make_fill("t2", side=ASK, price=cents(10)))
+    state, day = count(*loss)
     assert day.net() == Money(-3_000_000)
     state.now = Ts(MIDNIGHT + DAY_MS)
     assert day.net() == 0
 
 
-def test_what_is_open_counts_at_what_it_could_be_sold_for(build: Build) -> None:
-    state, day = count(build, build.fill())
+def test_what_is_open_counts_at_what_it_could_be_sold_for() -> None:
+    state, day = count(make_fill())
     state.books["KXA-1"].load([(cents(31), contracts(1))], [(cents(50), contracts(1))], NOW)
     assert day.net() == Money(-900_000)
 
 
-def test_a_book_that_cannot_be_trusted_for_a_moment_changes_nothing(build: Build) -> None:
+def test_a_book_that_cannot_be_trusted_for_a_moment_changes_nothing() -> None:
     """The quotes that the market had at the start are older than the last book."""
-    state, day = count(build, build.fill())
+    state, day = count(make_fill())
     state.books["KXA-1"].load([(cents(31), contracts(1))], [(cents(50), contracts(1))], NOW)
     day.net()
     state.books["KXA-1"].invalidate("gap")
@@ -69,35 +69,35 @@ def test_a_book_that_cannot_be_trusted_for_a_moment_changes_nothing(build: Build
     assert day.net() == Money(-500_000)
 
 
-def test_without_a_book_the_quotes_of_the_market_count_and_without_a_market_the_cost(build: Build) -> None:
-    _, day = count(build, build.fill(), build.fill("t2", ticker="KXELSEWHERE", price=cents(99)))
+def test_without_a_book_the_quotes_of_the_market_count_and_without_a_market_the_cost() -> None:
+    _, day = count(make_fill(), make_fill("t2", ticker="KXELSEWHERE", price=cents(99)))
     assert day.net() == Money(0), "bid at 40, which is what it cost"
 
 
-def test_a_fill_of_yesterday_that_comes_late_is_of_yesterday(build: Build) -> None:
-    state, day = count(build, build.fill("t1"))
+def test_a_fill_of_yesterday_that_comes_late_is_of_yesterday() -> None:
+    state, day = count(make_fill("t1"))
     day.net()
-    late = build.fill("t0", ticker="KXB-1", ts=Ts(MIDNIGHT - 1), fee=Money(500))
+    late = make_fill("t0", ticker="KXB-1", ts=Ts(MIDNIGHT - 1), fee=Money(500))
     book(state, day, late)
     assert day.net() == 0
-    book(state, day, build.fill("t2", ticker="KXB-1", fee=Money(20)))
+    book(state, day, make_fill("t2", ticker="KXB-1", fee=Money(20)))
     assert day.net() == -20
 
 
-def test_a_result_that_is_amended_today_takes_the_old_one_out_of_yesterday(build: Build) -> None:
-    bought = build.fill("t1", ts=Ts(MIDNIGHT - 9))
-    state, day = count(build, bought, build.settlement(ts=Ts(MIDNIGHT - 5)))
+def test_a_result_that_is_amended_today_takes_the_old_one_out_of_yesterday() -> None:
+    bought = make_fill("t1", ts=Ts(MIDNIGHT - 9))
+    state, day = count(bought, make_settlement(ts=Ts(MIDNIGHT - 5)))
     assert day.net() == 0
-    book(state, day, build.settlement(ts=Ts(MIDNIGHT + 5), value=Price(0), result="no"))
+    book(state, day, make_settlement(ts=Ts(MIDNIGHT + 5), value=Price(0), result="no"))
     assert day.net() == Money(-4_000_000), "what was won yesterday never was; what is lost is of today"
 
 
 entries = st.lists(
     st.builds(
         lambda number, market, side, price, qty, fee, ts, is_settled: (
-            Build().settlement(ticker=market, value=Price(price * 100), ts=Ts(ts))
+            make_settlement(ticker=market, value=Price(price * 100), ts=Ts(ts))
             if is_settled
-            else Build().fill(
+            else make_fill(
                 f"t{number}", ticker=market, side=side, price=cents(price), qty=Qty(qty), fee=Money(fee), ts=Ts(ts)
             )
         ),
@@ -121,14 +121,14 @@ def test_the_day_is_the_same_in_any_order_and_however_often_it_was_looked_at(
     booked: list[Any], chance: Any, looks: list[int]
 ) -> None:
     """The same as a restart that reads everything at once, and as the one definition of profit and loss."""
-    state, day = count(Build())
+    state, day = count()
     shuffled = booked[:]
     chance.shuffle(shuffled)
     for number, entry in enumerate(shuffled):
         book(state, day, entry)
         if number in looks:
             day.net()
-    restarted, again = count(Build(), *booked)
+    restarted, again = count(*booked)
     assert day.net() == again.net()
     folded = parts(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=MIDNIGHT)
     assert day.net() == total(folded.values()).net
@@ -137,23 +137,23 @@ def test_the_day_is_the_same_in_any_order_and_however_often_it_was_looked_at(
 
 
 @pytest.mark.parametrize("value", [0, 10_000])
-def test_a_settled_position_counts_at_its_value_before_it_is_paid(build: Build, value: int) -> None:
-    state, day = count(build, build.fill())
-    state.markets["KXA-1"] = build.market(status=MarketStatus.DETERMINED, settlement_value=Price(value))
+def test_a_settled_position_counts_at_its_value_before_it_is_paid(value: int) -> None:
+    state, day = count(make_fill())
+    state.markets["KXA-1"] = make_market(status=MarketStatus.DETERMINED, settlement_value=Price(value))
     assert day.net() == Money((value - 4_000) * 1_000)
 
 
-def test_a_result_counts_even_while_the_last_book_is_remembered(build: Build) -> None:
-    state, day = count(build, build.fill())
+def test_a_result_counts_even_while_the_last_book_is_remembered() -> None:
+    state, day = count(make_fill())
     state.books["KXA-1"].load([(cents(31), contracts(1))], [], NOW)
     day.net()
     state.books["KXA-1"].invalidate("closed")
-    state.markets["KXA-1"] = build.market(status=MarketStatus.DETERMINED, settlement_value=Price(0))
+    state.markets["KXA-1"] = make_market(status=MarketStatus.DETERMINED, settlement_value=Price(0))
     assert day.net() == Money(-4_000_000)
 
 
-def test_a_market_that_is_held_but_not_traded_gives_a_mark(build: Build) -> None:
-    state, day = count(build, build.fill(ticker="KXB-1"))
+def test_a_market_that_is_held_but_not_traded_gives_a_mark() -> None:
+    state, day = count(make_fill(ticker="KXB-1"))
     assert day.net() == 0
-    state.valued["KXB-1"] = build.market("KXB-1", yes_bid=cents(25))
+    state.valued["KXB-1"] = make_market("KXB-1", yes_bid=cents(25))
     assert day.net() == Money(-1_500_000)

@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_fill
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
 from kalshi_cli.core.account.realized_edge import FEWEST_EVENTS, FEWEST_FILLS, Bet, EdgeKept, bets_of, edge_kept
@@ -89,11 +89,10 @@ def test_bets_on_what_is_certain_have_no_deviation_to_count_in() -> None:
 
 
 def test_a_bet_is_a_fill_of_an_order_that_had_a_fair_value() -> None:
-    build = Build()
     fills = [
-        build.fill("t2", order_id="b", side=ASK, ts=NOW + 1),
-        build.fill("t1", order_id="a", side=BID),
-        build.fill("t3", order_id="by hand"),
+        make_fill("t2", order_id="b", side=ASK, ts=NOW + 1),
+        make_fill("t1", order_id="a", side=BID),
+        make_fill("t3", order_id="by hand"),
     ]
     found = bets_of(fills, {"a": cents(44), "b": cents(47)})
     assert found == {"KXA-1": [bet(10, 44), bet(-10, 47, 1)]}

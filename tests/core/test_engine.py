@@ -7,7 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import NOW, Build
+from support.values import (
+    NOW,
+    make_balance,
+    make_book,
+    make_engine,
+    make_fill,
+    make_market,
+    make_order,
+    make_settlement,
+    make_state,
+)
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS
@@ -119,10 +129,10 @@ def submitted(engine: Engine, message: Message) -> str:
 
 
 @pytest.fixture
-def live(build: Build) -> tuple[Engine, str]:
+def live() -> tuple[Engine, str]:
     """An engine with one resting order of the probe, order id o1."""
-    engine = build.engine(Probe(once(bid())))
-    order = submitted(engine, build.book())
+    engine = make_engine(Probe(once(bid())))
+    order = submitted(engine, make_book())
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     return engine, order
 
@@ -130,32 +140,32 @@ def live(build: Build) -> tuple[Engine, str]:
 # -- books ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_strategy_sees_each_change_of_a_book_that_can_be_believed(build: Build) -> None:
+def test_a_strategy_sees_each_change_of_a_book_that_can_be_believed() -> None:
     probe = Probe()
-    engine = build.engine(probe)
+    engine = make_engine(probe)
     engine.step(delta())
     assert probe.asked == [], "no snapshot yet"
-    engine.step(build.book())
+    engine.step(make_book())
     engine.step(delta())
-    engine.step(build.book(ticker="KXOTHER-1"))
+    engine.step(make_book(ticker="KXOTHER-1"))
     engine.step(BookDelta(NOW, "KXOTHER-1", BID, cents(1), contracts(1)))
     assert probe.asked == ["book KXA-1", "book KXA-1"]
 
 
-def test_nobody_decides_in_the_middle_of_a_matching_event(build: Build) -> None:
+def test_nobody_decides_in_the_middle_of_a_matching_event() -> None:
     probe = Probe()
-    engine = build.engine(probe)
-    engine.step(build.book())
+    engine = make_engine(probe)
+    engine.step(make_book())
     engine.step(delta(BID, 45, has_more=True))
     assert len(probe.asked) == 1
     engine.step(delta(ASK, 44, -100))
     assert len(probe.asked) == 2
 
 
-def test_a_crossed_book_waits_and_then_is_thrown_away(build: Build) -> None:
+def test_a_crossed_book_waits_and_then_is_thrown_away() -> None:
     probe = Probe()
-    engine = build.engine(probe)
-    engine.step(build.book())
+    engine = make_engine(probe)
+    engine.step(make_book())
     assert engine.step(delta(BID, 45)) == []
     assert engine.step(delta(BID, 39, ts=NOW + 1 + CROSSED_MS)) == []
     effects = engine.step(delta(BID, 38, ts=NOW + 2 + CROSSED_MS))
@@ -165,10 +175,10 @@ def test_a_crossed_book_waits_and_then_is_thrown_away(build: Build) -> None:
     assert len(probe.asked) == 1
 
 
-def test_a_book_that_uncrosses_is_believed_again(build: Build) -> None:
+def test_a_book_that_uncrosses_is_believed_again() -> None:
     probe = Probe()
-    engine = build.engine(probe)
-    engine.step(build.book())
+    engine = make_engine(probe)
+    engine.step(make_book())
     engine.step(delta(BID, 45))
     engine.step(delta(BID, 45, -1))
     assert len(probe.asked) == 2
@@ -176,27 +186,27 @@ def test_a_book_that_uncrosses_is_believed_again(build: Build) -> None:
     assert engine.state.books["KXA-1"].is_usable, "the clock of an earlier crossing does not count"
 
 
-def test_an_impossible_delta_asks_for_a_fresh_snapshot(build: Build) -> None:
-    engine = build.engine(Probe())
-    engine.step(build.book())
+def test_an_impossible_delta_asks_for_a_fresh_snapshot() -> None:
+    engine = make_engine(Probe())
+    engine.step(make_book())
     assert kinds(engine.step(delta(BID, 40, -101))) == ["Resync", "Alert"]
 
 
-def test_a_gap_makes_books_unusable_until_a_snapshot(build: Build) -> None:
-    engine = build.engine(state=build.state(build.market(), build.market("KXA-2")))
+def test_a_gap_makes_books_unusable_until_a_snapshot() -> None:
+    engine = make_engine(state=make_state(make_market(), make_market("KXA-2")))
     for ticker in ("KXA-1", "KXA-2"):
-        engine.step(build.book(ticker=ticker))
+        engine.step(make_book(ticker=ticker))
     engine.step(FeedGap(NOW, ("KXA-1", "KXZ"), "seq"))
     assert [engine.state.books[t].is_usable for t in ("KXA-1", "KXA-2")] == [False, True]
     engine.step(FeedGap(NOW, (), "overflow"))
     assert not engine.state.books["KXA-2"].is_usable, "no tickers means all"
-    engine.step(build.book())
+    engine.step(make_book())
     assert engine.state.books["KXA-1"].is_usable
 
 
-def test_the_rest_of_the_feed_is_noticed(build: Build) -> None:
+def test_the_rest_of_the_feed_is_noticed() -> None:
     probe = Probe()
-    engine = build.engine(probe, state=build.state(references={"KX": "OTHER", "KXA": "BRTI"}))
+    engine = make_engine(probe, state=make_state(references={"KX": "OTHER", "KXA": "BRTI"}))
     assert kinds(engine.step(FeedState(NOW, is_live=False, reason="silent"))) == ["Alert"]
     assert engine.step(FeedState(NOW, is_live=True)) == []
     engine.step(Quote(Ts(NOW + 5), "KXA-1", None, Qty(0), None, Qty(0), None, Qty(0)))
@@ -210,34 +220,34 @@ def test_the_rest_of_the_feed_is_noticed(build: Build) -> None:
     assert probe.view.reference("ZZZ") is None
 
 
-def test_markets_come_and_change(build: Build) -> None:
-    engine = build.engine()
-    engine.step(MarketChange(NOW, build.market("KXA-2"), FeeSchedule(multiplier=500)))
-    engine.step(MarketChange(NOW, build.market("KXA-2")))
+def test_markets_come_and_change() -> None:
+    engine = make_engine()
+    engine.step(MarketChange(NOW, make_market("KXA-2"), FeeSchedule(multiplier=500)))
+    engine.step(MarketChange(NOW, make_market("KXA-2")))
     assert engine.state.fees["KXA-2"].multiplier == 500, "kept where there is no news"
-    engine.step(build.book(ticker="KXA-2"))
+    engine.step(make_book(ticker="KXA-2"))
     assert engine.state.books["KXA-2"].best_bid == cents(40)
 
 
-def test_time_is_the_messages_and_only_a_tick_turns_it_back(build: Build) -> None:
-    engine = build.engine()
-    engine.step(build.book(ts=NOW + 10_000_000))
-    engine.step(build.book(ts=NOW))
+def test_time_is_the_messages_and_only_a_tick_turns_it_back() -> None:
+    engine = make_engine()
+    engine.step(make_book(ts=NOW + 10_000_000))
+    engine.step(make_book(ts=NOW))
     assert engine.state.now == NOW + 10_000_000
     engine.step(Tick(NOW))
     assert engine.state.now == NOW
 
 
-def test_an_unheard_of_message_is_ignored(build: Build) -> None:
-    assert build.engine().step(Message(NOW)) == []
+def test_an_unheard_of_message_is_ignored() -> None:
+    assert make_engine().step(Message(NOW)) == []
 
 
 # -- intents --------------------------------------------------------------------------------------------------------
 
 
-def test_an_approved_intent_counts_as_live_before_it_is_sent(build: Build) -> None:
-    engine = build.engine(Probe(once(bid(), bid())), limits=Limits(min_edge=None, max_position=contracts(15)))
-    effects = engine.step(build.book())
+def test_an_approved_intent_counts_as_live_before_it_is_sent() -> None:
+    engine = make_engine(Probe(once(bid(), bid())), limits=Limits(min_edge=None, max_position=contracts(15)))
+    effects = engine.step(make_book())
     assert kinds(effects) == ["SubmitOrder", "Denied"]
     assert isinstance(effects[1], Denied)
     assert effects[1].code == "POSITION_LIMIT", "the first order of the same breath is counted"
@@ -245,7 +255,7 @@ def test_an_approved_intent_counts_as_live_before_it_is_sent(build: Build) -> No
     assert (engine.tally.intents, engine.tally.orders) == (2, 1)
 
 
-def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled(build: Build) -> None:
+def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
     def answer(view: View) -> Iterator[Intent]:
         if not view.orders():
             yield bid()
@@ -254,8 +264,8 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled(build: Bui
 
     probe, other = Probe(answer), Probe()
     other.name = "other"
-    engine = build.engine(probe, other)
-    order = submitted(engine, build.book())
+    engine = make_engine(probe, other)
+    order = submitted(engine, make_book())
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     effects = engine.step(delta())
     assert kinds(effects) == ["Alert", "CancelOrder"]
@@ -268,26 +278,26 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled(build: Bui
 
 
 @pytest.mark.parametrize("nonsense", ["buy!", None, 7])
-def test_a_strategy_that_yields_nonsense_is_taken_out(build: Build, nonsense: Any) -> None:
-    effects = build.engine(Probe(once(nonsense))).step(build.book())
+def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
+    effects = make_engine(Probe(once(nonsense))).step(make_book())
     assert kinds(effects) == ["Alert"]
 
 
-def test_an_endless_answer_is_cut(build: Build) -> None:
+def test_an_endless_answer_is_cut() -> None:
     def endless(_: View) -> Iterator[Intent]:
         for _ in range(100 * MAX_INTENTS):  # so that the test of an engine without a limit ends, too
             yield bid(qty=0)
 
-    effects = build.engine(Probe(endless)).step(build.book())
+    effects = make_engine(Probe(endless)).step(make_book())
     assert kinds(effects) == ["Denied"] * MAX_INTENTS + ["Alert"]
 
 
-def test_cancels_go_out_once_until_they_fail_or_time_passes(build: Build) -> None:
+def test_cancels_go_out_once_until_they_fail_or_time_passes() -> None:
     def answer(view: View) -> list[Intent]:
         return [Cancel(order.client_order_id, "x") for order in view.orders()] or [bid()]
 
-    engine = build.engine(Probe(answer), limits=Limits(min_edge=None, max_position=contracts(10)))
-    order = submitted(engine, build.book())
+    engine = make_engine(Probe(answer), limits=Limits(min_edge=None, max_position=contracts(10)))
+    order = submitted(engine, make_book())
     assert engine.step(delta()) == [], "it has no id yet"
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     assert kinds(engine.step(delta())) == ["CancelOrder"]
@@ -300,24 +310,24 @@ def test_cancels_go_out_once_until_they_fail_or_time_passes(build: Build) -> Non
     assert kinds(engine.step(delta())) == ["SubmitOrder"]
 
 
-def test_a_strategy_cannot_cancel_what_is_not_its_own(build: Build) -> None:
-    engine = build.engine(Probe(once(Cancel("c1"), Cancel("unheard of"))))
-    engine.state.orders.add(build.order("c1", order_id="o9", strategy="other"))
-    assert engine.step(build.book()) == []
+def test_a_strategy_cannot_cancel_what_is_not_its_own() -> None:
+    engine = make_engine(Probe(once(Cancel("c1"), Cancel("unheard of"))))
+    engine.state.orders.add(make_order("c1", order_id="o9", strategy="other"))
+    assert engine.step(make_book()) == []
 
 
-def test_a_person_places_without_a_strategy_and_without_an_expiry(build: Build) -> None:
-    engine = build.engine()
-    engine.step(build.book())
+def test_a_person_places_without_a_strategy_and_without_an_expiry() -> None:
+    engine = make_engine()
+    engine.step(make_book())
     verdict = engine.place(bid(), client_order_id="typed-1")
     assert isinstance(verdict, SubmitOrder)
     assert (verdict.order.client_order_id, verdict.order.expires) == ("typed-1", None)
 
 
 @pytest.mark.parametrize("later_ms", [0, 61_000])
-def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(build: Build, later_ms: int) -> None:
-    engine = build.engine(limits=Limits(max_position=contracts(10), max_book_age_ms=None))
-    engine.step(build.book())
+def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(later_ms: int) -> None:
+    engine = make_engine(limits=Limits(max_position=contracts(10), max_book_age_ms=None))
+    engine.step(make_book())
     first = engine.place(bid(qty=10), client_order_id="typed-1")
     assert isinstance(first, SubmitOrder)
     assert isinstance(engine.place(bid(qty=10)), Denied), "it counts"
@@ -334,9 +344,9 @@ def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(build: Build
 # -- orders and fills -----------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_and_an_unknown_are_told_apart(build: Build) -> None:
-    engine = build.engine()
-    engine.step(build.book())
+def test_a_refusal_and_an_unknown_are_told_apart() -> None:
+    engine = make_engine()
+    engine.step(make_book())
     first, second = (engine.place(bid(), "probe") for _ in range(2))
     assert isinstance(first, SubmitOrder)
     assert isinstance(second, SubmitOrder)
@@ -348,9 +358,9 @@ def test_a_refusal_and_an_unknown_are_told_apart(build: Build) -> None:
     assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []
 
 
-def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str], build: Build) -> None:
+def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]) -> None:
     engine, order = live
-    fill = build.fill(client_order_id=order, qty=contracts(4), fee=Money(100))
+    fill = make_fill(client_order_id=order, qty=contracts(4), fee=Money(100))
     effects = engine.step(Filled(NOW, fill))
     assert kinds(effects) == ["FillBooked", "OrderChanged"]
     assert effects[0] == FillBooked(fill, engine.state.orders.get(order)), "in one step, with what it made of its order"
@@ -361,22 +371,22 @@ def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]
 
 
 def test_the_fills_of_two_orders_of_ours_that_traded_with_one_another_are_both_booked_from_a_read(
-    live: tuple[Engine, str], build: Build
+    live: tuple[Engine, str],
 ) -> None:
     engine, order = live
-    bought = build.fill(client_order_id=order, qty=contracts(4))
-    sold = build.fill(order_id="o2", side=ASK, qty=contracts(4), subaccount=1)
+    bought = make_fill(client_order_id=order, qty=contracts(4))
+    sold = make_fill(order_id="o2", side=ASK, qty=contracts(4), subaccount=1)
     engine.step(Filled(NOW, bought))
-    read = snapshot(build, fills=(bought, sold))
+    read = snapshot(fills=(bought, sold))
     assert [each.fill for each in engine.step(read) if isinstance(each, FillBooked)] == [sold]
     assert [engine.state.ledger.position("KXA-1", number).qty for number in (0, 1)] == [contracts(4), contracts(-4)]
     assert not any(isinstance(each, FillBooked) for each in engine.step(read))
 
 
-def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not(build: Build) -> None:
+def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not() -> None:
     probe = Probe(lambda _: [bid()])
-    engine = build.engine(probe)
-    order = submitted(engine, build.book())
+    engine = make_engine(probe)
+    order = submitted(engine, make_book())
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     engine.step(Sight(NOW, Ts(NOW - 15_000), "timeout"))
     (denied,) = engine.step(delta())
@@ -389,21 +399,21 @@ def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not(build: Bui
     assert kinds(engine.step(delta())) == ["SubmitOrder"]
 
 
-def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str], build: Build) -> None:
+def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str]) -> None:
     engine, _ = live
-    engine.step(Filled(NOW, build.fill("a", price=cents(40), qty=contracts(10))))
-    engine.step(Filled(NOW, build.fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
-    engine.step(Filled(NOW, build.fill("c", side=ASK, price=cents(40), qty=contracts(5), order_id="y")))
+    engine.step(Filled(NOW, make_fill("a", price=cents(40), qty=contracts(10))))
+    engine.step(Filled(NOW, make_fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
+    engine.step(Filled(NOW, make_fill("c", side=ASK, price=cents(40), qty=contracts(5), order_id="y")))
     assert (engine.tally.won, engine.tally.lost, engine.tally.win_rate) == (1, 1, 0.5)
     assert (engine.tally.maker_fills, engine.tally.taker_fills) == (2, 1)
 
 
-def test_a_fill_before_its_order_is_known_is_credited_later(build: Build) -> None:
+def test_a_fill_before_its_order_is_known_is_credited_later() -> None:
     probe = Probe(once(bid()))
-    engine = build.engine(probe)
-    order = submitted(engine, build.book())
+    engine = make_engine(probe)
+    order = submitted(engine, make_book())
     engine.step(OrderUnknown(NOW, order, "timeout"))
-    assert kinds(engine.step(Filled(NOW, build.fill(order_id="o1", qty=contracts(3))))) == ["FillBooked"]
+    assert kinds(engine.step(Filled(NOW, make_fill(order_id="o1", qty=contracts(3))))) == ["FillBooked"]
     assert engine.state.ledger.position("KXA-1").qty == contracts(3), "the account has it at once"
     assert probe.view is not None
     assert probe.view.position("KXA-1") == 0
@@ -415,35 +425,35 @@ def test_a_fill_before_its_order_is_known_is_credited_later(build: Build) -> Non
     assert known.filled == contracts(3), "counted once"
 
 
-def test_a_persons_fill_belongs_to_no_strategy(build: Build) -> None:
+def test_a_persons_fill_belongs_to_no_strategy() -> None:
     probe = Probe()
-    engine = build.engine(probe)
-    engine.state.orders.add(build.order("typed", order_id="o1"))
-    assert kinds(engine.step(Filled(NOW, build.fill(order_id="o1")))) == ["FillBooked", "OrderChanged"]
+    engine = make_engine(probe)
+    engine.state.orders.add(make_order("typed", order_id="o1"))
+    assert kinds(engine.step(Filled(NOW, make_fill(order_id="o1")))) == ["FillBooked", "OrderChanged"]
     assert probe.asked == []
 
 
-def test_a_settlement_pays_once(live: tuple[Engine, str], build: Build) -> None:
+def test_a_settlement_pays_once(live: tuple[Engine, str]) -> None:
     engine, _ = live
-    engine.step(Filled(NOW, build.fill()))
-    assert kinds(engine.step(Settled(NOW, build.settlement()))) == ["SettlementBooked"]
-    assert engine.step(Settled(NOW, build.settlement())) == []
+    engine.step(Filled(NOW, make_fill()))
+    assert kinds(engine.step(Settled(NOW, make_settlement()))) == ["SettlementBooked"]
+    assert engine.step(Settled(NOW, make_settlement())) == []
     known = engine.state.last_entry
-    anew = msgspec.structs.replace(build.settlement(), ts=Ts(known + 5_000))
+    anew = msgspec.structs.replace(make_settlement(), ts=Ts(known + 5_000))
     assert engine.step(Settled(NOW, anew)) == []
     assert engine.state.last_entry == known, "or one that is dated anew at each read would hide every drift"
     assert engine.state.ledger.realized == Money(6_000_000)
     assert engine.tally.won == 1
     view = View(engine.state, "probe")
     assert view.position("KXA-1") == 0
-    assert kinds(engine.step(Settled(NOW, build.settlement(ticker="KXB-1")))) == ["SettlementBooked"]
+    assert kinds(engine.step(Settled(NOW, make_settlement(ticker="KXB-1")))) == ["SettlementBooked"]
     assert engine.tally.won == 1, "nothing was held there"
 
 
 # -- the account ----------------------------------------------------------------------------------------------------
 
 
-def snapshot(build: Build, **changes: Any) -> AccountSnapshot:
+def snapshot(**changes: Any) -> AccountSnapshot:
     fields: dict[str, Any] = {
         "as_of": NOW,
         "since": Ts(0),
@@ -451,7 +461,7 @@ def snapshot(build: Build, **changes: Any) -> AccountSnapshot:
         "fills": (),
         "settlements": (),
         "positions": (),
-        "balance": build.balance(),
+        "balance": make_balance(),
     }
     return AccountSnapshot(NOW, **(fields | changes))
 
@@ -463,16 +473,15 @@ def stated(qty: int, ticker: str = "KXA-1") -> ExchangePosition:
     )
 
 
-def test_the_account_repairs_what_we_missed_and_twice_changes_nothing(build: Build) -> None:
-    engine = build.engine()
+def test_the_account_repairs_what_we_missed_and_twice_changes_nothing() -> None:
+    engine = make_engine()
     found = snapshot(
-        build,
         orders=(
-            build.order("", order_id="o7"),
-            build.order("c1", order_id="o1", qty=contracts(20), filled=contracts(10)),
+            make_order("", order_id="o7"),
+            make_order("c1", order_id="o1", qty=contracts(20), filled=contracts(10)),
         ),
-        fills=(build.fill(),),
-        settlements=(build.settlement(ticker="KXB-1"),),
+        fills=(make_fill(),),
+        settlements=(make_settlement(ticker="KXB-1"),),
         positions=(stated(10),),
     )
     effects = engine.step(found)
@@ -483,76 +492,76 @@ def test_the_account_repairs_what_we_missed_and_twice_changes_nothing(build: Bui
     assert engine.step(found) == []
 
 
-def test_an_unknown_order_ends_only_by_a_fresh_read_after_its_own_end(build: Build) -> None:
-    engine = build.engine(Probe(once(bid())))
-    order = submitted(engine, build.book())
+def test_an_unknown_order_ends_only_by_a_fresh_read_after_its_own_end() -> None:
+    engine = make_engine(Probe(once(bid())))
+    order = submitted(engine, make_book())
     engine.step(OrderUnknown(NOW, order, "timeout"))
     expires = NOW + 90_000
     for as_of in (NOW, NOW + NEVER_ARRIVED_MARGIN_MS, expires):
-        assert engine.step(snapshot(build, as_of=Ts(as_of))) == []
+        assert engine.step(snapshot(as_of=Ts(as_of))) == []
         assert engine.state.orders.live(), "not there yet is not never there"
-    assert kinds(engine.step(snapshot(build, as_of=Ts(expires + 1)))) == ["OrderChanged"]
+    assert kinds(engine.step(snapshot(as_of=Ts(expires + 1)))) == ["OrderChanged"]
     assert engine.state.orders.live() == []
     assert engine.step(OrderNeverArrived(NOW, order)) == []
 
 
-def test_an_unknown_order_without_expiry_ends_after_the_margin(build: Build) -> None:
-    engine = build.engine()
-    engine.state.orders.add(build.order("c1", status=OrderStatus.UNKNOWN))
-    assert engine.step(snapshot(build, as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS))) == []
-    assert kinds(engine.step(snapshot(build, as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)))) == ["OrderChanged"]
+def test_an_unknown_order_without_expiry_ends_after_the_margin() -> None:
+    engine = make_engine()
+    engine.state.orders.add(make_order("c1", status=OrderStatus.UNKNOWN))
+    assert engine.step(snapshot(as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS))) == []
+    assert kinds(engine.step(snapshot(as_of=Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)))) == ["OrderChanged"]
 
 
-def test_a_late_order_is_adopted_as_ours(build: Build) -> None:
-    engine = build.engine(Probe(once(bid())))
-    order = submitted(engine, build.book())
+def test_a_late_order_is_adopted_as_ours() -> None:
+    engine = make_engine(Probe(once(bid())))
+    order = submitted(engine, make_book())
     engine.step(OrderUnknown(NOW, order, "timeout"))
-    engine.step(snapshot(build, as_of=Ts(NOW + 200_000)))
-    late = build.order(order, order_id="o1", updated=Ts(NOW + 300_000))
-    engine.step(snapshot(build, orders=(late,)))
+    engine.step(snapshot(as_of=Ts(NOW + 200_000)))
+    late = make_order(order, order_id="o1", updated=Ts(NOW + 300_000))
+    engine.step(snapshot(orders=(late,)))
     assert [(o.order_id, o.is_foreign) for o in engine.state.orders.live()] == [("o1", False)]
 
 
-def test_resting_orders_missing_from_a_list_stay_live(live: tuple[Engine, str], build: Build) -> None:
+def test_resting_orders_missing_from_a_list_stay_live(live: tuple[Engine, str]) -> None:
     engine, order = live
-    engine.step(OrderState(NOW, build.order(order, order_id="o1")))
-    assert engine.step(snapshot(build, as_of=Ts(NOW + 10_000_000))) == []
+    engine.step(OrderState(NOW, make_order(order, order_id="o1")))
+    assert engine.step(snapshot(as_of=Ts(NOW + 10_000_000))) == []
     assert len(engine.state.orders.live()) == 1
 
 
-def test_drift_that_stays_is_an_alert(build: Build) -> None:
-    engine = build.engine()
-    assert engine.step(snapshot(build, positions=(stated(3),))) == [], "a fill may be on its way"
-    effects = engine.step(snapshot(build, positions=(stated(3),)))
+def test_drift_that_stays_is_an_alert() -> None:
+    engine = make_engine()
+    assert engine.step(snapshot(positions=(stated(3),))) == [], "a fill may be on its way"
+    effects = engine.step(snapshot(positions=(stated(3),)))
     assert kinds(effects) == ["Alert"]
     assert isinstance(effects[0], Alert)
     assert (effects[0].code, effects[0].text) == ("DRIFT", "we count 0, the exchange 3")
-    engine.step(snapshot(build))
-    assert engine.step(snapshot(build, positions=(stated(3),))) == [], "it starts over once it was gone"
+    engine.step(snapshot())
+    assert engine.step(snapshot(positions=(stated(3),))) == [], "it starts over once it was gone"
 
 
-def test_a_difference_is_told_once_until_it_changes(build: Build) -> None:
-    engine = build.engine()
-    told = [kinds(engine.step(snapshot(build, positions=(stated(qty),)))) for qty in (3, 3, 3, 4, 4, 4)]
+def test_a_difference_is_told_once_until_it_changes() -> None:
+    engine = make_engine()
+    told = [kinds(engine.step(snapshot(positions=(stated(qty),)))) for qty in (3, 3, 3, 4, 4, 4)]
     assert told == [[], ["Alert"], [], [], ["Alert"], []]
 
 
-def test_a_snapshot_older_than_our_newest_fill_is_no_drift(build: Build) -> None:
-    engine = build.engine()
-    engine.step(Filled(NOW, build.fill(ts=Ts(NOW + 1))))
-    lagging = snapshot(build, as_of=NOW)
+def test_a_snapshot_older_than_our_newest_fill_is_no_drift() -> None:
+    engine = make_engine()
+    engine.step(Filled(NOW, make_fill(ts=Ts(NOW + 1))))
+    lagging = snapshot(as_of=NOW)
     assert engine.step(lagging) == []
     assert engine.step(lagging) == []
-    assert engine.step(snapshot(build, as_of=Ts(NOW + 1))) == []
-    assert kinds(engine.step(snapshot(build, as_of=Ts(NOW + 2)))) == ["Alert"]
+    assert engine.step(snapshot(as_of=Ts(NOW + 1))) == []
+    assert kinds(engine.step(snapshot(as_of=Ts(NOW + 2)))) == ["Alert"]
 
 
 # -- commands -------------------------------------------------------------------------------------------------------
 
 
-def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine, str], build: Build) -> None:
+def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine, str]) -> None:
     engine, _ = live
-    engine.state.orders.add(build.order("typed", order_id="o8"))
+    engine.state.orders.add(make_order("typed", order_id="o8"))
     effects = engine.step(Command(NOW, None, "SIGINT"))
     assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1"]
     assert engine.is_stopping
@@ -561,11 +570,11 @@ def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine
 
 @pytest.mark.parametrize("state", [None, TradingState.HALTED])
 def test_a_stop_and_a_halt_cancel_what_another_strategy_left(
-    live: tuple[Engine, str], build: Build, state: TradingState | None
+    live: tuple[Engine, str], state: TradingState | None
 ) -> None:
     """Of a run that was killed: nobody else would take it back, and it counts as live when this one ends."""
     engine, _ = live
-    engine.state.orders.add(build.order("before", order_id="o7", strategy="of-before"))
+    engine.state.orders.add(make_order("before", order_id="o7", strategy="of-before"))
     effects = engine.step(Command(NOW, state, "SIGTERM"))
     assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1", "o7"]
 
@@ -584,23 +593,23 @@ def test_a_halt_is_an_effect_and_cancels(live: tuple[Engine, str]) -> None:
 # -- memory, and what a strategy sees -------------------------------------------------------------------------------
 
 
-def test_recall_knows_whose_an_old_fill_is_after_more_orders_than_are_remembered(build: Build) -> None:
+def test_recall_knows_whose_an_old_fill_is_after_more_orders_than_are_remembered() -> None:
     over = {"strategy": "s", "status": OrderStatus.CANCELED}
-    held = build.order("c", order_id="o1", **over)
-    later = [build.order(f"c{n}", order_id=f"x{n}", created=Ts(NOW + n), **over) for n in range(MAX_ENDED_ORDERS)]
-    engine = build.engine()
-    engine.recall([held, *later], [build.fill(), build.fill("t2", order_id="typed")])
+    held = make_order("c", order_id="o1", **over)
+    later = [make_order(f"c{n}", order_id=f"x{n}", created=Ts(NOW + n), **over) for n in range(MAX_ENDED_ORDERS)]
+    engine = make_engine()
+    engine.recall([held, *later], [make_fill(), make_fill("t2", order_id="typed")])
     assert engine.state.orders.by_order_id("o1") is None
     assert engine.state.owned("KXA-1", "s") == contracts(10)
 
 
-def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> None:
+def test_recall_gives_back_orders_positions_and_whose_they_are() -> None:
     probe = Probe()
-    engine = build.engine(probe)
-    mine = build.order("c1", order_id="o1", strategy="probe", filled=contracts(10), status=OrderStatus.FILLED)
-    typed = build.order("c2", order_id="o2", filled=contracts(1))
-    fills = [build.fill(), build.fill("t2", order_id="o2", qty=contracts(1)), build.fill("t3", order_id="gone")]
-    engine.recall([mine, typed], [*fills, fills[0], build.settlement(ticker="KXB-1")])
+    engine = make_engine(probe)
+    mine = make_order("c1", order_id="o1", strategy="probe", filled=contracts(10), status=OrderStatus.FILLED)
+    typed = make_order("c2", order_id="o2", filled=contracts(1))
+    fills = [make_fill(), make_fill("t2", order_id="o2", qty=contracts(1)), make_fill("t3", order_id="gone")]
+    engine.recall([mine, typed], [*fills, fills[0], make_settlement(ticker="KXB-1")])
     engine.step(Tick(NOW))
     assert probe.view is not None
     assert probe.view.position("KXA-1") == contracts(10)
@@ -609,30 +618,30 @@ def test_recall_gives_back_orders_positions_and_whose_they_are(build: Build) -> 
     assert engine.step(Filled(NOW, fills[0])) == [], "booked before the restart"
 
 
-def test_a_fill_booked_before_its_order_had_an_id_is_credited_after_a_restart(build: Build) -> None:
+def test_a_fill_booked_before_its_order_had_an_id_is_credited_after_a_restart() -> None:
     """Killed between the two: the strategy's budget and position counted without it (seed 20009 of the simulation)."""
-    engine = build.engine(Probe())
-    unanswered = build.order("c1", strategy="probe", status=OrderStatus.SUBMITTED)
-    fill = build.fill(order_id="o1", client_order_id="")
+    engine = make_engine(Probe())
+    unanswered = make_order("c1", strategy="probe", status=OrderStatus.SUBMITTED)
+    fill = make_fill(order_id="o1", client_order_id="")
     engine.recall([unanswered], [fill])
     assert engine.state.owned("KXA-1", "probe") == 0, "nobody knows yet"
     engine.step(OrderAccepted(NOW, "c1", "o1", contracts(10), Qty(0)))
     assert engine.state.owned("KXA-1", "probe") == contracts(10)
 
 
-def test_an_order_met_on_the_stream_before_its_reply_is_one_order_after_a_restart(build: Build) -> None:
+def test_an_order_met_on_the_stream_before_its_reply_is_one_order_after_a_restart() -> None:
     """Its intent was committed by one program; another met it on the stream as foreign."""
-    engine = build.engine()
-    met = build.order("c1", order_id="o1", is_foreign=True)
-    engine.recall([met, build.order("c1", status=OrderStatus.SUBMITTED)], [])
+    engine = make_engine()
+    met = make_order("c1", order_id="o1", is_foreign=True)
+    engine.recall([met, make_order("c1", status=OrderStatus.SUBMITTED)], [])
     assert [(order.order_id, order.is_foreign) for order in engine.state.orders.live()] == [("o1", False)]
 
 
-def test_a_restart_does_not_reset_the_order_rate(build: Build) -> None:
-    engine = build.engine()
-    old = build.order("c0", created=Ts(NOW - 60_000))
-    foreign = build.order("c9", order_id="o9", is_foreign=True)
-    engine.recall([build.order("c2"), foreign, old, build.order("c1", created=Ts(NOW - 5))], [])
+def test_a_restart_does_not_reset_the_order_rate() -> None:
+    engine = make_engine()
+    old = make_order("c0", created=Ts(NOW - 60_000))
+    foreign = make_order("c9", order_id="o9", is_foreign=True)
+    engine.recall([make_order("c2"), foreign, old, make_order("c1", created=Ts(NOW - 5))], [])
     assert engine.state.sent_last_minute() == {"": 2 * AN_ORDER}
     engine.step(Tick(Ts(NOW + 59_995)))
     assert engine.state.sent_last_minute() == {"": AN_ORDER}
@@ -667,16 +676,16 @@ def test_a_cancel_that_a_closed_market_takes_from_nobody_waits_half_a_minute(liv
     assert kinds(engine.step(Tick(Ts(NOW + CLOSED_AGAIN_MS + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
 
 
-def test_a_reset_of_a_group_that_never_tripped_is_no_news(build: Build) -> None:
-    assert build.engine().step(GroupChange(NOW, "g1", "reset")) == []
+def test_a_reset_of_a_group_that_never_tripped_is_no_news() -> None:
+    assert make_engine().step(GroupChange(NOW, "g1", "reset")) == []
 
 
-def test_two_strategies_never_trade_with_each_other(build: Build) -> None:
+def test_two_strategies_never_trade_with_each_other() -> None:
     """F28: the second one's offer would meet the first one's bid."""
     second = Probe()
     second.name = "second"
-    engine = build.engine(Probe(once(bid(price=42))), second)
-    submitted(engine, build.book())
+    engine = make_engine(Probe(once(bid(price=42))), second)
+    submitted(engine, make_book())
     second.answer = once(Place("KXA-1", ASK, cents(42), contracts(1)), Place("KXA-1", ASK, cents(43), contracts(1)))
     first, other = [effect for effect in engine.step(delta()) if isinstance(effect, Denied | SubmitOrder)]
     assert isinstance(first, Denied)
@@ -685,13 +694,13 @@ def test_two_strategies_never_trade_with_each_other(build: Build) -> None:
     assert other.order.self_trade_prevention is StpMode.TAKER, "and the exchange is told, too"
 
 
-def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id(build: Build) -> None:
+def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
     def answer(_: View) -> Iterator[Intent]:
         yield bid()
         raise ZeroDivisionError("oops")
 
-    engine = build.engine(Probe(answer))
-    effects = engine.step(build.book())
+    engine = make_engine(Probe(answer))
+    effects = engine.step(make_book())
     assert kinds(effects) == ["SubmitOrder", "Alert"]
     assert isinstance(effects[0], SubmitOrder)
     order = effects[0].order.client_order_id
@@ -699,19 +708,19 @@ def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id(build: Bui
     assert kinds(engine.step(Tick(NOW))) == ["CancelOrder"]
 
 
-def test_fills_of_orders_that_nobody_knows_are_bounded(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_fills_of_orders_that_nobody_knows_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kalshi_cli.core.engine.engine.MAX_UNOWNED", 2)
-    engine = build.engine()
+    engine = make_engine()
     for number in range(5):
-        engine.step(Filled(NOW, build.fill(f"t{number}", order_id=f"o{number}")))
+        engine.step(Filled(NOW, make_fill(f"t{number}", order_id=f"o{number}")))
     assert list(engine._unowned) == ["o3", "o4"]
     assert engine.state.ledger.position("KXA-1").qty == contracts(50), "the account has them all the same"
 
 
-def test_the_view_shows_and_cannot_surprise(build: Build) -> None:
-    engine = build.engine(Probe())
+def test_the_view_shows_and_cannot_surprise() -> None:
+    engine = make_engine(Probe())
     view = View(engine.state, "probe")
-    engine.step(build.book())
+    engine.step(make_book())
     assert view.now == NOW
     assert view.tickers == ["KXA-1"]
     assert view.book("KXA-1").best_bid == cents(40)
@@ -722,24 +731,24 @@ def test_the_view_shows_and_cannot_surprise(build: Build) -> None:
     assert view.snap("KXZ", BID, 4_199) is None
 
 
-def test_marks_are_the_price_one_could_leave_at(build: Build) -> None:
-    engine = build.engine(state=build.state(build.market(), build.market("KXA-2"), build.market("KXA-3")))
+def test_marks_are_the_price_one_could_leave_at() -> None:
+    engine = make_engine(state=make_state(make_market(), make_market("KXA-2"), make_market("KXA-3")))
     state = engine.state
-    engine.step(build.book())
+    engine.step(make_book())
     for number, (ticker, side) in enumerate([("KXA-1", BID), ("KXA-2", ASK), ("KXA-3", BID), ("KXGONE-1", BID)]):
-        state.ledger.book(build.fill(f"t{number}", ticker=ticker, side=side))
+        state.ledger.book(make_fill(f"t{number}", ticker=ticker, side=side))
     assert state.marks() == {"KXA-1": cents(40), "KXA-2": cents(44), "KXA-3": cents(40), "KXGONE-1": None}
     state.books["KXA-1"].load((), ((cents(44), contracts(1)),), NOW)
-    state.markets["KXA-2"] = build.market("KXA-2", settlement_value=Price(10_000))
-    state.ledger.book(build.fill("close", ticker="KXA-3", side=ASK))
+    state.markets["KXA-2"] = make_market("KXA-2", settlement_value=Price(10_000))
+    state.ledger.book(make_fill("close", ticker="KXA-3", side=ASK))
     assert state.marks() == {"KXA-1": cents(42), "KXA-2": Price(10_000), "KXGONE-1": None}
-    assert build.engine().step(Filled(NOW, build.fill())) == [FillBooked(build.fill())]
+    assert make_engine().step(Filled(NOW, make_fill())) == [FillBooked(make_fill())]
 
 
-def test_booked_effects_carry_what_was_booked(build: Build) -> None:
-    assert build.engine().step(Settled(NOW, build.settlement())) == [SettlementBooked(build.settlement())]
-    engine = build.engine(Probe(once(bid())))
-    order = submitted(engine, build.book())
+def test_booked_effects_carry_what_was_booked() -> None:
+    assert make_engine().step(Settled(NOW, make_settlement())) == [SettlementBooked(make_settlement())]
+    engine = make_engine(Probe(once(bid())))
+    order = submitted(engine, make_book())
     changed = engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     assert [effect.order.order_id for effect in changed if isinstance(effect, OrderChanged)] == ["o1"]
 
@@ -747,10 +756,10 @@ def test_booked_effects_carry_what_was_booked(build: Build) -> None:
 # -- order groups -----------------------------------------------------------------------------------------------------
 
 
-def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_new_ones(build: Build):
-    engine = build.engine()
+def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_new_ones():
+    engine = make_engine()
     engine.state.trading = TradingState.ACTIVE
-    mine = build.order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
+    mine = make_order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
     engine.state.orders.add(mine)
     alert, _ = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
     assert isinstance(alert, Alert)
@@ -768,11 +777,11 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     assert not isinstance(allowed, Denied) or allowed.code != "GROUP_TRIGGERED"
 
 
-def test_orders_outside_of_the_group_keep_their_own_reason(build: Build):
-    engine = build.engine()
+def test_orders_outside_of_the_group_keep_their_own_reason():
+    engine = make_engine()
     engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
     for name, group, code in (("c1", "g2", ""), ("c2", "g1", "ExpiryCancel")):
-        mine = build.order(name, order_id=name, status=OrderStatus.RESTING, order_group_id=group)
+        mine = make_order(name, order_id=name, status=OrderStatus.RESTING, order_group_id=group)
         engine.state.orders.add(mine)
         gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2), code=code)
         [changed] = engine.step(OrderState(Ts(NOW + 2), gone))

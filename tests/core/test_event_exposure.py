@@ -11,9 +11,9 @@ from __future__ import annotations
 from itertools import chain, combinations, product
 
 import msgspec
-from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from support.values import NOW, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import Engine
@@ -52,8 +52,7 @@ class World:
     """An engine with two events of one category, and every order of it."""
 
     def __init__(self) -> None:
-        self.build = Build()
-        markets = [self.build.market(name, event_ticker=name.rpartition("-")[0]) for name in MARKETS]
+        markets = [make_market(name, event_ticker=name.rpartition("-")[0]) for name in MARKETS]
         families = {
             name: Family(event_ticker=name, category="Sports", is_exclusive=name == "KXE") for name in ("KXE", "KXN")
         }
@@ -63,10 +62,10 @@ class World:
             max_exposure=MAX_TOTAL, max_live_orders=MAX_LIVE,
         )  # fmt: skip
         fees = {name: FeeSchedule() for name in MARKETS}
-        state = self.build.state(*markets, families=families, fees=fees)
-        self.engine: Engine = self.build.engine(state=state, limits=limits)
+        state = make_state(*markets, families=families, fees=fees)
+        self.engine: Engine = make_engine(state=state, limits=limits)
         for ticker in MARKETS:
-            self.engine.step(self.build.book(ticker=ticker))
+            self.engine.step(make_book(ticker=ticker))
         self.pending: list[Pending] = []
         self.trades = 0
         self.denied: dict[str, int] = {}
@@ -103,7 +102,7 @@ class World:
             qty = Qty(max(1, order.left * share // 100))
             self.trades += 1
             order.order_id = order.order_id or f"x{order.client_order_id}"
-            trade = self.build.fill(
+            trade = make_fill(
                 f"t{self.trades}", order_id=order.order_id, ticker=order.ticker, side=order.side,
                 price=order.price, qty=qty, client_order_id=order.client_order_id,
             )  # fmt: skip

@@ -6,9 +6,9 @@ import random
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
 from hypothesis import given
 from hypothesis import strategies as st
+from support.values import NOW, make_fill, make_order
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.execution_quality import (
@@ -27,18 +27,17 @@ from kalshi_cli.core.account.execution_quality import (
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
-BUILD = Build()
 LATER = Ts(NOW + 3_600_000)
 ADDED = [name for name in Execution.__struct_fields__ if name != "latencies"]
 
 
 def order(number: int, **changes: Any) -> Order:
     fields = {"order_id": f"o{number}", "strategy": "spike", "fair": cents(44), "created": Ts(NOW + number)}
-    return BUILD.order(f"c{number}", **(fields | changes))
+    return make_order(f"c{number}", **(fields | changes))
 
 
 def fill(number: int, **changes: Any) -> Fill:
-    return BUILD.fill(f"t{number}", **({"order_id": f"o{number}", "ts": Ts(NOW + number)} | changes))
+    return make_fill(f"t{number}", **({"order_id": f"o{number}", "ts": Ts(NOW + number)} | changes))
 
 
 def summed(orders: list[Order], fills: list[Fill], latencies: dict[str, int] | None = None) -> Execution:

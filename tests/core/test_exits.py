@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import HOUR, NOW, Build
+from support.values import HOUR, NOW, make_book, make_engine, make_fill, make_market, make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.effects import Alert, CancelOrder, Denied, Effect, SubmitOrder
@@ -65,11 +65,10 @@ class Stage:
     """An engine in which strategy `s` holds `held` contracts at `price` cents (below zero: NO), and a book 40/44."""
 
     def __init__(
-        self, build: Build, *, held: int = 10, price: int = 40, limits: Limits = HALF, others: Sequence[Wishes] = ()
+        self, *, held: int = 10, price: int = 40, limits: Limits = HALF, others: Sequence[Wishes] = ()
     ) -> None:
-        self.build = build
         self.strategy = Wishes()
-        self.engine = build.engine(self.strategy, *others, limits=limits)
+        self.engine = make_engine(self.strategy, *others, limits=limits)
         self.book(40, 44)
         if held:
             self.hold("s", held, price)
@@ -84,13 +83,13 @@ class Stage:
         side = BID if held > 0 else ASK
         intent = Place(TICKER, side, cents(price), contracts(abs(held)), tif=Tif.IOC, subaccount=subaccount)
         self.engine.state.orders.add(
-            self.build.order(number, order_id=number, side=side, price=intent.price, qty=intent.qty, strategy=strategy,
+            make_order(number, order_id=number, side=side, price=intent.price, qty=intent.qty, strategy=strategy,
                              tif=Tif.IOC, status=OrderStatus.RESTING, subaccount=subaccount)
         )  # fmt: skip
         self.fill(number, side, price, abs(held), subaccount)
 
     def fill(self, number: str, side: Side, price: int, qty: int, subaccount: int = 0) -> None:
-        fill = self.build.fill(f"t-{number}-{self.now}-{price}", order_id=number, client_order_id=number, side=side,
+        fill = make_fill(f"t-{number}-{self.now}-{price}", order_id=number, client_order_id=number, side=side,
                                price=cents(price), qty=contracts(qty), ts=self.now, subaccount=subaccount)  # fmt: skip
         self.engine.step(Filled(self.now, fill))
 
@@ -113,7 +112,7 @@ class Stage:
         name = sent.client_order_id
         self.engine.step(OrderAccepted(self.now, name, f"x-{name}", contracts(filled), Qty(0)))
         if filled:
-            fill = self.build.fill(f"t-{name}", order_id=f"x-{name}", client_order_id=name, side=sent.side,
+            fill = make_fill(f"t-{name}", order_id=f"x-{name}", client_order_id=name, side=sent.side,
                                    price=sent.price, qty=contracts(filled), ts=self.now)  # fmt: skip
             self.engine.step(Filled(self.now, fill))
 
@@ -140,8 +139,8 @@ def terms(order: Order) -> tuple[Side, int, int]:
 # -- when -------------------------------------------------------------------------------------------------------------
 
 
-def test_what_is_worth_less_than_the_floor_is_sold_at_the_best_price_a_second_later(build: Build) -> None:
-    stage = Stage(build)
+def test_what_is_worth_less_than_the_floor_is_sold_at_the_best_price_a_second_later() -> None:
+    stage = Stage()
     assert sent(stage.book(19, 44)) == [], "not at once"
     effects = stage.tick()
     (order,) = sent(effects)
@@ -152,14 +151,14 @@ def test_what_is_worth_less_than_the_floor_is_sold_at_the_best_price_a_second_la
     assert (stage.owned(), sent(stage.tick())) == (0, [])
 
 
-def test_what_is_worth_the_floor_or_more_is_kept(build: Build) -> None:
-    stage = Stage(build)
+def test_what_is_worth_the_floor_or_more_is_kept() -> None:
+    stage = Stage()
     stage.book(20, 44)
     assert [sent(stage.tick()) for _ in range(3)] == [[], [], []]
 
 
-def test_a_price_that_is_back_within_the_second_sells_nothing(build: Build) -> None:
-    stage = Stage(build)
+def test_a_price_that_is_back_within_the_second_sells_nothing() -> None:
+    stage = Stage()
     stage.book(5, 44)
     stage.book(40, 44)
     assert sent(stage.tick()) == []
@@ -168,9 +167,9 @@ def test_a_price_that_is_back_within_the_second_sells_nothing(build: Build) -> N
     assert len(sent(stage.tick(1))) == 1
 
 
-def test_the_cost_of_a_no_is_one_dollar_less_its_price(build: Build) -> None:
+def test_the_cost_of_a_no_is_one_dollar_less_its_price() -> None:
     """Sold YES at 60: NO that cost 40 each. At an offer of 81 a NO brings 19."""
-    stage = Stage(build, held=-10, price=60)
+    stage = Stage(held=-10, price=60)
     stage.book(60, 80)
     assert sent(stage.tick()) == [], "20 is half of it"
     stage.book(60, 81)
@@ -180,23 +179,23 @@ def test_the_cost_of_a_no_is_one_dollar_less_its_price(build: Build) -> None:
     assert stage.owned() == 0
 
 
-def test_a_change_of_the_book_is_enough_no_tick_is_needed(build: Build) -> None:
-    stage = Stage(build)
+def test_a_change_of_the_book_is_enough_no_tick_is_needed() -> None:
+    stage = Stage()
     stage.book(19, 44)
     stage.engine.state.now = Ts(stage.now + STEP_MS)
     assert len(sent(stage.book(19, 44))) == 1
 
 
 @pytest.mark.parametrize("limits", [Limits(min_edge=None), Limits(min_edge=None, take_profit_pct=150)])
-def test_without_a_floor_nothing_is_sold_at_a_loss(build: Build, limits: Limits) -> None:
-    stage = Stage(build, limits=limits)
+def test_without_a_floor_nothing_is_sold_at_a_loss(limits: Limits) -> None:
+    stage = Stage(limits=limits)
     stage.book(2, 44)
     assert sent(stage.tick()) == []
 
 
-def test_a_gain_is_taken_only_at_a_price_that_takes_it(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150))
-    stage.engine.state.markets[TICKER] = build.market(last=cents(80))
+def test_a_gain_is_taken_only_at_a_price_that_takes_it() -> None:
+    stage = Stage(limits=Limits(min_edge=None, take_profit_pct=150))
+    stage.engine.state.markets[TICKER] = make_market(last=cents(80))
     stage.book(59, 95)
     assert sent(stage.tick()) == []
     stage.book(None, 95)
@@ -216,27 +215,25 @@ def test_a_gain_is_taken_only_at_a_price_that_takes_it(build: Build) -> None:
 # -- whose ------------------------------------------------------------------------------------------------------------
 
 
-def test_what_people_hold_is_left_to_them(build: Build) -> None:
-    stage = Stage(build, held=0)
+def test_what_people_hold_is_left_to_them() -> None:
+    stage = Stage(held=0)
     stage.hold("", 10, 40)
     stage.hold("of another run", 10, 41)
     stage.book(5, 44)
     assert sent(stage.tick()) == []
 
 
-def test_of_what_a_person_sold_nothing_is_sold_again(build: Build) -> None:
-    stage = Stage(build)
+def test_of_what_a_person_sold_nothing_is_sold_again() -> None:
+    stage = Stage()
     stage.fill("typed", ASK, 30, 7)
     stage.book(5, 44)
     assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
 
 
 @pytest.mark.parametrize("price", [40, 70])
-def test_what_it_opens_after_a_person_closed_its_position_is_protected_at_its_own_cost(
-    build: Build, price: int
-) -> None:
+def test_what_it_opens_after_a_person_closed_its_position_is_protected_at_its_own_cost(price: int) -> None:
     """Ten YES at 40 are gone. Sold at 40 it holds NO for 60 each, at 70 for 30: at an offer of 72 they bring 28."""
-    stage = Stage(build)
+    stage = Stage()
     stage.tick()
     stage.fill("typed", ASK, 40, 10)
     stage.tick()
@@ -246,18 +243,18 @@ def test_what_it_opens_after_a_person_closed_its_position_is_protected_at_its_ow
     assert [terms(order) for order in sent(stage.tick())] == [(BID, cents(72), contracts(10))] * (price == 40)
 
 
-def test_a_strategy_that_failed_is_protected_as_well(build: Build) -> None:
-    stage = Stage(build)
+def test_a_strategy_that_failed_is_protected_as_well() -> None:
+    stage = Stage()
     stage.strategy.fails = True
     assert codes(stage.tick()) == ["STRATEGY_FAILED"]
     stage.book(5, 44)
     assert len(sent(stage.tick())) == 1
 
 
-def test_of_two_strategies_on_opposite_sides_only_what_the_account_holds_is_sold(build: Build) -> None:
+def test_of_two_strategies_on_opposite_sides_only_what_the_account_holds_is_sold() -> None:
     """Ten YES and four NO are six YES at the exchange: it has netted the rest, which nobody can lose on any more."""
     other = Wishes("t")
-    stage = Stage(build, others=[other])
+    stage = Stage(others=[other])
     stage.hold("t", -4, 40)
     stage.book(5, 44)
     (order,) = sent(stage.tick())
@@ -267,23 +264,23 @@ def test_of_two_strategies_on_opposite_sides_only_what_the_account_holds_is_sold
     assert [sent(stage.tick()) for _ in range(15)] == [[]] * 15
 
 
-def test_of_two_strategies_that_are_even_neither_is_sold(build: Build) -> None:
-    stage = Stage(build, others=[Wishes("t")])
+def test_of_two_strategies_that_are_even_neither_is_sold() -> None:
+    stage = Stage(others=[Wishes("t")])
     stage.hold("t", -10, 40)
     stage.book(5, 95)
     effects = [effect for _ in range(15) for effect in stage.tick()]
     assert (sent(effects), denied(effects)) == ([], [])
 
 
-def test_two_strategies_on_one_side_each_sell_their_own(build: Build) -> None:
-    stage = Stage(build, others=[Wishes("t")])
+def test_two_strategies_on_one_side_each_sell_their_own() -> None:
+    stage = Stage(others=[Wishes("t")])
     stage.hold("t", 3, 44)
     stage.book(5, 44)
     assert [(order.strategy, order.qty) for order in sent(stage.tick())] == [("s", contracts(10)), ("t", contracts(3))]
 
 
-def test_a_position_is_sold_in_the_subaccount_that_holds_it(build: Build) -> None:
-    stage = Stage(build, held=0)
+def test_a_position_is_sold_in_the_subaccount_that_holds_it() -> None:
+    stage = Stage(held=0)
     stage.hold("s", 3, 40, subaccount=0)
     stage.hold("s", 5, 40, subaccount=2)
     stage.book(5, 44)
@@ -295,8 +292,8 @@ def test_a_position_is_sold_in_the_subaccount_that_holds_it(build: Build) -> Non
     assert (order.subaccount, order.qty) == (2, contracts(5))
 
 
-def test_a_fill_that_is_on_its_way_is_waited_for(build: Build) -> None:
-    stage = Stage(build)
+def test_a_fill_that_is_on_its_way_is_waited_for() -> None:
+    stage = Stage()
     stage.book(19, 44)
     (order,) = sent(stage.tick())
     stage.engine.step(OrderAccepted(stage.now, order.client_order_id, "x", contracts(10), Qty(0)))
@@ -306,8 +303,8 @@ def test_a_fill_that_is_on_its_way_is_waited_for(build: Build) -> None:
 # -- first its own orders ----------------------------------------------------------------------------------------------
 
 
-def test_its_own_orders_there_are_taken_back_first(build: Build) -> None:
-    stage = Stage(build)
+def test_its_own_orders_there_are_taken_back_first() -> None:
+    stage = Stage()
     stage.strategy.wants = [Place(TICKER, BID, cents(5), contracts(2)), Place(TICKER, ASK, cents(50), contracts(10))]
     resting = sent(stage.tick())
     for number, order in enumerate(resting):
@@ -316,7 +313,7 @@ def test_its_own_orders_there_are_taken_back_first(build: Build) -> None:
     assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == ["r0", "r1"]
     assert {effect.reason for effect in effects if isinstance(effect, CancelOrder)} == {"stop-loss"}
     assert sent(stage.tick()) == []
-    over = [build.order(order.client_order_id, order_id=f"r{number}", side=order.side, price=order.price, qty=order.qty,
+    over = [make_order(order.client_order_id, order_id=f"r{number}", side=order.side, price=order.price, qty=order.qty,
                         status=OrderStatus.CANCELED, reduced=order.qty, updated=stage.now)
             for number, order in enumerate(resting)]  # fmt: skip
     stage.engine.step(OrderState(stage.now, over[0]))
@@ -325,28 +322,28 @@ def test_its_own_orders_there_are_taken_back_first(build: Build) -> None:
     assert len(sent(stage.tick())) == 1
 
 
-def test_an_exit_in_doubt_is_no_reason_to_send_another(build: Build) -> None:
-    stage = Stage(build)
+def test_an_exit_in_doubt_is_no_reason_to_send_another() -> None:
+    stage = Stage()
     stage.book(19, 44)
     (order,) = sent(stage.tick())
     stage.engine.step(OrderUnknown(stage.now, order.client_order_id, "timeout"))
     effects = [effect for _ in range(15) for effect in stage.tick()]
     assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS_STUCK"])
-    found = build.order(order.client_order_id, order_id="x", side=ASK, price=cents(19), filled=contracts(4),
+    found = make_order(order.client_order_id, order_id="x", side=ASK, price=cents(19), filled=contracts(4),
                         reduced=contracts(6), status=OrderStatus.CANCELED, tif=Tif.IOC, updated=stage.now)  # fmt: skip
     stage.engine.step(OrderState(stage.now, found))
     assert [order.qty for order in sent(stage.tick())] == [contracts(6)], "what it left, once that is known"
 
 
-def test_what_an_order_of_a_person_closes_already_is_not_sold_twice(build: Build) -> None:
-    stage = Stage(build)
+def test_what_an_order_of_a_person_closes_already_is_not_sold_twice() -> None:
+    stage = Stage()
     stage.engine.place(Place(TICKER, ASK, cents(50), contracts(7)), client_order_id="typed")
     stage.book(19, 44)
     assert [order.qty for order in sent(stage.tick())] == [contracts(3)]
 
 
-def test_a_loss_that_orders_of_others_keep_from_being_sold_is_told(build: Build) -> None:
-    stage = Stage(build)
+def test_a_loss_that_orders_of_others_keep_from_being_sold_is_told() -> None:
+    stage = Stage()
     stage.engine.place(Place(TICKER, ASK, cents(50), contracts(10)), client_order_id="typed")
     stage.book(19, 44)
     effects = [effect for _ in range(15) for effect in stage.tick()]
@@ -364,26 +361,26 @@ def quoted(stage: Stage, who: Wishes, *intents: Place) -> list[str]:
 
 
 @pytest.mark.parametrize("held", [10, -10])
-def test_what_another_strategy_quotes_at_the_price_to_sell_at_is_taken_back(build: Build, held: int) -> None:
+def test_what_another_strategy_quotes_at_the_price_to_sell_at_is_taken_back(held: int) -> None:
     """Its other quotes stay, and what a person quotes is theirs."""
     other = Wishes("t")
-    stage = Stage(build, held=held, price=40 if held > 0 else 60, others=[other])
+    stage = Stage(held=held, price=40 if held > 0 else 60, others=[other])
     side, at, beyond = (BID, 19, 18) if held > 0 else (ASK, 81, 82)
     far = Place(TICKER, side.opposite, cents(90 if held > 0 else 10), contracts(5))
     best, *_ = quoted(stage, other, *(Place(TICKER, side, cents(p), contracts(5)) for p in (at, beyond)), far)
     stage.book(19, 81)
     effects = stage.tick()
     assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == [best]
-    over = build.order(best[2:], order_id=best, side=side, price=cents(at), qty=contracts(5),
+    over = make_order(best[2:], order_id=best, side=side, price=cents(at), qty=contracts(5),
                        status=OrderStatus.CANCELED, reduced=contracts(5), updated=stage.now)  # fmt: skip
     stage.engine.step(OrderState(stage.now, over))
     assert [order.reason for order in sent(stage.tick())] == ["stop-loss"]
 
 
-def test_what_this_account_bids_itself_is_no_price_that_somebody_pays(build: Build) -> None:
+def test_what_this_account_bids_itself_is_no_price_that_somebody_pays() -> None:
     """Five at 38 are ours: everybody else pays 5 cents. One more there and somebody does."""
     other = Wishes("t")
-    stage = Stage(build, others=[other])
+    stage = Stage(others=[other])
     quoted(stage, other, Place(TICKER, BID, cents(38), contracts(5)))
     bids = lambda count: ((cents(38), contracts(count)), (cents(5), contracts(100)))  # noqa: E731
     for count, canceled in ((6, 0), (5, 1)):
@@ -394,13 +391,13 @@ def test_what_this_account_bids_itself_is_no_price_that_somebody_pays(build: Bui
 @pytest.mark.parametrize(
     ("held", "last", "is_low"), [(10, 19, True), (10, 20, False), (-10, 81, True), (-10, 80, False)]
 )
-def test_where_only_this_account_bids_the_last_price_counts(build: Build, held: int, last: int, is_low: bool) -> None:
+def test_where_only_this_account_bids_the_last_price_counts(held: int, last: int, is_low: bool) -> None:
     """And a gain is taken from nobody."""
     other, limits = Wishes("t"), Limits(min_edge=None, stop_loss_pct=50, take_profit_pct=110)
-    stage = Stage(build, held=held, price=40 if held > 0 else 60, others=[other], limits=limits)
+    stage = Stage(held=held, price=40 if held > 0 else 60, others=[other], limits=limits)
     side, price = (BID, 42) if held > 0 else (ASK, 41)
     quoted(stage, other, Place(TICKER, side, cents(price), contracts(5)))
-    stage.engine.state.markets[TICKER] = build.market(last=cents(last))
+    stage.engine.state.markets[TICKER] = make_market(last=cents(last))
     own, others = ((cents(price), contracts(5)),), ((cents(90 if held > 0 else 10), contracts(9)),)
     stage.engine.step(BookSnapshot(stage.now, TICKER, *((own, others) if held > 0 else (others, own))))
     told = codes([effect for _ in range(15) for effect in stage.tick()])
@@ -422,8 +419,8 @@ def walk(stage: Stage, prices: Sequence[int | None], filled: int = 0) -> list[in
     return found
 
 
-def test_one_order_a_second_each_for_what_is_left(build: Build) -> None:
-    stage = Stage(build)
+def test_one_order_a_second_each_for_what_is_left() -> None:
+    stage = Stage()
     stage.book(19, 44)
     qtys = []
     for _ in range(4):
@@ -435,18 +432,18 @@ def test_one_order_a_second_each_for_what_is_left(build: Build) -> None:
     assert stage.owned() == 0
 
 
-def test_a_price_that_falls_faster_than_it_may_is_followed_a_step_a_second(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(3)))
+def test_a_price_that_falls_faster_than_it_may_is_followed_a_step_a_second() -> None:
+    stage = Stage(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(3)))
     assert walk(stage, [19, 17, 10, 10, 10, 10]) == [19, 17, 0, 0, 10, 10]
 
 
-def test_without_a_bound_of_a_step_the_best_price_is_followed_at_once(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=None))
+def test_without_a_bound_of_a_step_the_best_price_is_followed_at_once() -> None:
+    stage = Stage(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=None))
     assert walk(stage, [19, 17, 5]) == [19, 17, 5]
 
 
-def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(1)))
+def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then() -> None:
+    stage = Stage(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(1)))
     assert walk(stage, [19] * STEPS) == [19] * STEPS
     assert walk(stage, [2] * (REST_MS // STEP_MS)) == [0] * (REST_MS // STEP_MS)
     assert walk(stage, [2, 2]) == [2, 2]
@@ -460,11 +457,9 @@ def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then(bu
         ({"max_order_qty": None, "max_order_cost": None}, Qty(2000)),
     ],
 )
-def test_a_large_position_goes_in_orders_that_the_limits_of_one_allow(
-    build: Build, limit: dict[str, Any], qty: Qty
-) -> None:
+def test_a_large_position_goes_in_orders_that_the_limits_of_one_allow(limit: dict[str, Any], qty: Qty) -> None:
     """Sold at 19 a contract counts as 81 cents."""
-    stage = Stage(build, held=20, limits=Limits(min_edge=None, stop_loss_pct=50, **limit))
+    stage = Stage(held=20, limits=Limits(min_edge=None, stop_loss_pct=50, **limit))
     stage.book(19, 44)
     assert [order.qty for order in sent(stage.tick())] == [qty]
 
@@ -472,8 +467,8 @@ def test_a_large_position_goes_in_orders_that_the_limits_of_one_allow(
 # -- books that price nothing ------------------------------------------------------------------------------------------
 
 
-def test_an_empty_book_is_waited_for_and_told_once(build: Build) -> None:
-    stage = Stage(build)
+def test_an_empty_book_is_waited_for_and_told_once() -> None:
+    stage = Stage()
     effects = stage.book(None, 5) + [effect for _ in range(30) for effect in stage.tick()]
     assert sent(effects) == []
     assert codes(effects) == ["STOP_LOSS_STUCK"]
@@ -481,22 +476,22 @@ def test_an_empty_book_is_waited_for_and_told_once(build: Build) -> None:
 
 
 @pytest.mark.parametrize("held", [10, -10])
-def test_nothing_is_given_away_for_a_cent_or_for_nothing(build: Build, held: int) -> None:
-    stage = Stage(build, held=held, price=40 if held > 0 else 60)
+def test_nothing_is_given_away_for_a_cent_or_for_nothing(held: int) -> None:
+    stage = Stage(held=held, price=40 if held > 0 else 60)
     for bid, ask in ((1, 2), (None, 2)) if held > 0 else ((98, 99), (98, None)):
         stage.book(bid, ask)
         assert sent([effect for _ in range(20) for effect in stage.tick()]) == []
 
 
-def test_without_any_price_nothing_is_known_and_nothing_is_sold(build: Build) -> None:
-    stage = Stage(build)
-    stage.engine.state.markets[TICKER] = build.market(last=None)
+def test_without_any_price_nothing_is_known_and_nothing_is_sold() -> None:
+    stage = Stage()
+    stage.engine.state.markets[TICKER] = make_market(last=None)
     effects = stage.book(None, None) + [effect for _ in range(20) for effect in stage.tick()]
     assert (sent(effects), codes(effects)) == ([], [])
 
 
-def test_a_gap_in_the_middle_of_a_walk_waits_for_the_snapshot(build: Build) -> None:
-    stage = Stage(build)
+def test_a_gap_in_the_middle_of_a_walk_waits_for_the_snapshot() -> None:
+    stage = Stage()
     assert walk(stage, [19], filled=4) == [19]
     stage.engine.step(FeedGap(stage.now, (TICKER,), "seq"))
     effects = [effect for _ in range(20) for effect in stage.tick()]
@@ -504,8 +499,8 @@ def test_a_gap_in_the_middle_of_a_walk_waits_for_the_snapshot(build: Build) -> N
     assert [terms(order) for order in sent(stage.book(18, 44))] == [(ASK, cents(18), contracts(6))]
 
 
-def test_an_old_or_a_crossed_book_prices_nothing(build: Build) -> None:
-    stage = Stage(build)
+def test_an_old_or_a_crossed_book_prices_nothing() -> None:
+    stage = Stage()
     stage.book(19, 44)
     late = Ts(stage.now + 10_001)
     assert sent(stage.engine.step(Tick(late))) == [], "ten seconds are the limit"
@@ -514,29 +509,29 @@ def test_an_old_or_a_crossed_book_prices_nothing(build: Build) -> None:
     assert len(sent(stage.book(19, 44))) == 1, "the companion"
 
 
-def test_a_market_that_does_not_trade_is_left(build: Build) -> None:
-    stage = Stage(build)
+def test_a_market_that_does_not_trade_is_left() -> None:
+    stage = Stage()
     stage.book(19, 44)
-    for market in (build.market(status=MarketStatus.CLOSED), build.market(close_time=Ts(NOW + 2_000))):
+    for market in (make_market(status=MarketStatus.CLOSED), make_market(close_time=Ts(NOW + 2_000))):
         stage.engine.step(MarketChange(stage.now, market))
         assert denied(stage.tick()) + sent(stage.tick()) == []
-    stage.engine.step(MarketChange(stage.now, build.market(close_time=Ts(NOW + HOUR))))
+    stage.engine.step(MarketChange(stage.now, make_market(close_time=Ts(NOW + HOUR))))
     stage.engine.step(ExchangeChange(stage.now, ExchangeStatus(exchange_active=True, trading_active=False)))
     assert denied(stage.tick()) + sent(stage.tick()) == []
     stage.engine.step(ExchangeChange(stage.now, ExchangeStatus(exchange_active=True, trading_active=True)))
     assert len(sent(stage.tick())) == 1
 
 
-def test_a_position_of_a_market_that_is_not_traded_here_is_left(build: Build) -> None:
-    stage = Stage(build, held=0)
-    order = build.order("b", order_id="b", ticker="KXB-1", strategy="s")
+def test_a_position_of_a_market_that_is_not_traded_here_is_left() -> None:
+    stage = Stage(held=0)
+    order = make_order("b", order_id="b", ticker="KXB-1", strategy="s")
     stage.engine.state.orders.add(order)
-    stage.engine.step(Filled(stage.now, build.fill("b", order_id="b", client_order_id="b", ticker="KXB-1")))
+    stage.engine.step(Filled(stage.now, make_fill("b", order_id="b", client_order_id="b", ticker="KXB-1")))
     assert [sent(stage.tick()) for _ in range(3)] == [[]] * 3
 
 
-def test_without_a_limit_of_age_a_book_of_an_hour_prices(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_book_age_ms=None))
+def test_without_a_limit_of_age_a_book_of_an_hour_prices() -> None:
+    stage = Stage(limits=Limits(min_edge=None, stop_loss_pct=50, max_book_age_ms=None))
     stage.book(19, 44)
     assert len(sent(stage.engine.step(Tick(Ts(stage.now + 600_000))))) == 1
 
@@ -545,10 +540,8 @@ WIDE = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=c
 
 
 @pytest.mark.parametrize(("bid", "ask"), [(5, 95), (19, 41), (5, None), (18, 19), (2, 3)])
-def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(
-    build: Build, bid: int, ask: int | None
-) -> None:
-    stage = Stage(build, limits=WIDE)
+def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(bid: int, ask: int | None) -> None:
+    stage = Stage(limits=WIDE)
     effects = stage.book(bid, ask) + [effect for _ in range(9) for effect in stage.tick()]
     assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS"]), "told once"
     assert sent(stage.tick(STUCK_MS - 9 * STEP_MS - 1)) == []
@@ -557,30 +550,30 @@ def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(
     assert codes(effects) == []
 
 
-def test_only_the_first_order_of_a_walk_waits(build: Build) -> None:
-    stage = Stage(build, limits=WIDE)
+def test_only_the_first_order_of_a_walk_waits() -> None:
+    stage = Stage(limits=WIDE)
     stage.book(19, 39)
     stage.answer(*sent(stage.tick()), 4)
     stage.book(12, 95)
     assert [terms(order) for order in sent(stage.tick())] == [(ASK, cents(12), contracts(6))]
 
 
-def test_a_no_waits_as_well(build: Build) -> None:
-    stage = Stage(build, held=-10, price=60, limits=WIDE)
+def test_a_no_waits_as_well() -> None:
+    stage = Stage(held=-10, price=60, limits=WIDE)
     stage.book(66, 75)
     stage.tick(2 * STUCK_MS)
     stage.book(None, 85)
     assert sent([effect for _ in range(9) for effect in stage.tick()]) == []
     assert len(sent(stage.book(66, 85))) == 1, "the companion"
-    stage = Stage(build, held=-10, price=60, limits=WIDE)
+    stage = Stage(held=-10, price=60, limits=WIDE)
     stage.book(97, 98)
     assert sent([effect for _ in range(9) for effect in stage.tick()]) == []
     assert len(sent(stage.tick())) == 1, "the companion"
 
 
 @pytest.mark.parametrize("since_ms", [0, STUCK_MS, 3_600_000])
-def test_what_others_paid_a_moment_ago_counts_however_long_they_had_paid_it(build: Build, since_ms: int) -> None:
-    stage = Stage(build, limits=WIDE)
+def test_what_others_paid_a_moment_ago_counts_however_long_they_had_paid_it(since_ms: int) -> None:
+    stage = Stage(limits=WIDE)
     stage.tick(since_ms)
     stage.book(2, 3)
     assert sent(stage.tick()) == []
@@ -590,26 +583,26 @@ def test_what_others_paid_a_moment_ago_counts_however_long_they_had_paid_it(buil
 
 
 @pytest.mark.parametrize(("step_ms", "is_sold"), [(2 * STUCK_MS, True), (STEP_MS, False)])
-def test_a_price_that_fell_slowly_is_one(build: Build, step_ms: int, is_sold: bool) -> None:
-    stage = Stage(build, limits=WIDE)
+def test_a_price_that_fell_slowly_is_one(step_ms: int, is_sold: bool) -> None:
+    stage = Stage(limits=WIDE)
     for bid in (30, 21, 15):
         stage.tick(step_ms)
         stage.book(bid, bid + 2)
     assert bool(sent(stage.tick())) == is_sold
 
 
-def test_once_others_quote_close_together_again_it_is_sold_at_once_or_kept(build: Build) -> None:
+def test_once_others_quote_close_together_again_it_is_sold_at_once_or_kept() -> None:
     for bid, ask, qtys in ((19, 39, [contracts(10)]), (40, 44, [])):
-        stage = Stage(build, limits=WIDE)
+        stage = Stage(limits=WIDE)
         stage.book(5, 95)
         assert sent(stage.tick()) == []
         assert [order.qty for order in sent(stage.book(bid, ask))] == qtys
 
 
-def test_what_this_account_quotes_itself_makes_no_spread_narrow(build: Build) -> None:
+def test_what_this_account_quotes_itself_makes_no_spread_narrow() -> None:
     """Five at 42 are ours: without them nobody offers below 95. One more there and somebody does."""
     other = Wishes("t")
-    stage = Stage(build, others=[other], limits=Limits(min_edge=None, stop_loss_pct=50, max_spread=cents(23)))
+    stage = Stage(others=[other], limits=Limits(min_edge=None, stop_loss_pct=50, max_spread=cents(23)))
     quoted(stage, other, Place(TICKER, ASK, cents(42), contracts(5)))
     for count, orders in ((5, 0), (6, 1)):
         asks = ((cents(42), contracts(count)), (cents(95), contracts(9)))
@@ -617,8 +610,8 @@ def test_what_this_account_quotes_itself_makes_no_spread_narrow(build: Build) ->
         assert len(sent(effects + stage.tick())) == orders
 
 
-def test_a_gain_is_taken_whatever_the_spread(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150, max_spread=cents(20)))
+def test_a_gain_is_taken_whatever_the_spread() -> None:
+    stage = Stage(limits=Limits(min_edge=None, take_profit_pct=150, max_spread=cents(20)))
     stage.book(60, None)
     assert len(sent(stage.tick())) == 1
 
@@ -627,8 +620,8 @@ def test_a_gain_is_taken_whatever_the_spread(build: Build) -> None:
 
 
 @pytest.mark.parametrize("how", ["halted", "stopping", "starting"])
-def test_where_no_strategy_is_asked_nothing_is_sold_either(build: Build, how: str) -> None:
-    stage = Stage(build)
+def test_where_no_strategy_is_asked_nothing_is_sold_either(how: str) -> None:
+    stage = Stage()
     if how == "halted":
         stage.engine.step(Command(stage.now, TradingState.HALTED, "cancel-all"))
     elif how == "stopping":
@@ -640,8 +633,8 @@ def test_where_no_strategy_is_asked_nothing_is_sold_either(build: Build, how: st
 
 
 @pytest.mark.parametrize("how", ["reducing", "blind", "brake"])
-def test_what_only_holds_up_new_risk_does_not_hold_up_an_exit(build: Build, how: str) -> None:
-    stage = Stage(build)
+def test_what_only_holds_up_new_risk_does_not_hold_up_an_exit(how: str) -> None:
+    stage = Stage()
     if how == "reducing":
         stage.engine.step(Command(stage.now, TradingState.REDUCING, "DAILY_LOSS"))
     elif how == "blind":
@@ -654,8 +647,8 @@ def test_what_only_holds_up_new_risk_does_not_hold_up_an_exit(build: Build, how:
     assert order.order_group_id == "", "a brake must not hold anybody in a position"
 
 
-def test_an_exit_that_is_refused_is_tried_again_at_its_pace_and_told(build: Build) -> None:
-    stage = Stage(build)
+def test_an_exit_that_is_refused_is_tried_again_at_its_pace_and_told() -> None:
+    stage = Stage()
     stage.engine.place(Place(TICKER, BID, cents(19), contracts(1)), client_order_id="typed")
     stage.book(19, 44)
     effects = [effect for _ in range(STEPS + 5) for effect in stage.tick()]
@@ -664,20 +657,20 @@ def test_an_exit_that_is_refused_is_tried_again_at_its_pace_and_told(build: Buil
     assert sent(effects) == []
 
 
-def test_an_order_that_the_exchange_refuses_is_followed_by_the_next(build: Build) -> None:
-    stage = Stage(build)
+def test_an_order_that_the_exchange_refuses_is_followed_by_the_next() -> None:
+    stage = Stage()
     stage.book(19, 44)
     (order,) = sent(stage.tick())
     stage.engine.step(OrderRejected(stage.now, order.client_order_id, "invalid_order"))
     assert len(sent(stage.tick())) == 1
 
 
-def test_it_is_not_stuck_before_ten_seconds_and_no_gain_is(build: Build) -> None:
-    stage = Stage(build)
+def test_it_is_not_stuck_before_ten_seconds_and_no_gain_is() -> None:
+    stage = Stage()
     stage.book(None, 5)
     assert codes(stage.tick(STUCK_MS - 1)) == []
     assert codes(stage.tick(1)) == ["STOP_LOSS_STUCK"]
-    stage = Stage(build, limits=Limits(min_edge=None, take_profit_pct=150))
+    stage = Stage(limits=Limits(min_edge=None, take_profit_pct=150))
     stage.strategy.wants = [Place(TICKER, BID, cents(40), contracts(1))]
     (order,) = sent(stage.tick())
     assert order.reason == ""
@@ -694,8 +687,8 @@ def wanted(stage: Stage, intent: Place, after_ms: int = STEP_MS) -> list[str]:
     return denied(stage.tick(after_ms))
 
 
-def test_while_it_is_sold_and_for_a_while_after_it_nothing_is_opened_there(build: Build) -> None:
-    stage, buy = Stage(build), Place(TICKER, BID, cents(10), contracts(1))
+def test_while_it_is_sold_and_for_a_while_after_it_nothing_is_opened_there() -> None:
+    stage, buy = Stage(), Place(TICKER, BID, cents(10), contracts(1))
     stage.book(19, 44)
     assert wanted(stage, buy, 1) == ["STOP_LOSS"]
     (order,) = sent(stage.tick())
@@ -705,20 +698,20 @@ def test_while_it_is_sold_and_for_a_while_after_it_nothing_is_opened_there(build
     assert wanted(stage, buy, 1) == []
 
 
-def test_the_others_and_other_markets_go_on(build: Build) -> None:
+def test_the_others_and_other_markets_go_on() -> None:
     other = Wishes("t")
-    stage = Stage(build, others=[other])
-    stage.engine.step(MarketChange(stage.now, build.market("KXB-1")))
+    stage = Stage(others=[other])
+    stage.engine.step(MarketChange(stage.now, make_market("KXB-1")))
     stage.book(19, 44)
-    stage.engine.step(build.book(ticker="KXB-1"))
+    stage.engine.step(make_book(ticker="KXB-1"))
     other.wants = [Place(TICKER, BID, cents(10), contracts(1))]
     assert wanted(stage, Place("KXB-1", BID, cents(40), contracts(1)), 1) == []
 
 
-def test_a_restart_in_the_middle_of_a_walk_goes_on_with_what_is_left(build: Build) -> None:
-    stage = Stage(build)
+def test_a_restart_in_the_middle_of_a_walk_goes_on_with_what_is_left() -> None:
+    stage = Stage()
     assert walk(stage, [19], filled=4) == [19]
-    again = Stage(build, held=0)
+    again = Stage(held=0)
     orders = [stage.engine.state.orders.get(name) for name in ("s04010", "id1")]
     again.engine.recall([order for order in orders if order], stage.engine.state.ledger.entries)
     again.engine.place(Place("KXNO", BID, cents(1), contracts(1)), client_order_id="")  # its ids are others
@@ -730,11 +723,11 @@ def test_a_restart_in_the_middle_of_a_walk_goes_on_with_what_is_left(build: Buil
     assert [terms(order) for order in sent(again.tick())] == [(ASK, cents(18), contracts(6))]
 
 
-def test_a_restart_with_an_exit_in_doubt_sends_no_second_one(build: Build) -> None:
-    stage = Stage(build)
+def test_a_restart_with_an_exit_in_doubt_sends_no_second_one() -> None:
+    stage = Stage()
     stage.book(19, 44)
     (order,) = sent(stage.tick())
-    again = Stage(build, held=0)
+    again = Stage(held=0)
     first = stage.engine.state.orders.get("s04010")
     assert first is not None
     again.engine.recall([first, order], stage.engine.state.ledger.entries)
@@ -751,21 +744,21 @@ def close(price: Any, **changes: Any) -> Place:
     return Place(TICKER, price=price, qty=contracts(1), **(fields | changes))
 
 
-def test_a_strategy_may_not_close_far_below_what_the_position_is_worth(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(5), price_collar=None))
+def test_a_strategy_may_not_close_far_below_what_the_position_is_worth() -> None:
+    stage = Stage(limits=Limits(min_edge=None, max_close_slippage=cents(5), price_collar=None))
     assert wanted(stage, close(cents(34))) == ["SLIPPAGE"]
     assert wanted(stage, close(cents(35))) == []
 
 
-def test_at_the_best_price_it_always_gets_out_however_far_that_fell(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+def test_at_the_best_price_it_always_gets_out_however_far_that_fell() -> None:
+    stage = Stage(limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
     stage.book(2, 90)
     assert wanted(stage, close(cents(2))) == []
 
 
-def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_then_goes(build: Build) -> None:
+def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_then_goes() -> None:
     """Those who quote go for a moment; what they leave is one cent for what was worth forty just now."""
-    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    stage = Stage(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
     stage.book(2, 90)
     assert [wanted(stage, close(cents(2))) for _ in range(10)] == [["SPREAD"]] * 10
     assert wanted(stage, close(cents(2))) == []
@@ -778,10 +771,10 @@ def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_the
 
 
 @pytest.mark.parametrize("is_short", [False, True])
-def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(build: Build, is_short: bool) -> None:
+def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(is_short: bool) -> None:
     """A narrow book, and all of it made by whoever wants what is held for a cent."""
     limits = Limits(min_edge=None, max_spread=cents(20), price_collar=None)
-    stage = Stage(build, limits=limits, held=-10 if is_short else 10)
+    stage = Stage(limits=limits, held=-10 if is_short else 10)
     out = close(cents(99), side=BID) if is_short else close(cents(1))
     stage.book(*((98, 99) if is_short else (1, 2)))
     assert [wanted(stage, out) for _ in range(10)] == [["SPREAD"]] * 10
@@ -791,11 +784,11 @@ def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(build: Bu
 
 
 @pytest.mark.parametrize("held", [10, -10])
-def test_a_close_gets_out_past_what_another_strategy_quotes(build: Build, held: int) -> None:
+def test_a_close_gets_out_past_what_another_strategy_quotes(held: int) -> None:
     """What it would meet is taken back, and does not come again for ten seconds; the rest, and a person's, stay."""
     other = Wishes("t")
     limits = Limits(min_edge=None, price_collar=None)
-    stage = Stage(build, held=held, price=40 if held > 0 else 60, limits=limits, others=[other])
+    stage = Stage(held=held, price=40 if held > 0 else 60, limits=limits, others=[other])
     side, at, far = (BID, 42, 39) if held > 0 else (ASK, 42, 45)
     met, _ = quoted(stage, other, *(Place(TICKER, side, cents(price), contracts(5)) for price in (at, far)))
     best = cents(40 if held > 0 else 44)
@@ -809,7 +802,7 @@ def test_a_close_gets_out_past_what_another_strategy_quotes(build: Build, held: 
     effects = wants(reduce_only=True)
     assert denied(effects) == ["SELF_CROSS"]
     assert [effect.order.order_id for effect in effects if isinstance(effect, CancelOrder)] == [met]
-    over = build.order(met[2:], order_id=met, side=side, price=cents(at), qty=contracts(5),
+    over = make_order(met[2:], order_id=met, side=side, price=cents(at), qty=contracts(5),
                        status=OrderStatus.CANCELED, reduced=contracts(5), updated=stage.now)  # fmt: skip
     stage.engine.step(OrderState(stage.now, over))
     back = Place(TICKER, side, cents(at), contracts(5))
@@ -822,20 +815,20 @@ def test_a_close_gets_out_past_what_another_strategy_quotes(build: Build, held: 
     assert len(sent(stage.tick(STUCK_MS))) == 1
 
 
-def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on(build: Build) -> None:
+def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on() -> None:
     """A person's order is left where it is: there is no way to make, however often the close is tried."""
     other = Wishes("t")
-    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    stage = Stage(limits=Limits(min_edge=None, price_collar=None), others=[other])
     stage.engine.place(Place(TICKER, BID, cents(41), contracts(1)), client_order_id="typed")
     assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
     other.wants = [Place(TICKER, BID, cents(39), contracts(5))]
     assert len(sent(stage.tick())) == 1
 
 
-def test_nor_is_what_rests_amended_to_where_another_strategy_closes(build: Build) -> None:
+def test_nor_is_what_rests_amended_to_where_another_strategy_closes() -> None:
     """It may still be made smaller, or worse for whoever it would meet."""
     other = Wishes("t")
-    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    stage = Stage(limits=Limits(min_edge=None, price_collar=None), others=[other])
     bids = (Place(TICKER, BID, cents(price), contracts(5)) for price in (42, 39))
     _, far = quoted(stage, other, *bids)
     assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
@@ -847,9 +840,9 @@ def test_nor_is_what_rests_amended_to_where_another_strategy_closes(build: Build
     assert denied(stage.tick()) == ["NOT_RESTING"]
 
 
-def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way(build: Build) -> None:
+def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way() -> None:
     other = Wishes("t")
-    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    stage = Stage(limits=Limits(min_edge=None, price_collar=None), others=[other])
     quoted(stage, other, Place(TICKER, BID, cents(42), contracts(5)))
     assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
     back, far = Place(TICKER, BID, cents(41), contracts(5)), Place(TICKER, ASK, cents(60), contracts(5))
@@ -860,23 +853,23 @@ def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way(bui
 
 
 @pytest.mark.parametrize("needs", [None, (None,)])
-def test_what_cannot_be_needed_is_told_as_such(build: Build, needs: Any) -> None:
-    stage = Stage(build)
+def test_what_cannot_be_needed_is_told_as_such(needs: Any) -> None:
+    stage = Stage()
     assert wanted(stage, Place(TICKER, ASK, cents(60), contracts(1), needs=needs)) == ["BAD_INTENT"]
 
 
-def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
+def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked() -> None:
+    stage = Stage(limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(stage, close(cents(2))) == []
-    stage = Stage(build, limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
-    stage.engine.state.markets[TICKER] = build.market(last=None)
+    stage = Stage(limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+    stage.engine.state.markets[TICKER] = make_market(last=None)
     stage.book(None, None)
     assert wanted(stage, close(cents(2))) == []
 
 
 @pytest.mark.parametrize("wrong", [{"price": "0.4"}, {"price": cents(40), "side": "ask"}])
-def test_a_close_that_is_no_order_at_all_is_told_as_such(build: Build, wrong: dict[str, Any]) -> None:
-    stage = Stage(build)
+def test_a_close_that_is_no_order_at_all_is_told_as_such(wrong: dict[str, Any]) -> None:
+    stage = Stage()
     assert wanted(stage, close(**wrong)) == ["BAD_INTENT"]
 
 
@@ -884,9 +877,9 @@ def test_a_close_that_is_no_order_at_all_is_told_as_such(build: Build, wrong: di
 
 
 @pytest.mark.parametrize("done", [0, 1, STEPS])
-def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(build: Build, done: int) -> None:
+def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(done: int) -> None:
     """Due for the first time, in the middle of its walk, or while it rests."""
-    stage = Stage(build, limits=Limits(min_edge=None, stop_loss_pct=50, max_orders_per_minute=None))
+    stage = Stage(limits=Limits(min_edge=None, stop_loss_pct=50, max_orders_per_minute=None))
     stage.book(19, 44)
     for _ in range(done):
         (order,) = sent(stage.tick())
@@ -896,8 +889,8 @@ def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(build:
     assert len([order for _ in range(2) for order in sent(stage.tick())]) == 1
 
 
-def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back() -> None:
+    stage = Stage(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
     stage.book(2, 90)
     assert wanted(stage, close(cents(2))) == ["SPREAD"]
     stage.tick(-HOUR)
@@ -905,8 +898,8 @@ def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back(bui
     assert wanted(stage, close(cents(2))) == []
 
 
-def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon(build: Build) -> None:
-    stage = Stage(build, limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon() -> None:
+    stage = Stage(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
     stage.tick(-HOUR)
     stage.book(2, 6)
     for _ in range(21):
@@ -914,9 +907,9 @@ def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon(bui
     assert wanted(stage, close(cents(2))) == []
 
 
-def test_nobody_makes_way_for_longer_after_the_clock_was_set_back(build: Build) -> None:
+def test_nobody_makes_way_for_longer_after_the_clock_was_set_back() -> None:
     other = Wishes("t")
-    stage = Stage(build, limits=Limits(min_edge=None, price_collar=None), others=[other])
+    stage = Stage(limits=Limits(min_edge=None, price_collar=None), others=[other])
     quoted(stage, other, Place(TICKER, BID, cents(42), contracts(5)))
     assert wanted(stage, close(cents(40))) == ["SELF_CROSS"]
     stage.tick(-HOUR)
@@ -938,32 +931,32 @@ NEAR = Limits(min_edge=None, stop_loss_pct=95, max_order_cost=None)
     ],
 )  # fmt: skip
 def test_the_spread_of_a_cheap_market_is_no_loss_until_the_price_fell_too(
-    build: Build, held: int, price: int, bid: int, ask: int | None, is_sold: bool
+    held: int, price: int, bid: int, ask: int | None, is_sold: bool
 ) -> None:
     """It cost 10 cents and 8 are bid: 80 percent. While others ask for 10 or more, only the spread was paid. A NO
     costs what is left of the dollar."""
     limits = msgspec.structs.replace(NEAR, max_spread=None)
-    stage = Stage(build, held=held, price=price, limits=limits)
+    stage = Stage(held=held, price=price, limits=limits)
     stage.book(bid, ask)
     effects = [*stage.tick(), *stage.tick()]
     assert bool(sent(effects)) is is_sold
     assert codes(effects) == ["STOP_LOSS"] * is_sold
 
 
-def test_what_this_account_asks_itself_does_not_say_that_only_the_spread_was_paid(build: Build) -> None:
+def test_what_this_account_asks_itself_does_not_say_that_only_the_spread_was_paid() -> None:
     other = Wishes("t")
-    stage = Stage(build, price=10, limits=msgspec.structs.replace(NEAR, max_spread=None), others=[other])
+    stage = Stage(price=10, limits=msgspec.structs.replace(NEAR, max_spread=None), others=[other])
     stage.book(8, None)
     quoted(stage, other, Place(TICKER, ASK, cents(10), contracts(5)))
     stage.book(8, 10, 5)
     assert len(sent(stage.tick())) == 1
 
 
-def test_an_exit_that_works_is_a_warning_and_one_that_is_stuck_is_critical(build: Build) -> None:
-    stage = Stage(build)
+def test_an_exit_that_works_is_a_warning_and_one_that_is_stuck_is_critical() -> None:
+    stage = Stage()
     stage.book(19, 44)
     told = [effect for effect in stage.tick() if isinstance(effect, Alert)]
-    stage = Stage(build)
+    stage = Stage()
     stage.book(1, 44)
     told += [effect for _ in range(12) for effect in stage.tick() if isinstance(effect, Alert)]
     assert [(alert.code, alert.tier) for alert in told] == [("STOP_LOSS", "warning"), ("STOP_LOSS_STUCK", "critical")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_market
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine.book_validity import without_book
@@ -19,7 +19,7 @@ def test_the_markets_that_a_loop_names_are_read_back_and_the_others_counted(mark
     state = State(now=NOW)
     for number in range(markets):
         ticker = f"KXA-{number}"
-        state.markets[ticker], state.books[ticker] = Build().market(ticker), OrderBook(ticker)
+        state.markets[ticker], state.books[ticker] = make_market(ticker), OrderBook(ticker)
         state.books[ticker].invalidate("it broke; and how: badly")
     breaches, count = without_books(without_book(state))
     assert count == markets

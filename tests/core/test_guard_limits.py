@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_balance, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import Engine
@@ -46,9 +46,9 @@ def text(effects: Iterable[Effect]) -> str:
 
 
 @pytest.fixture
-def engine(build: Build) -> Engine:
-    engine = build.engine(limits=FOUR)
-    engine.step(build.book())
+def engine() -> Engine:
+    engine = make_engine(limits=FOUR)
+    engine.step(make_book())
     return engine
 
 
@@ -66,9 +66,9 @@ def unread(engine: Engine) -> list[Effect]:
     return engine.step(ReadFailed(engine.state.now, "503\x1b[31m from the exchange"))
 
 
-def read(build: Build) -> AccountSnapshot:
+def read() -> AccountSnapshot:
     return AccountSnapshot(
-        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=build.balance()
+        NOW, as_of=NOW, since=Ts(0), orders=(), fills=(), settlements=(), positions=(), balance=make_balance()
     )
 
 
@@ -86,10 +86,10 @@ def test_reads_that_fail_in_a_row_reduce_until_a_person_resumes(engine: Engine) 
     assert [moves(unread(engine)) for _ in range(4)][-1] == [(REDUCING, "API_GUARD")], "counted anew"
 
 
-def test_a_read_that_succeeds_begins_the_count_again(build: Build, engine: Engine) -> None:
+def test_a_read_that_succeeds_begins_the_count_again(engine: Engine) -> None:
     for _ in range(3):
         unread(engine)
-    engine.step(read(build))
+    engine.step(read())
     assert [moves(unread(engine)) for _ in range(4)] == [[], [], [], [(REDUCING, "API_GUARD")]]
 
 
@@ -132,9 +132,9 @@ def test_a_refusal_that_a_sound_program_meets_as_well_is_not_counted(engine: Eng
     assert [moves(refused(engine, code, detail)) for _ in range(12)] == [[]] * 12
 
 
-def test_without_the_limit_only_creates_in_a_row_are_counted(build: Build) -> None:
-    engine = build.engine(limits=Limits(min_edge=None, max_api_errors=None))
-    engine.step(build.book())
+def test_without_the_limit_only_creates_in_a_row_are_counted() -> None:
+    engine = make_engine(limits=Limits(min_edge=None, max_api_errors=None))
+    engine.step(make_book())
     assert [moves(unread(engine)) for _ in range(30)] == [[]] * 30
     for number in range(3):
         effects = engine.step(OrderUnknown(NOW, place(engine).client_order_id, f"timeout {number}"))
@@ -144,97 +144,97 @@ def test_without_the_limit_only_creates_in_a_row_are_counted(build: Build) -> No
 # -- DRAWDOWN ---------------------------------------------------------------------------------------------------------
 
 
-def falling(build: Build, limit: int | None = 2_000_000) -> Engine:
+def falling(limit: int | None = 2_000_000) -> Engine:
     """Ten contracts bought at 40 c; every cent that the bid moves is 10 c. The limit is two dollars."""
     limits = Limits(min_edge=None, max_daily_loss=None, max_drawdown=None if limit is None else Money(limit))
-    engine = build.engine(limits=limits)
-    engine.step(build.book())
-    engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+    engine = make_engine(limits=limits)
+    engine.step(make_book())
+    engine.step(Filled(NOW, make_fill(order_id="old", qty=contracts(10))))
     return engine
 
 
-def at(engine: Engine, build: Build, bid: int) -> list[Effect]:
+def at(engine: Engine, bid: int) -> list[Effect]:
     """The bid is this now, and time passes."""
-    engine.step(build.book(bid, bid + 4, ts=engine.state.now))
+    engine.step(make_book(bid, bid + 4, ts=engine.state.now))
     return engine.step(Tick(Ts(engine.state.now + 1)))
 
 
-def test_a_fall_from_the_best_beyond_the_limit_reduces_although_the_day_won(build: Build) -> None:
-    engine = falling(build)
-    assert [moves(at(engine, build, bid)) for bid in (40, 70, 50)] == [[]] * 3, "two dollars are not more than two"
-    effects = at(engine, build, 49)
+def test_a_fall_from_the_best_beyond_the_limit_reduces_although_the_day_won() -> None:
+    engine = falling()
+    assert [moves(at(engine, bid)) for bid in (40, 70, 50)] == [[]] * 3, "two dollars are not more than two"
+    effects = at(engine, 49)
     assert moves(effects) == [(REDUCING, "DRAWDOWN")]
     assert "$2.10 below the best it was seen at" in text(effects)
     assert engine.state.trading is REDUCING
-    assert moves(at(engine, build, 30)) == [], "once"
+    assert moves(at(engine, 30)) == [], "once"
 
 
-def test_without_a_limit_nothing_falls(build: Build) -> None:
-    engine = falling(build, limit=None)
-    assert [moves(at(engine, build, bid)) for bid in (90, 2)] == [[]] * 2
+def test_without_a_limit_nothing_falls() -> None:
+    engine = falling(limit=None)
+    assert [moves(at(engine, bid)) for bid in (90, 2)] == [[]] * 2
     assert engine.state.best_gained is None
 
 
-def test_it_is_counted_on_what_was_realized_as_well(build: Build) -> None:
-    engine = falling(build)
-    at(engine, build, 40)
-    effects = engine.step(Filled(NOW, build.fill("t2", side=ASK, price=cents(19), qty=contracts(10), is_taker=True)))
+def test_it_is_counted_on_what_was_realized_as_well() -> None:
+    engine = falling()
+    at(engine, 40)
+    effects = engine.step(Filled(NOW, make_fill("t2", side=ASK, price=cents(19), qty=contracts(10), is_taker=True)))
     assert moves(effects) == [(REDUCING, "DRAWDOWN")]
 
 
-def test_a_person_who_resumes_has_it_counted_from_there(build: Build) -> None:
-    engine = falling(build)
-    at(engine, build, 70)
-    at(engine, build, 49)
+def test_a_person_who_resumes_has_it_counted_from_there() -> None:
+    engine = falling()
+    at(engine, 70)
+    at(engine, 49)
     assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
-    assert moves(at(engine, build, 30)) == []
-    assert moves(at(engine, build, 28)) == [(REDUCING, "DRAWDOWN")]
+    assert moves(at(engine, 30)) == []
+    assert moves(at(engine, 28)) == [(REDUCING, "DRAWDOWN")]
 
 
-def test_the_end_of_a_pause_forgets_no_best(build: Build) -> None:
-    engine = falling(build)
-    at(engine, build, 70)
+def test_the_end_of_a_pause_forgets_no_best() -> None:
+    engine = falling()
+    at(engine, 70)
     engine.step(Command(NOW, HALTED, "PAUSED", "lunch"))
-    at(engine, build, 55)
+    at(engine, 55)
     assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "back"))) == [(ACTIVE, "RESUMED")]
-    assert moves(at(engine, build, 49)) == [(REDUCING, "DRAWDOWN")]
+    assert moves(at(engine, 49)) == [(REDUCING, "DRAWDOWN")]
 
 
-def test_the_best_of_an_earlier_run_counts(build: Build) -> None:
-    engine = falling(build)
+def test_the_best_of_an_earlier_run_counts() -> None:
+    engine = falling()
     engine.state.best_gained = Money(5_000_000)
-    assert moves(at(engine, build, 69)) == [(REDUCING, "DRAWDOWN")]
+    assert moves(at(engine, 69)) == [(REDUCING, "DRAWDOWN")]
 
 
-def test_what_nobody_knows_a_price_of_is_no_best(build: Build) -> None:
+def test_what_nobody_knows_a_price_of_is_no_best() -> None:
     """Held in a market that is not traded here, and not read yet: it counts at what it cost."""
-    engine = falling(build)
-    engine.step(Filled(NOW, build.fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
-    at(engine, build, 40)
+    engine = falling()
+    engine.step(Filled(NOW, make_fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
+    at(engine, 40)
     assert engine.state.best_gained is None or engine.state.best_gained <= 0
     before = engine.state.best_gained
-    at(engine, build, 90)
+    at(engine, 90)
     assert engine.state.best_gained == before, "it may be much less"
-    known = build.market("KXB-1", status=MarketStatus.ACTIVE, yes_bid=cents(40))
+    known = make_market("KXB-1", status=MarketStatus.ACTIVE, yes_bid=cents(40))
     engine.step(Valued(NOW, (known,)))
     assert engine.state.best_gained == Money(5_000_000), "the companion"
 
 
-def test_a_gap_is_no_fall(build: Build) -> None:
-    engine = falling(build)
-    at(engine, build, 70)
+def test_a_gap_is_no_fall() -> None:
+    engine = falling()
+    at(engine, 70)
     engine.step(BookSnapshot(engine.state.now, "KXA-1", ((cents(0), contracts(1)),), ()))
     assert moves(engine.step(Tick(Ts(engine.state.now + 1)))) == []
 
 
-def test_what_a_loop_writes_down_as_gained_is_what_a_drawdown_is_counted_from(build: Build) -> None:
+def test_what_a_loop_writes_down_as_gained_is_what_a_drawdown_is_counted_from() -> None:
     """In a gap the last price stands, not that of the listing; and what has no price is no gain at all."""
-    engine = falling(build)
-    at(engine, build, 10)
+    engine = falling()
+    at(engine, 10)
     assert engine.gained == Money(-3_000_000)
     engine.step(FeedGap(engine.state.now, ("KXA-1",), "seq"))
     assert engine.gained == Money(-3_000_000)
-    engine.step(Filled(NOW, build.fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
+    engine.step(Filled(NOW, make_fill("t2", order_id="x", ticker="KXB-1", qty=contracts(100))))
     assert engine.gained is None
 
 
@@ -248,10 +248,10 @@ STEP_MS = 2_000
 class Quoting:
     """Ten contracts bought at 40 c, and a bid of our own for five at 40 c. Others bid 20 c for a hundred."""
 
-    def __init__(self, build: Build, limits: Limits, *, are_own_in_books: bool = True) -> None:
-        self.engine = build.engine(limits=limits, state=build.state(are_own_in_books=are_own_in_books))
+    def __init__(self, limits: Limits, *, are_own_in_books: bool = True) -> None:
+        self.engine = make_engine(limits=limits, state=make_state(are_own_in_books=are_own_in_books))
         self.book(own=0, others=100)
-        self.engine.step(Filled(NOW, build.fill(order_id="old", qty=contracts(10))))
+        self.engine.step(Filled(NOW, make_fill(order_id="old", qty=contracts(10))))
         self.order = self.quote()
 
     def quote(self) -> Order:
@@ -272,8 +272,8 @@ class Quoting:
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(build: Build, limits: Limits, code: str) -> None:
-    run = Quoting(build, limits)
+def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: Limits, code: str) -> None:
+    run = Quoting(limits)
     run.look(0)
     run.book(own=5)
     assert run.look(0) == []
@@ -286,10 +286,8 @@ def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(build: Build,
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(
-    build: Build, limits: Limits, code: str
-) -> None:
-    run = Quoting(build, limits)
+def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(limits: Limits, code: str) -> None:
+    run = Quoting(limits)
     run.look(0)
     run.book(own=5)
     run.look(0)
@@ -299,24 +297,24 @@ def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_without_a_bid_of_ours_the_same_prices_act_at_once(build: Build, limits: Limits, code: str) -> None:
-    run = Quoting(build, limits)
+def test_without_a_bid_of_ours_the_same_prices_act_at_once(limits: Limits, code: str) -> None:
+    run = Quoting(limits)
     run.look(0)
     run.book(own=0)
     assert run.look(0) == [(REDUCING, code)]
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_where_others_bid_beside_us_nothing_is_lost(build: Build, limits: Limits) -> None:
-    run = Quoting(build, limits)
+def test_where_others_bid_beside_us_nothing_is_lost(limits: Limits) -> None:
+    run = Quoting(limits)
     run.book(own=5, others=1)
     assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(build: Build, limits: Limits) -> None:
+def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(limits: Limits) -> None:
     """Five of others stand there. Each of our quotes is ours before the book shows it: then all five look like ours."""
-    run = Quoting(build, limits)
+    run = Quoting(limits)
     for _ in range(3 * CERTAIN_MS // STEP_MS):
         run.book(own=0, others=5)
         assert run.engine.state.held_up("KXA-1", contracts(10)) == Money(2_000_000), "so it looks for a moment"
@@ -326,8 +324,8 @@ def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(build: Build, lim
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_while_the_book_is_unknown_what_it_hides_is_too(build: Build, limits: Limits) -> None:
-    run = Quoting(build, limits)
+def test_while_the_book_is_unknown_what_it_hides_is_too(limits: Limits) -> None:
+    run = Quoting(limits)
     run.book(own=0, others=5)
     run.look()
     run.engine.step(FeedGap(run.engine.state.now, ("KXA-1",), "seq"))
@@ -335,22 +333,22 @@ def test_while_the_book_is_unknown_what_it_hides_is_too(build: Build, limits: Li
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_on_paper_our_quotes_are_in_no_book_and_hide_nothing(build: Build, limits: Limits) -> None:
-    run = Quoting(build, limits, are_own_in_books=False)
+def test_on_paper_our_quotes_are_in_no_book_and_hide_nothing(limits: Limits) -> None:
+    run = Quoting(limits, are_own_in_books=False)
     run.book(own=0, others=5)
     assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
 
 
-def test_who_resumes_while_our_bid_still_hides_the_loss_of_the_day_is_stopped_again_at_once(build: Build) -> None:
-    run = Quoting(build, LOSS)
+def test_who_resumes_while_our_bid_still_hides_the_loss_of_the_day_is_stopped_again_at_once() -> None:
+    run = Quoting(LOSS)
     run.book(own=5)
     assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DAILY_LOSS")]]
     effects = run.engine.step(Command(run.engine.state.now, ACTIVE, "RESUMED", "seen"))
     assert moves(effects) == [(ACTIVE, "RESUMED"), (REDUCING, "DAILY_LOSS")]
 
 
-def test_a_fall_that_our_bid_hid_is_accepted_by_who_resumes(build: Build) -> None:
-    run = Quoting(build, FALL)
+def test_a_fall_that_our_bid_hid_is_accepted_by_who_resumes() -> None:
+    run = Quoting(FALL)
     run.look(0)
     run.book(own=5)
     assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DRAWDOWN")]]
@@ -359,8 +357,8 @@ def test_a_fall_that_our_bid_hid_is_accepted_by_who_resumes(build: Build) -> Non
     assert run.engine.gained == Money(-2_000_000)
 
 
-def test_the_best_is_what_others_pay_not_what_we_bid_ourselves(build: Build) -> None:
-    run = Quoting(build, FALL)
+def test_the_best_is_what_others_pay_not_what_we_bid_ourselves() -> None:
+    run = Quoting(FALL)
     state = run.engine.state
     found: list[Money | None] = []
     state.best_gained = None
@@ -371,10 +369,10 @@ def test_the_best_is_what_others_pay_not_what_we_bid_ourselves(build: Build) -> 
     assert found == [Money(-2_000_000), Money(0)]
 
 
-def test_before_any_best_is_known_nothing_has_fallen(build: Build) -> None:
+def test_before_any_best_is_known_nothing_has_fallen() -> None:
     """Held in a market that nobody read yet, and what our own bid hides elsewhere: there is nothing to fall from."""
-    run = Quoting(build, FALL)
-    run.engine.step(Filled(NOW, build.fill("t9", order_id="x", ticker="KXB-1", qty=contracts(1))))
+    run = Quoting(FALL)
+    run.engine.step(Filled(NOW, make_fill("t9", order_id="x", ticker="KXB-1", qty=contracts(1))))
     run.engine.state.best_gained = None
     run.book(own=5)
     assert [run.look(CERTAIN_MS) for _ in range(3)] == [[]] * 3

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
-from core_build import NOW
+from support.values import NOW
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine.engine import Engine

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.values import NOW, make_fill, make_settlement
 
 from kalshi_cli.base.units import (
     ONE_DOLLAR,
@@ -425,18 +425,18 @@ def test_a_recorded_account_is_rebuilt_to_the_micro_dollar() -> None:
     assert dollars(1_000) + ledger.cash == dollars("999.4625")
 
 
-def test_subaccounts_net_nothing_and_a_settlement_ends_all_of_them(build: Build) -> None:
+def test_subaccounts_net_nothing_and_a_settlement_ends_all_of_them() -> None:
     """Plus five here and minus five there are two positions, not none."""
     ledger = Ledger()
-    ledger.book(build.fill("a", qty=contracts(5)))
-    ledger.book(build.fill("b", side=ASK, price=cents(50), qty=contracts(5), subaccount=1))
+    ledger.book(make_fill("a", qty=contracts(5)))
+    ledger.book(make_fill("b", side=ASK, price=cents(50), qty=contracts(5), subaccount=1))
     held = [(each.subaccount, each.qty, each.cost) for each in ledger.holdings("KXA-1")]
     assert sorted(held) == [(0, contracts(5), dollars(2)), (1, -contracts(5), dollars("2.50"))]
     assert (ledger.realized, ledger.cash) == (0, -dollars("4.50"))
     assert ledger.holdings("KXB-1") == []
     assert ledger.position("KXA-1", 2).qty == 0
-    ledger.settle(build.settlement(ts=Ts(NOW + 10)))
+    ledger.settle(make_settlement(ts=Ts(NOW + 10)))
     assert [each.qty for each in ledger.holdings("KXA-1")] == [0, 0]
     assert (ledger.realized, ledger.cash) == (dollars("0.50"), dollars("0.50"))
-    ledger.book(build.fill("late", qty=contracts(1), price=cents(40), subaccount=2))
+    ledger.book(make_fill("late", qty=contracts(1), price=cents(40), subaccount=2))
     assert ledger.position("KXA-1", 2).realized == dollars("0.60"), "traded before the settlement, told after it"

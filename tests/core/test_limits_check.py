@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import Build
 from hypothesis import given
 from hypothesis import strategies as st
+from support.values import NOW, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.core.model.markets import Family
@@ -18,14 +18,13 @@ from kalshi_cli.core.monitoring.check_report import Measure
 from kalshi_cli.core.monitoring.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
 from kalshi_cli.core.state.limits import Limits
 
-BUILD = Build()
 PCT = Measure(label="limit_used_pct", value=0.0, unit="%", warn="80", crit="100")
 
 
 def stake(held: int = 0, cost: str = "0", *orders: tuple[Side, int, int], **changes: Any) -> Stake:
     """Contracts held, dollars paid, and orders as side, cents, contracts."""
     resting = tuple(
-        BUILD.order(f"c{n}", side=side, price=cents(price), qty=contracts(count))
+        make_order(f"c{n}", side=side, price=cents(price), qty=contracts(count))
         for n, (side, price, count) in enumerate(orders)
     )
     fields: dict[str, Any] = {"ticker": "KXA-1", "subaccount": 0} | changes
@@ -146,16 +145,16 @@ orders = st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(1, 99), st.
 def test_the_check_and_the_control_before_an_order_count_alike(
     held: int, price: int, resting: list[tuple[Side, int, int]]
 ) -> None:
-    engine = BUILD.engine()
+    engine = make_engine()
     if held:
         side = BID if held > 0 else ASK
-        engine.step(Filled(BUILD.now, BUILD.fill(side=side, price=cents(price), qty=contracts(abs(held)))))
+        engine.step(Filled(NOW, make_fill(side=side, price=cents(price), qty=contracts(abs(held)))))
     placed = [
-        BUILD.order(f"c{n}", order_id=f"resting{n}", side=side, price=cents(at), qty=contracts(count))
+        make_order(f"c{n}", order_id=f"resting{n}", side=side, price=cents(at), qty=contracts(count))
         for n, (side, at, count) in enumerate(resting)
     ]
     for order in placed:
-        engine.step(OrderState(BUILD.now, order))
+        engine.step(OrderState(NOW, order))
     state = engine.state
     position = state.ledger.position("KXA-1")
     one = Stake(ticker="KXA-1", subaccount=0, qty=position.qty, cost=position.cost, orders=tuple(placed))
@@ -166,7 +165,7 @@ def test_the_check_and_the_control_before_an_order_count_alike(
 def test_what_is_lost_is_counted_exactly() -> None:
     one = Stake(ticker="KXA-1", subaccount=0, qty=Qty(250), cost=Money(1_234_567), orders=())
     assert one.outcomes == (1_234_567, 1_234_567 - 2_500_000)
-    bid = BUILD.order(side=BID, price=Price(4_321), qty=Qty(150))
+    bid = make_order(side=BID, price=Price(4_321), qty=Qty(150))
     assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_200, 0)
-    ask = BUILD.order(side=ASK, price=Price(4_321), qty=Qty(150))
+    ask = make_order(side=ASK, price=Price(4_321), qty=Qty(150))
     assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (0, 851_900)

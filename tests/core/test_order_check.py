@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_order
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import DUPLICATE_ID
@@ -21,12 +21,11 @@ from kalshi_cli.core.monitoring.order_check import (
     refusals,
 )
 
-BUILD = Build()
 PCT = Measure(label="rejected_pct", value=0.0, unit="%", warn="10", crit="30")
 
 
 def order(name: str, **changes: Any) -> Order:
-    return BUILD.order(name, **({"order_id": f"x{name}"} | changes))
+    return make_order(name, **({"order_id": f"x{name}"} | changes))
 
 
 def said(breaches: list[Breach] | tuple[Breach, ...]) -> list[tuple[str, str, str]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core_build import Build
+from support.values import NOW, make_book, make_engine, make_order
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.account.open_amends import worse_of
@@ -17,85 +17,85 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 
 
-def placed(build: Build, **changes: Any) -> Order:
-    return build.order("theirs", status=OrderStatus.SUBMITTED, **changes)
+def placed(**changes: Any) -> Order:
+    return make_order("theirs", status=OrderStatus.SUBMITTED, **changes)
 
 
 def bid(qty: int) -> Place:
     return Place("KXA-1", BID, cents(40), contracts(qty), reason="typed")
 
 
-def test_an_order_of_another_program_takes_its_part_of_the_limits(build: Build) -> None:
-    engine = build.engine(limits=Limits(max_position=contracts(15), max_order_qty=None))
-    engine.step(build.book())
-    assert engine.step(OrdersBeside(build.now, (placed(build),))) == []
+def test_an_order_of_another_program_takes_its_part_of_the_limits() -> None:
+    engine = make_engine(limits=Limits(max_position=contracts(15), max_order_qty=None))
+    engine.step(make_book())
+    assert engine.step(OrdersBeside(NOW, (placed(),))) == []
     refused = engine.place(bid(10))
     assert isinstance(refused, Denied)
     assert refused.code == "POSITION_LIMIT"
     assert isinstance(engine.place(bid(5)), SubmitOrder)
 
 
-def test_it_counts_for_the_pace_too_and_only_once(build: Build) -> None:
-    engine = build.engine(limits=Limits(max_orders_per_minute=2))
-    engine.step(build.book())
+def test_it_counts_for_the_pace_too_and_only_once() -> None:
+    engine = make_engine(limits=Limits(max_orders_per_minute=2))
+    engine.step(make_book())
     for _ in range(3):
-        engine.step(OrdersBeside(build.now, (placed(build),)))
+        engine.step(OrdersBeside(NOW, (placed(),)))
     assert isinstance(engine.place(bid(5)), SubmitOrder)
     refused = engine.place(bid(5))
     assert isinstance(refused, Denied)
     assert refused.code == "ORDER_RATE"
 
 
-def test_what_the_exchange_named_since_is_known_by_that_name(build: Build) -> None:
-    engine = build.engine()
-    engine.step(OrdersBeside(build.now, (placed(build),)))
-    engine.step(OrdersBeside(build.now, (build.order("theirs", order_id="o1"),)))
+def test_what_the_exchange_named_since_is_known_by_that_name() -> None:
+    engine = make_engine()
+    engine.step(OrdersBeside(NOW, (placed(),)))
+    engine.step(OrdersBeside(NOW, (make_order("theirs", order_id="o1"),)))
     (order,) = engine.state.orders.live()
     assert (order.order_id, order.status) == ("o1", OrderStatus.RESTING)
 
 
-def test_a_file_that_trails_takes_nothing_back(build: Build) -> None:
-    engine = build.engine()
-    engine.step(OrdersBeside(build.now, (placed(build),)))
-    engine.step(OrderState(build.now, build.order("theirs", order_id="o1", status=OrderStatus.CANCELED)))
-    engine.step(OrdersBeside(build.now, (placed(build),)))
+def test_a_file_that_trails_takes_nothing_back() -> None:
+    engine = make_engine()
+    engine.step(OrdersBeside(NOW, (placed(),)))
+    engine.step(OrderState(NOW, make_order("theirs", order_id="o1", status=OrderStatus.CANCELED)))
+    engine.step(OrdersBeside(NOW, (placed(),)))
     assert engine.state.orders.live() == []
 
 
-def test_an_order_that_is_amended_elsewhere_counts_as_the_worse_of_both_until_it_is_known(build: Build) -> None:
-    engine = build.engine()
-    before = build.order("theirs", order_id="o1")
-    wanted = build.order("theirs", order_id="o1", price=cents(41), qty=contracts(4))
-    engine.step(OrdersBeside(build.now, (before,)))
-    engine.step(OrdersBeside(build.now, (worse_of(before, wanted, build.now),)))
+def test_an_order_that_is_amended_elsewhere_counts_as_the_worse_of_both_until_it_is_known() -> None:
+    engine = make_engine()
+    before = make_order("theirs", order_id="o1")
+    wanted = make_order("theirs", order_id="o1", price=cents(41), qty=contracts(4))
+    engine.step(OrdersBeside(NOW, (before,)))
+    engine.step(OrdersBeside(NOW, (worse_of(before, wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.price, order.remaining, order.status) == (cents(41), contracts(10), OrderStatus.UNKNOWN)
-    engine.step(AmendEnded(build.now, wanted))
+    engine.step(AmendEnded(NOW, wanted))
     (order,) = engine.state.orders.live()
     assert (order.price, order.remaining, order.status) == (cents(41), contracts(4), OrderStatus.RESTING)
 
 
-def test_an_amend_of_an_order_that_had_no_name_yet_here_counts_as_well(build: Build) -> None:
-    engine = build.engine()
-    wanted = build.order("theirs", order_id="o1", qty=contracts(25))
-    engine.step(OrdersBeside(build.now, (placed(build),)))
-    engine.step(OrdersBeside(build.now, (worse_of(build.order("theirs", order_id="o1"), wanted, build.now),)))
+def test_an_amend_of_an_order_that_had_no_name_yet_here_counts_as_well() -> None:
+    engine = make_engine()
+    wanted = make_order("theirs", order_id="o1", qty=contracts(25))
+    engine.step(OrdersBeside(NOW, (placed(),)))
+    engine.step(OrdersBeside(NOW, (worse_of(make_order("theirs", order_id="o1"), wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.order_id, order.remaining, order.status) == ("o1", contracts(25), OrderStatus.UNKNOWN)
 
 
-def test_an_order_of_strangers_that_a_person_amends_counts_too(build: Build) -> None:
-    engine = build.engine()
-    strange = build.order("", order_id="o1", is_foreign=True)
-    wanted = build.order("", order_id="o1", is_foreign=True, qty=contracts(20))
-    engine.step(OrdersBeside(build.now, (worse_of(strange, wanted, build.now),)))
+def test_an_order_of_strangers_that_a_person_amends_counts_too() -> None:
+    engine = make_engine()
+    strange = make_order("", order_id="o1", is_foreign=True)
+    wanted = make_order("", order_id="o1", is_foreign=True, qty=contracts(20))
+    engine.step(OrdersBeside(NOW, (worse_of(strange, wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.remaining, order.is_foreign) == (contracts(20), True)
 
 
-def test_an_order_says_under_which_trading_state_it_was_reviewed(build: Build) -> None:
-    engine = build.engine()
-    engine.step(build.book())
+def test_an_order_says_under_which_trading_state_it_was_reviewed() -> None:
+    engine = make_engine()
+    engine.step(make_book())
     reviewed = engine.place(bid(5))
     assert isinstance(reviewed, SubmitOrder)
     assert reviewed.reviewed is TradingState.ACTIVE

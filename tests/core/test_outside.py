@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from core_build import NOW, Build
+from support.values import NOW, make_engine, make_market
 
 from kalshi_cli.base.units import Price, Ts, cents
 from kalshi_cli.core.model.intents import Intent
@@ -38,9 +38,9 @@ class Listener(Strategy):
         return None
 
 
-def test_prices_beliefs_and_news_from_outside_reach_every_strategy(build: Build) -> None:
+def test_prices_beliefs_and_news_from_outside_reach_every_strategy() -> None:
     one = Listener()
-    engine = build.engine(one)
+    engine = make_engine(one)
     spot = SpotPrice(NOW, "BTC", 860_000_000, "coinbase", 1_000_000)
     fair = FairValue(NOW, "KXA-1", cents(62), "model.csv")
     signal = NewsSignal(NOW, "n1", "KX*", BID, 8_000)
@@ -49,8 +49,8 @@ def test_prices_beliefs_and_news_from_outside_reach_every_strategy(build: Build)
     assert one.heard == [spot, fair, signal]
 
 
-def test_an_outside_price_is_seen_while_it_is_young(build: Build) -> None:
-    engine = build.engine()
+def test_an_outside_price_is_seen_while_it_is_young() -> None:
+    engine = make_engine()
     view = View(engine.state, "any")
     assert view.spot("BTC", within_s=5) is None
     engine.step(SpotPrice(NOW, "BTC", 860_000_000, "coinbase"))
@@ -60,9 +60,9 @@ def test_an_outside_price_is_seen_while_it_is_young(build: Build) -> None:
     assert view.spot("BTC", within_s=5) is None
 
 
-def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again(build: Build) -> None:
+def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again() -> None:
     one = Listener()
-    engine = build.engine(one)
+    engine = make_engine(one)
     view = View(engine.state, "any")
     for coin in ("BTC", "ETH"):
         engine.step(SpotPrice(NOW, coin, 860_000_000, "coinbase"))
@@ -73,8 +73,8 @@ def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again(build
     assert len(one.heard) == 3, "prices, and nothing else"
 
 
-def test_a_belief_is_seen_until_it_is_over(build: Build) -> None:
-    engine = build.engine()
+def test_a_belief_is_seen_until_it_is_over() -> None:
+    engine = make_engine()
     view = View(engine.state, "any")
     assert view.fair("KXA-1") is None
     engine.step(FairValue(NOW, "KXA-1", Price(6_200), "model", Ts(NOW + 1_000)))
@@ -86,10 +86,10 @@ def test_a_belief_is_seen_until_it_is_over(build: Build) -> None:
     assert view.fair("KXA-1") == 6_300, "without an end it holds until something else is said"
 
 
-def test_a_market_brings_its_family_and_knows_its_siblings(build: Build) -> None:
-    engine = build.engine()
+def test_a_market_brings_its_family_and_knows_its_siblings() -> None:
+    engine = make_engine()
     view = View(engine.state, "any")
-    market = build.market()
+    market = make_market()
     family = Family(event_ticker=market.event_ticker, series_ticker="KX", category="Crypto", is_exclusive=True)
     assert view.family(market.ticker) == Family(event_ticker=market.event_ticker)
     engine.step(MarketChange(NOW, market, family=family))

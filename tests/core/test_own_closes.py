@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_build import HOUR, NOW, Build, Scripted
+from support.values import HOUR, NOW, Scripted, make_book, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import Engine
@@ -23,11 +23,10 @@ FREE = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_pe
 class Two:
     """A loop of the strategies `one` and `two`, with a book of 40 to 44."""
 
-    def __init__(self, build: Build, limits: Limits = FREE) -> None:
-        self.build = build
+    def __init__(self, limits: Limits = FREE) -> None:
         self.who = {name: Scripted(name) for name in ("one", "two")}
-        self.engine: Engine = build.engine(*self.who.values(), limits=limits)
-        self.engine.step(build.book())
+        self.engine: Engine = make_engine(*self.who.values(), limits=limits)
+        self.engine.step(make_book())
         self._count = 0
 
     def holds(self, owner: str, qty: int, price: int = 42) -> None:
@@ -36,11 +35,11 @@ class Two:
         name = f"{owner}-{self._count}"
         side: Side = BID if qty > 0 else ASK
         if owner:
-            order = self.build.order(
+            order = make_order(
                 name, order_id=f"o-{name}", side=side, qty=contracts(abs(qty)), strategy=owner, tif=Tif.IOC
             )
             self.engine.state.orders.add(order)
-        fill = self.build.fill(
+        fill = make_fill(
             name, order_id=f"o-{name}", side=side, price=cents(price), qty=contracts(abs(qty)), client_order_id=name
         )
         self.engine.step(Filled(NOW, fill))
@@ -60,7 +59,7 @@ class Two:
         """An order of this owner's is on the book; its id."""
         self._count += 1
         name = f"{owner}-{self._count}"
-        order = self.build.order(
+        order = make_order(
             name, order_id=f"o-{name}", side=side, price=cents(price), qty=contracts(qty), strategy=owner,
             status=OrderStatus.RESTING,
         )  # fmt: skip
@@ -78,16 +77,16 @@ def out(qty: int) -> Place:
 
 
 @pytest.mark.parametrize("of", ["", "two"])
-def test_a_strategy_that_holds_nothing_closes_nothing_whoever_else_holds_the_other_side(build: Build, of: str) -> None:
-    loop = Two(build)
+def test_a_strategy_that_holds_nothing_closes_nothing_whoever_else_holds_the_other_side(of: str) -> None:
+    loop = Two()
     loop.holds(of, 10)
     loop.engine.state.trading = TradingState.REDUCING
     assert loop.asks("one", ask(5)) == ["REDUCING"]
     assert loop.asks("one", out(5)) == ["REDUCING"]
 
 
-def test_it_closes_only_as_much_as_it_holds_itself_with_what_it_has_resting_there(build: Build) -> None:
-    loop = Two(build)
+def test_it_closes_only_as_much_as_it_holds_itself_with_what_it_has_resting_there() -> None:
+    loop = Two()
     loop.holds("one", 5)
     loop.holds("two", 10)
     loop.engine.state.trading = TradingState.REDUCING
@@ -99,8 +98,8 @@ def test_it_closes_only_as_much_as_it_holds_itself_with_what_it_has_resting_ther
     assert loop.asks("two", ask(10)) == ["sent"]
 
 
-def test_what_the_account_does_not_hold_is_not_closed_either(build: Build) -> None:
-    loop = Two(build)
+def test_what_the_account_does_not_hold_is_not_closed_either() -> None:
+    loop = Two()
     loop.holds("one", 5)
     loop.holds("two", -5)
     loop.engine.state.trading = TradingState.REDUCING
@@ -108,8 +107,8 @@ def test_what_the_account_does_not_hold_is_not_closed_either(build: Build) -> No
     assert loop.asks("one", out(5)) == ["REDUCING"]
 
 
-def test_what_only_reduces_is_cut_to_the_account_where_another_holds_part_of_the_other_side(build: Build) -> None:
-    loop = Two(build)
+def test_what_only_reduces_is_cut_to_the_account_where_another_holds_part_of_the_other_side() -> None:
+    loop = Two()
     loop.holds("one", 5)
     loop.holds("two", -2)
     loop.engine.state.trading = TradingState.REDUCING
@@ -127,18 +126,16 @@ def test_what_only_reduces_is_cut_to_the_account_where_another_holds_part_of_the
         (Limits(min_edge=None, max_position=contracts(1)), "POSITION_LIMIT"),
     ],
 )
-def test_no_limit_of_the_account_is_passed_by_what_closes_the_position_of_another(
-    build: Build, limits: Limits, code: str
-) -> None:
-    loop = Two(build, limits)
+def test_no_limit_of_the_account_is_passed_by_what_closes_the_position_of_another(limits: Limits, code: str) -> None:
+    loop = Two(limits)
     loop.holds("two", 10)
     loop.engine.day_net  # noqa: B018 - counts the day
     assert loop.asks("one", ask(5)) == [code]
     assert loop.asks("two", ask(5)) == ["sent"]
 
 
-def test_nor_is_a_lock_or_blindness(build: Build) -> None:
-    loop = Two(build)
+def test_nor_is_a_lock_or_blindness() -> None:
+    loop = Two()
     loop.holds("two", 10)
     state = loop.engine.state
     state.locks["KXA-1"] = Ts(NOW + HOUR)
@@ -151,8 +148,8 @@ def test_nor_is_a_lock_or_blindness(build: Build) -> None:
     assert loop.asks("two", out(5)) == ["sent"]
 
 
-def test_what_only_reduces_is_refused_where_the_strategy_itself_has_nothing_to_reduce(build: Build) -> None:
-    loop = Two(build)
+def test_what_only_reduces_is_refused_where_the_strategy_itself_has_nothing_to_reduce() -> None:
+    loop = Two()
     loop.holds("two", 10)
     assert loop.asks("one", out(5)) == ["NOT_CLOSING"]
 
@@ -166,12 +163,10 @@ def test_what_only_reduces_is_refused_where_the_strategy_itself_has_nothing_to_r
         (Limits(min_edge=None, price_collar=cents(2)), "PRICE_COLLAR"),
     ],
 )
-def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(
-    build: Build, limits: Limits, code: str
-) -> None:
+def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(limits: Limits, code: str) -> None:
     """Another that quotes the same side, or holds the other one, keeps nobody in a position."""
     fair = cents(44) if code == "PRICE_COLLAR" else None
-    loop = Two(build, limits)
+    loop = Two(limits)
     loop.holds("one", 5)
     loop.holds("two", -5)
     loop.rests("two", ASK, 44, 10)
@@ -179,8 +174,8 @@ def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(
     assert loop.asks("one", ask(5, 41, fair=fair)) == ["sent"]
 
 
-def test_a_cooldown_holds_up_no_exit_where_another_holds_the_other_side(build: Build) -> None:
-    loop = Two(build, Limits(min_edge=None, cooldown_after_loss_ms=60_000))
+def test_a_cooldown_holds_up_no_exit_where_another_holds_the_other_side() -> None:
+    loop = Two(Limits(min_edge=None, cooldown_after_loss_ms=60_000))
     loop.holds("one", 6, price=43)
     loop.holds("one", -1, price=41)
     loop.holds("two", -5)
@@ -188,8 +183,8 @@ def test_a_cooldown_holds_up_no_exit_where_another_holds_the_other_side(build: B
     assert loop.asks("one", ask(5)) == ["sent"]
 
 
-def test_while_reducing_only_quotes_stay_that_close_what_their_strategy_holds(build: Build) -> None:
-    loop = Two(build)
+def test_while_reducing_only_quotes_stay_that_close_what_their_strategy_holds() -> None:
+    loop = Two()
     loop.holds("", 10)
     loop.holds("one", 5)
     kept, more, other = (loop.rests(*args) for args in (("one", ASK, 43, 3), ("one", ASK, 44, 3), ("two", ASK, 44, 1)))
@@ -199,8 +194,8 @@ def test_while_reducing_only_quotes_stay_that_close_what_their_strategy_holds(bu
     assert kept not in gone
 
 
-def test_an_amend_that_raises_closes_only_what_its_strategy_holds(build: Build) -> None:
-    loop = Two(build)
+def test_an_amend_that_raises_closes_only_what_its_strategy_holds() -> None:
+    loop = Two()
     loop.holds("two", 10)
     loop.holds("one", 5)
     order_id = loop.rests("one", ASK, 44, 5)
@@ -209,16 +204,16 @@ def test_an_amend_that_raises_closes_only_what_its_strategy_holds(build: Build) 
     assert loop.asks("one", Amend(order_id, cents(43), contracts(5))) == ["amended"]
 
 
-def test_a_person_closes_what_the_account_holds_whoever_bought_it(build: Build) -> None:
-    loop = Two(build)
+def test_a_person_closes_what_the_account_holds_whoever_bought_it() -> None:
+    loop = Two()
     loop.holds("two", 10)
     loop.engine.state.trading = TradingState.REDUCING
     assert isinstance(loop.engine.place(ask(10)), SubmitOrder)
     assert isinstance(loop.engine.place(ask(1)), Denied)
 
 
-def test_what_was_accepted_and_traded_counts_before_its_fills_are_here(build: Build) -> None:
-    loop = Two(build)
+def test_what_was_accepted_and_traded_counts_before_its_fills_are_here() -> None:
+    loop = Two()
     loop.holds("", 10)
     loop.who["one"].wants.append(Place("KXA-1", BID, cents(44), contracts(5), tif=Tif.IOC))
     (sent,) = [each for each in loop.engine.step(Tick(NOW)) if isinstance(each, SubmitOrder)]

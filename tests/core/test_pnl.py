@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.values import NOW, make_fill, make_settlement
 
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
 from kalshi_cli.core.account import pnl
@@ -21,15 +21,12 @@ trades = st.lists(
 def test_parts_by_any_key_add_up_to_the_change_of_the_account(
     trades: list[tuple[str, str, int, int, int]], marks: tuple[int, ...], settled: bool
 ) -> None:
-    build = Build()
     entries: list[pnl.Entry] = [
-        build.fill(
-            f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n
-        )
+        make_fill(f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n)
         for n, (ticker, side, price, qty, fee) in enumerate(trades)
     ]
     if settled:
-        entries.append(build.settlement(ticker="KXA-1"))
+        entries.append(make_settlement(ticker="KXA-1"))
     prices = dict(zip(["KXA-1", "KXA-2", "KXB-1"], map(cents, marks), strict=True))
     ledger = pnl.fold(entries)
     held = sum(position.value(prices[ticker]) or 0 for (_, ticker), position in ledger.positions.items())
@@ -46,12 +43,11 @@ def test_parts_by_any_key_add_up_to_the_change_of_the_account(
 
 
 def test_a_round_trip_in_two_markets_is_counted_where_it_was_made() -> None:
-    build = Build()
     entries = [
-        build.fill("a", ticker="KXA-1", price=cents(40), fee=Money(10)),
-        build.fill("b", ticker="KXA-1", side=ASK, price=cents(45), ts=NOW + 1, fee=Money(20)),
-        build.fill("c", ticker="KXB-1", price=cents(30), ts=NOW + 2),
-        build.fill("a", ticker="KXA-1"),
+        make_fill("a", ticker="KXA-1", price=cents(40), fee=Money(10)),
+        make_fill("b", ticker="KXA-1", side=ASK, price=cents(45), ts=NOW + 1, fee=Money(20)),
+        make_fill("c", ticker="KXB-1", price=cents(30), ts=NOW + 2),
+        make_fill("a", ticker="KXA-1"),
     ]
     found = pnl.parts(entries, {"KXB-1": cents(28)}, lambda ticker, _: ticker)
     assert (found["KXA-1"].realized, found["KXA-1"].fees, found["KXA-1"].net) == (500_000, 30, 499_970)
@@ -59,27 +55,24 @@ def test_a_round_trip_in_two_markets_is_counted_where_it_was_made() -> None:
 
 
 def test_counting_since_a_moment_still_knows_what_was_paid_before() -> None:
-    build = Build()
     entries = [
-        build.fill("a", price=cents(40), fee=Money(99)),
-        build.fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 10), fee=Money(1)),
+        make_fill("a", price=cents(40), fee=Money(99)),
+        make_fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 10), fee=Money(1)),
     ]
     found = pnl.parts(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 10))
     assert (found["KXA-1"].realized, found["KXA-1"].fees) == (500_000, 1)
 
 
 def test_a_position_without_a_price_has_no_unrealized_profit() -> None:
-    build = Build()
-    assert pnl.parts([build.fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
-    assert pnl.fold([build.fill()]).unrealized({"KXA-1": None}) is None
-    assert pnl.fold([build.fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000
+    assert pnl.parts([make_fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
+    assert pnl.fold([make_fill()]).unrealized({"KXA-1": None}) is None
+    assert pnl.fold([make_fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000
 
 
 @given(trades=trades, mark=st.integers(1, 99), after=st.integers(0, 25))
 def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int, int]], mark: int, after: int) -> None:
-    build = Build()
     entries = [
-        build.fill(
+        make_fill(
             f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n // 2
         )
         for n, (ticker, side, price, qty, fee) in enumerate(trades)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_order
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import Measure
 from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
 
-BUILD = Build()
 PCT = Measure(label="denied_pct", value=0.0, unit="%", warn="80")
 AGE = Measure(label="no_orders_for", value=0.0, unit="s", warn="86400")
 DAY_MS = 86_400_000
 
 
 def order(name: str, **changes: Any) -> Order:
-    return BUILD.order(name, **({"strategy": "spike", "order_id": f"x{name}"} | changes))
+    return make_order(name, **({"strategy": "spike", "order_id": f"x{name}"} | changes))
 
 
 def sent(count: int, **changes: Any) -> list[Order]:

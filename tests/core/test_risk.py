@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 import pytest
-from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.values import NOW, hold_position, make_book, make_fill, make_market, make_order, make_state
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.effects import Denied, SubmitOrder
@@ -39,9 +39,9 @@ def code(state: State, intent: Place, limits: Limits | None = None, strategy: st
 
 
 @pytest.fixture
-def state(build: Build) -> State:
-    state = build.state()
-    snapshot = build.book()
+def state() -> State:
+    state = make_state()
+    snapshot = make_book()
     state.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
     return state
 
@@ -70,10 +70,10 @@ def test_a_halt_refuses_everything(state: State) -> None:
     assert code(state, place()) == "HALTED"
 
 
-def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State, build: Build) -> None:
+def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State) -> None:
     state.blind_since = Ts(NOW - 15_000)
     assert code(state, place(), strategy="s") == "BLIND"
-    build.held(state)
+    hold_position(state)
     assert code(state, place(ASK, 45), strategy="s") == "BLIND", "what it holds may be another count by now"
     assert code(state, place(ASK, 45, tif=Tif.IOC, reduce_only=True), strategy="s") == "approved", "that cannot open"
     assert code(state, place()) == "approved", "whoever types it looks at the account himself"
@@ -81,24 +81,24 @@ def test_while_the_account_is_out_of_sight_a_strategy_opens_nothing(state: State
     assert code(state, place(ASK, 45), strategy="s") == "approved"
 
 
-def test_what_only_reduces_goes_only_where_there_is_something_on_the_other_side(state: State, build: Build) -> None:
+def test_what_only_reduces_goes_only_where_there_is_something_on_the_other_side(state: State) -> None:
     out = place(ASK, 45, tif=Tif.IOC, reduce_only=True)
     assert code(state, out, strategy="s") == "NOT_CLOSING"
     assert code(state, out) == "approved", "a person may know better"
-    build.held(state, side=ASK)
+    hold_position(state, side=ASK)
     assert code(state, out, strategy="s") == "NOT_CLOSING"
-    build.held(state, "s", "t2", qty=contracts(20))
+    hold_position(state, "s", "t2", qty=contracts(20))
     assert code(state, out, strategy="s") == "approved"
 
 
-def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build: Build) -> None:
+def test_reducing_takes_only_what_makes_the_position_smaller(state: State) -> None:
     state.trading = TradingState.REDUCING
     assert code(state, place(ASK, 45)) == "REDUCING"
-    state.ledger.book(build.fill(qty=contracts(10)))
+    state.ledger.book(make_fill(qty=contracts(10)))
     assert code(state, place(ASK, 45, 10)) == "approved"
     assert code(state, place(ASK, 45, 11)) == "REDUCING"
     assert code(state, place(BID, 40, 1)) == "REDUCING"
-    state.ledger.book(build.fill("t2", side=ASK, qty=contracts(20)))
+    state.ledger.book(make_fill("t2", side=ASK, qty=contracts(20)))
     assert code(state, place(BID, 40, 10)) == "approved"
 
 
@@ -111,11 +111,11 @@ def test_reducing_takes_only_what_makes_the_position_smaller(state: State, build
         Limits(min_edge=None, max_position=Qty(0)),
     ],
 )
-def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, build: Build, limits: Limits) -> None:
+def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, limits: Limits) -> None:
     """It wants to close ten, the account has five, and an order of another rests on that side: the exchange cuts it."""
-    build.held(state)
-    build.held(state, "another", "t2", side=ASK, qty=contracts(5))
-    state.orders.add(build.order("another's", side=ASK, price=cents(60)))
+    hold_position(state)
+    hold_position(state, "another", "t2", side=ASK, qty=contracts(5))
+    state.orders.add(make_order("another's", side=ASK, price=cents(60)))
     if limits == Limits(min_edge=None):
         state.trading = TradingState.REDUCING
     out = {"side": ASK, "price": 40, "qty": 10, "tif": Tif.IOC}
@@ -136,8 +136,8 @@ def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, bu
         ({"close_time": Ts(NOW - 1)}, "MARKET_CLOSING"),
     ],
 )
-def test_a_market_that_is_not_open_is_refused(state: State, build: Build, changes: Any, expected: str) -> None:
-    state.markets["KXA-1"] = build.market(**changes)
+def test_a_market_that_is_not_open_is_refused(state: State, changes: Any, expected: str) -> None:
+    state.markets["KXA-1"] = make_market(**changes)
     assert code(state, place()) == expected
 
 
@@ -244,8 +244,8 @@ def test_the_group_of_a_run_is_for_the_subaccount_of_its_key(state: State, lock:
     assert (verdict.order.order_group_id, verdict.order.subaccount) == ("group", lock or 0)
 
 
-def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: State, build: Build) -> None:
-    state.ledger.book(build.fill(qty=contracts(10)))
+def test_what_closes_a_position_is_not_held_up_by_the_order_rate(state: State) -> None:
+    state.ledger.book(make_fill(qty=contracts(10)))
     limits = Limits(max_orders_per_minute=0)
     assert code(state, place(ASK, 45, 10), limits) == "approved"
     assert code(state, place(ASK, 45, 11), limits) == "ORDER_RATE"
@@ -260,7 +260,7 @@ def test_off_grid_names_the_neighbours(state: State) -> None:
     assert "above=none" in edge.detail
 
 
-def test_no_order_is_priced_from_a_book_that_cannot_be_believed(state: State, build: Build) -> None:
+def test_no_order_is_priced_from_a_book_that_cannot_be_believed(state: State) -> None:
     limits = Limits(max_book_age_ms=1_000)
     state.now = Ts(NOW + 1_001)
     assert code(state, place(), limits) == "STALE_BOOK"
@@ -290,7 +290,7 @@ def test_the_collar_stops_fat_fingers_on_the_side_that_hurts(state: State, inten
     assert code(state, intent) == expected
 
 
-def test_the_collar_falls_back_to_own_side_then_to_the_last_price(state: State, build: Build) -> None:
+def test_the_collar_falls_back_to_own_side_then_to_the_last_price(state: State) -> None:
     state.books["KXA-1"].load(((cents(40), contracts(1)),), (), NOW)
     assert code(state, place(BID, 51)) == "PRICE_COLLAR", "own side"
     state.books["KXA-1"].load((), (), NOW)
@@ -298,10 +298,10 @@ def test_the_collar_falls_back_to_own_side_then_to_the_last_price(state: State, 
 
 
 @pytest.fixture
-def unpriced(state: State, build: Build) -> State:
+def unpriced(state: State) -> State:
     """Nobody quotes, and nothing was ever traded: a fresh market, or a combo that somebody just asked for."""
     state.books["KXA-1"].load((), (), NOW)
-    state.markets["KXA-1"] = build.market(last=None)
+    state.markets["KXA-1"] = make_market(last=None)
     return state
 
 
@@ -348,14 +348,14 @@ def test_a_runaway_loop_meets_the_order_rate(state: State) -> None:
     assert code(state, place(), Limits(max_orders_per_minute=None)) == "approved"
 
 
-def test_one_market_is_not_churned_while_others_may_still_trade(state: State, build: Build) -> None:
+def test_one_market_is_not_churned_while_others_may_still_trade(state: State) -> None:
     limits = Limits(max_orders_per_minute=10, max_market_orders_per_minute=2)
     for ticker in ("KXA-1", "KXB-1", "KXB-1"):
         state.count_sent(Sent(state.now, ticker))
     assert code(state, place(), limits) == "approved"
     state.count_sent(Sent(state.now, "KXA-1"))
     assert code(state, place(), limits) == "MARKET_RATE"
-    state.ledger.book(build.fill(qty=contracts(10)))
+    state.ledger.book(make_fill(qty=contracts(10)))
     assert code(state, place(ASK, 45, 10), limits) == "approved", "what closes may always go"
     state.now = Ts(NOW + 60_000)
     assert code(state, place(), msgspec.structs.replace(limits, max_book_age_ms=None)) == "approved"
@@ -368,7 +368,7 @@ def test_what_was_sent_is_forgotten_after_a_minute_also_where_nobody_counts_it(s
     assert len(state.sent) == 1
 
 
-def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, build: Build) -> None:
+def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State) -> None:
     limits = Limits(min_edge=cents(2))
     assert code(state, place(fair=None), limits) == "approved", "a person needs no fair value"
     assert code(state, place(fair=None), limits, "s") == "MIN_EDGE"
@@ -377,37 +377,37 @@ def test_an_edge_is_asked_of_strategies_only_and_never_to_reduce(state: State, b
     assert code(state, place(BID, 41, fair=cents(42), post_only=True), limits, "s") == "MIN_EDGE"
     assert code(state, place(ASK, 45, fair=cents(43), post_only=True), limits, "s") == "approved"
     assert code(state, place(), Limits(min_edge=None), "s") == "approved"
-    state.ledger.book(build.fill("t0"))
+    state.ledger.book(make_fill("t0"))
     assert code(state, place(ASK, 45), limits, "s") == "MIN_EDGE", "others hold that"
-    build.held(state)
+    hold_position(state)
     assert code(state, place(ASK, 45), limits, "s") == "approved"
 
 
 def test_what_closes_the_position_of_a_strategy_needs_no_edge_whatever_others_have_resting_on_its_side(
-    state: State, build: Build
+    state: State,
 ) -> None:
     limits = Limits(min_edge=cents(2))
-    build.held(state)
-    state.orders.add(build.order("a person's", side=ASK, price=cents(60)))
+    hold_position(state)
+    state.orders.add(make_order("a person's", side=ASK, price=cents(60)))
     assert code(state, place(ASK, 40, tif=Tif.IOC), limits, "s") == "approved", "what both open, the limits hold"
     assert code(state, place(ASK, 40, 11, tif=Tif.IOC), limits, "s") == "MIN_EDGE"
     assert code(state, place(ASK, 40, tif=Tif.IOC, reduce_only=True), limits, "s") == "approved"
     assert code(state, place(ASK, 45, reduce_only=True), limits, "s") == "BAD_FLAGS", "resting, nothing keeps it"
 
 
-def test_our_bid_never_meets_our_own_offer(state: State, build: Build) -> None:
-    state.orders.add(build.order("mine", side=ASK, price=cents(43)))
+def test_our_bid_never_meets_our_own_offer(state: State) -> None:
+    state.orders.add(make_order("mine", side=ASK, price=cents(43)))
     assert code(state, place(BID, 43)) == "SELF_CROSS"
     assert code(state, place(BID, 42)) == "approved"
     assert code(state, place(ASK, 43)) == "approved"
-    state.orders.add(build.order("theirs", side=BID, price=cents(41)))
+    state.orders.add(make_order("theirs", side=BID, price=cents(41)))
     assert code(state, place(ASK, 41)) == "SELF_CROSS"
 
 
-def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Build) -> None:
+def test_the_position_limit_counts_live_orders_as_filled(state: State) -> None:
     limits = Limits(max_position=contracts(20))
-    state.ledger.book(build.fill(qty=contracts(5)))
-    state.orders.add(build.order("b", qty=contracts(6)))
+    state.ledger.book(make_fill(qty=contracts(5)))
+    state.orders.add(make_order("b", qty=contracts(6)))
     assert code(state, place(BID, 41, 9), limits) == "approved"
     assert code(state, place(BID, 41, 10), limits) == "POSITION_LIMIT"
     assert code(state, place(ASK, 45, 20), limits) == "approved"
@@ -415,30 +415,30 @@ def test_the_position_limit_counts_live_orders_as_filled(state: State, build: Bu
     assert code(state, place(BID, 41, 99), Limits(max_position=None)) == "approved"
 
 
-def test_a_close_that_passes_every_limit_leaves_no_more_than_the_limit(state: State, build: Build) -> None:
+def test_a_close_that_passes_every_limit_leaves_no_more_than_the_limit(state: State) -> None:
     """Five NO are held, and a bid that rests may be for ten in all. Whoever closes the five leaves ten to come."""
     limits = Limits(max_position=contracts(10))
-    build.held(state, side=ASK, qty=contracts(5))
+    hold_position(state, side=ASK, qty=contracts(5))
     assert code(state, place(BID, 41, 11), limits) == "POSITION_LIMIT"
-    state.orders.add(build.order("b", price=cents(41), qty=contracts(10)))
+    state.orders.add(make_order("b", price=cents(41), qty=contracts(10)))
     out = place(BID, 44, 5, tif=Tif.IOC, reduce_only=True)
     assert code(state, out, limits, "s") == "approved"
-    state.ledger.book(build.fill("t2", qty=contracts(5)))
+    state.ledger.book(make_fill("t2", qty=contracts(5)))
     longest, _ = state.orders.worst_case("KXA-1")
     assert state.held("KXA-1") + longest == limits.max_position
 
 
-def test_unknown_orders_keep_their_exposure(state: State, build: Build) -> None:
+def test_unknown_orders_keep_their_exposure(state: State) -> None:
     limits = Limits(max_exposure=Money(8_336_000))
-    state.orders.add(build.order("u", status=OrderStatus.UNKNOWN))
+    state.orders.add(make_order("u", status=OrderStatus.UNKNOWN))
     assert state.total_exposure() == 4_168_000, "with what it is charged if it takes"
     assert code(state, place(BID, 40, 10), limits) == "approved"
     assert code(state, place(BID, 41, 10), limits) == "EXPOSURE"
     assert code(state, place(BID, 41, 10), Limits(max_exposure=None)) == "approved"
 
 
-def test_what_adds_no_risk_is_allowed_beyond_the_limit(state: State, build: Build) -> None:
-    state.ledger.book(build.fill(qty=contracts(100)))
+def test_what_adds_no_risk_is_allowed_beyond_the_limit(state: State) -> None:
+    state.ledger.book(make_fill(qty=contracts(100)))
     limits = Limits(max_exposure=Money(1), max_position=None)
     assert code(state, place(ASK, 45, 50), limits) == "approved"
     assert code(state, place(BID, 40, 1), limits) == "EXPOSURE"
@@ -479,40 +479,38 @@ def after(held: tuple[int, int], fills: list[tuple[Side, int, int]]) -> tuple[in
 def test_exposure_is_the_worst_over_every_sequence_moment_and_outcome(
     held: tuple[int, int], live: list[tuple[Side, int, int]]
 ) -> None:
-    build = Build()
-    state = build.state()
+    state = make_state()
     if held[0]:
         side = BID if held[0] > 0 else ASK
-        state.ledger.book(build.fill(side=side, price=cents(held[1]), qty=contracts(abs(held[0]))))
+        state.ledger.book(make_fill(side=side, price=cents(held[1]), qty=contracts(abs(held[0]))))
     for number, (side, price, qty) in enumerate(live):
-        state.orders.add(build.order(f"c{number}", side=side, price=cents(price), qty=contracts(qty)))
+        state.orders.add(make_order(f"c{number}", side=side, price=cents(price), qty=contracts(qty)))
     assert state.exposure("KXA-1") == true_worst(held, live)
     event("something at risk" if state.exposure("KXA-1") else "nothing at risk")
 
 
-def test_a_profit_that_a_fill_takes_makes_up_for_nothing(state: State, build: Build) -> None:
+def test_a_profit_that_a_fill_takes_makes_up_for_nothing(state: State) -> None:
     """Ten YES at 20 and an ask for thirty at 60: once it filled, twenty NO for $8 are held, and $4 were won. From now
     on no more than $4 can be lost; from then on it is $8."""
-    state.ledger.book(build.fill(qty=contracts(10), price=cents(20)))
-    state.orders.add(build.order("x", side=ASK, price=cents(60), qty=contracts(30), post_only=True))
+    state.ledger.book(make_fill(qty=contracts(10), price=cents(20)))
+    state.orders.add(make_order("x", side=ASK, price=cents(60), qty=contracts(30), post_only=True))
     assert state.exposure("KXA-1") == 8_000_000
     assert after((10, 20), [(ASK, 60, 30)]) == (-20, Fraction(800))
 
 
-def test_the_worst_case_is_not_simply_the_sum_of_costs(build: Build) -> None:
+def test_the_worst_case_is_not_simply_the_sum_of_costs() -> None:
     """Not vacuous: a sum of order costs would say 8.5 dollars where the worst is 4.5."""
-    state = build.state()
-    state.ledger.book(build.fill(qty=contracts(10), price=cents(45)))
-    state.orders.add(build.order("x", side=ASK, price=cents(60), qty=contracts(10)))
+    state = make_state()
+    state.ledger.book(make_fill(qty=contracts(10), price=cents(45)))
+    state.orders.add(make_order("x", side=ASK, price=cents(60), qty=contracts(10)))
     assert state.exposure("KXA-1") == 4_500_000
 
 
 @given(intents=st.lists(st.tuples(st.sampled_from([BID, ASK]), st.integers(40, 44), st.integers(1, 40)), max_size=12))
 def test_no_sequence_of_approved_orders_can_pass_a_limit(intents: list[tuple[Side, int, int]]) -> None:
-    build = Build()
     limits = Limits(max_position=contracts(50), max_exposure=Money(30_000_000), max_orders_per_minute=None)
-    state = build.state()
-    snapshot = build.book()
+    state = make_state()
+    snapshot = make_book()
     state.books["KXA-1"].load(snapshot.bids, snapshot.asks, snapshot.ts)
     denied = 0
     for number, (side, price, qty) in enumerate(intents):
@@ -537,32 +535,32 @@ def elsewhere(side: Side, count: int, *, price: int = 42, subaccount: int = 1) -
     return Place("KXA-1", side, cents(price), contracts(count), reason="test", subaccount=subaccount)
 
 
-def test_what_another_subaccount_holds_offsets_no_order(state: State, build: Build) -> None:
+def test_what_another_subaccount_holds_offsets_no_order(state: State) -> None:
     limits = Limits(max_position=contracts(5))
-    state.ledger.book(build.fill(qty=contracts(5), subaccount=1))
+    state.ledger.book(make_fill(qty=contracts(5), subaccount=1))
     assert code(state, place(ASK, 45, 10), limits) == "POSITION_LIMIT", "it nets with nothing of the primary account"
     assert code(state, place(ASK, 45, 1), limits) == "POSITION_LIMIT", "five and one are six"
     assert code(state, elsewhere(ASK, 5, price=45), limits) == "approved", "there it closes five"
     assert code(state, elsewhere(ASK, 6, price=45), limits) == "POSITION_LIMIT"
 
 
-def test_what_closes_a_subaccounts_own_position_passes_whatever_others_hold(state: State, build: Build) -> None:
-    state.ledger.book(build.fill(qty=contracts(5)))
-    state.ledger.book(build.fill("t2", qty=contracts(50), subaccount=1))
+def test_what_closes_a_subaccounts_own_position_passes_whatever_others_hold(state: State) -> None:
+    state.ledger.book(make_fill(qty=contracts(5)))
+    state.ledger.book(make_fill("t2", qty=contracts(50), subaccount=1))
     assert code(state, place(ASK, 45, 5), Limits(max_position=contracts(5))) == "approved"
     assert code(state, place(ASK, 45, 6), Limits(max_position=contracts(5))) == "POSITION_LIMIT"
 
 
-def test_live_orders_of_another_subaccount_count_with_the_worse_of_their_sides(state: State, build: Build) -> None:
-    state.orders.add(build.order("b", price=cents(30), qty=contracts(3), subaccount=1))
-    state.orders.add(build.order("a", side=ASK, price=cents(60), qty=contracts(4), subaccount=1))
+def test_live_orders_of_another_subaccount_count_with_the_worse_of_their_sides(state: State) -> None:
+    state.orders.add(make_order("b", price=cents(30), qty=contracts(3), subaccount=1))
+    state.orders.add(make_order("a", side=ASK, price=cents(60), qty=contracts(4), subaccount=1))
     assert code(state, place(BID, 41, 1), Limits(max_position=contracts(5))) == "approved"
     assert code(state, place(BID, 41, 2), Limits(max_position=contracts(5))) == "POSITION_LIMIT"
 
 
-def test_exposure_is_the_sum_of_the_worst_of_each_subaccount(state: State, build: Build) -> None:
-    state.ledger.book(build.fill(qty=contracts(5)))
-    state.ledger.book(build.fill("t2", side=ASK, qty=contracts(5), subaccount=1))
+def test_exposure_is_the_sum_of_the_worst_of_each_subaccount(state: State) -> None:
+    state.ledger.book(make_fill(qty=contracts(5)))
+    state.ledger.book(make_fill("t2", side=ASK, qty=contracts(5), subaccount=1))
     assert state.exposure("KXA-1") == state.total_exposure() == Money(5_000_000), "2 of YES and 3 of NO"
     limits = Limits(max_exposure=Money(5_000_000), max_position=None)
     assert code(state, place(BID, 42, 1), limits) == "EXPOSURE", "the NO of the other subaccount offsets nothing"
@@ -570,9 +568,9 @@ def test_exposure_is_the_sum_of_the_worst_of_each_subaccount(state: State, build
     assert code(state, elsewhere(BID, 1, subaccount=2), limits) == "EXPOSURE"
 
 
-def test_only_the_own_position_can_be_reduced(state: State, build: Build) -> None:
+def test_only_the_own_position_can_be_reduced(state: State) -> None:
     state.trading = TradingState.REDUCING
-    state.ledger.book(build.fill(qty=contracts(5), subaccount=1))
+    state.ledger.book(make_fill(qty=contracts(5), subaccount=1))
     assert code(state, place(ASK, 45, 5)) == "REDUCING"
     assert code(state, elsewhere(ASK, 5, price=45)) == "approved"
     assert code(state, elsewhere(ASK, 6, price=45)) == "REDUCING"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_book, make_engine
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine.engine import Engine
@@ -19,10 +19,10 @@ INTENT = Place("KXA-1", BID, cents(40), contracts(1), fair=cents(60))
 
 
 @pytest.fixture
-def engine(build: Build) -> Engine:
-    made = build.engine()
+def engine() -> Engine:
+    made = make_engine()
     made.state.trading = TradingState.ACTIVE
-    made.step(build.book())
+    made.step(make_book())
     made.state.groups[0] = "g0"
     return made
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from core_build import NOW, Build
 from hypothesis import event, given
 from hypothesis import strategies as st
+from support.values import NOW, make_engine, make_fill, make_order, make_settlement
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.ledger import Ledger
@@ -33,8 +33,7 @@ class Account:
     """One engine; whoever trades, and what each would hold by its own fills alone."""
 
     def __init__(self) -> None:
-        self.build = Build()
-        self.engine = self.build.engine(limits=OPEN)
+        self.engine = make_engine(limits=OPEN)
         self.own = dict.fromkeys((*NAMES, "a person"), 0)
         self.fills: list[Fill] = []
         self.learn(self.engine)
@@ -44,7 +43,7 @@ class Account:
         for name in NAMES:
             for side in (BID, ASK):
                 engine.state.orders.add(
-                    self.build.order(
+                    make_order(
                         f"{name}-{side}", order_id=f"o-{name}-{side}", side=side, strategy=name,
                         status=OrderStatus.CANCELED,
                     )
@@ -52,7 +51,7 @@ class Account:
 
     def trade(self, who: str, side: Side, qty: int, subaccount: int = 0, price: int = 40) -> None:
         number = len(self.fills)
-        fill = self.build.fill(
+        fill = make_fill(
             f"t{number}", order_id=f"o-{who}-{side}", client_order_id="", side=side, qty=contracts(qty),
             ts=Ts(NOW + number), subaccount=subaccount, price=cents(price),
         )  # fmt: skip
@@ -68,7 +67,7 @@ class Account:
         return [View((engine or self.engine).state, name).position(TICKER) for name in NAMES]
 
     def restarted(self, fills: list[Fill]) -> Engine:
-        engine = self.build.engine(limits=OPEN)
+        engine = make_engine(limits=OPEN)
         self.learn(engine)
         engine.recall([], fills)
         return engine
@@ -137,19 +136,19 @@ def test_a_subaccount_is_closed_by_itself() -> None:
 
 def test_a_settlement_ends_it_also_where_the_fill_is_heard_of_after_it() -> None:
     account = Account()
-    account.engine.step(Settled(NOW, account.build.settlement()))
+    account.engine.step(Settled(NOW, make_settlement()))
     account.trade("one", BID, 10)
     assert (account.seen(), account.held) == ([0, 0], 0)
 
 
-def test_what_a_reply_says_was_traded_is_closed_as_well(build: Build) -> None:
+def test_what_a_reply_says_was_traded_is_closed_as_well() -> None:
     """A person closed what the strategy's reply told of, before its fill came."""
-    engine = build.engine(limits=OPEN)
-    submit = engine.place(Place(TICKER, BID, build.fill().price, contracts(10)), "one")
+    engine = make_engine(limits=OPEN)
+    submit = engine.place(Place(TICKER, BID, make_fill().price, contracts(10)), "one")
     assert isinstance(submit, SubmitOrder)
     engine.step(OrderAccepted(NOW, submit.order.client_order_id, "mine", contracts(10), Qty(0)))
     assert View(engine.state, "one").position(TICKER) == contracts(10), "companion: it is held"
-    engine.step(Filled(NOW, build.fill("closing", order_id="theirs", side=ASK)))
+    engine.step(Filled(NOW, make_fill("closing", order_id="theirs", side=ASK)))
     assert View(engine.state, "one").position(TICKER) == 0
 
 

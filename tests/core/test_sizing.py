@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_build import NOW, Build
+from support.values import NOW, make_balance, make_engine, make_fill, make_order, make_state
 
 from kalshi_cli.base.units import (
     DOLLAR,
@@ -137,46 +137,46 @@ def test_a_fair_value_that_is_no_probability_has_no_edge() -> None:
     assert kelly(ASK, cents(40), Price(-1), FREE) == 0
 
 
-def account(build: Build) -> AccountSnapshot:
+def account() -> AccountSnapshot:
     """One of $1,000."""
     return AccountSnapshot(
-        ts=NOW, as_of=NOW, since=NOW, orders=(), fills=(), settlements=(), positions=(), balance=build.balance()
+        ts=NOW, as_of=NOW, since=NOW, orders=(), fills=(), settlements=(), positions=(), balance=make_balance()
     )
 
 
-def test_a_strategy_sees_the_balance_once_the_account_was_read(build: Build) -> None:
-    engine = build.engine()
+def test_a_strategy_sees_the_balance_once_the_account_was_read() -> None:
+    engine = make_engine()
     view = View(engine.state, "one")
     assert view.cash is None
-    engine.step(account(build))
+    engine.step(account())
     assert view.cash == engine.cash == 1_000 * DOLLAR
 
 
-def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it(build: Build) -> None:
+def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it() -> None:
     fraction = Allotment(sizing=Sizing(kind="fraction", fraction=0.02))
     small = Allotment(budget=dollars(100), sizing=fraction.sizing)
     limits = Limits(max_order_qty=contracts(40), allotments={"one": fraction, "small": small})
-    engine = build.engine(limits=limits, state=build.state(fees={"KXA-1": FREE}))
+    engine = make_engine(limits=limits, state=make_state(fees={"KXA-1": FREE}))
 
     def wants(strategy: str) -> float:
         view = View(engine.state, strategy, limits)
         return view.size("KXA-1", BID, cents(40), cents(50), contracts(3)) / ONE_CONTRACT
 
     assert (wants("one"), wants("small"), wants("other")) == (0, 0, 3), "nobody has read the account"
-    engine.step(account(build))
+    engine.step(account())
     assert wants("one") == 40, "fifty, and the limit of an order is less"
     assert wants("small") == 5, "of its budget, which is less than the balance"
     assert wants("other") == 3
 
 
 @pytest.mark.parametrize(("side", "counts"), [(BID, 10), (ASK, 0)])
-def test_what_a_strategy_holds_on_that_side_is_taken_off_its_kelly_stake(build: Build, side: Side, counts: int) -> None:
+def test_what_a_strategy_holds_on_that_side_is_taken_off_its_kelly_stake(side: Side, counts: int) -> None:
     limits = Limits(max_order_qty=None, max_order_cost=None, allotments={"one": Allotment(sizing=KELLY)})
-    engine = build.engine(limits=limits, state=build.state(fees={"KXA-1": FREE}))
-    engine.step(account(build))
+    engine = make_engine(limits=limits, state=make_state(fees={"KXA-1": FREE}))
+    engine.step(account())
     view = View(engine.state, "one", limits)
-    order = build.order(strategy="one", order_id="o1")
-    engine.recall([order], [build.fill(order_id="o1", client_order_id="c1")])
+    order = make_order(strategy="one", order_id="o1")
+    engine.recall([order], [make_fill(order_id="o1", client_order_id="c1")])
     assert view.position("KXA-1") == contracts(10)
     fair = 50 if side is BID else 30
     wanted = view.size("KXA-1", side, cents(40), cents(fair), contracts(3)) / ONE_CONTRACT

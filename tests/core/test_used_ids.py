@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core_build import NOW, Build
+from support.values import NOW, make_balance, make_engine, make_order, make_state
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, ID_TAKEN
@@ -14,63 +14,63 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 
 
-def in_doubt(build: Build) -> Engine:
-    engine = build.engine()
-    engine.state.orders.add(build.order("c1", status=OrderStatus.SUBMITTED))
+def in_doubt() -> Engine:
+    engine = make_engine()
+    engine.state.orders.add(make_order("c1", status=OrderStatus.SUBMITTED))
     engine.step(OrderUnknown(NOW, "c1", f"{ID_TAKEN}: 409"))
     return engine
 
 
-def read(build: Build, *orders: Order, later_ms: int = 1_000) -> AccountSnapshot:
+def read(*orders: Order, later_ms: int = 1_000) -> AccountSnapshot:
     at = Ts(NOW + later_ms)
     return AccountSnapshot(
-        at, as_of=at, since=NOW, orders=orders, fills=(), settlements=(), positions=(), balance=build.balance()
+        at, as_of=at, since=NOW, orders=orders, fills=(), settlements=(), positions=(), balance=make_balance()
     )
 
 
-def older(build: Build, by_ms: int) -> Order:
-    return build.order("c1", order_id="o1", created=Ts(NOW - by_ms), updated=Ts(NOW - by_ms))
+def older(by_ms: int) -> Order:
+    return make_order("c1", order_id="o1", created=Ts(NOW - by_ms), updated=Ts(NOW - by_ms))
 
 
-def test_where_nothing_of_ours_has_the_id_it_was_refused_and_did_not_just_never_arrive(build: Build) -> None:
-    engine = in_doubt(build)
-    assert engine.step(read(build, later_ms=NEVER_ARRIVED_MARGIN_MS)) == [], "no proof yet"
-    engine.step(read(build, later_ms=3_600_000))
+def test_where_nothing_of_ours_has_the_id_it_was_refused_and_did_not_just_never_arrive() -> None:
+    engine = in_doubt()
+    assert engine.step(read(later_ms=NEVER_ARRIVED_MARGIN_MS)) == [], "no proof yet"
+    engine.step(read(later_ms=3_600_000))
     order = engine.state.orders.get("c1")
     assert order is not None
     assert (order.status, order.code) == (OrderStatus.REJECTED, DUPLICATE_ID)
 
 
-def test_an_order_made_before_it_is_another_one_and_ours_ends(build: Build) -> None:
-    engine = in_doubt(build)
-    effects = engine.step(read(build, older(build, OLDER_MS + 1)))
+def test_an_order_made_before_it_is_another_one_and_ours_ends() -> None:
+    engine = in_doubt()
+    effects = engine.step(read(older(OLDER_MS + 1)))
     ours, theirs = engine.state.orders.get("c1"), engine.state.orders.by_order_id("o1")
     assert ours is not None
     assert theirs is not None
     assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, DUPLICATE_ID, "")
     assert (theirs.status, theirs.is_foreign) == (OrderStatus.RESTING, True), "its exposure counts"
     assert not {"ID_CLASH", "LATE_ORDER"} & {effect.code for effect in effects if isinstance(effect, Alert)}
-    assert engine.step(read(build, older(build, OLDER_MS + 1), later_ms=2_000)) == []
+    assert engine.step(read(older(OLDER_MS + 1), later_ms=2_000)) == []
 
 
-def test_an_order_made_when_it_was_sent_is_ours(build: Build) -> None:
-    engine = in_doubt(build)
-    engine.step(read(build, older(build, OLDER_MS)))
+def test_an_order_made_when_it_was_sent_is_ours() -> None:
+    engine = in_doubt()
+    engine.step(read(older(OLDER_MS)))
     ours = engine.state.orders.get("c1")
     assert ours is not None
     assert (ours.status, ours.order_id, ours.is_foreign) == (OrderStatus.RESTING, "o1", False)
 
 
-def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back(build: Build) -> None:
-    refused = build.order("c1", status=OrderStatus.REJECTED, code=DUPLICATE_ID)
+def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back() -> None:
+    refused = make_order("c1", status=OrderStatus.REJECTED, code=DUPLICATE_ID)
     engine = Engine(
-        build.state(),
+        make_state(),
         Limits(min_edge=None),
         (),
         new_id=lambda: "new",
         order_expiry_s=90,
         on_file=lambda any_id: refused if any_id == "c1" else None,
     )
-    effects = engine.step(OrderState(NOW, older(build, OLDER_MS + 1)))
+    effects = engine.step(OrderState(NOW, older(OLDER_MS + 1)))
     assert [order.is_foreign for order in engine.state.orders.live()] == [True]
     assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, Alert)]

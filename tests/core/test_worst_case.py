@@ -9,9 +9,9 @@ from __future__ import annotations
 from itertools import chain, combinations
 
 import msgspec
-from core_build import NOW, Build
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
+from support.values import NOW, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts
 from kalshi_cli.core.engine.engine import Engine
@@ -52,15 +52,14 @@ class World:
     """An engine, and everything about its orders that an exchange would know."""
 
     def __init__(self) -> None:
-        self.build = Build()
-        markets = [self.build.market(ticker) for ticker in TICKERS]
+        markets = [make_market(ticker) for ticker in TICKERS]
         limits = Limits(
             min_edge=None, max_position=MAX_POSITION, max_exposure=MAX_EXPOSURE, max_orders_per_minute=None,
             price_collar=None, max_daily_loss=None, max_order_cost=None,
         )  # fmt: skip
-        self.engine: Engine = self.build.engine(state=self.build.state(*markets), limits=limits)
+        self.engine: Engine = make_engine(state=make_state(*markets), limits=limits)
         for ticker in TICKERS:
-            self.engine.step(self.build.book(ticker=ticker))
+            self.engine.step(make_book(ticker=ticker))
         self.pending: list[Pending] = []
         self.trades = 0
         self.denied = 0
@@ -91,7 +90,7 @@ class World:
             order = self.pending[which % len(self.pending)]
             qty = max(1, order.left * share // 100)
             self.trades += 1
-            trade = self.build.fill(
+            trade = make_fill(
                 f"t{self.trades}", order_id=order.order_id or f"x{order.client_order_id}", ticker=order.ticker,
                 side=order.side, price=order.price, qty=Qty(qty), client_order_id=order.client_order_id,
             )  # fmt: skip

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertDesk, breach
+from support.alerting import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertProgram, breach
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -24,15 +24,15 @@ from kalshi_cli.store.alert_tables import MAX_WAITING, AlertBook
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.store.records import Halt, RunGroup
 
-Open = Callable[..., AlertDesk]
+Open = Callable[..., AlertProgram]
 
 
 @pytest.fixture
 def desk_of(tmp_path: Path) -> Iterator[Open]:
-    opened: list[AlertDesk] = []
+    opened: list[AlertProgram] = []
 
-    def open_desk(**more: Any) -> AlertDesk:
-        opened.append(AlertDesk(tmp_path, **more))
+    def open_desk(**more: Any) -> AlertProgram:
+        opened.append(AlertProgram(tmp_path, **more))
         return opened[-1]
 
     yield open_desk
@@ -329,13 +329,13 @@ def test_ten_thousand_alerts_are_three_notices_at_most(desk_of: Open) -> None:
 # -- when what stopped trading is over ----------------------------------------------------------------------------
 
 
-def stop_trading(desk: AlertDesk, state: TradingState, code: str) -> None:
+def stop_trading(desk: AlertProgram, state: TradingState, code: str) -> None:
     """As a guard of the loop does: the trading state, and an alert of the same code."""
     desk.store.record(StateChanged(desk.clock.now(), state, code, "a limit"))
     desk.record(code, "account", tier="critical")
 
 
-def later(desk: AlertDesk, seconds: float = 60.0) -> list[str]:
+def later(desk: AlertProgram, seconds: float = 60.0) -> list[str]:
     """Return what is told within that time, with a look each second."""
     told = []
     for _ in range(int(seconds)):
@@ -536,7 +536,7 @@ def test_to_flatten_is_left_for_the_loop_to_do(desk_of: Open) -> None:
 
 
 def test_told_is_what_a_sink_took_and_not_what_waits_or_is_back_untold(tmp_path: Path) -> None:
-    desk = AlertDesk(tmp_path)
+    desk = AlertProgram(tmp_path)
     desk.receiver.answers["phone"] = lambda: DOWN
     assert desk.check(breach()) == []
     assert [matter.told for matter in desk.alerting.overview().matters] == [None], "it waits in the outbox"

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -29,80 +29,80 @@ from kalshi_cli.desk.amend import Change
 from kalshi_cli.store.records import Halt
 
 
-def change(virtual: Virtual, order_id: str, limits: Limits | None = None, **wanted: Any) -> Order:
+def change(sim: Simulation, order_id: str, limits: Limits | None = None, **wanted: Any) -> Order:
     """Amend as a person would."""
-    desk = virtual.desk(limits)
-    engine, proposal = amend.propose(desk, virtual.client.order(order_id), Change(**wanted))
+    desk = sim.desk(limits)
+    engine, proposal = amend.propose(desk, sim.client.order(order_id), Change(**wanted))
     return amend.send(desk, engine, proposal)
 
 
-def decrease(virtual: Virtual, order_id: str, **how: Qty) -> Order:
-    return amend.decrease(virtual.client, virtual.clock, virtual.client.order(order_id), **how)
+def decrease(sim: Simulation, order_id: str, **how: Qty) -> Order:
+    return amend.decrease(sim.client, sim.clock, sim.client.order(order_id), **how)
 
 
-def resting(virtual: Virtual) -> list[tuple[Any, ...]]:
-    return [found[1:] for found in virtual.exchange.resting("alice")]
+def resting(sim: Simulation) -> list[tuple[Any, ...]]:
+    return [found[1:] for found in sim.exchange.resting("alice")]
 
 
-def calls(virtual: Virtual, verb: str) -> int:
-    return sum(1 for method, path in virtual.wire.sent if method == "POST" and path.endswith(f"/{verb}"))
+def calls(sim: Simulation, verb: str) -> int:
+    return sum(1 for method, path in sim.wire.sent if method == "POST" and path.endswith(f"/{verb}"))
 
 
 @pytest.fixture
-def mine(virtual: Virtual) -> str:
+def mine(sim: Simulation) -> str:
     """Ten bid at 40, resting; the market is 40 at 44."""
-    virtual.market()
-    found: str = virtual.place().order_id
+    sim.market()
+    found: str = sim.place().order_id
     return found
 
 
 # -- amend ----------------------------------------------------------------------------------------------------------
 
 
-def test_price_and_size_change_and_are_on_file(virtual: Virtual, mine: str) -> None:
-    order = change(virtual, mine, price=cents(41), qty=contracts(12))
+def test_price_and_size_change_and_are_on_file(sim: Simulation, mine: str) -> None:
+    order = change(sim, mine, price=cents(41), qty=contracts(12))
     assert (order.price, order.remaining, order.status) == (cents(41), contracts(12), OrderStatus.RESTING)
-    assert resting(virtual) == [(BID, cents(41), contracts(12))]
-    assert virtual.store.order(mine) == order
+    assert resting(sim) == [(BID, cents(41), contracts(12))]
+    assert sim.store.order(mine) == order
 
 
-def test_the_price_is_that_of_the_outcome_that_was_typed(virtual: Virtual, mine: str) -> None:
-    assert change(virtual, mine, outcome="no", price=cents(59)).price == cents(41)
+def test_the_price_is_that_of_the_outcome_that_was_typed(sim: Simulation, mine: str) -> None:
+    assert change(sim, mine, outcome="no", price=cents(59)).price == cents(41)
     with pytest.raises(UsageError, match=r"\$0\.595 is not a price"):
-        change(virtual, mine, outcome="no", price=Price(5_950))
+        change(sim, mine, outcome="no", price=Price(5_950))
 
 
-def test_the_count_is_what_shall_be_left_whatever_has_filled(virtual: Virtual, mine: str) -> None:
-    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
-    virtual.quote(ASK, 44)
-    virtual.take(ASK, 40, 4)
-    order = change(virtual, mine, qty=contracts(8))
+def test_the_count_is_what_shall_be_left_whatever_has_filled(sim: Simulation, mine: str) -> None:
+    sim.exchange.cancel_all("maker", sim.clock.now(), TICKER)
+    sim.quote(ASK, 44)
+    sim.take(ASK, 40, 4)
+    order = change(sim, mine, qty=contracts(8))
     assert (order.filled, order.remaining, order.qty) == (contracts(4), contracts(8), contracts(12))
-    assert resting(virtual) == [(BID, cents(40), contracts(8))]
+    assert resting(sim) == [(BID, cents(40), contracts(8))]
 
 
-def test_an_expiry_is_set_and_taken_away(virtual: Virtual, mine: str) -> None:
-    order = change(virtual, mine, expires_in_s=600)
-    assert order.expires == (virtual.clock.now() + 600_000) // 1000 * 1000
-    assert virtual.client.order(mine).expires == order.expires
-    assert change(virtual, mine, expires_in_s=0.0).expires is None
-    assert virtual.client.order(mine).expires is None
-    virtual.clock.advance(700)
-    virtual.exchange.advance(virtual.clock.now())
-    assert len(resting(virtual)) == 1, "it is not cancelled at the old expiry"
+def test_an_expiry_is_set_and_taken_away(sim: Simulation, mine: str) -> None:
+    order = change(sim, mine, expires_in_s=600)
+    assert order.expires == (sim.clock.now() + 600_000) // 1000 * 1000
+    assert sim.client.order(mine).expires == order.expires
+    assert change(sim, mine, expires_in_s=0.0).expires is None
+    assert sim.client.order(mine).expires is None
+    sim.clock.advance(700)
+    sim.exchange.advance(sim.clock.now())
+    assert len(resting(sim)) == 1, "it is not cancelled at the old expiry"
 
 
-def test_an_amend_that_takes_is_filled_and_booked(virtual: Virtual, mine: str) -> None:
-    order = change(virtual, mine, price=cents(45))
+def test_an_amend_that_takes_is_filled_and_booked(sim: Simulation, mine: str) -> None:
+    order = change(sim, mine, price=cents(45))
     assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
-    (fill,) = virtual.store.fills()
+    (fill,) = sim.store.fills()
     assert (fill.price, fill.qty) == (cents(44), contracts(10))
 
 
-def test_an_amend_of_nothing_is_said_to_be_one(virtual: Virtual, mine: str) -> None:
+def test_an_amend_of_nothing_is_said_to_be_one(sim: Simulation, mine: str) -> None:
     with pytest.raises(UsageError, match=r"10 left at \$0\.40"):
-        change(virtual, mine, price=cents(40), qty=contracts(10))
-    assert calls(virtual, "amend") == 0
+        change(sim, mine, price=cents(40), qty=contracts(10))
+    assert calls(sim, "amend") == 0
 
 
 @pytest.mark.parametrize(
@@ -116,67 +116,67 @@ def test_an_amend_of_nothing_is_said_to_be_one(virtual: Virtual, mine: str) -> N
     ],
 )
 def test_a_control_refuses_and_nothing_is_sent(
-    virtual: Virtual, mine: str, code: str, limits: dict[str, Any], wanted: dict[str, Any]
+    sim: Simulation, mine: str, code: str, limits: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     with pytest.raises(RefusedError) as caught:
-        change(virtual, mine, Limits(**limits), **wanted)
-    assert (caught.value.code, calls(virtual, "amend")) == (code, 0)
+        change(sim, mine, Limits(**limits), **wanted)
+    assert (caught.value.code, calls(sim, "amend")) == (code, 0)
     assert caught.value.hint
-    assert resting(virtual) == [(BID, cents(40), contracts(10))]
+    assert resting(sim) == [(BID, cents(40), contracts(10))]
 
 
-def test_nothing_is_amended_while_halted_but_a_decrease_passes(virtual: Virtual, mine: str) -> None:
-    virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", virtual.clock.now()))
+def test_nothing_is_amended_while_halted_but_a_decrease_passes(sim: Simulation, mine: str) -> None:
+    sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", sim.clock.now()))
     with pytest.raises(RefusedError) as caught:
-        change(virtual, mine, price=cents(41))
+        change(sim, mine, price=cents(41))
     assert caught.value.code == "HALTED"
-    assert decrease(virtual, mine, to=contracts(3)).remaining == contracts(3)
+    assert decrease(sim, mine, to=contracts(3)).remaining == contracts(3)
 
 
-def test_a_halt_between_the_review_and_the_request_stops_it(virtual: Virtual, mine: str) -> None:
-    desk = virtual.desk()
-    engine, proposal = amend.propose(desk, virtual.client.order(mine), Change(price=cents(41)))
-    virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", virtual.clock.now()))
+def test_a_halt_between_the_review_and_the_request_stops_it(sim: Simulation, mine: str) -> None:
+    desk = sim.desk()
+    engine, proposal = amend.propose(desk, sim.client.order(mine), Change(price=cents(41)))
+    sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", sim.clock.now()))
     with pytest.raises(RefusedError):
         amend.send(desk, engine, proposal)
-    assert calls(virtual, "amend") == 0
+    assert calls(sim, "amend") == 0
 
 
-def test_an_order_that_is_over_cannot_be_changed(virtual: Virtual, mine: str) -> None:
-    virtual.exchange.cancel("alice", mine, virtual.clock.now())
+def test_an_order_that_is_over_cannot_be_changed(sim: Simulation, mine: str) -> None:
+    sim.exchange.cancel("alice", mine, sim.clock.now())
     with pytest.raises(RefusedError, match="is canceled"):
-        change(virtual, mine, price=cents(41))
+        change(sim, mine, price=cents(41))
     with pytest.raises(RefusedError, match="is canceled"):
-        decrease(virtual, mine, to=contracts(1))
+        decrease(sim, mine, to=contracts(1))
 
 
-def test_what_the_exchange_refuses_leaves_the_order_as_it_was(virtual: Virtual, mine: str) -> None:
-    refuse(virtual, "amend", 400, "insufficient_balance")
+def test_what_the_exchange_refuses_leaves_the_order_as_it_was(sim: Simulation, mine: str) -> None:
+    refuse(sim, "amend", 400, "insufficient_balance")
     with pytest.raises(ExchangeError) as caught:
-        change(virtual, mine, price=cents(41))
+        change(sim, mine, price=cents(41))
     assert caught.value.code == "insufficient_balance"
-    found = virtual.store.order(mine)
+    found = sim.store.order(mine)
     assert found is not None
     assert (found.status, found.price, found.code) == (OrderStatus.RESTING, cents(40), "")
 
 
-def test_an_order_of_another_program_can_be_amended(virtual: Virtual) -> None:
-    virtual.market()
-    theirs = virtual.quote(BID, 39, 8, who="alice")
-    order = change(virtual, theirs, qty=contracts(5))
+def test_an_order_of_another_program_can_be_amended(sim: Simulation) -> None:
+    sim.market()
+    theirs = sim.quote(BID, 39, 8, who="alice")
+    order = change(sim, theirs, qty=contracts(5))
     assert (order.remaining, order.is_foreign) == (contracts(5), True)
 
 
-def test_the_intent_is_on_file_as_the_worse_of_both_before_the_request_leaves(virtual: Virtual, mine: str) -> None:
+def test_the_intent_is_on_file_as_the_worse_of_both_before_the_request_leaves(sim: Simulation, mine: str) -> None:
     seen: list[Order] = []
 
     def look(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith("/amend"):
-            seen.extend(virtual.store.live_orders())
+            seen.extend(sim.store.live_orders())
         return None
 
-    virtual.wire.before = look
-    change(virtual, mine, price=cents(42), qty=contracts(5))
+    sim.wire.before = look
+    change(sim, mine, price=cents(42), qty=contracts(5))
     (order,) = seen
     assert is_amend_open(order)
     assert (order.price, order.remaining) == (cents(42), contracts(10))
@@ -185,7 +185,7 @@ def test_the_intent_is_on_file_as_the_worse_of_both_before_the_request_leaves(vi
 # -- faults of the wire -----------------------------------------------------------------------------------------------
 
 
-def refuse(virtual: Virtual, verb: str, status: int, code: str = "internal", times: int = 99) -> None:
+def refuse(sim: Simulation, verb: str, status: int, code: str = "internal", times: int = 99) -> None:
     """Something answers in the place of the exchange, which gets nothing."""
     seen = iter(range(1_000))
     body = b'{"error": {"code": "%s", "message": "no"}}' % code.encode()
@@ -195,32 +195,32 @@ def refuse(virtual: Virtual, verb: str, status: int, code: str = "internal", tim
             return None
         return httpx.Response(status, content=body)
 
-    virtual.wire.before = before
+    sim.wire.before = before
 
 
-def lose_request(virtual: Virtual, verb: str) -> None:
+def lose_request(sim: Simulation, verb: str) -> None:
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith(f"/{verb}"):
             raise httpx.ReadTimeout("lost on the way", request=request)
         return None
 
-    virtual.wire.before = before
+    sim.wire.before = before
 
 
-def lose_reply(virtual: Virtual, verb: str) -> None:
+def lose_reply(sim: Simulation, verb: str) -> None:
     def after(request: httpx.Request) -> None:
         if request.url.path.endswith(f"/{verb}"):
             raise httpx.ReadTimeout("no reply", request=request)
 
-    virtual.wire.after = after
+    sim.wire.after = after
 
 
-def cut_reply(virtual: Virtual, verb: str) -> None:
+def cut_reply(sim: Simulation, verb: str) -> None:
     def after(request: httpx.Request) -> None:
         if request.url.path.endswith(f"/{verb}"):
             raise httpx.RemoteProtocolError("peer closed the connection", request=request)
 
-    virtual.wire.after = after
+    sim.wire.after = after
 
 
 @pytest.mark.parametrize("fault", [lose_reply, cut_reply])
@@ -234,64 +234,64 @@ def cut_reply(virtual: Virtual, verb: str) -> None:
     ],
 )
 def test_a_lost_reply_is_resolved_by_reading(
-    virtual: Virtual, mine: str, fault: Callable[[Virtual, str], None], wanted: dict[str, Any], left: list[Any]
+    sim: Simulation, mine: str, fault: Callable[[Simulation, str], None], wanted: dict[str, Any], left: list[Any]
 ) -> None:
-    fault(virtual, "amend")
-    order = change(virtual, mine, **wanted)
-    assert calls(virtual, "amend") == 1
-    assert resting(virtual) == left
+    fault(sim, "amend")
+    order = change(sim, mine, **wanted)
+    assert calls(sim, "amend") == 1
+    assert resting(sim) == left
     assert order.status is (OrderStatus.RESTING if left else OrderStatus.FILLED)
-    assert virtual.store.order(mine) == order
+    assert sim.store.order(mine) == order
 
 
 @pytest.mark.parametrize(
     "fault",
-    [lose_request, lambda virtual, verb: refuse(virtual, verb, 500), lambda virtual, verb: refuse(virtual, verb, 503)],
+    [lose_request, lambda sim, verb: refuse(sim, verb, 500), lambda sim, verb: refuse(sim, verb, 503)],
 )
 def test_an_amend_without_an_answer_reserves_the_worse_of_both_until_a_late_look(
-    virtual: Virtual, mine: str, fault: Callable[[Virtual, str], None]
+    sim: Simulation, mine: str, fault: Callable[[Simulation, str], None]
 ) -> None:
-    fault(virtual, "amend")
+    fault(sim, "amend")
     with pytest.raises(OutcomeUnknownError) as caught:
-        change(virtual, mine, price=cents(42), qty=contracts(5))
+        change(sim, mine, price=cents(42), qty=contracts(5))
     assert caught.value.exit_code == 7
     assert mine in caught.value.message
     assert "kalshi order reconcile" in caught.value.hint
-    assert calls(virtual, "amend") == 1
-    virtual.wire.before = lambda _: None
+    assert calls(sim, "amend") == 1
+    sim.wire.before = lambda _: None
     with pytest.raises(RefusedError, match="EXPOSURE"):  # 4.20 may be live, not 4.00
-        virtual.place(Limits(max_exposure=dollars("4.50")), qty=contracts(1), price=cents(39))
-    known, open_ = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+        sim.place(Limits(max_exposure=dollars("4.50")), qty=contracts(1), price=cents(39))
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
     assert ([], [mine]) == (known, [order.order_id for order in open_])
-    virtual.clock.advance(60)
-    known, open_ = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+    sim.clock.advance(60)
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
     assert open_ == []
     assert [(order.order_id, order.price, order.remaining) for order in known] == [(mine, cents(40), contracts(10))]
 
 
-def test_an_amend_in_doubt_can_be_ended_by_a_cancel_and_not_by_another_amend(virtual: Virtual, mine: str) -> None:
-    lose_request(virtual, "amend")
+def test_an_amend_in_doubt_can_be_ended_by_a_cancel_and_not_by_another_amend(sim: Simulation, mine: str) -> None:
+    lose_request(sim, "amend")
     with pytest.raises(OutcomeUnknownError):
-        change(virtual, mine, price=cents(42))
-    virtual.wire.before = lambda _: None
+        change(sim, mine, price=cents(42))
+    sim.wire.before = lambda _: None
     with pytest.raises(RefusedError) as caught:
-        change(virtual, mine, price=cents(43))
+        change(sim, mine, price=cents(43))
     assert caught.value.code == "NOT_RESTING"
-    virtual.exchange.cancel("alice", mine, virtual.clock.now())
-    known, open_ = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+    sim.exchange.cancel("alice", mine, sim.clock.now())
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
     assert (open_, [order.status for order in known]) == ([], [OrderStatus.CANCELED])
 
 
-def test_an_order_that_was_canceled_before_the_amend_came_is_said_to_be_over(virtual: Virtual, mine: str) -> None:
+def test_an_order_that_was_canceled_before_the_amend_came_is_said_to_be_over(sim: Simulation, mine: str) -> None:
     def cancel_first(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith("/amend"):
-            virtual.exchange.cancel("alice", mine, virtual.clock.now())
+            sim.exchange.cancel("alice", mine, sim.clock.now())
         return None
 
-    virtual.wire.before = cancel_first
+    sim.wire.before = cancel_first
     with pytest.raises(ExchangeError, match="is canceled since"):
-        change(virtual, mine, price=cents(41))
-    found = virtual.store.order(mine)
+        change(sim, mine, price=cents(41))
+    found = sim.store.order(mine)
     assert found is not None
     assert found.status is OrderStatus.CANCELED
 
@@ -300,46 +300,46 @@ def test_an_order_that_was_canceled_before_the_amend_came_is_said_to_be_over(vir
 
 
 @pytest.mark.parametrize(("how", "left"), [({"by": contracts(3)}, 7), ({"to": contracts(3)}, 3)])
-def test_a_decrease_takes_off_as_much(virtual: Virtual, mine: str, how: dict[str, Qty], left: int) -> None:
-    assert decrease(virtual, mine, **how).remaining == contracts(left)
-    assert resting(virtual) == [(BID, cents(40), contracts(left))]
+def test_a_decrease_takes_off_as_much(sim: Simulation, mine: str, how: dict[str, Qty], left: int) -> None:
+    assert decrease(sim, mine, **how).remaining == contracts(left)
+    assert resting(sim) == [(BID, cents(40), contracts(left))]
 
 
 @pytest.mark.parametrize("how", [{"by": contracts(10)}, {"by": contracts(11)}, {"to": contracts(10)}, {"to": Qty(0)}])
-def test_a_decrease_leaves_less_but_something(virtual: Virtual, mine: str, how: dict[str, Qty]) -> None:
+def test_a_decrease_leaves_less_but_something(sim: Simulation, mine: str, how: dict[str, Qty]) -> None:
     with pytest.raises(UsageError, match="10 are left") as caught:
-        decrease(virtual, mine, **how)
+        decrease(sim, mine, **how)
     assert "kalshi order cancel" in caught.value.hint
-    assert calls(virtual, "decrease") == 0
+    assert calls(sim, "decrease") == 0
 
 
 @pytest.mark.parametrize("fault", [lose_reply, cut_reply])
 @pytest.mark.parametrize("how", [{"by": contracts(3)}, {"to": contracts(7)}])
 def test_a_decrease_whose_reply_is_lost_happens_once(
-    virtual: Virtual, mine: str, fault: Callable[[Virtual, str], None], how: dict[str, Qty]
+    sim: Simulation, mine: str, fault: Callable[[Simulation, str], None], how: dict[str, Qty]
 ) -> None:
-    fault(virtual, "decrease")
-    assert decrease(virtual, mine, **how).remaining == contracts(7)
-    assert resting(virtual) == [(BID, cents(40), contracts(7))]
-    assert calls(virtual, "decrease") == (1 if "by" in how else 3)
+    fault(sim, "decrease")
+    assert decrease(sim, mine, **how).remaining == contracts(7)
+    assert resting(sim) == [(BID, cents(40), contracts(7))]
+    assert calls(sim, "decrease") == (1 if "by" in how else 3)
 
 
 @pytest.mark.parametrize("how", [{"by": contracts(3)}, {"to": contracts(7)}])
-def test_a_decrease_that_got_lost_is_unknown(virtual: Virtual, mine: str, how: dict[str, Qty]) -> None:
-    lose_request(virtual, "decrease")
+def test_a_decrease_that_got_lost_is_unknown(sim: Simulation, mine: str, how: dict[str, Qty]) -> None:
+    lose_request(sim, "decrease")
     with pytest.raises(OutcomeUnknownError, match=mine):
-        decrease(virtual, mine, **how)
-    assert resting(virtual) == [(BID, cents(40), contracts(10))]
+        decrease(sim, mine, **how)
+    assert resting(sim) == [(BID, cents(40), contracts(10))]
 
 
-def test_a_decrease_to_is_repeated_through_a_short_outage(virtual: Virtual, mine: str) -> None:
-    refuse(virtual, "decrease", 503, times=2)
-    assert decrease(virtual, mine, to=contracts(7)).remaining == contracts(7)
-    assert calls(virtual, "decrease") == 3
+def test_a_decrease_to_is_repeated_through_a_short_outage(sim: Simulation, mine: str) -> None:
+    refuse(sim, "decrease", 503, times=2)
+    assert decrease(sim, mine, to=contracts(7)).remaining == contracts(7)
+    assert calls(sim, "decrease") == 3
 
 
-def test_a_refusal_of_the_second_attempt_does_not_hide_that_the_first_was_taken(virtual: Virtual, mine: str) -> None:
-    lose_reply(virtual, "decrease")
+def test_a_refusal_of_the_second_attempt_does_not_hide_that_the_first_was_taken(sim: Simulation, mine: str) -> None:
+    lose_reply(sim, "decrease")
     seen = iter(range(1_000))
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -347,32 +347,32 @@ def test_a_refusal_of_the_second_attempt_does_not_hide_that_the_first_was_taken(
             return httpx.Response(400, content=b'{"error": {"code": "invalid_order_size", "message": "no"}}')
         return None
 
-    virtual.wire.before = before
-    assert decrease(virtual, mine, to=contracts(7)).remaining == contracts(7)
+    sim.wire.before = before
+    assert decrease(sim, mine, to=contracts(7)).remaining == contracts(7)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(400, ExchangeError), (404, NotFoundError), (403, CredentialsError)])
-def test_a_refusal_of_a_decrease_is_a_refusal(virtual: Virtual, mine: str, status: int, kind: type[Exception]) -> None:
-    refuse(virtual, "decrease", status, "not_found" if status == 404 else "forbidden")
-    begun = virtual.clock.monotonic()
+def test_a_refusal_of_a_decrease_is_a_refusal(sim: Simulation, mine: str, status: int, kind: type[Exception]) -> None:
+    refuse(sim, "decrease", status, "not_found" if status == 404 else "forbidden")
+    begun = sim.clock.monotonic()
     with pytest.raises(kind):
-        decrease(virtual, mine, by=contracts(1))
-    assert virtual.clock.monotonic() - begun < 2, "one look, no waiting"
+        decrease(sim, mine, by=contracts(1))
+    assert sim.clock.monotonic() - begun < 2, "one look, no waiting"
 
 
-def test_an_order_that_filled_before_the_decrease_came_is_said_to_be_over(virtual: Virtual, mine: str) -> None:
+def test_an_order_that_filled_before_the_decrease_came_is_said_to_be_over(sim: Simulation, mine: str) -> None:
     def fill_first(request: httpx.Request) -> httpx.Response | None:
-        if request.url.path.endswith("/decrease") and virtual.exchange.resting("alice"):
-            virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
-            virtual.take(ASK, 40, 10)
+        if request.url.path.endswith("/decrease") and sim.exchange.resting("alice"):
+            sim.exchange.cancel_all("maker", sim.clock.now(), TICKER)
+            sim.take(ASK, 40, 10)
         return None
 
-    virtual.wire.before = fill_first
+    sim.wire.before = fill_first
     with pytest.raises(ExchangeError, match="is filled since"):
-        decrease(virtual, mine, by=contracts(1))
+        decrease(sim, mine, by=contracts(1))
 
 
-def test_the_moment_of_an_expiry_is_a_whole_second(virtual: Virtual, mine: str) -> None:
-    virtual.clock.advance(0.4)
-    order = change(virtual, mine, expires_in_s=1.9)
-    assert order.expires == Ts((virtual.clock.now() + 1_900) // 1000 * 1000)
+def test_the_moment_of_an_expiry_is_a_whole_second(sim: Simulation, mine: str) -> None:
+    sim.clock.advance(0.4)
+    order = change(sim, mine, expires_in_s=1.9)
+    assert order.expires == Ts((sim.clock.now() + 1_900) // 1000 * 1000)

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
@@ -43,8 +43,8 @@ class Seller(Strategy):
 
 
 @pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path)
+def sim(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path)
     made.market(40, 44)
     yield made
     made.close()
@@ -53,11 +53,11 @@ def virtual(tmp_path: Path) -> Iterator[Virtual]:
 class Creates:
     """When orders reached the wire; while `is_lost` none gets an answer, nor arrives."""
 
-    def __init__(self, virtual: Virtual) -> None:
-        self._virtual = virtual
+    def __init__(self, sim: Simulation) -> None:
+        self._virtual = sim
         self.at: dict[str, Ts] = {}
         self.is_lost = False
-        virtual.wire.before = self._look
+        sim.wire.before = self._look
 
     def _look(self, request: httpx.Request) -> None:
         if request.method == "POST" and request.url.path.endswith("/orders"):
@@ -71,62 +71,62 @@ class Creates:
         return [(at - start) / 1000 for at in self.at.values() if at >= start]
 
 
-def tripped(loop: Loop, creates: Creates) -> Ts:
+def tripped(loop: TradingLoop, creates: Creates) -> Ts:
     """Let orders get lost until the guard holds; when that was."""
     creates.is_lost = True
     for _ in range(120):
         loop.ticks(1, 1)
         if loop.engine.state.back_off is not None:
-            return loop.virtual.clock.now()
+            return loop.sim.clock.now()
     raise AssertionError("the guard never tripped")
 
 
-def test_a_market_maker_that_holds_nothing_sends_nothing_whoever_else_holds_something(virtual: Virtual) -> None:
+def test_a_market_maker_that_holds_nothing_sends_nothing_whoever_else_holds_something(sim: Simulation) -> None:
     """What a person holds is no reason to quote the other side as if that closed anything."""
-    virtual.place(price=cents(44), qty=contracts(20))
-    loop = Loop(virtual, registry.make("market-maker", {}), limits=LIMITS)
-    creates = Creates(virtual)
+    sim.place(price=cents(44), qty=contracts(20))
+    loop = TradingLoop(sim, registry.make("market-maker", {}), limits=LIMITS)
+    creates = Creates(sim)
     start = tripped(loop, creates)
     creates.is_lost = False
     for second in range(60):
-        virtual.market(40 + second % 3, 44 + second % 3)
+        sim.market(40 + second % 3, 44 + second % 3)
         loop.ticks(1, 1)
     assert loop.engine.state.trading is TradingState.REDUCING
     assert loop.engine.state.held(TICKER) == contracts(20)
     assert creates.since(Ts(start + 1)) == []
 
 
-def test_what_a_strategy_closes_leaves_ever_later_and_soon_again_after_a_success(virtual: Virtual) -> None:
-    virtual.place(price=cents(44), qty=contracts(20))
-    loop = Loop(virtual, Seller(), limits=LIMITS)
-    creates = Creates(virtual)
+def test_what_a_strategy_closes_leaves_ever_later_and_soon_again_after_a_success(sim: Simulation) -> None:
+    sim.place(price=cents(44), qty=contracts(20))
+    loop = TradingLoop(sim, Seller(), limits=LIMITS)
+    creates = Creates(sim)
     loop.ticks(2, 1)
     start = tripped(loop, creates)
     loop.ticks(90, 1)
     left = [0.0, *creates.since(Ts(start + 1))]
     assert [round(after - before) for before, after in pairwise(left)] == [1, 2, 4, 8, 16, 32]
     creates.is_lost = False
-    held = virtual.exchange.position("alice", TICKER)
+    held = sim.exchange.position("alice", TICKER)
     loop.ticks(70, 1)
-    assert virtual.exchange.position("alice", TICKER) < held
+    assert sim.exchange.position("alice", TICKER) < held
     soon = [after - before for before, after in pairwise(creates.since(Ts(start + 1))[6:])]
     assert soon[0] <= 60
     assert soon[1:3] == [1, 1], "after a success the next one goes soon"
 
 
 @pytest.mark.parametrize("first", ["", "DAILY_LOSS", "DRAWDOWN"])
-def test_the_back_off_outlives_a_restart_whatever_guard_tripped_first(virtual: Virtual, first: str) -> None:
-    loop = Loop(virtual, Seller(), limits=LIMITS)
-    creates = Creates(virtual)
+def test_the_back_off_outlives_a_restart_whatever_guard_tripped_first(sim: Simulation, first: str) -> None:
+    loop = TradingLoop(sim, Seller(), limits=LIMITS)
+    creates = Creates(sim)
     loop.ticks(2, 1)
     if first:
-        loop.take(Command(virtual.clock.now(), TradingState.REDUCING, first, "too much was lost"))
+        loop.take(Command(sim.clock.now(), TradingState.REDUCING, first, "too much was lost"))
     tripped(loop, creates)
-    assert virtual.store.halt().code == (first or "API_GUARD")
-    virtual.clock.advance(120)
+    assert sim.store.halt().code == (first or "API_GUARD")
+    sim.clock.advance(120)
     seller = Seller()
     seller.has_bought = True
-    again = Loop(virtual, seller, limits=LIMITS)
-    start = virtual.clock.now()
+    again = TradingLoop(sim, seller, limits=LIMITS)
+    start = sim.clock.now()
     again.ticks(8, 0.5)
     assert creates.since(start) == [1.0, 3.0]

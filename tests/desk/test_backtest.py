@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
-from trade_run import PLAN, Bidder, Broken
-from virtual import T0, TICKER
+from support.simulation import T0, TICKER
+from support.trading import PLAN, Bidder, Broken
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars

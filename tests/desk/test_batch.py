@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import ASK, OTHER, TICKER, Virtual, ticket
+from support.simulation import ASK, OTHER, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -33,9 +33,9 @@ from kalshi_cli.store.records import Halt
 PATH = "/trade-api/v2/portfolio/events/orders/batched"
 
 
-def place(virtual: Virtual, *tickets: dict[str, Any], limits: Limits | None = None) -> Outcome:
+def place(sim: Simulation, *tickets: dict[str, Any], limits: Limits | None = None) -> Outcome:
     """A batch by the desk, as a person would."""
-    desk = virtual.desk(limits)
+    desk = sim.desk(limits)
     lines = [Line(at, ticket(**fields)) for at, fields in enumerate(tickets, start=1)]
     return batch.send(desk, *batch.propose(desk, lines))
 
@@ -45,15 +45,15 @@ def many(count: int) -> list[dict[str, Any]]:
     return [{"qty": contracts(1), "price": cents(30 + at % 10)} for at in range(count)]
 
 
-def requests(virtual: Virtual) -> int:
-    return sum(1 for call in virtual.wire.sent if call == ("POST", PATH))
+def requests(sim: Simulation) -> int:
+    return sum(1 for call in sim.wire.sent if call == ("POST", PATH))
 
 
 def statuses(outcome: Outcome) -> list[str]:
     return [result.status for result in outcome.results]
 
 
-def lose(virtual: Virtual, *, after: int = 0) -> None:
+def lose(sim: Simulation, *, after: int = 0) -> None:
     """The reply to a batch is lost, though the exchange took it; so many pass first."""
     seen = iter(range(1_000))
 
@@ -61,72 +61,72 @@ def lose(virtual: Virtual, *, after: int = 0) -> None:
         if request.url.path == PATH and next(seen) >= after:
             raise httpx.ReadTimeout("no reply", request=request)
 
-    virtual.wire.after = drop
+    sim.wire.after = drop
 
 
-def answer(virtual: Virtual, status: int, body: bytes = b"{}") -> None:
+def answer(sim: Simulation, status: int, body: bytes = b"{}") -> None:
     """The exchange does not get the batch; something else answers."""
-    virtual.wire.before = lambda request: httpx.Response(status, content=body) if request.url.path == PATH else None
+    sim.wire.before = lambda request: httpx.Response(status, content=body) if request.url.path == PATH else None
 
 
-def test_every_order_of_a_batch_is_placed_and_on_file(virtual: Virtual) -> None:
-    virtual.market()
+def test_every_order_of_a_batch_is_placed_and_on_file(sim: Simulation) -> None:
+    sim.market()
     outcome = place(
-        virtual,
+        sim,
         {"price": cents(39)},
         {"price": cents(38), "client_order_id": "mine"},
         {"price": cents(44), "tif": Tif.IOC, "qty": contracts(5)},
     )
     assert statuses(outcome) == ["resting", "resting", "filled"]
     assert outcome.worst is None
-    assert requests(virtual) == 1
-    assert sorted(virtual.exchange.resting("alice")) == sorted(
+    assert requests(sim) == 1
+    assert sorted(sim.exchange.resting("alice")) == sorted(
         (result.order.order_id, BID, result.order.price, contracts(10))
         for result in outcome.results[:2]
         if result.order is not None
     )
     for result in outcome.results:
         assert result.order is not None
-        assert virtual.store.order(result.order.client_order_id) == result.order
-    (fill,) = virtual.store.fills()
+        assert sim.store.order(result.order.client_order_id) == result.order
+    (fill,) = sim.store.fills()
     assert (fill.price, fill.qty) == (cents(44), contracts(5))
 
 
-def test_every_intent_is_on_file_before_the_request_leaves(virtual: Virtual) -> None:
+def test_every_intent_is_on_file_before_the_request_leaves(sim: Simulation) -> None:
     seen: list[OrderStatus] = []
 
     def look(request: httpx.Request) -> httpx.Response | None:
         if request.url.path == PATH:
-            seen.extend(order.status for order in virtual.store.live_orders())
+            seen.extend(order.status for order in sim.store.live_orders())
         return None
 
-    virtual.market()
-    virtual.wire.before = look
-    place(virtual, *many(3))
+    sim.market()
+    sim.wire.before = look
+    place(sim, *many(3))
     assert seen == [OrderStatus.SUBMITTED] * 3
 
 
-def test_each_order_is_reviewed_with_those_before_it_on_their_way(virtual: Virtual) -> None:
-    virtual.market()
-    outcome = place(virtual, *many(5), limits=Limits(max_position=contracts(3)))
+def test_each_order_is_reviewed_with_those_before_it_on_their_way(sim: Simulation) -> None:
+    sim.market()
+    outcome = place(sim, *many(5), limits=Limits(max_position=contracts(3)))
     assert statuses(outcome) == ["resting"] * 3 + ["denied"] * 2
     assert isinstance(outcome.worst, RefusedError)
     assert outcome.worst.code == "POSITION_LIMIT"
-    assert len(virtual.exchange.resting("alice")) == 3
+    assert len(sim.exchange.resting("alice")) == 3
 
 
-def test_orders_that_would_meet_each_other_are_stopped_here(virtual: Virtual) -> None:
-    virtual.market()
-    outcome = place(virtual, {"price": cents(42)}, {"action": "sell", "price": cents(42)})
+def test_orders_that_would_meet_each_other_are_stopped_here(sim: Simulation) -> None:
+    sim.market()
+    outcome = place(sim, {"price": cents(42)}, {"action": "sell", "price": cents(42)})
     assert statuses(outcome) == ["resting", "denied"]
     assert outcome.worst is not None
     assert outcome.worst.code == "SELF_CROSS"
 
 
-def test_what_the_exchange_refuses_is_refused_alone(virtual: Virtual) -> None:
-    virtual.market()
+def test_what_the_exchange_refuses_is_refused_alone(sim: Simulation) -> None:
+    sim.market()
     outcome = place(
-        virtual, {"price": cents(39)}, {"price": cents(44), "post_only": True}, {"price": cents(38), "tif": Tif.FOK}
+        sim, {"price": cents(39)}, {"price": cents(44), "post_only": True}, {"price": cents(38), "tif": Tif.FOK}
     )
     assert statuses(outcome) == ["resting", "rejected", "rejected"]
     codes = [result.error.code for result in outcome.results[1:] if result.error is not None]
@@ -135,11 +135,11 @@ def test_what_the_exchange_refuses_is_refused_alone(virtual: Virtual) -> None:
     assert outcome.worst.exit_code is ExitCode.REJECTED
 
 
-def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(virtual: Virtual) -> None:
-    virtual.market()
-    outcome = place(virtual, *many(20))
+def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulation) -> None:
+    sim.market()
+    outcome = place(sim, *many(20))
     assert statuses(outcome) == ["resting"] * 20
-    assert requests(virtual) == 3, "eight at a time"
+    assert requests(sim) == 3, "eight at a time"
 
 
 # -- lines that cannot be orders ------------------------------------------------------------------------------------
@@ -154,40 +154,40 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(virtual: Virtu
         ({"client_order_id": "twice"}, "line 2: the client order id twice is on several lines; line 3"),
     ],
 )
-def test_one_line_that_cannot_be_an_order_stops_all(virtual: Virtual, bad: dict[str, Any], said: str) -> None:
-    virtual.market()
-    virtual.place(client_order_id="used")
-    before = virtual.wire.posts()
+def test_one_line_that_cannot_be_an_order_stops_all(sim: Simulation, bad: dict[str, Any], said: str) -> None:
+    sim.market()
+    sim.place(client_order_id="used")
+    before = sim.wire.posts()
     with pytest.raises(UsageError, match=said) as caught:
-        place(virtual, {"price": cents(39)}, bad, bad if bad.get("client_order_id") == "twice" else {})
+        place(sim, {"price": cents(39)}, bad, bad if bad.get("client_order_id") == "twice" else {})
     assert "nothing was sent" in caught.value.hint
-    assert virtual.wire.posts() == before
+    assert sim.wire.posts() == before
 
 
-def test_a_batch_has_an_end(virtual: Virtual) -> None:
+def test_a_batch_has_an_end(sim: Simulation) -> None:
     with pytest.raises(UsageError, match="1001 orders on 1 markets are too many"):
-        place(virtual, *many(1_001))
+        place(sim, *many(1_001))
     with pytest.raises(UsageError, match="101 orders on 101 markets are too many"):
-        place(virtual, *({"ticker": f"T{n}"} for n in range(101)))
+        place(sim, *({"ticker": f"T{n}"} for n in range(101)))
 
 
 # -- faults of the wire -----------------------------------------------------------------------------------------------
 
 
-def test_a_lost_reply_is_resolved_for_every_order_and_nothing_is_sent_twice(virtual: Virtual) -> None:
-    virtual.market()
-    lose(virtual)
-    outcome = place(virtual, {"price": cents(39)}, {"price": cents(44), "tif": Tif.IOC})
+def test_a_lost_reply_is_resolved_for_every_order_and_nothing_is_sent_twice(sim: Simulation) -> None:
+    sim.market()
+    lose(sim)
+    outcome = place(sim, {"price": cents(39)}, {"price": cents(44), "tif": Tif.IOC})
     assert statuses(outcome) == ["resting", "filled"]
-    assert requests(virtual) == 1
-    assert len(virtual.exchange.resting("alice")) == 1
+    assert requests(sim) == 1
+    assert len(sim.exchange.resting("alice")) == 1
 
 
 @pytest.mark.parametrize("status", [500, 502, 503])
-def test_a_batch_that_got_lost_is_unknown_and_every_order_of_it_is_named(virtual: Virtual, status: int) -> None:
-    virtual.market()
-    answer(virtual, status)
-    outcome = place(virtual, *many(3))
+def test_a_batch_that_got_lost_is_unknown_and_every_order_of_it_is_named(sim: Simulation, status: int) -> None:
+    sim.market()
+    answer(sim, status)
+    outcome = place(sim, *many(3))
     assert statuses(outcome) == ["unknown"] * 3
     assert isinstance(outcome.worst, OutcomeUnknownError)
     assert outcome.worst.exit_code == 7
@@ -196,49 +196,49 @@ def test_a_batch_that_got_lost_is_unknown_and_every_order_of_it_is_named(virtual
         assert result.order is not None
         assert result.error is not None
         assert result.order.client_order_id in result.error.message
-    assert requests(virtual) == 1
-    assert [order.status for order in virtual.store.live_orders()] == [OrderStatus.UNKNOWN] * 3
+    assert requests(sim) == 1
+    assert [order.status for order in sim.store.live_orders()] == [OrderStatus.UNKNOWN] * 3
 
 
-def test_after_a_request_without_an_answer_no_other_is_sent(virtual: Virtual) -> None:
-    virtual.market()
-    answer(virtual, 500)
-    outcome = place(virtual, *many(10))
+def test_after_a_request_without_an_answer_no_other_is_sent(sim: Simulation) -> None:
+    sim.market()
+    answer(sim, 500)
+    outcome = place(sim, *many(10))
     assert statuses(outcome) == ["unknown"] * 8 + ["not_sent"] * 2
-    assert requests(virtual) == 1
+    assert requests(sim) == 1
     assert isinstance(outcome.worst, OutcomeUnknownError), "graver than not sent"
-    assert len(virtual.store.live_orders()) == 8, "what was never sent is on no file"
+    assert len(sim.store.live_orders()) == 8, "what was never sent is on no file"
 
 
-def test_a_reply_that_is_cut_is_no_refusal(virtual: Virtual) -> None:
-    virtual.market()
-    answer(virtual, 201, b'{"orders": [')
-    assert statuses(place(virtual, *many(2))) == ["unknown", "unknown"]
+def test_a_reply_that_is_cut_is_no_refusal(sim: Simulation) -> None:
+    sim.market()
+    answer(sim, 201, b'{"orders": [')
+    assert statuses(place(sim, *many(2))) == ["unknown", "unknown"]
 
 
-def test_a_key_that_may_not_place_stops_the_rest(virtual: Virtual) -> None:
-    virtual.market()
-    answer(virtual, 403, b'{"error": {"code": "forbidden", "message": "no"}}')
-    outcome = place(virtual, *many(10))
+def test_a_key_that_may_not_place_stops_the_rest(sim: Simulation) -> None:
+    sim.market()
+    answer(sim, 403, b'{"error": {"code": "forbidden", "message": "no"}}')
+    outcome = place(sim, *many(10))
     assert statuses(outcome) == ["rejected"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, CredentialsError)
-    assert requests(virtual) == 1
+    assert requests(sim) == 1
 
 
-def test_after_a_lost_reply_that_was_found_the_rest_goes_on(virtual: Virtual) -> None:
-    virtual.market()
-    lose(virtual, after=1)
-    outcome = place(virtual, *many(20))
+def test_after_a_lost_reply_that_was_found_the_rest_goes_on(sim: Simulation) -> None:
+    sim.market()
+    lose(sim, after=1)
+    outcome = place(sim, *many(20))
     assert (statuses(outcome), outcome.worst) == (["resting"] * 20, None)
-    assert requests(virtual) == 3
-    assert len(virtual.exchange.resting("alice")) == 20
+    assert requests(sim) == 3
+    assert len(sim.exchange.resting("alice")) == 20
 
 
-def test_what_was_placed_before_the_trouble_is_told_as_placed(virtual: Virtual) -> None:
-    virtual.market()
+def test_what_was_placed_before_the_trouble_is_told_as_placed(sim: Simulation) -> None:
+    sim.market()
     seen = iter(range(1_000))
-    virtual.wire.before = lambda request: httpx.Response(500) if request.url.path == PATH and next(seen) else None
-    outcome = place(virtual, *many(20))
+    sim.wire.before = lambda request: httpx.Response(500) if request.url.path == PATH and next(seen) else None
+    outcome = place(sim, *many(20))
     assert statuses(outcome) == ["resting"] * 8 + ["unknown"] * 8 + ["not_sent"] * 4
     assert [type(result.error) for result in outcome.results[-4:]] == [UnreachableError] * 4
     assert isinstance(outcome.worst, OutcomeUnknownError)
@@ -247,130 +247,128 @@ def test_what_was_placed_before_the_trouble_is_told_as_placed(virtual: Virtual) 
 # -- halts and the state file -----------------------------------------------------------------------------------------
 
 
-def halt(virtual: Virtual) -> None:
-    virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", virtual.clock.now()))
+def halt(sim: Simulation) -> None:
+    sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", sim.clock.now()))
 
 
-def test_while_halted_nothing_passes(virtual: Virtual) -> None:
-    virtual.market()
-    halt(virtual)
-    outcome = place(virtual, *many(2))
+def test_while_halted_nothing_passes(sim: Simulation) -> None:
+    sim.market()
+    halt(sim)
+    outcome = place(sim, *many(2))
     assert statuses(outcome) == ["denied", "denied"]
-    assert requests(virtual) == 0
+    assert requests(sim) == 0
 
 
-def test_a_halt_between_two_requests_stops_the_second(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.wire.after = lambda request: halt(virtual) if request.url.path == PATH else None
-    outcome = place(virtual, *many(10))
+def test_a_halt_between_two_requests_stops_the_second(sim: Simulation) -> None:
+    sim.market()
+    sim.wire.after = lambda request: halt(sim) if request.url.path == PATH else None
+    outcome = place(sim, *many(10))
     assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, RefusedError)
-    assert (requests(virtual), outcome.worst.code) == (1, "HALTED")
+    assert (requests(sim), outcome.worst.code) == (1, "HALTED")
 
 
-def test_a_halt_after_the_orders_were_written_down_ends_them(virtual: Virtual) -> None:
+def test_a_halt_after_the_orders_were_written_down_ends_them(sim: Simulation) -> None:
     """Another process halts after the commit and before the request: nothing has left, and the file says so."""
 
     def halted(_reviewed: object) -> None:
         raise HaltedError("trading is halted")
 
-    virtual.market()
-    virtual.client = virtual.connect(before_create=halted)
-    outcome = place(virtual, *many(2))
+    sim.market()
+    sim.client = sim.connect(before_create=halted)
+    outcome = place(sim, *many(2))
     assert statuses(outcome) == ["rejected", "rejected"]
     assert isinstance(outcome.worst, RefusedError)
-    assert virtual.store.live_orders() == ()
-    assert requests(virtual) == 0
+    assert sim.store.live_orders() == ()
+    assert requests(sim) == 0
 
 
 # -- what changes while the pace holds a batch up ---------------------------------------------------------------------
 
 
-def between(virtual: Virtual, happens: Callable[[], object], *, seconds: float = 3.0) -> None:
+def between(sim: Simulation, happens: Callable[[], object], *, seconds: float = 3.0) -> None:
     """After the first request something happens, and after each the pace wants so much time."""
     first = iter([happens])
 
     def after(request: httpx.Request) -> None:
         if request.url.path == PATH:
             next(first, lambda: None)()
-            virtual.clock.advance(seconds)
-            virtual.exchange.advance(virtual.clock.now())
+            sim.clock.advance(seconds)
+            sim.exchange.advance(sim.clock.now())
 
-    virtual.wire.after = after
+    sim.wire.after = after
 
 
 def codes(outcome: Outcome) -> list[str]:
     return [result.error.code if result.error else "" for result in outcome.results]
 
 
-def test_a_batch_that_takes_long_is_placed_whole_where_nothing_changes(virtual: Virtual) -> None:
-    virtual.market()
-    between(virtual, lambda: None, seconds=50)
-    outcome = place(virtual, *many(20))
+def test_a_batch_that_takes_long_is_placed_whole_where_nothing_changes(sim: Simulation) -> None:
+    sim.market()
+    between(sim, lambda: None, seconds=50)
+    outcome = place(sim, *many(20))
     assert (statuses(outcome), outcome.worst) == (["resting"] * 20, None)
-    assert requests(virtual) == 3
+    assert requests(sim) == 3
     made = [result.order.created for result in outcome.results if result.order is not None]
     assert made[8] - made[0] >= 50_000, "dated when its turn came: from then on it is looked for"
 
 
-def test_once_reducing_is_on_file_nothing_that_adds_risk_is_sent(virtual: Virtual) -> None:
+def test_once_reducing_is_on_file_nothing_that_adds_risk_is_sent(sim: Simulation) -> None:
     """Another process counted the day's loss; a line that takes risk away still goes."""
-    virtual.market()
-    virtual.place(price=cents(44), qty=contracts(10), tif=Tif.IOC)
-    now = virtual.clock.now()
-    between(
-        virtual, lambda: virtual.store.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "x")), seconds=0
-    )
+    sim.market()
+    sim.place(price=cents(44), qty=contracts(10), tif=Tif.IOC)
+    now = sim.clock.now()
+    between(sim, lambda: sim.store.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "x")), seconds=0)
     sale = {"action": "sell", "price": cents(44), "qty": contracts(5)}
-    outcome = place(virtual, *many(9), sale)
+    outcome = place(sim, *many(9), sale)
     assert statuses(outcome) == ["resting"] * 8 + ["denied", "resting"]
     assert codes(outcome)[8] == "REDUCING"
     assert isinstance(outcome.worst, RefusedError)
-    assert requests(virtual) == 2
+    assert requests(sim) == 2
 
 
-def test_a_batch_that_loses_what_a_day_may_lose_ends_there(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.quote(ASK, 44, 400)
-    between(virtual, lambda: None)
+def test_a_batch_that_loses_what_a_day_may_lose_ends_there(sim: Simulation) -> None:
+    sim.market()
+    sim.quote(ASK, 44, 400)
+    between(sim, lambda: None)
     lines = [{"price": cents(44), "qty": contracts(10), "tif": Tif.IOC}] * 30
-    outcome = place(virtual, *lines, limits=Limits(max_daily_loss=dollars(1), max_position=None, max_exposure=None))
+    outcome = place(sim, *lines, limits=Limits(max_daily_loss=dollars(1), max_position=None, max_exposure=None))
     assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 22
     assert set(codes(outcome)[8:]) == {"DAILY_LOSS"}
-    assert requests(virtual) == 1
-    assert virtual.store.halt().code == "DAILY_LOSS"
+    assert requests(sim) == 1
+    assert sim.store.halt().code == "DAILY_LOSS"
 
 
-def test_no_line_is_sent_at_a_price_that_was_checked_against_a_book_of_before(virtual: Virtual) -> None:
-    virtual.market()
-    between(virtual, lambda: virtual.market(5, 9))
-    outcome = place(virtual, *many(20), {"price": cents(6)})
+def test_no_line_is_sent_at_a_price_that_was_checked_against_a_book_of_before(sim: Simulation) -> None:
+    sim.market()
+    between(sim, lambda: sim.market(5, 9))
+    outcome = place(sim, *many(20), {"price": cents(6)})
     assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 12 + ["resting"], "in time, too late, and cheap enough"
     assert set(codes(outcome)[8:20]) == {"PRICE_COLLAR"}
     assert isinstance(outcome.worst, RefusedError)
-    assert virtual.store.denials(virtual.clock.now()) == {"": {"PRICE_COLLAR": 12}}
+    assert sim.store.denials(sim.clock.now()) == {"": {"PRICE_COLLAR": 12}}
 
 
-def test_a_line_is_counted_once_in_the_pace_of_orders_however_often_it_is_reviewed(virtual: Virtual) -> None:
-    virtual.market()
-    between(virtual, lambda: None)
+def test_a_line_is_counted_once_in_the_pace_of_orders_however_often_it_is_reviewed(sim: Simulation) -> None:
+    sim.market()
+    between(sim, lambda: None)
     limits = Limits(max_orders_per_minute=20)
-    outcome = place(virtual, *many(21), limits=limits)
+    outcome = place(sim, *many(21), limits=limits)
     assert statuses(outcome) == ["resting"] * 20 + ["denied"]
     assert codes(outcome)[20] == "ORDER_RATE"
 
 
-def test_where_the_books_cannot_be_read_again_the_rest_is_not_sent(virtual: Virtual) -> None:
-    virtual.market()
+def test_where_the_books_cannot_be_read_again_the_rest_is_not_sent(sim: Simulation) -> None:
+    sim.market()
 
     def blind() -> None:
-        virtual.wire.before = lambda request: httpx.Response(500) if request.method == "GET" else None
+        sim.wire.before = lambda request: httpx.Response(500) if request.method == "GET" else None
 
-    between(virtual, blind)
-    outcome = place(virtual, *many(10))
+    between(sim, blind)
+    outcome = place(sim, *many(10))
     assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, UnreachableError)
-    assert requests(virtual) == 1
+    assert requests(sim) == 1
 
 
 class Full:
@@ -393,34 +391,34 @@ class Full:
 
 
 @pytest.mark.parametrize("after", [0, 1])
-def test_a_batch_that_cannot_be_written_down_whole_is_not_sent(virtual: Virtual, after: int) -> None:
-    virtual.market()
-    store = virtual.store
-    virtual.store = Full(store, SubmitOrder, after=after)  # type: ignore[assignment]
-    outcome = place(virtual, *many(2))
+def test_a_batch_that_cannot_be_written_down_whole_is_not_sent(sim: Simulation, after: int) -> None:
+    sim.market()
+    store = sim.store
+    sim.store = Full(store, SubmitOrder, after=after)  # type: ignore[assignment]
+    outcome = place(sim, *many(2))
     assert statuses(outcome) == ["not_sent", "not_sent"]
     assert isinstance(outcome.worst, StateError)
-    assert requests(virtual) == 0
-    virtual.store = store
+    assert requests(sim) == 0
+    sim.store = store
     assert store.live_orders() == (), "the one that was written down is over"
 
 
-def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(virtual: Virtual) -> None:
-    virtual.market()
-    store = virtual.store
-    virtual.store = Full(store, OrderChanged)  # type: ignore[assignment]
-    outcome = place(virtual, *many(10))
+def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(sim: Simulation) -> None:
+    sim.market()
+    store = sim.store
+    sim.store = Full(store, OrderChanged)  # type: ignore[assignment]
+    outcome = place(sim, *many(10))
     assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, OutcomeUnknownError)
     assert "could not be written down" in outcome.worst.message
-    virtual.store = store
+    sim.store = store
     assert [order.status for order in store.live_orders()] == [OrderStatus.SUBMITTED] * 8, "to be found by reconcile"
 
 
-def test_a_dearer_order_does_not_hide_behind_many(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.market(ticker=OTHER)
-    desk = virtual.desk(Limits(max_exposure=dollars(10)))
+def test_a_dearer_order_does_not_hide_behind_many(sim: Simulation) -> None:
+    sim.market()
+    sim.market(ticker=OTHER)
+    desk = sim.desk(Limits(max_exposure=dollars(10)))
     _, judged = batch.propose(desk, [Line(n, ticket(ticker=t)) for n, t in enumerate((TICKER, OTHER, TICKER), 1)])
     assert [each.denied.code if each.denied else None for each in judged] == [None, None, "EXPOSURE"]
     assert [each.cost for each in judged] == [dollars(4), dollars(4), 0]

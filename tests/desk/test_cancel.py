@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual, ticket
+from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
@@ -20,23 +20,23 @@ from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
 
 
 @pytest.fixture
-def trailing(tmp_path: Path) -> Iterator[Virtual]:
+def trailing(tmp_path: Path) -> Iterator[Simulation]:
     """Reads show the account of half a second ago, and the real token buckets are on."""
-    made = Virtual(tmp_path, options=SimOptions(read_lag_ms=500))
+    made = Simulation(tmp_path, options=SimOptions(read_lag_ms=500))
     yield made
     made.close()
 
 
-def rest(virtual: Virtual, number: int, ticker: str = TICKER) -> list[str]:
+def rest(sim: Simulation, number: int, ticker: str = TICKER) -> list[str]:
     """Orders of alice, resting on both sides."""
     return [
-        virtual.quote(BID if n % 2 else ASK, 20 + n % 10 if n % 2 else 60 + n % 10, 1, who="alice", ticker=ticker)
+        sim.quote(BID if n % 2 else ASK, 20 + n % 10 if n % 2 else 60 + n % 10, 1, who="alice", ticker=ticker)
         for n in range(number)
     ]
 
 
-def kill(virtual: Virtual, deadline_s: float = 60.0, **scope: str) -> Outcome:
-    return KillSwitch(virtual.client, virtual.clock, Scope(**scope), tell=virtual.said.append).run(deadline_s)
+def kill(sim: Simulation, deadline_s: float = 60.0, **scope: str) -> Outcome:
+    return KillSwitch(sim.client, sim.clock, Scope(**scope), tell=sim.said.append).run(deadline_s)
 
 
 def fail(method: str, status: int, times: int, *, after: int = 0, code: str = "internal") -> Any:
@@ -51,7 +51,7 @@ def fail(method: str, status: int, times: int, *, after: int = 0, code: str = "i
     return before
 
 
-def test_everything_is_cancelled_and_verified_though_reads_trail(trailing: Virtual) -> None:
+def test_everything_is_cancelled_and_verified_though_reads_trail(trailing: Simulation) -> None:
     rest(trailing, 120)
     trailing.quote(BID, 10, who="maker")
     trailing.clock.advance(1)
@@ -63,7 +63,7 @@ def test_everything_is_cancelled_and_verified_though_reads_trail(trailing: Virtu
     assert outcome.seconds < 3
 
 
-def test_an_order_that_the_list_does_not_show_yet_is_cancelled_too(trailing: Virtual) -> None:
+def test_an_order_that_the_list_does_not_show_yet_is_cancelled_too(trailing: Simulation) -> None:
     """The account had one order half a second ago, and has two now."""
     rest(trailing, 1)
     trailing.clock.advance(1)
@@ -72,12 +72,12 @@ def test_an_order_that_the_list_does_not_show_yet_is_cancelled_too(trailing: Vir
     assert trailing.exchange.resting("alice") == []
 
 
-def test_nothing_to_cancel_is_a_success(virtual: Virtual) -> None:
-    outcome = kill(virtual)
+def test_nothing_to_cancel_is_a_success(sim: Simulation) -> None:
+    outcome = kill(sim)
     assert (outcome.canceled, outcome.remaining, outcome.is_clean) == (0, 0, True)
 
 
-def test_it_cancels_even_if_no_list_shows_anything(trailing: Virtual) -> None:
+def test_it_cancels_even_if_no_list_shows_anything(trailing: Simulation) -> None:
     """The order is younger than anything that a read shows."""
     trailing.clock.advance(1)
     rest(trailing, 1)
@@ -85,51 +85,51 @@ def test_it_cancels_even_if_no_list_shows_anything(trailing: Virtual) -> None:
     assert trailing.exchange.resting("alice") == []
 
 
-def test_lists_that_never_catch_up_are_no_proof(virtual: Virtual) -> None:
-    rest(virtual, 1)
+def test_lists_that_never_catch_up_are_no_proof(sim: Simulation) -> None:
+    rest(sim, 1)
 
     def stuck(request: httpx.Request) -> httpx.Response | None:
         is_clock = request.url.path.endswith("user_data_timestamp")
         return httpx.Response(200, content=b'{"as_of_time": "2026-01-01T00:00:00Z"}') if is_clock else None
 
-    virtual.wire.before = stuck
-    outcome = kill(virtual, deadline_s=20.0)
+    sim.wire.before = stuck
+    outcome = kill(sim, deadline_s=20.0)
     assert not outcome.is_verified
     assert not outcome.is_clean
 
 
-def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(virtual: Virtual) -> None:
+def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(sim: Simulation) -> None:
     """Another process has sent it and has no answer yet; it arrives after the first sweep."""
-    mine = on_its_way(virtual)
+    mine = on_its_way(sim)
 
     def live() -> list[Order]:
-        sweeps = sum(verb == "DELETE" for verb, _ in virtual.wire.sent)
-        if sweeps == 1 and not virtual.exchange.resting("alice"):
-            rest(virtual, 1)
+        sweeps = sum(verb == "DELETE" for verb, _ in sim.wire.sent)
+        if sweeps == 1 and not sim.exchange.resting("alice"):
+            rest(sim, 1)
         return [mine] if sweeps < 3 else []
 
-    outcome = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, live=live).run()
+    outcome = KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append, live=live).run()
     assert outcome.is_clean
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_an_order_that_stays_on_its_way_leaves_it_unverified(virtual: Virtual) -> None:
-    mine = on_its_way(virtual)
-    outcome = KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append, live=lambda: [mine]).run(5.0)
+def test_an_order_that_stays_on_its_way_leaves_it_unverified(sim: Simulation) -> None:
+    mine = on_its_way(sim)
+    outcome = KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append, live=lambda: [mine]).run(5.0)
     assert (outcome.remaining, outcome.is_verified) == (0, False)
     assert outcome.in_doubt == (mine,)
 
 
-def test_an_order_that_cannot_be_cancelled_holds_up_no_other(virtual: Virtual) -> None:
-    stubborn, *_ = rest(virtual, 4)
+def test_an_order_that_cannot_be_cancelled_holds_up_no_other(sim: Simulation) -> None:
+    stubborn, *_ = rest(sim, 4)
 
     def refuse(request: httpx.Request) -> httpx.Response | None:
         if request.method == "DELETE" and request.url.path.endswith(("/orders", "/batched", stubborn)):
             return httpx.Response(400, content=b'{"error": {"code": "market_inactive", "message": "market inactive"}}')
         return None
 
-    virtual.wire.before = refuse
-    outcome = kill(virtual, deadline_s=10.0)
+    sim.wire.before = refuse
+    outcome = kill(sim, deadline_s=10.0)
     assert [order.order_id for order in outcome.remaining_orders] == [stubborn]
     assert (outcome.canceled, outcome.is_verified) == (3, True)
 
@@ -145,7 +145,7 @@ def test_an_order_that_cannot_be_cancelled_holds_up_no_other(virtual: Virtual) -
         ({"ticker": "KXSIM*"}, set()),
     ],
 )
-def test_a_scope_leaves_the_rest_alone(trailing: Virtual, scope: dict[str, str], left: set[str]) -> None:
+def test_a_scope_leaves_the_rest_alone(trailing: Simulation, scope: dict[str, str], left: set[str]) -> None:
     for ticker in (TICKER, OTHER):
         rest(trailing, 7, ticker)
     trailing.clock.advance(1)
@@ -155,115 +155,115 @@ def test_a_scope_leaves_the_rest_alone(trailing: Virtual, scope: dict[str, str],
     assert {t for t in (TICKER, OTHER) if trailing.exchange.resting("alice", t)} == left
 
 
-def test_an_order_belongs_to_the_event_that_the_exchange_says_whatever_its_ticker(virtual: Virtual) -> None:
+def test_an_order_belongs_to_the_event_that_the_exchange_says_whatever_its_ticker(sim: Simulation) -> None:
     odd, alike = "KXODD-T1", "KXSIM-26JUN-X-T1"
     for ticker, event in ((odd, "KXSIM-26JUN"), (alike, "KXSIM-26JUL")):
         spec = MarketSpec(
             ticker=ticker, event_ticker=event, title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS)
         )  # fmt: skip
-        virtual.exchange.list_market(spec, T0)
-    virtual.exchange.advance(T0)
+        sim.exchange.list_market(spec, T0)
+    sim.exchange.advance(T0)
     for ticker in (TICKER, odd, alike):
-        rest(virtual, 2, ticker)
-    outcome = kill(virtual, event="KXSIM-26JUN")
+        rest(sim, 2, ticker)
+    outcome = kill(sim, event="KXSIM-26JUN")
     assert (outcome.canceled, outcome.is_clean) == (4, True)
-    assert [len(virtual.exchange.resting("alice", ticker)) for ticker in (TICKER, odd, alike)] == [0, 0, 2]
+    assert [len(sim.exchange.resting("alice", ticker)) for ticker in (TICKER, odd, alike)] == [0, 0, 2]
 
 
-def test_while_the_exchange_is_paused_what_remains_is_told_within_the_deadline(virtual: Virtual) -> None:
-    rest(virtual, 3)
-    virtual.exchange.pause("exchange", virtual.clock.now())
-    outcome = kill(virtual, deadline_s=5.0)
+def test_while_the_exchange_is_paused_what_remains_is_told_within_the_deadline(sim: Simulation) -> None:
+    rest(sim, 3)
+    sim.exchange.pause("exchange", sim.clock.now())
+    outcome = kill(sim, deadline_s=5.0)
     assert (outcome.canceled, outcome.remaining) == (0, 3)
     assert len(outcome.remaining_orders) == 3
     assert 5 <= outcome.seconds <= 6
-    assert "3 resting" in virtual.said
+    assert "3 resting" in sim.said
 
 
-def test_a_pause_of_trading_does_not_stop_a_cancel(virtual: Virtual) -> None:
-    rest(virtual, 3)
-    virtual.exchange.pause("trading", virtual.clock.now())
-    assert kill(virtual).remaining == 0
+def test_a_pause_of_trading_does_not_stop_a_cancel(sim: Simulation) -> None:
+    rest(sim, 3)
+    sim.exchange.pause("trading", sim.clock.now())
+    assert kill(sim).remaining == 0
 
 
-def test_a_pause_that_ends_in_time_is_outlasted(virtual: Virtual) -> None:
-    rest(virtual, 3)
-    virtual.exchange.pause("exchange", virtual.clock.now())
+def test_a_pause_that_ends_in_time_is_outlasted(sim: Simulation) -> None:
+    rest(sim, 3)
+    sim.exchange.pause("exchange", sim.clock.now())
 
     def before(_request: httpx.Request) -> None:
-        if virtual.clock.monotonic() > 2:
-            virtual.exchange.resume(virtual.clock.now())
+        if sim.clock.monotonic() > 2:
+            sim.exchange.resume(sim.clock.now())
 
-    virtual.wire.before = before
-    outcome = kill(virtual)
+    sim.wire.before = before
+    outcome = kill(sim)
     assert (outcome.canceled, outcome.remaining) == (3, 0)
-    assert sum("paused" in line for line in virtual.said) == 1
+    assert sum("paused" in line for line in sim.said) == 1
 
 
 @pytest.mark.parametrize("scope", [{}, {"ticker": "KXSIM*"}])
 @pytest.mark.parametrize(("method", "after"), [("DELETE", 0), ("DELETE", 2), ("GET", 1), ("GET", 3)])
 def test_server_errors_in_the_middle_are_gone_through(
-    virtual: Virtual, method: str, after: int, scope: dict[str, str]
+    sim: Simulation, method: str, after: int, scope: dict[str, str]
 ) -> None:
-    rest(virtual, 6)
-    virtual.wire.before = fail(method, 500, 6, after=after)
-    assert kill(virtual, **scope).remaining == 0
-    assert virtual.exchange.resting("alice") == []
+    rest(sim, 6)
+    sim.wire.before = fail(method, 500, 6, after=after)
+    assert kill(sim, **scope).remaining == 0
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_cancel_of_all_that_does_nothing_is_followed_by_single_ones(virtual: Virtual) -> None:
-    rest(virtual, 4)
+def test_a_cancel_of_all_that_does_nothing_is_followed_by_single_ones(sim: Simulation) -> None:
+    rest(sim, 4)
 
     def swallow(request: httpx.Request) -> httpx.Response | None:
         is_all = request.method == "DELETE" and request.url.path.endswith("/orders")
         return httpx.Response(200, content=b"{}") if is_all else None
 
-    virtual.wire.before = swallow
-    assert kill(virtual).remaining == 0
-    assert virtual.exchange.resting("alice") == []
+    sim.wire.before = swallow
+    assert kill(sim).remaining == 0
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_program_that_keeps_placing_is_outrun_or_told(virtual: Virtual) -> None:
-    rest(virtual, 2)
+def test_a_program_that_keeps_placing_is_outrun_or_told(sim: Simulation) -> None:
+    rest(sim, 2)
 
     def place_again(request: httpx.Request) -> None:
         if request.method == "DELETE":
-            rest(virtual, 1)
+            rest(sim, 1)
 
-    virtual.wire.after = place_again
-    outcome = kill(virtual, deadline_s=3.0)
+    sim.wire.after = place_again
+    outcome = kill(sim, deadline_s=3.0)
     assert outcome.remaining >= 1
-    assert outcome.remaining == len(virtual.exchange.resting("alice"))
+    assert outcome.remaining == len(sim.exchange.resting("alice"))
 
 
-def test_without_any_list_it_cancels_and_claims_nothing(virtual: Virtual) -> None:
-    rest(virtual, 2)
-    virtual.wire.before = fail("GET", 503, 1_000)
-    outcome = kill(virtual, deadline_s=30.0)
+def test_without_any_list_it_cancels_and_claims_nothing(sim: Simulation) -> None:
+    rest(sim, 2)
+    sim.wire.before = fail("GET", 503, 1_000)
+    outcome = kill(sim, deadline_s=30.0)
     assert not outcome.is_verified
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_an_exchange_that_answers_nothing_leaves_it_unverified(virtual: Virtual) -> None:
+def test_an_exchange_that_answers_nothing_leaves_it_unverified(sim: Simulation) -> None:
     """Not "unreachable, nothing outstanding": orders may rest."""
-    virtual.wire.before = lambda _: httpx.Response(503)
-    assert not kill(virtual, deadline_s=20.0).is_verified
+    sim.wire.before = lambda _: httpx.Response(503)
+    assert not kill(sim, deadline_s=20.0).is_verified
 
 
-def test_a_key_that_may_not_cancel_ends_it_at_once(virtual: Virtual) -> None:
-    rest(virtual, 1)
-    virtual.wire.before = fail("DELETE", 403, 100, code="forbidden")
+def test_a_key_that_may_not_cancel_ends_it_at_once(sim: Simulation) -> None:
+    rest(sim, 1)
+    sim.wire.before = fail("DELETE", 403, 100, code="forbidden")
     with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 1 order may rest"):
-        kill(virtual)
+        kill(sim)
 
 
 # -- groups, shards, subaccounts ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def sharded(tmp_path: Path) -> Iterator[Virtual]:
+def sharded(tmp_path: Path) -> Iterator[Simulation]:
     """Two shards; alice's orders in the market of shard 1 are in a group there."""
-    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
     spec = MarketSpec(
         ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
         exchange_index=1,
@@ -278,24 +278,24 @@ def sharded(tmp_path: Path) -> Iterator[Virtual]:
 FAR = "KXSIM-26JUN-T9"
 
 
-def in_group(virtual: Virtual, limit: int = 50) -> tuple[str, str]:
+def in_group(sim: Simulation, limit: int = 50) -> tuple[str, str]:
     """A group on shard 1, and an order in it."""
-    group = virtual.client.create_order_group(contracts(limit), exchange_index=1).group_id
+    group = sim.client.create_order_group(contracts(limit), exchange_index=1).group_id
     order = NewOrder(ticker=FAR, side=BID, price=cents(30), qty=contracts(2), group_id=group)
-    receipt = virtual.exchange.submit("alice", order, virtual.clock.now())
+    receipt = sim.exchange.submit("alice", order, sim.clock.now())
     assert isinstance(receipt, Receipt), receipt
     return group, receipt.order_id
 
 
-def with_groups(virtual: Virtual, deadline_s: float = 60.0) -> Outcome:
-    return KillSwitch(virtual.client, virtual.clock, Scope(), tell=virtual.said.append).run(deadline_s, ())
+def with_groups(sim: Simulation, deadline_s: float = 60.0) -> Outcome:
+    return KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append).run(deadline_s, ())
 
 
-def paths(virtual: Virtual, method: str) -> list[str]:
-    return [path.removeprefix("/trade-api/v2/portfolio/") for verb, path in virtual.wire.sent if verb == method]
+def paths(sim: Simulation, method: str) -> list[str]:
+    return [path.removeprefix("/trade-api/v2/portfolio/") for verb, path in sim.wire.sent if verb == method]
 
 
-def test_a_group_with_orders_is_triggered_before_all_is_cancelled_and_the_others_after(sharded: Virtual) -> None:
+def test_a_group_with_orders_is_triggered_before_all_is_cancelled_and_the_others_after(sharded: Simulation) -> None:
     (used, _), (empty, _) = in_group(sharded), in_group(sharded)
     sharded.exchange.cancel_all("alice", sharded.clock.now())
     in_group(sharded)
@@ -311,14 +311,14 @@ def test_a_group_with_orders_is_triggered_before_all_is_cancelled_and_the_others
     assert used in said
 
 
-def test_without_being_asked_no_group_is_triggered(sharded: Virtual) -> None:
+def test_without_being_asked_no_group_is_triggered(sharded: Simulation) -> None:
     in_group(sharded)
     assert kill(sharded).is_clean
     assert paths(sharded, "PUT") == []
 
 
 @pytest.mark.parametrize("path", ["/order_groups", "/trigger"])
-def test_trouble_with_groups_holds_up_no_cancel(sharded: Virtual, path: str) -> None:
+def test_trouble_with_groups_holds_up_no_cancel(sharded: Simulation, path: str) -> None:
     in_group(sharded)
     sharded.wire.before = lambda request: httpx.Response(500) if request.url.path.endswith(path) else None
     assert with_groups(sharded).is_clean
@@ -328,17 +328,17 @@ def test_trouble_with_groups_holds_up_no_cancel(sharded: Virtual, path: str) -> 
 
 def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> None:
     """At the pace of the slowest tier ten groups are triggered a second; after ten seconds the rest must wait."""
-    virtual = Virtual(tmp_path, options=SimOptions(write_rate=0))
+    sim = Simulation(tmp_path, options=SimOptions(write_rate=0))
     for _ in range(150):
-        virtual.client.create_order_group(contracts(5))
-    rest(virtual, 1)
-    virtual.clock.advance(1)
-    assert with_groups(virtual).is_clean
-    assert any("for want of time not triggered: " in line for line in virtual.said), virtual.said
-    virtual.close()
+        sim.client.create_order_group(contracts(5))
+    rest(sim, 1)
+    sim.clock.advance(1)
+    assert with_groups(sim).is_clean
+    assert any("for want of time not triggered: " in line for line in sim.said), sim.said
+    sim.close()
 
 
-def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Virtual) -> None:
+def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Simulation) -> None:
     """The list of groups does not say whose they are."""
     number = sharded.exchange.add_subaccount("alice")
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
@@ -349,7 +349,7 @@ def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Virtual) -> Non
     assert not isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
 
 
-def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Virtual) -> None:
+def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Simulation) -> None:
     """The cancel of everything does nothing here: what is left goes in batches, each order named with its place."""
     number = sharded.exchange.add_subaccount("alice")
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
@@ -367,7 +367,7 @@ def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Virtual) 
     assert [path for path in paths(sharded, "DELETE") if not path.endswith("/orders")] == ["events/orders/batched"]
 
 
-def test_an_order_of_another_shard_is_cancelled_by_its_id(sharded: Virtual) -> None:
+def test_an_order_of_another_shard_is_cancelled_by_its_id(sharded: Simulation) -> None:
     _, order_id = in_group(sharded)
     assert [one.canceled for one in cancel_orders(sharded.client, [order_id])] == [True]
 
@@ -375,56 +375,56 @@ def test_an_order_of_another_shard_is_cancelled_by_its_id(sharded: Virtual) -> N
 # -- by id ----------------------------------------------------------------------------------------------------------
 
 
-def test_each_id_is_answered_for(virtual: Virtual) -> None:
-    first, second = rest(virtual, 2)
-    virtual.exchange.cancel("alice", second, virtual.clock.now())
-    found = cancel_orders(virtual.client, [first, "00000000-0000-4000-8000-00000000dead", second])
+def test_each_id_is_answered_for(sim: Simulation) -> None:
+    first, second = rest(sim, 2)
+    sim.exchange.cancel("alice", second, sim.clock.now())
+    found = cancel_orders(sim.client, [first, "00000000-0000-4000-8000-00000000dead", second])
     assert [(one.canceled, one.is_missing, one.is_unknown) for one in found] == [
         (True, False, False),
         (False, True, False),
         (False, True, False),
     ]
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_cancel_without_an_answer_is_unknown_and_the_next_is_tried(virtual: Virtual) -> None:
-    first, second = rest(virtual, 2)
-    virtual.wire.before = fail("DELETE", 500, 3)
-    assert [(one.canceled, one.is_unknown) for one in cancel_orders(virtual.client, [first, second])] == [
+def test_a_cancel_without_an_answer_is_unknown_and_the_next_is_tried(sim: Simulation) -> None:
+    first, second = rest(sim, 2)
+    sim.wire.before = fail("DELETE", 500, 3)
+    assert [(one.canceled, one.is_unknown) for one in cancel_orders(sim.client, [first, second])] == [
         (False, True),
         (True, False),
     ]
 
 
-def test_an_exchange_that_cannot_be_read_or_is_paused_does_not_hide_the_others(virtual: Virtual) -> None:
-    first, second = rest(virtual, 2)
-    virtual.wire.before = fail("GET", 500, 4)
-    found = cancel_orders(virtual.client, [first, second])
+def test_an_exchange_that_cannot_be_read_or_is_paused_does_not_hide_the_others(sim: Simulation) -> None:
+    first, second = rest(sim, 2)
+    sim.wire.before = fail("GET", 500, 4)
+    found = cancel_orders(sim.client, [first, second])
     assert [one.canceled for one in found] == [False, True]
-    virtual.exchange.pause("exchange", virtual.clock.now())
-    (paused,) = cancel_orders(virtual.client, [first])
+    sim.exchange.pause("exchange", sim.clock.now())
+    (paused,) = cancel_orders(sim.client, [first])
     assert (paused.canceled, paused.is_unknown, "paused" in paused.detail) == (False, False, True), paused
 
 
-def test_a_key_that_may_not_cancel_stops_a_list_of_ids(virtual: Virtual) -> None:
-    virtual.wire.before = fail("DELETE", 403, 100, code="forbidden")
+def test_a_key_that_may_not_cancel_stops_a_list_of_ids(sim: Simulation) -> None:
+    sim.wire.before = fail("DELETE", 403, 100, code="forbidden")
     with pytest.raises(CredentialsError):
-        cancel_orders(virtual.client, rest(virtual, 1))
+        cancel_orders(sim.client, rest(sim, 1))
 
 
-def test_the_maker_of_these_tests_is_not_alice(virtual: Virtual) -> None:
+def test_the_maker_of_these_tests_is_not_alice(sim: Simulation) -> None:
     order = NewOrder(ticker=TICKER, side=BID, price=cents(5), qty=contracts(1))
-    virtual.exchange.submit("maker", order, virtual.clock.now())
-    assert kill(virtual).canceled == 0
+    sim.exchange.submit("maker", order, sim.clock.now())
+    assert kill(sim).canceled == 0
 
 
-def on_its_way(virtual: Virtual) -> Order:
+def on_its_way(sim: Simulation) -> Order:
     """One that another program sends at this moment."""
-    desk = virtual.desk()
+    desk = sim.desk()
     _, proposal = desk.propose(ticket())
     return proposal.submit.order
 
 
-def test_only_orders_without_an_answer_are_on_their_way(virtual: Virtual) -> None:
-    sent = on_its_way(virtual)
-    assert on_the_way([virtual.place(), sent]) == [sent]
+def test_only_orders_without_an_answer_are_on_their_way(sim: Simulation) -> None:
+    sent = on_its_way(sim)
+    assert on_the_way([sim.place(), sent]) == [sent]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from long_listing import ListingTransport, LongListing, market_body
-from virtual import OTHER, TICKER, Virtual
+from support.long_listing import ListingTransport, LongListing, market_body
+from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import InstanceError, UnreachableError, UsageError
@@ -225,16 +225,16 @@ def test_clearing_says_whether_there_was_one(place: Place) -> None:
 
 def test_against_the_simulated_exchange_every_request_is_as_published(place: Place, tmp_path: Path) -> None:
     """Its client holds requests and replies against the specification; a market that settled is not found as open."""
-    virtual = Virtual(tmp_path / "exchange")
-    assert refresh(place.config, virtual.client, virtual.clock).counts["market"] == 2
-    narrow = Narrow(open_at=virtual.clock.now())
+    sim = Simulation(tmp_path / "exchange")
+    assert refresh(place.config, sim.client, sim.clock).counts["market"] == 2
+    narrow = Narrow(open_at=sim.clock.now())
     assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER, TICKER]  # type: ignore[union-attr]
-    virtual.clock.advance(3600)
-    virtual.exchange.settle(TICKER, ONE_DOLLAR, virtual.clock.now())
-    virtual.clock.advance(3600)
-    virtual.exchange.advance(virtual.clock.now())
-    assert not refresh(place.config, virtual.client, virtual.clock).is_full
-    narrow = Narrow(open_at=virtual.clock.now())
+    sim.clock.advance(3600)
+    sim.exchange.settle(TICKER, ONE_DOLLAR, sim.clock.now())
+    sim.clock.advance(3600)
+    sim.exchange.advance(sim.clock.now())
+    assert not refresh(place.config, sim.client, sim.clock).is_full
+    narrow = Narrow(open_at=sim.clock.now())
     assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER]  # type: ignore[union-attr]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual, ticket
+from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, NotFoundError, OutcomeUnknownError, RefusedError
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
@@ -24,40 +24,40 @@ from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
 from kalshi_cli.store.records import Halt
 
 
-def hold(virtual: Virtual, qty: int, *, ticker: str = TICKER, subaccount: int = 0) -> None:
+def hold(sim: Simulation, qty: int, *, ticker: str = TICKER, subaccount: int = 0) -> None:
     """Alice comes to hold so many YES (below zero: NO), from bob; the book is empty as it was."""
     side, price = (BID, 50) if qty > 0 else (ASK, 50)
     order = NewOrder(ticker=ticker, side=side.opposite, price=cents(price), qty=contracts(abs(qty)))
-    assert isinstance(virtual.exchange.submit("bob", order, virtual.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("bob", order, sim.clock.now()), Receipt)
     take = NewOrder(
         ticker=ticker, side=side, price=cents(price), qty=contracts(abs(qty)), tif=Tif.IOC, subaccount=subaccount
     )
-    receipt = virtual.exchange.submit("alice", take, virtual.clock.now())
+    receipt = sim.exchange.submit("alice", take, sim.clock.now())
     assert isinstance(receipt, Receipt), receipt
     assert receipt.filled == contracts(abs(qty))
 
 
-def position(virtual: Virtual, ticker: str = TICKER, subaccount: int | None = None) -> Qty:
+def position(sim: Simulation, ticker: str = TICKER, subaccount: int | None = None) -> Qty:
     """As the exchange has it."""
-    found: dict[str, Qty] = {each.ticker: each.position for each in virtual.client.positions(subaccount=subaccount)}
+    found: dict[str, Qty] = {each.ticker: each.position for each in sim.client.positions(subaccount=subaccount)}
     return found.get(ticker, Qty(0))
 
 
-def desk(virtual: Virtual, *, limits: Limits | None = None, subaccount: int = 0, **walk: Any) -> CloseDesk:
-    return CloseDesk(virtual.desk(limits), Walk(**walk), virtual.said.append, subaccount)
+def desk(sim: Simulation, *, limits: Limits | None = None, subaccount: int = 0, **walk: Any) -> CloseDesk:
+    return CloseDesk(sim.desk(limits), Walk(**walk), sim.said.append, subaccount)
 
 
-def close(virtual: Virtual, ticker: str = TICKER, **walk: Any) -> Closing:
-    closer = desk(virtual, **walk)
+def close(sim: Simulation, ticker: str = TICKER, **walk: Any) -> Closing:
+    closer = desk(sim, **walk)
     (closing,) = closer.close(closer.plans(ticker))
     return closing
 
 
-def halt(virtual: Virtual, state: TradingState = TradingState.HALTED) -> None:
-    virtual.store.set_halt(Halt(state, "CANCEL_ALL", "kill switch", virtual.clock.now()))
+def halt(sim: Simulation, state: TradingState = TradingState.HALTED) -> None:
+    sim.store.set_halt(Halt(state, "CANCEL_ALL", "kill switch", sim.clock.now()))
 
 
-def each_post(virtual: Virtual, act: Callable[[int], None]) -> None:
+def each_post(sim: Simulation, act: Callable[[int], None]) -> None:
     """Do something after the exchange took the n-th order, before its answer is read."""
     count = iter(range(1, 1000))
 
@@ -65,7 +65,7 @@ def each_post(virtual: Virtual, act: Callable[[int], None]) -> None:
         if request.method == "POST":
             act(next(count))
 
-    virtual.wire.after = after
+    sim.wire.after = after
 
 
 def why(closing: Closing) -> str:
@@ -79,167 +79,167 @@ def exit_code(*closings: Closing) -> int:
     return 0 if error is None else int(error.exit_code)
 
 
-def sent_orders(virtual: Virtual) -> list[Any]:
+def sent_orders(sim: Simulation) -> list[Any]:
     """Every order of a walk that was written down, in the order of their making."""
-    return sorted((order for order in virtual.store.orders() if order.reason == "close"), key=lambda each: each.created)
+    return sorted((order for order in sim.store.orders() if order.reason == "close"), key=lambda each: each.created)
 
 
 @pytest.mark.parametrize(("held", "side"), [(30, ASK), (-30, BID)])
 def test_a_position_is_closed_at_the_best_price_with_one_order_that_can_only_close(
-    virtual: Virtual, held: int, side: Side
+    sim: Simulation, held: int, side: Side
 ) -> None:
-    hold(virtual, held)
-    virtual.market(40, 44)
-    closing = close(virtual)
+    hold(sim, held)
+    sim.market(40, 44)
+    closing = close(sim)
     assert (closing.closed, closing.left, closing.error) == (contracts(30), 0, None)
     assert closing.average == cents(40 if held > 0 else 44)
     assert closing.fees
-    assert position(virtual) == 0
-    (order,) = sent_orders(virtual)
+    assert position(sim) == 0
+    (order,) = sent_orders(sim)
     assert (order.side, order.tif, order.reduce_only, order.qty) == (side, Tif.IOC, True, contracts(30))
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_the_price_gives_way_step_by_step_and_never_beyond_the_bound(virtual: Virtual) -> None:
-    hold(virtual, 50)
+def test_the_price_gives_way_step_by_step_and_never_beyond_the_bound(sim: Simulation) -> None:
+    hold(sim, 50)
     for price in (40, 39, 37, 34):
-        virtual.quote(BID, price, 10)
-    closing = close(virtual, max_slippage=cents(5))
+        sim.quote(BID, price, 10)
+    closing = close(sim, max_slippage=cents(5))
     assert (closing.closed, closing.left) == (contracts(30), contracts(20))
-    assert virtual.exchange.resting("alice") == []
-    prices = [order.price for order in sent_orders(virtual)]
+    assert sim.exchange.resting("alice") == []
+    prices = [order.price for order in sent_orders(sim)]
     assert prices == sorted(prices, reverse=True)
     assert min(prices) == cents(37), "34 is six cents away"
     assert exit_code(closing) == 1
-    assert position(virtual) == contracts(20)
+    assert position(sim) == contracts(20)
 
 
-def test_a_wider_bound_reaches_further(virtual: Virtual) -> None:
-    hold(virtual, 40)
+def test_a_wider_bound_reaches_further(sim: Simulation) -> None:
+    hold(sim, 40)
     for price in (40, 39, 37, 34):
-        virtual.quote(BID, price, 10)
-    assert close(virtual, max_slippage=cents(6)).left == 0
+        sim.quote(BID, price, 10)
+    assert close(sim, max_slippage=cents(6)).left == 0
 
 
-def test_the_limit_of_slippage_holds_for_a_person_too(virtual: Virtual) -> None:
-    hold(virtual, 40)
+def test_the_limit_of_slippage_holds_for_a_person_too(sim: Simulation) -> None:
+    hold(sim, 40)
     for price in (40, 39, 37, 34):
-        virtual.quote(BID, price, 10)
+        sim.quote(BID, price, 10)
     tight = Limits(max_close_slippage=cents(2))
     with pytest.raises(RefusedError, match=r"risk\.max_close_slippage is \$0\.02") as caught:
-        desk(virtual, limits=tight, max_slippage=cents(3))
+        desk(sim, limits=tight, max_slippage=cents(3))
     assert caught.value.code == "SLIPPAGE"
-    closer = desk(virtual, limits=tight)
+    closer = desk(sim, limits=tight)
     assert [plan.worst for plan in closer.plans()] == [cents(38)], "what is usual is no further either"
-    assert [plan.worst for plan in desk(virtual, limits=Limits(max_close_slippage=None)).plans()] == [cents(35)]
-    assert [plan.worst for plan in desk(virtual, limits=tight, max_slippage=cents(1)).plans()] == [cents(39)]
+    assert [plan.worst for plan in desk(sim, limits=Limits(max_close_slippage=None)).plans()] == [cents(35)]
+    assert [plan.worst for plan in desk(sim, limits=tight, max_slippage=cents(1)).plans()] == [cents(39)]
 
 
-def test_nothing_is_sold_at_one_cent_unless_a_person_asks_for_it(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    virtual.quote(BID, 3, 4)
-    virtual.quote(BID, 1, 100)
-    closing = close(virtual)
+def test_nothing_is_sold_at_one_cent_unless_a_person_asks_for_it(sim: Simulation) -> None:
+    hold(sim, 10)
+    sim.quote(BID, 3, 4)
+    sim.quote(BID, 1, 100)
+    closing = close(sim)
     assert (closing.closed, closing.left) == (contracts(4), contracts(6))
-    refused = close(virtual)
+    refused = close(sim)
     assert why(refused) == "AT_A_CENT"
     assert exit_code(refused) == 3
-    assert close(virtual, may_reach_a_cent=True).left == 0
+    assert close(sim, may_reach_a_cent=True).left == 0
 
 
-def test_one_cent_of_what_is_held_counts_for_no_too(virtual: Virtual) -> None:
-    hold(virtual, -10)
-    virtual.quote(ASK, 99, 100)
-    refused = close(virtual)
+def test_one_cent_of_what_is_held_counts_for_no_too(sim: Simulation) -> None:
+    hold(sim, -10)
+    sim.quote(ASK, 99, 100)
+    refused = close(sim)
     assert why(refused) == "AT_A_CENT"
-    assert close(virtual, may_reach_a_cent=True).left == 0
+    assert close(sim, may_reach_a_cent=True).left == 0
 
 
-def test_an_empty_book_is_said_and_nothing_is_sent(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    closing = close(virtual)
+def test_an_empty_book_is_said_and_nothing_is_sent(sim: Simulation) -> None:
+    hold(sim, 10)
+    closing = close(sim)
     assert (why(closing), exit_code(closing)) == ("NO_BIDS", 3)
-    assert virtual.wire.posts() == 0
+    assert sim.wire.posts() == 0
 
 
-def test_a_paused_market_is_said_and_nothing_is_sent(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    virtual.market()
-    virtual.exchange.pause_market(TICKER, virtual.clock.now())
-    closing = close(virtual)
+def test_a_paused_market_is_said_and_nothing_is_sent(sim: Simulation) -> None:
+    hold(sim, 10)
+    sim.market()
+    sim.exchange.pause_market(TICKER, sim.clock.now())
+    closing = close(sim)
     assert (why(closing), exit_code(closing)) == ("MARKET_NOT_OPEN", 3)
-    assert virtual.wire.posts() == 0
+    assert sim.wire.posts() == 0
 
 
-def test_a_book_that_empties_on_the_way_ends_the_walk_in_time(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
-    started = virtual.clock.monotonic()
-    closing = close(virtual, within_s=8.0, tries=100)
+def test_a_book_that_empties_on_the_way_ends_the_walk_in_time(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
+    started = sim.clock.monotonic()
+    closing = close(sim, within_s=8.0, tries=100)
     assert (closing.closed, closing.left) == (contracts(10), contracts(20))
     assert why(closing) == "not_filled"
-    assert virtual.clock.monotonic() - started < 15
-    assert virtual.wire.posts() == 1, "where nobody buys nothing is sent"
+    assert sim.clock.monotonic() - started < 15
+    assert sim.wire.posts() == 1, "where nobody buys nothing is sent"
 
 
-def test_the_number_of_tries_is_a_bound_too(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
-    each_post(virtual, lambda _: virtual.quote(BID, 40, 1) and None)
-    assert close(virtual, tries=3, within_s=1000.0).closed == contracts(12)
-    assert virtual.wire.posts() == 3
+def test_the_number_of_tries_is_a_bound_too(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
+    each_post(sim, lambda _: sim.quote(BID, 40, 1) and None)
+    assert close(sim, tries=3, within_s=1000.0).closed == contracts(12)
+    assert sim.wire.posts() == 3
 
 
-def test_a_market_that_pauses_on_the_way_leaves_the_rest_and_says_why(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
-    virtual.quote(BID, 39, 100)
-    each_post(virtual, lambda _: virtual.exchange.pause_market(TICKER, virtual.clock.now()))
-    closing = close(virtual)
+def test_a_market_that_pauses_on_the_way_leaves_the_rest_and_says_why(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
+    sim.quote(BID, 39, 100)
+    each_post(sim, lambda _: sim.exchange.pause_market(TICKER, sim.clock.now()))
+    closing = close(sim)
     assert (closing.closed, closing.left) == (contracts(10), contracts(20))
     assert why(closing) == "MARKET_NOT_OPEN"
     assert exit_code(closing) == 1, "a part was closed; nothing at all would have been 3"
-    assert virtual.wire.posts() == 1
+    assert sim.wire.posts() == 1
 
 
-def test_what_another_program_sold_meanwhile_is_not_sold_again(virtual: Virtual) -> None:
+def test_what_another_program_sold_meanwhile_is_not_sold_again(sim: Simulation) -> None:
     """The reduce-only flag is not all there is to it: the count is read before each order."""
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
 
     def also_sold(number: int) -> None:
         if number == 1:
-            virtual.quote(BID, 39, 15)
-            virtual.quote(ASK, 39, 15, who="alice")
-            virtual.quote(BID, 39, 100)
+            sim.quote(BID, 39, 15)
+            sim.quote(ASK, 39, 15, who="alice")
+            sim.quote(BID, 39, 100)
 
-    each_post(virtual, also_sold)
-    closing = close(virtual)
+    each_post(sim, also_sold)
+    closing = close(sim)
     assert (closing.closed, closing.left) == (contracts(15), 0)
-    assert position(virtual) == 0
-    assert [order.qty for order in sent_orders(virtual)] == [contracts(30), contracts(5)]
+    assert position(sim) == 0
+    assert [order.qty for order in sent_orders(sim)] == [contracts(30), contracts(5)]
 
 
-def test_what_another_program_adds_is_not_closed_without_being_asked_for(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    closer = desk(virtual)
-    virtual.market(40, 44)
+def test_what_another_program_adds_is_not_closed_without_being_asked_for(sim: Simulation) -> None:
+    hold(sim, 10)
+    closer = desk(sim)
+    sim.market(40, 44)
     plans = closer.plans(TICKER)
-    virtual.quote(BID, 44, 5, who="alice")
+    sim.quote(BID, 44, 5, who="alice")
     (closing,) = closer.close(plans)
     assert (closing.closed, closing.left) == (contracts(10), contracts(5))
     assert why(closing) == "position_moved"
 
 
-def test_a_position_that_turned_over_meanwhile_is_left_alone(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    closer = desk(virtual)
-    virtual.market(40, 44)
+def test_a_position_that_turned_over_meanwhile_is_left_alone(sim: Simulation) -> None:
+    hold(sim, 10)
+    closer = desk(sim)
+    sim.market(40, 44)
     plans = closer.plans(TICKER)
-    virtual.quote(ASK, 40, 15, who="alice")
+    sim.quote(ASK, 40, 15, who="alice")
     (closing,) = closer.close(plans)
-    assert (closing.closed, closing.left, virtual.wire.posts()) == (0, 0, 0)
-    assert position(virtual) == contracts(-5)
+    assert (closing.closed, closing.left, sim.wire.posts()) == (0, 0, 0)
+    assert position(sim) == contracts(-5)
 
 
 def fails(request: httpx.Request) -> httpx.Response | None:
@@ -247,197 +247,197 @@ def fails(request: httpx.Request) -> httpx.Response | None:
     return httpx.Response(503, content=b"{}") if request.method == "POST" else None
 
 
-def test_an_order_that_was_taken_and_not_answered_is_found_and_the_walk_goes_on(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
-    virtual.quote(BID, 39, 100)
+def test_an_order_that_was_taken_and_not_answered_is_found_and_the_walk_goes_on(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
+    sim.quote(BID, 39, 100)
     lost = iter([True])
 
     def once(request: httpx.Request) -> None:
         if request.method == "POST" and next(lost, False):
             raise httpx.ReadTimeout("no answer", request=request)
 
-    virtual.wire.after = once
-    closing = close(virtual)
+    sim.wire.after = once
+    closing = close(sim)
     assert (closing.closed, closing.left, closing.error) == (contracts(30), 0, None)
     assert next(lost, None) is None, "it really happened"
 
 
-def test_an_unknown_outcome_stops_at_once_and_names_the_order(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    hold(virtual, 20, ticker=OTHER)
-    virtual.market(40, 44)
-    virtual.market(40, 44, ticker=OTHER)
-    virtual.wire.before = fails
-    closer = desk(virtual)
+def test_an_unknown_outcome_stops_at_once_and_names_the_order(sim: Simulation) -> None:
+    hold(sim, 30)
+    hold(sim, 20, ticker=OTHER)
+    sim.market(40, 44)
+    sim.market(40, 44, ticker=OTHER)
+    sim.wire.before = fails
+    closer = desk(sim)
     first, second = closer.close(closer.plans())
     assert isinstance(first.error, OutcomeUnknownError)
     assert exit_code(first, second) == 7
-    (order,) = sent_orders(virtual)
+    (order,) = sent_orders(sim)
     assert order.client_order_id in first.error.message + first.error.hint
     assert order.status is OrderStatus.UNKNOWN
-    assert virtual.wire.posts() == 1, "no second try, and the other position is not begun"
+    assert sim.wire.posts() == 1, "no second try, and the other position is not begun"
     assert (second.closed, second.left) == (0, contracts(20))
     assert why(second) == "not_begun"
-    virtual.wire.before = lambda _: None
-    again = close(virtual)
+    sim.wire.before = lambda _: None
+    again = close(sim)
     assert why(again) == "NOT_CLOSING", "it may still arrive, and counts until then"
 
 
-def test_an_unknown_outcome_is_told_as_such_also_after_a_part_was_closed(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
-    virtual.quote(BID, 39, 100)
+def test_an_unknown_outcome_is_told_as_such_also_after_a_part_was_closed(sim: Simulation) -> None:
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
+    sim.quote(BID, 39, 100)
 
     def from_now_on(_number: int) -> None:
-        virtual.wire.before = fails
+        sim.wire.before = fails
 
-    each_post(virtual, from_now_on)
-    closing = close(virtual)
+    each_post(sim, from_now_on)
+    closing = close(sim)
     assert (closing.closed, closing.left) == (contracts(10), contracts(20))
     assert exit_code(closing) == 7
-    assert virtual.wire.posts() == 2
+    assert sim.wire.posts() == 2
 
 
-def test_a_refusal_in_one_market_does_not_hold_up_the_others(virtual: Virtual) -> None:
-    hold(virtual, 30)
-    hold(virtual, -20, ticker=OTHER)
-    virtual.market(40, 44, ticker=OTHER)
-    closer = desk(virtual)
+def test_a_refusal_in_one_market_does_not_hold_up_the_others(sim: Simulation) -> None:
+    hold(sim, 30)
+    hold(sim, -20, ticker=OTHER)
+    sim.market(40, 44, ticker=OTHER)
+    closer = desk(sim)
     outcome = {each.plan.market.ticker: each for each in closer.close(closer.plans())}
     assert outcome[TICKER].left == contracts(30)
     assert outcome[OTHER].is_done
     assert exit_code(*outcome.values()) == 1
 
 
-def test_own_orders_that_would_close_it_too_are_to_be_canceled_first(virtual: Virtual) -> None:
+def test_own_orders_that_would_close_it_too_are_to_be_canceled_first(sim: Simulation) -> None:
     """Both could fill, and then the account would be short."""
-    hold(virtual, 10)
-    virtual.market(40, 44)
-    virtual.quote(ASK, 60, 1, who="alice")
-    closing = close(virtual)
+    hold(sim, 10)
+    sim.market(40, 44)
+    sim.quote(ASK, 60, 1, who="alice")
+    closing = close(sim)
     assert why(closing) == "NOT_CLOSING"
-    assert virtual.wire.posts() == 0
-    virtual.exchange.cancel_all("alice", virtual.clock.now(), TICKER)
-    assert close(virtual).is_done
+    assert sim.wire.posts() == 0
+    sim.exchange.cancel_all("alice", sim.clock.now(), TICKER)
+    assert close(sim).is_done
 
 
-def test_an_own_bid_is_not_met(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    virtual.quote(BID, 40, 5, who="alice")
-    closing = close(virtual)
+def test_an_own_bid_is_not_met(sim: Simulation) -> None:
+    hold(sim, 10)
+    sim.quote(BID, 40, 5, who="alice")
+    closing = close(sim)
     assert why(closing) == "SELF_CROSS"
-    assert position(virtual) == contracts(10)
+    assert position(sim) == contracts(10)
 
 
-def test_limits_of_size_and_pace_hold_up_no_close(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    virtual.market(40, 44)
+def test_limits_of_size_and_pace_hold_up_no_close(sim: Simulation) -> None:
+    hold(sim, 10)
+    sim.market(40, 44)
     tight = Limits(
         max_order_qty=contracts(1), max_order_cost=dollars(1), max_orders_per_minute=0, max_exposure=dollars(0)
     )
-    closer = CloseDesk(virtual.desk(tight), Walk(), virtual.said.append)
+    closer = CloseDesk(sim.desk(tight), Walk(), sim.said.append)
     assert closer.close(closer.plans())[0].is_done
 
 
-def test_no_price_is_far_from_the_market_of_the_moment(virtual: Virtual) -> None:
+def test_no_price_is_far_from_the_market_of_the_moment(sim: Simulation) -> None:
     """The collar of the configuration is a bound of its own."""
-    hold(virtual, 30)
-    virtual.quote(BID, 40, 10)
+    hold(sim, 30)
+    sim.quote(BID, 40, 10)
     limits = Limits(price_collar=cents(0))
-    each_post(virtual, lambda _: virtual.quote(BID, 39, 100) and None)
-    closer = CloseDesk(virtual.desk(limits), Walk(step=cents(2)), virtual.said.append)
+    each_post(sim, lambda _: sim.quote(BID, 39, 100) and None)
+    closer = CloseDesk(sim.desk(limits), Walk(step=cents(2)), sim.said.append)
     (closing,) = closer.close(closer.plans())
     assert why(closing) == "PRICE_COLLAR"
 
 
 @pytest.mark.parametrize("state", [TradingState.HALTED, TradingState.REDUCING])
-def test_a_close_passes_a_halt_and_nothing_else_does(virtual: Virtual, state: TradingState) -> None:
+def test_a_close_passes_a_halt_and_nothing_else_does(sim: Simulation, state: TradingState) -> None:
     """Through all three gates: the review, the state file, the client."""
-    virtual.client = virtual.connect(before_create=lambda reviewed: refuse_if_halted(virtual.store, reviewed))
-    hold(virtual, 10)
-    virtual.market(40, 44)
-    _, proposal = virtual.desk().propose(_sell())
-    halt(virtual, state)
+    sim.client = sim.connect(before_create=lambda reviewed: refuse_if_halted(sim.store, reviewed))
+    hold(sim, 10)
+    sim.market(40, 44)
+    _, proposal = sim.desk().propose(_sell())
+    halt(sim, state)
     if state is TradingState.HALTED:
         with pytest.raises(RefusedError, match="HALTED"):  # the review
-            virtual.desk().propose(_sell())
+            sim.desk().propose(_sell())
         assert isinstance(proposal.submit, SubmitOrder)
         with pytest.raises(HaltedError):  # the state file
-            virtual.store.record(proposal.submit)
+            sim.store.record(proposal.submit)
         with pytest.raises(HaltedError):  # the client
-            virtual.client.create_order(proposal.submit.order)
-        assert virtual.wire.posts() == 0
-    assert close(virtual).is_done
-    assert virtual.wire.posts() == 1
-    assert virtual.store.halt().state is state, "the halt stays"
+            sim.client.create_order(proposal.submit.order)
+        assert sim.wire.posts() == 0
+    assert close(sim).is_done
+    assert sim.wire.posts() == 1
+    assert sim.store.halt().state is state, "the halt stays"
 
 
 def _sell() -> Any:
     return ticket(action="sell", price=cents(40), tif=Tif.IOC, reduce_only=True)
 
 
-def test_the_client_closes_with_nothing_but_orders_that_can_only_close(virtual: Virtual) -> None:
-    hold(virtual, 10)
-    _, proposal = virtual.desk().propose(_sell())
+def test_the_client_closes_with_nothing_but_orders_that_can_only_close(sim: Simulation) -> None:
+    hold(sim, 10)
+    _, proposal = sim.desk().propose(_sell())
     for change in ({"reduce_only": False}, {"tif": Tif.FOK}, {"tif": Tif.GTC}):
         with pytest.raises(ValueError, match="more than close"):
-            virtual.client.close_order(msgspec.structs.replace(proposal.submit.order, **change))
-    assert virtual.wire.posts() == 0
-    assert virtual.client.close_order(proposal.submit.order).order_id
+            sim.client.close_order(msgspec.structs.replace(proposal.submit.order, **change))
+    assert sim.wire.posts() == 0
+    assert sim.client.close_order(proposal.submit.order).order_id
 
 
-def test_the_plan_says_what_it_should_bring_and_sends_nothing(virtual: Virtual) -> None:
-    hold(virtual, 50)
-    virtual.quote(BID, 40, 10)
-    virtual.quote(BID, 38, 20)
-    virtual.quote(BID, 30, 100)
-    (plan,) = desk(virtual).plans(TICKER)
+def test_the_plan_says_what_it_should_bring_and_sends_nothing(sim: Simulation) -> None:
+    hold(sim, 50)
+    sim.quote(BID, 40, 10)
+    sim.quote(BID, 38, 20)
+    sim.quote(BID, 30, 100)
+    (plan,) = desk(sim).plans(TICKER)
     assert (plan.touch, plan.worst, plan.fillable) == (cents(40), cents(35), contracts(30))
     assert plan.expected == dollars("11.60")
     assert plan.least == dollars("17.50")
     assert plan.fee > 0
-    assert virtual.wire.posts() == 0
+    assert sim.wire.posts() == 0
 
 
-def test_the_plan_of_a_no_position_is_in_prices_of_no(virtual: Virtual) -> None:
-    hold(virtual, -10)
-    virtual.quote(ASK, 44, 10)
-    (plan,) = desk(virtual).plans()
+def test_the_plan_of_a_no_position_is_in_prices_of_no(sim: Simulation) -> None:
+    hold(sim, -10)
+    sim.quote(ASK, 44, 10)
+    (plan,) = desk(sim).plans()
     assert plan.touch is not None
     assert plan.worst is not None
     assert (plan.own(plan.touch), plan.own(plan.worst), plan.expected) == (cents(56), cents(51), dollars("5.60"))
 
 
-def test_without_a_position_there_is_no_plan_and_an_unknown_market_is_not_found(virtual: Virtual) -> None:
-    assert desk(virtual).plans(TICKER) == []
+def test_without_a_position_there_is_no_plan_and_an_unknown_market_is_not_found(sim: Simulation) -> None:
+    assert desk(sim).plans(TICKER) == []
     with pytest.raises(NotFoundError):
-        desk(virtual).plans("KXNONE-1")
+        desk(sim).plans("KXNONE-1")
 
 
 def test_the_position_is_that_of_the_subaccount(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path)
-    number = virtual.exchange.add_subaccount("alice")
-    virtual.exchange.deposit("alice", dollars(100), subaccount=number)
-    hold(virtual, 10, subaccount=number)
-    hold(virtual, 7)
-    virtual.market(40, 44)
-    closer = desk(virtual, subaccount=number)
+    sim = Simulation(tmp_path)
+    number = sim.exchange.add_subaccount("alice")
+    sim.exchange.deposit("alice", dollars(100), subaccount=number)
+    hold(sim, 10, subaccount=number)
+    hold(sim, 7)
+    sim.market(40, 44)
+    closer = desk(sim, subaccount=number)
     (closing,) = closer.close(closer.plans())
     assert closing.closed == contracts(10)
-    assert (position(virtual), position(virtual, subaccount=number)) == (contracts(7), 0)
-    assert sent_orders(virtual)[-1].subaccount == number
-    virtual.close()
+    assert (position(sim), position(sim, subaccount=number)) == (contracts(7), 0)
+    assert sent_orders(sim)[-1].subaccount == number
+    sim.close()
 
 
 @pytest.fixture
-def trailing(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=500))
+def trailing(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=500))
     yield made
     made.close()
 
 
-def test_reads_that_trail_behind_do_not_make_it_sell_twice(trailing: Virtual) -> None:
+def test_reads_that_trail_behind_do_not_make_it_sell_twice(trailing: Simulation) -> None:
     hold(trailing, 30)
     trailing.quote(BID, 40, 10)
     trailing.quote(BID, 39, 100)
@@ -448,15 +448,15 @@ def test_reads_that_trail_behind_do_not_make_it_sell_twice(trailing: Virtual) ->
 
 
 def test_it_does_not_sell_by_a_list_that_never_catches_up(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=3_600_000))
-    virtual.clock.sleep(1)
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=3_600_000))
+    sim.clock.sleep(1)
     with pytest.raises(KalshiError, match="trail behind"):
-        desk(virtual).plans()
-    virtual.close()
+        desk(sim).plans()
+    sim.close()
 
 
 def test_a_close_goes_to_the_shard_of_its_market(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
     far = "KXSIM-26JUN-T9"
     spec = MarketSpec(
         ticker=far,
@@ -466,15 +466,15 @@ def test_a_close_goes_to_the_shard_of_its_market(tmp_path: Path) -> None:
         close_time=Ts(T0 + DAY_MS),
         exchange_index=1,
     )
-    virtual.exchange.list_market(spec, T0)
-    virtual.exchange.advance(T0)
+    sim.exchange.list_market(spec, T0)
+    sim.exchange.advance(T0)
     for name in ("alice", "bob", "maker"):
-        virtual.exchange.deposit(name, dollars(1000), exchange_index=1)
-    hold(virtual, 10, ticker=far)
-    hold(virtual, 10)
-    virtual.market(40, 44, ticker=far)
-    virtual.market(40, 44)
-    closer = desk(virtual)
+        sim.exchange.deposit(name, dollars(1000), exchange_index=1)
+    hold(sim, 10, ticker=far)
+    hold(sim, 10)
+    sim.market(40, 44, ticker=far)
+    sim.market(40, 44)
+    closer = desk(sim)
     assert all(closing.is_done for closing in closer.close(closer.plans()))
-    assert {order.ticker: order.exchange_index for order in sent_orders(virtual)} == {far: 1, TICKER: 0}
-    virtual.close()
+    assert {order.ticker: order.exchange_index for order in sent_orders(sim)} == {far: 1, TICKER: 0}
+    sim.close()

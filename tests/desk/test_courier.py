@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alert_desk import PHONE, T0, TAKEN, AlertDesk, Sinks
-from served import eventually
+from support.alerting import PHONE, T0, TAKEN, AlertProgram, Sinks
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
@@ -46,7 +46,9 @@ class Beside:
     def opened(self) -> Iterator[Alerting]:
         if self.failures:
             raise self.failures.pop(0)
-        desk = AlertDesk(self.folder, clock=self.clock, receiver=self.receiver, sinks=self.sinks, on_critical="flatten")
+        desk = AlertProgram(
+            self.folder, clock=self.clock, receiver=self.receiver, sinks=self.sinks, on_critical="flatten"
+        )
         try:
             yield desk.alerting
         finally:

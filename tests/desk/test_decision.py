@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError
@@ -41,47 +41,47 @@ class Thinker(Strategy):
             self._seconds = 0.0
 
 
-def traded(virtual: Virtual, thinks_s: float, limit_s: float, stopped_by: str = "") -> Engine:
+def traded(sim: Simulation, thinks_s: float, limit_s: float, stopped_by: str = "") -> Engine:
     """Two ticks of a loop whose strategy thinks for so long at the first."""
-    virtual.market(39, 44)
-    decision = Decision(virtual.clock, limit_s, lambda: stopped_by)
-    virtual.client = virtual.connect(before_create=lambda _reviewed: decision.refuse_if_late())
-    strategy = Thinker(virtual.clock, thinks_s)
+    sim.market(39, 44)
+    decision = Decision(sim.clock, limit_s, lambda: stopped_by)
+    sim.client = sim.connect(before_create=lambda _reviewed: decision.refuse_if_late())
+    strategy = Thinker(sim.clock, thinks_s)
     engine = load_engine(
-        virtual.client, virtual.store, virtual.clock, Limits(min_edge=None, max_book_age_ms=60_000),
-        markets=[virtual.client.market(TICKER)], fees={}, new_id=virtual.new_id, strategies=[strategy],
+        sim.client, sim.store, sim.clock, Limits(min_edge=None, max_book_age_ms=60_000),
+        markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id, strategies=[strategy],
     )  # fmt: skip
-    venue = LiveVenue(virtual.client, None, virtual.clock, live=engine.state.orders.live, since=Ts(0))
+    venue = LiveVenue(sim.client, None, sim.clock, live=engine.state.orders.live, since=Ts(0))
 
     def feed() -> Iterator[Message]:
-        yield virtual.client.orderbook(TICKER)
+        yield sim.client.orderbook(TICKER)
         for _ in range(2):
-            virtual.clock.advance(2)
-            yield Tick(virtual.clock.now())
+            sim.clock.advance(2)
+            yield Tick(sim.clock.now())
 
-    run(decision.over(feed()), engine, venue, virtual.store)
+    run(decision.over(feed()), engine, venue, sim.store)
     return engine
 
 
-def test_a_late_order_is_not_sent_and_nothing_is_outstanding_and_the_next_one_goes(virtual: Virtual) -> None:
-    engine = traded(virtual, thinks_s=6.0, limit_s=5.0)
-    first, second = sorted(virtual.store.orders(), key=lambda order: order.created)
+def test_a_late_order_is_not_sent_and_nothing_is_outstanding_and_the_next_one_goes(sim: Simulation) -> None:
+    engine = traded(sim, thinks_s=6.0, limit_s=5.0)
+    first, second = sorted(sim.store.orders(), key=lambda order: order.created)
     assert (first.status, first.code) == (OrderStatus.REJECTED, "STALE_DECISION")
     assert second.status is OrderStatus.RESTING
     assert [order.client_order_id for order in engine.state.orders.live()] == [second.client_order_id]
-    assert virtual.wire.posts() == 1
+    assert sim.wire.posts() == 1
 
 
-def test_an_order_in_time_goes(virtual: Virtual) -> None:
-    traded(virtual, thinks_s=4.0, limit_s=5.0)
-    assert [order.status for order in virtual.store.orders()] == [OrderStatus.RESTING]
+def test_an_order_in_time_goes(sim: Simulation) -> None:
+    traded(sim, thinks_s=4.0, limit_s=5.0)
+    assert [order.status for order in sim.store.orders()] == [OrderStatus.RESTING]
 
 
-def test_after_somebody_asked_for_a_stop_nothing_new_is_sent(virtual: Virtual) -> None:
+def test_after_somebody_asked_for_a_stop_nothing_new_is_sent(sim: Simulation) -> None:
     """The signal came in the middle of a decision: the loop hears of it after that."""
-    traded(virtual, thinks_s=0.0, limit_s=5.0, stopped_by="SIGTERM")
-    assert {order.code for order in virtual.store.orders()} == {"STOPPING"}
-    assert virtual.wire.posts() == 0
+    traded(sim, thinks_s=0.0, limit_s=5.0, stopped_by="SIGTERM")
+    assert {order.code for order in sim.store.orders()} == {"STOPPING"}
+    assert sim.wire.posts() == 0
 
 
 def test_time_counts_from_the_message_and_not_from_the_one_before() -> None:

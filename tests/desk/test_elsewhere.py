@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import httpx
-from virtual import OTHER, TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import OTHER, TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.core.model.effects import Denied
@@ -18,66 +18,66 @@ from kalshi_cli.desk.score import Score
 LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
 
 
-def hold_other(virtual: Virtual) -> None:
+def hold_other(sim: Simulation) -> None:
     """A hundred contracts of the other market, bought by a person at 44 cents."""
-    virtual.market()
-    virtual.market(ticker=OTHER)
-    virtual.place(ticker=OTHER, price=cents(44), qty=contracts(100))
+    sim.market()
+    sim.market(ticker=OTHER)
+    sim.place(ticker=OTHER, price=cents(44), qty=contracts(100))
 
 
-def test_a_settlement_that_can_be_read_only_hours_after_its_time_is_booked_by_a_running_loop(virtual: Virtual) -> None:
-    hold_other(virtual)
-    loop = Loop(virtual)
+def test_a_settlement_that_can_be_read_only_hours_after_its_time_is_booked_by_a_running_loop(sim: Simulation) -> None:
+    hold_other(sim)
+    loop = TradingLoop(sim)
     loop.ticks(2)
     none_yet = httpx.Response(200, json={"settlements": [], "cursor": ""})
-    virtual.wire.before = lambda request: none_yet if request.url.path.endswith("/portfolio/settlements") else None
-    virtual.exchange.settle(OTHER, Price(0), virtual.clock.now())
+    sim.wire.before = lambda request: none_yet if request.url.path.endswith("/portfolio/settlements") else None
+    sim.exchange.settle(OTHER, Price(0), sim.clock.now())
     loop.ticks(12, every_s=900)
     assert loop.engine.state.held(OTHER) == contracts(100), "companion: nothing told of it for three hours"
-    virtual.wire.before = lambda _request: None
+    sim.wire.before = lambda _request: None
     loop.ticks(10)
     assert loop.engine.state.held(OTHER) == 0
-    assert [settlement.ticker for settlement in virtual.store.settlements()] == [OTHER]
+    assert [settlement.ticker for settlement in sim.store.settlements()] == [OTHER]
 
 
-def test_what_a_loop_holds_in_markets_that_it_does_not_trade_counts_at_what_it_is_worth(virtual: Virtual) -> None:
-    hold_other(virtual)
-    loop = Loop(virtual, limits=LOSS)
+def test_what_a_loop_holds_in_markets_that_it_does_not_trade_counts_at_what_it_is_worth(sim: Simulation) -> None:
+    hold_other(sim)
+    loop = TradingLoop(sim, limits=LOSS)
     loop.ticks(3)
     assert loop.live, "companion: at 40 the four dollars and the fee are within the limit"
-    virtual.market(5, 9, ticker=OTHER)
+    sim.market(5, 9, ticker=OTHER)
     loop.ticks(20)
-    assert virtual.store.halt().code == "DAILY_LOSS"
-    assert loop.live == virtual.exchange.resting("alice") == []
+    assert sim.store.halt().code == "DAILY_LOSS"
+    assert loop.live == sim.exchange.resting("alice") == []
 
 
-def test_a_loss_elsewhere_from_before_the_start_stops_a_loop_before_its_first_order(virtual: Virtual) -> None:
-    hold_other(virtual)
-    virtual.market(5, 9, ticker=OTHER)
-    posts = virtual.wire.posts()
-    loop = Loop(virtual, limits=LOSS)
-    loop.take(Tick(virtual.clock.now()))
+def test_a_loss_elsewhere_from_before_the_start_stops_a_loop_before_its_first_order(sim: Simulation) -> None:
+    hold_other(sim)
+    sim.market(5, 9, ticker=OTHER)
+    posts = sim.wire.posts()
+    loop = TradingLoop(sim, limits=LOSS)
+    loop.take(Tick(sim.clock.now()))
     loop.ticks(3)
-    assert virtual.store.halt().code == "DAILY_LOSS"
-    assert virtual.wire.posts() == posts
+    assert sim.store.halt().code == "DAILY_LOSS"
+    assert sim.wire.posts() == posts
 
 
-def test_what_was_lost_elsewhere_before_the_start_is_no_loss_of_the_run(virtual: Virtual) -> None:
-    hold_other(virtual)
-    virtual.market(5, 9, ticker=OTHER)
-    loop = Loop(virtual)
+def test_what_was_lost_elsewhere_before_the_start_is_no_loss_of_the_run(sim: Simulation) -> None:
+    hold_other(sim)
+    sim.market(5, 9, ticker=OTHER)
+    loop = TradingLoop(sim)
     score = Score(loop.engine)
     loop.ticks(3)
     assert score.unrealized() == -dollars(39), "bought at 44, worth 5 at the start"
     assert score.gained().net == sum(part.net for part in score.parts()) == 0
-    virtual.market(3, 9, ticker=OTHER)
+    sim.market(3, 9, ticker=OTHER)
     loop.ticks(20)
     assert score.gained().net == sum(part.net for part in score.parts()) == -dollars(2)
 
 
-def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(virtual: Virtual) -> None:
-    hold_other(virtual)
-    loop = Loop(virtual)
+def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(sim: Simulation) -> None:
+    hold_other(sim)
+    loop = TradingLoop(sim)
     loop.ticks(3)
     view = View(loop.engine.state, "quoter")
     assert (view.tickers, view.market(OTHER)) == ([TICKER], None)
@@ -87,9 +87,9 @@ def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(virtual: V
     assert loop.engine.state.valued[OTHER].yes_bid == cents(40)
 
 
-def test_what_is_held_elsewhere_is_read_twice_a_minute_and_again_soon_where_that_failed(virtual: Virtual) -> None:
-    hold_other(virtual)
-    loop = Loop(virtual)
+def test_what_is_held_elsewhere_is_read_twice_a_minute_and_again_soon_where_that_failed(sim: Simulation) -> None:
+    hold_other(sim)
+    loop = TradingLoop(sim)
     asked: list[str] = []
     is_down = True
 
@@ -99,7 +99,7 @@ def test_what_is_held_elsewhere_is_read_twice_a_minute_and_again_soon_where_that
         asked.append(request.url.params["tickers"])
         return httpx.Response(404, json={}, request=request) if is_down else None
 
-    virtual.wire.before = look
+    sim.wire.before = look
     loop.ticks(10)
     assert (asked, loop.engine.state.valued) == ([OTHER] * 3, {})
     is_down = False

@@ -7,8 +7,8 @@ from contextlib import suppress
 
 import httpx
 import pytest
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
@@ -32,92 +32,92 @@ class Holder(Strategy):
             yield Place(TICKER, BID, cents(44), contracts(10), tif=Tif.IOC, reason="in")
 
 
-def started(virtual: Virtual) -> Loop:
-    virtual.market(40, 44)
-    loop = Loop(virtual, Holder(StrategyParams()), limits=LIMITS)
+def started(sim: Simulation) -> TradingLoop:
+    sim.market(40, 44)
+    loop = TradingLoop(sim, Holder(StrategyParams()), limits=LIMITS)
     loop.ticks(2)
-    assert virtual.exchange.position("alice", TICKER) == contracts(10)
+    assert sim.exchange.position("alice", TICKER) == contracts(10)
     return loop
 
 
-def exits(virtual: Virtual) -> list[Order]:
-    return sorted((o for o in virtual.store.orders() if o.reason == "stop-loss"), key=lambda order: order.created)
+def exits(sim: Simulation) -> list[Order]:
+    return sorted((o for o in sim.store.orders() if o.reason == "stop-loss"), key=lambda order: order.created)
 
 
-def codes(loop: Loop) -> list[str]:
+def codes(loop: TradingLoop) -> list[str]:
     return [alert.code for alert in loop.alerts("STOP_LOSS", "STOP_LOSS_STUCK")]
 
 
 @pytest.mark.parametrize("bid", [21, 22])
-def test_a_strategy_that_never_sells_is_sold_out_below_its_floor_and_stays_out(virtual: Virtual, bid: int) -> None:
+def test_a_strategy_that_never_sells_is_sold_out_below_its_floor_and_stays_out(sim: Simulation, bid: int) -> None:
     """It paid 44: 22 is half of it."""
-    loop = started(virtual)
-    virtual.market(bid, 44)
+    loop = started(sim)
+    sim.market(bid, 44)
     loop.ticks(4)
     is_sold = bid < 22
-    assert virtual.exchange.position("alice", TICKER) == (0 if is_sold else contracts(10))
-    assert [(order.price, order.filled, order.strategy) for order in exits(virtual)] == [
+    assert sim.exchange.position("alice", TICKER) == (0 if is_sold else contracts(10))
+    assert [(order.price, order.filled, order.strategy) for order in exits(sim)] == [
         (cents(21), contracts(10), "holder")
     ] * is_sold
     assert loop.engine.state.owned(TICKER, "holder") == (0 if is_sold else contracts(10))
     assert codes(loop) == ["STOP_LOSS"] * is_sold
 
 
-def test_an_empty_book_is_waited_for_and_then_sold_into(virtual: Virtual) -> None:
-    loop = started(virtual)
-    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
-    virtual.quote(ASK, 5)
+def test_an_empty_book_is_waited_for_and_then_sold_into(sim: Simulation) -> None:
+    loop = started(sim)
+    sim.exchange.cancel_all("maker", sim.clock.now(), TICKER)
+    sim.quote(ASK, 5)
     loop.ticks(10)
-    assert virtual.exchange.position("alice", TICKER) == contracts(10)
-    assert (exits(virtual), codes(loop)) == ([], ["STOP_LOSS_STUCK"])
-    virtual.quote(BID, 4, 6)
+    assert sim.exchange.position("alice", TICKER) == contracts(10)
+    assert (exits(sim), codes(loop)) == ([], ["STOP_LOSS_STUCK"])
+    sim.quote(BID, 4, 6)
     loop.ticks(2)
-    assert virtual.exchange.position("alice", TICKER) == contracts(4), "what somebody bought"
+    assert sim.exchange.position("alice", TICKER) == contracts(4), "what somebody bought"
 
 
-def test_an_exit_whose_answer_is_lost_is_not_sent_twice(virtual: Virtual) -> None:
-    loop = started(virtual)
-    virtual.market(21, 44)
+def test_an_exit_whose_answer_is_lost_is_not_sent_twice(sim: Simulation) -> None:
+    loop = started(sim)
+    sim.market(21, 44)
 
     def lose(request: httpx.Request) -> None:
         if request.method == "POST":
-            virtual.wire.after = lambda _: None
+            sim.wire.after = lambda _: None
             raise httpx.ReadTimeout("lost", request=request)
 
-    virtual.wire.after = lose
+    sim.wire.after = lose
     loop.ticks(6)
-    (order,) = exits(virtual)
+    (order,) = exits(sim)
     assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
-    assert virtual.exchange.position("alice", TICKER) == 0
+    assert sim.exchange.position("alice", TICKER) == 0
 
 
-def test_a_loop_that_crashed_in_the_middle_of_an_exit_goes_on_with_what_is_left(virtual: Virtual) -> None:
-    loop = started(virtual)
-    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
-    virtual.quote(BID, 21, 4)
-    virtual.quote(ASK, 44)
+def test_a_loop_that_crashed_in_the_middle_of_an_exit_goes_on_with_what_is_left(sim: Simulation) -> None:
+    loop = started(sim)
+    sim.exchange.cancel_all("maker", sim.clock.now(), TICKER)
+    sim.quote(BID, 21, 4)
+    sim.quote(ASK, 44)
     loop.ticks(2)
-    assert virtual.exchange.position("alice", TICKER) == contracts(6)
-    virtual.quote(BID, 20, 100)
-    again = Loop(virtual, Holder(StrategyParams()), limits=LIMITS)
+    assert sim.exchange.position("alice", TICKER) == contracts(6)
+    sim.quote(BID, 20, 100)
+    again = TradingLoop(sim, Holder(StrategyParams()), limits=LIMITS)
     again.ticks(2)
-    assert virtual.exchange.position("alice", TICKER) == 0
+    assert sim.exchange.position("alice", TICKER) == 0
     again.ticks(5)
-    assert virtual.exchange.position("alice", TICKER) == 0, "and it stays out, after the restart too"
+    assert sim.exchange.position("alice", TICKER) == 0, "and it stays out, after the restart too"
 
 
 @pytest.mark.parametrize("is_limited", [True, False])
-def test_a_fall_from_the_best_is_counted_over_a_restart(virtual: Virtual, is_limited: bool) -> None:
+def test_a_fall_from_the_best_is_counted_over_a_restart(sim: Simulation, is_limited: bool) -> None:
     """What a loop saw as the best is in the state file; the next one falls from there."""
     limits = Limits(min_edge=None, max_drawdown=dollars(2) if is_limited else None)
-    virtual.market(40, 44)
-    first = Loop(virtual, Holder(StrategyParams()), limits=limits)
+    sim.market(40, 44)
+    first = TradingLoop(sim, Holder(StrategyParams()), limits=limits)
     first.ticks(2)
-    virtual.store.see_gained(dollars(5), virtual.clock.now())
-    again = Loop(virtual, Holder(StrategyParams()), limits=limits)
+    sim.store.see_gained(dollars(5), sim.clock.now())
+    again = TradingLoop(sim, Holder(StrategyParams()), limits=limits)
     again.ticks(2)
     code = "DRAWDOWN" if is_limited else ""
-    assert virtual.store.halt().code == code
+    assert sim.store.halt().code == code
     assert [alert.code for alert in again.alerts("DRAWDOWN")] == [code] * is_limited
 
 
@@ -138,17 +138,17 @@ NO_LIMITS = Limits(
 
 @pytest.mark.parametrize("is_braked", [True, False])
 def test_a_runaway_strategy_is_stopped_by_the_exchange_with_our_own_limits_off(
-    virtual: Virtual, is_braked: bool
+    sim: Simulation, is_braked: bool
 ) -> None:
     """`trade.group_limit`: fifty contracts within fifteen seconds trip the group, and it takes no more."""
-    virtual.market(40, 44)
-    virtual.quote(ASK, 44, 1_000)
-    loop = Loop(virtual, Runaway(StrategyParams()), limits=NO_LIMITS)
+    sim.market(40, 44)
+    sim.quote(ASK, 44, 1_000)
+    loop = TradingLoop(sim, Runaway(StrategyParams()), limits=NO_LIMITS)
     if is_braked:
-        loop.engine.state.groups[0] = virtual.client.create_order_group(contracts(50)).group_id
+        loop.engine.state.groups[0] = sim.client.create_order_group(contracts(50)).group_id
     with suppress(KalshiError):
         loop.ticks(30, every_s=1.0)
-    held: Qty = virtual.exchange.position("alice", TICKER)
+    held: Qty = sim.exchange.position("alice", TICKER)
     if is_braked:
         assert contracts(50) <= held <= contracts(60)
         assert [alert.code for alert in loop.alerts("GROUP_TRIGGERED")] == ["GROUP_TRIGGERED"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
-from virtual import Virtual
+from support.simulation import Simulation
 
 from kalshi_cli.base.units import cents
 from kalshi_cli.core.model.effects import FillBooked
@@ -16,21 +16,21 @@ from kalshi_cli.desk.account import load_engine
 
 
 def test_an_order_whose_fill_another_program_booked_does_not_rest_on_file_for_ever(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path)
+    sim = Simulation(tmp_path)
     try:
-        virtual.market()
-        order = virtual.place(price=cents(42))
+        sim.market()
+        order = sim.place(price=cents(42))
         assert order.status is OrderStatus.RESTING
-        virtual.take(BID.opposite, 42, 10)
-        for fill in virtual.client.all_fills():
-            virtual.store.record(FillBooked(msgspec.structs.replace(fill, client_order_id="")))
-        found = virtual.store.order(order.client_order_id)
+        sim.take(BID.opposite, 42, 10)
+        for fill in sim.client.all_fills():
+            sim.store.record(FillBooked(msgspec.structs.replace(fill, client_order_id="")))
+        found = sim.store.order(order.client_order_id)
         assert found is not None
         assert found.status is OrderStatus.RESTING, "only the fill was booked"
-        load_engine(virtual.client, virtual.store, virtual.clock, Limits(), markets=(), fees={}, new_id=virtual.new_id)
-        found = virtual.store.order(order.client_order_id)
+        load_engine(sim.client, sim.store, sim.clock, Limits(), markets=(), fees={}, new_id=sim.new_id)
+        found = sim.store.order(order.client_order_id)
         assert found is not None
         assert (found.status, found.filled) == (OrderStatus.FILLED, 1000)
-        assert virtual.store.live_orders() == ()
+        assert sim.store.live_orders() == ()
     finally:
-        virtual.close()
+        sim.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from talk_stage import answered
-from virtual import TICKER, Virtual
+from support.every_call import answered
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts, dollars
@@ -13,13 +13,13 @@ from kalshi_cli.desk import quotes
 
 
 @pytest.fixture
-def fresh(virtual: Virtual) -> Virtual:
-    market = virtual.client.market(TICKER)
+def fresh(sim: Simulation) -> Simulation:
+    market = sim.client.market(TICKER)
     assert (market.yes_bid, market.yes_ask, market.last) == (None, None, None)
-    return virtual
+    return sim
 
 
-def test_a_quote_that_a_person_takes_makes_the_first_price(fresh: Virtual) -> None:
+def test_a_quote_that_a_person_takes_makes_the_first_price(fresh: Simulation) -> None:
     """As of every combo: it is made for who asks for it, so nothing in it was ever quoted or traded."""
     ids = answered(fresh, confirms_ms=1_000)
     deal = quotes.propose_accept(fresh.desk(), *ids, "no")
@@ -28,12 +28,12 @@ def test_a_quote_that_a_person_takes_makes_the_first_price(fresh: Virtual) -> No
     assert fresh.exchange.position("alice", TICKER) == contracts(10)
 
 
-def test_it_is_taken_within_the_limits_only(fresh: Virtual) -> None:
+def test_it_is_taken_within_the_limits_only(fresh: Simulation) -> None:
     ids = answered(fresh)
     with pytest.raises(RefusedError) as found:
         quotes.propose_accept(fresh.desk(Limits(max_order_cost=dollars("4.49"))), *ids, "no")
     assert found.value.code == "ORDER_COST"
 
 
-def test_an_order_that_a_person_types_rests(fresh: Virtual) -> None:
+def test_an_order_that_a_person_types_rests(fresh: Simulation) -> None:
     assert fresh.place(price=cents(95)).order_id

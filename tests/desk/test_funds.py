@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import T0, Virtual
+from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Ts, dollars
@@ -21,8 +21,8 @@ OPTIONS = SimOptions(read_rate=0, write_rate=0, shards=4, subaccounts_need_advan
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path, options=OPTIONS)
+def world(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path, options=OPTIONS)
     yield made
     made.close()
 
@@ -52,7 +52,7 @@ def never_connect(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
-def on_shard_2(world: Virtual) -> int:
+def on_shard_2(world: Simulation) -> int:
     world.clock.advance(1)
     world.exchange.advance(world.clock.now())
     return world.exchange.cash("alice", 0, 2)
@@ -61,7 +61,7 @@ def on_shard_2(world: Virtual) -> int:
 # -- between shards -----------------------------------------------------------------------------------------------
 
 
-def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Virtual) -> None:
+def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Simulation) -> None:
     done = funds.transfer(world.client, world.clock, move())
     assert (done.status, done.amount, done.from_shard, done.to_shard) == ("complete", dollars(25), 0, 2)
     assert world.wire.posts() == 1
@@ -69,12 +69,12 @@ def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Virtual
 
 
 def test_a_transfer_that_takes_long_is_shown_as_pending(tmp_path: Path) -> None:
-    world = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=4, transfer_ms=60_000))
+    world = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=4, transfer_ms=60_000))
     assert funds.transfer(world.client, world.clock, move()).status == "pending"
     world.close()
 
 
-def test_a_lost_reply_is_found_in_the_list_and_nothing_is_sent_again(world: Virtual) -> None:
+def test_a_lost_reply_is_found_in_the_list_and_nothing_is_sent_again(world: Simulation) -> None:
     world.wire.after = lose_reply
     done = funds.transfer(world.client, world.clock, move())
     assert (done.status, done.amount) == ("complete", dollars(25))
@@ -82,7 +82,7 @@ def test_a_lost_reply_is_found_in_the_list_and_nothing_is_sent_again(world: Virt
     assert on_shard_2(world) == dollars(25)
 
 
-def test_a_lost_request_ends_in_doubt_and_names_the_way_out(world: Virtual) -> None:
+def test_a_lost_request_ends_in_doubt_and_names_the_way_out(world: Simulation) -> None:
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError) as caught:
         funds.transfer(world.client, world.clock, move())
@@ -94,7 +94,7 @@ def test_a_lost_request_ends_in_doubt_and_names_the_way_out(world: Virtual) -> N
 
 
 @pytest.mark.parametrize("fault", [lose_request, lose_reply], ids=["the first never arrived", "the first did"])
-def test_sent_again_under_the_same_id_the_money_moves_once(world: Virtual, fault: Any) -> None:
+def test_sent_again_under_the_same_id_the_money_moves_once(world: Simulation, fault: Any) -> None:
     world.wire.before, world.wire.after = (fault, lambda _: None) if fault is lose_request else (lambda _: None, fault)
     if fault is lose_request:
         with pytest.raises(OutcomeUnknownError):
@@ -106,20 +106,20 @@ def test_sent_again_under_the_same_id_the_money_moves_once(world: Virtual, fault
     assert on_shard_2(world) == dollars(25)
 
 
-def test_two_ids_move_it_twice(world: Virtual) -> None:
+def test_two_ids_move_it_twice(world: Simulation) -> None:
     funds.transfer(world.client, world.clock, move())
     funds.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
     assert on_shard_2(world) == dollars(50)
 
 
-def test_a_transfer_of_before_is_not_taken_for_the_lost_one(world: Virtual) -> None:
+def test_a_transfer_of_before_is_not_taken_for_the_lost_one(world: Simulation) -> None:
     funds.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError):
         funds.transfer(world.client, world.clock, move())
 
 
-def test_between_numbered_subaccounts_no_id_is_promised(world: Virtual) -> None:
+def test_between_numbered_subaccounts_no_id_is_promised(world: Simulation) -> None:
     world.exchange.add_subaccount("alice")
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -127,13 +127,13 @@ def test_between_numbered_subaccounts_no_id_is_promised(world: Virtual) -> None:
     assert "client-transfer-id" not in caught.value.hint
 
 
-def test_a_transfer_that_never_left_is_no_doubt(world: Virtual) -> None:
+def test_a_transfer_that_never_left_is_no_doubt(world: Simulation) -> None:
     world.wire.before = never_connect
     with pytest.raises(UnreachableError):
         funds.transfer(world.client, world.clock, move())
 
 
-def test_nothing_is_sent_where_the_transfers_of_before_cannot_be_read(world: Virtual) -> None:
+def test_nothing_is_sent_where_the_transfers_of_before_cannot_be_read(world: Simulation) -> None:
     def fail(request: httpx.Request) -> httpx.Response | None:
         if request.method == "GET":
             raise httpx.ReadTimeout("no answer")
@@ -145,7 +145,7 @@ def test_nothing_is_sent_where_the_transfers_of_before_cannot_be_read(world: Vir
     assert world.wire.posts() == 0
 
 
-def test_money_that_is_not_there_is_refused_with_the_way_to_look(world: Virtual) -> None:
+def test_money_that_is_not_there_is_refused_with_the_way_to_look(world: Simulation) -> None:
     with pytest.raises(ExchangeError) as caught:
         funds.transfer(world.client, world.clock, move(amount=dollars(10_001)))
     assert caught.value.code == "insufficient_balance"
@@ -160,7 +160,7 @@ def test_money_is_not_moved_to_where_it_is() -> None:
     assert "kalshi subaccounts transfer --from 0 --to 1 --exchange-index 0 --amount 25.00" in caught.value.hint
 
 
-def test_the_facts_say_what_lies_there_now(world: Virtual) -> None:
+def test_the_facts_say_what_lies_there_now(world: Simulation) -> None:
     assert funds.facts(world.client, move()) == [
         "move $25.00 from shard 0 to shard 2",
         "there: shard 0 $10,000.00, shard 2 $0.00",
@@ -170,13 +170,13 @@ def test_the_facts_say_what_lies_there_now(world: Virtual) -> None:
 # -- between subaccounts ------------------------------------------------------------------------------------------
 
 
-def to_first(world: Virtual, transfer_id: str = OURS) -> bool:
+def to_first(world: Simulation, transfer_id: str = OURS) -> bool:
     return world.client.transfer_to_subaccount(
         dollars(5), client_transfer_id=transfer_id, from_subaccount=0, to_subaccount=1
     )
 
 
-def test_a_transfer_between_subaccounts_goes_again_under_its_id_and_is_applied_once(world: Virtual) -> None:
+def test_a_transfer_between_subaccounts_goes_again_under_its_id_and_is_applied_once(world: Simulation) -> None:
     world.exchange.add_subaccount("alice")
     faults = iter([lose_reply])
     world.wire.after = lambda request: next(faults, lambda _: None)(request) if is_transfer(request) else None
@@ -185,7 +185,7 @@ def test_a_transfer_between_subaccounts_goes_again_under_its_id_and_is_applied_o
     assert world.exchange.cash("alice", 1) == dollars(5)
 
 
-def test_an_id_that_was_used_before_moves_nothing(world: Virtual) -> None:
+def test_an_id_that_was_used_before_moves_nothing(world: Simulation) -> None:
     world.exchange.add_subaccount("alice")
     assert [to_first(world), to_first(world)] == [True, False]
     assert world.exchange.cash("alice", 1) == dollars(5)
@@ -193,7 +193,7 @@ def test_an_id_that_was_used_before_moves_nothing(world: Virtual) -> None:
     assert world.exchange.cash("alice", 1) == dollars(10)
 
 
-def test_a_conflict_that_is_none_of_the_id_is_a_refusal(world: Virtual) -> None:
+def test_a_conflict_that_is_none_of_the_id_is_a_refusal(world: Simulation) -> None:
     def paused(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(409, json={"error": {"code": "exchange_is_paused", "message": "paused"}})
 
@@ -205,7 +205,7 @@ def test_a_conflict_that_is_none_of_the_id_is_a_refusal(world: Virtual) -> None:
 
 
 @pytest.mark.parametrize("body", [b"<html>hello</html>", b'"ok"'], ids=["a page", "a word"])
-def test_an_answer_that_says_nothing_is_a_doubt(world: Virtual, body: bytes) -> None:
+def test_an_answer_that_says_nothing_is_a_doubt(world: Simulation, body: bytes) -> None:
     world.exchange.add_subaccount("alice")
     world.wire.before = lambda _: httpx.Response(200, content=body)
     with pytest.raises(OutcomeUnknownError) as caught:
@@ -213,7 +213,7 @@ def test_an_answer_that_says_nothing_is_a_doubt(world: Virtual, body: bytes) -> 
     assert OURS in caught.value.hint
 
 
-def test_an_answer_without_an_id_is_a_doubt(world: Virtual) -> None:
+def test_an_answer_without_an_id_is_a_doubt(world: Simulation) -> None:
     def nameless(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(200, json={}) if is_transfer(request) and request.method == "POST" else None
 
@@ -228,7 +228,7 @@ def test_an_answer_without_an_id_is_a_doubt(world: Virtual) -> None:
 # -- the rest -----------------------------------------------------------------------------------------------------
 
 
-def test_a_balance_shows_what_lies_where(world: Virtual) -> None:
+def test_a_balance_shows_what_lies_where(world: Simulation) -> None:
     funds.transfer(world.client, world.clock, move())
     world.exchange.add_subaccount("alice")
     to_first(world)
@@ -240,7 +240,7 @@ def test_a_balance_shows_what_lies_where(world: Virtual) -> None:
     assert first.resting is None, "the exchange tells it of all subaccounts together"
 
 
-def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(world: Virtual) -> None:
+def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(world: Simulation) -> None:
     def forbidden(request: httpx.Request) -> httpx.Response | None:
         refused = {"error": {"code": "forbidden", "message": "FCM members only"}}
         return httpx.Response(403, json=refused) if "summary" in request.url.path else None
@@ -267,7 +267,7 @@ def test_an_allocation_that_cannot_be_meant_is_refused(typed: list[str], off: bo
         funds.wanted_allocation(typed, "", off=off)
 
 
-def test_an_allocation_reads_as_it_was_typed(world: Virtual) -> None:
+def test_an_allocation_reads_as_it_was_typed(world: Simulation) -> None:
     wanted = funds.wanted_allocation(["0=60", "2=40"], "max", off=False)
     world.client.set_allocation(wanted.shares, wanted.reservation)
     assert world.client.allocation() == wanted
@@ -275,7 +275,7 @@ def test_an_allocation_reads_as_it_was_typed(world: Virtual) -> None:
     assert world.client.allocation().shares == {}
 
 
-def test_an_order_without_money_on_its_shard_names_the_shard_and_the_way_to_move_money(world: Virtual) -> None:
+def test_an_order_without_money_on_its_shard_names_the_shard_and_the_way_to_move_money(world: Simulation) -> None:
     """RELIABILITY F50."""
     name = "KXSHARD-26JUN-T1"
     world.exchange.list_event(EventSpec(event_ticker="KXSHARD-26JUN", series_ticker="KXSIM", title="On shard 2"), T0)
@@ -297,7 +297,7 @@ def test_an_order_without_money_on_its_shard_names_the_shard_and_the_way_to_move
     assert world.place(ticker=name).order_id
 
 
-def test_reading_only_moves_no_money(world: Virtual) -> None:
+def test_reading_only_moves_no_money(world: Simulation) -> None:
     reader = world.connect(is_read_only=True)
     writes = (
         lambda: funds.transfer(reader, world.clock, move()),

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import Engine
@@ -47,10 +47,10 @@ def twin_of(order: Order) -> Order:
     return msgspec.structs.replace(order, order_id="twin", status=OrderStatus.RESTING)
 
 
-def obey(loop: Loop) -> TradingState:
+def obey(loop: TradingLoop) -> TradingState:
     """As the loop does after each tick: what is on file decides."""
-    halt = loop.virtual.store.halt()
-    loop.take(Command(loop.virtual.clock.now(), halt.state, halt.code, halt.reason))
+    halt = loop.sim.store.halt()
+    loop.take(Command(loop.sim.clock.now(), halt.state, halt.code, halt.reason))
     return loop.engine.state.trading
 
 
@@ -59,79 +59,79 @@ def obey(loop: Loop) -> TradingState:
 
 @pytest.mark.parametrize("is_double", [True, False])
 def test_an_order_that_turns_up_twice_in_a_pause_leaves_a_halt_when_the_pause_ends(
-    virtual: Virtual, is_double: bool
+    sim: Simulation, is_double: bool
 ) -> None:
-    virtual.market()
-    loop = Loop(virtual)
+    sim.market()
+    loop = TradingLoop(sim)
     loop.ticks(1)
     [mine] = loop.live
-    pause(virtual.path.parent, "lunch")
+    pause(sim.path.parent, "lunch")
     assert obey(loop) is HALTED
     if is_double:
-        loop.take(OrderState(virtual.clock.now(), twin_of(mine)))
-    unpause(virtual.path.parent)
-    halt = virtual.store.halt()
+        loop.take(OrderState(sim.clock.now(), twin_of(mine)))
+    unpause(sim.path.parent)
+    halt = sim.store.halt()
     assert (halt.state, halt.code) == ((HALTED, "DOUBLE_ORDER") if is_double else (ACTIVE, ""))
     assert obey(loop) is halt.state
 
 
-def test_the_first_cause_of_a_halt_stays_on_file(virtual: Virtual) -> None:
-    virtual.market()
-    loop = Loop(virtual)
+def test_the_first_cause_of_a_halt_stays_on_file(sim: Simulation) -> None:
+    sim.market()
+    loop = TradingLoop(sim)
     loop.ticks(1)
     [mine] = loop.live
-    loop.take(OrderState(virtual.clock.now(), mine))
-    loop.take(OrderState(virtual.clock.now(), twin_of(mine)))
-    halt = virtual.store.halt()
+    loop.take(OrderState(sim.clock.now(), mine))
+    loop.take(OrderState(sim.clock.now(), twin_of(mine)))
+    halt = sim.store.halt()
     third = msgspec.structs.replace(twin_of(mine), order_id="third", qty=contracts(7))
-    loop.take(OrderState(virtual.clock.now(), third))
+    loop.take(OrderState(sim.clock.now(), third))
     assert [alert.subject for alert in loop.alerts("DOUBLE_ORDER")] == ["twin", "third"]
-    assert virtual.store.halt() == halt
+    assert sim.store.halt() == halt
     assert obey(loop) is HALTED
 
 
 # -- through a crash between two commits ------------------------------------------------------------------------------
 
-Upset = Callable[[Engine, Virtual], list[Effect]]
+Upset = Callable[[Engine, Simulation], list[Effect]]
 
 
-def twice(engine: Engine, virtual: Virtual) -> list[Effect]:
+def twice(engine: Engine, sim: Simulation) -> list[Effect]:
     """The network delivered a create twice."""
-    order = placed(engine, virtual)
-    engine.step(OrderState(virtual.clock.now(), order))
-    return engine.step(OrderState(virtual.clock.now(), twin_of(order)))
+    order = placed(engine, sim)
+    engine.step(OrderState(sim.clock.now(), order))
+    return engine.step(OrderState(sim.clock.now(), twin_of(order)))
 
 
-def clash(engine: Engine, virtual: Virtual) -> list[Effect]:
+def clash(engine: Engine, sim: Simulation) -> list[Effect]:
     """Under the id of an order without an answer there is another one."""
-    order = sent(engine, virtual)
-    for effect in engine.step(OrderUnknown(virtual.clock.now(), order.client_order_id, "timeout")):
-        virtual.store.record(effect)
+    order = sent(engine, sim)
+    for effect in engine.step(OrderUnknown(sim.clock.now(), order.client_order_id, "timeout")):
+        sim.store.record(effect)
     other = msgspec.structs.replace(order, order_id="other", price=cents(39), status=OrderStatus.RESTING)
-    return engine.step(OrderState(virtual.clock.now(), other))
+    return engine.step(OrderState(sim.clock.now(), other))
 
 
-def sent(engine: Engine, virtual: Virtual) -> Order:
-    engine.step(virtual.client.orderbook(TICKER))
+def sent(engine: Engine, sim: Simulation) -> Order:
+    engine.step(sim.client.orderbook(TICKER))
     verdict = engine.place(Place(TICKER, BID, cents(40), contracts(1)))
     assert isinstance(verdict, SubmitOrder)
-    virtual.store.record(verdict)
+    sim.store.record(verdict)
     return verdict.order
 
 
-def placed(engine: Engine, virtual: Virtual) -> Order:
-    order = sent(engine, virtual)
-    for effect in engine.step(OrderAccepted(virtual.clock.now(), order.client_order_id, "o1", Qty(0), order.qty)):
-        virtual.store.record(effect)
+def placed(engine: Engine, sim: Simulation) -> Order:
+    order = sent(engine, sim)
+    for effect in engine.step(OrderAccepted(sim.clock.now(), order.client_order_id, "o1", Qty(0), order.qty)):
+        sim.store.record(effect)
     known = engine.state.orders.get(order.client_order_id)
     assert known is not None
     return known
 
 
-def begin(virtual: Virtual, limits: Limits | None = None, *strategies: Strategy) -> Engine:
+def begin(sim: Simulation, limits: Limits | None = None, *strategies: Strategy) -> Engine:
     return load_engine(
-        virtual.client, virtual.store, virtual.clock, limits or Limits(min_edge=None), strategies=strategies,
-        markets=[virtual.client.market(TICKER)], fees={}, new_id=virtual.new_id, order_expiry_s=90,
+        sim.client, sim.store, sim.clock, limits or Limits(min_edge=None), strategies=strategies,
+        markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id, order_expiry_s=90,
     )  # fmt: skip
 
 
@@ -139,40 +139,40 @@ def begin(virtual: Virtual, limits: Limits | None = None, *strategies: Strategy)
 @pytest.mark.parametrize("commits", range(4))
 def test_a_crash_after_any_commit_loses_no_halt(tmp_path: Path, upset: Upset, commits: int) -> None:
     """Either the halt is on file, or what caused it is not known yet and is met again."""
-    virtual = Virtual(tmp_path)
-    virtual.market()
-    first = begin(virtual)
-    effects = upset(first, virtual)
+    sim = Simulation(tmp_path)
+    sim.market()
+    first = begin(sim)
+    effects = upset(first, sim)
     for effect in effects[:commits]:
-        virtual.store.record(effect)
-    virtual.store.close()
-    virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
-    known = virtual.store.order("twin" if upset is twice else "other")
-    assert virtual.store.halt().state is HALTED or known is None
-    assert (virtual.store.halt().state is HALTED, known is not None) == (commits > 0, commits > 2)
-    virtual.close()
+        sim.store.record(effect)
+    sim.store.close()
+    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    known = sim.store.order("twin" if upset is twice else "other")
+    assert sim.store.halt().state is HALTED or known is None
+    assert (sim.store.halt().state is HALTED, known is not None) == (commits > 0, commits > 2)
+    sim.close()
 
 
 # -- within one burst -------------------------------------------------------------------------------------------------
 
 
-def test_creates_that_nobody_answers_end_with_the_third_of_one_decision(virtual: Virtual) -> None:
-    virtual.market()
-    loop = Loop(virtual, Ladder(StrategyParams()))
-    virtual.wire.before = lambda request: httpx.Response(503, request=request) if request.method == "POST" else None
+def test_creates_that_nobody_answers_end_with_the_third_of_one_decision(sim: Simulation) -> None:
+    sim.market()
+    loop = TradingLoop(sim, Ladder(StrategyParams()))
+    sim.wire.before = lambda request: httpx.Response(503, request=request) if request.method == "POST" else None
     loop.ticks(1)
-    assert virtual.wire.posts() == 3
-    assert virtual.store.halt().code == "API_GUARD"
-    statuses = [order.status for order in virtual.store.orders()]
+    assert sim.wire.posts() == 3
+    assert sim.store.halt().code == "API_GUARD"
+    statuses = [order.status for order in sim.store.orders()]
     assert statuses.count(OrderStatus.UNKNOWN) == 3
     assert len(loop.live) == 3, "those that were held back count no more"
 
 
-def test_creates_that_are_answered_are_all_sent(virtual: Virtual) -> None:
-    virtual.market()
-    loop = Loop(virtual, Ladder(StrategyParams()))
+def test_creates_that_are_answered_are_all_sent(sim: Simulation) -> None:
+    sim.market()
+    loop = TradingLoop(sim, Ladder(StrategyParams()))
     loop.ticks(1)
-    assert (virtual.wire.posts(), len(loop.live), loop.engine.state.trading) == (6, 6, ACTIVE)
+    assert (sim.wire.posts(), len(loop.live), loop.engine.state.trading) == (6, 6, ACTIVE)
 
 
 class FillsAtOnce:
@@ -201,11 +201,11 @@ class FillsAtOnce:
 
 @pytest.mark.parametrize(("fee", "orders", "state"), [(dollars(11), 1, REDUCING), (dollars(1), 6, ACTIVE)])
 def test_a_fill_that_is_one_loss_too_many_stops_the_next_order_of_the_same_decision(
-    virtual: Virtual, fee: Money, orders: int, state: TradingState
+    sim: Simulation, fee: Money, orders: int, state: TradingState
 ) -> None:
-    virtual.market()
-    engine = begin(virtual, Limits(min_edge=None, max_daily_loss=dollars(10)), Ladder(StrategyParams()))
+    sim.market()
+    engine = begin(sim, Limits(min_edge=None, max_daily_loss=dollars(10)), Ladder(StrategyParams()))
     venue = FillsAtOnce(fee)
-    pump([virtual.client.orderbook(TICKER), Tick(virtual.clock.now())], engine, venue, virtual.store)
-    assert (len(venue.orders), engine.state.trading, virtual.store.halt().state) == (orders, state, state)
+    pump([sim.client.orderbook(TICKER), Tick(sim.clock.now())], engine, venue, sim.store)
+    assert (len(venue.orders), engine.state.trading, sim.store.halt().state) == (orders, state, state)
     assert engine.state.orders.live() == [], "what was not sent is over"

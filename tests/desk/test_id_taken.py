@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import OTHER, TICKER, Virtual, ticket
+from support.simulation import OTHER, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RefusedError, UsageError
 from kalshi_cli.base.units import cents, contracts
@@ -24,99 +24,99 @@ from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 HOUR_S = 3_600
 
 
-def elsewhere(virtual: Virtual, price: int = 40, ticker: str = TICKER) -> None:
+def elsewhere(sim: Simulation, price: int = 40, ticker: str = TICKER) -> None:
     """Another program of alice's, with another state file, places an order with the id that ours will have."""
     order = NewOrder(ticker=ticker, side=BID, price=cents(price), qty=contracts(10), client_order_id="job-42")
-    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
 
 
-def send_unseen(virtual: Virtual) -> None:
+def send_unseen(sim: Simulation) -> None:
     """Place it although the account was read before that id was there: the look before the send finds nothing."""
-    desk = virtual.desk()
+    desk = sim.desk()
 
     def hide(request: httpx.Request) -> httpx.Response | None:
         is_list = request.method == "GET" and request.url.path.endswith("/orders")
         return httpx.Response(200, json={"orders": [], "cursor": ""}, request=request) if is_list else None
 
-    virtual.wire.before = hide
+    sim.wire.before = hide
     engine, proposal = desk.propose(ticket(client_order_id="job-42"))
-    virtual.wire.before = lambda _request: None
+    sim.wire.before = lambda _request: None
     desk.send(engine, proposal)
 
 
-def typed_alone(virtual: Virtual) -> None:
-    virtual.place(client_order_id="job-42")
+def typed_alone(sim: Simulation) -> None:
+    sim.place(client_order_id="job-42")
 
 
-def typed_in_a_batch(virtual: Virtual) -> None:
-    desk = virtual.desk()
+def typed_in_a_batch(sim: Simulation) -> None:
+    desk = sim.desk()
     batch.send(desk, *batch.propose(desk, [Line(1, ticket()), Line(2, ticket(client_order_id="job-42"))]))
 
 
 @pytest.mark.parametrize("send", [typed_alone, typed_in_a_batch])
 @pytest.mark.parametrize("client_ids", ["forever", "open_only"])
 def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(
-    tmp_path: Path, client_ids: Any, send: Callable[[Virtual], None]
+    tmp_path: Path, client_ids: Any, send: Callable[[Simulation], None]
 ) -> None:
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids=client_ids))
-    virtual.market()
-    elsewhere(virtual, 44)  # trades at once: it never rests
-    virtual.clock.advance(HOUR_S)
-    virtual.market()
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids=client_ids))
+    sim.market()
+    elsewhere(sim, 44)  # trades at once: it never rests
+    sim.clock.advance(HOUR_S)
+    sim.market()
     with pytest.raises((RefusedError, UsageError), match="there is an order with the id job-42 already"):
-        send(virtual)
-    assert virtual.wire.posts() == 0
-    virtual.close()
+        send(sim)
+    assert sim.wire.posts() == 0
+    sim.close()
 
 
-def test_a_typed_id_that_the_exchange_does_not_know_is_sent(virtual: Virtual) -> None:
-    virtual.market()
-    typed_in_a_batch(virtual)
-    assert "job-42" in {order.client_order_id for order in virtual.client.orders(status="resting")}
+def test_a_typed_id_that_the_exchange_does_not_know_is_sent(sim: Simulation) -> None:
+    sim.market()
+    typed_in_a_batch(sim)
+    assert "job-42" in {order.client_order_id for order in sim.client.orders(status="resting")}
 
 
 @pytest.mark.parametrize("price", [44, 30])
-def test_an_older_order_with_the_id_ends_ours_as_refused_and_is_not_taken_for_it(virtual: Virtual, price: int) -> None:
+def test_an_older_order_with_the_id_ends_ours_as_refused_and_is_not_taken_for_it(sim: Simulation, price: int) -> None:
     """It traded an hour ago, or rests since."""
-    virtual.market()
-    elsewhere(virtual, price)
-    virtual.clock.advance(HOUR_S)
-    virtual.market()
+    sim.market()
+    elsewhere(sim, price)
+    sim.clock.advance(HOUR_S)
+    sim.market()
     with pytest.raises(RefusedError) as caught:
-        send_unseen(virtual)
+        send_unseen(sim)
     assert caught.value.code == "DUPLICATE_ID"
-    ours = virtual.store.order("job-42")
+    ours = sim.store.order("job-42")
     assert ours is not None
     assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, "DUPLICATE_ID", "")
-    virtual.clock.advance(60)
-    assert reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id) == ([], [])
-    assert "LATE_ORDER" not in [alert.code for alert in virtual.store.alerts()]
+    sim.clock.advance(60)
+    assert reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id) == ([], [])
+    assert "LATE_ORDER" not in [alert.code for alert in sim.store.alerts()]
 
 
-def test_an_order_with_the_id_that_was_made_within_the_send_is_ours(virtual: Virtual) -> None:
+def test_an_order_with_the_id_that_was_made_within_the_send_is_ours(sim: Simulation) -> None:
     """The network sent it twice, and the answer to the first was lost."""
-    virtual.market()
+    sim.market()
 
     def first(request: httpx.Request) -> None:
         if request.method == "POST":
-            virtual.wire.before = lambda _request: None
-            elsewhere(virtual)
+            sim.wire.before = lambda _request: None
+            elsewhere(sim)
 
-    desk = virtual.desk()
+    desk = sim.desk()
     engine, proposal = desk.propose(ticket(client_order_id="job-42"))
-    virtual.wire.before = first
+    sim.wire.before = first
     order = desk.send(engine, proposal)
-    assert (order.status, order.is_foreign, virtual.wire.posts()) == (OrderStatus.RESTING, False, 1)
+    assert (order.status, order.is_foreign, sim.wire.posts()) == (OrderStatus.RESTING, False, 1)
 
 
-def test_an_id_that_is_taken_in_another_market_ends_as_refused_not_as_never_arrived(virtual: Virtual) -> None:
+def test_an_id_that_is_taken_in_another_market_ends_as_refused_not_as_never_arrived(sim: Simulation) -> None:
     """The exchange says that an order of this id is there; it is not ours, or it would be found in this market."""
-    virtual.market(ticker=OTHER)
-    elsewhere(virtual, 44, OTHER)
-    virtual.clock.advance(HOUR_S)
-    virtual.market()
+    sim.market(ticker=OTHER)
+    elsewhere(sim, 44, OTHER)
+    sim.clock.advance(HOUR_S)
+    sim.market()
     with pytest.raises(OutcomeUnknownError):
-        virtual.place(client_order_id="job-42")
-    virtual.clock.advance(HOUR_S)
-    ended, left = reconcile_unknown(virtual.client, virtual.store, virtual.clock, Limits(), virtual.new_id)
+        sim.place(client_order_id="job-42")
+    sim.clock.advance(HOUR_S)
+    ended, left = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
     assert ([(order.status, order.code) for order in ended], left) == ([(OrderStatus.REJECTED, DUPLICATE_ID)], [])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from virtual import KEY, TICKER, Virtual
+from support.simulation import KEY, TICKER, Simulation
 
 from kalshi_cli.base.clock import ShiftedClock
 from kalshi_cli.core.model.order_terms import BID
@@ -28,15 +28,15 @@ class World:
     def __init__(self, folder: Path, ahead_ms: int) -> None:
         self.ahead_ms = ahead_ms
         options = SimOptions(read_rate=0, write_rate=0, read_lag_ms=LAG_MS)
-        self.virtual = Virtual(folder, options=options, offset_ms=lambda: self.ahead_ms)
-        self.clock = ShiftedClock(self.virtual.clock, lambda: self.ahead_ms)
+        self.sim = Simulation(folder, options=options, offset_ms=lambda: self.ahead_ms)
+        self.clock = ShiftedClock(self.sim.clock, lambda: self.ahead_ms)
         self.said: list[str] = []
 
     def press(self, tell: Callable[[str], None] = lambda _text: None) -> Outcome:
-        machine = self.virtual.clock
+        machine = self.sim.clock
         client = KalshiClient(
             "http://localhost/trade-api/v2", clock=self.clock, rng=random.Random(1), machine=machine,
-            signer=Signer("alice-key", KEY, machine), transport=SimTransport(self.virtual.exchange, self.clock),
+            signer=Signer("alice-key", KEY, machine), transport=SimTransport(self.sim.exchange, self.clock),
         )  # fmt: skip
         with client:
             return KillSwitch(client, self.clock, Scope(ticker=TICKER), tell=tell).run(60.0)
@@ -45,9 +45,9 @@ class World:
 @pytest.mark.parametrize("ahead_ms", [0, 3 * HOUR_MS, -3 * HOUR_MS, 72 * HOUR_MS], ids=str)
 def test_a_list_is_proof_once_the_exchange_has_moved_past_the_cancels(tmp_path: Path, ahead_ms: int) -> None:
     world = World(tmp_path, 0)
-    world.virtual.quote(BID, 30, 1, who="alice")
-    world.virtual.clock.advance(20)
-    world.virtual.exchange.advance(world.virtual.clock.now())
+    world.sim.quote(BID, 30, 1, who="alice")
+    world.sim.clock.advance(20)
+    world.sim.exchange.advance(world.sim.clock.now())
     world.ahead_ms = ahead_ms
     outcome = world.press()
     assert outcome.is_clean
@@ -60,9 +60,9 @@ def test_a_clock_that_is_set_back_meanwhile_holds_up_the_proof_and_no_more(tmp_p
     def back(_text: str) -> None:
         world.ahead_ms = 0
 
-    world.virtual.exchange.advance(world.clock.now())
-    world.virtual.quote(BID, 30, 1, who="alice")
-    world.virtual.clock.advance(20)
+    world.sim.exchange.advance(world.clock.now())
+    world.sim.quote(BID, 30, 1, who="alice")
+    world.sim.clock.advance(20)
     outcome = world.press(tell=back)
     assert world.ahead_ms == 0
     assert outcome.is_clean

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import TICKER, Virtual, ticket
+from support.simulation import TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import cents, contracts, dollars
@@ -21,22 +21,22 @@ from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 
 
 @pytest.fixture
-def trailing(tmp_path: Path) -> Iterator[Virtual]:
+def trailing(tmp_path: Path) -> Iterator[Simulation]:
     """Reads show the account of half a second ago, and the real token buckets are on."""
-    made = Virtual(tmp_path, options=SimOptions(read_lag_ms=500))
+    made = Simulation(tmp_path, options=SimOptions(read_lag_ms=500))
     yield made
     made.close()
 
 
-def rest(virtual: Virtual, number: int) -> list[str]:
+def rest(sim: Simulation, number: int) -> list[str]:
     return [
-        virtual.quote(BID if n % 2 else ASK, 20 + n % 9 if n % 2 else 60 + n % 9, 1, who="alice") for n in range(number)
+        sim.quote(BID if n % 2 else ASK, 20 + n % 9 if n % 2 else 60 + n % 9, 1, who="alice") for n in range(number)
     ]
 
 
-def press(virtual: Virtual, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: Any) -> Outcome:
+def press(sim: Simulation, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: Any) -> Outcome:
     scope: Scope = more.pop("scope", Scope())
-    switch = KillSwitch(virtual.client, virtual.clock, scope, tell=virtual.said.append, **more)
+    switch = KillSwitch(sim.client, sim.clock, scope, tell=sim.said.append, **more)
     return switch.run(deadline_s, groups)
 
 
@@ -46,100 +46,100 @@ def without_cancel_all(request: httpx.Request) -> httpx.Response | None:
     return None
 
 
-def test_a_group_of_the_state_file_is_triggered_before_anything_is_read(virtual: Virtual) -> None:
-    group = virtual.client.create_order_group(contracts(50))
+def test_a_group_of_the_state_file_is_triggered_before_anything_is_read(sim: Simulation) -> None:
+    group = sim.client.create_order_group(contracts(50))
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group.group_id)
-    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
-    virtual.wire.sent.clear()
-    outcome = press(virtual, groups=[group])
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    sim.wire.sent.clear()
+    outcome = press(sim, groups=[group])
     assert outcome.is_clean
     assert outcome.triggered == (group.group_id,)
-    assert virtual.wire.sent[0] == ("PUT", f"/trade-api/v2/portfolio/order_groups/{group.group_id}/trigger")
+    assert sim.wire.sent[0] == ("PUT", f"/trade-api/v2/portfolio/order_groups/{group.group_id}/trigger")
 
 
-def test_a_group_that_is_gone_is_passed_over(virtual: Virtual) -> None:
-    rest(virtual, 2)
-    outcome = press(virtual, groups=[OrderGroup(group_id="00000000-0000-4000-8000-00000000dead")])
+def test_a_group_that_is_gone_is_passed_over(sim: Simulation) -> None:
+    rest(sim, 2)
+    outcome = press(sim, groups=[OrderGroup(group_id="00000000-0000-4000-8000-00000000dead")])
     assert (outcome.is_clean, outcome.triggered) == (True, ())
 
 
 @pytest.mark.parametrize("is_routed", [True, False], ids=["cancel of everything", "order by order"])
 def test_reads_that_trail_by_more_than_one_wait_hold_up_the_proof_and_no_more(tmp_path: Path, is_routed: bool) -> None:
     """What was answered is not cancelled again: each cancel asks for a list that is newer than itself."""
-    virtual = Virtual(tmp_path, options=SimOptions(read_lag_ms=15_000))
-    rest(virtual, 3)
-    virtual.clock.advance(16)
-    outcome = press(virtual, scope=Scope() if is_routed else Scope(ticker=TICKER))
+    sim = Simulation(tmp_path, options=SimOptions(read_lag_ms=15_000))
+    rest(sim, 3)
+    sim.clock.advance(16)
+    outcome = press(sim, scope=Scope() if is_routed else Scope(ticker=TICKER))
     assert (outcome.is_clean, outcome.canceled) == (True, 3), outcome
     assert 15 < outcome.seconds < 30
-    assert sum(verb == "DELETE" for verb, _ in virtual.wire.sent) == 1
-    virtual.close()
+    assert sum(verb == "DELETE" for verb, _ in sim.wire.sent) == 1
+    sim.close()
 
 
 def test_an_empty_list_from_before_the_cancel_is_no_proof(tmp_path: Path) -> None:
     """It is newer than the start of the kill switch, and shows the account of before the order was placed."""
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=5_000))
-    virtual.clock.advance(6)
-    began, late = virtual.clock.monotonic(), iter(range(1))
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=5_000))
+    sim.clock.advance(6)
+    began, late = sim.clock.monotonic(), iter(range(1))
 
     def before(request: httpx.Request) -> httpx.Response | None:
-        seconds = virtual.clock.monotonic() - began
+        seconds = sim.clock.monotonic() - began
         if seconds >= 4 and next(late, None) is not None:
-            rest(virtual, 1)
+            rest(sim, 1)
         return httpx.Response(503) if request.method == "DELETE" and seconds < 8 else None
 
-    virtual.wire.before = before
-    outcome = press(virtual)
-    assert (outcome.is_clean, virtual.exchange.resting("alice")) == (True, [])
+    sim.wire.before = before
+    outcome = press(sim)
+    assert (outcome.is_clean, sim.exchange.resting("alice")) == (True, [])
     assert 13 <= outcome.seconds < 30
-    virtual.close()
+    sim.close()
 
 
 @pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
 def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Path, scope: Scope) -> None:
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
-    rest(virtual, 1)
-    virtual.clock.advance(16)
-    began, taken = virtual.clock.monotonic(), []
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
+    rest(sim, 1)
+    sim.clock.advance(16)
+    began, taken = sim.clock.monotonic(), []
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.method != "DELETE":
             return None
-        if virtual.clock.monotonic() - began < 5:
+        if sim.clock.monotonic() - began < 5:
             return httpx.Response(503)
-        taken.append(virtual.clock.monotonic() - began)
+        taken.append(sim.clock.monotonic() - began)
         return None
 
-    virtual.wire.before = before
-    outcome = press(virtual, 90.0, scope=scope)
-    assert (outcome.is_clean, virtual.exchange.resting("alice")) == (True, [])
+    sim.wire.before = before
+    outcome = press(sim, 90.0, scope=scope)
+    assert (outcome.is_clean, sim.exchange.resting("alice")) == (True, [])
     assert taken[0] < 12, "it does not wait for a list that shows the order"
-    virtual.close()
+    sim.close()
 
 
 @pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
-def test_a_list_without_end_holds_up_neither_the_cancels_nor_the_deadline(virtual: Virtual, scope: Scope) -> None:
+def test_a_list_without_end_holds_up_neither_the_cancels_nor_the_deadline(sim: Simulation, scope: Scope) -> None:
     """It shows what rests on its first page, and goes on."""
-    (rests,) = rest(virtual, 1)
+    (rests,) = rest(sim, 1)
     pages = iter(range(10_000))
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.method != "GET" or not request.url.path.endswith("/portfolio/orders"):
             return None
-        virtual.clock.advance(1)
+        sim.clock.advance(1)
         page: dict[str, Any] = {"orders": []}
         if "cursor" not in request.url.params:
-            page = json.loads(virtual.checked.handle_request(request).read())
+            page = json.loads(sim.checked.handle_request(request).read())
         return httpx.Response(200, json={**page, "cursor": f"page{next(pages)}"})
 
-    virtual.wire.before = before
-    outcome = press(virtual, 12.0, scope=scope)
+    sim.wire.before = before
+    outcome = press(sim, 12.0, scope=scope)
     assert (outcome.is_clean, outcome.is_verified) == (False, False)
-    assert virtual.exchange.resting("alice") == [], rests
+    assert sim.exchange.resting("alice") == [], rests
     assert 10 < outcome.seconds < 15
 
 
-def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Virtual) -> None:
+def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Simulation) -> None:
     """Another program outside of our pace eats the bucket for a while."""
     rest(trailing, 120)
     trailing.clock.advance(1)
@@ -156,7 +156,7 @@ def test_429s_half_way_slow_it_down_and_stop_nothing(trailing: Virtual) -> None:
     assert trailing.exchange.resting("alice") == []
 
 
-def test_a_network_that_goes_and_comes_back_is_outlasted(trailing: Virtual) -> None:
+def test_a_network_that_goes_and_comes_back_is_outlasted(trailing: Simulation) -> None:
     rest(trailing, 5)
     trailing.clock.advance(1)
     began = trailing.clock.monotonic()
@@ -172,7 +172,7 @@ def test_a_network_that_goes_and_comes_back_is_outlasted(trailing: Virtual) -> N
     assert len(trailing.said) < 12, "the same trouble is one line"
 
 
-def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: Virtual) -> None:
+def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: Simulation) -> None:
     rest(trailing, 3)
     trailing.clock.advance(1)
     late: list[str] = []
@@ -188,45 +188,45 @@ def test_an_order_that_arrives_after_the_first_round_is_cancelled_too(trailing: 
     assert trailing.exchange.resting("alice") == []
 
 
-def test_an_order_cancelled_by_somebody_else_meanwhile_is_no_trouble(virtual: Virtual) -> None:
-    ids = rest(virtual, 4)
+def test_an_order_cancelled_by_somebody_else_meanwhile_is_no_trouble(sim: Simulation) -> None:
+    ids = rest(sim, 4)
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith("/batched"):
-            virtual.exchange.cancel("alice", ids[0], virtual.clock.now())
+            sim.exchange.cancel("alice", ids[0], sim.clock.now())
         return without_cancel_all(request)
 
-    virtual.wire.before = before
-    assert press(virtual).is_clean
+    sim.wire.before = before
+    assert press(sim).is_clean
 
 
-def test_orders_of_other_programs_are_cancelled_and_counted(virtual: Virtual) -> None:
-    ours = set(rest(virtual, 3)[:2])
-    press(virtual, is_ours=lambda order: order.order_id in ours)
-    assert "3 resting, 1 of them not ours" in virtual.said
+def test_orders_of_other_programs_are_cancelled_and_counted(sim: Simulation) -> None:
+    ours = set(rest(sim, 3)[:2])
+    press(sim, is_ours=lambda order: order.order_id in ours)
+    assert "3 resting, 1 of them not ours" in sim.said
 
 
-def test_one_refusal_of_the_key_is_gone_through(virtual: Virtual) -> None:
+def test_one_refusal_of_the_key_is_gone_through(sim: Simulation) -> None:
     """As after a sleep, when the clock is set a moment later."""
-    rest(virtual, 2)
+    rest(sim, 2)
     refused = iter([True, True])
     body = b'{"error": {"code": "header_timestamp_expired", "message": "header timestamp expired"}}'
-    virtual.wire.before = lambda _: httpx.Response(401, content=body) if next(refused, False) else None
-    assert press(virtual).is_clean
+    sim.wire.before = lambda _: httpx.Response(401, content=body) if next(refused, False) else None
+    assert press(sim).is_clean
 
 
-def test_a_key_revoked_half_way_ends_with_how_to_go_on(virtual: Virtual) -> None:
-    ids = rest(virtual, 60)
+def test_a_key_revoked_half_way_ends_with_how_to_go_on(sim: Simulation) -> None:
+    ids = rest(sim, 60)
 
     def before(request: httpx.Request) -> httpx.Response | None:
-        if len(virtual.exchange.resting("alice")) < 60:
+        if len(sim.exchange.resting("alice")) < 60:
             body = b'{"error": {"code": "authentication_error", "message": "x", "details": "NOT_FOUND"}}'
             return httpx.Response(401, content=body)
         return without_cancel_all(request)
 
-    virtual.wire.before = before
+    sim.wire.before = before
     with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 60 orders may rest") as refused:
-        press(virtual)
+        press(sim)
     assert "web site" in refused.value.hint
     assert ids[-1] in refused.value.message
 
@@ -234,9 +234,9 @@ def test_a_key_revoked_half_way_ends_with_how_to_go_on(virtual: Virtual) -> None
 FORBIDDEN = b'{"error": {"code": "forbidden", "message": "insufficient scope"}}'
 
 
-def test_refused_reads_say_nothing_about_a_key_that_cancels(virtual: Virtual) -> None:
+def test_refused_reads_say_nothing_about_a_key_that_cancels(sim: Simulation) -> None:
     """Such a key may not read the limits, nor a list at first; each order is cancelled all the same."""
-    rest(virtual, 60)
+    rest(sim, 60)
     lists = iter(range(1_000))
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -245,14 +245,14 @@ def test_refused_reads_say_nothing_about_a_key_that_cancels(virtual: Virtual) ->
             return httpx.Response(403, content=FORBIDDEN)
         return None
 
-    virtual.wire.before = before
-    assert press(virtual, scope=Scope(ticker=TICKER)).is_clean
-    assert virtual.exchange.resting("alice") == []
+    sim.wire.before = before
+    assert press(sim, scope=Scope(ticker=TICKER)).is_clean
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_write_that_is_taken_takes_back_the_refusals_before_it(virtual: Virtual) -> None:
+def test_a_write_that_is_taken_takes_back_the_refusals_before_it(sim: Simulation) -> None:
     """Two refusals, one cancel that is taken, two refusals: never three of them in a row."""
-    rest(virtual, 2)
+    rest(sim, 2)
     writes = iter(range(1_000))
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -265,43 +265,43 @@ def test_a_write_that_is_taken_takes_back_the_refusals_before_it(virtual: Virtua
             return httpx.Response(404, content=b'{"error": {"code": "not_found", "message": "no such route"}}')
         return None
 
-    virtual.wire.before = before
-    assert press(virtual).is_clean
+    sim.wire.before = before
+    assert press(sim).is_clean
     assert next(writes) > 5
 
 
-def test_a_key_that_may_not_touch_groups_still_cancels(virtual: Virtual) -> None:
-    group = virtual.client.create_order_group(contracts(5))
-    rest(virtual, 2)
-    virtual.wire.before = lambda r: httpx.Response(403, content=FORBIDDEN) if r.url.path.endswith("/trigger") else None
-    assert press(virtual, groups=[group] * 5).is_clean
+def test_a_key_that_may_not_touch_groups_still_cancels(sim: Simulation) -> None:
+    group = sim.client.create_order_group(contracts(5))
+    rest(sim, 2)
+    sim.wire.before = lambda r: httpx.Response(403, content=FORBIDDEN) if r.url.path.endswith("/trigger") else None
+    assert press(sim, groups=[group] * 5).is_clean
 
 
-def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadline(virtual: Virtual) -> None:
-    rest(virtual, 3)
-    virtual.exchange.pause("exchange", virtual.clock.now())
-    outcome = press(virtual, deadline_s=20.0, groups=[])
+def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadline(sim: Simulation) -> None:
+    rest(sim, 3)
+    sim.exchange.pause("exchange", sim.clock.now())
+    outcome = press(sim, deadline_s=20.0, groups=[])
     assert (outcome.remaining, outcome.is_clean) == (3, False)
-    assert [line for line in virtual.said if "paused" in line] == [
+    assert [line for line in sim.said if "paused" in line] == [
         "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
     ]
-    assert sum(verb == "DELETE" for verb, _ in virtual.wire.sent) < 30, "and does not hammer at it"
+    assert sum(verb == "DELETE" for verb, _ in sim.wire.sent) < 30, "and does not hammer at it"
 
 
 def test_several_subaccounts_and_shards_are_emptied(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=3))
-    number = virtual.exchange.add_subaccount("alice")
-    virtual.exchange.deposit("alice", dollars(10), subaccount=number)
+    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=3))
+    number = sim.exchange.add_subaccount("alice")
+    sim.exchange.deposit("alice", dollars(10), subaccount=number)
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
-    assert isinstance(virtual.exchange.submit("alice", order, virtual.clock.now()), Receipt)
-    rest(virtual, 2)
-    virtual.wire.before = without_cancel_all
-    assert press(virtual).is_clean
-    assert virtual.exchange.resting("alice") == []
-    virtual.close()
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    rest(sim, 2)
+    sim.wire.before = without_cancel_all
+    assert press(sim).is_clean
+    assert sim.exchange.resting("alice") == []
+    sim.close()
 
 
-def test_progress_is_told_on_the_way(trailing: Virtual) -> None:
+def test_progress_is_told_on_the_way(trailing: Simulation) -> None:
     rest(trailing, 100)
     trailing.clock.advance(1)
     trailing.wire.before = without_cancel_all

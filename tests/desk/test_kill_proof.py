@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import OTHER, TICKER, Virtual
+from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.errors import NoAnswerError, OutcomeUnknownError
 from kalshi_cli.base.units import contracts
@@ -20,18 +20,16 @@ NOT_FOUND = b'{"error": {"code": "not_found", "message": "not found"}}'
 HIDDEN = b'{"orders": [], "cursor": ""}'
 
 
-def press(virtual: Virtual, deadline_s: float = 20.0, groups: Any = None, **scope: str) -> Outcome:
-    switch = KillSwitch(
-        virtual.client, virtual.clock, Scope(**scope), tell=virtual.said.append, live=virtual.store.live_orders
-    )
+def press(sim: Simulation, deadline_s: float = 20.0, groups: Any = None, **scope: str) -> Outcome:
+    switch = KillSwitch(sim.client, sim.clock, Scope(**scope), tell=sim.said.append, live=sim.store.live_orders)
     return switch.run(deadline_s, groups)
 
 
-def place(virtual: Virtual, **changes: Any) -> Order:
+def place(sim: Simulation, **changes: Any) -> Order:
     """An order of ours that rests, and is on file."""
-    virtual.market(ticker=changes.get("ticker", TICKER))
-    virtual.place(**changes)
-    return virtual.store.live_orders()[-1]
+    sim.market(ticker=changes.get("ticker", TICKER))
+    sim.place(**changes)
+    return sim.store.live_orders()[-1]
 
 
 def refuse_cancels(request: httpx.Request) -> httpx.Response | None:
@@ -49,66 +47,66 @@ def hidden(request: httpx.Request) -> bool:
 
 @pytest.mark.parametrize("status", [200, 201, 202, 404, 503])
 def test_with_nothing_to_cancel_the_exchange_must_still_take_the_cancel_of_everything(
-    virtual: Virtual, status: int
+    sim: Simulation, status: int
 ) -> None:
     def gateway(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(status) if request.method == "DELETE" else None
 
-    virtual.wire.before = gateway
-    outcome = press(virtual)
+    sim.wire.before = gateway
+    outcome = press(sim)
     assert (outcome.is_clean, outcome.is_verified, outcome.is_answered) == (False, False, False)
-    virtual.wire.before = lambda _request: None
-    assert press(virtual).is_clean
+    sim.wire.before = lambda _request: None
+    assert press(sim).is_clean
 
 
-def test_without_that_route_each_cancel_that_is_answered_will_do(virtual: Virtual) -> None:
-    place(virtual)
-    virtual.wire.before = without_cancel_all
-    assert press(virtual).is_clean
-    assert not press(virtual, 5.0).is_clean, "there was none this time"
+def test_without_that_route_each_cancel_that_is_answered_will_do(sim: Simulation) -> None:
+    place(sim)
+    sim.wire.before = without_cancel_all
+    assert press(sim).is_clean
+    assert not press(sim, 5.0).is_clean, "there was none this time"
 
 
-def test_a_part_with_nothing_in_it_needs_no_cancel(virtual: Virtual) -> None:
-    place(virtual)
-    outcome = press(virtual, ticker=OTHER)
+def test_a_part_with_nothing_in_it_needs_no_cancel(sim: Simulation) -> None:
+    place(sim)
+    outcome = press(sim, ticker=OTHER)
     assert outcome.is_clean
     assert outcome.seconds < 2
 
 
-def test_an_order_that_traded_in_the_meantime_is_looked_up(virtual: Virtual) -> None:
+def test_an_order_that_traded_in_the_meantime_is_looked_up(sim: Simulation) -> None:
     """Its cancel is answered with "not found", which an order that nobody can see yet is answered with, too."""
-    order = place(virtual)
+    order = place(sim)
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith("/batched"):
-            virtual.take(ASK, 40, 10_000)
+            sim.take(ASK, 40, 10_000)
         return without_cancel_all(request)
 
-    virtual.wire.before = before
-    outcome = press(virtual, ticker=TICKER)
+    sim.wire.before = before
+    outcome = press(sim, ticker=TICKER)
     assert outcome.is_clean
-    assert ("GET", f"/trade-api/v2/portfolio/orders/{order.order_id}") in virtual.wire.sent
+    assert ("GET", f"/trade-api/v2/portfolio/orders/{order.order_id}") in sim.wire.sent
 
 
 @pytest.mark.parametrize("scope", [{}, {"ticker": TICKER}, {"event": "KXSIM-26JUN"}])
-def test_an_order_on_file_that_no_list_shows_is_not_gone(virtual: Virtual, scope: dict[str, str]) -> None:
-    order = place(virtual)
+def test_an_order_on_file_that_no_list_shows_is_not_gone(sim: Simulation, scope: dict[str, str]) -> None:
+    order = place(sim)
 
     def before(request: httpx.Request) -> httpx.Response | None:
         return httpx.Response(200, content=HIDDEN) if hidden(request) else refuse_cancels(request)
 
-    virtual.wire.before = before
-    outcome = press(virtual, **scope)
+    sim.wire.before = before
+    outcome = press(sim, **scope)
     assert (outcome.is_verified, outcome.remaining) == (False, 0)
     assert [each.order_id for each in outcome.unexplained] == [order.order_id]
-    virtual.wire.before = lambda request: httpx.Response(200, content=HIDDEN) if hidden(request) else None
-    assert press(virtual).is_clean, "the exchange took the cancel of everything, and so of this one"
-    assert virtual.exchange.resting("alice") == []
+    sim.wire.before = lambda request: httpx.Response(200, content=HIDDEN) if hidden(request) else None
+    assert press(sim).is_clean, "the exchange took the cancel of everything, and so of this one"
+    assert sim.exchange.resting("alice") == []
 
 
-def test_an_order_that_a_list_showed_is_not_gone_because_the_next_does_not(virtual: Virtual) -> None:
+def test_an_order_that_a_list_showed_is_not_gone_because_the_next_does_not(sim: Simulation) -> None:
     """No file knows it."""
-    virtual.quote(BID, 30, 1, who="alice")
+    sim.quote(BID, 30, 1, who="alice")
     lists: list[int] = []
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -117,14 +115,14 @@ def test_an_order_that_a_list_showed_is_not_gone_because_the_next_does_not(virtu
             return httpx.Response(200, content=HIDDEN) if len(lists) > 1 else None
         return refuse_cancels(request)
 
-    virtual.wire.before = before
-    outcome = press(virtual, ticker=TICKER)
+    sim.wire.before = before
+    outcome = press(sim, ticker=TICKER)
     assert (outcome.is_verified, len(outcome.unexplained)) == (False, 1)
 
 
-def test_an_order_that_rests_again_after_its_cancel_must_be_explained_again(virtual: Virtual) -> None:
+def test_an_order_that_rests_again_after_its_cancel_must_be_explained_again(sim: Simulation) -> None:
     """The cancel of everything was taken, and did nothing."""
-    place(virtual)
+    place(sim)
     lists: list[int] = []
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -135,25 +133,25 @@ def test_an_order_that_rests_again_after_its_cancel_must_be_explained_again(virt
             return httpx.Response(200, content=HIDDEN) if len(lists) > 2 else None
         return None
 
-    virtual.wire.before = before
-    outcome = press(virtual)
+    sim.wire.before = before
+    outcome = press(sim)
     assert (outcome.is_verified, len(outcome.unexplained)) == (False, 1)
 
 
-def test_orders_of_other_events_need_no_explanation(virtual: Virtual) -> None:
-    place(virtual)
-    place(virtual, ticker=OTHER)
-    outcome = press(virtual, event="KXSIM-26JUL")
+def test_orders_of_other_events_need_no_explanation(sim: Simulation) -> None:
+    place(sim)
+    place(sim, ticker=OTHER)
+    outcome = press(sim, event="KXSIM-26JUL")
     assert (outcome.is_clean, outcome.canceled) == (True, 1)
     assert outcome.seconds < 2
-    assert len(virtual.store.live_orders()) == 2
+    assert len(sim.store.live_orders()) == 2
 
 
 @pytest.mark.parametrize("is_answered", [True, False])
-def test_a_group_that_the_exchange_triggered_explains_its_orders(virtual: Virtual, is_answered: bool) -> None:
-    group = virtual.client.create_order_group(contracts(50))
-    order = place(virtual, order_group_id=group.group_id)
-    other = virtual.quote(BID, 20, 1, who="alice")
+def test_a_group_that_the_exchange_triggered_explains_its_orders(sim: Simulation, is_answered: bool) -> None:
+    group = sim.client.create_order_group(contracts(50))
+    order = place(sim, order_group_id=group.group_id)
+    other = sim.quote(BID, 20, 1, who="alice")
 
     def before(request: httpx.Request) -> httpx.Response | None:
         if request.url.path.endswith("/trigger") and not is_answered:
@@ -161,17 +159,17 @@ def test_a_group_that_the_exchange_triggered_explains_its_orders(virtual: Virtua
         is_read_alone = request.method == "GET" and request.url.path.endswith(order.order_id)
         return httpx.Response(503) if is_read_alone else without_cancel_all(request)
 
-    virtual.wire.before = before
-    outcome = press(virtual, groups=[OrderGroup(group_id=group.group_id)])
+    sim.wire.before = before
+    outcome = press(sim, groups=[OrderGroup(group_id=group.group_id)])
     assert outcome.triggered == ((group.group_id,) if is_answered else ())
     assert outcome.is_clean, "else it was cancelled by its id"
-    assert virtual.exchange.resting("alice") == [], other
+    assert sim.exchange.resting("alice") == [], other
 
 
-def test_a_list_is_not_new_because_the_same_answer_comes_again(virtual: Virtual) -> None:
+def test_a_list_is_not_new_because_the_same_answer_comes_again(sim: Simulation) -> None:
     """It was true just before the write; its date, and the first after the write, leave almost a second open."""
-    virtual.clock.advance(0.95 - virtual.clock.now() % 1000 / 1000)
-    before = virtual.checked.handle_request
+    sim.clock.advance(0.95 - sim.clock.now() % 1000 / 1000)
+    before = sim.checked.handle_request
     kept: list[httpx.Response] = []
 
     def cache(request: httpx.Request) -> httpx.Response | None:
@@ -182,34 +180,34 @@ def test_a_list_is_not_new_because_the_same_answer_comes_again(virtual: Virtual)
         answer = kept[0]
         return httpx.Response(200, headers=answer.headers, content=answer.content, request=request)
 
-    virtual.wire.before = cache
-    virtual.client.user_data_timestamp()
-    virtual.clock.advance(0.01)
-    virtual.client.cancel_all()
-    written_s = virtual.clock.monotonic()
+    sim.wire.before = cache
+    sim.client.user_data_timestamp()
+    sim.clock.advance(0.01)
+    sim.client.cancel_all()
+    written_s = sim.clock.monotonic()
     with pytest.raises(NoAnswerError, match="replays"):
-        has_caught_up(virtual.client, virtual.clock, written_s)
+        has_caught_up(sim.client, sim.clock, written_s)
 
 
 # -- by id ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(200), httpx.Response(404, content=NOT_FOUND)], ids=str)
-def test_a_cancel_that_a_gateway_answered_is_not_known(virtual: Virtual, answer: httpx.Response) -> None:
-    order_id = virtual.quote(BID, 30, 1, who="alice")
-    virtual.wire.before = lambda request: answer if request.method == "DELETE" else None
-    (found,) = cancel_orders(virtual.client, [order_id])
+def test_a_cancel_that_a_gateway_answered_is_not_known(sim: Simulation, answer: httpx.Response) -> None:
+    order_id = sim.quote(BID, 30, 1, who="alice")
+    sim.wire.before = lambda request: answer if request.method == "DELETE" else None
+    (found,) = cancel_orders(sim.client, [order_id])
     assert (found.canceled, found.is_unknown, found.is_missing) == (False, True, False)
-    assert len(virtual.exchange.resting("alice")) == 1
+    assert len(sim.exchange.resting("alice")) == 1
 
 
 @pytest.mark.parametrize("call", ["trigger_order_group", "reset_order_group", "delete_order_group"])
-def test_what_changes_a_group_is_answered_by_the_exchange_or_not_known(virtual: Virtual, call: str) -> None:
-    group = virtual.client.create_order_group(contracts(5))
-    getattr(virtual.client, call)(group)
-    group = virtual.client.create_order_group(contracts(5))
+def test_what_changes_a_group_is_answered_by_the_exchange_or_not_known(sim: Simulation, call: str) -> None:
+    group = sim.client.create_order_group(contracts(5))
+    getattr(sim.client, call)(group)
+    group = sim.client.create_order_group(contracts(5))
     for body in (b"", b"<html>", b'{"error": {"code": "x"}}'):
         answer = httpx.Response(200, content=body)
-        virtual.wire.before = lambda request, answer=answer: answer if request.method != "GET" else None
+        sim.wire.before = lambda request, answer=answer: answer if request.method != "GET" else None
         with pytest.raises(OutcomeUnknownError):
-            getattr(virtual.client, call)(group)
+            getattr(sim.client, call)(group)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from test_trade import Run
-from virtual import DAY_MS, T0, TICKER, Virtual
+from support.simulation import DAY_MS, T0, TICKER, Simulation
+from support.trading import TradingSession
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts, contracts
@@ -26,9 +26,9 @@ FIFTY = contracts(50)
 
 
 @pytest.fixture
-def sharded(tmp_path: Path) -> Iterator[Virtual]:
+def sharded(tmp_path: Path) -> Iterator[Simulation]:
     """A market on each of two shards."""
-    made = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
     spec = MarketSpec(
         ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
         exchange_index=1,
@@ -39,22 +39,22 @@ def sharded(tmp_path: Path) -> Iterator[Virtual]:
     made.close()
 
 
-def groups_of(virtual: Virtual, state: State | None = None, limit: Qty | None = FIFTY) -> RunGroups:
-    return RunGroups(virtual.client, virtual.store, state or State(now=T0), limit, virtual.said.append)
+def groups_of(sim: Simulation, state: State | None = None, limit: Qty | None = FIFTY) -> RunGroups:
+    return RunGroups(sim.client, sim.store, state or State(now=T0), limit, sim.said.append)
 
 
-def markets(virtual: Virtual, *tickers: str) -> list[Market]:
-    return [virtual.client.market(ticker) for ticker in tickers]
+def markets(sim: Simulation, *tickers: str) -> list[Market]:
+    return [sim.client.market(ticker) for ticker in tickers]
 
 
-def at_exchange(virtual: Virtual) -> set[str]:
-    return {group.group_id for group in virtual.client.order_groups()}
+def at_exchange(sim: Simulation) -> set[str]:
+    return {group.group_id for group in sim.client.order_groups()}
 
 
 # -- made, taken up, deleted ------------------------------------------------------------------------------------------
 
 
-def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Virtual) -> None:
+def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Simulation) -> None:
     state = State(now=T0)
     groups_of(sharded, state).open(markets(sharded, TICKER, FAR, TICKER))
     assert sorted(state.groups) == [0, 1]
@@ -62,7 +62,7 @@ def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Virtual)
     assert found == {state.groups[0]: (0, contracts(50)), state.groups[1]: (1, contracts(50))}
 
 
-def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Virtual) -> None:
+def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Simulation) -> None:
     before, after = State(now=T0), State(now=T0)
     groups_of(sharded, before).open(markets(sharded, TICKER, FAR))
     groups_of(sharded, after, contracts(20)).open(markets(sharded, TICKER, FAR))
@@ -70,16 +70,16 @@ def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Virtual) -> No
     assert {group.limit for group in sharded.client.order_groups()} == {contracts(20)}
 
 
-def test_a_group_that_somebody_deleted_meanwhile_is_made_anew(virtual: Virtual) -> None:
+def test_a_group_that_somebody_deleted_meanwhile_is_made_anew(sim: Simulation) -> None:
     before, after = State(now=T0), State(now=T0)
-    groups_of(virtual, before).open(markets(virtual, TICKER))
-    virtual.client.delete_order_group(OrderGroup(group_id=before.groups[0]))
-    groups_of(virtual, after).open(markets(virtual, TICKER))
-    assert at_exchange(virtual) == {after.groups[0]} != {before.groups[0]}
-    assert [group.group_id for group in virtual.store.groups()] == [after.groups[0]]
+    groups_of(sim, before).open(markets(sim, TICKER))
+    sim.client.delete_order_group(OrderGroup(group_id=before.groups[0]))
+    groups_of(sim, after).open(markets(sim, TICKER))
+    assert at_exchange(sim) == {after.groups[0]} != {before.groups[0]}
+    assert [group.group_id for group in sim.store.groups()] == [after.groups[0]]
 
 
-def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Virtual) -> None:
+def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Simulation) -> None:
     state = State(now=T0)
     groups = groups_of(sharded, state)
     groups.open(markets(sharded, TICKER))
@@ -92,159 +92,159 @@ def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Vir
     assert sorted(state.groups) == [0, 1]
 
 
-def test_without_a_limit_no_group_is_made(virtual: Virtual) -> None:
+def test_without_a_limit_no_group_is_made(sim: Simulation) -> None:
     state = State(now=T0)
-    groups = groups_of(virtual, state, None)
-    assert groups.admit(markets(virtual, TICKER)) != []
+    groups = groups_of(sim, state, None)
+    assert groups.admit(markets(sim, TICKER)) != []
     groups.close([])
-    assert (state.groups, at_exchange(virtual)) == ({}, set())
+    assert (state.groups, at_exchange(sim)) == ({}, set())
 
 
-def test_where_no_group_can_be_made_nothing_is_traded_and_it_is_told(virtual: Virtual) -> None:
-    virtual.wire.before = lambda request: (_ for _ in ()).throw(httpx.ConnectError("down"))
+def test_where_no_group_can_be_made_nothing_is_traded_and_it_is_told(sim: Simulation) -> None:
+    sim.wire.before = lambda request: (_ for _ in ()).throw(httpx.ConnectError("down"))
     with pytest.raises(UnreachableError):
-        groups_of(virtual).open([virtual_market(virtual)])
-    assert any("trade.group_limit: null" in line for line in virtual.said)
+        groups_of(sim).open([virtual_market(sim)])
+    assert any("trade.group_limit: null" in line for line in sim.said)
 
 
-def virtual_market(virtual: Virtual) -> Market:
-    before, virtual.wire.before = virtual.wire.before, lambda _: None
-    market = virtual.client.market(TICKER)
-    virtual.wire.before = before
+def virtual_market(sim: Simulation) -> Market:
+    before, sim.wire.before = sim.wire.before, lambda _: None
+    market = sim.client.market(TICKER)
+    sim.wire.before = before
     return market
 
 
 @pytest.mark.parametrize("status", [404, 410])
-def test_an_exchange_without_order_groups_is_traded_without_and_asked_once(virtual: Virtual, status: int) -> None:
+def test_an_exchange_without_order_groups_is_traded_without_and_asked_once(sim: Simulation, status: int) -> None:
     state, groups = State(now=T0), None
-    groups = groups_of(virtual, state)
+    groups = groups_of(sim, state)
     body = b'{"error": {"code": "gone", "message": "gone"}}'
-    virtual.wire.before = lambda r: httpx.Response(status, content=body) if r.url.path.endswith("/create") else None
-    groups.open(markets(virtual, TICKER))
-    groups.open(markets(virtual, TICKER))
-    assert (state.groups, virtual.wire.posts()) == ({}, 1)
+    sim.wire.before = lambda r: httpx.Response(status, content=body) if r.url.path.endswith("/create") else None
+    groups.open(markets(sim, TICKER))
+    groups.open(markets(sim, TICKER))
+    assert (state.groups, sim.wire.posts()) == ({}, 1)
 
 
-def test_an_orderly_stop_leaves_no_group_behind(sharded: Virtual) -> None:
+def test_an_orderly_stop_leaves_no_group_behind(sharded: Simulation) -> None:
     groups = groups_of(sharded)
     groups.open(markets(sharded, TICKER, FAR))
     groups.close([])
     assert (at_exchange(sharded), sharded.store.groups()) == (set(), ())
 
 
-def test_no_group_is_deleted_while_an_order_of_the_run_may_be_live(virtual: Virtual) -> None:
-    run = Run(virtual)
-    groups = groups_of(virtual, run.engine.state)
-    groups.open(markets(virtual, TICKER))
+def test_no_group_is_deleted_while_an_order_of_the_run_may_be_live(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    groups = groups_of(sim, run.engine.state)
+    groups.open(markets(sim, TICKER))
     for message in run.ticks(1):
         for effect in run.engine.step(message):
-            virtual.store.record(effect)
+            sim.store.record(effect)
             for reply in run.venue.perform(effect):
                 run.engine.step(reply)
     assert [order.order_group_id for order in run.engine.state.orders.live()] == [run.engine.state.groups[0]]
     groups.close(run.engine.state.orders.live())
-    assert at_exchange(virtual) == {run.engine.state.groups[0]}
+    assert at_exchange(sim) == {run.engine.state.groups[0]}
 
 
-def test_a_group_that_cannot_be_deleted_is_left_to_the_next_start(virtual: Virtual) -> None:
+def test_a_group_that_cannot_be_deleted_is_left_to_the_next_start(sim: Simulation) -> None:
     state = State(now=T0)
-    groups = groups_of(virtual, state)
-    groups.open(markets(virtual, TICKER))
+    groups = groups_of(sim, state)
+    groups.open(markets(sim, TICKER))
     group_id = state.groups[0]
-    virtual.wire.before = lambda _: httpx.Response(503)
+    sim.wire.before = lambda _: httpx.Response(503)
     groups.close([])
-    assert [group.group_id for group in virtual.store.groups()] == [group_id]
-    assert any(group_id in line and "next start" in line for line in virtual.said)
+    assert [group.group_id for group in sim.store.groups()] == [group_id]
+    assert any(group_id in line and "next start" in line for line in sim.said)
 
 
 # -- triggered, in the loop -------------------------------------------------------------------------------------------
 
 
-def grouped(virtual: Virtual) -> tuple[Run, RunGroups]:
-    run = Run(virtual)
-    groups = groups_of(virtual, run.engine.state)
-    groups.open(markets(virtual, TICKER))
+def grouped(sim: Simulation) -> tuple[TradingSession, RunGroups]:
+    run = TradingSession(sim)
+    groups = groups_of(sim, run.engine.state)
+    groups.open(markets(sim, TICKER))
     return run, groups
 
 
-def test_every_order_of_the_loop_is_in_its_group(virtual: Virtual) -> None:
-    run, groups = grouped(virtual)
+def test_every_order_of_the_loop_is_in_its_group(sim: Simulation) -> None:
+    run, groups = grouped(sim)
     group_id = run.engine.state.groups[0]
     run.over(run.ticks(3))
-    orders = virtual.store.orders()
+    orders = sim.store.orders()
     assert [order.order_group_id for order in orders] == [group_id]
     groups.close(run.engine.state.orders.live())
-    assert at_exchange(virtual) == set()
+    assert at_exchange(sim) == set()
 
 
-def trip(virtual: Virtual, run: Run, *, is_told: bool) -> Iterator[Message]:
+def trip(sim: Simulation, run: TradingSession, *, is_told: bool) -> Iterator[Message]:
     """The group is triggered at the third look, by somebody; the stream tells of it, or nobody does."""
     group_id = run.engine.state.groups[0]
     for n, message in enumerate(run.ticks(12)):
         if n == 4:
-            virtual.client.trigger_order_group(OrderGroup(group_id=group_id))
+            sim.client.trigger_order_group(OrderGroup(group_id=group_id))
             if is_told:
-                yield GroupChange(virtual.clock.now(), group_id, "triggered")
+                yield GroupChange(sim.clock.now(), group_id, "triggered")
         yield message
 
 
 @pytest.mark.parametrize("is_told", [True, False])
-def test_after_a_trigger_the_loop_quotes_no_more_and_says_so(virtual: Virtual, is_told: bool) -> None:
-    run, groups = grouped(virtual)
+def test_after_a_trigger_the_loop_quotes_no_more_and_says_so(sim: Simulation, is_told: bool) -> None:
+    run, groups = grouped(sim)
     group_id = run.engine.state.groups[0]
-    run.over(trip(virtual, run, is_told=is_told))
-    assert virtual.exchange.resting("alice") == []
-    creates = [path for verb, path in virtual.wire.sent if verb == "POST" and path.endswith("/events/orders")]
+    run.over(trip(sim, run, is_told=is_told))
+    assert sim.exchange.resting("alice") == []
+    creates = [path for verb, path in sim.wire.sent if verb == "POST" and path.endswith("/events/orders")]
     assert len(creates) == (1 if is_told else 2), "without the stream one refusal tells of it"
     assert run.engine.tally.denied.get("GROUP_TRIGGERED", 0) > 2
-    [alert] = [alert for alert in virtual.store.alerts() if alert.code == "GROUP_TRIGGERED"]
+    [alert] = [alert for alert in sim.store.alerts() if alert.code == "GROUP_TRIGGERED"]
     assert alert.subject == group_id
-    assert {order.status for order in virtual.store.orders()} <= {OrderStatus.CANCELED, OrderStatus.REJECTED}
+    assert {order.status for order in sim.store.orders()} <= {OrderStatus.CANCELED, OrderStatus.REJECTED}
     groups.close(run.engine.state.orders.live())
-    assert at_exchange(virtual) == {group_id}, "a stop must not undo what only a person may"
+    assert at_exchange(sim) == {group_id}, "a stop must not undo what only a person may"
 
 
-def test_with_the_stream_the_reason_of_the_cancel_is_kept(virtual: Virtual) -> None:
-    run, _ = grouped(virtual)
-    run.over(trip(virtual, run, is_told=True))
-    [order] = virtual.store.orders()
+def test_with_the_stream_the_reason_of_the_cancel_is_kept(sim: Simulation) -> None:
+    run, _ = grouped(sim)
+    run.over(trip(sim, run, is_told=True))
+    [order] = sim.store.orders()
     assert (order.status, order.code) == (OrderStatus.CANCELED, "GROUP_TRIGGERED")
 
 
-def test_a_restart_does_not_undo_a_trigger_and_a_reset_does(virtual: Virtual) -> None:
-    run, groups = grouped(virtual)
+def test_a_restart_does_not_undo_a_trigger_and_a_reset_does(sim: Simulation) -> None:
+    run, groups = grouped(sim)
     group_id = run.engine.state.groups[0]
-    run.over(trip(virtual, run, is_told=True))
+    run.over(trip(sim, run, is_told=True))
     groups.close(run.engine.state.orders.live())
-    virtual.said.clear()
-    again, _ = grouped(virtual)
+    sim.said.clear()
+    again, _ = grouped(sim)
     assert again.engine.state.groups == {0: group_id}
-    assert any(f"kalshi order group reset {group_id}" in line for line in virtual.said)
-    posts = virtual.wire.posts()
+    assert any(f"kalshi order group reset {group_id}" in line for line in sim.said)
+    posts = sim.wire.posts()
     again.over(again.ticks(3))
-    assert virtual.wire.posts() == posts
+    assert sim.wire.posts() == posts
 
-    virtual.client.reset_order_group(OrderGroup(group_id=group_id))
-    virtual.store.keep_group(RunGroup(group_id, 0))  # as `kalshi order group reset` does
-    third, _ = grouped(virtual)
+    sim.client.reset_order_group(OrderGroup(group_id=group_id))
+    sim.store.keep_group(RunGroup(group_id, 0))  # as `kalshi order group reset` does
+    third, _ = grouped(sim)
     third.over(third.ticks(3))
-    assert virtual.wire.posts() == posts + 1
+    assert sim.wire.posts() == posts + 1
 
 
-def test_a_group_of_the_run_that_is_deleted_under_it_stops_it_quoting(virtual: Virtual) -> None:
-    run, _ = grouped(virtual)
+def test_a_group_of_the_run_that_is_deleted_under_it_stops_it_quoting(sim: Simulation) -> None:
+    run, _ = grouped(sim)
     group_id = run.engine.state.groups[0]
 
     def feed() -> Iterator[Message]:
         for n, message in enumerate(run.ticks(8)):
             if n == 4:
-                virtual.client.delete_order_group(OrderGroup(group_id=group_id))
-                yield GroupChange(virtual.clock.now(), group_id, "deleted")
+                sim.client.delete_order_group(OrderGroup(group_id=group_id))
+                yield GroupChange(sim.clock.now(), group_id, "deleted")
             yield message
-        yield Command(virtual.clock.now(), None, "SIGTERM")
+        yield Command(sim.clock.now(), None, "SIGTERM")
 
     run.over(feed())
-    creates = [path for verb, path in virtual.wire.sent if verb == "POST" and path.endswith("/events/orders")]
+    creates = [path for verb, path in sim.wire.sent if verb == "POST" and path.endswith("/events/orders")]
     assert len(creates) == 1
     with pytest.raises(KalshiError):
-        virtual.client.order_group(group_id)
+        sim.client.order_group(group_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from virtual import T0, Virtual
+from support.simulation import T0, Simulation
 
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.exchange.live.live_venue import LiveVenue
@@ -11,33 +11,33 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 ANSWER_S, READ_S = 3.0, 10.0
 
 
-def observed(virtual: Virtual, said: list[str]) -> list[Message]:
+def observed(sim: Simulation, said: list[str]) -> list[Message]:
     """What the first read of the account brings."""
-    venue = LiveVenue(virtual.client, None, virtual.clock, live=tuple, since=T0, tell=said.append)
-    return list(venue.observe(Tick(virtual.clock.now())))
+    venue = LiveVenue(sim.client, None, sim.clock, live=tuple, since=T0, tell=said.append)
+    return list(venue.observe(Tick(sim.clock.now())))
 
 
-def test_each_answer_of_a_read_is_waited_for_three_seconds(virtual: Virtual) -> None:
+def test_each_answer_of_a_read_is_waited_for_three_seconds(sim: Simulation) -> None:
     waits: list[float] = []
 
     def before(request: httpx.Request) -> None:
-        waits.append(request.extensions["deadline"] - virtual.clock.monotonic())
+        waits.append(request.extensions["deadline"] - sim.clock.monotonic())
 
-    virtual.wire.before = before
-    assert any(isinstance(message, AccountSnapshot) for message in observed(virtual, []))
+    sim.wire.before = before
+    assert any(isinstance(message, AccountSnapshot) for message in observed(sim, []))
     assert waits
     assert max(waits) <= ANSWER_S
 
 
-def test_a_read_whose_answers_all_come_just_in_time_ends_after_ten_seconds(virtual: Virtual) -> None:
+def test_a_read_whose_answers_all_come_just_in_time_ends_after_ten_seconds(sim: Simulation) -> None:
     def before(_request: httpx.Request) -> None:
-        virtual.clock.advance(ANSWER_S - 0.1)
+        sim.clock.advance(ANSWER_S - 0.1)
 
-    virtual.wire.before = before
+    sim.wire.before = before
     said: list[str] = []
-    began = virtual.clock.monotonic()
-    assert not any(isinstance(message, AccountSnapshot) for message in observed(virtual, said))
+    began = sim.clock.monotonic()
+    assert not any(isinstance(message, AccountSnapshot) for message in observed(sim, said))
     assert "reading takes longer than it may" in said[0]
-    account_s = sum(ANSWER_S - 0.1 for _, path in virtual.wire.sent if "/portfolio/" in path or "user_data" in path)
+    account_s = sum(ANSWER_S - 0.1 for _, path in sim.wire.sent if "/portfolio/" in path or "user_data" in path)
     assert account_s <= READ_S + ANSWER_S
-    assert virtual.clock.monotonic() - began < 60
+    assert sim.clock.monotonic() - began < 60

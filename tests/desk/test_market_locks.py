@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from trade_run import Run
-from virtual import TICKER, Virtual, ticket
+from support.simulation import TICKER, Simulation, ticket
+from support.trading import TradingSession
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -25,71 +25,71 @@ HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def beside(virtual: Virtual) -> Iterator[SqliteStore]:
+def beside(sim: Simulation) -> Iterator[SqliteStore]:
     """The state file as the program has it open that a person types a lock into."""
-    with closing(SqliteStore.open(virtual.path, account="alice", environment="sim")) as store:
+    with closing(SqliteStore.open(sim.path, account="alice", environment="sim")) as store:
         yield store
 
 
-def lock_of(virtual: Virtual, hours: float = 3, name: str = TICKER) -> MarketLock:
-    now = virtual.clock.now()
+def lock_of(sim: Simulation, hours: float = 3, name: str = TICKER) -> MarketLock:
+    now = sim.clock.now()
     return MarketLock(name, Ts(now + int(hours * HOUR_MS)), "lunch", now)
 
 
-def refused(virtual: Virtual, **changes: object) -> str:
+def refused(sim: Simulation, **changes: object) -> str:
     with pytest.raises(RefusedError) as caught:
-        virtual.place(**changes)
+        sim.place(**changes)
     return caught.value.code
 
 
-def test_a_typed_order_is_refused_in_a_locked_market_until_the_time_is_over(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.store.lock_market(lock_of(virtual))
-    assert refused(virtual) == "LOCKED"
-    assert virtual.wire.posts() == 0
-    virtual.clock.advance(3 * 3_600)
-    virtual.market()
-    assert virtual.place().status is OrderStatus.RESTING
+def test_a_typed_order_is_refused_in_a_locked_market_until_the_time_is_over(sim: Simulation) -> None:
+    sim.market()
+    sim.store.lock_market(lock_of(sim))
+    assert refused(sim) == "LOCKED"
+    assert sim.wire.posts() == 0
+    sim.clock.advance(3 * 3_600)
+    sim.market()
+    assert sim.place().status is OrderStatus.RESTING
 
 
-def test_an_unlocked_market_and_one_beside_it_take_orders(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.store.lock_market(lock_of(virtual, name="KXOTHER-1"))
-    assert virtual.place().status is OrderStatus.RESTING
-    virtual.store.lock_market(lock_of(virtual))
-    assert virtual.store.unlock_market(TICKER)
-    assert not virtual.store.unlock_market(TICKER)
-    assert virtual.place(price=cents(39)).status is OrderStatus.RESTING
+def test_an_unlocked_market_and_one_beside_it_take_orders(sim: Simulation) -> None:
+    sim.market()
+    sim.store.lock_market(lock_of(sim, name="KXOTHER-1"))
+    assert sim.place().status is OrderStatus.RESTING
+    sim.store.lock_market(lock_of(sim))
+    assert sim.store.unlock_market(TICKER)
+    assert not sim.store.unlock_market(TICKER)
+    assert sim.place(price=cents(39)).status is OrderStatus.RESTING
 
 
-def test_what_makes_a_position_smaller_passes_a_lock(virtual: Virtual) -> None:
-    virtual.market()
-    virtual.place(price=cents(44), tif=Tif.IOC)
-    virtual.store.lock_market(lock_of(virtual))
-    sold = virtual.place(action="sell", price=cents(40), tif=Tif.IOC)
-    assert (sold.filled, refused(virtual, action="sell")) == (contracts(10), "LOCKED"), "ten were held, and no more"
+def test_what_makes_a_position_smaller_passes_a_lock(sim: Simulation) -> None:
+    sim.market()
+    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.store.lock_market(lock_of(sim))
+    sold = sim.place(action="sell", price=cents(40), tif=Tif.IOC)
+    assert (sold.filled, refused(sim, action="sell")) == (contracts(10), "LOCKED"), "ten were held, and no more"
 
 
-def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(virtual: Virtual, beside: SqliteStore) -> None:
-    virtual.market()
-    desk = virtual.desk()
+def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(sim: Simulation, beside: SqliteStore) -> None:
+    sim.market()
+    desk = sim.desk()
     proposed = desk.propose(ticket())
-    beside.lock_market(lock_of(virtual))
+    beside.lock_market(lock_of(sim))
     with pytest.raises(RefusedError) as caught:
         desk.send(*proposed)
-    assert (caught.value.code, virtual.wire.posts()) == ("LOCKED", 0)
+    assert (caught.value.code, sim.wire.posts()) == ("LOCKED", 0)
 
 
 def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(
-    virtual: Virtual, beside: SqliteStore
+    sim: Simulation, beside: SqliteStore
 ) -> None:
-    virtual.market()
-    mine = virtual.place()
-    desk = virtual.desk()
+    sim.market()
+    mine = sim.place()
+    desk = sim.desk()
 
     def change(count: int) -> Order:
-        engine, proposal = amend.propose(desk, virtual.client.order(mine.order_id), Change(qty=contracts(count)))
-        beside.lock_market(lock_of(virtual, hours=count))
+        engine, proposal = amend.propose(desk, sim.client.order(mine.order_id), Change(qty=contracts(count)))
+        beside.lock_market(lock_of(sim, hours=count))
         return amend.send(desk, engine, proposal)
 
     with pytest.raises(RefusedError) as caught:
@@ -98,57 +98,57 @@ def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(
     assert change(9).remaining == contracts(9), "what makes it smaller is reviewed again, and passes"
 
 
-def test_a_longer_lock_counts_although_a_shorter_one_was_known(virtual: Virtual, beside: SqliteStore) -> None:
-    virtual.market()
-    virtual.place(price=cents(44), tif=Tif.IOC)
-    known = lock_of(virtual, 1)
-    virtual.store.lock_market(known)
-    desk = virtual.desk()
+def test_a_longer_lock_counts_although_a_shorter_one_was_known(sim: Simulation, beside: SqliteStore) -> None:
+    sim.market()
+    sim.place(price=cents(44), tif=Tif.IOC)
+    known = lock_of(sim, 1)
+    sim.store.lock_market(known)
+    desk = sim.desk()
     _, proposal = desk.propose(ticket(action="sell", price=cents(40), tif=Tif.IOC))
     assert isinstance(proposal.submit, SubmitOrder)
     assert proposal.submit.knew_lock == known.until
-    beside.lock_market(lock_of(virtual, 2))
+    beside.lock_market(lock_of(sim, 2))
     with pytest.raises(MovedError) as caught:
-        virtual.store.record(proposal.submit)
+        sim.store.record(proposal.submit)
     assert caught.value.code == "LOCKED"
     assert "locked until" in caught.value.message
 
 
 def test_a_running_loop_opens_nothing_from_the_lock_on_and_goes_on_after_it(
-    virtual: Virtual, beside: SqliteStore
+    sim: Simulation, beside: SqliteStore
 ) -> None:
-    run = Run(virtual)
+    run = TradingSession(sim)
     posts: list[int] = []
 
     def do(n: int) -> None:
-        posts.append(virtual.wire.posts())
+        posts.append(sim.wire.posts())
         if n == 0:
-            beside.lock_market(MarketLock(TICKER, Ts(virtual.clock.now() + 7_000), "", virtual.clock.now()))
+            beside.lock_market(MarketLock(TICKER, Ts(sim.clock.now() + 7_000), "", sim.clock.now()))
 
-    summary = run.over(with_locks(run.ticks(8, do), virtual.store))
+    summary = run.over(with_locks(run.ticks(8, do), sim.store))
     assert posts[:4] == [0, 0, 0, 0]
-    assert virtual.wire.posts() == 1, "after the lock"
+    assert sim.wire.posts() == 1, "after the lock"
     assert summary.denied["LOCKED"] >= 2
-    (first, *_) = virtual.store.orders()
+    (first, *_) = sim.store.orders()
     assert (first.status, first.code) == (OrderStatus.REJECTED, "LOCKED"), "the loop had not heard of the lock yet"
 
 
-def test_a_loop_hears_of_a_lock_once_and_of_its_end(virtual: Virtual) -> None:
+def test_a_loop_hears_of_a_lock_once_and_of_its_end(sim: Simulation) -> None:
     def feed() -> Iterator[Message]:
         yield Tick(Ts(1))
-        virtual.store.lock_market(lock)
+        sim.store.lock_market(lock)
         yield Tick(Ts(2))
         yield Tick(Ts(3))
-        virtual.store.unlock_market(TICKER)
+        sim.store.unlock_market(TICKER)
         yield Tick(Ts(4))
 
-    lock = lock_of(virtual)
-    heard = [message for message in with_locks(feed(), virtual.store) if isinstance(message, MarketLocks)]
+    lock = lock_of(sim)
+    heard = [message for message in with_locks(feed(), sim.store) if isinstance(message, MarketLocks)]
     assert [(message.ts, message.until) for message in heard] == [(2, {TICKER: lock.until}), (4, {})]
 
 
-def test_what_is_over_is_forgotten_with_the_next_lock(virtual: Virtual) -> None:
-    virtual.store.lock_market(lock_of(virtual, 1, "KXOLD-1"))
-    virtual.clock.advance(3_600)
-    virtual.store.lock_market(lock_of(virtual))
-    assert [lock.ticker for lock in virtual.store.market_locks()] == [TICKER]
+def test_what_is_over_is_forgotten_with_the_next_lock(sim: Simulation) -> None:
+    sim.store.lock_market(lock_of(sim, 1, "KXOLD-1"))
+    sim.clock.advance(3_600)
+    sim.store.lock_market(lock_of(sim))
+    assert [lock.ticker for lock in sim.store.market_locks()] == [TICKER]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.pnl import parts, total
@@ -23,9 +23,9 @@ OPTIONS = SimOptions(
 
 
 @pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
+def sim(tmp_path: Path) -> Iterator[Simulation]:
     """A market that paid out at a loss, and an open position that was sold in part; all of it forty days ago."""
-    one = Virtual(tmp_path, options=OPTIONS)
+    one = Simulation(tmp_path, options=OPTIONS)
     one.exchange.set_close_time(OTHER, Ts(T0 + 99 * DAY_MS), T0)
     for ticker in (TICKER, OTHER):
         one.market(40, 44, ticker=ticker)
@@ -40,45 +40,45 @@ def virtual(tmp_path: Path) -> Iterator[Virtual]:
     one.close()
 
 
-def test_profit_and_loss_of_an_old_account_is_what_its_balance_says(virtual: Virtual) -> None:
-    found = portfolio.read(virtual.client)
+def test_profit_and_loss_of_an_old_account_is_what_its_balance_says(sim: Simulation) -> None:
+    found = portfolio.read(sim.client)
     net = total(parts(found.entries, found.marks, lambda ticker, _: ticker).values()).net
     worth = 6 * cents(60) * 100
-    assert net == virtual.exchange.cash("alice") + worth - dollars(10_000)
+    assert net == sim.exchange.cash("alice") + worth - dollars(10_000)
     assert found.drifting == []
     assert [held.qty for held in found.open_positions] == [contracts(6)]
 
 
-def test_from_the_live_tier_alone_it_would_not_add_up(virtual: Virtual) -> None:
-    assert list(virtual.client.fills()) == []
-    assert len(portfolio.read(virtual.client).fills) == 4
+def test_from_the_live_tier_alone_it_would_not_add_up(sim: Simulation) -> None:
+    assert list(sim.client.fills()) == []
+    assert len(portfolio.read(sim.client).fills) == 4
 
 
-def test_an_engine_that_begins_on_an_old_account_knows_its_positions(virtual: Virtual, tmp_path: Path) -> None:
+def test_an_engine_that_begins_on_an_old_account_knows_its_positions(sim: Simulation, tmp_path: Path) -> None:
     store = SqliteStore.open(tmp_path / "fresh.db", account="alice", environment="sim")
     engine = load_engine(
-        virtual.client,
+        sim.client,
         store,
-        virtual.clock,
+        sim.clock,
         Limits(),
-        markets=[virtual.client.market(OTHER)],
+        markets=[sim.client.market(OTHER)],
         fees={},
-        new_id=virtual.new_id,
+        new_id=sim.new_id,
     )
     assert engine.state.ledger.position(OTHER).qty == contracts(6)
     assert engine.state.ledger.position(OTHER).realized != Money(0)
     store.close()
 
 
-def test_what_subaccounts_hold_counts_where_their_fills_do(virtual: Virtual) -> None:
-    number = virtual.client.create_subaccount()
-    virtual.client.transfer_to_subaccount(
-        dollars(100), client_transfer_id=virtual.new_id(), from_subaccount=0, to_subaccount=number
+def test_what_subaccounts_hold_counts_where_their_fills_do(sim: Simulation) -> None:
+    number = sim.client.create_subaccount()
+    sim.client.transfer_to_subaccount(
+        dollars(100), client_transfer_id=sim.new_id(), from_subaccount=0, to_subaccount=number
     )
     order = NewOrder(ticker=OTHER, side=BID, price=cents(62), qty=contracts(3), subaccount=number)
-    virtual.exchange.submit("alice", order, virtual.clock.now())
-    found = portfolio.read(virtual.client)
+    sim.exchange.submit("alice", order, sim.clock.now())
+    found = portfolio.read(sim.client)
     assert [(held.subaccount, held.qty) for held in found.open_positions] == [(0, contracts(6)), (number, contracts(3))]
     assert found.stated[number, OTHER].position == contracts(3)
     assert found.drifting == []
-    assert [held.position for held in virtual.client.positions()] == [contracts(6)]
+    assert [held.position for held in sim.client.positions()] == [contracts(6)]

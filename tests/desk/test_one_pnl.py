@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from virtual import DAY_MS, OTHER, T0, TICKER
+from support.simulation import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
 from kalshi_cli.core.account.pnl import Entry, in_order, parts, total

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import Engine
@@ -16,28 +16,28 @@ from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.paper import load_paper
 
 
-def on_paper(virtual: Virtual) -> Engine:
+def on_paper(sim: Simulation) -> Engine:
     engine, _ = load_paper(
-        virtual.store, virtual.clock, Limits(), cash=dollars(100), markets=[virtual.client.market(TICKER)], fees={},
-        new_id=virtual.new_id, strategies=(), references={}, order_expiry_s=None,
+        sim.store, sim.clock, Limits(), cash=dollars(100), markets=[sim.client.market(TICKER)], fees={},
+        new_id=sim.new_id, strategies=(), references={}, order_expiry_s=None,
     )  # fmt: skip
     return engine
 
 
-def on_the_account(virtual: Virtual) -> Engine:
+def on_the_account(sim: Simulation) -> Engine:
     return load_engine(
-        virtual.client, virtual.store, virtual.clock, Limits(), markets=[virtual.client.market(TICKER)], fees={},
-        new_id=virtual.new_id, strategies=(), order_expiry_s=None,
+        sim.client, sim.store, sim.clock, Limits(), markets=[sim.client.market(TICKER)], fees={},
+        new_id=sim.new_id, strategies=(), order_expiry_s=None,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(("load", "best"), [(on_paper, cents(40)), (on_the_account, cents(20))])
-def test_what_others_bid_is_told_from_our_own(virtual: Virtual, load: object, best: int) -> None:
+def test_what_others_bid_is_told_from_our_own(sim: Simulation, load: object, best: int) -> None:
     """We bid 40 for five, and five are bid there."""
     assert callable(load)
-    virtual.market(39, 44)
-    engine = load(virtual)
-    now = virtual.clock.now()
+    sim.market(39, 44)
+    engine = load(sim)
+    now = sim.clock.now()
     engine.step(BookSnapshot(now, TICKER, ((cents(40), contracts(5)), (cents(20), contracts(9))), ()))
     verdict = engine.place(Place(TICKER, BID, cents(40), contracts(5)))
     assert isinstance(verdict, SubmitOrder), verdict

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.intents import Intent, Place
@@ -41,33 +41,33 @@ class Believer(Strategy):
         self.seen.append(held)
 
 
-def sell_all(virtual: Virtual) -> None:
-    desk = close.CloseDesk(virtual.desk(), close.Walk(), virtual.said.append)
+def sell_all(sim: Simulation) -> None:
+    desk = close.CloseDesk(sim.desk(), close.Walk(), sim.said.append)
     _, error = close.close_all(lambda: (desk, desk.plans(TICKER)), lambda _plans: None)
     assert error is None
 
 
-def asks(virtual: Virtual) -> list[Order]:
-    return [order for order in virtual.store.orders() if order.side is ASK and order.strategy]
+def asks(sim: Simulation) -> list[Order]:
+    return [order for order in sim.store.orders() if order.side is ASK and order.strategy]
 
 
 @pytest.mark.parametrize("is_closed", [True, False])
 def test_a_strategy_whose_position_a_person_closed_sells_nothing_and_opens_no_short(
-    virtual: Virtual, is_closed: bool
+    sim: Simulation, is_closed: bool
 ) -> None:
-    virtual.market()
+    sim.market()
     believer = Believer(StrategyParams())
-    loop = Loop(virtual, believer, limits=LIMITS)
+    loop = TradingLoop(sim, believer, limits=LIMITS)
     loop.ticks(2)
-    assert virtual.exchange.position("alice", TICKER) == contracts(10)
+    assert sim.exchange.position("alice", TICKER) == contracts(10)
     if is_closed:
-        sell_all(virtual)
-        assert virtual.exchange.position("alice", TICKER) == 0
+        sell_all(sim)
+        assert sim.exchange.position("alice", TICKER) == 0
     loop.ticks(40)
     assert believer.seen[1] == contracts(10)
     assert believer.seen[-1] == 0
-    assert virtual.exchange.position("alice", TICKER) == 0
-    assert len(asks(virtual)) == (0 if is_closed else 1), "companion: it sells what nobody else sold"
+    assert sim.exchange.position("alice", TICKER) == 0
+    assert len(asks(sim)) == (0 if is_closed else 1), "companion: it sells what nobody else sold"
 
 
 def spike() -> Spike:
@@ -77,33 +77,33 @@ def spike() -> Spike:
 
 
 def test_spike_leaves_a_position_that_a_person_closed_and_takes_its_exit_back_also_after_a_restart(
-    virtual: Virtual,
+    sim: Simulation,
 ) -> None:
-    virtual.market(60, 62)
-    loop = Loop(virtual, spike(), limits=LIMITS)
+    sim.market(60, 62)
+    loop = TradingLoop(sim, spike(), limits=LIMITS)
     loop.ticks(2)
-    virtual.market(50, 52)
+    sim.market(50, 52)
     loop.ticks(1)
-    virtual.take(ASK, 50, 105)
-    assert virtual.exchange.position("alice", TICKER) == contracts(5)
-    virtual.market(50, 54)
+    sim.take(ASK, 50, 105)
+    assert sim.exchange.position("alice", TICKER) == contracts(5)
+    sim.market(50, 54)
     loop.ticks(4)
-    (resting,) = asks(virtual)
+    (resting,) = asks(sim)
     assert resting.reason == "target"
-    virtual.exchange.cancel_all("maker", virtual.clock.now(), TICKER)
-    virtual.quote(BID, 49)
-    virtual.client.create_order(
+    sim.exchange.cancel_all("maker", sim.clock.now(), TICKER)
+    sim.quote(BID, 49)
+    sim.client.create_order(
         Order(
-            client_order_id=virtual.new_id(), ticker=TICKER, side=ASK, price=cents(49), qty=contracts(5),
-            status=OrderStatus.SUBMITTED, created=virtual.clock.now(), updated=virtual.clock.now(), tif=Tif.IOC,
+            client_order_id=sim.new_id(), ticker=TICKER, side=ASK, price=cents(49), qty=contracts(5),
+            status=OrderStatus.SUBMITTED, created=sim.clock.now(), updated=sim.clock.now(), tif=Tif.IOC,
         )
     )  # fmt: skip
-    assert virtual.exchange.position("alice", TICKER) == 0
+    assert sim.exchange.position("alice", TICKER) == 0
     loop.ticks(10)
-    assert loop.live == virtual.exchange.resting("alice") == []
+    assert loop.live == sim.exchange.resting("alice") == []
     denied = loop.engine.tally.denied
-    again = Loop(virtual, spike(), limits=LIMITS)
-    virtual.market(48, 52)
+    again = TradingLoop(sim, spike(), limits=LIMITS)
+    sim.market(48, 52)
     again.ticks(100)
-    assert (denied, again.engine.tally.denied, len(asks(virtual))) == ({}, {}, 1)
-    assert virtual.exchange.position("alice", TICKER) == 0
+    assert (denied, again.engine.tally.denied, len(asks(sim))) == ({}, {}, 1)
+    assert sim.exchange.position("alice", TICKER) == 0

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual import DAY_MS, OTHER, TICKER, Virtual
+from support.simulation import DAY_MS, OTHER, TICKER, Simulation
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account import pnl
@@ -49,29 +49,29 @@ NEW_YORK = ZoneInfo("America/New_York")
 HAVANA = ZoneInfo("America/Havana")
 
 
-def traded(virtual: Virtual) -> None:
+def traded(sim: Simulation) -> None:
     """A round trip, a settled market, an open position, over two days."""
-    virtual.market(40, 44)
-    virtual.market(60, 63, ticker=OTHER)
-    virtual.place(price=cents(44), tif=Tif.IOC)
-    virtual.place(price=cents(63), tif=Tif.IOC, ticker=OTHER)
-    virtual.clock.advance(3_600)
-    virtual.market(50, 53)
-    virtual.place(action="sell", price=cents(50), qty=contracts(4), tif=Tif.IOC)
-    virtual.exchange.settle(OTHER, Price(0), virtual.clock.now())
-    virtual.clock.advance(20 * 3_600)
-    virtual.exchange.advance(virtual.clock.now())
-    virtual.market(47, 49)
+    sim.market(40, 44)
+    sim.market(60, 63, ticker=OTHER)
+    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(63), tif=Tif.IOC, ticker=OTHER)
+    sim.clock.advance(3_600)
+    sim.market(50, 53)
+    sim.place(action="sell", price=cents(50), qty=contracts(4), tif=Tif.IOC)
+    sim.exchange.settle(OTHER, Price(0), sim.clock.now())
+    sim.clock.advance(20 * 3_600)
+    sim.exchange.advance(sim.clock.now())
+    sim.market(47, 49)
 
 
-def by(virtual: Virtual, found: Portfolio, key: str, since: Ts | None = None) -> Money:
+def by(sim: Simulation, found: Portfolio, key: str, since: Ts | None = None) -> Money:
     strategies = {fill.trade_id: "spike" if fill.ticker == TICKER else "" for fill in found.fills}
     parts = portfolio.grouped(
         found,
         key,
         since=since,
         zone=NEW_YORK,
-        now=virtual.clock.now(),
+        now=sim.clock.now(),
         strategy_of=lambda fill: strategies[fill.trade_id],
         event_of=lambda ticker: ticker.rpartition("-")[0],
         series_of=lambda ticker: ticker.partition("-")[0],
@@ -81,25 +81,25 @@ def by(virtual: Virtual, found: Portfolio, key: str, since: Ts | None = None) ->
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_the_parts_add_up_to_the_change_of_the_account(virtual: Virtual, key: str) -> None:
-    traded(virtual)
-    found = portfolio.read(virtual.client)
+def test_the_parts_add_up_to_the_change_of_the_account(sim: Simulation, key: str) -> None:
+    traded(sim)
+    found = portfolio.read(sim.client)
     (held,) = found.open_positions
     assert (held.ticker, held.qty) == (TICKER, contracts(6))
     worth = Money(held.qty * cents(47))
-    assert by(virtual, found, key) == virtual.exchange.cash("alice") + worth - dollars(10_000)
+    assert by(sim, found, key) == sim.exchange.cash("alice") + worth - dollars(10_000)
     assert found.drifting == []
 
 
-def test_pnl_since_a_time_counts_only_what_came_after(virtual: Virtual) -> None:
-    traded(virtual)
-    found = portfolio.read(virtual.client)
+def test_pnl_since_a_time_counts_only_what_came_after(sim: Simulation) -> None:
+    traded(sim)
+    found = portfolio.read(sim.client)
     parts = portfolio.grouped(
         found,
         "market",
-        since=Ts(virtual.clock.now() + 1),
+        since=Ts(sim.clock.now() + 1),
         zone=NEW_YORK,
-        now=virtual.clock.now(),
+        now=sim.clock.now(),
         strategy_of=lambda _: "",
         event_of=str,
         series_of=str,
@@ -109,9 +109,9 @@ def test_pnl_since_a_time_counts_only_what_came_after(virtual: Virtual) -> None:
     assert parts[TICKER].unrealized == 6 * 30_000
 
 
-def test_a_market_that_does_not_add_up_is_flagged(virtual: Virtual) -> None:
-    traded(virtual)
-    found = portfolio.read(virtual.client)
+def test_a_market_that_does_not_add_up_is_flagged(sim: Simulation) -> None:
+    traded(sim)
+    found = portfolio.read(sim.client)
     assert msgspec.structs.replace(found, ledger=fold(())).drifting == [TICKER]
     stated = found.stated[0, TICKER]
     more = msgspec.structs.replace(stated, position=contracts(7))
@@ -128,8 +128,8 @@ def test_a_market_that_does_not_add_up_is_flagged(virtual: Virtual) -> None:
     assert msgspec.structs.replace(found, stated={**found.stated, (1, OTHER): none}).drifting == []
 
 
-def test_an_account_that_never_traded_is_empty(virtual: Virtual) -> None:
-    found = portfolio.read(virtual.client)
+def test_an_account_that_never_traded_is_empty(sim: Simulation) -> None:
+    found = portfolio.read(sim.client)
     assert (found.entries, found.open_positions, found.marks, found.drifting) == ([], [], {}, [])
 
 
@@ -234,14 +234,14 @@ def test_every_moment_is_in_the_day_that_began_before_it(ts: int, name: str) -> 
     assert day_of(Ts(start - 1), zone) < day_of(start, zone)
 
 
-def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realized(virtual: Virtual) -> None:
-    number = virtual.exchange.add_subaccount("alice")
-    virtual.exchange.deposit("alice", dollars(10), subaccount=number)
-    virtual.market(40, 44)
-    virtual.place(price=cents(44), qty=contracts(5), tif=Tif.IOC)
+def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realized(sim: Simulation) -> None:
+    number = sim.exchange.add_subaccount("alice")
+    sim.exchange.deposit("alice", dollars(10), subaccount=number)
+    sim.market(40, 44)
+    sim.place(price=cents(44), qty=contracts(5), tif=Tif.IOC)
     there = NewOrder(ticker=TICKER, side=ASK, price=cents(40), qty=contracts(5), subaccount=number)
-    virtual.exchange.submit("alice", there, virtual.clock.now())
-    found = portfolio.read(virtual.client)
+    sim.exchange.submit("alice", there, sim.clock.now())
+    found = portfolio.read(sim.client)
     assert [(held.subaccount, held.qty) for held in found.open_positions] == [
         (0, contracts(5)),
         (number, -contracts(5)),

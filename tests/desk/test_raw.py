@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from virtual import Virtual
+from support.simulation import Simulation
 
 from kalshi_cli.base.errors import HaltedError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.desk import raw
@@ -16,20 +16,20 @@ from kalshi_cli.exchange.wire.values import WireError
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path)
+def world(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path)
     yield made
     made.close()
 
 
-def pages(world: Virtual, *bodies: bytes) -> bytes:
+def pages(world: Simulation, *bodies: bytes) -> bytes:
     """All pages of a list that answers these, one after the other."""
     left = iter(bodies)
     world.wire.before = lambda _: httpx.Response(200, content=next(left))
     return raw.all_pages(world.client, "/portfolio/fills", {"limit": ["2"]})
 
 
-def test_lists_are_joined_and_the_rest_is_that_of_the_last_page(world: Virtual) -> None:
+def test_lists_are_joined_and_the_rest_is_that_of_the_last_page(world: Simulation) -> None:
     whole = pages(
         world,
         b'{"fills":[{"price":0.10},{"price":1.50}],"other":[1],"as_of":1,"cursor":"a"}',
@@ -40,31 +40,31 @@ def test_lists_are_joined_and_the_rest_is_that_of_the_last_page(world: Virtual) 
     )
 
 
-def test_the_other_name_of_a_cursor_is_followed_too(world: Virtual) -> None:
+def test_the_other_name_of_a_cursor_is_followed_too(world: Simulation) -> None:
     assert pages(world, b'{"x":[1],"next_cursor":"a"}', b'{"x":[2]}') == b'{"x":[1,2],"next_cursor":""}'
     assert len(world.wire.sent) == 2
 
 
-def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Virtual) -> None:
+def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Simulation) -> None:
     with pytest.raises(WireError) as caught:
         pages(world, *[b'{"fills":[1],"cursor":"same"}'] * 5)
     assert caught.value.code == "cursor_loop"
     assert len(world.wire.sent) == 2
 
 
-def test_a_list_without_end_is_an_error(world: Virtual) -> None:
+def test_a_list_without_end_is_an_error(world: Simulation) -> None:
     with pytest.raises(WireError) as caught:
         pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw.MOST_PAGES + 9)))
     assert caught.value.code == "too_many_pages"
 
 
 @pytest.mark.parametrize("body", [b"[1,2]", b"<html>", b'"text"', b'{"fills":'])
-def test_what_is_no_page_is_an_error(world: Virtual, body: bytes) -> None:
+def test_what_is_no_page_is_an_error(world: Simulation, body: bytes) -> None:
     with pytest.raises(WireError):
         pages(world, body)
 
 
-def test_a_page_that_fails_fails_the_list(world: Virtual) -> None:
+def test_a_page_that_fails_fails_the_list(world: Simulation) -> None:
     def second_fails(request: httpx.Request) -> httpx.Response:
         if "cursor" in str(request.url):
             raise httpx.ReadTimeout("no answer")
@@ -105,7 +105,7 @@ STOPPED = (
 
 
 @pytest.mark.parametrize("line", [*ALLOWED, *STOPPED])
-def test_a_halt_stops_what_could_trade_and_nothing_else(world: Virtual, line: str) -> None:
+def test_a_halt_stops_what_could_trade_and_nothing_else(world: Simulation, line: str) -> None:
     def refuse(_reviewed: object) -> None:
         raise HaltedError("trading is halted")
 
@@ -158,7 +158,7 @@ LEADS_ELSEWHERE = (
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 @pytest.mark.parametrize("path", LEADS_ELSEWHERE)
-def test_a_path_that_a_server_may_read_otherwise_is_refused(world: Virtual, method: str, path: str) -> None:
+def test_a_path_that_a_server_may_read_otherwise_is_refused(world: Simulation, method: str, path: str) -> None:
     before = len(world.wire.sent)
     for root in ("", "/trade-api/v2"):
         with pytest.raises(UsageError):
@@ -166,7 +166,7 @@ def test_a_path_that_a_server_may_read_otherwise_is_refused(world: Virtual, meth
     assert len(world.wire.sent) == before
 
 
-def test_an_encoded_letter_is_sent_as_the_letter_that_was_judged(world: Virtual) -> None:
+def test_an_encoded_letter_is_sent_as_the_letter_that_was_judged(world: Simulation) -> None:
     reached: list[bytes] = []
 
     def answer(request: httpx.Request) -> httpx.Response:

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-from talk_stage import CLOSE, COLLECTION, Reference, answered, legs, proposed, with_game
-from virtual import KEY, OTHER, TICKER
-from whole_exchange import Stage
+from support.every_call import CLOSE, COLLECTION, Reference, Stage, answered, legs, proposed, with_game
+from support.simulation import KEY, OTHER, TICKER
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import cents, dollars

@@ -8,9 +8,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from trade_run import PLAN
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.simulation import TICKER, Simulation
+from support.trading import PLAN, TradingLoop
 
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.cli.screen.render import status_block
@@ -47,8 +46,8 @@ class Broken(Once):
 
 
 @pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
-    made = Virtual(tmp_path)
+def sim(tmp_path: Path) -> Iterator[Simulation]:
+    made = Simulation(tmp_path)
     made.market(40, 44)
     yield made
     made.close()
@@ -58,10 +57,10 @@ def place(side: Side, price: int, qty: int = 10) -> Place:
     return Place(TICKER, side, cents(price), contracts(qty), fair=cents(50))
 
 
-def watched(loop: Loop) -> list[Effect]:
+def watched(loop: TradingLoop) -> list[Effect]:
     """What is written down from now on."""
     seen: list[Effect] = []
-    loop.virtual.store.on_record = seen.append
+    loop.sim.store.on_record = seen.append
     return seen
 
 
@@ -69,7 +68,7 @@ def denials(seen: list[Effect]) -> list[tuple[str, str]]:
     return [(effect.strategy, effect.code) for effect in seen if isinstance(effect, Denied)]
 
 
-def parts(loop: Loop, score: Score) -> dict[str, StrategyPart]:
+def parts(loop: TradingLoop, score: Score) -> dict[str, StrategyPart]:
     """By strategy; together they are what the run gained."""
     found, whole = score.parts(), score.gained()
     assert sum(part.net for part in found) == whole.net
@@ -77,13 +76,13 @@ def parts(loop: Loop, score: Score) -> dict[str, StrategyPart]:
     return {part.strategy: part for part in found}
 
 
-def position(loop: Loop, strategy: str) -> Qty:
+def position(loop: TradingLoop, strategy: str) -> Qty:
     return View(loop.engine.state, strategy).position(TICKER)
 
 
-def test_each_keeps_its_own_position_on_its_own_side_of_one_market(virtual: Virtual) -> None:
+def test_each_keeps_its_own_position_on_its_own_side_of_one_market(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
-    loop = Loop(virtual, one, two)
+    loop = TradingLoop(sim, one, two)
     score = Score(loop.engine)
     one.wants.append(place(BID, 44))
     loop.ticks(2)
@@ -97,10 +96,10 @@ def test_each_keeps_its_own_position_on_its_own_side_of_one_market(virtual: Virt
     assert (found["one"].at_risk, found["two"].at_risk) == (dollars("4.40"), dollars(9))
 
 
-def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_order_goes_for_it(virtual: Virtual) -> None:
+def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_order_goes_for_it(sim: Simulation) -> None:
     """The exchange would cancel or refuse each, and they would take the order rate from everybody."""
     one, two = Once("one"), Once("two")
-    loop = Loop(virtual, one, two)
+    loop = TradingLoop(sim, one, two)
     one.wants.append(place(BID, 44))
     loop.ticks(2)
     two.wants.append(place(ASK, 40, 4))
@@ -116,14 +115,14 @@ def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_orde
     assert (position(loop, "one"), position(loop, "two")) == (contracts(4), contracts(-4)), "six were there to be sold"
 
 
-def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(virtual: Virtual) -> None:
+def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
-    loop = Loop(virtual, one, two)
+    loop = TradingLoop(sim, one, two)
     score = Score(loop.engine)
     one.wants.append(place(BID, 44))
     loop.ticks(2)
-    virtual.place(price=cents(44), qty=contracts(5))
-    virtual.market(42, 46)
+    sim.place(price=cents(44), qty=contracts(5))
+    sim.market(42, 46)
     loop.ticks(8)
     found = parts(loop, score)
     assert list(found) == ["one", "two", ""]
@@ -133,9 +132,9 @@ def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(virtual: Virtua
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("two", "one")])
-def test_two_strategies_never_cross_each_other_whoever_comes_first(virtual: Virtual, names: tuple[str, str]) -> None:
+def test_two_strategies_never_cross_each_other_whoever_comes_first(sim: Simulation, names: tuple[str, str]) -> None:
     first, second = map(Once, names)
-    loop = Loop(virtual, first, second)
+    loop = TradingLoop(sim, first, second)
     seen = watched(loop)
     first.wants.append(place(BID, 42))
     second.wants.append(place(ASK, 42))
@@ -148,9 +147,9 @@ def test_two_strategies_never_cross_each_other_whoever_comes_first(virtual: Virt
 
 
 @pytest.mark.parametrize("names", [("one", "two"), ("two", "one")])
-def test_nor_do_they_by_an_amend(virtual: Virtual, names: tuple[str, str]) -> None:
+def test_nor_do_they_by_an_amend(sim: Simulation, names: tuple[str, str]) -> None:
     first, second = map(Once, names)
-    loop = Loop(virtual, first, second)
+    loop = TradingLoop(sim, first, second)
     seen = watched(loop)
     first.wants.append(place(BID, 41))
     second.wants.append(place(ASK, 43))
@@ -166,34 +165,34 @@ def test_nor_do_they_by_an_amend(virtual: Virtual, names: tuple[str, str]) -> No
     assert {order.price for order in loop.live} == {cents(41), cents(42)}
 
 
-def test_the_order_given_is_the_order_in_which_they_are_asked(virtual: Virtual) -> None:
+def test_the_order_given_is_the_order_in_which_they_are_asked(sim: Simulation) -> None:
     """There is room for one of them."""
     for names in (("one", "two"), ("two", "one")):
         strategies = [Once(name) for name in names]
         limits = Limits(min_edge=None, max_orders_per_minute=1)
-        loop = Loop(virtual, *strategies, limits=limits)
+        loop = TradingLoop(sim, *strategies, limits=limits)
         seen = watched(loop)
         for each in strategies:
             each.wants.append(place(BID, 41))
         loop.ticks(1)
         assert loop.engine.strategies == names
         assert denials(seen) == [(names[1], "ORDER_RATE")]
-        virtual.clock.advance(120)
+        sim.clock.advance(120)
 
 
-def test_one_that_fails_does_not_stop_the_others(virtual: Virtual) -> None:
+def test_one_that_fails_does_not_stop_the_others(sim: Simulation) -> None:
     broken, two = Broken("one"), Once("two")
-    loop = Loop(virtual, broken, two)
+    loop = TradingLoop(sim, broken, two)
     two.wants.append(place(BID, 41))
     loop.ticks(2)
     assert [order.strategy for order in loop.live] == ["two"]
     assert [text.partition(":")[0] for text in loop.engine.failed] == ["one"]
 
 
-def test_the_status_has_a_line_for_each_of_several(virtual: Virtual) -> None:
+def test_the_status_has_a_line_for_each_of_several(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
     limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
-    loop = Loop(virtual, one, two, limits=limits)
+    loop = TradingLoop(sim, one, two, limits=limits)
     score = Score(loop.engine)
     one.wants.append(place(BID, 40))
     loop.ticks(2)
@@ -209,7 +208,7 @@ def test_the_status_has_a_line_for_each_of_several(virtual: Virtual) -> None:
 # -- amends in a loop -------------------------------------------------------------------------------------------------
 
 
-def amending(loop: Loop, one: Once) -> str:
+def amending(loop: TradingLoop, one: Once) -> str:
     """An order of ten at 41 rests; its id."""
     one.wants.append(Place(TICKER, BID, cents(41), contracts(10), fair=cents(50), post_only=True))
     loop.ticks(2)
@@ -218,31 +217,31 @@ def amending(loop: Loop, one: Once) -> str:
     return order.order_id
 
 
-def test_an_amend_reaches_the_exchange_and_is_the_order_from_then_on(virtual: Virtual) -> None:
+def test_an_amend_reaches_the_exchange_and_is_the_order_from_then_on(sim: Simulation) -> None:
     one = Once("one")
-    loop = Loop(virtual, one)
+    loop = TradingLoop(sim, one)
     order_id = amending(loop, one)
     one.wants.append(Amend(order_id, cents(42), contracts(7)))
     loop.ticks(1)
     (order,) = loop.live
     assert (order.status, order.price, order.remaining) == (OrderStatus.RESTING, cents(42), contracts(7))
-    stated = virtual.client.order(order_id)
+    stated = sim.client.order(order_id)
     assert (stated.price, stated.remaining) == (cents(42), contracts(7))
-    assert [(filed.price, filed.remaining) for filed in virtual.store.live_orders()] == [(cents(42), contracts(7))]
+    assert [(filed.price, filed.remaining) for filed in sim.store.live_orders()] == [(cents(42), contracts(7))]
 
 
 @pytest.mark.parametrize("is_taken", [True, False])
-def test_an_amend_without_an_answer_counts_as_the_worse_and_is_found_out(virtual: Virtual, is_taken: bool) -> None:
+def test_an_amend_without_an_answer_counts_as_the_worse_and_is_found_out(sim: Simulation, is_taken: bool) -> None:
     """Once the exchange states the new terms it is known at once; that it never came is known when it no more can."""
     one = Once("one")
-    loop = Loop(virtual, one, expiry_s=None)
+    loop = TradingLoop(sim, one, expiry_s=None)
     order_id = amending(loop, one)
-    lose = lost(virtual, is_taken=is_taken)
+    lose = lost(sim, is_taken=is_taken)
     one.wants.append(Amend(order_id, cents(42), contracts(20)))
     loop.ticks(1)
     assert lose() == 1, "sent once"
     (order,) = loop.live
-    (filed,) = virtual.store.live_orders()
+    (filed,) = sim.store.live_orders()
     assert (filed.status, filed.price, filed.remaining) == (OrderStatus.UNKNOWN, cents(42), contracts(20))
     loop.ticks(3)
     (order,) = loop.live
@@ -253,7 +252,7 @@ def test_an_amend_without_an_answer_counts_as_the_worse_and_is_found_out(virtual
     assert (order.status, order.price, order.remaining) == (OrderStatus.RESTING, *expected)
 
 
-def lost(virtual: Virtual, *, is_taken: bool) -> Callable[[], int]:
+def lost(sim: Simulation, *, is_taken: bool) -> Callable[[], int]:
     """From now on amends get no answer, or do not arrive; how many there were."""
     count = 0
 
@@ -264,24 +263,24 @@ def lost(virtual: Virtual, *, is_taken: bool) -> Callable[[], int]:
             raise httpx.ReadTimeout("no answer", request=request)
 
     if is_taken:
-        virtual.wire.after = fail
+        sim.wire.after = fail
     else:
-        virtual.wire.before = fail  # type: ignore[assignment]
+        sim.wire.before = fail  # type: ignore[assignment]
     return lambda: count
 
 
-def test_an_amend_is_on_file_before_it_is_sent(virtual: Virtual) -> None:
+def test_an_amend_is_on_file_before_it_is_sent(sim: Simulation) -> None:
     one = Once("one")
-    loop = Loop(virtual, one)
+    loop = TradingLoop(sim, one)
     order_id = amending(loop, one)
     on_file: list[tuple[OrderStatus, Price, Qty]] = []
 
     def look(request: object) -> None:
         if str(getattr(request, "url", "")).endswith("/amend"):
-            (filed,) = virtual.store.live_orders()
+            (filed,) = sim.store.live_orders()
             on_file.append((filed.status, filed.price, filed.remaining))
 
-    virtual.wire.before = look  # type: ignore[assignment]
+    sim.wire.before = look  # type: ignore[assignment]
     one.wants.append(Amend(order_id, cents(42), contracts(12)))
     seen = watched(loop)
     loop.ticks(1)
@@ -289,10 +288,10 @@ def test_an_amend_is_on_file_before_it_is_sent(virtual: Virtual) -> None:
     assert [effect.wanted.price for effect in seen if isinstance(effect, AmendOrder)] == [cents(42)]
 
 
-def test_a_budget_holds_in_a_loop(virtual: Virtual) -> None:
+def test_a_budget_holds_in_a_loop(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
     limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
-    loop = Loop(virtual, one, two, limits=limits)
+    loop = TradingLoop(sim, one, two, limits=limits)
     seen = watched(loop)
     one.wants += [place(BID, 40), place(BID, 40)]
     two.wants += [place(BID, 40), place(BID, 40)]

@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from virtual import T0, Virtual, ticket
+from support.simulation import T0, Simulation, ticket
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
@@ -87,19 +87,19 @@ def test_a_pause_that_cannot_be_made_is_said_and_interrupts_nothing(
     assert FILE in capfd.readouterr().err
 
 
-def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(virtual: Virtual) -> None:
-    virtual.market()
-    desk = virtual.desk()
+def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(sim: Simulation) -> None:
+    sim.market()
+    desk = sim.desk()
     engine, proposal = desk.propose(ticket(client_order_id="mine"))
 
     def interrupt(_request: object) -> None:
         raise KeyboardInterrupt
 
-    virtual.wire.after = interrupt
+    sim.wire.after = interrupt
     with pytest.raises(OutcomeUnknownError, match="order mine was on the way"), on_the_way("order mine"):
         desk.send(engine, proposal)
-    assert len(virtual.exchange.resting("alice")) == 1, "and so it is"
-    (order,) = virtual.store.live_orders()
+    assert len(sim.exchange.resting("alice")) == 1, "and so it is"
+    (order,) = sim.store.live_orders()
     assert order.client_order_id == "mine"
 
 

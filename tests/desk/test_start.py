@@ -9,8 +9,7 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from test_account import intend
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, intend
 
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
@@ -32,12 +31,12 @@ from kalshi_cli.strategies.base import Strategy, StrategyParams
 class Start:
     """A loop's start, as far as the account goes; `said` is what a person reads."""
 
-    def __init__(self, virtual: Virtual) -> None:
-        self.virtual = virtual
+    def __init__(self, sim: Simulation) -> None:
+        self.sim = sim
         self.said: list[str] = []
 
     def __call__(self, *tickers: str) -> Engine:
-        one = self.virtual
+        one = self.sim
 
         def settle(*parts: Any) -> None:
             agree(*parts, tell=self.said.append, note=self.said.append)
@@ -53,62 +52,62 @@ class Start:
 
 
 @pytest.fixture
-def start(virtual: Virtual) -> Start:
-    return Start(virtual)
+def start(sim: Simulation) -> Start:
+    return Start(sim)
 
 
-def answering(virtual: Virtual, path: str, answer: Callable[[Any], Any]) -> None:
+def answering(sim: Simulation, path: str, answer: Callable[[Any], Any]) -> None:
     """From now on the exchange's JSON for a GET of this path is changed on its way."""
 
     def changed(request: httpx.Request) -> httpx.Response | None:
         if request.method != "GET" or not request.url.path.endswith(path):
             return None
-        response = virtual.checked.handle_request(request)
+        response = sim.checked.handle_request(request)
         return httpx.Response(response.status_code, json=answer(json.loads(response.read())), request=request)
 
-    virtual.wire.before = changed
+    sim.wire.before = changed
 
 
-def test_where_nothing_differs_nothing_is_waited_for(virtual: Virtual, start: Start) -> None:
+def test_where_nothing_differs_nothing_is_waited_for(sim: Simulation, start: Start) -> None:
     start()
     assert start.said == ["reconciled: nothing differs"]
-    assert virtual.clock.now() == T0
+    assert sim.clock.now() == T0
 
 
-def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(virtual: Virtual, start: Start) -> None:
+def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(sim: Simulation, start: Start) -> None:
     for ticker in (TICKER, OTHER):
-        virtual.market(39, 44, ticker=ticker)
-    virtual.place(price=cents(44), qty=contracts(3), tif=Tif.IOC, ticker=OTHER)
-    virtual.client.create_order(intend(virtual, "filled"))
-    virtual.client.create_order(intend(virtual, "rests", price=cents(38)))
-    intend(virtual, "lost", price=cents(30))
-    virtual.quote(BID, 20, 3, who="alice")
-    virtual.take(ASK, 40, 10)
-    virtual.exchange.settle(OTHER, ONE_DOLLAR, virtual.clock.now())
-    virtual.clock.advance(7_200)
+        sim.market(39, 44, ticker=ticker)
+    sim.place(price=cents(44), qty=contracts(3), tif=Tif.IOC, ticker=OTHER)
+    sim.client.create_order(intend(sim, "filled"))
+    sim.client.create_order(intend(sim, "rests", price=cents(38)))
+    intend(sim, "lost", price=cents(30))
+    sim.quote(BID, 20, 3, who="alice")
+    sim.take(ASK, 40, 10)
+    sim.exchange.settle(OTHER, ONE_DOLLAR, sim.clock.now())
+    sim.clock.advance(7_200)
     engine = start(TICKER, OTHER)
     head, *lines = start.said
     assert head == ("reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
     assert sorted(line.split()[0] for line in lines) == ["bought", "order", "order", "order", "order", "settled"]
     assert engine.state.ledger.position(TICKER).qty == contracts(10)
-    assert engine.cash == virtual.exchange.cash("alice")
-    again = Start(virtual)
+    assert engine.cash == sim.exchange.cash("alice")
+    again = Start(sim)
     again(TICKER, OTHER)
     assert again.said == ["reconciled: nothing differs"]
 
 
-def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(virtual: Virtual) -> None:
+def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(sim: Simulation) -> None:
     """F14: orders leave the live endpoint two weeks after their end, with what we never heard of them."""
-    virtual.market(39, 44)
-    virtual.exchange.set_close_time(TICKER, Ts(T0 + 90 * DAY_MS), T0)
-    virtual.client.create_order(intend(virtual, "unheard", expires=Ts(T0 + 90_000)))
-    virtual.place(price=cents(38), qty=contracts(7), client_order_id="rested", expires_in_s=60)
-    virtual.take(ASK, 40, 4)
-    virtual.clock.advance(20 * 86_400)
-    virtual.exchange.advance(virtual.clock.now())
-    start = Start(virtual)
+    sim.market(39, 44)
+    sim.exchange.set_close_time(TICKER, Ts(T0 + 90 * DAY_MS), T0)
+    sim.client.create_order(intend(sim, "unheard", expires=Ts(T0 + 90_000)))
+    sim.place(price=cents(38), qty=contracts(7), client_order_id="rested", expires_in_s=60)
+    sim.take(ASK, 40, 4)
+    sim.clock.advance(20 * 86_400)
+    sim.exchange.advance(sim.clock.now())
+    start = Start(sim)
     engine = start()
-    assert list(virtual.client.orders()) == [], "the live endpoint knows none of them"
+    assert list(sim.client.orders()) == [], "the live endpoint knows none of them"
     orders = engine.state.orders
     found = {name: order for name in ("unheard", "rested") if (order := orders.get(name)) is not None}
     assert {name: order.status for name, order in found.items()} == dict.fromkeys(found, OrderStatus.CANCELED)
@@ -121,49 +120,49 @@ def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_bo
 
 
 def test_an_order_in_doubt_is_waited_for_until_a_fresh_read_proves_that_it_never_arrived(
-    virtual: Virtual, start: Start
+    sim: Simulation, start: Start
 ) -> None:
-    intend(virtual, "lost", expires=Ts(T0 + 90_000))
+    intend(sim, "lost", expires=Ts(T0 + 90_000))
     engine = start()
     assert engine.state.orders.live() == []
-    assert 90_000 < virtual.clock.now() - T0 < 100_000
+    assert 90_000 < sim.clock.now() - T0 < 100_000
     assert start.said[0] == "waiting up to 91 s for what became of lost"
     assert start.said[1].startswith("reconciled: 1 order never arrived")
 
 
-def test_an_order_that_lands_while_the_start_waits_is_adopted(virtual: Virtual, start: Start) -> None:
-    virtual.market(39, 44)
-    late = intend(virtual, "late", expires=Ts(T0 + 90_000))
+def test_an_order_that_lands_while_the_start_waits_is_adopted(sim: Simulation, start: Start) -> None:
+    sim.market(39, 44)
+    late = intend(sim, "late", expires=Ts(T0 + 90_000))
 
     def land(request: httpx.Request) -> None:
-        if virtual.clock.now() > T0 + 20_000 and virtual.wire.posts() == 0:
-            virtual.client.create_order(late)
+        if sim.clock.now() > T0 + 20_000 and sim.wire.posts() == 0:
+            sim.client.create_order(late)
 
-    virtual.wire.after = land
+    sim.wire.after = land
     engine = start()
     order = engine.state.orders.get("late")
     assert order is not None
     assert order.status is OrderStatus.RESTING
-    assert virtual.clock.now() < T0 + 30_000, "and then there is nothing left to wait for"
+    assert sim.clock.now() < T0 + 30_000, "and then there is nothing left to wait for"
 
 
 def test_an_order_that_lives_for_days_keeps_its_exposure_reserved_and_the_start_goes_on(
-    virtual: Virtual, start: Start
+    sim: Simulation, start: Start
 ) -> None:
-    intend(virtual, "long", strategy="", expires=Ts(T0 + DAY_MS))
+    intend(sim, "long", strategy="", expires=Ts(T0 + DAY_MS))
     engine = start()
     assert engine.state.orders.worst_case(TICKER) == (contracts(10), 0)
-    assert virtual.clock.now() == T0
+    assert sim.clock.now() == T0
     assert "still in doubt until 2026-05-29" in start.text
 
 
-def test_where_reads_stay_stale_the_doubt_stays_and_nothing_starts(virtual: Virtual, start: Start) -> None:
+def test_where_reads_stay_stale_the_doubt_stays_and_nothing_starts(sim: Simulation, start: Start) -> None:
     """F40: "not there" of a list that is not newer than the send proves nothing, however often it is read."""
-    intend(virtual, "lost", expires=Ts(T0 + 90_000))
-    answering(virtual, "/user_data_timestamp", lambda _: {"as_of_time": "2026-05-28T20:26:40Z"})
+    intend(sim, "lost", expires=Ts(T0 + 90_000))
+    answering(sim, "/user_data_timestamp", lambda _: {"as_of_time": "2026-05-28T20:26:40Z"})
     with pytest.raises(OutcomeUnknownError, match="not started: no fresh read of the account ends the doubt about los"):
         start()
-    order = virtual.store.order("lost")
+    order = sim.store.order("lost")
     assert order is not None
     assert order.status.is_live
 
@@ -175,40 +174,40 @@ def test_where_reads_stay_stale_the_doubt_stays_and_nothing_starts(virtual: Virt
     "path", ["/user_data_timestamp", "/orders", "/fills", "/settlements", "/positions", "/balance"]
 )
 def test_an_account_that_cannot_be_read_whole_is_waited_for_and_then_there_is_no_start(
-    virtual: Virtual, start: Start, path: str
+    sim: Simulation, start: Start, path: str
 ) -> None:
     broken = httpx.Response(503, json={"error": "down"})
-    virtual.wire.before = lambda request: broken if request.url.path.endswith(path) else None
+    sim.wire.before = lambda request: broken if request.url.path.endswith(path) else None
     with pytest.raises(UnreachableError, match="not started: the account could not be read for 60 s"):
         start()
     assert start.said[0].startswith("cannot read the account yet")
     assert len(start.said) == 2, "the second is what was reconciled"
-    assert virtual.clock.now() - T0 >= 50_000
+    assert sim.clock.now() - T0 >= 50_000
 
 
-def test_once_it_can_be_read_the_start_goes_on(virtual: Virtual, start: Start) -> None:
+def test_once_it_can_be_read_the_start_goes_on(sim: Simulation, start: Start) -> None:
     broken = httpx.Response(503, json={"error": "down"})
-    virtual.wire.before = lambda _: broken if virtual.clock.now() < T0 + 20_000 else None
-    virtual.quote(BID, 30, 4, who="alice")
-    engine = start.virtual and load_later(virtual, start)
+    sim.wire.before = lambda _: broken if sim.clock.now() < T0 + 20_000 else None
+    sim.quote(BID, 30, 4, who="alice")
+    engine = start.sim and load_later(sim, start)
     assert len(engine.state.orders.live()) == 1
     assert "1 order foreign" in start.text
 
 
-def load_later(virtual: Virtual, start: Start) -> Engine:
+def load_later(sim: Simulation, start: Start) -> Engine:
     """As a start does whose markets were read before the exchange went away."""
     return load_engine(
-        virtual.client, virtual.store, virtual.clock, Limits(), markets=[], fees={}, new_id=virtual.new_id,
+        sim.client, sim.store, sim.clock, Limits(), markets=[], fees={}, new_id=sim.new_id,
         agree=lambda *parts: agree(*parts, tell=start.said.append, note=start.said.append),
     )  # fmt: skip
 
 
-def test_a_key_that_is_refused_is_not_waited_for(virtual: Virtual, start: Start) -> None:
+def test_a_key_that_is_refused_is_not_waited_for(sim: Simulation, start: Start) -> None:
     refused = httpx.Response(401, json={"error": {"code": "authentication_error", "message": "no"}})
-    virtual.wire.before = lambda request: refused if request.url.path.endswith("/balance") else None
+    sim.wire.before = lambda request: refused if request.url.path.endswith("/balance") else None
     with pytest.raises(CredentialsError):
         start()
-    assert virtual.clock.now() == T0
+    assert sim.clock.now() == T0
 
 
 # -- positions that nobody can explain --------------------------------------------------------------------------------
@@ -218,48 +217,48 @@ def hidden(body: Any) -> Any:
     return {"fills": [], "cursor": ""}
 
 
-def test_a_position_that_the_fills_do_not_explain_is_not_traded(virtual: Virtual, start: Start) -> None:
-    virtual.market()
-    virtual.quote(BID, 44, 10, who="alice")
-    answering(virtual, "/portfolio/fills", hidden)
+def test_a_position_that_the_fills_do_not_explain_is_not_traded(sim: Simulation, start: Start) -> None:
+    sim.market()
+    sim.quote(BID, 44, 10, who="alice")
+    answering(sim, "/portfolio/fills", hidden)
     with pytest.raises(RefusedError, match=f"{TICKER}: our fills make it 0, the exchange says 10") as error:
         start()
     assert (error.value.code, "--ticker" in error.value.hint) == ("DRIFT", True)
 
 
-def test_elsewhere_it_is_said_and_the_other_markets_are_traded(virtual: Virtual, start: Start) -> None:
-    virtual.market()
-    virtual.quote(BID, 44, 10, who="alice")
-    answering(virtual, "/portfolio/fills", hidden)
+def test_elsewhere_it_is_said_and_the_other_markets_are_traded(sim: Simulation, start: Start) -> None:
+    sim.market()
+    sim.quote(BID, 44, 10, who="alice")
+    answering(sim, "/portfolio/fills", hidden)
     start(OTHER)
     assert f"not traded here. {TICKER}" in start.text
 
 
-def test_fills_that_trail_the_positions_by_a_moment_are_waited_for(virtual: Virtual, start: Start) -> None:
-    virtual.market()
-    virtual.quote(BID, 44, 10, who="alice")
-    answering(virtual, "/portfolio/fills", lambda body: body if virtual.clock.now() > T0 + 3_000 else hidden(body))
+def test_fills_that_trail_the_positions_by_a_moment_are_waited_for(sim: Simulation, start: Start) -> None:
+    sim.market()
+    sim.quote(BID, 44, 10, who="alice")
+    answering(sim, "/portfolio/fills", lambda body: body if sim.clock.now() > T0 + 3_000 else hidden(body))
     assert start().state.ledger.position(TICKER).qty == contracts(10)
 
 
 def test_a_fill_from_before_the_overlap_is_found_by_the_position_that_it_explains(
-    virtual: Virtual, start: Start
+    sim: Simulation, start: Start
 ) -> None:
     """The usual read begins an hour before the last fill booked; where that does not explain it, all is read again."""
-    virtual.market()
-    virtual.quote(BID, 44, 10, who="alice")
-    virtual.clock.advance(3 * 3_600)
-    virtual.market()
-    virtual.quote(BID, 44, 5, who="alice")
-    newest = next(virtual.client.fills())
+    sim.market()
+    sim.quote(BID, 44, 10, who="alice")
+    sim.clock.advance(3 * 3_600)
+    sim.market()
+    sim.quote(BID, 44, 5, who="alice")
+    newest = next(sim.client.fills())
     from kalshi_cli.core.model.effects import FillBooked
 
-    virtual.store.record(FillBooked(newest))
+    sim.store.record(FillBooked(newest))
     assert start().state.ledger.position(TICKER).qty == contracts(15)
 
 
 def test_reads_that_trail_the_matching_engine_do_not_stop_a_start(tmp_path: Any) -> None:
-    one = Virtual(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=2_000))
+    one = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=2_000))
     one.market()
     one.place(price=cents(44), tif=Tif.IOC)
     start = Start(one)
@@ -267,7 +266,7 @@ def test_reads_that_trail_the_matching_engine_do_not_stop_a_start(tmp_path: Any)
     one.close()
 
 
-def test_no_strategy_is_asked_before_the_account_is_agreed_upon(virtual: Virtual) -> None:
+def test_no_strategy_is_asked_before_the_account_is_agreed_upon(sim: Simulation) -> None:
     """It is told of the fills it missed by its view, once it may act: what it wanted now could not be sent."""
 
     class Eager(Strategy):
@@ -276,17 +275,17 @@ def test_no_strategy_is_asked_before_the_account_is_agreed_upon(virtual: Virtual
         def on_fill(self, view: View, fill: Fill) -> Iterable[Intent]:
             yield Place(TICKER, BID, cents(30), contracts(1), fair=cents(50), reason="at once")
 
-    virtual.market(39, 44)
-    virtual.client.create_order(intend(virtual, "filled", strategy="eager"))
-    virtual.take(ASK, 40, 10)
+    sim.market(39, 44)
+    sim.client.create_order(intend(sim, "filled", strategy="eager"))
+    sim.take(ASK, 40, 10)
     limits = Limits(max_book_age_ms=None, price_collar=None)
     engine = load_engine(
-        virtual.client, virtual.store, virtual.clock, limits,
-        markets=[virtual.client.market(TICKER)], fees={TICKER: FeeSchedule()}, new_id=virtual.new_id,
+        sim.client, sim.store, sim.clock, limits,
+        markets=[sim.client.market(TICKER)], fees={TICKER: FeeSchedule()}, new_id=sim.new_id,
         strategies=[Eager(StrategyParams())],
     )  # fmt: skip
-    assert [order.client_order_id for order in virtual.store.orders()] == ["filled"]
+    assert [order.client_order_id for order in sim.store.orders()] == ["filled"]
     assert engine.state.by_strategy["eager"].position(TICKER).qty == contracts(10)
-    (first,) = virtual.store.fills()
+    (first,) = sim.store.fills()
     later = msgspec.structs.replace(first, trade_id="later", qty=contracts(1))
     assert any(isinstance(effect, SubmitOrder) for effect in engine.step(Filled(later.ts, later))), "but from now on"

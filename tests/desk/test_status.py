@@ -7,8 +7,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from trade_run import NO_EDGE, Run
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
+from support.trading import NO_EDGE, TradingSession
 
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
@@ -25,28 +25,28 @@ from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, RunGroup
 
 
-def status(virtual: Virtual) -> Status:
-    return read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", virtual.clock.now())
+def status(sim: Simulation) -> Status:
+    return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
 
 
-def said(virtual: Virtual) -> str:
-    return "\n".join(remarks(status(virtual), virtual.clock.now()))
+def said(sim: Simulation) -> str:
+    return "\n".join(remarks(status(sim), sim.clock.now()))
 
 
-def on_file(virtual: Virtual, name: str, expires_in_s: float | None, **changes: object) -> None:
-    now = virtual.clock.now()
+def on_file(sim: Simulation, name: str, expires_in_s: float | None, **changes: object) -> None:
+    now = sim.clock.now()
     order = Order(
         client_order_id=name, order_id=f"their-{name}", ticker=TICKER, side=BID, price=cents(40), qty=contracts(1),
         status=OrderStatus.RESTING, created=now, updated=now, strategy="bidder",
         expires=None if expires_in_s is None else Ts(now + int(expires_in_s * 1000)),
     )  # fmt: skip
-    virtual.store.record(OrderChanged(msgspec.structs.replace(order, **changes)))
+    sim.store.record(OrderChanged(msgspec.structs.replace(order, **changes)))
 
 
-def beat(virtual: Virtual, *, is_running: bool = True, pid: int | None = None) -> None:
+def beat(sim: Simulation, *, is_running: bool = True, pid: int | None = None) -> None:
     """The tenth cycle of a loop that makes one in two seconds."""
-    now = virtual.clock.now()
-    virtual.store.beat(
+    now = sim.clock.now()
+    sim.store.beat(
         Cycle(
             run_id="r", pid=pid or os.getpid(), mode="live", strategy="bidder", started=Ts(now - 20_000),
             completed=now, cycles=10, is_running=is_running,
@@ -57,62 +57,62 @@ def beat(virtual: Virtual, *, is_running: bool = True, pid: int | None = None) -
 # -- a strategy that failed ------------------------------------------------------------------------------------------
 
 
-def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_error(virtual: Virtual) -> None:
-    now = virtual.clock.now()
-    virtual.store.record(Alert(Ts(now - 30_000), "critical", "STRATEGY_FAILED", "spike", "of the run before"))
-    beat(virtual)
-    assert status_view(status(virtual)).failed_strategies == ()
-    virtual.store.record(Alert(now, "warning", "STRATEGY_FLOOD", "spike", "only loud"))
-    virtual.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)"))
-    assert status_view(status(virtual)).failed_strategies == ("fade STRATEGY_FAILED",)
+def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_error(sim: Simulation) -> None:
+    now = sim.clock.now()
+    sim.store.record(Alert(Ts(now - 30_000), "critical", "STRATEGY_FAILED", "spike", "of the run before"))
+    beat(sim)
+    assert status_view(status(sim)).failed_strategies == ()
+    sim.store.record(Alert(now, "warning", "STRATEGY_FLOOD", "spike", "only loud"))
+    sim.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)"))
+    assert status_view(status(sim)).failed_strategies == ("fade STRATEGY_FAILED",)
     told = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
-    assert told in said(virtual)
+    assert told in said(sim)
 
 
 # -- what a killed loop leaves behind ---------------------------------------------------------------------------------
 
 
-def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_expires(virtual: Virtual) -> None:
-    beat(virtual)
-    on_file(virtual, "a", 60)
-    on_file(virtual, "b", 90)
-    on_file(virtual, "of-somebody", None, is_foreign=True)
-    on_file(virtual, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
-    found = status(virtual)
-    last = Ts(virtual.clock.now() + 90_000)
+def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_expires(sim: Simulation) -> None:
+    beat(sim)
+    on_file(sim, "a", 60)
+    on_file(sim, "b", 90)
+    on_file(sim, "of-somebody", None, is_foreign=True)
+    on_file(sim, "being-sent", 90, order_id="", status=OrderStatus.SUBMITTED)
+    found = status(sim)
+    last = Ts(sim.clock.now() + 90_000)
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
-    assert said(virtual) == (
+    assert said(sim) == (
         f"the last loop did not stop in good order: 2 orders may rest until {format_ts(last)[11:19]} UTC, "
         "1 order in doubt. Look: kalshi order list; end it: kalshi cancel-all"
     )
-    virtual.clock.advance(60)
-    assert status(virtual).resting_orders == 1
-    assert "1 order may rest until" in said(virtual)
-    virtual.clock.advance(30)
-    assert (status(virtual).resting_orders, status(virtual).resting_until) == (0, None)
+    sim.clock.advance(60)
+    assert status(sim).resting_orders == 1
+    assert "1 order may rest until" in said(sim)
+    sim.clock.advance(30)
+    assert (status(sim).resting_orders, status(sim).resting_until) == (0, None)
 
 
-def test_an_order_without_an_end_rests_until_it_is_canceled(virtual: Virtual) -> None:
-    beat(virtual)
-    on_file(virtual, "a", 60)
-    on_file(virtual, "b", None)
-    assert (status(virtual).resting_orders, status(virtual).resting_until) == (2, None)
-    assert "2 orders may rest until they are canceled" in said(virtual)
+def test_an_order_without_an_end_rests_until_it_is_canceled(sim: Simulation) -> None:
+    beat(sim)
+    on_file(sim, "a", 60)
+    on_file(sim, "b", None)
+    assert (status(sim).resting_orders, status(sim).resting_until) == (2, None)
+    assert "2 orders may rest until they are canceled" in said(sim)
 
 
-def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_runs(virtual: Virtual) -> None:
-    on_file(virtual, "a", 60)
-    beat(virtual, is_running=False)
-    assert said(virtual) == ""
-    beat(virtual)
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        assert (status(virtual).is_running, said(virtual)) == (True, "")
+def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_runs(sim: Simulation) -> None:
+    on_file(sim, "a", 60)
+    beat(sim, is_running=False)
+    assert said(sim) == ""
+    beat(sim)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert (status(sim).is_running, said(sim)) == (True, "")
 
 
-def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_it_runs(virtual: Virtual) -> None:
+def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_it_runs(sim: Simulation) -> None:
     live = ("uptime_s", "feed_age_s", "feed_lag_s", "no_book", "waiting", "cash", "day_pnl")
-    beat(virtual)
-    cycle = virtual.store.last_cycle()
+    beat(sim)
+    cycle = sim.store.last_cycle()
     assert cycle is not None
     told = msgspec.structs.replace(
         cycle,
@@ -123,89 +123,87 @@ def test_of_a_run_that_ended_the_end_is_shown_and_nothing_that_holds_only_while_
         cash=Money(7),
         day_pnl=Money(-7),
     )
-    virtual.store.beat(told)
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        view = status_view(status(virtual))
+    sim.store.beat(told)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        view = status_view(status(sim))
         assert all(getattr(view, name) is not None for name in live)
         assert (view.ended, view.ended_in_order) == (None, None)
-        virtual.store.beat(msgspec.structs.replace(told, pid=1))
-        assert status_view(status(virtual)).cash is None, "of the run before, while this one starts"
-    virtual.clock.advance(60)
+        sim.store.beat(msgspec.structs.replace(told, pid=1))
+        assert status_view(status(sim)).cash is None, "of the run before, while this one starts"
+    sim.clock.advance(60)
     for is_running in (True, False):
-        virtual.store.beat(msgspec.structs.replace(told, is_running=is_running))
-        view = status_view(status(virtual))
+        sim.store.beat(msgspec.structs.replace(told, is_running=is_running))
+        view = status_view(status(sim))
         assert [getattr(view, name) for name in live] == [None] * len(live)
         assert (view.ended, view.ended_in_order) == (cycle.completed, not is_running)
         assert (view.strategy, view.cycles) == ("bidder", 10)
 
 
-def test_of_a_killed_loop_on_paper_nothing_is_sought_at_the_exchange(virtual: Virtual) -> None:
-    beat(virtual)
-    on_file(virtual, "a", 60)
-    now = virtual.clock.now()
-    found = read_status(
-        virtual.path.parent, virtual.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False
-    )
+def test_of_a_killed_loop_on_paper_nothing_is_sought_at_the_exchange(sim: Simulation) -> None:
+    beat(sim)
+    on_file(sim, "a", 60)
+    now = sim.clock.now()
+    found = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False)
     assert list(remarks(found, now)) == ["the last loop did not stop in good order; nothing of it is at the exchange"]
 
 
 # -- stalled, paused, triggered ---------------------------------------------------------------------------------------
 
 
-def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(virtual: Virtual) -> None:
-    beat(virtual)
-    last = virtual.clock.now()
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        virtual.clock.advance(15)
-        assert (status(virtual).stalled_since, said(virtual)) == (None, "")
-        virtual.clock.advance(26)
-        assert status(virtual).stalled_since == last
-        assert said(virtual).startswith(f"the loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
-        beat(virtual, pid=1)
-        virtual.clock.advance(60)
-        assert status(virtual).stalled_since is None, "that was another loop; this one has not begun yet"
+def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(sim: Simulation) -> None:
+    beat(sim)
+    last = sim.clock.now()
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        sim.clock.advance(15)
+        assert (status(sim).stalled_since, said(sim)) == (None, "")
+        sim.clock.advance(26)
+        assert status(sim).stalled_since == last
+        assert said(sim).startswith(f"the loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
+        beat(sim, pid=1)
+        sim.clock.advance(60)
+        assert status(sim).stalled_since is None, "that was another loop; this one has not begun yet"
 
 
-def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(virtual: Virtual) -> None:
-    beat(virtual)
-    cycle = virtual.store.last_cycle()
+def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simulation) -> None:
+    beat(sim)
+    cycle = sim.store.last_cycle()
     assert cycle is not None
-    virtual.store.beat(msgspec.structs.replace(cycle, started=Ts(cycle.completed - 600_000)))
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        virtual.clock.advance(300)
-        assert status(virtual).stalled_since is None
-        virtual.clock.advance(1)
-        assert status(virtual).stalled_since == cycle.completed
+    sim.store.beat(msgspec.structs.replace(cycle, started=Ts(cycle.completed - 600_000)))
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        sim.clock.advance(300)
+        assert status(sim).stalled_since is None
+        sim.clock.advance(1)
+        assert status(sim).stalled_since == cycle.completed
 
 
-def test_a_pause_by_an_empty_file_names_the_file(virtual: Virtual) -> None:
-    home: Path = virtual.path.parent
+def test_a_pause_by_an_empty_file_names_the_file(sim: Simulation) -> None:
+    home: Path = sim.path.parent
     pause(home, "")
-    assert status(virtual).halt.reason == f"there is a file {home / '.pause'}"
-    assert "PAUSED: no new orders until: kalshi resume" in said(virtual)
+    assert status(sim).halt.reason == f"there is a file {home / '.pause'}"
+    assert "PAUSED: no new orders until: kalshi resume" in said(sim)
 
 
-def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(virtual: Virtual) -> None:
-    virtual.store.keep_group(RunGroup("group-1", 0))
-    assert (status(virtual).triggered_groups, said(virtual)) == ((), "")
-    virtual.store.keep_group(RunGroup("group-2", 1, is_triggered=True))
-    assert status(virtual).triggered_groups == ("group-2",)
-    assert said(virtual).splitlines()[-1].strip() == "kalshi order group reset group-2"
+def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(sim: Simulation) -> None:
+    sim.store.keep_group(RunGroup("group-1", 0))
+    assert (status(sim).triggered_groups, said(sim)) == ((), "")
+    sim.store.keep_group(RunGroup("group-2", 1, is_triggered=True))
+    assert status(sim).triggered_groups == ("group-2",)
+    assert said(sim).splitlines()[-1].strip() == "kalshi order group reset group-2"
 
 
 # -- the block of a running loop --------------------------------------------------------------------------------------
 
 
-def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggered(virtual: Virtual) -> None:
-    run = Run(virtual, status_every_s=2.0)
+def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggered(sim: Simulation) -> None:
+    run = TradingSession(sim, status_every_s=2.0)
 
     def spoil(n: int) -> None:
         if n == 1:
             run.engine.state.groups[0] = "group-1"
             run.engine.state.triggered_groups.update({"group-1", "of-somebody"})
             run.engine.state.trading = TradingState.REDUCING
-            reduced = StateChanged(virtual.clock.now(), TradingState.REDUCING, "API_GUARD", "kalshi resume ends it")
-            virtual.store.record(reduced)
+            reduced = StateChanged(sim.clock.now(), TradingState.REDUCING, "API_GUARD", "kalshi resume ends it")
+            sim.store.record(reduced)
 
     run.over(run.ticks(2, spoil))
     before, after = (status_block(summary) for summary in run.shown)
@@ -217,32 +215,32 @@ def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggere
     assert "of-somebody" not in after
 
 
-def test_the_block_of_a_run_names_the_strategy_that_it_goes_on_without(virtual: Virtual) -> None:
-    run = Run(virtual, status_every_s=2.0)
+def test_the_block_of_a_run_names_the_strategy_that_it_goes_on_without(sim: Simulation) -> None:
+    run = TradingSession(sim, status_every_s=2.0)
     run.over(run.ticks(2))
     summary = msgspec.structs.replace(run.shown[-1], failed=("fade: LookupError: lost my way",))
     assert "\n  out: fade: LookupError: lost my way" in status_block(summary)
     assert "out:" not in status_block(run.shown[-1])
 
 
-def test_a_run_that_starts_while_only_closing_is_allowed_says_so_once(virtual: Virtual) -> None:
-    virtual.store.record(StateChanged(virtual.clock.now(), TradingState.REDUCING, "API_GUARD", "no answers"))
-    run = Run(virtual)
+def test_a_run_that_starts_while_only_closing_is_allowed_says_so_once(sim: Simulation) -> None:
+    sim.store.record(StateChanged(sim.clock.now(), TradingState.REDUCING, "API_GUARD", "no answers"))
+    run = TradingSession(sim)
     run.over(run.ticks(3))
-    assert [line for line in virtual.said if "REDUCING" in line] == ["TRADING IS REDUCING: API_GUARD no answers"]
+    assert [line for line in sim.said if "REDUCING" in line] == ["TRADING IS REDUCING: API_GUARD no answers"]
 
 
 def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
-    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = Run(virtual)
-    first.over(first.ticks(3, lambda n: n == 2 and virtual.take(ASK, 40, 4)))
-    assert virtual.store.fills(), "bought at 40, worth 39 now"
-    assert not [line for line in virtual.said if "REDUCING" in line]
-    monkeypatch.setattr("trade_run.NO_EDGE", msgspec.structs.replace(NO_EDGE, max_daily_loss=Money(1)))
-    second = Run(virtual)
+    first = TradingSession(sim)
+    first.over(first.ticks(3, lambda n: n == 2 and sim.take(ASK, 40, 4)))
+    assert sim.store.fills(), "bought at 40, worth 39 now"
+    assert not [line for line in sim.said if "REDUCING" in line]
+    monkeypatch.setattr("support.trading.NO_EDGE", msgspec.structs.replace(NO_EDGE, max_daily_loss=Money(1)))
+    second = TradingSession(sim)
     second.over(second.ticks(3))
-    (line,) = [line for line in virtual.said if "REDUCING" in line]
+    (line,) = [line for line in sim.said if "REDUCING" in line]
     assert line.startswith("TRADING IS REDUCING: DAILY_LOSS lost $0.0")
     assert "kalshi resume --reason" in line
 
@@ -250,76 +248,76 @@ def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
 # -- how a run ended --------------------------------------------------------------------------------------------------
 
 
-def ended(virtual: Virtual) -> tuple[str | None, int | None]:
-    view = status_view(status(virtual))
+def ended(sim: Simulation) -> tuple[str | None, int | None]:
+    view = status_view(status(sim))
     return view.stopped_by, view.exit_code
 
 
 @pytest.mark.parametrize(
     ("source", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 143), ("kalshi stop", 0), ("duration", 0)]
 )
-def test_what_ended_a_run_in_good_order_is_kept_with_its_exit_code(virtual: Virtual, source: str, code: int) -> None:
-    run = Run(virtual)
+def test_what_ended_a_run_in_good_order_is_kept_with_its_exit_code(sim: Simulation, source: str, code: int) -> None:
+    run = TradingSession(sim)
 
     def stop(_number: int) -> None:
-        assert ended(virtual) == (None, None), "it runs"
-        run.asked.append(Command(virtual.clock.now(), None, source))
+        assert ended(sim) == (None, None), "it runs"
+        run.asked.append(Command(sim.clock.now(), None, source))
 
     summary = run.over(run.ticks(2, stop))
-    assert (ended(virtual), int(summary.exit_code)) == ((source, code), code)
+    assert (ended(sim), int(summary.exit_code)) == ((source, code), code)
 
 
-def test_a_run_that_left_its_time_to_a_halt_says_so(virtual: Virtual) -> None:
-    run = Run(virtual)
-    halt = StateChanged(virtual.clock.now(), TradingState.HALTED, "CANCEL_ALL", "by hand")
-    run.over(run.ticks(3, lambda number: virtual.store.record(halt) if number == 1 else None))
-    assert ended(virtual) == ("halt", 9)
+def test_a_run_that_left_its_time_to_a_halt_says_so(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    halt = StateChanged(sim.clock.now(), TradingState.HALTED, "CANCEL_ALL", "by hand")
+    run.over(run.ticks(3, lambda number: sim.store.record(halt) if number == 1 else None))
+    assert ended(sim) == ("halt", 9)
 
 
-def test_a_run_that_an_error_ended_says_which(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_run_that_an_error_ended_says_which(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def fail(_number: int) -> None:
         raise UnreachableError("the exchange is gone")
 
     with pytest.raises(UnreachableError):
         run.over(run.ticks(1, fail))
-    assert ended(virtual) == ("the exchange is gone", 6)
+    assert ended(sim) == ("the exchange is gone", 6)
 
 
-def test_a_run_with_a_bug_has_the_exit_code_of_one(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_run_with_a_bug_has_the_exit_code_of_one(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def fail(_number: int) -> None:
         raise LookupError("lost my way")
 
     with pytest.raises(LookupError):
         run.over(run.ticks(1, fail))
-    assert ended(virtual) == ("lost my way", 70)
+    assert ended(sim) == ("lost my way", 70)
 
 
-def test_a_run_that_was_killed_has_no_exit_code(virtual: Virtual) -> None:
-    beat(virtual, pid=99_999)
-    assert ended(virtual) == ("killed", None)
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        assert ended(virtual) == ("killed, or still starting", None)
-        beat(virtual)
-        assert ended(virtual) == (None, None), "it runs"
+def test_a_run_that_was_killed_has_no_exit_code(sim: Simulation) -> None:
+    beat(sim, pid=99_999)
+    assert ended(sim) == ("killed", None)
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert ended(sim) == ("killed, or still starting", None)
+        beat(sim)
+        assert ended(sim) == (None, None), "it runs"
 
 
-def test_of_a_run_of_an_older_version_nobody_knows_what_ended_it(virtual: Virtual) -> None:
-    beat(virtual, is_running=False)
-    assert ended(virtual) == (None, None)
+def test_of_a_run_of_an_older_version_nobody_knows_what_ended_it(sim: Simulation) -> None:
+    beat(sim, is_running=False)
+    assert ended(sim) == (None, None)
 
 
 def test_positions_that_an_alert_wants_closed_are_named_until_they_are_closed_or_a_person_resumed(
-    virtual: Virtual,
+    sim: Simulation,
 ) -> None:
-    home, book = virtual.path.parent, virtual.store.alert_book
-    book.set_mark("flatten", virtual.clock.now())
-    assert (status(virtual).flatten_asked, said(virtual)) == (None, ""), "nothing is stopped"
+    home, book = sim.path.parent, sim.store.alert_book
+    book.set_mark("flatten", sim.clock.now())
+    assert (status(sim).flatten_asked, said(sim)) == (None, ""), "nothing is stopped"
     pause(home, "alert DRIFT KXA")
-    assert status(virtual).flatten_asked == virtual.clock.now()
-    assert "kalshi flatten" in said(virtual)
+    assert status(sim).flatten_asked == sim.clock.now()
+    assert "kalshi flatten" in said(sim)
     book.set_mark("flatten", 0)
-    assert status(virtual).flatten_asked is None
+    assert status(sim).flatten_asked is None

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from trade_run import Bidder, Broken, Many, Run
-from virtual import OTHER, T0, TICKER, Virtual
+from support.simulation import OTHER, T0, TICKER, Simulation
+from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateError, UnreachableError
 from kalshi_cli.base.units import Money, cents, contracts, dollars
@@ -23,161 +23,161 @@ from kalshi_cli.store.sqlite_store import SqliteStore
 from kalshi_cli.strategies.base import StrategyParams
 
 
-def test_a_duration_ends_the_run(virtual: Virtual) -> None:
-    run = Run(virtual, duration_s=10)
+def test_a_duration_ends_the_run(sim: Simulation) -> None:
+    run = TradingSession(sim, duration_s=10)
     summary = run.over(run.ticks(100))
     assert (summary.stopped_by, summary.cycles) == ("duration", 5)
     assert summary.uptime_s == pytest.approx(10, abs=0.5)
 
 
-def test_a_stop_cancels_the_loops_own_orders_and_no_others(virtual: Virtual) -> None:
-    mine = virtual.quote(BID, 20, 3, who="alice", ticker=OTHER)
-    run = Run(virtual)
+def test_a_stop_cancels_the_loops_own_orders_and_no_others(sim: Simulation) -> None:
+    mine = sim.quote(BID, 20, 3, who="alice", ticker=OTHER)
+    run = TradingSession(sim)
 
     def stop(n: int) -> None:
         if n == 2:
-            assert len(virtual.exchange.resting("alice", TICKER)) == 1
-            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+            assert len(sim.exchange.resting("alice", TICKER)) == 1
+            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
 
     summary = run.over(run.ticks(100, stop))
     assert (summary.stopped_by, summary.live_orders, summary.orders) == ("SIGTERM", 0, 1)
-    assert [order_id for order_id, *_ in virtual.exchange.resting("alice")] == [mine]
-    statuses = {order.strategy: order.status for order in virtual.store.orders()}
+    assert [order_id for order_id, *_ in sim.exchange.resting("alice")] == [mine]
+    statuses = {order.strategy: order.status for order in sim.store.orders()}
     assert statuses == {"bidder": OrderStatus.CANCELED, "": OrderStatus.RESTING}
 
 
-def test_the_end_of_the_feed_is_an_orderly_end_too(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_the_end_of_the_feed_is_an_orderly_end_too(sim: Simulation) -> None:
+    run = TradingSession(sim)
     assert run.over(run.ticks(3)).stopped_by == "end of data"
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_halt_by_another_process_is_obeyed_and_lasts(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_halt_by_another_process_is_obeyed_and_lasts(sim: Simulation) -> None:
+    run = TradingSession(sim)
     placed_at_halt: list[int] = []
 
     def halt(n: int) -> None:
         if n == 3:
-            other = SqliteStore.open(virtual.path, account="alice", environment="sim")
-            other.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", virtual.clock.now()))
+            other = SqliteStore.open(sim.path, account="alice", environment="sim")
+            other.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", sim.clock.now()))
             other.close()
-            placed_at_halt.append(virtual.wire.posts())
+            placed_at_halt.append(sim.wire.posts())
 
     summary = run.over(run.ticks(8, halt))
     assert summary.stopped_by == "halt"
     assert run.engine.state.trading is TradingState.HALTED
-    assert virtual.wire.posts() == placed_at_halt[0]
-    assert virtual.exchange.resting("alice") == []
-    stored = virtual.store.halt()
+    assert sim.wire.posts() == placed_at_halt[0]
+    assert sim.exchange.resting("alice") == []
+    stored = sim.store.halt()
     assert (stored.state, stored.code) == (TradingState.HALTED, "MANUAL")
     with pytest.raises(HaltedError, match="MANUAL"):
-        refuse_if_halted(virtual.store)
+        refuse_if_halted(sim.store)
 
 
-def test_a_resume_by_another_process_lets_it_trade_again(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_resume_by_another_process_lets_it_trade_again(sim: Simulation) -> None:
+    run = TradingSession(sim)
     states = {2: TradingState.HALTED, 5: TradingState.ACTIVE}
 
     def decide(n: int) -> None:
         if n in states:
-            virtual.store.set_halt(Halt(states[n], "MANUAL", "a person", virtual.clock.now()))
+            sim.store.set_halt(Halt(states[n], "MANUAL", "a person", sim.clock.now()))
 
     summary = run.over(run.ticks(9, decide))
     assert (summary.orders, summary.stopped_by) == (2, "end of data")
-    refuse_if_halted(virtual.store)
+    refuse_if_halted(sim.store)
 
 
-def test_the_summary_says_what_happened_in_numbers(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_the_summary_says_what_happened_in_numbers(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def trade(n: int) -> None:
         if n == 2:
-            virtual.take(ASK, 40, 10)
+            sim.take(ASK, 40, 10)
         if n == 4:
-            virtual.market(50, 53)
+            sim.market(50, 53)
 
     summary = run.over(run.ticks(7, trade))
     assert (summary.intents, summary.orders, summary.fills, summary.maker_fills) == (1, 1, 1, 1)
     assert (summary.open_positions, summary.win_rate, summary.denied) == (1, None, {})
     assert (summary.realized, summary.unrealized) == (Money(0), dollars(1)), "ten contracts from 40 to 50"
     assert summary.net == Money(summary.unrealized - summary.fees) == summary.day_net
-    assert summary.balance == virtual.exchange.cash("alice")
+    assert summary.balance == sim.exchange.cash("alice")
     assert (summary.strategy, summary.env, summary.mode) == ("bidder", "sim", "live")
 
 
-def test_denials_are_counted_by_code(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_denials_are_counted_by_code(sim: Simulation) -> None:
+    run = TradingSession(sim)
     run.engine.limits = Limits(min_edge=None, max_order_qty=contracts(1))
     summary = run.over(run.ticks(4))
     assert summary.denied == {"ORDER_SIZE": summary.intents}
-    assert virtual.wire.posts() == 0
+    assert sim.wire.posts() == 0
 
 
-def test_profit_from_before_the_run_is_not_this_runs(virtual: Virtual) -> None:
-    virtual.market(39, 44)
-    virtual.place(price=cents(44))
-    virtual.market(60, 63)
-    run = Run(virtual)
+def test_profit_from_before_the_run_is_not_this_runs(sim: Simulation) -> None:
+    sim.market(39, 44)
+    sim.place(price=cents(44))
+    sim.market(60, 63)
+    run = TradingSession(sim)
     assert run.engine.state.ledger.position(TICKER).qty == contracts(10)
-    run.engine.step(virtual.client.orderbook(TICKER))
+    run.engine.step(sim.client.orderbook(TICKER))
     summary = run.over(iter(()))
     assert (summary.realized, summary.fees, summary.fills) == (0, 0, 0)
 
 
-def test_every_cycle_leaves_a_heartbeat(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_every_cycle_leaves_a_heartbeat(sim: Simulation) -> None:
+    run = TradingSession(sim)
     seen: list[tuple[int, bool]] = []
 
     def look(_n: int) -> None:
-        cycle = virtual.store.last_cycle()
+        cycle = sim.store.last_cycle()
         if cycle is not None:
             seen.append((cycle.cycles, cycle.is_running))
 
     run.over(run.ticks(4, look))
     assert seen == [(1, True), (2, True), (3, True)]
-    last = virtual.store.last_cycle()
+    last = sim.store.last_cycle()
     assert last is not None
     assert (last.run_id, last.pid, last.cycles, last.is_running, last.mode) == ("run-1", 4242, 4, False, "live")
-    assert (last.started, last.completed) == (T0, virtual.clock.now())
-    assert last.cash == virtual.exchange.cash("alice")
+    assert (last.started, last.completed) == (T0, sim.clock.now())
+    assert last.cash == sim.exchange.cash("alice")
 
 
-def test_the_status_is_shown_every_so_often(virtual: Virtual) -> None:
-    run = Run(virtual, status_every_s=6.0)
+def test_the_status_is_shown_every_so_often(sim: Simulation) -> None:
+    run = TradingSession(sim, status_every_s=6.0)
     run.over(run.ticks(10))
     assert [summary.cycles for summary in run.shown] == [3, 6, 9]
 
 
-def test_a_strategy_that_raises_is_contained_and_its_orders_cancelled(virtual: Virtual) -> None:
-    run = Run(virtual, Broken(StrategyParams()), Bidder(StrategyParams()))
+def test_a_strategy_that_raises_is_contained_and_its_orders_cancelled(sim: Simulation) -> None:
+    run = TradingSession(sim, Broken(StrategyParams()), Bidder(StrategyParams()))
     run.engine.limits = Limits(min_edge=None, max_position=None)
     checks: list[set[str]] = []
     run.over(run.ticks(5, lambda _: checks.append({order.strategy for order in run.engine.state.orders.live()})))
     assert checks[2:] == [{"broken", "bidder"}, {"bidder"}, {"bidder"}]
-    (line,) = [line for line in virtual.said if "STRATEGY_FAILED" in line]
+    (line,) = [line for line in sim.said if "STRATEGY_FAILED" in line]
     assert "CRITICAL" in line
     assert "lost my way" in line
-    assert [alert.code for alert in virtual.store.alerts()] == ["STRATEGY_FAILED"]
+    assert [alert.code for alert in sim.store.alerts()] == ["STRATEGY_FAILED"]
 
 
-def test_orders_that_cannot_be_cancelled_are_named_at_the_end(virtual: Virtual) -> None:
-    run = Run(virtual, stop_budget_s=3.0)
+def test_orders_that_cannot_be_cancelled_are_named_at_the_end(sim: Simulation) -> None:
+    run = TradingSession(sim, stop_budget_s=3.0)
 
     def pause(n: int) -> None:
         if n == 2:
-            virtual.exchange.pause("exchange", virtual.clock.now())
+            sim.exchange.pause("exchange", sim.clock.now())
 
-    before = virtual.clock.monotonic()
+    before = sim.clock.monotonic()
     summary = run.over(run.ticks(3, pause))
     assert summary.live_orders == 1
-    assert virtual.clock.monotonic() - before < 6 + 3 + 2
-    (order_id, *_) = virtual.exchange.resting("alice")[0]
-    assert any(line.startswith("STILL LIVE") and order_id in line for line in virtual.said)
-    assert virtual.said[-1].startswith("next: kalshi cancel-all")
+    assert sim.clock.monotonic() - before < 6 + 3 + 2
+    (order_id, *_) = sim.exchange.resting("alice")[0]
+    assert any(line.startswith("STILL LIVE") and order_id in line for line in sim.said)
+    assert sim.said[-1].startswith("next: kalshi cancel-all")
 
 
-def test_an_error_in_the_loop_still_cancels_and_is_raised(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_an_error_in_the_loop_still_cancels_and_is_raised(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def feed() -> Iterator[Message]:
         yield from run.ticks(2)
@@ -185,12 +185,12 @@ def test_an_error_in_the_loop_still_cancels_and_is_raised(virtual: Virtual) -> N
 
     with pytest.raises(UnreachableError, match="the feed is gone"):
         run.over(feed())
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(virtual: Virtual) -> None:
-    run = Run(virtual)
-    store = virtual.store
+def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    store = sim.store
 
     class Full:
         def __getattr__(self, name: str) -> Any:
@@ -201,17 +201,17 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(virt
                 raise StateError("disk full")
             store.record(effect)
 
-    virtual.store = Full()  # type: ignore[assignment]
+    sim.store = Full()  # type: ignore[assignment]
     with pytest.raises(StateError):
         run.over(run.ticks(3))
-    assert virtual.exchange.resting("alice") == []
-    assert virtual.said == ["while stopping: disk full"]
-    virtual.store = store
+    assert sim.exchange.resting("alice") == []
+    assert sim.said == ["while stopping: disk full"]
+    sim.store = store
 
 
-def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virtual) -> None:
-    run = Run(virtual, Many(StrategyParams()))
-    store = virtual.store
+def test_a_store_that_fails_while_stopping_leaves_no_order_resting(sim: Simulation) -> None:
+    run = TradingSession(sim, Many(StrategyParams()))
+    store = sim.store
     state = {"is_full": False, "tries": 0}
 
     class Full:
@@ -224,17 +224,17 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(virtual: Virt
                 raise StateError("disk full")
             store.record(effect)
 
-    virtual.store = Full()  # type: ignore[assignment]
+    sim.store = Full()  # type: ignore[assignment]
 
     def fill_the_disk(n: int) -> None:
         if n == 2:
-            assert len(virtual.exchange.resting("alice")) == 12
+            assert len(sim.exchange.resting("alice")) == 12
             state["is_full"] = True
-            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
 
     with pytest.raises(StateError):
         run.over(run.ticks(3, fill_the_disk))
-    assert virtual.exchange.resting("alice") == []
-    assert [line for line in virtual.said if "disk full" in line] == ["while stopping: disk full"]
+    assert sim.exchange.resting("alice") == []
+    assert [line for line in sim.said if "disk full" in line] == ["while stopping: disk full"]
     assert state["tries"] == 1, "a locked file costs five seconds each time, and the cancels have ten"
-    virtual.store = store
+    sim.store = store

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 import pytest
-from test_account import intend
-from trade_run import Run
-from virtual import T0, Virtual
+from support.simulation import T0, Simulation, intend
+from support.trading import TradingSession
 
 from kalshi_cli.base.errors import (
     CredentialsError,
@@ -39,17 +38,17 @@ CAUSES = {
 }
 
 
-def status(virtual: Virtual) -> Status:
-    return read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", virtual.clock.now())
+def status(sim: Simulation) -> Status:
+    return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
 
 
-def ended_by(virtual: Virtual, error: BaseException, before: Callable[[], None]) -> BaseException:
+def ended_by(sim: Simulation, error: BaseException, before: Callable[[], None]) -> BaseException:
     """What a run raises that has an order resting when this ends it."""
-    run = Run(virtual, stop_budget_s=1.0)
+    run = TradingSession(sim, stop_budget_s=1.0)
 
     def feed() -> Iterator[Message]:
         yield from run.ticks(2)
-        assert len(virtual.exchange.resting("alice")) == 1
+        assert len(sim.exchange.resting("alice")) == 1
         before()
         raise error
 
@@ -59,30 +58,30 @@ def ended_by(virtual: Virtual, error: BaseException, before: Callable[[], None])
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(virtual: Virtual, cause: str) -> None:
+def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: Simulation, cause: str) -> None:
     error, _ = CAUSES[cause]
-    raised = ended_by(virtual, error, lambda: virtual.exchange.pause("exchange", virtual.clock.now()))
+    raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
     assert isinstance(raised, OutcomeUnknownError)
     assert raised.message == f"orders of this run may still be live: 1; the run ended by: {error}"
     assert "web site" in raised.hint
     assert ("make another key" in raised.hint) is (cause == "refused key")
-    assert len(virtual.exchange.resting("alice")) == 1
-    found = status(virtual)
+    assert len(sim.exchange.resting("alice")) == 1
+    found = status(sim)
     assert (found.ended_in_order, found.stopped_by, found.exit_code) == (False, str(error), 7)
     assert found.resting_orders == 1
-    assert "1 order may rest until they are canceled" in "".join(remarks(found, virtual.clock.now()))
+    assert "1 order may rest until they are canceled" in "".join(remarks(found, sim.clock.now()))
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(virtual: Virtual, cause: str) -> None:
+def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(sim: Simulation, cause: str) -> None:
     error, code = CAUSES[cause]
-    assert ended_by(virtual, error, lambda: None) is error
-    assert virtual.exchange.resting("alice") == []
-    found = status(virtual)
+    assert ended_by(sim, error, lambda: None) is error
+    assert sim.exchange.resting("alice") == []
+    found = status(sim)
     assert (found.ended_in_order, found.stopped_by, found.exit_code) == (True, str(error), code)
 
 
-def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_live(virtual: Virtual) -> None:
+def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_live(sim: Simulation) -> None:
     """The state file fails at the last moment, after the cancels did: that must not hide what is live."""
     said: list[str] = []
     for live, kind in ((2, OutcomeUnknownError), (0, StateError), (None, StateError)):
@@ -114,27 +113,27 @@ CYCLE = Cycle(
 )
 
 
-def begin(virtual: Virtual, error: BaseException, cancel: Callable[[], None] | None) -> tuple[BaseException, list[str]]:
+def begin(sim: Simulation, error: BaseException, cancel: Callable[[], None] | None) -> tuple[BaseException, list[str]]:
     """A start that this ends; what it raises and what a person is told."""
     said: list[str] = []
-    signals = StopSignals(virtual.clock)
+    signals = StopSignals(sim.clock)
     with (
         pytest.raises(BaseException) as caught,  # noqa: PT011 - its kind is what is asked for
-        starting(virtual.store, virtual.clock, signals, CYCLE, cancel, said.append),
+        starting(sim.store, sim.clock, signals, CYCLE, cancel, said.append),
     ):
         raise error
     assert signals.ask is not None, "another signal does not cut the cancels off"
     return caught.value, said
 
 
-def left(virtual: Virtual, *names: str) -> Callable[[], None]:
+def left(sim: Simulation, *names: str) -> Callable[[], None]:
     """Orders that an earlier run of another strategy left at the exchange; how a start cancels them."""
-    virtual.market(39, 44)
+    sim.market(39, 44)
     for name in names:
-        virtual.client.create_order(intend(virtual, name, strategy="of-before"))
+        sim.client.create_order(intend(sim, name, strategy="of-before"))
     return lambda: cancel_left(
-        virtual.client, virtual.store, virtual.clock, virtual.new_id, 2.0, tell=virtual.said.append,
-        note=virtual.said.append,
+        sim.client, sim.store, sim.clock, sim.new_id, 2.0, tell=sim.said.append,
+        note=sim.said.append,
     )  # fmt: skip
 
 
@@ -142,111 +141,111 @@ def left(virtual: Virtual, *names: str) -> Callable[[], None]:
     ("error", "code"), [(TerminatedError(), 143), (KeyboardInterrupt(), 130), (HaltedError("halted"), 9)], ids=repr
 )
 def test_a_start_that_ends_cancels_what_an_earlier_run_left_and_writes_down_its_end(
-    virtual: Virtual, error: BaseException, code: int
+    sim: Simulation, error: BaseException, code: int
 ) -> None:
-    cancel = left(virtual, "a", "b")
-    raised, _ = begin(virtual, error, cancel)
+    cancel = left(sim, "a", "b")
+    raised, _ = begin(sim, error, cancel)
     assert type(raised) is type(error)
-    assert virtual.exchange.resting("alice") == []
-    assert left_on_file(virtual.store) == []
-    found = status(virtual)
+    assert sim.exchange.resting("alice") == []
+    assert left_on_file(sim.store) == []
+    found = status(sim)
     assert (found.ended_in_order, found.exit_code, found.cycle and found.cycle.run_id) == (True, code, "run-2")
 
 
-def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_canceled(virtual: Virtual) -> None:
-    cancel = left(virtual, "a", "b")
-    virtual.exchange.pause("exchange", virtual.clock.now())
-    raised, said = begin(virtual, TerminatedError(), cancel)
+def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_canceled(sim: Simulation) -> None:
+    cancel = left(sim, "a", "b")
+    sim.exchange.pause("exchange", sim.clock.now())
+    raised, said = begin(sim, TerminatedError(), cancel)
     assert isinstance(raised, OutcomeUnknownError)
     assert raised.message == "orders of this run may still be live: 2"
     assert len([line for line in said if line.startswith("STILL LIVE")]) == 2
-    found = status(virtual)
+    found = status(sim)
     assert (found.ended_in_order, found.exit_code, found.resting_orders) == (False, 7, 2)
 
 
-def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_same(virtual: Virtual) -> None:
-    cancel = left(virtual, "a")
-    virtual.wire.before = lambda request: virtual.clock.advance(1.0) if request.method == "GET" else None
-    raised, said = begin(virtual, TerminatedError(), cancel)
+def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_same(sim: Simulation) -> None:
+    cancel = left(sim, "a")
+    sim.wire.before = lambda request: sim.clock.advance(1.0) if request.method == "GET" else None
+    raised, said = begin(sim, TerminatedError(), cancel)
     assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
 
 
-def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(virtual: Virtual) -> None:
-    left(virtual, "a")
+def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(sim: Simulation) -> None:
+    left(sim, "a")
 
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    raised, _ = begin(virtual, TerminatedError(), interrupted)
+    raised, _ = begin(sim, TerminatedError(), interrupted)
     assert isinstance(raised, OutcomeUnknownError)
-    found = status(virtual)
+    found = status(sim)
     assert (found.stopped_by, found.exit_code) == ("interrupted again while it was stopping", 7)
 
 
 @pytest.mark.parametrize("error", [HaltedError("halted"), TerminatedError()], ids=repr)
 def test_a_start_that_ends_is_exit_7_where_the_state_file_cannot_be_read(
-    virtual: Virtual, error: BaseException, monkeypatch: pytest.MonkeyPatch
+    sim: Simulation, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cancel = left(virtual, "a")
+    cancel = left(sim, "a")
 
     def locked() -> tuple[Order, ...]:
         raise StateError("the state file is locked")
 
-    monkeypatch.setattr(virtual.store, "live_orders", locked)
-    raised, _ = begin(virtual, error, cancel)
+    monkeypatch.setattr(sim.store, "live_orders", locked)
+    raised, _ = begin(sim, error, cancel)
     assert isinstance(raised, OutcomeUnknownError)
     assert "the state file is locked" in raised.message
-    assert len(virtual.exchange.resting("alice")) == 1
+    assert len(sim.exchange.resting("alice")) == 1
     monkeypatch.undo()
-    assert (status(virtual).ended_in_order, status(virtual).exit_code) == (False, 7)
+    assert (status(sim).ended_in_order, status(sim).exit_code) == (False, 7)
 
 
 def test_a_start_on_paper_counts_no_orders_where_the_state_file_cannot_be_read(
-    virtual: Virtual, monkeypatch: pytest.MonkeyPatch
+    sim: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(virtual.store, "live_orders", lambda: pytest.fail("paper has no orders at the exchange"))
-    assert type(begin(virtual, TerminatedError(), None)[0]) is TerminatedError
+    monkeypatch.setattr(sim.store, "live_orders", lambda: pytest.fail("paper has no orders at the exchange"))
+    assert type(begin(sim, TerminatedError(), None)[0]) is TerminatedError
 
 
 @pytest.mark.parametrize("is_canceled", [True, False])
-def test_a_bug_in_the_cancels_of_a_start_hides_no_result(virtual: Virtual, is_canceled: bool) -> None:
-    cancel = left(virtual, "a")
+def test_a_bug_in_the_cancels_of_a_start_hides_no_result(sim: Simulation, is_canceled: bool) -> None:
+    cancel = left(sim, "a")
 
     def broken() -> None:
         if is_canceled:
             cancel()
         raise LookupError("lost my way")
 
-    raised, said = begin(virtual, TerminatedError(), broken)
+    raised, said = begin(sim, TerminatedError(), broken)
     assert type(raised) is (TerminatedError if is_canceled else OutcomeUnknownError)
     assert "while stopping: LookupError: lost my way" in said
-    assert status(virtual).exit_code == (143 if is_canceled else 7)
+    assert status(sim).exit_code == (143 if is_canceled else 7)
 
 
-def test_an_order_that_a_person_placed_is_not_of_the_run(virtual: Virtual) -> None:
-    virtual.market(39, 44)
-    virtual.place()
-    raised, said = begin(virtual, TerminatedError(), lambda: pytest.fail("nothing to cancel"))
+def test_an_order_that_a_person_placed_is_not_of_the_run(sim: Simulation) -> None:
+    sim.market(39, 44)
+    sim.place()
+    raised, said = begin(sim, TerminatedError(), lambda: pytest.fail("nothing to cancel"))
     assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
-    assert len(virtual.exchange.resting("alice")) == 1
+    assert len(sim.exchange.resting("alice")) == 1
 
 
-def test_a_start_on_paper_has_nothing_at_the_exchange_to_answer_for(virtual: Virtual) -> None:
-    order = msgspec.structs.replace(intend(virtual, "paper"), status=OrderStatus.RESTING, order_id="p-1")
-    virtual.store.record(OrderChanged(order))
-    raised, _ = begin(virtual, TerminatedError(), None)
+def test_a_start_on_paper_has_nothing_at_the_exchange_to_answer_for(sim: Simulation) -> None:
+    order = msgspec.structs.replace(intend(sim, "paper"), status=OrderStatus.RESTING, order_id="p-1")
+    sim.store.record(OrderChanged(order))
+    raised, _ = begin(sim, TerminatedError(), None)
     assert type(raised) is TerminatedError
-    assert status(virtual).exit_code == 143
+    assert status(sim).exit_code == 143
 
 
-def test_a_loop_that_began_answers_for_its_end_itself(virtual: Virtual) -> None:
+def test_a_loop_that_began_answers_for_its_end_itself(sim: Simulation) -> None:
     def begun() -> None:
-        signals = StopSignals(virtual.clock)
-        with starting(virtual.store, virtual.clock, signals, CYCLE, None, virtual.said.append) as start:
+        signals = StopSignals(sim.clock)
+        with starting(sim.store, sim.clock, signals, CYCLE, None, sim.said.append) as start:
             start.is_over = True
             raise UnreachableError("gone")
 
     with pytest.raises(UnreachableError):
         begun()
-    assert virtual.store.last_cycle() is None
+    assert sim.store.last_cycle() is None

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import msgspec
 import pytest
-from trade_run import Many, Run
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
+from support.trading import Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts
@@ -23,124 +23,124 @@ from kalshi_cli.store.records import Halt
 from kalshi_cli.strategies.base import StrategyParams
 
 
-def paused(virtual: Virtual, reason: str = "lunch") -> None:
-    pause(virtual.path.parent, reason)
+def paused(sim: Simulation, reason: str = "lunch") -> None:
+    pause(sim.path.parent, reason)
 
 
-def test_a_run_that_starts_into_a_pause_waits_for_its_end(virtual: Virtual) -> None:
-    paused(virtual)
-    run = Run(virtual)
+def test_a_run_that_starts_into_a_pause_waits_for_its_end(sim: Simulation) -> None:
+    paused(sim)
+    run = TradingSession(sim)
     orders: list[int] = []
 
     def resume(n: int) -> None:
-        orders.append(virtual.wire.posts())
+        orders.append(sim.wire.posts())
         if n == 3:
-            unpause(virtual.path.parent)
+            unpause(sim.path.parent)
 
     summary = run.over(run.ticks(6, resume))
-    assert virtual.said[:2] == [
+    assert sim.said[:2] == [
         "TRADING IS PAUSED: lunch. No new orders until: kalshi resume", "TRADING IS ACTIVE AGAIN",
     ]  # fmt: skip
     assert (orders[:4], summary.orders, summary.cycles) == ([0, 0, 0, 0], 1, 6)
     assert (summary.halt, summary.is_paused) == ("", False)
-    refuse_to_start(virtual.store)
+    refuse_to_start(sim.store)
 
 
-def test_a_pause_takes_own_orders_back_within_one_interval_and_the_heart_beats_on(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_pause_takes_own_orders_back_within_one_interval_and_the_heart_beats_on(sim: Simulation) -> None:
+    run = TradingSession(sim)
     seen: list[tuple[int, int]] = []
 
     def look(n: int) -> None:
-        cycle = virtual.store.last_cycle()
-        seen.append((len(virtual.exchange.resting("alice")), cycle.cycles if cycle else 0))
+        cycle = sim.store.last_cycle()
+        seen.append((len(sim.exchange.resting("alice")), cycle.cycles if cycle else 0))
         if n == 2:
-            paused(virtual)
+            paused(sim)
 
     summary = run.over(run.ticks(6, look))
     assert seen == [(0, 0), (1, 1), (1, 2), (0, 3), (0, 4), (0, 5)]
     assert (summary.halt, summary.is_paused, summary.stopped_by) == ("", True, "halt")
 
 
-def test_a_halt_behind_a_pause_is_told_and_is_what_remains(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_halt_behind_a_pause_is_told_and_is_what_remains(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def tighten(n: int) -> None:
         if n == 1:
-            paused(virtual)
+            paused(sim)
         if n == 3:
-            virtual.store.set_halt(Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", virtual.clock.now()))
+            sim.store.set_halt(Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", sim.clock.now()))
         if n == 5:
-            unpause(virtual.path.parent)
+            unpause(sim.path.parent)
 
     summary = run.over(run.ticks(8, tighten))
-    assert [line for line in virtual.said if line.startswith("TRADING")] == [
+    assert [line for line in sim.said if line.startswith("TRADING")] == [
         "TRADING IS PAUSED: lunch. No new orders until: kalshi resume",
         "TRADING IS HALTED: DAILY_LOSS lost 100",
     ]
     assert (summary.halt, summary.is_paused) == ("DAILY_LOSS", False)
     with pytest.raises(HaltedError, match="DAILY_LOSS"):
-        refuse_to_start(virtual.store)
+        refuse_to_start(sim.store)
 
 
-def test_a_halt_that_came_after_the_last_tick_is_in_the_summary_too(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_a_halt_that_came_after_the_last_tick_is_in_the_summary_too(sim: Simulation) -> None:
+    run = TradingSession(sim)
 
     def feed() -> Iterator[Message]:
         yield from run.ticks(2)
-        virtual.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", virtual.clock.now()))
+        sim.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", sim.clock.now()))
 
     assert run.over(feed()).halt == "MANUAL"
 
 
-def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(virtual: Virtual) -> None:
+def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(sim: Simulation) -> None:
     """Its reply was lost, and the reads of the account after that: the next one is not due for seconds."""
-    run = Run(virtual, stop_budget_s=1.0)
+    run = TradingSession(sim, stop_budget_s=1.0)
 
     def lose(request: httpx.Request) -> None:
         raise httpx.ReadError("lost", request=request)
 
     def meddle(n: int) -> None:
-        virtual.wire.after = lose if n < 5 else lambda _: None
+        sim.wire.after = lose if n < 5 else lambda _: None
         if n == 5:
-            run.asked.append(Command(virtual.clock.now(), None, "SIGTERM"))
+            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
 
-    run.venue = LiveVenue(virtual.client, None, virtual.clock, live=run.engine.state.orders.live, since=Ts(0))
+    run.venue = LiveVenue(sim.client, None, sim.clock, live=run.engine.state.orders.live, since=Ts(0))
 
     def feed() -> Iterator[Message]:
-        book = virtual.client.orderbook(TICKER)
+        book = sim.client.orderbook(TICKER)
         for n in range(6):
-            virtual.clock.advance(2)
+            sim.clock.advance(2)
             meddle(n)
             if n < 5:
-                yield msgspec.structs.replace(book, ts=virtual.clock.now())
-                yield Tick(virtual.clock.now())
+                yield msgspec.structs.replace(book, ts=sim.clock.now())
+                yield Tick(sim.clock.now())
         yield run.asked.pop()
 
     summary = run.over(feed())
     assert summary.stopped_by == "SIGTERM"
     assert (summary.orders, summary.live_orders) == (1, 0)
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
     assert run.noted[0] == "stopping: canceling 1 own, for up to 1 s"
 
 
-def test_what_may_be_live_at_the_end_is_said_with_the_next_command(virtual: Virtual) -> None:
-    run = Run(virtual, stop_budget_s=1.0)
+def test_what_may_be_live_at_the_end_is_said_with_the_next_command(sim: Simulation) -> None:
+    run = TradingSession(sim, stop_budget_s=1.0)
 
     def never_answered(request: httpx.Request) -> httpx.Response | None:
         if request.method == "POST":
             raise httpx.ReadTimeout("lost on the way", request=request)
         return None
 
-    virtual.wire.before = never_answered
+    sim.wire.before = never_answered
     summary = run.over(run.ticks(1))
     (order,) = run.engine.state.orders.live()
     assert summary.live_orders == 1
-    assert f"MAY BE LIVE bid 10 at $0.40 {TICKER}: client order id {order.client_order_id}" in virtual.said
-    assert "kalshi order reconcile" in virtual.said[-1]
+    assert f"MAY BE LIVE bid 10 at $0.40 {TICKER}: client order id {order.client_order_id}" in sim.said
+    assert "kalshi order reconcile" in sim.said[-1]
 
 
-def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual: Virtual) -> None:
-    run = Run(virtual, Many(StrategyParams()))
+def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(sim: Simulation) -> None:
+    run = TradingSession(sim, Many(StrategyParams()))
 
     def feed() -> Iterator[Message]:
         yield from run.ticks(2)
@@ -149,44 +149,44 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(virtual:
     with pytest.raises(OutcomeUnknownError, match="may still be live: 12") as caught:
         run.over(feed())
     assert caught.value.exit_code == 7
-    resting = {order_id for order_id, *_ in virtual.exchange.resting("alice")}
+    resting = {order_id for order_id, *_ in sim.exchange.resting("alice")}
     assert len(resting) == 12, "nothing was canceled"
-    assert [line for line in virtual.said if "STILL LIVE" in line and line.split()[-1] in resting] == virtual.said[:-1]
-    assert virtual.said[-1].startswith("next: kalshi cancel-all")
-    cycle = virtual.store.last_cycle()
+    assert [line for line in sim.said if "STILL LIVE" in line and line.split()[-1] in resting] == sim.said[:-1]
+    assert sim.said[-1].startswith("next: kalshi cancel-all")
+    cycle = sim.store.last_cycle()
     assert cycle is not None
     assert cycle.is_running is False
 
 
-def test_a_second_interrupt_with_nothing_live_says_so_and_is_one(virtual: Virtual) -> None:
-    run = Run(virtual, Many(StrategyParams()))
+def test_a_second_interrupt_with_nothing_live_says_so_and_is_one(sim: Simulation) -> None:
+    run = TradingSession(sim, Many(StrategyParams()))
 
     def feed() -> Iterator[Message]:
-        yield Tick(virtual.clock.now())
+        yield Tick(sim.clock.now())
         raise KeyboardInterrupt
 
-    virtual.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "nothing is placed", virtual.clock.now()))
+    sim.store.set_halt(Halt(TradingState.HALTED, "MANUAL", "nothing is placed", sim.clock.now()))
     run.engine.state.trading = TradingState.HALTED
     with pytest.raises(KeyboardInterrupt):
         run.over(feed())
-    assert virtual.said[-1] == "nothing of this run is live"
+    assert sim.said[-1] == "nothing of this run is live"
 
 
-def test_a_guard_that_stops_trading_is_told_once(virtual: Virtual) -> None:
+def test_a_guard_that_stops_trading_is_told_once(sim: Simulation) -> None:
     """It changes the state and alerts, in the same words."""
     said: list[str] = []
-    reported = Reported(virtual.store, said.append, said.append)
-    now = virtual.clock.now()
+    reported = Reported(sim.store, said.append, said.append)
+    now = sim.clock.now()
     reported.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "lost $25.10 today"))
     reported.record(Alert(now, "critical", "DAILY_LOSS", "account", "lost $25.10 today"))
     assert said == ["TRADING IS REDUCING: DAILY_LOSS lost $25.10 today"]
     reported.record(Alert(now, "critical", "BLIND", "account", "cannot be read"))
     assert said[1:] == ["CRITICAL BLIND account: cannot be read"], "what no change of state said is told"
-    assert [alert.code for alert in virtual.store.alerts()] == ["BLIND", "DAILY_LOSS"], "both are kept"
+    assert [alert.code for alert in sim.store.alerts()] == ["BLIND", "DAILY_LOSS"], "both are kept"
 
 
-def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None:
-    run = Run(virtual)
+def test_no_heartbeat_while_the_account_cannot_be_read(sim: Simulation) -> None:
+    run = TradingSession(sim)
     beats: list[int] = []
 
     def dead(request: httpx.Request) -> httpx.Response | None:
@@ -195,8 +195,8 @@ def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None
         return None
 
     def look(n: int) -> None:
-        virtual.wire.before = dead if 2 <= n < 20 else lambda _: None
-        cycle = virtual.store.last_cycle()
+        sim.wire.before = dead if 2 <= n < 20 else lambda _: None
+        cycle = sim.store.last_cycle()
         beats.append(cycle.cycles if cycle else 0)
 
     run.over(run.ticks(40, look))
@@ -205,18 +205,18 @@ def test_no_heartbeat_while_the_account_cannot_be_read(virtual: Virtual) -> None
     assert beats[39] == 39, "and seeing again"
 
 
-def test_after_a_gap_in_everything_the_account_is_read_before_anybody_is_asked(virtual: Virtual) -> None:
+def test_after_a_gap_in_everything_the_account_is_read_before_anybody_is_asked(sim: Simulation) -> None:
     """A suspended process: what filled or was canceled meanwhile no message will tell."""
-    run = Run(virtual)
-    run.venue = LiveVenue(virtual.client, None, virtual.clock, live=run.engine.state.orders.live, since=Ts(0))
+    run = TradingSession(sim)
+    run.venue = LiveVenue(sim.client, None, sim.clock, live=run.engine.state.orders.live, since=Ts(0))
     reads: list[int] = []
 
     def feed() -> Iterator[Message]:
         for gap in (("one", (TICKER,)), ("all", ())):
-            yield Tick(virtual.clock.now())
-            before = len(virtual.wire.sent)
-            yield FeedGap(virtual.clock.now(), gap[1], gap[0])
-            reads.append(sum(path.endswith("/portfolio/positions") for _, path in virtual.wire.sent[before:]))
+            yield Tick(sim.clock.now())
+            before = len(sim.wire.sent)
+            yield FeedGap(sim.clock.now(), gap[1], gap[0])
+            reads.append(sum(path.endswith("/portfolio/positions") for _, path in sim.wire.sent[before:]))
 
     run.over(feed())
     assert reads == [0, 1]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import httpx
 import msgspec
 import pytest
-from virtual import OTHER, TICKER, Virtual
+from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
@@ -37,27 +37,27 @@ def limits(loss: Money | None = None) -> Limits:
     return Limits(max_daily_loss=loss or dollars(1), price_collar=None, day_start=lambda ts: day_start(ts, NEW_YORK))
 
 
-def refused(virtual: Virtual, **changes: object) -> str:
+def refused(sim: Simulation, **changes: object) -> str:
     with pytest.raises(RefusedError) as caught:
-        virtual.place(limits(), **changes)
+        sim.place(limits(), **changes)
     return caught.value.code
 
 
-def lose(virtual: Virtual) -> None:
+def lose(sim: Simulation) -> None:
     """Ten contracts bought at 44 are worth 30 each: $1.40 of loss, and the fee."""
-    virtual.market(40, 44)
-    virtual.place(limits(), price=cents(44))
-    virtual.market(30, 34)
+    sim.market(40, 44)
+    sim.place(limits(), price=cents(44))
+    sim.market(30, 34)
 
 
-def counted(virtual: Virtual) -> Money | None:
+def counted(sim: Simulation) -> Money | None:
     """The day so far, as a new process sees it."""
-    return virtual.desk(limits()).engine([virtual.client.market(TICKER)]).state.day_net
+    return sim.desk(limits()).engine([sim.client.market(TICKER)]).state.day_net
 
 
-def realize(virtual: Virtual) -> None:
-    lose(virtual)
-    virtual.place(limits(), action="sell", price=cents(30))
+def realize(sim: Simulation) -> None:
+    lose(sim)
+    sim.place(limits(), action="sell", price=cents(30))
 
 
 class Buyer:
@@ -126,98 +126,98 @@ def test_a_fill_an_hour_before_the_end_of_a_long_or_short_day_is_of_that_day(
 # -- crossed --------------------------------------------------------------------------------------------------------
 
 
-def test_a_person_is_refused_beyond_the_days_loss_and_may_still_close(virtual: Virtual) -> None:
-    lose(virtual)
-    assert refused(virtual) == "DAILY_LOSS"
-    halt = virtual.store.halt()
+def test_a_person_is_refused_beyond_the_days_loss_and_may_still_close(sim: Simulation) -> None:
+    lose(sim)
+    assert refused(sim) == "DAILY_LOSS"
+    halt = sim.store.halt()
     assert (halt.state, halt.code) == (TradingState.REDUCING, "DAILY_LOSS")
-    assert "DAILY_LOSS" in [alert.code for alert in virtual.store.alerts()]
-    closed = virtual.place(limits(), action="sell", price=cents(30))
+    assert "DAILY_LOSS" in [alert.code for alert in sim.store.alerts()]
+    closed = sim.place(limits(), action="sell", price=cents(30))
     assert closed.filled == contracts(10)
 
 
-def test_below_the_limit_nothing_is_refused(virtual: Virtual) -> None:
-    lose(virtual)
-    virtual.place(limits(dollars(2)), price=cents(30))
-    assert virtual.store.halt().state is TradingState.ACTIVE
+def test_below_the_limit_nothing_is_refused(sim: Simulation) -> None:
+    lose(sim)
+    sim.place(limits(dollars(2)), price=cents(30))
+    assert sim.store.halt().state is TradingState.ACTIVE
 
 
-def test_a_loss_in_another_market_counts_at_what_it_is_worth_now(virtual: Virtual) -> None:
-    lose(virtual)
-    virtual.market(40, 44, ticker=OTHER)
-    assert refused(virtual, ticker=OTHER) == "DAILY_LOSS"
+def test_a_loss_in_another_market_counts_at_what_it_is_worth_now(sim: Simulation) -> None:
+    lose(sim)
+    sim.market(40, 44, ticker=OTHER)
+    assert refused(sim, ticker=OTHER) == "DAILY_LOSS"
 
 
-def test_a_resume_does_not_lift_a_loss_that_is_still_there(virtual: Virtual) -> None:
-    realize(virtual)
-    assert refused(virtual) == "DAILY_LOSS"
-    virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "let me", virtual.clock.now()))
-    assert refused(virtual) == "DAILY_LOSS"
-    assert virtual.store.halt().state is TradingState.REDUCING
+def test_a_resume_does_not_lift_a_loss_that_is_still_there(sim: Simulation) -> None:
+    realize(sim)
+    assert refused(sim) == "DAILY_LOSS"
+    sim.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "let me", sim.clock.now()))
+    assert refused(sim) == "DAILY_LOSS"
+    assert sim.store.halt().state is TradingState.REDUCING
 
 
-def test_neither_a_restart_nor_a_lost_state_file_resets_the_days_loss(virtual: Virtual) -> None:
-    realize(virtual)
-    virtual.store.close()
-    for path in virtual.path.parent.glob("state.db*"):
+def test_neither_a_restart_nor_a_lost_state_file_resets_the_days_loss(sim: Simulation) -> None:
+    realize(sim)
+    sim.store.close()
+    for path in sim.path.parent.glob("state.db*"):
         path.unlink()
-    virtual.store = SqliteStore.open(virtual.path, account="alice", environment="sim")
-    assert refused(virtual) == "DAILY_LOSS", "counted again from the fills that the exchange has"
-    assert len(virtual.store.fills()) == 2
+    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    assert refused(sim) == "DAILY_LOSS", "counted again from the fills that the exchange has"
+    assert len(sim.store.fills()) == 2
 
 
-def test_in_a_loop_no_order_begins_after_the_breach_is_on_file_and_what_rests_is_cancelled(virtual: Virtual) -> None:
-    virtual.market(40, 44)
-    market = virtual.client.market(TICKER)
+def test_in_a_loop_no_order_begins_after_the_breach_is_on_file_and_what_rests_is_cancelled(sim: Simulation) -> None:
+    sim.market(40, 44)
+    market = sim.client.market(TICKER)
     allowed = msgspec.structs.replace(limits(), min_edge=None, max_orders_per_minute=None)
     engine = load_engine(
-        virtual.client, virtual.store, virtual.clock, allowed, markets=[market], fees={TICKER: FeeSchedule()},
-        new_id=virtual.new_id, strategies=[Buyer()], order_expiry_s=90,
+        sim.client, sim.store, sim.clock, allowed, markets=[market], fees={TICKER: FeeSchedule()},
+        new_id=sim.new_id, strategies=[Buyer()], order_expiry_s=90,
     )  # fmt: skip
     orders = engine.state.orders
-    venue = LiveVenue(virtual.client, None, virtual.clock, live=orders.live, known=orders.by_order_id, since=Ts(0))
+    venue = LiveVenue(sim.client, None, sim.clock, live=orders.live, known=orders.by_order_id, since=Ts(0))
     states: list[TradingState] = []
 
     def look(request: httpx.Request) -> httpx.Response | None:
         if request.method == "POST":
-            states.append(virtual.store.halt().state)
+            states.append(sim.store.halt().state)
         return None
 
-    virtual.wire.before = look
+    sim.wire.before = look
 
     def go_on(seconds: float = 2.0) -> None:
-        virtual.clock.advance(seconds)
-        book, tick = virtual.client.orderbook(TICKER), Tick(virtual.clock.now())
+        sim.clock.advance(seconds)
+        book, tick = sim.client.orderbook(TICKER), Tick(sim.clock.now())
         for message in (book, tick):
-            pump([*venue.observe(message), message], engine, venue, virtual.store)
+            pump([*venue.observe(message), message], engine, venue, sim.store)
 
     for _ in range(5):
         go_on()
-    bought = virtual.place(limits(), price=cents(44))
+    bought = sim.place(limits(), price=cents(44))
     assert bought.filled == contracts(10)
     before = len(states)
-    assert len(virtual.exchange.resting("alice")) > 5, "companion: the strategy does bid"
-    virtual.market(28, 34)
+    assert len(sim.exchange.resting("alice")) > 5, "companion: the strategy does bid"
+    sim.market(28, 34)
     for _ in range(10):
         go_on()
-    assert virtual.store.halt().code == "DAILY_LOSS"
+    assert sim.store.halt().code == "DAILY_LOSS"
     assert set(states) == {TradingState.ACTIVE}
     assert len(states) < before + 10, "it stopped"
-    assert virtual.exchange.resting("alice") == []
+    assert sim.exchange.resting("alice") == []
     assert orders.live() == []
 
 
-def test_over_midnight_the_halt_stays_and_the_loss_is_of_yesterday(virtual: Virtual) -> None:
+def test_over_midnight_the_halt_stays_and_the_loss_is_of_yesterday(sim: Simulation) -> None:
     """A restart at 23:59 neither resets nor doubles it; the day after, a person may resume."""
-    realize(virtual)
-    before = counted(virtual)
+    realize(sim)
+    before = counted(sim)
     assert before is not None
     assert before < -dollars(1)
-    midnight = day_start(Ts(virtual.clock.now() + 86_400_000), NEW_YORK)
-    virtual.clock.advance((midnight - virtual.clock.now()) / 1000 - 60)
-    assert (refused(virtual), counted(virtual)) == ("DAILY_LOSS", before)
-    virtual.clock.advance(61)
-    assert counted(virtual) == 0
-    assert refused(virtual) == "REDUCING", "nobody resumed"
-    virtual.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a new day", virtual.clock.now()))
-    assert virtual.place(limits(), price=cents(30)).remaining == contracts(10)
+    midnight = day_start(Ts(sim.clock.now() + 86_400_000), NEW_YORK)
+    sim.clock.advance((midnight - sim.clock.now()) / 1000 - 60)
+    assert (refused(sim), counted(sim)) == ("DAILY_LOSS", before)
+    sim.clock.advance(61)
+    assert counted(sim) == 0
+    assert refused(sim) == "REDUCING", "nobody resumed"
+    sim.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "a new day", sim.clock.now()))
+    assert sim.place(limits(), price=cents(30)).remaining == contracts(10)

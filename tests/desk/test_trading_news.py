@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from alert_desk import EVERYTHING, PHONE, T0, AlertDesk
+from support.alerting import EVERYTHING, PHONE, T0, AlertProgram
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.config.schema import Sink
@@ -23,16 +23,16 @@ from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, Halt
 
-Open = Callable[..., AlertDesk]
+Open = Callable[..., AlertProgram]
 DAY_MS = 86_400_000
 
 
 @pytest.fixture
 def desk_of(tmp_path: Path) -> Iterator[Open]:
-    opened: list[AlertDesk] = []
+    opened: list[AlertProgram] = []
 
-    def open_desk(**more: Any) -> AlertDesk:
-        opened.append(AlertDesk(tmp_path, **{"sinks": {"phone": EVERYTHING}, **more}))
+    def open_desk(**more: Any) -> AlertProgram:
+        opened.append(AlertProgram(tmp_path, **{"sinks": {"phone": EVERYTHING}, **more}))
         return opened[-1]
 
     yield open_desk
@@ -43,7 +43,7 @@ def desk_of(tmp_path: Path) -> Iterator[Open]:
 _trades = count(1)
 
 
-def fill(desk: AlertDesk, side: Side, price: int, qty: int, ticker: str = "KXA", ts: Ts | None = None) -> None:
+def fill(desk: AlertProgram, side: Side, price: int, qty: int, ticker: str = "KXA", ts: Ts | None = None) -> None:
     number = next(_trades)
     desk.store.record(
         FillBooked(
@@ -55,7 +55,7 @@ def fill(desk: AlertDesk, side: Side, price: int, qty: int, ticker: str = "KXA",
     )  # fmt: skip
 
 
-def settle(desk: AlertDesk, value: Price = ONE_DOLLAR, ticker: str = "KXA") -> None:
+def settle(desk: AlertProgram, value: Price = ONE_DOLLAR, ticker: str = "KXA") -> None:
     desk.store.record(
         SettlementBooked(
             Settlement(
@@ -66,7 +66,7 @@ def settle(desk: AlertDesk, value: Price = ONE_DOLLAR, ticker: str = "KXA") -> N
     )  # fmt: skip
 
 
-def beat(desk: AlertDesk, day_pnl: int) -> None:
+def beat(desk: AlertProgram, day_pnl: int) -> None:
     """A loop completed a cycle, with so many dollars made today."""
     now = desk.clock.now()
     desk.store.beat(
@@ -77,7 +77,7 @@ def beat(desk: AlertDesk, day_pnl: int) -> None:
     )  # fmt: skip
 
 
-def texts(desk: AlertDesk, code: str) -> list[str]:
+def texts(desk: AlertProgram, code: str) -> list[str]:
     return [notice.text for _, notice in desk.receiver.taken if notice.code == code]
 
 

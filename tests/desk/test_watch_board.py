@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import msgspec
 import pytest
-from long_listing import ListingTransport, LongListing, market_body
-from virtual import TICKER, Virtual
+from support.long_listing import ListingTransport, LongListing, market_body
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
@@ -156,18 +156,18 @@ def taken(feed: Iterator[Message], count: int) -> list[Message]:
 
 
 def test_polling_gives_quotes_then_trades_and_says_that_it_polls(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path)
-    markets = list(virtual.client.markets(tickers=[TICKER]))
-    feed = iter(Polled(virtual.client, virtual.clock, markets, is_book=False, tell=lambda _: None))
+    sim = Simulation(tmp_path)
+    markets = list(sim.client.markets(tickers=[TICKER]))
+    feed = iter(Polled(sim.client, sim.clock, markets, is_book=False, tell=lambda _: None))
     first = taken(feed, 3)
     assert [type(each) for each in first] == [FeedState, MarketChange, Quote]
     assert not first[0].is_live  # type: ignore[attr-defined]
-    virtual.quote(BID, 40, 10)
-    virtual.quote(ASK, 40, 4, who="bob")
+    sim.quote(BID, 40, 10)
+    sim.quote(ASK, 40, 4, who="bob")
     later_on = taken(feed, 4)
     assert later_on[2].bid == cents(40)  # type: ignore[attr-defined]
     assert [(each.price, each.qty) for each in later_on if isinstance(each, PublicTrade)] == [(cents(40), contracts(4))]
-    virtual.quote(ASK, 40, 1, who="bob")
+    sim.quote(ASK, 40, 1, who="bob")
     again = [each.qty for each in taken(feed, 7) if isinstance(each, PublicTrade)]
     assert again == [contracts(1)], "the first one is read once more, and told once"
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from virtual import T0, TICKER, Virtual
+from support.simulation import T0, TICKER, Simulation
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import StateError
@@ -166,31 +166,31 @@ def test_nothing_but_the_hook_that_hung_is_ever_broken_into() -> None:
 # -- what is withdrawn ------------------------------------------------------------------------------------------------
 
 
-def test_the_orders_of_the_loop_are_canceled_and_no_others(virtual: Virtual) -> None:
-    virtual.market()
-    mine, typed = virtual.place(), virtual.place()
+def test_the_orders_of_the_loop_are_canceled_and_no_others(sim: Simulation) -> None:
+    sim.market()
+    mine, typed = sim.place(), sim.place()
     own = msgspec.structs.replace(mine, strategy="told")
     said: list[str] = []
-    assert withdraw(virtual.client, lambda: [own, typed], said.append)
-    assert [order_id for order_id, *_ in virtual.exchange.resting("alice", TICKER)] == [typed.order_id]
-    assert withdraw(virtual.client, lambda: [own], said.append), "gone already is as good"
+    assert withdraw(sim.client, lambda: [own, typed], said.append)
+    assert [order_id for order_id, *_ in sim.exchange.resting("alice", TICKER)] == [typed.order_id]
+    assert withdraw(sim.client, lambda: [own], said.append), "gone already is as good"
     assert said[-1].startswith("1 order of the loop canceled or over")
 
 
-def test_what_could_not_be_canceled_is_tried_again(virtual: Virtual) -> None:
-    virtual.market()
-    own = msgspec.structs.replace(virtual.place(), strategy="told")
-    virtual.exchange.pause("exchange", virtual.clock.now())
+def test_what_could_not_be_canceled_is_tried_again(sim: Simulation) -> None:
+    sim.market()
+    own = msgspec.structs.replace(sim.place(), strategy="told")
+    sim.exchange.pause("exchange", sim.clock.now())
     said: list[str] = []
-    assert not withdraw(virtual.client, lambda: [own], said.append)
+    assert not withdraw(sim.client, lambda: [own], said.append)
     assert said == ["0 orders of the loop canceled or over, 1 could not be canceled"]
-    virtual.exchange.resume(virtual.clock.now())
-    assert withdraw(virtual.client, lambda: [own], said.append)
+    sim.exchange.resume(sim.clock.now())
+    assert withdraw(sim.client, lambda: [own], said.append)
 
 
-def test_orders_that_move_while_they_are_looked_at_mean_that_the_loop_does_too(virtual: Virtual) -> None:
+def test_orders_that_move_while_they_are_looked_at_mean_that_the_loop_does_too(sim: Simulation) -> None:
     def moving() -> list[Order]:
         raise RuntimeError("dictionary changed size during iteration")
 
-    assert not withdraw(virtual.client, moving, virtual.said.append)
-    assert virtual.said == []
+    assert not withdraw(sim.client, moving, sim.said.append)
+    assert sim.said == []

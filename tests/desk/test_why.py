@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from virtual import TICKER, Virtual
+from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.units import Ts, cents, contracts, format_ts
 from kalshi_cli.core.model.effects import Alert, Denied, OrderChanged
@@ -23,16 +23,16 @@ from kalshi_cli.store.records import Cycle, Halt
 HOUR_MS = 3_600_000
 
 
-def look(virtual: Virtual, ticker: str = "") -> Funnel:
-    now = virtual.clock.now()
-    status = read_status(virtual.path.parent, virtual.store, "sim", "2026-05-28", now)
-    return funnel(virtual.store, status, Ts(now - HOUR_MS), ticker)
+def look(sim: Simulation, ticker: str = "") -> Funnel:
+    now = sim.clock.now()
+    status = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now)
+    return funnel(sim.store, status, Ts(now - HOUR_MS), ticker)
 
 
-def order(virtual: Virtual, name: str, status: OrderStatus, filled: int = 0, **changes: object) -> None:
-    now = virtual.clock.now()
+def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **changes: object) -> None:
+    now = sim.clock.now()
     known = {"ticker": TICKER, "order_id": f"their-{name}", "strategy": "bidder", "created": now, "code": ""}
-    virtual.store.record(
+    sim.store.record(
         OrderChanged(
             Order(
                 client_order_id=name, side=BID, price=cents(40), qty=contracts(2),
@@ -42,17 +42,17 @@ def order(virtual: Virtual, name: str, status: OrderStatus, filled: int = 0, **c
     )  # fmt: skip
 
 
-def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtual: Virtual) -> None:
-    now = virtual.clock.now()
+def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: Simulation) -> None:
+    now = sim.clock.now()
     for _ in range(3):
-        virtual.store.record(Denied(now, "bidder", TICKER, "MIN_EDGE", "edge=0.0050 min=0.0100"))
-    virtual.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", "orders=60 max=60"))
-    order(virtual, "a", OrderStatus.FILLED, 2)
-    order(virtual, "b", OrderStatus.CANCELED, 1)
-    order(virtual, "c", OrderStatus.REJECTED, code="insufficient_balance")
-    order(virtual, "d", OrderStatus.UNKNOWN, order_id="")
-    order(virtual, "e", OrderStatus.RESTING)
-    found = look(virtual)
+        sim.store.record(Denied(now, "bidder", TICKER, "MIN_EDGE", "edge=0.0050 min=0.0100"))
+    sim.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", "orders=60 max=60"))
+    order(sim, "a", OrderStatus.FILLED, 2)
+    order(sim, "b", OrderStatus.CANCELED, 1)
+    order(sim, "c", OrderStatus.REJECTED, code="insufficient_balance")
+    order(sim, "d", OrderStatus.UNKNOWN, order_id="")
+    order(sim, "e", OrderStatus.RESTING)
+    found = look(sim)
     assert (found.intents, found.denied, found.sent) == (9, 4, 5)
     assert (found.rejected, found.in_doubt, found.live, found.ended, found.filled) == (1, 1, 1, 2, 2)
     assert found.rejected + found.in_doubt + found.live + found.ended == found.sent
@@ -66,112 +66,110 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(virtua
     ]
 
 
-def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(virtual: Virtual) -> None:
-    now = virtual.clock.now()
+def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(sim: Simulation) -> None:
+    now = sim.clock.now()
     order = Place(TICKER, BID, cents(40), contracts(1))
     objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order, "s")
     assert objection is not None
-    virtual.store.record(Denied(now, "bidder", TICKER, *objection))
-    (refusal,) = look(virtual).refusals
+    sim.store.record(Denied(now, "bidder", TICKER, *objection))
+    (refusal,) = look(sim).refusals
     assert "gave no fair value" in refusal.decided_by
     assert "min_edge" not in refusal.decided_by
 
 
-def test_one_market_alone_and_nothing_of_before_or_of_a_person(virtual: Virtual) -> None:
-    now = virtual.clock.now()
-    virtual.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", ""))
-    order(virtual, "mine", OrderStatus.RESTING, strategy="")
-    order(virtual, "old", OrderStatus.RESTING, created=Ts(now - 2 * HOUR_MS))
-    order(virtual, "new", OrderStatus.RESTING)
-    found = look(virtual, TICKER)
+def test_one_market_alone_and_nothing_of_before_or_of_a_person(sim: Simulation) -> None:
+    now = sim.clock.now()
+    sim.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", ""))
+    order(sim, "mine", OrderStatus.RESTING, strategy="")
+    order(sim, "old", OrderStatus.RESTING, created=Ts(now - 2 * HOUR_MS))
+    order(sim, "new", OrderStatus.RESTING)
+    found = look(sim, TICKER)
     assert (found.ticker, found.intents, found.denied, found.sent) == (TICKER, 1, 0, 1)
 
 
-def test_what_else_keeps_a_loop_from_trading_is_said(virtual: Virtual) -> None:
-    assert look(virtual).remarks == ("no loop is running",)
-    now = virtual.clock.now()
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        assert look(virtual).remarks == (
+def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
+    assert look(sim).remarks == ("no loop is running",)
+    now = sim.clock.now()
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert look(sim).remarks == (
             "the loop has not completed a cycle yet",
             "no strategy wanted anything: its conditions did not come about",
         )
-        virtual.store.beat(
+        sim.store.beat(
             Cycle(
                 run_id="r", pid=os.getpid(), mode="live", strategy="bidder", started=now, completed=now, cycles=1,
                 is_running=True, no_book=f"{TICKER} no snapshot yet",
             )
         )  # fmt: skip
-        assert look(virtual).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
-        virtual.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
-        assert look(virtual).remarks[0].startswith("trading is halted since ")
+        assert look(sim).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
+        sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
+        assert look(sim).remarks[0].startswith("trading is halted since ")
 
 
-def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(virtual: Virtual) -> None:
-    now = virtual.clock.now()
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        virtual.store.beat(
+def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simulation) -> None:
+    now = sim.clock.now()
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        sim.store.beat(
             Cycle(
                 run_id="r", pid=os.getpid(), mode="live", strategy="fade", started=now, completed=now, cycles=1,
                 is_running=True,
             )
         )  # fmt: skip
-        assert look(virtual).remarks == ("no strategy wanted anything: its conditions did not come about",)
-        virtual.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
+        assert look(sim).remarks == ("no strategy wanted anything: its conditions did not come about",)
+        sim.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
         out = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
-        assert look(virtual).remarks == (out,)
+        assert look(sim).remarks == (out,)
 
 
-def test_what_ended_the_last_loop_is_said_where_none_runs(virtual: Virtual) -> None:
-    now = virtual.clock.now()
+def test_what_ended_the_last_loop_is_said_where_none_runs(sim: Simulation) -> None:
+    now = sim.clock.now()
     cycle = Cycle(
         run_id="r", pid=os.getpid(), mode="sim", strategy="bidder", started=now, completed=now, cycles=1,
         is_running=False, stopped_by="a full disk", exit_code=8,
     )  # fmt: skip
-    virtual.store.beat(cycle)
+    sim.store.beat(cycle)
     ended = format_ts(now)
-    assert look(virtual).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk, exit 8",)
+    assert look(sim).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk, exit 8",)
 
 
-def test_where_nothing_ever_ran_there_is_nothing_to_tell(virtual: Virtual) -> None:
-    status = read_status(virtual.path.parent / "elsewhere", None, "sim", "2026-05-28", virtual.clock.now())
+def test_where_nothing_ever_ran_there_is_nothing_to_tell(sim: Simulation) -> None:
+    status = read_status(sim.path.parent / "elsewhere", None, "sim", "2026-05-28", sim.clock.now())
     found = funnel(None, status, Ts(0))
     assert (found.intents, found.refusals, found.remarks) == (0, (), ("no loop is running",))
 
 
-def test_each_strategy_has_its_part_and_the_parts_add_up(virtual: Virtual) -> None:
-    now = virtual.clock.now()
+def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> None:
+    now = sim.clock.now()
     for _ in range(3):
-        virtual.store.record(Denied(now, "noisy", TICKER, "ORDER_RATE", "sent=30 share=30"))
-    virtual.store.record(Denied(now, "noisy", "OTHER", "CHURN", ""))
-    virtual.store.record(Denied(now, "", TICKER, "HALTED", ""))
-    order(virtual, "a", OrderStatus.FILLED, 2, strategy="noisy")
-    order(virtual, "b", OrderStatus.RESTING, strategy="calm")
-    running(virtual, "calm,quiet,./noise.py:Noisy")
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        found = look(virtual)
+        sim.store.record(Denied(now, "noisy", TICKER, "ORDER_RATE", "sent=30 share=30"))
+    sim.store.record(Denied(now, "noisy", "OTHER", "CHURN", ""))
+    sim.store.record(Denied(now, "", TICKER, "HALTED", ""))
+    order(sim, "a", OrderStatus.FILLED, 2, strategy="noisy")
+    order(sim, "b", OrderStatus.RESTING, strategy="calm")
+    running(sim, "calm,quiet,./noise.py:Noisy")
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        found = look(sim)
         parts = [(each.strategy, each.intents, each.denied, each.sent, each.filled) for each in found.strategies]
         assert parts == [("", 1, 1, 0, 0), ("calm", 1, 0, 1, 0), ("noisy", 5, 4, 1, 1), ("quiet", 0, 0, 0, 0)]
         assert list(found.strategies[2].denied_by.items()) == [("ORDER_RATE", 3), ("CHURN", 1)]
         assert (found.intents, found.denied, found.sent, found.filled) == (7, 5, 2, 1)
-        assert [each.intents for each in look(virtual, "OTHER").strategies] == [0, 1, 0]
-    assert [each.strategy for each in look(virtual).strategies] == ["", "calm", "noisy"], "nothing runs"
+        assert [each.intents for each in look(sim, "OTHER").strategies] == [0, 1, 0]
+    assert [each.strategy for each in look(sim).strategies] == ["", "calm", "noisy"], "nothing runs"
 
 
-def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(virtual: Virtual) -> None:
-    running(virtual, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
-    with lock(virtual.path.parent / "trade.lock", virtual.clock):
-        assert look(virtual).remarks[0] == (
-            "strategies that cannot decide yet: mean-reversion: 12 of 30 samples in KXA-1"
-        )
-        running(virtual, "mean-reversion")
-        assert look(virtual).remarks == ("no strategy wanted anything: its conditions did not come about",)
-    running(virtual, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
-    assert "cannot decide" not in str(look(virtual).remarks), "nothing runs"
+def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(sim: Simulation) -> None:
+    running(sim, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
+    with lock(sim.path.parent / "trade.lock", sim.clock):
+        assert look(sim).remarks[0] == ("strategies that cannot decide yet: mean-reversion: 12 of 30 samples in KXA-1")
+        running(sim, "mean-reversion")
+        assert look(sim).remarks == ("no strategy wanted anything: its conditions did not come about",)
+    running(sim, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
+    assert "cannot decide" not in str(look(sim).remarks), "nothing runs"
 
 
-def running(virtual: Virtual, strategies: str, waiting: str = "") -> None:
-    now = virtual.clock.now()
-    virtual.store.beat(
+def running(sim: Simulation, strategies: str, waiting: str = "") -> None:
+    now = sim.clock.now()
+    sim.store.beat(
         Cycle(run_id="r", pid=os.getpid(), mode="live", strategy=strategies, started=now, completed=now, cycles=1,
               is_running=True, waiting=waiting)
     )  # fmt: skip

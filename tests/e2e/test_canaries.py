@@ -22,9 +22,9 @@ from urllib.request import urlopen
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-from fault_proxy import Action, Fault, fault_proxy
-from ping_receiver import Receiver, receiving
-from served import ME, TWO_SIDED, Served, served, set_variables
+from support.fault_proxy import Action, Fault, fault_proxy
+from support.notice_receiver import Receiver, receiving
+from support.served import ME, TWO_SIDED, Served, served, set_variables
 
 from kalshi_cli.base import text
 from kalshi_cli.base.clock import SystemClock

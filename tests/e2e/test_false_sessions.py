@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.core.account import reconciliation
 
@@ -26,11 +26,11 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Ser
 
 def place(price: str, *more: str) -> Ended:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "10", "--price", price)
-    return kalshi(*words, "--client-order-id", "false-one", *more, "--json")
+    return program(*words, "--client-order-id", "false-one", *more, "--json")
 
 
 def check(name: str) -> tuple[int, list[str]]:
-    ended = kalshi("check", name, "--no-notify", "--json")
+    ended = program("check", name, "--no-notify", "--json")
     return ended.code, [breach["code"] for breach in ended.json["breaches"]]
 
 
@@ -56,13 +56,13 @@ def begin(world: tuple[Served, FaultProxy], case: str) -> None:
 
 def assert_right(exchange: Served) -> None:
     """The file, the program and the exchange say the same."""
-    listed = kalshi("order", "list", "--json").json
+    listed = program("order", "list", "--json").json
     assert [row["order_id"] for row in listed] == [order_id for order_id, *_ in exchange.resting()]
-    shown = kalshi("order", "show", "false-one", "--json")
+    shown = program("order", "show", "false-one", "--json")
     assert (shown.code, shown.json["order_id"] != NOWHERE) == (0, True)
     assert check("orders") == (0, [])
     assert check("drift") == (0, [])
-    assert kalshi("status", "--json").json["state"] == "active"
+    assert program("status", "--json").json["state"] == "active"
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -72,13 +72,13 @@ def test_the_checks_see_it_and_reconcile_repairs_it_and_says_so(world: tuple[Ser
     if case != "another id, and it filled":  # there the fill is missing besides, and under whose id nobody knows
         assert check("drift") == (2, ["ORDER_DIFFERS"])
     assert check("orders") == (2, ["ORDER_DIFFERS"])
-    ended = kalshi("order", "reconcile", "--json")
+    ended = program("order", "reconcile", "--json")
     assert ended.code == 0, ended.err
     (row,) = ended.json
     assert (row["client_order_id"], row["found"]) == ("false-one", "repaired")
     assert row["repaired"] in ended.err
     assert_right(exchange)
-    assert kalshi("order", "reconcile", "--json").json == []
+    assert program("order", "reconcile", "--json").json == []
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -86,7 +86,7 @@ def test_a_trade_loop_starts_and_repairs_it(world: tuple[Served, FaultProxy], ca
     exchange, _ = world
     begin(world, case)
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "2s", "--interval", "0.2s", "--json")
-    ended = kalshi(*words)
+    ended = program(*words)
     assert ended.code == 0, ended.err
     assert "1 order repaired" in ended.err
     assert "a reply was false" in ended.err
@@ -98,6 +98,6 @@ def test_what_is_proven_later_is_open_until_then(
 ) -> None:
     monkeypatch.setattr(reconciliation, "NEVER_ARRIVED_MARGIN_MS", 45_000)
     begin(world, "another id")
-    ended = kalshi("order", "reconcile", "--wait", "1s", "--json")
+    ended = program("order", "reconcile", "--wait", "1s", "--json")
     assert (ended.code, ended.json[0]["found"], ended.json[0]["repaired"]) == (7, "still_unknown", None)
-    assert kalshi("status", "--json").json["state"] == "active", "no halt: one of the two ids is a mistake"
+    assert program("status", "--json").json["state"] == "active", "no halt: one of the two ids is a mistake"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.served import TWO_SIDED, Ended, Served, eventually, finish, program, said, served, set_variables, start
 
 STRATEGIES = """
 import ctypes
@@ -147,19 +147,19 @@ PLACE = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--cou
 def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exchange: Served) -> None:
     with loop(exchange, "Quoter") as process:
         until(process, exchange.resting)
-        assert kalshi("pause", "--reason", "lunch").code == 0
+        assert program("pause", "--reason", "lunch").code == 0
         until(process, lambda: not exchange.resting())
-        before = kalshi("status", "--json").json
+        before = program("status", "--json").json
         assert (before["running"], before["state"], before["state_code"], before["state_reason"]) == (
             True, "halted", "PAUSED", "lunch",
         )  # fmt: skip
-        refused = kalshi(*PLACE)
+        refused = program(*PLACE)
         assert (refused.code, refused.error["code"]) == (3, "HALTED")
         until(process, lambda: cycles(exchange) > before["cycles"])
         assert exchange.resting() == []
-        assert kalshi("resume", "--reason", "had lunch").code == 0
+        assert program("resume", "--reason", "had lunch").code == 0
         until(process, exchange.resting)
-        stopped = kalshi("stop", "--json")
+        stopped = program("stop", "--json")
         assert (stopped.code, stopped.json["pids"], stopped.json["signal"]) == (0, [process.pid], "SIGTERM")
         assert f"asked the loop (pid {process.pid}" in stopped.err
         assert "it cancels its own orders, for up to" in stopped.err
@@ -170,7 +170,7 @@ def test_a_pause_takes_the_orders_back_and_a_resume_lets_the_same_loop_go_on(exc
 
 
 def test_a_stop_does_not_stop_the_next_loop_and_a_loop_started_into_a_pause_waits(exchange: Served) -> None:
-    nothing = kalshi("stop")
+    nothing = program("stop")
     assert (nothing.code, nothing.err.strip()) == (0, "no loop is running here")
     (exchange.state / "sim").mkdir(parents=True, exist_ok=True)
     pause = exchange.state / "sim" / ".pause"
@@ -191,7 +191,7 @@ def test_a_halt_ends_with_9_and_no_signal_lifts_it(exchange: Served) -> None:
     pause = exchange.state / "sim" / ".pause"
     with loop(exchange, "Quoter", "--duration", "6s") as process:
         until(process, exchange.resting)
-        assert kalshi("cancel-all", "--json").json["halted"] is True
+        assert program("cancel-all", "--json").json["halted"] is True
         process.send_signal(signal.SIGUSR1)  # a pause on top of it
         until(process, pause.exists)
         process.send_signal(signal.SIGUSR1)  # and back
@@ -201,7 +201,7 @@ def test_a_halt_ends_with_9_and_no_signal_lifts_it(exchange: Served) -> None:
     assert ended.error["code"] == "halted"
     assert "kalshi resume" in ended.error["hint"]
     assert exchange.resting() == []
-    assert kalshi("status", "--json").json["state_code"] == "CANCEL_ALL"
+    assert program("status", "--json").json["state_code"] == "CANCEL_ALL"
 
 
 def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange: Served) -> None:
@@ -218,13 +218,13 @@ def test_no_create_reaches_the_exchange_after_a_pause_whoever_sends_it(exchange:
     with ThreadPoolExecutor(2) as shells:
         running = [shells.submit(hammer, shell) for shell in range(2)]
         eventually(lambda: len(creates(seen)) >= 2)
-        assert kalshi("pause").code == 0
+        assert program("pause").code == 0
         paused = time.monotonic()
         ends = [each.result() for each in running]
     assert [ended.code for ended in ends] == [3, 3]
     assert max(creates(seen)) < paused
-    assert kalshi("resume", "--reason", "tested").code == 0
-    assert kalshi(*PLACE).code == 0, "it was the pause that held them up"
+    assert program("resume", "--reason", "tested").code == 0
+    assert program(*PLACE).code == 0, "it was the pause that held them up"
     assert max(creates(seen)) > paused
 
 

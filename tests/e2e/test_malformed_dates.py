@@ -9,8 +9,8 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from fault_proxy import FaultProxy, fault_proxy
-from served import TWO_SIDED, Served, kalshi, served, set_variables
+from support.fault_proxy import FaultProxy, fault_proxy
+from support.served import TWO_SIDED, Served, program, served, set_variables
 
 DATES = (
     b"Mon, 01 Jan 99999 00:00:00 GMT", b"Sun, 06 Nov 1994 08:49:37 +9999999999",
@@ -41,14 +41,14 @@ def proxy(exchange: Served, monkeypatch: pytest.MonkeyPatch, request: pytest.Fix
 
 
 def test_an_order_is_placed_and_the_kill_switch_takes_it_back(exchange: Served, proxy: FaultProxy) -> None:
-    ended = kalshi(*BUY)
+    ended = program(*BUY)
     assert ended.code == 0, ended.err
-    ended = kalshi("cancel-all", "--json")
+    ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"], exchange.resting()) == (0, 1, []), ended.err
 
 
 def test_a_loop_runs_to_its_end(proxy: FaultProxy) -> None:
-    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
+    ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.3s")
     assert ended.code == 0, ended.err
 
 
@@ -56,7 +56,7 @@ def test_a_date_that_is_wild_once_holds_up_no_kill(exchange: Served, monkeypatch
     """One reply says that it is two hours later than it is; the next write says what time it is."""
     with fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, exchange.home, exchange.variables(proxy.moved(exchange.server.rest_url)))
-        assert kalshi(*BUY).code == 0
+        assert program(*BUY).code == 0
         wild = iter([formatdate(time.time() + 7_200, usegmt=True).encode()])
 
         def once(head: bytes) -> bytes:
@@ -64,5 +64,5 @@ def test_a_date_that_is_wild_once_holds_up_no_kill(exchange: Served, monkeypatch
             return head if found is None else dated(head, found)
 
         proxy.edit_head = once
-        ended = kalshi("cancel-all", "--json")
+        ended = program("cancel-all", "--json")
         assert (ended.code, exchange.resting()) == (0, []), ended.err

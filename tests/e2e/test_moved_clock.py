@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from served import bare_variables, eventually, finish, kalshi, said, set_variables, start
+from support.served import bare_variables, eventually, finish, program, said, set_variables, start
 
 
 def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch:
     loop = start(["trade", "--strategy", "spike", "--duration", "1h", "--json"], variables, tmp_path)
 
     def run(*words: str) -> Any:
-        ended = kalshi(*words, "--json")
+        ended = program(*words, "--json")
         assert ended.code == 0, ended.err
         assert loop.poll() is None, said(loop)
         return ended.json
@@ -34,7 +34,7 @@ def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch:
             return ""
         latest = max(quoted, key=lambda row: str(row["close_time"]))
         order = ("order", "place", latest["ticker"], "--side", "yes", "--action", "buy", "--tif", "ioc")
-        ended = kalshi(*order, "--count", "1", "--price", latest["yes_ask"], "--json")
+        ended = program(*order, "--count", "1", "--price", latest["yes_ask"], "--json")
         return str(latest["ticker"]) if ended.code == 0 and float(ended.json["filled"]) else ""
 
     def goes_on(cycles: int) -> None:
@@ -63,7 +63,7 @@ def test_a_loop_lives_through_two_hours_in_a_moment(tmp_path: Path, monkeypatch:
         assert summary.json["live_orders"] == 0
         assert "nothing ran for 720" in summary.err, "no book from before the jump was believed"
         assert "Traceback" not in summary.err
-        assert kalshi("order", "list", "--json").json == []
+        assert program("order", "list", "--json").json == []
     finally:
         for process in (loop, server):
             if process.poll() is None:

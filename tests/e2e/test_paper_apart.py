@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from fault_frames import StreamFault
-from fault_proxy import FaultProxy, fault_proxy
-from served import ME, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.fault_frames import StreamFault
+from support.fault_proxy import FaultProxy, fault_proxy
+from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, served, set_variables, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.sim.stream.subscription import FILL, GROUPS, ORDERS, POSITIONS
@@ -69,9 +69,9 @@ def test_a_loop_on_paper_books_no_fill_of_the_account_and_asks_for_none(exchange
         eventually(lambda: "orderbook_delta" in subscribed(exchange) or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
         assert subscribed(exchange) & OF_THE_ACCOUNT == set()
-        before = kalshi("status", "--paper", "--json").json["cycles"] or 0
+        before = program("status", "--paper", "--json").json["cycles"] or 0
         trade_for_real(exchange)
-        eventually(lambda: (kalshi("status", "--paper", "--json").json["cycles"] or 0) > before + 5)
+        eventually(lambda: (program("status", "--paper", "--json").json["cycles"] or 0) > before + 5)
         loop.send_signal(signal.SIGTERM)
         ended = finish(loop)
     finally:
@@ -102,12 +102,12 @@ def test_frames_of_the_account_that_come_all_the_same_are_ignored_on_paper(excha
     variables = exchange.variables(proxy.moved(exchange.server.rest_url), proxy.moved(exchange.server.ws_url))
     loop = start((*words, "--json"), variables, exchange.home)
     try:
-        eventually(lambda: (kalshi("status", "--paper", "--json").json["cycles"] or 0) > 1)
+        eventually(lambda: (program("status", "--paper", "--json").json["cycles"] or 0) > 1)
         hits = proxy.stream_faults[0].hits
         exchange.submit("maker", TWO_SIDED, ASK, "0.9000", "1")
         eventually(lambda: proxy.stream_faults[0].hits > hits)
-        before = kalshi("status", "--paper", "--json").json["cycles"]
-        eventually(lambda: kalshi("status", "--paper", "--json").json["cycles"] > before + 3)
+        before = program("status", "--paper", "--json").json["cycles"]
+        eventually(lambda: program("status", "--paper", "--json").json["cycles"] > before + 3)
         loop.send_signal(signal.SIGTERM)
         ended = finish(loop)
     finally:

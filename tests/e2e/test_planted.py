@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from served import ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables
+from support.served import ME, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.core.model.order_terms import BID
 
@@ -97,7 +97,7 @@ def plant(home: Path, name: str, kind: str) -> None:
 def home(exchange: Served) -> Path:
     """The state directory of an account that traded here, with an order that rests."""
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    assert kalshi(*words, "--json").code == 0
+    assert program(*words, "--json").code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     assert len(exchange.resting()) == 2
     return exchange.state / "sim"
@@ -120,8 +120,8 @@ def test_fifos_in_the_place_of_other_files_hold_up_no_kill_switch(
     for name in names:
         (home / name).unlink()  # the halt does not hang on what anybody planted
     if "state.db" not in names:
-        assert kalshi("status", "--json").json["state"] == "halted"
-    again = kalshi("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
+        assert program("status", "--json").json["state"] == "halted"
+    again = program("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
     assert again.code == 3, again.err
 
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import (
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import (
     KEY_ID,
     ME,
     TWO_SIDED,
@@ -17,7 +17,7 @@ from served import (
     SteadyClock,
     eventually,
     finish,
-    kalshi,
+    program,
     said,
     served,
     set_variables,
@@ -104,7 +104,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cache]:
 
 def buy() -> str:
     words = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
-    ended = kalshi(*words, "--json")
+    ended = program(*words, "--json")
     assert ended.code == 0, ended.err
     return str(ended.json["order_id"])
 
@@ -124,10 +124,10 @@ def test_an_empty_list_that_was_kept_is_no_proof_while_cancels_fail(cache: Cache
     buy()
     cache.go_through()
     cache.replay(way, is_by_query=is_by_query)
-    is_not_called_gone(kalshi("cancel-all", "--within", "2s", "--json"), "answered no cancel")
+    is_not_called_gone(program("cancel-all", "--within", "2s", "--json"), "answered no cancel")
     assert len(cache.exchange.resting()) == 1
     cache.proxy.faults.clear()
-    assert kalshi("cancel-all", "--json").code == 0
+    assert program("cancel-all", "--json").code == 0
     assert cache.exchange.resting() == []
 
 
@@ -138,8 +138,8 @@ def test_nor_is_it_for_orders_that_no_file_knows(cache: Cache, path: str, way: s
     cache.exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     cache.go_through()
     cache.replay(way, path=path)
-    is_not_called_gone(kalshi("cancel-all", "--within", "2s", "--json"))
-    is_not_called_gone(kalshi("cancel-all", "--ticker", TWO_SIDED, "--within", "2s", "--json"))
+    is_not_called_gone(program("cancel-all", "--within", "2s", "--json"))
+    is_not_called_gone(program("cancel-all", "--ticker", TWO_SIDED, "--within", "2s", "--json"))
     assert len(cache.exchange.resting()) == 1
 
 
@@ -149,20 +149,20 @@ def test_nor_for_a_part_of_the_orders(cache: Cache, scope: tuple[str, str], way:
     order_id = buy()
     cache.go_through()
     cache.replay(way, path=r"/portfolio/orders\?")  # lists alone, and the dates of everything else are right
-    is_not_called_gone(kalshi("cancel-all", *scope, "--within", "2s", "--json"))
+    is_not_called_gone(program("cancel-all", *scope, "--within", "2s", "--json"))
     cache.proxy.faults[0].path = "nothing"
     cache.proxy.edits[r"/portfolio/orders\?"] = lambda _body: {"orders": [], "cursor": ""}
-    is_not_called_gone(kalshi("cancel-all", *scope, "--within", "2s", "--json"), order_id)
+    is_not_called_gone(program("cancel-all", *scope, "--within", "2s", "--json"), order_id)
     assert len(cache.exchange.resting()) == 1
 
 
 def test_what_answers_for_the_exchange_may_not_answer_an_old_reply_by_its_age(cache: Cache) -> None:
     cache.go_through()
     cache.proxy.headers["age"] = "1"
-    is_not_called_gone(kalshi("cancel-all", "--within", "1s", "--json"))
-    assert "replays" in kalshi("balance", "--json").error["message"]
+    is_not_called_gone(program("cancel-all", "--within", "1s", "--json"))
+    assert "replays" in program("balance", "--json").error["message"]
     cache.proxy.headers["age"] = "0"
-    assert kalshi("cancel-all", "--json").code == 0
+    assert program("cancel-all", "--json").code == 0
 
 
 # -- checks -------------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_no_check_says_ok_of_what_was_kept(cache: Cache, check: str, path: str) 
     cache.exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     cache.go_through()
     cache.replay(path=path)
-    ended = kalshi("check", check, "--no-notify", "--json")
+    ended = program("check", check, "--no-notify", "--json")
     assert ended.code == 3, ended.out
     assert "replays" in ended.out
 
@@ -186,7 +186,7 @@ def test_no_check_says_ok_of_what_was_kept(cache: Cache, check: str, path: str) 
 def test_a_loop_that_begins_on_kept_replies_does_not_blame_our_clock(cache: Cache) -> None:
     cache.go_through()
     cache.replay()
-    ended = kalshi("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "5s")
+    ended = program("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--duration", "5s")
     assert ended.code == 6, ended.err
     assert "replays" in ended.err
     assert "your clock" not in ended.err
@@ -195,7 +195,7 @@ def test_a_loop_that_begins_on_kept_replies_does_not_blame_our_clock(cache: Cach
 def test_a_loop_outlives_replies_that_were_kept(cache: Cache) -> None:
     words = ("trade", "--strategy", "spike", "--ticker", TWO_SIDED, "--interval", "0.2s", "--duration", "40s", "--json")
     loop = start(words, cache.variables(), cache.exchange.home)
-    eventually(lambda: kalshi("status", "--json").json["cycles"] or loop.poll() is not None)
+    eventually(lambda: program("status", "--json").json["cycles"] or loop.poll() is not None)
     cache.replay()
     eventually(lambda: "replays" in said(loop) or loop.poll() is not None)
     cache.proxy.faults.clear()

@@ -12,9 +12,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
-from test_signals import written
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import (
+    ME,
+    TWO_SIDED,
+    Ended,
+    Served,
+    eventually,
+    finish,
+    program,
+    said,
+    served,
+    set_variables,
+    start,
+    written,
+)
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
@@ -110,7 +122,7 @@ def assert_left(stage: Stage, ended: Ended, *, stopped_by: str, unknown: int = 0
     assert f"orders of this run may still be live: {left + unknown}" in ended.error["message"]
     assert "web site" in ended.error["hint"]
     assert "Traceback" not in ended.err
-    status = kalshi("status", "--json")
+    status = program("status", "--json")
     assert (status.json["running"], status.json["ended_in_order"], status.json["exit_code"]) == (False, False, 7)
     assert (status.json["resting_orders"], status.json["unknown_orders"]) == (left, unknown)
     assert stopped_by in status.json["stopped_by"]
@@ -121,7 +133,7 @@ def assert_clean(stage: Stage, ended: Ended, code: int, stopped_by: str) -> None
     """It ended with its own code, because nothing of it rests."""
     assert (ended.code, stage.live()) == (code, 0), ended.err
     assert "Traceback" not in ended.err
-    status = kalshi("status", "--json").json
+    status = program("status", "--json").json
     assert (status["ended_in_order"], status["exit_code"], status["resting_orders"]) == (True, code, 0)
     assert stopped_by in status["stopped_by"]
 
@@ -288,5 +300,5 @@ def test_a_second_loop_answers_for_nothing_of_the_first(stage: Stage) -> None:
     loop = stage.resting()
     assert finish(stage.start()).code == 10
     assert loop.poll() is None
-    status = kalshi("status", "--json").json
+    status = program("status", "--json").json
     assert (status["running"], status["stopped_by"], status["exit_code"]) == (True, None, None)

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import SPECS, check_response
-from fault_proxy import FaultProxy, fault_proxy
-from served import Ended, bare_variables, eventually, finish, kalshi, said, set_variables, start
+from support.fault_proxy import FaultProxy, fault_proxy
+from support.served import Ended, bare_variables, eventually, finish, program, said, set_variables, start
+from support.specification import SPECS, check_response
 
 ADDRESS = {"accounts", "rest_url", "ws_url", "key_id", "private_key_path", "pid"}
 
@@ -54,7 +54,7 @@ class Desk:
         """What a command that changes nothing says."""
         with pytest.MonkeyPatch.context() as patch:
             set_variables(patch, self.home, {**self.variables, **variables})
-            return _said_by(kalshi(*words, "--json"))
+            return _said_by(program(*words, "--json"))
 
     def json(self, *words: str | Path, **variables: str) -> Any:
         """What a process of its own says."""

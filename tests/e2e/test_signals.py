@@ -6,14 +6,24 @@ The loop is the real program in a process of its own; what another shell types i
 from __future__ import annotations
 
 import signal
-import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 
 import pytest
-from served import ONE_SIDED, TWO_SIDED, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.served import (
+    ONE_SIDED,
+    TWO_SIDED,
+    Served,
+    eventually,
+    finish,
+    program,
+    said,
+    served,
+    set_variables,
+    start,
+    written,
+)
 
 from kalshi_cli.core.model.order_terms import BID
 
@@ -31,16 +41,6 @@ class Quoter(Strategy):
         if not view.orders(ticker):
             yield Place(ticker, BID, cents(40), contracts(2), fair=cents(44), reason="to have something resting")
 """
-
-
-def written(exchange: Served) -> list[str]:
-    """The status of every order in the state file; none while there is no file yet."""
-    if not (path := exchange.state / "sim" / "state.db").exists():
-        return []
-    with closing(sqlite3.connect(path)) as connection:
-        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'orders'").fetchone():
-            return []
-        return [status for (status,) in connection.execute("SELECT status FROM orders")]
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_signal_ends_the_loop_in_good_order(
     assert ended.json["orders"] >= 1
     assert "SIMULATED exchange: no real money" in ended.err
     assert "Traceback" not in ended.err
-    status = kalshi("status", "--json").json
+    status = program("status", "--json").json
     assert (status["running"], status["state"], status["unknown_orders"]) == (False, "active", 0)
 
 
@@ -102,10 +102,10 @@ def test_however_often_it_is_interrupted_it_ends_with_its_exit_code_and_without_
 
 
 def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, loop: subprocess.Popen[str]) -> None:
-    second = kalshi("trade", "--strategy", "spike", "--json")
+    second = program("trade", "--strategy", "spike", "--json")
     assert (second.code, second.out, second.error["code"]) == (10, "", "another_instance")
     assert str(loop.pid) in second.error["message"]
-    status = kalshi("status", "--json").json
+    status = program("status", "--json").json
     assert (status["running"], status["pid"]) == (True, loop.pid)
     assert len(exchange.resting()) == 1
 
@@ -113,15 +113,15 @@ def test_a_second_loop_is_turned_away_and_the_first_goes_on(exchange: Served, lo
 def test_the_kill_switch_of_another_shell_stops_a_running_loop_from_ordering(
     exchange: Served, loop: subprocess.Popen[str]
 ) -> None:
-    killed = kalshi("cancel-all", "--json")
+    killed = program("cancel-all", "--json")
     assert (killed.code, killed.json["remaining"], killed.json["halted"]) == (0, 0, True)
-    before = kalshi("status", "--json").json["cycles"]
-    eventually(lambda: kalshi("status", "--json").json["cycles"] != before or loop.poll() is not None)
+    before = program("status", "--json").json["cycles"]
+    eventually(lambda: program("status", "--json").json["cycles"] != before or loop.poll() is not None)
     assert exchange.resting() == []
     loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
     assert exchange.resting() == []
-    assert kalshi("trade", "--strategy", "spike", "--json").code == 9
+    assert program("trade", "--strategy", "spike", "--json").code == 9
     assert ended.json["live_orders"] == 0
 
 
@@ -133,8 +133,8 @@ def test_an_order_that_a_halt_forbade_at_the_last_moment_is_not_taken_for_live(e
         eventually(lambda: "resting" in written(exchange) or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
         ((order_id, *_),) = exchange.resting()
-        assert kalshi("pause").code == 0
-        assert kalshi("order", "cancel", order_id).code == 0
+        assert program("pause").code == 0
+        assert program("order", "cancel", order_id).code == 0
         exchange.submit("maker", TWO_SIDED, BID, "0.43", "1")  # the book moves, and the strategy wants to order
         eventually(lambda: "rejected" in written(exchange) or loop.poll() is not None)
         assert loop.poll() is None, said(loop)
@@ -152,13 +152,13 @@ def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served,
     loop.kill()
     loop.communicate()
     ((order_id, *_),) = exchange.resting()
-    told = kalshi("status", "--json")
+    told = program("status", "--json")
     assert (told.json["running"], told.json["resting_orders"]) == (False, 1)
     assert "the last loop did not stop in good order: 1 order may rest until" in told.err
-    assert "1 order may rest until" in kalshi("stop").err
-    assert kalshi("order", "show", order_id, "--json").json["status"] == "resting"
+    assert "1 order may rest until" in program("stop").err
+    assert program("order", "show", order_id, "--json").json["status"] == "resting"
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
-    ended = kalshi(*words, "--duration", "0.5s", "--json")
+    ended = program(*words, "--duration", "0.5s", "--json")
     assert ended.code == 0, ended.err
     assert exchange.resting() == []
 

@@ -4,20 +4,12 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from fault_proxy import Fault, FaultProxy, fault_proxy
-from served import ME, TWO_SIDED, Served, eventually, finish, said, served, set_variables, start
+from support.fault_proxy import Fault, FaultProxy, fault_proxy
+from support.served import ME, TWO_SIDED, Served, eventually, finish, said, start
 
 from kalshi_cli.core.model.order_terms import BID
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 @pytest.fixture

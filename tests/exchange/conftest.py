@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
-from scripted_server import HANG, NOW, ScriptedServer, Step
+from support.scripted_server import HANG, NOW, ScriptedServer, Step
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.exchange.client import KalshiClient

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs
 import httpx
 import msgspec
 import pytest
-from scripted_server import DROP, HANG, NOW, Reply
-from virtual import Virtual
+from support.scripted_server import DROP, HANG, NOW, Reply
+from support.simulation import Simulation
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import (
@@ -639,13 +639,13 @@ def test_pages_that_say_nothing_are_an_error_after_a_while(serve, connect):
 
 def test_a_list_of_more_orders_than_can_rest_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr("kalshi_cli.exchange.endpoints.orders.MOST_OPEN_ORDERS", 1)
-    virtual = Virtual(tmp_path)
+    sim = Simulation(tmp_path)
     for price in (10, 11):
-        virtual.quote(BID, price, 1, who="alice")
+        sim.quote(BID, price, 1, who="alice")
     with pytest.raises(WireError, match="more than 1 items"):
-        list(virtual.client.orders(status="resting"))
-    assert len(list(virtual.client.orders())) == 2, "among all orders of two weeks there can be more"
-    virtual.close()
+        list(sim.client.orders(status="resting"))
+    assert len(list(sim.client.orders())) == 2, "among all orders of two weeks there can be more"
+    sim.close()
 
 
 def test_reads_that_may_take_so_long_together_end_then(serve, connect, clock):

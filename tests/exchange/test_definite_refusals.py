@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from scripted_server import NOW, Reply
+from support.scripted_server import NOW, Reply
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError
 from kalshi_cli.base.units import Money, Price, Qty, dollars

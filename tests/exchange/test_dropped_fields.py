@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
-from virtual import OTHER, TICKER, Virtual, ticket
+from support.simulation import OTHER, TICKER, Simulation, ticket
 
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -69,9 +69,9 @@ HAS_A_MEANING = {
 
 
 @pytest.fixture(scope="module")
-def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Virtual]:
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Simulation]:
     """An account with a resting order in a group's stead, fills, a position, and a settlement."""
-    made = Virtual(Path(tmp_path_factory.mktemp("dropped")))
+    made = Simulation(Path(tmp_path_factory.mktemp("dropped")))
     for ticker in (TICKER, OTHER):
         made.market(39, 44, ticker=ticker)
         made.place(ticker=ticker, price=cents(44), qty=contracts(3))
@@ -84,7 +84,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Virtual]:
     made.close()
 
 
-def bodies(one: Virtual, path: str) -> Any:
+def bodies(one: Simulation, path: str) -> Any:
     """What the exchange answers there, as it is."""
     found: list[Any] = []
 
@@ -107,7 +107,7 @@ def item_of(body: Any, where: tuple[str, ...]) -> Any:
     return body
 
 
-def answer(one: Virtual, path: str, body: Any) -> Any:
+def answer(one: Simulation, path: str, body: Any) -> Any:
     """What the client makes of this body; a typed error is an answer too."""
     one.wire.before = lambda request: httpx.Response(200, json=body) if request.url.path.endswith(path) else None
     try:
@@ -118,7 +118,7 @@ def answer(one: Virtual, path: str, body: Any) -> Any:
         one.wire.before = lambda _: None
 
 
-def changed(one: Virtual, path: str, change: Callable[[Any, str], None]) -> dict[str, Any]:
+def changed(one: Simulation, path: str, change: Callable[[Any, str], None]) -> dict[str, Any]:
     """Field -> what came of it, for each field of the item whose change had any effect."""
     where = READS[path][1]
     whole = bodies(one, path)
@@ -145,7 +145,7 @@ def null(item: Any, field: str) -> None:
 @pytest.mark.parametrize("change", [drop, null])
 @pytest.mark.parametrize("path", READS)
 def test_without_a_field_of_money_there_is_an_error_and_no_guess(
-    one: Virtual, path: str, change: Callable[[Any, str], None]
+    one: Simulation, path: str, change: Callable[[Any, str], None]
 ) -> None:
     found = changed(one, path, change)
     guessed = {field for field, outcome in found.items() if not isinstance(outcome, WireError)}
@@ -156,7 +156,7 @@ def test_without_a_field_of_money_there_is_an_error_and_no_guess(
         assert field in str(found[field]) or change is null
 
 
-def test_what_money_depends_on_is_among_the_fields_that_are_needed(one: Virtual) -> None:
+def test_what_money_depends_on_is_among_the_fields_that_are_needed(one: Simulation) -> None:
     """The companion: were nothing read, nothing could be missing."""
     needed = {path: changed(one, path, drop).keys() for path in READS}
     assert needed["/portfolio/orders"] >= {
@@ -174,7 +174,7 @@ def test_what_money_depends_on_is_among_the_fields_that_are_needed(one: Virtual)
 
 
 @pytest.mark.parametrize("path", READS)
-def test_a_word_of_tomorrow_is_unknown_or_an_error_and_never_a_crash(one: Virtual, path: str) -> None:
+def test_a_word_of_tomorrow_is_unknown_or_an_error_and_never_a_crash(one: Simulation, path: str) -> None:
     def rename(item: Any, field: str) -> None:
         if isinstance(item[field], str):
             item[field] = "of_tomorrow"
@@ -186,7 +186,7 @@ def test_a_word_of_tomorrow_is_unknown_or_an_error_and_never_a_crash(one: Virtua
 
 
 @pytest.mark.parametrize("field", ["order_id", "fill_count", "remaining_count", "ts_ms"])
-def test_a_reply_to_a_create_that_lacks_a_field_leaves_the_outcome_open(one: Virtual, field: str) -> None:
+def test_a_reply_to_a_create_that_lacks_a_field_leaves_the_outcome_open(one: Simulation, field: str) -> None:
     desk = one.desk()
     _, proposal = desk.propose(ticket(price=cents(20), client_order_id=f"lacks-{field}"))
 

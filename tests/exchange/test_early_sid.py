@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from test_subscriptions import NOW, commands, delta, encode, snapshot
+from support.stream_frames import NOW, commands, delta, encode, snapshot
 
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap
 from kalshi_cli.exchange.stream.sequencing import Sequencer

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_rest import ScriptedRest, market_body
-from scripted_ws import ScriptedWs, wait_until
+from support.scripted_rest import ScriptedRest, market_body
+from support.scripted_stream import ScriptedWs, wait_until
 from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.base.clock import SystemClock

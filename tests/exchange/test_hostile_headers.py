@@ -7,7 +7,7 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scripted_server import NOW, Reply
+from support.scripted_server import NOW, Reply
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import KalshiError, OutcomeUnknownError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from conformance import SPECS, specs_or_skip
+from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.exchange.route_samples import known_fields
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 import pytest
-from scripted_rest import ScriptedRest, market_body
-from scripted_ws import ScriptedWs, wait_until
+from support.scripted_rest import ScriptedRest, market_body
+from support.scripted_stream import ScriptedWs, wait_until
 
 from kalshi_cli.base.clock import Clock, ManualClock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, UnreachableError

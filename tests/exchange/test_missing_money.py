@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from scripted_rest import fill_body, order_body
+from support.scripted_rest import fill_body, order_body
 
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.values import WireError

@@ -7,8 +7,8 @@ import socket
 import time
 
 import pytest
-from scripted_rest import order_body
-from scripted_server import NOW, Reply
+from support.scripted_rest import order_body
+from support.scripted_server import NOW, Reply
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError, UnreachableError

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from scripted_server import DROP, HANG, NOW, Reply
+from support.scripted_server import DROP, HANG, NOW, Reply
 
 from kalshi_cli.base.errors import (
     CredentialsError,

@@ -6,7 +6,7 @@ import threading
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from scripted_server import NOW
+from support.scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 import msgspec
 import pytest
-from scripted_server import DROP, HANG, NOW, Reply
+from support.scripted_server import DROP, HANG, NOW, Reply
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RateLimitedError
 from kalshi_cli.base.units import Price, Qty

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scripted_server import NOW
+from support.scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError

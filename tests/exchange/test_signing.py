@@ -8,7 +8,7 @@ import httpx
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from scripted_server import NOW
+from support.scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from scripted_ws import ScriptedWs, wait_until
+from support.scripted_stream import ScriptedWs, wait_until
 
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, KalshiError

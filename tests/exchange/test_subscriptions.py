@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conformance import SPECS, check_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.stream_frames import NOW, commands, delta, encode, snapshot
 
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.market.order_book import OrderBook
@@ -17,31 +16,7 @@ from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
 from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, Sequencer, recorded_frames
 from kalshi_cli.feeds.recording_format import decode_line, read_lines
 
-NOW = Ts(5_000)
 CAPTURES = Path(__file__).parents[2].parent / "shared" / "data" / "ws"
-
-
-def encode(kind: str, body: Any = None, **envelope: Any) -> bytes:
-    return json.dumps({"type": kind, **envelope, **({} if body is None else {"msg": body})}).encode()
-
-
-def snapshot(seq: int, ticker: str = "A", sid: int = 1, **envelope: Any) -> bytes:
-    body = {"market_ticker": ticker, "yes_dollars_fp": [["0.4700", "3.00"]]}
-    return encode("orderbook_snapshot", body, sid=sid, seq=seq, **envelope)
-
-
-def delta(seq: int, ticker: str = "A", change: str = "1.00", sid: int = 1) -> bytes:
-    body = {"market_ticker": ticker, "price_dollars": "0.4700", "delta_fp": change, "side": "yes", "ts_ms": 1000}
-    return encode("orderbook_delta", body, sid=sid, seq=seq)
-
-
-def commands(sequencer: Sequencer) -> list[dict[str, Any]]:
-    """What it sends, all of it as the specification has it."""
-    sent = [json.loads(raw) for raw in sequencer.outbox]
-    for raw in sequencer.outbox if SPECS.exists() else ():
-        check_command(raw)
-    sequencer.outbox.clear()
-    return sent
 
 
 def asked_for(sequencer: Sequencer) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from virtual import DAY_MS, OTHER, T0, TICKER, Virtual
+from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 
 from kalshi_cli.base.errors import NotFoundError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents
@@ -24,9 +24,9 @@ HISTORY = SimOptions(
 
 
 @pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
+def sim(tmp_path: Path) -> Iterator[Simulation]:
     """Ten round trips of alice's, an hour apart, in a market that pays out after a day; a short position stays open."""
-    one = Virtual(tmp_path, options=HISTORY)
+    one = Simulation(tmp_path, options=HISTORY)
     for hour in range(10):
         one.clock.advance(3600)
         one.market(40, 44)
@@ -48,9 +48,9 @@ def one_lot(hour: int) -> int:
     return 100 * (1 + hour % 3)
 
 
-def later(virtual: Virtual, days: float) -> None:
-    virtual.clock.advance(days * 86_400)
-    virtual.exchange.advance(virtual.clock.now())
+def later(sim: Simulation, days: float) -> None:
+    sim.clock.advance(days * 86_400)
+    sim.exchange.advance(sim.clock.now())
 
 
 READS: dict[str, Callable[[KalshiClient], list[str]]] = {
@@ -62,14 +62,14 @@ READS: dict[str, Callable[[KalshiClient], list[str]]] = {
 
 
 @pytest.mark.parametrize("kind", READS)
-def test_a_list_over_both_tiers_is_the_same_whenever_it_is_read(virtual: Virtual, kind: str) -> None:
-    whole = READS[kind](virtual.client)
+def test_a_list_over_both_tiers_is_the_same_whenever_it_is_read(sim: Simulation, kind: str) -> None:
+    whole = READS[kind](sim.client)
     assert len(whole) == len(set(whole)) >= 2
     seen = set()
     for _ in range(5):
-        later(virtual, 4.6)
-        assert READS[kind](virtual.client) == whole
-        seen.add(len(live_only(virtual.client, kind)) < len(whole))
+        later(sim, 4.6)
+        assert READS[kind](sim.client) == whole
+        seen.add(len(live_only(sim.client, kind)) < len(whole))
     assert seen == {False, True}
 
 
@@ -81,107 +81,107 @@ def live_only(client: KalshiClient, kind: str) -> list[object]:
 
 @pytest.mark.parametrize("kind", ["fills", "trades", "orders"])
 @pytest.mark.parametrize("days", [9.5, 19.5])
-def test_nothing_is_lost_when_the_line_moves_between_the_two_reads(virtual: Virtual, kind: str, days: float) -> None:
-    whole = READS[kind](virtual.client)
-    later(virtual, days)
+def test_nothing_is_lost_when_the_line_moves_between_the_two_reads(sim: Simulation, kind: str, days: float) -> None:
+    whole = READS[kind](sim.client)
+    later(sim, days)
     moved = []
 
     def move(request: httpx.Request) -> None:
         is_live = request.url.path.endswith(("/portfolio/fills", "/markets/trades", "/portfolio/orders"))
         if is_live and not moved:
             moved.append(request.url.path)
-            later(virtual, 30)
+            later(sim, 30)
 
-    virtual.wire.after = move
-    assert READS[kind](virtual.client) == whole
+    sim.wire.after = move
+    assert READS[kind](sim.client) == whole
     assert moved
 
 
-def test_only_what_is_young_is_read_without_asking_where_the_line_is(virtual: Virtual) -> None:
-    later(virtual, 30)
-    virtual.wire.sent.clear()
-    virtual.client.all_fills(min_ts=Ts(virtual.clock.now() - DAY_MS))
-    assert [path for _, path in virtual.wire.sent] == ["/trade-api/v2/portfolio/fills"]
-    virtual.wire.sent.clear()
-    found = virtual.client.all_fills(min_ts=Ts(virtual.clock.now() - 15 * DAY_MS))
+def test_only_what_is_young_is_read_without_asking_where_the_line_is(sim: Simulation) -> None:
+    later(sim, 30)
+    sim.wire.sent.clear()
+    sim.client.all_fills(min_ts=Ts(sim.clock.now() - DAY_MS))
+    assert [path for _, path in sim.wire.sent] == ["/trade-api/v2/portfolio/fills"]
+    sim.wire.sent.clear()
+    found = sim.client.all_fills(min_ts=Ts(sim.clock.now() - 15 * DAY_MS))
     assert found == []
-    assert [path.rsplit("/", 1)[1] for _, path in virtual.wire.sent] == ["fills", "cutoff"]
+    assert [path.rsplit("/", 1)[1] for _, path in sim.wire.sent] == ["fills", "cutoff"]
 
 
-def test_the_newest_trades_are_the_newest_of_both_tiers(virtual: Virtual) -> None:
-    whole = virtual.client.all_trades(TICKER)
+def test_the_newest_trades_are_the_newest_of_both_tiers(sim: Simulation) -> None:
+    whole = sim.client.all_trades(TICKER)
     for days in (0, 19.9, 3):
-        later(virtual, days)
-        assert virtual.client.all_trades(TICKER, limit=7) == whole[:7]
-        assert virtual.client.all_trades(TICKER, limit=10_000) == whole
+        later(sim, days)
+        assert sim.client.all_trades(TICKER, limit=7) == whole[:7]
+        assert sim.client.all_trades(TICKER, limit=10_000) == whole
 
 
-def test_orders_of_a_status_are_of_that_status_in_both_tiers(virtual: Virtual) -> None:
-    before = {status: virtual.client.all_orders(status) for status in ("canceled", "executed", "resting")}
-    later(virtual, 40)
+def test_orders_of_a_status_are_of_that_status_in_both_tiers(sim: Simulation) -> None:
+    before = {status: sim.client.all_orders(status) for status in ("canceled", "executed", "resting")}
+    later(sim, 40)
     for status, whole in before.items():
-        assert virtual.client.all_orders(status) == whole
+        assert sim.client.all_orders(status) == whole
     assert {order.status for order in before["executed"]} == {OrderStatus.FILLED}
 
 
-def test_a_market_is_found_in_whichever_tier_has_it(virtual: Virtual) -> None:
-    before = virtual.client.market(TICKER)
-    later(virtual, 30)
-    after = virtual.client.market(TICKER)
+def test_a_market_is_found_in_whichever_tier_has_it(sim: Simulation) -> None:
+    before = sim.client.market(TICKER)
+    later(sim, 30)
+    after = sim.client.market(TICKER)
     assert isinstance(after, MarketDetails)
     assert (after.ticker, after.result, after.settlement_ts) == (before.ticker, "yes", before.settlement_ts)
-    assert not list(virtual.client.markets(tickers=[TICKER]))
-    assert [market.ticker for market in virtual.client.historical_markets(event="KXSIM-26JUN")] == [TICKER]
+    assert not list(sim.client.markets(tickers=[TICKER]))
+    assert [market.ticker for market in sim.client.historical_markets(event="KXSIM-26JUN")] == [TICKER]
     with pytest.raises(NotFoundError, match="there is no market KXNONE"):
-        virtual.client.market("KXNONE")
+        sim.client.market("KXNONE")
 
 
 @pytest.mark.parametrize("interval", [1, 60, 1440])
-def test_candles_are_the_same_from_either_tier(virtual: Virtual, interval: int) -> None:
-    market = virtual.client.market(TICKER)
+def test_candles_are_the_same_from_either_tier(sim: Simulation, interval: int) -> None:
+    market = sim.client.market(TICKER)
     end = Ts(T0 + 2 * DAY_MS)
 
     def read() -> list[Candle]:
-        return virtual.client.all_candles(virtual.client.market(TICKER), T0, end, interval)
+        return sim.client.all_candles(sim.client.market(TICKER), T0, end, interval)
 
     whole = read()
     assert sum(candle.volume for candle in whole) == market.volume
-    later(virtual, 30)
+    later(sim, 30)
     assert read() == whole
     with pytest.raises(NotFoundError):
-        virtual.client.candles("KXSIM", TICKER, T0, end, interval)
+        sim.client.candles("KXSIM", TICKER, T0, end, interval)
 
 
-def test_candles_of_a_market_that_moves_over_while_it_is_looked_at_are_found_there(virtual: Virtual) -> None:
-    later(virtual, 19.5)
-    market = virtual.client.market(TICKER)
-    whole = virtual.client.all_candles(market, T0, Ts(T0 + 2 * DAY_MS), 60)
-    later(virtual, 5)
-    assert virtual.client.all_candles(market, T0, Ts(T0 + 2 * DAY_MS), 60) == whole
+def test_candles_of_a_market_that_moves_over_while_it_is_looked_at_are_found_there(sim: Simulation) -> None:
+    later(sim, 19.5)
+    market = sim.client.market(TICKER)
+    whole = sim.client.all_candles(market, T0, Ts(T0 + 2 * DAY_MS), 60)
+    later(sim, 5)
+    assert sim.client.all_candles(market, T0, Ts(T0 + 2 * DAY_MS), 60) == whole
 
 
-def test_a_long_span_of_candles_is_asked_for_in_parts_and_comes_whole(virtual: Virtual) -> None:
+def test_a_long_span_of_candles_is_asked_for_in_parts_and_comes_whole(sim: Simulation) -> None:
     end = Ts(T0 + 20 * DAY_MS)
-    virtual.wire.sent.clear()
-    one = virtual.client.candles("KXSIM", TICKER, T0, end, 1)
-    assert len(virtual.wire.sent) == 3
+    sim.wire.sent.clear()
+    one = sim.client.candles("KXSIM", TICKER, T0, end, 1)
+    assert len(sim.wire.sent) == 3
     assert [candle.end for candle in one] == sorted({candle.end for candle in one})
-    batch = virtual.client.batch_candles([TICKER, OTHER, "KXNONE"], T0, end, 1)
+    batch = sim.client.batch_candles([TICKER, OTHER, "KXNONE"], T0, end, 1)
     assert set(batch) == {TICKER, OTHER}
     assert batch[TICKER] == one
-    event = virtual.client.event_candles("KXSIM", TICKER.rpartition("-")[0], T0, end, 1)
+    event = sim.client.event_candles("KXSIM", TICKER.rpartition("-")[0], T0, end, 1)
     assert event == {TICKER: one}
 
 
-def test_a_span_without_end_is_refused_before_anything_is_sent(virtual: Virtual) -> None:
-    virtual.wire.sent.clear()
+def test_a_span_without_end_is_refused_before_anything_is_sent(sim: Simulation) -> None:
+    sim.wire.sent.clear()
     with pytest.raises(UsageError, match="too much for one call"):
-        virtual.client.candles("KXSIM", TICKER, Ts(0), Ts(T0 * 10), 1)
-    assert virtual.wire.sent == []
+        sim.client.candles("KXSIM", TICKER, Ts(0), Ts(T0 * 10), 1)
+    assert sim.wire.sent == []
 
 
-def test_events_and_series_are_read(virtual: Virtual) -> None:
-    client = virtual.client
+def test_events_and_series_are_read(sim: Simulation) -> None:
+    client = sim.client
     events = list(client.events(with_markets=True))
     assert sorted(market.ticker for event in events for market in event.markets) == sorted([TICKER, OTHER])
     assert [event.event_ticker for event in client.events(status="settled")] == [TICKER.rpartition("-")[0]]
@@ -202,7 +202,7 @@ def test_events_and_series_are_read(virtual: Virtual) -> None:
         client.events(tickers=["E"] * 101)
 
 
-def test_a_short_position_across_the_tiers_has_its_fills(virtual: Virtual) -> None:
-    later(virtual, 30)
-    assert [fill.side for fill in virtual.client.all_fills(OTHER)] == [ASK]
-    assert list(virtual.client.fills(OTHER)) == []
+def test_a_short_position_across_the_tiers_has_its_fills(sim: Simulation) -> None:
+    later(sim, 30)
+    assert [fill.side for fill in sim.client.all_fills(OTHER)] == [ASK]
+    assert list(sim.client.fills(OTHER)) == []

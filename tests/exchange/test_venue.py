@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import msgspec
 import pytest
-from scripted_rest import ScriptedRest, fill_body, order_body
-from scripted_ws import ScriptedWs, wait_until
+from support.scripted_rest import ScriptedRest, fill_body, order_body
+from support.scripted_stream import ScriptedWs, wait_until
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, UnreachableError

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import yaml
-from conformance import SPECS, specs_or_skip
+from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketDetails, Ohlc

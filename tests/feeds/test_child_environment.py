@@ -7,8 +7,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from served import eventually
 from support.resources import open_resources
+from support.served import eventually
 
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from served import eventually
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts

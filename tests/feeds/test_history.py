@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from recording_build import T0, TICKER, Tape, play
+from support.recordings import T0, TICKER, Tape, play
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, Ts, format_ts

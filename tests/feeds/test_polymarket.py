@@ -6,10 +6,10 @@ import json
 from typing import Any
 
 import pytest
-from hostile import HOSTILE, harmful
 from hypothesis import given
 from hypothesis import strategies as st
-from polymarket_build import OTHER, TOKEN, book, market
+from support.hostile_text import HOSTILE, harmful
+from support.polymarket import OTHER, TOKEN, book, market
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.feeds.fair_values import SourceError

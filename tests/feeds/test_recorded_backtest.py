@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from recording_build import T0, Tape
+from support.recordings import T0, Tape
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, contracts, dollars, format_ts

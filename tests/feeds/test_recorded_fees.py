@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
-from served import TWO_SIDED, eventually, finish, served, start
+from support.served import TWO_SIDED, eventually, finish, served, start
 
 from kalshi_cli.core.model.markets import FeeSchedule
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from recording_build import T0, TICKER, Tape, play
+from support.recordings import T0, TICKER, Tape, play
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recording_build import T0, TICKER, Tape, new_decoder, play
+from support.recordings import T0, TICKER, Tape, new_decoder, play
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError

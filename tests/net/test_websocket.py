@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from served import eventually
+from support.served import eventually
 from wsproto.utilities import generate_accept_token
 
 from kalshi_cli.base.clock import SystemClock

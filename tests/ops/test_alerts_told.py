@@ -12,8 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import Receiver, receiving
-from served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
+from support.receivers import Receiver, receiving
+from support.served import (
+    KEY_ID,
+    ME,
+    TWO_SIDED,
+    Ended,
+    Served,
+    eventually,
+    finish,
+    program,
+    said,
+    served,
+    set_variables,
+    start,
+)
 
 from kalshi_cli.app.alerts import alerting
 from kalshi_cli.cli.main import main
@@ -137,14 +150,14 @@ def test_a_loop_tells_what_happened_and_pauses_where_that_is_wished(exchange: Se
 def test_an_alert_can_flatten_and_nothing_resumes_by_itself(exchange: Served, phone: Receiver) -> None:
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")
     bought = ("--side", "yes", "--action", "buy", "--count", "30", "--price", "0.45")
-    assert kalshi("order", "place", TWO_SIDED, *bought).code == 0
+    assert program("order", "place", TWO_SIDED, *bought).code == 0
     configure(exchange, "on_critical: flatten", phone=phone.url("200"))
     with loop(exchange) as process:
         heard_all(process, phone, ["STRATEGY_FAILED"])
         happened(exchange, ("DRIFT", TWO_SIDED), tier="critical")
         heard_all(process, phone, ["DRIFT", "PAUSED_BY_ALERT", "FLATTENED"])
         stopped(process)
-    assert kalshi("positions", "--json").json == []
+    assert program("positions", "--json").json == []
     assert exchange.resting() == []
     with state(exchange) as store:
         assert store.halt().is_pause
@@ -162,10 +175,10 @@ def test_on_paper_an_alert_pauses_paper_and_closes_nothing(exchange: Served, pho
         happened(exchange, ("DRIFT", TWO_SIDED), tier="critical", home="sim-paper")
         heard_all(process, phone, ["DRIFT", "PAUSED_BY_ALERT"])
         stopped(process)
-    assert [row["position"] for row in kalshi("positions", "--json").json] == ["30.00"]
+    assert [row["position"] for row in program("positions", "--json").json] == ["30.00"]
     assert "FLATTENED" not in codes(phone)
-    assert kalshi("alerts", "--paper", "--json").json["alerts"] != []
-    assert kalshi("alerts", "--json").json["alerts"] == []
+    assert program("alerts", "--paper", "--json").json["alerts"] != []
+    assert program("alerts", "--json").json["alerts"] == []
 
 
 def test_a_loop_whose_sink_hangs_ends_all_the_same_and_what_it_could_not_tell_is_told_later(
@@ -175,16 +188,16 @@ def test_a_loop_whose_sink_hangs_ends_all_the_same_and_what_it_could_not_tell_is
     with loop(exchange) as process:
         eventually(lambda: phone.asked or process.poll() is not None)
         stopped(process)
-    shown = kalshi("alerts", "--json").json
+    shown = program("alerts", "--json").json
     assert (shown["undelivered"], shown["letters"][0]["code"]) == (1, "STRATEGY_FAILED")
     configure(exchange, phone=phone.url("200"))
-    eventually(lambda: kalshi("alerts", "retry").code == 0)
+    eventually(lambda: program("alerts", "retry").code == 0)
     assert len({notice["notice_id"] for notice in told(phone)}) == 1, "the same notice, whoever sends it"
 
 
 def test_an_error_that_ends_a_loop_is_told(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"))
-    ended = kalshi("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", "KXNOSUCH-1")
+    ended = program("trade", "--strategy", "./clumsy.py:Clumsy", "--ticker", "KXNOSUCH-1")
     assert ended.code == 4
     assert codes(phone) == ["LOOP_FAILED"]
     assert "KXNOSUCH-1" in told(phone)[0]["text"]
@@ -196,7 +209,7 @@ def test_an_error_that_ends_a_loop_is_told(exchange: Served, phone: Receiver) ->
 def test_ten_thousand_alerts_are_three_notices_at_most(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"))
     happened(exchange, *(("BOOK_DISPUTED", f"KX{number}") for number in range(10_000)))
-    assert kalshi("alerts", "retry").code == 0
+    assert program("alerts", "retry").code == 0
     assert 1 <= len(phone.asked) <= 3
     assert sum(notice["count"] for notice in told(phone)) > 1
 
@@ -218,11 +231,11 @@ def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, pho
             while one.deliver(5.0):
                 pass
 
-    programs = [threading.Thread(target=tell) for _ in range(2)]
-    for program in programs:
-        program.start()
-    for program in programs:
-        program.join()
+    threads = [threading.Thread(target=tell) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert sorted(codes(phone)) == [f"CODE_{number}" for number in range(8)]
 
 
@@ -233,66 +246,66 @@ def test_the_list_says_what_fires_who_is_told_and_nothing_of_an_address(exchange
     configure(exchange, phone=phone.url(f"200/{SECRET}"))
     with state(exchange) as store:
         store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
-    assert kalshi("alerts", "retry").code == 0
-    shown = kalshi("alerts", "--json")
+    assert program("alerts", "retry").code == 0
+    shown = program("alerts", "--json")
     (alert,), (sink,) = shown.json["alerts"], shown.json["sinks"]
     assert (alert["code"], alert["state"], alert["silenced"]) == ("CANCEL_ALL", "firing", False)
     assert alert["told"] is not None
     assert sink["last_delivered"] is not None
-    plain = kalshi("alerts", "list", "--format", "plain")
+    plain = program("alerts", "list", "--format", "plain")
     assert SECRET not in shown.out + shown.err + plain.out + plain.err
 
 
 def test_without_a_state_file_nothing_is_listed_and_none_is_made(exchange: Served) -> None:
     exchange.leave_no_trace()
-    shown = kalshi("alerts", "--json").json
+    shown = program("alerts", "--json").json
     assert (shown["firing"], shown["alerts"], shown["sinks"]) == (0, [], [])
     assert not exchange.state.exists()
 
 
 def test_a_test_notice_reaches_every_sink_or_says_which_it_did_not(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"), chat=phone.url(f"500/{SECRET}"))
-    ended = kalshi("alerts", "test", "--json")
+    ended = program("alerts", "test", "--json")
     assert (ended.code, ended.error["code"], ended.error["message"]) == (1, "not_delivered", "not delivered: chat")
     assert {row["sink"]: row["delivered"] for row in ended.json} == {"phone": True, "chat": False}
     assert SECRET not in ended.out + ended.err
     assert [notice["kind"] for notice in told(phone)] == ["test", "test"]
-    assert kalshi("alerts", "test", "phone").code == 0
-    assert kalshi("alerts", "test", "nobody").code == 2
+    assert program("alerts", "test", "phone").code == 0
+    assert program("alerts", "test", "nobody").code == 2
 
 
 def test_without_a_sink_there_is_nobody_to_try(exchange: Served) -> None:
-    assert kalshi("alerts", "test", "--json").error["code"] == "no_sinks"
+    assert program("alerts", "test", "--json").error["code"] == "no_sinks"
 
 
 def test_a_silence_is_for_a_time_and_ends_before_if_a_person_says_so(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("200"))
-    assert kalshi("alerts", "silence", "drift:KX*", "--for", "2h", "--reason", "known").code == 0
+    assert program("alerts", "silence", "drift:KX*", "--for", "2h", "--reason", "known").code == 0
     happened(exchange, ("DRIFT", "KXA"), ("LATE_ORDER", "KXA"))
-    assert kalshi("alerts", "retry").code == 0
+    assert program("alerts", "retry").code == 0
     assert codes(phone) == ["LATE_ORDER"]
-    shown = kalshi("alerts", "--json").json
+    shown = program("alerts", "--json").json
     assert [(row["code"], row["subject"], row["reason"]) for row in shown["silences"]] == [("DRIFT", "KX*", "known")]
     assert {row["code"]: row["silenced"] for row in shown["alerts"]} == {"DRIFT": True, "LATE_ORDER": False}
-    assert kalshi("alerts", "unsilence", "DRIFT:KX*").code == 0
-    assert kalshi("alerts", "unsilence", "DRIFT:KX*").code == 1
+    assert program("alerts", "unsilence", "DRIFT:KX*").code == 0
+    assert program("alerts", "unsilence", "DRIFT:KX*").code == 1
     happened(exchange, ("DRIFT", "KXA"))
-    assert kalshi("alerts", "retry").code == 0
+    assert program("alerts", "retry").code == 0
     assert codes(phone) == ["LATE_ORDER", "DRIFT"]
 
 
 @pytest.mark.parametrize("words", [("DRIFT", "--for", "60d"), (":KX*", "--for", "1h")])
 def test_a_silence_without_a_code_or_for_ever_is_none(exchange: Served, words: Sequence[str]) -> None:
-    assert kalshi("alerts", "silence", *words).code == 2
+    assert program("alerts", "silence", *words).code == 2
 
 
 def test_a_dead_letter_is_listed_and_taken_up_again(exchange: Served, phone: Receiver) -> None:
     configure(exchange, phone=phone.url("410"))
     happened(exchange, ("DRIFT", "KXA"))
-    kalshi("alerts", "retry")
-    shown = kalshi("alerts", "--json").json
+    program("alerts", "retry")
+    shown = program("alerts", "--json").json
     assert (shown["dead"], shown["letters"][0]["status"], shown["letters"][0]["code"]) == (1, "dead", "DRIFT")
-    assert kalshi("alerts", "retry", "--json").code == 0, "nothing waits: it is dead again"
+    assert program("alerts", "retry", "--json").code == 0, "nothing waits: it is dead again"
     configure(exchange, phone=phone.url("200"))
     assert main(["alerts", "retry"]) == 0
-    assert kalshi("alerts", "--json").json["dead"] == 0
+    assert program("alerts", "--json").json["dead"] == 0

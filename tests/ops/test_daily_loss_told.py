@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from receivers import Receiver, receiving
-from served import KEY_ID, ME, TWO_SIDED, Served, eventually, kalshi, said, served, set_variables, start
+from support.receivers import Receiver, receiving
+from support.served import KEY_ID, ME, TWO_SIDED, Served, eventually, program, said, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
@@ -20,13 +19,6 @@ from kalshi_cli.store.sqlite_store import SqliteStore
 def phone() -> Iterator[Receiver]:
     with receiving() as receiver:
         yield receiver
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 def kinds(phone: Receiver) -> list[str]:
@@ -61,9 +53,9 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     exchange.submit(ME, TWO_SIDED, BID, "0.4700", "90")  # bought dear: it closes at 44 cents
     run_for(exchange, phone, 3.0, "firing")
     run_for(exchange, phone, 3.0, "firing")
-    assert kalshi("resume", "--reason", "looked into").code == 0
+    assert program("resume", "--reason", "looked into").code == 0
     run_for(exchange, phone, 2.0, "firing", "firing")
-    assert kalshi("resume", "--reason", "a higher limit").code == 0
+    assert program("resume", "--reason", "a higher limit").code == 0
     begun = time.monotonic()
     run_for(exchange, phone, 8.0, "firing", "firing", "resolved", max_loss="100")
     assert time.monotonic() - begun > RESUMED_MS / 1000

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from served import ME, TWO_SIDED, Served, served, set_variables
 from support.resources import open_resources
+from support.served import ME, TWO_SIDED, Served
 
 from kalshi_cli.app.alerts import flatten
 from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.order_terms import BID
-
-
-@pytest.fixture
-def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(tmp_path) as one:
-        set_variables(monkeypatch, tmp_path, one.variables())
-        yield one
 
 
 def flattened(exchange: Served, **values: object) -> Alert:

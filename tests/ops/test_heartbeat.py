@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ping_receiver import Received, receiving
-from served import eventually
+from support.notice_receiver import Received, receiving
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts

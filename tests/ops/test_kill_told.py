@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import Receiver, receiving
-from served import ME, TWO_SIDED, Ended, Served, kalshi, served, set_variables, start
+from support.receivers import Receiver, receiving
+from support.served import ME, TWO_SIDED, Ended, Served, program, served, set_variables, start
 
 from kalshi_cli.core.model.order_terms import BID
 
@@ -34,7 +34,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
         monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # real seconds: the proof is not waited for
         one.submit(ME, TWO_SIDED, BID, "0.4100", "2")
         for command in ("cancel-all --ticker KXNONE*", "alerts test"):  # what is loaded once is not measured
-            kalshi(*command.split())
+            program(*command.split())
         yield one
 
 
@@ -47,7 +47,7 @@ def configure(exchange: Served, **urls: str) -> None:
 def timed(*words: str) -> tuple[Ended, float, float]:
     """How it ended, when it began, and how long it took."""
     begun = time.monotonic()
-    ended = kalshi("cancel-all", *words, "--json")
+    ended = program("cancel-all", *words, "--json")
     return ended, begun, time.monotonic() - begun
 
 
@@ -82,7 +82,7 @@ def test_every_channel_is_told_after_the_cancels_and_once(exchange: Served, chan
     assert told(channels) == all_told("chat", "mail", "phone"), ended.err
     assert min(asked.at for asked in channels.asked) > canceled[0]
     assert last(channels) - begun < TOLD_WITHIN_S
-    assert kalshi("cancel-all").code == 0
+    assert program("cancel-all").code == 0
     assert len(channels.asked) == 3, "it is the same halt"
 
 
@@ -108,7 +108,7 @@ def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
     assert told(channels) == all_told("dead", "phone")
     assert last(channels) - begun < TOLD_WITHIN_S, "one channel waits for no other"
     assert "not told yet: dead" in ended.err
-    letters = kalshi("alerts", "--json").json["letters"]
+    letters = program("alerts", "--json").json["letters"]
     assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
         ("dead", "CANCEL_ALL", "waiting")
     ]
@@ -146,7 +146,7 @@ def test_what_is_left_with_7_is_told_too(exchange: Served, channels: Receiver) -
 
 
 def test_a_state_file_that_cannot_be_used_holds_up_no_notice(exchange: Served, channels: Receiver) -> None:
-    assert kalshi("order", "reconcile").code == 0
+    assert program("order", "reconcile").code == 0
     configure(exchange, dead=channels.url("never/dead"), phone=channels.url("200/phone"))
     other = sqlite3.connect(exchange.state / "sim" / "state.db", isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")

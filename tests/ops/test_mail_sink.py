@@ -8,8 +8,8 @@ import socket
 import threading
 
 import pytest
-from receivers import BRIEFLY_S, PATIENCE_S, Mailbox, mail_server, notice, notifier
-from served import eventually
+from support.receivers import BRIEFLY_S, PATIENCE_S, Mailbox, mail_server, notice, notifier
+from support.served import eventually
 
 from kalshi_cli.config.schema import Sink
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from receivers import receiving
-from served import bare_variables, eventually, kalshi, set_variables
+from support.receivers import receiving
 from support.resources import Resources, open_resources
-from virtual import TICKER, Virtual
-from virtual_loop import Loop
+from support.served import bare_variables, eventually, program, set_variables
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
 
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
@@ -69,28 +69,28 @@ class Sim:
 
     def trade(self, strategy: str, *params: str, duration: str = "10s") -> dict[str, Any]:
         given = [word for param in params for word in ("--param", param)]
-        ended = kalshi("trade", "--strategy", strategy, "--series", "KXBTCD", "--json", "--duration", duration, *given)
+        ended = program("trade", "--strategy", strategy, "--series", "KXBTCD", "--json", "--duration", duration, *given)
         assert ended.code == 0, ended.err
         found: dict[str, Any] = ended.json
         return found
 
 
 @pytest.fixture
-def sim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sim:
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Sim:
     set_variables(monkeypatch, tmp_path, {**bare_variables(tmp_path), "KALSHI_ENV": "sim", "KALSHI_SIM__SPEED": "3"})
     ahead_s = (HALF_MS + HOUR_MS - SystemClock().now() % HOUR_MS) // 1000
-    assert kalshi("sim", "clock", "--forward", f"{ahead_s}s").code == 0
+    assert program("sim", "clock", "--forward", f"{ahead_s}s").code == 0
     return Sim(tmp_path, ahead_s * 1000)
 
 
-def test_model_edge_trades_on_the_worlds_own_chances_from_a_file(sim: Sim) -> None:
-    (sim.folder / "fairs.csv").write_text("\n".join(sim_model.fairs(1, sim.now(), 0.2)) + "\n")
-    summary = sim.trade("model-edge", "source=fairs.csv", "every_s=1", "edge=0.02")
+def test_model_edge_trades_on_the_worlds_own_chances_from_a_file(running: Sim) -> None:
+    (running.folder / "fairs.csv").write_text("\n".join(sim_model.fairs(1, running.now(), 0.2)) + "\n")
+    summary = running.trade("model-edge", "source=fairs.csv", "every_s=1", "edge=0.02")
     assert summary["fills"], summary
     assert summary["live_orders"] == 0
 
 
-def test_news_trades_on_what_comes_over_standard_input(sim: Sim, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_news_trades_on_what_comes_over_standard_input(running: Sim, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each second's signals are new ones: what comes before there are books is not traded on."""
     reading, writing = os.pipe()
     over = threading.Event()
@@ -107,7 +107,7 @@ def test_news_trades_on_what_comes_over_standard_input(sim: Sim, monkeypatch: py
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         try:
-            summary = sim.trade("news", "source=-", "max_shift=0.20", "max_markets=50")
+            summary = running.trade("news", "source=-", "max_shift=0.20", "max_markets=50")
         finally:
             over.set()
             thread.join()
@@ -127,25 +127,16 @@ def test_the_newsroom_of_the_script_knows_which_way_the_crowd_goes() -> None:
 # -- in virtual time ----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def virtual(tmp_path: Path) -> Iterator[Virtual]:
-    found = Virtual(tmp_path)
-    yield found
-    found.close()
-
-
-def test_a_file_of_probabilities_opens_and_closes_a_position_in_a_loop(virtual: Virtual, tmp_path: Path) -> None:
+def test_a_file_of_probabilities_opens_and_closes_a_position_in_a_loop(sim: Simulation, tmp_path: Path) -> None:
     path = tmp_path / "fairs.csv"
-    virtual.market(40, 44)
-    loop = Loop(virtual, registry.make("model-edge", {"source": str(path)}))
+    sim.market(40, 44)
+    loop = TradingLoop(sim, registry.make("model-edge", {"source": str(path)}))
     heard: list[FairValue] = []
-    reader = FairReader(
-        path.name, lambda: read_file(path, virtual.clock), virtual.clock, heard.append, every_s=30, valid_s=300
-    )
+    reader = FairReader(path.name, lambda: read_file(path, sim.clock), sim.clock, heard.append, every_s=30, valid_s=300)
 
     def read(text: str, ticks: int) -> int:
         path.write_text(text)
-        os.utime(path, (0, virtual.clock.now() / 1000))
+        os.utime(path, (0, sim.clock.now() / 1000))
         for _ in range(ticks):
             reader.read()
             loop.take(*heard)
@@ -154,19 +145,19 @@ def test_a_file_of_probabilities_opens_and_closes_a_position_in_a_loop(virtual: 
         return loop.engine.state.held(TICKER)
 
     assert read(f"{TICKER},0.52\n", 4) == contracts(10), "another five each three seconds"
-    virtual.market(54, 58)
+    sim.market(54, 58)
     assert read(f"{TICKER},0.52\n", 4) == 0
-    assert {fill.is_taker for fill in virtual.store.fills()} == {True}
+    assert {fill.is_taker for fill in sim.store.fills()} == {True}
 
 
-def test_a_line_of_news_opens_a_position_in_a_loop_and_its_fading_closes_it(virtual: Virtual, tmp_path: Path) -> None:
+def test_a_line_of_news_opens_a_position_in_a_loop_and_its_fading_closes_it(sim: Simulation, tmp_path: Path) -> None:
     path = tmp_path / "news.jsonl"
     path.touch()
-    virtual.market(48, 52)
-    loop = Loop(virtual, registry.make("news", {"source": str(path), "max_shift": "0.20", "half_life_s": "30"}))
+    sim.market(48, 52)
+    loop = TradingLoop(sim, registry.make("news", {"source": str(path), "max_shift": "0.20", "half_life_s": "30"}))
     loop.ticks(1)
     heard: list[NewsSignal] = []
-    tail, reader = Tail(path), SignalReader(path.name, virtual.clock, heard.append)
+    tail, reader = Tail(path), SignalReader(path.name, sim.clock, heard.append)
     line = json.dumps({"id": "n1", "ticker": f"{TICKER[:5]}*", "direction": "up", "confidence": 0.7}) + "\n"
     path.write_text(line * 2)
     for found in tail.look():
@@ -177,7 +168,7 @@ def test_a_line_of_news_opens_a_position_in_a_loop_and_its_fading_closes_it(virt
     assert loop.engine.state.held(TICKER) == contracts(5)
     loop.ticks(50)
     assert loop.engine.state.held(TICKER) == 0
-    assert len(virtual.store.fills()) == 2
+    assert len(sim.store.fills()) == 2
 
 
 # -- how an input is listened to ----------------------------------------------------------------------------------
@@ -282,11 +273,11 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
         started("other.csv")
 
 
-def test_a_file_is_read_only_in_the_window_before_a_close(desk: Desk, virtual: Virtual, tmp_path: Path) -> None:
+def test_a_file_is_read_only_in_the_window_before_a_close(desk: Desk, sim: Simulation, tmp_path: Path) -> None:
     path = tmp_path / "fairs.csv"
     path.write_text("KXA-1,0.5\n")
     now = SystemClock().now()
-    some = virtual.client.market(TICKER)
+    some = sim.client.market(TICKER)
     far, near = (msgspec.structs.replace(some, close_time=Ts(now + ms)) for ms in (DAY_MS, HALF_MS))
     for markets, is_read in (((), False), ((far,), False), ((far, near), True)):
         desk.heard.clear()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from fault_proxy import Fault, fault_proxy
-from ping_receiver import Received, receiving
-from served import TWO_SIDED, eventually, served, start
+from support.fault_proxy import Fault, fault_proxy
+from support.notice_receiver import Received, receiving
+from support.served import TWO_SIDED, eventually, served, start
 
 from kalshi_cli.core.engine.book_validity import ACCOUNT_AGE_MS
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from receivers import notice, notifier, receiving
+from support.receivers import notice, notifier, receiving
 
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.net.address_guard import AddressError, checked_addresses, parse_web_address

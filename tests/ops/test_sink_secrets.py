@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from receivers import BRIEFLY_S, PATIENCE_S, mail_server, nobody, notice, notifier, receiving
+from support.receivers import BRIEFLY_S, PATIENCE_S, mail_server, nobody, notice, notifier, receiving
 
 from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.text import redact

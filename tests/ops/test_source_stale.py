@@ -12,9 +12,9 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from receivers import receiving
-from served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, eventually, finish, kalshi, served, start
-from served import set_variables as exported
+from support.receivers import receiving
+from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, eventually, finish, program, served, start
+from support.served import set_variables as exported
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
@@ -42,7 +42,7 @@ def variables(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> d
 
 
 def check(*words: str) -> Ended:
-    return kalshi("check", "feed", "--no-notify", "--json", "-w", "600", "-c", "900", *words)
+    return program("check", "feed", "--no-notify", "--json", "-w", "600", "-c", "900", *words)
 
 
 def found(ended: Ended) -> list[tuple[str, str, str]]:
@@ -51,7 +51,7 @@ def found(ended: Ended) -> list[tuple[str, str, str]]:
 
 def firing(name: str) -> str:
     """The tier of the alert about this source; empty where none is firing."""
-    rows = kalshi("alerts", "--json").json["alerts"]
+    rows = program("alerts", "--json").json["alerts"]
     found = (row for row in rows if (row["code"], row["subject"], row["state"]) == ("SOURCE_STALE", name, "firing"))
     return next((row["tier"] for row in found), "")
 
@@ -122,14 +122,14 @@ def test_a_model_that_dies_is_told_everywhere_and_so_is_its_end(
         assert (ended.code, ended.json["runbook"]) == (1, "source-stale")
         assert "no usable answer for" in ended.json["breaches"][0]["value"]
         assert eventually(lambda: firing(name)) == "warning"
-        assert eventually(lambda: kalshi("status", "--json").json["stale_sources"])[0].startswith(f"{name}: no usable")
-        assert kalshi("status", "--json").json["sources"] == [name]
-        remarks = kalshi("why", "--json").json["remarks"]
+        assert eventually(lambda: program("status", "--json").json["stale_sources"])[0].startswith(f"{name}: no usable")
+        assert program("status", "--json").json["sources"] == [name]
+        remarks = program("why", "--json").json["remarks"]
         assert any(remark.startswith(f"outside source is stale: {name}") for remark in remarks)
         model.revive()
         eventually(lambda: check().code == 0)
         eventually(lambda: not firing(name))
-        assert kalshi("status", "--json").json["stale_sources"] == []
+        assert program("status", "--json").json["stale_sources"] == []
 
 
 def test_a_web_address_that_dies_is_stale(variables: dict[str, str], tmp_path: Path) -> None:
@@ -152,12 +152,12 @@ def test_a_model_that_never_answered_is_stale_and_of_a_loop_that_is_killed_nothi
         loop.wait()
         ended = check()
         assert {each["label"] for each in ended.json["measures"]} == set(), "no loop: nothing has an age"
-        status = kalshi("status", "--json").json
+        status = program("status", "--json").json
         assert (status["sources"], status["stale_sources"]) == ([], [])
     model = Model(tmp_path)
     source, name, _ = model.command()
     with looped(variables, tmp_path, source):
-        eventually(lambda: kalshi("status", "--json").json["sources"] == [name])
+        eventually(lambda: program("status", "--json").json["sources"] == [name])
         eventually(lambda: not firing("model never.csv"))
 
 

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
-from receivers import BRIEFLY_S, HUGE, PATIENCE_S, nobody, notice, notifier, receiving
-from served import eventually
+from support.receivers import BRIEFLY_S, HUGE, PATIENCE_S, nobody, notice, notifier, receiving
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts

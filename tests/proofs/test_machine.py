@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from virtual import OTHER, TICKER
+from support.simulation import OTHER, TICKER
 
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState

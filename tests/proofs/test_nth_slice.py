@@ -6,7 +6,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from virtual import Virtual
+from support.simulation import Simulation
 
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import BID, Tif
@@ -56,16 +56,16 @@ def test_a_list_whose_next_page_fails_or_repeats_is_an_error_and_never_a_short_l
 # -- the judge ----------------------------------------------------------------------------------------------------
 
 
-def judged(virtual: Virtual, person: Person) -> list[str]:
-    ending.settle(virtual, person.wires)
-    return ending.problems(virtual, person.wires, person)
+def judged(sim: Simulation, person: Person) -> list[str]:
+    ending.settle(sim, person.wires)
+    return ending.problems(sim, person.wires, person)
 
 
 @pytest.fixture
 def person(tmp_path: Path) -> Person:
-    virtual = Virtual(tmp_path, options=FORGETFUL.options)
-    one = Person(virtual, Wires(virtual, None, 1, PAGE))
-    begin(virtual, session("place"), one)
+    sim = Simulation(tmp_path, options=FORGETFUL.options)
+    one = Person(sim, Wires(sim, None, 1, PAGE))
+    begin(sim, session("place"), one)
     one.wires.arm(None)
     return one
 
@@ -75,43 +75,43 @@ def taken_twice(person: Person, name: str) -> None:
     order = NewOrder(
         ticker="KXSIM-26JUN-T3", side=BID, price=cents(44), qty=contracts(1), tif=Tif.IOC, client_order_id=name
     )
-    receipt = person.virtual.exchange.submit("alice", order, person.virtual.clock.now())
+    receipt = person.sim.exchange.submit("alice", order, person.sim.clock.now())
     assert isinstance(receipt, Receipt)
 
 
 def test_the_judge_is_content_with_a_session_that_went_well(person: Person) -> None:
     person.place("mine", price=cents(45), tif=Tif.IOC)
-    assert judged(person.virtual, person) == []
+    assert judged(person.sim, person) == []
 
 
 def test_the_judge_finds_a_second_order_under_one_id(person: Person) -> None:
     person.place("mine", price=cents(45), tif=Tif.IOC)
     taken_twice(person, "mine")
-    assert any("2 orders on the exchange" in found for found in judged(person.virtual, person))
+    assert any("2 orders on the exchange" in found for found in judged(person.sim, person))
 
 
 @pytest.mark.parametrize(("code", "words"), [(3, "and it is at the exchange"), (7, "nothing of it was in doubt")])
 def test_the_judge_finds_a_person_who_was_told_wrong(person: Person, code: int, words: str) -> None:
     person.place("mine", price=cents(45), tif=Tif.IOC)
     person.told[0] = person.told[0]._replace(code=code)
-    assert any(words in found for found in judged(person.virtual, person))
+    assert any(words in found for found in judged(person.sim, person))
 
 
 def test_the_judge_finds_an_order_that_is_not_there(person: Person) -> None:
     person.told.append(Told("place gone", "place", ("gone",), 0, ""))
-    assert any("not at the exchange" in found for found in judged(person.virtual, person))
+    assert any("not at the exchange" in found for found in judged(person.sim, person))
 
 
 def test_the_judge_finds_money_that_is_not_in_our_books(person: Person) -> None:
-    person.virtual.exchange.deposit("alice", dollars(1))
-    assert any(found.startswith("I-CASH") for found in judged(person.virtual, person))
+    person.sim.exchange.deposit("alice", dollars(1))
+    assert any(found.startswith("I-CASH") for found in judged(person.sim, person))
 
 
 def test_the_judge_finds_a_second_request_for_one_intent(person: Person) -> None:
     person.place("mine", price=cents(40))
     (create,) = [attempt for attempt in person.wires.attempts if attempt.client_ids]
     person.wires.attempts.append(create)
-    assert any("2 requests for the id mine" in found for found in judged(person.virtual, person))
+    assert any("2 requests for the id mine" in found for found in judged(person.sim, person))
 
 
 # -- a cache on the way ---------------------------------------------------------------------------------------------
@@ -127,15 +127,15 @@ def test_no_kill_switch_is_content_with_replies_from_before(fault: str) -> None:
 
 
 def test_a_replay_is_what_was_answered_before_with_its_date(tmp_path: Path) -> None:
-    virtual = Virtual(tmp_path)
-    wires = Wires(virtual, None, 1, PAGE)
+    sim = Simulation(tmp_path)
+    wires = Wires(sim, None, 1, PAGE)
     wires.arm(next(each for each in KINDS if each.name == "replay"))
     request = httpx.Request("GET", "http://localhost/trade-api/v2/exchange/user_data_timestamp")
     before = wires.pass_on(request)
-    virtual.clock.advance(30)
+    sim.clock.advance(30)
     again = wires.pass_on(request)
     assert (again.headers["date"], again.content) == (before.headers["date"], before.content)
     assert wires.fired is not None
     assert wires.fired.kind == "replay", "what was never answered before is not hit"
     assert wires.pass_on(request).headers["date"] != before.headers["date"]
-    virtual.close()
+    sim.close()

@@ -3,10 +3,10 @@ from __future__ import annotations
 import json
 
 import pytest
-from conformance import SPECS
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import T0, TICKER, make_exchange, order, quote, total
+from support.exchange import T0, TICKER, make_exchange, order, quote, total
+from support.specification import SPECS
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType

@@ -12,7 +12,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import T0, TICKER, make_exchange
+from support.exchange import T0, TICKER, make_exchange
 
 from kalshi_cli.base.units import Price, Qty, dollars
 from kalshi_cli.core.model.markets import FeeSchedule

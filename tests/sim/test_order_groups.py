@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import ORDERS, T0, Caller, create_body, make_exchange, make_market, order, quote
-from test_sim_journal import killed
+from support.exchange import ORDERS, T0, Caller, create_body, killed, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, Tif

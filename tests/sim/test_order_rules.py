@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote
+from support.exchange import ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from paper_build import T0, Desk, market, told
+from support.paper import T0, Desk, market, told
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.open_amends import worse_of

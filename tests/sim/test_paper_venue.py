@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from paper_build import LATENCY_MS, T0, TICKER, Desk, market, told
+from support.paper import LATENCY_MS, T0, TICKER, Desk, market, told
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import Resync

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import T0, TICKER, make_exchange, order, total
+from support.exchange import T0, TICKER, make_exchange, order, total
 
 from kalshi_cli.base.units import Price, Qty, dollars, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif

@@ -13,7 +13,19 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from sim_build import ED_KEY, KEYS, ORDERS, T0, TICKER, Caller, make_exchange, make_market, new_ids, public_pem, quote
+from support.exchange import (
+    ED_KEY,
+    KEYS,
+    ORDERS,
+    T0,
+    TICKER,
+    Caller,
+    make_exchange,
+    make_market,
+    new_ids,
+    public_pem,
+    quote,
+)
 
 from kalshi_cli.base.units import Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID

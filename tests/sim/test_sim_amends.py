@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, order, quote
-from test_sim_journal import killed
+from support.exchange import DAY, ORDERS, T0, TICKER, Caller, killed, make_exchange, order, quote
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif

@@ -4,10 +4,9 @@ import base64
 import json
 
 import pytest
-from conformance import check_response, specs_or_skip
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, PSS
 from cryptography.hazmat.primitives.hashes import SHA256
-from sim_build import (
+from support.exchange import (
     DAY,
     ORDERS,
     RSA_KEY,
@@ -21,6 +20,7 @@ from sim_build import (
     quote,
     signed,
 )
+from support.specification import check_response, specs_or_skip
 
 from kalshi_cli.base.units import Price, Ts, parse_price
 from kalshi_cli.core.model.order_terms import ASK, BID

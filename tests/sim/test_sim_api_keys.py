@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import sim_build
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from sim_build import RSA_KEY, Caller, make_exchange, public_pem
+from support import exchange as support_exchange
+from support.exchange import RSA_KEY, Caller, make_exchange, public_pem
 
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
@@ -26,8 +26,8 @@ def as_owner(
 ) -> Caller:
     """Somebody who signs with this key; the builder signs for `bob` with RSA."""
     who = "bob" if is_rsa else "alice"
-    monkeypatch.setitem(sim_build.KEYS, who, (key_id, key))
-    monkeypatch.setattr(sim_build, "RSA_KEY" if is_rsa else "ED_KEY", key)
+    monkeypatch.setitem(support_exchange.KEYS, who, (key_id, key))
+    monkeypatch.setattr(support_exchange, "RSA_KEY" if is_rsa else "ED_KEY", key)
     return Caller(exchange, who)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
+from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif

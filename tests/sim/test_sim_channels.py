@@ -7,8 +7,8 @@ from collections import deque
 from typing import Any
 
 import pytest
-from conformance import SPECS, channels, check_command, check_frame
-from sim_build import T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
+from support.exchange import T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
+from support.specification import SPECS, channels, check_command, check_frame
 
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType

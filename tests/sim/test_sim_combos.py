@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_build import DAY, T0, Caller, make_exchange, make_market, new_ids
+from support.exchange import DAY, T0, Caller, make_exchange, make_market, new_ids
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
@@ -231,7 +231,7 @@ def test_who_is_alone_in_the_world_gets_a_quote_and_its_trade() -> None:
     exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=0, write_rate=0))
     world = World(exchange, seed=7, start=T0)
     world.ensure_open(T0)
-    from sim_build import KEYS, public_pem
+    from support.exchange import KEYS, public_pem
 
     exchange.add_account("alice", 1_000_000_000)  # type: ignore[arg-type]
     exchange.register_key("alice", KEYS["alice"][0], public_pem(KEYS["alice"][1]))

@@ -10,9 +10,9 @@ import httpx
 import msgspec
 import pytest
 import websocket
-from served import eventually
-from sim_build import T0, new_ids, signed
-from sim_build import make_exchange as small_exchange
+from support.exchange import T0, new_ids, signed
+from support.exchange import make_exchange as small_exchange
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.units import Qty, contracts, dollars, parse_ts

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import T0, TICKER, Caller, make_exchange, new_ids, order, quote
+from support.exchange import T0, TICKER, Caller, make_exchange, new_ids, order, quote
 
 from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -475,7 +475,7 @@ def test_money_routes_need_a_key() -> None:
 
 def test_an_order_needs_its_money_on_the_shard_of_its_market() -> None:
     """RELIABILITY F50: whatever the total is."""
-    from sim_build import make_market
+    from support.exchange import make_market
 
     exchange = exchange_of(4, transfer_ms=0)
     ticker = f"{TICKER}B"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
+from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType

@@ -8,16 +8,15 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import ORDERS, T0, TICKER, Caller, make_exchange, new_ids, order, quote, total
+from support.exchange import FREE, ORDERS, T0, TICKER, Caller, killed, make_exchange, new_ids, order, quote, total
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.journal import MemoryJournal
 from kalshi_cli.sim.lifecycle import KEEP_SETTLED_MS
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.sim.listing import NewOrder, Receipt
 
-FREE = SimOptions(read_rate=0, write_rate=0)
 READS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/portfolio/orders", {}),
     ("/portfolio/fills", {}),
@@ -26,16 +25,6 @@ READS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/portfolio/settlements", {}),
 )
 PUBLIC = (f"/markets/{TICKER}", f"/markets/{TICKER}/orderbook", "/markets/trades", "/events", "/series")
-
-
-def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> Exchange:
-    """A new exchange from what the journal holds, as after `kill -9`."""
-    survivor = MemoryJournal()
-    survivor.items = dict(reversed(journal.items.items()))  # a database gives them in any order
-    ids = new_ids(first_id)
-    exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
-    assert exchange.restore()
-    return exchange
 
 
 def seen(exchange: Exchange, now: Ts = T0) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from sim_build import (
+from support.exchange import (
     DAY,
     KEYS,
     ORDERS,

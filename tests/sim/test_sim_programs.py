@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from sim_build import T0, Caller, make_exchange, new_ids
+from support.exchange import T0, Caller, make_exchange, new_ids
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.sim.api import Exchange

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sim_build import DAY, ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote, total
+from support.exchange import DAY, ORDERS, T0, TICKER, Caller, make_exchange, make_market, order, quote, total
 
 from kalshi_cli.base.units import Price, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
-from sim_build import ED_KEY, KEYS, Caller, create_body, make_exchange, public_pem
+from support.exchange import ED_KEY, KEYS, Caller, create_body, make_exchange, public_pem
 
 from kalshi_cli.base.units import dollars
 from kalshi_cli.sim.listing import SimOptions

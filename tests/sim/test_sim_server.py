@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 import httpx
 import pytest
 import websocket
-from served import eventually
-from sim_build import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
+from support.exchange import ORDERS, T0, TICKER, create_body, make_exchange, quote, signed
+from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
@@ -213,13 +213,13 @@ def test_an_error_in_a_call_reaches_the_caller(server: SimServer) -> None:
 def test_served_forever_it_ends_with_the_signal() -> None:
     script = (
         "import sys; sys.path[:0] = sys.argv[1:]\n"
-        "from sim_build import make_exchange, T0\n"
+        "from support.exchange import make_exchange, T0\n"
         "from kalshi_cli.base.clock import ManualClock\n"
         "from kalshi_cli.sim.server import SimServer\n"
         "server = SimServer(make_exchange(), ManualClock(T0))\n"
         "server.serve_forever(lambda: print(server.rest_url, flush=True))\n"
     )
-    paths = [path for path in sys.path if path.endswith(("tests", "sim"))]
+    paths = [path for path in sys.path if path.endswith("tests")]
     process = subprocess.Popen([sys.executable, "-c", script, *paths], stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -7,20 +7,20 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import (
+from support.exchange import (
     KEYS,
     ORDERS,
     T0,
     TICKER,
     Caller,
     create_body,
+    killed,
     make_exchange,
     make_market,
     public_pem,
     quote,
     total,
 )
-from test_sim_journal import killed
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType

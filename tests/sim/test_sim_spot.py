@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import msgspec
 import pytest
-from served import SteadyClock, eventually
-from sim_build import T0, make_exchange
+from support.exchange import T0, make_exchange
+from support.served import SteadyClock, eventually
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 

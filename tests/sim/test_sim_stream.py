@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sim_build import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
+from support.exchange import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif

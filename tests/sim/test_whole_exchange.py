@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from busy_day import a_busy_day
-from conformance import channels, frame_types, operations, specs_or_skip
-from sim_build import make_exchange
-from whole_exchange import CALLS, EXCLUDED, client_methods, driven
+from support.busy_day import a_busy_day
+from support.every_call import CALLS, EXCLUDED, client_methods, driven
+from support.exchange import make_exchange
+from support.specification import channels, frame_types, operations, specs_or_skip
 
 from kalshi_cli.exchange.route_samples import NOT_SAMPLED, SAMPLES
 
@@ -18,7 +18,7 @@ def test_a_call_sends_what_the_specification_allows_and_reads_the_answer(name: s
 
 
 def test_every_method_of_the_client_is_called_here() -> None:
-    assert client_methods() == set(CALLS), "add a line to CALLS in tests/whole_exchange.py"
+    assert client_methods() == set(CALLS), "add a line to CALLS in tests/support/every_call.py"
 
 
 def test_every_operation_has_a_call_of_the_client() -> None:

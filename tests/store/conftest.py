@@ -8,14 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from store_build import Build, Child, Open, start
+from support.stored import Child, Open, start
 
 from kalshi_cli.store.sqlite_store import SqliteStore
-
-
-@pytest.fixture
-def build() -> Build:
-    return Build()
 
 
 @pytest.fixture

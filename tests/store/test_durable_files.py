@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_order
 
 from kalshi_cli.base.units import Money, Ts, contracts
 from kalshi_cli.core.account.open_amends import worse_of
@@ -82,33 +82,33 @@ def test_what_ended_is_gone_from_the_disk_when_it_returns(
 
 FULL, NORMAL = 2, 1
 
-Write = Callable[[SqliteStore, Build], object]
+Write = Callable[[SqliteStore], object]
 
 
-def amend(build: Build) -> AmendOrder:
-    before = build.order(order_id="o1", status=OrderStatus.RESTING)
-    wanted = build.order(order_id="o1", status=OrderStatus.RESTING, qty=contracts(20))
+def amend() -> AmendOrder:
+    before = full_order(order_id="o1", status=OrderStatus.RESTING)
+    wanted = full_order(order_id="o1", status=OrderStatus.RESTING, qty=contracts(20))
     return AmendOrder(before, wanted, worse_of(before, wanted, NOW))
 
 
 WAITS: dict[str, Write] = {
-    "an amend": lambda store, build: store.record(amend(build)),
-    "a group that tripped": lambda store, _: store.record(GroupSwitched("g1", True)),
-    "a group that was made": lambda store, _: store.keep_group(RunGroup("g1", 0)),
-    "a group that is gone": lambda store, _: store.forget_group("g1"),
-    "a lock": lambda store, _: store.lock_market(MarketLock("KXBTC", Ts(NOW + 1), "", NOW)),
-    "the end of a lock": lambda store, _: store.unlock_market("KXBTC"),
-    "where drift of the cash begins": lambda store, _: store.set_cash_base(CashBase(Money(1), NOW)),
+    "an amend": lambda store: store.record(amend()),
+    "a group that tripped": lambda store: store.record(GroupSwitched("g1", True)),
+    "a group that was made": lambda store: store.keep_group(RunGroup("g1", 0)),
+    "a group that is gone": lambda store: store.forget_group("g1"),
+    "a lock": lambda store: store.lock_market(MarketLock("KXBTC", Ts(NOW + 1), "", NOW)),
+    "the end of a lock": lambda store: store.unlock_market("KXBTC"),
+    "where drift of the cash begins": lambda store: store.set_cash_base(CashBase(Money(1), NOW)),
 }
 """What nobody could tell us again; intents, fills, settlements and halts are in `test_sqlite_store.py`."""
 
 
 @pytest.mark.parametrize("write", WAITS.values(), ids=WAITS)
-def test_what_cannot_be_learned_again_waits_for_the_disk(write: Write, open_store: Open, build: Build) -> None:
+def test_what_cannot_be_learned_again_waits_for_the_disk(write: Write, open_store: Open) -> None:
     store = open_store()
     store.record(Alert(NOW, "info", "X", "s", "t"))
     assert durability(store) == NORMAL
-    write(store, build)
+    write(store)
     assert durability(store) == FULL
 
 

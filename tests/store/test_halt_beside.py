@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_order
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder
@@ -26,15 +26,15 @@ def lose(path: Path) -> None:
         file.unlink()
 
 
-def test_a_deleted_state_file_lifts_no_halt(open_store: Open, path: Path, build: Build) -> None:
+def test_a_deleted_state_file_lifts_no_halt(open_store: Open, path: Path) -> None:
     with open_store() as store:
         store.set_halt(HALT)
     lose(path)
     store = open_store()
     assert store.halt() == HALT
     with pytest.raises(HaltedError):
-        store.record(SubmitOrder(build.order()))
-    store.record(CloseOrder(build.order("c2", strategy="", tif=Tif.IOC)))
+        store.record(SubmitOrder(full_order()))
+    store.record(CloseOrder(full_order("c2", strategy="", tif=Tif.IOC)))
     assert [order.client_order_id for order in store.live_orders()] == ["c2"]
 
 
@@ -48,13 +48,13 @@ def test_an_older_copy_of_the_state_file_lifts_no_halt(open_store: Open, path: P
     assert open_store().halt() == Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", NOW)
 
 
-def test_a_person_who_resumes_ends_both_and_they_stay_ended(open_store: Open, path: Path, build: Build) -> None:
+def test_a_person_who_resumes_ends_both_and_they_stay_ended(open_store: Open, path: Path) -> None:
     with open_store() as store:
         store.set_halt(HALT)
     lose(path)
     with open_store() as store:
         store.set_halt(RESUMED)
-        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(full_order()))
     assert open_store().halt() == RESUMED
     assert not (path.parent / FILE).exists()
 

@@ -10,7 +10,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from store_build import NOW, Child, start
+from support.stored import NOW, Child, start
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode, InstanceError, StateError

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_order
 
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.account.open_amends import worse_of
@@ -18,90 +18,82 @@ from kalshi_cli.store.records import MovedError
 from kalshi_cli.store.state_store import Glance
 
 
-def amended(build: Build, reviewed: TradingState = TradingState.ACTIVE, **changes: Any) -> AmendOrder:
-    before = build.order("mine", order_id="o1", status=OrderStatus.RESTING, **changes)
-    wanted = build.order("mine", order_id="o1", status=OrderStatus.RESTING, **{**changes, "qty": contracts(99)})
+def amended(reviewed: TradingState = TradingState.ACTIVE, **changes: Any) -> AmendOrder:
+    before = full_order("mine", order_id="o1", status=OrderStatus.RESTING, **changes)
+    wanted = full_order("mine", order_id="o1", status=OrderStatus.RESTING, **{**changes, "qty": contracts(99)})
     return AmendOrder(before, wanted, worse_of(before, wanted, NOW), reviewed)
 
 
-def closing(build: Build, name: str) -> CloseOrder:
-    return CloseOrder(build.order(name, reduce_only=True, tif=Tif.IOC, strategy="", post_only=False))
+def closing(name: str) -> CloseOrder:
+    return CloseOrder(full_order(name, reduce_only=True, tif=Tif.IOC, strategy="", post_only=False))
 
 
-def test_an_order_that_was_reviewed_before_another_program_placed_its_own_does_not_begin(
-    open_store: Open, build: Build
-) -> None:
+def test_an_order_that_was_reviewed_before_another_program_placed_its_own_does_not_begin(open_store: Open) -> None:
     one, other = open_store(), open_store()
     one.load()
     other.load()
-    other.record(SubmitOrder(build.order("theirs")))
+    other.record(SubmitOrder(full_order("theirs")))
     with pytest.raises(MovedError) as caught:
-        one.record(SubmitOrder(build.order("mine")))
+        one.record(SubmitOrder(full_order("mine")))
     assert (caught.value.code, one.order("mine")) == ("STATE_MOVED", None)
-    assert caught.value.orders == (build.order("theirs"),), "and it says what there is to count"
-    one.record(SubmitOrder(build.order("mine")))
-    one.record(SubmitOrder(build.order("another of mine")))
+    assert caught.value.orders == (full_order("theirs"),), "and it says what there is to count"
+    one.record(SubmitOrder(full_order("mine")))
+    one.record(SubmitOrder(full_order("another of mine")))
     assert [order.client_order_id for order in other.news()] == ["another of mine", "mine"]
-    other.record(SubmitOrder(build.order("theirs too")))
+    other.record(SubmitOrder(full_order("theirs too")))
 
 
-def test_an_amend_is_held_up_by_what_others_placed_and_holds_up_what_others_place(
-    open_store: Open, build: Build
-) -> None:
+def test_an_amend_is_held_up_by_what_others_placed_and_holds_up_what_others_place(open_store: Open) -> None:
     one, other = open_store(), open_store()
-    other.record(OrderChanged(amended(build).before))
+    other.record(OrderChanged(amended().before))
     one.load()
     other.load()
-    other.record(SubmitOrder(build.order("theirs")))
+    other.record(SubmitOrder(full_order("theirs")))
     with pytest.raises(MovedError):
-        one.record(amended(build))
-    one.record(amended(build))
+        one.record(amended())
+    one.record(amended())
     with pytest.raises(MovedError) as caught:
-        other.record(SubmitOrder(build.order("theirs too")))
-    assert amended(build).doubtful in caught.value.orders
+        other.record(SubmitOrder(full_order("theirs too")))
+    assert amended().doubtful in caught.value.orders
     assert other.news() == ()
 
 
-def test_an_amend_of_an_order_that_is_not_ours_is_told_too(open_store: Open, build: Build) -> None:
+def test_an_amend_of_an_order_that_is_not_ours_is_told_too(open_store: Open) -> None:
     one, other = open_store(), open_store()
     other.load()
-    strange = amended(build, is_foreign=True)
+    strange = amended(is_foreign=True)
     one.record(strange)
     assert other.news() == (strange.doubtful,)
 
 
-def test_a_close_begins_whatever_others_placed_and_what_they_placed_is_still_news(
-    open_store: Open, build: Build
-) -> None:
+def test_a_close_begins_whatever_others_placed_and_what_they_placed_is_still_news(open_store: Open) -> None:
     one, other = open_store(), open_store()
     one.load()
-    other.record(SubmitOrder(build.order("theirs")))
-    one.record(closing(build, "out"))
+    other.record(SubmitOrder(full_order("theirs")))
+    one.record(closing("out"))
     with pytest.raises(MovedError) as caught:
-        one.record(SubmitOrder(build.order("mine")))
+        one.record(SubmitOrder(full_order("mine")))
     assert "theirs" in [order.client_order_id for order in caught.value.orders]
 
 
-def test_what_was_begun_before_a_program_looked_is_no_news(open_store: Open, build: Build) -> None:
+def test_what_was_begun_before_a_program_looked_is_no_news(open_store: Open) -> None:
     one, other = open_store(), open_store()
-    other.record(SubmitOrder(build.order("theirs")))
+    other.record(SubmitOrder(full_order("theirs")))
     one.load()
-    one.record(SubmitOrder(build.order("mine")))
+    one.record(SubmitOrder(full_order("mine")))
     assert one.news() == ()
     assert Glance(None).news() == Glance(one).news() == ()
 
 
 @pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.FILLED, OrderStatus.EXPIRED])
-def test_an_order_that_ended_after_the_review_does_not_live_on_on_file(
-    open_store: Open, build: Build, status: OrderStatus
-) -> None:
+def test_an_order_that_ended_after_the_review_does_not_live_on_on_file(open_store: Open, status: OrderStatus) -> None:
     store = open_store()
-    over = build.order("mine", order_id="o1", status=status)
+    over = full_order("mine", order_id="o1", status=status)
     store.record(OrderChanged(over))
     with pytest.raises(MovedError) as caught:
-        store.record(amended(build))
+        store.record(amended())
     assert (caught.value.code, store.order("mine")) == ("NOT_RESTING", over)
-    other = amended(build)
+    other = amended()
     other = msgspec.structs.replace(
         other,
         before=msgspec.structs.replace(other.before, client_order_id="c2", order_id="o2"),
@@ -113,14 +105,12 @@ def test_an_order_that_ended_after_the_review_does_not_live_on_on_file(
 
 
 @pytest.mark.parametrize("reviewed", [TradingState.ACTIVE, TradingState.REDUCING])
-def test_while_reducing_only_what_was_reviewed_as_such_begins(
-    open_store: Open, build: Build, reviewed: TradingState
-) -> None:
+def test_while_reducing_only_what_was_reviewed_as_such_begins(open_store: Open, reviewed: TradingState) -> None:
     one, other = open_store(), open_store()
-    one.record(OrderChanged(amended(build).before))
+    one.record(OrderChanged(amended().before))
     one.load()
     other.record(StateChanged(NOW, TradingState.REDUCING, "DAILY_LOSS", ""))
-    effects = (SubmitOrder(build.order("c9"), reviewed), amended(build, reviewed))
+    effects = (SubmitOrder(full_order("c9"), reviewed), amended(reviewed))
     if reviewed is TradingState.REDUCING:
         for effect in effects:
             one.record(effect)
@@ -129,6 +119,6 @@ def test_while_reducing_only_what_was_reviewed_as_such_begins(
         with pytest.raises(MovedError) as caught:
             one.record(effect)
         assert caught.value.code == "REDUCING"
-    assert (one.order("c9"), one.order("o1")) == (None, amended(build).before)
-    one.record(closing(build, "out"))
+    assert (one.order("c9"), one.order("o1")) == (None, amended().before)
+    one.record(closing("out"))
     assert one.order("out") is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_fill, full_order
 
 from kalshi_cli.base.errors import HaltedError
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -24,19 +24,19 @@ replace = msgspec.structs.replace
 
 
 @pytest.mark.parametrize("mode", [StpMode.TAKER, StpMode.MAKER, None])
-def test_the_terms_come_back_as_they_were(open_store: Open, build: Build, mode: StpMode | None) -> None:
-    order = build.order(order_group_id="g1", subaccount=7, self_trade_prevention=mode, cancel_on_pause=True)
+def test_the_terms_come_back_as_they_were(open_store: Open, mode: StpMode | None) -> None:
+    order = full_order(order_group_id="g1", subaccount=7, self_trade_prevention=mode, cancel_on_pause=True)
     open_store().record(SubmitOrder(order))
     assert open_store().order("c1") == order
 
 
 def test_a_file_from_before_the_terms_is_read_and_its_orders_have_what_was_sent_then(
-    open_store: Open, build: Build, path: Path
+    open_store: Open, path: Path
 ) -> None:
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
     Database(path, migrations.STATE[:1]).close()
-    old = build.order(order_id="o1", status=OrderStatus.RESTING)
+    old = full_order(order_id="o1", status=OrderStatus.RESTING)
     names = [name for name in Order.__struct_fields__ if name not in added(path)]
     values = [getattr(old, name) for name in names]
     connection = sqlite3.connect(path)
@@ -70,11 +70,9 @@ def amend(order: Order) -> AmendOrder:
 
 
 @pytest.mark.parametrize("is_foreign", [False, True])
-def test_an_amend_is_on_the_disk_as_the_worse_of_both_before_it_is_sent(
-    open_store: Open, build: Build, is_foreign: bool
-) -> None:
+def test_an_amend_is_on_the_disk_as_the_worse_of_both_before_it_is_sent(open_store: Open, is_foreign: bool) -> None:
     store = open_store()
-    order = build.order("" if is_foreign else "c1", order_id="o1", status=OrderStatus.RESTING, is_foreign=is_foreign)
+    order = full_order("" if is_foreign else "c1", order_id="o1", status=OrderStatus.RESTING, is_foreign=is_foreign)
     store.record(OrderChanged(order))
     store.record(amend(order))
     assert store._database.read("PRAGMA synchronous")[0][0] == 2, "waited for the disk"
@@ -83,9 +81,9 @@ def test_an_amend_is_on_the_disk_as_the_worse_of_both_before_it_is_sent(
     assert (found.price, found.remaining) == (cents(40), contracts(20)), "an ask: the lower price is the worse"
 
 
-def test_no_amend_begins_once_another_program_has_halted(open_store: Open, build: Build) -> None:
+def test_no_amend_begins_once_another_program_has_halted(open_store: Open) -> None:
     store, other = open_store(), open_store()
-    order = build.order(order_id="o1", status=OrderStatus.RESTING)
+    order = full_order(order_id="o1", status=OrderStatus.RESTING)
     store.record(OrderChanged(order))
     other.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "", NOW))
     with pytest.raises(HaltedError):
@@ -93,14 +91,12 @@ def test_no_amend_begins_once_another_program_has_halted(open_store: Open, build
     assert store.live_orders() == (order,)
 
 
-def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order(
-    open_store: Open, build: Build, path: Path
-) -> None:
+def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order(open_store: Open, path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
     Database(path, migrations.STATE[:2]).close()
     connection = sqlite3.connect(path)
-    connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row(build))
+    connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row())
     for trade_id, order_id in (("t1", "o1"), ("t2", "another")):
         connection.execute(
             "INSERT INTO fills VALUES (?, ?, 'KXA-1', 'bid', 4000, 500, 0, 0, ?, '')", (trade_id, order_id, NOW)
@@ -114,12 +110,12 @@ def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order
 
 
 def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_other(
-    open_store: Open, build: Build, path: Path
+    open_store: Open, path: Path
 ) -> None:
     path.parent.mkdir(parents=True)
     path.touch(mode=0o600)
     Database(path, migrations.STATE[:6]).close()
-    kept = (build.fill(ts=Ts(NOW - 1), subaccount=2), build.fill("t2", client_order_id="", is_taker=False))
+    kept = (full_fill(ts=Ts(NOW - 1), subaccount=2), full_fill("t2", client_order_id="", is_taker=False))
     connection = sqlite3.connect(path)
     for fill in kept:
         values = [getattr(fill, name) for name in Fill.__struct_fields__]
@@ -129,7 +125,7 @@ def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_oth
         )
     connection.commit()
     connection.close()
-    other = build.fill("t2", order_id="o2", side=ASK)
+    other = full_fill("t2", order_id="o2", side=ASK)
     for _ in range(2):  # and the second start finds nothing left to do
         store = open_store()
         assert store.fills()[:2] == kept
@@ -138,18 +134,16 @@ def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_oth
         assert store.fills() == (*kept, other)
 
 
-def order_row(build: Build) -> list[object]:
-    order = build.order(order_id="o1", subaccount=3)
+def order_row() -> list[object]:
+    order = full_order(order_id="o1", subaccount=3)
     values = [getattr(order, name) for name in Order.__struct_fields__]
     return [order.client_order_id, *(str(value) if isinstance(value, str) else value for value in values)]
 
 
-def test_a_repair_takes_an_exchange_id_from_the_order_of_others_that_a_false_record_named(
-    open_store: Open, build: Build
-) -> None:
+def test_a_repair_takes_an_exchange_id_from_the_order_of_others_that_a_false_record_named(open_store: Open) -> None:
     """Else that order counts, and is listed as live, until the file is rebuilt."""
     store = open_store()
-    ours = build.order(order_id="o1", status=OrderStatus.RESTING)
+    ours = full_order(order_id="o1", status=OrderStatus.RESTING)
     store.record(OrderChanged(replace(ours, order_id="", status=OrderStatus.UNKNOWN), "its id was o1, is none"))
     store.record(OrderChanged(replace(ours, client_order_id="somebody", side=ASK, is_foreign=True)))
     store.record(OrderChanged(replace(ours, order_id="")))

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_order
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Ts
@@ -17,16 +17,16 @@ from kalshi_cli.store.pause import FILE, pause, read_pause, unpause
 from kalshi_cli.store.records import PAUSED, Halt
 
 
-def test_a_pause_holds_up_intents_and_amends_and_no_close(path: Path, open_store: Open, build: Build) -> None:
+def test_a_pause_holds_up_intents_and_amends_and_no_close(path: Path, open_store: Open) -> None:
     store = open_store()
     pause(path.parent, "lunch")
     with pytest.raises(HaltedError):
-        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(full_order()))
     with pytest.raises(HaltedError):
-        store.record(AmendOrder(build.order(), build.order(), build.order()))
-    store.record(CloseOrder(build.order("c2", reduce_only=True, tif=Tif.IOC, strategy="")))
+        store.record(AmendOrder(full_order(), full_order(), full_order()))
+    store.record(CloseOrder(full_order("c2", reduce_only=True, tif=Tif.IOC, strategy="")))
     assert unpause(path.parent)
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
 
 
 def test_a_pause_is_a_halt_with_a_code_of_its_own_while_its_file_is_there(path: Path, open_store: Open) -> None:

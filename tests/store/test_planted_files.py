@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from store_build import NOW, Build, Child, Open
+from support.stored import NOW, Child, Open, full_order
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError, StateError
@@ -76,10 +76,10 @@ def test_a_regular_file_is_opened_through_a_link_where_that_is_wished_and_no_chi
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", PARTS)
 def test_sqlite_is_not_asked_to_open_anything_else(
-    open_store: Open, path: Path, in_child: Child, build: Build, part: str, kind: str
+    open_store: Open, path: Path, in_child: Child, part: str, kind: str
 ) -> None:
     with open_store() as store:
-        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(full_order()))
     planted = path.with_name(path.name + part)
     planted.unlink(missing_ok=True)
     KINDS[kind](planted)

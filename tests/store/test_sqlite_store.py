@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from store_build import NOW, Build, Open
+from support.stored import NOW, Open, full_fill, full_order, full_settlement
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Money, Qty, Ts, contracts
@@ -65,20 +65,20 @@ def test_an_empty_store_remembers_nothing_and_trades(open_store: Open) -> None:
     assert store.order("c1") is None
 
 
-def test_everything_recorded_comes_back_after_a_restart(open_store: Open, build: Build) -> None:
-    order = build.order(order_id="o1", status=OrderStatus.RESTING, filled=contracts(2), fees=Money(17_500), code="x")
-    bare = build.order("c2", expires=None, fair=None, strategy="", reason="", post_only=False, reduce_only=False)
+def test_everything_recorded_comes_back_after_a_restart(open_store: Open) -> None:
+    order = full_order(order_id="o1", status=OrderStatus.RESTING, filled=contracts(2), fees=Money(17_500), code="x")
+    bare = full_order("c2", expires=None, fair=None, strategy="", reason="", post_only=False, reduce_only=False)
     with open_store() as store:
-        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(full_order()))
         store.record(SubmitOrder(bare))
         store.record(OrderChanged(order))
-        store.record(FillBooked(build.fill()))
-        store.record(SettlementBooked(build.settlement()))
+        store.record(FillBooked(full_fill()))
+        store.record(SettlementBooked(full_settlement()))
         store.record(StateChanged(NOW, TradingState.HALTED, "DAILY_LOSS", "lost 100"))
     memory = open_store().load()
     assert memory.orders == (order, bare)
-    assert memory.fills == (build.fill(),)
-    assert memory.settlements == (build.settlement(),)
+    assert memory.fills == (full_fill(),)
+    assert memory.settlements == (full_settlement(),)
     assert memory.halt == Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", NOW)
 
 
@@ -101,9 +101,9 @@ def test_every_field_has_its_column(
     assert columns == set(kind.__struct_fields__) | own
 
 
-def test_what_need_not_be_kept_is_not(open_store: Open, path: Path, build: Build) -> None:
+def test_what_need_not_be_kept_is_not(open_store: Open, path: Path) -> None:
     store = open_store()
-    for effect in (Resync("T", "gap"), CancelOrder(build.order(), "why"), Effect()):
+    for effect in (Resync("T", "gap"), CancelOrder(full_order(), "why"), Effect()):
         store.record(effect)
     assert look(path, "SELECT COUNT(*) FROM orders") == [(0,)]
 
@@ -111,22 +111,22 @@ def test_what_need_not_be_kept_is_not(open_store: Open, path: Path, build: Build
 # -- intents and orders -------------------------------------------------------------------------------------------
 
 
-def test_an_intent_is_committed_before_record_returns(open_store: Open, path: Path, build: Build) -> None:
+def test_an_intent_is_committed_before_record_returns(open_store: Open, path: Path) -> None:
     store = open_store()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     assert look(path, "SELECT client_order_id, status, price, qty FROM orders") == [("c1", "submitted", 4700, 1000)]
 
 
-def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(open_store: Open, build: Build) -> None:
+def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(open_store: Open) -> None:
     store = open_store()
     waits: list[Effect] = [
-        SubmitOrder(build.order("c2")),
-        FillBooked(build.fill()),
-        SettlementBooked(build.settlement()),
+        SubmitOrder(full_order("c2")),
+        FillBooked(full_fill()),
+        SettlementBooked(full_settlement()),
         StateChanged(NOW, TradingState.HALTED, "X", ""),
     ]
     for effect in waits:
-        store.record(OrderChanged(build.order(status=OrderStatus.RESTING)))
+        store.record(OrderChanged(full_order(status=OrderStatus.RESTING)))
         assert durability(store) == NORMAL
         store.record(effect)
         assert durability(store) == FULL
@@ -136,21 +136,21 @@ def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(o
     assert durability(store) == FULL
 
 
-def test_an_intent_whose_id_is_on_file_is_refused_and_the_first_stays(open_store: Open, build: Build) -> None:
+def test_an_intent_whose_id_is_on_file_is_refused_and_the_first_stays(open_store: Open) -> None:
     store = open_store()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     with pytest.raises(StateError, match="c1") as caught:
-        store.record(SubmitOrder(build.order(qty=contracts(99))))
+        store.record(SubmitOrder(full_order(qty=contracts(99))))
     assert caught.value.code == "state_duplicate_intent"
-    assert store.live_orders() == (build.order(),)
-    store.record(SubmitOrder(build.order("c2")))
+    assert store.live_orders() == (full_order(),)
+    store.record(SubmitOrder(full_order("c2")))
     assert len(store.live_orders()) == 2
 
 
-def test_an_order_is_found_by_either_id(open_store: Open, build: Build) -> None:
+def test_an_order_is_found_by_either_id(open_store: Open) -> None:
     store = open_store()
-    order = build.order(order_id="o1", status=OrderStatus.FILLED)
-    store.record(SubmitOrder(build.order()))
+    order = full_order(order_id="o1", status=OrderStatus.FILLED)
+    store.record(SubmitOrder(full_order()))
     store.record(OrderChanged(order))
     assert store.order("c1") == store.order("o1") == order
     assert store.order("") is None
@@ -159,47 +159,45 @@ def test_an_order_is_found_by_either_id(open_store: Open, build: Build) -> None:
     assert store.orders(Ts(NOW + 1)) == store.orders(Ts(0), "OTHER") == ()
 
 
-def test_foreign_orders_without_an_id_of_ours_are_kept_apart(open_store: Open, build: Build) -> None:
+def test_foreign_orders_without_an_id_of_ours_are_kept_apart(open_store: Open) -> None:
     store = open_store()
-    foreign = [build.order("", order_id=f"o{n}", is_foreign=True, status=OrderStatus.RESTING) for n in range(3)]
+    foreign = [full_order("", order_id=f"o{n}", is_foreign=True, status=OrderStatus.RESTING) for n in range(3)]
     for order in foreign:
         store.record(OrderChanged(order))
     assert store.live_orders() == tuple(foreign)
 
 
-def test_a_second_order_under_an_id_of_ours_is_kept_beside_the_first(open_store: Open, build: Build) -> None:
+def test_a_second_order_under_an_id_of_ours_is_kept_beside_the_first(open_store: Open) -> None:
     store = open_store()
-    ours = build.order(order_id="o1", status=OrderStatus.RESTING)
+    ours = full_order(order_id="o1", status=OrderStatus.RESTING)
     twin = replace(ours, order_id="o2", is_foreign=True)
     for order in (ours, twin, ours, twin):
         store.record(OrderChanged(order))
     assert store.live_orders() == (ours, twin)
 
 
-def test_an_order_that_another_program_of_ours_placed_stays_one_row_and_ours(open_store: Open, build: Build) -> None:
+def test_an_order_that_another_program_of_ours_placed_stays_one_row_and_ours(open_store: Open) -> None:
     one_shot, loop = open_store(), open_store()
-    placed = build.order(order_id="o1", status=OrderStatus.RESTING)
-    one_shot.record(SubmitOrder(build.order()))
+    placed = full_order(order_id="o1", status=OrderStatus.RESTING)
+    one_shot.record(SubmitOrder(full_order()))
     one_shot.record(OrderChanged(placed))
     seen = replace(placed, is_foreign=True, strategy="", fair=None, reason="", status=OrderStatus.FILLED)
     loop.record(OrderChanged(seen))
     assert loop.orders() == (replace(placed, status=OrderStatus.FILLED),)
 
 
-def test_an_order_first_seen_as_foreign_becomes_ours_when_its_program_writes_it(open_store: Open, build: Build) -> None:
+def test_an_order_first_seen_as_foreign_becomes_ours_when_its_program_writes_it(open_store: Open) -> None:
     one_shot, loop = open_store(), open_store()
-    placed = build.order(order_id="o1", status=OrderStatus.RESTING)
-    one_shot.record(SubmitOrder(build.order()))
+    placed = full_order(order_id="o1", status=OrderStatus.RESTING)
+    one_shot.record(SubmitOrder(full_order()))
     loop.record(OrderChanged(replace(placed, is_foreign=True, strategy="")))
     one_shot.record(OrderChanged(placed))
     assert loop.orders() == (placed,)
 
 
-def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_trails(
-    open_store: Open, build: Build
-) -> None:
+def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_trails(open_store: Open) -> None:
     loop, command = open_store(), open_store()
-    unknown = build.order(status=OrderStatus.UNKNOWN)
+    unknown = full_order(status=OrderStatus.UNKNOWN)
     loop.record(OrderChanged(unknown))
     over = replace(unknown, status=OrderStatus.CANCELED, order_id="o1")
     command.record(OrderChanged(over))
@@ -211,34 +209,34 @@ def test_what_one_program_knows_to_be_over_is_not_made_live_by_one_whose_stream_
     assert loop.order("c1") == raised, "somebody raised it elsewhere: what is left of it may trade"
 
 
-def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_store: Open, build: Build) -> None:
+def test_load_gives_the_orders_that_are_live_or_belong_to_an_open_position(open_store: Open) -> None:
     store = open_store()
     over = {"status": OrderStatus.FILLED, "ticker": "A"}
-    store.record(OrderChanged(build.order("old", order_id="1", updated=Ts(NOW - 9), **over)))
-    store.record(OrderChanged(build.order("live", order_id="2", updated=Ts(NOW - 9), status=OrderStatus.UNKNOWN)))
-    store.record(OrderChanged(build.order("held", order_id="3", updated=NOW, **over)))
+    store.record(OrderChanged(full_order("old", order_id="1", updated=Ts(NOW - 9), **over)))
+    store.record(OrderChanged(full_order("live", order_id="2", updated=Ts(NOW - 9), status=OrderStatus.UNKNOWN)))
+    store.record(OrderChanged(full_order("held", order_id="3", updated=NOW, **over)))
     assert {order.client_order_id for order in store.load().orders} == {"live"}
-    store.record(FillBooked(build.fill(order_id="3", ticker="A")))
+    store.record(FillBooked(full_fill(order_id="3", ticker="A")))
     assert {order.client_order_id for order in store.load().orders} == {"live", "held"}
-    store.record(SettlementBooked(build.settlement("A")))
+    store.record(SettlementBooked(full_settlement("A")))
     assert {order.client_order_id for order in store.load().orders} == {"live"}
     assert len(store.load().fills) == 1
 
 
-def test_load_gives_the_orders_begun_last_whatever_became_of_them(open_store: Open, build: Build) -> None:
+def test_load_gives_the_orders_begun_last_whatever_became_of_them(open_store: Open) -> None:
     """A restart resets no order rate: also where nothing was held and nothing rests (seed 341 of the simulation)."""
     store = open_store()
     for number in range(1_002):
-        order = build.order(f"c{number}", created=Ts(NOW - number))
+        order = full_order(f"c{number}", created=Ts(NOW - number))
         store.record(SubmitOrder(order))
         store.record(OrderChanged(replace(order, status=OrderStatus.CANCELED)))
     remembered = {order.client_order_id for order in open_store().load().orders}
     assert remembered == {f"c{number}" for number in range(2, 1_002)}
 
 
-def test_hostile_text_is_kept_as_text(open_store: Open, build: Build) -> None:
+def test_hostile_text_is_kept_as_text(open_store: Open) -> None:
     store = open_store()
-    order = build.order("'; DROP TABLE orders; --", ticker="T'); --", reason='"\x00%_\u202e', strategy="123")
+    order = full_order("'; DROP TABLE orders; --", ticker="T'); --", reason='"\x00%_\u202e', strategy="123")
     store.record(SubmitOrder(order))
     assert store.order(order.client_order_id) == order
     assert store.orders(Ts(0), "%") == ()
@@ -247,45 +245,45 @@ def test_hostile_text_is_kept_as_text(open_store: Open, build: Build) -> None:
 # -- fills, settlements -------------------------------------------------------------------------------------------
 
 
-def test_a_fill_is_booked_once_and_the_first_account_of_it_stays(open_store: Open, build: Build) -> None:
+def test_a_fill_is_booked_once_and_the_first_account_of_it_stays(open_store: Open) -> None:
     store = open_store()
-    store.record(FillBooked(build.fill()))
-    store.record(FillBooked(build.fill(qty=contracts(9))))
-    store.record(FillBooked(build.fill("t0", ts=Ts(NOW - 1))))
-    assert store.fills() == (build.fill("t0", ts=Ts(NOW - 1)), build.fill())
-    assert store.fills(NOW) == (build.fill(),)
+    store.record(FillBooked(full_fill()))
+    store.record(FillBooked(full_fill(qty=contracts(9))))
+    store.record(FillBooked(full_fill("t0", ts=Ts(NOW - 1))))
+    assert store.fills() == (full_fill("t0", ts=Ts(NOW - 1)), full_fill())
+    assert store.fills(NOW) == (full_fill(),)
 
 
-def test_two_orders_of_ours_that_trade_with_one_another_have_a_fill_each(open_store: Open, build: Build) -> None:
+def test_two_orders_of_ours_that_trade_with_one_another_have_a_fill_each(open_store: Open) -> None:
     store = open_store()
-    bought, sold = build.fill(), build.fill(order_id="o2", side=ASK, subaccount=3)
+    bought, sold = full_fill(), full_fill(order_id="o2", side=ASK, subaccount=3)
     for each in (bought, sold, sold, bought):
         store.record(FillBooked(each))
     assert open_store().fills() == (bought, sold)
 
 
-def test_a_fill_and_what_it_made_of_its_order_are_one_step(open_store: Open, build: Build) -> None:
+def test_a_fill_and_what_it_made_of_its_order_are_one_step(open_store: Open) -> None:
     """Else a crash in between leaves a filled order that rests on file for ever: nobody asks about it again."""
     store = open_store()
-    store.record(SubmitOrder(build.order()))
-    filled = build.order(order_id="o1", status=OrderStatus.FILLED, filled=contracts(10))
+    store.record(SubmitOrder(full_order()))
+    filled = full_order(order_id="o1", status=OrderStatus.FILLED, filled=contracts(10))
     store._database._connection.execute(
         "CREATE TRIGGER no_order BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
     with pytest.raises(StateError):
-        store.record(FillBooked(build.fill(), filled))
-    assert (store.fills(), store.live_orders()) == ((), (build.order(),))
+        store.record(FillBooked(full_fill(), filled))
+    assert (store.fills(), store.live_orders()) == ((), (full_order(),))
     store._database._connection.execute("DROP TRIGGER no_order")
-    store.record(FillBooked(build.fill(), filled))
-    assert (store.fills(), store.orders()) == ((build.fill(),), (filled,))
+    store.record(FillBooked(full_fill(), filled))
+    assert (store.fills(), store.orders()) == ((full_fill(),), (filled,))
 
 
-def test_a_settlement_is_one_per_market_and_an_amended_one_replaces_it(open_store: Open, build: Build) -> None:
+def test_a_settlement_is_one_per_market_and_an_amended_one_replaces_it(open_store: Open) -> None:
     store = open_store()
-    amended = build.settlement(result="no", revenue=Money(0))
-    for settlement in (build.settlement(), build.settlement(), amended, build.settlement("B", ts=NOW)):
+    amended = full_settlement(result="no", revenue=Money(0))
+    for settlement in (full_settlement(), full_settlement(), amended, full_settlement("B", ts=NOW)):
         store.record(SettlementBooked(settlement))
-    assert store.settlements() == (build.settlement("B", ts=NOW), amended)
+    assert store.settlements() == (full_settlement("B", ts=NOW), amended)
 
 
 # -- the halt -----------------------------------------------------------------------------------------------------
@@ -299,22 +297,22 @@ def test_another_program_sees_a_halt_at_once(open_store: Open) -> None:
     assert loop.halt() == halt
 
 
-def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Open, build: Build) -> None:
+def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Open) -> None:
     loop, switch = open_store(), open_store()
-    loop.record(SubmitOrder(build.order("before")))
+    loop.record(SubmitOrder(full_order("before")))
     switch.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
     with pytest.raises(HaltedError):
-        loop.record(SubmitOrder(build.order("after")))
+        loop.record(SubmitOrder(full_order("after")))
     assert switch.order("after") is None
     switch.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", NOW))
-    loop.record(SubmitOrder(build.order("after")))
+    loop.record(SubmitOrder(full_order("after")))
     assert switch.order("after") is not None
 
 
-def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open, build: Build) -> None:
+def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open) -> None:
     store = open_store()
     store.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
-    out = build.order("out", reduce_only=True, tif=Tif.IOC, strategy="")
+    out = full_order("out", reduce_only=True, tif=Tif.IOC, strategy="")
     with pytest.raises(HaltedError):
         store.record(SubmitOrder(out))
     assert store.order("out") is None
@@ -424,12 +422,12 @@ def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, mon
     assert store.alerts(Ts(NOW + 34)) == (Alert(Ts(NOW + 34), "info", "C34", "s", "t"),)
 
 
-def test_a_store_stays_in_the_thread_that_opened_it(open_store: Open, build: Build) -> None:
+def test_a_store_stays_in_the_thread_that_opened_it(open_store: Open) -> None:
     store, raised = open_store(), []
 
     def elsewhere() -> None:
         try:
-            store.record(SubmitOrder(build.order()))
+            store.record(SubmitOrder(full_order()))
         except sqlite3.ProgrammingError as error:
             raised.append(error)
 
@@ -440,9 +438,9 @@ def test_a_store_stays_in_the_thread_that_opened_it(open_store: Open, build: Bui
     assert store.live_orders() == ()
 
 
-def test_a_row_that_makes_no_sense_is_damage_not_a_crash(open_store: Open, path: Path, build: Build) -> None:
+def test_a_row_that_makes_no_sense_is_damage_not_a_crash(open_store: Open, path: Path) -> None:
     store = open_store()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     connection = sqlite3.connect(path)
     connection.execute("UPDATE orders SET status = 'asleep'")
     connection.commit()

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from store_build import NOW, Build, Child, Open, start
+from support.stored import NOW, Child, Open, full_fill, full_order, start
 
 from kalshi_cli.base.errors import ExitCode, StateError
 from kalshi_cli.base.units import Ts
@@ -31,10 +31,10 @@ def mode(path: Path) -> int:
 # -- opening ------------------------------------------------------------------------------------------------------
 
 
-def test_the_file_and_its_directory_are_for_their_owner_only(open_store: Open, path: Path, build: Build) -> None:
+def test_the_file_and_its_directory_are_for_their_owner_only(open_store: Open, path: Path) -> None:
     before = os.umask(0)
     try:
-        open_store().record(SubmitOrder(build.order()))
+        open_store().record(SubmitOrder(full_order()))
     finally:
         os.umask(before)
     assert mode(path.parent) == 0o700
@@ -49,9 +49,9 @@ def test_a_missing_file_can_be_told_apart_and_nothing_is_created(path: Path) -> 
     assert not path.parent.exists()
 
 
-def test_an_existing_file_opens_without_create(open_store: Open, build: Build) -> None:
-    open_store().record(SubmitOrder(build.order()))
-    assert open_store(create=False).live_orders() == (build.order(),)
+def test_an_existing_file_opens_without_create(open_store: Open) -> None:
+    open_store().record(SubmitOrder(full_order()))
+    assert open_store(create=False).live_orders() == (full_order(),)
 
 
 @pytest.mark.parametrize(("account", "environment"), [("account-2", "sim"), ("account-1", "demo")])
@@ -98,10 +98,10 @@ def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(open_store: Ope
     assert path.read_bytes() == b"once upon a time" * 1_000
 
 
-def test_flipped_bytes_in_the_structure_are_noticed_at_the_start(open_store: Open, path: Path, build: Build) -> None:
+def test_flipped_bytes_in_the_structure_are_noticed_at_the_start(open_store: Open, path: Path) -> None:
     with open_store() as store:
         for n in range(200):
-            store.record(OrderChanged(build.order(f"c{n}", order_id=f"o{n}", reason="x" * 100)))
+            store.record(OrderChanged(full_order(f"c{n}", order_id=f"o{n}", reason="x" * 100)))
     whole = path.read_bytes()
     page = 4096
     noticed, untouched = [], []
@@ -163,15 +163,15 @@ def test_a_read_only_directory_is_a_state_error(tmp_path: Path, in_child: Child)
 # -- crashes ------------------------------------------------------------------------------------------------------
 
 
-def test_no_acknowledged_intent_or_fill_is_lost_to_kill_9(open_store: Open, path: Path, build: Build) -> None:
+def test_no_acknowledged_intent_or_fill_is_lost_to_kill_9(open_store: Open, path: Path) -> None:
     for round_ in range(15):
         read_end, write_end = os.pipe()
 
         def write(round_: int = round_, to: int = write_end) -> None:
             store = SqliteStore.open(path, account="account-1", environment="sim")
             for n in range(100_000):
-                store.record(SubmitOrder(build.order(f"{round_}-{n}")))
-                store.record(FillBooked(build.fill(f"{round_}-{n}")))
+                store.record(SubmitOrder(full_order(f"{round_}-{n}")))
+                store.record(FillBooked(full_fill(f"{round_}-{n}")))
                 os.write(to, f"{round_}-{n}\n".encode())
 
         child = start(write)
@@ -204,9 +204,7 @@ def test_a_crash_in_the_middle_of_a_transaction_leaves_nothing_of_it(
     assert open_store().alerts() == ()
 
 
-def test_an_error_in_the_middle_of_a_transaction_undoes_it_and_the_store_goes_on(
-    open_store: Open, build: Build
-) -> None:
+def test_an_error_in_the_middle_of_a_transaction_undoes_it_and_the_store_goes_on(open_store: Open) -> None:
     store = open_store()
 
     def interrupted() -> None:
@@ -217,25 +215,25 @@ def test_an_error_in_the_middle_of_a_transaction_undoes_it_and_the_store_goes_on
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert store.alerts() == ()
-    store.record(SubmitOrder(build.order()))
-    assert open_store().live_orders() == (build.order(),)
+    store.record(SubmitOrder(full_order()))
+    assert open_store().live_orders() == (full_order(),)
 
 
 def test_a_file_that_was_deleted_or_replaced_under_a_running_program_takes_no_intent(
-    open_store: Open, path: Path, build: Build, tmp_path: Path
+    open_store: Open, path: Path, tmp_path: Path
 ) -> None:
     """SQLite would go on writing into what nobody will ever open again."""
     store = open_store()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     path.rename(tmp_path / "moved.db")
     for happens in (lambda: None, lambda: open_store(tmp_path / "other.db").close(), lambda: path.touch()):
         happens()
         with pytest.raises(StateError, match="deleted or replaced") as caught:
-            store.record(SubmitOrder(build.order("c2")))
+            store.record(SubmitOrder(full_order("c2")))
         assert caught.value.code == "state_gone"
     path.unlink()
     (tmp_path / "moved.db").rename(path)
-    store.record(SubmitOrder(build.order("c3")))
+    store.record(SubmitOrder(full_order("c3")))
     assert [order.client_order_id for order in open_store().live_orders()] == ["c1", "c3"]
 
 
@@ -329,12 +327,12 @@ def test_a_copy_that_a_person_made_beside_it_is_left_when_a_file_is_brought_up_t
     assert mine.read_text() == "precious"
 
 
-def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path, build: Build) -> None:
+def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path) -> None:
     def write(name: str) -> None:
         store = SqliteStore.open(path, account="account-1", environment="sim")
         for n in range(150):
-            store.record(SubmitOrder(build.order(f"{name}{n}")))
-            store.record(OrderChanged(build.order(f"{name}{n}", order_id=f"{name}{n}", status=OrderStatus.RESTING)))
+            store.record(SubmitOrder(full_order(f"{name}{n}")))
+            store.record(OrderChanged(full_order(f"{name}{n}", order_id=f"{name}{n}", status=OrderStatus.RESTING)))
             store.record(Denied(Ts(NOW + n), "s", "t", "CODE", ""))
         store.close()
 
@@ -345,20 +343,20 @@ def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: 
     assert store.denials(Ts(0)) == {"s": {"CODE": 300}}
 
 
-def test_a_write_waits_while_another_program_holds_the_file(open_store: Open, path: Path, build: Build) -> None:
+def test_a_write_waits_while_another_program_holds_the_file(open_store: Open, path: Path) -> None:
     store = open_store()
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     release = threading.Timer(0.2, lambda: other.execute("COMMIT"))
     release.start()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     release.join()
     other.close()
-    assert store.live_orders() == (build.order(),)
+    assert store.live_orders() == (full_order(),)
 
 
 def test_a_file_locked_for_too_long_is_a_state_error_and_no_intent_is_written(
-    open_store: Open, path: Path, build: Build, monkeypatch: pytest.MonkeyPatch
+    open_store: Open, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert database.BUSY_TIMEOUT_MS >= 5_000
     monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 50)
@@ -366,20 +364,20 @@ def test_a_file_locked_for_too_long_is_a_state_error_and_no_intent_is_written(
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
     with pytest.raises(StateError, match="locked") as caught:
-        store.record(SubmitOrder(build.order()))
+        store.record(SubmitOrder(full_order()))
     other.execute("ROLLBACK")
     other.close()
     assert caught.value.code == "state_locked"
     assert store.live_orders() == ()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
 
 
-def test_reading_never_waits_for_a_writer(open_store: Open, path: Path, build: Build) -> None:
+def test_reading_never_waits_for_a_writer(open_store: Open, path: Path) -> None:
     store = open_store()
-    store.record(SubmitOrder(build.order()))
+    store.record(SubmitOrder(full_order()))
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
-    assert store.live_orders() == (build.order(),)
+    assert store.live_orders() == (full_order(),)
     assert store.halt().code == ""
     other.execute("ROLLBACK")
     other.close()
@@ -388,7 +386,7 @@ def test_reading_never_waits_for_a_writer(open_store: Open, path: Path, build: B
 # -- no room ------------------------------------------------------------------------------------------------------
 
 
-def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(open_store: Open, build: Build) -> None:
+def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(open_store: Open) -> None:
     store = open_store()
     pages = store._database.read("PRAGMA page_count")[0][0]
     store._database.read(f"PRAGMA max_page_count = {pages + 5}")
@@ -396,7 +394,7 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
 
     def fill_it() -> None:
         for n in range(1_000):
-            store.record(SubmitOrder(build.order(f"c{n:03}", reason="x" * 500)))
+            store.record(SubmitOrder(full_order(f"c{n:03}", reason="x" * 500)))
             written.append(f"c{n:03}")
 
     with pytest.raises(StateError, match="no room") as caught:
@@ -406,12 +404,10 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
     assert 0 < len(written) < 1_000
     assert [order.client_order_id for order in open_store().live_orders()] == written
     store._database.read("PRAGMA max_page_count = 100000")
-    store.record(SubmitOrder(build.order("after")))
+    store.record(SubmitOrder(full_order("after")))
 
 
-def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(
-    path: Path, in_child: Child, build: Build
-) -> None:
+def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(path: Path, in_child: Child) -> None:
     def write() -> None:
         import resource
 
@@ -421,7 +417,7 @@ def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, size + 20_000))
         try:
             for n in range(1_000):
-                store.record(SubmitOrder(build.order(f"c{n}")))
+                store.record(SubmitOrder(full_order(f"c{n}")))
         except StateError as error:
             os._exit(42 if str(path) in error.message else 43)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from served import bare_variables, finish, start
+from support.served import bare_variables, finish, start
 
 PYKALSHI = "pykalshi==2.0.0"
 TYPESCRIPT = "kalshi-typescript@3.30.0"

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tape import NO_LIMITS, T0, Tape, market, sent
+from support.tape import NO_LIMITS, T0, Tape, market, sent
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars

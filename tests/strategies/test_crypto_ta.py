@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from tape import T0, TICKER, Tape, market, sent, withdrawn
+from support.tape import T0, TICKER, Tape, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
+from support.tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.sizing import Allotment, Sizing

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tape import NO_LIMITS, T0, TICKER, Tape, market
+from support.tape import NO_LIMITS, T0, TICKER, Tape, market
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, FillBooked, SubmitOrder

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tape import TICKER, Tape, held, market, sent, withdrawn
-from test_spike import old_order
+from support.tape import TICKER, Tape, held, market, old_order, sent, withdrawn
 
 from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.model.markets import FeeSchedule

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tape import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
+from support.tape import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts, dollars

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from tape import NO_LIMITS, TICKER, Tape, held, market, sent, withdrawn
+from support.tape import NO_LIMITS, TICKER, Tape, held, market, sent, withdrawn
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts

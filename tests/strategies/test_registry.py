@@ -13,7 +13,7 @@ from textwrap import dedent
 
 import msgspec
 import pytest
-from tape import TICKER, Tape, sent
+from support.tape import TICKER, Tape, sent
 
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.base.units import Price, Qty, cents, contracts

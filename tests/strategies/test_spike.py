@@ -11,9 +11,9 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tape import NO_LIMITS, TICKER, Tape, held, sent, withdrawn
-from virtual import TICKER as SIM_TICKER
-from virtual import Virtual
+from support.simulation import TICKER as SIM_TICKER
+from support.simulation import Simulation
+from support.tape import NO_LIMITS, TICKER, Tape, held, old_order, sent, withdrawn
 
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.account.sizing import Allotment, Sizing
@@ -21,7 +21,7 @@ from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
 from kalshi_cli.core.model.messages import Filled, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.live.live_venue import LiveVenue
@@ -220,23 +220,6 @@ def test_an_unfilled_entry_is_taken_back_and_the_market_left_alone_for_a_while()
     assert len(sent(played.book(40, 42, after=31))) == 1
 
 
-def old_order(**changes: Any) -> Order:
-    fields: dict[str, Any] = {
-        "client_order_id": "old",
-        "order_id": "o-old",
-        "ticker": TICKER,
-        "side": BID,
-        "price": cents(40),
-        "qty": contracts(5),
-        "status": OrderStatus.FILLED,
-        "filled": contracts(5),
-        "created": Ts(0),
-        "updated": Ts(0),
-        "strategy": "spike",
-    }
-    return Order(**(fields | changes))
-
-
 def test_a_position_of_an_earlier_run_is_looked_after() -> None:
     played = tape()
     played.recall([old_order()], [held()])
@@ -411,40 +394,40 @@ def on_paper() -> list[Effect]:
 
 
 def at_the_exchange(folder: Path) -> list[Effect]:
-    virtual = Virtual(folder)
+    sim = Simulation(folder)
     try:
-        virtual.market(40, 42)
+        sim.market(40, 42)
         engine = load_engine(
-            virtual.client,
-            virtual.store,
-            virtual.clock,
+            sim.client,
+            sim.store,
+            sim.clock,
             Tape().engine.limits,
-            markets=[virtual.client.market(SIM_TICKER)],
+            markets=[sim.client.market(SIM_TICKER)],
             fees={},
-            new_id=virtual.new_id,
+            new_id=sim.new_id,
             strategies=[spike()],
         )
-        venue = LiveVenue(virtual.client, None, virtual.clock, live=engine.state.orders.live, since=Ts(0), every_s=0.5)
+        venue = LiveVenue(sim.client, None, sim.clock, live=engine.state.orders.live, since=Ts(0), every_s=0.5)
         store = Recorded()
 
         def hear(message: Message) -> None:
             pump((*venue.observe(message), message), engine, venue, store)
 
         for kind, first, second in SCRIPT:
-            virtual.clock.advance(first if kind == "wait" else 1.0)
+            sim.clock.advance(first if kind == "wait" else 1.0)
             if kind == "book":
-                virtual.market(first, second)
-                hear(Tick(virtual.clock.now()))
-                hear(virtual.client.orderbook(SIM_TICKER))
+                sim.market(first, second)
+                hear(Tick(sim.clock.now()))
+                hear(sim.client.orderbook(SIM_TICKER))
             elif kind == "wait":
-                hear(Tick(virtual.clock.now()))
+                hear(Tick(sim.clock.now()))
             else:
-                virtual.take(BID if first == 48 else ASK, first, second)
-        held_at_the_end = virtual.exchange.position("alice", SIM_TICKER)
+                sim.take(BID if first == 48 else ASK, first, second)
+        held_at_the_end = sim.exchange.position("alice", SIM_TICKER)
         assert engine.state.ledger.position(SIM_TICKER).qty == held_at_the_end
         return store.effects
     finally:
-        virtual.close()
+        sim.close()
 
 
 def test_it_does_the_same_on_paper_and_at_the_simulated_exchange(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tape import Tape, sent
+from support.tape import Tape, sent
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, cents, contracts

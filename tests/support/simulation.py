@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from conformance import CheckedTransport
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
+from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.place import OrderDesk, Ticket
 from kalshi_cli.exchange.client import KalshiClient
@@ -25,6 +26,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.store.sqlite_store import SqliteStore
+from support.specification import CheckedTransport
 
 T0 = Ts(1_780_000_000_000)
 DAY_MS = 86_400_000
@@ -59,7 +61,7 @@ class Wire(httpx.BaseTransport):
         return sum(1 for method, _ in self.sent if method == "POST")
 
 
-class Virtual:
+class Simulation:
     """Two markets of two events, open for a day; alice with the client's key, bob and a maker with $10,000 each."""
 
     def __init__(
@@ -154,3 +156,20 @@ def ticket(**changes: Any) -> Ticket:
 
 def price(value: int) -> Price:
     return cents(value)
+
+
+def intend(sim: Simulation, client_order_id: str, **changes: Any) -> Order:
+    """An intent on file, as a process leaves it that is killed before the reply."""
+    fields: dict[str, Any] = {
+        "ticker": TICKER,
+        "side": BID,
+        "price": cents(40),
+        "qty": contracts(10),
+        "status": OrderStatus.SUBMITTED,
+        "created": sim.clock.now(),
+        "updated": sim.clock.now(),
+        "strategy": "spike",
+    }
+    order = Order(client_order_id=client_order_id, **(fields | changes))
+    sim.store.record(SubmitOrder(order))
+    return order

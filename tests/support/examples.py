@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ping_receiver import Receiver
-from polymarket_build import TOKEN, Polymarket, book
-from served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, kalshi
-from talks import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
 
 from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, root
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.desk.template import TEMPLATE
 from kalshi_cli.sim.quote_records import QuoteRecord
+from support.notice_receiver import Receiver
+from support.polymarket import TOKEN, Polymarket, book
+from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
+from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 
-README = Path(__file__).parents[1] / "README.md"
+README = Path(__file__).parents[2] / "README.md"
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 TEN = contracts(10)
 NOT_OURS = r"KX(?!NBA|MVE|RAIN|WIND)\w+"
@@ -87,7 +87,7 @@ def typed(line: str, monkeypatch: pytest.MonkeyPatch) -> list[Ended]:
             if part.startswith("kalshi "):
                 words, _, file = part.partition(" < ")
                 monkeypatch.setattr("sys.stdin", io.StringIO(Path(file).read_text() if file else heard))
-                endings.append(kalshi(*shlex.split(words)[1:]))
+                endings.append(program(*shlex.split(words)[1:]))
                 heard = endings[-1].out
             else:
                 heard = subprocess.run(part, shell=True, input=heard, capture_output=True, text=True, check=True).stdout
@@ -98,8 +98,8 @@ class Simulated:
     """The simulated exchange of a home of its own. Markets that last are named, whatever hour it is."""
 
     def __init__(self) -> None:
-        hourly = kalshi("markets", "--series", "KXBTCD", "--json").json
-        lasting = kalshi("markets", "--series", "KXFEDDECISION", "--json").json
+        hourly = program("markets", "--series", "KXBTCD", "--json").json
+        lasting = program("markets", "--series", "KXFEDDECISION", "--json").json
         self.event = max(hourly, key=lambda row: row["close_time"])["event_ticker"]
         self.one, self.other = lasting[0]["ticker"], lasting[1]["ticker"]
 
@@ -137,12 +137,12 @@ class Desk:
 
     def prepare(self, line: str) -> None:
         """Undo what the examples before it did to this one, and do what it takes for granted."""
-        kalshi("resume", "--reason", "the example before")
+        program("resume", "--reason", "the example before")
         if line.startswith("kalshi unlock"):
-            kalshi("lock", TWO_SIDED, "--for", "1h")
+            program("lock", TWO_SIDED, "--for", "1h")
         if line.startswith("kalshi subaccounts"):
-            kalshi("limits", "upgrade")
-            kalshi("subaccounts", "create")
+            program("limits", "upgrade")
+            program("subaccounts", "create")
         if line.startswith("kalshi init"):
             (self.one.home / "config.yaml").unlink(missing_ok=True)
             shutil.rmtree(self.one.home / "config", ignore_errors=True)
@@ -151,11 +151,11 @@ class Desk:
         if line.startswith("kalshi state rebuild"):
             (self.one.state / "sim" / "state.db").write_bytes(b"no state")
         if "--offline" in line:
-            kalshi("catalogue", "refresh")
+            program("catalogue", "refresh")
         for file in self.one.home.glob("*.jsonl.gz"):
             file.unlink()
         if "--data" in line:
-            kalshi("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
+            program("record", TWO_SIDED, "--out", "tape.jsonl.gz", "--duration", "0.3s")
 
     def named(self, line: str) -> str:
         """The line with what there is, instead of what it names."""
@@ -179,12 +179,12 @@ class Desk:
 
     def order(self, count: str, price: str) -> str:
         words = f"order place {TWO_SIDED} --side yes --action buy --count {count} --price {price} --json"
-        return str(kalshi(*words.split()).json["order_id"])
+        return str(program(*words.split()).json["order_id"])
 
     def _an_id(self, line: str) -> str:
         match line.split()[1:3]:
             case ["order", "group"]:
-                return str(kalshi("order", "group", "create", "--limit", "100", "--json").json["order_group_id"])
+                return str(program("order", "group", "create", "--limit", "100", "--json").json["order_group_id"])
             case ["rfq", _]:
                 return ask(self.one, qty=TEN)
             case ["quote", _]:
@@ -192,7 +192,7 @@ class Desk:
             case ["live", _]:
                 return MILESTONE
             case ["transfer", _]:
-                made = kalshi("transfer", "--from", "0", "--to", "1", "--amount", "1.00", "--json")
+                made = program("transfer", "--from", "0", "--to", "1", "--amount", "1.00", "--json")
                 return str(made.json["transfer_id"])
         return self.order("10", "0.41")
 

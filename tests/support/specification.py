@@ -18,7 +18,7 @@ import yaml
 from jsonschema import Draft7Validator
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
-SPECS = Path(__file__).parents[1].parent / "shared" / "kalshi"
+SPECS = Path(__file__).parents[2].parent / "shared" / "kalshi"
 BASE = "/trade-api/v2"
 
 

@@ -16,7 +16,6 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from virtual import KEY, T0
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import KalshiError
@@ -56,6 +55,7 @@ from kalshi_cli.sim.grids import STRUCTURES
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.stream.channels import Connection
 from kalshi_cli.sim.transport import SimTransport
+from support.simulation import KEY, T0
 
 T = TypeVar("T")
 

@@ -69,7 +69,7 @@ class WatchedStore(SqliteStore):
         return super().fills(since)
 
 
-class AlertDesk:
+class AlertProgram:
     """One program that tells; another one on the same file is `AlertDesk(folder, clock=..., sinks=...)`."""
 
     def __init__(

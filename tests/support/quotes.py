@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from served import CLOSES, ME, OPENED, TWO_SIDED, Served
-
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
+from support.served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
 COLLECTION = "KXMVEWEATHER-R"
 TIP_OFF = Ts(1_717_282_800_000)

@@ -1,12 +1,13 @@
-"""A web server on this machine that keeps what it is sent."""
+"""A web server on this machine that keeps what it is sent: pings, and notices of alerts."""
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Received(NamedTuple):
@@ -17,10 +18,11 @@ class Received(NamedTuple):
 
 
 class Receiver:
-    """`received` are the requests so far. `before_answer` is called with each, and may wait."""
+    """`received` are the requests so far; `before_answer` is called with each, and may wait."""
 
     def __init__(self, status: int = 200) -> None:
         self.received: list[Received] = []
+        self.status = status
         self.before_answer: Callable[[Received], object] = lambda _received: None
         receiver = self
 
@@ -32,7 +34,7 @@ class Receiver:
                 got = Received(self.path, body.decode())
                 receiver.received.append(got)
                 receiver.before_answer(got)
-                self.send_response(status)
+                self.send_response(receiver.status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 
@@ -51,6 +53,16 @@ class Receiver:
     def paths(self) -> list[str]:
         """Of the requests so far, without their queries."""
         return [got.path.partition("?")[0] for got in self.received]
+
+    @property
+    def notices(self) -> list[dict[str, Any]]:
+        """The requests so far, as JSON."""
+        return [json.loads(got.body) for got in self.received]
+
+    @property
+    def changes(self) -> list[tuple[str, str]]:
+        """The kind (firing, resolved, ...) and the code of each notice."""
+        return [(notice["kind"], notice["code"]) for notice in self.notices]
 
 
 @contextmanager

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID, Side
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.testing import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
 
 __all__ = ["NO_LIMITS", "T0", "TICKER", "Tape", "held", "market", "sent", "withdrawn"]
@@ -24,3 +26,20 @@ def held(side: Side = BID, at_price: int = 40, qty: int = 5) -> Fill:
         is_taker=False,
         ts=Ts(T0 - 60_000),
     )
+
+
+def old_order(**changes: Any) -> Order:
+    fields: dict[str, Any] = {
+        "client_order_id": "old",
+        "order_id": "o-old",
+        "ticker": TICKER,
+        "side": BID,
+        "price": cents(40),
+        "qty": contracts(5),
+        "status": OrderStatus.FILLED,
+        "filled": contracts(5),
+        "created": Ts(0),
+        "updated": Ts(0),
+        "strategy": "spike",
+    }
+    return Order(**(fields | changes))

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
-from fault_frames import StreamFault, StreamFaults, read_exactly, read_frame
+from support.fault_frames import StreamFault, StreamFaults, read_exactly, read_frame
 
 Action = Literal[
     "drop_request", "hang_request", "reset", "status_500", "late", "drop_reply", "reset_reply", "hang", "status",

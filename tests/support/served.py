@@ -11,18 +11,18 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import closing, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 from urllib.parse import urlsplit
 
 import pytest
-from conformance import SPECS, check_request, check_response
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -40,6 +40,7 @@ from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, Ser
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.sim.server import SimServer
 from kalshi_cli.store.shared_counters import SharedNumbers
+from support.specification import SPECS, check_request, check_response
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
 ONE_SIDED = "KXRAIN-40JAN01-T2.0"
@@ -230,7 +231,7 @@ class Ended(NamedTuple):
         return found
 
 
-def kalshi(*words: str | Path, err: io.StringIO | None = None) -> Ended:
+def program(*words: str | Path, err: io.StringIO | None = None) -> Ended:
     """Run one command line in this process, with the variables of this process.
 
     It ends with one of the codes that docs/cli.md says of its command. `err` takes what goes to stderr.
@@ -368,3 +369,13 @@ def _market(ticker: str) -> MarketSpec:
         expected_expiration_time=CLOSED_AT if ticker == CLOSED else CLOSES,
         rules_primary=f"If it is more than {strike[1:]} {unit}, then the market resolves to Yes.",
     )
+
+
+def written(exchange: Served) -> list[str]:
+    """The status of every order in the state file; none while there is no file yet."""
+    if not (path := exchange.state / "sim" / "state.db").exists():
+        return []
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'orders'").fetchone():
+            return []
+        return [status for (status,) in connection.execute("SELECT status FROM orders")]

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Iterator
 from typing import Any
 
-from conformance import SPECS, check_frame, check_request, check_response
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -19,10 +18,11 @@ from kalshi_cli.base.units import Money, Ts, dollars, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.journal import Journal
+from kalshi_cli.sim.journal import Journal, MemoryJournal
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.rest.replies import Request
 from kalshi_cli.sim.stream.channels import Connection
+from support.specification import SPECS, check_frame, check_request, check_response
 
 T0 = Ts(1_780_000_000_000)
 DAY = 86_400_000
@@ -196,3 +196,16 @@ def total(exchange: Exchange) -> Money:
         for ticker in exchange.tickers("")
     )
     return Money(cash + exchange.fees_collected() + longs * 10_000)
+
+
+FREE = SimOptions(read_rate=0, write_rate=0)
+
+
+def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> Exchange:
+    """A new exchange from what the journal holds, as after `kill -9`."""
+    survivor = MemoryJournal()
+    survivor.items = dict(reversed(journal.items.items()))  # a database gives them in any order
+    ids = new_ids(first_id)
+    exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
+    assert exchange.restore()
+    return exchange

@@ -5,14 +5,13 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from conformance import channels
-from sim_build import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
-
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord
+from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
+from support.specification import channels
 
 
 def talk(exchange: Exchange, alice: Caller) -> None:
