@@ -62,9 +62,8 @@ def busy_market(app: Resources) -> tuple[str, Price]:
 
 def place(app: Resources, **changes: Any) -> Any:
     ticker, price = busy_market(app)
-    ticket = Ticket(
-        **({"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price} | changes)
-    )
+    fields: dict[str, Any] = {"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price}
+    ticket = Ticket(**(fields | changes))
     order_desk = app.order_desk()
     return order_desk.send(*order_desk.propose(ticket))
 

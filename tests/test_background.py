@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import msgspec
@@ -39,11 +40,11 @@ class State:
         self.folder = home / "state" / "sim" / "exchange"
         self.notes: list[str] = []
 
-    def simulator(self, *, is_seed_chosen: bool = False, **options: object) -> Simulator:
+    def simulator(self, *, is_seed_chosen: bool = False, **options: Any) -> Simulator:
         chosen = msgspec.structs.replace(Sim(), **options)
         return Simulator(self.folder, chosen, CLOCK, lambda: str(uuid4()), is_seed_chosen=is_seed_chosen)
 
-    def find(self, idle_s: float = 60.0, **options: object) -> Announcement:
+    def find(self, idle_s: float = 60.0, **options: Any) -> Announcement:
         return Background(self.simulator(**options), CLOCK, self.notes.append, idle_s).find()
 
     def serving(self) -> Announcement | None:

@@ -213,7 +213,7 @@ def test_a_cut_stream_ends(proxy: FaultProxy, stream: socket.socket) -> None:
     ],
 )
 def test_text_frames_are_dropped_doubled_reordered_and_spoiled(fault: StreamFault, heard: list[str]) -> None:
-    faults, held = StreamFaults([fault], threading.Event()), []
+    faults, held = StreamFaults([fault], threading.Event()), []  # type: ignore[var-annotated]
     frames = [each for text in b"1234" for each in faults.altered(text_frame(bytes((text,))), held)]
     assert [frame[2:].decode() for frame in frames] == heard
     assert faults.altered(PING, held) == [PING], "control frames pass as they are"

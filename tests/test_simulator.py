@@ -225,7 +225,7 @@ def test_the_key_is_readable_by_its_owner_only_and_stays(tmp_path: Path) -> None
     assert stat.S_IMODE(sim.folder.stat().st_mode) == 0o700
     _, again = simulator(tmp_path).credentials()
     message = b"the same key"
-    again.public_key().verify(key.sign(message), message)  # type: ignore[call-arg,union-attr]
+    again.public_key().verify(key.sign(message), message)  # type: ignore[call-arg]
     assert [path.name for path in sim.folder.iterdir()] == ["key.pem"], "no draft is left"
 
 

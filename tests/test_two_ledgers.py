@@ -197,7 +197,7 @@ class WholeCents(Ledger):
 class YesOrNo(Ledger):
     """Knows of no value between."""
 
-    def settle(self, settlement: Settlement) -> bool:
+    def settle(self, settlement: Settlement) -> Settlement | None:
         value = ONE_DOLLAR if settlement.value >= ONE_DOLLAR // 2 else Price(0)
         return super().settle(msgspec.structs.replace(settlement, value=value))
 
@@ -209,7 +209,7 @@ class FeeTwice(Ledger):
         super().__init__()
         self.again = Money(0)
 
-    def settle(self, settlement: Settlement) -> bool:
+    def settle(self, settlement: Settlement) -> Settlement | None:
         self.again = Money(self.again + settlement.fee)
         return super().settle(settlement)
 

@@ -59,7 +59,7 @@ class Typed(NamedTuple):
     """An order as somebody typed it, and what must be said about it."""
 
     name: str
-    count: str
+    count: str  # type: ignore[assignment]
     price: str
     ticker: str
     code: int

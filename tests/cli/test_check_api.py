@@ -208,7 +208,7 @@ def test_a_loop_leaves_what_it_counted_also_on_paper(proxy: FaultProxy, tmp_path
         assert program(*words, *more).code == 0
         account = "paper" if more else KEY_ID
         with SqliteStore.open(tmp_path / "state" / home / "state.db", account=account, environment="sim") as left:
-            counted = left.traffic(SystemClock().now() - 3_600_000)
+            counted = left.traffic(SystemClock().now() - 3_600_000)  # type: ignore[arg-type]
         # What comes after the last cycle, to leave nothing behind, is not in it.
         assert 0 < sum(each.requests for each in counted) <= len(proxy.answers)
         assert all(each.p99_ms is not None and each.failures == 0 for each in counted)

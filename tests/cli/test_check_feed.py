@@ -206,7 +206,7 @@ def test_a_loop_that_never_completes_a_cycle_is_unknown(store: SqliteStore, tmp_
     path = tmp_path / "state" / "sim" / "trade.lock"
     for started, code in ((SystemClock().now() - 25_000, 0), (SystemClock().now() - 31_000, 3), (None, 3)):
         with lock(path, SystemClock()):
-            path.write_bytes(msgspec.json.encode(LockHolder(os.getpid(), started)))
+            path.write_bytes(msgspec.json.encode(LockHolder(os.getpid(), started)))  # type: ignore[arg-type]
             ended = check()
         assert found(ended) == (code, [("unknown", "COULD_NOT_LOOK", "stream")] if code else [])
         assert "the loop has not completed a cycle yet" in ended.json["summary"]

@@ -462,7 +462,7 @@ def test_bounds_of_the_line_never_stop_trading_and_what_they_found_stops_it_once
 def test_cron_s_environment_is_enough(tmp_path: Path) -> None:
     """No HOME, no TZ, no PATH, no terminal, a relative path: the exchange is our own."""
     words = [Path(sys.executable).with_name("kalshi"), "check", "all", "--allow-stopped", "--state", "here"]
-    ended = subprocess.run(words, env={}, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    ended = subprocess.run(words, env={}, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)  # type: ignore[arg-type]
     assert (ended.returncode, ended.stdout.partition(" - ")[0]) == (0, "KALSHI ALL OK"), ended.stderr
     assert "\x1b" not in ended.stdout + ended.stderr
     assert (tmp_path / "here" / "sim" / "checks").is_dir()

@@ -323,7 +323,7 @@ def test_a_flatten_is_of_everything_and_halts(exchange: Served, words: list[str]
 
 def test_the_position_of_a_subaccount_is_closed_there(exchange: Served) -> None:
     def funded() -> int:
-        number: int = exchange.exchange.add_subaccount(ME)
+        number: int = exchange.exchange.add_subaccount(ME)  # type: ignore[assignment]
         exchange.exchange.deposit(ME, dollars(50), subaccount=number)
         return number
 

@@ -137,7 +137,7 @@ def test_a_hostile_listing_reaches_no_shell(tmp_path: Path, monkeypatch: pytest.
     ]
     catalogue.put(entries, Progress(started=Ts(1), since=None))
     catalogue.close()
-    (value, title), *rest = completions("market", Flags(), "KX")
+    (value, title), *rest = completions("market", Flags(), "KX")  # type: ignore[str-unpack]
     assert (value, rest) == ("KXGOOD-1", [])
     assert title.startswith("touch pwnedred31mxxx")
     assert len(title) <= LONGEST_TITLE
@@ -163,7 +163,7 @@ def test_every_parameter_that_names_a_ticker_completes_it(one: Served) -> None:
     without: list[str] = []
     with root().make_context("kalshi", ["--help"], resilient_parsing=True) as ctx:
         for name in ENTRIES:
-            pending = [(name, ctx.command.get_command(ctx, name))]
+            pending = [(name, ctx.command.get_command(ctx, name))]  # type: ignore[attr-defined]
             while pending:
                 path, command = pending.pop()
                 for inner in getattr(command, "commands", {}).items():

@@ -24,6 +24,7 @@ from support.served import bare_variables, finish, program, set_variables, start
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen import render
+from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import render_rows
 
 MANY, SOME, FEW = 20_000, 7_000, 2_000
@@ -129,7 +130,7 @@ class Word(Row, frozen=True, kw_only=True):
 def test_a_long_json_document_waits_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     def document(count: int) -> int:
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
-            return peak(lambda: render_rows(Word, (Word(word="x" * 100) for _ in range(count)), render.Format.JSON))
+            return peak(lambda: render_rows(Word, (Word(word="x" * 100) for _ in range(count)), Format.JSON))
 
     monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 100_000)
     assert document(20_000) < document(2_000) + 200_000
@@ -140,7 +141,7 @@ def test_a_long_json_document_waits_on_disk(monkeypatch: pytest.MonkeyPatch) -> 
 # -- the same, whatever its length --------------------------------------------------------------------------------
 
 
-def printed(form: render.Format, count: int) -> str:
+def printed(form: Format, count: int) -> str:
     out = io.StringIO()
     with redirect_stdout(out):
         render_rows(Word, (Word(word="x" * (number % 50 + 1)) for number in range(count)), form)
@@ -149,13 +150,13 @@ def printed(form: render.Format, count: int) -> str:
 
 @pytest.mark.parametrize("count", [1, 2, 10, 25])
 def test_a_document_of_parts_is_the_document(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = {form: printed(form, count) for form in (render.Format.JSON, render.Format.PLAIN)}
+    whole = {form: printed(form, count) for form in (Format.JSON, Format.PLAIN)}
     monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 1)
     monkeypatch.setattr(render, "_CHUNK", 7)
-    assert printed(render.Format.JSON, count) == whole[render.Format.JSON]
-    assert len(json.loads(whole[render.Format.JSON])) == count
+    assert printed(Format.JSON, count) == whole[Format.JSON]
+    assert len(json.loads(whole[Format.JSON])) == count
     monkeypatch.setattr(render, "PART", 3)
-    assert printed(render.Format.PLAIN, count).split() == whole[render.Format.PLAIN].split()
+    assert printed(Format.PLAIN, count).split() == whole[Format.PLAIN].split()
 
 
 class Pair(Row, frozen=True, kw_only=True):
@@ -168,7 +169,7 @@ def test_columns_only_become_wider_on_the_way_down(monkeypatch: pytest.MonkeyPat
     rows = [Pair(left="a" * width, right=width) for width in (3, 9, 2, 4, 12, 1)]
     out = io.StringIO()
     with redirect_stdout(out):
-        render_rows(Pair, rows, render.Format.PLAIN)
+        render_rows(Pair, rows, Format.PLAIN)
     ends = [len(line) for line in out.getvalue().splitlines()]
     assert ends[0] == ends[1] == ends[2] == ends[3] == ends[4] < ends[5] == ends[6]
 

@@ -36,7 +36,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(*words: str, **more: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "kalshi_cli", *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, **more)  # type: ignore[call-overload]
 
 
 # -- help and version ---------------------------------------------------------------------------------------------

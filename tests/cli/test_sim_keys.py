@@ -40,7 +40,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def serve(home: Path) -> Iterator[Serve]:
     """Serve the exchange of the state directory with these options; the last one is stopped first."""
-    running = []
+    running: list[Any] = []
 
     def begin(*options: str) -> dict[str, Any]:
         for process in running:

@@ -218,7 +218,7 @@ def test_a_strategy_is_not_run_from_a_compiled_file_beside_it(exchange: Served) 
     planted = exchange.home / "planted.py"
     planted.write_text("raise SystemExit('planted code ran')".ljust(source.stat().st_size))
     os.utime(planted, ns=(source.stat().st_atime_ns, source.stat().st_mtime_ns))
-    compiled = Path(py_compile.compile(str(planted), doraise=True))
+    compiled = Path(py_compile.compile(str(planted), doraise=True))  # type: ignore[arg-type]
     there = source.parent / "__pycache__" / compiled.name.replace("planted", "fade")
     there.parent.mkdir()
     compiled.rename(there)

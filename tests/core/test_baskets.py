@@ -49,8 +49,8 @@ def below(strike: float) -> Market:
 def at(which: Market | str, bids: Book = (), asks: Book = (), fees: FeeSchedule = FREE) -> Offer:
     """Prices in cents, counts in contracts, the best first."""
     named = market(which) if isinstance(which, str) else which
-    sides = ([(cents(price), contracts(count)) for price, count in side] for side in (bids, asks))
-    return Offer(named, *sides, fees)
+    bought, sold = ([(cents(price), contracts(count)) for price, count in side] for side in (bids, asks))
+    return Offer(named, bought, sold, fees)
 
 
 def orders(basket: Basket) -> list[tuple[str, str, int]]:

@@ -182,7 +182,7 @@ def test_a_locked_book_counts_as_crossed_but_stays_usable() -> None:
     assert made.is_crossed
     assert made.spread == 0
     assert made.is_usable
-    made.apply(ASK, cents(52), -contracts(2), Ts(2))
+    made.apply(ASK, cents(52), -contracts(2), Ts(2))  # type: ignore[arg-type]
     assert not made.is_crossed
     assert made.best_ask == cents(53)
 
@@ -199,7 +199,7 @@ def test_a_sweep_pays_the_depth_and_may_fall_short() -> None:
 
 def test_a_level_below_zero_makes_it_unusable_and_empty() -> None:
     made = book(BIDS, ASKS)
-    made.apply(ASK, cents(52), -contracts(3), Ts(5))
+    made.apply(ASK, cents(52), -contracts(3), Ts(5))  # type: ignore[arg-type]
     assert not made.is_usable
     assert made.unusable_reason == "impossible change of -3.00 at 0.5200"
     assert (made.best_bid, made.best_ask, made.levels(BID)) == (None, None, [])

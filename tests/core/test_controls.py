@@ -81,7 +81,7 @@ def test_in_an_exclusive_event_only_one_outcome_can_go_against_us(state: State) 
 
 def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state: State) -> None:
     state.orders.add(make_order("other", ticker="KXB-1"))
-    limit = {"max_category_exposure": dollars(8)}
+    limit: dict[str, Any] = {"max_category_exposure": dollars(8)}
     assert code(state, place(price=40), **limit) == "approved"
     assert code(state, place(price=41), **limit) == "CATEGORY_EXPOSURE"
     state.families["KXB"] = Family(event_ticker="KXB", category="Crypto")
@@ -141,7 +141,7 @@ def test_what_is_traded_in_a_market_within_an_hour_is_bounded(state: State) -> N
     state.ledger.book(make_fill(qty=contracts(20), ts=Ts(NOW - HOUR + 1)))
     state.ledger.book(make_fill("t2", side=ASK, qty=contracts(20), ts=Ts(NOW - 1)))
     state.orders.add(make_order("rests"))
-    limit = {"max_churn": contracts(60)}
+    limit: dict[str, Any] = {"max_churn": contracts(60)}
     assert code(state, place(qty=10), **limit) == "approved"
     assert code(state, place(qty=11), **limit) == "CHURN"
     assert code(state, place(qty=11, ticker="KXB-1"), **limit) == "approved"
@@ -306,7 +306,7 @@ def test_in_a_wide_market_strategies_open_nothing(state: State) -> None:
     assert code(state, place(), max_spread=cents(59)) == "SPREAD"
     hold_position(state)
     assert code(state, place(ASK, 45), max_spread=cents(0)) == "approved", "it closes"
-    only = {"tif": Tif.IOC, "reduce_only": True}
+    only: dict[str, Any] = {"tif": Tif.IOC, "reduce_only": True}
     assert code(state, place(ASK, 45, **only), max_spread=cents(0)) == "approved"
     assert code(state, place(ASK, 45, 99, **only), max_spread=cents(0)) == "SPREAD", "more than the strategy holds"
     del state.books["KXA-1"]
@@ -314,7 +314,7 @@ def test_in_a_wide_market_strategies_open_nothing(state: State) -> None:
 
 
 def test_shortly_before_a_market_closes_strategies_open_nothing(state: State) -> None:
-    limit = {"min_time_to_close_ms": HOUR}
+    limit: dict[str, Any] = {"min_time_to_close_ms": HOUR}
     assert code(state, place(), **limit) == "MARKET_CLOSING", "it closes in an hour"
     assert code(state, place(), "", **limit) == "approved"
     assert code(state, place(), min_time_to_close_ms=HOUR - 1) == "approved"
@@ -363,4 +363,4 @@ def test_each_control_is_asked_once_and_people_are_asked_less() -> None:
 def test_without_limits_nothing_of_this_file_objects(state: State) -> None:
     state.orders.add(make_order("other", qty=contracts(10_000)))
     none = dict.fromkeys(("max_position", "max_exposure", "max_order_qty", "max_order_cost", "price_collar"))
-    assert code(state, place(qty=9_999, ticker="KXB-1"), **none) == "approved"
+    assert code(state, place(qty=9_999, ticker="KXB-1"), **none) == "approved"  # type: ignore[arg-type]

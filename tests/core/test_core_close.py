@@ -115,7 +115,7 @@ def test_limits_that_keep_risk_from_growing_do_not_apply(state: State) -> None:
 
 @pytest.mark.parametrize("change", [{"reduce_only": False}, {"tif": Tif.GTC}, {"tif": Tif.FOK}, {"strategy": "spike"}])
 def test_a_close_order_cannot_be_made_of_an_order_that_could_do_more(change: dict[str, Any]) -> None:
-    can_only_close = {"reduce_only": True, "tif": Tif.IOC}
+    can_only_close: dict[str, Any] = {"reduce_only": True, "tif": Tif.IOC}
     assert CloseOrder(make_order(**can_only_close)).order.reduce_only
     with pytest.raises(ValueError, match="more than close"):
         CloseOrder(make_order(**(can_only_close | change)))

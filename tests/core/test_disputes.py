@@ -346,7 +346,7 @@ def test_second_orders_that_are_kept_in_mind_are_limited(engine: Engine, monkeyp
     ],
 )
 def test_an_order_that_is_on_file_otherwise_than_at_the_exchange_is_seen(known: dict[str, Any], text: str) -> None:
-    filed = record(**({"order_id": TRUE, "updated": Ts(NOW - 1)} | known))
+    filed = record(**({"order_id": TRUE, "updated": Ts(NOW - 1)} | known))  # type: ignore[arg-type]
     found = differing([Resting(record(), filed), Resting(record(), None)], (), NOW)
     assert [(breach.code, breach.severity) for breach in found] == [("ORDER_DIFFERS", "critical")] * bool(text)
     assert all(text in breach.value for breach in found)

@@ -285,7 +285,7 @@ def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
 
 def test_an_endless_answer_is_cut() -> None:
     def endless(_: View) -> Iterator[Intent]:
-        for _ in range(100 * MAX_INTENTS):  # so that the test of an engine without a limit ends, too
+        for _number in range(100 * MAX_INTENTS):  # so that the test of an engine without a limit ends, too
             yield bid(qty=0)
 
     effects = make_engine(Probe(endless)).step(make_book())

@@ -196,8 +196,8 @@ def run(recent: dict[str, Any], before: dict[str, Any], *, last: int = LAST, old
         if dice.random() < now.get("rate", 0.5):
             price = Price(cents(now.get("price", 40)) + dice.randint(-50, 50))
             fills.append(fill(number, price=price, ts=Ts(NOW + number * 1000 + 500)))
-    now = Ts(NOW + (older + last) * 1000 + WITHIN_MS)
-    return [drop.name for drop in trend(*match(orders, fills, latencies), now).drops]
+    ends = Ts(NOW + (older + last) * 1000 + WITHIN_MS)
+    return [drop.name for drop in trend(*match(orders, fills, latencies), ends).drops]
 
 
 def test_what_is_as_it_was_is_no_drop() -> None:

@@ -553,7 +553,8 @@ def test_a_stop_loss_waits_for_those_who_quote_and_then_sells_all_the_same(bid: 
 def test_only_the_first_order_of_a_walk_waits() -> None:
     stage = Stage(limits=WIDE)
     stage.book(19, 39)
-    stage.answer(*sent(stage.tick()), 4)
+    (first,) = sent(stage.tick())
+    stage.answer(first, 4)
     stage.book(12, 95)
     assert [terms(order) for order in sent(stage.tick())] == [(ASK, cents(12), contracts(6))]
 

@@ -132,7 +132,7 @@ def test_who_lacks_something_to_decide_by_is_named_and_who_was_taken_out_is_not(
         raise ZeroDivisionError
 
     patient, content, gone = Told(lambda: None), Told(lambda: None), Told(fail)
-    content.name, gone.name = "content", "gone"
+    content.name, gone.name = "content", "gone"  # type: ignore[misc]
     patient.waiting = gone.waiting = "12 of 30 samples"
     engine = engine_of(patient, content, gone)
     assert engine.waiting == "told: 12 of 30 samples; gone: 12 of 30 samples"

@@ -78,7 +78,7 @@ def booked(events: list[Fill | Settlement], method: Any = "average") -> Ledger:
 
 
 def state(ledger: Ledger) -> tuple[dict[str, Position], int, int, int]:
-    return dict(ledger.positions), ledger.realized, ledger.fees, ledger.cash
+    return dict(ledger.positions), ledger.realized, ledger.fees, ledger.cash  # type: ignore[arg-type]
 
 
 sides = st.sampled_from([BID, ASK])
@@ -356,7 +356,7 @@ def test_the_last_result_holds_since_it_was_first_stated_in_whatever_order_resul
     for value, ts in (*stated[known:], *stated):
         again.settle(settlement(value, ts))
     for each in (ledger, again):
-        assert [(entry.value, entry.ts) for entry in each.entries] == [(10_000, 8)]
+        assert [(entry.value, entry.ts) for entry in each.entries] == [(10_000, 8)]  # type: ignore[union-attr]
 
 
 def test_a_result_that_is_dated_anew_for_ever_fills_no_memory_and_stays_what_it_was_first() -> None:

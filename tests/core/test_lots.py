@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,8 +15,8 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
 
-def fill(number: int, side: Side, price: Price, qty: Qty, fee: int = 0, **changes: object) -> Fill:
-    known = {"ticker": "KXA", "subaccount": 0, "is_taker": True}
+def fill(number: int, side: Side, price: Price, qty: Qty, fee: int = 0, **changes: Any) -> Fill:
+    known: dict[str, Any] = {"ticker": "KXA", "subaccount": 0, "is_taker": True}
     return Fill(
         trade_id=f"t{number}", order_id=f"o{number}", side=side, price=price, qty=qty, fee=Money(fee), ts=Ts(number),
         **{**known, **changes},

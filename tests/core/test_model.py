@@ -133,7 +133,7 @@ def test_recorded_price_ranges_make_a_grid() -> None:
         pytest.skip("the recorded exchange data is not beside the repository")
     for recorded in json.loads(path.read_text())["grids"]:
         rows = [tuple(parse_price(row[key]) for key in ("start", "end", "step")) for row in recorded["price_ranges"]]
-        assert bands(*rows) == GRIDS[recorded["price_level_structure"]]
+        assert bands(*rows) == GRIDS[recorded["price_level_structure"]]  # type: ignore[arg-type]
     assert GRIDS["linear_cent"] == CENT_GRID
 
 

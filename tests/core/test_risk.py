@@ -118,7 +118,7 @@ def test_a_strategy_gets_out_of_what_another_has_netted_in_part(state: State, li
     state.orders.add(make_order("another's", side=ASK, price=cents(60)))
     if limits == Limits(min_edge=None):
         state.trading = TradingState.REDUCING
-    out = {"side": ASK, "price": 40, "qty": 10, "tif": Tif.IOC}
+    out: dict[str, Any] = {"side": ASK, "price": 40, "qty": 10, "tif": Tif.IOC}
     assert code(state, place(**out, reduce_only=True), limits, "s") == "approved"
     assert code(state, place(**out), limits, "s") != "approved", "that could open a short"
     money = Limits(min_edge=None, max_exposure=Money(1))

@@ -259,7 +259,7 @@ def test_two_programs_that_look_at_once_decide_once(desk_of: Open) -> None:
     one = desk_of()
     two = desk_of(clock=one.clock, receiver=one.receiver)
     one.record("DRIFT", tier="critical")
-    one.store.between = two.alerting.look
+    one.store.between = two.alerting.look  # type: ignore[attr-defined]
     assert one.tell() + two.tell() == ["[sim] CRITICAL DRIFT KXA"]
     one.clock.advance(5 * 3_600)
     assert one.tell() == [], "it was not counted twice either"

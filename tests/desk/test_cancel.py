@@ -145,7 +145,7 @@ def test_an_order_that_cannot_be_cancelled_holds_up_no_other(sim: Simulation) ->
         ({"ticker": "KXSIM*"}, set()),
     ],
 )
-def test_a_scope_leaves_the_rest_alone(trailing: Simulation, scope: dict[str, str], left: set[str]) -> None:
+def test_a_scope_leaves_the_rest_alone(trailing: Simulation, scope: dict[str, Any], left: set[str]) -> None:
     for ticker in (TICKER, OTHER):
         rest(trailing, 7, ticker)
     trailing.clock.advance(1)
@@ -203,7 +203,7 @@ def test_a_pause_that_ends_in_time_is_outlasted(sim: Simulation) -> None:
 @pytest.mark.parametrize("scope", [{}, {"ticker": "KXSIM*"}])
 @pytest.mark.parametrize(("method", "after"), [("DELETE", 0), ("DELETE", 2), ("GET", 1), ("GET", 3)])
 def test_server_errors_in_the_middle_are_gone_through(
-    sim: Simulation, method: str, after: int, scope: dict[str, str]
+    sim: Simulation, method: str, after: int, scope: dict[str, Any]
 ) -> None:
     rest(sim, 6)
     sim.wire.before = fail(method, 500, 6, after=after)
@@ -341,6 +341,7 @@ def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> 
 def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Simulation) -> None:
     """The list of groups does not say whose they are."""
     number = sharded.exchange.add_subaccount("alice")
+    assert number is not None
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
     group = sharded.client.create_order_group(contracts(5), subaccount=number).group_id
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group, subaccount=number)
@@ -352,6 +353,7 @@ def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Simulation) -> 
 def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Simulation) -> None:
     """The cancel of everything does nothing here: what is left goes in batches, each order named with its place."""
     number = sharded.exchange.add_subaccount("alice")
+    assert number is not None
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
     assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)

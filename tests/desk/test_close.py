@@ -57,7 +57,7 @@ def halt(sim: Simulation, state: TradingState = TradingState.HALTED) -> None:
     sim.store.set_halt(Halt(state, "CANCEL_ALL", "kill switch", sim.clock.now()))
 
 
-def each_post(sim: Simulation, act: Callable[[int], None]) -> None:
+def each_post(sim: Simulation, act: Callable[[int], object]) -> None:
     """Do something after the exchange took the n-th order, before its answer is read."""
     count = iter(range(1, 1000))
 
@@ -418,6 +418,7 @@ def test_without_a_position_there_is_no_plan_and_an_unknown_market_is_not_found(
 def test_the_position_is_that_of_the_subaccount(tmp_path: Path) -> None:
     sim = Simulation(tmp_path)
     number = sim.exchange.add_subaccount("alice")
+    assert number is not None
     sim.exchange.deposit("alice", dollars(100), subaccount=number)
     hold(sim, 10, subaccount=number)
     hold(sim, 7)

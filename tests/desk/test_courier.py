@@ -257,7 +257,7 @@ def test_what_could_not_be_closed_is_tried_again_until_it_is_and_told_once(besid
 
     with beside.courier(flatten=stuck).running("spike"):
         for number in range(1, 4):
-            eventually(lambda number=number: len(tries) == number)
+            eventually(lambda number=number: len(tries) == number)  # type: ignore[misc]
             eventually(lambda: not any(thread.name == "flatten" for thread in threading.enumerate()))
             threading.Event().wait(0.2)
             assert len(tries) == number, "not before its time"

@@ -28,7 +28,8 @@ def world(tmp_path: Path) -> Iterator[Simulation]:
 
 
 def move(**changes: Any) -> funds.Move:
-    return funds.Move(**({"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS} | changes))
+    fields: dict[str, Any] = {"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS}
+    return funds.Move(**(fields | changes))
 
 
 def is_transfer(request: httpx.Request) -> bool:

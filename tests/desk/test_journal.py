@@ -438,7 +438,7 @@ def test_out_of_sight_of_the_account_there_is_no_ping_and_no_failure_either(sim:
 
         def others(n: int) -> None:
             if n == 3:
-                sim.wire.before = cut  # type: ignore[assignment]
+                sim.wire.before = cut
             last_pass = sim.clock.now() - 2_000
             if last_pass - (run.engine.state.account_read or last_pass) <= ACCOUNT_AGE_MS:
                 pinged(there)(n)

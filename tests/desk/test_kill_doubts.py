@@ -81,7 +81,7 @@ def test_it_is_clean_once_the_proof_is_there_that_the_order_never_arrived(sim: S
     outcome = press(sim)
     assert outcome.is_clean
     assert sim.clock.now() > lost.created + NEVER_ARRIVED_MARGIN_MS
-    assert [sim.store.order(lost.client_order_id).status] == [OrderStatus.NEVER_ARRIVED]
+    assert [sim.store.order(lost.client_order_id).status] == [OrderStatus.NEVER_ARRIVED]  # type: ignore[union-attr]
 
 
 def test_a_doubt_whose_proof_is_due_after_the_deadline_is_said_at_once(sim: Simulation) -> None:
@@ -110,7 +110,7 @@ def test_an_order_that_the_look_finds_is_cancelled_before_anything_is_called_cle
         if (
             request.url.path.endswith("/fills")
             and len(lists) > 1
-            and not sim.store.order(lost.client_order_id).order_id
+            and not sim.store.order(lost.client_order_id).order_id  # type: ignore[union-attr]
         ):
             sim.wire.before = lambda _request: None
             arrive(sim, lost)
@@ -159,7 +159,7 @@ def test_an_order_whose_doubt_ended_is_proven_gone_though_reads_trail_by_more_th
     lost = lose(sim)
     outcome = press(sim, 120.0, scope=Scope(**scope))
     assert outcome.is_clean
-    assert sim.store.order(lost.client_order_id).status is OrderStatus.NEVER_ARRIVED
+    assert sim.store.order(lost.client_order_id).status is OrderStatus.NEVER_ARRIVED  # type: ignore[union-attr]
     sim.close()
 
 

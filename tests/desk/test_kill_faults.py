@@ -291,6 +291,7 @@ def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadli
 def test_several_subaccounts_and_shards_are_emptied(tmp_path: Path) -> None:
     sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=3))
     number = sim.exchange.add_subaccount("alice")
+    assert number is not None
     sim.exchange.deposit("alice", dollars(10), subaccount=number)
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
     assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)

@@ -89,7 +89,7 @@ def test_an_order_that_traded_in_the_meantime_is_looked_up(sim: Simulation) -> N
 
 
 @pytest.mark.parametrize("scope", [{}, {"ticker": TICKER}, {"event": "KXSIM-26JUN"}])
-def test_an_order_on_file_that_no_list_shows_is_not_gone(sim: Simulation, scope: dict[str, str]) -> None:
+def test_an_order_on_file_that_no_list_shows_is_not_gone(sim: Simulation, scope: dict[str, Any]) -> None:
     order = place(sim)
 
     def before(request: httpx.Request) -> httpx.Response | None:
@@ -208,6 +208,6 @@ def test_what_changes_a_group_is_answered_by_the_exchange_or_not_known(sim: Simu
     group = sim.client.create_order_group(contracts(5))
     for body in (b"", b"<html>", b'{"error": {"code": "x"}}'):
         answer = httpx.Response(200, content=body)
-        sim.wire.before = lambda request, answer=answer: answer if request.method != "GET" else None
+        sim.wire.before = lambda request, answer=answer: answer if request.method != "GET" else None  # type: ignore[misc]
         with pytest.raises(OutcomeUnknownError):
             getattr(sim.client, call)(group)

@@ -31,7 +31,7 @@ def test_the_counts_of_each_minute_are_on_file_also_of_a_blind_loop(sim: Simulat
 
     def ask(n: int) -> None:
         if n == 3:
-            sim.wire.before = cut  # type: ignore[assignment]
+            sim.wire.before = cut
         journal.requested("GET", "/portfolio/balance", 0 if n >= 3 else 200, 0.25, b"")
         if run.engine.state.blind_since is not None:
             was_blind.append(sum(minute.failures for minute in counted(sim)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 from support.simulation import TICKER, Simulation, ticket
@@ -36,7 +37,7 @@ def lock_of(sim: Simulation, hours: float = 3, name: str = TICKER) -> MarketLock
     return MarketLock(name, Ts(now + int(hours * HOUR_MS)), "lunch", now)
 
 
-def refused(sim: Simulation, **changes: object) -> str:
+def refused(sim: Simulation, **changes: Any) -> str:
     with pytest.raises(RefusedError) as caught:
         sim.place(**changes)
     return caught.value.code

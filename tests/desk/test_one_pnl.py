@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import random
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -33,7 +34,7 @@ TRADES = st.lists(
 """No two at one time: then there is no telling which of them closed what the other had opened."""
 
 
-def entries_of(trades: list[tuple[object, ...]], settled_at: int | None = None) -> list[Entry]:
+def entries_of(trades: list[tuple[Any, ...]], settled_at: int | None = None) -> list[Entry]:
     """Fills, and both markets settled, one YES and one NO, where that is wanted."""
     found: list[Entry] = [
         Fill(
@@ -83,7 +84,7 @@ def by_day(entries: list[Entry]) -> dict[str, tuple[str, Money, Money]]:
 @settings(max_examples=60)
 def test_the_days_of_the_table_are_those_of_pnl_in_whatever_order_a_loop_hears(
     tmp_path_factory: pytest.TempPathFactory,
-    trades: list[tuple[object, ...]],
+    trades: list[tuple[Any, ...]],
     is_settled: bool,
     before: int,
     dice: random.Random,
@@ -118,7 +119,7 @@ def test_a_settlement_that_is_amended_takes_its_money_along(tmp_path: Path) -> N
 
 @given(TRADES, st.booleans())
 def test_what_closings_won_and_openings_cost_in_fees_is_what_was_realized(
-    trades: list[tuple[object, ...]], is_settled: bool
+    trades: list[tuple[Any, ...]], is_settled: bool
 ) -> None:
     entries = entries_of(trades, 3 * DAY_MS + 1 if is_settled else None)
     whole = total(parts(entries, {}, lambda ticker, _: ticker).values())

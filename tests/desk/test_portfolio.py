@@ -236,6 +236,7 @@ def test_every_moment_is_in_the_day_that_began_before_it(ts: int, name: str) -> 
 
 def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realized(sim: Simulation) -> None:
     number = sim.exchange.add_subaccount("alice")
+    assert number is not None
     sim.exchange.deposit("alice", dollars(10), subaccount=number)
     sim.market(40, 44)
     sim.place(price=cents(44), qty=contracts(5), tif=Tif.IOC)

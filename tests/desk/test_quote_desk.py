@@ -149,7 +149,7 @@ def test_what_an_acceptance_may_trade_is_on_file_before_the_request_leaves(sim: 
         if request.method == "PUT":
             seen.extend(sim.store.live_orders())
 
-    sim.wire.before = look  # type: ignore[assignment]
+    sim.wire.before = look
     quotes.accept(sim.desk(), deal, "no")
     (order,) = seen
     assert (order.status, order.ticker, order.price, order.qty) == (
@@ -189,7 +189,7 @@ def test_before_its_time_is_over_no_read_says_that_it_never_trades(sim: Simulati
         if request.method == "PUT":
             sim.clock.advance(4)
 
-    sim.wire.before = slow  # type: ignore[assignment]
+    sim.wire.before = slow
     quotes.accept(sim.desk(), deal, "no")
     later(sim, 43)
     _, unknown = reconcile_unknown(sim.client, sim.store, sim.clock, TEN, sim.new_id)

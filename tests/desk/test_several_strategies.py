@@ -265,7 +265,7 @@ def lost(sim: Simulation, *, is_taken: bool) -> Callable[[], int]:
     if is_taken:
         sim.wire.after = fail
     else:
-        sim.wire.before = fail  # type: ignore[assignment]
+        sim.wire.before = fail
     return lambda: count
 
 
@@ -280,7 +280,7 @@ def test_an_amend_is_on_file_before_it_is_sent(sim: Simulation) -> None:
             (filed,) = sim.store.live_orders()
             on_file.append((filed.status, filed.price, filed.remaining))
 
-    sim.wire.before = look  # type: ignore[assignment]
+    sim.wire.before = look
     one.wants.append(Amend(order_id, cents(42), contracts(12)))
     seen = watched(loop)
     loop.ticks(1)

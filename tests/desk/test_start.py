@@ -190,7 +190,7 @@ def test_once_it_can_be_read_the_start_goes_on(sim: Simulation, start: Start) ->
     sim.wire.before = lambda _: broken if sim.clock.now() < T0 + 20_000 else None
     sim.quote(BID, 30, 4, who="alice")
     engine = start.sim and load_later(sim, start)
-    assert len(engine.state.orders.live()) == 1
+    assert len(engine.state.orders.live()) == 1  # type: ignore[union-attr]
     assert "1 order foreign" in start.text
 
 

@@ -172,7 +172,7 @@ def test_in_a_loop_no_order_begins_after_the_breach_is_on_file_and_what_rests_is
     allowed = msgspec.structs.replace(limits(), min_edge=None, max_orders_per_minute=None)
     engine = load_engine(
         sim.client, sim.store, sim.clock, allowed, markets=[market], fees={TICKER: FeeSchedule()},
-        new_id=sim.new_id, strategies=[Buyer()], order_expiry_s=90,
+        new_id=sim.new_id, strategies=[Buyer()], order_expiry_s=90,  # type: ignore[list-item]
     )  # fmt: skip
     orders = engine.state.orders
     venue = LiveVenue(sim.client, None, sim.clock, live=orders.live, known=orders.by_order_id, since=Ts(0))

@@ -236,7 +236,7 @@ def test_the_summary_of_a_day_is_told_by_one_of_two_programs(desk_of: Open) -> N
     fill(one, BID, 40, 10)
     one.tell()
     one.clock.advance(DAY_MS / 1_000)
-    one.store.summing = two.alerting.look
+    one.store.summing = two.alerting.look  # type: ignore[attr-defined]
     one.tell()
     two.tell()
     one.clock.advance(301)

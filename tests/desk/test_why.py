@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from support.simulation import TICKER, Simulation
 
@@ -29,9 +30,15 @@ def look(sim: Simulation, ticker: str = "") -> Funnel:
     return funnel(sim.store, status, Ts(now - HOUR_MS), ticker)
 
 
-def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **changes: object) -> None:
+def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **changes: Any) -> None:
     now = sim.clock.now()
-    known = {"ticker": TICKER, "order_id": f"their-{name}", "strategy": "bidder", "created": now, "code": ""}
+    known: dict[str, Any] = {
+        "ticker": TICKER,
+        "order_id": f"their-{name}",
+        "strategy": "bidder",
+        "created": now,
+        "code": "",
+    }
     sim.store.record(
         OrderChanged(
             Order(

@@ -402,7 +402,7 @@ def test_each_way_of_being_refused_has_words_and_advice_of_its_own(sim: Simulati
     told = {}
     for name, (status, body, word) in REFUSALS.items():
         refusal = httpx.Response(status, json={"error": body})
-        sim.wire.before = lambda _, refusal=refusal: refusal
+        sim.wire.before = lambda _, refusal=refusal: refusal  # type: ignore[misc]
         with pytest.raises(ExchangeError) as error:
             sim.client.balance()
         assert error.value.exit_code == 5

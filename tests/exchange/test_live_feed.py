@@ -174,7 +174,7 @@ def test_a_command_comes_before_what_waits_and_one_without_a_state_ends_the_feed
     for _ in range(50):
         server.delta("A", "0.4700", "1.00")
     assert live.stream is not None
-    wait_until(lambda: len(live.stream.inbox) >= 50)
+    wait_until(lambda: len(live.stream.inbox) >= 50)  # type: ignore[union-attr]
     live.until_a(BookDelta)
     live.feed.request(halt)
     live.feed.request(STOP)
@@ -208,7 +208,7 @@ def test_ticks_that_take_longer_than_the_interval_do_not_starve_the_stream(arran
     setting = arrange(clock=clock, url=server.url, interval_s=2.0)
     assert setting.stream is not None
     setting.stream.start()
-    wait_until(lambda: setting.stream.is_live)
+    wait_until(lambda: setting.stream.is_live)  # type: ignore[union-attr]
     while not any(isinstance(each, BookSnapshot) for each in setting.seen):
         setting.until(lambda _: True)
         clock.advance(3)
@@ -223,8 +223,8 @@ def test_a_delta_knows_that_another_of_the_same_event_follows(live: Setting, ser
     start = SystemClock().now()
     for ticker, ts in (("A", 1), ("A", 1), ("A", 2), ("B", 2), ("B", 2), ("B", 3)):
         server.delta(ticker, "0.4700", "1.00", ts=start + ts)
-    wait_until(lambda: len(live.stream.inbox) >= 6)
-    deltas = []
+    wait_until(lambda: len(live.stream.inbox) >= 6)  # type: ignore[union-attr]
+    deltas: list[Any] = []
     while len(deltas) < 6:
         deltas.append(live.until_a(BookDelta))
     assert [(each.ticker, each.ts - start, each.has_more) for each in deltas] == [
@@ -285,7 +285,7 @@ def test_after_the_process_was_suspended_nothing_from_before_is_given_out(arrang
     setting.stream.start()
     setting.until_a(FeedState)
     server.delta("A", "0.4700", "1.00")
-    wait_until(lambda: len(setting.stream.inbox) >= 1)
+    wait_until(lambda: len(setting.stream.inbox) >= 1)  # type: ignore[union-attr]
     clock.shift_s = 31
     gap = next(setting.messages)
     assert isinstance(gap, FeedGap)
@@ -379,7 +379,7 @@ def test_polling_takes_over_two_seconds_after_the_stream_went_down_and_ends_when
     assert polled[0].bids == ((3000, 100),)
     assert setting.stream is not None
     setting.stream.start()
-    wait_until(lambda: setting.stream.is_live)
+    wait_until(lambda: setting.stream.is_live)  # type: ignore[union-attr]
     assert setting.until_a(BookSnapshot).bids == ((4700, 300),)
     calls = len(setting.rest.calls("GET /markets/orderbooks"))
     clock.advance(1.0)

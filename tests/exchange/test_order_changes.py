@@ -440,7 +440,7 @@ def test_a_refusal_of_one_order_that_we_do_not_know_is_no_proof(serve, connect):
 )
 def test_a_halt_is_seen_before_whatever_could_trade_and_before_its_first_byte(serve, connect, call):
     for halted_at in (1, 2):
-        server, asked = serve(ok()), []
+        server, asked = serve(ok()), []  # type: ignore[var-annotated]
 
         def may(_reviewed, asked=asked, halted_at=halted_at) -> None:
             asked.append(len(asked) + 1)

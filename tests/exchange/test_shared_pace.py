@@ -189,7 +189,7 @@ def spoil(path: Path, how: str) -> object:
 def test_where_nothing_can_be_shared_half_of_the_allowance_is_used_and_it_is_told_once(
     tmp_path: Path, how: str
 ) -> None:
-    file, said = spoil(tmp_path / "pace", how), []
+    file, said = spoil(tmp_path / "pace", how), []  # type: ignore[var-annotated]
     clock = ManualClock(NOW)
     limiter = program(tmp_path / "pace", clock, tell=said.append)
     assert until_refused(limiter, READ) == 9

@@ -249,7 +249,7 @@ def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, star
     heard.until(FeedState)
     for count in range(1, 7):
         server.ping()
-        wait_until(lambda expected=count: len(server.pongs) == expected)
+        wait_until(lambda expected=count: len(server.pongs) == expected)  # type: ignore[misc]
         clock.shift_s += LONG_S / 2
         assert heard.stream.silent_s is not None
         assert heard.stream.silent_s >= LONG_S / 2
@@ -327,7 +327,7 @@ def test_a_consumer_that_is_too_slow_is_told_so_and_loses_nothing_that_it_had(se
     wait_until(lambda: len(inbox) == before)
     for count in range(1, 61 - before):
         server.delta("A", "0.4700", "1.00")
-        wait_until(lambda expected=before + count: len(inbox) == expected)
+        wait_until(lambda expected=before + count: len(inbox) == expected)  # type: ignore[misc]
     server.delta("A", "0.4700", "1.00")
     wait_until(lambda: server.connections >= 2)
     states = heard.until(FeedState, 3)
@@ -394,9 +394,9 @@ def test_the_pauses_grow_to_their_limit_and_begin_anew_after_a_healthy_time(
     stream.pauses = []
     stream.start()
     for count in range(1, 10 if is_there else 1):
-        wait_until(lambda expected=count: server.connections == expected and stream.is_live)
+        wait_until(lambda expected=count: server.connections == expected and stream.is_live)  # type: ignore[misc]
         stream.reconnect("test")
-        wait_until(lambda expected=count: len(stream.pauses) == expected)
+        wait_until(lambda expected=count: len(stream.pauses) == expected)  # type: ignore[misc]
     wait_until(lambda: len(stream.pauses) == 9)
     stream.stop()
     for pause, whole in zip(stream.pauses, pauses, strict=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -76,7 +77,7 @@ def test_a_list_over_both_tiers_is_the_same_whenever_it_is_read(sim: Simulation,
 def live_only(client: KalshiClient, kind: str) -> list[object]:
     if kind == "positions":
         return list(client.positions(settlement_status="all"))
-    return list({"fills": client.fills, "trades": client.trades, "orders": client.orders}[kind]())
+    return list({"fills": client.fills, "trades": client.trades, "orders": client.orders}[kind]())  # type: ignore[operator]
 
 
 @pytest.mark.parametrize("kind", ["fills", "trades", "orders"])
@@ -84,7 +85,7 @@ def live_only(client: KalshiClient, kind: str) -> list[object]:
 def test_nothing_is_lost_when_the_line_moves_between_the_two_reads(sim: Simulation, kind: str, days: float) -> None:
     whole = READS[kind](sim.client)
     later(sim, days)
-    moved = []
+    moved: list[Any] = []
 
     def move(request: httpx.Request) -> None:
         is_live = request.url.path.endswith(("/portfolio/fills", "/markets/trades", "/portfolio/orders"))

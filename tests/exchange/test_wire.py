@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -422,7 +423,7 @@ def test_every_recorded_body_of_the_demo_exchange_is_read():
 def test_every_recorded_body_of_the_production_exchange_is_read():
     folder = SHARED / "data/rest"
 
-    def load(name: str) -> object:
+    def load(name: str) -> Any:
         raw = (folder / name).read_bytes()
         return json.loads(gzip.decompress(raw) if name.endswith(".gz") else raw)
 

@@ -327,7 +327,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_how_old_a_file_is_says_its_time_of_change(file: Path) -> None:
     os.utime(file, (1_000, NOW / 1000 - 30))
-    assert read_file(file, ManualClock(NOW)) == Page(b"KXA-1,0.45\n", pytest.approx(30))
+    assert read_file(file, ManualClock(NOW)) == Page(b"KXA-1,0.45\n", pytest.approx(30))  # type: ignore[arg-type]
 
 
 def test_a_file_from_the_future_would_stay_fresh_for_ever_and_is_refused(file: Path) -> None:

@@ -125,7 +125,7 @@ def follow(stream: Iterable[Frame], *, use_yes_price: bool = False) -> Tale:
     for conn, recv_ts, raw in stream:
         if conn not in readers:
             readers[conn] = recorded_frames(use_yes_price=use_yes_price)
-        for message in readers[conn](raw, recv_ts):
+        for message in readers[conn](raw, recv_ts):  # type: ignore[arg-type]
             tale.messages[type(message).__name__] += 1
             note_down(message, conn, raw, books, tale)
     return tale
@@ -247,6 +247,6 @@ def test_both_price_conventions_give_the_same_book() -> None:
     for name, use_yes_price in (("noleg", False), ("yes", True)):
         read = recorded_frames(use_yes_price=use_yes_price)
         lines = [raw for _, raw in read_lines(RECORDINGS / f"frames-demo-tennis-20260611-{name}.jsonl")]
-        snapshot = next(each for raw in lines for each in read(raw, 0) if isinstance(each, BookSnapshot))
+        snapshot = next(each for raw in lines for each in read(raw, 0) if isinstance(each, BookSnapshot))  # type: ignore[arg-type]
         best[name] = (snapshot.bids[0][0], snapshot.asks[0][0])
     assert best == {"noleg": (4700, 5200), "yes": (4700, 5200)}

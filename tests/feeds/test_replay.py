@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -38,7 +38,7 @@ from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Repl
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
 
-BOOK = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
+BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
 YES = Outcome(result="yes", value=Price(ONE_DOLLAR))
 
 

@@ -39,7 +39,7 @@ def test_every_subaccount_is_closed(exchange: Served) -> None:
     assert (alert.code, alert.tier) == ("FLATTENED", "warning")
     assert alert.text == f"closed {TWO_SIDED}, {TWO_SIDED} in subaccount {number}"
     for one in (0, number):
-        assert exchange.call(lambda one=one: exchange.exchange.position(ME, TWO_SIDED, one)) == 0
+        assert exchange.call(lambda one=one: exchange.exchange.position(ME, TWO_SIDED, one)) == 0  # type: ignore[misc]
 
 
 def test_with_nothing_held_it_says_so(exchange: Served) -> None:

@@ -33,7 +33,7 @@ def test_start_success_and_fail_carry_the_run_and_the_reason() -> None:
             (pings.start, pings.success, lambda: pings.fail("DAILY_LOSS: lost \x1b[31m$100"))
         ):
             ping()
-            eventually(lambda number=number: len(there.received) > number)
+            eventually(lambda number=number: len(there.received) > number)  # type: ignore[misc]
         pings.close()
     assert there.received == [
         Received(f"/ping/secret/start?create=1&rid={RUN}", ""),
@@ -89,7 +89,7 @@ def test_what_does_not_arrive_is_said_once_without_the_address() -> None:
         pings = heartbeat(f"{there.url}/ping/canary-secret", said.append)
         for number in range(3):
             pings.fail(f"{number}")
-            eventually(lambda number=number: len(there.received) > number)
+            eventually(lambda number=number: len(there.received) > number)  # type: ignore[misc]
         pings.close()
     assert said == ["warning: the heartbeat did not arrive: POST to 127.0.0.1 failed: HTTP 500"]
 

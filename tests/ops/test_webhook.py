@@ -225,7 +225,7 @@ def over_tls(certificate: Path, host: str) -> tuple[Delivery, list[str | None], 
     def remember(_socket: ssl.SSLObject, name: str | None, _context: ssl.SSLContext) -> None:
         names.append(name)
 
-    context.sni_callback = remember  # type: ignore[assignment]
+    context.sni_callback = remember
     with receiving(context) as receiver:
         sinks = notifier(lambda *_: ["127.0.0.1"], a=Sink(url=receiver.url("200/x", host=host), allow_private=True))
         outcome = sinks.deliver("a", notice(), PATIENCE_S)

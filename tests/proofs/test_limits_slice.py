@@ -58,7 +58,7 @@ def test_a_close_at_a_profit_gives_the_win_away() -> None:
     assert losses(1_000, 2_000_000, [ask]) == (2_000_000, 2_500_000)
 
 
-BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})
+BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})  # type: ignore[dict-item]
 NOON = Ts(1_772_971_200_000)
 
 
@@ -133,7 +133,7 @@ def test_without_a_control_a_session_of_all_strategies_goes_beyond_its_limit(
     def left(controls: tuple[Callable[..., object], ...]) -> tuple[Callable[..., object], ...]:
         return tuple(control for control in controls if control.__name__ not in missing)
 
-    monkeypatch.setattr(review, "CONTROLS", left(review.CONTROLS))
+    monkeypatch.setattr(review, "CONTROLS", left(review.CONTROLS))  # type: ignore[attr-defined]
     found = (text for each in (seed, *ALL_STRATEGIES) for text in session.run(each).violations)
     assert any("I-RISK" in text and said in text for text in found)
 

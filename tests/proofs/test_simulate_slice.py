@@ -35,7 +35,7 @@ def test_a_seed_plays_the_same_session_again() -> None:
 
 
 def test_where_an_order_without_an_answer_is_sent_again_sessions_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(orders, "CREATE", orders.CREATE._replace(is_harmless_twice=True))
+    monkeypatch.setattr(orders, "CREATE", orders.CREATE._replace(is_harmless_twice=True))  # type: ignore[attr-defined]
     assert any(session.run(seed).violations for seed in range(1, 10))
 
 

@@ -66,7 +66,7 @@ def backtest(latency_ms: int = 150) -> tuple[State, PaperVenue, Journal]:
     trades = count(1)
     state = State(now=Ts(0))
     limits = Limits(min_edge=None, max_orders_per_minute=None, price_collar=None)
-    engine = Engine(state, limits, [Quoter()], new_id=lambda: f"c{next(numbers)}", order_expiry_s=30)
+    engine = Engine(state, limits, [Quoter()], new_id=lambda: f"c{next(numbers)}", order_expiry_s=30)  # type: ignore[list-item]
     venue = PaperVenue(
         cash=dollars(1000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(trades)}", latency_ms=latency_ms
     )

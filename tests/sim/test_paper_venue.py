@@ -159,7 +159,7 @@ def test_a_price_off_the_grid_and_a_used_id_are_refused(desk: Desk) -> None:
     assert told(desk.wait()) == ["OrderAccepted"]
     assert refusal(desk.place(client_order_id="mine"))[0] == "order_already_exists"
     desk.see(MarketChange(desk.now, market()))
-    bad = {"price": Price(4_050)}
+    bad: dict[str, Any] = {"price": Price(4_050)}
     desk.order(**bad)
     assert refusal(desk.wait())[0] == "invalid_price"
 

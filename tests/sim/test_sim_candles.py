@@ -182,7 +182,7 @@ def test_candles_survive_a_restart_and_go_with_their_market() -> None:
 
 def test_no_more_than_a_bounded_number_of_periods_is_kept_here_and_in_the_journal() -> None:
     kept: dict[str, object] = {}
-    bars = Candles(kept.__setitem__, kept.pop)
+    bars = Candles(kept.__setitem__, kept.pop)  # type: ignore[arg-type]
     market = MarketRecord(
         spec=make_market(), market_id="m", number=0, close_time=Ts(T0 + 99 * DAY), created=T0, updated=T0
     )

@@ -146,7 +146,7 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_a_transfer_that_cannot_be_is_refused_and_moves_nothing(what: str) -> None:
     alice = Caller(exchange_of())
-    changes = {"source_exchange_shard": 0, "destination_exchange_shard": 1, "amount": 10_000} | REFUSED[what]
+    changes = {"source_exchange_shard": 0, "destination_exchange_shard": 1, "amount": 10_000} | REFUSED[what]  # type: ignore[operator]
     status, _ = alice("POST", BETWEEN, {"source": "event_contract", "destination": "event_contract"} | changes)
     assert status == 400
     later(alice, 1_000)
@@ -299,8 +299,8 @@ def test_whatever_moves_the_money_of_an_account_stays_the_same(moves: list[tuple
         else:
             later(alice, cents)
         assert exchange.cash("alice") == dollars(1000), "what rests and what is on its way is still there"
-        pockets = exchange.subaccounts("alice")
-        assert all(exchange.cash("alice", pocket, shard) >= 0 for pocket in pockets for shard in range(3))
+        theirs = exchange.subaccounts("alice")
+        assert all(exchange.cash("alice", pocket, shard) >= 0 for pocket in theirs for shard in range(3))
 
 
 def test_the_property_above_does_move_money() -> None:

@@ -200,7 +200,7 @@ def test_events_page_by_two_hundred_and_lose_none_while_others_go() -> None:
     rest = caller.get("/events", cursor=first["cursor"], with_nested_markets="true")
     tickers = [one["event_ticker"] for one in rest["events"]]
     assert tickers == [f"KXSIM-E{number:03d}" for number in range(199, 206)]
-    cursor, one_by_one = first["cursor"], []
+    cursor, one_by_one = first["cursor"], []  # type: ignore[var-annotated]
     while cursor:
         page = caller.get("/events", cursor=cursor, limit=1)
         cursor, one_by_one = page["cursor"], [*one_by_one, *page["events"]]

@@ -29,7 +29,7 @@ PUBLIC = (f"/markets/{TICKER}", f"/markets/{TICKER}/orderbook", "/markets/trades
 
 def seen(exchange: Exchange, now: Ts = T0) -> dict[str, Any]:
     """Everything a user can see."""
-    found = {}
+    found: dict[Any, Any] = {}
     for who in ("alice", "bob"):
         caller = Caller(exchange, who)
         caller.now = now

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -123,7 +124,7 @@ def test_a_reader_who_never_reads_loses_its_subscription_not_the_server() -> Non
             stream.send(json.dumps({"id": 1, "cmd": "subscribe", "params": params}))
             stream.recv()
             server.call(lambda: [quote(exchange, ASK, "0.5", "1") for _ in range(100)])
-            kinds = []
+            kinds: list[Any] = []
             while not kinds or kinds[-1] != "error":
                 kinds.append(json.loads(stream.recv())["type"])
             assert kinds.count("orderbook_delta") <= 50

@@ -183,7 +183,7 @@ def test_a_batch_of_cancels_finds_each_where_it_says(alice: Caller) -> None:
     move(alice, "10", to=(0, 2))
     ids = [alice.place("bid", "0.5", "1", ticker=FAR_TICKER)[1]["order_id"] for _ in range(3)]
     items = [{"order_id": ids[0]}, {"order_id": ids[1], "market_ticker": FAR_TICKER}]
-    items.append({"order_id": ids[2], "exchange_index": 2})  # type: ignore[dict-item]
+    items.append({"order_id": ids[2], "exchange_index": 2})
     _, body = alice("DELETE", f"{ORDERS}/batched", {"orders": items})
     assert [one["reduced_by"] for one in body["orders"]] == ["0.00", "1.00", "1.00"]
     assert body["orders"][0]["error"]["code"] == "not_found"
@@ -473,7 +473,7 @@ def test_the_conservation_over_purses_trades_moves_and_notices_a_lost_cent() -> 
     assert all(exchange.position("alice", t, n) == 100 for t in (TICKER, FAR_TICKER) for n in (0, 1, 2))
     assert exchange.cash("alice", 1, 2) == dollars("20.4825")
     assert total(exchange) == start
-    exchange._state.members["alice"].purse(1, 2).record.cash += 10_000  # type: ignore[misc]
+    exchange._state.members["alice"].purse(1, 2).record.cash += 10_000  # type: ignore[assignment]
     assert total(exchange) != start
 
 

@@ -120,7 +120,7 @@ def test_what_a_venue_does_not_know_is_refused_as_it_would_refuse_it(spot: Spot)
     for venue in (COINBASE, KRAKEN):
         source = Source(venue, Pair("BTC", "BTC-NIL"), spot.source(venue).ws_url, spot.source(venue).rest_url)
         with reading(source, max_age_s=0.2) as (reader, heard):
-            eventually(lambda reader=reader, name=venue.name: reader.errors[name, "refused"] >= 2)
+            eventually(lambda reader=reader, name=venue.name: reader.errors[name, "refused"] >= 2)  # type: ignore[misc]
             assert heard.prices == []
     assert httpx.get(spot.server.rest_url.replace("/trade-api/v2", "/spot/nobody/x")).status_code == 404
 

@@ -139,9 +139,9 @@ def test_snapshot_and_deltas_rebuild_the_book(steps: list[Any], use_yes_price: b
         for frame in listener.frames():
             seq += 1
             assert frame["seq"] == seq
-            key = (frame["msg"]["side"], frame["msg"]["price_dollars"])
-            levels[key] = levels.get(key, 0) + parse_qty(frame["msg"]["delta_fp"])
-            assert levels[key] >= 0
+            level = (frame["msg"]["side"], frame["msg"]["price_dollars"])
+            levels[level] = levels.get(level, 0) + parse_qty(frame["msg"]["delta_fp"])
+            assert levels[level] >= 0
         shown = {key: qty for key, qty in levels.items() if qty}
         assert shown == _book_of(alice, use_yes_price)
 

@@ -8,6 +8,7 @@ import os
 import signal
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.stored import NOW, Child, start
@@ -85,7 +86,7 @@ def test_of_many_that_start_at_once_exactly_one_runs_while_others_look_on(file: 
 
     children = {start(arrive) for _ in range(30)}
     os.write(go_write, b"!" * 30)
-    refused = set()
+    refused: set[Any] = set()
     while len(refused) < 29:
         holder(file)
         pid, status = os.waitpid(-1, os.WNOHANG)

@@ -87,7 +87,7 @@ def test_sqlite_is_not_asked_to_open_anything_else(
     def look() -> None:
         for create in (True, False):
             what = rf"{planted.name} cannot be used: it is {kind}, not a regular file"
-            refused("state_unusable", what, lambda create=create: open_store(create=create))
+            refused("state_unusable", what, lambda create=create: open_store(create=create))  # type: ignore[misc]
         kept = move_aside(path, "aside")
         assert not os.path.lexists(planted)
         assert kept is not None

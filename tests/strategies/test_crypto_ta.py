@@ -32,7 +32,7 @@ class Coin:
                                             CryptoTaParams.__struct_fields__}))  # fmt: skip
         self.strategy = CryptoTa(params)
         self.tape = Tape(self.strategy)
-        terms = {"floor_strike": 100.0, "strike_type": "greater"} | changes
+        terms: dict[str, Any] = {"floor_strike": 100.0, "strike_type": "greater"} | changes
         closes = Ts(T0 + int(1000 * (left_s + 10 * bars)))
         self.tape.play(MarketChange(T0, market(close_time=closes, **terms), FeeSchedule()))
         for number in range(bars):

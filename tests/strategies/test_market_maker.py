@@ -22,13 +22,13 @@ from kalshi_cli.strategies.market_maker import MarketMaker
 STRICT = Limits(min_edge=cents(2), max_spread=cents(20))
 
 
-def maker(**given: object) -> MarketMaker:
+def maker(**given: Any) -> MarketMaker:
     strategy = registry.make("market-maker", {"half_spread": "2c", "skew": "0.1c", "jump": "4c"} | given)
     assert isinstance(strategy, MarketMaker)
     return strategy
 
 
-def tape(limits: Limits = NO_LIMITS, latency_ms: int = 0, **given: object) -> Tape:
+def tape(limits: Limits = NO_LIMITS, latency_ms: int = 0, **given: Any) -> Tape:
     return Tape(maker(**given), limits=limits, latency_ms=latency_ms)
 
 
@@ -36,7 +36,7 @@ def denied(played: Tape) -> list[str]:
     return [f"{effect.code} {effect.detail}" for effect in played.effects if isinstance(effect, Denied)]
 
 
-def quoting(limits: Limits = NO_LIMITS, **given: object) -> Tape:
+def quoting(limits: Limits = NO_LIMITS, **given: Any) -> Tape:
     """Bid 40 and ask 44, both resting, a book of 39 and 45 around them."""
     played = tape(limits, **given)
     assert len(sent(played.book(39, 45))) == 2
@@ -172,7 +172,7 @@ def test_it_never_crosses_a_book_that_is_narrower_than_its_own_quotes() -> None:
 @pytest.mark.parametrize(
     ("bid", "ask", "given"), [(41, 42, {"min_spread": "2c"}), (35, 46, {}), (6, 9, {}), (92, 95, {})]
 )
-def test_in_odd_markets_it_opens_nothing(bid: int, ask: int, given: dict[str, str]) -> None:
+def test_in_odd_markets_it_opens_nothing(bid: int, ask: int, given: dict[str, Any]) -> None:
     assert sent(tape(**given).book(bid, ask)) == []
     assert len(sent(tape(**given).book(39, 45))) == 2, "companion"
 
@@ -430,7 +430,7 @@ def test_a_cancel_that_failed_is_asked_for_again() -> None:
 # -- before the close -------------------------------------------------------------------------------------------------
 
 
-def closing(in_s: float, held_qty: int = 5, **given: object) -> Tape:
+def closing(in_s: float, held_qty: int = 5, **given: Any) -> Tape:
     played = tape(**given)
     played.play(MarketChange(T0, market(close_time=Ts(T0 + int(in_s * 1000))), FeeSchedule()))
     if held_qty:

@@ -108,7 +108,7 @@ def test_inventory_is_bounded_there_is_one_quote_a_side_and_none_crosses(script:
 
 
 def random_script(rng: random.Random) -> list[Any]:
-    at, script = 42, []
+    at, script = 42, list[Any]()
     for _ in range(90):
         at = min(60, max(25, at + rng.choice([-5, -1, 0, 0, 0, 1, 5])))
         script.append(("book", at, rng.randint(3, 6), rng.randint(50, 200)))
@@ -138,7 +138,7 @@ class Greedy(MarketMaker):
     """A broken variant: it forgets what it holds."""
 
     def _wanted(self, *args: Any, **more: Any) -> Wanted | None:
-        return super()._wanted(*args[:4], Qty(0), *args[5:], **more)
+        return super()._wanted(*args[:4], Qty(0), *args[5:], **more)  # type: ignore[arg-type, call-arg]
 
 
 class Crossing(MarketMaker):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support.tape import TICKER, Tape, held, market, old_order, sent, withdrawn
 
@@ -13,11 +15,11 @@ from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.mean_reversion import MIN_SAMPLES
 
 
-def tape(**given: object) -> Tape:
+def tape(**given: Any) -> Tape:
     return Tape(registry.make("mean-reversion", {"sample_s": "1", **given}))
 
 
-def settled(samples: int = 40, **given: object) -> Tape:
+def settled(samples: int = 40, **given: Any) -> Tape:
     """A market that went to and fro between 44/46 and 46/48: mean 46, deviation 1."""
     played = tape(**given)
     for step in range(samples):
@@ -25,7 +27,7 @@ def settled(samples: int = 40, **given: object) -> Tape:
     return played
 
 
-def entered(**given: object) -> Tape:
+def entered(**given: Any) -> Tape:
     """Long 5 from 40."""
     played = settled(**given)
     assert len(sent(played.book(40, 42))) == 1
@@ -120,7 +122,7 @@ def test_after_a_hole_of_a_whole_window_it_begins_anew() -> None:
     ("given", "orders"), [({}, 1), ({"entry_z": "8"}, 0), ({"min_move": "6c"}, 0), ({"min_move": "4c"}, 1)]
 )
 def test_far_is_both_in_deviations_and_in_cents(given: dict[str, str], orders: int) -> None:
-    assert len(sent(settled(**given).book(40, 42))) == orders
+    assert len(sent(settled(**given).book(40, 42))) == orders  # type: ignore[arg-type]
 
 
 def test_where_nothing_ever_moved_the_first_sample_off_it_counts() -> None:

@@ -315,7 +315,7 @@ def test_the_property_meets_entries_targets_stops_and_timeouts() -> None:
     rng = random.Random(7)
     seen: dict[str, int] = {}
     for _ in range(40):
-        played, at, script = Tape(spike(), latency_ms=150), 50, []
+        played, at, script = Tape(spike(), latency_ms=150), 50, list[Any]()
         for _ in range(60):
             at = min(90, max(5, at + rng.choice([-6, -3, -1, 0, 0, 1, 3, 6])))
             script.append(("book", at, rng.randint(1, 3), rng.choice([1.0, 2.0, 8.0, 130.0])))

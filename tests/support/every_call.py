@@ -225,8 +225,8 @@ class Stage:
     """A small exchange in which there is one of everything, and a client whose every request is checked."""
 
     def __init__(self, folder: Path) -> None:
-        self.world = Simulation(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
-        self.client = self.world.client
+        self.world: Simulation = Simulation(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
+        self.client: KalshiClient = self.world.client
         self.world.market()
         self.world.quote(BID, 30, who="alice")
         self.world.take(BID, 44, 5)

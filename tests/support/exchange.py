@@ -174,9 +174,8 @@ def create_body(side: str, price: str, count: str, **changes: Any) -> dict[str, 
 
 
 def order(side: Side, price: str, count: str, **changes: Any) -> NewOrder:
-    return NewOrder(
-        **({"ticker": TICKER, "side": side, "price": parse_price(price), "qty": parse_qty(count)} | changes)
-    )
+    fields: dict[str, Any] = {"ticker": TICKER, "side": side, "price": parse_price(price), "qty": parse_qty(count)}
+    return NewOrder(**(fields | changes))
 
 
 def quote(exchange: Exchange, side: Side, price: str, count: str, now: Ts = T0, **changes: Any) -> Receipt:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
+from typing import Any
+
+from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
 from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
 from support.served import CLOSES, ME, OPENED, TWO_SIDED, Served
@@ -13,7 +15,7 @@ MILESTONE = "5997a543-e207-588f-9c27-3a78e2b86fe8"
 HUNDRED, YES, NO = contracts(100), cents(43), cents(52)
 
 
-def ask(one: Served, who: str = ME, ticker: str = TWO_SIDED, qty: Qty | None = HUNDRED, **more: Money) -> str:
+def ask(one: Served, who: str = ME, ticker: str = TWO_SIDED, qty: Qty | None = HUNDRED, **more: Any) -> str:
     """A request for quotes: its id."""
     quotes = one.exchange._quotes
     made = one.call(lambda: quotes.ask(who, ticker, one.clock.now(), qty=None if more else qty, **more))

@@ -7,6 +7,7 @@ import socket
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import BinaryIO
 
 from kalshi_cli.base.units import Ts
 
@@ -119,7 +120,7 @@ class ScriptedServer:
         return True
 
 
-def _read(stream: socket.SocketIO) -> Seen | None:
+def _read(stream: BinaryIO) -> Seen | None:
     line = stream.readline()
     if not line:
         return None

@@ -101,7 +101,7 @@ class ScriptedWs:
     def snapshot(self, ticker: str, command: int | None = None) -> None:
         yes, no = self.levels.get(ticker, ([], []))
         body = {"market_ticker": ticker}
-        body |= {key: levels for key, levels in (("yes_dollars_fp", yes), ("no_dollars_fp", no)) if levels}
+        body |= {key: levels for key, levels in (("yes_dollars_fp", yes), ("no_dollars_fp", no)) if levels}  # type: ignore[misc]
         self.sequenced("orderbook_delta", "orderbook_snapshot", body, command=command)
 
     def ping(self) -> None:

@@ -32,7 +32,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, p
 from kalshi_cli.cli.ends import ends_of
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.price_grid import Band, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
 from kalshi_cli.sim.api import Exchange
@@ -363,7 +363,7 @@ def _market(ticker: str) -> MarketSpec:
         strike_type="greater",
         floor_strike=float(strike[1:]),
         price_structure="tapered_deci_cent" if ticker == FINE else "linear_cent",
-        **({"grid": FINE_GRID} if ticker == FINE else {}),
+        grid=FINE_GRID if ticker == FINE else CENT_GRID,
         open_time=OPENED,
         close_time=CLOSED_AT if ticker == CLOSED else CLOSES,
         expected_expiration_time=CLOSED_AT if ticker == CLOSED else CLOSES,

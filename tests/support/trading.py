@@ -158,7 +158,7 @@ class TradingSession:
         )
         self.plan = msgspec.structs.replace(PLAN, **plan)
 
-    def ticks(self, number: int, do: Callable[[int], None] = lambda _: None) -> Iterator[Message]:
+    def ticks(self, number: int, do: Callable[[int], object] = lambda _: None) -> Iterator[Message]:
         """A book and a tick every two seconds, as long as nobody asked for a stop."""
         for n in range(number):
             self.sim.clock.advance(2)

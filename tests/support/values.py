@@ -118,7 +118,7 @@ def make_state(*markets: Market, **fields: Any) -> State:
     return State(markets=markets or (make_market(),), now=NOW, **fields)
 
 
-def make_engine(*strategies: Strategy, limits: Limits | None = None, state: State | None = None) -> Engine:
+def make_engine(*strategies: Any, limits: Limits | None = None, state: State | None = None) -> Engine:
     ids: Iterator[int] = count(1)
     new_id: Callable[[], str] = lambda: f"id{next(ids)}"  # noqa: E731
     return Engine(
