@@ -143,7 +143,7 @@ FIELDS = (
 @pytest.mark.parametrize("shape", ["whole", "lines", "spaces", "first", "second"])
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_key_in_any_field_of_the_configuration_is_refused_unseen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, shape: str
+    one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, field: str, shape: str
 ) -> None:
     text = shapes("pkcs1")[shape]
     set_variables(monkeypatch, tmp_path, {"HOME": str(tmp_path), "KALSHI_STATE": str(tmp_path / "state")})
@@ -157,6 +157,7 @@ def test_a_key_in_any_field_of_the_configuration_is_refused_unseen(
         assert ended.code == 2
         assert "holds a private key" in ended.err
         assert leaked(ended.out + ended.err, text) == []
+    monkeypatch.setenv("KALSHI_REST_URL", one.server.rest_url)  # else the kill switch starts an exchange of its own
     ended = program("cancel-all", "--no-halt", "--yes")
     assert leaked(ended.out + ended.err, text) == []
 

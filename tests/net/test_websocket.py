@@ -30,7 +30,10 @@ def accepted(peer: socket.socket) -> bytes:
     """Read the request; return the answer that opens the connection, without its last blank line."""
     asked = b""
     while b"\r\n\r\n" not in asked:
-        asked += peer.recv(4096)
+        chunk = peer.recv(4096)
+        if not chunk:
+            raise ConnectionError("the client left")  # else this thread would turn for as long as the tests run
+        asked += chunk
     lines = dict(line.split(b": ", 1) for line in asked.split(b"\r\n")[1:] if line)
     token = generate_accept_token(lines[b"Sec-WebSocket-Key"])
     return (
@@ -218,10 +221,10 @@ def test_the_stream_of_the_exchange_gives_up_a_handshake_that_drips() -> None:
         pace = reader.Pace(connect_s=WITHIN_S, first_pause_s=0.01)
         stream = reader.Stream(
             f"ws://127.0.0.1:{port}/ws",
-            NoSigner(),
+            NoSigner(),  # type: ignore[arg-type]
             SystemClock(),
             random.Random(1),
-            pace=pace,  # type: ignore[arg-type]
+            pace=pace,
         )
         stream.start()
         found: list[Any] = []

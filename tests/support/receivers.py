@@ -171,7 +171,7 @@ def mail_server(password: str = "") -> Iterator[Mailbox]:
     box, loop = Mailbox(), asyncio.new_event_loop()
 
     def authenticator(_server: Any, _session: Any, _envelope: Any, _mechanism: str, given: Any) -> AuthResult:
-        return AuthResult(success=given.password == password.encode())
+        return AuthResult(success=given.password == password.encode(), handled=False)  # else nothing is answered
 
     def session() -> SMTP:
         return SMTP(
