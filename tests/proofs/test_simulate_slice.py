@@ -11,7 +11,7 @@ from proofs.simulate.regressions import seeds
 from proofs.simulate.report import ROWS, Tally
 from proofs.simulate.shrink import shrink
 
-SLICE = range(1, 9)
+SLICE = range(1, 6)
 
 
 def test_every_invariant_holds_in_a_slice_of_sessions_full_of_faults() -> None:

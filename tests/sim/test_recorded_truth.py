@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import statistics
@@ -288,6 +289,7 @@ def spread_of(stamps: list[str]) -> Spread:
     )
 
 
+@functools.cache
 def changes_of_a_minute(looks_ms: int) -> list[dict[str, Any]]:
     """The book changes that a stream hears in a minute of the world, which is moved on every `looks_ms`."""
     exchange, world = a_world()
