@@ -18,13 +18,13 @@ from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire.combos import Collection, MadeCombo
 from kalshi_cli.exchange.wire.programs import (
     Incentive,
-    Json,
     LiveData,
     Milestone,
     SportFilters,
     Target,
     WeatherIndex,
 )
+from kalshi_cli.exchange.wire.values import Json
 
 _COLLECTIONS = "/multivariate_event_collections"
 _TARGETS = "/structured_targets"

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
-from kalshi_cli.exchange.wire.values import Moment, Page, count, integer_cents, no_negative, read, seconds, ts_of
+from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire.values import Cents, Count, Dollars, Moment, Seconds, Unit, convert, count
 
 
 # -- positions, balance, settlements ------------------------------------------------------------------------------
 class _Position(msgspec.Struct, gc=False):
     ticker: str
-    position_fp: str
-    total_traded_dollars: str
-    market_exposure_dollars: str
-    realized_pnl_dollars: str
-    fees_paid_dollars: str
-    last_updated_ts: Moment
-
-
-class _PositionsBody(msgspec.Struct):
-    market_positions: list[_Position]
-    cursor: str | None = None
+    position: Annotated[str, Unit(count)] = field(name="position_fp")
+    traded: Dollars = field(name="total_traded_dollars")
+    exposure: Dollars = field(name="market_exposure_dollars")
+    realized: Dollars = field(name="realized_pnl_dollars")
+    fees: Dollars = field(name="fees_paid_dollars")
+    updated: Moment = field(name="last_updated_ts")
 
 
 class _Shard(msgspec.Struct):
@@ -33,58 +31,37 @@ class _Shard(msgspec.Struct):
 
 
 class _Balance(msgspec.Struct):
-    balance_dollars: str
-    portfolio_value: int
-    updated_ts: int
+    cash: Dollars = field(name="balance_dollars")  # `balance` is the same in whole cents, cut off
+    portfolio_value: Cents
+    ts: Seconds = field(name="updated_ts")
     balance_breakdown: list[_Shard] | None = None
 
 
 class _Settlement(msgspec.Struct, gc=False):
     ticker: str
     event_ticker: str
-    market_result: str
-    yes_count_fp: str
-    no_count_fp: str
-    revenue: int
-    settled_time: Moment
-    fee_cost: str
+    result: str = field(name="market_result")
+    yes_qty: Count = field(name="yes_count_fp")
+    no_qty: Count = field(name="no_count_fp")
+    revenue: Cents
+    ts: Moment = field(name="settled_time")
+    fee: Dollars = field(name="fee_cost")
     value: int | None = None
     yes_total_cost_dollars: str | None = None
     no_total_cost_dollars: str | None = None
     exchange_index: int = 0
 
 
-class _SettlementsBody(msgspec.Struct):
-    settlements: list[_Settlement]
-    cursor: str | None = None
-
-
-def _position(wire: _Position) -> ExchangePosition:
-    return ExchangePosition(
-        ticker=wire.ticker,
-        position=count(wire.position_fp),
-        exposure=parse_money(wire.market_exposure_dollars),
-        realized=parse_money(wire.realized_pnl_dollars),
-        fees=parse_money(wire.fees_paid_dollars),
-        traded=parse_money(wire.total_traded_dollars),
-        updated=ts_of(wire.last_updated_ts),
-    )
-
-
 def _balance(wire: _Balance) -> Balance:
-    return Balance(
-        cash=parse_money(wire.balance_dollars),  # `balance` is the same in whole cents, cut off
-        portfolio_value=integer_cents(wire.portfolio_value),
-        ts=seconds(wire.updated_ts),
-        shards={shard.exchange_index: parse_money(shard.balance) for shard in wire.balance_breakdown or ()},
-    )
+    shards = {shard.exchange_index: parse_money(shard.balance) for shard in wire.balance_breakdown or ()}
+    return convert(Balance, wire, shards=shards)
 
 
 def _payout(wire: _Settlement) -> Price:
     if wire.value is None:
-        known = {"yes": ONE_DOLLAR, "no": Price(0)}.get(wire.market_result)
+        known = {"yes": ONE_DOLLAR, "no": Price(0)}.get(wire.result)
         if known is None:
-            raise ValueError(f"settlement of {wire.ticker}: result {wire.market_result[:20]!r} without a value")
+            raise ValueError(f"settlement of {wire.ticker}: result {wire.result[:20]!r} without a value")
         return known
     if not 0 <= wire.value <= 100:
         raise ValueError(f"settlement of {wire.ticker}: a value of {wire.value} cents")
@@ -92,41 +69,17 @@ def _payout(wire: _Settlement) -> Price:
 
 
 def _settlement(wire: _Settlement) -> Settlement:
-    return Settlement(
-        ticker=wire.ticker,
-        event_ticker=wire.event_ticker,
-        result=wire.market_result,
-        value=_payout(wire),
-        yes_qty=no_negative(wire.yes_count_fp),
-        no_qty=no_negative(wire.no_count_fp),
-        revenue=integer_cents(wire.revenue),
-        fee=parse_money(wire.fee_cost),
-        ts=ts_of(wire.settled_time),
-    )
+    return convert(Settlement, wire, value=_payout(wire))
 
 
-_positions_body = msgspec.json.Decoder(_PositionsBody)
-_balance_body = msgspec.json.Decoder(_Balance)
-_settlements_body = msgspec.json.Decoder(_SettlementsBody)
-
-
-def read_positions(body: bytes) -> Page[ExchangePosition]:
-    """`GET /portfolio/positions`."""
-    return read(
-        _positions_body, lambda w: Page([_position(p) for p in w.market_positions], w.cursor or ""), body, "positions"
-    )
-
-
-def read_balance(body: bytes) -> Balance:
-    """`GET /portfolio/balance`."""
-    return read(_balance_body, _balance, body, "the balance")
-
-
-def read_settlements(body: bytes) -> Page[Settlement]:
-    """`GET /portfolio/settlements`."""
-    return read(
-        _settlements_body, lambda w: Page([_settlement(s) for s in w.settlements], w.cursor or ""), body, "settlements"
-    )
+read_positions = values.paged(
+    "market_positions", _Position, partial(convert, ExchangePosition), "positions", is_required=True
+)
+"""`GET /portfolio/positions`."""
+read_balance = values.whole(_Balance, _balance, "the balance")
+"""`GET /portfolio/balance`."""
+read_settlements = values.paged("settlements", _Settlement, _settlement, "settlements", is_required=True)
+"""`GET /portfolio/settlements`."""
 
 
 class Payout(NamedTuple):
@@ -151,11 +104,8 @@ def _paid(wire: _Settlement) -> Payout:
     return Payout(_settlement(wire), yes, no, wire.exchange_index)
 
 
-def read_payouts(body: bytes) -> Page[Payout]:
-    """`GET /portfolio/settlements`, with the costs."""
-    return read(
-        _settlements_body, lambda w: Page([_paid(s) for s in w.settlements], w.cursor or ""), body, "settlements"
-    )
+read_payouts = values.paged("settlements", _Settlement, _paid, "settlements", is_required=True)
+"""`GET /portfolio/settlements`, with the costs."""
 
 
 # -- limits -------------------------------------------------------------------------------------------------------
@@ -184,7 +134,7 @@ class Limits(msgspec.Struct, frozen=True):
     grants: tuple[Grant, ...] = ()
 
 
-class EndpointCost(NamedTuple):
+class EndpointCost(msgspec.Struct, frozen=True):
     """What a request takes from its bucket. Path parameters are written `:name`."""
 
     method: str
@@ -192,22 +142,11 @@ class EndpointCost(NamedTuple):
     cost: int
 
 
-class Costs(NamedTuple):
+class Costs(msgspec.Struct, frozen=True, rename={"default": "default_cost", "exceptions": "endpoint_costs"}):
     """`GET /account/endpoint_costs`: the rule, and the exceptions from it."""
 
     default: int
     exceptions: tuple[EndpointCost, ...]
-
-
-class _Cost(msgspec.Struct):
-    method: str
-    path: str
-    cost: int
-
-
-class _Costs(msgspec.Struct):
-    default_cost: int
-    endpoint_costs: list[_Cost]
 
 
 def _limits(limits: Limits) -> Limits:
@@ -218,24 +157,16 @@ def _limits(limits: Limits) -> Limits:
     return limits
 
 
-def _costs(wire: _Costs) -> Costs:
-    if wire.default_cost < 0 or any(each.cost < 0 for each in wire.endpoint_costs):
+def _costs(costs: Costs) -> Costs:
+    if costs.default < 0 or any(each.cost < 0 for each in costs.exceptions):
         raise ValueError("a negative cost")
-    return Costs(wire.default_cost, tuple(EndpointCost(e.method, e.path, e.cost) for e in wire.endpoint_costs))
+    return costs
 
 
-_limits_body = msgspec.json.Decoder(Limits)
-_costs_body = msgspec.json.Decoder(_Costs)
-
-
-def read_limits(body: bytes) -> Limits:
-    """`GET /account/limits`."""
-    return read(_limits_body, _limits, body, "the rate limits")
-
-
-def read_costs(body: bytes) -> Costs:
-    """`GET /account/endpoint_costs`."""
-    return read(_costs_body, _costs, body, "the endpoint costs")
+read_limits = values.whole(Limits, _limits, "the rate limits")
+"""`GET /account/limits`."""
+read_costs = values.whole(Costs, _costs, "the endpoint costs")
+"""`GET /account/endpoint_costs`."""
 
 
 class ApiKey(msgspec.Struct, frozen=True):
@@ -271,51 +202,27 @@ class VolumeProgress(msgspec.Struct, frozen=True):
 
 
 class _ApiKeys(msgspec.Struct):
-    api_keys: list[ApiKey]
-    api_key_region_expiration_ts: int | None = None
+    keys: tuple[ApiKey, ...] = field(name="api_keys")
+    region_expires: Seconds | None = field(name="api_key_region_expiration_ts", default=None)
 
 
 class _Goal(msgspec.Struct):
     level: str
-    earn_volume_goal_fp: str
-    keep_volume_goal_fp: str
+    earn: Count = field(name="earn_volume_goal_fp")
+    keep: Count = field(name="keep_volume_goal_fp")
 
 
 class _Progress(msgspec.Struct):
-    computed_ts: int
-    trailing_30d_volume_fp: str
+    computed: Seconds = field(name="computed_ts")
+    volume: Count = field(name="trailing_30d_volume_fp")
     goals: list[_Goal]
 
 
-class _ProgressBody(msgspec.Struct):
-    volume_progress: list[_Progress]
-
-
 def _progress(wire: _Progress) -> VolumeProgress:
-    goals = tuple(
-        VolumeGoal(goal.level, no_negative(goal.earn_volume_goal_fp), no_negative(goal.keep_volume_goal_fp))
-        for goal in wire.goals
-    )
-    return VolumeProgress(seconds(wire.computed_ts), no_negative(wire.trailing_30d_volume_fp), goals)
+    return convert(VolumeProgress, wire, goals=tuple(convert(VolumeGoal, goal) for goal in wire.goals))
 
 
-_keys_body = msgspec.json.Decoder(_ApiKeys)
-_progress_body = msgspec.json.Decoder(_ProgressBody)
-
-
-def read_api_keys(body: bytes) -> ApiKeys:
-    """`GET /api_keys`."""
-    return read(
-        _keys_body,
-        lambda w: ApiKeys(
-            tuple(w.api_keys),
-            None if w.api_key_region_expiration_ts is None else seconds(w.api_key_region_expiration_ts),
-        ),
-        body,
-        "the API keys",
-    )
-
-
-def read_volume_progress(body: bytes) -> list[VolumeProgress]:
-    """`GET /account/api_usage_level/volume_progress`; empty until the exchange has computed it once."""
-    return read(_progress_body, lambda w: [_progress(p) for p in w.volume_progress], body, "the volume progress")
+read_api_keys = values.whole(_ApiKeys, partial(convert, ApiKeys), "the API keys")
+"""`GET /api_keys`."""
+read_volume_progress = values.listed("volume_progress", _Progress, _progress, "the volume progress", is_required=True)
+"""`GET /account/api_usage_level/volume_progress`; empty until the exchange has computed it once."""

@@ -2,82 +2,77 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Annotated, NamedTuple
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import Candle, Ohlc
-from kalshi_cli.exchange.wire.values import (
-    Moment,
-    maybe_ts,
-    no_negative,
-    outcome_price,
-    quote_price,
-    read,
-    seconds,
-    ts_of,
-)
+from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire.values import Count, Moment, Seconds, Unit, convert, outcome_price, quote_price, seconds
 
 
-class _Quotes(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
-    open: str
-    low: str
-    high: str
-    close: str
+def _traded(text: str) -> Price | None:
+    """Zero means that nothing ever traded, as on the market itself."""
+    return (outcome_price(text) or None) if text else None
 
 
-class _Prices(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
-    open: str | None = None  # without a trade in the period only `previous` is there (recorded in August 2026)
-    low: str | None = None
-    high: str | None = None
-    close: str | None = None
-    mean: str | None = None
-    previous: str | None = None
-
-
-class _Candle(msgspec.Struct, gc=False):
-    end_period_ts: int
-    yes_bid: _Quotes
-    yes_ask: _Quotes
-    price: _Prices
-    volume_fp: str
-    open_interest_fp: str
+_Quote = Annotated[str, Unit(quote_price)]
+_Traded = Annotated[str | None, Unit(_traded)]
 
 
 class _OldQuotes(msgspec.Struct, gc=False):
-    """The historical tier writes the same without suffixes."""
-
-    open: str
-    low: str
-    high: str
-    close: str
+    open: _Quote
+    low: _Quote
+    high: _Quote
+    close: _Quote
 
 
 class _OldPrices(msgspec.Struct, gc=False):
-    open: str | None = None
-    low: str | None = None
-    high: str | None = None
-    close: str | None = None
-    mean: str | None = None
-    previous: str | None = None
+    open: _Traded = None
+    low: _Traded = None
+    high: _Traded = None
+    close: _Traded = None
+    mean: _Traded = None
+    previous: _Traded = None
 
 
 class _OldCandle(msgspec.Struct, gc=False):
-    end_period_ts: int
+    """A candle of the historical tier, without the suffixes of the live one."""
+
+    end: Seconds = field(name="end_period_ts")
     yes_bid: _OldQuotes
     yes_ask: _OldQuotes
     price: _OldPrices
-    volume_fp: str = msgspec.field(name="volume")
-    open_interest_fp: str = msgspec.field(name="open_interest")
+    volume: Count
+    open_interest: Count
 
 
-class _CandlesBody(msgspec.Struct):
-    candlesticks: list[_Candle] | None = None
+class _Quotes(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
+    open: _Quote
+    low: _Quote
+    high: _Quote
+    close: _Quote
 
 
-class _OldCandlesBody(msgspec.Struct):
-    candlesticks: list[_OldCandle] | None = None
+class _Prices(msgspec.Struct, gc=False, rename=lambda name: f"{name}_dollars"):
+    open: _Traded = None  # without a trade in the period only `previous` is there (recorded in August 2026)
+    low: _Traded = None
+    high: _Traded = None
+    close: _Traded = None
+    mean: _Traded = None
+    previous: _Traded = None
+
+
+class _Candle(msgspec.Struct, gc=False):
+    end: Seconds = field(name="end_period_ts")
+    yes_bid: _Quotes
+    yes_ask: _Quotes
+    price: _Prices
+    volume: Count = field(name="volume_fp")
+    open_interest: Count = field(name="open_interest_fp")
 
 
 class _Named(msgspec.Struct):
@@ -95,26 +90,17 @@ class _EventBody(msgspec.Struct):
     adjusted_end_ts: int
 
 
-def _traded(text: str | None) -> Price | None:
-    """Zero means that nothing ever traded, as on the market itself."""
-    return (outcome_price(text) or None) if text else None
-
-
-def _quotes(wire: _Quotes | _OldQuotes) -> Ohlc:
-    return Ohlc(quote_price(wire.open), quote_price(wire.low), quote_price(wire.high), quote_price(wire.close))
-
-
 def _candle(wire: _Candle | _OldCandle) -> Candle:
-    price = wire.price
-    return Candle(
-        end=seconds(wire.end_period_ts),
-        yes_bid=_quotes(wire.yes_bid),
-        yes_ask=_quotes(wire.yes_ask),
-        price=Ohlc(_traded(price.open), _traded(price.low), _traded(price.high), _traded(price.close)),
-        mean=_traded(price.mean),
-        previous=_traded(price.previous),
-        volume=no_negative(wire.volume_fp),
-        open_interest=no_negative(wire.open_interest_fp),
+    bid, ask, price = (convert(Ohlc, each) for each in (wire.yes_bid, wire.yes_ask, wire.price))
+    traded = wire.price
+    return convert(
+        Candle,
+        wire,
+        yes_bid=bid,
+        yes_ask=ask,
+        price=price,
+        mean=_traded(traded.mean or ""),
+        previous=_traded(traded.previous or ""),
     )
 
 
@@ -134,41 +120,24 @@ def _by_event(wire: _EventBody) -> EventCandles:
     )
 
 
-_candles_body = msgspec.json.Decoder(_CandlesBody)
-_old_candles_body = msgspec.json.Decoder(_OldCandlesBody)
-_batch_body = msgspec.json.Decoder(_BatchBody)
-_event_body = msgspec.json.Decoder(_EventBody)
+def _by_ticker(wire: _BatchBody) -> dict[str, list[Candle]]:
+    return {one.market_ticker: [_candle(c) for c in one.candlesticks or ()] for one in wire.markets or ()}
 
 
-def read_candles(body: bytes) -> list[Candle]:
-    """`GET /series/{series_ticker}/markets/{ticker}/candlesticks`."""
-    return read(_candles_body, lambda wire: [_candle(c) for c in wire.candlesticks or ()], body, "candles")
-
-
-def read_historical_candles(body: bytes) -> list[Candle]:
-    """`GET /historical/markets/{ticker}/candlesticks`."""
-    return read(_old_candles_body, lambda wire: [_candle(c) for c in wire.candlesticks or ()], body, "old candles")
-
-
-def read_batch_candles(body: bytes) -> dict[str, list[Candle]]:
-    """`GET /markets/candlesticks`: by ticker."""
-    return read(
-        _batch_body,
-        lambda wire: {one.market_ticker: [_candle(c) for c in one.candlesticks or ()] for one in wire.markets or ()},
-        body,
-        "candles of several markets",
-    )
-
-
-def read_event_candles(body: bytes) -> EventCandles:
-    """`GET /series/{series_ticker}/events/{ticker}/candlesticks`."""
-    return read(_event_body, _by_event, body, "candles of an event")
+read_candles = values.listed("candlesticks", _Candle, _candle, "candles")
+"""`GET /series/{series_ticker}/markets/{ticker}/candlesticks`."""
+read_historical_candles = values.listed("candlesticks", _OldCandle, _candle, "old candles")
+"""`GET /historical/markets/{ticker}/candlesticks`."""
+read_batch_candles = values.whole(_BatchBody, _by_ticker, "candles of several markets")
+"""`GET /markets/candlesticks`: by ticker."""
+read_event_candles = values.whole(_EventBody, _by_event, "candles of an event")
+"""`GET /series/{series_ticker}/events/{ticker}/candlesticks`."""
 
 
 # -- the two tiers ------------------------------------------------------------------------------------------------
 
 
-class Cutoff(NamedTuple):
+class Cutoff(msgspec.Struct, frozen=True):
     """What is older than this moved to the historical tier: markets by settlement, trades and fills by time, orders by
     their end, settled positions by their last change (None where the exchange does not say: as for markets).
     """
@@ -180,24 +149,11 @@ class Cutoff(NamedTuple):
 
 
 class _Cutoff(msgspec.Struct, gc=False):
-    market_settled_ts: Moment
-    trades_created_ts: Moment
-    orders_updated_ts: Moment
-    market_positions_last_updated_ts: Moment | None = None
+    markets: Moment = field(name="market_settled_ts")
+    trades: Moment = field(name="trades_created_ts")
+    orders: Moment = field(name="orders_updated_ts")
+    positions: Moment | None = field(name="market_positions_last_updated_ts", default=None)
 
 
-_cutoff_body = msgspec.json.Decoder(_Cutoff)
-
-
-def read_cutoff(body: bytes) -> Cutoff:
-    """`GET /historical/cutoff`."""
-
-    def convert(wire: _Cutoff) -> Cutoff:
-        return Cutoff(
-            ts_of(wire.market_settled_ts),
-            ts_of(wire.trades_created_ts),
-            ts_of(wire.orders_updated_ts),
-            maybe_ts(wire.market_positions_last_updated_ts),
-        )
-
-    return read(_cutoff_body, convert, body, "the historical cutoff")
+read_cutoff = values.whole(_Cutoff, partial(convert, Cutoff), "the historical cutoff")
+"""`GET /historical/cutoff`."""

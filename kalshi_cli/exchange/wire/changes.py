@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.account.order_index import ID_TAKEN
@@ -18,9 +20,18 @@ from kalshi_cli.core.model.messages import (
     OrderUnknown,
 )
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.wire.orders import check_about, encoder
+from kalshi_cli.exchange.wire.orders import cancel_params, check_about
 from kalshi_cli.exchange.wire.replies import is_definite
-from kalshi_cli.exchange.wire.values import no_negative, read
+from kalshi_cli.exchange.wire.values import (
+    Count,
+    body_of,
+    convert,
+    encoder,
+    listed,
+    no_negative,
+    read,
+    single,
+)
 
 # -- what we send -------------------------------------------------------------------------------------------------
 
@@ -33,24 +44,6 @@ class _Amend(msgspec.Struct, omit_defaults=True, kw_only=True):
     client_order_id: str = ""
     expiration_time: int | None = None
     exchange_index: int = 0
-
-
-class _Decrease(msgspec.Struct, omit_defaults=True, kw_only=True):
-    reduce_by: str | None = None
-    reduce_to: str | None = None
-    market_ticker: str = ""
-    exchange_index: int = 0
-
-
-class _CancelItem(msgspec.Struct, omit_defaults=True, kw_only=True):
-    order_id: str
-    market_ticker: str
-    subaccount: int = 0
-    exchange_index: int = 0
-
-
-class _CancelMany(msgspec.Struct):
-    orders: list[_CancelItem]
 
 
 def amend_body(before: Order, wanted: Order) -> bytes:
@@ -73,28 +66,17 @@ def amend_body(before: Order, wanted: Order) -> bytes:
 
 def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None) -> bytes:
     """The body of a decrease: one of the two."""
-    return encoder.encode(
-        _Decrease(
-            reduce_by=None if by is None else format_qty(by),
-            reduce_to=None if to is None else format_qty(to),
-            market_ticker=order.ticker,
-            exchange_index=order.exchange_index,
-        )
+    return body_of(
+        {"market_ticker": order.ticker},
+        reduce_by=None if by is None else format_qty(by),
+        reduce_to=None if to is None else format_qty(to),
+        exchange_index=order.exchange_index,
     )
 
 
 def cancel_many_body(orders: Sequence[Order]) -> bytes:
     """The body of a batch of cancels. Without the ticker an order of another shard is not found."""
-    items = [
-        _CancelItem(
-            order_id=order.order_id,
-            market_ticker=order.ticker,
-            subaccount=order.subaccount,
-            exchange_index=order.exchange_index,
-        )
-        for order in orders
-    ]
-    return encoder.encode(_CancelMany(items))
+    return body_of({"orders": [{"order_id": order.order_id, **cancel_params(order)} for order in orders]})
 
 
 # -- what came of it ----------------------------------------------------------------------------------------------
@@ -269,36 +251,13 @@ class QueuePosition(msgspec.Struct, frozen=True):
     ahead: Qty
 
 
-class _Position(msgspec.Struct):
-    queue_position_fp: str
-
-
 class _QueuePosition(msgspec.Struct):
     order_id: str
-    market_ticker: str
-    queue_position_fp: str
+    ticker: str = field(name="market_ticker")
+    ahead: Count = field(name="queue_position_fp")
 
 
-class _QueuePositions(msgspec.Struct):
-    queue_positions: list[_QueuePosition] | None = None
-
-
-_position = msgspec.json.Decoder(_Position)
-_positions = msgspec.json.Decoder(_QueuePositions)
-
-
-def read_queue_position(body: bytes) -> Qty:
-    """`GET /portfolio/orders/{order_id}/queue_position`."""
-    return read(_position, lambda wire: no_negative(wire.queue_position_fp), body, "a place in the queue")
-
-
-def read_queue_positions(body: bytes) -> list[QueuePosition]:
-    """`GET /portfolio/orders/queue_positions`."""
-
-    def convert(wire: _QueuePositions) -> list[QueuePosition]:
-        return [
-            QueuePosition(each.order_id, each.market_ticker, no_negative(each.queue_position_fp))
-            for each in wire.queue_positions or ()
-        ]
-
-    return read(_positions, convert, body, "places in the queue")
+read_queue_position = single("queue_position_fp", str, no_negative, "a place in the queue")
+"""`GET /portfolio/orders/{order_id}/queue_position`."""
+read_queue_positions = listed("queue_positions", _QueuePosition, partial(convert, QueuePosition), "places in the queue")
+"""`GET /portfolio/orders/queue_positions`."""

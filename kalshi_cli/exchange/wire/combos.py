@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketDetails, MveLeg
 from kalshi_cli.core.model.price_grid import PriceGrid
+from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import Details, details_of
-from kalshi_cli.exchange.wire.values import Moment, Page, PriceRange, grid_of, read, ts_of
+from kalshi_cli.exchange.wire.values import Moment, PriceRange, convert, grid_of
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,27 +62,18 @@ def combo_body(legs: Sequence[MveLeg], *, with_market: bool) -> bytes:
 class _Collection(msgspec.Struct, gc=False):
     collection_ticker: str
     series_ticker: str
-    open_date: Moment
-    close_date: Moment
+    opens: Moment = field(name="open_date")
+    closes: Moment = field(name="close_date")
     size_min: int
     size_max: int
     title: str = ""
     description: str = ""
-    functional_description: str = ""
-    associated_events: tuple[LegEvent, ...] | None = None
+    function: str = field(name="functional_description", default="")
+    events: tuple[LegEvent, ...] | None = field(name="associated_events", default=None)
     is_ordered: bool = False
     exchange_index: int = 0
-    price_level_structure: str = ""
+    price_structure: str = field(name="price_level_structure", default="")
     price_ranges: tuple[PriceRange, ...] | None = None
-
-
-class _CollectionBody(msgspec.Struct):
-    multivariate_contract: _Collection
-
-
-class _CollectionsBody(msgspec.Struct):
-    multivariate_contracts: list[_Collection] | None = None
-    cursor: str | None = None
 
 
 class _MadeBody(msgspec.Struct):
@@ -90,49 +83,17 @@ class _MadeBody(msgspec.Struct):
 
 
 def _collection(wire: _Collection) -> Collection:
-    return Collection(
-        collection_ticker=wire.collection_ticker,
-        series_ticker=wire.series_ticker,
-        title=wire.title,
-        description=wire.description,
-        function=wire.functional_description,
-        opens=ts_of(wire.open_date),
-        closes=ts_of(wire.close_date),
-        events=wire.associated_events or (),
-        is_ordered=wire.is_ordered,
-        size_min=wire.size_min,
-        size_max=wire.size_max,
-        exchange_index=wire.exchange_index,
-        price_structure=wire.price_level_structure,
-        grid=grid_of(wire.price_ranges) if wire.price_ranges else None,
-    )
+    grid = grid_of(wire.price_ranges) if wire.price_ranges else None
+    return convert(Collection, wire, events=wire.events or (), grid=grid)
 
 
 def _made_combo(wire: _MadeBody) -> MadeCombo:
-    market = None if wire.market is None else details_of(wire.market)
-    return MadeCombo(event_ticker=wire.event_ticker, market_ticker=wire.market_ticker, market=market)
+    return convert(MadeCombo, wire, market=None if wire.market is None else details_of(wire.market))
 
 
-_collection_body = msgspec.json.Decoder(_CollectionBody)
-_collections_body = msgspec.json.Decoder(_CollectionsBody)
-_made_body = msgspec.json.Decoder(_MadeBody)
-
-
-def read_collection(body: bytes) -> Collection:
-    """`GET /multivariate_event_collections/{collection_ticker}`."""
-    return read(_collection_body, lambda wire: _collection(wire.multivariate_contract), body, "a collection")
-
-
-def read_collections(body: bytes) -> Page[Collection]:
-    """`GET /multivariate_event_collections`."""
-    return read(
-        _collections_body,
-        lambda w: Page([_collection(one) for one in w.multivariate_contracts or ()], w.cursor or ""),
-        body,
-        "collections",
-    )
-
-
-def read_made_combo(body: bytes) -> MadeCombo:
-    """`POST /multivariate_event_collections/{collection_ticker}`."""
-    return read(_made_body, _made_combo, body, "the combo")
+read_collection = values.single("multivariate_contract", _Collection, _collection, "a collection")
+"""`GET /multivariate_event_collections/{collection_ticker}`."""
+read_collections = values.paged("multivariate_contracts", _Collection, _collection, "collections")
+"""`GET /multivariate_event_collections`."""
+read_made_combo = values.whole(_MadeBody, _made_combo, "the combo")
+"""`POST /multivariate_event_collections/{collection_ticker}`."""

@@ -6,11 +6,15 @@ between shards sends is in centi-cents ($0.0001), while the same field comes bac
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts, parse_money, show_money
-from kalshi_cli.exchange.wire.values import Page, integer_cents, read, seconds
+from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire.values import Cents, Dollars, Seconds, convert, integer_cents
 
 PRIMARY = 0
 MOST_SUBACCOUNTS = 64
@@ -19,8 +23,6 @@ MOST_SHARD = 100
 CENT = 10_000
 CENTI_CENT = 100
 """In units of Money."""
-
-_encode = msgspec.json.Encoder().encode
 
 
 # -- what display needs -------------------------------------------------------------------------------------------
@@ -121,14 +123,14 @@ def shard_transfer_body(
         body["destination_subaccount"] = _subaccount(to_subaccount)
     elif client_transfer_id:
         body["client_transfer_id"] = client_transfer_id
-    return _encode(body)
+    return values.body_of(body)
 
 
 def subaccount_transfer_body(
     amount: Money, *, client_transfer_id: str, from_subaccount: int, to_subaccount: int, exchange_index: int
 ) -> bytes:
     """The body of `POST /portfolio/subaccounts/transfer`."""
-    return _encode(
+    return values.body_of(
         {
             "client_transfer_id": client_transfer_id,
             "from_subaccount": _subaccount(from_subaccount),
@@ -141,12 +143,12 @@ def subaccount_transfer_body(
 
 def subaccount_body(exchange_index: int) -> bytes:
     """The body of `POST /portfolio/subaccounts`."""
-    return _encode({"exchange_index": _within(exchange_index, MOST_SHARD, "shard")} if exchange_index else {})
+    return values.body_of({}, exchange_index=_within(exchange_index, MOST_SHARD, "shard"))
 
 
 def netting_body(subaccount: int, *, enabled: bool) -> bytes:
     """The body of `PUT /portfolio/subaccounts/netting`."""
-    return _encode({"subaccount_number": _subaccount(subaccount), "enabled": enabled})
+    return values.body_of({"subaccount_number": _subaccount(subaccount), "enabled": enabled})
 
 
 def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
@@ -158,7 +160,7 @@ def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
         {"exchange_index": _within(shard, MOST_SHARD, "shard"), "percent": _within(percent, 100, "percentage")}
         for shard, percent in sorted(shares.items())
     ]
-    return _encode({"allocations": listed} | ({"resting_margin_reservation": reservation} if reservation else {}))
+    return values.body_of({"allocations": listed}, resting_margin_reservation=reservation)
 
 
 def _whole(amount: Money, unit: int, name: str) -> int:
@@ -183,66 +185,36 @@ def _within(number: int, most: int, name: str) -> int:
 
 
 class _SubaccountBalance(msgspec.Struct):
-    subaccount_number: int
+    subaccount: int = field(name="subaccount_number")
     exchange_index: int
-    balance: str
-    updated_ts: int
-
-
-class _SubaccountBalances(msgspec.Struct):
-    subaccount_balances: list[_SubaccountBalance]
-
-
-class _Created(msgspec.Struct):
-    subaccount_number: int
+    balance: Dollars
+    updated: Seconds = field(name="updated_ts")
 
 
 class _Netting(msgspec.Struct):
-    subaccount_number: int
+    subaccount: int = field(name="subaccount_number")
     enabled: bool
     exchange_index: int = 0
-
-
-class _NettingBody(msgspec.Struct):
-    netting_configs: list[_Netting]
 
 
 class _SubaccountTransfer(msgspec.Struct):
     transfer_id: str
     from_subaccount: int
     to_subaccount: int
-    amount_cents: int
-    created_ts: int
+    amount: Cents = field(name="amount_cents")
+    created: Seconds = field(name="created_ts")
     exchange_index: int = 0
-
-
-class _SubaccountTransfers(msgspec.Struct):
-    transfers: list[_SubaccountTransfer]
-    cursor: str | None = None
-
-
-class _TransferId(msgspec.Struct):
-    transfer_id: str
 
 
 class _ShardTransfer(msgspec.Struct):
     transfer_id: str
     source: str
     destination: str
-    source_exchange_shard: int
-    destination_exchange_shard: int
-    amount: str
+    from_shard: int = field(name="source_exchange_shard")
+    to_shard: int = field(name="destination_exchange_shard")
+    amount: Dollars
     status: str
-    created_ts: int
-
-
-class _ShardTransfers(msgspec.Struct):
-    transfers: list[_ShardTransfer]
-    cursor: str | None = None
-
-
-class _OneShardTransfer(msgspec.Struct):
-    transfer: _ShardTransfer
+    created: Seconds = field(name="created_ts")
 
 
 class _Share(msgspec.Struct):
@@ -256,23 +228,13 @@ class _Allocation(msgspec.Struct):
 
 
 class _CashMovement(msgspec.Struct):
-    id: str
+    movement_id: str = field(name="id")
     status: str
-    type: str
-    amount_cents: int
-    fee_cents: int
-    created_ts: int
-    finalized_ts: int | None = None
-
-
-class _Deposits(msgspec.Struct):
-    deposits: list[_CashMovement] | None = None
-    cursor: str | None = None
-
-
-class _Withdrawals(msgspec.Struct):
-    withdrawals: list[_CashMovement] | None = None
-    cursor: str | None = None
+    kind: str = field(name="type")
+    amount: Cents = field(name="amount_cents")
+    fee: Cents = field(name="fee_cents")
+    created: Seconds = field(name="created_ts")
+    finalized: Seconds | None = field(name="finalized_ts", default=None)
 
 
 class _ShardValue(msgspec.Struct):
@@ -285,40 +247,9 @@ class _RestingValue(msgspec.Struct):
     resting_order_value_breakdown: list[_ShardValue] | None = None
 
 
-def _subaccount_transfer(wire: _SubaccountTransfer) -> SubaccountTransfer:
-    return SubaccountTransfer(
-        transfer_id=wire.transfer_id,
-        from_subaccount=wire.from_subaccount,
-        to_subaccount=wire.to_subaccount,
-        exchange_index=wire.exchange_index,
-        amount=integer_cents(wire.amount_cents),
-        created=seconds(wire.created_ts),
-    )
-
-
-def _shard_transfer(wire: _ShardTransfer) -> ShardTransfer:
-    return ShardTransfer(
-        transfer_id=wire.transfer_id,
-        source=wire.source,
-        destination=wire.destination,
-        from_shard=wire.source_exchange_shard,
-        to_shard=wire.destination_exchange_shard,
-        amount=parse_money(wire.amount),
-        status=wire.status,
-        created=seconds(wire.created_ts),
-    )
-
-
-def _movement(wire: _CashMovement) -> CashMovement:
-    return CashMovement(
-        movement_id=wire.id,
-        status=wire.status,
-        kind=wire.type,
-        amount=integer_cents(wire.amount_cents),
-        fee=integer_cents(wire.fee_cents),
-        created=seconds(wire.created_ts),
-        finalized=None if wire.finalized_ts is None else seconds(wire.finalized_ts),
-    )
+def _allocation(wire: _Allocation) -> Allocation:
+    shares = {share.exchange_index: share.percent for share in wire.allocations or ()}
+    return Allocation(shares, wire.resting_margin_reservation)
 
 
 def _resting_value(wire: _RestingValue) -> RestingValue:
@@ -334,111 +265,35 @@ def _named(transfer_id: str) -> str:
     return transfer_id
 
 
-_balances_body = msgspec.json.Decoder(_SubaccountBalances)
-_created_body = msgspec.json.Decoder(_Created)
-_netting_body = msgspec.json.Decoder(_NettingBody)
-_subaccount_transfers_body = msgspec.json.Decoder(_SubaccountTransfers)
-_transfer_id_body = msgspec.json.Decoder(_TransferId)
-_shard_transfers_body = msgspec.json.Decoder(_ShardTransfers)
-_shard_transfer_body = msgspec.json.Decoder(_OneShardTransfer)
-_allocation_body = msgspec.json.Decoder(_Allocation)
-_deposits_body = msgspec.json.Decoder(_Deposits)
-_withdrawals_body = msgspec.json.Decoder(_Withdrawals)
-_resting_body = msgspec.json.Decoder(_RestingValue)
+_shard_transfer, _movement = partial(convert, ShardTransfer), partial(convert, CashMovement)
 
-
-def read_subaccount_balances(body: bytes) -> list[SubaccountBalance]:
-    """`GET /portfolio/subaccounts/balances`: one for each subaccount and shard."""
-    return read(
-        _balances_body,
-        lambda w: [
-            SubaccountBalance(b.subaccount_number, b.exchange_index, parse_money(b.balance), seconds(b.updated_ts))
-            for b in w.subaccount_balances
-        ],
-        body,
-        "the balances of subaccounts",
-    )
-
-
-def read_created(body: bytes) -> int:
-    """The number of the new one, from `POST /portfolio/subaccounts`."""
-    return read(_created_body, lambda w: _within(w.subaccount_number, MOST_SUBACCOUNTS - 1, "subaccount"), body, "it")
-
-
-def read_netting(body: bytes) -> list[Netting]:
-    """`GET /portfolio/subaccounts/netting`."""
-    return read(
-        _netting_body,
-        lambda w: [Netting(n.subaccount_number, n.exchange_index, n.enabled) for n in w.netting_configs],
-        body,
-        "netting",
-    )
-
-
-def read_subaccount_transfers(body: bytes) -> Page[SubaccountTransfer]:
-    """`GET /portfolio/subaccounts/transfers`."""
-    return read(
-        _subaccount_transfers_body,
-        lambda w: Page([_subaccount_transfer(t) for t in w.transfers], w.cursor or ""),
-        body,
-        "transfers",
-    )
-
-
-def read_transfer_id(body: bytes) -> str:
-    """`POST /portfolio/intra_exchange_instance_transfer`."""
-    return read(_transfer_id_body, lambda w: _named(w.transfer_id), body, "the transfer")
-
-
-def read_shard_transfers(body: bytes) -> Page[ShardTransfer]:
-    """`GET /portfolio/intra_exchange_instance_transfers`."""
-    return read(
-        _shard_transfers_body,
-        lambda w: Page([_shard_transfer(t) for t in w.transfers], w.cursor or ""),
-        body,
-        "transfers",
-    )
-
-
-def read_shard_transfer(body: bytes) -> ShardTransfer:
-    """`GET /portfolio/intra_exchange_instance_transfers/{transfer_id}`."""
-    return read(_shard_transfer_body, lambda w: _shard_transfer(w.transfer), body, "the transfer")
-
-
-def read_allocation(body: bytes) -> Allocation:
-    """`GET /portfolio/target_balance_allocation`."""
-    return read(
-        _allocation_body,
-        lambda w: Allocation(
-            {share.exchange_index: share.percent for share in w.allocations or ()}, w.resting_margin_reservation
-        ),
-        body,
-        "the allocation",
-    )
-
-
-def read_deposits(body: bytes) -> Page[CashMovement]:
-    """`GET /portfolio/deposits`."""
-    return read(
-        _deposits_body, lambda w: Page([_movement(d) for d in w.deposits or ()], w.cursor or ""), body, "deposits"
-    )
-
-
-def read_withdrawals(body: bytes) -> Page[CashMovement]:
-    """`GET /portfolio/withdrawals`."""
-    return read(
-        _withdrawals_body,
-        lambda w: Page([_movement(d) for d in w.withdrawals or ()], w.cursor or ""),
-        body,
-        "withdrawals",
-    )
-
-
-def read_resting_value(body: bytes) -> RestingValue:
-    """`GET /portfolio/summary/total_resting_order_value`."""
-    return read(
-        _resting_body,
-        _resting_value,
-        body,
-        "the value of resting orders",
-    )
+read_subaccount_balances = values.listed(
+    "subaccount_balances",
+    _SubaccountBalance,
+    partial(convert, SubaccountBalance),
+    "the balances of subaccounts",
+    is_required=True,
+)
+"""`GET /portfolio/subaccounts/balances`: one for each subaccount and shard."""
+read_created = values.single("subaccount_number", int, _subaccount, "it")
+"""The number of the new one, from `POST /portfolio/subaccounts`."""
+read_netting = values.listed("netting_configs", _Netting, partial(convert, Netting), "netting", is_required=True)
+"""`GET /portfolio/subaccounts/netting`."""
+read_subaccount_transfers = values.paged(
+    "transfers", _SubaccountTransfer, partial(convert, SubaccountTransfer), "transfers", is_required=True
+)
+"""`GET /portfolio/subaccounts/transfers`."""
+read_transfer_id = values.single("transfer_id", str, _named, "the transfer")
+"""`POST /portfolio/intra_exchange_instance_transfer`."""
+read_shard_transfers = values.paged("transfers", _ShardTransfer, _shard_transfer, "transfers", is_required=True)
+"""`GET /portfolio/intra_exchange_instance_transfers`."""
+read_shard_transfer = values.single("transfer", _ShardTransfer, _shard_transfer, "the transfer")
+"""`GET /portfolio/intra_exchange_instance_transfers/{transfer_id}`."""
+read_allocation = values.whole(_Allocation, _allocation, "the allocation")
+"""`GET /portfolio/target_balance_allocation`."""
+read_deposits = values.paged("deposits", _CashMovement, _movement, "deposits")
+"""`GET /portfolio/deposits`."""
+read_withdrawals = values.paged("withdrawals", _CashMovement, _movement, "withdrawals")
+"""`GET /portfolio/withdrawals`."""
+read_resting_value = values.whole(_RestingValue, _resting_value, "the value of resting orders")
+"""`GET /portfolio/summary/total_resting_order_value`."""

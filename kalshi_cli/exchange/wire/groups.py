@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Qty, format_qty
-from kalshi_cli.exchange.wire.orders import encoder
-from kalshi_cli.exchange.wire.values import no_negative, read
+from kalshi_cli.exchange.wire.values import body_of, convert, no_negative, read
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,26 +23,16 @@ class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
     orders: tuple[str, ...] | None = None
 
 
-class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
-    contracts_limit_fp: str
-    subaccount: int = 0
-    exchange_index: int = 0
-
-
-class _Limit(msgspec.Struct):
-    contracts_limit_fp: str
-
-
 class _Created(msgspec.Struct):
-    order_group_id: str
+    group_id: str = field(name="order_group_id")
     subaccount: int = 0
     exchange_index: int = 0
 
 
 class _Group(msgspec.Struct):
     is_auto_cancel_enabled: bool
-    id: str = ""
-    contracts_limit_fp: str | None = None
+    group_id: str = field(name="id", default="")
+    limit: str | None = field(name="contracts_limit_fp", default=None)
     exchange_index: int = 0
     orders: tuple[str, ...] | None = None
 
@@ -58,32 +48,23 @@ _groups = msgspec.json.Decoder(_Groups)
 
 def create_body(limit: Qty, subaccount: int, exchange_index: int) -> bytes:
     """The body of `POST /portfolio/order_groups/create`."""
-    return encoder.encode(
-        _Create(contracts_limit_fp=format_qty(limit), subaccount=subaccount, exchange_index=exchange_index)
-    )
+    return body_of({"contracts_limit_fp": format_qty(limit)}, subaccount=subaccount, exchange_index=exchange_index)
 
 
 def limit_body(limit: Qty) -> bytes:
     """The body of `PUT /portfolio/order_groups/{id}/limit`."""
-    return encoder.encode(_Limit(format_qty(limit)))
+    return body_of({"contracts_limit_fp": format_qty(limit)})
 
 
 def read_created(body: bytes, limit: Qty) -> OrderGroup:
     """The reply to a create."""
 
-    def convert(wire: _Created) -> OrderGroup:
-        if not wire.order_group_id:
+    def group(wire: _Created) -> OrderGroup:
+        if not wire.group_id:
             raise ValueError("it names no group")
-        return OrderGroup(
-            group_id=wire.order_group_id,
-            limit=limit,
-            is_auto_cancel_enabled=True,
-            exchange_index=wire.exchange_index,
-            subaccount=wire.subaccount,
-            orders=(),
-        )
+        return convert(OrderGroup, wire, limit=limit, orders=())
 
-    return read(_created, convert, body, "a new order group")
+    return read(_created, group, body, "a new order group")
 
 
 def read_group(body: bytes, group_id: str, subaccount: int) -> OrderGroup:
@@ -94,20 +75,14 @@ def read_group(body: bytes, group_id: str, subaccount: int) -> OrderGroup:
 def read_groups(body: bytes, subaccount: int) -> list[OrderGroup]:
     """`GET /portfolio/order_groups`."""
 
-    def convert(wire: _Groups) -> list[OrderGroup]:
-        return [_of(each, each.id, subaccount, each.orders) for each in wire.order_groups or ()]
+    def groups(wire: _Groups) -> list[OrderGroup]:
+        return [_of(each, each.group_id, subaccount, each.orders) for each in wire.order_groups or ()]
 
-    return read(_groups, convert, body, "order groups")
+    return read(_groups, groups, body, "order groups")
 
 
 def _of(wire: _Group, group_id: str, subaccount: int, orders: tuple[str, ...] | None) -> OrderGroup:
     if not group_id:
         raise ValueError("a group without an id")
-    return OrderGroup(
-        group_id=group_id,
-        limit=no_negative(wire.contracts_limit_fp) if wire.contracts_limit_fp else None,
-        is_auto_cancel_enabled=wire.is_auto_cancel_enabled,
-        exchange_index=wire.exchange_index,
-        subaccount=subaccount,
-        orders=orders,
-    )
+    limit = no_negative(wire.limit) if wire.limit else None
+    return convert(OrderGroup, wire, group_id=group_id, limit=limit, subaccount=subaccount, orders=orders)

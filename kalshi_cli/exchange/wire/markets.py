@@ -5,16 +5,22 @@ Decoding all fields of fifty thousand markets would cost half as much again, for
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails, MarketStatus, MveLeg
 from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
+from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.values import (
     Moment,
-    Page,
     PriceRange,
+    Text,
+    Unit,
     book_side,
+    convert,
     grid_of,
     level_price,
     maybe_ts,
@@ -25,6 +31,18 @@ from kalshi_cli.exchange.wire.values import (
     read,
     ts_of,
 )
+
+
+def _quote(text: str) -> Price | None:
+    return quote_price(text) if text else None
+
+
+def _price(text: str | None) -> Price | None:
+    return outcome_price(text) if text else None
+
+
+_AnyPrice = Annotated[str | None, Unit(_price)]
+_AnyQuote = Annotated[str | None, Unit(_quote)]
 
 
 class Listed(msgspec.Struct, gc=False):
@@ -67,41 +85,32 @@ class Leg(msgspec.Struct, gc=False):
     event_ticker: str = ""
     market_ticker: str = ""
     side: str = ""
-    yes_settlement_value_dollars: str | None = None
+    settlement_value: _AnyPrice = field(name="yes_settlement_value_dollars", default=None)
 
 
 class Details(Listed, gc=False):
     """The whole object. Text that the exchange may leave out is empty, times and prices are None."""
 
     market_type: str = "binary"
-    no_sub_title: str = ""
-    created_time: Moment | None = None
-    updated_time: Moment | None = None
+    no_subtitle: str = field(name="no_sub_title", default="")
+    created: Moment | None = field(name="created_time", default=None)
+    updated: Moment | None = field(name="updated_time", default=None)
     latest_expiration_time: Moment | None = None
     expiration_time: Moment | None = None
-    occurrence_datetime: Moment | None = None
-    settlement_timer_seconds: int | None = None
-    previous_yes_bid_dollars: str | None = None
-    previous_yes_ask_dollars: str | None = None
-    notional_value_dollars: str | None = None
+    occurrence_time: Moment | None = field(name="occurrence_datetime", default=None)
+    settlement_timer_s: int | None = field(name="settlement_timer_seconds", default=None)
+    previous_bid: _AnyQuote = field(name="previous_yes_bid_dollars", default=None)
+    previous_ask: _AnyQuote = field(name="previous_yes_ask_dollars", default=None)
+    notional: _AnyPrice = field(name="notional_value_dollars", default=None)
     expiration_value: str = ""
-    settlement_bounds_type: str = ""
-    settlement_floor_dollars: str | None = None
-    functional_strike: str | None = None
+    settlement_bounds: str = field(name="settlement_bounds_type", default="")
+    settlement_floor: _AnyPrice = field(name="settlement_floor_dollars", default=None)
+    functional_strike: Text = None
     custom_strike: dict[str, object] | None = None
-    mve_collection_ticker: str | None = None
-    mve_selected_legs: list[Leg] | None = None
-    primary_participant_key: str | None = None
+    mve_collection: Text = field(name="mve_collection_ticker", default=None)
+    mve_legs: list[Leg] | None = field(name="mve_selected_legs", default=None)
+    primary_participant: Text = field(name="primary_participant_key", default=None)
     is_provisional: bool = False
-
-
-class _MarketBody(msgspec.Struct):
-    market: Details
-
-
-class _MarketsBody(msgspec.Struct):
-    markets: list[Listed]
-    cursor: str | None = None
 
 
 def market_of(wire: Listed) -> Market:
@@ -148,74 +157,23 @@ def market_of(wire: Listed) -> Market:
 def details_of(wire: Details) -> MarketDetails:
     """The whole market; ValueError where a field cannot be read."""
     lean = market_of(wire)
+    known = {name: getattr(lean, name) for name in Market.__struct_fields__}
     try:
-        return MarketDetails(
-            **{name: getattr(lean, name) for name in Market.__struct_fields__},
-            market_type=wire.market_type,
-            no_subtitle=wire.no_sub_title,
-            created=maybe_ts(wire.created_time),
-            updated=maybe_ts(wire.updated_time),
-            latest_expiration_time=maybe_ts(wire.latest_expiration_time),
-            expiration_time=maybe_ts(wire.expiration_time),
-            occurrence_time=maybe_ts(wire.occurrence_datetime),
-            settlement_timer_s=wire.settlement_timer_seconds,
-            previous_bid=_quote(wire.previous_yes_bid_dollars),
-            previous_ask=_quote(wire.previous_yes_ask_dollars),
-            notional=_price(wire.notional_value_dollars),
-            expiration_value=wire.expiration_value,
-            settlement_bounds=wire.settlement_bounds_type,
-            settlement_floor=_price(wire.settlement_floor_dollars),
-            functional_strike=wire.functional_strike or "",
-            custom_strike=wire.custom_strike,
-            mve_collection=wire.mve_collection_ticker or "",
-            mve_legs=tuple(leg_of(leg) for leg in wire.mve_selected_legs or ()),
-            primary_participant=wire.primary_participant_key or "",
-            is_provisional=wire.is_provisional,
-        )
+        return convert(MarketDetails, wire, **known, mve_legs=tuple(map(leg_of, wire.mve_legs or ())))
     except ValueError as error:
         raise ValueError(f"market {wire.ticker}: {error}") from error
 
 
-def _quote(text: str | None) -> Price | None:
-    return quote_price(text) if text else None
-
-
-def _price(text: str | None) -> Price | None:
-    return outcome_price(text) if text else None
-
-
 def leg_of(wire: Leg) -> MveLeg:
-    return MveLeg(
-        event_ticker=wire.event_ticker,
-        market_ticker=wire.market_ticker,
-        side=wire.side,
-        settlement_value=_price(wire.yes_settlement_value_dollars),
-    )
+    return convert(MveLeg, wire)
 
 
-class _WholeMarketsBody(msgspec.Struct):
-    markets: list[Details]
-    cursor: str | None = None
-
-
-_market_body = msgspec.json.Decoder(_MarketBody)
-_markets_body = msgspec.json.Decoder(_MarketsBody)
-_whole_markets_body = msgspec.json.Decoder(_WholeMarketsBody)
-
-
-def read_market(body: bytes) -> MarketDetails:
-    """`GET /markets/{ticker}` and `GET /historical/markets/{ticker}`, with everything in it."""
-    return read(_market_body, lambda wire: details_of(wire.market), body, "a market")
-
-
-def read_markets(body: bytes) -> Page[Market]:
-    """`GET /markets` and `GET /historical/markets`: of tens of thousands, only what trading needs."""
-    return read(_markets_body, lambda w: Page([market_of(m) for m in w.markets], w.cursor or ""), body, "markets")
-
-
-def read_whole_markets(body: bytes) -> Page[MarketDetails]:
-    """The same lists with everything, for those that are short."""
-    return read(_whole_markets_body, lambda w: Page(list(map(details_of, w.markets)), w.cursor or ""), body, "markets")
+read_market = values.single("market", Details, details_of, "a market")
+"""`GET /markets/{ticker}` and `GET /historical/markets/{ticker}`, with everything in it."""
+read_markets = values.paged("markets", Listed, market_of, "markets", is_required=True)
+"""`GET /markets` and `GET /historical/markets`: of tens of thousands, only what trading needs."""
+read_whole_markets = values.paged("markets", Details, details_of, "markets", is_required=True)
+"""The same lists with everything, for those that are short."""
 
 
 # -- books and trades ---------------------------------------------------------------------------------------------
@@ -251,11 +209,6 @@ class _Trade(msgspec.Struct, gc=False):
     is_block_trade: bool = False
 
 
-class _TradesBody(msgspec.Struct):
-    trades: list[_Trade]
-    cursor: str | None = None
-
-
 def _bids(pairs: _Pairs | None) -> tuple[Level, ...]:
     return tuple((level_price(price), no_negative(qty)) for price, qty in pairs or ())
 
@@ -280,7 +233,6 @@ def _trade(wire: _Trade) -> PublicTrade:
 
 _book_body = msgspec.json.Decoder(_BookBody)
 _books_body = msgspec.json.Decoder(_BooksBody)
-_trades_body = msgspec.json.Decoder(_TradesBody)
 
 
 def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
@@ -295,6 +247,5 @@ def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
     )
 
 
-def read_trades(body: bytes) -> Page[PublicTrade]:
-    """`GET /markets/trades` and `GET /historical/trades`, newest first."""
-    return read(_trades_body, lambda w: Page([_trade(t) for t in w.trades], w.cursor or ""), body, "trades")
+read_trades = values.paged("trades", _Trade, _trade, "trades", is_required=True)
+"""`GET /markets/trades` and `GET /historical/trades`, newest first."""

@@ -12,14 +12,16 @@ from kalshi_cli.core.model.order_terms import StpMode
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.exchange.wire.values import (
     Moment,
-    Page,
     book_side,
+    encoder,
     maybe_ts,
     no_negative,
     order_status,
     outcome_price,
+    paged,
     read,
     reduced,
+    single,
     ts_of,
     yes_cost,
 )
@@ -103,9 +105,6 @@ class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 class _CreateMany(msgspec.Struct):
     orders: list[_Create]
-
-
-encoder = msgspec.json.Encoder()
 
 
 def create_body(order: Order) -> bytes:
@@ -209,15 +208,6 @@ class _Order(OrderFields, gc=False):
     expiration_time: Moment | None = None
 
 
-class _OrderBody(msgspec.Struct):
-    order: _Order
-
-
-class _OrdersBody(msgspec.Struct):
-    orders: list[_Order]
-    cursor: str | None = None
-
-
 def _order(wire: _Order) -> Order:
     created = wire.created_time or wire.last_update_time
     if created is None:
@@ -244,11 +234,6 @@ class _Fill(msgspec.Struct, gc=False):
     subaccount_number: int | None = None
 
 
-class _FillsBody(msgspec.Struct):
-    fills: list[_Fill]
-    cursor: str | None = None
-
-
 def _fill(wire: _Fill) -> Fill:
     return Fill(
         trade_id=wire.trade_id,
@@ -264,21 +249,9 @@ def _fill(wire: _Fill) -> Fill:
     )
 
 
-_order_body = msgspec.json.Decoder(_OrderBody)
-_orders_body = msgspec.json.Decoder(_OrdersBody)
-_fills_body = msgspec.json.Decoder(_FillsBody)
-
-
-def read_order(body: bytes) -> Order:
-    """`GET /portfolio/orders/{order_id}`."""
-    return read(_order_body, lambda wire: _order(wire.order), body, "an order")
-
-
-def read_orders(body: bytes) -> Page[Order]:
-    """`GET /portfolio/orders`."""
-    return read(_orders_body, lambda w: Page([_order(o) for o in w.orders], w.cursor or ""), body, "orders")
-
-
-def read_fills(body: bytes) -> Page[Fill]:
-    """`GET /portfolio/fills`. Without client order ids since 30 March 2026."""
-    return read(_fills_body, lambda w: Page([_fill(f) for f in w.fills], w.cursor or ""), body, "fills")
+read_order = single("order", _Order, _order, "an order")
+"""`GET /portfolio/orders/{order_id}`."""
+read_orders = paged("orders", _Order, _order, "orders", is_required=True)
+"""`GET /portfolio/orders`."""
+read_fills = paged("fills", _Fill, _fill, "fills", is_required=True)
+"""`GET /portfolio/fills`. Without client order ids since 30 March 2026."""

@@ -6,13 +6,14 @@ JSON.
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.exchange.wire.values import Moment, Page, maybe_ts, no_negative, read, ts_of
-
-Json = dict[str, object]
-
+from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire.values import CentiCents, Count, Json, Moment, Names, Object, convert
 
 # -- milestones and live data -------------------------------------------------------------------------------------
 
@@ -60,25 +61,16 @@ class WeatherIndex(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Milestone(msgspec.Struct, gc=False):
-    id: str
-    start_date: Moment
-    last_updated_ts: Moment
+    milestone_id: str = field(name="id")
+    start: Moment = field(name="start_date")
+    updated: Moment = field(name="last_updated_ts")
     category: str = ""
     type: str = ""
     title: str = ""
-    end_date: Moment | None = None
-    related_event_tickers: tuple[str, ...] = ()
+    end: Moment | None = field(name="end_date", default=None)
+    event_tickers: tuple[str, ...] = field(name="related_event_tickers", default=())
     primary_event_tickers: tuple[str, ...] = ()
-    details: Json | None = None
-
-
-class _MilestoneBody(msgspec.Struct):
-    milestone: _Milestone
-
-
-class _MilestonesBody(msgspec.Struct):
-    milestones: list[_Milestone] | None = None
-    cursor: str | None = None
+    details: Object = None
 
 
 class _Live(msgspec.Struct, gc=False):
@@ -87,15 +79,7 @@ class _Live(msgspec.Struct, gc=False):
     milestone_id: str = ""
     is_historical: bool = False
     default_range: str = ""
-    range_options: tuple[str, ...] | None = None
-
-
-class _LiveBody(msgspec.Struct):
-    live_data: _Live
-
-
-class _LivesBody(msgspec.Struct):
-    live_datas: list[_Live] | None = None
+    range_options: Names = None
 
 
 class _Period(msgspec.Struct, gc=False):
@@ -111,9 +95,9 @@ class _PlaysBody(msgspec.Struct):
 
 
 class _Point(msgspec.Struct, gc=False):
-    t: int
+    ts: Ts = field(name="t")
     status: str
-    v: float | None = None
+    value: float | None = field(name="v", default=None)
     contributors: int | None = None
 
 
@@ -124,42 +108,30 @@ class _WeatherBody(msgspec.Struct):
     config_version: str = ""
 
 
-class _CalibrationsBody(msgspec.Struct):
-    calibrations: list[Json] | None = None
-
-
-def _milestone(wire: _Milestone) -> Milestone:
-    return Milestone(
-        milestone_id=wire.id,
-        category=wire.category,
-        type=wire.type,
-        title=wire.title,
-        start=ts_of(wire.start_date),
-        end=maybe_ts(wire.end_date),
-        event_tickers=wire.related_event_tickers,
-        primary_event_tickers=wire.primary_event_tickers,
-        details=wire.details or {},
-        updated=ts_of(wire.last_updated_ts),
-    )
-
-
-def _live(wire: _Live) -> LiveData:
-    return LiveData(
-        type=wire.type,
-        details=wire.details,
-        milestone_id=wire.milestone_id,
-        is_historical=wire.is_historical,
-        default_range=wire.default_range,
-        range_options=wire.range_options or (),
-    )
+def _plays(wire: _PlaysBody) -> list[list[Json]] | None:
+    return None if wire.pbp is None else [period.events or [] for period in wire.pbp.periods or ()]
 
 
 def _weather(wire: _WeatherBody) -> WeatherIndex:
-    points = (
-        WeatherPoint(ts=Ts(point.t), value=point.v, status=point.status, contributors=point.contributors)
-        for point in wire.timeseries
-    )
-    return WeatherIndex(city=wire.city, units=wire.units, config_version=wire.config_version, points=tuple(points))
+    return convert(WeatherIndex, wire, points=tuple(convert(WeatherPoint, point) for point in wire.timeseries))
+
+
+_milestone, _live = partial(convert, Milestone), partial(convert, LiveData)
+
+read_milestone = values.single("milestone", _Milestone, _milestone, "a milestone")
+"""`GET /milestones/{milestone_id}`."""
+read_milestones = values.paged("milestones", _Milestone, _milestone, "milestones")
+"""`GET /milestones`."""
+read_live = values.single("live_data", _Live, _live, "live data")
+"""`GET /live_data/...` of one milestone or event."""
+read_lives = values.listed("live_datas", _Live, _live, "live data")
+"""`GET /live_data/batch`."""
+read_plays = values.whole(_PlaysBody, _plays, "the plays of a game")
+"""`GET /live_data/milestone/{milestone_id}/game_stats`: what happened, by period; None where it is not told."""
+read_weather = values.whole(_WeatherBody, _weather, "a temperature index")
+"""`GET /live_data/weather/{city}`."""
+read_calibrations = values.listed("calibrations", dict[str, object], dict, "the calibrations of an index")
+"""`GET /live_data/weather/{city}/calibrations`, in the exchange's own JSON."""
 
 
 # -- incentives, targets, tags ------------------------------------------------------------------------------------
@@ -200,43 +172,25 @@ class SportFilters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Incentive(msgspec.Struct, gc=False):
-    id: str
-    market_ticker: str
-    incentive_type: str
-    start_date: Moment
-    end_date: Moment
-    period_reward: int
-    paid_out: bool
-    incentive_description: str = ""
-    discount_factor_bps: int | None = None
-    target_size_fp: str | None = None
-    max_reward_per_account: int | None = None
-
-
-class _IncentivesBody(msgspec.Struct):
-    incentive_programs: list[_Incentive] | None = None
-    next_cursor: str | None = None
+    incentive_id: str = field(name="id")
+    ticker: str = field(name="market_ticker")
+    type: str = field(name="incentive_type")
+    start: Moment = field(name="start_date")
+    end: Moment = field(name="end_date")
+    reward: CentiCents = field(name="period_reward")
+    is_paid_out: bool = field(name="paid_out")
+    description: str = field(name="incentive_description", default="")
+    discount_bps: int | None = field(name="discount_factor_bps", default=None)
+    target_qty: Count | None = field(name="target_size_fp", default=None)
+    most_per_account: CentiCents | None = field(name="max_reward_per_account", default=None)
 
 
 class _Target(msgspec.Struct, gc=False):
-    id: str
+    target_id: str = field(name="id")
     name: str = ""
     type: str = ""
-    details: Json | None = None
-    last_updated_ts: Moment | None = None
-
-
-class _TargetBody(msgspec.Struct):
-    structured_target: _Target
-
-
-class _TargetsBody(msgspec.Struct):
-    structured_targets: list[_Target] | None = None
-    cursor: str | None = None
-
-
-class _TagsBody(msgspec.Struct):
-    tags_by_categories: dict[str, tuple[str, ...] | None]
+    details: Object = None
+    updated: Moment | None = field(name="last_updated_ts", default=None)
 
 
 class _Scopes(msgspec.Struct, gc=False):
@@ -253,32 +207,8 @@ class _SportsBody(msgspec.Struct):
     sport_ordering: tuple[str, ...] = ()
 
 
-def _incentive(wire: _Incentive) -> Incentive:
-    """Rewards are in hundredths of a cent (`centi-cents`)."""
-    most = wire.max_reward_per_account
-    return Incentive(
-        incentive_id=wire.id,
-        ticker=wire.market_ticker,
-        type=wire.incentive_type,
-        description=wire.incentive_description,
-        start=ts_of(wire.start_date),
-        end=ts_of(wire.end_date),
-        reward=Money(wire.period_reward * 100),
-        most_per_account=None if most is None else Money(most * 100),
-        target_qty=None if wire.target_size_fp is None else no_negative(wire.target_size_fp),
-        discount_bps=wire.discount_factor_bps,
-        is_paid_out=wire.paid_out,
-    )
-
-
-def _target(wire: _Target) -> Target:
-    return Target(
-        target_id=wire.id,
-        name=wire.name,
-        type=wire.type,
-        details=wire.details or {},
-        updated=maybe_ts(wire.last_updated_ts),
-    )
+def _tags(wire: dict[str, tuple[str, ...] | None]) -> dict[str, tuple[str, ...]]:
+    return {name: tags or () for name, tags in wire.items()}
 
 
 def _sports(wire: _SportsBody) -> list[SportFilters]:
@@ -295,96 +225,17 @@ def _sports(wire: _SportsBody) -> list[SportFilters]:
     ]
 
 
-_milestone_body = msgspec.json.Decoder(_MilestoneBody)
-_milestones_body = msgspec.json.Decoder(_MilestonesBody)
-_live_body = msgspec.json.Decoder(_LiveBody)
-_lives_body = msgspec.json.Decoder(_LivesBody)
-_plays_body = msgspec.json.Decoder(_PlaysBody)
-_weather_body = msgspec.json.Decoder(_WeatherBody)
-_calibrations_body = msgspec.json.Decoder(_CalibrationsBody)
-_incentives_body = msgspec.json.Decoder(_IncentivesBody)
-_target_body = msgspec.json.Decoder(_TargetBody)
-_targets_body = msgspec.json.Decoder(_TargetsBody)
-_tags_body = msgspec.json.Decoder(_TagsBody)
-_sports_body = msgspec.json.Decoder(_SportsBody)
+_target = partial(convert, Target)
 
-
-def read_milestone(body: bytes) -> Milestone:
-    """`GET /milestones/{milestone_id}`."""
-    return read(_milestone_body, lambda wire: _milestone(wire.milestone), body, "a milestone")
-
-
-def read_milestones(body: bytes) -> Page[Milestone]:
-    """`GET /milestones`."""
-    return read(
-        _milestones_body,
-        lambda w: Page([_milestone(one) for one in w.milestones or ()], w.cursor or ""),
-        body,
-        "milestones",
-    )
-
-
-def read_live(body: bytes) -> LiveData:
-    """`GET /live_data/...` of one milestone or event."""
-    return read(_live_body, lambda wire: _live(wire.live_data), body, "live data")
-
-
-def read_lives(body: bytes) -> list[LiveData]:
-    """`GET /live_data/batch`."""
-    return read(_lives_body, lambda wire: [_live(one) for one in wire.live_datas or ()], body, "live data")
-
-
-def read_plays(body: bytes) -> list[list[Json]] | None:
-    """`GET /live_data/milestone/{milestone_id}/game_stats`: what happened, by period; None where it is not told."""
-
-    def plays(wire: _PlaysBody) -> list[list[Json]] | None:
-        return None if wire.pbp is None else [period.events or [] for period in wire.pbp.periods or ()]
-
-    return read(_plays_body, plays, body, "the plays of a game")
-
-
-def read_weather(body: bytes) -> WeatherIndex:
-    """`GET /live_data/weather/{city}`."""
-    return read(_weather_body, _weather, body, "a temperature index")
-
-
-def read_calibrations(body: bytes) -> list[Json]:
-    """`GET /live_data/weather/{city}/calibrations`, in the exchange's own JSON."""
-    return read(_calibrations_body, lambda wire: wire.calibrations or [], body, "the calibrations of an index")
-
-
-def read_incentives(body: bytes) -> Page[Incentive]:
-    """`GET /incentive_programs`, whose cursor has a name of its own."""
-    return read(
-        _incentives_body,
-        lambda w: Page([_incentive(one) for one in w.incentive_programs or ()], w.next_cursor or ""),
-        body,
-        "incentives",
-    )
-
-
-def read_target(body: bytes) -> Target:
-    """`GET /structured_targets/{structured_target_id}`."""
-    return read(_target_body, lambda wire: _target(wire.structured_target), body, "a structured target")
-
-
-def read_targets(body: bytes) -> Page[Target]:
-    """`GET /structured_targets`."""
-    return read(
-        _targets_body,
-        lambda w: Page([_target(one) for one in w.structured_targets or ()], w.cursor or ""),
-        body,
-        "structured targets",
-    )
-
-
-def read_tags(body: bytes) -> dict[str, tuple[str, ...]]:
-    """`GET /search/tags_by_categories`."""
-    return read(
-        _tags_body, lambda w: {name: tags or () for name, tags in w.tags_by_categories.items()}, body, "the tags"
-    )
-
-
-def read_sports(body: bytes) -> list[SportFilters]:
-    """`GET /search/filters_by_sport`."""
-    return read(_sports_body, _sports, body, "the filters by sport")
+read_incentives = values.paged(
+    "incentive_programs", _Incentive, partial(convert, Incentive), "incentives", cursor="next_cursor"
+)
+"""`GET /incentive_programs`, whose cursor has a name of its own."""
+read_target = values.single("structured_target", _Target, _target, "a structured target")
+"""`GET /structured_targets/{structured_target_id}`."""
+read_targets = values.paged("structured_targets", _Target, _target, "structured targets")
+"""`GET /structured_targets`."""
+read_tags = values.single("tags_by_categories", dict[str, tuple[str, ...] | None], _tags, "the tags")
+"""`GET /search/tags_by_categories`."""
+read_sports = values.whole(_SportsBody, _sports, "the filters by sport")
+"""`GET /search/filters_by_sport`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import (
@@ -18,8 +19,9 @@ from kalshi_cli.base.units import (
     show_money,
 )
 from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import Leg, leg_of
-from kalshi_cli.exchange.wire.values import Moment, Page, maybe_ts, no_negative, outcome_price, read, ts_of
+from kalshi_cli.exchange.wire.values import Moment, convert, no_negative, outcome_price
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,19 +139,15 @@ class NewRfq(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rfq_body(new: NewRfq) -> bytes:
-    body: dict[str, object] = {"market_ticker": new.ticker, "rest_remainder": new.rest_remainder}
-    if new.qty is not None:
-        body["contracts_fp"] = format_qty(new.qty)
-    if new.target is not None:
-        body["target_cost_dollars"] = format_price(Price(new.target // 100))
-    for name, is_set in (
-        ("target_cost_excludes_fees", new.target_excludes_fees),
-        ("replace_existing", new.replace_existing),
-        ("obscure_creator_id", new.is_obscured),
-    ):
-        body |= {name: True} if is_set else {}
-    body |= {"subaccount": new.subaccount} if new.subaccount else {}
-    return msgspec.json.encode(body)
+    return values.body_of(
+        {"market_ticker": new.ticker, "rest_remainder": new.rest_remainder},
+        contracts_fp=None if new.qty is None else format_qty(new.qty),
+        target_cost_dollars=None if new.target is None else format_price(Price(new.target // 100)),
+        target_cost_excludes_fees=new.target_excludes_fees,
+        replace_existing=new.replace_existing,
+        obscure_creator_id=new.is_obscured,
+        subaccount=new.subaccount,
+    )
 
 
 def quote_body(
@@ -161,25 +159,24 @@ def quote_body(
     post_only: bool,
     subaccount: int,
 ) -> bytes:
-    body: dict[str, object] = {
+    body = {
         "rfq_id": rfq_id,
         "yes_bid": format_price(yes_bid or Price(0)),
         "no_bid": format_price(no_bid or Price(0)),
         "rest_remainder": rest_remainder,
         "post_only": post_only,
     }
-    body |= {"subaccount": subaccount} if subaccount else {}
-    return msgspec.json.encode(body)
+    return values.body_of(body, subaccount=subaccount)
 
 
 def accept_body(side: str) -> bytes:
-    return msgspec.json.encode({"accepted_side": side})
+    return values.body_of({"accepted_side": side})
 
 
 def block_body(
     ticker: str, price: Price, qty: Qty, *, buyer_user_id: str, seller_user_id: str, maker_side: str, expires: Ts
 ) -> bytes:
-    return msgspec.json.encode(
+    return values.body_of(
         {
             "buyer_user_id": buyer_user_id,
             "seller_user_id": seller_user_id,
@@ -193,234 +190,125 @@ def block_body(
 
 
 def block_accept_body(subaccount: int) -> bytes:
-    return msgspec.json.encode({"subaccount": subaccount} if subaccount else {})
+    return values.body_of({}, subaccount=subaccount)
 
 
 # -- what comes back ----------------------------------------------------------------------------------------------
 
 
 class _Rfq(msgspec.Struct, gc=False):
-    id: str
-    market_ticker: str
-    contracts_fp: str
+    rfq_id: str = field(name="id")
+    ticker: str = field(name="market_ticker")
+    qty: str = field(name="contracts_fp")
     status: str
-    created_ts: Moment
+    created: Moment = field(name="created_ts")
     creator_id: str = ""
-    target_cost_dollars: str | None = None
-    target_cost_excludes_fees: bool = False
+    target: str | None = field(name="target_cost_dollars", default=None)
+    target_excludes_fees: bool = field(name="target_cost_excludes_fees", default=False)
     rest_remainder: bool = False
-    cancellation_reason: str = ""
-    cancelled_ts: Moment | None = None
+    reason: str = field(name="cancellation_reason", default="")
+    closed: Moment | None = field(name="cancelled_ts", default=None)
     creator_user_id: str = ""
-    creator_subaccount: int = 0
-    mve_collection_ticker: str = ""
-    mve_selected_legs: list[Leg] | None = None
-
-
-class _RfqBody(msgspec.Struct):
-    rfq: _Rfq
-
-
-class _RfqsBody(msgspec.Struct):
-    rfqs: list[_Rfq] | None = None
-    cursor: str | None = None
+    subaccount: int = field(name="creator_subaccount", default=0)
+    collection: str = field(name="mve_collection_ticker", default="")
+    legs: list[Leg] | None = field(name="mve_selected_legs", default=None)
 
 
 class _Quote(msgspec.Struct, gc=False):
-    id: str
+    quote_id: str = field(name="id")
     rfq_id: str
-    market_ticker: str
+    ticker: str = field(name="market_ticker")
     contracts_fp: str
-    yes_bid_dollars: str
-    no_bid_dollars: str
-    created_ts: Moment
-    updated_ts: Moment
+    yes_bid: str = field(name="yes_bid_dollars")
+    no_bid: str = field(name="no_bid_dollars")
+    created: Moment = field(name="created_ts")
+    updated: Moment = field(name="updated_ts")
     status: str
     creator_id: str = ""
     rfq_creator_id: str = ""
     accepted_side: str = ""
-    yes_contracts_fp: str | None = None
-    no_contracts_fp: str | None = None
-    rfq_target_cost_dollars: str | None = None
+    yes_qty: str | None = field(name="yes_contracts_fp", default=None)
+    no_qty: str | None = field(name="no_contracts_fp", default=None)
+    target: str | None = field(name="rfq_target_cost_dollars", default=None)
     rest_remainder: bool = False
     post_only: bool = False
-    cancellation_reason: str = ""
+    reason: str = field(name="cancellation_reason", default="")
     creator_user_id: str = ""
     creator_subaccount: int = 0
     rfq_creator_subaccount: int = 0
     creator_order_id: str = ""
     rfq_creator_order_id: str = ""
-    accepted_ts: Moment | None = None
-    confirmed_ts: Moment | None = None
-    executed_ts: Moment | None = None
-    cancelled_ts: Moment | None = None
-
-
-class _QuoteBody(msgspec.Struct):
-    quote: _Quote
-
-
-class _QuotesBody(msgspec.Struct):
-    quotes: list[_Quote] | None = None
-    cursor: str | None = None
+    accepted: Moment | None = field(name="accepted_ts", default=None)
+    confirmed: Moment | None = field(name="confirmed_ts", default=None)
+    executed: Moment | None = field(name="executed_ts", default=None)
+    cancelled: Moment | None = field(name="cancelled_ts", default=None)
 
 
 class _Block(msgspec.Struct, gc=False):
-    id: str
-    market_ticker: str
-    price_centi_cents: int
-    centicount: int
+    block_id: str = field(name="id")
+    ticker: str = field(name="market_ticker")
+    price: int = field(name="price_centi_cents")
+    qty: int = field(name="centicount")
     maker_side: str
     status: str
-    created_ts: Moment
-    expiration_ts: Moment
+    created: Moment = field(name="created_ts")
+    expires: Moment = field(name="expiration_ts")
     buyer_accepted: bool
     seller_accepted: bool
     buyer_order_id: str = ""
     seller_order_id: str = ""
-    executed_ts: Moment | None = None
-
-
-class _BlocksBody(msgspec.Struct):
-    block_trade_proposals: list[_Block] | None = None
-    cursor: str | None = None
-
-
-class _Made(msgspec.Struct):
-    id: str
-
-
-class _Proposed(msgspec.Struct):
-    block_trade_proposal_id: str
-
-
-class _Identity(msgspec.Struct):
-    communications_id: str
+    executed: Moment | None = field(name="executed_ts", default=None)
 
 
 def _rfq(wire: _Rfq) -> Rfq:
-    target = None if wire.target_cost_dollars is None else parse_money(wire.target_cost_dollars)
-    return Rfq(
-        rfq_id=wire.id,
-        ticker=wire.market_ticker,
-        qty=None if target else no_negative(wire.contracts_fp),  # "0.00" beside a target cost
+    target = None if wire.target is None else parse_money(wire.target)
+    return convert(
+        Rfq,
+        wire,
+        qty=None if target else no_negative(wire.qty),  # "0.00" beside a target cost
         target=target or None,
-        target_excludes_fees=wire.target_cost_excludes_fees,
-        status=wire.status,
-        rest_remainder=wire.rest_remainder,
-        creator_id=wire.creator_id,
         is_mine=bool(wire.creator_user_id),
-        subaccount=wire.creator_subaccount,
-        created=ts_of(wire.created_ts),
-        closed=maybe_ts(wire.cancelled_ts),
-        reason=wire.cancellation_reason,
-        collection=wire.mve_collection_ticker,
-        legs=tuple(map(leg_of, wire.mve_selected_legs or ())),
+        legs=tuple(map(leg_of, wire.legs or ())),
     )
 
 
 def _quote(wire: _Quote) -> Quote:
-    yes, no = outcome_price(wire.yes_bid_dollars), outcome_price(wire.no_bid_dollars)
     whole = no_negative(wire.contracts_fp)
-    target = None if wire.rfq_target_cost_dollars is None else parse_money(wire.rfq_target_cost_dollars)
+    target = None if wire.target is None else parse_money(wire.target)
     is_mine = bool(wire.creator_user_id)
-    return Quote(
-        quote_id=wire.id,
-        rfq_id=wire.rfq_id,
-        ticker=wire.market_ticker,
-        yes_bid=yes or None,
-        no_bid=no or None,
-        yes_qty=whole if wire.yes_contracts_fp is None else no_negative(wire.yes_contracts_fp),
-        no_qty=whole if wire.no_contracts_fp is None else no_negative(wire.no_contracts_fp),
+    return convert(
+        Quote,
+        wire,
+        yes_bid=outcome_price(wire.yes_bid) or None,
+        no_bid=outcome_price(wire.no_bid) or None,
+        yes_qty=whole if wire.yes_qty is None else no_negative(wire.yes_qty),
+        no_qty=whole if wire.no_qty is None else no_negative(wire.no_qty),
         target=target or None,
-        status=wire.status,
-        accepted_side=wire.accepted_side,
-        rest_remainder=wire.rest_remainder,
-        post_only=wire.post_only,
-        creator_id=wire.creator_id,
-        rfq_creator_id=wire.rfq_creator_id,
         is_mine=is_mine,
         subaccount=wire.creator_subaccount if is_mine else wire.rfq_creator_subaccount,
         order_id=wire.creator_order_id if is_mine else wire.rfq_creator_order_id,
-        reason=wire.cancellation_reason,
-        created=ts_of(wire.created_ts),
-        updated=ts_of(wire.updated_ts),
-        accepted=maybe_ts(wire.accepted_ts),
-        confirmed=maybe_ts(wire.confirmed_ts),
-        executed=maybe_ts(wire.executed_ts),
-        cancelled=maybe_ts(wire.cancelled_ts),
     )
 
 
 def _block(wire: _Block) -> BlockTrade:
-    if not 0 < wire.price_centi_cents < ONE_DOLLAR or wire.centicount <= 0:
-        raise ValueError(f"a block trade of {wire.centicount} at {wire.price_centi_cents}")
-    return BlockTrade(
-        block_id=wire.id,
-        ticker=wire.market_ticker,
-        price=Price(wire.price_centi_cents),
-        qty=Qty(wire.centicount),
-        maker_side=wire.maker_side,
-        status=wire.status,
-        buyer_accepted=wire.buyer_accepted,
-        seller_accepted=wire.seller_accepted,
-        order_id=wire.buyer_order_id or wire.seller_order_id,
-        created=ts_of(wire.created_ts),
-        expires=ts_of(wire.expiration_ts),
-        executed=maybe_ts(wire.executed_ts),
-    )
+    if not 0 < wire.price < ONE_DOLLAR or wire.qty <= 0:
+        raise ValueError(f"a block trade of {wire.qty} at {wire.price}")
+    return convert(BlockTrade, wire, order_id=wire.buyer_order_id or wire.seller_order_id)
 
 
-_rfq_body = msgspec.json.Decoder(_RfqBody)
-_rfqs_body = msgspec.json.Decoder(_RfqsBody)
-_quote_body = msgspec.json.Decoder(_QuoteBody)
-_quotes_body = msgspec.json.Decoder(_QuotesBody)
-_blocks_body = msgspec.json.Decoder(_BlocksBody)
-_made = msgspec.json.Decoder(_Made)
-_proposed = msgspec.json.Decoder(_Proposed)
-_identity = msgspec.json.Decoder(_Identity)
-
-
-def read_rfq(body: bytes) -> Rfq:
-    """`GET /communications/rfqs/{rfq_id}`."""
-    return read(_rfq_body, lambda wire: _rfq(wire.rfq), body, "an RFQ")
-
-
-def read_rfqs(body: bytes) -> Page[Rfq]:
-    """`GET /communications/rfqs`."""
-    return read(_rfqs_body, lambda w: Page([_rfq(one) for one in w.rfqs or ()], w.cursor or ""), body, "RFQs")
-
-
-def read_quote(body: bytes) -> Quote:
-    """`GET /communications/rfqs/{rfq_id}/quotes/{quote_id}`, and the deprecated one without the RFQ."""
-    return read(_quote_body, lambda wire: _quote(wire.quote), body, "a quote")
-
-
-def read_quotes(body: bytes) -> Page[Quote]:
-    """`GET /communications/quotes`."""
-    return read(_quotes_body, lambda w: Page([_quote(one) for one in w.quotes or ()], w.cursor or ""), body, "quotes")
-
-
-def read_blocks(body: bytes) -> Page[BlockTrade]:
-    """`GET /communications/block-trade-proposals`."""
-    return read(
-        _blocks_body,
-        lambda w: Page([_block(one) for one in w.block_trade_proposals or ()], w.cursor or ""),
-        body,
-        "block trades",
-    )
-
-
-def read_made(body: bytes) -> str:
-    """The id of a new RFQ or quote."""
-    return read(_made, lambda wire: wire.id, body, "what was created")
-
-
-def read_proposed(body: bytes) -> str:
-    """The id of a new block trade."""
-    return read(_proposed, lambda wire: wire.block_trade_proposal_id, body, "the proposed block trade")
-
-
-def read_identity(body: bytes) -> str:
-    """`GET /communications/id`."""
-    return read(_identity, lambda wire: wire.communications_id, body, "the communications id")
+read_rfq = values.single("rfq", _Rfq, _rfq, "an RFQ")
+"""`GET /communications/rfqs/{rfq_id}`."""
+read_rfqs = values.paged("rfqs", _Rfq, _rfq, "RFQs")
+"""`GET /communications/rfqs`."""
+read_quote = values.single("quote", _Quote, _quote, "a quote")
+"""`GET /communications/rfqs/{rfq_id}/quotes/{quote_id}`, and the deprecated one without the RFQ."""
+read_quotes = values.paged("quotes", _Quote, _quote, "quotes")
+"""`GET /communications/quotes`."""
+read_blocks = values.paged("block_trade_proposals", _Block, _block, "block trades")
+"""`GET /communications/block-trade-proposals`."""
+read_made = values.single("id", str, str, "what was created")
+"""The id of a new RFQ or quote."""
+read_proposed = values.single("block_trade_proposal_id", str, str, "the proposed block trade")
+"""The id of a new block trade."""
+read_identity = values.single("communications_id", str, str, "the communications id")
+"""`GET /communications/id`."""

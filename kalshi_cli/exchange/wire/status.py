@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import msgspec
+from msgspec import field
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
-from kalshi_cli.exchange.wire.values import Moment, maybe_ts, read, ts_of
+from kalshi_cli.exchange.wire import values
+from kalshi_cli.exchange.wire.values import Moment, convert, ts_of
 
 
 # -- the exchange -------------------------------------------------------------------------------------------------
@@ -14,16 +16,16 @@ class _Shard(msgspec.Struct, gc=False):
     exchange_index: int
     exchange_active: bool
     trading_active: bool
-    intra_exchange_transfers_active: bool
+    transfers_active: bool = field(name="intra_exchange_transfers_active")
     description: str = ""
 
 
 class _Status(msgspec.Struct, gc=False):
     exchange_active: bool
     trading_active: bool
-    exchange_estimated_resume_time: Moment | None = None
-    intra_exchange_transfers_active: bool | None = None
-    exchange_index_statuses: list[_Shard] | None = None
+    estimated_resume: Moment | None = field(name="exchange_estimated_resume_time", default=None)
+    transfers_active: bool | None = field(name="intra_exchange_transfers_active", default=None)
+    shards: list[_Shard] | None = field(name="exchange_index_statuses", default=None)
 
 
 class OpenHours(msgspec.Struct, frozen=True):
@@ -64,31 +66,8 @@ class _Schedule(msgspec.Struct, gc=False):
     maintenance_windows: list[_Window] | None = None
 
 
-class _ScheduleBody(msgspec.Struct):
-    schedule: _Schedule
-
-
-class _AsOf(msgspec.Struct):
-    as_of_time: Moment
-
-
 def _status(wire: _Status) -> ExchangeStatus:
-    return ExchangeStatus(
-        exchange_active=wire.exchange_active,
-        trading_active=wire.trading_active,
-        estimated_resume=maybe_ts(wire.exchange_estimated_resume_time),
-        transfers_active=wire.intra_exchange_transfers_active,
-        shards=tuple(
-            ShardStatus(
-                exchange_index=shard.exchange_index,
-                description=shard.description,
-                exchange_active=shard.exchange_active,
-                trading_active=shard.trading_active,
-                transfers_active=shard.intra_exchange_transfers_active,
-            )
-            for shard in wire.exchange_index_statuses or ()
-        ),
-    )
+    return convert(ExchangeStatus, wire, shards=tuple(convert(ShardStatus, shard) for shard in wire.shards or ()))
 
 
 def _schedule(wire: _Schedule) -> Schedule:
@@ -96,21 +75,9 @@ def _schedule(wire: _Schedule) -> Schedule:
     return Schedule(tuple(wire.standard_hours or ()), tuple(sorted(windows)))
 
 
-_status_body = msgspec.json.Decoder(_Status)
-_schedule_body = msgspec.json.Decoder(_ScheduleBody)
-_as_of_body = msgspec.json.Decoder(_AsOf)
-
-
-def read_status(body: bytes) -> ExchangeStatus:
-    """`GET /exchange/status`; a 503 or 504 may carry the same body."""
-    return read(_status_body, _status, body, "the exchange's status")
-
-
-def read_schedule(body: bytes) -> Schedule:
-    """`GET /exchange/schedule`."""
-    return read(_schedule_body, lambda wire: _schedule(wire.schedule), body, "the schedule")
-
-
-def read_user_data_timestamp(body: bytes) -> Ts:
-    """`GET /exchange/user_data_timestamp`: up to when balance, orders, fills and positions are valid."""
-    return read(_as_of_body, lambda wire: ts_of(wire.as_of_time), body, "the age of the account's data")
+read_status = values.whole(_Status, _status, "the exchange's status")
+"""`GET /exchange/status`; a 503 or 504 may carry the same body."""
+read_schedule = values.single("schedule", _Schedule, _schedule, "the schedule")
+"""`GET /exchange/schedule`."""
+read_user_data_timestamp = values.single("as_of_time", Moment, ts_of, "the age of the account's data")
+"""`GET /exchange/user_data_timestamp`: up to when balance, orders, fills and positions are valid."""

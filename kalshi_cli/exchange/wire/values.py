@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
-from typing import Annotated, Generic, NamedTuple, TypeVar
+from functools import cache, lru_cache
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
 
@@ -25,6 +25,7 @@ from kalshi_cli.core.model.price_grid import Band, PriceGrid
 
 T = TypeVar("T")
 W = TypeVar("W")
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class WireError(NoAnswerError):
@@ -214,8 +215,6 @@ def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-Moment = Annotated[datetime, msgspec.Meta(tz=True)]
-"""RFC 3339 on the wire; a time without a zone is refused."""
 
 
 def ts_of(moment: datetime) -> Ts:
@@ -225,3 +224,108 @@ def ts_of(moment: datetime) -> Ts:
 
 def maybe_ts(moment: datetime | None) -> Ts | None:
     return None if moment is None else ts_of(moment)
+
+
+# -- whole structs ------------------------------------------------------------------------------------------------
+
+
+class Unit(NamedTuple):
+    """How a field of a wire struct becomes one of ours: by `convert`, or `empty` where the exchange sends null."""
+
+    convert: Callable[[Any], object]
+    empty: object = None
+
+
+Moment = Annotated[datetime, msgspec.Meta(tz=True), Unit(ts_of)]
+"""RFC 3339 on the wire; a time without a zone is refused."""
+Seconds = Annotated[int, Unit(seconds)]
+Cents = Annotated[int, Unit(integer_cents)]
+CentiCents = Annotated[int, Unit(lambda value: Money(value * 100))]
+Dollars = Annotated[str, Unit(parse_money)]
+OutcomePrice = Annotated[str, Unit(outcome_price)]
+Count = Annotated[str, Unit(no_negative)]
+Text = Annotated[str | None, Unit(str, "")]
+Names = Annotated[tuple[str, ...] | None, Unit(tuple, ())]
+Json = dict[str, object]
+Object = Annotated[Json | None, Unit(dict, {})]
+
+
+def convert(kind: type[S], wire: msgspec.Struct, /, **made: object) -> S:
+    """Make a struct of ours: from the fields of the same name, each by its unit, and from those already `made`."""
+    for name, unit in _units(type(wire), kind):
+        if name not in made:
+            value = getattr(wire, name)
+            if unit is not None:
+                value = unit.empty if value is None else unit.convert(value)
+            made[name] = value
+    return kind(**made)
+
+
+@cache
+def _units(wire: type[msgspec.Struct], kind: Any) -> list[tuple[str, Unit | None]]:
+    """Return the fields that both structs have, in the order of ours."""
+    hints = get_type_hints(wire, include_extras=True)
+    return [(name, _unit(hints[name])) for name in kind.__struct_fields__ if name in hints]
+
+
+def _unit(hint: Any) -> Unit | None:
+    """Return the unit of a field, also of one that may be null."""
+    parts = (hint, *get_args(hint))
+    return next((each for part in parts for each in getattr(part, "__metadata__", ()) if isinstance(each, Unit)), None)
+
+
+# -- whole bodies -------------------------------------------------------------------------------------------------
+
+
+encoder = msgspec.json.Encoder()
+
+
+def body_of(fields: Json, **optional: object) -> bytes:
+    """Return the body of a request: these fields, and of the optional ones those that are not empty, zero or false."""
+    return encoder.encode(fields | {name: value for name, value in optional.items() if value})
+
+
+def whole(wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
+    """Return the reader of a body that is one object."""
+    decoder = msgspec.json.Decoder(wire)
+    return lambda body: read(decoder, make, body, what)
+
+
+def single(key: str, wire: type[W], make: Callable[[W], T], what: str) -> Callable[[bytes], T]:
+    """Return the reader of a body with one object below `key`."""
+    decoder = _decoder((key, wire))
+    return lambda body: read(decoder, lambda found: make(getattr(found, key)), body, what)
+
+
+def listed(
+    key: str, wire: type[W], make: Callable[[W], T], what: str, *, is_required: bool = False
+) -> Callable[[bytes], list[T]]:
+    """Return the reader of a body with a whole list below `key`; null, or no key, is an empty list."""
+    decoder = _decoder(_items(key, wire, is_required))
+    return lambda body: read(decoder, lambda found: [make(each) for each in getattr(found, key) or ()], body, what)
+
+
+def paged(
+    key: str,
+    wire: type[W],
+    make: Callable[[W], T],
+    what: str,
+    *,
+    is_required: bool = False,
+    cursor: str = "cursor",
+) -> Callable[[bytes], Page[T]]:
+    """Return the reader of a body with a part of a list below `key`, and where the next part begins."""
+    decoder = _decoder(_items(key, wire, is_required), (cursor, str | None, None))
+
+    def page(found: Any) -> Page[T]:
+        return Page([make(each) for each in getattr(found, key) or ()], getattr(found, cursor) or "")
+
+    return lambda body: read(decoder, page, body, what)
+
+
+def _items(key: str, wire: Any, is_required: bool) -> tuple[Any, ...]:
+    return (key, list[wire]) if is_required else (key, list[wire] | None, None)
+
+
+def _decoder(*fields: tuple[Any, ...]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(msgspec.defstruct("Body", fields))
