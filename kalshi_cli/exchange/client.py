@@ -14,14 +14,9 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.events import EventCalls
 from kalshi_cli.exchange.endpoints.funds import FundsCalls
 from kalshi_cli.exchange.endpoints.groups import GroupCalls
-from kalshi_cli.exchange.endpoints.history import HistoryCalls
 from kalshi_cli.exchange.endpoints.listings import CatalogueCalls
-from kalshi_cli.exchange.endpoints.markets import MarketCalls
-from kalshi_cli.exchange.endpoints.orders import OrderCalls
-from kalshi_cli.exchange.endpoints.portfolio import PortfolioCalls
 from kalshi_cli.exchange.endpoints.programs import ProgramCalls
 from kalshi_cli.exchange.endpoints.quotes import QuoteCalls
 from kalshi_cli.exchange.endpoints.status import StatusCalls
@@ -36,13 +31,8 @@ if TYPE_CHECKING:
 
 class KalshiClient(
     TierCalls,
-    MarketCalls,
-    EventCalls,
-    HistoryCalls,
     StatusCalls,
-    OrderCalls,
     GroupCalls,
-    PortfolioCalls,
     FundsCalls,
     CatalogueCalls,
     QuoteCalls,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from itertools import islice
 from typing import TypeVar
 from urllib.parse import quote
@@ -124,23 +124,32 @@ def part(name: str) -> str:
 
 
 @contextmanager
-def named(ticker: str) -> Iterator[None]:
+def missing(text: str, hint: str) -> Iterator[None]:
     """A 404 in a person's words."""
     try:
         yield
     except NotFoundError as error:
-        raise NotFoundError(
-            f"there is no market {ticker}",
-            hint="kalshi markets --search TEXT",
-            code=error.code,
-            status=error.status,
-        ) from error
+        raise NotFoundError(text, hint=hint, code=error.code, status=error.status) from error
 
 
-def unknown(subject: str, error: WireError) -> OutcomeUnknownError:
-    """A write was answered with something that cannot be read; what that was is kept with the order."""
+def named(ticker: str) -> AbstractContextManager[None]:
+    """A 404 of a market in a person's words."""
+    return missing(f"there is no market {ticker}", "kalshi markets --search TEXT")
+
+
+@contextmanager
+def understood(subject: str, hint: str = "") -> Iterator[None]:
+    """Turn the answer to a write that cannot be read into OutcomeUnknownError."""
+    try:
+        yield
+    except WireError as error:
+        raise unknown(subject, error, hint) from error
+
+
+def unknown(subject: str, error: WireError, hint: str = "") -> OutcomeUnknownError:
+    """A write was answered with something that cannot be read; without a `hint` that is kept with the order."""
     said = f"; the reply was {error.said}" if error.said else "; the reply was empty"
     return OutcomeUnknownError(
-        f"{subject}: it is not known whether this happened. {error}{said}",
-        hint="run `kalshi order reconcile` before anything else",
+        f"{subject}: it is not known whether this happened. {error}{'' if hint else said}",
+        hint=hint or "run `kalshi order reconcile` before anything else",
     )

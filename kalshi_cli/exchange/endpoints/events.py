@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Series
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, missing, part, seconds
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
@@ -22,12 +22,8 @@ class EventCalls(Calls):
     def event(self, ticker: str, *, with_markets: bool = False) -> Event:
         """An event, which names its series and may override the fees; its markets, where asked for, are whole."""
         nested = {"with_nested_markets": "true" if with_markets else None}
-        try:
+        with missing(f"there is no event {ticker}", "kalshi events"):
             return wire_events.read_event(self._get(f"/events/{part(ticker)}", nested, is_public=True))
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"there is no event {ticker}", hint="kalshi events", code=error.code, status=error.status
-            ) from error
 
     def events(
         self,
@@ -104,12 +100,8 @@ class EventCalls(Calls):
     def series(self, ticker: str, *, with_volume: bool = False) -> Series:
         """A series and its fee schedule."""
         volume = {"include_volume": "true" if with_volume else None}
-        try:
+        with missing(f"there is no series {ticker}", "kalshi series"):
             return wire_events.read_series(self._get(f"/series/{part(ticker)}", volume, is_public=True))
-        except NotFoundError as error:
-            raise NotFoundError(
-                f"there is no series {ticker}", hint="kalshi series", code=error.code, status=error.status
-            ) from error
 
     def series_list(
         self,

@@ -9,22 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.exchange.endpoints.base import Calls, part
+from kalshi_cli.exchange.endpoints.base import Calls, part, understood, unknown
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
 from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
-from kalshi_cli.exchange.wire.funds import (
-    Allocation,
-    CashMovement,
-    Netting,
-    RestingValue,
-    ShardTransfer,
-    SubaccountBalance,
-    SubaccountTransfer,
-)
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 from kalshi_cli.exchange.wire.values import WireError
 
@@ -40,7 +30,7 @@ class FundsCalls(Calls):
 
     # -- subaccounts --
 
-    def subaccount_balances(self) -> list[SubaccountBalance]:
+    def subaccount_balances(self) -> list[wire_funds.SubaccountBalance]:
         """Cash of every subaccount, the primary one (0) included, on every shard."""
         return wire_funds.read_subaccount_balances(self._get(f"{_SUBACCOUNTS}/balances"))
 
@@ -49,12 +39,10 @@ class FundsCalls(Calls):
         body = wire_funds.subaccount_body(exchange_index)
         hint = "look whether there is a new one: kalshi subaccounts list"
         reply = self._rest.call("POST", _SUBACCOUNTS, ONCE, subject="a new subaccount", body=body, if_unknown=hint)
-        try:
+        with understood("a new subaccount", hint):
             return wire_funds.read_created(reply)
-        except WireError as error:
-            raise _unknown("a new subaccount", error, hint) from error
 
-    def netting(self) -> list[Netting]:
+    def netting(self) -> list[wire_funds.Netting]:
         """Whether positions net, for every subaccount."""
         return wire_funds.read_netting(self._get(f"{_SUBACCOUNTS}/netting"))
 
@@ -97,10 +85,10 @@ class FundsCalls(Calls):
         if is_taken(refusal.code):
             return False
         if not reply.lstrip().startswith(b"{") or refusal.message or refusal.code:
-            raise _unknown(subject, WireError("the answer cannot be read"), hint)
+            raise unknown(subject, WireError("the answer cannot be read"), hint)
         return True
 
-    def subaccount_transfers(self) -> Iterator[SubaccountTransfer]:
+    def subaccount_transfers(self) -> Iterator[wire_funds.SubaccountTransfer]:
         """Transfers between subaccounts."""
         return self._pages(f"{_SUBACCOUNTS}/transfers", {}, wire_funds.read_subaccount_transfers)
 
@@ -131,22 +119,18 @@ class FundsCalls(Calls):
         subject = f"the transfer of {show_money(amount)} from shard {from_shard} to shard {to_shard}"
         hint = "look for it: kalshi transfer list"
         reply = self._rest.call("POST", _TRANSFER, ONCE, subject=subject, body=body, if_unknown=hint)
-        try:
+        with understood(subject, hint):
             return wire_funds.read_transfer_id(reply)
-        except WireError as error:
-            raise OutcomeUnknownError(
-                f"{subject}: it is not known whether this happened. {error}", hint=hint
-            ) from error
 
-    def shard_transfers(self, limit: int | None = None) -> Iterator[ShardTransfer]:
+    def shard_transfers(self, limit: int | None = None) -> Iterator[wire_funds.ShardTransfer]:
         """Transfers between shards."""
         return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MOST_MOVEMENTS)
 
-    def shard_transfer(self, transfer_id: str) -> ShardTransfer:
+    def shard_transfer(self, transfer_id: str) -> wire_funds.ShardTransfer:
         """One transfer between shards."""
         return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{part(transfer_id)}"))
 
-    def allocation(self) -> Allocation:
+    def allocation(self) -> wire_funds.Allocation:
         """How free cash is spread over the shards."""
         return wire_funds.read_allocation(self._get(_ALLOCATION))
 
@@ -156,17 +140,17 @@ class FundsCalls(Calls):
         hint = "look at it: kalshi allocation show"
         self._rest.call("POST", _ALLOCATION, CANCEL, subject="the target allocation", body=body, if_unknown=hint)
 
-    def resting_value(self) -> RestingValue:
+    def resting_value(self) -> wire_funds.RestingValue:
         """What resting orders are worth. Meant for members of an intermediary; others may be refused."""
         return wire_funds.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
 
     # -- in and out --
 
-    def deposits(self, limit: int | None = None) -> Iterator[CashMovement]:
+    def deposits(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
         """Money that came in."""
         return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MOST_MOVEMENTS)
 
-    def withdrawals(self, limit: int | None = None) -> Iterator[CashMovement]:
+    def withdrawals(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
         """Money that went out."""
         return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MOST_MOVEMENTS)
 
@@ -184,7 +168,3 @@ class FundsCalls(Calls):
         """Ask for the Advanced tier, for good: granted to whoever placed one of the last 100 orders by API."""
         path, hint = "/account/api_usage_level/upgrade", "look at it: kalshi limits"
         self._rest.call("POST", path, CANCEL, subject="the upgrade of the API tier", if_unknown=hint)
-
-
-def _unknown(subject: str, error: WireError, hint: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(f"{subject}: it is not known whether this happened. {error}", hint=hint)

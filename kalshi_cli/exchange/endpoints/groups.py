@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager, suppress
 from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.exchange.endpoints.base import Calls, part, unknown
+from kalshi_cli.exchange.endpoints.base import Calls, missing, part, understood
 from kalshi_cli.exchange.rest.call import CANCEL, ONCE, REARM, Retry
 from kalshi_cli.exchange.wire import groups as wire_groups
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.exchange.wire.values import WireError, read_done
+from kalshi_cli.exchange.wire.values import read_done
 
 T = TypeVar("T")
 
@@ -47,10 +47,8 @@ class GroupCalls(Calls):
         subject = "the new order group"
         body = wire_groups.create_body(limit, self.whose(subaccount) or 0, exchange_index)
         reply = self._rest.call("POST", f"{_GROUPS}/create", ONCE, subject=subject, body=body, if_unknown=_LOOK)
-        try:
+        with understood(subject):
             return wire_groups.read_created(reply, limit)
-        except WireError as error:
-            raise unknown(subject, error) from error
 
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
         """Another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
@@ -101,24 +99,13 @@ class GroupCalls(Calls):
 
 
 def _done(reply: bytes, subject: str) -> None:
-    try:
+    with understood(subject):
         read_done(reply, subject)
-    except WireError as error:
-        raise unknown(subject, error) from error
 
 
-@contextmanager
-def _named(group_id: str) -> Iterator[None]:
-    """A 404 in a person's words."""
-    try:
-        yield
-    except NotFoundError as error:
-        raise NotFoundError(
-            f"there is no order group {group_id}",
-            hint="kalshi order group list; a group of another subaccount needs --subaccount N",
-            code=error.code,
-            status=error.status,
-        ) from error
+def _named(group_id: str) -> AbstractContextManager[None]:
+    hint = "kalshi order group list; a group of another subaccount needs --subaccount N"
+    return missing(f"there is no order group {group_id}", hint)
 
 
 def _whose(group: OrderGroup) -> dict[str, str | int | None]:

@@ -13,7 +13,6 @@ from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, named, part, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import candles as wire_candles
-from kalshi_cli.exchange.wire import markets
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.candles import Cutoff
@@ -127,7 +126,7 @@ class HistoryCalls(Calls):
     ) -> Iterator[PublicTrade]:
         """Public prints from before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
-        return self._pages("/historical/trades", params, markets.read_trades, limit, is_public=True)
+        return self._pages("/historical/trades", params, wire_markets.read_trades, limit, is_public=True)
 
     # -- the account --
 

@@ -10,7 +10,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, named, part, seconds
-from kalshi_cli.exchange.wire import markets as markets_module
 from kalshi_cli.exchange.wire import markets as wire_markets
 
 
@@ -68,7 +67,7 @@ class MarketCalls(Calls):
         now = self._clock.now()
         with named(ticker):
             body = self._get(f"/markets/{part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
-        return markets_module.read_orderbook(body, ticker, now)
+        return wire_markets.read_orderbook(body, ticker, now)
 
     def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:
         """The whole books of many markets, a hundred a request."""
@@ -76,7 +75,7 @@ class MarketCalls(Calls):
         for start in range(0, len(tickers), NAMES_A_CALL):
             now = self._clock.now()
             some = list(tickers[start : start + NAMES_A_CALL])
-            books += markets_module.read_orderbooks(
+            books += wire_markets.read_orderbooks(
                 self._get("/markets/orderbooks", {"tickers": some}, is_public=True), now
             )
         return books
@@ -86,4 +85,4 @@ class MarketCalls(Calls):
     ) -> Iterator[PublicTrade]:
         """Public prints, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
-        return self._pages("/markets/trades", params, markets_module.read_trades, limit, is_public=True)
+        return self._pages("/markets/trades", params, wire_markets.read_trades, limit, is_public=True)

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import counted
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds, unknown
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds, understood, unknown
 from kalshi_cli.exchange.rest.call import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
@@ -48,10 +48,8 @@ class OrderCalls(Calls):
     def _create(self, order: Order, retry: Retry, reviewed: TradingState) -> OrderAccepted:
         subject, body = f"order {order.client_order_id} on {order.ticker}", wire_orders.create_body(order)
         reply = self._rest.call("POST", _ORDERS, retry, subject=subject, body=body, reviewed=reviewed)
-        try:
+        with understood(subject):
             return wire_orders.read_created(reply, order.client_order_id)
-        except WireError as error:
-            raise unknown(subject, error) from error
 
     def close_order(self, order: Order) -> OrderAccepted:
         """Place an order that can only close, once. As `create_order`, but that a halt does not stop it.
@@ -95,10 +93,8 @@ class OrderCalls(Calls):
         path = f"{_ORDERS}/{part(before.order_id)}/amend"
         params, body = wire_orders.subaccount_params(before), wire_changes.amend_body(before, wanted)
         reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body, reviewed=reviewed)
-        try:
+        with understood(subject):
             return wire_changes.read_amended(reply, before, wanted)
-        except WireError as error:
-            raise unknown(subject, error) from error
 
     def decrease_order(self, order: Order, *, by: Qty | None = None, to: Qty | None = None) -> Order:
         """Take some of what is left off, keeping its place in the queue; the order as it is then. One of the two.
@@ -109,20 +105,16 @@ class OrderCalls(Calls):
         path = f"{_ORDERS}/{part(order.order_id)}/decrease"
         params, body = wire_orders.subaccount_params(order), wire_changes.decrease_body(order, by=by, to=to)
         reply = self._rest.call("POST", path, ONCE if to is None else CANCEL, subject=subject, params=params, body=body)
-        try:
+        with understood(subject):
             return wire_changes.read_decreased(reply, order)
-        except WireError as error:
-            raise unknown(subject, error) from error
 
     def cancel_order(self, order: Order) -> OrderCanceled:
         """Take it back. NotFoundError proves nothing: filled, gone already, or not visible yet."""
         subject = f"the cancel of order {order.order_id}"
         path = f"{_ORDERS}/{part(order.order_id)}"
         reply = self._rest.call("DELETE", path, CANCEL, subject=subject, params=wire_orders.cancel_params(order))
-        try:
+        with understood(subject):
             return wire_orders.read_canceled(reply, order)
-        except WireError as error:
-            raise unknown(subject, error) from error
 
     def cancel_orders(self, orders: Sequence[Order]) -> list[TakenBack]:
         """Take many back, in as few requests as this account's pace allows; what became of each, in the same order.

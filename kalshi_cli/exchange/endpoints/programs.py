@@ -8,22 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, missing, part, seconds
 from kalshi_cli.exchange.rest.call import CANCEL, Params
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire.combos import Collection, MadeCombo
-from kalshi_cli.exchange.wire.programs import (
-    Incentive,
-    LiveData,
-    Milestone,
-    SportFilters,
-    Target,
-    WeatherIndex,
-)
 from kalshi_cli.exchange.wire.values import Json
 
 _COLLECTIONS = "/multivariate_event_collections"
@@ -47,10 +39,8 @@ class ProgramCalls(Calls):
 
     def collection(self, ticker: str) -> Collection:
         """One collection, with its events."""
-        try:
+        with missing(f"there is no collection {ticker}", "kalshi combos"):
             return wire_combos.read_collection(self._get(f"{_COLLECTIONS}/{part(ticker)}", is_public=True))
-        except NotFoundError as error:
-            raise _missing(f"there is no collection {ticker}", "kalshi combos", error) from error
 
     def create_combo(self, collection: str, legs: Sequence[MveLeg], *, with_market: bool = False) -> MadeCombo:
         """The market of these legs, made if there is none yet. It must be made before it can be asked for or traded."""
@@ -73,7 +63,7 @@ class ProgramCalls(Calls):
         min_start: Ts | None = None,
         min_updated: Ts | None = None,
         limit: int | None = None,
-    ) -> Iterator[Milestone]:
+    ) -> Iterator[wire_programs.Milestone]:
         """What happens outside, by filter; categories and types match exactly."""
         params: Params = {
             "related_event_ticker": event,
@@ -87,38 +77,31 @@ class ProgramCalls(Calls):
         read = wire_programs.read_milestones
         return self._pages("/milestones", params, read, limit, is_public=True, most=MILESTONES_A_PAGE)
 
-    def milestone(self, milestone_id: str) -> Milestone:
+    def milestone(self, milestone_id: str) -> wire_programs.Milestone:
         """One of them."""
-        try:
+        with missing(f"there is no milestone {milestone_id}", "kalshi milestones"):
             return wire_programs.read_milestone(self._get(f"/milestones/{part(milestone_id)}", is_public=True))
-        except NotFoundError as error:
-            raise _missing(f"there is no milestone {milestone_id}", "kalshi milestones", error) from error
 
-    def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> LiveData:
+    def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> wire_programs.LiveData:
         """What is known now of a milestone; with its type by the older route."""
         kind = f"{part(type_)}/" if type_ else ""
         path, params = f"/live_data/{kind}milestone/{part(milestone_id)}", _players(with_players)
-        try:
+        with missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones"):
             return wire_programs.read_live(self._get(path, params, is_public=True))
-        except NotFoundError as error:
-            raise _missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones", error) from error
 
-    def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[LiveData]:
+    def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[wire_programs.LiveData]:
         """The same of up to a hundred; of those of which nothing is told there is nothing."""
         if not 1 <= len(milestone_ids) <= NAMES_A_CALL:
             raise UsageError(f"between one and {NAMES_A_CALL} milestones can be asked for")
         params: Params = {**_players(with_players), "milestone_ids": list(milestone_ids)}
         return wire_programs.read_lives(self._get("/live_data/batch", params, is_public=True))
 
-    def event_live_data(self, event: str, range_: str | None = None) -> LiveData:
+    def event_live_data(self, event: str, range_: str | None = None) -> wire_programs.LiveData:
         """What is known now of an event: a price, a temperature; `range_` like 15min, 1h, 1d."""
-        try:
+        with missing(f"nothing is told of event {event}", f"for a game: kalshi milestones --event {event}"):
             return wire_programs.read_live(
                 self._get(f"/live_data/events/{part(event)}", {"range": range_}, is_public=True)
             )
-        except NotFoundError as error:
-            text = f"nothing is told of event {event}"
-            raise _missing(text, f"for a game: kalshi milestones --event {event}", error) from error
 
     def game_plays(self, milestone_id: str) -> list[list[Json]] | None:
         """What happened in a game, by period; None where it is not told."""
@@ -128,7 +111,7 @@ class ProgramCalls(Calls):
 
     def weather(
         self, city: str, start: Ts | None = None, end: Ts | None = None, last_s: int | None = None
-    ) -> WeatherIndex:
+    ) -> wire_programs.WeatherIndex:
         """The temperature index of a city by the minute; either from `start` to `end`, or the last seconds."""
         params: Params = {"from": start, "to": end, "last_sec": last_s}
         return wire_programs.read_weather(self._get(f"/live_data/weather/{part(city)}", params, is_public=True))
@@ -147,7 +130,7 @@ class ProgramCalls(Calls):
         type_: str | None = None,
         description: str | None = None,
         limit: int | None = None,
-    ) -> Iterator[Incentive]:
+    ) -> Iterator[wire_programs.Incentive]:
         """Rewards for trading; `status` is active, upcoming, closed, paid_out or all, `type_` liquidity, volume, ..."""
         params = {"status": status, "type": type_, "incentive_description": description}
         read = wire_programs.read_incentives
@@ -159,7 +142,7 @@ class ProgramCalls(Calls):
         competition: str | None = None,
         ids: Sequence[str] | None = None,
         limit: int | None = None,
-    ) -> Iterator[Target]:
+    ) -> Iterator[wire_programs.Target]:
         """Teams, players, candidates that markets are about. The size of a page has a name of its own here."""
         params: Params = {
             "type": type_,
@@ -169,25 +152,19 @@ class ProgramCalls(Calls):
         }
         return islice(self._all_pages(_TARGETS, params, wire_programs.read_targets, True, None), limit)
 
-    def target(self, target_id: str) -> Target:
+    def target(self, target_id: str) -> wire_programs.Target:
         """One of them."""
-        try:
+        with missing(f"there is no structured target {target_id}", "kalshi targets"):
             return wire_programs.read_target(self._get(f"{_TARGETS}/{part(target_id)}", is_public=True))
-        except NotFoundError as error:
-            raise _missing(f"there is no structured target {target_id}", "kalshi targets", error) from error
 
     def tags(self) -> dict[str, tuple[str, ...]]:
         """The tags of series, by category."""
         return wire_programs.read_tags(self._get("/search/tags_by_categories", is_public=True))
 
-    def sport_filters(self) -> list[SportFilters]:
+    def sport_filters(self) -> list[wire_programs.SportFilters]:
         """Sports with their scopes and competitions."""
         return wire_programs.read_sports(self._get("/search/filters_by_sport", is_public=True))
 
 
 def _players(with_players: bool) -> dict[str, str | None]:
     return {"include_player_stats": "true" if with_players else None}
-
-
-def _missing(text: str, hint: str, error: NotFoundError) -> NotFoundError:
-    return NotFoundError(text, hint=hint, code=error.code, status=error.status)

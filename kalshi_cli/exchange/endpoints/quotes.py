@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError
+from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.base import Calls, named, part, seconds
+from kalshi_cli.exchange.endpoints.base import Calls, missing, named, part, seconds, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire import quotes as wire_quotes
 from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
-from kalshi_cli.exchange.wire.values import WireError
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
 RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
@@ -52,10 +51,8 @@ class QuoteCalls(Calls):
 
     def rfq(self, rfq_id: str) -> Rfq:
         """One request, of anybody."""
-        try:
+        with missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all"):
             return wire_quotes.read_rfq(self._get(f"{_RFQS}/{part(rfq_id)}"))
-        except NotFoundError as error:
-            raise _missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all", error) from error
 
     def create_rfq(self, new: NewRfq) -> str:
         """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
@@ -73,7 +70,8 @@ class QuoteCalls(Calls):
                 code=refusal.code,
                 status=409,
             )
-        return _made(reply, subject, hint)
+        with understood(subject, hint):
+            return wire_quotes.read_made(reply)
 
     def delete_rfq(self, rfq_id: str) -> None:
         """Take a request back, with its quotes; NotFoundError where it is closed already."""
@@ -107,11 +105,8 @@ class QuoteCalls(Calls):
 
     def quote(self, quote_id: str, rfq_id: str = "") -> Quote:
         """One quote, of one's own or on one's own request. Open and cancelled ones are not kept for long."""
-        try:
+        with missing(f"there is no quote {quote_id}, or no longer", "kalshi rfq quotes RFQ, or kalshi quote list"):
             return wire_quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
-        except NotFoundError as error:
-            text = f"there is no quote {quote_id}, or no longer"
-            raise _missing(text, "kalshi rfq quotes RFQ, or kalshi quote list", error) from error
 
     def create_quote(
         self,
@@ -129,11 +124,9 @@ class QuoteCalls(Calls):
             rfq_id, yes_bid, no_bid, rest_remainder=rest_remainder, post_only=post_only, subaccount=subaccount
         )
         subject, hint = f"the quote on RFQ {rfq_id}", "look whether it is there: kalshi quote list"
-        return _made(
-            self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed),
-            subject,
-            hint,
-        )
+        reply = self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
+        with understood(subject, hint):
+            return wire_quotes.read_made(reply)
 
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
         """Take a quote back; NotFoundError where it is over already."""
@@ -198,10 +191,8 @@ class QuoteCalls(Calls):
         )
         subject, hint = f"the block trade on {ticker}", "look whether it is there: kalshi api GET " + _BLOCKS
         reply = self._rest.call("POST", _BLOCKS, CREATE, subject=subject, body=body, if_unknown=hint)
-        try:
+        with understood(subject, hint):
             return wire_quotes.read_proposed(reply)
-        except WireError as error:
-            raise _unknown(subject, error, hint) from error
 
     def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
         """Accept a proposal; with the second acceptance it trades."""
@@ -212,18 +203,3 @@ class QuoteCalls(Calls):
 
 def _quote_path(quote_id: str, rfq_id: str) -> str:
     return f"{_RFQS}/{part(rfq_id)}/quotes/{part(quote_id)}" if rfq_id else f"{_QUOTES}/{part(quote_id)}"
-
-
-def _made(reply: bytes, subject: str, hint: str) -> str:
-    try:
-        return wire_quotes.read_made(reply)
-    except WireError as error:
-        raise _unknown(subject, error, hint) from error
-
-
-def _unknown(subject: str, error: WireError, hint: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(f"{subject}: it is not known whether this happened. {error}", hint=hint)
-
-
-def _missing(text: str, hint: str, error: NotFoundError) -> NotFoundError:
-    return NotFoundError(text, hint=hint, code=error.code, status=error.status)
