@@ -33,7 +33,7 @@ from kalshi_cli.desk.summary import Plan, Summary
 from kalshi_cli.desk.trade import TradeRequest
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Desk:
@@ -265,7 +265,7 @@ def test_a_command_does_not_wait_for_ever_for_a_server_that_starts(desk: Desk, m
 def ran_on_paper(desk: Desk) -> None:
     (desk.state / "sim-paper").mkdir(parents=True, exist_ok=True)
     now = SystemClock().now()
-    with SqliteStore.open(desk.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
+    with Store.open(desk.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
         store.beat(
             Cycle(
                 run_id="p", pid=1, mode="paper", strategy="spike", started=now, completed=now, cycles=1,

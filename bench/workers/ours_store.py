@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 NOW = Ts(1_780_000_000_000)
 order = Order(
@@ -29,7 +29,7 @@ order = Order(
     reason="cheap against fair",
 )
 numbers = itertools.count()
-with SqliteStore.open(Path(sys.argv[1]) / "ours.db", account="bench", environment="bench") as store:
+with Store.open(Path(sys.argv[1]) / "ours.db", account="bench", environment="bench") as store:
 
     def intend() -> None:
         store.record(SubmitOrder(msgspec.structs.replace(order, client_order_id=f"bench-{next(numbers)}")))

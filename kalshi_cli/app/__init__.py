@@ -52,11 +52,11 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer, load_key
-from kalshi_cli.store.catalog.entries import Catalogue
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
 from kalshi_cli.store.lock import lock, no_kill
 from kalshi_cli.store.shared_counters import SharedNumbers
-from kalshi_cli.store.sqlite_store import SqliteStore
-from kalshi_cli.store.state_store import Glance, Notebook, Store
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.state_store import Glance, Notebook
 
 if TYPE_CHECKING:
     from httpx import BaseTransport
@@ -306,7 +306,7 @@ class App:
     @cached_property
     def store(self) -> Store:
         """The state file of this account, made on first use."""
-        store = SqliteStore.open(self.state_dir / "state.db", account=self.account, environment=self.config.env)
+        store = Store.open(self.state_dir / "state.db", account=self.account, environment=self.config.env)
         self.stack.callback(store.close)
         store.on_record = lambda effect: self.journal.note(effect)
         return store
@@ -329,7 +329,7 @@ class App:
         if not os.path.lexists(path):
             return None
         try:
-            store = SqliteStore.open(
+            store = Store.open(
                 path, account=account or self.account, environment=self.config.env, create=False, busy_ms=busy_ms
             )
         except StateError as error:

@@ -12,7 +12,7 @@ from kalshi_cli.config.config import state_dir
 from kalshi_cli.core.account.pnl import Pnl, curve, total
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.status import Status, read_status
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 
 def portfolio_of(app: App) -> portfolio.Portfolio:

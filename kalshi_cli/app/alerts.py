@@ -26,7 +26,7 @@ from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 WAIT_S = 0.2
 DIRECTLY_S = 4.0
@@ -56,7 +56,7 @@ def alerting(
             app.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
 
     whose, env = account or app.account, app.config.env
-    with SqliteStore.open(home / "state.db", account=whose, environment=env, busy_ms=busy_ms) as store:
+    with Store.open(home / "state.db", account=whose, environment=env, busy_ms=busy_ms) as store:
         terms = _terms(app, sinks)
         yield Alerting(store.alert_book, store, terms, Notifier(sinks, app.machine), app.clock, app.new_id, stop)
 

@@ -21,7 +21,7 @@ from kalshi_cli.desk import health
 from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 LOOKING, KNOWING = 0.6, 0.7
 """The part of its time in which a check may begin to look, and after which what is known by then has to do; the rest is

@@ -21,8 +21,7 @@ from kalshi_cli.store.halt_file import beside, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.records import NO_HALT, PAUSED, Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Halts:
@@ -54,7 +53,7 @@ class Halts:
         except StateError:
             is_beside = False
         try:
-            with SqliteStore.open(path, account=account, environment=self.app.config.env, busy_ms=busy_ms) as store:
+            with Store.open(path, account=account, environment=self.app.config.env, busy_ms=busy_ms) as store:
                 store.on_record = self.app.journal.note
                 store.set_halt(after)
         except StateError as error:

@@ -7,7 +7,7 @@ from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.store.records import MarketLock
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Locks:

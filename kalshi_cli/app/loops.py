@@ -43,8 +43,7 @@ from kalshi_cli.exchange.rest.rate_limits import Rank
 from kalshi_cli.runner import Venue
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
@@ -198,7 +197,7 @@ class Loops:
         def remember(alert: Alert) -> None:
             """From the thread of the watchdog, which needs a connection of its own."""
             account = "paper" if is_paper else app.account
-            with SqliteStore.open(home / "state.db", account=account, environment=app.config.env) as store:
+            with Store.open(home / "state.db", account=account, environment=app.config.env) as store:
                 store.on_record = app.journal.note
                 store.record(alert)
 
@@ -224,7 +223,7 @@ class Loops:
 
     def _open_paper(self, stack: ExitStack, home: Path) -> Store:
         """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
-        store = SqliteStore.open(home / "state.db", account="paper", environment=self.app.config.env)
+        store = Store.open(home / "state.db", account="paper", environment=self.app.config.env)
         stack.callback(store.close)
         store.on_record = lambda effect: self.app.journal.note(effect)
         return store

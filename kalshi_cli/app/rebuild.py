@@ -19,7 +19,7 @@ from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.quarantine import locks_left, move_aside
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 _REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
 
@@ -63,7 +63,7 @@ def rebuild(app: App) -> Rebuilt:
         app.store.set_halt(halt)
         letters, are_all = letters_left(kept) if kept is not None else ([], False)
         locks, are_all_locks = locks_left(kept) if kept is not None else ([], False)
-        with SqliteStore.open(path, account=app.account, environment=app.config.env) as store:
+        with Store.open(path, account=app.account, environment=app.config.env) as store:
             for letter in letters:
                 store.alert_book.post(letter.notice, letter.sink, letter.created)
             for market in locks:
@@ -92,7 +92,7 @@ def _what_is_wrong(app: App) -> str:
     """In words; RefusedError where nothing is, and what else cannot be mended here as it came."""
     path = app.state_dir / "state.db"
     try:
-        with SqliteStore.open(path, account=app.account, environment=app.config.env, create=False) as store:
+        with Store.open(path, account=app.account, environment=app.config.env, create=False) as store:
             store.load()
             store.orders()
     except StateError as error:

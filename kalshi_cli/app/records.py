@@ -15,7 +15,7 @@ from kalshi_cli.config.config import log_folder
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.telemetry.systemd import Supervisor
 
 if TYPE_CHECKING:

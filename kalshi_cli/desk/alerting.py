@@ -26,7 +26,8 @@ from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, P
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
-from kalshi_cli.store.state_store import RESUMED, Store
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.state_store import RESUMED
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import Delivery

@@ -18,8 +18,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import HOSTS, Config, state_dir
-from kalshi_cli.store.catalog.entries import ANYWHERE, Catalogue, Entry, Extent, Kind, Narrow, Progress
-from kalshi_cli.store.catalog.sqlite_catalog import SqliteCatalogue, delete_catalogue
+from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, delete_catalogue
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
@@ -75,13 +75,13 @@ def catalogue_path(config: Config) -> Path:
     return state_dir(config) / f"{FILE}{own}.db"
 
 
-def open_catalogue(config: Config, *, create: bool = False) -> SqliteCatalogue | None:
+def open_catalogue(config: Config, *, create: bool = False) -> Catalogue | None:
     """The catalogue of this environment, if there is one that can be used; with `create` there is one afterwards.
 
     One that another version of this program wrote may hold objects of another shape: it counts as missing.
     """
     source = f"{config.env} {config.rest_url} {__version__}"
-    return SqliteCatalogue.open(catalogue_path(config), source, create=create)
+    return Catalogue.open(catalogue_path(config), source, create=create)
 
 
 @contextmanager

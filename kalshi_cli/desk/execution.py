@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.execution_quality import Execution, Sent, Traded, Trend, match, parts, sum_up, trend
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.portfolio import day_of
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):

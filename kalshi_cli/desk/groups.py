@@ -16,7 +16,7 @@ from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.records import RunGroup
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 GONE = 410
 

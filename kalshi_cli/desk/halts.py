@@ -15,7 +15,7 @@ from kalshi_cli.store.halt_file import beside, remove_halt_file
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import unpause
 from kalshi_cli.store.records import NO_HALT, Halt, MovedError
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 BEYOND_BUDGET_S = 15.0
 """How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""

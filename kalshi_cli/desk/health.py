@@ -20,7 +20,7 @@ from kalshi_cli.desk.alerting import Overview
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
     import random

@@ -1,6 +1,6 @@
 """What became of orders, fills and halts, told on: as log lines, as rows of tables, as metrics, as pings.
 
-It hears each effect once it is written down (`SqliteStore.on_record`), and each completed cycle of a loop. It decides
+It hears each effect once it is written down (`Store.on_record`), and each completed cycle of a loop. It decides
 nothing, and whatever is wrong with a log or a port stays there: trading is the same without it. The fields of the
 lines are a contract: docs/operations.md.
 """

@@ -8,7 +8,7 @@ from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.values import WireError
 from kalshi_cli.store.records import KeyLock
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 NOT_TOLD = (403, 404, 410)
 """Answers to whom the exchange does not show its keys; nothing is wrong with what else they do."""

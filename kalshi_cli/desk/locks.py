@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 
 def with_locks(feed: Iterable[Message], store: Store) -> Iterator[Message]:

@@ -22,7 +22,8 @@ from kalshi_cli.desk.listing import (
 )
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
-from kalshi_cli.store.catalog.entries import Catalogue, Kind, Narrow
+from kalshi_cli.store.catalog.entries import Kind, Narrow
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
 
 MOST_CANDIDATES = 2_000
 """Markets that a search takes from the catalogue before prices and filters are looked at."""

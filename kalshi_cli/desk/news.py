@@ -19,7 +19,7 @@ from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.alert_tables import AlertBook
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 LATE_MS = 600_000
 """After midnight until a day is summed up: what happened before it is still being booked."""

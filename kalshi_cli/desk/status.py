@@ -21,7 +21,7 @@ from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import FILE as PAUSE_FILE
 from kalshi_cli.store.records import NO_HALT, Cycle, Halt
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5

@@ -24,7 +24,8 @@ from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.desk.wind_down import LONGEST_WHY, WindDown, own_live, tell_live
 from kalshi_cli.runner import Recorder, Venue, run
 from kalshi_cli.store.records import PAUSED, Cycle
-from kalshi_cli.store.state_store import Store, pack_sources
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.store.state_store import pack_sources
 
 TRAFFIC_EVERY_S = 5.0
 

@@ -12,7 +12,7 @@ from kalshi_cli.core.model.effects import Denied
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.status import Status, out
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 SETTINGS = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",

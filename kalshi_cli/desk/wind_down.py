@@ -23,7 +23,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import Recorder, Venue
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 LONGEST_WHY = 200
 

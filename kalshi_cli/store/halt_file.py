@@ -1,7 +1,7 @@
 """A halt is written twice: in the state file, and as a file `.halted` beside it.
 
 So a halt outlives a state file that is deleted, put back from an older copy, damaged, or on a disk that is full; and
-whoever finds either is halted. `SqliteStore` writes and reads both. Only `kalshi resume` takes it away.
+whoever finds either is halted. `Store` writes and reads both. Only `kalshi resume` takes it away.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A pause: an empty file `.pause` beside the state file, or one with the reason in it. It lasts until it is removed.
 
 It is a file, and no row, so that anything may pause: `kalshi pause`, a signal handler, `touch`, a person without this
-program, on a full disk and beside a broken state file. `SqliteStore` looks at it wherever it looks at the halt.
+program, on a full disk and beside a broken state file. `Store` looks at it wherever it looks at the halt.
 """
 
 from __future__ import annotations

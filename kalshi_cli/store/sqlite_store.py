@@ -71,8 +71,8 @@ MAX_UNWRITTEN_DENIALS = 1_000
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
-class SqliteStore:
-    """Implements `Store`: one account of one environment in one file."""
+class Store:
+    """One account of one environment in one file. Every method may raise StateError; nothing is lost silently."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -99,7 +99,7 @@ class SqliteStore:
     @classmethod
     def open(
         cls, path: Path, *, account: str, environment: str, create: bool = True, busy_ms: int | None = None
-    ) -> SqliteStore:
+    ) -> Store:
         """Open the state file of this account; a file of another account or environment is refused.
 
         Without `create` a missing file is a StateError with the code `state_missing`, and nothing is created.
@@ -125,7 +125,7 @@ class SqliteStore:
             raise
         return cls(database)
 
-    def __enter__(self) -> SqliteStore:
+    def __enter__(self) -> Store:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -134,7 +134,11 @@ class SqliteStore:
     # -- what is written down -------------------------------------------------------------------------------------
 
     def record(self, effect: Effect) -> None:
-        """Commit what must survive; anything else costs one look-up."""
+        """Commit what must survive; anything else costs one look-up.
+
+        Returns only after intents, fills, settlements and halts are on disk. HaltedError where an order may not begin
+        any more, MovedError where it must be reviewed again first.
+        """
         write = self._writers.get(type(effect))
         if write is not None:
             write(effect)

@@ -13,7 +13,7 @@ from kalshi_cli.core.account.pnl import fold
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.records import CANCELED, EXECUTED, RESTING, OrderRecord
 from kalshi_cli.store.records import Memory
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from proofs.crash.stage import EXPIRY_S, MARKETS, Stage
 
 _ENDED = {
@@ -25,7 +25,7 @@ IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
 def remembered(path: Path) -> Memory:
     """What the file holds, all of it."""
-    with SqliteStore.open(path, account=KEY_ID, environment="sim", create=False) as store:
+    with Store.open(path, account=KEY_ID, environment="sim", create=False) as store:
         return Memory(orders=store.orders(), fills=store.fills(), settlements=store.settlements(), halt=store.halt())
 
 

@@ -105,16 +105,16 @@ def _move_clock(path: str) -> None:
 
 def _forget_intents() -> None:
     """Send without having written it down."""
-    from kalshi_cli.store.sqlite_store import SqliteStore
+    from kalshi_cli.store.sqlite_store import Store
 
-    SqliteStore._intend = lambda _store, _effect: None  # type: ignore[method-assign]
+    Store._intend = lambda _store, _effect: None  # type: ignore[method-assign]
 
 
 def _forget_fills() -> None:
     """Book none."""
-    from kalshi_cli.store.sqlite_store import SqliteStore
+    from kalshi_cli.store.sqlite_store import Store
 
-    SqliteStore._book_fill = lambda _store, _effect: None  # type: ignore[method-assign]
+    Store._book_fill = lambda _store, _effect: None  # type: ignore[method-assign]
 
 
 def _repeat_creates() -> None:
@@ -171,11 +171,11 @@ class _Bomb:
 
     def _wrap_store(self) -> None:
         from kalshi_cli.store.database import Database
-        from kalshi_cli.store.sqlite_store import SqliteStore
+        from kalshi_cli.store.sqlite_store import Store
 
         names = {"SubmitOrder": "intent", "OrderChanged": "state", "FillBooked": "fill"}
         record, set_halt, writing, migrate = (
-            SqliteStore.record, SqliteStore.set_halt, Database.writing, Database._migrate,
+            Store.record, Store.set_halt, Database.writing, Database._migrate,
         )  # fmt: skip
 
         def recorded(store: Any, effect: Any) -> None:
@@ -204,8 +204,8 @@ class _Bomb:
         def migrated(database: Any, steps: Any) -> None:
             migrate(database, tuple(self._counted(step) for step in steps))
 
-        SqliteStore.record = recorded  # type: ignore[method-assign]
-        SqliteStore.set_halt = halted  # type: ignore[method-assign]
+        Store.record = recorded  # type: ignore[method-assign]
+        Store.set_halt = halted  # type: ignore[method-assign]
         Database.writing = written  # type: ignore[method-assign,assignment]
         Database._migrate = migrated  # type: ignore[method-assign]
 

@@ -87,9 +87,9 @@ def of_seed(seed: int) -> Trouble:
 def arm(name: str, nth: int) -> None:
     """In the child: the trouble begins before the n-th intent."""
     from kalshi_cli.core.model.effects import SubmitOrder
-    from kalshi_cli.store.sqlite_store import SqliteStore
+    from kalshi_cli.store.sqlite_store import Store
 
-    inside, left, record = TROUBLES[name].inside, [nth], SqliteStore.record
+    inside, left, record = TROUBLES[name].inside, [nth], Store.record
     if inside is None:
         return
 
@@ -100,7 +100,7 @@ def arm(name: str, nth: int) -> None:
                 inside(store._database)
         record(store, effect)
 
-    SqliteStore.record = recorded  # type: ignore[method-assign]
+    Store.record = recorded  # type: ignore[method-assign]
 
 
 def nth_of(dice: random.Random) -> int:

@@ -23,7 +23,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.records import RunGroup
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from proofs.kill.result import Line
 
 ORDERS = 1_000
@@ -99,7 +99,7 @@ def fill(exchange: Served, number: int, groups: int) -> list[str]:
         exchange.submit(ME, TWO_SIDED, BID, f"0.{5 + n % 30:02}", "1", group_id=made[n % groups])
     time.sleep(1.0)  # reads show it, and the buckets are full
     home = exchange.state / "sim"
-    with SqliteStore.open(home / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
         for group_id in made if number % 2 else made[:1]:
             store.keep_group(RunGroup(group_id, 0))
     return made

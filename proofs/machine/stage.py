@@ -36,7 +36,7 @@ from kalshi_cli.runner import pump
 from kalshi_cli.sim.api import STREAM_PATH
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy
 from proofs import invariants
 from proofs.invariants import Booked
@@ -150,7 +150,7 @@ class Stage:
         """The memory is lost, the file stays; a new process begins."""
         self.stream.close()
         self.sim.store.close()
-        self.sim.store = SqliteStore.open(self.sim.path, account=ME, environment="sim")
+        self.sim.store = Store.open(self.sim.path, account=ME, environment="sim")
         self.seen["crash"] += 1
         self.start()
 

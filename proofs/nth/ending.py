@@ -13,7 +13,7 @@ from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import reconcile_unknown, restore
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.sim.records import RESTING, OrderRecord
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from proofs import invariants
 from proofs.invariants import Booked, Truth
 from proofs.nth.faults import Wires
@@ -48,7 +48,7 @@ def problems(sim: Simulation, wires: Wires, person: Person) -> list[str]:
     """What is wrong, in words; empty where the session ended right."""
     found = invariants.truth(sim.exchange, "alice")
     sim.store.close()  # what a program that starts now would know
-    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    sim.store = Store.open(sim.path, account="alice", environment="sim")
     return [*_once(found, sim, wires), *_told(found, wires, person), *_books(found, sim)]
 
 

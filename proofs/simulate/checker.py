@@ -27,7 +27,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.sim.records import RESTING
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from proofs import invariants
 from proofs.limits import Slack, within_limits
 from proofs.simulate.admission import Admission
@@ -72,7 +72,7 @@ class Checker:
         }
         self._late: dict[str, Ts] = {}
         self._unseen: dict[str, Ts] = {}
-        self._observer: SqliteStore | None = None
+        self._observer: Store | None = None
         self.lost: dict[str, float] = {}
         self._has_halted = False
         self.admission = Admission(stage, limits)
@@ -373,11 +373,11 @@ class Checker:
         resting = [order for order in found.orders.values() if order.status == RESTING]
         self._stage.count["resting at the end"] += len(resting)
 
-    def _file(self) -> SqliteStore:
+    def _file(self) -> Store:
         """The state file, seen from outside of the program."""
         if self._observer is None:
             path = self._stage.home / "sim" / "state.db"
-            self._observer = SqliteStore.open(path, account="alice-key", environment="sim")
+            self._observer = Store.open(path, account="alice-key", environment="sim")
         return self._observer
 
     def halted_state(self) -> TradingState:

@@ -25,8 +25,7 @@ from kalshi_cli.desk.backtest import BacktestRequest
 from kalshi_cli.desk.trade import Session, TradeRequest
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 from proofs.keys import OwnKey
 from proofs.simulate.plan import ALL_ON, Plan
 from proofs.simulate.strategies import Troubled, make, outside
@@ -80,7 +79,7 @@ def configuration(plan: Plan, home: Path) -> Config:
 class WatchedStore:
     """The state file of one process: nothing is written once it is dead, and every step can be the last."""
 
-    def __init__(self, inner: SqliteStore, stage: Stage, who: str) -> None:
+    def __init__(self, inner: Store, stage: Stage, who: str) -> None:
         self._inner = inner
         self._stage = stage
         self._who = who
@@ -138,7 +137,7 @@ class VirtualApp(App):
     def store(self) -> Store:  # type: ignore[override]
         if "_store" not in self.__dict__:
             path = self.state_dir / "state.db"
-            inner = SqliteStore.open(path, account=self.account, environment=self.config.env)
+            inner = Store.open(path, account=self.account, environment=self.config.env)
             self.__dict__["_store"] = WatchedStore(inner, self.stage, self.who)
             self.stack.callback(inner.close)
         return self.__dict__["_store"]

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from kalshi_cli.core.model.effects import Effect
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
-def opened(home: Path, **more: Any) -> SqliteStore:
-    return SqliteStore.open(home / "state.db", account="a", environment="sim", **more)
+def opened(home: Path, **more: Any) -> Store:
+    return Store.open(home / "state.db", account="a", environment="sim", **more)
 
 
-def timed(store: SqliteStore, effect: Effect) -> float:
+def timed(store: Store, effect: Effect) -> float:
     """Milliseconds to record it."""
     began = time.perf_counter()
     store.record(effect)

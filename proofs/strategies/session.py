@@ -29,7 +29,7 @@ from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from proofs.strategies.accounts import account_agrees, baskets, parts_agree, stays_inside
@@ -75,7 +75,7 @@ class Result(msgspec.Struct, kw_only=True):
 class _Notes:
     """The state file, and what a report wants to know of what goes into it."""
 
-    def __init__(self, store: SqliteStore) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self.denied: Counter[str] = Counter()
         self.critical: list[str] = []
@@ -123,7 +123,7 @@ class _Session:
     def __init__(self, names: Sequence[str], seed: int, home: Path) -> None:
         self.names = tuple(names)
         self.stage = stage = Stage(seed)
-        self.store = SqliteStore.open(home / "state.db", account=ME, environment="sim")
+        self.store = Store.open(home / "state.db", account=ME, environment="sim")
         self.notes = _Notes(self.store)
         self.families = Families(stage.client)
         self.limits = _limits(home, self.names)

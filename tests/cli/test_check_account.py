@@ -37,7 +37,7 @@ from kalshi_cli.desk.checks import readings
 from kalshi_cli.sim.listing import EventSpec, MarketSpec
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 EXCLUSIVE = "KXONE-40JAN01"
 
@@ -82,9 +82,9 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    one = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    one = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield one
     one.close()
 
@@ -152,7 +152,7 @@ def test_what_rests_counts_as_if_it_were_filled(proxy: FaultProxy, monkeypatch: 
 
 
 def test_the_account_is_what_the_exchange_says_and_not_our_file(
-    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store.record(FillBooked(_fill("t1", TWO_SIDED, 90)))
     assert measure(check("positions"), "limit_used_pct") == 20.0
@@ -268,7 +268,7 @@ def test_how_many_orders_rest_has_a_limit(proxy: FaultProxy, monkeypatch: pytest
     assert (breach["code"], breach["value"], breach["limit"]) == ("LIVE_ORDERS", "2 (200 %)", "1")
 
 
-def held_by(store: SqliteStore, strategy: str) -> None:
+def held_by(store: Store, strategy: str) -> None:
     """Six YES of TWO_SIDED, which the account holds, were bought by a strategy for 50 cents each."""
     now = SystemClock().now()
     fill = _fill("t1", TWO_SIDED, 6)
@@ -285,7 +285,7 @@ def quoted(proxy: FaultProxy, bid: str, ask: str = "0.9000") -> None:
 
 
 def test_what_a_stop_loss_would_sell_is_critical_where_no_loop_runs(
-    proxy: FaultProxy, store: SqliteStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "80")
     held_by(store, "threshold")
@@ -303,7 +303,7 @@ def test_what_a_stop_loss_would_sell_is_critical_where_no_loop_runs(
 
 @pytest.mark.parametrize("owner", ["arbitrage", ""])
 def test_what_no_stop_loss_would_sell_needs_no_loop(
-    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, owner: str
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch, owner: str
 ) -> None:
     monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "80")
     held_by(store, owner)
@@ -312,7 +312,7 @@ def test_what_no_stop_loss_would_sell_needs_no_loop(
 
 
 def test_what_only_paid_the_spread_or_is_gone_is_not_sold(
-    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_RISK__STOP_LOSS_PCT", "99")
     held_by(store, "threshold")
@@ -346,7 +346,7 @@ def test_a_day_that_loses_too_much_of_its_limit(
 
 
 def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
-    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KALSHI_CHECKS__DRAWDOWN_USD__CRIT", "20")
     assert check("pnl").code == 0
@@ -359,7 +359,7 @@ def test_a_drawdown_is_from_the_best_that_was_ever_seen_by_anybody(
 
 @pytest.mark.parametrize(("limit", "code"), [("32.00", 2), ("40", 0)])
 def test_a_drawdown_that_would_stop_a_loop_is_critical_also_where_none_runs(
-    proxy: FaultProxy, store: SqliteStore, monkeypatch: pytest.MonkeyPatch, limit: str, code: int
+    proxy: FaultProxy, store: Store, monkeypatch: pytest.MonkeyPatch, limit: str, code: int
 ) -> None:
     monkeypatch.setenv("KALSHI_RISK__MAX_DRAWDOWN", limit)
     store.beat(_cycle(is_running=False, gained=dollars(32)))
@@ -367,7 +367,7 @@ def test_a_drawdown_that_would_stop_a_loop_is_critical_also_where_none_runs(
 
 
 @pytest.mark.usefixtures("read")
-def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultProxy, store: Store) -> None:
     cycle = store.last_cycle()
     assert cycle is not None
     assert cycle.gained is not None
@@ -450,9 +450,7 @@ def running(tmp_path: Path) -> Iterator[None]:
 
 @pytest.mark.parametrize(("age_s", "code"), [(1.0, 0), (90.0, 1), (600.0, 2)])
 @pytest.mark.usefixtures("running")
-def test_the_age_of_the_last_completed_cycle_decides(
-    proxy: FaultProxy, store: SqliteStore, age_s: float, code: int
-) -> None:
+def test_the_age_of_the_last_completed_cycle_decides(proxy: FaultProxy, store: Store, age_s: float, code: int) -> None:
     store.beat(_cycle(age_s))
     ended = check("heartbeat")
     assert (ended.code, {found for _, found in codes(ended)}) == (code, {"CYCLE_LATE"} if code else set())
@@ -460,14 +458,14 @@ def test_the_age_of_the_last_completed_cycle_decides(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_loop_that_starts_is_not_judged_by_the_run_before(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_a_loop_that_starts_is_not_judged_by_the_run_before(proxy: FaultProxy, store: Store) -> None:
     store.beat(_cycle(10_000.0, is_running=False))
     ended = check("heartbeat")
     assert (ended.code, "began to start" in ended.json["summary"]) == (0, True)
 
 
 def test_a_loop_of_which_nobody_knows_since_when_it_starts_is_unknown(
-    proxy: FaultProxy, store: SqliteStore, tmp_path: Path
+    proxy: FaultProxy, store: Store, tmp_path: Path
 ) -> None:
     path = tmp_path / "state" / "sim" / "trade.lock"
     with lock(path, SystemClock()):
@@ -477,7 +475,7 @@ def test_a_loop_of_which_nobody_knows_since_when_it_starts_is_unknown(
     assert ended.json["measures"] == []
 
 
-def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultProxy, store: Store) -> None:
     store.beat(_cycle(is_running=False))
     ended = check("heartbeat")
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
@@ -485,14 +483,14 @@ def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultPro
     assert (allowed.code, allowed.json["summary"].partition(":")[0]) == (0, "no loop is running")
 
 
-def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProxy, store: Store) -> None:
     store.beat(_cycle())
     ended = check("heartbeat", "--allow-stopped")
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
 
 
 def test_a_loop_that_ended_with_orders_that_may_be_live_is_critical_whatever_is_allowed(
-    proxy: FaultProxy, store: SqliteStore
+    proxy: FaultProxy, store: Store
 ) -> None:
     for code, expected in ((5, 0), (7, 2)):
         store.beat(msgspec.structs.replace(_cycle(is_running=False), exit_code=code))
@@ -509,7 +507,7 @@ def test_a_loop_that_ended_with_orders_that_may_be_live_is_critical_whatever_is_
 )
 @pytest.mark.usefixtures("running")
 def test_a_loop_that_may_not_trade_is_named_by_the_code_of_its_halt(
-    proxy: FaultProxy, store: SqliteStore, state: TradingState, code: str, exit_code: int
+    proxy: FaultProxy, store: Store, state: TradingState, code: str, exit_code: int
 ) -> None:
     store.beat(_cycle())
     store.set_halt(Halt(state, code, "why", SystemClock().now()))
@@ -528,19 +526,19 @@ def test_a_state_file_that_cannot_be_read_leaves_the_heartbeat_unknown(proxy: Fa
 def test_the_loop_on_paper_is_meant_where_only_that_ever_ran(proxy: FaultProxy, tmp_path: Path) -> None:
     home = tmp_path / "state" / "sim-paper"
     with lock(home / "trade.lock", SystemClock()):
-        paper = SqliteStore.open(home / "state.db", account="paper", environment="sim")
+        paper = Store.open(home / "state.db", account="paper", environment="sim")
         paper.beat(_cycle(mode="paper"))
         paper.close()
         assert (check("heartbeat").code, check("heartbeat", "--paper").code) == (0, 0)
         assert "paper" in check("heartbeat").json["summary"]
-        live = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+        live = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
         live.beat(_cycle(is_running=False))
         live.close()
         assert (check("heartbeat").code, check("heartbeat", "--paper").code) == (2, 0)
 
 
 @pytest.mark.usefixtures("running")
-def test_of_a_time_that_is_still_to_come_nobody_knows_how_old_it_is(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_of_a_time_that_is_still_to_come_nobody_knows_how_old_it_is(proxy: FaultProxy, store: Store) -> None:
     """The clock was set back by two hours: a loop that hangs since before that has a cycle ahead of now."""
     store.beat(_cycle(-7_200.0))
     for name in ("heartbeat", "feed"):
@@ -556,7 +554,7 @@ def test_a_loop_on_paper_does_not_stand_for_one_on_the_account_that_dies_at_each
     """F68: the key is refused, and a service manager starts it again and again."""
     home = tmp_path / "state" / "sim-paper"
     with lock(home / "trade.lock", SystemClock()):
-        with SqliteStore.open(home / "state.db", account="paper", environment="sim") as paper:
+        with Store.open(home / "state.db", account="paper", environment="sim") as paper:
             paper.beat(_cycle(mode="paper"))
         assert check("heartbeat").code == 0
         monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-000000000bad")
@@ -634,7 +632,7 @@ def test_a_position_of_one_contract_less_is_critical(proxy: FaultProxy) -> None:
 
 
 @pytest.mark.usefixtures("read")
-def test_a_fill_that_only_one_side_has_is_critical(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_a_fill_that_only_one_side_has_is_critical(proxy: FaultProxy, store: Store) -> None:
     store.record(FillBooked(_fill("only ours", TWO_SIDED, 1, ts=Ts(SystemClock().now() - 600_000))))
     ended = check("drift")
     assert (ended.code, {found for _, found in codes(ended)}) == (2, {"FILLS_NOT_THERE", "DRIFT"})
@@ -655,7 +653,7 @@ def test_what_nobody_read_yet_is_no_drift(proxy: FaultProxy, shared: tuple[Serve
 
 @pytest.mark.usefixtures("read")
 def test_a_run_that_ended_before_its_first_cycle_has_not_read_what_is_new(
-    proxy: FaultProxy, store: SqliteStore, shared: tuple[Served, FaultProxy]
+    proxy: FaultProxy, store: Store, shared: tuple[Served, FaultProxy]
 ) -> None:
     one, _ = shared
     one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
@@ -683,7 +681,7 @@ def test_an_account_that_traded_and_is_not_remembered_is_unknown(proxy: FaultPro
 @pytest.mark.parametrize(("won", "code"), [(6, 0), (1, 2)])
 @pytest.mark.usefixtures("read")
 def test_strategies_that_earn_far_less_than_they_expect_are_critical(
-    proxy: FaultProxy, store: SqliteStore, won: int, code: int
+    proxy: FaultProxy, store: Store, won: int, code: int
 ) -> None:
     """Thirty bets in ten events at a fair 60 cents: six of ten settled YES, or one."""
     settled = SystemClock().now()

@@ -13,7 +13,7 @@ from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, pro
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +40,9 @@ def proxy(shared: tuple[Served, FaultProxy], tmp_path: Path, monkeypatch: pytest
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    found = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield found
     found.close()
 
@@ -120,9 +120,7 @@ def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(proxy: F
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_failures_now_are_critical_however_well_it_went_before(
-    proxy: FaultProxy, store: SqliteStore, kind: str
-) -> None:
+def test_failures_now_are_critical_however_well_it_went_before(proxy: FaultProxy, store: Store, kind: str) -> None:
     """One hour of good answers must not outweigh an exchange that has stopped answering."""
     store.add_traffic([Minute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
     proxy.faults.append(replace(FAILURES[kind]))
@@ -132,7 +130,7 @@ def test_failures_now_are_critical_however_well_it_went_before(
 
 @pytest.mark.parametrize("kind", FAILURES)
 def test_where_only_the_loop_gets_answers_the_check_could_not_find_out(
-    proxy: FaultProxy, store: SqliteStore, kind: str
+    proxy: FaultProxy, store: Store, kind: str
 ) -> None:
     store.add_traffic([Minute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
     proxy.faults.append(replace(FAILURES[kind]))
@@ -156,7 +154,7 @@ def test_a_probe_that_was_cut_off_by_the_rate_limit_is_unknown(proxy: FaultProxy
     assert found(ended) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
 
-def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: Store) -> None:
     store.add_traffic([Minute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
     assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
     proxy.faults.append(Fault("reset", "GET", "", times=1_000))
@@ -165,13 +163,13 @@ def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultP
     assert ("unknown", "COULD_NOT_LOOK", "requests") in found(ended)[1]
 
 
-def test_what_is_over_is_a_warning_for_a_while(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_what_is_over_is_a_warning_for_a_while(proxy: FaultProxy, store: Store) -> None:
     bad = [Minute(minute=minute(at), requests=30, failures=15) for at in range(10, 14)]
     store.add_traffic([*bad, *(Minute(minute=minute(at), requests=30) for at in range(10))])
     assert found(check()) == (1, [("warning", "API_ERRORS", "requests")])
 
 
-def test_a_percentile_of_a_loop_counts_while_it_is_new(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_a_percentile_of_a_loop_counts_while_it_is_new(proxy: FaultProxy, store: Store) -> None:
     store.add_traffic([Minute(minute=minute(10), requests=30, p99_ms=90_000)])
     assert check().code == 0
     store.add_traffic([Minute(minute=minute(), requests=30, p99_ms=90_000)])
@@ -207,7 +205,7 @@ def test_a_loop_leaves_what_it_counted_also_on_paper(proxy: FaultProxy, tmp_path
         proxy.answers.clear()
         assert program(*words, *more).code == 0
         account = "paper" if more else KEY_ID
-        with SqliteStore.open(tmp_path / "state" / home / "state.db", account=account, environment="sim") as left:
+        with Store.open(tmp_path / "state" / home / "state.db", account=account, environment="sim") as left:
             counted = left.traffic(SystemClock().now() - 3_600_000)  # type: ignore[arg-type]
         # What comes after the last cycle, to leave nothing behind, is not in it.
         assert 0 < sum(each.requests for each in counted) <= len(proxy.answers)

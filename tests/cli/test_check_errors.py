@@ -16,7 +16,7 @@ from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
 
@@ -33,9 +33,9 @@ def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    found = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield found
     found.close()
 
@@ -48,7 +48,7 @@ def found(ended: Ended) -> list[tuple[str, str, str]]:
     return [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
 
 
-def alarm(store: SqliteStore, code: str = "BLIND", subject: str = "account", ago_ms: int = 1_000) -> None:
+def alarm(store: Store, code: str = "BLIND", subject: str = "account", ago_ms: int = 1_000) -> None:
     store.record(Alert(Ts(SystemClock().now() - ago_ms), "critical", code, subject, "why"))
 
 
@@ -57,21 +57,19 @@ def test_where_nothing_was_recorded_all_is_fine() -> None:
     assert (ended.code, ended.json["summary"]) == (0, "no loop is running; 0 errors in the last hour")
 
 
-def test_of_a_loop_that_runs_nothing_else_is_said(store: SqliteStore, tmp_path: Path) -> None:
+def test_of_a_loop_that_runs_nothing_else_is_said(store: Store, tmp_path: Path) -> None:
     with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
         assert check().json["summary"] == "0 errors in the last hour"
 
 
-def test_what_is_older_than_an_hour_or_no_error_is_fine(store: SqliteStore) -> None:
+def test_what_is_older_than_an_hour_or_no_error_is_fine(store: Store) -> None:
     alarm(store, ago_ms=HOUR_MS + 1_000)
     store.record(Alert(SystemClock().now(), "warning", "FEED_DOWN", "stream", "why"))
     assert check().code == 0
 
 
 @pytest.mark.parametrize(("count", "code", "severity"), [(3, 1, "warning"), (11, 2, "critical")])
-def test_errors_of_the_last_hour_warn_and_many_are_critical(
-    store: SqliteStore, count: int, code: int, severity: str
-) -> None:
+def test_errors_of_the_last_hour_warn_and_many_are_critical(store: Store, count: int, code: int, severity: str) -> None:
     for _ in range(count):
         alarm(store)
     ended = check()
@@ -80,9 +78,7 @@ def test_errors_of_the_last_hour_warn_and_many_are_critical(
     assert check("--no-notify", "-w", "20", "-c", "30").code == 0
 
 
-def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(
-    store: SqliteStore, tmp_path: Path
-) -> None:
+def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(store: Store, tmp_path: Path) -> None:
     now = SystemClock().now()
     alarm(store, "STRATEGY_FAILED", "spike", ago_ms=2 * HOUR_MS)
     cycle = Cycle(
@@ -95,7 +91,7 @@ def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(
         assert found(check()) == [("critical", "STRATEGY_OUT", "spike")]
 
 
-def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: SqliteStore) -> None:
+def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: Store) -> None:
     with receiving() as sink:
         sink.status = 410
         assert program("check", "balance", "-c", "5000:", "--notify", sink.url).code == 2
@@ -108,7 +104,7 @@ def test_a_sink_that_did_not_take_an_alert_warns(tmp_path: Path, store: SqliteSt
 
 @pytest.mark.parametrize(("minutes", "code"), [(14, 0), (16, 1)])
 def test_an_alert_that_waits_for_longer_than_any_pause_between_two_tries_warns(
-    store: SqliteStore, minutes: int, code: int
+    store: Store, minutes: int, code: int
 ) -> None:
     then = Ts(SystemClock().now() - minutes * 60_000)
     notice = Notice(
@@ -120,7 +116,7 @@ def test_an_alert_that_waits_for_longer_than_any_pause_between_two_tries_warns(
     assert (ended.code, found(ended)) == (code, [("warning", "ALERT_UNDELIVERED", "me")] if code else [])
 
 
-def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: SqliteStore) -> None:
+def test_errors_are_shown_and_not_told_again_to_those_who_heard_of_them(store: Store) -> None:
     alarm(store)
     with receiving() as sink:
         assert [check("--notify", sink.url).code for _ in range(2)] == [1, 1]
@@ -136,7 +132,7 @@ def test_a_broken_state_file_is_unknown(tmp_path: Path) -> None:
     assert (ended.code, found(ended)) == (3, [("unknown", "STATE_UNUSABLE", "errors")])
 
 
-def test_the_loop_on_paper_has_errors_of_its_own(tmp_path: Path, store: SqliteStore) -> None:
-    with SqliteStore.open(tmp_path / "state" / "sim-paper" / "state.db", account="paper", environment="sim") as paper:
+def test_the_loop_on_paper_has_errors_of_its_own(tmp_path: Path, store: Store) -> None:
+    with Store.open(tmp_path / "state" / "sim-paper" / "state.db", account="paper", environment="sim") as paper:
         alarm(paper)
     assert (check("--no-notify", "--paper").code, check().code) == (1, 0)

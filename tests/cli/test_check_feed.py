@@ -31,7 +31,7 @@ from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture(scope="module")
@@ -61,21 +61,21 @@ def proxy(
 
 
 @pytest.fixture
-def store(proxy: FaultProxy, tmp_path: Path) -> Iterator[SqliteStore]:
+def store(proxy: FaultProxy, tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    found = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield found
     found.close()
 
 
 @pytest.fixture
-def running(store: SqliteStore, tmp_path: Path) -> Iterator[None]:
+def running(store: Store, tmp_path: Path) -> Iterator[None]:
     """A loop holds the account."""
     with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
         yield
 
 
-def beat(store: SqliteStore, ago_s: float = 0.0, **changes: Any) -> None:
+def beat(store: Store, ago_s: float = 0.0, **changes: Any) -> None:
     """The loop completed a cycle."""
     now = SystemClock().now()
     fields: dict[str, Any] = {
@@ -102,7 +102,7 @@ def measures(ended: Ended) -> dict[str, float]:
 
 
 @pytest.mark.usefixtures("running")
-def test_a_loop_that_hears_is_fine(store: SqliteStore) -> None:
+def test_a_loop_that_hears_is_fine(store: Store) -> None:
     beat(store)
     ended = check("-w", "100", "-c", "200")
     assert found(ended) == (0, [])
@@ -115,7 +115,7 @@ def test_a_loop_that_hears_is_fine(store: SqliteStore) -> None:
 )
 @pytest.mark.usefixtures("running")
 def test_the_age_of_the_last_message_counts_with_that_of_the_cycle(
-    store: SqliteStore, ago_s: float, feed_age_ms: int | None, code: int
+    store: Store, ago_s: float, feed_age_ms: int | None, code: int
 ) -> None:
     beat(store, ago_s, feed_age_ms=feed_age_ms)
     ended = check()
@@ -125,21 +125,21 @@ def test_the_age_of_the_last_message_counts_with_that_of_the_cycle(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_loop_with_the_longest_interval_is_not_called_deaf_between_two_cycles(store: SqliteStore) -> None:
+def test_a_loop_with_the_longest_interval_is_not_called_deaf_between_two_cycles(store: Store) -> None:
     beat(store, 9.0, feed_age_ms=5_000)
     assert measures(check())["feed_age_s"] < 14
 
 
 @pytest.mark.parametrize(("lag_ms", "code"), [(3_000, 1), (20_000, 2)])
 @pytest.mark.usefixtures("running")
-def test_messages_that_come_late_are_told(store: SqliteStore, lag_ms: int, code: int) -> None:
+def test_messages_that_come_late_are_told(store: Store, lag_ms: int, code: int) -> None:
     beat(store, feed_lag_ms=lag_ms)
     ended = check("-w", "100", "-c", "200")
     assert (ended.code, found(ended)[1][0][1:]) == (code, ("FEED_LATE", "stream"))
 
 
 @pytest.mark.usefixtures("running")
-def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_told(store: SqliteStore) -> None:
+def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_told(store: Store) -> None:
     beat(store, no_book="KXA-1: no snapshot yet; KXA-2: it broke; and 3 more")
     store.add_traffic([Minute(minute=SystemClock().now() // 60_000, gaps=6)])
     ended = check("-w", "100", "-c", "200")
@@ -157,7 +157,7 @@ def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_tol
 @pytest.mark.parametrize(("started_ago_s", "opened_ago_s", "code"), [(5, 900, 0), (900, 5, 0), (900, 900, 1)])
 @pytest.mark.usefixtures("running")
 def test_a_market_or_a_loop_that_has_only_just_begun_need_not_have_a_book_yet(
-    store: SqliteStore, proxy: FaultProxy, started_ago_s: int, opened_ago_s: int, code: int
+    store: Store, proxy: FaultProxy, started_ago_s: int, opened_ago_s: int, code: int
 ) -> None:
     now = SystemClock().now()
 
@@ -174,7 +174,7 @@ def test_a_market_or_a_loop_that_has_only_just_begun_need_not_have_a_book_yet(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_loop_that_cannot_read_the_account_is_blind_until_it_can(store: SqliteStore) -> None:
+def test_a_loop_that_cannot_read_the_account_is_blind_until_it_can(store: Store) -> None:
     beat(store)
     now = SystemClock().now()
     store.record(Alert(Ts(now - 5_000), "critical", "BLIND", "account", "why"))
@@ -184,9 +184,7 @@ def test_a_loop_that_cannot_read_the_account_is_blind_until_it_can(store: Sqlite
 
 
 @pytest.mark.usefixtures("running")
-def test_quiet_while_the_exchange_is_paused_is_no_incident(
-    store: SqliteStore, shared: tuple[Served, FaultProxy]
-) -> None:
+def test_quiet_while_the_exchange_is_paused_is_no_incident(store: Store, shared: tuple[Served, FaultProxy]) -> None:
     one, _ = shared
     beat(store, feed_age_ms=90_000, no_book="KXA-1: no snapshot yet")
     one.call(lambda: one.exchange.pause("trading", one.clock.now()))
@@ -196,13 +194,13 @@ def test_quiet_while_the_exchange_is_paused_is_no_incident(
 
 
 @pytest.mark.usefixtures("running")
-def test_a_loop_that_starts_is_not_judged_by_the_run_before(store: SqliteStore) -> None:
+def test_a_loop_that_starts_is_not_judged_by_the_run_before(store: Store) -> None:
     beat(store, 10_000.0, is_running=False)
     ended = check()
     assert (ended.code, ended.json["summary"]) == (0, "the loop has not completed a cycle yet")
 
 
-def test_a_loop_that_never_completes_a_cycle_is_unknown(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_loop_that_never_completes_a_cycle_is_unknown(store: Store, tmp_path: Path) -> None:
     path = tmp_path / "state" / "sim" / "trade.lock"
     for started, code in ((SystemClock().now() - 25_000, 0), (SystemClock().now() - 31_000, 3), (None, 3)):
         with lock(path, SystemClock()):
@@ -229,7 +227,7 @@ def test_the_loop_on_paper_polls_its_books_without_a_key(
     home = tmp_path / "state" / "demo-paper"
     with (
         lock(home / "trade.lock", SystemClock()),
-        SqliteStore.open(home / "state.db", account="paper", environment="demo") as paper,
+        Store.open(home / "state.db", account="paper", environment="demo") as paper,
     ):
         beat(paper, mode="paper", feed_age_ms=None, feed_lag_ms=None)
         ended = check("--paper", "-w", "100", "-c", "200")

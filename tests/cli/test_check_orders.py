@@ -17,7 +17,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import RunGroup
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 NOW = SystemClock().now()
 
@@ -43,9 +43,9 @@ def proxy(shared: tuple[Served, FaultProxy, str], tmp_path: Path, monkeypatch: p
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    one = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    one = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield one
     one.close()
 
@@ -56,7 +56,7 @@ def resting(shared: tuple[Served, FaultProxy, str]) -> str:
     return shared[2]
 
 
-def remember(store: SqliteStore, client_order_id: str = "low", **changes: Any) -> None:
+def remember(store: Store, client_order_id: str = "low", **changes: Any) -> None:
     """An order is on file."""
     fields: dict[str, Any] = {
         "ticker": TWO_SIDED, "side": BID, "price": Price(4_000), "qty": contracts(5), "status": OrderStatus.RESTING,
@@ -81,7 +81,7 @@ def found(*words: str) -> tuple[int, list[tuple[str, str, str]]]:
     return ended.code, [(each["severity"], each["code"], each["subject"]) for each in ended.json["breaches"]]
 
 
-def test_an_order_of_a_person_that_is_on_file_is_fine(proxy: FaultProxy, store: SqliteStore, resting: str) -> None:
+def test_an_order_of_a_person_that_is_on_file_is_fine(proxy: FaultProxy, store: Store, resting: str) -> None:
     remember(store, order_id=resting)
     ended = program("check", "orders", "--no-notify")
     assert (ended.code, ended.out.partition(";")[0]) == (
@@ -96,7 +96,7 @@ def test_an_order_that_was_not_placed_from_here_warns(proxy: FaultProxy, resting
 
 
 def test_an_order_in_doubt_is_critical_even_where_the_exchange_cannot_be_asked(
-    proxy: FaultProxy, store: SqliteStore, resting: str
+    proxy: FaultProxy, store: Store, resting: str
 ) -> None:
     remember(store, order_id=resting)
     remember(store, "gone", status=OrderStatus.UNKNOWN, updated=Ts(NOW - 31_000))
@@ -108,14 +108,14 @@ def test_an_order_in_doubt_is_critical_even_where_the_exchange_cannot_be_asked(
     assert program("check", "orders", "--no-notify", "--json").json["runbook"] == "unknown-order"
 
 
-def test_an_order_beyond_its_expiry_is_critical(proxy: FaultProxy, store: SqliteStore, resting: str) -> None:
+def test_an_order_beyond_its_expiry_is_critical(proxy: FaultProxy, store: Store, resting: str) -> None:
     remember(store, order_id=resting)
     listed(proxy, expiration_time="2026-01-01T00:00:00Z")
     assert found() == (2, [("critical", "ORDER_STALE", resting)])
 
 
 def test_what_a_loop_left_behind_is_critical_and_what_a_loop_looks_after_is_fine(
-    proxy: FaultProxy, store: SqliteStore, resting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    proxy: FaultProxy, store: Store, resting: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     remember(store, order_id=resting, strategy="spike")
     listed(proxy, created_time="2026-01-01T00:00:00Z")
@@ -124,7 +124,7 @@ def test_what_a_loop_left_behind_is_critical_and_what_a_loop_looks_after_is_fine
     assert found() == (2, [("critical", "ORDER_STALE", resting)])
 
 
-def test_an_order_in_a_group_that_takes_none_is_critical(proxy: FaultProxy, store: SqliteStore, resting: str) -> None:
+def test_an_order_in_a_group_that_takes_none_is_critical(proxy: FaultProxy, store: Store, resting: str) -> None:
     remember(store, order_id=resting)
     store.keep_group(RunGroup("11111111-0000-4000-8000-000000000000", 0, is_triggered=True))
     assert found() == (1, [("warning", "GROUP_TRIGGERED", "11111111-0000-4000-8000-000000000000")])
@@ -135,7 +135,7 @@ def test_an_order_in_a_group_that_takes_none_is_critical(proxy: FaultProxy, stor
 
 @pytest.mark.parametrize(("refused", "code"), [(1, 0), (2, 1), (4, 2)])
 def test_refusals_of_the_last_hour_are_held_against_a_range(
-    proxy: FaultProxy, store: SqliteStore, resting: str, refused: int, code: int
+    proxy: FaultProxy, store: Store, resting: str, refused: int, code: int
 ) -> None:
     remember(store, order_id=resting)
     for number in range(9):
@@ -148,7 +148,7 @@ def test_refusals_of_the_last_hour_are_held_against_a_range(
 
 @pytest.mark.parametrize("code", ["STATE_MOVED", "halted", "rate_limited", "unreachable", "exchange_is_paused"])
 def test_what_the_exchange_did_not_refuse_for_what_it_is_is_no_refusal(
-    proxy: FaultProxy, store: SqliteStore, resting: str, code: str
+    proxy: FaultProxy, store: Store, resting: str, code: str
 ) -> None:
     remember(store, order_id=resting)
     for number in range(20):
@@ -169,7 +169,7 @@ def test_a_fill_or_a_cancel_between_two_looks_is_no_breach(proxy: FaultProxy, re
     assert next(looks, "") == ""
 
 
-def quoting(proxy: FaultProxy, store: SqliteStore, count: int) -> None:
+def quoting(proxy: FaultProxy, store: Store, count: int) -> None:
     """The list shows `count` orders of a loop, all newer than any other order on file."""
 
     def edit(body: Any) -> Any:
@@ -185,7 +185,7 @@ def quoting(proxy: FaultProxy, store: SqliteStore, count: int) -> None:
 
 
 def test_a_false_fill_is_found_behind_a_loop_that_quotes_twenty_orders(
-    proxy: FaultProxy, store: SqliteStore, resting: str
+    proxy: FaultProxy, store: Store, resting: str
 ) -> None:
     quoting(proxy, store, 20)
     remember(
@@ -194,7 +194,7 @@ def test_a_false_fill_is_found_behind_a_loop_that_quotes_twenty_orders(
     assert found() == (2, [("critical", "ORDER_DIFFERS", resting)])
 
 
-def test_orders_beyond_those_that_one_run_looks_up_are_reported(proxy: FaultProxy, store: SqliteStore) -> None:
+def test_orders_beyond_those_that_one_run_looks_up_are_reported(proxy: FaultProxy, store: Store) -> None:
     quoting(proxy, store, 1)
     for number in range(23):
         remember(store, f"g{number}", order_id=f"gone-{number}", updated=Ts(NOW + 3_600_000))

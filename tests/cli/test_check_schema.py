@@ -14,7 +14,7 @@ from support.served import KEY_ID, TWO_SIDED, Served, bare_variables, finish, pr
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 CHECK = ("check", "schema")
 
@@ -228,7 +228,7 @@ def test_a_route_that_announces_its_end_is_an_alert_of_the_loop(
         way.headers["Deprecation"] = "@1796083200"
         ended = program("trade", "--strategy", "spike", "--interval", "0.1s", "--duration", "0.2s")
         assert ended.code == 0, ended.err
-        store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim", create=False)
+        store = Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim", create=False)
         alerts = [alert for alert in store.alerts() if alert.code == "ROUTE_ENDS"]
         store.close()
     assert {"GET /portfolio/fills", "GET /portfolio/orders"} <= {alert.subject for alert in alerts}

@@ -16,7 +16,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 CREATE = r"/portfolio/events/orders$"
 
@@ -50,7 +50,7 @@ def held() -> dict[str, str]:
 
 
 def halt(exchange: Served) -> None:
-    store = SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
     store.close()
 

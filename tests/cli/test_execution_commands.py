@@ -21,7 +21,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
 
@@ -61,9 +61,9 @@ def place(one: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[SqliteStore]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """The state file of the account."""
-    found = SqliteStore.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
+    found = Store.open(tmp_path / "state" / "sim" / "state.db", account=KEY_ID, environment="sim")
     yield found
     found.close()
 
@@ -81,7 +81,7 @@ def measures(ended: Ended) -> dict[str, float]:
 
 
 def remember(
-    store: SqliteStore, count: int, *, rate: float = 0.5, latency_ms: int = 100, price: int = 40, ago_s: int = 600
+    store: Store, count: int, *, rate: float = 0.5, latency_ms: int = 100, price: int = 40, ago_s: int = 600
 ) -> None:
     """Orders of a strategy, one a millisecond; `rate` of them traded, after a second, at `price` against a fair 44."""
     dice, start = random.Random(count + ago_s), SystemClock().now() - ago_s * 1000
@@ -104,7 +104,7 @@ def remember(
                 store.record(FillBooked(fill))
 
 
-def sent(store: SqliteStore, name: str, **changes: Any) -> None:
+def sent(store: Store, name: str, **changes: Any) -> None:
     """An order of a strategy, a moment ago."""
     now = SystemClock().now()
     fields: dict[str, Any] = {
@@ -155,7 +155,7 @@ def test_an_order_by_hand_is_timed_too_and_has_no_edge() -> None:
     assert rows.keys() == {"(none)", "once"}
 
 
-def test_parts_are_by_strategy_market_or_day(store: SqliteStore) -> None:
+def test_parts_are_by_strategy_market_or_day(store: Store) -> None:
     remember(store, 30)
     for by, key in (("strategy", "spike"), ("market", TWO_SIDED)):
         (row,) = program("execution", "--by", by, "--json").json["rows"]
@@ -164,15 +164,15 @@ def test_parts_are_by_strategy_market_or_day(store: SqliteStore) -> None:
     assert sum(row["orders"] for row in rows) == 30
 
 
-def test_those_of_paper_are_shown_where_they_are_asked_for(store: SqliteStore, tmp_path: Path) -> None:
+def test_those_of_paper_are_shown_where_they_are_asked_for(store: Store, tmp_path: Path) -> None:
     remember(store, 10)
     home = tmp_path / "state" / "sim-paper"
-    with closing(SqliteStore.open(home / "state.db", account="paper", environment="sim")) as paper:
+    with closing(Store.open(home / "state.db", account="paper", environment="sim")) as paper:
         remember(paper, 20)
     assert [program("execution", *words, "--json").json["orders"] for words in ((), ("--paper",))] == [10, 20]
 
 
-def test_orders_from_before_are_left_out(store: SqliteStore) -> None:
+def test_orders_from_before_are_left_out(store: Store) -> None:
     remember(store, 30, ago_s=7_200)
     remember(store, 10, ago_s=600)
     assert program("execution", "--since", "1h", "--json").json["orders"] == 10
@@ -184,7 +184,7 @@ def test_where_nothing_was_sent_that_is_said() -> None:
     assert program("execution", "--json").json["slippage"] is None
 
 
-def test_the_last_orders_stand_beside_those_before(store: SqliteStore) -> None:
+def test_the_last_orders_stand_beside_those_before(store: Store) -> None:
     remember(store, 200, ago_s=7_200)
     remember(store, 50, latency_ms=900)
     shown = program("execution", "--json").json
@@ -201,7 +201,7 @@ def test_without_orders_there_is_nothing_to_judge_and_that_no_loop_runs_is_said(
 
 
 @contextmanager
-def looping(store: SqliteStore, tmp_path: Path, *, hours: float, waiting: str = "") -> Iterator[None]:
+def looping(store: Store, tmp_path: Path, *, hours: float, waiting: str = "") -> Iterator[None]:
     """A loop that has been running for so long holds the account."""
     now = SystemClock().now()
     with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
@@ -214,7 +214,7 @@ def looping(store: SqliteStore, tmp_path: Path, *, hours: float, waiting: str = 
         yield
 
 
-def test_a_loop_that_sends_no_order_for_a_day_is_a_warning(store: SqliteStore, tmp_path: Path) -> None:
+def test_a_loop_that_sends_no_order_for_a_day_is_a_warning(store: Store, tmp_path: Path) -> None:
     with looping(store, tmp_path, hours=23.9):
         assert (check().code, measures(check())["no_orders_for"] // 60) == (0, 23.9 * 60)
     with looping(store, tmp_path, hours=25, waiting="spike: 3 of 30 samples"):
@@ -226,7 +226,7 @@ def test_a_loop_that_sends_no_order_for_a_day_is_a_warning(store: SqliteStore, t
     assert (ended.code, ended.json["summary"].partition(";")[0]) == (0, "no loop is running")
 
 
-def test_an_order_of_a_strategy_ends_the_wait_and_one_by_hand_does_not(store: SqliteStore, tmp_path: Path) -> None:
+def test_an_order_of_a_strategy_ends_the_wait_and_one_by_hand_does_not(store: Store, tmp_path: Path) -> None:
     with looping(store, tmp_path, hours=100):
         remember(store, 1, ago_s=90_000)
         assert measures(check())["no_orders_for"] // 10 == 9_000
@@ -238,7 +238,7 @@ def test_an_order_of_a_strategy_ends_the_wait_and_one_by_hand_does_not(store: Sq
 
 
 def test_the_wait_begins_anew_when_trading_goes_on_and_does_not_count_while_it_stands(
-    store: SqliteStore, tmp_path: Path
+    store: Store, tmp_path: Path
 ) -> None:
     now = SystemClock().now()
     with looping(store, tmp_path, hours=100):
@@ -251,7 +251,7 @@ def test_the_wait_begins_anew_when_trading_goes_on_and_does_not_count_while_it_s
 
 @pytest.mark.parametrize("status", [OrderStatus.REJECTED, OrderStatus.UNKNOWN])
 def test_a_loop_of_which_the_exchange_took_no_order_is_critical(
-    store: SqliteStore, tmp_path: Path, status: OrderStatus
+    store: Store, tmp_path: Path, status: OrderStatus
 ) -> None:
     for number in range(10):
         sent(store, f"c{number}", status=status, code="invalid_price")
@@ -267,7 +267,7 @@ def test_a_loop_of_which_the_exchange_took_no_order_is_critical(
 
 
 @pytest.mark.parametrize(("denied", "taken", "code"), [(74, 10, 1), (3, 1, 0), (19, 0, 0), (20, 0, 1), (60, 30, 0)])
-def test_order_requests_that_kalshi_denies_are_seen(store: SqliteStore, denied: int, taken: int, code: int) -> None:
+def test_order_requests_that_kalshi_denies_are_seen(store: Store, denied: int, taken: int, code: int) -> None:
     now = SystemClock().now()
     for number in range(denied):
         denial = "MIN_EDGE" if number % 4 else "SPREAD"
@@ -286,13 +286,13 @@ def test_order_requests_that_kalshi_denies_are_seen(store: SqliteStore, denied: 
         assert value == "74 of 84 order requests of the last hour denied by kalshi, most often MIN_EDGE (55)"
 
 
-def test_an_order_that_was_stopped_on_its_way_out_is_a_denial(store: SqliteStore) -> None:
+def test_an_order_that_was_stopped_on_its_way_out_is_a_denial(store: Store) -> None:
     for number in range(20):
         sent(store, f"c{number}", status=OrderStatus.REJECTED, code="STATE_MOVED")
     assert found(check()) == {("warning", "DENIED_RATE", "order requests")}
 
 
-def test_orders_as_they_should_be_are_fine(store: SqliteStore) -> None:
+def test_orders_as_they_should_be_are_fine(store: Store) -> None:
     remember(store, 550)
     ended = check()
     assert (ended.code, found(ended)) == (0, set())
@@ -311,7 +311,7 @@ def test_orders_as_they_should_be_are_fine(store: SqliteStore) -> None:
     ],
 )
 def test_numbers_beyond_their_bounds_warn_or_are_critical(
-    store: SqliteStore, last: dict[str, Any], code: int, breach: tuple[str, str, str]
+    store: Store, last: dict[str, Any], code: int, breach: tuple[str, str, str]
 ) -> None:
     remember(store, 50, **({"rate": 1.0} | last))
     ended = check()
@@ -326,9 +326,7 @@ def test_numbers_beyond_their_bounds_warn_or_are_critical(
         ({"price": 42}, "slippage", r"slippage -(2.0|1.9)\d cents, before slippage -(4.0|3.9)\d cents"),
     ],
 )
-def test_what_got_worse_than_it_was_is_a_warning(
-    store: SqliteStore, last: dict[str, Any], subject: str, told: str
-) -> None:
+def test_what_got_worse_than_it_was_is_a_warning(store: Store, last: dict[str, Any], subject: str, told: str) -> None:
     remember(store, 300, rate=1.0, ago_s=7_200)
     remember(store, 50, **({"rate": 1.0} | last))
     ended = check()
@@ -336,20 +334,20 @@ def test_what_got_worse_than_it_was_is_a_warning(
     assert re.fullmatch(told, ended.json["breaches"][0]["value"])
 
 
-def test_few_orders_say_nothing(store: SqliteStore) -> None:
+def test_few_orders_say_nothing(store: Store) -> None:
     remember(store, 19, rate=0.0, latency_ms=60_000)
     ended = check()
     assert (ended.code, measures(ended)) == (0, {"orders": 19, "fills": 0})
     assert "too few for placement: 19 of 20" in ended.json["summary"]
 
 
-def test_bounds_on_the_command_line_are_of_the_fill_rate(store: SqliteStore) -> None:
+def test_bounds_on_the_command_line_are_of_the_fill_rate(store: Store) -> None:
     remember(store, 50, rate=0.3)
     assert measures(check())["fill_rate_pct"] == 30
     assert found(check("-c", "40:")) == {("critical", "FILL_RATE", "fill rate")}
 
 
-def test_what_was_slow_days_ago_is_not_what_goes_on_now(store: SqliteStore) -> None:
+def test_what_was_slow_days_ago_is_not_what_goes_on_now(store: Store) -> None:
     remember(store, 50, latency_ms=60_000, ago_s=2 * 86_400)
     assert check().code == 0
 

@@ -13,7 +13,7 @@ from support.served import KEY_ID, ME, TWO_SIDED, Served, program, set_variables
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 ORDERS = "/portfolio/events/orders"
 TRANSFERS = "/portfolio/intra_exchange_instance_transfer$"
@@ -35,7 +35,7 @@ def on_prod(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
 
 
 def halt(exchange: Served) -> None:
-    store = SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
     store.close()
 

@@ -29,7 +29,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 GOLDEN = Path(__file__).parent / "golden"
 IS_UPDATING = bool(os.environ.get("KALSHI_UPDATE_GOLDEN"))
@@ -78,7 +78,7 @@ def settled(one: Served) -> None:
 
 
 def halted(one: Served) -> None:
-    store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", one.clock.now()))
     store.close()
 
@@ -108,7 +108,7 @@ def with_config(one: Served) -> None:
 def with_alerts(one: Served) -> None:
     """A halt and an event that somebody should know, a silence, and two sinks that were never tried."""
     halted(one)
-    with SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.record(Alert(one.clock.now(), "warning", "FEED_DOWN", "stream", "the server went away"))
     assert program("alerts", "silence", "FEED_DOWN", "--for", "2h", "--reason", "new router").code == 0
     assert program("alerts", "retry").code == 0
@@ -123,7 +123,7 @@ def with_alerts(one: Served) -> None:
 def with_orders_carried_out(one: Served) -> None:
     """Two orders of a strategy, of which one traded, and one by hand."""
     now = one.clock.now()
-    store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     for name, strategy, latency_ms in (("a", "spike", 85), ("b", "spike", 240), ("c", "", 120)):
         order = Order(
             client_order_id=name, order_id=f"order-{name}", ticker=TWO_SIDED, side=BID, price=Price(4_100),

@@ -32,7 +32,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.sim.rest.replies import Request, Response
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 QUICKLY = (("prose", "table"), ("prose", "json"), ("prose", "csv"), ("ids", "plain"))
 SLOWLY = (("prose", "plain"), ("ids", "json"))
@@ -206,7 +206,7 @@ def remember(one: Served) -> None:
     """Hostile texts in the state file, wherever it takes a text."""
     texts = endless()
     now = one.clock.now()
-    with SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         for number in range(40):
             text = next(texts)
             store.record(

@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import ConfigError, HostError
 from kalshi_cli.config.config import HOSTS
 from kalshi_cli.config.hosts import OWN_HOSTS, is_loopback, named_hosts
 from kalshi_cli.config.sources import load
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 NAME = socket.gethostname().lower()
 """A name of this machine that is neither localhost nor a loopback address."""
@@ -229,7 +229,7 @@ def test_a_loop_does_not_start_with_the_stream_on_another_host(
 def test_the_kill_switch_halts_and_sends_nothing_to_another_host(
     prod: Served, there: Visitors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    SqliteStore.open(prod.state / "prod" / "state.db", account=KEY_ID, environment="prod").close()
+    Store.open(prod.state / "prod" / "state.db", account=KEY_ID, environment="prod").close()
     monkeypatch.setenv("KALSHI_REST_URL", f"https://{NAME}:{there.port}/trade-api/v2")
     assert_refused(program("cancel-all"), NAME, "variable KALSHI_REST_URL")
     assert there.count == 0

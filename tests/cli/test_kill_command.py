@@ -22,7 +22,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.sim.listing import NewOrder, Receipt
 from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import NO_HALT, RunGroup
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def groups(exchange: Served) -> list[str]:
 
 
 def kept(exchange: Served) -> tuple[RunGroup, ...]:
-    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         return store.groups()
 
 
@@ -101,7 +101,7 @@ def lifting(exchange: Served, times: int, *, after_s: float = 0.0, then_s: float
             number = next(lists)  # the first of two in each round is the count, which may be old
             if number % 2 and number < 2 * times:
                 time.sleep(after_s)
-                with SqliteStore.open(path, account=KEY_ID, environment="sim") as store:
+                with Store.open(path, account=KEY_ID, environment="sim") as store:
                     store.set_halt(NO_HALT)
                 order = NewOrder(ticker=TWO_SIDED, side=BID, price=cents(38), qty=contracts(1))
                 assert isinstance(exchange.exchange.submit(ME, order, now), Receipt)
@@ -197,7 +197,7 @@ def test_a_loop_leaves_no_group_behind(exchange: Served) -> None:
 def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: Served) -> None:
     group_id = program("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
     assert buy().code == 0  # so that there is a state file
-    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.keep_group(RunGroup(group_id, 0))
     assert buy("--group", group_id).code == 0
     ended = program("cancel-all", "--json")
@@ -234,6 +234,6 @@ def test_a_configuration_that_is_no_yaml_says_that_nothing_was_done_unless_the_e
 
 def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
     assert buy().code == 0
-    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         store.keep_group(RunGroup("tripped", 0, is_triggered=True))
     assert "kalshi order group reset tripped" in program("resume", "--reason", "test").err

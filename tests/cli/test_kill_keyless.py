@@ -10,7 +10,7 @@ from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, se
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 def home(exchange: Served) -> Path:
     """The state directory of an account with a state file, and without orders."""
     found = exchange.state / "sim"
-    SqliteStore.open(found / "state.db", account=KEY_ID, environment="sim").close()
+    Store.open(found / "state.db", account=KEY_ID, environment="sim").close()
     return found
 
 

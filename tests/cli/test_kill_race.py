@@ -30,7 +30,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.halt_file import FILE
 from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def killing(exchange: Served, proxy: FaultProxy, *more: str) -> Iterator[subproc
 
 
 def on_file(exchange: Served) -> Halt:
-    with SqliteStore.open(home(exchange) / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(home(exchange) / "state.db", account=KEY_ID, environment="sim") as store:
         return store.halt()
 
 
@@ -133,7 +133,7 @@ def test_several_kill_switches_run_at_once_and_a_resume_waits_for_the_last(excha
 
 def lift(exchange: Served) -> None:
     """As an older version of this program would, or a person with `rm` and `sqlite3`."""
-    with SqliteStore.open(home(exchange) / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(home(exchange) / "state.db", account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "by other means", Ts(1)))
     assert not (home(exchange) / FILE).exists()
 

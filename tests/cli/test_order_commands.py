@@ -15,7 +15,7 @@ from kalshi_cli.base.units import parse_price, parse_qty
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 AMEND, DECREASE, BATCH = r"/amend$", r"/decrease$", r"/portfolio/events/orders/batched$"
 
@@ -45,7 +45,7 @@ def left(exchange: Served) -> list[tuple[str, str]]:
 
 
 def halt(exchange: Served) -> None:
-    store = SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", exchange.clock.now()))
     store.close()
 

@@ -11,7 +11,7 @@ from kalshi_cli.base.units import Money, Price, Ts, dollars, parse_money, parse_
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 DAY_S = 86_400.0
 PAID_IN = Money(dollars(500) + dollars(20) - dollars("33.33"))
@@ -30,7 +30,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, Mo
     home, window_ms = tmp_path_factory.mktemp("lived"), int(9 * DAY_S * 1000)
     with served(home, clock_window_ms=window_ms, balance_precision=10_000) as one:  # a member whose cents are whole
         before = one.exchange.cash(ME)
-        store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+        store = Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
 
         def buy(strategy: str, ticker: str, side: Side, price: str, count: str) -> None:
             """It was sent from here, if by a strategy."""

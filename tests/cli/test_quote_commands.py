@@ -10,13 +10,13 @@ from support.served import FINE, KEY_ID, ME, TWO_SIDED, Served, program
 from kalshi_cli.base.units import dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 ACCEPT = r"/accept"
 
 
 def halt(one: Served) -> None:
-    store = SqliteStore.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
+    store = Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim")
     store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", one.clock.now()))
     store.close()
 

@@ -16,7 +16,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt, MarketLock
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 JUNK = b"this was a database once" * 500
 
@@ -76,7 +76,7 @@ def test_a_pause_is_paused_to_a_person_and_a_halt_to_a_program(exchange: Served)
 
 def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exchange: Served) -> None:
     assert place().code == 0
-    with SqliteStore.open(exchange.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
+    with Store.open(exchange.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
         now = exchange.clock.now()
         store.beat(
             Cycle(
@@ -118,7 +118,7 @@ def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the
 ) -> None:
     (exchange.home / "config.yaml").write_text(f"risk:\n  max_daily_loss: {limit}\n")
     now = exchange.clock.now()
-    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", Ts(now - days_ago * 86_400_000)))
         store.beat(cycle(now, lost_today))
     resumed = program("resume", "--reason", "looked")
@@ -130,7 +130,7 @@ def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the
 def test_so_does_a_resume_from_a_pause_that_came_over_it(exchange: Served, lost_today: int, is_told: bool) -> None:
     (exchange.home / "config.yaml").write_text("risk:\n  max_daily_loss: 5\n")
     now = exchange.clock.now()
-    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", now))
         store.beat(cycle(now, lost_today))
     assert program("pause").code == 0
@@ -186,7 +186,7 @@ def test_a_file_of_a_newer_version_is_kept_aside_when_asked_for(exchange: Served
 
 def test_notices_that_nobody_got_are_kept_as_far_as_they_can_be_read(exchange: Served) -> None:
     now = exchange.clock.now()
-    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         for number in range(3):
             notice = Notice(
                 notice_id=f"n{number}", kind="event", tier="critical", event="error", code="DRIFT", subject="KXA",
@@ -201,7 +201,7 @@ def test_notices_that_nobody_got_are_kept_as_far_as_they_can_be_read(exchange: S
     ended = program("state", "rebuild", "--json")
     assert ended.json["kept_notices"] == 1
     assert "could not be read, and are lost" in ended.err
-    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         waiting = store.alert_book.letters("waiting")
     assert [(letter.notice.notice_id, letter.sink, letter.created) for letter in waiting] == [("n0", "phone", now)]
 
@@ -259,7 +259,7 @@ def test_what_a_person_locked_is_locked_in_the_new_file_too(exchange: Served) ->
 
 def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None:
     now = exchange.clock.now()
-    with SqliteStore.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
+    with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         for ticker, until in ((TWO_SIDED, now + 60_000), (ONE_SIDED, now + 60_000), ("KXOVER", now - 1)):
             store.lock_market(MarketLock(ticker, Ts(until), "so", Ts(now - 60_000)))
     with closing(sqlite3.connect(state_of(exchange))) as connection:

@@ -27,14 +27,14 @@ from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
 @pytest.fixture
-def beside(sim: Simulation) -> Iterator[SqliteStore]:
+def beside(sim: Simulation) -> Iterator[Store]:
     """The state file as another program has it open."""
-    with closing(SqliteStore.open(sim.path, account="alice", environment="sim")) as store:
+    with closing(Store.open(sim.path, account="alice", environment="sim")) as store:
         yield store
 
 
@@ -49,7 +49,7 @@ def bids(sim: Simulation) -> int:
 # -- two people ---------------------------------------------------------------------------------------------------
 
 
-def test_two_people_at_the_same_time_do_not_exceed_a_limit_together(sim: Simulation, beside: SqliteStore) -> None:
+def test_two_people_at_the_same_time_do_not_exceed_a_limit_together(sim: Simulation, beside: Store) -> None:
     sim.market()
     one = desk_of(sim, sim.store, max_position=contracts(10))
     other = desk_of(sim, beside, max_position=contracts(10))
@@ -61,7 +61,7 @@ def test_two_people_at_the_same_time_do_not_exceed_a_limit_together(sim: Simulat
 
 
 def test_two_people_at_the_same_time_both_get_what_fits_in_a_limit_under_the_ids_that_were_said(
-    sim: Simulation, beside: SqliteStore
+    sim: Simulation, beside: Store
 ) -> None:
     sim.market()
     one = desk_of(sim, sim.store, max_position=contracts(20))
@@ -73,7 +73,7 @@ def test_two_people_at_the_same_time_both_get_what_fits_in_a_limit_under_the_ids
 
 
 def test_what_another_program_began_while_the_account_was_read_counts_in_the_review(
-    sim: Simulation, beside: SqliteStore
+    sim: Simulation, beside: Store
 ) -> None:
     sim.market()
     other = desk_of(sim, beside, max_position=contracts(10))
@@ -94,7 +94,7 @@ def test_what_another_program_began_while_the_account_was_read_counts_in_the_rev
 class Overtaken:
     """A state file into which another program writes an order right before each of ours."""
 
-    def __init__(self, inner: SqliteStore, other: SqliteStore, sim: Simulation) -> None:
+    def __init__(self, inner: Store, other: Store, sim: Simulation) -> None:
         self._inner, self._other, self._virtual = inner, other, sim
         self.times = 0
 
@@ -111,9 +111,7 @@ class Overtaken:
         return getattr(self._inner, name)
 
 
-def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_sent(
-    sim: Simulation, beside: SqliteStore
-) -> None:
+def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_sent(sim: Simulation, beside: Store) -> None:
     sim.market()
     store = Overtaken(sim.store, beside, sim)
     desk = desk_of(sim, store)
@@ -123,9 +121,7 @@ def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_sent(
     assert "another program" in caught.value.message
 
 
-def test_an_order_that_was_confirmed_after_trading_became_reducing_is_not_sent(
-    sim: Simulation, beside: SqliteStore
-) -> None:
+def test_an_order_that_was_confirmed_after_trading_became_reducing_is_not_sent(sim: Simulation, beside: Store) -> None:
     sim.market()
     desk = sim.desk()
     proposed = desk.propose(ticket())
@@ -136,7 +132,7 @@ def test_an_order_that_was_confirmed_after_trading_became_reducing_is_not_sent(
 
 
 def test_an_order_that_reduces_is_sent_even_if_trading_became_reducing_after_its_review(
-    sim: Simulation, beside: SqliteStore
+    sim: Simulation, beside: Store
 ) -> None:
     sim.market()
     sim.place(price=cents(44), tif=Tif.IOC)
@@ -150,7 +146,7 @@ def test_an_order_that_reduces_is_sent_even_if_trading_became_reducing_after_its
 # -- between two tries of one request --------------------------------------------------------------------------------
 
 
-def refused_for_pace(sim: Simulation, beside: SqliteStore, state: TradingState) -> None:
+def refused_for_pace(sim: Simulation, beside: Store, state: TradingState) -> None:
     """The first write is refused for pace; before it goes again, another program finds that trading is `state`."""
     sim.client = sim.connect(before_create=lambda reviewed: refuse_if_halted(sim.store, reviewed))
 
@@ -184,7 +180,7 @@ def placed_together(sim: Simulation) -> None:
 
 @pytest.mark.parametrize("send", [placed, amended, placed_together])
 def test_what_adds_risk_does_not_go_again_once_trading_is_reducing(
-    sim: Simulation, beside: SqliteStore, send: Callable[[Simulation], None]
+    sim: Simulation, beside: Store, send: Callable[[Simulation], None]
 ) -> None:
     sim.market()
     sim.place()
@@ -197,14 +193,14 @@ def test_what_adds_risk_does_not_go_again_once_trading_is_reducing(
     assert [order.qty for order in sim.store.live_orders()] == [contracts(10)], "nothing is in doubt"
 
 
-def test_what_goes_again_while_trading_is_active_is_sent(sim: Simulation, beside: SqliteStore) -> None:
+def test_what_goes_again_while_trading_is_active_is_sent(sim: Simulation, beside: Store) -> None:
     sim.market()
     refused_for_pace(sim, beside, TradingState.ACTIVE)
     sim.place()
     assert bids(sim) == contracts(10)
 
 
-def test_what_can_only_close_goes_again_while_trading_is_reducing(sim: Simulation, beside: SqliteStore) -> None:
+def test_what_can_only_close_goes_again_while_trading_is_reducing(sim: Simulation, beside: Store) -> None:
     sim.market()
     sim.place(price=cents(44), tif=Tif.IOC)
     refused_for_pace(sim, beside, TradingState.REDUCING)
@@ -215,7 +211,7 @@ def test_what_can_only_close_goes_again_while_trading_is_reducing(sim: Simulatio
 # -- amends and batches -------------------------------------------------------------------------------------------
 
 
-def test_an_amend_and_an_order_do_not_exceed_a_limit_together(sim: Simulation, beside: SqliteStore) -> None:
+def test_an_amend_and_an_order_do_not_exceed_a_limit_together(sim: Simulation, beside: Store) -> None:
     sim.market()
     mine = sim.place()
     one = desk_of(sim, sim.store, max_position=contracts(20))
@@ -227,7 +223,7 @@ def test_an_amend_and_an_order_do_not_exceed_a_limit_together(sim: Simulation, b
     assert (caught.value.code, bids(sim)) == ("POSITION_LIMIT", contracts(20))
 
 
-def test_an_amend_that_still_fits_is_reviewed_again_and_sent(sim: Simulation, beside: SqliteStore) -> None:
+def test_an_amend_that_still_fits_is_reviewed_again_and_sent(sim: Simulation, beside: Store) -> None:
     sim.market()
     mine = sim.place()
     desk = sim.desk()
@@ -237,7 +233,7 @@ def test_an_amend_that_still_fits_is_reviewed_again_and_sent(sim: Simulation, be
     assert amend.send(desk, *proposed).remaining == contracts(20)
 
 
-def test_an_amend_that_raises_is_not_sent_after_trading_became_reducing(sim: Simulation, beside: SqliteStore) -> None:
+def test_an_amend_that_raises_is_not_sent_after_trading_became_reducing(sim: Simulation, beside: Store) -> None:
     sim.market()
     mine = sim.place()
     desk = sim.desk()
@@ -248,7 +244,7 @@ def test_an_amend_that_raises_is_not_sent_after_trading_became_reducing(sim: Sim
     assert (caught.value.code, bids(sim)) == ("REDUCING", contracts(10))
 
 
-def test_a_batch_counts_what_another_program_placed_since_it_was_shown(sim: Simulation, beside: SqliteStore) -> None:
+def test_a_batch_counts_what_another_program_placed_since_it_was_shown(sim: Simulation, beside: Store) -> None:
     sim.market()
     one = desk_of(sim, sim.store, max_position=contracts(20))
     other = desk_of(sim, beside, max_position=contracts(20))
@@ -277,9 +273,7 @@ def eager_loop(sim: Simulation, limit: int) -> TradingLoop:
     return loop
 
 
-def test_a_loop_counts_what_a_person_placed_beside_it_before_it_sends_anything(
-    sim: Simulation, beside: SqliteStore
-) -> None:
+def test_a_loop_counts_what_a_person_placed_beside_it_before_it_sends_anything(sim: Simulation, beside: Store) -> None:
     sim.market()
     loop = eager_loop(sim, 30)
     loop.ticks(1)
@@ -294,7 +288,7 @@ def test_a_loop_counts_what_a_person_placed_beside_it_before_it_sends_anything(
     assert bids(sim) == contracts(30)
 
 
-def test_a_loop_beside_a_person_goes_on_with_its_next_decision(sim: Simulation, beside: SqliteStore) -> None:
+def test_a_loop_beside_a_person_goes_on_with_its_next_decision(sim: Simulation, beside: Store) -> None:
     sim.market()
     loop = TradingLoop(sim, Quoter(StrategyParams()))
     person = desk_of(sim, beside)
@@ -303,7 +297,7 @@ def test_a_loop_beside_a_person_goes_on_with_its_next_decision(sim: Simulation, 
     assert bids(sim) == contracts(20)
 
 
-def test_a_person_beside_a_loop_is_held_to_what_the_loop_placed_meanwhile(sim: Simulation, beside: SqliteStore) -> None:
+def test_a_person_beside_a_loop_is_held_to_what_the_loop_placed_meanwhile(sim: Simulation, beside: Store) -> None:
     sim.market()
     person = desk_of(sim, beside, max_position=contracts(10))
     proposed = person.propose(ticket())
@@ -314,7 +308,7 @@ def test_a_person_beside_a_loop_is_held_to_what_the_loop_placed_meanwhile(sim: S
 
 
 def test_an_order_of_a_loop_that_was_decided_before_reducing_is_over_and_not_sent(
-    sim: Simulation, beside: SqliteStore
+    sim: Simulation, beside: Store
 ) -> None:
     sim.market()
     loop = TradingLoop(sim)

@@ -21,7 +21,8 @@ from kalshi_cli.desk.catalogue import Refresh, catalogue_path, open_catalogue, r
 from kalshi_cli.desk.listing import EventQuery, MarketQuery
 from kalshi_cli.desk.market_search import choose, choose_events, choose_series
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.store.catalog.entries import Catalogue, Kind, Narrow
+from kalshi_cli.store.catalog.entries import Kind, Narrow
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
 from kalshi_cli.store.lock import lock
 
 NOW = Ts(1_780_000_000_000)

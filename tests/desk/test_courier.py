@@ -24,7 +24,7 @@ from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Beside:
@@ -40,7 +40,7 @@ class Beside:
         self.sinks: dict[str, Sink] = {"phone": PHONE}
         self.direct: list[Alert] = []
         """What was told past the state file."""
-        self.store = SqliteStore.open(folder / "state.db", account="alice", environment="sim")
+        self.store = Store.open(folder / "state.db", account="alice", environment="sim")
 
     @contextmanager
     def opened(self) -> Iterator[Alerting]:
@@ -59,7 +59,7 @@ class Beside:
         return Courier(self.opened, self.clock, self.said.append, flatten, self.direct.append, look_s=0.02)
 
     def record(self, code: str, tier: str = "warning", subject: str = "") -> None:
-        with SqliteStore.open(self.folder / "state.db", account="alice", environment="sim") as store:
+        with Store.open(self.folder / "state.db", account="alice", environment="sim") as store:
             about = subject or ("account" if code == "FLATTENED" else "KXA")
             store.record(Alert(self.clock.now(), tier, code, about, "so it is"))
 

@@ -24,7 +24,7 @@ from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.runner import pump
 from kalshi_cli.store.pause import pause, unpause
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 HALTED, REDUCING, ACTIVE = TradingState.HALTED, TradingState.REDUCING, TradingState.ACTIVE
@@ -146,7 +146,7 @@ def test_a_crash_after_any_commit_loses_no_halt(tmp_path: Path, upset: Upset, co
     for effect in effects[:commits]:
         sim.store.record(effect)
     sim.store.close()
-    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    sim.store = Store.open(sim.path, account="alice", environment="sim")
     known = sim.store.order("twin" if upset is twice else "other")
     assert sim.store.halt().state is HALTED or known is None
     assert (sim.store.halt().state is HALTED, known is not None) == (commits > 0, commits > 2)

@@ -21,7 +21,7 @@ from kalshi_cli.desk.halts import gravest, resume, stop
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.records import NO_HALT, PAUSED, Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 CLOCK = SystemClock()
 HOLD = """
@@ -112,7 +112,7 @@ def test_a_resume_out_of_reducing_counts_a_drawdown_from_there(
     tmp_path: Path, state: TradingState, is_kept: bool, is_paused: bool
 ) -> None:
     """Also where a pause hides it, and no pause by itself does."""
-    with SqliteStore.open(tmp_path / "state.db", account="a", environment="sim") as store:
+    with Store.open(tmp_path / "state.db", account="a", environment="sim") as store:
         store.see_gained(Money(5), CLOCK.now())
         store.set_halt(Halt(state, "DRAWDOWN", "fell", CLOCK.now()))
         if is_paused:
@@ -125,7 +125,7 @@ def test_a_resume_leaves_halt_and_pause_and_says_what_it_was(tmp_path: Path) -> 
     pause(tmp_path, "lunch")
     assert resume(tmp_path, None, "had lunch", CLOCK).reason == "lunch"
     assert read_pause(tmp_path) is None
-    with SqliteStore.open(tmp_path / "state.db", account="a", environment="sim") as store:
+    with Store.open(tmp_path / "state.db", account="a", environment="sim") as store:
         pause(tmp_path, "lunch")
         store.set_halt(Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", Ts(5)))
         assert resume(tmp_path, store, "looked at it", CLOCK).code == "DAILY_LOSS"

@@ -20,15 +20,15 @@ from kalshi_cli.desk import amend
 from kalshi_cli.desk.amend import Change
 from kalshi_cli.desk.locks import with_locks
 from kalshi_cli.store.records import MarketLock, MovedError
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
 
 
 @pytest.fixture
-def beside(sim: Simulation) -> Iterator[SqliteStore]:
+def beside(sim: Simulation) -> Iterator[Store]:
     """The state file as the program has it open that a person types a lock into."""
-    with closing(SqliteStore.open(sim.path, account="alice", environment="sim")) as store:
+    with closing(Store.open(sim.path, account="alice", environment="sim")) as store:
         yield store
 
 
@@ -71,7 +71,7 @@ def test_what_makes_a_position_smaller_passes_a_lock(sim: Simulation) -> None:
     assert (sold.filled, refused(sim, action="sell")) == (contracts(10), "LOCKED"), "ten were held, and no more"
 
 
-def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(sim: Simulation, beside: SqliteStore) -> None:
+def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(sim: Simulation, beside: Store) -> None:
     sim.market()
     desk = sim.desk()
     proposed = desk.propose(ticket())
@@ -81,9 +81,7 @@ def test_an_order_that_was_reviewed_before_the_lock_does_not_begin(sim: Simulati
     assert (caught.value.code, sim.wire.posts()) == ("LOCKED", 0)
 
 
-def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(
-    sim: Simulation, beside: SqliteStore
-) -> None:
+def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(sim: Simulation, beside: Store) -> None:
     sim.market()
     mine = sim.place()
     desk = sim.desk()
@@ -99,7 +97,7 @@ def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(
     assert change(9).remaining == contracts(9), "what makes it smaller is reviewed again, and passes"
 
 
-def test_a_longer_lock_counts_although_a_shorter_one_was_known(sim: Simulation, beside: SqliteStore) -> None:
+def test_a_longer_lock_counts_although_a_shorter_one_was_known(sim: Simulation, beside: Store) -> None:
     sim.market()
     sim.place(price=cents(44), tif=Tif.IOC)
     known = lock_of(sim, 1)
@@ -115,9 +113,7 @@ def test_a_longer_lock_counts_although_a_shorter_one_was_known(sim: Simulation, 
     assert "locked until" in caught.value.message
 
 
-def test_a_running_loop_opens_nothing_from_the_lock_on_and_goes_on_after_it(
-    sim: Simulation, beside: SqliteStore
-) -> None:
+def test_a_running_loop_opens_nothing_from_the_lock_on_and_goes_on_after_it(sim: Simulation, beside: Store) -> None:
     run = TradingSession(sim)
     posts: list[int] = []
 

@@ -15,7 +15,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 OPTIONS = SimOptions(
     read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, subaccounts_need_advanced=False
@@ -55,7 +55,7 @@ def test_from_the_live_tier_alone_it_would_not_add_up(sim: Simulation) -> None:
 
 
 def test_an_engine_that_begins_on_an_old_account_knows_its_positions(sim: Simulation, tmp_path: Path) -> None:
-    store = SqliteStore.open(tmp_path / "fresh.db", account="alice", environment="sim")
+    store = Store.open(tmp_path / "fresh.db", account="alice", environment="sim")
     engine = load_engine(
         sim.client,
         store,

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk.execution import read
 from kalshi_cli.desk.journal import Journal
 from kalshi_cli.store import sqlite_store
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 def listened(sim: Simulation, decided_s: Callable[[], float | None] = lambda: None) -> None:
@@ -37,10 +37,10 @@ def answers_after(sim: Simulation, seconds: float) -> None:
     sim.wire.after = wait
 
 
-def again(sim: Simulation) -> SqliteStore:
+def again(sim: Simulation) -> Store:
     """The state file, as a program finds it that starts later."""
     sim.store.close()
-    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    sim.store = Store.open(sim.path, account="alice", environment="sim")
     return sim.store
 
 

@@ -19,7 +19,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import StrategyParams
 
 
@@ -58,7 +58,7 @@ def test_a_halt_by_another_process_is_obeyed_and_lasts(sim: Simulation) -> None:
 
     def halt(n: int) -> None:
         if n == 3:
-            other = SqliteStore.open(sim.path, account="alice", environment="sim")
+            other = Store.open(sim.path, account="alice", environment="sim")
             other.set_halt(Halt(TradingState.HALTED, "MANUAL", "a person", sim.clock.now()))
             other.close()
             placed_at_halt.append(sim.wire.posts())

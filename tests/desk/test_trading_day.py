@@ -27,7 +27,7 @@ from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 NEW_YORK = ZoneInfo("America/New_York")
 
@@ -161,7 +161,7 @@ def test_neither_a_restart_nor_a_lost_state_file_resets_the_days_loss(sim: Simul
     sim.store.close()
     for path in sim.path.parent.glob("state.db*"):
         path.unlink()
-    sim.store = SqliteStore.open(sim.path, account="alice", environment="sim")
+    sim.store = Store.open(sim.path, account="alice", environment="sim")
     assert refused(sim) == "DAILY_LOSS", "counted again from the fills that the exchange has"
     assert len(sim.store.fills()) == 2
 

@@ -34,7 +34,7 @@ from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 SECRET = "T0PSECRETPATH123"
 
@@ -97,9 +97,9 @@ def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning", 
 
 
 @contextmanager
-def state(exchange: Served, home: str = "sim") -> Iterator[SqliteStore]:
+def state(exchange: Served, home: str = "sim") -> Iterator[Store]:
     account = KEY_ID if home == "sim" else "paper"
-    with SqliteStore.open(exchange.state / home / "state.db", account=account, environment="sim") as store:
+    with Store.open(exchange.state / home / "state.db", account=account, environment="sim") as store:
         yield store
 
 

@@ -12,7 +12,7 @@ from support.served import KEY_ID, ME, TWO_SIDED, Served, eventually, program, s
 
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture
@@ -59,5 +59,5 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
     begun = time.monotonic()
     run_for(exchange, phone, 8.0, "firing", "firing", "resolved", max_loss="100")
     assert time.monotonic() - begun > RESUMED_MS / 1000
-    with SqliteStore.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
+    with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
         assert store.halt().state.value == "active"

@@ -21,7 +21,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
 
 FAIR = f"{TWO_SIDED},0.42\n"
@@ -171,17 +171,17 @@ def test_an_orderly_end_of_the_loop_ends_the_alert(variables: dict[str, str], tm
 
 
 @pytest.fixture
-def store(variables: dict[str, str], tmp_path: Path) -> Iterator[SqliteStore]:
+def store(variables: dict[str, str], tmp_path: Path) -> Iterator[Store]:
     """The state file of an account that a loop holds."""
     home = tmp_path / "state" / "sim"
     with (
         lock(home / "trade.lock", SystemClock()),
-        SqliteStore.open(home / "state.db", account=KEY_ID, environment="sim") as found,
+        Store.open(home / "state.db", account=KEY_ID, environment="sim") as found,
     ):
         yield found
 
 
-def beat(store: SqliteStore, *sources: Source, ago_s: float = 0.0, text: str | None = None) -> None:
+def beat(store: Store, *sources: Source, ago_s: float = 0.0, text: str | None = None) -> None:
     now = SystemClock().now()
     store.beat(
         Cycle(
@@ -196,21 +196,21 @@ def source(name: str, ago_s: float, limit_s: float = 60.0) -> Source:
     return Source(name=name, answered=Ts(SystemClock().now() - int(ago_s * 1000)), limit_s=limit_s)
 
 
-def test_the_age_goes_on_while_the_loop_writes_nothing_down(store: SqliteStore) -> None:
+def test_the_age_goes_on_while_the_loop_writes_nothing_down(store: Store) -> None:
     beat(store, source("model a", 35.0), ago_s=35.0)
     assert found(check()) == []
     beat(store, source("model a", 75.0), ago_s=75.0)
     assert found(check()) == [("warning", "SOURCE_STALE", "model a")]
 
 
-def test_a_configured_range_takes_the_place_of_the_limits(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_configured_range_takes_the_place_of_the_limits(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     beat(store, source("model a", 30.0), source("news b", 5.0, 1.0))
     assert found(check()) == [("warning", "SOURCE_STALE", "news b")]
     monkeypatch.setenv("KALSHI_CHECKS__MODEL_AGE__CRIT", "20")
     assert found(check()) == [("critical", "SOURCE_STALE", "model a")]
 
 
-def test_sources_that_cannot_be_read_are_unknown(store: SqliteStore) -> None:
+def test_sources_that_cannot_be_read_are_unknown(store: Store) -> None:
     beat(store, text="[{")
     ended = check()
     assert (ended.code, found(ended)) == (3, [("unknown", "STATE_UNUSABLE", "feed")])

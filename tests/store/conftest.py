@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.stored import Child, Open, start
 
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 @pytest.fixture
@@ -21,12 +21,10 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def open_store(path: Path) -> Iterator[Open]:
     """Open the state file, again and again; all are closed in the end."""
-    opened: list[SqliteStore] = []
+    opened: list[Store] = []
 
-    def open_store(
-        at: Path = path, *, account: str = "account-1", environment: str = "sim", **more: Any
-    ) -> SqliteStore:
-        store = SqliteStore.open(at, account=account, environment=environment, **more)
+    def open_store(at: Path = path, *, account: str = "account-1", environment: str = "sim", **more: Any) -> Store:
+        store = Store.open(at, account=account, environment=environment, **more)
         opened.append(store)
         return store
 

@@ -11,11 +11,11 @@ import pytest
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.store.catalog.entries import Entry, Kind, Narrow, Progress
-from kalshi_cli.store.catalog.sqlite_catalog import SqliteCatalogue, delete_catalogue
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, delete_catalogue
 
 NOW = Ts(1_780_000_000_000)
 FIRST = Progress(started=NOW, since=None)
-Make = Callable[..., SqliteCatalogue]
+Make = Callable[..., Catalogue]
 
 
 def market(ticker: str, title: str = "Rain above 1 inch?", **more: object) -> Entry:
@@ -43,8 +43,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(params=[True, False], ids=["words", "letters"])
-def catalogue(request: pytest.FixtureRequest, path: Path) -> SqliteCatalogue:
-    made = SqliteCatalogue.open(path, "sim", create=True, can_index=request.param)
+def catalogue(request: pytest.FixtureRequest, path: Path) -> Catalogue:
+    made = Catalogue.open(path, "sim", create=True, can_index=request.param)
     assert made is not None
     made.put(LISTING, FIRST)
     made.finish(FIRST, forget_over_before=Ts(0), most=1_000)
@@ -52,7 +52,7 @@ def catalogue(request: pytest.FixtureRequest, path: Path) -> SqliteCatalogue:
     return made
 
 
-def found(catalogue: SqliteCatalogue, text: str, most: int = 10, **more: object) -> list[str]:
+def found(catalogue: Catalogue, text: str, most: int = 10, **more: object) -> list[str]:
     return [each.ticker for each in catalogue.search(Kind.MARKET, text, most=most, **more)]  # type: ignore[arg-type]
 
 
@@ -72,42 +72,42 @@ def found(catalogue: SqliteCatalogue, text: str, most: int = 10, **more: object)
     ],
 )
 def test_a_search_finds_beginnings_of_words_in_tickers_and_titles(
-    catalogue: SqliteCatalogue, text: str, tickers: set[str]
+    catalogue: Catalogue, text: str, tickers: set[str]
 ) -> None:
     assert set(found(catalogue, text)) == tickers
 
 
 def test_accents_do_not_hide_a_word(path: Path) -> None:
-    one = SqliteCatalogue.open(path, "sim", create=True)
+    one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put(LISTING, FIRST)
     assert found(one, "sergio") == ["KXBTCD-40JAN01-T90000"]
 
 
-def test_what_only_some_words_fit_is_found_where_that_is_enough(catalogue: SqliteCatalogue) -> None:
+def test_what_only_some_words_fit_is_found_where_that_is_enough(catalogue: Catalogue) -> None:
     assert len(found(catalogue, "weather bitcoin", needs_all=False)) == 4
 
 
-def test_a_search_can_be_narrowed(catalogue: SqliteCatalogue) -> None:
+def test_a_search_can_be_narrowed(catalogue: Catalogue) -> None:
     assert found(catalogue, "", narrow=Narrow(series="KXBTCD", open_at=NOW)) == ["KXBTCD-40JAN01-T86249.99"]
     assert found(catalogue, "above", narrow=Narrow(parent="KXRAIN-40JAN01"), most=1) != []
     assert found(catalogue, "bitcoin", narrow=Narrow(parent="KXRAIN-40JAN01")) == []
 
 
 def test_a_ticker_counts_more_than_a_title(path: Path) -> None:
-    one = SqliteCatalogue.open(path, "sim", create=True)
+    one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put([market("A-1", "gold rain"), market("RAIN-1", "something else entirely")], FIRST)
     assert found(one, "rain") == ["RAIN-1", "A-1"]
 
 
-def test_changed_words_are_found_and_old_ones_are_not(catalogue: SqliteCatalogue) -> None:
+def test_changed_words_are_found_and_old_ones_are_not(catalogue: Catalogue) -> None:
     catalogue.put([market("KXRAIN-40JAN01-T1.0", "Snow above 1 inch?")], FIRST)
     assert found(catalogue, "snow") == ["KXRAIN-40JAN01-T1.0"]
     assert "KXRAIN-40JAN01-T1.0" not in found(catalogue, "inch weather")
 
 
-def test_a_full_refresh_forgets_what_it_did_not_meet_and_one_of_changes_does_not(catalogue: SqliteCatalogue) -> None:
+def test_a_full_refresh_forgets_what_it_did_not_meet_and_one_of_changes_does_not(catalogue: Catalogue) -> None:
     changes = Progress(started=Ts(NOW + 10), since=NOW)
     catalogue.put([market("NEW-1")], changes)
     catalogue.finish(changes, forget_over_before=Ts(0), most=1_000)
@@ -119,7 +119,7 @@ def test_a_full_refresh_forgets_what_it_did_not_meet_and_one_of_changes_does_not
     assert found(catalogue, "rain bitcoin", needs_all=False) == ["NEW-1"]  # the index forgot them, too
 
 
-def test_settled_markets_age_out_and_the_size_is_bounded(catalogue: SqliteCatalogue) -> None:
+def test_settled_markets_age_out_and_the_size_is_bounded(catalogue: Catalogue) -> None:
     old = market("OLD-1", is_over=True, closes=Ts(NOW - 100))
     young = market("YOUNG-1", is_over=True, closes=Ts(NOW - 10))
     catalogue.put([old, young], FIRST)
@@ -132,11 +132,11 @@ def test_settled_markets_age_out_and_the_size_is_bounded(catalogue: SqliteCatalo
 
 def test_how_far_a_refresh_came_is_kept(path: Path) -> None:
     half = Progress(started=NOW, since=None, step=3, cursor="next")
-    one = SqliteCatalogue.open(path, "sim", create=True)
+    one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put(LISTING, half)
     one.close()
-    again = SqliteCatalogue.open(path, "sim")
+    again = Catalogue.open(path, "sim")
     assert again is not None
     assert (again.extent().unfinished, again.extent().as_of) == (half, None)
     again.finish(half, forget_over_before=Ts(0), most=1_000)
@@ -146,13 +146,13 @@ def test_how_far_a_refresh_came_is_kept(path: Path) -> None:
 # -- completions --------------------------------------------------------------------------------------------------
 
 
-def test_a_few_tickers_are_completed_with_their_titles(catalogue: SqliteCatalogue) -> None:
+def test_a_few_tickers_are_completed_with_their_titles(catalogue: Catalogue) -> None:
     assert catalogue.completions(Kind.EVENT, "KXR", 10) == [("KXRAIN-40JAN01", "Rain on New Year")]
     assert catalogue.completions(Kind.EVENT, "KXX", 10) == []
 
 
 def test_many_tickers_are_completed_to_where_they_part(path: Path) -> None:
-    one = SqliteCatalogue.open(path, "sim", create=True)
+    one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put([market(f"KXAB-{a}{b:02d}") for a in "PQ" for b in range(30)], FIRST)
     assert one.completions(Kind.MARKET, "KX", 20) == [("KXAB-P", ""), ("KXAB-Q", "")]
@@ -172,13 +172,13 @@ def foreign_tables(path: Path) -> None:
 
 
 def newer(path: Path) -> None:
-    SqliteCatalogue.open(path, "sim", create=True).close()  # type: ignore[union-attr]
+    Catalogue.open(path, "sim", create=True).close()  # type: ignore[union-attr]
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
 
 
 def of_another(path: Path) -> None:
-    SqliteCatalogue.open(path, "prod https://elsewhere", create=True).close()  # type: ignore[union-attr]
+    Catalogue.open(path, "prod https://elsewhere", create=True).close()  # type: ignore[union-attr]
 
 
 def empty(path: Path) -> None:
@@ -192,14 +192,14 @@ BAD = [garbage, foreign_tables, newer, of_another, empty]
 def test_a_bad_file_counts_as_missing_and_is_left_alone_by_readers(path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(path)
     before = path.read_bytes()
-    assert SqliteCatalogue.open(path, "sim") is None
+    assert Catalogue.open(path, "sim") is None
     assert path.read_bytes() == before or spoil is empty
 
 
 @pytest.mark.parametrize("spoil", BAD)
 def test_a_bad_file_is_replaced_by_a_refresh(path: Path, spoil: Callable[[Path], None]) -> None:
     spoil(path)
-    made = SqliteCatalogue.open(path, "sim", create=True)
+    made = Catalogue.open(path, "sim", create=True)
     assert made is not None
     assert made.extent().markets == 0
     made.put(LISTING, FIRST)
@@ -207,28 +207,28 @@ def test_a_bad_file_is_replaced_by_a_refresh(path: Path, spoil: Callable[[Path],
 
 
 def test_a_good_file_is_kept_by_a_refresh(path: Path) -> None:
-    first = SqliteCatalogue.open(path, "sim", create=True)
+    first = Catalogue.open(path, "sim", create=True)
     assert first is not None
     first.put(LISTING, FIRST)
     first.close()
-    again = SqliteCatalogue.open(path, "sim", create=True)
+    again = Catalogue.open(path, "sim", create=True)
     assert again is not None
     assert again.extent().markets == 4
 
 
 def test_reading_creates_nothing(tmp_path: Path) -> None:
-    assert SqliteCatalogue.open(tmp_path / "state" / "catalogue.db", "sim") is None
+    assert Catalogue.open(tmp_path / "state" / "catalogue.db", "sim") is None
     assert list(tmp_path.iterdir()) == []
 
 
 def test_damage_is_told_as_a_state_error_and_can_be_thrown_away(path: Path) -> None:
-    one = SqliteCatalogue.open(path, "sim", create=True)
+    one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put([market(f"M-{number}", f"Question {number}?", body=b"x" * 900) for number in range(500)], FIRST)
     one.close()
     whole = path.read_bytes()
     path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
-    broken = SqliteCatalogue.open(path, "sim")
+    broken = Catalogue.open(path, "sim")
     assert broken is not None, "damage in the middle is met only by whoever reads there"
     with pytest.raises(StateError):
         broken.search(Kind.MARKET, "", most=500)
@@ -236,7 +236,7 @@ def test_damage_is_told_as_a_state_error_and_can_be_thrown_away(path: Path) -> N
     assert not path.exists()
 
 
-def test_deleting_says_whether_there_was_one(path: Path, catalogue: SqliteCatalogue) -> None:
+def test_deleting_says_whether_there_was_one(path: Path, catalogue: Catalogue) -> None:
     catalogue.close()
     assert delete_catalogue(path)
     assert not delete_catalogue(path)

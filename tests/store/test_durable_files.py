@@ -17,7 +17,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import halt_file, pause
 from kalshi_cli.store.records import CashBase, Halt, MarketLock, RunGroup
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", Ts(1))
 
@@ -82,7 +82,7 @@ def test_what_ended_is_gone_from_the_disk_when_it_returns(
 
 FULL, NORMAL = 2, 1
 
-Write = Callable[[SqliteStore], object]
+Write = Callable[[Store], object]
 
 
 def amend() -> AmendOrder:
@@ -112,7 +112,7 @@ def test_what_cannot_be_learned_again_waits_for_the_disk(write: Write, open_stor
     assert durability(store) == FULL
 
 
-def durability(store: SqliteStore) -> int:
+def durability(store: Store) -> int:
     """`PRAGMA synchronous` as the last write left it."""
     return int(store._database.read("PRAGMA synchronous")[0][0])
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from kalshi_cli.core.model.effects import GroupSwitched
 from kalshi_cli.store.records import RunGroup
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
-def opened(folder: Path) -> SqliteStore:
-    return SqliteStore.open(folder / "state.db", account="a", environment="sim")
+def opened(folder: Path) -> Store:
+    return Store.open(folder / "state.db", account="a", environment="sim")
 
 
 def test_a_group_is_remembered_with_its_shard_and_forgotten_when_told(tmp_path: Path) -> None:

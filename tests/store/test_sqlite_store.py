@@ -31,14 +31,14 @@ from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import sqlite_store
 from kalshi_cli.store.records import Cycle, Halt, Memory
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 replace = msgspec.structs.replace
 
 FULL, NORMAL = 2, 1
 
 
-def durability(store: SqliteStore) -> int:
+def durability(store: Store) -> int:
     """`PRAGMA synchronous` as the last write left it."""
     return int(store._database.read("PRAGMA synchronous")[0][0])
 

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.migrations import Execute
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 
 def mode(path: Path) -> int:
@@ -44,7 +44,7 @@ def test_the_file_and_its_directory_are_for_their_owner_only(open_store: Open, p
 
 def test_a_missing_file_can_be_told_apart_and_nothing_is_created(path: Path) -> None:
     with pytest.raises(StateError) as caught:
-        SqliteStore.open(path, account="a", environment="sim", create=False)
+        Store.open(path, account="a", environment="sim", create=False)
     assert caught.value.code == "state_missing"
     assert not path.parent.exists()
 
@@ -146,7 +146,7 @@ def test_a_read_only_directory_is_a_state_error(tmp_path: Path, in_child: Child)
         if os.geteuid() == 0:
             os.setuid(65_534)  # root may write everywhere
         try:
-            SqliteStore.open(place / "state.db", account="a", environment="sim")
+            Store.open(place / "state.db", account="a", environment="sim")
         except StateError as error:
             os._exit(42 if error.code == "state_unwritable" else 43)
 
@@ -168,7 +168,7 @@ def test_no_acknowledged_intent_or_fill_is_lost_to_kill_9(open_store: Open, path
         read_end, write_end = os.pipe()
 
         def write(round_: int = round_, to: int = write_end) -> None:
-            store = SqliteStore.open(path, account="account-1", environment="sim")
+            store = Store.open(path, account="account-1", environment="sim")
             for n in range(100_000):
                 store.record(SubmitOrder(full_order(f"{round_}-{n}")))
                 store.record(FillBooked(full_fill(f"{round_}-{n}")))
@@ -287,7 +287,7 @@ def test_a_migration_that_fails_or_dies_half_way_leaves_the_file_as_it_was(path:
 
 def test_many_programs_may_create_the_file_at_the_same_moment(open_store: Open, path: Path) -> None:
     def arrive() -> None:
-        SqliteStore.open(path, account="account-1", environment="sim").close()
+        Store.open(path, account="account-1", environment="sim").close()
 
     children = [start(arrive) for _ in range(20)]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 20
@@ -329,7 +329,7 @@ def test_a_copy_that_a_person_made_beside_it_is_left_when_a_file_is_brought_up_t
 
 def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: Path) -> None:
     def write(name: str) -> None:
-        store = SqliteStore.open(path, account="account-1", environment="sim")
+        store = Store.open(path, account="account-1", environment="sim")
         for n in range(150):
             store.record(SubmitOrder(full_order(f"{name}{n}")))
             store.record(OrderChanged(full_order(f"{name}{n}", order_id=f"{name}{n}", status=OrderStatus.RESTING)))
@@ -411,7 +411,7 @@ def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(path: P
     def write() -> None:
         import resource
 
-        store = SqliteStore.open(path, account="account-1", environment="sim")
+        store = Store.open(path, account="account-1", environment="sim")
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         size = path.with_name("state.db-wal").stat().st_size
         resource.setrlimit(resource.RLIMIT_FSIZE, (size + 20_000, size + 20_000))

@@ -25,7 +25,7 @@ from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import SimOptions
 from kalshi_cli.sim.transport import SimTransport
 from kalshi_cli.sim.world.world import World
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 
 KEY = Ed25519PrivateKey.generate()
@@ -58,7 +58,7 @@ class Lived:
             signer=Signer("key", KEY, self.clock),
             transport=SimTransport(self.exchange, self.clock),
         )
-        self.store = SqliteStore.open(folder / f"{seed}.db", account="alice", environment="sim")
+        self.store = Store.open(folder / f"{seed}.db", account="alice", environment="sim")
         self.tickers = sorted(self.exchange.tickers())
         listed = [self.client.market(ticker) for ticker in self.tickers]
         exclusive = {each.event_ticker: Family(event_ticker=each.event_ticker, is_exclusive=True) for each in listed}

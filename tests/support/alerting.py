@@ -21,7 +21,7 @@ from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT, EVER, Cycle
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 T0 = Ts(1_780_000_000_000)
 TAKEN = Delivery(outcome="delivered", text="taken")
@@ -53,7 +53,7 @@ class Sinks:
         return [notice.title for sink, notice in self.taken if sink == name]
 
 
-class WatchedStore(SqliteStore):
+class WatchedStore(Store):
     """`between` happens after alerting has read what is new, `summing` after it saw that a day is over; both before it
     decides."""
 

@@ -25,7 +25,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.sim.api import Exchange
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 from support.specification import CheckedTransport
 
 T0 = Ts(1_780_000_000_000)
@@ -94,7 +94,7 @@ class Simulation:
         self.wire = Wire(self.checked)
         self.client = self.connect()
         self.path = folder / "state.db"
-        self.store = SqliteStore.open(self.path, account="alice", environment="sim")
+        self.store = Store.open(self.path, account="alice", environment="sim")
         self.said: list[str] = []
 
     def connect(self, *, key: Any = KEY, **options: Any) -> KalshiClient:

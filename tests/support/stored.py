@@ -12,11 +12,11 @@ from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.store.sqlite_store import SqliteStore
+from kalshi_cli.store.sqlite_store import Store
 
 NOW = Ts(1_780_000_000_000)
 
-Open = Callable[..., SqliteStore]
+Open = Callable[..., Store]
 Child = Callable[[Callable[[], None]], int]
 
 

@@ -12,7 +12,7 @@ from kalshi_cli.desk.checks.readings import Readings, confirmed, looked, measure
 from kalshi_cli.desk.checks.records import READ, false_on_file
 from kalshi_cli.desk.portfolio import Portfolio
 from kalshi_cli.store.records import CashBase
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "drift_usd"
 

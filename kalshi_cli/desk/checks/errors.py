@@ -7,7 +7,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
 from kalshi_cli.core.monitoring.error_check import Halted, errors, strategies_out
 from kalshi_cli.desk.checks.readings import Readings, measured
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "errors"
 

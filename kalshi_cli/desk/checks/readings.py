@@ -26,7 +26,7 @@ from kalshi_cli.exchange.wire.values import WireError
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.records import NO_HALT, Best, Cycle, Halt
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, counted
 from kalshi_cli.core.monitoring.order_check import Resting, differing
 from kalshi_cli.desk.checks.readings import Readings
-from kalshi_cli.store.state_store import Store
+from kalshi_cli.store.sqlite_store import Store
 
 READ = ("as of", "resting", "records")
 """What is read for it, to be forgotten before a second look."""

@@ -1,4 +1,4 @@
-"""What the local catalogue keeps, in the domain's words. `catalogue.py` is the one implementation.
+"""What the local catalogue keeps, in the domain's words. `sqlite_catalog.py` keeps it.
 
 A catalogue is a cache of what is listed: markets, events and series with the words they are found by. Nothing depends
 on it. Where it is missing, broken or somebody else's, the exchange is asked instead.
@@ -6,9 +6,7 @@ on it. Where it is missing, broken or somebody else's, the exchange is asked ins
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from enum import StrEnum
-from typing import Protocol
 
 import msgspec
 
@@ -77,49 +75,3 @@ class Narrow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 ANYWHERE = Narrow()
-
-
-class Catalogue(Protocol):
-    """The listing of one environment. Every method may raise StateError: then throw it away (`discard`) and go on."""
-
-    def put(self, entries: Iterable[Entry], progress: Progress) -> None:
-        """Add or replace these, and note how far the refresh has come: all or nothing."""
-        ...
-
-    def finish(self, progress: Progress, *, forget_over_before: Ts, most: int) -> None:
-        """The refresh is complete. What it did not meet, if it read everything, goes; so does what settled and closed
-        before `forget_over_before`, and beyond `most` entries those that close first."""
-        ...
-
-    def extent(self) -> Extent:
-        """How much there is, and how old."""
-        ...
-
-    def search(
-        self, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, needs_all: bool = True, most: int
-    ) -> list[Entry]:
-        """Entries with all of these words (or any of them), the best first. Beginnings of words are enough.
-
-        No text: everything, by ticker.
-        """
-        ...
-
-    def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:
-        """Tickers that begin so, with their titles; where there are more than `most`, how they go on, without titles.
-
-        "KXB" with thousands of markets gives KXBT, KXBN, ...: the shell finds the common part of what it is given, so
-        a list that is cut would complete to something that nobody meant.
-        """
-        ...
-
-    def titles(self, kind: Kind, tickers: Sequence[str]) -> dict[str, str]:
-        """The titles and kin of these, as one text each."""
-        ...
-
-    def discard(self) -> None:
-        """Close it and delete its file."""
-        ...
-
-    def close(self) -> None:
-        """Let go of the file."""
-        ...

@@ -87,15 +87,15 @@ class _Cache(Database):
     is_read_through = False
 
 
-class SqliteCatalogue:
-    """Implements `Catalogue`: one environment in one file."""
+class Catalogue:
+    """The listing of one environment in one file. Every method may raise StateError: then `discard` it, and go on."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_indexed = _has_index(database)
 
     @classmethod
-    def open(cls, path: Path, source: str, *, create: bool = False, can_index: bool = True) -> SqliteCatalogue | None:
+    def open(cls, path: Path, source: str, *, create: bool = False, can_index: bool = True) -> Catalogue | None:
         """The catalogue of `source` (which exchange it copies), or None where there is none that can be used.
 
         With `create` there is one afterwards, whatever was there before; StateError where it cannot be written.
@@ -118,7 +118,7 @@ class SqliteCatalogue:
         return found
 
     @classmethod
-    def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> SqliteCatalogue | None:
+    def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> Catalogue | None:
         """None where the file is of another exchange, or has an index that this SQLite cannot keep."""
         database = _Cache(path, (create_catalogue,), create=create)
         try:
@@ -143,6 +143,7 @@ class SqliteCatalogue:
     # -- a refresh ------------------------------------------------------------------------------------------------
 
     def put(self, entries: Iterable[Entry], progress: Progress) -> None:
+        """Add or replace these, and note how far the refresh has come: all or nothing."""
         with self._database.writing(durable=False) as execute:
             for entry in entries:
                 execute(_PUT, (*(getattr(entry, name) for name in _FIELDS), progress.started))
@@ -152,6 +153,8 @@ class SqliteCatalogue:
             )
 
     def finish(self, progress: Progress, *, forget_over_before: Ts, most: int) -> None:
+        """The refresh is complete. What it did not meet, if it read everything, goes; so does what settled and closed
+        before `forget_over_before`, and beyond `most` entries those that close first."""
         with self._database.writing(durable=False) as execute:
             if progress.since is None:
                 execute("DELETE FROM entries WHERE seen <> ?", (progress.started,))
@@ -166,6 +169,7 @@ class SqliteCatalogue:
             execute("UPDATE listing SET as_of = ?, started = NULL", (progress.started,))
 
     def extent(self) -> Extent:
+        """How much there is, and how old."""
         as_of, *unfinished = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
         counts = dict(self._database.read("SELECT kind, COUNT(*) FROM entries GROUP BY kind"))
         started, since, step, cursor = unfinished
@@ -184,6 +188,10 @@ class SqliteCatalogue:
     def search(
         self, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
+        """Entries with all of these words (or any of them), the best first. Beginnings of words are enough.
+
+        No text: everything, by ticker.
+        """
         rules, values = ["entries.kind = ?"], [kind.value]
         if narrow.parent:
             rules.append("parent = ?")
@@ -226,6 +234,11 @@ class SqliteCatalogue:
         ]  # fmt: skip
 
     def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:
+        """Tickers that begin so, with their titles; where there are more than `most`, how they go on, without titles.
+
+        "KXB" with thousands of markets gives KXBT, KXBN, ...: the shell finds the common part of what it is given, so
+        a list that is cut would complete to something that nobody meant.
+        """
         within = "FROM entries WHERE kind = ? AND ticker >= ? AND ticker < ?"
         bounds = (kind.value, start, start + "\U0010ffff")
         found = self._database.read(f"SELECT ticker, title {within} ORDER BY ticker LIMIT ?", (*bounds, most + 1))
@@ -239,6 +252,7 @@ class SqliteCatalogue:
         return [(group, "") for (group,) in groups]
 
     def titles(self, kind: Kind, tickers: Sequence[str]) -> dict[str, str]:
+        """The titles and kin of these, as one text each."""
         found: dict[str, str] = {}
         for start in range(0, len(tickers), 500):
             some = tickers[start : start + 500]
@@ -251,10 +265,12 @@ class SqliteCatalogue:
     # -- the file -------------------------------------------------------------------------------------------------
 
     def discard(self) -> None:
+        """Close it and delete its file."""
         self._database.close()
         _delete(self._database.path)
 
     def close(self) -> None:
+        """Let go of the file."""
         self._database.close()
 
 
