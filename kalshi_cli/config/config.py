@@ -7,22 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from kalshi_cli.config import schema
 from kalshi_cli.config.hosts import OtherHost, other_hosts
-from kalshi_cli.config.schema import (
-    Alerts,
-    Allotment,
-    Checks,
-    Credentials,
-    CredentialsByEnv,
-    Exchange,
-    Heartbeat,
-    Logs,
-    Metrics,
-    Risk,
-    Sim,
-    Spot,
-    Trade,
-)
 
 Env = Literal["sim", "demo", "prod"]
 HOSTS: dict[str, tuple[str, str]] = {
@@ -56,21 +42,21 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     state: Path | None = None
     read_only: bool = False
     day_zone: str = "America/New_York"
-    credentials: CredentialsByEnv = CredentialsByEnv()
-    exchange: Exchange = Exchange()
-    risk: Risk = Risk()
-    trade: Trade = Trade()
-    checks: Checks = Checks()
-    alerts: Alerts = Alerts()
-    heartbeat: Heartbeat = Heartbeat()
-    logs: Logs = Logs()
-    metrics: Metrics = Metrics()
-    spot: Spot = Spot()
-    sim: Sim = Sim()
+    credentials: schema.CredentialsByEnv = schema.CredentialsByEnv()
+    exchange: schema.Exchange = schema.Exchange()
+    risk: schema.Risk = schema.Risk()
+    trade: schema.Trade = schema.Trade()
+    checks: schema.Checks = schema.Checks()
+    alerts: schema.Alerts = schema.Alerts()
+    heartbeat: schema.Heartbeat = schema.Heartbeat()
+    logs: schema.Logs = schema.Logs()
+    metrics: schema.Metrics = schema.Metrics()
+    spot: schema.Spot = schema.Spot()
+    sim: schema.Sim = schema.Sim()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
     """Parameters by strategy."""
-    allotments: dict[str, Allotment] = {}
+    allotments: dict[str, schema.Allotment] = {}
     """What else is below `strategies`: the budget and the sizing of each that has any."""
     allow_hosts: tuple[str, ...] = ()
     """Hosts beyond the environment's own that a key may sign for; no file can name one."""
@@ -79,9 +65,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[Problem, ...] = ()
 
     @property
-    def credential(self) -> Credentials:
+    def credential(self) -> schema.Credentials:
         """The key of the environment in use; empty where none is configured."""
-        found: Credentials = getattr(self.credentials, self.env)
+        found: schema.Credentials = getattr(self.credentials, self.env)
         return found
 
     @property

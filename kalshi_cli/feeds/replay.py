@@ -18,22 +18,9 @@ import msgspec
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import (
-    BookDelta,
-    BookSnapshot,
-    FairValue,
-    FeedGap,
-    FeedState,
-    MarketChange,
-    Message,
-    NewsSignal,
-    PublicTrade,
-    Quote,
-    SpotLost,
-    SpotPrice,
-    Tick,
-)
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 from kalshi_cli.feeds.recorded_results import Outcome, is_history, read_history
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
@@ -90,10 +77,10 @@ class _Watched(msgspec.Struct):
 class _Note(msgspec.Struct):
     event: str = ""
     use_yes_price: bool | None = None
-    spot: SpotPrice | None = None
-    lost: SpotLost | None = None
-    fair: FairValue | None = None
-    signal: NewsSignal | None = None
+    spot: messages.SpotPrice | None = None
+    lost: messages.SpotLost | None = None
+    fair: messages.FairValue | None = None
+    signal: messages.NewsSignal | None = None
 
 
 class _Heard(Message, frozen=True):
@@ -215,22 +202,25 @@ class Replay:
     def _watched(self, recv_ts: Ts, raw: bytes) -> Iterator[_Received]:
         note = _decode_watched(raw)
         if note.market is not None:
-            yield recv_ts, MarketChange(recv_ts, self._learn(note.market), note.fees, note.family)
+            yield recv_ts, messages.MarketChange(recv_ts, self._learn(note.market), note.fees, note.family)
         else:
             self._notes[note.market_ticker] = note
 
     def _introduced(self, recv_ts: Ts, message: Message, followed: set[str]) -> Iterator[_Received]:
         """The market itself, before the first that is heard of it."""
-        if isinstance(message, MarketChange):
+        if isinstance(message, messages.MarketChange):
             self._learn(message.market)
             return
         if isinstance(message, BookSnapshot):
             followed.add(message.ticker)
-        if isinstance(message, BookSnapshot | Quote | PublicTrade) and message.ticker not in self.markets:
+        if (
+            isinstance(message, BookSnapshot | messages.Quote | messages.PublicTrade)
+            and message.ticker not in self.markets
+        ):
             market = self._given.get(message.ticker) or self._make_up(recv_ts, message)
-            yield recv_ts, MarketChange(recv_ts, self._learn(market))
+            yield recv_ts, messages.MarketChange(recv_ts, self._learn(market))
 
-    def _make_up(self, recv_ts: Ts, first: BookSnapshot | Quote | PublicTrade) -> Market:
+    def _make_up(self, recv_ts: Ts, first: BookSnapshot | messages.Quote | messages.PublicTrade) -> Market:
         """A market from what is known: the recorder's note, the results, the prices of the first message."""
         self._made_up.add(first.ticker)
         note = self._notes.pop(first.ticker, None) or _Watched(first.ticker)
@@ -259,7 +249,7 @@ class Replay:
         market = self.markets[delta.ticker]
         if not market.grid.is_valid(delta.price):
             grid = max(market.grid, coarsest_grid((delta.price,)), key=_GRIDS.index)
-            yield recv_ts, MarketChange(recv_ts, self._learn(msgspec.structs.replace(market, grid=grid)))
+            yield recv_ts, messages.MarketChange(recv_ts, self._learn(msgspec.structs.replace(market, grid=grid)))
 
     def _learn(self, market: Market) -> Market:
         """Keep a market as it is now, and plan its close."""
@@ -287,7 +277,7 @@ class Replay:
                 settlement_ts=now,
             )
         self.markets[market.ticker] = closed
-        yield MarketChange(now, closed)
+        yield messages.MarketChange(now, closed)
 
     # -- time -----------------------------------------------------------------------------------------------------
 
@@ -349,13 +339,13 @@ class Replay:
                 if market.close_time == at:
                     yield from self._close(now, market)
             else:
-                yield Tick(now)
+                yield messages.Tick(now)
                 self._next_tick = Ts(self._next_tick + self._interval_ms)
 
 
 def _connected(recv_ts: Ts, conn: int, followed: set[str]) -> Iterator[_Received]:
     """A connection replaces the one before: what that one followed is not known until a snapshot."""
     if followed:
-        yield recv_ts, FeedGap(recv_ts, tuple(sorted(followed)), RECONNECTED)
+        yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), RECONNECTED)
         followed.clear()
-    yield recv_ts, FeedState(recv_ts, True, f"connection {conn}")
+    yield recv_ts, messages.FeedState(recv_ts, True, f"connection {conn}")

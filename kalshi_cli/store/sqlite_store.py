@@ -19,42 +19,18 @@ import msgspec
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Money, Ts, format_ts
-from kalshi_cli.core.model.effects import (
-    Alert,
-    AmendOrder,
-    CloseOrder,
-    Denied,
-    Effect,
-    FillBooked,
-    GroupSwitched,
-    OrderChanged,
-    SettlementBooked,
-    StateChanged,
-    SubmitOrder,
-)
+from kalshi_cli.core.model import effects
+from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import Minute
 from kalshi_cli.core.state.back_off import API_GUARD
-from kalshi_cli.store import migrations, rows
+from kalshi_cli.store import migrations, records, rows
 from kalshi_cli.store.alert_tables import AlertBook
 from kalshi_cli.store.database import Database, damaged
 from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
-from kalshi_cli.store.records import (
-    EVER,
-    NO_HALT,
-    Best,
-    CashBase,
-    Cycle,
-    Halt,
-    KeyLock,
-    MarketLock,
-    Memory,
-    MovedError,
-    RunGroup,
-    Undelivered,
-)
+from kalshi_cli.store.records import Cycle, Halt
 from kalshi_cli.store.state_store import RESUMED
 
 MAX_DENIALS = 50_000
@@ -84,16 +60,16 @@ class Store:
         self.on_record: Callable[[Effect], None] = lambda _effect: None
         """Told of each effect once it is written down, and of each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
-            SubmitOrder: self._intend,
-            CloseOrder: self._intend,
-            AmendOrder: self._amend,
-            OrderChanged: self._put_order,
-            FillBooked: self._book_fill,
-            SettlementBooked: self._book_settlement,
-            StateChanged: self._change_state,
-            GroupSwitched: self._switch_group,
-            Denied: self._count_denial,
-            Alert: self._add_alert,
+            effects.SubmitOrder: self._intend,
+            effects.CloseOrder: self._intend,
+            effects.AmendOrder: self._amend,
+            effects.OrderChanged: self._put_order,
+            effects.FillBooked: self._book_fill,
+            effects.SettlementBooked: self._book_settlement,
+            effects.StateChanged: self._change_state,
+            effects.GroupSwitched: self._switch_group,
+            effects.Denied: self._count_denial,
+            effects.Alert: self._add_alert,
         }
 
     @classmethod
@@ -148,7 +124,7 @@ class Store:
         """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
         return self._database.together()
 
-    def _intend(self, effect: SubmitOrder | CloseOrder) -> None:
+    def _intend(self, effect: effects.SubmitOrder | effects.CloseOrder) -> None:
         """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.
 
         In one transaction with a look at what other programs did since the review: once one of them committed a halt,
@@ -157,7 +133,7 @@ class Store:
         order = effect.order
         try:
             with self._database.writing(durable=True) as execute:
-                if not isinstance(effect, CloseOrder):
+                if not isinstance(effect, effects.CloseOrder):
                     self._refuse_if_moved(execute, effect)
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
                 number = execute(rows.ADD_INTENT, (order.client_order_id,)).lastrowid
@@ -171,7 +147,7 @@ class Store:
                 ) from error
             raise
 
-    def _amend(self, effect: AmendOrder) -> None:
+    def _amend(self, effect: effects.AmendOrder) -> None:
         """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted.
 
         An order that ended between the review and now must not come back to life on file.
@@ -180,25 +156,27 @@ class Store:
             self._refuse_if_moved(execute, effect)
             filed = execute("SELECT status FROM orders WHERE key = ?", (rows.key_of(effect.before),)).fetchone()
             if filed is not None and not OrderStatus(filed[0]).is_live:
-                raise MovedError(f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING")
+                raise records.MovedError(f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING")
             rows.put_order(execute, effect.doubtful)
             number = execute(rows.ADD_INTENT, (rows.key_of(effect.doubtful),)).lastrowid
         self._count_own(number)
 
-    def _refuse_if_moved(self, execute: Callable[..., sqlite3.Cursor], effect: SubmitOrder | AmendOrder) -> None:
+    def _refuse_if_moved(
+        self, execute: Callable[..., sqlite3.Cursor], effect: effects.SubmitOrder | effects.AmendOrder
+    ) -> None:
         state = self._or_beside(rows.halt_on_file(execute)).state
         if state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
-            raise MovedError("only orders that reduce are taken since; the order was not sent", code="REDUCING")
-        order = effect.order if isinstance(effect, SubmitOrder) else effect.doubtful
+            raise records.MovedError("only orders that reduce are taken since; the order was not sent", code="REDUCING")
+        order = effect.order if isinstance(effect, effects.SubmitOrder) else effect.doubtful
         locked = execute(rows.MARKET_LOCKED, (order.ticker, order.updated, effect.knew_lock)).fetchone()
         if locked and not order.reduce_only:
             what = f"{order.ticker} was locked until {format_ts(locked[0])} meanwhile; the order was not sent"
-            raise MovedError(what, code="LOCKED")
+            raise records.MovedError(what, code="LOCKED")
         if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
             what = "another program placed or amended an order at the same time; the order was not sent"
-            raise MovedError(what, code="STATE_MOVED", orders=self.news())
+            raise records.MovedError(what, code="STATE_MOVED", orders=self.news())
 
     def _count_own(self, number: int | None) -> None:
         """Our own intent is no news to us; one of another program before it stays news."""
@@ -209,22 +187,22 @@ class Store:
         """What the files beside say counts wherever there is no halt on file: it was lost, or there is a pause."""
         return halt if halt.state is TradingState.HALTED else beside(self._home) or halt
 
-    def _put_order(self, effect: OrderChanged) -> None:
+    def _put_order(self, effect: effects.OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
         with self._database.writing(durable=False) as execute:
             rows.put_order(execute, effect.order, is_repaired=effect.repaired != "")
 
-    def _book_fill(self, effect: FillBooked) -> None:
+    def _book_fill(self, effect: effects.FillBooked) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.BOOK_FILL, rows.row(effect.fill))
             if effect.order is not None:
                 rows.put_order(execute, effect.order)
 
-    def _book_settlement(self, effect: SettlementBooked) -> None:
+    def _book_settlement(self, effect: effects.SettlementBooked) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
 
-    def _change_state(self, effect: StateChanged) -> None:
+    def _change_state(self, effect: effects.StateChanged) -> None:
         """Follow the engine where it is stricter than the file; its first cause stays. A pause is a file of its own.
         A mark keeps that API_GUARD tripped, and when, also where it was not the first: its back-off outlives a restart.
 
@@ -241,7 +219,7 @@ class Store:
             if after.code == API_GUARD:
                 execute(rows.PUT_MARK, (API_GUARD, after.since))
 
-    def _count_denial(self, effect: Denied) -> None:
+    def _count_denial(self, effect: effects.Denied) -> None:
         """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
         key = (effect.ts // 60_000, effect.code, effect.strategy, effect.ticker)
         count = self._unwritten[key][0] if key in self._unwritten else 0
@@ -258,7 +236,7 @@ class Store:
             execute(rows.TRIM_DENIALS, (MAX_DENIALS,))
         self._unwritten.clear()
 
-    def _add_alert(self, effect: Alert) -> None:
+    def _add_alert(self, effect: effects.Alert) -> None:
         with self._database.writing(durable=False) as execute:
             execute(rows.ADD_ALERT, rows.row(effect))
             execute(rows.TRIM_ALERTS, (MAX_ALERTS,))
@@ -278,7 +256,7 @@ class Store:
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
-        self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason))
+        self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason))
 
     def _keep_beside(self, halt: Halt) -> None:
         """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.
@@ -289,7 +267,7 @@ class Store:
             with suppress(StateError):
                 write_halt_file(self._home, halt)
 
-    def lock_market(self, lock: MarketLock) -> None:
+    def lock_market(self, lock: records.MarketLock) -> None:
         """On the disk before anybody is told that it is locked."""
         with self._database.writing(durable=True) as execute:
             execute(rows.DROP_PAST_LOCKS, (lock.since,))
@@ -300,15 +278,15 @@ class Store:
         with self._database.writing(durable=True) as execute:
             return execute(rows.DROP_MARKET_LOCK, (ticker,)).rowcount > 0
 
-    def market_locks(self) -> tuple[MarketLock, ...]:
+    def market_locks(self) -> tuple[records.MarketLock, ...]:
         """All that were set and not ended, by market."""
-        return self._select(MarketLock, rows.MARKET_LOCKS)
+        return self._select(records.MarketLock, rows.MARKET_LOCKS)
 
-    def _switch_group(self, effect: GroupSwitched) -> None:
+    def _switch_group(self, effect: effects.GroupSwitched) -> None:
         with self._database.writing(durable=True) as execute:
             execute(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
 
-    def keep_group(self, group: RunGroup) -> None:
+    def keep_group(self, group: records.RunGroup) -> None:
         """Remember an order group of a run, on the disk: what is forgotten here stays behind at the exchange."""
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_GROUP, rows.row(group))
@@ -339,45 +317,45 @@ class Store:
             execute(rows.ADD_PLACEMENT, (client_order_id, latency_ms))
             execute(rows.TRIM_PLACEMENTS, (MAX_PLACEMENTS,))
 
-    def see_gained(self, gained: Money, ts: Ts) -> Best:
+    def see_gained(self, gained: Money, ts: Ts) -> records.Best:
         """Remember it where it is the most so far."""
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
-        return self._select(Best, rows.BEST)[0]
+        return self._select(records.Best, rows.BEST)[0]
 
-    def cash_base(self) -> CashBase | None:
+    def cash_base(self) -> records.CashBase | None:
         """From where drift of the cash is counted, if it was ever looked at."""
-        found = self._select(CashBase, rows.CASH_BASE)
+        found = self._select(records.CashBase, rows.CASH_BASE)
         return found[0] if found else None
 
-    def set_cash_base(self, base: CashBase) -> None:
+    def set_cash_base(self, base: records.CashBase) -> None:
         """Count it from here on."""
         with self._database.writing(durable=True) as execute:
             execute(rows.PUT_CASH_BASE, (1, *rows.row(base)))
 
-    def key_lock(self, key_id: str) -> KeyLock | None:
+    def key_lock(self, key_id: str) -> records.KeyLock | None:
         """What the exchange said of this key; None where it was never asked."""
-        found = self._select(KeyLock, rows.KEY_LOCK, (key_id,))
+        found = self._select(records.KeyLock, rows.KEY_LOCK, (key_id,))
         return found[0] if found else None
 
-    def keep_key_lock(self, lock: KeyLock) -> None:
+    def keep_key_lock(self, lock: records.KeyLock) -> None:
         """Remember it: a key is made for a subaccount, and stays so."""
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_KEY_LOCK, rows.row(lock))
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 
-    def load(self) -> Memory:
+    def load(self) -> records.Memory:
         """All fills and settlements, and the orders that are live, changed since the oldest fill not yet settled, or
         are among the thousand begun last."""
         self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
-        return Memory(
+        return records.Memory(
             orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),
             locks=self.market_locks(),
-            best=next(iter(self._select(Best, rows.BEST)), None),
+            best=next(iter(self._select(records.Best, rows.BEST)), None),
             api_guard_at=Ts(self.alert_book.mark(API_GUARD)) or None,
         )
 
@@ -392,16 +370,16 @@ class Store:
     def halt(self) -> Halt:
         """The trading state as of now; ACTIVE where nobody ever moved it."""
         found = self._select(Halt, rows.HALT)
-        return self._or_beside(found[0] if found else NO_HALT)
+        return self._or_beside(found[0] if found else records.NO_HALT)
 
     def stop_under_pause(self) -> Halt:
         """Return the halt or the reduction that holds, also where a pause covers it; ACTIVE where there is neither."""
-        stop = (*self._select(Halt, rows.HALT), NO_HALT)[0]
+        stop = (*self._select(Halt, rows.HALT), records.NO_HALT)[0]
         return stop if stop.state is TradingState.HALTED else read_halt_file(self._home) or stop
 
-    def groups(self) -> tuple[RunGroup, ...]:
+    def groups(self) -> tuple[records.RunGroup, ...]:
         """The order groups of runs, by shard."""
-        return self._select(RunGroup, rows.GROUPS)
+        return self._select(records.RunGroup, rows.GROUPS)
 
     def traffic(self, since: Ts) -> tuple[Minute, ...]:
         """What loops counted in each minute from that of `since` on, oldest first."""
@@ -417,7 +395,7 @@ class Store:
         found = self._select(Order, rows.ORDER_BY_ID, (any_id,))
         return found[0] if found else None
 
-    def orders(self, since: Ts = EVER, ticker: str = "") -> tuple[Order, ...]:
+    def orders(self, since: Ts = records.EVER, ticker: str = "") -> tuple[Order, ...]:
         """Orders that changed since then, oldest first; of one market or of all."""
         return self._select(Order, rows.ORDERS_SINCE, (since, ticker))
 
@@ -425,7 +403,7 @@ class Store:
         """Orders that may still trade, as far as was written down."""
         return self._select(Order, rows.LIVE_ORDERS)
 
-    def fills(self, since: Ts = EVER) -> tuple[Fill, ...]:
+    def fills(self, since: Ts = records.EVER) -> tuple[Fill, ...]:
         """Fills since then, in the order of their time."""
         return self._select(Fill, rows.FILLS, (since,))
 
@@ -433,7 +411,7 @@ class Store:
         """How long orders took to be placed (ms), by our id: the last of them."""
         return dict(self._database.read(rows.PLACEMENTS))
 
-    def settlements(self, since: Ts = EVER) -> tuple[Settlement, ...]:
+    def settlements(self, since: Ts = records.EVER) -> tuple[Settlement, ...]:
         """Settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
 
@@ -446,23 +424,23 @@ class Store:
             found.setdefault(strategy, {})[code] = count
         return found
 
-    def last_denials(self, since: Ts, ticker: str = "") -> tuple[Denied, ...]:
+    def last_denials(self, since: Ts, ticker: str = "") -> tuple[effects.Denied, ...]:
         """The latest refusal of each minute and cause, newest first; at most 100."""
         self._write_denials()
-        return self._select(Denied, rows.DENIED, (since, ticker, 100))
+        return self._select(effects.Denied, rows.DENIED, (since, ticker, 100))
 
-    def alerts(self, since: Ts = EVER) -> tuple[Alert, ...]:
+    def alerts(self, since: Ts = records.EVER) -> tuple[effects.Alert, ...]:
         """Alerts since then, newest first; at most 1,000."""
-        return self._select(Alert, rows.ALERTS, (since, 1_000))
+        return self._select(effects.Alert, rows.ALERTS, (since, 1_000))
 
-    def undelivered(self, since: Ts, before: Ts) -> tuple[Undelivered, ...]:
+    def undelivered(self, since: Ts, before: Ts) -> tuple[records.Undelivered, ...]:
         """By sink: notices that were given up since `since`, or wait since before `before`."""
         late = [letter for letter in self.alert_book.letters("dead") if letter.moved >= since]
         late += [letter for letter in self.alert_book.letters("waiting") if letter.created < before]
-        found: dict[str, Undelivered] = {}
+        found: dict[str, records.Undelivered] = {}
         for letter in late:
-            known = found.get(letter.sink, Undelivered(letter.sink, 0, letter.error))
-            found[letter.sink] = Undelivered(letter.sink, known.count + 1, known.error or letter.error)
+            known = found.get(letter.sink, records.Undelivered(letter.sink, 0, letter.error))
+            found[letter.sink] = records.Undelivered(letter.sink, known.count + 1, known.error or letter.error)
         return tuple(found.values())
 
     def _select(self, kind: type[rows.T], sql: str, values: Sequence[object] = ()) -> tuple[rows.T, ...]:

@@ -10,19 +10,8 @@ from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.market.baskets import (
-    A_CENT,
-    Basket,
-    Kin,
-    Leg,
-    Offer,
-    find,
-    ladders,
-    leg_price,
-    may_pay,
-    offer,
-    pays_at_least,
-)
+from kalshi_cli.core.market import baskets
+from kalshi_cli.core.market.baskets import Basket, Leg
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Intent, Place
@@ -64,7 +53,7 @@ class _Event(msgspec.Struct):
 
     markets: list[Market]
     books: list[OrderBook]
-    kin: Kin
+    kin: baskets.Kin
     rungs: list[list[int]]
 
 
@@ -134,9 +123,11 @@ class Arbitrage(Strategy):
                 self._tops.setdefault(ticker, (None, None))
         for name, markets in found.items():
             known, tickers = self._events.get(name), [market.ticker for market in markets]
-            kin = Kin(is_exclusive=view.family(tickers[0]).is_exclusive, exhaustive=self._count_of(name))
+            kin = baskets.Kin(is_exclusive=view.family(tickers[0]).is_exclusive, exhaustive=self._count_of(name))
             if known is None or known.markets != markets or known.kin != kin:
-                self._events[name] = _Event(markets, [view.book(ticker) for ticker in tickers], kin, ladders(markets))
+                self._events[name] = _Event(
+                    markets, [view.book(ticker) for ticker in tickers], kin, baskets.ladders(markets)
+                )
             if known is None and any(view.position(ticker) or view.orders(ticker) for ticker in tickers):
                 self._held.add(name)
 
@@ -155,10 +146,10 @@ class Arbitrage(Strategy):
 
     def _enter(self, view: View, name: str, event: _Event) -> Iterator[Intent]:
         bids, asks = [book.best_bid for book in event.books], [book.best_ask for book in event.books]
-        if not may_pay(event.kin, event.rungs, bids, asks):
+        if not baskets.may_pay(event.kin, event.rungs, bids, asks):
             return
         offers = [
-            offer(market, book, view.fees(market.ticker))
+            baskets.offer(market, book, view.fees(market.ticker))
             for market, book in zip(event.markets, event.books, strict=True)
             if market.status is MarketStatus.ACTIVE and not book.is_crossed
         ]
@@ -173,9 +164,9 @@ class Arbitrage(Strategy):
             first, *others = (_place(leg, basket, basket.qty) for leg in basket.legs)
             yield msgspec.structs.replace(first, needs=tuple(others))
 
-    def _best(self, event: _Event, offers: Sequence[Offer], most: Qty) -> Basket | None:
+    def _best(self, event: _Event, offers: Sequence[baskets.Offer], most: Qty) -> Basket | None:
         params = self.params
-        found = find(event.kin, offers, at_least=params.min_edge, most=most, max_legs=params.max_legs)
+        found = baskets.find(event.kin, offers, at_least=params.min_edge, most=most, max_legs=params.max_legs)
         return found[0] if found else None
 
     # -- seeing it through --------------------------------------------------------------------------------------------
@@ -238,8 +229,8 @@ class Arbitrage(Strategy):
             sweep = view.book(leg.ticker).cost(leg.side, qty)
             if sweep.worst is None or sweep.filled < qty:
                 return
-            fee = estimate(view.fees(leg.ticker), sweep.worst, qty, is_taker=True) + A_CENT
-            worth[leg.ticker] = leg_price(leg.side, sweep.worst)
+            fee = estimate(view.fees(leg.ticker), sweep.worst, qty, is_taker=True) + baskets.A_CENT
+            worth[leg.ticker] = baskets.leg_price(leg.side, sweep.worst)
             together += worth[leg.ticker] + -(-fee // qty)
             wanted.append((leg, qty, sweep.worst))
         if pays - together < -self.params.max_repair_loss or not _is_open(event, [leg.ticker for leg, *_ in wanted]):
@@ -247,7 +238,7 @@ class Arbitrage(Strategy):
         for leg, qty, price in wanted:
             # What it adds to the rest: that would only bring what others pay for it now.
             adds = pays - sum(value for ticker, value in worth.items() if ticker != leg.ticker)
-            fair = leg_price(leg.side, _bounded(adds))
+            fair = baskets.leg_price(leg.side, _bounded(adds))
             yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=Tif.IOC)
 
     def _even_out(self, view: View, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
@@ -258,7 +249,7 @@ class Arbitrage(Strategy):
         paid = _paid(view, [market.ticker for market, _ in legs], even)
         if paid is None:
             return
-        pays = pays_at_least(event.kin, legs)
+        pays = baskets.pays_at_least(event.kin, legs)
         brings = sum(_now(view, market.ticker, side) for market, side in legs)
         is_whole = pays * even - paid >= -self.params.max_repair_loss * even or brings <= pays > 0
         for market, side in legs:
@@ -311,7 +302,7 @@ def _now(view: View, ticker: str, side: Side) -> int:
     """What others pay for one contract that was bought on this side; nothing where nobody does."""
     book = view.book(ticker)
     price = book.best_bid if side is BID else book.best_ask
-    return 0 if price is None else leg_price(side, price)
+    return 0 if price is None else baskets.leg_price(side, price)
 
 
 def _counts(exhaustive: str) -> dict[str, int]:

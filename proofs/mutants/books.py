@@ -52,8 +52,8 @@ BOOKS = (
         "a missing fee is an error",
         "a fee of nothing is booked (F52)",
         "exchange/wire/orders.py",
-        "    is_taker: bool\n    fee_cost: str\n    created_time: Moment\n",
-        '    is_taker: bool\n    created_time: Moment\n    fee_cost: str = "0"\n',
+        "    is_taker: bool\n    fee_cost: str\n    created_time: values.Moment\n",
+        '    is_taker: bool\n    created_time: values.Moment\n    fee_cost: str = "0"\n',
         ("tests/exchange/test_missing_money.py",),
     ),
     Mutant(

@@ -114,8 +114,8 @@ HOUSE = (
         "an intent is on the disk",
         "a power cut forgets an order that is live (F13)",
         "store/sqlite_store.py",
-        "(durable=True) as execute:\n                if not isinstance(effect, CloseOrder):",
-        "(durable=False) as execute:\n                if not isinstance(effect, CloseOrder):",
+        "(durable=True) as execute:\n                if not isinstance(effect, effects.CloseOrder):",
+        "(durable=False) as execute:\n                if not isinstance(effect, effects.CloseOrder):",
         ("tests/store/test_sqlite_store.py", "tests/store/test_state_file.py"),
     ),
     Mutant(

@@ -25,7 +25,7 @@ SENDING = (
         "halt inside the transaction of an intent",
         "an order begins after another process committed the halt (I-HALT)",
         "store/sqlite_store.py",
-        "                if not isinstance(effect, CloseOrder):\n"
+        "                if not isinstance(effect, effects.CloseOrder):\n"
         "                    self._refuse_if_moved(execute, effect)",
         "                pass",
         ("tests/store/test_sqlite_store.py", "tests/desk/test_place.py"),
@@ -186,7 +186,7 @@ SENDING = (
         "a refusal tells nothing of an earlier try",
         "a transfer that was applied is told as refused, and done again by hand",
         "exchange/rest/call.py",
-        "                if not is_unknown or isinstance(error, NotFoundError):",
+        "                if not is_unknown or isinstance(error, errors.NotFoundError):",
         "                if True:",
         ("tests/exchange/test_client.py",),
     ),

@@ -18,18 +18,8 @@ import msgspec
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open, worse_of
 from kalshi_cli.core.account.tracked_order import Tracked, was_raised
-from kalshi_cli.core.model.messages import (
-    AmendEnded,
-    Filled,
-    Message,
-    OrderAccepted,
-    OrderCanceled,
-    OrderNeverArrived,
-    OrderRejected,
-    OrderRepaired,
-    OrderState,
-    OrderUnknown,
-)
+from kalshi_cli.core.model import messages
+from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
@@ -82,15 +72,15 @@ class OrderIndex:
         """Orders of ours, before and after, to which a statement about another order gave or took the exchange's id,
         since the engine last took them from here."""
         self._on: dict[type[Message], Callable[[Any], Order | None]] = {
-            OrderAccepted: self._on_accepted,
-            OrderRejected: self._on_rejected,
-            OrderUnknown: self._on_unknown,
-            OrderNeverArrived: self._on_never_arrived,
-            OrderRepaired: self._on_repaired,
-            OrderState: self._on_state,
-            OrderCanceled: self._on_canceled,
-            AmendEnded: self._on_amend_ended,
-            Filled: self._on_filled,
+            messages.OrderAccepted: self._on_accepted,
+            messages.OrderRejected: self._on_rejected,
+            messages.OrderUnknown: self._on_unknown,
+            messages.OrderNeverArrived: self._on_never_arrived,
+            messages.OrderRepaired: self._on_repaired,
+            messages.OrderState: self._on_state,
+            messages.OrderCanceled: self._on_canceled,
+            messages.AmendEnded: self._on_amend_ended,
+            messages.Filled: self._on_filled,
         }
 
     # -- what is asked --------------------------------------------------------------------------------------------
@@ -239,7 +229,7 @@ class OrderIndex:
         known = tracked.order
         if is_amend_open(known) and stated.status.is_live:
             if tracked.wanted is not None and has_terms(stated, tracked.wanted):
-                return self._on_amend_ended(AmendEnded(stated.updated, stated))
+                return self._on_amend_ended(messages.AmendEnded(stated.updated, stated))
             # Read before or after the amend: there is no telling.
             return self._merge(tracked, stated.updated, OrderStatus.UNKNOWN, stated.filled, {})
         changes: dict[str, Any] = {
@@ -260,7 +250,7 @@ class OrderIndex:
         merge = self._on.get(type(message))
         return merge(message) if merge else None
 
-    def _on_accepted(self, message: OrderAccepted) -> Order | None:
+    def _on_accepted(self, message: messages.OrderAccepted) -> Order | None:
         tracked = self._by_client_id.get(message.client_order_id)
         if tracked is None:
             return None
@@ -278,10 +268,10 @@ class OrderIndex:
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": reason})
         return self._merge(tracked, message.ts, status, message.filled, {"order_id": message.order_id})
 
-    def _on_rejected(self, message: OrderRejected) -> Order | None:
+    def _on_rejected(self, message: messages.OrderRejected) -> Order | None:
         return self._end_unseen(message.client_order_id, message.ts, OrderStatus.REJECTED, message.code)
 
-    def _on_never_arrived(self, message: OrderNeverArrived) -> Order | None:
+    def _on_never_arrived(self, message: messages.OrderNeverArrived) -> Order | None:
         return self._end_unseen(message.client_order_id, message.ts, OrderStatus.NEVER_ARRIVED, "")
 
     def _end_unseen(self, client_order_id: str, ts: Ts, status: OrderStatus, code: str) -> Order | None:
@@ -291,7 +281,7 @@ class OrderIndex:
             return None
         return self._merge(tracked, ts, status, Qty(0), {"code": code})
 
-    def _on_repaired(self, message: OrderRepaired) -> Order | None:
+    def _on_repaired(self, message: messages.OrderRepaired) -> Order | None:
         """Begin again with the exchange's record, else in doubt. A second order met under that id is this one."""
         tracked, record = self._by_client_id.get(message.known.client_order_id), message.record
         if tracked is None or self._by_order_id.get(message.known.order_id) is not tracked:
@@ -307,16 +297,16 @@ class OrderIndex:
             return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": "not_on_the_exchange"})
         return self.adopt(msgspec.structs.replace(record, client_order_id=tracked.order.client_order_id))
 
-    def _on_unknown(self, message: OrderUnknown) -> Order | None:
+    def _on_unknown(self, message: messages.OrderUnknown) -> Order | None:
         tracked = self._by_client_id.get(message.client_order_id)
         if tracked is None or tracked.order.status is not OrderStatus.SUBMITTED:
             return None
         return self._merge(tracked, message.ts, OrderStatus.UNKNOWN, Qty(0), {"code": message.reason})
 
-    def _on_state(self, message: OrderState) -> Order | None:
+    def _on_state(self, message: messages.OrderState) -> Order | None:
         return self.adopt(message.order)
 
-    def _on_canceled(self, message: OrderCanceled) -> Order | None:
+    def _on_canceled(self, message: messages.OrderCanceled) -> Order | None:
         tracked = self._find(message.order_id, message.client_order_id)
         if tracked is None or OrderStatus.CANCELED not in TRANSITIONS[tracked.order.status]:
             return None
@@ -325,7 +315,7 @@ class OrderIndex:
         changes = {"order_id": message.order_id or tracked.order.order_id, "code": message.reason}
         return self._merge(tracked, message.ts, OrderStatus.CANCELED, Qty(0), changes)
 
-    def _on_amend_ended(self, message: AmendEnded) -> Order | None:
+    def _on_amend_ended(self, message: messages.AmendEnded) -> Order | None:
         tracked = self._by_order_id.get(message.order.order_id)
         if tracked is None or not is_amend_open(tracked.order):
             return None
@@ -338,7 +328,7 @@ class OrderIndex:
         self._merge(tracked, message.ts, after.status, after.filled, rest)
         return tracked.order
 
-    def _on_filled(self, message: Filled) -> Order | None:
+    def _on_filled(self, message: messages.Filled) -> Order | None:
         fill = message.fill
         tracked = self._find(fill.order_id, fill.client_order_id)
         if tracked is None:

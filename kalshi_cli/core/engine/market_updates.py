@@ -8,24 +8,9 @@ from typing import Any
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.strategy_runner import Hooks
 from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import Alert, Effect
-from kalshi_cli.core.model.messages import (
-    BookDelta,
-    BookSnapshot,
-    FairValue,
-    FeedGap,
-    FeedState,
-    MarketChange,
-    MarketLocks,
-    Message,
-    NewsSignal,
-    PublicTrade,
-    Quote,
-    ReferencePrice,
-    SpotLost,
-    SpotPrice,
-    Valued,
-)
+from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state.state import State
 
@@ -47,23 +32,23 @@ class MarketNews:
         self._hooks = hooks
         self._guards = guards
         self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
-            BookDelta: self._on_delta,
-            BookSnapshot: self._on_snapshot,
-            Quote: self._on_quote,
-            PublicTrade: self._hooks.on_trade,
-            ReferencePrice: self._on_reference,
-            SpotPrice: self._on_spot,
-            SpotLost: self._on_spot_lost,
-            FairValue: self._on_fair,
-            NewsSignal: self._hooks.on_signal,
-            FeedGap: self._on_gap,
-            FeedState: self._on_feed_state,
-            MarketChange: self._on_market,
-            Valued: self._on_valued,
-            MarketLocks: self._on_locks,
+            messages.BookDelta: self._on_delta,
+            messages.BookSnapshot: self._on_snapshot,
+            messages.Quote: self._on_quote,
+            messages.PublicTrade: self._hooks.on_trade,
+            messages.ReferencePrice: self._on_reference,
+            messages.SpotPrice: self._on_spot,
+            messages.SpotLost: self._on_spot_lost,
+            messages.FairValue: self._on_fair,
+            messages.NewsSignal: self._hooks.on_signal,
+            messages.FeedGap: self._on_gap,
+            messages.FeedState: self._on_feed_state,
+            messages.MarketChange: self._on_market,
+            messages.Valued: self._on_valued,
+            messages.MarketLocks: self._on_locks,
         }
 
-    def _on_delta(self, message: BookDelta) -> list[Effect]:
+    def _on_delta(self, message: messages.BookDelta) -> list[Effect]:
         state = self._state
         state.feed_ts = message.ts
         book = state.books.get(message.ticker)
@@ -74,7 +59,7 @@ class MarketNews:
             self._book_watch.moved(message.ticker, message.side, message.price)
         return [] if message.has_more else self._decide(book)
 
-    def _on_snapshot(self, message: BookSnapshot) -> list[Effect]:
+    def _on_snapshot(self, message: messages.BookSnapshot) -> list[Effect]:
         self._state.feed_ts = message.ts
         book = self._state.books.get(message.ticker)
         if book is None:
@@ -91,41 +76,41 @@ class MarketNews:
             self._book_watch.crossed.pop(book.ticker, None)
         return self._look_at_exits(book.ticker) + self._hooks.on_book(book.ticker)
 
-    def _on_quote(self, message: Quote) -> list[Effect]:
+    def _on_quote(self, message: messages.Quote) -> list[Effect]:
         if message.ticker in self._state.books:
             self._state.quotes[message.ticker] = message
         return []
 
-    def _on_reference(self, message: ReferencePrice) -> list[Effect]:
+    def _on_reference(self, message: messages.ReferencePrice) -> list[Effect]:
         self._state.indexes[message.index] = message
         return []
 
-    def _on_spot(self, message: SpotPrice) -> list[Effect]:
+    def _on_spot(self, message: messages.SpotPrice) -> list[Effect]:
         self._state.spots[message.symbol] = message
         return self._hooks.on_spot(message)
 
-    def _on_spot_lost(self, message: SpotLost) -> list[Effect]:
+    def _on_spot_lost(self, message: messages.SpotLost) -> list[Effect]:
         self._state.spots.pop(message.symbol, None)
         return []
 
-    def _on_fair(self, message: FairValue) -> list[Effect]:
+    def _on_fair(self, message: messages.FairValue) -> list[Effect]:
         self._state.fairs[message.ticker] = message
         return self._hooks.on_fair(message)
 
-    def _on_gap(self, message: FeedGap) -> list[Effect]:
+    def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
         for ticker in message.tickers or tuple(self._state.books):
             if ticker in self._state.books:
                 self._state.books[ticker].invalidate(message.reason)
         return []
 
-    def _on_feed_state(self, message: FeedState) -> list[Effect]:
+    def _on_feed_state(self, message: messages.FeedState) -> list[Effect]:
         self._state.is_feed_live = message.is_live
         if message.is_live:
             self._state.feed_ts = message.ts
             return []
         return [Alert(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
 
-    def _on_market(self, message: MarketChange) -> list[Effect]:
+    def _on_market(self, message: messages.MarketChange) -> list[Effect]:
         market = message.market
         self._state.markets[market.ticker] = market
         if message.fees is not None:
@@ -136,11 +121,11 @@ class MarketNews:
         self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
         return self._guards.loss()
 
-    def _on_locks(self, message: MarketLocks) -> list[Effect]:
+    def _on_locks(self, message: messages.MarketLocks) -> list[Effect]:
         self._state.locks = dict(message.until)
         return []
 
-    def _on_valued(self, message: Valued) -> list[Effect]:
+    def _on_valued(self, message: messages.Valued) -> list[Effect]:
         self._state.valued.update({market.ticker: market for market in message.markets})
         self._state.exposures.look_again(market.ticker for market in message.markets)
         return self._guards.loss()

@@ -21,37 +21,9 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring import incidents
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.incidents import (
-    AHEAD_MS,
-    CHECK_GONE_MS,
-    ENDS,
-    HALT,
-    INHIBITS,
-    LOOKS,
-    LOOP,
-    LOOP_GONE_MS,
-    MAX_SUBJECTS,
-    NAMED,
-    PAUSES,
-    REDUCING,
-    REST,
-    RESUMED_MS,
-    RETOLD,
-    SEEN_BY,
-    TOLD_EACH_TIME,
-    Causes,
-    Matter,
-    Policy,
-    Silence,
-    Window,
-    found_by,
-    gravity,
-    recorded,
-    shard_named,
-    stops_trading,
-    worst,
-)
+from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, gravity, stops_trading, worst
 from kalshi_cli.core.monitoring.notices import Kind, Notice
 from kalshi_cli.core.monitoring.runbook_index import remedy_of
 
@@ -67,11 +39,11 @@ class Decision(msgspec.Struct, frozen=True):
 class Board:
     """All matters of an account, as they are kept; `decide` says what is told now."""
 
-    def __init__(self, policy: Policy, env: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, policy: incidents.Policy, env: str, new_id: Callable[[], str]) -> None:
         self.matters: dict[str, dict[str, Matter]] = {}
         """By code, then by subject."""
-        self.windows: dict[str, Window] = {}
-        self.silences: Sequence[Silence] = ()
+        self.windows: dict[str, incidents.Window] = {}
+        self.silences: Sequence[incidents.Silence] = ()
         self.loop_seen = Ts(0)
         """When a loop was last there."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
@@ -102,9 +74,9 @@ class Board:
     def _placed(self, matter: Matter) -> Matter:
         """Under its own subject, or under that of all the others where there are too many."""
         group = self.matters.get(matter.code, {})
-        if matter.subject in group or len(group) < MAX_SUBJECTS:
+        if matter.subject in group or len(group) < incidents.MAX_SUBJECTS:
             return matter
-        return replace(matter, subject=REST)
+        return replace(matter, subject=incidents.REST)
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -113,14 +85,14 @@ class Board:
 
         So is what a loop that is gone said, where this source sees the same.
         """
-        found = [found_by(source, breach, now, event) for breach in breaches if breach.severity != "note"]
+        found = [incidents.found_by(source, breach, now, event) for breach in breaches if breach.severity != "note"]
         held = {self._hold(matter) for matter in found}
         if any(matter.is_unknown for matter in found):
             return
         self.end(source, now, held)
         expected = {(breach.code, breach.subject) for breach in breaches}  # a note says that it is so, too
         for matter in list(self.all()):
-            is_seen = matter.code in SEEN_BY.get(source, ()) and (matter.code, matter.subject) not in expected
+            is_seen = matter.code in incidents.SEEN_BY.get(source, ()) and (matter.code, matter.subject) not in expected
             if is_seen and matter.lasts and matter.ended is None and self._is_left_by_loop(matter, now):
                 self._over(matter, now)
 
@@ -136,7 +108,7 @@ class Board:
 
         A stop that this one replaced still holds: a person has to resume before either is over.
         """
-        self._hold(found_by(source, breach, now, "emergency_stop"))
+        self._hold(incidents.found_by(source, breach, now, "emergency_stop"))
 
     def resumed(self, now: Ts) -> None:
         """A person resumed trading: every stop is over."""
@@ -151,8 +123,8 @@ class Board:
 
     def happen(self, alert: Alert, now: Ts) -> None:
         """Something that was recorded: an event, the begin of what lasts, or its end."""
-        matter = recorded(alert, now)
-        ended = [self._known(code, matter.subject) for code in ENDS.get(alert.code, ())]
+        matter = incidents.recorded(alert, now)
+        ended = [self._known(code, matter.subject) for code in incidents.ENDS.get(alert.code, ())]
         held = [known for known in ended if known is not None and known.ended is None]
         for known in held:
             self._over(replace(known, text=matter.text), now)
@@ -214,7 +186,7 @@ class Board:
     def _still(self, known: Matter, matter: Matter) -> Matter:
         """The same, going on. It is told anew where it became graver, or certain."""
         tier = worst((known.tier, matter.tier))
-        is_certain = not matter.is_unknown or known.count + 1 >= LOOKS
+        is_certain = not matter.is_unknown or known.count + 1 >= incidents.LOOKS
         is_repeated = matter.source in (HALT, REDUCING) or (stops_trading(matter) and not known.has_returned)
         is_back = known.ended is not None and is_repeated
         is_news = tier != known.tier or is_back or not (known.untold or known.is_known)
@@ -238,7 +210,7 @@ class Board:
     def decide(self, now: Ts) -> Decision:
         """What is told at this moment. Asked again at the same moment it tells nothing more."""
         self._correct(now)
-        causes, halts = self.causes(now), Causes(_explained_by(self._halts(now)))
+        causes, halts = self.causes(now), incidents.Causes(_explained_by(self._halts(now)))
         stoppers = tuple(self._stoppers(causes))
         notices: list[Notice] = []
         for code in sorted(self.matters):
@@ -253,7 +225,7 @@ class Board:
         self._forget(now)
         return Decision(tuple(notices), stoppers)
 
-    def _stoppers(self, causes: Causes) -> Iterator[Matter]:
+    def _stoppers(self, causes: incidents.Causes) -> Iterator[Matter]:
         """What began, or was found again, and stops trading; what lasts and is explained is kept for when it is not."""
         for matter in [matter for key in self._begun if (matter := self._known(*key)) is not None]:
             is_explained = self._is_explained(matter, causes)
@@ -263,22 +235,27 @@ class Board:
                     yield matter
         self._begun.clear()
 
-    def causes(self, now: Ts) -> Causes:
+    def causes(self, now: Ts) -> incidents.Causes:
         """What something greater explains while it holds; of a halt, whatever else is said of it.
 
         Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers. The pause
         of a shard explains what is on that shard; what is of the whole account, once all of them are paused.
         """
         firing = [matter for matter in self.all() if matter.is_firing and self._explains(matter, now)]
-        explaining = {code for each in firing if each.code not in PAUSES for code in INHIBITS.get(each.code, ())}
+        explaining = {
+            code
+            for each in firing
+            if each.code not in incidents.PAUSES
+            for code in incidents.INHIBITS.get(each.code, ())
+        }
         on_shard: dict[int, frozenset[str]] = {}
         for each in firing:
-            shard = shard_named(each.subject)
-            if each.code in PAUSES and shard is not None:
-                on_shard[shard] = on_shard.get(shard, frozenset()).union(INHIBITS[each.code])
+            shard = incidents.shard_named(each.subject)
+            if each.code in incidents.PAUSES and shard is not None:
+                on_shard[shard] = on_shard.get(shard, frozenset()).union(incidents.INHIBITS[each.code])
         if 0 < self.shards <= len(on_shard):
             explaining |= frozenset.intersection(*on_shard.values())
-        return Causes(_explained_by(self._halts(now)) | explaining, on_shard)
+        return incidents.Causes(_explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
         """The codes of the trading state on file, and HALTED of a halt."""
@@ -288,18 +265,18 @@ class Board:
 
     def _explains(self, matter: Matter, now: Ts) -> bool:
         """Whoever says that it holds is still there, and it is not silenced."""
-        is_late = now - matter.seen > CHECK_GONE_MS and matter.source != LOOP
+        is_late = now - matter.seen > incidents.CHECK_GONE_MS and matter.source != LOOP
         return not (is_late or self._is_left_by_loop(matter, now) or self._is_silenced(matter, now))
 
     def _is_left_by_loop(self, matter: Matter, now: Ts) -> bool:
         """A loop said it, and none is there any more to say that it is over."""
-        loop_seen = self.loop_seen if self.loop_seen <= now + AHEAD_MS else Ts(0)
-        return matter.source == LOOP and now - max(matter.seen, loop_seen) > LOOP_GONE_MS
+        loop_seen = self.loop_seen if self.loop_seen <= now + incidents.AHEAD_MS else Ts(0)
+        return matter.source == LOOP and now - max(matter.seen, loop_seen) > incidents.LOOP_GONE_MS
 
     def _is_silenced(self, matter: Matter, now: Ts) -> bool:
         return any(silence.covers(matter, now) for silence in self.silences)
 
-    def _waits(self, matter: Matter, halts: Causes, now: Ts) -> bool:
+    def _waits(self, matter: Matter, halts: incidents.Causes, now: Ts) -> bool:
         """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
         not what a halt brought about, which is all the news there was."""
         is_old = now - matter.seen > self._policy.stale_ms
@@ -308,7 +285,7 @@ class Board:
 
     def _correct(self, now: Ts) -> None:
         """Times that are ahead were written before the clock was set back: they count as now."""
-        ahead = now + AHEAD_MS
+        ahead = now + incidents.AHEAD_MS
         for matter in list(self.all()):
             times = (matter.since, matter.seen, matter.told or 0, matter.ended or 0)
             if max(times) > ahead:
@@ -321,19 +298,19 @@ class Board:
             if window.until > ahead + self._policy.group_ms:
                 self.windows[code] = replace(window, until=now)
 
-    def is_hushed(self, matter: Matter, causes: Causes, now: Ts) -> bool:
+    def is_hushed(self, matter: Matter, causes: incidents.Causes, now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
         return self._is_explained(matter, causes) or self._is_silenced(matter, now)
 
-    def _is_explained(self, matter: Matter, causes: Causes) -> bool:
+    def _is_explained(self, matter: Matter, causes: incidents.Causes) -> bool:
         if matter.source in (HALT, REDUCING):
             return False
-        shard = shard_named(matter.subject)
+        shard = incidents.shard_named(matter.subject)
         if shard is None and causes.on_shard:
             shard = self.shard_of(matter.subject)
         return causes.explain(matter.code, shard)
 
-    def _drop_hushed(self, code: str, hushed: Collection[str], causes: Causes) -> None:
+    def _drop_hushed(self, code: str, hushed: Collection[str], causes: incidents.Causes) -> None:
         """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good.
 
         What a check found, and something greater explains, waits for the check to find it again: what still holds
@@ -377,8 +354,8 @@ class Board:
             for matter in self.matters[code].values()
             if matter.has_returned and matter.is_known and now - (matter.told or 0) < self._policy.group_ms
         ]
-        is_always = code in TOLD_EACH_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
-        return is_always or (bool(back) and len(retold) < RETOLD)
+        is_always = code in incidents.TOLD_EACH_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
+        return is_always or (bool(back) and len(retold) < incidents.RETOLD)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
         """What was told and is over: at once if all of its code is, else with a window."""
@@ -406,17 +383,17 @@ class Board:
         if matter.has_returned and matter.untold:
             return False
         is_stop = matter.source in (HALT, REDUCING)
-        quiet_ms = RESUMED_MS if is_stop else self._policy.repeat_ms if matter.has_returned else 0
+        quiet_ms = incidents.RESUMED_MS if is_stop else self._policy.repeat_ms if matter.has_returned else 0
         return now - (matter.ended or now) >= quiet_ms
 
     def _open_window(self, notice: Notice) -> None:
-        self.windows[notice.code] = Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
+        self.windows[notice.code] = incidents.Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
 
     def _is_due(self, matter: Matter, now: Ts) -> bool:
         """An event that was told is told again after `repeat_ms`; what fires, and news, whenever its code may be."""
         is_early = matter.told is not None and not self._is_long_told(matter, now)
-        is_news = matter.tier == "info" or matter.code in TOLD_EACH_TIME
-        may_be_early = matter.lasts or is_news or matter.subject == REST
+        is_news = matter.tier == "info" or matter.code in incidents.TOLD_EACH_TIME
+        may_be_early = matter.lasts or is_news or matter.subject == incidents.REST
         return matter.untold > 0 and (may_be_early or not is_early)
 
     def _is_long_told(self, matter: Matter, now: Ts) -> bool:
@@ -442,7 +419,8 @@ class Board:
             subject=first.subject, text=_said(first.text, is_over=is_over, is_end=is_end),
             env=self._env, since=first.since, ts=now, value=first.value, limit=first.wanted, unit=first.unit,
             count=sum(matter.untold for matter in told) if kind in ("firing", "event") else len(told),
-            subjects=tuple(matter.subject for matter in told[:NAMED]), runbook=remedy.runbook, command=remedy.command,
+            subjects=tuple(matter.subject for matter in told[: incidents.NAMED]),
+            runbook=remedy.runbook, command=remedy.command,
         )  # fmt: skip
 
     def _forget(self, now: Ts) -> None:
@@ -457,7 +435,7 @@ class Board:
 
 def _explained_by(codes: Collection[str]) -> frozenset[str]:
     """What is said of a halt besides, and what goes with it."""
-    return frozenset(codes).union(*(INHIBITS.get(code, ()) for code in codes))
+    return frozenset(codes).union(*(incidents.INHIBITS.get(code, ()) for code in codes))
 
 
 def _said(text: str, *, is_over: bool, is_end: bool) -> str:

@@ -11,21 +11,9 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
 from kalshi_cli.core.model.order_terms import BID, Side, StpMode, Tif
+from kalshi_cli.core.risk import exposure_controls
 from kalshi_cli.core.risk.budget import budget
-from kalshi_cli.core.risk.exposure_controls import (
-    Control,
-    Objection,
-    category_limit,
-    churn,
-    closes_own,
-    cooldown,
-    event_limit,
-    exposure_limit,
-    is_reducing,
-    live_orders,
-    order_rate,
-    position_limit,
-)
+from kalshi_cli.core.risk.exposure_controls import Control, Objection, closes_own, is_reducing
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.core.state.exchange_state import pause_of
 from kalshi_cli.core.state.limits import Limits
@@ -302,16 +290,16 @@ CONTROLS: tuple[Control, ...] = (
     price_collar,
     collar_of_fair,
     order_size,
-    order_rate,
-    live_orders,
-    churn,
+    exposure_controls.order_rate,
+    exposure_controls.live_orders,
+    exposure_controls.churn,
     min_edge,
     self_cross,
-    position_limit,
-    event_limit,
-    category_limit,
-    exposure_limit,
-    cooldown,
+    exposure_controls.position_limit,
+    exposure_controls.event_limit,
+    exposure_controls.category_limit,
+    exposure_controls.exposure_limit,
+    exposure_controls.cooldown,
     budget,
 )
 _OF_STRATEGIES_ONLY = (
@@ -322,7 +310,7 @@ _OF_STRATEGIES_ONLY = (
     max_spread,
     collar_of_fair,
     min_edge,
-    cooldown,
+    exposure_controls.cooldown,
     budget,
 )
 OF_PEOPLE = tuple(control for control in CONTROLS if control not in _OF_STRATEGIES_ONLY)

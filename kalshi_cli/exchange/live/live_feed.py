@@ -8,18 +8,9 @@ from collections.abc import Callable, Iterable, Iterator
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import (
-    BookCheck,
-    BookDelta,
-    BookSnapshot,
-    Command,
-    FeedGap,
-    FeedState,
-    MarketChange,
-    Message,
-    Tick,
-)
+from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS, no_later
 from kalshi_cli.exchange.live.market_watch import MarketWatch
@@ -75,7 +66,7 @@ class LiveFeed:
         interval_s: float = 2.0,
         suspended_s: float = SUSPENDED_S,
         check_every_s: float = CHECK_EVERY_S,
-        discover: Callable[[], Iterable[MarketChange]] = tuple,
+        discover: Callable[[], Iterable[messages.MarketChange]] = tuple,
         charge: Callable[[Market], FeeSchedule] | None = None,
         quoted: Callable[[], Iterable[str]] = tuple,
         tell: Callable[[str], None] = lambda _text: None,
@@ -101,7 +92,7 @@ class LiveFeed:
         self._watch.follow(markets)
         self._inbox: Inbox[Said] = stream.inbox if stream is not None else Inbox(0)
         self._pending: deque[Said] = deque()
-        self._commands: deque[Command] = deque()
+        self._commands: deque[messages.Command] = deque()
         self._outside: deque[Message] = deque(maxlen=MOST_OUTSIDE)
         self._down_since: float | None = None
         self._is_polling = False
@@ -110,7 +101,7 @@ class LiveFeed:
         self.lag_ms: int | None = None
         """How old the oldest message about a book was, when it was given out, of those between the last two ticks."""
 
-    def request(self, command: Command) -> None:
+    def request(self, command: messages.Command) -> None:
         """Give this out as the next message. Any thread may call it, and any signal handler."""
         self._commands.append(command)
         self._inbox.wake()
@@ -154,7 +145,7 @@ class LiveFeed:
             if now >= next_tick and (owed <= 0 or not self._pending or now >= overdue):
                 next_tick = now + self._interval_s
                 yield from self._on_interval()
-                yield Tick(clock.now())
+                yield messages.Tick(clock.now())
                 if not self._pending:
                     self._inbox.take(self._pending)
                 owed = min(len(self._pending) + len(self._inbox), TURN)
@@ -195,7 +186,7 @@ class LiveFeed:
             return said
         if isinstance(said, Lifecycle):
             return self._live_on(said)
-        if isinstance(said, FeedState) and said.is_live:
+        if isinstance(said, messages.FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # what changed meanwhile was not said
         return said
 
@@ -206,14 +197,14 @@ class LiveFeed:
             self._charges_anew.add(said.event_ticker)
         return None if said.close_time is None else self._watch.hasten(said.ticker, said.close_time)
 
-    def _distrust(self, reason: str) -> FeedGap:
+    def _distrust(self, reason: str) -> messages.FeedGap:
         """Whatever waits is from before; begin again. Only whether there is a stream is still worth knowing."""
         self._inbox.take(self._pending)
-        self._pending = deque(said for said in self._pending if isinstance(said, FeedState))
+        self._pending = deque(said for said in self._pending if isinstance(said, messages.FeedState))
         if self._stream is not None:
             self._stream.reconnect(reason)
         self._watch.mark(self._watch.tickers)
-        return FeedGap(self._clock.now(), (), reason)
+        return messages.FeedGap(self._clock.now(), (), reason)
 
     def _on_interval(self) -> Iterator[Message]:
         self.lag_ms, self._worst_lag_ms = self._worst_lag_ms, None
@@ -236,7 +227,7 @@ class LiveFeed:
             if market.event_ticker not in self._charges_anew:
                 continue
             try:
-                yield MarketChange(self._clock.now(), market, self._charge(market))
+                yield messages.MarketChange(self._clock.now(), market, self._charge(market))
             except (ExchangeError, UnreachableError) as error:
                 self._tell(f"what {market.event_ticker} charges now could not be read: {error}")
                 return
@@ -274,7 +265,7 @@ class LiveFeed:
             return
         self._cannot_check = False
         for book in books:
-            yield BookCheck(book.ts, book.ticker, book.bids, book.asks)
+            yield messages.BookCheck(book.ts, book.ticker, book.bids, book.asks)
 
     def _to_check(self) -> list[str]:
         is_open = {market.ticker for market in self._watch.markets if market.status is MarketStatus.ACTIVE}
@@ -303,7 +294,7 @@ class LiveFeed:
             self._is_polling = True
             reason = "no stream: order books are read over REST, at intervals"
             self._tell(reason)
-            yield FeedState(self._clock.now(), False, reason)
+            yield messages.FeedState(self._clock.now(), False, reason)
         try:
             books = self._client.orderbooks(self._watch.tickers)
         except (ExchangeError, UnreachableError) as error:

@@ -6,40 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    NoAnswerError,
-    NotFoundError,
-    OutcomeUnknownError,
-    UnreachableError,
-)
 from kalshi_cli.base.units import Qty, Ts, format_ts
 from kalshi_cli.core.account.order_index import ID_TAKEN
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, CloseOrder, Effect, Resync, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.messages import (
-    AccountSnapshot,
-    AccountUnread,
-    AmendEnded,
-    CancelFailed,
-    ExchangeChange,
-    FeedGap,
-    FeedState,
-    Filled,
-    GroupChange,
-    MarketChange,
-    Message,
-    OrderAccepted,
-    OrderRejected,
-    OrderUnknown,
-    ReadFailed,
-    Sight,
-    Tick,
-)
+from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import OVERLAP_MS, account_snapshot, valued
@@ -119,7 +94,7 @@ class LiveVenue:
         self._tell = tell
         self._due_at = clock.monotonic()
         self._failures = 0
-        self._refusal: CredentialsError | None = None
+        self._refusal: errors.CredentialsError | None = None
         self._refusals = 0
         self._refused_writes = 0
         self._inactive: set[str] = set()
@@ -153,19 +128,19 @@ class LiveVenue:
             return self._resync(effect.ticker)
         return ()
 
-    def _submit(self, order: Order, create: Callable[[Order], OrderAccepted]) -> list[Message]:
+    def _submit(self, order: Order, create: Callable[[Order], messages.OrderAccepted]) -> list[Message]:
         name = order.client_order_id
         try:
             accepted = create(order)
             self._refused_writes = 0
-        except OutcomeUnknownError as error:
+        except errors.OutcomeUnknownError as error:
             self._hurry()
             reason = f"{ID_TAKEN}: {error.message}" if error.code == ID_TAKEN else error.message
-            return [OrderUnknown(self._clock.now(), name, reason)]
-        except KalshiError as error:
+            return [messages.OrderUnknown(self._clock.now(), name, reason)]
+        except errors.KalshiError as error:
             # Everything else in the tree says for certain that nothing is live.
             self._note_refusal(error, is_write=True)
-            return [OrderRejected(self._clock.now(), name, _code(error), error.message)]
+            return [messages.OrderRejected(self._clock.now(), name, _code(error), error.message)]
         return self._with_fills(accepted, order.ticker)
 
     def submit_batch(self, submits: Sequence[SubmitOrder]) -> list[Message]:
@@ -176,12 +151,14 @@ class LiveVenue:
         replies: list[Message] = []
         orders = [submit.order for submit in submits]
         for order, placed in zip(orders, self._client.create_orders(orders, _reviewed(submits)), strict=True):
-            if isinstance(placed, OrderUnknown):
+            if isinstance(placed, messages.OrderUnknown):
                 self._hurry()
-            replies += self._with_fills(placed, order.ticker) if isinstance(placed, OrderAccepted) else [placed]
+            replies += (
+                self._with_fills(placed, order.ticker) if isinstance(placed, messages.OrderAccepted) else [placed]
+            )
         return [self._no_later(reply) for reply in replies]
 
-    def _with_fills(self, accepted: OrderAccepted, ticker: str) -> list[Message]:
+    def _with_fills(self, accepted: messages.OrderAccepted, ticker: str) -> list[Message]:
         replies: list[Message] = [accepted]
         if accepted.filled and not (self._stream is not None and self._stream.is_live):
             replies += self._fills_of(accepted.order_id, ticker, accepted.ts, accepted.filled)
@@ -191,12 +168,12 @@ class LiveVenue:
         """A 404 is no proof: the order may have filled on its new terms, or not be visible yet."""
         try:
             ended = self._client.amend_order(effect.before, effect.wanted, effect.reviewed)
-        except (OutcomeUnknownError, NotFoundError):
+        except (errors.OutcomeUnknownError, errors.NotFoundError):
             self._hurry()
             return []
-        except KalshiError as error:
+        except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
-            return [AmendEnded(self._clock.now(), effect.before, _code(error), error.message)]
+            return [messages.AmendEnded(self._clock.now(), effect.before, _code(error), error.message)]
         filled = Qty(ended.order.filled - effect.before.filled)
         if not filled:
             return [ended]
@@ -208,11 +185,11 @@ class LiveVenue:
             fills = [
                 fill for fill in self._client.fills(ticker, min_ts=Ts(ts - OVERLAP_MS)) if fill.order_id == order_id
             ]
-        except (ExchangeError, UnreachableError):
+        except (errors.ExchangeError, errors.UnreachableError):
             fills = []
         if sum(fill.qty for fill in fills) < filled:
             self._hurry()
-        return [Filled(fill.ts, fill) for fill in fills]
+        return [messages.Filled(fill.ts, fill) for fill in fills]
 
     def _cancel(self, order: Order) -> list[Message]:
         try:
@@ -221,10 +198,10 @@ class LiveVenue:
             if canceled.reduced is not None and canceled.reduced < order.remaining:
                 self._hurry()  # the rest of it traded before: the order itself will say how much
             return [canceled]
-        except KalshiError as error:
+        except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
             self._hurry()
-            return [CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
+            return [messages.CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
 
     def _resync(self, ticker: str) -> list[Message]:
         if self._stream is not None:
@@ -232,7 +209,7 @@ class LiveVenue:
             return []
         try:
             return [self._client.orderbook(ticker)]
-        except (ExchangeError, UnreachableError):
+        except (errors.ExchangeError, errors.UnreachableError):
             return []  # polling goes on
 
     # -- the account ------------------------------------------------------------------------------------------------
@@ -245,22 +222,22 @@ class LiveVenue:
         """
         if self._refusal is not None and max(self._refusals, self._refused_writes) >= REFUSALS:
             raise self._refusal
-        is_back = isinstance(message, FeedState) and message.is_live
-        if is_back or (isinstance(message, FeedGap) and not message.tickers):
+        is_back = isinstance(message, messages.FeedState) and message.is_live
+        if is_back or (isinstance(message, messages.FeedGap) and not message.tickers):
             self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
-        elif not isinstance(message, Tick):
+        elif not isinstance(message, messages.Tick):
             self._note(message)
             return ()
         if self._clock.monotonic() < self._due_at:
             return ()
-        read = self._read(is_back=not isinstance(message, Tick))
+        read = self._read(is_back=not isinstance(message, messages.Tick))
         return [*read, *self._look_at_exchange(), *self._look_elsewhere()]
 
     def _note(self, message: Message) -> None:
         """What takes orders of ours away without asking: a group that trips, a market that trades again."""
-        if isinstance(message, GroupChange) and message.change == "triggered":
+        if isinstance(message, messages.GroupChange) and message.change == "triggered":
             self._hurry()
-        if isinstance(message, MarketChange):
+        if isinstance(message, messages.MarketChange):
             ticker, status = message.market.ticker, message.market.status
             if status is MarketStatus.INACTIVE:
                 self._inactive.add(ticker)
@@ -280,7 +257,7 @@ class LiveVenue:
                 known=self._known,
                 within_s=READ_WITHIN_S,
             )
-        except (ExchangeError, UnreachableError) as error:
+        except (errors.ExchangeError, errors.UnreachableError) as error:
             return self._unread(error, is_back=is_back)
         if self._failures:
             self._tell("the account can be read again")
@@ -291,21 +268,21 @@ class LiveVenue:
         self._failing_since = None
         return [*self._sight(snapshot), snapshot]
 
-    def _sight(self, snapshot: AccountSnapshot) -> list[Message]:
+    def _sight(self, snapshot: messages.AccountSnapshot) -> list[Message]:
         """What it shows is the account as it was up to `as_of`: one that stands still is no sight of it."""
         was_blind = self._is_blind
         self._is_blind = snapshot.ts - (self._client.clock_skew_ms or 0) - snapshot.as_of > STANDS_STILL_MS
         if not self._is_blind:
             self._sighted = snapshot.ts
-            return [Sight(snapshot.ts, None)] if was_blind else []
+            return [messages.Sight(snapshot.ts, None)] if was_blind else []
         reason = f"reads of the account stand still at {format_ts(snapshot.as_of)}"
-        return [] if was_blind else [Sight(snapshot.ts, self._sighted, reason)]
+        return [] if was_blind else [messages.Sight(snapshot.ts, self._sighted, reason)]
 
     @property
     def _is_in_doubt(self) -> bool:
         return any(order.status in _IN_DOUBT for order in self._live())
 
-    def _unread(self, error: ExchangeError | UnreachableError, *, is_back: bool) -> list[Message]:
+    def _unread(self, error: errors.ExchangeError | errors.UnreachableError, *, is_back: bool) -> list[Message]:
         """It is not known how the account is. Whatever was live counts as live, for however long this lasts."""
         now, at = self._clock.now(), self._clock.monotonic()
         self._note_refusal(error)
@@ -313,12 +290,12 @@ class LiveVenue:
             self._tell(f"the account could not be read: {error}")
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
-        heard: list[Message] = [AccountUnread(now, error.message)] if is_back else []
-        if isinstance(error, NoAnswerError):  # not our network, our pace or our key
-            heard.append(ReadFailed(now, error.message))
+        heard: list[Message] = [messages.AccountUnread(now, error.message)] if is_back else []
+        if isinstance(error, errors.NoAnswerError):  # not our network, our pace or our key
+            heard.append(messages.ReadFailed(now, error.message))
         if not self._is_blind and at - self._failing_since >= BLIND_AFTER_S - SOON_S:
             self._is_blind = True
-            heard.append(Sight(now, self._sighted, error.message))
+            heard.append(messages.Sight(now, self._sighted, error.message))
         longest = LONGEST_PAUSE_IN_DOUBT_S if self._is_in_doubt else LONGEST_PAUSE_S
         self._due_at = at + min(longest, SOON_S * 2 ** min(self._failures, 10))
         return heard
@@ -332,13 +309,13 @@ class LiveVenue:
             status = self._client.exchange_status()
             paused = not (status.exchange_active and status.trading_active)
             windows = self._client.schedule().maintenance if paused and status != self._status else ()
-        except (ExchangeError, UnreachableError):
+        except (errors.ExchangeError, errors.UnreachableError):
             return []
         if status == self._status:
             return []
         self._status = status
         now = self._clock.now()
-        return [ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
+        return [messages.ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
 
     def _look_elsewhere(self) -> list[Message]:
         """What is held and not traded, as it is worth now; what cannot be read now is read next time."""
@@ -346,7 +323,7 @@ class LiveVenue:
             return []
         try:
             found = valued(self._client, self._clock, self._elsewhere())
-        except (ExchangeError, UnreachableError):
+        except (errors.ExchangeError, errors.UnreachableError):
             return []
         self._value_due_at = self._clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)
         return found
@@ -363,20 +340,20 @@ class LiveVenue:
             self._tell(f"warning: {text}; orders expire by the exchange's clock. {_SET_CLOCK}")
         self._skewed += 1
         if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:
-            raise CredentialsError(f"not fit to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
+            raise errors.CredentialsError(f"not fit to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
 
-    def _note_refusal(self, error: KalshiError, *, is_write: bool = False) -> None:
+    def _note_refusal(self, error: errors.KalshiError, *, is_write: bool = False) -> None:
         """One 401 can be a clock that was just set, or a gateway; several in a row are the key.
 
         Reads and writes are counted apart: a key that may only read is refused all writes, between reads that succeed.
         """
-        if not isinstance(error, CredentialsError):
+        if not isinstance(error, errors.CredentialsError):
             return
         if is_write:
             self._refused_writes += 1
         else:
             self._refusals += 1
-        self._refusal = CredentialsError(
+        self._refusal = errors.CredentialsError(
             f"{error.message}; resting orders cannot be canceled with this key",
             hint=f"cancel on the web site (Portfolio, Orders) what must not rest. {error.hint}",
             code=error.code,
@@ -394,6 +371,6 @@ def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:
     return TradingState.ACTIVE if may_add else TradingState.REDUCING
 
 
-def _code(error: KalshiError) -> str:
+def _code(error: errors.KalshiError) -> str:
     """`credentials` whatever the key's trouble is, because it will not pass and somebody must be told."""
-    return "credentials" if isinstance(error, CredentialsError) else error.code
+    return "credentials" if isinstance(error, errors.CredentialsError) else error.code

@@ -23,18 +23,9 @@ from urllib.parse import urlencode
 import httpx
 
 from kalshi_cli import __version__
+from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import (
-    ConfigError,
-    CredentialsError,
-    KalshiError,
-    NoAnswerError,
-    NotFoundError,
-    OutcomeUnknownError,
-    RateLimitedError,
-    RefusedError,
-    UnreachableError,
-)
+from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
@@ -142,7 +133,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
             if method != "GET":
                 subject, hint = more.get("subject") or f"{method} {path}", more.get("if_unknown", _RECONCILE)
                 text = f"{subject}: interrupted, and it is not known whether this happened"
-                interrupt.__cause__ = OutcomeUnknownError(text, hint=str(hint))
+                interrupt.__cause__ = errors.OutcomeUnknownError(text, hint=str(hint))
             raise
 
     return kept
@@ -209,7 +200,7 @@ class Rest:
         if method != "GET":
             return now + self._timeouts.total
         if now >= self.reads_until:
-            raise UnreachableError(f"GET {path}: reading takes longer than it may", code="too_slow")
+            raise errors.UnreachableError(f"GET {path}: reading takes longer than it may", code="too_slow")
         return min(now + self.read_total_s, self.reads_until)
 
     @contextmanager
@@ -257,7 +248,7 @@ class Rest:
                 break
             try:
                 self._limiter.acquire(method, path, within_s=until - self._clock.monotonic(), items=items)
-            except RateLimitedError as error:
+            except errors.RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
             try:
@@ -265,14 +256,14 @@ class Rest:
                     may_go()  # each time: waiting for the pace, or for another try, can take seconds
                 outcome = self._attempt(method, path, url, body, until, answered, may_go if retry.may_trade else None)
             except KalshiError as error:
-                if not is_unknown or isinstance(error, NotFoundError):  # gone is what a repeated cancel may find
+                if not is_unknown or isinstance(error, errors.NotFoundError):  # gone is what a repeated cancel may find
                     raise
                 failure = _Failure(error, is_unknown=True)  # a refusal now tells nothing of an earlier try
                 break
             if isinstance(outcome, bytes):
                 return outcome
             failure = outcome
-            refusals += isinstance(failure.error, RateLimitedError)
+            refusals += isinstance(failure.error, errors.RateLimitedError)
             is_unknown = is_unknown or failure.is_unknown
             if refusals == _MOST_429:
                 break
@@ -285,11 +276,11 @@ class Rest:
 
     def _check_allowed(self, method: str, is_public: bool) -> None:
         if method != "GET" and self._is_read_only:
-            raise RefusedError(
+            raise errors.RefusedError(
                 "read-only: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
             )
         if self._signer is None and not is_public:
-            raise CredentialsError(
+            raise errors.CredentialsError(
                 f"{self._host} wants an API key for this, and none is configured",
                 hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
             )
@@ -310,10 +301,10 @@ class Rest:
             reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
             self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
-            return _Failure(self._unreachable(what, error, UnreachableError), is_unknown=False)
+            return _Failure(self._unreachable(what, error, errors.UnreachableError), is_unknown=False)
         except httpx.RequestError as error:
             self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
-            return _Failure(self._unreachable(what, error, NoAnswerError), is_unknown=True)
+            return _Failure(self._unreachable(what, error, errors.NoAnswerError), is_unknown=True)
         self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s, reply.body)
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
@@ -392,8 +383,8 @@ class Rest:
         target = request.url.raw_path.decode("ascii", "replace")
         return not self.their_clock.take(target, headers.get("date", ""), sent_s, is_read=is_read, is_theirs=is_theirs)
 
-    def _kept(self, what: str) -> NoAnswerError:
-        return NoAnswerError(
+    def _kept(self, what: str) -> errors.NoAnswerError:
+        return errors.NoAnswerError(
             f"{what} was answered with an old reply: something between this machine and {self._host} replays replies",
             hint="look for a caching proxy on the way; until it is gone, nothing that is read can be relied on",
             code=REPLAYED,
@@ -407,7 +398,7 @@ class Rest:
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
         """Back off; False where the call's time would be over before the next attempt."""
-        first = _FIRST_PAUSE_429_S if isinstance(failure.error, RateLimitedError) else _FIRST_PAUSE_S
+        first = _FIRST_PAUSE_429_S if isinstance(failure.error, errors.RateLimitedError) else _FIRST_PAUSE_S
         pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self._rng.random()))
         if failure.error.code == REPLAYED:  # only after so long a date can show that it is not an old reply
             pause = max(pause, MOVES_ON_S)
@@ -416,7 +407,9 @@ class Rest:
         self._clock.sleep(pause)
         return True
 
-    def _unreachable(self, what: str, error: httpx.RequestError, kind: type[UnreachableError]) -> UnreachableError:
+    def _unreachable(
+        self, what: str, error: httpx.RequestError, kind: type[errors.UnreachableError]
+    ) -> errors.UnreachableError:
         why = str(error) or type(error).__name__
         return kind(
             f"{what}: no usable answer from {self._host} ({why[:200]})",
@@ -424,8 +417,8 @@ class Rest:
         )
 
 
-def _not_known(subject: str, error: KalshiError, hint: str) -> OutcomeUnknownError:
-    return OutcomeUnknownError(
+def _not_known(subject: str, error: KalshiError, hint: str) -> errors.OutcomeUnknownError:
+    return errors.OutcomeUnknownError(
         f"{subject}: it is not known whether this happened. {error}",
         hint=hint,
         code=ID_TAKEN if error.code == ID_TAKEN else "",
@@ -441,12 +434,12 @@ def _checked(rest_url: str) -> httpx.URL:
     try:
         url = httpx.URL(rest_url)
     except httpx.InvalidURL as error:
-        raise ConfigError("the REST address is not a URL", hint="check KALSHI_REST_URL") from error
+        raise errors.ConfigError("the REST address is not a URL", hint="check KALSHI_REST_URL") from error
     if url.scheme == "https" and url.host:
         return url
     if url.scheme == "http" and _is_loopback(url.host):
         return url
-    raise ConfigError(
+    raise errors.ConfigError(
         f"the REST address must be https (plain http only on this machine), not {url.scheme or 'nothing'}://{url.host}",
         hint="check KALSHI_REST_URL",
     )

@@ -12,36 +12,14 @@ from typing import Literal, get_args
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_money
-from kalshi_cli.core.model.messages import (
-    BookDelta,
-    BookSnapshot,
-    Filled,
-    GroupChange,
-    Level,
-    Message,
-    OrderState,
-    PublicTrade,
-    Quote,
-    ReferencePrice,
-)
+from kalshi_cli.core.model import messages
+from kalshi_cli.core.model.messages import BookDelta, Level, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import PriceGrid
+from kalshi_cli.exchange.wire import values as wire_values
 from kalshi_cli.exchange.wire.orders import OrderFields, order_of
-from kalshi_cli.exchange.wire.values import (
-    PriceRange,
-    book_side,
-    count,
-    grid_of,
-    known_counts,
-    known_prices,
-    level_price,
-    no_negative,
-    outcome_price,
-    quote_price,
-    quote_size,
-    seconds,
-)
+from kalshi_cli.exchange.wire.values import count, known_counts, known_prices, level_price
 
 FEES_CHANGED = "event_fees"
 """The kind of a Lifecycle that says: this event charges otherwise than before."""
@@ -145,7 +123,7 @@ class _Lifecycle(msgspec.Struct, gc=False):
     close_ts: int | None = None
     result: str | None = None
     settlement_value: str | None = None
-    price_ranges: tuple[PriceRange, ...] | None = None
+    price_ranges: tuple[wire_values.PriceRange, ...] | None = None
     additional_metadata: _EventNames | None = None
 
 
@@ -397,7 +375,7 @@ def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifec
     if isinstance(frame, ReferenceFrame):
         upstream = _upstream.decode(frame.msg.data)
         at = _at(upstream.time, frame.msg.received_at)
-        return ReferencePrice(at, frame.msg.index_id, _index_value(upstream.value))
+        return messages.ReferencePrice(at, frame.msg.index_id, _index_value(upstream.value))
     return None
 
 
@@ -408,12 +386,12 @@ def _at(ts_ms: Ts | None, recv_ts: Ts) -> Ts:
 def _levels(pairs: list[_Pair], side: str, use_yes_price: bool) -> tuple[Level, ...]:
     """NO bids are YES offers; without `use_yes_price` they come at the price of NO."""
     flip = side == "no" and not use_yes_price
-    levels = [(level_price(price), no_negative(qty)) for price, qty in pairs]
+    levels = [(level_price(price), wire_values.no_negative(qty)) for price, qty in pairs]
     return tuple((Price(ONE_DOLLAR - price), qty) for price, qty in levels) if flip else tuple(levels)
 
 
-def _snapshot(body: _Snapshot, recv_ts: Ts, use_yes_price: bool) -> BookSnapshot:
-    return BookSnapshot(
+def _snapshot(body: _Snapshot, recv_ts: Ts, use_yes_price: bool) -> messages.BookSnapshot:
+    return messages.BookSnapshot(
         recv_ts,
         body.market_ticker,
         _levels(body.yes_dollars_fp, "yes", use_yes_price),
@@ -421,54 +399,54 @@ def _snapshot(body: _Snapshot, recv_ts: Ts, use_yes_price: bool) -> BookSnapshot
     )
 
 
-def _quote(body: _Ticker, recv_ts: Ts) -> Quote:
-    return Quote(
+def _quote(body: _Ticker, recv_ts: Ts) -> messages.Quote:
+    return messages.Quote(
         _at(body.ts_ms, recv_ts),
         body.market_ticker,
-        quote_price(body.yes_bid_dollars),
-        quote_size(body.yes_bid_size_fp),
-        quote_price(body.yes_ask_dollars),
-        quote_size(body.yes_ask_size_fp),
-        quote_price(body.price_dollars),
-        no_negative(body.volume_fp),
+        wire_values.quote_price(body.yes_bid_dollars),
+        wire_values.quote_size(body.yes_bid_size_fp),
+        wire_values.quote_price(body.yes_ask_dollars),
+        wire_values.quote_size(body.yes_ask_size_fp),
+        wire_values.quote_price(body.price_dollars),
+        wire_values.no_negative(body.volume_fp),
     )
 
 
-def _trade(body: _Trade, recv_ts: Ts) -> PublicTrade:
-    return PublicTrade(
+def _trade(body: _Trade, recv_ts: Ts) -> messages.PublicTrade:
+    return messages.PublicTrade(
         _at(body.ts_ms, recv_ts),
         body.market_ticker,
         body.trade_id,
         level_price(body.yes_price_dollars),
-        no_negative(body.count_fp),
-        book_side(body.taker_book_side, body.taker_outcome_side),
+        wire_values.no_negative(body.count_fp),
+        wire_values.book_side(body.taker_book_side, body.taker_outcome_side),
     )
 
 
-def _filled(body: _Fill, recv_ts: Ts) -> Filled:
+def _filled(body: _Fill, recv_ts: Ts) -> messages.Filled:
     ts = _at(body.ts_ms, recv_ts)
     fill = Fill(
         trade_id=body.trade_id,
         order_id=body.order_id,
         ticker=body.market_ticker,
-        side=book_side(body.book_side, body.outcome_side),
+        side=wire_values.book_side(body.book_side, body.outcome_side),
         price=level_price(body.yes_price_dollars),
-        qty=no_negative(body.count_fp),
+        qty=wire_values.no_negative(body.count_fp),
         fee=parse_money(body.fee_cost),
         is_taker=body.is_taker,
         ts=ts,
         client_order_id=body.client_order_id or "",
         subaccount=body.subaccount or 0,
     )
-    return Filled(ts, fill)
+    return messages.Filled(ts, fill)
 
 
-def _order_state(body: _UserOrder, recv_ts: Ts) -> OrderState:
+def _order_state(body: _UserOrder, recv_ts: Ts) -> messages.OrderState:
     created = _at(body.created_ts_ms, recv_ts)
     updated = _at(body.last_updated_ts_ms, recv_ts)
     why = body.last_update_reason or ""
     order = order_of(body, created=created, updated=updated, expires=body.expiration_ts_ms, why=why)
-    return OrderState(updated, order)
+    return messages.OrderState(updated, order)
 
 
 def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
@@ -477,17 +455,17 @@ def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
         ticker=body.market_ticker,
         kind=body.event_type,
         event_ticker=body.additional_metadata.event_ticker if body.additional_metadata else "",
-        open_time=None if body.open_ts is None else seconds(body.open_ts),
-        close_time=None if body.close_ts is None else seconds(body.close_ts),
+        open_time=None if body.open_ts is None else wire_values.seconds(body.open_ts),
+        close_time=None if body.close_ts is None else wire_values.seconds(body.close_ts),
         result=body.result or "",
-        settlement_value=outcome_price(body.settlement_value) if body.settlement_value else None,
-        grid=grid_of(body.price_ranges) if body.price_ranges else None,
+        settlement_value=wire_values.outcome_price(body.settlement_value) if body.settlement_value else None,
+        grid=wire_values.grid_of(body.price_ranges) if body.price_ranges else None,
     )
 
 
-def _group_change(body: _Group, recv_ts: Ts) -> GroupChange:
-    limit = None if body.contracts_limit_fp is None else no_negative(body.contracts_limit_fp)
-    return GroupChange(_at(body.ts_ms, recv_ts), body.order_group_id, body.event_type, limit)
+def _group_change(body: _Group, recv_ts: Ts) -> messages.GroupChange:
+    limit = None if body.contracts_limit_fp is None else wire_values.no_negative(body.contracts_limit_fp)
+    return messages.GroupChange(_at(body.ts_ms, recv_ts), body.order_group_id, body.event_type, limit)
 
 
 def _index_value(text: str) -> int:

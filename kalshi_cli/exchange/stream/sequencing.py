@@ -14,21 +14,12 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, Message
+from kalshi_cli.exchange.stream import frames
 from kalshi_cli.exchange.stream.frames import (
     AnyFrame,
     DeltaFrame,
-    ErrorFrame,
-    FillFrame,
-    FrameError,
-    GroupFrame,
-    Lifecycle,
-    LifecycleFrame,
-    OkFrame,
-    OtherFrame,
     SnapshotFrame,
     SubscribedFrame,
-    UnsubscribedFrame,
-    UserOrderFrame,
     decode_frame,
     to_message,
 )
@@ -37,7 +28,11 @@ BOOK = "orderbook_delta"
 LIFECYCLE = "market_lifecycle_v2"
 REFERENCE = "cfbenchmarks_value"
 BY_TICKER = (BOOK, "ticker", "trade")
-ACCOUNT_CHANNELS = {FillFrame: "fill", UserOrderFrame: "user_orders", GroupFrame: "order_group_updates"}
+ACCOUNT_CHANNELS = {
+    frames.FillFrame: "fill",
+    frames.UserOrderFrame: "user_orders",
+    frames.GroupFrame: "order_group_updates",
+}
 """What the stream tells of the account whose key signed it, by the frame that tells it."""
 MARKET_CHANNELS = (*BY_TICKER, LIFECYCLE)
 CHANNELS = (*BY_TICKER, *ACCOUNT_CHANNELS.values(), LIFECYCLE)
@@ -53,7 +48,7 @@ MAX_TICKERS = 100_000
 PASSING_CODES = frozenset({1, 10, 18, 25, 27})
 """Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
 
-Said = Message | Lifecycle
+Said = Message | frames.Lifecycle
 
 
 class _Subscription:
@@ -200,7 +195,7 @@ class Sequencer:
         """What a frame says, in order; nothing for acknowledgements, duplicates and unknown types. Never raises."""
         try:
             frame = decode_frame(raw)
-        except FrameError as error:
+        except frames.FrameError as error:
             # It may have carried a number of any sid, so the next number of each is believed again.
             return [said for each in self._subscriptions.values() for said in self._lost(each, str(error), recv_ts)]
         if frame is None:
@@ -216,7 +211,7 @@ class Sequencer:
             return []
         try:
             said += self._on_body(subscription, frame, recv_ts)
-        except FrameError as error:
+        except frames.FrameError as error:
             said += self._lost(subscription, str(error), recv_ts, last=subscription.last)
         return said
 
@@ -261,13 +256,13 @@ class Sequencer:
         if isinstance(frame, DeltaFrame):
             if frame.msg.market_ticker not in subscription.fresh:
                 return self._early_delta(subscription, frame.msg.market_ticker, recv_ts)
-        elif isinstance(frame, LifecycleFrame):
+        elif isinstance(frame, frames.LifecycleFrame):
             if self._wanted and frame.msg.market_ticker not in self._wanted:
                 return []
-        elif isinstance(frame, FillFrame | UserOrderFrame | GroupFrame):
+        elif isinstance(frame, frames.FillFrame | frames.UserOrderFrame | frames.GroupFrame):
             if ACCOUNT_CHANNELS[type(frame)] not in self._channels:
                 return []  # a loop on paper, or a recording: the account is not what it trades on
-        elif isinstance(frame, OkFrame | ErrorFrame | UnsubscribedFrame | OtherFrame):
+        elif isinstance(frame, frames.OkFrame | frames.ErrorFrame | frames.UnsubscribedFrame | frames.OtherFrame):
             return self._on_reply(frame, recv_ts)
         message = to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
         if isinstance(frame, SnapshotFrame):
@@ -293,7 +288,7 @@ class Sequencer:
         """Something of this sid was missed; counting goes on from `last`."""
         subscription.last = last
         if subscription.channel == LIFECYCLE:
-            return [Lifecycle(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
+            return [frames.Lifecycle(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
         if subscription.channel != BOOK or not subscription.tickers:
             return []
         subscription.fresh.clear()
@@ -312,11 +307,11 @@ class Sequencer:
                 self._subscriptions[frame.msg.sid] = _Subscription(frame.msg.sid, channel, 0, tickers)
             self._remember(frame.id or 0, frame.msg.sid, "subscribe", tickers)
             self._add_missing()
-        elif isinstance(frame, ErrorFrame):
+        elif isinstance(frame, frames.ErrorFrame):
             return self._on_error(frame, recv_ts)
-        elif isinstance(frame, UnsubscribedFrame) and frame.sid is not None:
+        elif isinstance(frame, frames.UnsubscribedFrame) and frame.sid is not None:
             return self._end(frame.sid, "unsubscribed", recv_ts)
-        elif isinstance(frame, OtherFrame):
+        elif isinstance(frame, frames.OtherFrame):
             self._tell_once(f"the stream sends a type that this program does not know: {frame.type[:60]}; ignored")
         return []
 
@@ -325,7 +320,7 @@ class Sequencer:
             self._told.add(text)
             self._tell(text)
 
-    def _on_error(self, frame: ErrorFrame, recv_ts: Ts) -> list[Said]:
+    def _on_error(self, frame: frames.ErrorFrame, recv_ts: Ts) -> list[Said]:
         trouble = frame.msg
         reason = f"error {trouble.code} of the stream: {trouble.msg[:200]}"
         if frame.is_terminal and frame.sid is not None:

@@ -11,27 +11,11 @@ from msgspec import field
 
 from kalshi_cli.base.units import Qty, Ts, format_price, format_qty
 from kalshi_cli.core.account.order_index import ID_TAKEN
-from kalshi_cli.core.model.messages import (
-    AmendEnded,
-    CancelFailed,
-    OrderAccepted,
-    OrderCanceled,
-    OrderRejected,
-    OrderUnknown,
-)
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.orders import cancel_params, check_about
 from kalshi_cli.exchange.wire.replies import is_definite
-from kalshi_cli.exchange.wire.values import (
-    Count,
-    body_of,
-    convert,
-    encoder,
-    listed,
-    no_negative,
-    read,
-    single,
-)
 
 # -- what we send -------------------------------------------------------------------------------------------------
 
@@ -51,7 +35,7 @@ def amend_body(before: Order, wanted: Order) -> bytes:
     expires = None
     if wanted.expires != before.expires:
         expires = 0 if wanted.expires is None else wanted.expires // 1000
-    return encoder.encode(
+    return values.encoder.encode(
         _Amend(
             ticker=before.ticker,
             side=before.side.value,
@@ -66,7 +50,7 @@ def amend_body(before: Order, wanted: Order) -> bytes:
 
 def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None) -> bytes:
     """The body of a decrease: one of the two."""
-    return body_of(
+    return values.body_of(
         {"market_ticker": order.ticker},
         reduce_by=None if by is None else format_qty(by),
         reduce_to=None if to is None else format_qty(to),
@@ -76,7 +60,7 @@ def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None)
 
 def cancel_many_body(orders: Sequence[Order]) -> bytes:
     """The body of a batch of cancels. Without the ticker an order of another shard is not found."""
-    return body_of({"orders": [{"order_id": order.order_id, **cancel_params(order)} for order in orders]})
+    return values.body_of({"orders": [{"order_id": order.order_id, **cancel_params(order)} for order in orders]})
 
 
 # -- what came of it ----------------------------------------------------------------------------------------------
@@ -137,14 +121,14 @@ _created_many = msgspec.json.Decoder(_CreatedMany)
 _canceled_many = msgspec.json.Decoder(_CanceledMany)
 
 
-def read_amended(body: bytes, before: Order, wanted: Order) -> AmendEnded:
+def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnded:
     """The reply to an amend, as the order is now. Counts come only where it traded or its size changed."""
 
-    def convert(wire: _Amended) -> AmendEnded:
+    def convert(wire: _Amended) -> messages.AmendEnded:
         check_about(wire.order_id, wire.client_order_id, before)
-        filled = before.filled + (no_negative(wire.fill_count) if wire.fill_count else 0)
+        filled = before.filled + (values.no_negative(wire.fill_count) if wire.fill_count else 0)
         if wire.remaining_count is not None:
-            left = no_negative(wire.remaining_count)
+            left = values.no_negative(wire.remaining_count)
             if left == 0 and filled < wanted.qty:  # such as PostOnlyCrossCancel; only a read tells which
                 raise ValueError("it does not say whether the rest filled or was canceled")
             filled = max(filled, wanted.qty - left)
@@ -154,9 +138,9 @@ def read_amended(body: bytes, before: Order, wanted: Order) -> AmendEnded:
         after = msgspec.structs.replace(
             wanted, filled=Qty(filled), status=status, updated=wire.ts_ms, fees=before.fees, fill_cost=before.fill_cost
         )
-        return AmendEnded(wire.ts_ms, after)
+        return messages.AmendEnded(wire.ts_ms, after)
 
-    return read(_amended, convert, body, "an amend")
+    return values.read(_amended, convert, body, "an amend")
 
 
 def read_decreased(body: bytes, order: Order) -> Order:
@@ -164,17 +148,17 @@ def read_decreased(body: bytes, order: Order) -> Order:
 
     def convert(wire: _Decreased) -> Order:
         check_about(wire.order_id, wire.client_order_id, order)
-        left = no_negative(wire.remaining_count)
+        left = values.no_negative(wire.remaining_count)
         gone = order.qty - order.filled - left
         if gone < 0:
             raise ValueError(f"{format_qty(left)} are left of {format_qty(order.remaining)}")
         status = order.status if left else OrderStatus.CANCELED
         return msgspec.structs.replace(order, reduced=Qty(gone), status=status, updated=wire.ts_ms)
 
-    return read(_decreased, convert, body, "a decrease")
+    return values.read(_decreased, convert, body, "a decrease")
 
 
-Placed = OrderAccepted | OrderRejected | OrderUnknown
+Placed = messages.OrderAccepted | messages.OrderRejected | messages.OrderUnknown
 """What became of one order of a batch."""
 
 
@@ -198,25 +182,25 @@ def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Pla
             placed.append(_placed(None if is_shared else item, order.client_order_id, now))
         return placed
 
-    return read(_created_many, convert, body, "new orders")
+    return values.read(_created_many, convert, body, "new orders")
 
 
 def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
     if item is None:
-        return OrderUnknown(now, name, "the reply does not answer for it")
+        return messages.OrderUnknown(now, name, "the reply does not answer for it")
     if item.error is not None:
         code = item.error.code.lower()
         if is_definite(code) and not item.order_id:
-            return OrderRejected(now, name, code, item.error.text)
+            return messages.OrderRejected(now, name, code, item.error.text)
         reason = item.error.text or "an error without a reason"
-        return OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
+        return messages.OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
     if not item.order_id or item.fill_count is None or item.remaining_count is None:
-        return OrderUnknown(now, name, "the reply does not say what became of it")
-    filled, left = no_negative(item.fill_count), no_negative(item.remaining_count)
-    return OrderAccepted(now if item.ts_ms is None else item.ts_ms, name, item.order_id, filled, left)
+        return messages.OrderUnknown(now, name, "the reply does not say what became of it")
+    filled, left = values.no_negative(item.fill_count), values.no_negative(item.remaining_count)
+    return messages.OrderAccepted(now if item.ts_ms is None else item.ts_ms, name, item.order_id, filled, left)
 
 
-TakenBack = OrderCanceled | CancelFailed
+TakenBack = messages.OrderCanceled | messages.CancelFailed
 """What became of one cancel of a batch."""
 
 
@@ -227,17 +211,17 @@ def read_canceled_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Ta
         by_id = {item.order_id: item for item in wire.orders if item.order_id}
         return [_taken_back(by_id.get(order.order_id), order, now) for order in orders]
 
-    return read(_canceled_many, convert, body, "cancels")
+    return values.read(_canceled_many, convert, body, "cancels")
 
 
 def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
     if item is None:
-        return CancelFailed(now, order.order_id, order.client_order_id, "unanswered")
+        return messages.CancelFailed(now, order.order_id, order.client_order_id, "unanswered")
     if item.error is not None:
-        return CancelFailed(now, order.order_id, order.client_order_id, item.error.code.lower() or "rejected")
-    reduced = no_negative(item.reduced_by) if item.reduced_by else None
+        return messages.CancelFailed(now, order.order_id, order.client_order_id, item.error.code.lower() or "rejected")
+    reduced = values.no_negative(item.reduced_by) if item.reduced_by else None
     ts = now if item.ts_ms is None else item.ts_ms
-    return OrderCanceled(ts, order.order_id, order.client_order_id, reduced=reduced)
+    return messages.OrderCanceled(ts, order.order_id, order.client_order_id, reduced=reduced)
 
 
 # -- the queue ----------------------------------------------------------------------------------------------------
@@ -254,10 +238,12 @@ class QueuePosition(msgspec.Struct, frozen=True):
 class _QueuePosition(msgspec.Struct):
     order_id: str
     ticker: str = field(name="market_ticker")
-    ahead: Count = field(name="queue_position_fp")
+    ahead: values.Count = field(name="queue_position_fp")
 
 
-read_queue_position = single("queue_position_fp", str, no_negative, "a place in the queue")
+read_queue_position = values.single("queue_position_fp", str, values.no_negative, "a place in the queue")
 """`GET /portfolio/orders/{order_id}/queue_position`."""
-read_queue_positions = listed("queue_positions", _QueuePosition, partial(convert, QueuePosition), "places in the queue")
+read_queue_positions = values.listed(
+    "queue_positions", _QueuePosition, partial(values.convert, QueuePosition), "places in the queue"
+)
 """`GET /portfolio/orders/queue_positions`."""

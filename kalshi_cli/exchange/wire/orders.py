@@ -10,21 +10,7 @@ from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_mon
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
 from kalshi_cli.core.model.order_terms import StpMode
 from kalshi_cli.core.model.orders import Fill, Order
-from kalshi_cli.exchange.wire.values import (
-    Moment,
-    book_side,
-    encoder,
-    maybe_ts,
-    no_negative,
-    order_status,
-    outcome_price,
-    paged,
-    read,
-    reduced,
-    single,
-    ts_of,
-    yes_cost,
-)
+from kalshi_cli.exchange.wire import values
 
 
 class OrderFields(msgspec.Struct, gc=False):
@@ -54,25 +40,25 @@ class OrderFields(msgspec.Struct, gc=False):
 
 def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None, why: str = "") -> Order:
     """The order on the YES scale; ValueError where a field is wrong. `why` is the reason of the last update."""
-    status = order_status(wire.status, why)
-    side = book_side(wire.book_side, wire.outcome_side)
-    initial, filled = no_negative(wire.initial_count_fp), no_negative(wire.fill_count_fp)
+    status = values.order_status(wire.status, why)
+    side = values.book_side(wire.book_side, wire.outcome_side)
+    initial, filled = values.no_negative(wire.initial_count_fp), values.no_negative(wire.fill_count_fp)
     return Order(
         client_order_id=wire.client_order_id,
         order_id=wire.order_id,
         ticker=wire.ticker,
         side=side,
-        price=outcome_price(wire.yes_price_dollars),
+        price=values.outcome_price(wire.yes_price_dollars),
         qty=initial,
         filled=filled,
-        reduced=reduced(status, initial, filled, no_negative(wire.remaining_count_fp)),
+        reduced=values.reduced(status, initial, filled, values.no_negative(wire.remaining_count_fp)),
         status=status,
         created=created,
         updated=updated,
         expires=expires,
         exchange_index=wire.exchange_index,
         fees=Money(parse_money(wire.taker_fees_dollars) + parse_money(wire.maker_fees_dollars)),
-        fill_cost=yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
+        fill_cost=values.yes_cost(side, filled, wire.taker_fill_cost_dollars, wire.maker_fill_cost_dollars),
         code=why,
         order_group_id=wire.order_group_id or "",
         subaccount=wire.subaccount_number or 0,
@@ -109,12 +95,12 @@ class _CreateMany(msgspec.Struct):
 
 def create_body(order: Order) -> bytes:
     """The body of `POST /portfolio/events/orders`."""
-    return encoder.encode(_create(order))
+    return values.encoder.encode(_create(order))
 
 
 def create_many_body(orders: Sequence[Order]) -> bytes:
     """The body of `POST /portfolio/events/orders/batched`."""
-    return encoder.encode(_CreateMany([_create(order) for order in orders]))
+    return values.encoder.encode(_CreateMany([_create(order) for order in orders]))
 
 
 def _create(order: Order) -> _Create:
@@ -176,10 +162,14 @@ def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
         if not wire.order_id or (wire.client_order_id or client_order_id) != client_order_id:
             raise ValueError("it names no order, or another one")
         return OrderAccepted(
-            wire.ts_ms, client_order_id, wire.order_id, no_negative(wire.fill_count), no_negative(wire.remaining_count)
+            wire.ts_ms,
+            client_order_id,
+            wire.order_id,
+            values.no_negative(wire.fill_count),
+            values.no_negative(wire.remaining_count),
         )
 
-    return read(_created, convert, body, "a new order")
+    return values.read(_created, convert, body, "a new order")
 
 
 def check_about(order_id: str, client_order_id: str | None, order: Order) -> None:
@@ -195,17 +185,17 @@ def read_canceled(body: bytes, order: Order) -> OrderCanceled:
 
     def convert(wire: _Canceled) -> OrderCanceled:
         check_about(wire.order_id, wire.client_order_id, order)
-        reduced = no_negative(wire.reduced_by)
+        reduced = values.no_negative(wire.reduced_by)
         return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 
-    return read(_canceled, convert, body, "a cancel")
+    return values.read(_canceled, convert, body, "a cancel")
 
 
 # -- orders and fills ---------------------------------------------------------------------------------------------
 class _Order(OrderFields, gc=False):
-    created_time: Moment | None = None
-    last_update_time: Moment | None = None
-    expiration_time: Moment | None = None
+    created_time: values.Moment | None = None
+    last_update_time: values.Moment | None = None
+    expiration_time: values.Moment | None = None
 
 
 def _order(wire: _Order) -> Order:
@@ -214,9 +204,9 @@ def _order(wire: _Order) -> Order:
         raise ValueError(f"order {wire.order_id[:64]} has no time")
     return order_of(
         wire,
-        created=ts_of(created),
-        updated=ts_of(wire.last_update_time or created),
-        expires=maybe_ts(wire.expiration_time),
+        created=values.ts_of(created),
+        updated=values.ts_of(wire.last_update_time or created),
+        expires=values.maybe_ts(wire.expiration_time),
     )
 
 
@@ -228,7 +218,7 @@ class _Fill(msgspec.Struct, gc=False):
     yes_price_dollars: str
     is_taker: bool
     fee_cost: str
-    created_time: Moment
+    created_time: values.Moment
     book_side: str | None = None
     outcome_side: str | None = None
     subaccount_number: int | None = None
@@ -239,19 +229,19 @@ def _fill(wire: _Fill) -> Fill:
         trade_id=wire.trade_id,
         order_id=wire.order_id,
         ticker=wire.ticker,
-        side=book_side(wire.book_side, wire.outcome_side),
-        price=outcome_price(wire.yes_price_dollars),
-        qty=no_negative(wire.count_fp),
+        side=values.book_side(wire.book_side, wire.outcome_side),
+        price=values.outcome_price(wire.yes_price_dollars),
+        qty=values.no_negative(wire.count_fp),
         fee=parse_money(wire.fee_cost),
         is_taker=wire.is_taker,
-        ts=ts_of(wire.created_time),
+        ts=values.ts_of(wire.created_time),
         subaccount=wire.subaccount_number or 0,
     )
 
 
-read_order = single("order", _Order, _order, "an order")
+read_order = values.single("order", _Order, _order, "an order")
 """`GET /portfolio/orders/{order_id}`."""
-read_orders = paged("orders", _Order, _order, "orders", is_required=True)
+read_orders = values.paged("orders", _Order, _order, "orders", is_required=True)
 """`GET /portfolio/orders`."""
-read_fills = paged("fills", _Fill, _fill, "fills", is_required=True)
+read_fills = values.paged("fills", _Fill, _fill, "fills", is_required=True)
 """`GET /portfolio/fills`. Without client order ids since 30 March 2026."""

@@ -13,15 +13,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from kalshi_cli.base.errors import (
-    CredentialsError,
-    ExchangeError,
-    KalshiError,
-    NoAnswerError,
-    NotFoundError,
-    RateLimitedError,
-    UnreachableError,
-)
+from kalshi_cli.base import errors
 from kalshi_cli.base.text import redact
 
 _LONGEST = 300
@@ -145,7 +137,7 @@ def short_of_cash(code: str, shard: int) -> str:
     )
 
 
-def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> KalshiError:
+def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
     """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
     refusal = read_refusal(body)
     details, said = refusal.details, _words(refusal)
@@ -153,7 +145,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
         return _bad_credentials(message, status, refusal, skew_ms)
     if status == 403:
-        return CredentialsError(
+        return errors.CredentialsError(
             message,
             hint=advice(refusal.code, f"{refusal.message} {details}")
             or "the key lacks a scope, or is locked to a subaccount or region: kalshi keys",
@@ -162,12 +154,14 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
             details=details,
         )
     if status == 429:
-        return RateLimitedError(message, hint="nothing was processed; wait a moment", status=status, details=details)
+        return errors.RateLimitedError(
+            message, hint="nothing was processed; wait a moment", status=status, details=details
+        )
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
     hint = advice(refusal.code, details)
     if status == 410:
-        return ExchangeError(
+        return errors.ExchangeError(
             f"{what} was switched off by the exchange (410): {said}",
             hint="this program is too old for the exchange: update it, and trade by other means until then",
             code=refusal.code or "gone",
@@ -176,44 +170,46 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
         )
     if status == 404:
         hint = hint or "check the spelling; what settled long ago is only in the historical tier"
-        return NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
+        return errors.NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
     hint = hint or "nothing was changed; `-h` of the command says what it takes"
-    return ExchangeError(message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details)
+    return errors.ExchangeError(
+        message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details
+    )
 
 
-def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int | None) -> CredentialsError:
+def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int | None) -> errors.CredentialsError:
     hint = _KEY_HINTS.get(refusal.details.lower(), "check the API key id and the private key")
     if refusal.code == "header_timestamp_expired":
         hint = "set this machine's clock (for example with ntp)"
         if skew_ms is not None:
             way = "ahead" if skew_ms > 0 else "behind"
             message = f"{message}. Your clock is {round(abs(skew_ms) / 1000)} s {way}"
-    return CredentialsError(
+    return errors.CredentialsError(
         message, hint=hint, code=refusal.code or "unauthorized", status=status, details=refusal.details
     )
 
 
-def unproven(what: str, status: int, refusal: Refusal) -> UnreachableError:
+def unproven(what: str, status: int, refusal: Refusal) -> errors.UnreachableError:
     """Return the error for an answer that does not tell whether `what` happened; see `is_definite`."""
     if 300 <= status < 400:
-        return UnreachableError(
+        return errors.UnreachableError(
             f"{what} was answered with a redirect ({status}), which is never followed",
             hint="check the REST address; a proxy or a captive portal may be in the way",
             code="redirect",
         )
     if 200 <= status < 300:
-        return NoAnswerError(
+        return errors.NoAnswerError(
             f"{what} was answered with {status}, which is not how the exchange answers it",
             hint="a proxy on the way may have answered in its place",
             code="not_its_answer",
         )
     if 400 <= status < 500:
-        return NoAnswerError(
+        return errors.NoAnswerError(
             f"{what} was answered with status {status}, which is no proof of a refusal: {_words(refusal)}",
             hint="a proxy or a captive portal may be in the way; `kalshi exchange` shows whether the exchange answers",
             code=refusal.code or f"http_{status}",
         )
-    return NoAnswerError(
+    return errors.NoAnswerError(
         f"the exchange could not answer {what} ({status}): {_words(refusal)}",
         hint="it may be down or in maintenance; `kalshi exchange` shows its status",
         code=f"http_{status}",
