@@ -6,7 +6,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
@@ -19,7 +18,7 @@ from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 
 AGAIN_MS = 1_000
 """A basket is repaired at most this often."""
@@ -31,20 +30,16 @@ MOST_DOUBLED = 9
 class ArbitrageParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.01`, `min_edge=1c`)."""
 
-    min_edge: Annotated[
-        Price, Meta(ge=1, le=5_000, description="a contract of the basket leaves this after fees, or more")
-    ] = cents(1)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts of each leg, at most")] = contracts(5)
-    max_legs: Annotated[int, Meta(ge=2, le=20, description="markets of a basket, at most")] = 6
+    min_edge: Annotated[Price, within(1, 5_000, "a contract of the basket leaves this after fees, or more")] = cents(1)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts of each leg, at most")] = contracts(5)
+    max_legs: Annotated[int, within(2, 20, "markets of a basket, at most")] = 6
     max_repair_loss: Annotated[
-        Price, Meta(ge=1, le=5_000, description="complete a basket while a contract of it loses no more than this")
+        Price, within(1, 5_000, "complete a basket while a contract of it loses no more than this")
     ] = cents(1)
-    repair_s: Annotated[float, Meta(ge=0, le=60, description="try so long to complete a basket, then close it")] = 3.0
-    retry_s: Annotated[
-        float, Meta(ge=1, le=3_600, description="leave the event alone so long after a first leg missed")
-    ] = 10.0
+    repair_s: Annotated[float, within(0, 60, "try so long to complete a basket, then close it")] = 3.0
+    retry_s: Annotated[float, within(1, 3_600, "leave the event alone so long after a first leg missed")] = 10.0
     exhaustive: Annotated[
-        str, Meta(description="events of which one market must settle YES, as PREFIX:MARKETS,... (you vouch for it)")
+        str, about("events of which one market must settle YES, as PREFIX:MARKETS,... (you vouch for it)")
     ] = ""
 
 

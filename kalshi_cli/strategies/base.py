@@ -18,6 +18,21 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.view import View
 
 
+def within(low: float, high: float, text: str) -> msgspec.Meta:
+    """Return the range of a parameter, both ends included, and its help."""
+    return msgspec.Meta(ge=low, le=high, description=text)
+
+
+def above(low: float, high: float, text: str) -> msgspec.Meta:
+    """Return the range of a parameter that is above `low`, and its help."""
+    return msgspec.Meta(gt=low, le=high, description=text)
+
+
+def about(text: str) -> msgspec.Meta:
+    """Return the help of a parameter without a range."""
+    return msgspec.Meta(description=text)
+
+
 class StrategyParams(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of a strategy's parameters: typed fields with defaults, ranges and help by `msgspec.Meta`."""
 

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.market.fees import estimate
@@ -20,7 +19,7 @@ from kalshi_cli.core.model.messages import FairValue, PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 from kalshi_cli.strategies.order_edges import way_out
 
 RETRY_MS = 10_000
@@ -37,42 +36,36 @@ MAX_POINTS = 500
 class MarketMakerParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`requote=0.01`, `requote=1c`)."""
 
-    source: Annotated[str, Meta(description="fair values to believe: a file, an https address, `command:PROGRAM`")] = ""
+    source: Annotated[str, about("fair values to believe: a file, an https address, `command:PROGRAM`")] = ""
     half_spread: Annotated[
-        Price, Meta(ge=1, le=4_000, description="a quote that opens is better than fair by this, after a maker's fee")
+        Price, within(1, 4_000, "a quote that opens is better than fair by this, after a maker's fee")
     ] = Price(250)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts a quote")] = contracts(5)
-    max_inventory: Annotated[
-        Qty, Meta(ge=1, le=1_000_000, description="contracts held in a market at most, long or short")
-    ] = contracts(20)
-    skew: Annotated[
-        Price, Meta(ge=1, le=1_000, description="both quotes lean by this for each contract held, against it")
-    ] = Price(20)
-    requote: Annotated[Price, Meta(ge=1, le=2_000, description="a quote moves only where it is off by this")] = cents(1)
-    pause_s: Annotated[
-        float, Meta(ge=0, le=600, description="it moves towards the market no sooner than this after its last move")
-    ] = 5.0
-    life_s: Annotated[float, Meta(ge=5, le=3_600, description="a quote that nobody looks after expires after this")] = (
-        90.0
+    size: Annotated[Qty, within(1, 1_000_000, "contracts a quote")] = contracts(5)
+    max_inventory: Annotated[Qty, within(1, 1_000_000, "contracts held in a market at most, long or short")] = (
+        contracts(20)
     )
-    smooth_s: Annotated[float, Meta(ge=0.01, le=600, description="time constant of the smoothed microprice")] = 2.0
-    min_spread: Annotated[
-        Price, Meta(ge=1, le=5_000, description="where the others' bid and ask are closer, nothing is opened")
-    ] = cents(1)
-    max_spread: Annotated[Price, Meta(ge=1, le=9_999, description="... nor where they are further apart")] = cents(10)
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="... nor where fair is nearer to 0 or 1")] = cents(10)
-    max_markets: Annotated[int, Meta(ge=1, le=100, description="markets with quotes or positions at once")] = 4
-    stale_s: Annotated[float, Meta(ge=0.5, le=600, description="pull where no book has changed for this long")] = 8.0
-    jump: Annotated[Price, Meta(ge=1, le=9_999, description="pull where the mid moved by this ...")] = cents(3)
-    jump_s: Annotated[float, Meta(ge=0.1, le=600, description="... within this many seconds")] = 10.0
-    run: Annotated[int, Meta(ge=2, le=1_000, description="pull after so many trades in a row on one side ...")] = 4
-    run_s: Annotated[float, Meta(ge=0.1, le=600, description="... none longer than this after the last")] = 5.0
-    calm_s: Annotated[float, Meta(ge=0, le=3_600, description="stay away so long after such a jump or run")] = 15.0
-    quiet_s: Annotated[float, Meta(ge=0, le=86_400, description="open nothing so long before the close")] = 180.0
-    exit_s: Annotated[float, Meta(ge=0, le=86_400, description="take what is there so long before the close")] = 60.0
-    slippage: Annotated[
-        Price, Meta(ge=1, le=5_000, description="... but give way by no more than this against fair")
-    ] = cents(5)
+    skew: Annotated[Price, within(1, 1_000, "both quotes lean by this for each contract held, against it")] = Price(20)
+    requote: Annotated[Price, within(1, 2_000, "a quote moves only where it is off by this")] = cents(1)
+    pause_s: Annotated[float, within(0, 600, "it moves towards the market no sooner than this after its last move")] = (
+        5.0
+    )
+    life_s: Annotated[float, within(5, 3_600, "a quote that nobody looks after expires after this")] = 90.0
+    smooth_s: Annotated[float, within(0.01, 600, "time constant of the smoothed microprice")] = 2.0
+    min_spread: Annotated[Price, within(1, 5_000, "where the others' bid and ask are closer, nothing is opened")] = (
+        cents(1)
+    )
+    max_spread: Annotated[Price, within(1, 9_999, "... nor where they are further apart")] = cents(10)
+    min_price: Annotated[Price, within(1, 5_000, "... nor where fair is nearer to 0 or 1")] = cents(10)
+    max_markets: Annotated[int, within(1, 100, "markets with quotes or positions at once")] = 4
+    stale_s: Annotated[float, within(0.5, 600, "pull where no book has changed for this long")] = 8.0
+    jump: Annotated[Price, within(1, 9_999, "pull where the mid moved by this ...")] = cents(3)
+    jump_s: Annotated[float, within(0.1, 600, "... within this many seconds")] = 10.0
+    run: Annotated[int, within(2, 1_000, "pull after so many trades in a row on one side ...")] = 4
+    run_s: Annotated[float, within(0.1, 600, "... none longer than this after the last")] = 5.0
+    calm_s: Annotated[float, within(0, 3_600, "stay away so long after such a jump or run")] = 15.0
+    quiet_s: Annotated[float, within(0, 86_400, "open nothing so long before the close")] = 180.0
+    exit_s: Annotated[float, within(0, 86_400, "take what is there so long before the close")] = 60.0
+    slippage: Annotated[Price, within(1, 5_000, "... but give way by no more than this against fair")] = cents(5)
 
 
 class Wanted(NamedTuple):

@@ -8,14 +8,13 @@ from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, above, within
 from kalshi_cli.strategies.order_edges import way_out
 
 MIN_SAMPLES = 30
@@ -27,21 +26,17 @@ TAKE_AGAIN_MS = 1_000
 class MeanReversionParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_move=0.03`, `min_move=3c`)."""
 
-    window: Annotated[int, Meta(ge=MIN_SAMPLES, le=5_000, description="the mean is that of so many mids")] = 120
-    sample_s: Annotated[float, Meta(ge=0.1, le=600, description="seconds from one of these mids to the next")] = 2.0
-    entry_z: Annotated[
-        float, Meta(gt=0, le=20, description="enter so many standard deviations from the mean, or more")
-    ] = 2.0
-    exit_z: Annotated[
-        float, Meta(ge=0, le=20, description="get out as near as so many; below entry_z, or it gets out at once")
-    ] = 0.5
-    min_move: Annotated[Price, Meta(ge=10, le=5_000, description="enter no nearer to the mean than this")] = cents(3)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    stop: Annotated[Price, Meta(ge=10, le=9_000, description="get out this far against the entry")] = cents(8)
-    hold_s: Annotated[float, Meta(ge=1, le=86_400, description="get out after this many seconds")] = 180.0
-    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back an unfilled entry after this long")] = 20.0
-    cooldown_s: Annotated[float, Meta(ge=0, le=86_400, description="leave the market alone after an exit")] = 30.0
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    window: Annotated[int, within(MIN_SAMPLES, 5_000, "the mean is that of so many mids")] = 120
+    sample_s: Annotated[float, within(0.1, 600, "seconds from one of these mids to the next")] = 2.0
+    entry_z: Annotated[float, above(0, 20, "enter so many standard deviations from the mean, or more")] = 2.0
+    exit_z: Annotated[float, within(0, 20, "get out as near as so many; below entry_z, or it gets out at once")] = 0.5
+    min_move: Annotated[Price, within(10, 5_000, "enter no nearer to the mean than this")] = cents(3)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    stop: Annotated[Price, within(10, 9_000, "get out this far against the entry")] = cents(8)
+    hold_s: Annotated[float, within(1, 86_400, "get out after this many seconds")] = 180.0
+    rest_s: Annotated[float, within(1, 3_600, "take back an unfilled entry after this long")] = 20.0
+    cooldown_s: Annotated[float, within(0, 86_400, "leave the market alone after an exit")] = 30.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
 class Usual(NamedTuple):

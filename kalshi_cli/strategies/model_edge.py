@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
-from msgspec import Meta
-
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import FairInput, Input
@@ -15,7 +13,7 @@ from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
 
 RETRY_MS = 3_000
@@ -25,29 +23,21 @@ RETRY_MS = 3_000
 class ModelEdgeParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`edge=0.03`, `edge=3c`)."""
 
-    source: Annotated[
-        str, Meta(description="must be given: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")
-    ]
-    every_s: Annotated[float, Meta(ge=1, le=86_400, description="read them again so often")] = 30.0
-    valid_s: Annotated[float, Meta(ge=1, le=604_800, description="they hold for so long after they were made")] = 300.0
-    before_close_s: Annotated[
-        float, Meta(ge=0, le=604_800, description="read and open only so long before a close; 0: always")
-    ] = 0.0
-    edge: Annotated[Price, Meta(ge=1, le=5_000, description="open at this edge after fees, or more")] = cents(3)
+    source: Annotated[str, about("must be given: a CSV or JSON file, an https address, or `command:PROGRAM ARGUMENTS`")]
+    every_s: Annotated[float, within(1, 86_400, "read them again so often")] = 30.0
+    valid_s: Annotated[float, within(1, 604_800, "they hold for so long after they were made")] = 300.0
+    before_close_s: Annotated[float, within(0, 604_800, "read and open only so long before a close; 0: always")] = 0.0
+    edge: Annotated[Price, within(1, 5_000, "open at this edge after fees, or more")] = cents(3)
     exit_edge: Annotated[
-        Price, Meta(ge=0, le=5_000, description="close at so much less than what the position is worth, after fees")
+        Price, within(0, 5_000, "close at so much less than what the position is worth, after fees")
     ] = Price(0)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    max_held: Annotated[Qty, Meta(ge=1, le=10_000_000, description="contracts held in one market at most")] = contracts(
-        25
-    )
-    take: Annotated[
-        bool, Meta(description="true: take what others offer; false: rest at the best price, post-only")
-    ] = True
-    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back what does not fill in this time")] = 30.0
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    max_held: Annotated[Qty, within(1, 10_000_000, "contracts held in one market at most")] = contracts(25)
+    take: Annotated[bool, about("true: take what others offer; false: rest at the best price, post-only")] = True
+    rest_s: Annotated[float, within(1, 3_600, "take back what does not fill in this time")] = 30.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
     on_stale: Annotated[
-        Literal["hold", "close"], Meta(description="what is held when no probability is valid: hold, or close")
+        Literal["hold", "close"], about("what is held when no probability is valid: hold, or close")
     ] = "hold"
 
 

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
@@ -18,7 +17,7 @@ from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
 from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
 
 RETRY_MS = 3_000
@@ -35,27 +34,21 @@ _FULL = 10_000
 class NewsParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`max_shift=0.10`, `max_shift=10c`)."""
 
-    source: Annotated[
-        str, Meta(description="must be given: a file of JSON lines that grows, - for stdin, or webhook:PORT")
-    ]
-    from_start: Annotated[
-        bool, Meta(description="true: also what the file held before the start, as if it were new")
-    ] = False
-    max_shift: Annotated[
-        Price, Meta(ge=1, le=9_000, description="a signal of full confidence moves the fair value so far")
-    ] = cents(10)
-    half_life_s: Annotated[float, Meta(ge=1, le=604_800, description="after so long a signal counts half")] = 120.0
-    edge: Annotated[Price, Meta(ge=1, le=5_000, description="open at this edge after fees, or more")] = cents(3)
+    source: Annotated[str, about("must be given: a file of JSON lines that grows, - for stdin, or webhook:PORT")]
+    from_start: Annotated[bool, about("true: also what the file held before the start, as if it were new")] = False
+    max_shift: Annotated[Price, within(1, 9_000, "a signal of full confidence moves the fair value so far")] = cents(10)
+    half_life_s: Annotated[float, within(1, 604_800, "after so long a signal counts half")] = 120.0
+    edge: Annotated[Price, within(1, 5_000, "open at this edge after fees, or more")] = cents(3)
     exit_strength: Annotated[
-        float, Meta(gt=0, le=1, description="get out when so little is left of the signals, in the direction held")
+        float, above(0, 1, "get out when so little is left of the signals, in the direction held")
     ] = 0.1
-    target: Annotated[Price, Meta(ge=10, le=9_000, description="take profit so far from the entry")] = cents(5)
-    stop: Annotated[Price, Meta(ge=10, le=9_000, description="get out so far against the entry")] = cents(8)
-    hold_s: Annotated[float, Meta(ge=1, le=604_800, description="get out after so long")] = 600.0
-    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back an unfilled entry after so long")] = 10.0
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    max_markets: Annotated[int, Meta(ge=1, le=1_000, description="markets with orders or positions at once")] = 10
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    target: Annotated[Price, within(10, 9_000, "take profit so far from the entry")] = cents(5)
+    stop: Annotated[Price, within(10, 9_000, "get out so far against the entry")] = cents(8)
+    hold_s: Annotated[float, within(1, 604_800, "get out after so long")] = 600.0
+    rest_s: Annotated[float, within(1, 3_600, "take back an unfilled entry after so long")] = 10.0
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    max_markets: Annotated[int, within(1, 1_000, "markets with orders or positions at once")] = 10
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
 class Heard(NamedTuple):

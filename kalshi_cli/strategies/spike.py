@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import msgspec
-from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.intents import Cancel, Intent, Place
@@ -15,7 +14,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, above, within
 from kalshi_cli.strategies.order_edges import way_out
 
 MAX_POINTS = 2_000
@@ -28,19 +27,19 @@ EXIT = "target"
 class SpikeParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`move=0.03`, `move=3c`)."""
 
-    move: Annotated[Price, Meta(ge=10, le=5_000, description="fade a move of the mid of at least this")] = cents(3)
-    move_pct: Annotated[float, Meta(gt=0, le=100, description="... and of at least this many percent of it")] = 3.0
-    window_s: Annotated[float, Meta(ge=1, le=3_600, description="within this many seconds")] = 60.0
-    reference_pct: Annotated[
-        float, Meta(gt=0, le=100, description="a move of the outside index by this many percent explains it")
-    ] = 0.05
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    target: Annotated[Price, Meta(ge=10, le=5_000, description="take profit this far from the entry")] = cents(2)
-    stop: Annotated[Price, Meta(ge=10, le=9_000, description="get out this far against the entry")] = cents(8)
-    hold_s: Annotated[float, Meta(ge=1, le=86_400, description="get out after this many seconds")] = 120.0
-    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back an unfilled entry after this long")] = 20.0
-    cooldown_s: Annotated[float, Meta(ge=0, le=86_400, description="leave the market alone after an exit")] = 30.0
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    move: Annotated[Price, within(10, 5_000, "fade a move of the mid of at least this")] = cents(3)
+    move_pct: Annotated[float, above(0, 100, "... and of at least this many percent of it")] = 3.0
+    window_s: Annotated[float, within(1, 3_600, "within this many seconds")] = 60.0
+    reference_pct: Annotated[float, above(0, 100, "a move of the outside index by this many percent explains it")] = (
+        0.05
+    )
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    target: Annotated[Price, within(10, 5_000, "take profit this far from the entry")] = cents(2)
+    stop: Annotated[Price, within(10, 9_000, "get out this far against the entry")] = cents(8)
+    hold_s: Annotated[float, within(1, 86_400, "get out after this many seconds")] = 120.0
+    rest_s: Annotated[float, within(1, 3_600, "take back an unfilled entry after this long")] = 20.0
+    cooldown_s: Annotated[float, within(0, 86_400, "leave the market alone after an exit")] = 30.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
 class Point(NamedTuple):

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated
 
-from msgspec import Meta
-
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""
@@ -21,20 +19,16 @@ RETRY_MS = 3_000
 class ThresholdParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`buy_below=0.3`, `buy_below=30c`)."""
 
-    buy_below: Annotated[Price, Meta(ge=1, le=9_999, description="buy YES where it is offered at this or less")] = (
-        cents(30)
+    buy_below: Annotated[Price, within(1, 9_999, "buy YES where it is offered at this or less")] = cents(30)
+    sell_above: Annotated[Price, within(1, 9_999, "sell YES where this or more is bid for it")] = cents(70)
+    fair: Annotated[Price | None, about("what YES is worth, in between; without it, the middle of the two prices")] = (
+        None
     )
-    sell_above: Annotated[Price, Meta(ge=1, le=9_999, description="sell YES where this or more is bid for it")] = cents(
-        70
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    max_position: Annotated[Qty, within(1, 10_000_000, "contracts held in one market at most, long or short")] = (
+        contracts(10)
     )
-    fair: Annotated[
-        Price | None, Meta(description="what YES is worth, in between; without it, the middle of the two prices")
-    ] = None
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    max_position: Annotated[
-        Qty, Meta(ge=1, le=10_000_000, description="contracts held in one market at most, long or short")
-    ] = contracts(10)
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
 class Threshold(Strategy):

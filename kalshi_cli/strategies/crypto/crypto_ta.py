@@ -7,8 +7,6 @@ import re
 from collections.abc import Iterator
 from typing import Annotated
 
-from msgspec import Meta
-
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import Input, SpotInput
@@ -18,7 +16,7 @@ from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.view import View
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
 from kalshi_cli.strategies.crypto.bars import Bars
 from kalshi_cli.strategies.crypto.probability import chance, tilt
 from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
@@ -35,29 +33,27 @@ _SPOT_UNIT, _SIZE_UNIT = 10_000, 100_000_000
 class CryptoTaParams(StrategyParams, frozen=True):
     """Prices in ten-thousandths of a dollar inside; typed as dollars or cents (`min_edge=0.03`, `min_edge=3c`)."""
 
-    series: Annotated[
-        str, Meta(description="the coin behind a series, and behind it with D, H or 15M, as SERIES:COIN,...")
-    ] = "KXBTC:BTC,KXETH:ETH"
-    min_edge: Annotated[Price, Meta(ge=1, le=5_000, description="trade at this edge after fees, or more")] = cents(3)
-    size: Annotated[Qty, Meta(ge=1, le=1_000_000, description="contracts an order")] = contracts(5)
-    max_markets: Annotated[int, Meta(ge=1, le=100, description="markets of one coin with orders or positions")] = 4
-    max_age_s: Annotated[float, Meta(gt=0, le=300, description="no outside price so young: do nothing")] = 10.0
-    bar_s: Annotated[float, Meta(ge=0.25, le=300, description="seconds of a bar of the outside price")] = 10.0
-    min_bars: Annotated[int, Meta(ge=5, le=1_000, description="do nothing before so many bars")] = 30
-    vol_bars: Annotated[int, Meta(ge=10, le=5_000, description="the volatility is that of so many bars")] = 360
+    series: Annotated[str, about("the coin behind a series, and behind it with D, H or 15M, as SERIES:COIN,...")] = (
+        "KXBTC:BTC,KXETH:ETH"
+    )
+    min_edge: Annotated[Price, within(1, 5_000, "trade at this edge after fees, or more")] = cents(3)
+    size: Annotated[Qty, within(1, 1_000_000, "contracts an order")] = contracts(5)
+    max_markets: Annotated[int, within(1, 100, "markets of one coin with orders or positions")] = 4
+    max_age_s: Annotated[float, above(0, 300, "no outside price so young: do nothing")] = 10.0
+    bar_s: Annotated[float, within(0.25, 300, "seconds of a bar of the outside price")] = 10.0
+    min_bars: Annotated[int, within(5, 1_000, "do nothing before so many bars")] = 30
+    vol_bars: Annotated[int, within(10, 5_000, "the volatility is that of so many bars")] = 360
     vol_factor: Annotated[
-        float, Meta(ge=0.1, le=10, description="of the volatility that was seen: more makes every chance less certain")
+        float, within(0.1, 10, "of the volatility that was seen: more makes every chance less certain")
     ] = 1.1
-    max_tilt: Annotated[
-        float, Meta(ge=0, le=1, description="standard deviations that the indicators may move the outcome")
-    ] = 0.05
-    horizon_s: Annotated[float, Meta(ge=60, le=86_400, description="leave alone what closes later than this")] = 3_600.0
-    exit_s: Annotated[float, Meta(ge=0, le=3_600, description="get out so long before the close")] = 120.0
+    max_tilt: Annotated[float, within(0, 1, "standard deviations that the indicators may move the outcome")] = 0.05
+    horizon_s: Annotated[float, within(60, 86_400, "leave alone what closes later than this")] = 3_600.0
+    exit_s: Annotated[float, within(0, 3_600, "get out so long before the close")] = 120.0
     slippage: Annotated[
-        Price, Meta(ge=1, le=9_999, description="... but give way by no more than this against its chance, after fees")
+        Price, within(1, 9_999, "... but give way by no more than this against its chance, after fees")
     ] = cents(10)
-    rest_s: Annotated[float, Meta(ge=1, le=3_600, description="take back what does not fill in this time")] = 20.0
-    min_price: Annotated[Price, Meta(ge=1, le=5_000, description="no entry nearer than this to 0 or 1")] = cents(5)
+    rest_s: Annotated[float, within(1, 3_600, "take back what does not fill in this time")] = 20.0
+    min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
 class CryptoTa(Strategy):
