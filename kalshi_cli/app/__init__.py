@@ -18,9 +18,6 @@ from contextlib import ExitStack, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
-
-import msgspec
 
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import (
@@ -34,13 +31,13 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.config.config import Config, log_folder, state_dir
 from kalshi_cli.config.hosts import refuse_other_hosts
+from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.core.account.sizing import Allotment, Sizing
 from kalshi_cli.core.model.effects import Alert, GroupSwitched
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import cancel, portfolio
+from kalshi_cli.desk import cancel
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.catalogue import open_catalogue
 from kalshi_cli.desk.halts import refuse_if_halted
@@ -152,42 +149,7 @@ class App:
 
     @cached_property
     def limits(self) -> Limits:
-        risk, zone = self.config.risk, ZoneInfo(self.config.day_zone)
-        return Limits(
-            max_position=risk.max_position,
-            max_event_exposure=risk.max_event_exposure,
-            max_category_exposure=risk.max_category_exposure,
-            max_exposure=risk.max_exposure,
-            max_order_qty=risk.max_order_count,
-            max_order_cost=risk.max_order_cost,
-            price_collar=risk.price_collar,
-            max_orders_per_minute=risk.max_orders_per_minute,
-            max_market_orders_per_minute=risk.max_market_orders_per_minute,
-            max_live_orders=risk.max_live_orders,
-            max_churn=risk.max_churn,
-            min_edge=risk.min_edge,
-            max_spread=risk.max_spread,
-            min_time_to_close_ms=int(risk.min_time_to_close_s * 1000),
-            cooldown_after_loss_ms=int(risk.cooldown_after_loss_s * 1000),
-            max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
-            close_margin_ms=int(risk.close_margin_s * 1000),
-            max_daily_loss=risk.max_daily_loss,
-            max_drawdown=risk.max_drawdown,
-            max_api_errors=risk.max_api_errors,
-            stop_loss_pct=risk.stop_loss_pct,
-            take_profit_pct=risk.take_profit_pct,
-            max_close_slippage=risk.max_close_slippage,
-            allotments=self._allotments,
-            day_start=lambda ts: portfolio.day_start(ts, zone),
-        )
-
-    @property
-    def _allotments(self) -> dict[str, Allotment]:
-        """By the name of the strategy."""
-        return {
-            name: Allotment(budget=found.budget, sizing=Sizing(**msgspec.structs.asdict(found.sizing)))
-            for name, found in self.config.allotments.items()
-        }
+        return limits_of(self.config)
 
     # -- parts ----------------------------------------------------------------------------------------------------
 

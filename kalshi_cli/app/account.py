@@ -10,6 +10,7 @@ from kalshi_cli.app import App
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.core.account.pnl import Pnl, curve, total
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.status import Status, read_status
 from kalshi_cli.store.state_store import Store
@@ -70,7 +71,7 @@ def account_status(app: App) -> Status:
 
 def _look(app: App, mode: str, account: str | None) -> tuple[Status, Store | None]:
     home, now = state_dir(app.config, mode), app.clock.now()
-    store, day = app.remembered(home, account), portfolio.day_of(now, ZoneInfo(app.config.day_zone))
+    store, day = app.remembered(home, account), day_of(now, ZoneInfo(app.config.day_zone))
     name = mode or ("sim" if app.config.env == "sim" else "live")
     return read_status(home, store, app.config.env, day, now, mode=name, is_at_exchange=not mode), store
 

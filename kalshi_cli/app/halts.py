@@ -15,8 +15,8 @@ from kalshi_cli.config.config import state_dir
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
+from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.desk import halts
-from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.store.halt_file import beside, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import log_folder
-from kalshi_cli.desk import portfolio
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.store.state_store import Store
@@ -58,7 +58,7 @@ def journal_of_loop(
     return Journal(
         app.clock, app.limits, outputs,
         find=store.order, decided_s=lambda: decision.begun_s, placed=store.placed,
-        day_of=lambda ts: portfolio.day_of(ts, zone),
+        day_of=lambda ts: day_of(ts, zone),
     )  # fmt: skip
 
 

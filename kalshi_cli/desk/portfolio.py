@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -15,6 +14,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.exchange.client import KalshiClient
 
 KEYS = ("market", "event", "series", "strategy", "day")
@@ -103,18 +103,6 @@ def grouped(
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
     }
     return pnl.parts(portfolio.entries, portfolio.marks, keys[by], since=since)
-
-
-def day_of(ts: Ts, zone: ZoneInfo) -> str:
-    """The trading day of a moment, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(ts / 1000, zone).strftime("%Y-%m-%d")
-
-
-def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
-    """Midnight before `ts` in the zone; on two days of the year it is 23 or 25 hours before the next."""
-    local = datetime.fromtimestamp(ts / 1000, zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # where clocks go back at midnight
-    return Ts(int(midnight.timestamp() * 1000))
 
 
 def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:

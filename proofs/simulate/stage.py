@@ -12,9 +12,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Command
@@ -75,7 +75,7 @@ class Stage:
         self._starts = 0
         self._drain_s = 0.0
         self._ends_s = math.inf
-        limits = App(configuration(plan, home), print).limits
+        limits = limits_of(configuration(plan, home))
         self.checker = Checker(self, limits)
         self.stream_faults = StreamFaults(self)
         self.upsets = Upsets(self)
