@@ -33,7 +33,7 @@ from kalshi_cli.config.config import Config, log_folder, state_dir
 from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.core.model.effects import Alert, GroupSwitched
+from kalshi_cli.core.model.effects import Alert, Effect, GroupSwitched
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
@@ -268,10 +268,13 @@ class App:
     @cached_property
     def store(self) -> Store:
         """The state file of this account, made on first use."""
-        store = SqliteStore.open(self.state_dir / "state.db", account=self.account, environment=self.config.env)
+        path, env = self.state_dir / "state.db", self.config.env
+        store = SqliteStore.open(path, account=self.account, environment=env, on_record=self._note)
         self.stack.callback(store.close)
-        store.on_record = lambda effect: self.journal.note(effect)
         return store
+
+    def _note(self, effect: Effect, store: Store) -> None:
+        self.journal.note(effect, store)
 
     @cached_property
     def journal(self) -> Journal:
@@ -300,7 +303,7 @@ class App:
             raise
         self.stack.callback(store.close)
         if path.parent == self.state_dir:
-            store.on_record = lambda effect: self.journal.note(effect)
+            store.on_record = self._note
         return store
 
     @cached_property

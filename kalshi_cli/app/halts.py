@@ -54,8 +54,9 @@ class Halts:
         except StateError:
             is_beside = False
         try:
-            with SqliteStore.open(path, account=account, environment=self.app.config.env, busy_ms=busy_ms) as store:
-                store.on_record = self.app.journal.note
+            with SqliteStore.open(
+                path, account=account, environment=self.app.config.env, busy_ms=busy_ms, on_record=self.app.journal.note
+            ) as store:
                 store.set_halt(after)
         except StateError as error:
             if is_beside:

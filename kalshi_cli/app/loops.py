@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.config.config import state_dir
 from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import Alert, Effect
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import Command, MarketChange
 from kalshi_cli.core.state.exchange_state import shards
@@ -94,7 +94,7 @@ class Loops:
             decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
             mode = "paper" if is_paper else "sim" if config.env == "sim" else "live"
             app.journal = journal_of_loop(
-                app, stack, home, store, mode=mode, strategy=",".join(request.strategies), decision=decision
+                app, stack, home, mode=mode, strategy=",".join(request.strategies), decision=decision
             )
             telling = courier(app, is_paper=is_paper)
             stack.enter_context(telling.running(",".join(request.strategies)))
@@ -198,8 +198,8 @@ class Loops:
         def remember(alert: Alert) -> None:
             """From the thread of the watchdog, which needs a connection of its own."""
             account = "paper" if is_paper else app.account
-            with SqliteStore.open(home / "state.db", account=account, environment=app.config.env) as store:
-                store.on_record = app.journal.note
+            env, path = app.config.env, home / "state.db"
+            with SqliteStore.open(path, account=account, environment=env, on_record=app.journal.note) as store:
                 store.record(alert)
 
         watchdog = Watchdog(
@@ -224,9 +224,13 @@ class Loops:
 
     def _open_paper(self, stack: ExitStack, home: Path) -> Store:
         """Paper has no account: whoever looks at the real books, through whichever key, has the same one."""
-        store = SqliteStore.open(home / "state.db", account="paper", environment=self.app.config.env)
+
+        def note(effect: Effect, store: Store) -> None:
+            self.app.journal.note(effect, store)
+
+        env = self.app.config.env
+        store = SqliteStore.open(home / "state.db", account="paper", environment=env, on_record=note)
         stack.callback(store.close)
-        store.on_record = lambda effect: self.app.journal.note(effect)
         return store
 
     def backtest(self, request: BacktestRequest) -> BacktestReport:

@@ -15,7 +15,6 @@ from kalshi_cli.config.config import log_folder
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.desk.decision import Decision
 from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.store.state_store import Store
 from kalshi_cli.telemetry.systemd import Supervisor
 
 if TYPE_CHECKING:
@@ -28,15 +27,10 @@ if TYPE_CHECKING:
 def journal_of_command(app: App) -> Journal:
     """A command writes log lines of what it sends, and nothing else."""
     line = _line(app, app.stack, app.state_dir, "command")
-    return Journal(
-        app.clock, app.limits, Outputs(line=line),
-        find=lambda any_id: app.store.order(any_id), placed=lambda *placement: app.store.placed(*placement),
-    )  # fmt: skip
+    return Journal(app.clock, app.limits, Outputs(line=line))
 
 
-def journal_of_loop(
-    app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: Decision
-) -> Journal:
+def journal_of_loop(app: App, stack: ExitStack, home: Path, *, mode: str, strategy: str, decision: Decision) -> Journal:
     """Everything that is switched on, for one run; what it opened is let go of with `stack`."""
     from kalshi_cli.telemetry.tables import Tables
 
@@ -57,7 +51,7 @@ def journal_of_loop(
     )
     return Journal(
         app.clock, app.limits, outputs,
-        find=store.order, decided_s=lambda: decision.begun_s, placed=store.placed,
+        decided_s=lambda: decision.begun_s,
         day_of=lambda ts: day_of(ts, zone),
     )  # fmt: skip
 

@@ -128,7 +128,7 @@ class Session:
         """
         if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
-        self._journal.began(self._plan, self._engine)
+        self._journal.began(self._plan, self._engine, self._store)
         why = "interrupted again while it was stopping"
         failure: BaseException | None = KeyboardInterrupt()
         try:

@@ -71,18 +71,22 @@ MAX_UNWRITTEN_DENIALS = 1_000
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
+OnRecord = Callable[[Effect, "SqliteStore"], None]
+"""Takes an effect that is on the disk, and the store that wrote it."""
+
+
 class SqliteStore:
     """Implements `Store`: one account of one environment in one file."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_record: OnRecord = lambda _effect, _store: None) -> None:
         self._database = database
         self.alert_book = AlertBook(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
-        self.on_record: Callable[[Effect], None] = lambda _effect: None
-        """Told of each effect once it is written down, and of each halt that a person sets or leaves."""
+        self.on_record = on_record
+        """Called with each effect once it is written down, and with each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
             CloseOrder: self._intend,
@@ -98,7 +102,14 @@ class SqliteStore:
 
     @classmethod
     def open(
-        cls, path: Path, *, account: str, environment: str, create: bool = True, busy_ms: int | None = None
+        cls,
+        path: Path,
+        *,
+        account: str,
+        environment: str,
+        create: bool = True,
+        busy_ms: int | None = None,
+        on_record: OnRecord = lambda _effect, _store: None,
     ) -> SqliteStore:
         """Open the state file of this account; a file of another account or environment is refused.
 
@@ -123,7 +134,7 @@ class SqliteStore:
         except BaseException:
             database.close()
             raise
-        return cls(database)
+        return cls(database, on_record)
 
     def __enter__(self) -> SqliteStore:
         return self
@@ -138,7 +149,7 @@ class SqliteStore:
         write = self._writers.get(type(effect))
         if write is not None:
             write(effect)
-        self.on_record(effect)
+        self.on_record(effect, self)
 
     def together(self) -> AbstractContextManager[None]:
         """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
@@ -274,7 +285,7 @@ class SqliteStore:
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
-        self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason))
+        self.on_record(StateChanged(halt.since, halt.state, halt.code, halt.reason), self)
 
     def _keep_beside(self, halt: Halt) -> None:
         """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.

@@ -85,9 +85,7 @@ class Told:
             line=log.line, tables=Tables(self.folder, self.warned.append), metrics=self.metrics,
             heartbeat=self.heartbeat, service=Supervisor({}, 1, clock),
         )  # fmt: skip
-        run.journal = Journal(
-            clock, NO_EDGE, outputs, find=virtual.store.order, day_of=lambda ts: format_ts(ts).split("T")[0]
-        )
+        run.journal = Journal(clock, NO_EDGE, outputs, day_of=lambda ts: format_ts(ts).split("T")[0])
         virtual.store.on_record = run.journal.note
 
     def lines(self, *events: str) -> list[dict[str, Any]]:

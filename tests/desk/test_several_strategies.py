@@ -61,7 +61,7 @@ def place(side: Side, price: int, qty: int = 10) -> Place:
 def watched(loop: Loop) -> list[Effect]:
     """What is written down from now on."""
     seen: list[Effect] = []
-    loop.virtual.store.on_record = seen.append
+    loop.virtual.store.on_record = lambda effect, _store: seen.append(effect)
     return seen
 
 
