@@ -94,7 +94,7 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Of one command, or of one run of the loop; then `began` is called first, and `ended` last.
+    """Of one command, or of one run of the loop; then `open` and `began` are called first, and `ended` last.
 
     `decided_s` is when the decision in progress began, on the monotonic clock; None outside of a loop, where it begins
     with the intent. `day_of` names the trading day of a moment.
@@ -112,10 +112,9 @@ class Journal:
         self._clock = clock
         self.traffic = Traffic(clock)
         self._limits = limit_fields(limits) if limits is not None else None
-        self._out = outputs or Outputs()
-        if self._out.metrics is not None:
-            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
-                self._out.metrics.denied.labels(code)
+        self._out = Outputs()
+        if outputs is not None:
+            self.open(outputs)
         self._decided_s = decided_s
         self._day_of = day_of
         self._waiting: dict[str, float] = {}
@@ -138,6 +137,13 @@ class Journal:
             Alert: self._alerted,
             StateChanged: self._moved,
         }
+
+    def open(self, outputs: Outputs) -> None:
+        """Write to these from here on; before, nothing is written."""
+        self._out = outputs
+        if outputs.metrics is not None:
+            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
+                outputs.metrics.denied.labels(code)
 
     # -- a run --------------------------------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
@@ -15,6 +15,8 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 
 KEYS = ("market", "event", "series", "strategy", "day")
@@ -122,3 +124,31 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
     fills = [fill for fill in portfolio.fills if strategy_of(fill) == name]
     traded = {fill.ticker for fill in fills}
     return [*fills, *(settlement for settlement in portfolio.settlements if settlement.ticker in traded)]
+
+
+def portfolio_of(resources: Resources) -> Portfolio:
+    """Positions and P&L as of now."""
+    found = read(learn_key(resources))
+    for ticker in found.drifting:
+        resources.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
+    return found
+
+
+def pnl_of(resources: Resources, by: str, since: Ts | None) -> tuple[pnl.Pnl, dict[str, pnl.Pnl]]:
+    """Profit and loss: the whole, and its parts by one of `KEYS`."""
+    store = resources.remembered()
+    strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+    parts = grouped(
+        portfolio_of(resources), by,
+        since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
+        strategy_of=lambda fill: strategies.get(fill.order_id, ""),
+        event_of=lambda ticker: resources.client.market(ticker).event_ticker,
+        series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
+    )  # fmt: skip
+    return pnl.total(parts.values()), parts
+
+
+def curve_of(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
+    """What the account had gained over time."""
+    found = portfolio_of(resources)
+    return pnl.curve(found.entries, found.marks, resources.clock.now(), since=since)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import msgspec
 
@@ -27,19 +26,6 @@ from kalshi_cli.store.records import PAUSED, Cycle
 from kalshi_cli.store.state_store import Store, pack_sources
 
 TRAFFIC_EVERY_S = 5.0
-
-
-class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked the loop to do. No tickers and no series: the busiest open markets."""
-
-    strategies: tuple[str, ...]
-    tickers: tuple[str, ...] = ()
-    series: str = ""
-    fills: Literal["", "paper", "live"] = ""
-    interval_s: float = 2.0
-    duration_s: float | None = None
-    status_every_s: float = 60.0
-    params: dict[str, str] = {}
 
 
 class Reported:

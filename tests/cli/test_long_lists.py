@@ -112,10 +112,10 @@ def test_memory_does_not_grow_with_the_list(form: str, many: dict[str, str]) -> 
 
 def test_a_list_that_is_held_does_grow(many: dict[str, str]) -> None:
     """The companion: the measure sees what it should."""
-    from kalshi_cli.app import App
+    from kalshi_cli.app.environment import opened
     from kalshi_cli.config.sources import load
 
-    with App(load(None, many, {}), lambda _: None) as app:
+    with opened(load(None, many, {}), lambda _: None) as app:
         small = peak(lambda: list(app.client.markets(limit=FEW)))
         large = peak(lambda: list(app.client.markets(limit=SOME)))
     assert large > small + 3 * A_LITTLE

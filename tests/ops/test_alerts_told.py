@@ -15,11 +15,11 @@ import pytest
 from receivers import Receiver, receiving
 from served import KEY_ID, ME, TWO_SIDED, Ended, Served, eventually, finish, kalshi, said, served, set_variables, start
 
-from kalshi_cli.app.alerts import alerting
 from kalshi_cli.cli.main import main
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.desk.alerts import alerting
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import SqliteStore
 
@@ -202,7 +202,7 @@ def test_ten_thousand_alerts_are_three_notices_at_most(exchange: Served, phone: 
 
 
 def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, phone: Receiver) -> None:
-    from kalshi_cli.app import App
+    from kalshi_cli.app.environment import opened
     from kalshi_cli.config.sources import load
 
     configure(exchange, phone=phone.url("slow"))
@@ -211,7 +211,7 @@ def test_two_programs_that_tell_at_once_send_one_copy_each(exchange: Served, pho
     at_once = threading.Barrier(2)
 
     def tell() -> None:
-        with App(config, lambda _: None) as app, alerting(app) as one:
+        with opened(config, lambda _: None) as app, alerting(app) as one:
             at_once.wait()
             one.look()
             while one.deliver(5.0):

@@ -22,7 +22,7 @@ from served import bare_variables, eventually, kalshi, set_variables
 from virtual import TICKER, Virtual
 from virtual_loop import Loop
 
-from kalshi_cli.app import App
+from kalshi_cli.app.environment import opened
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
@@ -31,6 +31,7 @@ from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fair_values import FairReader
 from kalshi_cli.feeds.news_signals import SignalReader, Tail
@@ -192,10 +193,10 @@ class Desk:
         self.said: list[str] = []
 
     @contextmanager
-    def listening(self, strategy: str, markets: tuple[Market, ...] = (), **params: str) -> Iterator[App]:
+    def listening(self, strategy: str, markets: tuple[Market, ...] = (), **params: str) -> Iterator[Resources]:
         asking = registry.make(strategy, params)
         config = Config(state=self.state, env="demo")
-        with App(config, self.said.append) as app, listening(app, [asking], self.heard.append, lambda: markets):
+        with opened(config, self.said.append) as app, listening(app, [asking], self.heard.append, lambda: markets):
             yield app
 
     def fairs(self) -> dict[str, int]:
@@ -272,8 +273,8 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
     def started(source: str) -> None:
         asking = [registry.make(name, {"source": str(tmp_path / "one.csv")}) for name in ("market-maker", "model-edge")]
         asking.append(registry.make("model-edge", {"source": source}))
-        app = App(Config(state=desk.state, env="demo"), desk.said.append)
-        with app, listening(app, asking, desk.heard.append, tuple):
+        config = Config(state=desk.state, env="demo")
+        with opened(config, desk.said.append) as app, listening(app, asking, desk.heard.append, tuple):
             eventually(lambda: desk.heard)
 
     started(str(tmp_path / "one.csv"))
