@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from support.resources import Resources, open_resources
 
-from kalshi_cli.app.account import account_status, pnl_of, portfolio_of, shown, status_of
-from kalshi_cli.app.halts import Halts
-from kalshi_cli.app.health import health_of
-from kalshi_cli.app.kill import cancel_everything
-from kalshi_cli.app.loops import Loops, RecordRequest
-from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.app.environment import Environment, opened
+from kalshi_cli.app.loops import Loops, RecordRequest, TradeRequest
+from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.config.config import Config
@@ -25,26 +21,35 @@ from kalshi_cli.config.schema import Risk, Sim, Trade
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.health import worst
-from kalshi_cli.desk.place import Ticket
-from kalshi_cli.desk.portfolio import KEYS
+from kalshi_cli.desk.account import reconcile
+from kalshi_cli.desk.cancel import Scope, find_order
+from kalshi_cli.desk.cancel_all import cancel_everything
+from kalshi_cli.desk.halts import Halts
+from kalshi_cli.desk.health import health_of, worst
+from kalshi_cli.desk.place import Ticket, order_desk
+from kalshi_cli.desk.portfolio import KEYS, pnl_of, portfolio_of
+from kalshi_cli.desk.resources import Resources
+from kalshi_cli.desk.status import shown, status_of
 from kalshi_cli.desk.summary import Plan, Summary
-from kalshi_cli.desk.trade import TradeRequest
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
 from kalshi_cli.store.sqlite_store import Store
 
 
 class Desk:
-    """Apps of one state directory, one after the other, as commands are."""
+    """Environments of one state directory, one after the other, as commands have them."""
 
     def __init__(self, state: Path) -> None:
         self.state = state
         self.said: list[str] = []
 
-    def app(self, **changes: Any) -> Resources:
-        return open_resources(Config(**({"state": self.state} | changes)), self.said)
+    def environment(self, machine: Clock | None = None, **changes: Any) -> Environment:
+        return Environment(Config(**({"state": self.state} | changes)), self.said.append, machine=machine)
+
+    @contextmanager
+    def app(self, **changes: Any) -> Iterator[Resources]:
+        with self.environment(**changes) as environment:
+            yield environment.open()
 
 
 @pytest.fixture
@@ -64,8 +69,8 @@ def place(app: Resources, **changes: Any) -> Any:
     ticker, price = busy_market(app)
     fields: dict[str, Any] = {"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price}
     ticket = Ticket(**(fields | changes))
-    order_desk = app.order_desk()
-    return order_desk.send(*order_desk.propose(ticket))
+    orders = order_desk(app)
+    return orders.send(*orders.propose(ticket))
 
 
 def test_looking_creates_nothing(tmp_path: Path) -> None:
@@ -80,14 +85,14 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
     with desk.app() as app:
         order = place(app, client_order_id="mine")
     with desk.app() as app:
-        found = app.find_order("mine")
+        found = find_order(app, "mine")
         assert (found.order_id, found.status) == (order.order_id, OrderStatus.RESTING)
-        assert app.find_order(order.order_id).order_id == order.order_id
+        assert find_order(app, order.order_id).order_id == order.order_id
         outcome = cancel_everything(app, Scope())
         assert (outcome.canceled, outcome.remaining) == (1, 0)
     with desk.app() as app:
-        assert app.find_order("mine").status is OrderStatus.CANCELED
-        assert app.reconcile() == ([], [])
+        assert find_order(app, "mine").status is OrderStatus.CANCELED
+        assert reconcile(app) == ([], [])
 
 
 def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
@@ -95,8 +100,8 @@ def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
         assert Halts(app).halt("MANUAL", "test")
     with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
         place(app)
-    with desk.app() as app, pytest.raises(HaltedError):
-        Loops(app).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+    with desk.environment() as environment, pytest.raises(HaltedError):
+        Loops(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
     with desk.app() as app:
         before = Halts(app).resume("looked into it")
         assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
@@ -124,7 +129,7 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
 
 def test_read_only_refuses_writes(desk: Desk) -> None:
     with desk.app(read_only=True) as app, pytest.raises(RefusedError) as caught:
-        app.order_desk()
+        order_desk(app)
     assert caught.value.code == "READ_ONLY"
 
 
@@ -158,7 +163,7 @@ def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
         config,
         exchange=msgspec.structs.replace(config.exchange, rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9"),
     )
-    with open_resources(closed, desk.said) as app:
+    with opened(closed, desk.said.append) as app:
         findings = {finding.check: finding for finding in health_of(app)}
         assert findings["key"].verdict is Verdict.CRITICAL
         assert findings["exchange"].verdict is Verdict.UNKNOWN
@@ -169,11 +174,11 @@ def test_without_a_key_every_check_says_so_and_none_raises(desk: Desk) -> None:
 
 def test_a_second_loop_is_refused(desk: Desk) -> None:
     with (
-        desk.app() as app,
-        lock(desk.state / "sim" / "trade.lock", app.clock),
+        desk.environment() as environment,
+        lock(desk.state / "sim" / "trade.lock", environment.clock),
         pytest.raises(InstanceError),
     ):
-        Loops(app).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+        Loops(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
 
 
 @pytest.mark.parametrize("fills", ["", "paper"])
@@ -182,8 +187,8 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
     shown: list[Summary] = []
     trade = Trade(status_every_s=0.5, stop_budget_s=5.0)
     request = TradeRequest(strategies=("spike",), fills=fills, interval_s=0.2, duration_s=1.2, params={"move": "1c"})
-    with desk.app(trade=trade) as app:
-        summary = Loops(app).trade(request, banners.append, shown.append)
+    with desk.environment(trade=trade) as environment:
+        summary = Loops(environment).trade(request, banners.append, shown.append)
     assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
     assert summary.cycles >= 2
     assert summary.mode == ("paper" if fills else "sim")
@@ -198,7 +203,8 @@ def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: De
 
 def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None:
     """Two apps at once, both over sockets."""
-    with desk.app() as first:
+    with desk.environment() as environment:
+        first = environment.open()
         second_saw: list[Any] = []
 
         def look(_plan: Plan) -> None:
@@ -211,7 +217,7 @@ def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None
             thread.start()
             thread.join(60)
 
-        Loops(first).trade(
+        Loops(environment).trade(
             TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None
         )
     assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
@@ -233,7 +239,7 @@ class Interrupted(SystemClock):
 
 
 def test_a_command_waits_for_a_server_that_is_starting(desk: Desk) -> None:
-    with desk.app() as starting, ExitStack() as served, desk.app() as command:
+    with desk.environment() as starting, ExitStack() as served:
         exchange, world = served.enter_context(starting.simulator.open())
         server = starting.simulator.server(exchange, world)
 
@@ -242,15 +248,16 @@ def test_a_command_waits_for_a_server_that_is_starting(desk: Desk) -> None:
             served.callback(server.stop)
             served.enter_context(starting.simulator.announce(server.rest_url, server.ws_url))
 
-        command.machine = clock = Interrupted(serve)
-        assert command.client.balance().cash == dollars(1_000)
+        clock = Interrupted(serve)
+        with desk.environment(clock) as command:
+            assert command.open().client.balance().cash == dollars(1_000)
         assert clock.waits >= 3, "it did wait"
 
 
 def test_a_command_does_not_wait_for_ever_for_a_server_that_starts(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kalshi_cli.app.background.START_WITHIN_S", 0.1)
     with (
-        desk.app() as starting,
+        desk.environment() as starting,
         desk.app() as command,
         starting.simulator.open(),
         pytest.raises(UnreachableError, match="does not answer") as told,
@@ -284,7 +291,7 @@ def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) 
         assert status.preface == "this is the account; what ran last ran on paper: --paper shows it"
         assert store is not None
         assert len(store.orders()) == 1
-        on_paper, store = shown(app, is_paper=True)
+        on_paper, store = shown(app, app.find_home(is_at_exchange=False))
         assert (on_paper.mode, on_paper.resting_orders, on_paper.preface) == ("paper", 0, "")
         assert store is not None
         assert store.orders() == ()
@@ -312,7 +319,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
         assert "the only loop that runs now, not the account" in status.preface
         assert "MANUAL test" in status.preface
         assert "1 order may rest" in status.preface
-        assert account_status(app).halt.code == Halts(app).now().code == "MANUAL"
+        assert status_of(app, app.home).halt.code == Halts(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):
             assert (status_of(app).mode, status_of(app).preface) == ("sim", "")
 
@@ -323,11 +330,11 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "tape.jsonl"
     with desk.app() as app:
         ticker, _ = busy_market(app)
-    with desk.app() as app:
-        assert Loops(app).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
-    with desk.app() as app:
+    with desk.environment() as environment:
+        assert Loops(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
+    with desk.environment() as environment:
         request = BacktestRequest(strategies=("spike",), files=(path,))
-        first, second = (Loops(app).backtest(request) for _ in range(2))
+        first, second = (Loops(environment).backtest(request) for _ in range(2))
         assert msgspec.structs.replace(first.summary) == second.summary
         assert first == second
         assert first.summary.mode == "backtest"
@@ -336,10 +343,10 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
 def test_a_reset_forgets_the_exchange_and_what_was_traded_there(desk: Desk) -> None:
     with desk.app(sim=Sim(seed=3)) as app:
         place(app, client_order_id="mine")
-    with desk.app() as app:
-        with lock(desk.state / "sim" / "trade.lock", app.clock), pytest.raises(InstanceError):
-            app.reset_simulator()
-        app.reset_simulator()
+    with desk.environment() as environment:
+        with lock(desk.state / "sim" / "trade.lock", environment.clock), pytest.raises(InstanceError):
+            environment.reset()
+        environment.reset()
     with desk.app() as app:
         assert app.remembered() is None
         assert list(app.client.orders()) == []

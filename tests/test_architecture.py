@@ -213,6 +213,10 @@ AMBIENT = re.compile(
 )
 
 
+FRONT_ENDS = ("kalshi_cli/app/", "kalshi_cli/cli/", "kalshi_cli/__main__.py")
+"""Where a program begins, and where it may make a clock."""
+
+
 def ambient(module: Module) -> Iterator[str]:
     """Time, randomness and ids are handed in; only the clock and the composition root take them from the machine."""
     if not module.path.startswith("kalshi_cli/") or module.path.startswith(
@@ -225,10 +229,26 @@ def ambient(module: Module) -> Iterator[str]:
     for call in module.nodes(ast.Call):
         if module.dotted(call.func) == "random.Random" and not call.args and not call.keywords:  # type: ignore[attr-defined]
             yield "makes an unseeded random.Random()"
+        if module.dotted(call.func).endswith(".SystemClock") and not module.path.startswith(FRONT_ENDS):  # type: ignore[attr-defined]
+            yield "makes a SystemClock()"
 
 
 MODES = frozenset({"paper", "live", "sim", "simulated", "backtest", "prod", "demo", "dry_run"})
 IS_MODE = re.compile(r"(is_|in_)?(paper|sim|simulated|simulation|backtest|backtesting|prod|production|demo|dry_run)")
+
+
+NAMED_MODES = frozenset({"paper", "sim", "prod", "demo"})
+MAY_NAME_MODES = ("kalshi_cli/app/", "kalshi_cli/cli/", "kalshi_cli/config/")
+"""The composition, the flags of a command, and what a configuration may say."""
+
+
+def mode_names(module: Module) -> Iterator[str]:
+    """Only app/ names a mode; what differs by mode is given to everything else as a value."""
+    if not module.path.startswith("kalshi_cli/") or module.path.startswith(MAY_NAME_MODES):
+        return
+    for text in module.nodes(ast.Constant):
+        if text.value in NAMED_MODES:  # type: ignore[attr-defined]
+            yield f"names the mode {text.value!r}"  # type: ignore[attr-defined]
 
 
 def modes(module: Module) -> Iterator[str]:
@@ -250,6 +270,35 @@ def modes(module: Module) -> Iterator[str]:
             name = claim.id if isinstance(claim, ast.Name) else claim.attr if isinstance(claim, ast.Attribute) else ""
             if IS_MODE.fullmatch(name):
                 yield f"branches on a mode: {ast.unparse(node.test)}"  # type: ignore[attr-defined]
+
+
+WHOLE = frozenset({"resources", "environment", "desk", "store", "journal", "signals"})
+WHOLE_TYPES = frozenset({"Resources", "Environment"})
+"""What is complete once it is made: by the names that variables of it have, and by its types."""
+
+
+def complete(module: Module) -> Iterator[str]:
+    """Nothing is attached to resources, a store or a journal from outside: their constructors take what they need."""
+    if not module.path.startswith("kalshi_cli/"):
+        return
+    names = WHOLE | {
+        each.arg
+        for function in module.nodes(ast.FunctionDef, ast.AsyncFunctionDef)
+        for each in (*function.args.args, *function.args.kwonlyargs)  # type: ignore[attr-defined]
+        if each.annotation is not None and ast.unparse(each.annotation) in WHOLE_TYPES
+    }
+    for node in module.nodes(ast.Attribute):
+        if isinstance(node.ctx, ast.Store | ast.Del) and _last_name(node.value) in names:  # type: ignore[attr-defined]
+            yield f"sets {ast.unparse(node)}"
+    for call in module.nodes(ast.Call):
+        if ast.unparse(call.func) in ("setattr", "delattr") and _last_name(call.args[0]) in names:  # type: ignore[attr-defined]
+            yield f"sets an attribute: {ast.unparse(call)}"
+
+
+def _last_name(node: ast.expr) -> str:
+    """Return `store` for each of store, self.store and self._store."""
+    name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+    return name.lstrip("_")
 
 
 def _claims(test: ast.expr) -> Iterator[ast.expr]:
@@ -395,6 +444,8 @@ RULES: dict[str, Rule] = {
     "pure core": pure_core,
     "ambient": ambient,
     "modes": modes,
+    "mode names": mode_names,
+    "complete": complete,
     "streams": streams,
     "broad except": broad_except,
     "no floats": no_floats,
@@ -447,7 +498,7 @@ CAUGHT = [
     ("rooms", "kalshi_cli/core/odd/pnl.py", ""),
     ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model.markets import Side"),
     ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.state_store import Store"),
-    ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app import App"),
+    ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app.environment import Environment"),
     ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite_store import Store"),
     ("layers", CORE, "from ...exchange import wire"),
     ("layers", "kalshi_cli/oddments.py", ""),
@@ -473,6 +524,14 @@ CAUGHT = [
     ("modes", CORE, "while ready and not self.is_simulated: pass"),
     ("modes", CORE, "match mode:\n    case 'backtest': pass"),
     ("modes", "kalshi_cli/desk/place.py", "if dry_run: pass"),
+    ("mode names", "kalshi_cli/desk/halts.py", "home = state_dir(config, 'paper')"),
+    ("mode names", "kalshi_cli/desk/resources.py", "fills = {'prod': 1}"),
+    ("ambient", "kalshi_cli/desk/resources.py", "from kalshi_cli.base.clock import SystemClock\nSystemClock()"),
+    ("complete", "kalshi_cli/app/loops.py", "resources.journal = journal"),
+    ("complete", "kalshi_cli/app/loops.py", "self._resources.store = store"),
+    ("complete", "kalshi_cli/desk/halts.py", "def f(own: Resources): own.clock, own.rng = clock, rng"),
+    ("complete", "kalshi_cli/desk/halts.py", "with open_store() as store:\n    store.on_record = journal.note"),
+    ("complete", "kalshi_cli/cli/orders.py", "setattr(desk, 'clock', clock)"),
     ("streams", CORE, "print(1)"),
     ("streams", CLI, "import sys\nsys.stdout.write('x')"),
     ("broad except", CORE, "try: pass\nexcept Exception: pass"),
@@ -509,16 +568,22 @@ LET_PASS = [
         CLI,
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from kalshi_cli.exchange.wire.values import X",
     ),
-    ("layers", "kalshi_cli/app/__init__.py", "from kalshi_cli.store.sqlite_store import Store"),
+    ("layers", "kalshi_cli/app/environment.py", "from kalshi_cli.store.sqlite_store import Store"),
     ("libraries", "kalshi_cli/store/sqlite_store.py", "import sqlite3"),
     ("ambient", "kalshi_cli/base/clock.py", "import time\ntime.time()"),
     ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
     ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),
     ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),
-    ("modes", "kalshi_cli/app/__init__.py", "if is_paper: pass"),
+    ("modes", "kalshi_cli/app/loops.py", "if is_paper: pass"),
     ("modes", CORE, "if self.is_live: pass"),
     ("modes", "kalshi_cli/sim/paper/venue.py", "if paper is None or paper.orders: pass"),
     ("modes", CLI, "if dry_run: pass"),
+    ("mode names", "kalshi_cli/app/environment.py", "home = state_dir(config, 'paper')"),
+    ("mode names", CLI, "flags = {'env': 'sim'}"),
+    ("mode names", CORE, "text = 'trading on paper'"),
+    ("ambient", CLI, "from kalshi_cli.base.clock import SystemClock\nSystemClock()"),
+    ("complete", "kalshi_cli/desk/resources.py", "class Resources:\n    def __init__(self, store): self.store = store"),
+    ("complete", "kalshi_cli/app/loops.py", "store = resources.store\nresources.store.record(alert)"),
     ("streams", "kalshi_cli/cli/screen/output.py", "import sys\nsys.stdout.write('x')"),
     ("broad except", CORE, "try: pass\nexcept BaseException:\n    close()\n    raise"),
     ("broad except", CORE, "try: pass\nexcept ValueError: pass"),

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.resources import open_resources
 from support.served import bare_variables, program, set_variables
 
+from kalshi_cli.app.environment import Environment
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.config import Config
@@ -93,12 +93,13 @@ def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
     """The strategy on the simulated exchange, until it decided in several markets, and heard much; it is recorded."""
     config = Config(state=home / "state", env="sim", sim=Sim(speed=3))
     with ExitStack() as stack:
-        app = stack.enter_context(open_resources(config))
-        exchange, world = stack.enter_context(app.simulator.open(takes_over=True))
-        server = app.simulator.server(exchange, world)
+        environment = stack.enter_context(Environment(config, lambda _text: None))
+        app, simulator = environment.open(), environment.simulator
+        exchange, world = stack.enter_context(simulator.open(takes_over=True))
+        server = simulator.server(exchange, world)
         server.start()
         stack.callback(server.stop)
-        stack.enter_context(app.simulator.announce(server.rest_url, server.ws_url))
+        stack.enter_context(simulator.announce(server.rest_url, server.ws_url))
         markets = clear_of_the_money(universe(app.client, app.clock.now(), (), "KXBTCD"))
         recorder = Recorder(tape, app.clock)
         stack.callback(recorder.close)

@@ -11,7 +11,6 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
 from kalshi_cli.base.text import conceal, conceal_address
@@ -19,6 +18,7 @@ from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInpu
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.monitoring.source_watch import Source
+from kalshi_cli.desk.resources import Resources
 
 if TYPE_CHECKING:
     from kalshi_cli.feeds.fair_values import Page
@@ -39,7 +39,7 @@ class Reader(Protocol):
     def source(self) -> SourceMonitor: ...
 
 
-def _spot(app: App, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[Reader]:
+def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[Reader]:
     """The venues of a coin. On the simulated exchange its own spot, unless the configuration names other addresses."""
     from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
     from kalshi_cli.feeds.spot.coinbase import COINBASE
@@ -47,32 +47,32 @@ def _spot(app: App, wanted: Input, bring: Bring, _markets: Markets) -> AbstractC
     from kalshi_cli.feeds.spot.reader import Source, SpotReader
 
     assert isinstance(wanted, SpotInput)
-    config = app.config.spot
+    config = resources.config.spot
     venues = {venue.name: venue for venue in (COINBASE, KRAKEN, BINANCE, BINANCE_US)}
     sources = []
     for name in dict.fromkeys(config.venues):
-        venue, chosen, here = venues[name], getattr(config, name), _simulated(app, name)
+        venue, chosen, here = venues[name], getattr(config, name), _simulated(resources, name)
         ws_url = chosen.ws_url or here.replace("http", "ws", 1) or venue.ws_url
         pair = venue.pair_of(wanted.symbol, chosen.pair)
         sources.append(Source(venue, pair, ws_url, chosen.rest_url or here or venue.rest_url))
     reader = SpotReader(
-        wanted.symbol, sources, app.clock, app.rng, bring,
-        max_age_s=config.max_age_s, max_apart_pct=config.max_apart_pct, tell=app.note,
+        wanted.symbol, sources, resources.clock, resources.rng, bring,
+        max_age_s=config.max_age_s, max_apart_pct=config.max_apart_pct, tell=resources.note,
     )  # fmt: skip
     return reader.listening()
 
 
-def _simulated(app: App, venue: str) -> str:
+def _simulated(resources: Resources, venue: str) -> str:
     """Where the simulated exchange tells its own spot as this venue would; empty on a real one, whose spot is real."""
     from urllib.parse import urlsplit
 
-    if app.config.env != "sim":
+    if resources.config.env != "sim":
         return ""
-    parts = urlsplit(app.rest_url)
+    parts = urlsplit(resources.rest_url)
     return f"{parts.scheme}://{parts.netloc}/spot/{venue}"
 
 
-def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[Reader]:
+def _fair(resources: Resources, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[Reader]:
     """A table of probabilities: a web address, a command, or else a file."""
     from kalshi_cli.feeds.fair_values import FairReader
 
@@ -80,37 +80,37 @@ def _fair(app: App, wanted: Input, bring: Bring, markets: Markets) -> AbstractCo
     before_ms = wanted.before_close_s * 1000
 
     def is_open() -> bool:
-        now = app.clock.now()
+        now = resources.clock.now()
         return not before_ms or any(0 < market.close_time - now <= before_ms for market in markets())
 
     stopping = threading.Event()
-    name, fetch = _table(app, wanted.source, stopping)
+    name, fetch = _table(resources, wanted.source, stopping)
     reader = FairReader(
-        name, fetch, app.clock, bring, every_s=wanted.every_s, valid_s=wanted.valid_s,
-        is_open=is_open, tickers=lambda: {market.ticker for market in markets()}, tell=app.tell,
+        name, fetch, resources.clock, bring, every_s=wanted.every_s, valid_s=wanted.valid_s,
+        is_open=is_open, tickers=lambda: {market.ticker for market in markets()}, tell=resources.tell,
     )  # fmt: skip
     return reader.reading(stopping)
 
 
-def _table(app: App, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
+def _table(resources: Resources, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
     """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
     from kalshi_cli.feeds.fair_sources import argv_of, child_environment, read_file, run_command
     from kalshi_cli.feeds.fair_values import SourceError
 
     if source.startswith(("https://", "http://")):
-        return _web_table(app, source)
+        return _web_table(resources, source)
     if source.startswith("command:"):
         try:
             argv = argv_of(source.removeprefix("command:"))
         except SourceError as error:
             raise UsageError(str(error), hint="for example command:python3 model.py", code="bad_parameter") from None
-        environment = child_environment(os.environ, app.config.trade.command_variables)
-        return Path(argv[0]).name, lambda: run_command(argv, environment, app.machine, stopping)
+        environment = child_environment(os.environ, resources.config.trade.command_variables)
+        return Path(argv[0]).name, lambda: run_command(argv, environment, resources.machine, stopping)
     path = Path(source).expanduser()
-    return path.name, lambda: read_file(path, app.machine)
+    return path.name, lambda: read_file(path, resources.machine)
 
 
-def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
+def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], Page]]:
     """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
     from kalshi_cli.feeds.fair_sources import age_of
     from kalshi_cli.feeds.fair_values import MAX_BYTES, Page, SourceError
@@ -125,19 +125,19 @@ def _web_table(app: App, url: str) -> tuple[str, Callable[[], Page]]:
         why = str(error)
     if why:
         raise UsageError(f"the address of the source cannot be used: {why}", code="bad_parameter")
-    sink = WebSink(address, app.machine, resolve_here)
+    sink = WebSink(address, resources.machine, resolve_here)
 
     def fetch() -> Page:
         answer = sink.read(MAX_BYTES)
         if not answer.is_whole:
             raise SourceError(answer.delivery.text)
-        return Page(answer.body, age_of(answer.headers, app.machine.now()))
+        return Page(answer.body, age_of(answer.headers, resources.machine.now()))
 
     return address.host, fetch
 
 
 @contextmanager
-def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[Reader | None]:
+def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[Reader | None]:
     """News: posted on this machine, from standard input, or from a file that grows.
 
     What is posted has no reader: nobody can tell a program that ended from one that has no news.
@@ -147,17 +147,24 @@ def _signals(app: App, wanted: Input, bring: Bring, _markets: Markets) -> Iterat
     assert isinstance(wanted, SignalInput)
     source = wanted.source
     if source.startswith("webhook:"):
-        with _hook(app, source.removeprefix("webhook:"), SignalReader("webhook", app.clock, bring, app.tell)):
+        with _hook(
+            resources, source.removeprefix("webhook:"), SignalReader("webhook", resources.clock, bring, resources.tell)
+        ):
             yield None
         return
     if source == "-":
-        with SignalReader("standard input", app.clock, bring, app.tell).following(Piped(_standard_input())) as piped:
+        with SignalReader("standard input", resources.clock, bring, resources.tell).following(
+            Piped(_standard_input())
+        ) as piped:
             yield piped
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        app.tell(f"{path.name}: there is no such file yet; news come once there is")
-    tail, reader = Tail(path, from_start=wanted.from_start), SignalReader(path.name, app.clock, bring, app.tell)
+        resources.tell(f"{path.name}: there is no such file yet; news come once there is")
+    tail, reader = (
+        Tail(path, from_start=wanted.from_start),
+        SignalReader(path.name, resources.clock, bring, resources.tell),
+    )
     reader.pass_over(tail.before())
     with reader.following(tail):
         yield reader
@@ -172,16 +179,16 @@ def _standard_input() -> int:
 
 
 @contextmanager
-def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
+def _hook(resources: Resources, port: str, reader: SignalReader) -> Iterator[None]:
     """Where news may be posted, with the token of a file that is made when there is none."""
     from kalshi_cli.config.secret_file import read_address
     from kalshi_cli.feeds.signal_hook import PATH, SignalHook
 
     if not (port.isascii() and port.isdigit() and int(port[:6]) <= 65_535 and len(port) < 6):
         raise UsageError(f"{port!r:.20} is no port", hint="for example webhook:8790", code="bad_parameter")
-    token_file = app.state_dir / "webhook.token"
+    token_file = resources.state_dir / "webhook.token"
     with suppress(FileExistsError):
-        make_folder(app.state_dir)
+        make_folder(resources.state_dir)
         descriptor = os.open(token_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
@@ -191,14 +198,14 @@ def _hook(app: App, port: str, reader: SignalReader) -> Iterator[None]:
         hook = SignalHook(int(port), token, reader.take)
     except OSError as error:
         raise UsageError(f"port {port} cannot be used: {error.strerror}", code="bad_parameter") from None
-    app.note(f"news may be posted to http://127.0.0.1:{hook.port}{PATH} with the token in {token_file}")
+    resources.note(f"news may be posted to http://127.0.0.1:{hook.port}{PATH} with the token in {token_file}")
     try:
         yield
     finally:
         hook.stop()
 
 
-LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractContextManager[Reader | None]]] = {
+LISTENERS: dict[type[Input], Callable[[Resources, Input, Bring, Markets], AbstractContextManager[Reader | None]]] = {
     SpotInput: _spot,
     FairInput: _fair,
     SignalInput: _signals,
@@ -208,7 +215,7 @@ LISTENERS: dict[type[Input], Callable[[App, Input, Bring, Markets], AbstractCont
 
 @contextmanager
 def listening(
-    app: App, strategies: Sequence[Strategy], bring: Bring, markets: Markets
+    resources: Resources, strategies: Sequence[Strategy], bring: Bring, markets: Markets
 ) -> Iterator[Callable[[], tuple[Source, ...]]]:
     """Bring what these strategies ask for; equal inputs once. What it gives says how each source is.
 
@@ -223,5 +230,5 @@ def listening(
             code="bad_parameter",
         )
     with ExitStack() as stack:
-        readers = [stack.enter_context(LISTENERS[type(wanted)](app, wanted, bring, markets)) for wanted in inputs]
+        readers = [stack.enter_context(LISTENERS[type(wanted)](resources, wanted, bring, markets)) for wanted in inputs]
         yield lambda: tuple(reader.source.state for reader in readers if reader is not None)

@@ -1,4 +1,4 @@
-"""What tells on how a command or a loop is doing: which log, tables, metrics and pings there are."""
+"""Where a command or a loop reports: which log, tables, metrics and pings there are."""
 
 from __future__ import annotations
 
@@ -8,63 +8,43 @@ from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import log_folder
-from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.decision import Decision
-from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.desk.journal import Outputs
+from kalshi_cli.desk.resources import Home, Resources
 from kalshi_cli.telemetry.systemd import Supervisor
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
     from kalshi_cli.telemetry.heartbeat import Heartbeat
     from kalshi_cli.telemetry.logs import Log
     from kalshi_cli.telemetry.metrics import Metrics
 
 
-def journal_of_command(app: App) -> Journal:
-    """A command writes log lines of what it sends, and nothing else."""
-    line = _line(app, app.stack, app.state_dir, "command")
-    return Journal(
-        app.clock, app.limits, Outputs(line=line),
-        find=lambda any_id: app.store.order(any_id), placed=lambda *placement: app.store.placed(*placement),
-    )  # fmt: skip
-
-
-def journal_of_loop(
-    app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: Decision
-) -> Journal:
-    """Everything that is switched on, for one run; what it opened is let go of with `stack`."""
+def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy: str) -> Outputs:
+    """Open everything that is switched on, for one run; `stack` closes it."""
     from kalshi_cli.telemetry.tables import Tables
 
-    config, zone = app.config, ZoneInfo(app.config.day_zone)
+    config = resources.config
     places: list[str] = []
 
     def opened() -> None:
         for place in places:
-            app.note(place)
+            resources.note(place)
 
-    outputs = Outputs(
-        line=_line(app, stack, home, mode),
-        tables=Tables(log_folder(config, home), app.tell) if config.logs.enabled else None,
-        metrics=_metrics(app, stack, mode, strategy, places) if config.metrics.enabled else None,
-        heartbeat=_heartbeat(app, mode) if config.heartbeat.url else None,
-        service=Supervisor(os.environ, os.getpid(), app.machine),
+    return Outputs(
+        line=log_line(resources, stack, home.folder, home.name),
+        tables=Tables(log_folder(config, home.folder), resources.tell) if config.logs.enabled else None,
+        metrics=_metrics(resources, stack, home, strategy, places) if config.metrics.enabled else None,
+        heartbeat=_heartbeat(resources, home) if config.heartbeat.url else None,
+        service=Supervisor(os.environ, os.getpid(), resources.machine),
         opened=opened,
     )
-    return Journal(
-        app.clock, app.limits, outputs,
-        find=store.order, decided_s=lambda: decision.begun_s, placed=store.placed,
-        day_of=lambda ts: portfolio.day_of(ts, zone),
-    )  # fmt: skip
 
 
-def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., None]:
-    """Writes a line; what that needs is made for the first one."""
-    logs = app.config.logs
+def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) -> Callable[..., None]:
+    """Return what writes a line of the log; the file is opened for the first one."""
+    logs = resources.config.logs
     if not logs.enabled:
         return lambda _event, **_fields: None
 
@@ -72,9 +52,10 @@ def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., No
     def log() -> Log:
         from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 
-        file = LineFile(log_folder(app.config, home) / LOG, logs.max_bytes, logs.files, app.tell)
+        path = log_folder(resources.config, folder) / LOG
+        file = LineFile(path, logs.max_bytes, logs.files, resources.tell)
         stack.callback(file.close)
-        return Log(file, app.clock, run_id=app.run_id, env=app.config.env, mode=mode)
+        return Log(file, resources.clock, run_id=resources.run_id, env=resources.config.env, mode=mode)
 
     def line(event: str, **fields: Any) -> None:
         log().line(event, **fields)
@@ -82,34 +63,36 @@ def _line(app: App, stack: ExitStack, home: Path, mode: str) -> Callable[..., No
     return line
 
 
-def _metrics(app: App, stack: ExitStack, mode: str, strategy: str, places: list[str]) -> Metrics:
-    """Where it is read goes to `places`. A port that somebody has is said, and trading goes on without."""
+def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, places: list[str]) -> Metrics:
+    """Serve the metrics, and add the address to `places`. Where the port is taken, warn and trade without them."""
     from kalshi_cli import __version__
     from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
-    metrics = Metrics(version=__version__, env=app.config.env, mode=mode, strategy=strategy)
+    config = resources.config
+    metrics = Metrics(version=__version__, env=config.env, mode=home.name, strategy=strategy)
     try:
-        server = MetricsServer(metrics.registry, app.config.metrics.port)
+        server = MetricsServer(metrics.registry, config.metrics.port)
     except OSError as error:
-        app.tell(f"warning: no metrics: port {app.config.metrics.port} on this machine: {error.strerror}")
+        resources.tell(f"warning: no metrics: port {config.metrics.port} on this machine: {error.strerror}")
         return metrics
     stack.callback(server.stop)
     places.append(f"metrics: http://127.0.0.1:{server.port}/metrics")
     return metrics
 
 
-def _heartbeat(app: App, mode: str) -> Heartbeat | None:
-    """None on paper: the switch is for money, and must not stay green on the strength of a game."""
-    if mode == "paper":
-        app.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
+def _heartbeat(resources: Resources, home: Home) -> Heartbeat | None:
+    """Return the pings; None on paper: the switch is for money, and must not stay green on the strength of a game."""
+    if not home.is_at_exchange:
+        resources.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
         return None
     from kalshi_cli.net.address_guard import AddressError
     from kalshi_cli.telemetry.heartbeat import Heartbeat
 
-    chosen = app.config.heartbeat
+    chosen = resources.config.heartbeat
     try:
         return Heartbeat(
-            chosen.url, app.run_id, chosen.every_s, app.machine, app.tell, allow_private=chosen.allow_private
-        )
+            chosen.url, resources.run_id, chosen.every_s, resources.machine, resources.tell,
+            allow_private=chosen.allow_private,
+        )  # fmt: skip
     except AddressError as error:
         raise ConfigError(f"heartbeat.url cannot be used: {error}", hint="kalshi config show") from error

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-from kalshi_cli.app import App
-from kalshi_cli.app.account import status_of
+from kalshi_cli.app.environment import opened
 from kalshi_cli.app.loops import Loops
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.units import Ts
@@ -14,7 +13,7 @@ from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import Command, Message
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import StopSignals
-from kalshi_cli.desk.status import Status
+from kalshi_cli.desk.status import Status, status_of
 from kalshi_cli.desk.watch import Board, Polled, Told
 
 INTERVAL_S = 0.5
@@ -50,7 +49,7 @@ class Watching:
 
 
 class Watch(Loops):
-    """Watching markets with this program's parts: `with Watch(app).open(...) as watching`."""
+    """Watching markets with this program's parts: `with Watch(environment).open(...) as watching`."""
 
     @contextmanager
     def open(
@@ -59,15 +58,16 @@ class Watch(Loops):
         """Begin to watch; NotFoundError at once where a market does not exist. `is_book`: whole books are wanted."""
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
-        app, clock = self.app, self.app.clock
+        resources = self.environment.open()
+        clock = resources.clock
         with ExitStack() as stack:
-            markets = universe(app.client, clock.now(), tickers, "")
-            stream = self._stream(stack, markets)
+            markets = universe(resources.client, clock.now(), tickers, "")
+            stream = self._stream(resources, stack, markets)
             feed: LiveFeed | Polled
             if stream is None:
-                feed = Polled(app.client, clock, markets, is_book=is_book, tell=tell)
+                feed = Polled(resources.client, clock, markets, is_book=is_book, tell=tell)
             else:
-                feed = LiveFeed(stream, app.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
+                feed = LiveFeed(stream, resources.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
             with StopSignals(clock, feed.request):
                 board = Board(markets, clock.now(), is_streamed=stream is not None)
                 yield Watching(board, feed, clock, duration_s)
@@ -91,8 +91,11 @@ class Statuses:
 
     def __iter__(self) -> Iterator[tuple[Ts, Status]]:
         while not self.stopped_by:
-            with App(self._config, self._tell) as app:  # a state file that appears or goes is seen, and let go of
-                now, status = app.clock.now(), status_of(app, is_paper=self._is_paper)
+            with opened(
+                self._config, self._tell
+            ) as resources:  # a state file that appears or goes is seen, and let go of
+                home = resources.find_home(is_at_exchange=False) if self._is_paper else None
+                now, status = resources.clock.now(), status_of(resources, home)
             yield now, status
             until = self._clock.monotonic() + STATUS_EVERY_S
             while not self.stopped_by and self._clock.monotonic() < until:

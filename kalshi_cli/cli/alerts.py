@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, home_of, opened
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
@@ -34,12 +34,12 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
-    from kalshi_cli.app.alerts import overview
     from kalshi_cli.cli.rows.alerts import alerts_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.alerts import overview
 
     with opened(ctx) as desk:
-        view = alerts_view(overview(desk, is_paper=paper), desk.config.alerts.sinks)
+        view = alerts_view(overview(desk, home_of(desk, paper=paper)), desk.config.alerts.sinks)
         render_one(view, flags_of(ctx).form, title="alerts", now=desk.clock.now())
 
 
@@ -54,9 +54,9 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.app.alerts import try_sinks
     from kalshi_cli.cli.rows.alerts import DeliveryRow, delivery_rows
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.alerts import try_sinks
 
     with opened(ctx) as desk:
         rows = delivery_rows(try_sinks(desk, sink))
@@ -85,18 +85,18 @@ def silence(
     kalshi alerts silence FEED_DOWN --for 2h --reason "router is replaced"
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
-    from kalshi_cli.app.alerts import of_loop
     from kalshi_cli.base.units import Ts, format_ts
     from kalshi_cli.core.monitoring.incidents import Silence
+    from kalshi_cli.desk.alerts import alerting
 
     if not 0 < lasts <= LONGEST_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
     code, subject = _named(what)
     _refuse_unknown(code)
-    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
+    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
         now = desk.clock.now()
         until = Ts(now + int(lasts * 1000))
-        alerting.book.silence(Silence(code, subject, until, reason.strip(), now))
+        told.book.silence(Silence(code, subject, until, reason.strip(), now))
         note(f"nobody is told of {code} {subject} until {format_ts(until)}")
 
 
@@ -107,11 +107,11 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     \b
     kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
     """
-    from kalshi_cli.app.alerts import of_loop
+    from kalshi_cli.desk.alerts import alerting
 
     code, subject = _named(what)
-    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
-        if not alerting.book.unsilence(code, subject):
+    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
+        if not told.book.unsilence(code, subject):
             raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
         note(f"{code} {subject} is told again")
 
@@ -123,14 +123,14 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     \b
     kalshi alerts retry
     """
-    from kalshi_cli.app.alerts import of_loop
     from kalshi_cli.core.monitoring.check_report import counted
+    from kalshi_cli.desk.alerts import alerting
 
-    with opened(ctx) as desk, of_loop(desk, is_paper=paper) as alerting:
-        alerting.look()
-        woken = alerting.book.retry_dead(desk.clock.now())
+    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
+        told.look()
+        woken = told.book.retry_dead(desk.clock.now())
         note(f"{counted(woken, 'dead letter')} taken up again")
-        waiting = alerting.deliver(RETRY_S)
+        waiting = told.deliver(RETRY_S)
         if waiting:
             raise KalshiError(
                 f"{counted(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"

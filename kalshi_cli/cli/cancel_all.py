@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import (
     CredentialsError,
     HostError,
@@ -24,10 +25,10 @@ from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_con
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.config.config import Config
     from kalshi_cli.desk.kill import Outcome
+    from kalshi_cli.desk.resources import Resources
     from kalshi_cli.store.lock import KillLock
 
 app = Commands()
@@ -79,15 +80,15 @@ def cancel_all(
         if does_halt:
             from kalshi_cli.desk.brake import pull
 
-            lock = pull(config)
+            lock = pull(config, SystemClock().now())
         from msgspec.structs import asdict, replace
 
-        from kalshi_cli.app import App
-        from kalshi_cli.app.kill_alert import telling
+        from kalshi_cli.app.environment import opened
         from kalshi_cli.cli.close import flattened
         from kalshi_cli.cli.screen.render import render_one
+        from kalshi_cli.desk.kill_alert import telling
 
-        with App(config, tell, note, _warn) as desk, _with_a_key(desk):
+        with opened(config, tell, note, _warn) as desk, _with_a_key(desk):
             _introduce(config)
             halted = lock is not None and _halted(desk, lock)
             with telling(desk, does_halt=does_halt) as cancels_are_out:
@@ -135,7 +136,7 @@ def _warn(error: KalshiError) -> None:
 
 
 @contextmanager
-def _with_a_key(desk: App) -> Iterator[None]:
+def _with_a_key(desk: Resources) -> Iterator[None]:
     """Answer for a key that cannot be loaded, a host that is refused, a simulated exchange that does not start.
 
     Nothing can be canceled then, and only files tell.
@@ -145,7 +146,7 @@ def _with_a_key(desk: App) -> Iterator[None]:
     try:
         yield
     except (CredentialsError, HostError, UnreachableError) as error:
-        from kalshi_cli.app.kill import left_here
+        from kalshi_cli.desk.cancel_all import left_here
 
         what = left_here(desk)
         if not what:
@@ -157,10 +158,10 @@ def _with_a_key(desk: App) -> Iterator[None]:
         ) from error
 
 
-def _halted(desk: App, lock: KillLock) -> bool:
+def _halted(desk: Resources, lock: KillLock) -> bool:
     """Write the halt, lock it against a resume, and return whether it could be written."""
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.desk.brake import CODE, REASON
+    from kalshi_cli.desk.halts import Halts
 
     desk.stack.callback(lock.release)
     is_written = Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
@@ -175,7 +176,7 @@ class _Kill:
 
     def __init__(
         self,
-        desk: App,
+        desk: Resources,
         signals: KillSignals,
         lock: KillLock | None,
         event: str | None,
@@ -197,8 +198,8 @@ class _Kill:
 
     def run(self) -> Outcome:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
-        from kalshi_cli.app.kill import cancel_everything
         from kalshi_cli.cli.screen.progress import progress
+        from kalshi_cli.desk.cancel_all import cancel_everything
 
         desk = self._desk
         if self._lock is not None:
@@ -217,8 +218,8 @@ class _Kill:
         """
         from msgspec.structs import replace
 
-        from kalshi_cli.app.halts import Halts
         from kalshi_cli.desk.brake import CODE, REASON
+        from kalshi_cli.desk.halts import Halts
 
         halts, times = Halts(self._desk), 0
         while halted and not halts.holds(busy_ms=HALT_WAITS_MS):

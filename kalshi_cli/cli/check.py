@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, home_of, opened
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
@@ -269,8 +269,16 @@ def left_s(wanted_s: float, age_s: float) -> float:
     return max(LEAST_S, wanted_s - age_s)
 
 
-def _run(ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, **wanted: Any) -> None:
-    from kalshi_cli.app.checks import Wanted, run_checks
+def _run(
+    ctx: typer.Context,
+    name: str,
+    *,
+    within: float | None,
+    no_notify: bool,
+    is_paper: bool = False,
+    **wanted: Any,
+) -> None:
+    from kalshi_cli.desk.check_runner import Wanted, run_checks
 
     flags, wanted_s = flags_of(ctx), within or WITHIN_S
     within_s = left_s(wanted_s, flags.age_s)
@@ -288,7 +296,14 @@ def _run(ctx: typer.Context, name: str, *, within: float | None, no_notify: bool
 
         verdict = run_checks(
             desk,
-            Wanted(name=name, checks=checks, within_s=within_s, is_told=not no_notify, **wanted),
+            Wanted(
+                name=name,
+                checks=checks,
+                within_s=within_s,
+                is_told=not no_notify,
+                home=home_of(desk, paper=is_paper),
+                **wanted,
+            ),
             told,
             lambda found: os._exit(found.value),
         )

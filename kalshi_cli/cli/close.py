@@ -12,10 +12,10 @@ from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
     from kalshi_cli.base.errors import KalshiError
     from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
+    from kalshi_cli.desk.resources import Resources
 
 app = Commands("Close positions.")
 
@@ -86,13 +86,13 @@ def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRI
 
 
 def close_positions(
-    ctx: typer.Context, desk: App, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
+    ctx: typer.Context, desk: Resources, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.close import CloseRow, PlanRow, close_row, plan_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
+    from kalshi_cli.desk.halts import Halts
 
     who = Halts(desk).loop_beside()
     if who is not None:
@@ -117,7 +117,7 @@ def close_positions(
 
 
 def flattened(
-    desk: App, view: CancelAllView, *, may_close: bool, yes: bool
+    desk: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
     from kalshi_cli.cli.rows.close import FlattenView, close_row
@@ -131,16 +131,17 @@ def flattened(
 
 
 def planned(
-    desk: App, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
+    desk: Resources, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
 ) -> tuple[CloseDesk, list[Plan]]:
     """What is held, and the desk that closes it."""
     from kalshi_cli.desk.close import CloseDesk
+    from kalshi_cli.desk.place import order_desk
 
-    closer = CloseDesk(desk.order_desk(is_dry_run=dry_run), walk, note, subaccount)
+    closer = CloseDesk(order_desk(desk, is_rehearsal=dry_run), walk, note, subaccount)
     return closer, closer.plans(name)
 
 
-def confirm_plans(desk: App, plans: Sequence[Plan], *, yes: bool) -> None:
+def confirm_plans(desk: Resources, plans: Sequence[Plan], *, yes: bool) -> None:
     """Say what would be done; on prod a person must agree to it."""
     from kalshi_cli.cli.screen.prompts import confirm
 

@@ -52,16 +52,17 @@ def check(ctx: typer.Context) -> None:
     \b
     kalshi config check --config ./config.yaml
     """
-    from kalshi_cli.app.sinks import sink_problems
+    from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.config.hosts import refuse_other_hosts
+    from kalshi_cli.desk.sinks import sink_problems
     from kalshi_cli.strategies.config_section import section_problems
 
     config = load_config(ctx)
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unheard = section_problems(config.strategies, config.allotments)
-    problems = [*sink_problems(config), *of_strategies]
+    problems = [*sink_problems(config, SystemClock()), *of_strategies]
     if problems:
         hint = "docs/alerts.md, docs/strategies.md; then: kalshi config check"
         raise ConfigError(problems[0], more=problems[1:], hint=hint)

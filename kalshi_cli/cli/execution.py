@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, flags_of, home_of, opened
 
 app = Commands("How well orders are carried out.")
 
@@ -39,16 +39,16 @@ def execution(
     """
     from zoneinfo import ZoneInfo
 
-    from kalshi_cli.app.account import shown
     from kalshi_cli.cli.rows.execution import execution_view
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.execution import executed
+    from kalshi_cli.desk.status import shown
 
     with opened(ctx) as desk:
         now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)
         start, zone = Ts(now - int((since or WEEK_S) * 1000)), ZoneInfo(desk.config.day_zone)
-        status, store = shown(desk, is_paper=paper)
+        status, store = shown(desk, home_of(desk, paper=paper))
         if status.preface:
             note(status.preface)
         found = executed(store, by, since=start, within_ms=within_ms, now=now, zone=zone)

@@ -11,8 +11,8 @@ from kalshi_cli.cli.options import Commands, choice_option, duration_option, fla
 from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
     from kalshi_cli.core.model.orders import Order
+    from kalshi_cli.desk.resources import Resources
 
 app = Commands("The whole history, as CSV unless --format says otherwise.")
 
@@ -50,9 +50,9 @@ def pnl(
     \b
     kalshi export pnl --by day > daily.csv
     """
-    from kalshi_cli.app.account import pnl_of
     from kalshi_cli.cli.rows.base import PnlRow
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.portfolio import pnl_of
 
     with opened(ctx) as desk:
         _, parts = pnl_of(desk, by, _start(desk, since))
@@ -73,10 +73,10 @@ def lots(
     \b
     kalshi export tax-lots --closed > lots.csv
     """
-    from kalshi_cli.app.account import portfolio_of
     from kalshi_cli.cli.rows.exports import LotExport, lot_export
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.core.account.tax_lots import tax_lots
+    from kalshi_cli.desk.portfolio import portfolio_of
 
     with opened(ctx) as desk:
         start = _start(desk, since)
@@ -86,11 +86,11 @@ def lots(
         render_rows(LotExport, rows, flags_of(ctx).form or Format.CSV, empty="no lots", now=desk.clock.now())
 
 
-def _start(desk: App, since: float | None) -> Ts | None:
+def _start(desk: Resources, since: float | None) -> Ts | None:
     return None if since is None else Ts(desk.clock.now() - int(since * 1000))
 
 
-def _orders(desk: App) -> dict[str, Order]:
+def _orders(desk: Resources) -> dict[str, Order]:
     """Orders of the state file by the exchange's id."""
     store = desk.remembered()
     return {order.order_id: order for order in store.orders()} if store is not None else {}

@@ -12,7 +12,7 @@ from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
 from kalshi_cli.cli.order_options import subaccount_option, yes_option
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
+    from kalshi_cli.desk.resources import Resources
     from kalshi_cli.exchange.wire.groups import OrderGroup
 
 app = Commands(
@@ -110,10 +110,12 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
     """
+    from kalshi_cli.desk.groups import note_group
+
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
         desk.client.trigger_order_group(group)
-        desk.note_group(group_id, is_triggered=True)
+        note_group(desk, group_id, is_triggered=True)
         _done(ctx, group, "triggered")
 
 
@@ -124,9 +126,11 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
+    from kalshi_cli.desk.groups import reset_group
+
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
-        desk.reset_group(group)
+        reset_group(desk, group)
         _done(ctx, group, "reset")
 
 
@@ -143,7 +147,7 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
         _done(ctx, group, "deleted")
 
 
-def _asked(desk: App, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
+def _asked(desk: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
     from kalshi_cli.cli.screen.prompts import confirm
 

@@ -32,9 +32,8 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.halts import halt_view
-    from kalshi_cli.desk.halts import words
+    from kalshi_cli.desk.halts import Halts, words
 
     with opened(ctx) as desk:
         halt = Halts(desk).pause(reason.strip())
@@ -56,9 +55,8 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.halts import resume_view
-    from kalshi_cli.desk.halts import words
+    from kalshi_cli.desk.halts import Halts, words
 
     with opened(ctx) as desk:
         reason = reason.strip()
@@ -89,15 +87,15 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.app.account import account_status
-    from kalshi_cli.app.halts import Halts
     from kalshi_cli.cli.rows.halts import stop_view
+    from kalshi_cli.desk.halts import Halts
+    from kalshi_cli.desk.status import status_of
 
     with opened(ctx) as desk:
         stopped = Halts(desk).stop()
         for pid in stopped:
             note(f"the loop (pid {pid}) has stopped, and nothing of it is live")
-        status = account_status(desk)
+        status = status_of(desk, desk.home)
         if not stopped:
             note("no loop is running here")
             if status.rest:

@@ -31,10 +31,10 @@ def lock(
     kalshi lock KXHIGHNY-26JUL04-B85 --for 3h --reason "the forecast is being revised"
     kalshi lock
     """
-    from kalshi_cli.app.locks import Locks
     from kalshi_cli.base.units import format_ts
     from kalshi_cli.cli.rows.locks import LockRow, lock_rows
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.locks import Locks
 
     if ticker and (lasts is None or lasts > LONGEST_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
@@ -61,7 +61,7 @@ def unlock(
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
-    from kalshi_cli.app.locks import Locks
+    from kalshi_cli.desk.locks import Locks
 
     with opened(ctx) as desk:
         if not Locks(desk).unlock(ticker.upper()):

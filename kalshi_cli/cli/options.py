@@ -12,7 +12,8 @@ Light on purpose: `kalshi --help` imports this and little else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -28,8 +29,9 @@ from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
+    from kalshi_cli.app.environment import Environment
     from kalshi_cli.config.config import Config
+    from kalshi_cli.desk.resources import Home, Resources
 
 ENVIRONMENTS = ("sim", "demo", "prod")
 
@@ -82,13 +84,27 @@ def load_config(
     return loaded
 
 
+def environment_of(
+    ctx: typer.Context, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
+) -> Environment:
+    """Return the environment that the global options and `flags` choose, for a command that runs parts of it."""
+    from kalshi_cli.app.environment import Environment
+
+    return Environment(load_config(ctx, needed, flags), tell, note)
+
+
+@contextmanager
 def opened(
     ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
-) -> App:
-    """The program behind the commands, as the global options and `flags` want it: `with opened(ctx) as desk:`."""
-    from kalshi_cli.app import App
+) -> Iterator[Resources]:
+    """Open what the global options and `flags` choose: `with opened(ctx) as desk:`."""
+    with environment_of(ctx, needed, flags) as environment:
+        yield environment.open()
 
-    return App(load_config(ctx, needed, flags), tell, note)
+
+def home_of(desk: Resources, *, paper: bool) -> Home | None:
+    """Return the home of trading on paper where that was asked for; without, the service chooses."""
+    return desk.find_home(is_at_exchange=False) if paper else None
 
 
 # -- the global options -------------------------------------------------------------------------------------------

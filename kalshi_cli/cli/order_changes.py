@@ -53,6 +53,8 @@ def amend(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import Change, propose, send
+    from kalshi_cli.desk.cancel import find_order
+    from kalshi_cli.desk.place import order_desk
     from kalshi_cli.desk.signals import on_the_way
 
     if no_expiry and expires_in is not None:
@@ -64,8 +66,8 @@ def amend(
         raise UsageError("nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
     change = Change(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
-        engine, proposal = propose(orders, desk.find_order(order_id), change)
+        orders = order_desk(desk, is_rehearsal=dry_run)
+        engine, proposal = propose(orders, find_order(desk, order_id), change)
         before = proposal.amend.before
         if dry_run:
             for fact in _facts(proposal, desk.config.env):
@@ -77,7 +79,7 @@ def amend(
         if desk.needs_confirmation:
             confirm("amend this order?", _facts(proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
             if not yes:  # the question may have stood for minutes: look again before sending
-                engine, proposal = propose(orders, desk.find_order(before.order_id), change)
+                engine, proposal = propose(orders, find_order(desk, before.order_id), change)
         with on_the_way(f"the amend of order {before.order_id}"):
             after = send(orders, engine, proposal)
         view = change_view(proposal.amend.before, after, change.outcome)
@@ -116,11 +118,12 @@ def decrease(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import decrease as decrease_order
+    from kalshi_cli.desk.cancel import find_order
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
     with opened(ctx) as desk:
-        before = desk.find_order(order_id)
+        before = find_order(desk, order_id)
         if desk.needs_confirmation:
             how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
             facts = [f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"]
@@ -145,11 +148,11 @@ def queue(
     """
     from kalshi_cli.cli.rows.orders import QueueRow, queue_row
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.desk.cancel import Scope, find_order
     from kalshi_cli.desk.queue import places
 
     with opened(ctx) as desk:
-        wanted = [desk.find_order(each) for each in ids or ()]
+        wanted = [find_order(desk, each) for each in ids or ()]
         found = places(desk.client, Scope(ticker=pattern.upper()), wanted, subaccount)
         render_rows(QueueRow, [queue_row(*each) for each in found], flags_of(ctx).form, empty="no order rests")
 
@@ -178,11 +181,12 @@ def batch(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.batch import propose, send
+    from kalshi_cli.desk.place import order_desk
     from kalshi_cli.desk.signals import on_the_way
 
     lines = read_lines(source)
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
+        orders = order_desk(desk, is_rehearsal=dry_run)
         engine, judged = propose(orders, lines)
         facts = _batch_facts(judged, desk.config.env)
         if dry_run:

@@ -66,7 +66,7 @@ def place(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model.order_terms import StpMode, Tif
-    from kalshi_cli.desk.place import Ticket
+    from kalshi_cli.desk.place import Ticket, order_desk
     from kalshi_cli.desk.signals import on_the_way
 
     ticket = Ticket(
@@ -86,7 +86,7 @@ def place(
         subaccount=subaccount,
     )
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
+        orders = order_desk(desk, is_rehearsal=dry_run)
         engine, proposal = orders.propose(ticket)
         typed = (ticket.outcome, ticket.action)
         _note_doubts(engine)
@@ -170,9 +170,10 @@ def show(
     """
     from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.cancel import find_order
 
     with opened(ctx) as desk:
-        render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
+        render_one(order_row(find_order(desk, order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
 
 
 @app.command("cancel")
@@ -191,6 +192,7 @@ def cancel(
     from kalshi_cli.cli.screen.cells import Prose
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.cancel import cancel_by_any_id
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
@@ -198,7 +200,7 @@ def cancel(
             confirm(
                 "cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], hosts=desk.other_hosts, yes=yes
             )
-        outcomes = desk.cancel_orders(wanted)
+        outcomes = cancel_by_any_id(desk, wanted)
         rows = [
             CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
             for o in outcomes
@@ -249,7 +251,7 @@ def reconcile(
             false[order.client_order_id] = text
             desk.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
 
-        settled, open_ = desk.reconcile(60.0 if wait is None else wait, repaired)
+        settled, open_ = reconcile(desk, 60.0 if wait is None else wait, repaired)
         rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
         rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
         render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())

@@ -49,9 +49,9 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
-    from kalshi_cli.app.account import portfolio_of
     from kalshi_cli.cli.rows.base import PositionRow, SubaccountPositionRow, position_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.portfolio import portfolio_of
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -125,9 +125,9 @@ def settlements(
 
 def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
     """What is held, by the time at which it is decided."""
-    from kalshi_cli.app.account import portfolio_of
     from kalshi_cli.cli.rows.funds import UpcomingRow, upcoming_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.portfolio import portfolio_of
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -159,9 +159,9 @@ def pnl(
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
-    from kalshi_cli.app.account import pnl_of
     from kalshi_cli.cli.rows.base import pnl_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.portfolio import pnl_of
 
     if picture is not None and not plot:
         raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")
@@ -176,8 +176,8 @@ def pnl(
 
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
     """The curve of the account, on the screen or in a file of ours."""
-    from kalshi_cli.app.account import curve_of
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
+    from kalshi_cli.desk.portfolio import curve_of
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
     with opened(ctx) as desk:

@@ -65,9 +65,10 @@ def create(
     from kalshi_cli.cli.screen.prompts import confirm as ask
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.desk.place import order_desk
 
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
+        orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
         if dry_run:
             for fact in deal.facts:
@@ -105,9 +106,10 @@ def confirm(
     from kalshi_cli.cli.screen.prompts import confirm as ask
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.desk.place import order_desk
 
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
+        orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_confirm(orders, quote_id, rfq_id)
         for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
             note(f"{desk.config.env}: {fact}")

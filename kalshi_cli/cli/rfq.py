@@ -191,9 +191,10 @@ def accept(
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.desk.place import order_desk
 
     with opened(ctx) as desk:
-        orders = desk.order_desk(is_dry_run=dry_run)
+        orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
             note(f"{desk.config.env}: {fact}")

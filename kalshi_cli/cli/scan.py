@@ -23,9 +23,9 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
     from kalshi_cli.cli.rows.base import Row
     from kalshi_cli.core.market.opportunities import Listed
+    from kalshi_cli.desk.resources import Resources
     from kalshi_cli.desk.scan import Family
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
@@ -59,7 +59,7 @@ Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most 
 class Look(NamedTuple):
     """The open events, as they are read, and how many rows are wanted of them."""
 
-    desk: App
+    desk: Resources
     families: Iterator[Family]
     limit: int
 
@@ -269,12 +269,12 @@ def cross_venue(
     kalshi scan cross-venue --map pairs.csv
     kalshi scan cross-venue --map pairs.csv --min-edge 2c --polymarket-fee 0.04 --json
     """
-    from kalshi_cli.app.polymarket import listener, pairs_of
     from kalshi_cli.base.errors import NotFoundError
     from kalshi_cli.cli.rows.scan import VenueRow, venue_row
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cross_venue import compare
+    from kalshi_cli.desk.polymarket import listener, pairs_of
 
     with opened(ctx) as desk:
         pairs = pairs_of(desk, table)

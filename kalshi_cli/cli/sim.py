@@ -11,11 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
+from kalshi_cli.cli.options import (
+    Commands,
+    choice_option,
+    duration_option,
+    environment_of,
+    flags_of,
+    ticker,
+    time_option,
+)
 from kalshi_cli.cli.screen.output import note, write_out
 
 if TYPE_CHECKING:
-    from kalshi_cli.app import App
+    from kalshi_cli.app.environment import Environment
     from kalshi_cli.sim.announcement import Announcement
     from kalshi_cli.sim.controls import Report
 
@@ -46,8 +54,8 @@ def serve(
     """
     import msgspec
 
-    with opened(ctx, flags={"env": "sim", "sim.seed": seed, "sim.speed": speed}) as desk:
-        desk.serve(
+    with environment_of(ctx, flags={"env": "sim", "sim.seed": seed, "sim.speed": speed}) as environment:
+        environment.simulator.serve(
             lambda address: write_out(msgspec.json.encode(address).decode() + "\n", flush=True),
             port,
             key or ["rsa"],
@@ -64,8 +72,8 @@ def start(ctx: typer.Context) -> None:
     \b
     kalshi sim start
     """
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        _show(ctx, desk, desk.served, desk.control("status", {}))
+    with environment_of(ctx, flags={"env": "sim"}) as environment:
+        _show(ctx, environment, environment.served, environment.control("status", {}))
 
 
 @app.command("stop")
@@ -75,8 +83,8 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi sim stop
     """
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        ended = desk.simulator.stop()
+    with environment_of(ctx, flags={"env": "sim"}) as environment:
+        ended = environment.simulator.stop()
         note("no process serves the simulated exchange" if ended is None else f"stopped: pid {ended.pid} has ended")
 
 
@@ -87,24 +95,24 @@ def reset(ctx: typer.Context) -> None:
     \b
     kalshi sim reset
     """
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        desk.reset_simulator()
+    with environment_of(ctx, flags={"env": "sim"}) as environment:
+        environment.reset()
         note("the simulated exchange starts anew")
 
 
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Do it to the exchange of the state directory, and show how things stand then."""
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        report = desk.control(command, {name: value for name, value in fields.items() if value is not None})
-        _show(ctx, desk, desk.served, report)
+    with environment_of(ctx, flags={"env": "sim"}) as environment:
+        report = environment.control(command, {name: value for name, value in fields.items() if value is not None})
+        _show(ctx, environment, environment.served, report)
 
 
-def _show(ctx: typer.Context, desk: App, served: Announcement | None, report: Report | None) -> None:
+def _show(ctx: typer.Context, environment: Environment, served: Announcement | None, report: Report | None) -> None:
     """Show which process serves it, and how that said it stands."""
     from kalshi_cli.cli.rows.sim import sim_status
     from kalshi_cli.cli.screen.render import render_one
 
-    status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms())
+    status = sim_status(served, report, environment.clock.now(), environment.simulator.offset_ms())
     render_one(status, flags_of(ctx).form, title="simulated exchange")
 
 
@@ -125,8 +133,8 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi sim status
     """
-    with opened(ctx, flags={"env": "sim"}) as desk:
-        _show(ctx, desk, *desk.serving())
+    with environment_of(ctx, flags={"env": "sim"}) as environment:
+        _show(ctx, environment, *environment.serving())
 
 
 @app.command("pause")

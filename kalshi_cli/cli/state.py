@@ -21,9 +21,9 @@ def rebuild(ctx: typer.Context) -> None:
     \b
     kalshi state rebuild
     """
-    from kalshi_cli.app.rebuild import rebuild as rebuild_state
     from kalshi_cli.cli.rows.state import rebuilt_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.rebuild import rebuild as rebuild_state
 
     with opened(ctx) as desk:
         rebuilt = rebuild_state(desk)

@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import counted
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, environment_of, flags_of, home_of, opened
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
@@ -51,14 +51,13 @@ def trade(
     kalshi trade --strategy spike,crypto-ta --param spike.move=4c
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
-    from kalshi_cli.app.loops import Loops
+    from kalshi_cli.app.loops import Loops, TradeRequest
     from kalshi_cli.cli.rows.run import trade_summary
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config.schema import LONGEST_INTERVAL_S
-    from kalshi_cli.desk.signals import after_a_run
-    from kalshi_cli.desk.trade import TradeRequest
+    from kalshi_cli.desk.signals import RunEnd
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
@@ -70,29 +69,29 @@ def trade(
             f"--interval is {LONGEST_INTERVAL_S}s at most",
             hint="reads of the account, halts and cancels wait for the next cycle; a strategy may skip cycles",
         )
-    summary: Summary | None = None
-    with after_a_run(lambda: summary.live_orders if summary is not None else None, tell), opened(ctx) as desk:
+    with RunEnd(tell) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
             series=(series or "").upper(),
             fills="paper" if paper else "live" if live else "",
-            interval_s=interval or desk.config.trade.interval_s,
+            interval_s=interval or environment.config.trade.interval_s,
             duration_s=duration,
-            status_every_s=1.0 if is_live() else desk.config.trade.status_every_s,
+            status_every_s=1.0 if is_live() else environment.config.trade.status_every_s,
             params=_params(param),
         )
-        if live and desk.needs_confirmation:
+        if live and environment.needs_confirmation:
             confirm(
                 "trade with real money?",
-                [f"{desk.config.env}: {strategy} will place orders by itself"],
-                hosts=desk.other_hosts,
+                [f"{environment.config.env}: {strategy} will place orders by itself"],
+                hosts=environment.config.other_hosts,
                 yes=yes,
             )
         with status_display() as show:
-            summary = Loops(desk).trade(request, _banner, show)
+            summary = Loops(environment).trade(request, _banner, show)
+        end.count_with(lambda: summary.live_orders)
         render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
-        desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
+        environment.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
         _end(summary)
 
 
@@ -163,7 +162,7 @@ def backtest(
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
     if plot:
         require_curve(flags_of(ctx).form, picture, "kalshi backtest ... --plot curve.svg")
-    with opened(ctx) as desk:
+    with environment_of(ctx) as environment:
         request = BacktestRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             files=(*data, *more),
@@ -171,7 +170,7 @@ def backtest(
             params=_params(param),
             latency_ms=latency_ms,
         )
-        report = Loops(desk).backtest(request)
+        report = Loops(environment).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
         render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
@@ -202,7 +201,7 @@ def record(
 
     if param and not strategy:
         raise UsageError("--param is a parameter of a --strategy", hint="name the strategy, too")
-    with opened(ctx) as desk:
+    with environment_of(ctx) as environment:
         request = RecordRequest(
             tickers=tuple(name.upper() for name in tickers),
             path=out,
@@ -210,7 +209,7 @@ def record(
             params=_params(param),
             duration_s=duration,
         )
-        lines = Loops(desk).record(request)
+        lines = Loops(environment).record(request)
         note(f"{counted(lines, 'line')} in {out}")
 
 
@@ -230,10 +229,9 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.app.account import status_of
     from kalshi_cli.cli.rows.run import status_view
     from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.status import remarks
+    from kalshi_cli.desk.status import remarks, status_of
 
     if watch:
         from kalshi_cli.cli.watch import watch_status
@@ -241,7 +239,7 @@ def status(
         watch_status(ctx, is_paper=paper)
         return
     with opened(ctx) as desk:
-        found, now = status_of(desk, is_paper=paper), desk.clock.now()
+        found, now = status_of(desk, home_of(desk, paper=paper)), desk.clock.now()
         if found.preface:
             note(found.preface)
         render_one(status_view(found), flags_of(ctx).form, title="status", now=now)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config, opened
+from kalshi_cli.cli.options import Commands, duration_option, environment_of, flags_of, load_config
 from kalshi_cli.cli.screen.output import Format, note, write_out
 
 if TYPE_CHECKING:
@@ -44,11 +44,14 @@ def watch(
         raise UsageError("one JSON document needs an end", hint="add --duration 1m, or use --format ndjson")
     names = list(dict.fromkeys(name.upper() for name in tickers))
     is_screen = form is Format.TABLE
-    with opened(ctx) as desk, Watch(desk).open(names, duration, unheard if is_screen else note) as watching:
+    with (
+        environment_of(ctx) as environment,
+        Watch(environment).open(names, duration, unheard if is_screen else note) as watching,
+    ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_board
 
-            show_board(watching, desk.config.env)
+            show_board(watching, environment.config.env)
         elif form is Format.PLAIN:
             _write_lines(_tape(watching))
         else:
@@ -71,11 +74,14 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
         raise UsageError(f"a book that moves has no end, so it is no {form.upper()}", hint="use --format ndjson")
     is_screen = form is Format.TABLE
     tell = unheard if is_screen else note
-    with opened(ctx) as desk, Watch(desk).open([names[0].upper()], None, tell, is_book=True) as watching:
+    with (
+        environment_of(ctx) as environment,
+        Watch(environment).open([names[0].upper()], None, tell, is_book=True) as watching,
+    ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_ladder
 
-            show_ladder(watching, desk.config.env, depth)
+            show_ladder(watching, environment.config.env, depth)
         elif form is Format.PLAIN:
             for view in _books(watching, depth):
                 render_book(view, form)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, home_of, opened
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Why nothing was traded.")
@@ -32,14 +32,14 @@ def why(
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
-    from kalshi_cli.app.account import shown
     from kalshi_cli.cli.rows.why import why_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.status import shown
     from kalshi_cli.desk.why import funnel
 
     with opened(ctx) as desk:
         start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))
-        status, store = shown(desk, is_paper=paper)
+        status, store = shown(desk, home_of(desk, paper=paper))
         if status.preface:
             note(status.preface)
         found = funnel(store, status, start, name.upper())

@@ -21,6 +21,8 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.store.records import Memory
@@ -230,3 +232,17 @@ def wait_for_proof(
 
 
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+
+
+def reconcile(
+    resources: Resources, wait_s: float = 0.0, repaired: Callable[[Order, str], None] = lambda _order, _text: None
+) -> tuple[list[Order], list[Order]]:
+    """Look for every order in doubt: those that are known now, and those that still are not.
+
+    For up to `wait_s`, where the proof of one that is not found falls due within that time. `repaired` takes what a
+    reply had said falsely of an order.
+    """
+    return reconcile_unknown(
+        learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
+        wait_s=wait_s, note=resources.note, repaired=repaired,
+    )  # fmt: skip

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config, state_dir
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.halt_file import write_halt_file
@@ -19,13 +19,12 @@ from kalshi_cli.store.records import Halt
 CODE, REASON = "CANCEL_ALL", "kill switch"
 
 
-def pull(config: Config) -> KillLock:
-    """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `App` tries it again, in
-    every way.
+def pull(config: Config, now: Ts) -> KillLock:
+    """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `Halts` tries again.
 
     While the lock is held that this gives, nobody lifts the halt.
     """
-    home, now = state_dir(config), SystemClock().now()
+    home = state_dir(config)
     lock = KillLock(home)
     with suppress(StateError):
         if os.path.isdir(home):

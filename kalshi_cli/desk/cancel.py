@@ -14,9 +14,11 @@ from kalshi_cli.base.errors import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
+    StateError,
     UnreachableError,
 )
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 
 SETTLE_S = 0.1
@@ -108,3 +110,25 @@ def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
     except ExchangeError as error:
         return Canceled(order_id=order_id, canceled=False, detail=error.message)
     return Canceled(order_id=order_id, canceled=True)
+
+
+def find_order(resources: Resources, any_id: str) -> Order:
+    """Return an order by the exchange's id or by ours."""
+    return resources.client.order(_order_id(resources, any_id))
+
+
+def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[Canceled]:
+    """Cancel these, by the exchange's ids or by ours. A broken state file holds up no cancel: only ours need it."""
+    try:
+        order_ids = [_order_id(resources, any_id) for any_id in ids]
+    except StateError as error:
+        resources.tell(f"ids of your own are not understood: {error.message}")
+        order_ids = ids
+    return cancel_orders(resources.client, order_ids)
+
+
+def _order_id(resources: Resources, any_id: str) -> str:
+    """Return the exchange's id of an order of ours; an id that is not known here is taken for the exchange's."""
+    store = resources.remembered()
+    known = store.order(any_id) if store is not None else None
+    return known.order_id if known is not None and known.order_id else any_id

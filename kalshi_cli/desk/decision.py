@@ -6,7 +6,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Message
+from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.store.sqlite_store import Store
 
 
 class Decision:
@@ -19,28 +23,38 @@ class Decision:
         self._clock = clock
         self._limit_s = limit_s
         self._stopped_by = stopped_by
-        self._begun, self._begun_wall = clock.monotonic(), clock.now()
+        self._begun: tuple[float, Ts] | None = None
 
     @property
-    def begun_s(self) -> float:
-        """When it began, on the monotonic clock."""
-        return self._begun
+    def begun_s(self) -> float | None:
+        """When it began, on the monotonic clock; None before the first message."""
+        return None if self._begun is None else self._begun[0]
 
     def over(self, feed: Iterable[Message]) -> Iterator[Message]:
         """The messages of the feed; each begins a decision."""
         for message in feed:
-            self._begun, self._begun_wall = self._clock.monotonic(), self._clock.now()
+            self._begun = self._clock.monotonic(), self._clock.now()
             yield message
+
+    def refuse(self, store: Store, reviewed: TradingState) -> None:
+        """Raise where trading is halted, or where the decision is too old. Asked before each attempt to place."""
+        refuse_if_halted(store, reviewed)
+        self.refuse_if_late()
 
     def refuse_if_late(self) -> None:
         """Asked before each attempt to place an order. RefusedError: nothing is sent, and nothing outstanding.
 
+        Before the first message nothing is decided, and nothing refused.
+
         The process may have been suspended since, the exchange may not have answered, or the rate limit made it wait.
         """
+        if self._begun is None:
+            return
         if self._stopped_by():
             raise RefusedError(f"not sent: {self._stopped_by()} asked for a stop", code="STOPPING")
         # Linux stops the monotonic clock while the host sleeps, so the wall clock is asked too.
-        age_s = max(self._clock.monotonic() - self._begun, (self._clock.now() - self._begun_wall) / 1000)
+        begun, begun_wall = self._begun
+        age_s = max(self._clock.monotonic() - begun, (self._clock.now() - begun_wall) / 1000)
         if age_s > self._limit_s:
             raise RefusedError(
                 f"not sent: decided {age_s:.1f} s ago, and that may be at most {self._limit_s:g} s",

@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.execution_quality import Execution, Sent, Traded, Trend, match, parts, sum_up, trend
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.desk.portfolio import day_of
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.store.sqlite_store import Store
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError
+from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, StateError
 from kalshi_cli.base.units import Qty
+from kalshi_cli.core.model.effects import GroupSwitched
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import State
+from kalshi_cli.desk.refusals import sent
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.store.lock import no_kill
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
@@ -120,3 +124,20 @@ def _refusal(shard: int, error: KalshiError) -> str:
         f"no order group could be made on shard {shard}, so nothing is traded there: {error.message}"
         " (trade.group_limit: null trades without groups)"
     )
+
+
+def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> None:
+    """Keep that a person switched an order group: where a run made it, the next start must know."""
+    try:
+        store = resources.remembered()
+        if store is not None:
+            store.record(GroupSwitched(group_id, is_triggered))
+    except StateError as error:
+        resources.tell(f"the state file does not know of it: {error.message}")
+
+
+def reset_group(resources: Resources, group: OrderGroup) -> None:
+    """Let orders into a group again that was triggered: not while trading is halted or a kill switch runs."""
+    with no_kill(resources.state_dir, resources.machine):
+        sent(resources.store, lambda: resources.client.reset_order_group(group))
+    note_group(resources, group.group_id, is_triggered=False)

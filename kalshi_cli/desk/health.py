@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, KalshiError, RefusedError
+from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
 from kalshi_cli.base.units import Ts, format_ts, show_money
-from kalshi_cli.config.hosts import OtherHost
+from kalshi_cli.config.hosts import OtherHost, refuse_other_hosts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict, counted
 from kalshi_cli.desk.alerting import Overview
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.records import Cycle
@@ -236,3 +238,54 @@ def state(store: Store) -> tuple[Verdict, str, str]:
     if doubtful:
         return Verdict.CRITICAL, f"{counted(len(doubtful), 'order')} in doubt", "kalshi order reconcile"
     return Verdict.OK, "readable, nothing in doubt", ""
+
+
+# -- all of them ---------------------------------------------------------------------------------------------------
+
+NEED_KEY = ("account", "limits", "stream")
+
+
+def health_of(resources: Resources) -> list[Finding]:
+    """Every check, in the order in which things depend on each other. What is wrong with the key is told once."""
+    refuse_other_hosts(resources.config, "exchange.rest_url", "exchange.ws_url")
+    checks: dict[str, Check] = {
+        "host": lambda: hosts(resources.config.env, resources.config.other_hosts),
+        "exchange": lambda: exchange(resources.public),
+        "clock": lambda: clock_skew(resources.public),
+        "key": lambda: key(resources.signer, resources.config.env),
+        "account": lambda: account(learn_key(resources)),
+        "limits": lambda: limits(resources.client),
+        "stream": lambda: stream(resources.ws_url, resources.signer, resources.clock, resources.rng),
+        "state": lambda: state(resources.store),
+        "disk": lambda: disk(resources.state_dir),
+        "feeds": lambda: _feeds(resources),
+        "sinks": lambda: _sinks(resources),
+    }
+    if not resources.config.other_hosts:
+        del checks["host"]
+    findings: list[Finding] = []
+    for name, check in checks.items():
+        is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
+        is_held_up = is_refused and name in NEED_KEY
+        findings.append(examine(name, resources.clock, needs_key if is_held_up else check))
+    return findings
+
+
+def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
+    from kalshi_cli.desk.status import status_of
+
+    status = status_of(resources)
+    return feeds(status.cycle, is_running=status.is_running)
+
+
+def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
+    """Usable as far as this machine can tell; nothing is sent."""
+    from kalshi_cli.desk.alerts import overview
+    from kalshi_cli.desk.sinks import refuse_unusable_sinks
+
+    try:
+        refuse_unusable_sinks(resources.config, resources.machine)
+    except ConfigError as error:
+        return Verdict.CRITICAL, error.message, error.hint
+    names = tuple(resources.config.alerts.sinks)
+    return sinks(names, overview(resources) if names else Overview(), resources.clock.now())

@@ -36,6 +36,7 @@ from kalshi_cli.desk.journal_fields import edge, limit_fields, money_field, orde
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.desk.why import SETTINGS
 from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import Engine
@@ -93,11 +94,10 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Journal:
-    """Of one command, or of one run of the loop; then `began` is called first, and `ended` last.
+    """Of one command, or of one run of the loop; then `open` and `began` are called first, and `ended` last.
 
-    `find` looks an order up in the state file. `decided_s` is when the decision in progress began, on the monotonic
-    clock; None outside of a loop, where it begins with the intent. `placed` hears how long an order took from then to
-    the answer of the exchange (ms). `day_of` names the trading day of a moment.
+    `decided_s` is when the decision in progress began, on the monotonic clock; None outside of a loop, where it begins
+    with the intent. `day_of` names the trading day of a moment.
     """
 
     def __init__(
@@ -106,21 +106,16 @@ class Journal:
         limits: Limits | None = None,
         outputs: Outputs | None = None,
         *,
-        find: Callable[[str], Order | None] = lambda _any_id: None,
         decided_s: Callable[[], float | None] = lambda: None,
-        placed: Callable[[str, int], None] = lambda _client_order_id, _latency_ms: None,
         day_of: Callable[[Ts], str] = format_ts,
     ) -> None:
         self._clock = clock
         self.traffic = Traffic(clock)
         self._limits = limit_fields(limits) if limits is not None else None
-        self._out = outputs or Outputs()
-        if self._out.metrics is not None:
-            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
-                self._out.metrics.denied.labels(code)
-        self._find = find
+        self._out = Outputs()
+        if outputs is not None:
+            self.open(outputs)
         self._decided_s = decided_s
-        self._placed = placed
         self._day_of = day_of
         self._waiting: dict[str, float] = {}
         self._told: dict[str, tuple[object, ...]] = {}
@@ -137,17 +132,22 @@ class Journal:
             CloseOrder: self._submitted,
             AmendOrder: self._amended,
             CancelOrder: self._canceling,
-            OrderChanged: self._changed,
-            FillBooked: self._filled,
             SettlementBooked: self._settled,
             Denied: self._denied,
             Alert: self._alerted,
             StateChanged: self._moved,
         }
 
+    def open(self, outputs: Outputs) -> None:
+        """Write to these from here on; before, nothing is written."""
+        self._out = outputs
+        if outputs.metrics is not None:
+            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
+                outputs.metrics.denied.labels(code)
+
     # -- a run --------------------------------------------------------------------------------------------------------
 
-    def began(self, plan: Plan, engine: Engine) -> None:
+    def began(self, plan: Plan, engine: Engine, store: Store) -> None:
         """The account is agreed upon, and strategies are asked from here on."""
         self._engine = engine
         self._out.opened()
@@ -160,7 +160,7 @@ class Journal:
         if self._out.tables is not None:
             from kalshi_cli.desk.trade_book import TradeBook
 
-            self._book = TradeBook(self._out.tables, self._find, self._day_of)
+            self._book = TradeBook(self._out.tables, store.order, self._day_of)
             self._book.open(engine.state.ledger.entries)
 
     def heard(self, message: Message) -> None:
@@ -246,10 +246,13 @@ class Journal:
 
     # -- effects ------------------------------------------------------------------------------------------------------
 
-    def note(self, effect: Effect) -> None:
-        """It is written down: tell it on."""
-        teller = self._tellers.get(type(effect))
-        if teller is not None:
+    def note(self, effect: Effect, store: Store | None = None) -> None:
+        """Report an effect that `store` has written down."""
+        if isinstance(effect, OrderChanged):
+            self._changed(effect, store)
+        elif isinstance(effect, FillBooked):
+            self._filled(effect, store)
+        elif (teller := self._tellers.get(type(effect))) is not None:
             teller(effect)
 
     def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
@@ -282,7 +285,7 @@ class Journal:
     def _canceling(self, effect: CancelOrder) -> None:
         self._out.line("cancel_requested", **(order_fields(effect.order) | {"reason": effect.reason}))
 
-    def _changed(self, effect: OrderChanged) -> None:
+    def _changed(self, effect: OrderChanged, store: Store | None) -> None:
         order = effect.order
         if self._is_told(order):
             return
@@ -294,8 +297,9 @@ class Journal:
             event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
         if since is not None and order.order_id:
             latency_s = self._clock.monotonic() - since
-            with suppress(StateError):  # a state file that takes nothing down is found out by what must be in it
-                self._placed(order.client_order_id, round(latency_s * 1000))
+            if store is not None:
+                with suppress(StateError):  # a state file that takes nothing down is found out by what must be in it
+                    store.placed(order.client_order_id, round(latency_s * 1000))
             if self._out.metrics is not None:
                 self._out.metrics.placement_seconds.observe(latency_s)
         if event == "order_acknowledged" or not order.status.is_live:
@@ -310,12 +314,12 @@ class Journal:
             detail=text_field(effect.repaired),
         )  # fmt: skip
 
-    def _filled(self, effect: FillBooked) -> None:
+    def _filled(self, effect: FillBooked, store: Store | None) -> None:
         fill = effect.fill
         realized = None if self._book is None else self._book.book(fill)
         if self._out.metrics is not None:
             self._out.metrics.trades.inc()
-        order = effect.order or self._find(fill.order_id)
+        order = effect.order or (store.order(fill.order_id) if store is not None else None)
         self._out.line(
             "fill", ticker=fill.ticker, side=fill.side.value, price=format_price(fill.price), qty=format_qty(fill.qty),
             fee=format_money(fill.fee), is_taker=fill.is_taker, trade_id=fill.trade_id, order_id=fill.order_id,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
-from kalshi_cli.base.errors import ExchangeError
+from kalshi_cli.base.errors import ExchangeError, StateError
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.values import WireError
 from kalshi_cli.store.records import KeyLock
@@ -38,3 +40,18 @@ def lock_of(client: KalshiClient, key_id: str, store: Store | None, tell: Callab
     if store is not None:
         store.keep_key_lock(found)
     return found.subaccount
+
+
+def learn_key(resources: Resources, store: Store | None = None) -> KalshiClient:
+    """Return the client, once it knows which subaccount the key is locked to.
+
+    The exchange is asked once in the life of a state file, which is `store` or the one that is there.
+    """
+    client = resources.client
+    if client.lock is not None or resources.signer is None:
+        return client
+    if store is None:
+        with suppress(StateError):  # it is told by whoever needs the file
+            store = resources.remembered()
+    client.lock = lock_of(client, resources.signer.key_id, store, resources.tell)
+    return client

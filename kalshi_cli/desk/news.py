@@ -17,7 +17,7 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.desk.portfolio import day_start
+from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.store.alert_tables import AlertBook
 from kalshi_cli.store.sqlite_store import Store
 

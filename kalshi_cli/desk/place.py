@@ -13,6 +13,7 @@ from kalshi_cli.base.errors import (
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
+    RefusedError,
     StateError,
     UnreachableError,
     UsageError,
@@ -31,13 +32,15 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine, read_account
 from kalshi_cli.desk.health import refuse_skewed
+from kalshi_cli.desk.key_lock import learn_key
 from kalshi_cli.desk.refusals import clash, duplicate, halted, refusal, rejection, unwritten
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import valued
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import act, pump
 from kalshi_cli.store.records import Halt, Memory, MovedError
-from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.store.state_store import Glance, Notebook
 
 TRIES = 3
 """How often an order is reviewed because another program was faster with its own."""
@@ -338,4 +341,16 @@ def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine,
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile (client order id {order.client_order_id})",
+    )
+
+
+def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderDesk:
+    """Return what places one order; refused at once where writes are switched off. A rehearsal leaves no trace."""
+    if resources.config.read_only and not is_rehearsal:
+        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
+    learn_key(resources, None if is_rehearsal else resources.store)
+    store: Notebook = Glance(resources.remembered()) if is_rehearsal else Aloud(resources.store, resources.tell)
+    kin = resources.families
+    return OrderDesk(
+        resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
     )

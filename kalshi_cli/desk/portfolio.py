@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.state.state import mark
+from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.client import KalshiClient
 
 KEYS = ("market", "event", "series", "strategy", "day")
@@ -105,18 +107,6 @@ def grouped(
     return pnl.parts(portfolio.entries, portfolio.marks, keys[by], since=since)
 
 
-def day_of(ts: Ts, zone: ZoneInfo) -> str:
-    """The trading day of a moment, as YYYY-MM-DD."""
-    return datetime.fromtimestamp(ts / 1000, zone).strftime("%Y-%m-%d")
-
-
-def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
-    """Midnight before `ts` in the zone; on two days of the year it is 23 or 25 hours before the next."""
-    local = datetime.fromtimestamp(ts / 1000, zone)
-    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # where clocks go back at midnight
-    return Ts(int(midnight.timestamp() * 1000))
-
-
 def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:
     # One mark a market for all: two strategies against each other add up to nothing, whatever the mark is.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
@@ -134,3 +124,31 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
     fills = [fill for fill in portfolio.fills if strategy_of(fill) == name]
     traded = {fill.ticker for fill in fills}
     return [*fills, *(settlement for settlement in portfolio.settlements if settlement.ticker in traded)]
+
+
+def portfolio_of(resources: Resources) -> Portfolio:
+    """Positions and P&L as of now."""
+    found = read(learn_key(resources))
+    for ticker in found.drifting:
+        resources.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
+    return found
+
+
+def pnl_of(resources: Resources, by: str, since: Ts | None) -> tuple[pnl.Pnl, dict[str, pnl.Pnl]]:
+    """Profit and loss: the whole, and its parts by one of `KEYS`."""
+    store = resources.remembered()
+    strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+    parts = grouped(
+        portfolio_of(resources), by,
+        since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
+        strategy_of=lambda fill: strategies.get(fill.order_id, ""),
+        event_of=lambda ticker: resources.client.market(ticker).event_ticker,
+        series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
+    )  # fmt: skip
+    return pnl.total(parts.values()), parts
+
+
+def curve_of(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
+    """What the account had gained over time."""
+    found = portfolio_of(resources)
+    return pnl.curve(found.entries, found.marks, resources.clock.now(), since=since)

@@ -30,6 +30,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, verdict_of
 from kalshi_cli.core.monitoring.schema_drift import Known, missing, unfamiliar
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
@@ -314,3 +315,24 @@ def _is_json(body: bytes) -> bool:
 
 def _breach(subject: str, code: str, value: str, limit: str, severity: str) -> Breach:
     return Breach(subject=subject, value=value, limit=limit, severity=severity, code=code)
+
+
+def check_schema(resources: Resources, *, is_public_only: bool, within_s: float) -> CheckReport:
+    """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
+    signer, ws_url = resources.signer, resources.ws_url
+    client = resources.connected(lambda _reviewed: None)  # a probe that is told "410", as it should be, is no alert
+    client.bound_reads(within_s / 2)  # one that hangs leaves time to say so
+
+    def frames(ticker: str) -> list[bytes]:
+        assert signer is not None
+        return first_frames(ws_url, signer, resources.clock, resources.rng, ticker)
+
+    return examine(
+        client,
+        resources.clock,
+        within_s=within_s,
+        is_keyed=signer is not None,
+        is_public_only=is_public_only,
+        is_real_money=resources.needs_confirmation,
+        frames=frames if signer is not None and ws_url else None,
+    )

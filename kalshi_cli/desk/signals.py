@@ -63,24 +63,32 @@ def truthful(error: BaseException, live: int | StateError, tell: Callable[[str],
     return error
 
 
-@contextmanager
-def after_a_run(live: Callable[[], int | None], tell: Callable[[str], None]) -> Iterator[None]:
-    """Answer for a run while it is put away, whatever goes wrong with that.
+class RunEnd:
+    """Answers for the end of a run, whatever goes wrong with it: that orders may be live comes before every reason.
 
-    `live` counts the orders that it left; None where there is nothing to answer for.
+    Use it as a context manager. Until `count_with` is called there is nothing to answer for.
     """
-    try:
-        yield
-    except BaseException as error:
-        count: int | StateError | None
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._count: Callable[[], int] | None = None
+
+    def count_with(self, count: Callable[[], int]) -> None:
+        """Count the orders that the run leaves with this, from here on."""
+        self._count = count
+
+    def __enter__(self) -> RunEnd:
+        return self
+
+    def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _at: object) -> None:
+        if error is None or self._count is None:
+            return
         try:
-            count = live()
+            ended = truthful(error, self._count(), self._tell)
         except StateError as uncounted:
-            count = uncounted
-        ended = error if count is None else truthful(error, count, tell)
-        if ended is error:
-            raise
-        raise ended from error
+            ended = truthful(error, uncounted, self._tell)
+        if ended is not error:
+            raise ended from error
 
 
 def exit_code(stopped_by: str, *, live: int, is_halted: bool, has_failed: bool) -> ExitCode:
@@ -112,16 +120,25 @@ STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 class StopSignals:
     """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once. `nohup` is respected.
 
-    Until `ask` is set there is nothing to put in order: the first one interrupts then (KeyboardInterrupt), and for
+    Without `ask` there is nothing to put in order yet: the first one interrupts then (KeyboardInterrupt), and for
     SIGTERM and SIGHUP that is a TerminatedError.
     """
 
     def __init__(self, clock: Clock, ask: Callable[[Command], None] | None = None) -> None:
-        self.ask = ask
+        self._ask = ask
         self.heard = ""
         """The first one, once it came."""
         self._clock = clock
         self._before: dict[signal.Signals, object] = {}
+
+    @property
+    def is_passed_on(self) -> bool:
+        """Return whether a signal asks for an orderly stop, rather than interrupts."""
+        return self._ask is not None
+
+    def pass_to(self, ask: Callable[[Command], None]) -> None:
+        """Ask for an orderly stop with this, from here on."""
+        self._ask = ask
 
     def __enter__(self) -> StopSignals:
         heard = [number for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN]
@@ -135,14 +152,14 @@ class StopSignals:
     def _stop(self, number: int, _frame: FrameType | None) -> None:
         is_first, name = not self.heard, signal.Signals(number).name
         self.heard = self.heard or name
-        if self.ask is None:
+        if self._ask is None:
             raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
         if number == signal.SIGINT and not is_first:
             # What is live is told next, and a third must not cut that off.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
-        self.ask(Command(self._clock.now(), None, name))
+        self._ask(Command(self._clock.now(), None, name))
 
 
 class PauseSignal:

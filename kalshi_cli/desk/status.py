@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -15,7 +16,9 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.core.monitoring.error_check import taken_out
 from kalshi_cli.core.monitoring.source_watch import Source
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.desk.halts import words
+from kalshi_cli.desk.resources import Home, Resources
 from kalshi_cli.store.alert_tables import FLATTEN
 from kalshi_cli.store.halt_file import beside
 from kalshi_cli.store.lock import LockHolder, holder
@@ -225,3 +228,57 @@ def _blind_since(store: Store, cycle: Cycle) -> Ts | None:
     about = (alert for alert in store.alerts(cycle.started) if alert.code in ("BLIND", "SIGHTED"))
     newest = next(about, None)
     return newest.ts if newest is not None and newest.code == "BLIND" else None
+
+
+def status_of(resources: Resources, home: Home | None = None) -> Status:
+    """Return what runs here and how it is doing, from the state file; nothing is asked of the exchange."""
+    return shown(resources, home)[0]
+
+
+def shown(resources: Resources, home: Home | None = None) -> tuple[Status, Store | None]:
+    """Return the status that is shown, and the state file that it is of.
+
+    Without a `home` it is the account's; it is the other home's where nothing else ever was done here, or the one loop
+    that runs now is there. Which it is then, and what it is not, is its `preface`.
+    """
+    if home is not None:
+        return _look(resources, home)
+    (account, store), (other, kept) = (_look(resources, each) for each in resources.homes)
+    if preface := _why_other(account, store, other):
+        return msgspec.structs.replace(other, preface=preface), kept
+    return msgspec.structs.replace(account, preface=_beside(account, other)), store
+
+
+def _look(resources: Resources, home: Home) -> tuple[Status, Store | None]:
+    now, config = resources.clock.now(), resources.config
+    store, day = resources.remembered(home), day_of(now, ZoneInfo(config.day_zone))
+    return read_status(
+        home.folder, store, config.env, day, now, mode=home.name, is_at_exchange=home.is_at_exchange
+    ), store
+
+
+def _why_other(account: Status, store: Store | None, other: Status) -> str:
+    """Return why the other home is shown where it was not asked for; "" where it is not."""
+    if other.is_running and not account.is_running:
+        return (
+            f"this is trading on {other.mode}, the only loop that runs now, not the account; "
+            f"of the account itself: {account.in_short}"
+        )
+    is_unused = store is None or not (account.cycle or store.orders() or store.fills())
+    if other.cycle is not None and not account.is_running and is_unused:
+        return (
+            f"this is trading on {other.mode}, the only thing that ran here, not the account; "
+            f"of that: {account.in_short}"
+        )
+    return ""
+
+
+def _beside(account: Status, other: Status) -> str:
+    """Return where to look for what ran last, where that was in the other home."""
+    if (
+        account.is_running
+        or other.cycle is None
+        or (account.cycle is not None and account.cycle.completed >= other.cycle.completed)
+    ):
+        return ""
+    return f"this is the account; what ran last ran on {other.mode}: --{other.mode} shows it"

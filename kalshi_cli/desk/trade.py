@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
 
 import msgspec
 
@@ -28,19 +27,6 @@ from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
 
 TRAFFIC_EVERY_S = 5.0
-
-
-class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked the loop to do. No tickers and no series: the busiest open markets."""
-
-    strategies: tuple[str, ...]
-    tickers: tuple[str, ...] = ()
-    series: str = ""
-    fills: Literal["", "paper", "live"] = ""
-    interval_s: float = 2.0
-    duration_s: float | None = None
-    status_every_s: float = 60.0
-    params: dict[str, str] = {}
 
 
 class Reported:
@@ -129,7 +115,7 @@ class Session:
         """
         if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
-        self._journal.began(self._plan, self._engine)
+        self._journal.began(self._plan, self._engine, self._store)
         why = "interrupted again while it was stopping"
         failure: BaseException | None = KeyboardInterrupt()
         try:

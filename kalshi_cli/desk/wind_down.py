@@ -159,28 +159,22 @@ def cancel_left(
     WindDown(engine, venue, store, clock, budget_s, tell=tell, note=note).run()
 
 
-class Start:
-    """A run before its loop begins. `is_over` once the loop answers for its end itself."""
-
-    is_over = False
-
-
 @contextmanager
 def starting(
     store: Store, clock: Clock, signals: StopSignals, cycle: Cycle, cancel: Callable[[], None] | None, tell: Tell
-) -> Iterator[Start]:
+) -> Iterator[None]:
     """Put the end of a start in order, whatever ends it: cancel what earlier runs left live, and write the end down.
 
+    Once `signals` are passed on to the loop, that answers for the end of the run itself.
     `cycle` is the row of this run. `cancel` cancels; None where nothing of this run can be at the exchange (on paper).
     Raises OutcomeUnknownError in place of what ended it where orders may be live.
     """
-    start = Start()
     try:
-        yield start
+        yield
     except BaseException as error:
-        if start.is_over:
+        if signals.is_passed_on:
             raise
-        signals.ask = lambda _command: None  # whatever it asks for is being done; a second SIGINT ends it at once
+        signals.pass_to(lambda _command: None)  # whatever it asks for is being done; a second SIGINT ends it at once
         why = signals.heard or str(error) or type(error).__name__
         failure = error
         try:

@@ -47,18 +47,22 @@ MAX_UNWRITTEN_DENIALS = 1_000
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
 
+OnRecord = Callable[[Effect, "Store"], None]
+"""Takes an effect that is on the disk, and the store that wrote it."""
+
+
 class Store:
     """One account of one environment in one file. Every method may raise StateError; nothing is lost silently."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, on_record: OnRecord = lambda _effect, _store: None) -> None:
         self._database = database
         self.alert_book = AlertBook(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
-        self.on_record: Callable[[Effect], None] = lambda _effect: None
-        """Told of each effect once it is written down, and of each halt that a person sets or leaves."""
+        self.on_record = on_record
+        """Called with each effect once it is written down, and with each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             effects.SubmitOrder: self._intend,
             effects.CloseOrder: self._intend,
@@ -74,7 +78,14 @@ class Store:
 
     @classmethod
     def open(
-        cls, path: Path, *, account: str, environment: str, create: bool = True, busy_ms: int | None = None
+        cls,
+        path: Path,
+        *,
+        account: str,
+        environment: str,
+        create: bool = True,
+        busy_ms: int | None = None,
+        on_record: OnRecord = lambda _effect, _store: None,
     ) -> Store:
         """Open the state file of this account; a file of another account or environment is refused.
 
@@ -99,7 +110,7 @@ class Store:
         except BaseException:
             database.close()
             raise
-        return cls(database)
+        return cls(database, on_record)
 
     def __enter__(self) -> Store:
         return self
@@ -118,7 +129,7 @@ class Store:
         write = self._writers.get(type(effect))
         if write is not None:
             write(effect)
-        self.on_record(effect)
+        self.on_record(effect, self)
 
     def together(self) -> AbstractContextManager[None]:
         """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
@@ -256,7 +267,7 @@ class Store:
                 execute(rows.DROP_MARK, (API_GUARD,))
         if halt.state is not TradingState.HALTED:
             remove_halt_file(self._home)
-        self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason))
+        self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason), self)
 
     def _keep_beside(self, halt: Halt) -> None:
         """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.

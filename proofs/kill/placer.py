@@ -13,7 +13,7 @@ import time
 import msgspec
 from support.served import TWO_SIDED
 
-from kalshi_cli.app import App
+from kalshi_cli.app.environment import opened
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.config.sources import load
@@ -24,7 +24,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 
 def main() -> None:
     group = sys.argv[1] if len(sys.argv) > 1 else ""
-    with App(load(None, os.environ, {}), lambda _text: None) as app:
+    with opened(load(None, os.environ, {}), lambda _text: None) as app:
         while True:
             now = app.clock.now()
             order = Order(

@@ -116,7 +116,7 @@ BOOKS = (
         "a signal cuts off no cancels of a start",
         "a second SIGTERM ends it before they are sent (F79)",
         "desk/wind_down.py",
-        "        signals.ask = lambda _command: None  #",
+        "        signals.pass_to(lambda _command: None)  #",
         "        #",
         ("tests/desk/test_trade_ends.py",),
     ),

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kalshi_cli.app.rebuild import rebuild
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -15,10 +14,11 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.batch import Line
 from kalshi_cli.desk.close import CloseDesk, Walk
-from kalshi_cli.desk.place import Ticket
+from kalshi_cli.desk.place import Ticket, order_desk
+from kalshi_cli.desk.rebuild import rebuild
 from proofs import invariants
 from proofs.simulate.plan import Fault
-from proofs.simulate.program import VirtualApp
+from proofs.simulate.program import VirtualResources, virtual
 from proofs.simulate.world import ME, TICKERS
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ class People:
         self._stage = stage
         self._damaged: bytes | None = None
 
-    def beside(self, who: str, do: Callable[[VirtualApp], None]) -> None:
+    def beside(self, who: str, do: Callable[[VirtualResources], None]) -> None:
         """Run a program beside the loop, to its end."""
         stage = self._stage
         stage.tell(who, "begins")
         try:
-            with VirtualApp(stage, who) as app:
+            with virtual(stage, who) as app:
                 do(app)
         except KalshiError as error:
             stage.tell(who, f"{type(error).__name__} {error}")
@@ -63,11 +63,11 @@ class People:
         """One order."""
         stage = self._stage
 
-        def do(app: VirtualApp) -> None:
+        def do(app: VirtualResources) -> None:
             ticker = TICKERS[fault.size % len(TICKERS)]
             bid, ask = stage.exchange.top(ticker)
             at = (ask or bid or (cents(50), 0))[0] if fault.size % 2 else (bid or ask or (cents(50), 0))[0]
-            desk = app.order_desk()
+            desk = order_desk(app)
             ticket = Ticket(ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, expires_in_s=15.0)
             desk.send(*desk.propose(ticket))
             stage.count["placed by a person"] += 1
@@ -79,7 +79,7 @@ class People:
         """Orders in one request; the exchange refuses those that would cross, or something befalls all of them."""
         stage = self._stage
 
-        def do(app: VirtualApp) -> None:
+        def do(app: VirtualResources) -> None:
             lines = []
             for number, ticker in enumerate((*TICKERS, TICKERS[0]), 1):
                 bid, ask = stage.exchange.top(ticker)
@@ -89,7 +89,7 @@ class People:
                     expires_in_s=15.0,
                 )  # fmt: skip
                 lines.append(Line(number, ticket))
-            desk = app.order_desk()
+            desk = order_desk(app)
             engine, judged = batch.propose(desk, lines)
             meets = BATCH_MEETS[fault.size % len(BATCH_MEETS)]
             if meets:
@@ -124,9 +124,9 @@ class People:
         ticker, qty = held[fault.size % len(held)].ticker, held[fault.size % len(held)].qty
         stage.world.thin_out(ticker, BID if qty > 0 else ASK)
 
-        def do(app: VirtualApp) -> None:
+        def do(app: VirtualResources) -> None:
             walk = Walk(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
-            closer = CloseDesk(app.order_desk(), walk, lambda text: stage.tell("close", text))
+            closer = CloseDesk(order_desk(app), walk, lambda text: stage.tell("close", text))
             for closing in closer.close(closer.plans(ticker)):
                 plan = closing.plan
                 if plan.worst is not None and plan.touch is not None and closing.average is not None:

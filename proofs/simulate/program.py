@@ -5,24 +5,29 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kalshi_cli.app import App
 from kalshi_cli.app import loops as loops_module
-from kalshi_cli.app.loops import Loops
+from kalshi_cli.app.environment import Environment
+from kalshi_cli.app.loops import Loops, RecordRequest, TradeRequest
 from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config.config import Config
+from kalshi_cli.config.limits import limits_of
 from kalshi_cli.config.schema import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
 from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.desk.trade import Session, TradeRequest
+from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.desk.journal import Journal
+from kalshi_cli.desk.resources import Home, RefuseOrder, Resources
+from kalshi_cli.desk.trade import Session
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -119,44 +124,75 @@ class WatchedStore:
         return getattr(self._inner, name)
 
 
-class VirtualApp(App):
-    """The composition root, standing on the stage."""
+class VirtualResources(Resources):
+    """What a program has, standing on the stage."""
 
-    def __init__(self, stage: Stage, who: str = "loop") -> None:
-        super().__init__(configuration(stage.plan, stage.home), lambda text: stage.tell(who, text), lambda _text: None)
+    def __init__(self, stage: Stage, who: str, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
         self.stage = stage
-        self.who = who
-        self.machine = stage.clock
-        self.rng = random.Random(stage.dice.random())
-        self.__dict__["signer"] = Signer(KEY_ID, OWN_KEY, stage.clock)  # type: ignore[arg-type]
-        self.transport = Wire(stage, who)
-        self.new_id = stage.new_id  # type: ignore[method-assign]
-        self.new_order_id = lambda: f"{OWN_ID}{stage.new_id():0>32}"  # type: ignore[method-assign]
+        self._who = who
 
-    @property
-    def store(self) -> Store:  # type: ignore[override]
-        if "_store" not in self.__dict__:
-            path = self.state_dir / "state.db"
-            inner = Store.open(path, account=self.account, environment=self.config.env)
-            self.__dict__["_store"] = WatchedStore(inner, self.stage, self.who)
-            self.stack.callback(inner.close)
-        return self.__dict__["_store"]
+    @cached_property
+    def store(self) -> Store:
+        inner = self.open_store(self.home)
+        self.stack.callback(inner.close)
+        return WatchedStore(inner, self.stage, self._who)  # type: ignore[return-value]
 
-    def remembered(self, home: Path | None = None, account: str | None = None) -> Store | None:
+    def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
         return self.store
+
+
+class VirtualEnvironment(Environment):
+    """The environment of a program, standing on the stage."""
+
+    def __init__(self, stage: Stage, who: str) -> None:
+        super().__init__(
+            configuration(stage.plan, stage.home), lambda text: stage.tell(who, text), lambda _text: None,
+            machine=stage.clock,
+        )  # fmt: skip
+        self.stage = stage
+        self._who = who
+        self._rng = random.Random(stage.dice.random())
+
+    def open(self, journal: Journal | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
+        reports, stage = journal or Journal(self.clock, limits_of(self.config)), self.stage
+        return VirtualResources(
+            stage, self._who, self.config, self.homes, self.stack,
+            clock=self.clock, machine=self.machine, rng=self._rng, run_id=stage.new_id(), new_id=stage.new_id,
+            new_order_id=lambda: f"{OWN_ID}{stage.new_id():0>32}",
+            sign=lambda: Signer(KEY_ID, OWN_KEY, stage.clock),  # type: ignore[arg-type]
+            find_rest_url=lambda: self.config.rest_url, find_ws_url=lambda: self.config.ws_url,
+            needs_confirmation=False, refuse_order=refuse_order, tell=self.tell, note=self.note,
+            on_effect=reports.note, on_answer=reports.requested, traffic=reports.traffic,
+            transport=Wire(stage, self._who),
+        )  # fmt: skip
+
+
+@contextmanager
+def virtual(stage: Stage, who: str) -> Iterator[VirtualResources]:
+    """Run a program beside the loop, for as long as it lasts."""
+    with VirtualEnvironment(stage, who) as environment:
+        yield environment.open()
 
 
 class VirtualLoops(Loops):
     """The loop, as it is composed; with the stream in step and strategies that make trouble."""
 
+    environment: VirtualEnvironment
+
     def _stream(
-        self, stack: ExitStack, markets: Sequence[Market], tap: Any = None, *, has_account: bool = False
+        self,
+        resources: Resources,
+        stack: ExitStack,
+        markets: Sequence[Market],
+        tap: Any = None,
+        *,
+        has_account: bool = False,
     ) -> Any:
         from proofs.simulate.stream import SteppedStream
 
-        app = self.app
-        assert isinstance(app, VirtualApp)
-        stream = SteppedStream(app.stage, app.signer, app.rng, [market.ticker for market in markets], app.tell)
+        tickers = [market.ticker for market in markets]
+        stream = SteppedStream(self.environment.stage, resources.signer, resources.rng, tickers, resources.tell)
         stream.start()
         stack.callback(stream.stop)
         return stream
@@ -166,11 +202,9 @@ class VirtualLoops(Loops):
         """Without the watchdog: its thread looks at real time, and here a strategy that hangs would hang everything."""
         yield
 
-    def _strategies(self, request: TradeRequest | BacktestRequest) -> list[Any]:
-        app = self.app
-        assert isinstance(app, VirtualApp)
-        dice = app.stage.dice
-        return [Troubled(make(name, random.Random(dice.random())), app.stage.trouble) for name in request.strategies]
+    def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Any]:
+        stage = self.environment.stage
+        return [Troubled(make(name, random.Random(stage.dice.random())), stage.trouble) for name in request.strategies]
 
 
 class WatchedSession(Session):
@@ -220,8 +254,8 @@ class _NoCourier:
     """Its thread lives in real time: on a busy machine it would write to the state file of a session now and then, and
     the session of a seed would be another one each time."""
 
-    def __init__(self, _app: VirtualApp, *, is_paper: bool) -> None:
-        assert not is_paper
+    def __init__(self, _resources: Resources, home: Home) -> None:
+        assert home.is_at_exchange
 
     def begin(self, _count_shards: Callable[[], int]) -> None:
         """Nothing is told."""
@@ -230,19 +264,20 @@ class _NoCourier:
         return nullcontext()
 
 
-def trade(app: VirtualApp, duration_s: float | None = None) -> None:
+def trade(stage: Stage, who: str = "loop", duration_s: float | None = None) -> None:
     """Run the loop until something ends it."""
     request = TradeRequest(
-        strategies=app.stage.plan.strategies,
-        tickers=app.stage.tickers() or TICKERS,
-        interval_s=app.stage.plan.interval_s,
+        strategies=stage.plan.strategies,
+        tickers=stage.tickers() or TICKERS,
+        interval_s=stage.plan.interval_s,
         duration_s=duration_s,
         status_every_s=10_000,
     )
     before = loops_module.Session, loops_module.courier
     loops_module.Session, loops_module.courier = WatchedSession, _NoCourier  # type: ignore[assignment,misc]
     try:
-        VirtualLoops(app).trade(request, lambda _plan: None, lambda _summary: None)
+        with VirtualEnvironment(stage, who) as environment:
+            VirtualLoops(environment).trade(request, lambda _plan: None, lambda _summary: None)
     finally:
         loops_module.Session, loops_module.courier = before  # type: ignore[misc]
 

@@ -12,18 +12,18 @@ from typing import Any
 
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Command
-from kalshi_cli.desk.account import load_engine, read_account
+from kalshi_cli.desk.account import load_engine, read_account, reconcile
 from proofs.simulate.checker import Checker
 from proofs.simulate.exchange_acts import ExchangeActs
 from proofs.simulate.faults import Faults
 from proofs.simulate.plan import PROCESS, Fault, Plan
-from proofs.simulate.program import KEY, OWN_KEY, VirtualApp, configuration, trade
+from proofs.simulate.program import KEY, OWN_KEY, configuration, trade, virtual
 from proofs.simulate.stream_faults import StreamFaults
 from proofs.simulate.upsets import Crash, Upsets
 from proofs.simulate.vtime import MachineClock, Timeline
@@ -75,7 +75,7 @@ class Stage:
         self._starts = 0
         self._drain_s = 0.0
         self._ends_s = math.inf
-        limits = App(configuration(plan, home), print).limits
+        limits = limits_of(configuration(plan, home))
         self.checker = Checker(self, limits)
         self.stream_faults = StreamFaults(self)
         self.upsets = Upsets(self)
@@ -188,12 +188,11 @@ class Stage:
         self.upsets.before_start()
         self.checker.stops.before_start()
         try:
-            with VirtualApp(self) as app:
-                self.is_running = True
-                try:
-                    trade(app)
-                finally:
-                    self.is_running = False  # what is done about how it ended takes its time, and is no run
+            self.is_running = True
+            try:
+                trade(self)
+            finally:
+                self.is_running = False  # what is done about how it ended takes its time, and is no run
             self.checker.ended_well(self.engine)
             if self.timeline.seconds - max(began, self._ends_s - self._drain_s) > QUIET_S:
                 self.checker.caught_up()
@@ -223,8 +222,8 @@ class Stage:
     def _last_checks(self) -> None:
         """Reconcile twice: the second time nothing is left to do; then compare everything."""
         self.timeline.pass_(self.plan.read_lag_ms / 1000 + 1)
-        with VirtualApp(self, "reconcile") as app:
-            app.reconcile()
+        with virtual(self, "reconcile") as app:
+            reconcile(app)
             engine = load_engine(app.client, app.store, app.clock, app.limits, markets=(), fees={}, new_id=self.new_id)
             before = app.store.load()
             read_account(app.client, app.store, app.clock, engine)

@@ -8,15 +8,16 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kalshi_cli.app.halts import Halts
-from kalshi_cli.app.kill import cancel_everything
 from kalshi_cli.base.errors import InstanceError
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Command
+from kalshi_cli.desk.account import reconcile
 from kalshi_cli.desk.cancel import Scope
+from kalshi_cli.desk.cancel_all import cancel_everything
+from kalshi_cli.desk.halts import Halts
 from proofs.simulate.people import People
 from proofs.simulate.plan import PROCESS, Fault
-from proofs.simulate.program import VirtualApp, trade
+from proofs.simulate.program import VirtualResources, trade
 from proofs.simulate.world import ME
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Upsets:
         to take its orders back."""
         stage = self._stage
 
-        def do(app: VirtualApp) -> None:
+        def do(app: VirtualResources) -> None:
             if not self._halts(app) or fault.size % 3 == 0:
                 return
             placed = stage.checker.others_placed
@@ -137,7 +138,7 @@ class Upsets:
 
         self.people.beside("cancel-all", do)
 
-    def _halts(self, app: VirtualApp) -> bool:
+    def _halts(self, app: VirtualResources) -> bool:
         is_halted = Halts(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0)
         if is_halted:
             self._stage.checker.stops.moved(TradingState.HALTED)
@@ -157,7 +158,7 @@ class Upsets:
         self.people.close(fault)
 
     def _reconcile(self, _fault: Fault) -> None:
-        self.people.beside("order reconcile", lambda app: _ignore(app.reconcile()))
+        self.people.beside("order reconcile", lambda app: _ignore(reconcile(app)))
 
     def _second(self, _fault: Fault) -> None:
         """A second loop on the same account is refused."""
@@ -165,9 +166,9 @@ class Upsets:
         if not stage.is_running:
             return
 
-        def do(app: VirtualApp) -> None:
+        def do(app: VirtualResources) -> None:
             try:
-                trade(app, 5.0)
+                trade(app.stage, "second", 5.0)
             except InstanceError:
                 stage.hit("F60")
             else:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.app import App
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.config.config import Config
+from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.sizing import Allotment
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.effects import Alert, Denied, Effect, FillBooked
@@ -235,7 +235,7 @@ class _Session:
 
 def _limits(home: Path, names: Sequence[str]) -> Limits:
     """Those of a program that nobody configured; with budgets where several strategies share the account."""
-    found = App(Config(env="sim", state=home), print).limits
+    found = limits_of(Config(env="sim", state=home))
     if len(names) == 1:
         return found
     allotments: Mapping[str, Allotment] = {name: Allotment(budget=BUDGET) for name in names}

@@ -17,16 +17,16 @@ from types import ModuleType
 import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.notice_receiver import Receiver, receiving
-from support.resources import open_resources
 from support.served import Served, bare_variables, finish, program, served, set_variables, start
 
-from kalshi_cli.app import checks
-from kalshi_cli.app.checks import Wanted, run_checks
+from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.check import ALL, LEAST_S, left_s
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
+from kalshi_cli.desk import check_runner
+from kalshi_cli.desk.check_runner import Wanted, run_checks
 from kalshi_cli.desk.checks.turns import MOST_SKIPPED
 from kalshi_cli.store.lock import lock
 
@@ -296,7 +296,7 @@ def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
 ) -> None:
     """Whatever it is held up by: here by nothing that any limit of ours knows of."""
     go_on = held_up("held", monkeypatch)
-    monkeypatch.setattr(checks, "KNOWING", 0.2)
+    monkeypatch.setattr(check_runner, "KNOWING", 0.2)
     shown: list[CheckReport] = []
     left: list[Verdict] = []
 
@@ -307,7 +307,7 @@ def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
     def show(_whole: CheckReport, parts: Sequence[CheckReport]) -> None:
         shown.extend(parts)
 
-    with open_resources(load(None, dict(os.environ), {})) as app:
+    with opened(load(None, dict(os.environ), {}), lambda _text: None) as app:
         wanted = Wanted(name="all", checks=("heartbeat", "held", "errors"), within_s=10.0, notify=sink.url)
         verdict = run_checks(app, wanted, show, leave)
     assert (verdict, left) == (Verdict.CRITICAL, [Verdict.CRITICAL])

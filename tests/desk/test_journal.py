@@ -79,15 +79,13 @@ class Told:
         self.metrics = Metrics(env="sim")
         clock = sim.clock
         log = Log(LineFile(self.folder / LOG, 10_000_000, 2, self.warned.append), clock, run_id=RUN, env="sim")
-        # On the machine's clock: in virtual time, a ping would be late before it was sent.
+        # On the machine's clock: in sim time, a ping would be late before it was sent.
         self.heartbeat = Heartbeat(url, RUN, 1e-9, SystemClock(), self.warned.append) if url else None
         outputs = Outputs(
             line=log.line, tables=Tables(self.folder, self.warned.append), metrics=self.metrics,
             heartbeat=self.heartbeat, service=Supervisor({}, 1, clock),
         )  # fmt: skip
-        run.journal = Journal(
-            clock, NO_EDGE, outputs, find=sim.store.order, day_of=lambda ts: format_ts(ts).split("T")[0]
-        )
+        run.journal = Journal(clock, NO_EDGE, outputs, day_of=lambda ts: format_ts(ts).split("T")[0])
         sim.store.on_record = run.journal.note
 
     def lines(self, *events: str) -> list[dict[str, Any]]:
@@ -358,7 +356,7 @@ def test_a_second_run_doubles_nothing_and_adds_what_is_missing(sim: Simulation) 
 
 
 def pinged(there: Receiver) -> Callable[[int], None]:
-    """Before each cycle, wait for the ping of the one before: in virtual time they are faster than any wire."""
+    """Before each cycle, wait for the ping of the one before: in sim time they are faster than any wire."""
 
     def wait(n: int) -> None:
         eventually(lambda: len(there.paths) > n)

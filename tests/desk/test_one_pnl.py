@@ -18,8 +18,8 @@ from kalshi_cli.core.account.pnl import Entry, in_order, parts, total
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.desk.news import gained
-from kalshi_cli.desk.portfolio import day_of
 from kalshi_cli.desk.trade_book import TradeBook
 from kalshi_cli.telemetry.tables import DAYS, Tables
 

@@ -23,7 +23,7 @@ from kalshi_cli.store.sqlite_store import Store
 
 def listened(sim: Simulation, decided_s: Callable[[], float | None] = lambda: None) -> None:
     """The state file hears what the journal measures."""
-    journal = Journal(sim.clock, decided_s=decided_s, placed=sim.store.placed)
+    journal = Journal(sim.clock, decided_s=decided_s)
     sim.store.on_record = journal.note
 
 
@@ -98,11 +98,13 @@ def test_an_order_that_was_refused_was_not_placed(sim: Simulation) -> None:
 
 
 def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(sim: Simulation) -> None:
-    def full(_client_order_id: str, _latency_ms: int) -> None:
-        raise StateError("the disk is full")
+    class Full:
+        def placed(self, _client_order_id: str, _latency_ms: int) -> None:
+            raise StateError("the disk is full")
 
+    journal = Journal(sim.clock)
     sim.market()
-    sim.store.on_record = Journal(sim.clock, placed=full).note
+    sim.store.on_record = lambda effect, _store: journal.note(effect, Full())  # type: ignore[arg-type]
     assert sim.place(price=cents(41)).status is OrderStatus.RESTING
 
 

@@ -20,8 +20,9 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.model.price_grid import CENT_GRID
+from kalshi_cli.core.state.trading_day import day_of, day_start
 from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.portfolio import KEYS, Portfolio, day_of, day_start
+from kalshi_cli.desk.portfolio import KEYS, Portfolio
 from kalshi_cli.sim.listing import NewOrder
 
 

@@ -60,7 +60,7 @@ def place(side: Side, price: int, qty: int = 10) -> Place:
 def watched(loop: TradingLoop) -> list[Effect]:
     """What is written down from now on."""
     seen: list[Effect] = []
-    loop.sim.store.on_record = seen.append
+    loop.sim.store.on_record = lambda effect, _store: seen.append(effect)
     return seen
 
 

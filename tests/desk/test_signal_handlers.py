@@ -11,7 +11,7 @@ from support.simulation import T0, Simulation, ticket
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
 from kalshi_cli.core.model.messages import Command
-from kalshi_cli.desk.signals import PauseSignal, StopSignals, after_a_run, on_the_way
+from kalshi_cli.desk.signals import PauseSignal, RunEnd, StopSignals, on_the_way
 from kalshi_cli.store.pause import FILE, pause, read_pause
 
 
@@ -109,7 +109,10 @@ def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(sim: Simul
 def end(live: int | None) -> list[str]:
     """What a person is told who presses Ctrl-C once more while a run that is over is being put away."""
     said: list[str] = []
-    with pytest.raises((KeyboardInterrupt, OutcomeUnknownError)) as caught, after_a_run(lambda: live, said.append):
+    run = RunEnd(said.append)
+    if live is not None:
+        run.count_with(lambda: live)
+    with pytest.raises((KeyboardInterrupt, OutcomeUnknownError)) as caught, run:
         raise KeyboardInterrupt
     return [*said, type(caught.value).__name__, str(caught.value)]
 

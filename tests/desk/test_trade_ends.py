@@ -22,7 +22,7 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.signals import StopSignals, after_a_run
+from kalshi_cli.desk.signals import RunEnd, StopSignals
 from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
 from kalshi_cli.store.records import Cycle
@@ -85,7 +85,10 @@ def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_
     """The state file fails at the last moment, after the cancels did: that must not hide what is live."""
     said: list[str] = []
     for live, kind in ((2, OutcomeUnknownError), (0, StateError), (None, StateError)):
-        with pytest.raises(kind), after_a_run(lambda live=live: live, said.append):  # type: ignore[misc]
+        end = RunEnd(said.append)
+        if live is not None:
+            end.count_with(lambda live=live: live)  # type: ignore[misc]
+        with pytest.raises(kind), end:
             raise StateError("disk full")
     assert said == []
 
@@ -98,9 +101,10 @@ def test_a_run_whose_orders_cannot_be_counted_is_exit_7(error: BaseException) ->
         raise StateError("the state file is locked")
 
     said: list[str] = []
-    with pytest.raises(OutcomeUnknownError, match="orders of this run may still be live") as caught:  # noqa: SIM117
-        with after_a_run(live, said.append):
-            raise error
+    end = RunEnd(said.append)
+    end.count_with(live)
+    with pytest.raises(OutcomeUnknownError, match="orders of this run may still be live") as caught, end:
+        raise error
     assert "the state file is locked" in caught.value.message
     assert said == []
 
@@ -122,7 +126,7 @@ def begin(sim: Simulation, error: BaseException, cancel: Callable[[], None] | No
         starting(sim.store, sim.clock, signals, CYCLE, cancel, said.append),
     ):
         raise error
-    assert signals.ask is not None, "another signal does not cut the cancels off"
+    assert signals.is_passed_on, "another signal does not cut the cancels off"
     return caught.value, said
 
 
@@ -242,8 +246,8 @@ def test_a_start_on_paper_has_nothing_at_the_exchange_to_answer_for(sim: Simulat
 def test_a_loop_that_began_answers_for_its_end_itself(sim: Simulation) -> None:
     def begun() -> None:
         signals = StopSignals(sim.clock)
-        with starting(sim.store, sim.clock, signals, CYCLE, None, sim.said.append) as start:
-            start.is_over = True
+        with starting(sim.store, sim.clock, signals, CYCLE, None, sim.said.append):
+            signals.pass_to(lambda _command: None)
             raise UnreachableError("gone")
 
     with pytest.raises(UnreachableError):

@@ -20,10 +20,9 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.trading_day import DayCount
+from kalshi_cli.core.state.trading_day import DayCount, day_start
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.portfolio import day_start
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.records import Halt

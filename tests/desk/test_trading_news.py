@@ -19,7 +19,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
-from kalshi_cli.desk.portfolio import day_start
+from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, Halt
 

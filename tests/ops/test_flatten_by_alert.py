@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from support.resources import open_resources
 from support.served import ME, TWO_SIDED, Served
 
-from kalshi_cli.app.alerts import flatten
+from kalshi_cli.app.environment import opened
 from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.desk.flatten import flatten
 
 
 def flattened(exchange: Served, **values: object) -> Alert:
     """What was recorded."""
     chosen = sources.load(None, exchange.variables(), values)
-    with open_resources(chosen) as app:
-        flatten(app)
-        return app.store.alerts()[0]
+    flatten(lambda: opened(chosen, lambda _: None))
+    with opened(chosen, lambda _: None) as found:
+        return found.store.alerts()[0]
 
 
 def held_in_a_subaccount(exchange: Served) -> int:

@@ -263,8 +263,8 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
     def started(source: str) -> None:
         asking = [registry.make(name, {"source": str(tmp_path / "one.csv")}) for name in ("market-maker", "model-edge")]
         asking.append(registry.make("model-edge", {"source": source}))
-        app = open_resources(Config(state=desk.state, env="demo"), desk.said)
-        with app, listening(app, asking, desk.heard.append, tuple):
+        config = Config(state=desk.state, env="demo")
+        with open_resources(config, desk.said) as app, listening(app, asking, desk.heard.append, tuple):
             eventually(lambda: desk.heard)
 
     started(str(tmp_path / "one.csv"))

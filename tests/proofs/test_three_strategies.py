@@ -18,7 +18,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[session.Result, li
     seen: list[Effect] = []
     played = session._Session(THREE, 1, tmp_path_factory.mktemp("home"))
     try:
-        played.store.on_record = seen.append
+        played.store.on_record = lambda effect, _store: seen.append(effect)
         played.play(5.0)
         return played.result(5.0), seen
     finally:

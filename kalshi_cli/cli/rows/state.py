@@ -9,7 +9,7 @@ from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen.cells import Prose
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.rebuild import Rebuilt
+    from kalshi_cli.desk.rebuild import Rebuilt
 
 
 class RebuiltView(Row, frozen=True, kw_only=True):

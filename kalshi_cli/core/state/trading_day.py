@@ -6,6 +6,9 @@ fills and settlements by the exchange's times, so neither a restart nor a lost s
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
@@ -64,3 +67,15 @@ class DayCount:
             self._marks[side] = mark(book, market, qty)
         is_settled = market is not None and market.settlement_value is not None
         return self._marks[side] if side in self._marks and not is_settled else mark(book, market, qty)
+
+
+def day_of(ts: Ts, zone: ZoneInfo) -> str:
+    """Return the trading day of a moment, as YYYY-MM-DD."""
+    return datetime.fromtimestamp(ts / 1000, zone).strftime("%Y-%m-%d")
+
+
+def day_start(ts: Ts, zone: ZoneInfo) -> Ts:
+    """Return the midnight before `ts` in the zone. On two days of the year it is 23 or 25 hours before the next."""
+    local = datetime.fromtimestamp(ts / 1000, zone)
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0, fold=0)  # where clocks go back at midnight
+    return Ts(int(midnight.timestamp() * 1000))

@@ -9,8 +9,9 @@ from kalshi_cli.config.schema import Bound
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.account.pnl import parts, total
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
+from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.desk.checks.readings import AGAIN_S, Readings, looked, measured
-from kalshi_cli.desk.portfolio import Portfolio, day_start
+from kalshi_cli.desk.portfolio import Portfolio
 
 FIRST = "day_loss_pct"
 

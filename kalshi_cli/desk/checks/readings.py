@@ -19,6 +19,7 @@ from kalshi_cli.core.model.positions import Balance, ExchangePosition
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.portfolio import Portfolio, read
+from kalshi_cli.desk.resources import Home
 from kalshi_cli.desk.traffic import Traffic
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
@@ -35,7 +36,8 @@ LOCK = "trade.lock"
 
 
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
-    """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "paper" or ""."""
+    """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "" at the
+    exchange."""
 
     mode: str
     home: Path
@@ -62,9 +64,9 @@ class Readings:
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
     got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `learn_key`, `remembered` and
-    `find_loop` are asked once, when they are needed; `remember` makes a state file. `try_stream` connects for so many
-    seconds at most, and says how that went; `try_routes` asks each route in use once, as well; `seen` counts what this
-    run asks.
+    `find_loop`, given the state file, are asked once, when they are needed; `remember` makes a state file.
+    `try_stream` connects for so many seconds at most, and says how that went; `try_routes` asks each route in use once,
+    as well; `seen` counts what this run asks.
     """
 
     def __init__(
@@ -78,7 +80,7 @@ class Readings:
         learn_key: Callable[[], object],
         remembered: Callable[[], Store | None],
         remember: Callable[[], Store],
-        find_loop: Callable[[], Loop],
+        find_loop: Callable[[Store | None], Loop],
         try_stream: Callable[[float], tuple[Verdict, str, str]],
         try_routes: Callable[[float], CheckReport],
         seen: Traffic,
@@ -239,18 +241,18 @@ class Readings:
     @property
     def loop(self) -> Loop:
         """The loop that should run here."""
-        return self.once("loop", self._find_loop)
+        return self.once("loop", lambda: self._find_loop(self.store))
 
 
-def loop_at(home: Path, store: Store | None, mode: str) -> Loop:
-    """What a state directory knows of its loop."""
+def loop_at(home: Home, store: Store | None) -> Loop:
+    """Return what a home knows of its loop."""
     return Loop(
-        mode=mode,
-        home=home,
+        mode="" if home.is_at_exchange else home.name,
+        home=home.folder,
         store=store,
-        who=holder(home / LOCK),
+        who=holder(home.folder / LOCK),
         cycle=store.last_cycle() if store is not None else None,
-        halt=store.halt() if store is not None else beside(home) or NO_HALT,
+        halt=store.halt() if store is not None else beside(home.folder) or NO_HALT,
     )
 
 

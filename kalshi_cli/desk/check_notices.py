@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import Sink
@@ -15,9 +12,9 @@ from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import remedy_of
-
-if TYPE_CHECKING:
-    from kalshi_cli.desk.alerting import Alerting
+from kalshi_cli.desk.alerting import Alerting
+from kalshi_cli.desk.alerts import alerting
+from kalshi_cli.desk.resources import Home, Resources
 
 Findings = Mapping[str, Sequence[Breach]]
 """Who looked -> what does not hold."""
@@ -30,15 +27,15 @@ BUSY_MS = 1_000
 """A check waits so long for another program that writes to the state file; it has to say so in time."""
 
 
-class Book(NamedTuple):
-    """The state directory whose alerts something is, and whose account that is; "" where none is known."""
-
-    home: Path
-    account: str
-
-
 def tell_sinks(
-    app: App, book: Book, findings: Findings, notify: str, until: float, *, is_doubt_new: bool, may_stop: bool
+    resources: Resources,
+    home: Home,
+    findings: Findings,
+    notify: str,
+    until: float,
+    *,
+    is_doubt_new: bool,
+    may_stop: bool,
 ) -> None:
     """Tell of it once, remind, resolve; raises nothing, and what could not be delivered is a line on stderr.
 
@@ -47,27 +44,25 @@ def tell_sinks(
     that `may_stop` no trading is not written down either where a critical alert would stop it: neither does it, nor
     does it count as known once a look finds it that may.
     """
-    from kalshi_cli.app.alerts import alerting
-
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
-    if not (more or app.config.alerts.sinks or (book.home / "state.db").exists()):
+    if not (more or resources.config.alerts.sinks or (home.folder / "state.db").exists()):
         return
-    if not may_stop and app.config.alerts.on_critical != "none" and _would_stop(findings):
-        sinks = {**app.config.alerts.sinks, **more}
-        _tell_directly(app, sinks, findings, until, "its bounds are those of one run", is_doubt_new=is_doubt_new)
+    if not may_stop and resources.config.alerts.on_critical != "none" and _would_stop(findings):
+        sinks = {**resources.config.alerts.sinks, **more}
+        _tell_directly(resources, sinks, findings, until, "its bounds are those of one run", is_doubt_new=is_doubt_new)
         return
     try:
-        with alerting(app, home=book.home, account=book.account, more=more, busy_ms=BUSY_MS) as told:
-            now = app.clock.now()
+        with alerting(resources, home, more=more, busy_ms=BUSY_MS) as told:
+            now = resources.clock.now()
             for source, breaches in findings.items():
                 told.observe(source, breaches)
-            told.deliver(until - SPARE_S - app.machine.monotonic())
-            _complain(app, told, now)
+            told.deliver(until - SPARE_S - resources.machine.monotonic())
+            _complain(resources, told, now)
     except KalshiError as error:
-        app.tell(f"alerts are told without knowing what was told before: {error.message}")
+        resources.tell(f"alerts are told without knowing what was told before: {error.message}")
         _tell_directly(
-            app,
-            {**app.config.alerts.sinks, **more},
+            resources,
+            {**resources.config.alerts.sinks, **more},
             findings,
             until,
             "the state file cannot be used",
@@ -79,20 +74,20 @@ def _would_stop(findings: Findings) -> bool:
     return any(each.severity == "critical" and each.code in STOPS for found in findings.values() for each in found)
 
 
-def _complain(app: App, told: Alerting, since: Ts) -> None:
+def _complain(resources: Resources, told: Alerting, since: Ts) -> None:
     failing = [f"{state.sink}: {state.error}" for state in told.book.sinks() if (state.last_failed or 0) >= since]
     if failing:
-        app.tell(f"not delivered: {'; '.join(failing)}")
+        resources.tell(f"not delivered: {'; '.join(failing)}")
 
 
 def _tell_directly(
-    app: App, sinks: Mapping[str, Sink], findings: Findings, until: float, why: str, *, is_doubt_new: bool
+    resources: Resources, sinks: Mapping[str, Sink], findings: Findings, until: float, why: str, *, is_doubt_new: bool
 ) -> None:
     from kalshi_cli.notify.notifier import Notifier
 
-    notifier, failing = Notifier(sinks, app.machine), []
+    notifier, failing = Notifier(sinks, resources.machine), []
     notices = [
-        _notice(app, source, breaches, why)
+        _notice(resources, source, breaches, why)
         for source, found in findings.items()
         if (breaches := [each for each in found if _is_told(each, is_doubt_new=is_doubt_new)])
     ]
@@ -100,26 +95,26 @@ def _tell_directly(
         for name, sink in sinks.items():
             if notice.tier not in sink.tiers and notice.event not in sink.events:
                 continue
-            left_s = until - SPARE_S - app.machine.monotonic()
+            left_s = until - SPARE_S - resources.machine.monotonic()
             delivery = notifier.deliver(name, notice, left_s) if left_s > 0 else None
             if delivery is None or delivery.outcome != "delivered":
                 failing.append(f"{name}: {delivery.text if delivery is not None else 'no time was left'}")
     if failing:
-        app.tell(f"not delivered: {'; '.join(failing)}")
+        resources.tell(f"not delivered: {'; '.join(failing)}")
 
 
 def _is_told(breach: Breach, *, is_doubt_new: bool) -> bool:
     return breach.severity in ("critical", "warning") or (breach.severity == "unknown" and not is_doubt_new)
 
 
-def _notice(app: App, source: str, breaches: Sequence[Breach], why: str) -> Notice:
-    first, now = breaches[0], app.clock.now()
+def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: str) -> Notice:
+    first, now = breaches[0], resources.clock.now()
     remedy = remedy_of(first.code)
     return Notice(
-        notice_id=app.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
+        notice_id=resources.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,
         text=f"{source}: {first.value}, wanted is {first.wanted}; told again each time: {why}",
-        env=app.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,
+        env=resources.config.env, since=now, ts=now, value=first.value, limit=first.limit, unit=first.unit,
         count=len(breaches),
         subjects=tuple(breach.subject for breach in breaches[:5]), runbook=remedy.runbook, command=remedy.command,
     )  # fmt: skip

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from kalshi_cli.app import App
-from kalshi_cli.app.alerts import alerting, tell_directly
 from kalshi_cli.base.errors import KalshiError, StateError
 from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.desk.alerts import alerting, tell_directly
 from kalshi_cli.desk.brake import CODE, REASON
+from kalshi_cli.desk.resources import Resources
 
 HEAD_START_S = 1.0
 """The longest wait for the cancels before the first channel is told."""
@@ -23,14 +23,14 @@ BUSY_MS = 500
 
 
 @contextmanager
-def telling(app: App, *, does_halt: bool) -> Iterator[Callable[[], None]]:
+def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], None]]:
     """Tell every channel of the halt on file, within seconds; call what this yields once the cancels are out.
 
     The end waits for the channels, until WITHIN_S after the beginning at most. Raises nothing by itself.
     """
-    until, are_out = app.machine.monotonic() + WITHIN_S, threading.Event()
-    untold = set(app.config.alerts.sinks) if does_halt else set()
-    thread = threading.Thread(target=_tell, args=(app, are_out, until, untold), name="kill alert", daemon=True)
+    until, are_out = resources.machine.monotonic() + WITHIN_S, threading.Event()
+    untold = set(resources.config.alerts.sinks) if does_halt else set()
+    thread = threading.Thread(target=_tell, args=(resources, are_out, until, untold), name="kill alert", daemon=True)
     if untold:
         thread.start()
     try:
@@ -39,30 +39,30 @@ def telling(app: App, *, does_halt: bool) -> Iterator[Callable[[], None]]:
         are_out.set()
         if thread.ident is not None:
             with suppress(KeyboardInterrupt):  # it ends the waiting, and not the truth about the orders
-                thread.join(max(0.0, until - app.machine.monotonic()))
+                thread.join(max(0.0, until - resources.machine.monotonic()))
         if untold:
-            app.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
+            resources.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
 
 
-def _tell(app: App, are_out: threading.Event, until: float, untold: set[str]) -> None:
+def _tell(resources: Resources, are_out: threading.Event, until: float, untold: set[str]) -> None:
     """Decide through the outbox, so that a loop beside tells nothing twice; then each channel in its own thread."""
     are_out.wait(HEAD_START_S)
     try:
-        with alerting(app, busy_ms=BUSY_MS) as told:
+        with alerting(resources, busy_ms=BUSY_MS) as told:
             told.look()
     except KalshiError:
-        alert = Alert(app.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
-        tell_directly(app, alert, until - app.machine.monotonic())
+        alert = Alert(resources.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
+        tell_directly(resources, alert, until - resources.machine.monotonic())
         untold.clear()
         return
 
     def deliver(name: str) -> None:
-        with suppress(StateError), alerting(app, busy_ms=int(1000 * WITHIN_S)) as told:
-            if not told.deliver(until - app.machine.monotonic(), [name]):
+        with suppress(StateError), alerting(resources, busy_ms=int(1000 * WITHIN_S)) as told:
+            if not told.deliver(until - resources.machine.monotonic(), [name]):
                 untold.discard(name)
 
     threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in sorted(untold)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(max(0.0, until - app.machine.monotonic()))
+        thread.join(max(0.0, until - resources.machine.monotonic()))

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import RefusedError, StateError
 from kalshi_cli.base.units import Money, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.desk.account import load_engine
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.store.alert_tables import letters_left
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.quarantine import locks_left, move_aside
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.sqlite_store import Store
 
 _REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
 
@@ -45,31 +45,32 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """Others of them could not be read."""
 
 
-def rebuild(app: App) -> Rebuilt:
+def rebuild(resources: Resources) -> Rebuilt:
     """Make the state file of this account anew. A halt that was, stays; else it is halted for this.
 
     Raises RefusedError where the file can be used, and InstanceError while a loop runs. Where the account cannot be
     read there is a new file and the halt: the next start reads the rest.
     """
-    home, path = app.state_dir, app.state_dir / "state.db"
-    with lock(home / "trade.lock", app.clock):
-        why = _what_is_wrong(app)
-        now = app.clock.now()
+    home, path = resources.state_dir, resources.state_dir / "state.db"
+    with lock(home / "trade.lock", resources.clock):
+        why = _what_is_wrong(resources)
+        now = resources.clock.now()
         if read_halt_file(home) is None:
             reason = "the state file was made anew: compare positions and open orders with the web site"
             write_halt_file(home, Halt(TradingState.HALTED, "REBUILT", reason, now))
         kept = move_aside(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
-        halt = app.store.halt()
-        app.store.set_halt(halt)
+        halt = resources.store.halt()
+        resources.store.set_halt(halt)
         letters, are_all = letters_left(kept) if kept is not None else ([], False)
         locks, are_all_locks = locks_left(kept) if kept is not None else ([], False)
-        with Store.open(path, account=app.account, environment=app.config.env) as store:
+        with resources.open_store(resources.home) as store:
             for letter in letters:
                 store.alert_book.post(letter.notice, letter.sink, letter.created)
             for market in locks:
                 store.lock_market(market)
         engine = load_engine(
-            app.learn_key(app.store), app.store, app.clock, app.limits, markets=(), fees={}, new_id=app.new_id,
+            learn_key(resources, resources.store), resources.store, resources.clock, resources.limits,
+            markets=(), fees={}, new_id=resources.new_id,
         )  # fmt: skip
     ledger = engine.state.ledger
     return Rebuilt(
@@ -77,8 +78,8 @@ def rebuild(app: App) -> Rebuilt:
         kept=str(kept or ""),
         halt=halt,
         orders=len(engine.state.orders.live()),
-        fills=len(app.store.fills()),
-        settlements=len(app.store.settlements()),
+        fills=len(resources.store.fills()),
+        settlements=len(resources.store.settlements()),
         positions=sum(1 for position in ledger.positions.values() if position.qty),
         cash=engine.cash,
         notices=len(letters),
@@ -88,11 +89,11 @@ def rebuild(app: App) -> Rebuilt:
     )
 
 
-def _what_is_wrong(app: App) -> str:
+def _what_is_wrong(resources: Resources) -> str:
     """In words; RefusedError where nothing is, and what else cannot be mended here as it came."""
-    path = app.state_dir / "state.db"
+    path = resources.state_dir / "state.db"
     try:
-        with Store.open(path, account=app.account, environment=app.config.env, create=False) as store:
+        with resources.open_store(resources.home, create=False) as store:
             store.load()
             store.orders()
     except StateError as error:

@@ -7,11 +7,13 @@ from contextlib import suppress
 
 import msgspec
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import CredentialsError, StateError
 from kalshi_cli.base.units import counted
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk import cancel, kill, quotes
+from kalshi_cli.desk.account import reconcile
+from kalshi_cli.desk.groups import note_group
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.exchange.rest.rate_limits import Rank
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.store.lock import holder
@@ -21,7 +23,7 @@ MOST_IDS = 5
 
 
 def cancel_everything(
-    app: App,
+    resources: Resources,
     scope: cancel.Scope,
     within_s: float = kill.DEADLINE_S,
     *,
@@ -34,42 +36,43 @@ def cancel_everything(
     Whatever the state file would tell is asked for once, and done without where it cannot be read.
     """
     if scope.is_everything:
-        app.limiter.rank = Rank.KILL
+        resources.limiter.rank = Rank.KILL
     groups: list[OrderGroup] = []
     ours: set[str] | None = None
     known: tuple[Order, ...] = ()
     with suppress(StateError):  # said already, when the halt could not be written
-        groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in app.store.groups()]
-        known = app.store.live_orders()
+        groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in resources.store.groups()]
+        known = resources.store.live_orders()
         ours = {order.order_id for order in known if not order.is_foreign}
 
     def live() -> tuple[Order, ...]:
         nonlocal known
         if ours is not None:
             with suppress(StateError):
-                known = app.store.live_orders()
+                known = resources.store.live_orders()
         return known
 
     switch = kill.KillSwitch(
-        app.client, app.clock, scope, tell=app.note, progress=progress, live=live, look_up=app.reconcile,
-        answered=answered, is_ours=None if ours is None else lambda order: order.order_id in ours,
+        resources.client, resources.clock, scope, tell=resources.note, progress=progress, live=live,
+        look_up=lambda: reconcile(resources), answered=answered,
+        is_ours=None if ours is None else lambda order: order.order_id in ours,
     )  # fmt: skip
     try:
         outcome = switch.run(within_s, groups if with_groups else None)
     finally:
-        app.limiter.let_others_write()
+        resources.limiter.let_others_write()
     if ours is not None:
         for group_id in outcome.triggered:
-            app.note_group(group_id, is_triggered=True)
+            note_group(resources, group_id, is_triggered=True)
     if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
-        outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(app.client, app.note))
+        outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(resources.client, resources.note))
     return outcome
 
 
-def left_here(app: App) -> str:
+def left_here(resources: Resources) -> str:
     """Say what may be live by the files of this machine alone; empty where they show no order and no loop."""
     try:
-        who, store = holder(app.state_dir / "trade.lock"), app.remembered()
+        who, store = holder(resources.state_dir / "trade.lock"), resources.remembered()
         live = store.live_orders() if store is not None else ()
     except (CredentialsError, StateError) as unread:
         return f"the state file cannot tell what is live: {unread.message}"

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.clock import SystemClock
+from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import Config
 
 
-def sink_problems(config: Config) -> list[str]:
+def sink_problems(config: Config, machine: Clock) -> list[str]:
     """Each sink that nothing can be delivered to, and why. Asks nobody outside."""
     if not config.alerts.sinks and not config.alerts.fallback:
         return []
     from kalshi_cli.notify.notifier import Notifier
 
     problems = [
-        f"alerts.sinks.{name}: {why}" for name, why in Notifier(config.alerts.sinks, SystemClock()).problems().items()
+        f"alerts.sinks.{name}: {why}" for name, why in Notifier(config.alerts.sinks, machine).problems().items()
     ]
     if config.alerts.fallback and config.alerts.fallback not in config.alerts.sinks:
         problems.append(f"alerts.fallback: there is no sink {config.alerts.fallback}")
     return problems
 
 
-def refuse_unusable_sinks(config: Config) -> None:
+def refuse_unusable_sinks(config: Config, machine: Clock) -> None:
     """ConfigError that names each of them."""
-    problems = sink_problems(config)
+    problems = sink_problems(config, machine)
     if problems:
         raise ConfigError(problems[0], more=problems[1:], hint="docs/alerts.md; then: kalshi config check")

@@ -1,4 +1,4 @@
-"""The composition of a check: what it looks through, its turn, and who hears of what it found."""
+"""The run of a check: what it looks through, its turn, and who is told of what it found."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from importlib import import_module
 
 import msgspec
 
-from kalshi_cli.app import App
-from kalshi_cli.app.check_notices import BUSY_MS, Book, tell_sinks
-from kalshi_cli.app.health import check_schema
-from kalshi_cli.base.errors import CredentialsError, KalshiError, UnreachableError
-from kalshi_cli.config.config import state_dir
+from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.config.schema import Bound
 from kalshi_cli.config.values import RangeText
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, worst_first
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.desk import health
+from kalshi_cli.desk.check_notices import BUSY_MS, tell_sinks
 from kalshi_cli.desk.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
 from kalshi_cli.desk.checks.turns import Turns
+from kalshi_cli.desk.key_lock import learn_key
+from kalshi_cli.desk.resources import Home, Resources
+from kalshi_cli.desk.schema import check_schema
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.store.sqlite_store import Store
 
@@ -34,6 +34,7 @@ LONGER = {"schema": 0.2}
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
 
+    Without a `home` the loop is the one of the account, or of the only home in which one was ever started.
     `notify` is the address of a sink for this run; without `is_told` nobody hears of it.
     """
 
@@ -42,7 +43,7 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     within_s: float
     warn: RangeText | None = None
     crit: RangeText | None = None
-    is_paper: bool = False
+    home: Home | None = None
     is_stop_allowed: bool = False
     is_accepted: bool = False
     is_public_only: bool = False
@@ -57,22 +58,22 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 Show = Callable[[CheckReport, Sequence[CheckReport]], None]
 
 
-def run_checks(app: App, wanted: Wanted, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
+def run_checks(resources: Resources, wanted: Wanted, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
     """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling.
 
     A look that is held up, by whatever, ends with what is known by then, in a thread of its own; `leave` then ends this
     process.
     """
-    until = app.machine.monotonic() + wanted.within_s
-    turns = Turns(app.state_dir / "checks", wanted.name, app.machine, app.tell)
+    until = resources.machine.monotonic() + wanted.within_s
+    turns = Turns(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
     with turns.taken() as turn:
         if not turn.is_ours:
             whole, past = turns.skipped(turn)
             show(whole, ())
             if wanted.is_told and past.was_skipped:
                 tell_sinks(
-                    app,
-                    _book(app, wanted),
+                    resources,
+                    _home(resources, wanted),
                     {turns.source: whole.breaches},
                     wanted.notify,
                     until,
@@ -88,21 +89,21 @@ def run_checks(app: App, wanted: Wanted, show: Show, leave: Callable[[Verdict], 
             """Once, by whoever is first: who looked, or the time that is over."""
             with concluding:
                 if not verdicts:
-                    verdicts.append(_conclude(app, wanted, turns, known, show, until))
+                    verdicts.append(_conclude(resources, wanted, turns, known, show, until))
             return verdicts[0]
 
         timer = threading.Timer(wanted.part_s(KNOWING), lambda: leave(conclude()))
         timer.daemon = True
         timer.start()
         try:
-            _look(app, wanted, known)
+            _look(resources, wanted, known)
         finally:
             timer.cancel()
         return conclude()
 
 
 def _conclude(
-    app: App, wanted: Wanted, turns: Turns, known: Sequence[CheckReport], show: Show, until: float
+    resources: Resources, wanted: Wanted, turns: Turns, known: Sequence[CheckReport], show: Show, until: float
 ) -> Verdict:
     """What of the wanted is not known by now is in doubt."""
     reports, late = list(known), UnreachableError("no time was left to look", code="too_slow")
@@ -118,8 +119,8 @@ def _conclude(
         findings[turns.source] = ()
     if wanted.is_told:
         tell_sinks(
-            app,
-            _book(app, wanted),
+            resources,
+            _home(resources, wanted),
             findings,
             wanted.notify,
             until,
@@ -129,30 +130,30 @@ def _conclude(
     return whole.verdict
 
 
-def _book(app: App, wanted: Wanted) -> Book:
-    """Whose alerts it is about: the account's, or of trading on paper, which needs no account."""
-    paper = Book(state_dir(app.config, "paper"), "paper")
-    if wanted.is_paper:
-        return paper
-    try:
-        return Book(app.state_dir, app.account)
-    except CredentialsError:
-        return paper if (paper.home / "state.db").exists() else Book(app.state_dir, "")
+def _home(resources: Resources, wanted: Wanted) -> Home:
+    """Return whose alerts it is about: the account's, or without a key another home's that has a state file."""
+    if wanted.home is not None or resources.home.account:
+        return wanted.home or resources.home
+    return next(
+        (home for home in resources.homes if home.account and (home.folder / "state.db").exists()), resources.home
+    )
 
 
-def _look(app: App, wanted: Wanted, known: list[CheckReport]) -> None:
+def _look(resources: Resources, wanted: Wanted, known: list[CheckReport]) -> None:
     """One after the other; what each found is `known` at once."""
     readings = Readings(
-        app.config, app.limits, app.clock,
-        connect=lambda: _bounded(app.client, wanted.within_s * LOOKING / 2), learn_key=app.learn_key,
-        connect_unsigned=lambda: _bounded(app.public, wanted.within_s * LOOKING / 2),
-        remembered=lambda: app.remembered(busy_ms=BUSY_MS), remember=lambda: app.store,
-        find_loop=lambda: _loop(app, wanted, readings.store), within_s=wanted.part_s(LOOKING),
+        resources.config, resources.limits, resources.clock,
+        connect=lambda: _bounded(resources.client, wanted.within_s * LOOKING / 2),
+        learn_key=lambda: learn_key(resources),
+        connect_unsigned=lambda: _bounded(resources.public, wanted.within_s * LOOKING / 2),
+        remembered=lambda: resources.remembered(busy_ms=BUSY_MS), remember=lambda: resources.store,
+        find_loop=lambda store: _loop(resources, wanted, store), within_s=wanted.part_s(LOOKING),
         try_stream=lambda within_s: health.stream(
-            app.ws_url, app.signer, app.clock, app.rng, within_s=min(within_s, health.STREAM_WITHIN_S)
+            resources.ws_url, resources.signer, resources.clock, resources.rng,
+            within_s=min(within_s, health.STREAM_WITHIN_S),
         ),
-        try_routes=lambda within_s: check_schema(app, is_public_only=wanted.is_public_only, within_s=within_s),
-        seen=app.journal.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
+        try_routes=lambda within_s: check_schema(resources, is_public_only=wanted.is_public_only, within_s=within_s),
+        seen=resources.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     for name in wanted.checks:
         known.append(_examined(readings, name, wanted))  # noqa: PERF401 - another thread looks on
@@ -190,13 +191,12 @@ def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
     return client
 
 
-def _loop(app: App, wanted: Wanted, store: Store | None) -> Loop:
-    """The loop on paper where that was asked for, or only that was ever started; else that on the account."""
-    home = state_dir(app.config, "paper")
-    paper = loop_at(home, app.remembered(home, "paper", BUSY_MS), "paper")
-    if wanted.is_paper:
-        return paper
-    live = loop_at(app.state_dir, store, "")
-    was_started = live.cycle is not None or (live.home / LOCK).exists()  # and if it never got to a cycle
-    is_only_paper = not was_started and (paper.who or paper.cycle) is not None
-    return paper if is_only_paper else live
+def _loop(resources: Resources, wanted: Wanted, store: Store | None) -> Loop:
+    """Return the loop that was asked for, or the only one that was ever started; else that of the account."""
+    beside = wanted.home or resources.homes[-1]
+    other = loop_at(beside, resources.remembered(beside, BUSY_MS))
+    if wanted.home is not None:
+        return other
+    own = loop_at(resources.home, store)
+    was_started = own.cycle is not None or (own.home / LOCK).exists()  # and if it never got to a cycle
+    return other if not was_started and (other.who or other.cycle) is not None else own

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from kalshi_cli.app import App
 from kalshi_cli.base.errors import UnreachableError, UsageError
 from kalshi_cli.base.files import read_regular
 from kalshi_cli.base.text import safe_text
+from kalshi_cli.desk.resources import Resources
 from kalshi_cli.feeds import market_map
 from kalshi_cli.feeds.fair_values import SourceError
 from kalshi_cli.feeds.market_map import Pair
 from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, hear
 
 
-def pairs_of(app: App, path: Path) -> list[Pair]:
+def pairs_of(resources: Resources, path: Path) -> list[Pair]:
     """The map. UsageError where any line of it is none, once all that is wrong with it was told."""
     name = safe_text(path.name, 80)
     try:
@@ -25,19 +25,19 @@ def pairs_of(app: App, path: Path) -> list[Pair]:
         why = safe_text(str(error.strerror), 100) if isinstance(error, OSError) else str(error)
         raise UsageError(f"the map {name} cannot be read: {why}", hint="see docs/scan.md", code="bad_map") from None
     for problem in problems:
-        app.tell(f"{name}: {problem}")
+        resources.tell(f"{name}: {problem}")
     if problems:
         raise UsageError(f"{len(problems)} of the lines of {name} are no pair", hint="see docs/scan.md", code="bad_map")
     return pairs
 
 
-def listener(app: App, clob_url: str, gamma_url: str) -> Callable[[Pair], Heard]:
+def listener(resources: Resources, clob_url: str, gamma_url: str) -> Callable[[Pair], Heard]:
     """Asks for their prices; "" is Polymarket's own address. UnreachableError where the venue does not answer."""
-    clob, gamma = _fetch(app, clob_url or CLOB_URL), _fetch(app, gamma_url or GAMMA_URL)
+    clob, gamma = _fetch(resources, clob_url or CLOB_URL), _fetch(resources, gamma_url or GAMMA_URL)
     return lambda pair: hear(pair, clob, gamma)
 
 
-def _fetch(app: App, base: str) -> Fetch:
+def _fetch(resources: Resources, base: str) -> Fetch:
     """Reads below this address: https, or http on this machine; no redirects, five seconds, so many bytes."""
     from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
     from kalshi_cli.net.guarded_client import WebSink
@@ -50,7 +50,7 @@ def _fetch(app: App, base: str) -> Fetch:
         raise UsageError(f"an address of Polymarket cannot be used: {why}", code="bad_parameter")
 
     def fetch(path: str) -> bytes:
-        answer = WebSink(parse_web_address(base.rstrip("/") + path), app.machine, resolve_here).read(MAX_BYTES)
+        answer = WebSink(parse_web_address(base.rstrip("/") + path), resources.machine, resolve_here).read(MAX_BYTES)
         if answer.is_whole:
             return answer.body
         if answer.delivery.outcome == "retry":

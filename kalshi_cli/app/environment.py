@@ -1,0 +1,209 @@
+"""The environments: which clock, key, endpoint, account and homes each of them has. No other file knows.
+
+prod, demo        system clock    stream               the exchange
+sim               its own clock   stream, loopback     the simulated exchange, a process of its own
+--paper           system clock    stream               simulated fills against the real books
+backtest          manual clock    recordings           simulated fills against the recorded books
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from kalshi_cli.app.records import log_line
+from kalshi_cli.base.clock import Clock, SystemClock
+from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
+from kalshi_cli.config.config import Config, log_folder, state_dir
+from kalshi_cli.config.hosts import refuse_other_hosts
+from kalshi_cli.config.limits import limits_of
+from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.desk.journal import Journal, Outputs
+from kalshi_cli.desk.resources import Home, RefuseOrder, Resources
+from kalshi_cli.exchange.rest.signing import Signer, load_key
+from kalshi_cli.store.lock import lock, no_kill
+
+if TYPE_CHECKING:
+    from kalshi_cli.sim.announcement import Announcement
+    from kalshi_cli.sim.controls import Report
+    from kalshi_cli.simulator import Simulator
+
+
+def new_id() -> str:
+    """Return an id for anything but an order: a UUID, as text."""
+    return str(uuid.uuid4())
+
+
+def new_order_id() -> str:
+    """Return a client order id: 36 characters, unique for ever, that shows an order of this program."""
+    return f"{OWN_ID}{uuid.uuid4().hex}"
+
+
+class Environment:
+    """The environment of a configuration. Use it as a context manager: what it opened is closed at the end.
+
+    `tell` shows a warning, `note` a remark; both on stderr. `distrust` decides about a private key that others may use.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        tell: Callable[[str], None],
+        note: Callable[[str], None] | None = None,
+        distrust: Distrust = refuse,
+        machine: Clock | None = None,
+    ) -> None:
+        self.config = config
+        self.tell = tell
+        self.note = note or tell
+        self.machine = machine or SystemClock()
+        self.stack = ExitStack()
+        self._distrust = distrust
+        self._is_simulated = config.env == "sim" and not config.rest_url
+
+    def __enter__(self) -> Environment:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what was opened, in reverse order."""
+        self.stack.close()
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Return whether writes are real money."""
+        return self.config.env == "prod"
+
+    @cached_property
+    def clock(self) -> Clock:
+        """Return the exchange's time: the machine's, but for a simulated exchange whose clock was moved."""
+        return self.simulator.clock if self._is_simulated else self.machine
+
+    @cached_property
+    def homes(self) -> tuple[Home, Home]:
+        """Return the home of the account, and that of trading on paper, which is one for every key."""
+        config = self.config
+        account = self.simulator.account if self._is_simulated else config.credential.key_id
+        return (
+            Home(folder=state_dir(config), account=account, name="sim" if config.env == "sim" else "live"),
+            Home(folder=state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
+        )
+
+    def open(self, journal: Journal | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
+        """Make the resources of a command, which logs what it sends, or those of a loop with its own `journal`."""
+        reports = journal or Journal(self.clock, limits_of(self.config))
+        resources = Resources(
+            self.config,
+            self.homes,
+            self.stack,
+            clock=self.clock,
+            machine=self.machine,
+            rng=random.Random(),
+            run_id=new_id(),
+            new_id=new_id,
+            new_order_id=new_order_id,
+            sign=self._signer,
+            find_rest_url=self._rest_url,
+            find_ws_url=self._ws_url,
+            needs_confirmation=self.needs_confirmation,
+            refuse_order=refuse_order,
+            tell=self.tell,
+            note=self.note,
+            on_effect=reports.note,
+            on_answer=reports.requested,
+            traffic=reports.traffic,
+        )
+        if journal is None:
+            reports.open(Outputs(line=log_line(resources, self.stack, self.homes[0].folder, "command")))
+        return resources
+
+    def _signer(self) -> Signer | None:
+        if self._is_simulated:
+            return Signer(*self.simulator.credentials(), self.machine)
+        credential = self.config.credential
+        if not credential.key_id and credential.private_key_path is None:
+            return None
+        if not credential.key_id or credential.private_key_path is None:
+            missing = "key_id" if not credential.key_id else "private_key_path"
+            raise CredentialsError(
+                f"credentials.{self.config.env}.{missing} is missing",
+                hint="set it in the configuration, or KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH",
+            )
+        key = load_key(credential.private_key_path.expanduser(), self._distrust)
+        return Signer(credential.key_id, key, self.clock)
+
+    def _rest_url(self) -> str:
+        if self._is_simulated:
+            return self.served.rest_url
+        refuse_other_hosts(self.config, "exchange.rest_url")
+        return self.config.rest_url
+
+    def _ws_url(self) -> str:
+        if self._is_simulated:
+            return self.served.ws_url
+        refuse_other_hosts(self.config, "exchange.ws_url")
+        return self.config.ws_url
+
+    # -- the simulated exchange -----------------------------------------------------------------------------------
+
+    @cached_property
+    def simulator(self) -> Simulator:
+        from kalshi_cli.simulator import Simulator
+
+        is_chosen = self.config.origins.get("sim.seed", "default") != "default"
+        folder = state_dir(self.config) / "exchange"
+        return Simulator(
+            folder, self.config.sim, self.machine, new_id, is_seed_chosen=is_chosen, distrust=self._distrust
+        )
+
+    @cached_property
+    def served(self) -> Announcement:
+        """Find the server of the simulated exchange, or start one in the background."""
+        from kalshi_cli.app.background import Background
+
+        return Background(self.simulator, self.machine, self.note).find()
+
+    def control(self, command: str, fields: dict[str, object]) -> Report:
+        """Do something to the simulated exchange that no member can."""
+        return self.simulator.control(command, fields, lambda: self.served)
+
+    def serving(self) -> tuple[Announcement | None, Report | None]:
+        """Return which process serves the simulated exchange and how that stands, without starting one."""
+        found = self.simulator.serving()
+        if found is None:
+            return None, None
+        try:
+            return found, self.simulator.control("status", {}, lambda: found)
+        except UnreachableError:
+            if not self.simulator.has_ended(found.pid):
+                raise
+            return None, None
+
+    def reset(self) -> None:
+        """Forget the simulated exchange, and what we remember of trading there."""
+        own = self.homes[0].folder
+        with ExitStack() as stack:
+            if own.exists():
+                stack.enter_context(lock(own / "trade.lock", self.clock))
+                stack.enter_context(no_kill(own, self.machine))
+            self.simulator.reset()
+            for home in self.homes:
+                tables = log_folder(self.config, home.folder).glob("*.csv")
+                for path in (*home.folder.glob("state.db*"), *home.folder.glob("catalogue.db*"), *tables):
+                    path.unlink()
+
+
+@contextmanager
+def opened(
+    config: Config, tell: Callable[[str], None], note: Callable[[str], None] | None = None, distrust: Distrust = refuse
+) -> Iterator[Resources]:
+    """Open the resources of a configuration, with connections of their own, for as long as it lasts."""
+    with Environment(config, tell, note, distrust) as environment:
+        yield environment.open()

@@ -1,0 +1,32 @@
+"""The limits of a configuration, as the engine reads them."""
+
+from __future__ import annotations
+
+from functools import partial
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kalshi_cli.config.config import Config
+from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.trading_day import day_start
+
+
+def limits_of(config: Config) -> Limits:
+    """Return the limits that `risk`, `strategies` and `day_zone` set. Seconds become milliseconds."""
+    risk = config.risk
+    same = {name: getattr(risk, name) for name in Limits.__struct_fields__ if name in risk.__struct_fields__}
+    return Limits(
+        **same,
+        max_order_qty=risk.max_order_count,
+        min_time_to_close_ms=int(risk.min_time_to_close_s * 1000),
+        cooldown_after_loss_ms=int(risk.cooldown_after_loss_s * 1000),
+        max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
+        close_margin_ms=int(risk.close_margin_s * 1000),
+        allotments={
+            name: Allotment(budget=found.budget, sizing=Sizing(**msgspec.structs.asdict(found.sizing)))
+            for name, found in config.allotments.items()
+        },
+        day_start=partial(day_start, zone=ZoneInfo(config.day_zone)),
+    )
