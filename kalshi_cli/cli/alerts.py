@@ -35,8 +35,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts list --json
     """
     from kalshi_cli.app.alerts import overview
-    from kalshi_cli.cli.rows.alerts import alerts_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.alerting import alerts_view
 
     with opened(ctx) as desk:
         view = alerts_view(overview(desk, is_paper=paper), desk.config.alerts.sinks)
@@ -55,8 +55,9 @@ def try_(
     kalshi alerts test phone
     """
     from kalshi_cli.app.alerts import try_sinks
-    from kalshi_cli.cli.rows.alerts import DeliveryRow, delivery_rows
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.alerting import delivery_rows
+    from kalshi_cli.views.alerts import DeliveryRow
 
     with opened(ctx) as desk:
         rows = delivery_rows(try_sinks(desk, sink))

@@ -18,8 +18,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi allocation show
     """
-    from kalshi_cli.cli.rows.funds import allocation_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import allocation_view
 
     with opened(ctx) as desk:
         render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")
@@ -43,11 +43,11 @@ def set_(
     kalshi allocation set 0=60 2=40
     kalshi allocation set --off
     """
-    from kalshi_cli.cli.rows.funds import allocation_view
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import wanted_allocation
+    from kalshi_cli.views.cash import allocation_view
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
     with opened(ctx) as desk:

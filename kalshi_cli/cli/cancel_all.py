@@ -25,10 +25,10 @@ from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.config.config import Config
     from kalshi_cli.desk.kill import Outcome
     from kalshi_cli.store.lock import KillLock
+    from kalshi_cli.views.orders import CancelAllView
 
 app = Commands()
 
@@ -239,7 +239,7 @@ class _Kill:
 
 
 def _view(outcome: Outcome, *, halted: bool) -> CancelAllView:
-    from kalshi_cli.cli.rows.base import CancelAllView
+    from kalshi_cli.views.orders import CancelAllView
 
     remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
     return CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)

@@ -22,10 +22,10 @@ def refresh(
     kalshi catalogue refresh
     kalshi catalogue refresh --full --env prod
     """
-    from kalshi_cli.cli.rows.catalogue import refresh_view
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import catalogue
+    from kalshi_cli.views.catalog import refresh_view
 
     with opened(ctx) as desk:
         began = desk.clock.monotonic()
@@ -47,9 +47,9 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.cli.rows.catalogue import catalogue_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.catalogue import catalogue_path, measured
+    from kalshi_cli.views.catalog import catalogue_view
 
     with opened(ctx) as desk:
         extent, now = measured(desk.catalogue), desk.clock.now()

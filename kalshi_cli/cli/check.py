@@ -300,8 +300,8 @@ def _run(ctx: typer.Context, name: str, *, within: float | None, no_notify: bool
 
 def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
     """The line first; with --json the whole report as one object. Of several checks a line each."""
-    from kalshi_cli.cli.rows.check import BreachRow, check_view
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.views.checks import BreachRow, check_view
 
     form = form or default_format()
     if form in (Format.JSON, Format.NDJSON):

@@ -14,8 +14,8 @@ from kalshi_cli.cli.screen.output import note, tell
 if TYPE_CHECKING:
     from kalshi_cli.app import App
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
+    from kalshi_cli.views.orders import CancelAllView
 
 app = Commands("Close positions.")
 
@@ -90,9 +90,9 @@ def close_positions(
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
     from kalshi_cli.app.halts import Halts
-    from kalshi_cli.cli.rows.close import CloseRow, PlanRow, close_row, plan_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
+    from kalshi_cli.views.close import CloseRow, PlanRow, close_row, plan_row
 
     who = Halts(desk).loop_beside()
     if who is not None:
@@ -120,8 +120,8 @@ def flattened(
     desk: App, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
-    from kalshi_cli.cli.rows.close import FlattenView, close_row
     from kalshi_cli.desk.close import close_all
+    from kalshi_cli.views.close import FlattenView, close_row
 
     if not may_close:
         tell("nothing was closed: first it must be certain that trading is halted and that nothing rests")

@@ -31,8 +31,8 @@ def list_(
     kalshi combos
     kalshi combos list --event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.rows.quotes import CollectionRow, collection_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.quotes import CollectionRow, collection_row
 
     with opened(ctx) as desk:
         found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
@@ -47,9 +47,9 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
     """
-    from kalshi_cli.cli.rows.quotes import collection_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.combos import titles
+    from kalshi_cli.views.quotes import collection_view
 
     with opened(ctx) as desk:
         found = desk.client.collection(collection.upper())
@@ -70,10 +70,10 @@ def create(
     \b
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
     """
-    from kalshi_cli.cli.rows.quotes import LegRow, combo_view, leg_rows
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk.combos import legs
+    from kalshi_cli.views.quotes import LegRow, combo_view, leg_rows
 
     with opened(ctx) as desk:
         chosen = legs(desk.client, leg)

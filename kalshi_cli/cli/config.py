@@ -16,9 +16,9 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi config show
     """
-    from kalshi_cli.cli.rows.run import SettingRow, setting_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config.sources import masked
+    from kalshi_cli.views.runs import SettingRow, setting_row
 
     rows = [setting_row(setting) for setting in masked(load_config(ctx))]
     render_rows(SettingRow, rows, flags_of(ctx).form)
@@ -31,9 +31,9 @@ def path(ctx: typer.Context) -> None:
     \b
     kalshi config path --env demo
     """
-    from kalshi_cli.cli.rows.run import PathRow, path_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config.config import config_dir, state_dir
+    from kalshi_cli.views.runs import PathRow, path_row
 
     config = load_config(ctx)
     rows = [

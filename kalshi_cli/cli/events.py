@@ -34,10 +34,10 @@ def events(
     kalshi events --search fed --status all --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.rows.markets import EventRow, event_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import EventQuery
     from kalshi_cli.desk.market_search import choose_events
+    from kalshi_cli.views.markets import EventRow, event_row
 
     with opened(ctx) as desk:
         query = EventQuery(
@@ -67,9 +67,9 @@ def event(
     \b
     kalshi event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.rows.markets import event_view, whole_event
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_event
+    from kalshi_cli.views.markets import event_view, whole_event
 
     form = flags_of(ctx).form
     with opened(ctx) as desk:
@@ -94,9 +94,9 @@ def series(
     kalshi series --search temperature --volume --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.rows.markets import SeriesRow, series_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.market_search import choose_series
+    from kalshi_cli.views.markets import SeriesRow, series_row
 
     with opened(ctx) as desk:
         now, catalogue = desk.clock.now(), desk.catalogue if search else None
@@ -115,9 +115,9 @@ def series_info(
     \b
     kalshi series-info KXHIGHNY
     """
-    from kalshi_cli.cli.rows.markets import series_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_series
+    from kalshi_cli.views.markets import series_view
 
     with opened(ctx) as desk:
         screen = read_series(desk.client, name.upper())

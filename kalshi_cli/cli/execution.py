@@ -40,10 +40,10 @@ def execution(
     from zoneinfo import ZoneInfo
 
     from kalshi_cli.app.account import shown
-    from kalshi_cli.cli.rows.execution import execution_view
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.execution import executed
+    from kalshi_cli.views.execution import execution_view
 
     with opened(ctx) as desk:
         now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)

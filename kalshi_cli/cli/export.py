@@ -28,8 +28,8 @@ def fills(
     \b
     kalshi export fills --since 30d > fills.csv
     """
-    from kalshi_cli.cli.rows.exports import FillExport, fill_export
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.exports import FillExport, fill_export
 
     with opened(ctx) as desk:
         start = _start(desk, since)
@@ -51,8 +51,8 @@ def pnl(
     kalshi export pnl --by day > daily.csv
     """
     from kalshi_cli.app.account import pnl_of
-    from kalshi_cli.cli.rows.base import PnlRow
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.positions import PnlRow
 
     with opened(ctx) as desk:
         _, parts = pnl_of(desk, by, _start(desk, since))
@@ -74,9 +74,9 @@ def lots(
     kalshi export tax-lots --closed > lots.csv
     """
     from kalshi_cli.app.account import portfolio_of
-    from kalshi_cli.cli.rows.exports import LotExport, lot_export
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.core.account.tax_lots import tax_lots
+    from kalshi_cli.views.exports import LotExport, lot_export
 
     with opened(ctx) as desk:
         start = _start(desk, since)

@@ -44,8 +44,8 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
 def _show(ctx: typer.Context, found: Iterator[CashMovement], limit: int, empty: str, now: Ts) -> None:
     from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import MovementRow, movement_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import MovementRow, movement_row
 
     rows = [movement_row(movement) for movement in islice(found, limit)]
     render_rows(MovementRow, rows, flags_of(ctx).form, empty=empty, now=now)
@@ -60,8 +60,8 @@ def keys(ctx: typer.Context) -> None:
     \b
     kalshi keys
     """
-    from kalshi_cli.cli.rows.funds import keys_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import keys_view
 
     with opened(ctx) as desk:
         view = keys_view(desk.client.api_keys())

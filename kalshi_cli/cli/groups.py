@@ -38,8 +38,8 @@ def list_(
     \b
     kalshi order group list
     """
-    from kalshi_cli.cli.rows.orders import GroupRow, group_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.orders import GroupRow, group_row
 
     with opened(ctx) as desk:
         rows = [group_row(group) for group in desk.client.order_groups(subaccount)]
@@ -53,8 +53,8 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.orders import group_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import group_view
 
     with opened(ctx) as desk:
         render_one(group_view(desk.client.order_group(group_id, subaccount)), flags_of(ctx).form, title=group_id)
@@ -74,9 +74,9 @@ def create(
     kalshi order group create --limit 100
     """
     from kalshi_cli.base.units import show_qty
-    from kalshi_cli.cli.rows.orders import group_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import group_view
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
@@ -157,7 +157,7 @@ def _asked(desk: App, group_id: str, subaccount: int | None, verb: str, *, yes: 
 
 
 def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
-    from kalshi_cli.cli.rows.orders import GroupDone
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import GroupDone
 
     render_one(GroupDone(order_group_id=group.group_id, done=what), flags_of(ctx).form)

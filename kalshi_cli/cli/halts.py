@@ -13,7 +13,7 @@ from kalshi_cli.cli.options import Commands, flags_of, opened
 from kalshi_cli.cli.screen.output import ask, note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.cli.rows.base import Row
+    from kalshi_cli.views.row import Row
 
 app = Commands("Pause, resume and stop what trades on this account.")
 
@@ -33,8 +33,8 @@ def pause(
     kalshi pause --reason "before the jobs report"
     """
     from kalshi_cli.app.halts import Halts
-    from kalshi_cli.cli.rows.halts import halt_view
     from kalshi_cli.desk.halts import words
+    from kalshi_cli.views.halts import halt_view
 
     with opened(ctx) as desk:
         halt = Halts(desk).pause(reason.strip())
@@ -57,8 +57,8 @@ def resume(
     kalshi resume --reason "checked positions with the web site"
     """
     from kalshi_cli.app.halts import Halts
-    from kalshi_cli.cli.rows.halts import resume_view
     from kalshi_cli.desk.halts import words
+    from kalshi_cli.views.halts import resume_view
 
     with opened(ctx) as desk:
         reason = reason.strip()
@@ -91,7 +91,7 @@ def stop(ctx: typer.Context) -> None:
     """
     from kalshi_cli.app.account import account_status
     from kalshi_cli.app.halts import Halts
-    from kalshi_cli.cli.rows.halts import stop_view
+    from kalshi_cli.views.halts import stop_view
 
     with opened(ctx) as desk:
         stopped = Halts(desk).stop()

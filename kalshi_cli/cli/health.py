@@ -25,9 +25,9 @@ def health_check(ctx: typer.Context) -> None:
 def show_health(ctx: typer.Context) -> int:
     """Look at everything, print it; the exit code."""
     from kalshi_cli.app.health import health_of
-    from kalshi_cli.cli.rows.run import HealthRow, health_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.health import worst
+    from kalshi_cli.views.runs import HealthRow, health_row
 
     with opened(ctx) as desk:
         findings = health_of(desk)

@@ -32,8 +32,8 @@ def trades(
     kalshi trades KXHIGHNY-26NOV21-B53.5
     kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
     """
-    from kalshi_cli.cli.rows.history import PrintRow, print_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_history import PrintRow, print_row
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -66,9 +66,10 @@ def candles(
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1h --plot
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
-    from kalshi_cli.cli.rows.history import CandleRow, MarketCandleRow, candle_row, market_candle_row, render_chart
+    from kalshi_cli.cli.screen.chart import render_chart
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.candles import of_event, of_markets
+    from kalshi_cli.views.market_history import CandleRow, MarketCandleRow, candle_row, market_candle_row
 
     minutes, usual_s = INTERVALS[interval]
     form = flags_of(ctx).form

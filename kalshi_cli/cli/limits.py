@@ -18,9 +18,9 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.cli.rows.funds import limits_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import allowances
+    from kalshi_cli.views.cash import limits_view
 
     with opened(ctx) as desk:
         view = limits_view(allowances(desk.client))
@@ -36,10 +36,10 @@ def upgrade(
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.cli.rows.funds import limits_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import allowances
+    from kalshi_cli.views.cash import limits_view
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:

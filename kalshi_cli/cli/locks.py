@@ -33,8 +33,8 @@ def lock(
     """
     from kalshi_cli.app.locks import Locks
     from kalshi_cli.base.units import format_ts
-    from kalshi_cli.cli.rows.locks import LockRow, lock_rows
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.locks import LockRow, lock_rows
 
     if ticker and (lasts is None or lasts > LONGEST_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")

@@ -20,9 +20,9 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
-    from kalshi_cli.cli.rows.markets import market_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_market
+    from kalshi_cli.views.markets import market_view
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -37,9 +37,9 @@ def exchange(ctx: typer.Context) -> None:
     \b
     kalshi exchange --env prod
     """
-    from kalshi_cli.cli.rows.markets import exchange_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.exchange import read_standing
+    from kalshi_cli.views.markets import exchange_view
 
     with opened(ctx) as desk:
         now = desk.clock.now()

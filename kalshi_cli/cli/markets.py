@@ -45,10 +45,10 @@ def markets(
     from itertools import islice
 
     from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
-    from kalshi_cli.cli.rows.base import MarketRow, market_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import MarketQuery
     from kalshi_cli.desk.market_search import choose
+    from kalshi_cli.views.markets import MarketRow, market_row
 
     form = flags_of(ctx).form
     with opened(ctx) as desk:
@@ -106,10 +106,10 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
     """
-    from kalshi_cli.cli.rows.base import orderbook_view
     from kalshi_cli.cli.screen.render import render_books
     from kalshi_cli.cli.watch import watch_book
     from kalshi_cli.desk.listing import read_books
+    from kalshi_cli.views.order_book import orderbook_view
 
     if watch:
         watch_book(ctx, names, depth, size)

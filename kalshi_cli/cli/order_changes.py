@@ -49,11 +49,11 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.cli.rows.orders import change_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import Change, propose, send
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import change_view
 
     if no_expiry and expires_in is not None:
         raise UsageError("--expires-in and --no-expiry exclude each other", hint="give one of them")
@@ -112,10 +112,10 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
     from kalshi_cli.base.units import show_qty
-    from kalshi_cli.cli.rows.orders import change_view
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import decrease as decrease_order
+    from kalshi_cli.views.orders import change_view
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
@@ -143,10 +143,10 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.cli.rows.orders import QueueRow, queue_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.desk.queue import places
+    from kalshi_cli.views.orders import QueueRow, queue_row
 
     with opened(ctx) as desk:
         wanted = [desk.find_order(each) for each in ids or ()]
@@ -174,11 +174,11 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.batch_lines import read_lines
-    from kalshi_cli.cli.rows.orders import BatchRow, batch_row, judged_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.batch import propose, send
+    from kalshi_cli.desk.batch import batch_row, judged_row, propose, send
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
     with opened(ctx) as desk:

@@ -62,12 +62,12 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model.order_terms import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import order_row
 
     ticket = Ticket(
         ticker=name.upper(),
@@ -146,9 +146,9 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.cli.rows.base import OrderRow, order_row
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.views.orders import OrderRow, order_row
 
     scope = Scope(ticker=pattern.upper())
     with opened(ctx) as desk:
@@ -168,8 +168,8 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.base import order_row
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import order_row
 
     with opened(ctx) as desk:
         render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
@@ -187,10 +187,10 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.cli.rows.base import CancelRow
-    from kalshi_cli.cli.screen.cells import Prose
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.formats import Prose
+    from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
@@ -239,8 +239,9 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.cli.rows.orders import ReconciledRow, reconciled_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.account import reconciled_row
+    from kalshi_cli.views.orders import ReconciledRow
 
     with opened(ctx) as desk:
         false: dict[str, str] = {}

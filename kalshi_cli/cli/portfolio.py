@@ -29,9 +29,9 @@ def balance(
     kalshi balance --json
     kalshi balance --subaccount 1
     """
-    from kalshi_cli.cli.rows.funds import balance_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.funds import holdings
+    from kalshi_cli.views.cash import balance_view
 
     with opened(ctx) as desk:
         view = balance_view(holdings(desk.client, subaccount))
@@ -50,8 +50,8 @@ def positions(
     kalshi positions --subaccount 1
     """
     from kalshi_cli.app.account import portfolio_of
-    from kalshi_cli.cli.rows.base import PositionRow, SubaccountPositionRow, position_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -74,9 +74,9 @@ def fills(
     \b
     kalshi fills --since 24h --format csv
     """
-    from kalshi_cli.cli.rows.base import FillRow, fill_row
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.positions import FillRow, fill_row
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
@@ -107,9 +107,9 @@ def settlements(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import SettlementRow, settlement_row
     from kalshi_cli.cli.screen.output import note
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import SettlementRow, settlement_row
 
     if upcoming:
         _calendar(ctx, name, event, limit)
@@ -126,8 +126,8 @@ def settlements(
 def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
     """What is held, by the time at which it is decided."""
     from kalshi_cli.app.account import portfolio_of
-    from kalshi_cli.cli.rows.funds import UpcomingRow, upcoming_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import UpcomingRow, upcoming_row
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -160,8 +160,8 @@ def pnl(
     kalshi pnl --plot curve.svg
     """
     from kalshi_cli.app.account import pnl_of
-    from kalshi_cli.cli.rows.base import pnl_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.positions import pnl_view
 
     if picture is not None and not plot:
         raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")

@@ -34,8 +34,8 @@ def milestones(
     kalshi milestones --event KXNBAGAME-26NOV21BOSMIA --json
     """
     from kalshi_cli.base.units import Ts
-    from kalshi_cli.cli.rows.programs import MilestoneRow, milestone_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import MilestoneRow, milestone_row
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -69,8 +69,8 @@ def live(
     kalshi live --milestone 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi live --weather new_york --format csv
     """
-    from kalshi_cli.cli.rows.programs import WeatherRow, live_view, weather_row
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.views.market_data import WeatherRow, live_view, weather_row
 
     if sum(map(bool, (event, milestone, city))) != 1:
         raise UsageError(
@@ -101,8 +101,8 @@ def incentives(
     \b
     kalshi incentives --type liquidity
     """
-    from kalshi_cli.cli.rows.programs import IncentiveRow, incentive_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import IncentiveRow, incentive_row
 
     with opened(ctx) as desk:
         rows = [incentive_row(one) for one in desk.client.incentives(status, kind, limit=limit)]
@@ -121,8 +121,8 @@ def targets(
     \b
     kalshi targets --type basketball_team
     """
-    from kalshi_cli.cli.rows.programs import TargetRow, target_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import TargetRow, target_row
 
     with opened(ctx) as desk:
         rows = [target_row(one) for one in desk.client.targets(kind or None, competition or None, limit=limit)]
@@ -140,8 +140,8 @@ def tags(
     kalshi tags
     kalshi tags --sports
     """
-    from kalshi_cli.cli.rows.programs import SportRow, TagRow, sport_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import SportRow, TagRow, sport_row
 
     with opened(ctx) as desk:
         form = flags_of(ctx).form

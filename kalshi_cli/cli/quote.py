@@ -32,8 +32,8 @@ def list_(
     kalshi quote list
     kalshi quote list --status accepted
     """
-    from kalshi_cli.cli.rows.quotes import QuoteRow, quote_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.quotes import QuoteRow, quote_row
 
     with opened(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
@@ -61,10 +61,10 @@ def create(
     kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, NewQuoteView, deal_rows
     from kalshi_cli.cli.screen.prompts import confirm as ask
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.views.quotes import DealRow, NewQuoteView, deal_rows
 
     with opened(ctx) as desk:
         orders = desk.order_desk(is_dry_run=dry_run)
@@ -101,10 +101,10 @@ def confirm(
     \b
     kalshi quote confirm QUOTE --wait 30s
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, deal_rows, quote_row
     from kalshi_cli.cli.screen.prompts import confirm as ask
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.views.quotes import DealRow, deal_rows, quote_row
 
     with opened(ctx) as desk:
         orders = desk.order_desk(is_dry_run=dry_run)
@@ -135,9 +135,9 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import EndedView
     from kalshi_cli.cli.screen.prompts import confirm as ask
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import EndedView
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:

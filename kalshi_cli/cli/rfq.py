@@ -47,8 +47,8 @@ def list_(
     kalshi rfq list
     kalshi rfq list --everyone --ticker KXHIGHNY-26NOV21-B53.5
     """
-    from kalshi_cli.cli.rows.quotes import RfqRow, rfq_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.quotes import RfqRow, rfq_row
 
     with opened(ctx) as desk:
         found = desk.client.rfqs(
@@ -69,8 +69,8 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
     \b
     kalshi rfq show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import rfq_row
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import rfq_row
 
     with opened(ctx) as desk:
         render_one(rfq_row(desk.client.rfq(rfq_id)), flags_of(ctx).form, title=rfq_id, now=desk.clock.now())
@@ -97,10 +97,10 @@ def create(
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
     """
     from kalshi_cli.base.units import show_money, show_qty
-    from kalshi_cli.cli.rows.quotes import new_rfq_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.quotes import request
+    from kalshi_cli.views.quotes import new_rfq_row
 
     new = request(
         name.upper(),
@@ -134,9 +134,9 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     \b
     kalshi rfq delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import EndedView
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import EndedView
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
@@ -157,8 +157,8 @@ def quotes(
     \b
     kalshi rfq quotes 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import QuoteRow, quote_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.quotes import QuoteRow, quote_row
 
     with opened(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, limit=limit)
@@ -187,10 +187,10 @@ def accept(
     kalshi rfq accept RFQ QUOTE --side no --dry-run
     kalshi rfq accept RFQ QUOTE --side no --wait 1m
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, deal_rows, quote_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
+    from kalshi_cli.views.quotes import DealRow, deal_rows, quote_row
 
     with opened(ctx) as desk:
         orders = desk.order_desk(is_dry_run=dry_run)

@@ -24,9 +24,9 @@ from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.cli.rows.base import Row
     from kalshi_cli.core.market.opportunities import Listed
     from kalshi_cli.desk.scan import Family
+    from kalshi_cli.views.row import Row
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
 
@@ -136,8 +136,8 @@ def arbitrage(
     kalshi scan arbitrage --min-profit 1.00 --json
     kalshi scan arbitrage --series KXHIGHNY
     """
-    from kalshi_cli.cli.rows.scan import ArbitrageRow, arbitrage_row
     from kalshi_cli.desk.scan import MOST_BOOKS, find_arbitrage
+    from kalshi_cli.views.scan import ArbitrageRow, arbitrage_row
 
     found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
     if unread:
@@ -158,8 +158,8 @@ def spread(
     kalshi scan spread
     kalshi scan spread --sort keeps --min-volume 1000 --limit 10
     """
-    from kalshi_cli.cli.rows.scan import SpreadRow, spread_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import SpreadRow, spread_row
 
     def order(found: opportunities.Spread) -> tuple[float, int, str]:
         width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
@@ -177,8 +177,8 @@ def movers(look: Look) -> Shown:
     kalshi scan movers
     kalshi scan movers --min-volume 500 --format csv
     """
-    from kalshi_cli.cli.rows.scan import MoverRow, mover_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import MoverRow, mover_row
 
     def order(found: opportunities.Move) -> tuple[int, int, str]:
         return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
@@ -196,8 +196,8 @@ def cheap(
     kalshi scan cheap
     kalshi scan cheap --below 2c --series KXBTCD
     """
-    from kalshi_cli.cli.rows.scan import CheapRow, cheap_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import CheapRow, cheap_row
 
     def order(found: opportunities.Cheap) -> tuple[int, int, str, str]:
         return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
@@ -218,8 +218,8 @@ def closing(
     kalshi scan closing
     kalshi scan closing --within 24h --margin 20c --json
     """
-    from kalshi_cli.cli.rows.scan import ClosingRow, closing_row
     from kalshi_cli.core.market.opportunities import is_undecided
+    from kalshi_cli.views.scan import ClosingRow, closing_row
 
     now, within_ms = look.desk.clock.now(), int(within * 1000)
     found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))
@@ -271,10 +271,10 @@ def cross_venue(
     """
     from kalshi_cli.app.polymarket import listener, pairs_of
     from kalshi_cli.base.errors import NotFoundError
-    from kalshi_cli.cli.rows.scan import VenueRow, venue_row
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cross_venue import compare
+    from kalshi_cli.views.scan import VenueRow, venue_row
 
     with opened(ctx) as desk:
         pairs = pairs_of(desk, table)

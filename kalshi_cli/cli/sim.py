@@ -101,8 +101,8 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 
 def _show(ctx: typer.Context, desk: App, served: Announcement | None, report: Report | None) -> None:
     """Show which process serves it, and how that said it stands."""
-    from kalshi_cli.cli.rows.sim import sim_status
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.simulator import sim_status
 
     status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms())
     render_one(status, flags_of(ctx).form, title="simulated exchange")

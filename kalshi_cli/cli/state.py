@@ -22,8 +22,8 @@ def rebuild(ctx: typer.Context) -> None:
     kalshi state rebuild
     """
     from kalshi_cli.app.rebuild import rebuild as rebuild_state
-    from kalshi_cli.cli.rows.state import rebuilt_view
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.rebuild import rebuilt_view
 
     with opened(ctx) as desk:
         rebuilt = rebuild_state(desk)

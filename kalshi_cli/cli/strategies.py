@@ -26,9 +26,9 @@ def show(
     kalshi strategies spike
     kalshi strategies ./fade.py
     """
-    from kalshi_cli.cli.rows.strategies import StrategyRow, strategy_view
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.strategies import registry
+    from kalshi_cli.views.strategies import StrategyRow, strategy_view
 
     form = flags_of(ctx).form
     if not name:
@@ -50,9 +50,9 @@ def new(
     kalshi strategies new my-idea
     kalshi strategies new my-idea --dir ideas
     """
-    from kalshi_cli.cli.rows.strategies import NewStrategyView
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.template import write_strategy
+    from kalshi_cli.views.strategies import NewStrategyView
 
     code, test = (str(path) for path in write_strategy(name, folder))
     render_one(NewStrategyView(name=name, code=code, test=test), flags_of(ctx).form)

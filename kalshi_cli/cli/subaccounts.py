@@ -24,8 +24,8 @@ def list_(ctx: typer.Context) -> None:
     \b
     kalshi subaccounts
     """
-    from kalshi_cli.cli.rows.funds import SubaccountRow
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import SubaccountRow
 
     with opened(ctx) as desk:
         found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
@@ -40,9 +40,9 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: A
     \b
     kalshi subaccounts create
     """
-    from kalshi_cli.cli.rows.funds import NewSubaccountView
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import NewSubaccountView
 
     with opened(ctx) as desk:
         if desk.needs_confirmation:
@@ -70,9 +70,9 @@ def netting(
     kalshi subaccounts netting
     kalshi subaccounts netting --set 1 off
     """
-    from kalshi_cli.cli.rows.funds import NettingRow
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import NettingRow
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
@@ -110,9 +110,9 @@ def transfer(
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
     """
     from kalshi_cli.base.units import show_money
-    from kalshi_cli.cli.rows.funds import SubaccountMoveView
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import SubaccountMoveView
 
     with opened(ctx) as desk:
         fact = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
@@ -155,8 +155,8 @@ def transfers(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import SubaccountTransferRow, subaccount_transfer_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import SubaccountTransferRow, subaccount_transfer_row
 
     with opened(ctx) as desk:
         found = desk.client.subaccount_transfers()

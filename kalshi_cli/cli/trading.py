@@ -52,13 +52,13 @@ def trade(
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
     from kalshi_cli.app.loops import Loops
-    from kalshi_cli.cli.rows.run import trade_summary
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config.schema import LONGEST_INTERVAL_S
     from kalshi_cli.desk.signals import after_a_run
     from kalshi_cli.desk.trade import TradeRequest
+    from kalshi_cli.views.runs import trade_summary
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
@@ -154,10 +154,10 @@ def backtest(
     kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
     """
     from kalshi_cli.app.loops import Loops
-    from kalshi_cli.cli.rows.run import backtest_report
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.backtest import BacktestRequest
+    from kalshi_cli.views.runs import backtest_report
 
     more = list(files or ())
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
@@ -231,9 +231,9 @@ def status(
     kalshi status --paper
     """
     from kalshi_cli.app.account import status_of
-    from kalshi_cli.cli.rows.run import status_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.status import remarks
+    from kalshi_cli.views.runs import status_view
 
     if watch:
         from kalshi_cli.cli.watch import watch_status

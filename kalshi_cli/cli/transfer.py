@@ -38,10 +38,10 @@ def send(
     kalshi transfer --from 0 --to 2 --amount 25.00
     kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
     """
-    from kalshi_cli.cli.rows.funds import transfer_row, unsent_row
     from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import funds
+    from kalshi_cli.views.cash import transfer_row, unsent_row
 
     with opened(ctx) as desk:
         move = funds.Move(
@@ -77,8 +77,8 @@ def list_(
     """
     from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import TransferRow, transfer_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import TransferRow, transfer_row
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfers(limit + 1)
@@ -97,8 +97,8 @@ def show(
     \b
     kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.funds import transfer_row
     from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import transfer_row
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfer(transfer_id)

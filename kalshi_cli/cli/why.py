@@ -33,9 +33,9 @@ def why(
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
     from kalshi_cli.app.account import shown
-    from kalshi_cli.cli.rows.why import why_view
     from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.why import funnel
+    from kalshi_cli.views.why import why_view
 
     with opened(ctx) as desk:
         start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))

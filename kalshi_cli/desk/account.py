@@ -25,6 +25,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.store.records import Memory
 from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.views.orders import ReconciledRow, order_row
 
 OVERLAP_MS = 3_600_000
 """Fills are read again from this long before the last one booked; they are booked once by their trade id."""
@@ -230,3 +231,12 @@ def wait_for_proof(
 
 
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+
+
+def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
+    row, found = order_row(order), "still_unknown" if is_open else found_as(order)
+    if repaired and found == "adopted":
+        found = "repaired"
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    due = provable_at(order) if found == "still_unknown" else None
+    return ReconciledRow(**fields, found=found, provable_at=due, repaired=repaired or None)

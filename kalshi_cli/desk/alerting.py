@@ -7,9 +7,9 @@ from cron at once: nothing is told twice, and what one of them leaves undone the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Alerts, Sink
+from kalshi_cli.config.schema import Alerts, Sink, hidden_address
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
@@ -27,6 +27,8 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
 from kalshi_cli.store.state_store import RESUMED, Store
+from kalshi_cli.views.alerts import AlertRow, AlertsView, DeliveryRow, LetterRow, SinkRow, silence_row
+from kalshi_cli.views.formats import Prose
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import Delivery
@@ -325,3 +327,65 @@ class Alerting:
         name = self._terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
         return name if is_needed and name in self._terms.sinks else ""
+
+
+def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
+    return AlertsView(
+        firing=sum(matter.is_firing for matter in found.matters),
+        undelivered=len(found.waiting),
+        dead=len(found.dead),
+        dropped=found.dropped,
+        alerts=tuple(_alert(matter, found) for matter in found.matters),
+        letters=tuple(_letter(letter) for letter in (*found.waiting, *found.dead)),
+        silences=tuple(silence_row(silence) for silence in found.silences),
+        sinks=tuple(_sinks(found, sinks)),
+    )
+
+
+def _alert(matter: Matter, found: Overview) -> AlertRow:
+    is_hushed = (matter.code, matter.subject) in found.hushed
+    is_held_back = is_hushed and matter.lasts and matter.ended is None
+    state: Literal["firing", "over", "event"] = (
+        "firing" if matter.is_firing or is_held_back else "over" if matter.lasts else "event"
+    )
+    return AlertRow.of(
+        matter,
+        state=state,
+        waiting=matter.untold,
+        silenced=is_hushed,
+        value=Prose(matter.value),
+        limit=Prose(matter.wanted),
+        text=Prose(matter.text),
+    )
+
+
+def _letter(letter: Letter) -> LetterRow:
+    notice = letter.notice
+    return LetterRow.of(letter, code=notice.code, subject=notice.subject, error=Prose(letter.error))
+
+
+def _sinks(found: Overview, sinks: Mapping[str, Sink]) -> Iterator[SinkRow]:
+    states = {state.sink: state for state in found.sinks}
+    for name, sink in sinks.items():
+        address = hidden_address(sink.url) if sink.url else str(sink.url_file or "")
+        yield _sink(name, address, " ".join((*sink.tiers, *sink.events)), states.get(name))
+
+
+def _sink(name: str, address: str, hears: str, state: SinkState | None) -> SinkRow:
+    return SinkRow(
+        sink=name,
+        address=address,
+        hears=hears,
+        failures=state.failures if state else 0,
+        last_delivered=state.last_delivered if state else None,
+        last_failed=state.last_failed if state else None,
+        retry=state.retry_at or None if state else None,
+        error=Prose(state.error if state else ""),
+    )
+
+
+def delivery_rows(found: Mapping[str, Delivery]) -> list[DeliveryRow]:
+    return [
+        DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=Prose(each.text))
+        for name, each in found.items()
+    ]

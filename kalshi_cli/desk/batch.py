@@ -38,6 +38,8 @@ from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, re
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.records import NO_HALT, Halt
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.orders import BatchRow
 
 MOST_ORDERS = 1_000
 MOST_MARKETS = 100
@@ -288,3 +290,31 @@ def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: Ka
     elif order.status is OrderStatus.REJECTED:
         error = rejection("not placed", order, order.code, details.get(name, ""))
     return Result(judged.number, judged.ticket, order, status, error)
+
+
+def batch_row(result: Result) -> BatchRow:
+    order = result.order
+    return _line(result.number, result.ticket, order, result.status, result.error)
+
+
+def judged_row(judged: Judged) -> BatchRow:
+    """A line of a dry run."""
+    return _line(judged.number, judged.ticket, None, "denied" if judged.denied else "dry_run", judged.denied)
+
+
+def _line(number: int, ticket: Ticket, order: Order | None, status: str, error: KalshiError | None) -> BatchRow:
+    return BatchRow(
+        line=number,
+        order_id=order.order_id or None if order else None,
+        client_order_id=(order.client_order_id if order else ticket.client_order_id) or None,
+        ticker=ticket.ticker,
+        side=ticket.outcome,
+        action=ticket.action,
+        price=ticket.price,
+        count=ticket.qty,
+        filled=order.filled if order else None,
+        remaining=order.remaining if order else None,
+        status=status,
+        code=error.code if error else None,
+        detail=Prose(error.message) if error else None,
+    )

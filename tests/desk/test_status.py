@@ -12,7 +12,6 @@ from virtual import TICKER, Virtual
 
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
-from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.model.effects import Alert, OrderChanged, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
@@ -23,6 +22,7 @@ from kalshi_cli.desk.status import Status, read_status, remarks
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, RunGroup
+from kalshi_cli.views.runs import status_view
 
 
 def status(virtual: Virtual) -> Status:

@@ -19,10 +19,11 @@ import msgspec
 
 from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
-from kalshi_cli.cli.rows.base import FillCost, LevelRow, MarketLevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.model.messages import Level
+from kalshi_cli.views.formats import columns, human, inner_rows, is_number, is_text, wire
+from kalshi_cli.views.order_book import FillCost, LevelRow, MarketLevelRow, OrderbookView
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.score import StrategyPart

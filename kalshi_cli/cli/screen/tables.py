@@ -17,9 +17,10 @@ from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
-from kalshi_cli.cli.rows.base import LevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import MISSING, Column, age, cell, columns, is_moment, is_number, style
 from kalshi_cli.cli.screen.output import note, write_out
+from kalshi_cli.views.formats import MISSING, Column, age, cell, columns, is_moment, is_number, style
+from kalshi_cli.views.order_book import LevelRow, OrderbookView
+from kalshi_cli.views.row import Row
 
 GAP = 2
 SHORTEST_PROSE, SHORTEST_LINE = 12, 16

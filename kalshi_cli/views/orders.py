@@ -4,19 +4,91 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Action, OrderRow, Outcome, Row, order_row
-from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.core.account.reconciliation import provable_at
-from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
+from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.desk.account import found_as
-from kalshi_cli.desk.batch import Judged, Result
-from kalshi_cli.desk.place import Ticket
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Action, Outcome, Row, own_price
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.wire.groups import OrderGroup
+
+
+class OrderRow(Row, frozen=True, kw_only=True):
+    """`side` and `action` as typed, `price` the price of that side; `book_side` is the side of the YES book."""
+
+    order_id: str | None
+    client_order_id: str | None
+    ticker: str
+    side: Outcome
+    action: Action
+    book_side: Side
+    price: Price
+    count: Qty
+    filled: Qty
+    remaining: Qty
+    status: str
+    average_fill_price: Price | None
+    fees: Money
+    created: Ts
+    expires: Ts | None
+    self_trade_prevention: str | None
+    cancel_on_pause: bool
+    order_group_id: str | None
+    subaccount: int
+    exchange_index: int
+
+    shown = ("ticker", "action", "side", "price", "filled", "remaining", "status", "order_id")
+
+
+def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
+    """The order as it was typed where that is known, else as a purchase or a sale of YES.
+
+    The exchange keeps one book: it does not remember whether an ask meant "sell YES" or "buy NO".
+    """
+    side, action = typed or ("yes", "buy" if order.side is BID else "sell")
+    return OrderRow(
+        order_id=order.order_id or None,
+        client_order_id=order.client_order_id or None,
+        ticker=order.ticker,
+        side=side,
+        action=action,
+        book_side=order.side,
+        price=own_price(side, order.price),
+        count=order.qty,
+        filled=order.filled,
+        remaining=order.remaining,
+        status=order.status.value,
+        average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
+        fees=order.fees,
+        created=order.created,
+        expires=order.expires,
+        self_trade_prevention=order.self_trade_prevention,
+        cancel_on_pause=order.cancel_on_pause,
+        order_group_id=order.order_group_id or None,
+        subaccount=order.subaccount,
+        exchange_index=order.exchange_index,
+    )
+
+
+def _per(amount: Money, count: Qty) -> Price:
+    """Money over contracts, to the nearest price."""
+    return Price((2 * amount + count) // (2 * count))
+
+
+class CancelRow(Row, frozen=True, kw_only=True):
+    """One cancel; `detail` says why it was not confirmed."""
+
+    order_id: str
+    canceled: bool
+    detail: Prose | None
+
+
+class CancelAllView(Row, frozen=True, kw_only=True):
+    canceled: int
+    remaining: int | None
+    halted: bool
+    seconds: float
 
 
 class ChangeView(OrderRow, frozen=True, kw_only=True):
@@ -55,15 +127,6 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
 
 
-def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
-    row, found = order_row(order), "still_unknown" if is_open else found_as(order)
-    if repaired and found == "adopted":
-        found = "repaired"
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
-    due = provable_at(order) if found == "still_unknown" else None
-    return ReconciledRow(**fields, found=found, provable_at=due, repaired=repaired or None)
-
-
 class BatchRow(Row, frozen=True, kw_only=True):
     """What became of one line of a batch; `code` and `detail` say why it was not placed."""
 
@@ -82,34 +145,6 @@ class BatchRow(Row, frozen=True, kw_only=True):
     detail: Prose | None
 
     shown = ("line", "ticker", "action", "side", "price", "count", "filled", "status", "code", "order_id")
-
-
-def batch_row(result: Result) -> BatchRow:
-    order = result.order
-    return _line(result.number, result.ticket, order, result.status, result.error)
-
-
-def judged_row(judged: Judged) -> BatchRow:
-    """A line of a dry run."""
-    return _line(judged.number, judged.ticket, None, "denied" if judged.denied else "dry_run", judged.denied)
-
-
-def _line(number: int, ticket: Ticket, order: Order | None, status: str, error: KalshiError | None) -> BatchRow:
-    return BatchRow(
-        line=number,
-        order_id=order.order_id or None if order else None,
-        client_order_id=(order.client_order_id if order else ticket.client_order_id) or None,
-        ticker=ticket.ticker,
-        side=ticket.outcome,
-        action=ticket.action,
-        price=ticket.price,
-        count=ticket.qty,
-        filled=order.filled if order else None,
-        remaining=order.remaining if order else None,
-        status=status,
-        code=error.code if error else None,
-        detail=Prose(error.message) if error else None,
-    )
 
 
 class QueueRow(Row, frozen=True, kw_only=True):

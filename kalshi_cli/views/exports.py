@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.cli.rows.base import FillRow, Row, fill_row
-from kalshi_cli.cli.screen.cells import Gain
 from kalshi_cli.core.account.tax_lots import Lot
 from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.positions import FillRow, fill_row
+from kalshi_cli.views.row import Row
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose, Standing
+from kalshi_cli.views.formats import Prose, Standing
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

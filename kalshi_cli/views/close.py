@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.cli.rows.base import CancelAllView, Outcome, Row
-from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.desk.close import Closing, Plan
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.orders import CancelAllView
+from kalshi_cli.views.row import Outcome, Row
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.close import Closing, Plan
 
 
 class PlanRow(Row, frozen=True, kw_only=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.cli.rows.base import Row, full_title
-from kalshi_cli.cli.screen.cells import Gain, Prose
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.markets import Market
+from kalshi_cli.views.formats import Gain, Prose
+from kalshi_cli.views.markets import full_title
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.funds import Allowances, Holdings, Move

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, ClassVar
 
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.strategies.registry import Description, Parameter
@@ -18,7 +18,7 @@ class StrategyRow(Row, frozen=True, kw_only=True):
     where: str
 
     shown: ClassVar[tuple[str, ...]] = ("name", "about")
-    wraps: ClassVar[bool] = True
+    wraps = True
 
 
 class ParameterRow(Row, frozen=True, kw_only=True):
@@ -28,7 +28,7 @@ class ParameterRow(Row, frozen=True, kw_only=True):
     maximum: str
     help: Prose
 
-    wraps: ClassVar[bool] = True
+    wraps = True
 
 
 class StrategyView(StrategyRow, frozen=True, kw_only=True):
@@ -37,7 +37,7 @@ class StrategyView(StrategyRow, frozen=True, kw_only=True):
     hears: tuple[str, ...]
     rows: tuple[ParameterRow, ...]
 
-    shown: ClassVar[tuple[str, ...]] = ()
+    shown = ()
 
 
 def strategy_view(found: Description, parameters: Iterable[Parameter]) -> StrategyView:

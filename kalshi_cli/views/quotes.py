@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.quotes import Deal

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_price
-from kalshi_cli.cli.rows.base import Row, full_title
-from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio
 from kalshi_cli.core.market.baskets import Basket, leg_price
 from kalshi_cli.core.market.opportunities import Cheap, Listed, Move, Spread
 from kalshi_cli.core.model.markets import Event
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.views.formats import Gain, Prose, Ratio
+from kalshi_cli.views.markets import full_title
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.cross_venue import Compared

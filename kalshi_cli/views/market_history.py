@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from typing import ClassVar
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.model.markets import Candle
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.views.row import Row
 
 
 class PrintRow(Row, frozen=True, kw_only=True):
@@ -78,16 +75,3 @@ def candle_row(candle: Candle) -> CandleRow:
 
 def market_candle_row(ticker: str, candle: Candle) -> MarketCandleRow:
     return MarketCandleRow.of(candle_row(candle), ticker=ticker)
-
-
-def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
-    """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
-    form = form or default_format()
-    if form not in (Format.TABLE, Format.PLAIN):
-        note("a chart is for people: without --plot, or with --format table or plain")
-        return False
-    from kalshi_cli.cli.screen.chart import draw
-
-    lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
-    write_out("\n".join([title, *lines]) + "\n" if lines else "")
-    return bool(lines)

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.cli.rows.base import PnlRow, Row
-from kalshi_cli.cli.rows.halts import standing
-from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Standing, Verdict
+from kalshi_cli.views.formats import Gain, Prose, Ratio, Standing, Verdict
+from kalshi_cli.views.halts import standing
+from kalshi_cli.views.positions import PnlRow
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.config.sources import Setting

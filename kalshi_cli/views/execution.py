@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Ratio
 from kalshi_cli.core.account.execution_quality import Execution
-from kalshi_cli.desk.execution import Report
+from kalshi_cli.views.formats import Ratio
+from kalshi_cli.views.row import Row
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.execution import Report
 
 
 class ExecutionRow(Row, frozen=True, kw_only=True):

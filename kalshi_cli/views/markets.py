@@ -6,17 +6,17 @@ Programs get whole objects, people one screen.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
-from kalshi_cli.cli.rows.base import MarketRow, Row, full_title, market_row
-from kalshi_cli.cli.screen.cells import Loose, Prose
 from kalshi_cli.core.market.fees import trade_fee
 from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, MarketDetails, Series
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
+from kalshi_cli.views.formats import Loose, Prose
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.exchange import Standing
@@ -99,6 +99,33 @@ def fee_change_rows(changes: Sequence[FeeChange]) -> tuple[FeeChangeRow, ...]:
 
 
 # -- markets ------------------------------------------------------------------------------------------------------
+
+
+class MarketRow(Row, frozen=True, kw_only=True):
+    ticker: str
+    event_ticker: str
+    title: Prose
+    status: str
+    yes_bid: Price | None
+    yes_ask: Price | None
+    last: Price | None
+    volume: Qty
+    volume_24h: Qty
+    open_interest: Qty
+    close_time: Ts
+
+    shown: ClassVar[tuple[str, ...]] = ("ticker", "title", "yes_bid", "yes_ask", "last", "volume_24h", "close_time")
+
+
+def market_row(market: Market) -> MarketRow:
+    return MarketRow.of(market, title=full_title(market))
+
+
+def full_title(market: Market) -> str:
+    """The question, behind what tells this market from its siblings where that is kept apart: tables cut the end."""
+    if market.subtitle and market.subtitle not in market.title:
+        return f"{market.subtitle}: {market.title}"
+    return market.title
 
 
 class LegRow(Row, frozen=True, kw_only=True):

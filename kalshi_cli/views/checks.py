@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose, Verdict
 from kalshi_cli.core.monitoring.check_report import CheckReport
+from kalshi_cli.views.formats import Prose, Verdict
+from kalshi_cli.views.row import Row
 
 
 class BreachRow(Row, frozen=True, kw_only=True):
