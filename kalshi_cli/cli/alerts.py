@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, duration_option, opened, show_list, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
@@ -35,12 +35,11 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts list --json
     """
     from kalshi_cli.app.alerts import overview
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.alerting import alerts_view
 
     with opened(ctx) as desk:
         view = alerts_view(overview(desk, is_paper=paper), desk.config.alerts.sinks)
-        render_one(view, flags_of(ctx).form, title="alerts", now=desk.clock.now())
+        show_view(ctx, view, title="alerts", now=desk.clock.now())
 
 
 @app.command("test")
@@ -55,17 +54,19 @@ def try_(
     kalshi alerts test phone
     """
     from kalshi_cli.app.alerts import try_sinks
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.alerting import delivery_rows
     from kalshi_cli.views.alerts import DeliveryRow
+    from kalshi_cli.views.formats import Prose
 
     with opened(ctx) as desk:
-        rows = delivery_rows(try_sinks(desk, sink))
+        rows = [
+            DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=Prose(each.text))
+            for name, each in try_sinks(desk, sink).items()
+        ]
         if not rows:
             raise KalshiError(
                 "there is nobody to tell: alerts.sinks is empty", hint="see config.example.yaml", code="no_sinks"
             )
-        render_rows(DeliveryRow, rows, flags_of(ctx).form)
+        show_list(ctx, DeliveryRow, rows)
         if failed := [row.sink for row in rows if not row.delivered]:
             raise KalshiError(f"not delivered: {', '.join(failed)}", hint="kalshi config show", code="not_delivered")
 

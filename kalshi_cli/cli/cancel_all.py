@@ -20,7 +20,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import counted, format_ts
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
+from kalshi_cli.cli.options import Commands, duration_option, load_config, show_view
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ def cancel_all(
         from kalshi_cli.app import App
         from kalshi_cli.app.kill_alert import telling
         from kalshi_cli.cli.close import flattened
-        from kalshi_cli.cli.screen.render import render_one
 
         with App(config, tell, note, _warn) as desk, _with_a_key(desk):
             _introduce(config)
@@ -101,7 +100,7 @@ def cancel_all(
                     view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
                     outcome, halted = kill.kept(outcome, halted=halted)
                     view = replace(view, **asdict(_view(outcome, halted=halted)))
-                render_one(view, flags_of(ctx).form, title="cancel-all")
+                show_view(ctx, view, title="cancel-all")
             home = desk.state_dir
         if not outcome.is_clean:
             raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")

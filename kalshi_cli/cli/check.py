@@ -301,11 +301,11 @@ def _run(ctx: typer.Context, name: str, *, within: float | None, no_notify: bool
 def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
     """The line first; with --json the whole report as one object. Of several checks a line each."""
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.views.checks import BreachRow, check_view
+    from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
     form = form or default_format()
     if form in (Format.JSON, Format.NDJSON):
-        render_one(check_view(found, parts), form)
+        render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:

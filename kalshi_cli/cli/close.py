@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option, ticker
+from kalshi_cli.cli.options import Commands, duration_option, note_unsent, opened, price_option, show_list, ticker
 from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
 from kalshi_cli.cli.screen.output import note, tell
 
@@ -90,22 +90,20 @@ def close_positions(
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
     from kalshi_cli.app.halts import Halts
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
-    from kalshi_cli.views.close import CloseRow, PlanRow, close_row, plan_row
+    from kalshi_cli.views.close import CloseRow, PlanRow
 
     who = Halts(desk).loop_beside()
     if who is not None:
         note(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
     closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
-    form = flags_of(ctx).form
     if dry_run:
-        note("dry run: nothing was sent")
-        render_rows(PlanRow, [plan_row(plan) for plan in plans], form, empty="no position")
+        note_unsent()
+        show_list(ctx, PlanRow, plans, empty="no position")
         return
     confirm_plans(desk, plans, yes=yes)
     closings = closer.close(plans)
-    render_rows(CloseRow, [close_row(closing) for closing in closings], form, empty="no position")
+    show_list(ctx, CloseRow, closings, empty="no position")
     if (error := failure(closings)) is not None:
         stuck = [each.plan.market.ticker for each in closings if each.error and each.error.code == "NOT_CLOSING"]
         if stuck and who is not None:
@@ -121,13 +119,13 @@ def flattened(
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
     from kalshi_cli.desk.close import close_all
-    from kalshi_cli.views.close import FlattenView, close_row
+    from kalshi_cli.views.close import CloseRow, FlattenView
 
     if not may_close:
         tell("nothing was closed: first it must be certain that trading is halted and that nothing rests")
         return FlattenView.of(view, positions=()), None
     closings, error = close_all(lambda: planned(desk, walk_of()), lambda plans: confirm_plans(desk, plans, yes=yes))
-    return FlattenView.of(view, positions=tuple(close_row(closing) for closing in closings)), error
+    return FlattenView.of(view, positions=tuple(map(CloseRow.of, closings))), error
 
 
 def planned(

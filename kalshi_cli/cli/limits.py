@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, agreed, opened, show_view
 
 app = Commands("Rate limits of the account.", default="show")
 
@@ -18,13 +18,10 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import allowances
-    from kalshi_cli.views.cash import limits_view
+    from kalshi_cli.desk.funds import limits
 
     with opened(ctx) as desk:
-        view = limits_view(allowances(desk.client))
-        render_one(view, flags_of(ctx).form, title="limits", now=desk.clock.now())
+        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
 
 
 @app.command("upgrade")
@@ -36,15 +33,9 @@ def upgrade(
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import allowances
-    from kalshi_cli.views.cash import limits_view
+    from kalshi_cli.desk.funds import limits
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm(
-                "ask for it?", [f"{desk.config.env}: the Advanced API tier, for good"], hosts=desk.other_hosts, yes=yes
-            )
+        agreed(desk, "ask for it?", f"{desk.config.env}: the Advanced API tier, for good", yes=yes)
         desk.client.upgrade_tier()
-        render_one(limits_view(allowances(desk.client)), flags_of(ctx).form, title="limits", now=desk.clock.now())
+        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())

@@ -12,12 +12,15 @@ from kalshi_cli.base.units import counted, format_ts
 from kalshi_cli.cli import cancel_all, groups, order_changes
 from kalshi_cli.cli.options import (
     Commands,
+    agreed,
     choice_option,
     count_option,
     duration_option,
-    flags_of,
+    note_unsent,
     opened,
     price_option,
+    show_list,
+    show_view,
     ticker,
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
@@ -62,8 +65,6 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model.order_terms import StpMode, Tif
     from kalshi_cli.desk.place import Ticket
     from kalshi_cli.desk.signals import on_the_way
@@ -91,20 +92,16 @@ def place(
         typed = (ticket.outcome, ticket.action)
         _note_doubts(engine)
         if dry_run:
-            for fact in _facts(ticket, proposal, desk.config.env):
-                note(fact)
-            note("dry run: nothing was sent")
+            note_unsent(*_facts(ticket, proposal, desk.config.env))
             row = order_row(proposal.submit.order, typed)
             row = msgspec.structs.replace(row, client_order_id=None, status="dry_run")
-            render_one(row, flags_of(ctx).form, title="not sent", now=desk.clock.now())
+            show_view(ctx, row, title="not sent", now=desk.clock.now())
             return
-        if desk.needs_confirmation:
-            confirm("place this order?", _facts(ticket, proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
-            if not yes:  # the question may have stood for minutes: look again before sending
-                engine, proposal = orders.propose(ticket)
+        if agreed(desk, "place this order?", *_facts(ticket, proposal, desk.config.env), yes=yes):
+            engine, proposal = orders.propose(ticket)  # the question may have stood for minutes: look again
         with on_the_way(f"order {proposal.submit.order.client_order_id}"):
             order = orders.send(engine, proposal)
-            render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
+            show_view(ctx, order_row(order, typed), title=order.ticker, now=desk.clock.now())
 
 
 def _note_doubts(engine: Engine) -> None:
@@ -146,7 +143,6 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
     from kalshi_cli.views.orders import OrderRow, order_row
 
@@ -155,8 +151,8 @@ def list_(
         found = desk.client.all_orders(
             status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
         )
-        rows = [order_row(order) for order in found if scope.holds(order)]
-        render_rows(OrderRow, rows, flags_of(ctx).form, empty=f"no order is {status}", now=desk.clock.now())
+        rows = map(order_row, filter(scope.holds, found))
+        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=desk.clock.now())
 
 
 @app.command("show")
@@ -168,11 +164,10 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.views.orders import order_row
 
     with opened(ctx) as desk:
-        render_one(order_row(desk.find_order(order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
+        show_view(ctx, order_row(desk.find_order(order_id)), title=order_id, now=desk.clock.now())
 
 
 @app.command("cancel")
@@ -187,23 +182,13 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.views.formats import Prose
     from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm(
-                "cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], hosts=desk.other_hosts, yes=yes
-            )
+        agreed(desk, "cancel them?", f"{desk.config.env}: {counted(len(wanted), 'order')}", yes=yes)
         outcomes = desk.cancel_orders(wanted)
-        rows = [
-            CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
-            for o in outcomes
-        ]
-        render_rows(CancelRow, rows, flags_of(ctx).form, empty="no ids were given")
+        show_list(ctx, CancelRow, outcomes, empty="no ids were given")
     unknown = [o for o in outcomes if o.is_unknown]
     unreached = [o for o in outcomes if o.is_unreached]
     failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
@@ -239,7 +224,6 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.account import reconciled_row
     from kalshi_cli.views.orders import ReconciledRow
 
@@ -253,7 +237,7 @@ def reconcile(
         settled, open_ = desk.reconcile(60.0 if wait is None else wait, repaired)
         rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
         rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
-        render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
+        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=desk.clock.now())
         if open_:
             last = max(row.provable_at for row in rows if row.provable_at is not None)
             ids = ", ".join(order.client_order_id for order in open_[:5])

@@ -6,12 +6,12 @@ started in the background.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker, time_option
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, opened, show_view, ticker, time_option
 from kalshi_cli.cli.screen.output import note, write_out
 
 if TYPE_CHECKING:
@@ -92,6 +92,13 @@ def reset(ctx: typer.Context) -> None:
         note("the simulated exchange starts anew")
 
 
+class _Serving(NamedTuple):
+    """Which process serves it, and what that one said."""
+
+    announced: Announcement | None
+    report: Report | None
+
+
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Do it to the exchange of the state directory, and show how things stand then."""
     with opened(ctx, flags={"env": "sim"}) as desk:
@@ -101,11 +108,15 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 
 def _show(ctx: typer.Context, desk: App, served: Announcement | None, report: Report | None) -> None:
     """Show which process serves it, and how that said it stands."""
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.views.simulator import sim_status
+    from kalshi_cli.views.simulator import SimStatus
 
-    status = sim_status(served, report, desk.clock.now(), desk.simulator.offset_ms())
-    render_one(status, flags_of(ctx).form, title="simulated exchange")
+    status = SimStatus.of(
+        _Serving(served, report),
+        time=report.time if report else desk.clock.now(),
+        clock_ahead_s=(report.offset_ms if report else desk.simulator.offset_ms()) / 1000,
+        served=("background" if served.is_background else "foreground") if served else None,
+    )
+    show_view(ctx, status, title="simulated exchange")
 
 
 _Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]

@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import counted
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, Paper, agreed, duration_option, flags_of, opened, show_view
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
@@ -53,12 +53,10 @@ def trade(
     """
     from kalshi_cli.app.loops import Loops
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config.schema import LONGEST_INTERVAL_S
     from kalshi_cli.desk.signals import after_a_run
+    from kalshi_cli.desk.summary import trade_summary
     from kalshi_cli.desk.trade import TradeRequest
-    from kalshi_cli.views.runs import trade_summary
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
@@ -82,16 +80,12 @@ def trade(
             status_every_s=1.0 if is_live() else desk.config.trade.status_every_s,
             params=_params(param),
         )
-        if live and desk.needs_confirmation:
-            confirm(
-                "trade with real money?",
-                [f"{desk.config.env}: {strategy} will place orders by itself"],
-                hosts=desk.other_hosts,
-                yes=yes,
-            )
+        if live:
+            fact = f"{desk.config.env}: {strategy} will place orders by itself"
+            agreed(desk, "trade with real money?", fact, yes=yes)
         with status_display() as show:
             summary = Loops(desk).trade(request, _banner, show)
-        render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+        show_view(ctx, trade_summary(summary), title="summary")
         desk.stack.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
         _end(summary)
 
@@ -155,9 +149,7 @@ def backtest(
     """
     from kalshi_cli.app.loops import Loops
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.backtest import BacktestRequest
-    from kalshi_cli.views.runs import backtest_report
+    from kalshi_cli.desk.backtest import BacktestRequest, backtest_view
 
     more = list(files or ())
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
@@ -174,7 +166,7 @@ def backtest(
         report = Loops(desk).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
-        render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
+        show_view(ctx, backtest_view(report), title=f"backtest of {strategy}")
         if plot:
             show_curve(report.curve, picture)
 
@@ -231,9 +223,7 @@ def status(
     kalshi status --paper
     """
     from kalshi_cli.app.account import status_of
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.status import remarks
-    from kalshi_cli.views.runs import status_view
+    from kalshi_cli.desk.status import remarks, status_view
 
     if watch:
         from kalshi_cli.cli.watch import watch_status
@@ -244,6 +234,6 @@ def status(
         found, now = status_of(desk, is_paper=paper), desk.clock.now()
         if found.preface:
             note(found.preface)
-        render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
+        show_view(ctx, status_view(found), title="status", now=now)
         for remark in remarks(found, now):
             note(remark)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
+from msgspec.structs import asdict
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
@@ -234,9 +236,9 @@ _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
 def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
-    row, found = order_row(order), "still_unknown" if is_open else found_as(order)
+    """Return it with what was found, and when a doubt ends."""
+    found = "still_unknown" if is_open else found_as(order)
     if repaired and found == "adopted":
         found = "repaired"
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
     due = provable_at(order) if found == "still_unknown" else None
-    return ReconciledRow(**fields, found=found, provable_at=due, repaired=repaired or None)
+    return ReconciledRow(**asdict(order_row(order)), found=found, provable_at=due, repaired=repaired or None)

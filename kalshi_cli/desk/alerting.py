@@ -7,9 +7,9 @@ from cron at once: nothing is told twice, and what one of them leaves undone the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -27,8 +27,7 @@ from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
 from kalshi_cli.store.state_store import RESUMED, Store
-from kalshi_cli.views.alerts import AlertRow, AlertsView, DeliveryRow, LetterRow, SinkRow, silence_row
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.alerts import AlertRow, AlertsView, LetterRow, SinkRow
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import Delivery
@@ -330,62 +329,28 @@ class Alerting:
 
 
 def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
-    return AlertsView(
+    """Return it as it is shown, with the sinks of the configuration."""
+    states = {state.sink: state for state in found.sinks}
+    return AlertsView.of(
+        found,
         firing=sum(matter.is_firing for matter in found.matters),
         undelivered=len(found.waiting),
         dead=len(found.dead),
-        dropped=found.dropped,
         alerts=tuple(_alert(matter, found) for matter in found.matters),
-        letters=tuple(_letter(letter) for letter in (*found.waiting, *found.dead)),
-        silences=tuple(silence_row(silence) for silence in found.silences),
-        sinks=tuple(_sinks(found, sinks)),
+        letters=tuple(map(LetterRow.of, (*found.waiting, *found.dead))),
+        sinks=tuple(
+            SinkRow.of(
+                states.get(name) or SinkState(sink=name),
+                address=hidden_address(sink.url) if sink.url else str(sink.url_file or ""),
+                hears=" ".join((*sink.tiers, *sink.events)),
+            )
+            for name, sink in sinks.items()
+        ),
     )
 
 
 def _alert(matter: Matter, found: Overview) -> AlertRow:
     is_hushed = (matter.code, matter.subject) in found.hushed
     is_held_back = is_hushed and matter.lasts and matter.ended is None
-    state: Literal["firing", "over", "event"] = (
-        "firing" if matter.is_firing or is_held_back else "over" if matter.lasts else "event"
-    )
-    return AlertRow.of(
-        matter,
-        state=state,
-        waiting=matter.untold,
-        silenced=is_hushed,
-        value=Prose(matter.value),
-        limit=Prose(matter.wanted),
-        text=Prose(matter.text),
-    )
-
-
-def _letter(letter: Letter) -> LetterRow:
-    notice = letter.notice
-    return LetterRow.of(letter, code=notice.code, subject=notice.subject, error=Prose(letter.error))
-
-
-def _sinks(found: Overview, sinks: Mapping[str, Sink]) -> Iterator[SinkRow]:
-    states = {state.sink: state for state in found.sinks}
-    for name, sink in sinks.items():
-        address = hidden_address(sink.url) if sink.url else str(sink.url_file or "")
-        yield _sink(name, address, " ".join((*sink.tiers, *sink.events)), states.get(name))
-
-
-def _sink(name: str, address: str, hears: str, state: SinkState | None) -> SinkRow:
-    return SinkRow(
-        sink=name,
-        address=address,
-        hears=hears,
-        failures=state.failures if state else 0,
-        last_delivered=state.last_delivered if state else None,
-        last_failed=state.last_failed if state else None,
-        retry=state.retry_at or None if state else None,
-        error=Prose(state.error if state else ""),
-    )
-
-
-def delivery_rows(found: Mapping[str, Delivery]) -> list[DeliveryRow]:
-    return [
-        DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=Prose(each.text))
-        for name, each in found.items()
-    ]
+    is_firing = matter.is_firing or is_held_back
+    return AlertRow.of(matter, state="firing" if is_firing else "over" if matter.lasts else "event", silenced=is_hushed)

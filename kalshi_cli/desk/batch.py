@@ -292,26 +292,16 @@ def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: Ka
     return Result(judged.number, judged.ticket, order, status, error)
 
 
-def batch_row(result: Result) -> BatchRow:
-    order = result.order
-    return _line(result.number, result.ticket, order, result.status, result.error)
-
-
-def judged_row(judged: Judged) -> BatchRow:
-    """A line of a dry run."""
-    return _line(judged.number, judged.ticket, None, "denied" if judged.denied else "dry_run", judged.denied)
-
-
-def _line(number: int, ticket: Ticket, order: Order | None, status: str, error: KalshiError | None) -> BatchRow:
-    return BatchRow(
-        line=number,
+def batch_row(found: Judged | Result) -> BatchRow:
+    """Return what became of a line, or would in a dry run."""
+    if isinstance(found, Result):
+        order, status, error = found.order, found.status, found.error
+    else:
+        order, status, error = None, "denied" if found.denied else "dry_run", found.denied
+    return BatchRow.of(
+        found,
         order_id=order.order_id or None if order else None,
-        client_order_id=(order.client_order_id if order else ticket.client_order_id) or None,
-        ticker=ticket.ticker,
-        side=ticket.outcome,
-        action=ticket.action,
-        price=ticket.price,
-        count=ticket.qty,
+        client_order_id=(order or found.ticket).client_order_id or None,
         filled=order.filled if order else None,
         remaining=order.remaining if order else None,
         status=status,

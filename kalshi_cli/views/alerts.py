@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
-
-if TYPE_CHECKING:
-    from kalshi_cli.core.monitoring.incidents import Silence
+from kalshi_cli.views.row import Row, names
 
 
 class AlertRow(Row, frozen=True, kw_only=True):
@@ -33,6 +30,7 @@ class AlertRow(Row, frozen=True, kw_only=True):
     unit: str
     text: Prose
 
+    named = names(waiting="untold", limit="wanted")
     shown = ("code", "subject", "since", "told", "state", "tier", "silenced", "text")
     vital = ("code", "subject", "since", "told")
 
@@ -50,6 +48,7 @@ class LetterRow(Row, frozen=True, kw_only=True):
     error: Prose
     notice_id: str
 
+    named = names(code="notice.code", subject="notice.subject")
     shown = ("sink", "status", "tier", "code", "subject", "created", "tries", "error")
 
 
@@ -72,6 +71,7 @@ class SinkRow(Row, frozen=True, kw_only=True):
     retry: Ts | None
     error: Prose
 
+    named = names(retry="retry_at")
     shown = (
         "sink",
         "address",
@@ -102,7 +102,3 @@ class DeliveryRow(Row, frozen=True, kw_only=True):
     sink: str
     delivered: bool
     detail: Prose
-
-
-def silence_row(silence: Silence) -> SilenceRow:
-    return SilenceRow.of(silence, reason=Prose(silence.reason))

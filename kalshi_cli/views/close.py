@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.views.formats import Prose
 from kalshi_cli.views.orders import CancelAllView
-from kalshi_cli.views.row import Outcome, Row
-
-if TYPE_CHECKING:
-    from kalshi_cli.desk.close import Closing, Plan
+from kalshi_cli.views.row import Outcome, Row, names
 
 
 class PlanRow(Row, frozen=True, kw_only=True):
@@ -27,20 +22,10 @@ class PlanRow(Row, frozen=True, kw_only=True):
     fees: Money
     detail: Prose | None
 
-
-def plan_row(plan: Plan) -> PlanRow:
-    return PlanRow(
-        ticker=plan.market.ticker,
-        side=plan.outcome,
-        count=plan.qty,
-        price=None if plan.touch is None else plan.own(plan.touch),
-        worst_price=None if plan.worst is None else plan.own(plan.worst),
-        fillable=plan.fillable,
-        expected=plan.expected,
-        least=plan.least,
-        fees=plan.fee,
-        detail=Prose(plan.refusal.message) if plan.refusal else None,
-    )
+    named = names(
+        ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
+        fees="fee", detail="refusal.message",
+    )  # fmt: skip
 
 
 class CloseRow(Row, frozen=True, kw_only=True):
@@ -54,18 +39,10 @@ class CloseRow(Row, frozen=True, kw_only=True):
     fees: Money | None
     detail: Prose | None
 
-
-def close_row(closing: Closing) -> CloseRow:
-    plan = closing.plan
-    return CloseRow(
-        ticker=plan.market.ticker,
-        side=plan.outcome,
-        closed=closing.closed,
-        left=closing.left,
-        average_price=None if closing.average is None else plan.own(closing.average),
-        fees=closing.fees,
-        detail=Prose(closing.error.message) if closing.error else None,
-    )
+    named = names(
+        ticker="plan.market.ticker", side="plan.outcome", average_price="own_average",
+        detail="error.message",
+    )  # fmt: skip
 
 
 class FlattenView(CancelAllView, frozen=True, kw_only=True):

@@ -1,23 +1,10 @@
-"""What `kalshi pause`, `resume` and `stop` print where a format is asked for. Rules as in `rows`."""
+"""What `pause`, `resume` and `stop` return. Rules as in `row`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Ts
 from kalshi_cli.views.formats import Prose, Standing
-from kalshi_cli.views.row import Row
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from kalshi_cli.desk.status import Status
-    from kalshi_cli.store.records import Halt
-
-
-def standing(halt: Halt) -> Standing:
-    """What a halt is called."""
-    return Standing("paused" if halt.is_pause else halt.state.value)
+from kalshi_cli.views.row import Row, names
 
 
 class HaltView(Row, frozen=True, kw_only=True):
@@ -29,15 +16,7 @@ class HaltView(Row, frozen=True, kw_only=True):
     reason: Prose | None
     since: Ts | None
 
-
-def halt_view(halt: Halt) -> HaltView:
-    return HaltView(
-        state=standing(halt),
-        paused=halt.is_pause,
-        code=halt.code or None,
-        reason=Prose(halt.reason) if halt.reason else None,
-        since=halt.since or None,
-    )
+    named = names(state="standing", paused="is_pause")
 
 
 class ResumeView(Row, frozen=True, kw_only=True):
@@ -52,18 +31,7 @@ class ResumeView(Row, frozen=True, kw_only=True):
     was_reason: Prose | None
     was_since: Ts | None
 
-
-def resume_view(before: Halt, reason: str, now: Ts) -> ResumeView:
-    return ResumeView(
-        state=Standing("active"),
-        code="RESUMED",
-        reason=Prose(reason),
-        since=now,
-        was=standing(before),
-        was_code=before.code or None,
-        was_reason=Prose(before.reason) if before.reason else None,
-        was_since=before.since or None,
-    )
+    named = names(was="standing", was_code="code", was_reason="reason", was_since="since")
 
 
 class StopView(Row, frozen=True, kw_only=True):
@@ -73,12 +41,3 @@ class StopView(Row, frozen=True, kw_only=True):
     pids: tuple[int, ...]
     resting_orders: int
     resting_until: Ts | None
-
-
-def stop_view(stopped: Sequence[int], status: Status) -> StopView:
-    return StopView(
-        signal="SIGTERM" if stopped else None,
-        pids=tuple(stopped),
-        resting_orders=status.resting_orders,
-        resting_until=status.resting_until,
-    )

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from msgspec.structs import asdict
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Action, Outcome, Row, own_price
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.views.row import Action, Outcome, Row, names, own_price
 
 
 class OrderRow(Row, frozen=True, kw_only=True):
@@ -38,6 +35,7 @@ class OrderRow(Row, frozen=True, kw_only=True):
     subaccount: int
     exchange_index: int
 
+    named = names(book_side="side", count="qty")
     shown = ("ticker", "action", "side", "price", "filled", "remaining", "status", "order_id")
 
 
@@ -47,27 +45,12 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
     The exchange keeps one book: it does not remember whether an ask meant "sell YES" or "buy NO".
     """
     side, action = typed or ("yes", "buy" if order.side is BID else "sell")
-    return OrderRow(
-        order_id=order.order_id or None,
-        client_order_id=order.client_order_id or None,
-        ticker=order.ticker,
+    return OrderRow.of(
+        order,
         side=side,
         action=action,
-        book_side=order.side,
         price=own_price(side, order.price),
-        count=order.qty,
-        filled=order.filled,
-        remaining=order.remaining,
-        status=order.status.value,
         average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
-        fees=order.fees,
-        created=order.created,
-        expires=order.expires,
-        self_trade_prevention=order.self_trade_prevention,
-        cancel_on_pause=order.cancel_on_pause,
-        order_group_id=order.order_group_id or None,
-        subaccount=order.subaccount,
-        exchange_index=order.exchange_index,
     )
 
 
@@ -102,10 +85,9 @@ class ChangeView(OrderRow, frozen=True, kw_only=True):
 def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> ChangeView:
     is_buy = (before.side is Side.BID) == (outcome == "yes")
     row = order_row(after, (outcome, "buy" if is_buy else "sell"))
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
     return ChangeView(
-        **fields | ({"status": status} if status else {}),
-        price_before=before.price if outcome == "yes" else Price(ONE_DOLLAR - before.price),
+        **asdict(row) | ({"status": status} if status else {}),
+        price_before=own_price(outcome, before.price),
         remaining_before=before.remaining,
         expires_before=before.expires,
     )
@@ -144,6 +126,10 @@ class BatchRow(Row, frozen=True, kw_only=True):
     code: str | None
     detail: Prose | None
 
+    named = names(
+        line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",
+        count="ticket.qty",
+    )  # fmt: skip
     shown = ("line", "ticker", "action", "side", "price", "count", "filled", "status", "code", "order_id")
 
 
@@ -157,9 +143,7 @@ class QueueRow(Row, frozen=True, kw_only=True):
     remaining: Qty
     ahead: Qty | None
 
-
-def queue_row(order: Order, ahead: Qty | None) -> QueueRow:
-    return QueueRow.of(order, book_side=order.side, ahead=ahead)
+    named = names(book_side="side")
 
 
 class GroupRow(Row, frozen=True, kw_only=True):
@@ -170,9 +154,7 @@ class GroupRow(Row, frozen=True, kw_only=True):
     is_auto_cancel_enabled: bool
     exchange_index: int
 
-
-def group_row(group: OrderGroup) -> GroupRow:
-    return GroupRow.of(group, order_group_id=group.group_id)
+    named = names(order_group_id="group_id")
 
 
 class GroupView(GroupRow, frozen=True, kw_only=True):
@@ -180,10 +162,6 @@ class GroupView(GroupRow, frozen=True, kw_only=True):
 
     subaccount: int
     orders: tuple[str, ...]
-
-
-def group_view(group: OrderGroup) -> GroupView:
-    return GroupView.of(group, order_group_id=group.group_id, orders=group.orders or ())
 
 
 class GroupDone(Row, frozen=True, kw_only=True):

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.account.pnl import Pnl
-from kalshi_cli.core.model.order_terms import BID, Side
-from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.views.formats import Gain
-from kalshi_cli.views.row import Outcome, Row, own_price
+from kalshi_cli.views.row import Outcome, Row, names, own_price
 
 
 class PositionRow(Row, frozen=True, kw_only=True):
@@ -30,6 +29,7 @@ class PositionRow(Row, frozen=True, kw_only=True):
     fees: Money
     subaccount: int
 
+    named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
         "ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees",
     )  # fmt: skip
@@ -46,7 +46,6 @@ def position_row(position: Position, mark: Price | None) -> PositionRow:
     side: Outcome = "yes" if position.qty >= 0 else "no"
     return PositionRow.of(
         position,
-        position=position.qty,
         side=side,
         count=abs(position.qty),
         mark=None if mark is None else own_price(side, mark),
@@ -69,12 +68,8 @@ class FillRow(Row, frozen=True, kw_only=True):
     is_taker: bool
     time: Ts
 
+    named = names(book_side="side", count="qty", time="ts")
     shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
-
-
-def fill_row(fill: Fill) -> FillRow:
-    paid = fill.price if fill.side is BID else Price(ONE_DOLLAR - fill.price)
-    return FillRow.of(fill, book_side=fill.side, count=fill.qty, cost=notional(paid, fill.qty), time=fill.ts)
 
 
 class PnlRow(Row, frozen=True, kw_only=True):

@@ -1,32 +1,10 @@
-"""What the commands about quotes and combos print."""
+"""What `rfq` and `quote` return. Rules as in `row`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
-
-if TYPE_CHECKING:
-    from kalshi_cli.desk.quotes import Deal
-    from kalshi_cli.exchange.wire.combos import Collection, LegEvent, MadeCombo
-    from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
-
-
-class LegRow(Row, frozen=True, kw_only=True):
-    """A leg of a combo; `settlement_value` is what its YES paid, once that is known."""
-
-    event_ticker: str
-    market_ticker: str
-    side: str
-    settlement_value: Price | None
-
-
-def leg_rows(legs: Sequence[MveLeg]) -> tuple[LegRow, ...]:
-    return tuple(LegRow.of(leg) for leg in legs)
+from kalshi_cli.views.row import Row, names
 
 
 class RfqRow(Row, frozen=True, kw_only=True):
@@ -46,42 +24,10 @@ class RfqRow(Row, frozen=True, kw_only=True):
     closed: Ts | None
     reason: str | None
     collection: str | None
-    legs: tuple[LegRow, ...]
+    legs: tuple[MveLeg, ...]
 
+    named = names(count="qty", cost="target", cost_excludes_fees="target_excludes_fees", mine="is_mine")
     shown = ("rfq_id", "count", "cost", "status", "ticker", "mine", "created")
-
-
-def rfq_row(rfq: Rfq) -> RfqRow:
-    return RfqRow.of(
-        rfq,
-        count=rfq.qty,
-        cost=rfq.target,
-        cost_excludes_fees=rfq.target_excludes_fees,
-        mine=rfq.is_mine,
-        creator_id=rfq.creator_id or None,
-        reason=rfq.reason or None,
-        collection=rfq.collection or None,
-        legs=leg_rows(rfq.legs),
-    )
-
-
-def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
-    """As it was, or would be, sent."""
-    return RfqRow.of(
-        new,
-        rfq_id=rfq_id or None,
-        count=new.qty,
-        cost=new.target,
-        cost_excludes_fees=new.target_excludes_fees,
-        status=status,
-        mine=True,
-        creator_id=None,
-        created=None,
-        closed=None,
-        reason=None,
-        collection=None,
-        legs=(),
-    )
 
 
 class QuoteRow(Row, frozen=True, kw_only=True):
@@ -115,21 +61,8 @@ class QuoteRow(Row, frozen=True, kw_only=True):
     executed: Ts | None
     cancelled: Ts | None
 
+    named = names(mine="is_mine")
     shown = ("buy_yes", "buy_no", "status", "quote_id", "yes_bid", "no_bid", "ticker", "accepted_side", "created")
-
-
-def quote_row(quote: Quote) -> QuoteRow:
-    return QuoteRow.of(
-        quote,
-        yes_count=quote.qty("yes") if quote.yes_bid is not None else None,
-        no_count=quote.qty("no") if quote.no_bid is not None else None,
-        buy_yes=quote.price("no"),
-        buy_no=quote.price("yes"),
-        accepted_side=quote.accepted_side or None,
-        mine=quote.is_mine,
-        order_id=quote.order_id or None,
-        reason=quote.reason or None,
-    )
 
 
 class DealRow(Row, frozen=True, kw_only=True):
@@ -142,23 +75,7 @@ class DealRow(Row, frozen=True, kw_only=True):
     cost: Money
     fee: Money
     worst_loss: Money
-    status: str
-
-
-def deal_rows(deal: Deal) -> list[DealRow]:
-    return [
-        DealRow(
-            ticker=ticket.ticker,
-            outcome=ticket.outcome,
-            count=ticket.qty,
-            price=ticket.price,
-            cost=proposal.cost,
-            fee=proposal.fee,
-            worst_loss=proposal.worst_loss,
-            status="dry_run",
-        )
-        for ticket, proposal in zip(deal.tickets, deal.proposals, strict=True)
-    ]
+    status: str = "dry_run"
 
 
 class NewQuoteView(Row, frozen=True, kw_only=True):
@@ -173,97 +90,3 @@ class EndedView(Row, frozen=True, kw_only=True):
 
     id: str
     deleted: bool
-
-
-# -- combos -------------------------------------------------------------------------------------------------------
-
-
-class CollectionRow(Row, frozen=True, kw_only=True):
-    """A collection: of how many of its events a combo is made."""
-
-    collection: str
-    series_ticker: str
-    title: Prose
-    size_min: int
-    size_max: int
-    events: int
-    opens: Ts
-    closes: Ts
-
-    shown = ("collection", "title", "size_min", "size_max", "events", "closes")
-
-
-def collection_row(found: Collection) -> CollectionRow:
-    return CollectionRow.of(found, collection=found.collection_ticker, events=len(found.events))
-
-
-class LegEventRow(Row, frozen=True, kw_only=True):
-    """An event whose markets can be legs; None is no limit."""
-
-    event_ticker: str
-    title: Prose | None
-    yes_only: bool
-    size_min: int | None
-    size_max: int | None
-
-    shown = ("event_ticker", "title", "size_max", "yes_only")
-
-
-class CollectionView(Row, frozen=True, kw_only=True):
-    collection: str
-    series_ticker: str
-    title: str
-    description: str
-    function: str
-    opens: Ts
-    closes: Ts
-    size_min: int
-    size_max: int
-    is_ordered: bool
-    exchange_index: int
-    price_structure: str
-    events: tuple[LegEventRow, ...]
-
-
-def collection_view(found: Collection, titles: Mapping[str, str]) -> CollectionView:
-    return CollectionView.of(
-        found,
-        collection=found.collection_ticker,
-        events=tuple(_leg_event(one, titles.get(one.ticker)) for one in found.events),
-    )
-
-
-def _leg_event(event: LegEvent, title: str | None) -> LegEventRow:
-    return LegEventRow.of(
-        event,
-        event_ticker=event.ticker,
-        title=Prose(title) if title else None,
-        yes_only=event.is_yes_only,
-    )
-
-
-class ComboView(Row, frozen=True, kw_only=True):
-    """The market of some legs."""
-
-    ticker: str
-    event_ticker: str
-    collection: str
-    title: str
-    status: str
-    exchange_index: int | None
-    close_time: Ts | None
-    legs: tuple[LegRow, ...]
-
-
-def combo_view(collection: str, made: MadeCombo, legs: Sequence[MveLeg]) -> ComboView:
-    market = made.market
-    return ComboView(
-        ticker=made.market_ticker,
-        event_ticker=made.event_ticker,
-        collection=collection,
-        title="" if market is None else market.title,
-        status="" if market is None else market.status.value,
-        exchange_index=None if market is None else market.exchange_index,
-        close_time=None if market is None else market.close_time,
-        legs=leg_rows(legs),
-    )

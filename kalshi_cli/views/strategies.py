@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from kalshi_cli.views.formats import Prose
 from kalshi_cli.views.row import Row
-
-if TYPE_CHECKING:
-    from kalshi_cli.strategies.registry import Description, Parameter
 
 
 class StrategyRow(Row, frozen=True, kw_only=True):
@@ -38,10 +34,6 @@ class StrategyView(StrategyRow, frozen=True, kw_only=True):
     rows: tuple[ParameterRow, ...]
 
     shown = ()
-
-
-def strategy_view(found: Description, parameters: Iterable[Parameter]) -> StrategyView:
-    return StrategyView.of(found, rows=tuple(ParameterRow.of(each) for each in parameters))
 
 
 class NewStrategyView(Row, frozen=True, kw_only=True):

@@ -31,13 +31,15 @@ from kalshi_cli.desk.place import Ticket
 from kalshi_cli.views import runs as run_rows
 from kalshi_cli.views import scan as scan_rows
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
+from kalshi_cli.views.checks import HealthRow
 from kalshi_cli.views.formats import Gain, Prose, Ratio, Verdict, columns, human, when, wire
-from kalshi_cli.views.markets import MarketRow, market_row
+from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
 from kalshi_cli.views.orders import CancelAllView, OrderRow, ReconciledRow, order_row
 from kalshi_cli.views.positions import FillRow, PnlRow, PnlView, PositionRow
 from kalshi_cli.views.quotes import QuoteRow
 from kalshi_cli.views.row import Action, Outcome, Row
+from kalshi_cli.views.settings import SettingRow
 from kalshi_cli.views.strategies import ParameterRow, StrategyRow
 
 CLOSE = Ts(1_781_159_370_164)
@@ -305,7 +307,7 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     assert ("too narrow for" in shown.err) is (width < 100)
 
 
-@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (run_rows.SettingRow, False)])
+@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
 def test_what_a_list_is_for_goes_on_below_where_it_does_not_fit(
     of: type[Row], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -410,12 +412,10 @@ def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_b
     width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hint = "sudo timedatectl set-ntp true, then look at it again with: kalshi health-check --env prod"
-    found = run_rows.HealthRow(
-        check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint)
-    )
-    fine = run_rows.HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
+    found = HealthRow(check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint))
+    fine = HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
     monkeypatch.setenv("COLUMNS", str(width))
-    render_rows(run_rows.HealthRow, [found, fine], Format.TABLE)
+    render_rows(HealthRow, [found, fine], Format.TABLE)
     shown = capsys.readouterr()
     assert shown.err.splitlines() == [f"clock: {hint}"] * told
     assert (hint in shown.out) is not bool(told)
@@ -423,9 +423,9 @@ def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_b
 
 def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
     long = listed(title="Bitcoin price on November 21, 2026 at 2pm EST?", subtitle="$86,250 or above")
-    assert market_row(long).title.startswith("$86,250 or above: Bitcoin")
+    assert MarketRow.of(long).title.startswith("$86,250 or above: Bitcoin")
     whole = listed(title="Rain above 1 inch?", subtitle="above 1 inch")
-    assert market_row(whole).title == "Rain above 1 inch?"
+    assert MarketRow.of(whole).title == "Rain above 1 inch?"
 
 
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
