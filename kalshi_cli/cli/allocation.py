@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import Commands, agreed, choice_option, note_unsent, opened, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = Commands("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
 
@@ -33,8 +34,8 @@ def set_(
         str,
         choice_option("--reserve", choices=("max", "sum", "none"), text="What is left where orders rest (sum)."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Replace the shares; from then on the exchange moves free cash between shards, every ten seconds.
 

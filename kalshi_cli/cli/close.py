@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, duration_option, note_unsent, opened, price_option, show_list, ticker
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
@@ -35,8 +35,8 @@ def close(
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at the book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up after this (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("The position of this subaccount.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Close the position in one market: reduce-only orders at the best price, then step by step a little worse.
 
@@ -60,8 +60,8 @@ def flatten(
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at each book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up a position after this (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("The positions of this subaccount.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Close every position, one after the other, each as `kalshi close` does. Orders that rest are left alone.
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.cli.options import Commands, agreed, choice_option, flags_of, note_unsent, opened, show_list, show_view
-from kalshi_cli.cli.order_options import dry_run_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Combos: from what they can be made, and the market of chosen legs.", default="list")
@@ -58,8 +58,8 @@ def create(
     ctx: typer.Context,
     collection: CollectionName,
     leg: Annotated[list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; once for each.")],
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """The market of these legs, made if there is none yet. Nothing is bought: ask for quotes with `kalshi rfq create`.
 

@@ -9,7 +9,7 @@ import typer
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import counted
 from kalshi_cli.cli.options import Commands, agreed, count_option, opened, show_list, show_view
-from kalshi_cli.cli.order_options import subaccount_option, yes_option
+from kalshi_cli.cli.order_options import Yes, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -23,7 +23,6 @@ app = Commands(
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
 Whose = Annotated[int | None, subaccount_option("The subaccount that the group is in.")]
 Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
-Yes = Annotated[bool, yes_option()]
 
 
 @app.command("list")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from kalshi_cli.cli.options import Commands, agreed, opened, show_view
+from kalshi_cli.cli.order_options import Yes
 
 app = Commands("Rate limits of the account.", default="show")
 
@@ -25,9 +24,7 @@ def show(ctx: typer.Context) -> None:
 
 
 @app.command("upgrade")
-def upgrade(
-    ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False
-) -> None:
+def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     """Ask for the Advanced tier: for who placed one of the last 100 orders by API. It costs nothing.
 
     \b

@@ -19,7 +19,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import dry_run_option, order_argument, subaccount_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes, order_argument, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.amend import AmendProposal
@@ -37,8 +37,8 @@ def amend(
     side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="Whose price --price is.")] = "yes",
     expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Let it rest until canceled.")] = False,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Change price, size or expiry of an order that rests. What is not given stays as it is.
 
@@ -100,7 +100,7 @@ def decrease(
     order_id: Annotated[str, order_argument()],
     by: Annotated[Any, count_option("--by", text="Contracts to take off.")] = None,
     to: Annotated[Any, count_option("--to", text="Contracts that shall be left.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
+    yes: Yes = False,
 ) -> None:
     """Take contracts off an order that rests; it keeps its place in the queue. Works while trading is halted.
 
@@ -151,8 +151,8 @@ def queue(
 def batch(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FILE | -", help="Orders, one a line; - reads stdin.")],
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Place many orders: one JSON object a line, its keys named like the flags of `kalshi order place`.
 

@@ -23,7 +23,7 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
+from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def place(
     stp: Annotated[str, choice_option("--stp", choices=STPS, text="Which of two own orders goes.")] = "taker",
     cancel_on_pause: Annotated[bool, typer.Option("--cancel-on-pause", help="Gone when trading pauses.")] = False,
     subaccount: Annotated[int | None, subaccount_option("Place it in this subaccount.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Place one order. Every limit of the configuration applies; --yes lifts none.
 
@@ -174,7 +174,7 @@ def show(
 def cancel(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Their ids or your own; - reads stdin.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
+    yes: Yes = False,
 ) -> None:
     """Cancel orders, by the exchange's ids or by your own client order ids.
 

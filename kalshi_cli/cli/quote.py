@@ -16,7 +16,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list")
@@ -24,8 +24,6 @@ app = Commands("Quotes you make on the requests of others: `kalshi rfq list --ev
 RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
 OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ", help="The request it answers, where you know it.")]
-Yes = Annotated[bool, yes_option()]
-DryRun = Annotated[bool, dry_run_option()]
 
 
 @app.command("list")

@@ -19,7 +19,7 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 app = Commands(
@@ -31,8 +31,6 @@ STATUSES = ("open", "closed", "all")
 
 RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of the quote.", show_default=False)]
-Yes = Annotated[bool, yes_option()]
-DryRun = Annotated[bool, dry_run_option()]
 
 
 @app.command("list")

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = Commands(
     "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
 )
 
-YES = typer.Option("--yes", help="Do not ask (prod asks).")
 SHARD = typer.Option("--exchange-index", min=0, max=100, metavar="SHARD", help="On this shard.")
 
 
@@ -31,7 +31,7 @@ def list_(ctx: typer.Context) -> None:
 
 
 @app.command("create")
-def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Annotated[bool, YES] = False) -> None:
+def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
     """Open the next subaccount; it cannot be closed again. Needs the Advanced API tier.
 
     \b
@@ -51,7 +51,7 @@ def netting(
     change: Annotated[
         tuple[int, str] | None, typer.Option("--set", metavar="N on|off", help="Switch it for one subaccount.")
     ] = None,
-    yes: Annotated[bool, YES] = False,
+    yes: Yes = False,
 ) -> None:
     """Whether YES and NO of one market cancel out in a subaccount; --set switches it.
 
@@ -82,8 +82,8 @@ def transfer(
     client_transfer_id: Annotated[
         str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
     ] = "",
-    yes: Annotated[bool, YES] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move cash to another subaccount, on one shard. `kalshi transfer` moves it between shards.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
@@ -30,8 +31,8 @@ def send(
     client_transfer_id: Annotated[
         str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move cash to another shard, once. The exchange accepts it first and does it a moment later.
 
