@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, home_of, opened
+from kalshi_cli.cli.options import Commands, duration_option, home_of, opened, show_list, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
@@ -34,13 +34,12 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
-    from kalshi_cli.cli.rows.alerts import alerts_view
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.alerting import alerts_view
     from kalshi_cli.desk.alerts import overview
 
     with opened(ctx) as desk:
         view = alerts_view(overview(desk, home_of(desk, paper=paper)), desk.config.alerts.sinks)
-        render_one(view, flags_of(ctx).form, title="alerts", now=desk.clock.now())
+        show_view(ctx, view, title="alerts", now=desk.clock.now())
 
 
 @app.command("test")
@@ -54,17 +53,20 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.cli.rows.alerts import DeliveryRow, delivery_rows
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.alerts import try_sinks
+    from kalshi_cli.views.alerts import DeliveryRow
+    from kalshi_cli.views.formats import Prose
 
     with opened(ctx) as desk:
-        rows = delivery_rows(try_sinks(desk, sink))
+        rows = [
+            DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=Prose(each.text))
+            for name, each in try_sinks(desk, sink).items()
+        ]
         if not rows:
             raise KalshiError(
                 "there is nobody to tell: alerts.sinks is empty", hint="see config.example.yaml", code="no_sinks"
             )
-        render_rows(DeliveryRow, rows, flags_of(ctx).form)
+        show_list(ctx, DeliveryRow, rows)
         if failed := [row.sink for row in rows if not row.delivered]:
             raise KalshiError(f"not delivered: {', '.join(failed)}", hint="kalshi config show", code="not_delivered")
 

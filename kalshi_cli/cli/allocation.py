@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, agreed, choice_option, note_unsent, opened, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = Commands("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
 
@@ -18,11 +19,10 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi allocation show
     """
-    from kalshi_cli.cli.rows.funds import allocation_view
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.desk.funds import allocation_view
 
     with opened(ctx) as desk:
-        render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")
+        show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")
 
 
 @app.command("set")
@@ -34,8 +34,8 @@ def set_(
         str,
         choice_option("--reserve", choices=("max", "sum", "none"), text="What is left where orders rest (sum)."),
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Replace the shares; from then on the exchange moves free cash between shards, every ten seconds.
 
@@ -43,20 +43,15 @@ def set_(
     kalshi allocation set 0=60 2=40
     kalshi allocation set --off
     """
-    from kalshi_cli.cli.rows.funds import allocation_view
-    from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import wanted_allocation
+    from kalshi_cli.desk.funds import allocation_view, wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
     with opened(ctx) as desk:
         if dry_run:
-            note("dry run: nothing was sent")
-            render_one(allocation_view(wanted), flags_of(ctx).form, title="not sent")
+            note_unsent()
+            show_view(ctx, allocation_view(wanted), title="not sent")
             return
-        if desk.needs_confirmation:
-            listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
-            confirm("set it?", [f"{desk.config.env}: {listed}"], hosts=desk.other_hosts, yes=yes)
+        listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
+        agreed(desk, "set it?", f"{desk.config.env}: {listed}", yes=yes)
         desk.client.set_allocation(wanted.shares, reserve)
-        render_one(allocation_view(desk.client.allocation()), flags_of(ctx).form, title="allocation")
+        show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")

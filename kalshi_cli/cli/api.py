@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.cli.options import Commands, agreed, flags_of, note_unsent, opened
+from kalshi_cli.cli.order_options import DryRun
+from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
 app = Commands("A signed raw call.")
 
@@ -60,7 +61,7 @@ def api(
     source: Annotated[str, typer.Option("--input", metavar="FILE|-", help="The body, from a file or stdin.")] = "",
     paginate: Annotated[bool, typer.Option("--paginate", help="Follow cursors to the end, as one list.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask (a write on prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    dry_run: DryRun = False,
 ) -> None:
     """A signed raw call. Fields go into the query of a GET or DELETE, into the JSON body of a POST or PUT.
 
@@ -75,7 +76,6 @@ def api(
     """
     import msgspec
 
-    from kalshi_cli.cli.screen.prompts import confirm
     from kalshi_cli.desk import raw
 
     method = method.upper()
@@ -101,12 +101,9 @@ def api(
             facts = [f"{desk.config.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
             if dry_run:
                 desk.client.check_path(path)
-                for fact in facts:
-                    note(fact)
-                note("dry run: nothing was sent")
+                note_unsent(*facts)
                 return
-            if desk.needs_confirmation:
-                confirm("send it?", facts, hosts=desk.other_hosts, yes=yes)
+            agreed(desk, "send it?", *facts, yes=yes)
         if paginate:
             answer = raw.all_pages(desk.client, path, params)
         else:

@@ -21,15 +21,15 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import counted, format_ts
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, load_config
+from kalshi_cli.cli.options import Commands, duration_option, load_config, show_view
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.config.config import Config
     from kalshi_cli.desk.kill import Outcome
     from kalshi_cli.desk.resources import Resources
     from kalshi_cli.store.lock import KillLock
+    from kalshi_cli.views.orders import CancelAllView
 
 app = Commands()
 
@@ -85,7 +85,6 @@ def cancel_all(
 
         from kalshi_cli.app.environment import opened
         from kalshi_cli.cli.close import flattened
-        from kalshi_cli.cli.screen.render import render_one
         from kalshi_cli.desk.kill_alert import telling
 
         with opened(config, tell, note, _warn) as desk, _with_a_key(desk):
@@ -102,7 +101,7 @@ def cancel_all(
                     view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
                     outcome, halted = kill.kept(outcome, halted=halted)
                     view = replace(view, **asdict(_view(outcome, halted=halted)))
-                render_one(view, flags_of(ctx).form, title="cancel-all")
+                show_view(ctx, view, title="cancel-all")
             home = desk.state_dir
         if not outcome.is_clean:
             raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
@@ -240,7 +239,7 @@ class _Kill:
 
 
 def _view(outcome: Outcome, *, halted: bool) -> CancelAllView:
-    from kalshi_cli.cli.rows.base import CancelAllView
+    from kalshi_cli.views.orders import CancelAllView
 
     remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
     return CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)

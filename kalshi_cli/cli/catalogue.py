@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, opened, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("The local catalogue of markets, events and series: for searching, and for completing tickers.")
@@ -22,9 +22,7 @@ def refresh(
     kalshi catalogue refresh
     kalshi catalogue refresh --full --env prod
     """
-    from kalshi_cli.cli.rows.catalogue import refresh_view
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import catalogue
 
     with opened(ctx) as desk:
@@ -36,8 +34,7 @@ def refresh(
             lambda pages: progress(pages, "reading the listing", size=lambda entries: entries),
             is_full=full,
         )
-        view = refresh_view(done, desk.clock.monotonic() - began)
-        render_one(view, flags_of(ctx).form, title="catalogue")
+        show_view(ctx, catalogue.refresh_view(done, desk.clock.monotonic() - began), title="catalogue")
 
 
 @app.command("status")
@@ -47,9 +44,7 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.cli.rows.catalogue import catalogue_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.catalogue import catalogue_path, measured
+    from kalshi_cli.desk.catalogue import catalogue_path, catalogue_view, measured
 
     with opened(ctx) as desk:
         extent, now = measured(desk.catalogue), desk.clock.now()
@@ -57,8 +52,7 @@ def status(ctx: typer.Context) -> None:
             note("there is no catalogue; make one: kalshi catalogue refresh")
         elif not extent.is_indexed:
             note("this SQLite has no full-text search (FTS5): letters are compared instead of words")
-        view = catalogue_view(catalogue_path(desk.config), extent, now)
-        render_one(view, flags_of(ctx).form, title="catalogue", now=now)
+        show_view(ctx, catalogue_view(catalogue_path(desk.config), extent, now), title="catalogue", now=now)
 
 
 @app.command("clear")

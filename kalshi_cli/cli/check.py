@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from inspect import Parameter, Signature
 from itertools import pairwise
@@ -85,8 +85,29 @@ PUBLIC = _flag("is_public_only", "--public", "Only routes that need no key.")
 
 # -- the checks ---------------------------------------------------------------------------------------------------
 
-ACCOUNT = {
-    "positions": """Is every position within its limits?
+
+def _check(*taken: Parameter) -> Callable[[Callable[[], None]], None]:
+    """`kalshi check NAME`, which takes these options; the function has nothing but its name and its help."""
+
+    def add(of: Callable[[], None]) -> None:
+        name = of.__name__.removesuffix("_")
+
+        def check(ctx: typer.Context, **given: Any) -> None:
+            _run(ctx, name, **given)
+
+        of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+        check.__signature__ = Signature([of_context, *taken])  # type: ignore[attr-defined]
+        app.command(name, help=of.__doc__)(check)
+
+    return add
+
+
+# Of the account and of the exchange.
+
+
+@_check(*BOUNDS, *EACH)
+def positions() -> None:
+    """Is every position within its limits?
 
     Each market, each event, each category and the total against the limits in risk, read from the exchange and not
     from what is remembered here, with every resting order filled. Of an event in which only one market can win, the
@@ -95,8 +116,12 @@ ACCOUNT = {
     \b
     kalshi check positions
     kalshi check positions -w 50 -c 90 --json
-    """,
-    "pnl": """What did the trading day lose, and how far below its best is the account?
+    """
+
+
+@_check(*BOUNDS, *EACH)
+def pnl() -> None:
+    """What did the trading day lose, and how far below its best is the account?
 
     The day of day_zone, from the exchange's fills and settlements, fees and what is open included, in percent of
     risk.max_daily_loss. The drawdown is in dollars below the best that was seen by this check or by a loop
@@ -105,8 +130,12 @@ ACCOUNT = {
     \b
     kalshi check pnl
     kalshi check pnl -w 40 -c 80 --json
-    """,
-    "orders": """Is any order in doubt, left over, a stranger's, or refused?
+    """
+
+
+@_check(*BOUNDS, *EACH)
+def orders() -> None:
+    """Is any order in doubt, left over, a stranger's, or refused?
 
     The exchange's list against the state file. Critical: in doubt for more than 30 s, at rest beyond its expiry, of a
     strategy without a loop for longer than trade.order_expiry_s, in a group that is triggered. Warning: an order that
@@ -116,16 +145,24 @@ ACCOUNT = {
     \b
     kalshi check orders
     kalshi check orders -w 5 -c 20 --json
-    """,
-    "balance": """Is there money, and no debt?
+    """
+
+
+@_check(*BOUNDS, *EACH)
+def balance() -> None:
+    """Is there money, and no debt?
 
     Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure
     (checks.cash_usd). Below zero anywhere is critical.
 
     \b
     kalshi check balance -w 100: -c 20:
-    """,
-    "exchange": """Is the exchange open, or closed as it was announced?
+    """
+
+
+@_check(*BOUNDS, *EACH)
+def exchange() -> None:
+    """Is the exchange open, or closed as it was announced?
 
     Critical: it is paused, and takes no cancels. Warning: trading is paused. Maintenance, weekly or announced, and what
     is outside of the exchange's hours is fine and said. -w and -c are how many shards stand still, as announced or not
@@ -134,12 +171,15 @@ ACCOUNT = {
     \b
     kalshi check exchange
     kalshi check exchange -c 0
-    """,
-}
-"""Checks that look at the account and at the exchange: the help of each."""
+    """
 
-EITHER_LOOP = {
-    "api": """Does the exchange answer, soon enough, with our key, and at our time?
+
+# Of what a loop left behind, whether it runs or not: they can be told which one.
+
+
+@_check(*BOUNDS, *EACH, PAPER)
+def api() -> None:
+    """Does the exchange answer, soon enough, with our key, and at our time?
 
     Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their
     time (checks.api_p99_ms), the share without a usable answer, and how far the clocks differ. Failures are critical
@@ -149,8 +189,12 @@ EITHER_LOOP = {
     \b
     kalshi check api
     kalshi check api -w 800 -c 3000 --json
-    """,
-    "execution": """Do orders trade, are they placed in time, at what price? Worse than before?
+    """
+
+
+@_check(*BOUNDS, *EACH, PAPER)
+def execution() -> None:
+    """Do orders trade, are they placed in time, at what price? Worse than before?
 
     The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their
     decision, the slowest placement, and slippage, what a contract cost beyond its fair value, fees included. A number
@@ -162,8 +206,12 @@ EITHER_LOOP = {
     \b
     kalshi check execution
     kalshi check execution -w 20: -c 5: --json
-    """,
-    "errors": """What went wrong in the last hour, and was everybody told?
+    """
+
+
+@_check(*BOUNDS, *EACH, PAPER)
+def errors() -> None:
+    """What went wrong in the last hour, and was everybody told?
 
     Critical alerts of the loop, by what happened and to what; -w and -c are how many. Critical: a strategy failed, and
     the loop runs on without it. Warning: a sink did not take an alert. Where only a loop on paper was ever started,
@@ -172,8 +220,12 @@ EITHER_LOOP = {
     \b
     kalshi check errors
     kalshi check errors -w 2 -c 5 --paper
-    """,
-    "feed": """Does the loop hear the exchange? Where none runs: would one?
+    """
+
+
+@_check(*BOUNDS, *EACH, PAPER)
+def feed() -> None:
+    """Does the loop hear the exchange? Where none runs: would one?
 
     The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
     begin anew, markets without a book that can be believed, an account that it cannot read, and how long ago each model
@@ -183,12 +235,15 @@ EITHER_LOOP = {
     \b
     kalshi check feed
     kalshi check feed -w 20 -c 90 --paper
-    """,
-}
-"""Checks of what a loop left behind, whether it runs or not: they can be told which one."""
+    """
 
-LOOP = {
-    "heartbeat": """Does the loop that should run complete its cycles?
+
+# Of a running loop: they can be told which, and that none need run.
+
+
+@_check(*BOUNDS, *EACH, PAPER, ALLOW_STOPPED)
+def heartbeat() -> None:
+    """Does the loop that should run complete its cycles?
 
     The age of the last cycle that was completed with the account in sight, in seconds. Critical: no loop runs, the
     last one was killed, trading is halted or reducing; a pause is a warning. Where only a loop on paper was ever
@@ -198,13 +253,15 @@ LOOP = {
     kalshi check heartbeat -w 30 -c 120
     kalshi check heartbeat --allow-stopped
     kalshi check heartbeat --paper --env prod
-    """,
-}
-"""Checks of a running loop: they can be told which, and that none need run."""
+    """
 
 
-SPECIAL = {
-    "drift": """Is what we remember of the account what the exchange states, to the contract and the cent?
+# With an option of their own, and all at once.
+
+
+@_check(*BOUNDS, *EACH, ACCEPT)
+def drift() -> None:
+    """Is what we remember of the account what the exchange states, to the contract and the cent?
 
     Each fill and each position of the state file against the exchange's, and the cash against what there was, what
     trading did to it, and what was paid in and out: from the first run of this check, or from --accept. What differs
@@ -214,8 +271,12 @@ SPECIAL = {
     \b
     kalshi check drift
     kalshi check drift --accept
-    """,
-    "schema": """Does the exchange still send what this program reads?
+    """
+
+
+@_check(*EACH, PUBLIC)
+def schema() -> None:
+    """Does the exchange still send what this program reads?
 
     Reads one sample of each route in use, with the account's own data where it has any, and the first frames of the
     stream. Critical: a field that is missing or of another type, a route that is gone or announces its end, a legacy
@@ -225,8 +286,12 @@ SPECIAL = {
     \b
     kalshi check schema
     kalshi check schema --env prod --public --json
-    """,
-    "all": """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
+    """
+
+
+@_check(*EACH, PAPER, ALLOW_STOPPED)
+def all_() -> None:
+    """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
 
     They share what they read, so that this asks less of the exchange than one after the other would. It takes no -w and
     no -c, because each has numbers of its own: their ranges are in `checks` of the configuration.
@@ -234,33 +299,10 @@ SPECIAL = {
     \b
     kalshi check all --allow-stopped
     kalshi check all --env prod --json
-    """,
-}
-"""Checks with an option of their own, and all at once."""
+    """
 
 
-def _add(name: str, text: str, *taken: Parameter) -> None:
-    """`kalshi check NAME`, which takes these options."""
-
-    def check(ctx: typer.Context, **given: Any) -> None:
-        _run(ctx, name, **given)
-
-    of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    check.__signature__ = Signature([of_context, *taken])  # type: ignore[attr-defined]
-    app.command(name, help=text)(check)
-
-
-for _name, _help in ACCOUNT.items():
-    _add(_name, _help, *BOUNDS, *EACH)
-for _name, _help in EITHER_LOOP.items():
-    _add(_name, _help, *BOUNDS, *EACH, PAPER)
-for _name, _help in LOOP.items():
-    _add(_name, _help, *BOUNDS, *EACH, PAPER, ALLOW_STOPPED)
-_add("drift", SPECIAL["drift"], *BOUNDS, *EACH, ACCEPT)
-_add("schema", SPECIAL["schema"], *EACH, PUBLIC)
-_add("all", SPECIAL["all"], *EACH, PAPER, ALLOW_STOPPED)
-
-ALL = (*LOOP, "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
+ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
 """In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
 
 
@@ -315,12 +357,12 @@ def _run(
 
 def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
     """The line first; with --json the whole report as one object. Of several checks a line each."""
-    from kalshi_cli.cli.rows.check import BreachRow, check_view
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
     form = form or default_format()
     if form in (Format.JSON, Format.NDJSON):
-        render_one(check_view(found, parts), form)
+        render_one(CheckView.of(found, checks=tuple(map(CheckLine.of, parts))), form)
     elif form is Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:

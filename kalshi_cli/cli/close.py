@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option, ticker
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.options import Commands, duration_option, note_unsent, opened, price_option, show_list, ticker
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.cli.rows.base import CancelAllView
     from kalshi_cli.desk.close import CloseDesk, Plan, Walk
     from kalshi_cli.desk.resources import Resources
+    from kalshi_cli.views.orders import CancelAllView
 
 app = Commands("Close positions.")
 
@@ -35,8 +35,8 @@ def close(
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at the book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up after this (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("The position of this subaccount.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Close the position in one market: reduce-only orders at the best price, then step by step a little worse.
 
@@ -60,8 +60,8 @@ def flatten(
     tries: Annotated[int, typer.Option(min=1, max=100, help="Orders and looks at each book, at most.")] = DEFAULT_TRIES,
     within: Annotated[Any, duration_option("--within", text="Give up a position after this (30s).")] = None,
     subaccount: Annotated[int | None, subaccount_option("The positions of this subaccount.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Close every position, one after the other, each as `kalshi close` does. Orders that rest are left alone.
 
@@ -89,23 +89,21 @@ def close_positions(
     ctx: typer.Context, desk: Resources, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
-    from kalshi_cli.cli.rows.close import CloseRow, PlanRow, close_row, plan_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.close import failure
     from kalshi_cli.desk.halts import Halts
+    from kalshi_cli.views.close import CloseRow, PlanRow
 
     who = Halts(desk).loop_beside()
     if who is not None:
         note(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
     closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
-    form = flags_of(ctx).form
     if dry_run:
-        note("dry run: nothing was sent")
-        render_rows(PlanRow, [plan_row(plan) for plan in plans], form, empty="no position")
+        note_unsent()
+        show_list(ctx, PlanRow, plans, empty="no position")
         return
     confirm_plans(desk, plans, yes=yes)
     closings = closer.close(plans)
-    render_rows(CloseRow, [close_row(closing) for closing in closings], form, empty="no position")
+    show_list(ctx, CloseRow, closings, empty="no position")
     if (error := failure(closings)) is not None:
         stuck = [each.plan.market.ticker for each in closings if each.error and each.error.code == "NOT_CLOSING"]
         if stuck and who is not None:
@@ -120,14 +118,14 @@ def flattened(
     desk: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
-    from kalshi_cli.cli.rows.close import FlattenView, close_row
     from kalshi_cli.desk.close import close_all
+    from kalshi_cli.views.close import CloseRow, FlattenView
 
     if not may_close:
         tell("nothing was closed: first it must be certain that trading is halted and that nothing rests")
         return FlattenView.of(view, positions=()), None
     closings, error = close_all(lambda: planned(desk, walk_of()), lambda plans: confirm_plans(desk, plans, yes=yes))
-    return FlattenView.of(view, positions=tuple(close_row(closing) for closing in closings)), error
+    return FlattenView.of(view, positions=tuple(map(CloseRow.of, closings))), error
 
 
 def planned(

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
-from kalshi_cli.cli.order_options import dry_run_option, yes_option
+from kalshi_cli.cli.options import Commands, agreed, choice_option, flags_of, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Combos: from what they can be made, and the market of chosen legs.", default="list")
@@ -31,13 +31,12 @@ def list_(
     kalshi combos
     kalshi combos list --event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.rows.quotes import CollectionRow, collection_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.combos import collection_row
+    from kalshi_cli.views.combos import CollectionRow
 
     with opened(ctx) as desk:
         found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
-        rows = [collection_row(one) for one in found]
-        render_rows(CollectionRow, rows, flags_of(ctx).form, empty="no collection", now=desk.clock.now())
+        show_list(ctx, CollectionRow, map(collection_row, found), empty="no collection", now=desk.clock.now())
 
 
 @app.command("show")
@@ -47,14 +46,11 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
     """
-    from kalshi_cli.cli.rows.quotes import collection_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.combos import titles
+    from kalshi_cli.desk.combos import collection_view
 
     with opened(ctx) as desk:
-        found = desk.client.collection(collection.upper())
-        view = collection_view(found, titles(desk.client, found))
-        render_one(view, flags_of(ctx).form, title=found.collection_ticker, now=desk.clock.now())
+        view = collection_view(desk.client, collection.upper())
+        show_view(ctx, view, title=view.collection, now=desk.clock.now())
 
 
 @app.command("create")
@@ -62,29 +58,27 @@ def create(
     ctx: typer.Context,
     collection: CollectionName,
     leg: Annotated[list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; once for each.")],
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """The market of these legs, made if there is none yet. Nothing is bought: ask for quotes with `kalshi rfq create`.
 
     \b
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
     """
-    from kalshi_cli.cli.rows.quotes import LegRow, combo_view, leg_rows
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.desk.combos import legs
+    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.core.model.markets import MveLeg
+    from kalshi_cli.desk.combos import combo_view, legs
 
     with opened(ctx) as desk:
         chosen = legs(desk.client, leg)
         if dry_run:
-            note("dry run: nothing was sent")
-            render_rows(LegRow, leg_rows(chosen), flags_of(ctx).form, title="not sent")
+            note_unsent()
+            render_rows(MveLeg, chosen, flags_of(ctx).form, title="not sent")
             return
-        if desk.needs_confirmation:
-            words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
-            confirm("make this market?", [f"{desk.config.env}: a combo of {words}"], hosts=desk.other_hosts, yes=yes)
+        words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
+        agreed(desk, "make this market?", f"{desk.config.env}: a combo of {words}", yes=yes)
         made = desk.client.create_combo(collection.upper(), chosen, with_market=True)
         note(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
         view = combo_view(collection.upper(), made, chosen)
-        render_one(view, flags_of(ctx).form, title=made.market_ticker, now=desk.clock.now())
+        show_view(ctx, view, title=made.market_ticker, now=desk.clock.now())

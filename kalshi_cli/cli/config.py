@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, load_config
+from kalshi_cli.cli.options import Commands, load_config, show_list
 
 app = Commands("Show, find and check the configuration.")
 
@@ -16,12 +16,10 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi config show
     """
-    from kalshi_cli.cli.rows.run import SettingRow, setting_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config.sources import masked
+    from kalshi_cli.views.settings import SettingRow
 
-    rows = [setting_row(setting) for setting in masked(load_config(ctx))]
-    render_rows(SettingRow, rows, flags_of(ctx).form)
+    show_list(ctx, SettingRow, masked(load_config(ctx)))
 
 
 @app.command("path")
@@ -31,9 +29,8 @@ def path(ctx: typer.Context) -> None:
     \b
     kalshi config path --env demo
     """
-    from kalshi_cli.cli.rows.run import PathRow, path_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.config.config import config_dir, state_dir
+    from kalshi_cli.views.settings import PathRow, path_row
 
     config = load_config(ctx)
     rows = [
@@ -42,7 +39,7 @@ def path(ctx: typer.Context) -> None:
     ]
     if config.credential.private_key_path is not None:
         rows.append(path_row("private key", config.credential.private_key_path.expanduser()))
-    render_rows(PathRow, rows, flags_of(ctx).form)
+    show_list(ctx, PathRow, rows)
 
 
 @app.command("check")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
-from kalshi_cli.cli.screen.output import Format, note
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, show_view
+from kalshi_cli.cli.screen.output import Format
+
+ALL = "--limit N or --all"
 
 app = Commands("Events and series.")
 
@@ -34,10 +35,9 @@ def events(
     kalshi events --search fed --status all --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.rows.markets import EventRow, event_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import EventQuery
     from kalshi_cli.desk.market_search import choose_events
+    from kalshi_cli.views.events import EventRow
 
     with opened(ctx) as desk:
         query = EventQuery(
@@ -49,10 +49,8 @@ def events(
         now = desk.clock.now()
         choice = choose_events(query, now, desk.catalogue if search else None, desk.client)
         tell_age(choice, search, now)
-        rows = map(event_row, islice(choice.items, None if everything else limit))
-        render_rows(EventRow, rows, flags_of(ctx).form, empty="no event fits", now=now)
-        if next(choice.items, None) is not None:
-            note(f"the list was cut at {limit}; see more with --limit N or --all")
+        most = None if everything else limit
+        show_list(ctx, EventRow, choice.items, limit=most, more=ALL, is_live=True, empty="no event fits", now=now)
 
 
 @app.command("event")
@@ -67,16 +65,13 @@ def event(
     \b
     kalshi event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.cli.rows.markets import event_view, whole_event
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_event
 
-    form = flags_of(ctx).form
     with opened(ctx) as desk:
         now = desk.clock.now()
-        screen = read_event(desk.client, desk.families, name.upper(), now)
-        is_whole = form in (Format.JSON, Format.NDJSON)
-        render_one(whole_event(screen) if is_whole else event_view(screen), form, title=name.upper(), now=now)
+        is_whole = flags_of(ctx).form in (Format.JSON, Format.NDJSON)
+        view = read_event(desk.client, desk.families, name.upper(), now, is_whole=is_whole)
+        show_view(ctx, view, title=name.upper(), now=now)
 
 
 @app.command("series")
@@ -94,15 +89,14 @@ def series(
     kalshi series --search temperature --volume --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.cli.rows.markets import SeriesRow, series_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.market_search import choose_series
+    from kalshi_cli.views.events import SeriesRow
 
     with opened(ctx) as desk:
         now, catalogue = desk.clock.now(), desk.catalogue if search else None
         choice = choose_series(category, tag, search, catalogue, desk.client, with_volume=volume)
         tell_age(choice, search, now)
-        render_rows(SeriesRow, map(series_row, choice.items), flags_of(ctx).form, empty="no series fits", now=now)
+        show_list(ctx, SeriesRow, choice.items, is_live=True, empty="no series fits", now=now)
 
 
 @app.command("series-info")
@@ -115,10 +109,8 @@ def series_info(
     \b
     kalshi series-info KXHIGHNY
     """
-    from kalshi_cli.cli.rows.markets import series_view
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_series
 
     with opened(ctx) as desk:
-        screen = read_series(desk.client, name.upper())
-        render_one(series_view(screen), flags_of(ctx).form, title=screen.series.ticker, now=desk.clock.now())
+        view = read_series(desk.client, name.upper())
+        show_view(ctx, view, title=view.ticker, now=desk.clock.now())

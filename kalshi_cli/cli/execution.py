@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, flags_of, home_of, opened
+from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, home_of, opened, show_view
 
 app = Commands("How well orders are carried out.")
 
@@ -39,9 +39,7 @@ def execution(
     """
     from zoneinfo import ZoneInfo
 
-    from kalshi_cli.cli.rows.execution import execution_view
     from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.execution import executed
     from kalshi_cli.desk.status import shown
 
@@ -52,6 +50,6 @@ def execution(
         if status.preface:
             note(status.preface)
         found = executed(store, by, since=start, within_ms=within_ms, now=now, zone=zone)
-        render_one(execution_view(found), flags_of(ctx).form, title=f"execution by {by}", now=now)
-        if not found.whole.orders:
+        show_view(ctx, found, title=f"execution by {by}", now=now)
+        if not found.orders:
             note("no order was sent since then")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list
 from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
@@ -28,15 +28,14 @@ def fills(
     \b
     kalshi export fills --since 30d > fills.csv
     """
-    from kalshi_cli.cli.rows.exports import FillExport, fill_export
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.exports import FillExport, fill_export
 
     with opened(ctx) as desk:
         start = _start(desk, since)
         orders = _orders(desk)
         found = list(desk.client.all_fills(None, start))[::-1]
         rows = [fill_export(fill, orders.get(fill.order_id)) for fill in found]
-        render_rows(FillExport, rows, flags_of(ctx).form or Format.CSV, empty="no fills", now=desk.clock.now())
+        show_list(ctx, FillExport, rows, form=_form(ctx), empty="no fills", now=desk.clock.now())
 
 
 @app.command("pnl")
@@ -50,14 +49,13 @@ def pnl(
     \b
     kalshi export pnl --by day > daily.csv
     """
-    from kalshi_cli.cli.rows.base import PnlRow
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.portfolio import pnl_of
+    from kalshi_cli.views.positions import PnlRow
 
     with opened(ctx) as desk:
         _, parts = pnl_of(desk, by, _start(desk, since))
         rows = [PnlRow.of(part, key=key) for key, part in sorted(parts.items())]
-        render_rows(PnlRow, rows, flags_of(ctx).form or Format.CSV, empty="nothing was traded")
+        show_list(ctx, PnlRow, rows, form=_form(ctx), empty="nothing was traded")
 
 
 @app.command("tax-lots")
@@ -73,17 +71,19 @@ def lots(
     \b
     kalshi export tax-lots --closed > lots.csv
     """
-    from kalshi_cli.cli.rows.exports import LotExport, lot_export
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.core.account.tax_lots import tax_lots
     from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.views.exports import LotExport
 
     with opened(ctx) as desk:
         start = _start(desk, since)
         found = tax_lots(portfolio_of(desk).entries)
         wanted = [lot for lot in found if (lot.closed >= (start or 0) if lot.closed else not is_open_left_out)]
-        rows = [lot_export(lot) for lot in wanted]
-        render_rows(LotExport, rows, flags_of(ctx).form or Format.CSV, empty="no lots", now=desk.clock.now())
+        show_list(ctx, LotExport, wanted, form=_form(ctx), empty="no lots", now=desk.clock.now())
+
+
+def _form(ctx: typer.Context) -> Format:
+    return flags_of(ctx).form or Format.CSV
 
 
 def _start(desk: Resources, since: float | None) -> Ts | None:

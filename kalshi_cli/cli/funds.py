@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
-from kalshi_cli.cli.screen.output import note
-
-if TYPE_CHECKING:
-    from kalshi_cli.base.units import Ts
-    from kalshi_cli.exchange.wire.funds import CashMovement
+from kalshi_cli.cli.options import Commands, opened, show_list, show_view
 
 app = Commands("Deposits, withdrawals and API keys.")
 
@@ -26,8 +20,11 @@ def deposits(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     \b
     kalshi deposits
     """
+    from kalshi_cli.views.cash import MovementRow
+
     with opened(ctx) as desk:
-        _show(ctx, desk.client.deposits(limit + 1), limit, "no deposits", desk.clock.now())
+        found = desk.client.deposits(limit + 1)
+        show_list(ctx, MovementRow, found, limit=limit, empty="no deposits", now=desk.clock.now())
 
 
 @app.command("withdrawals")
@@ -37,20 +34,11 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     \b
     kalshi withdrawals --json
     """
+    from kalshi_cli.views.cash import MovementRow
+
     with opened(ctx) as desk:
-        _show(ctx, desk.client.withdrawals(limit + 1), limit, "no withdrawals", desk.clock.now())
-
-
-def _show(ctx: typer.Context, found: Iterator[CashMovement], limit: int, empty: str, now: Ts) -> None:
-    from itertools import islice
-
-    from kalshi_cli.cli.rows.funds import MovementRow, movement_row
-    from kalshi_cli.cli.screen.render import render_rows
-
-    rows = [movement_row(movement) for movement in islice(found, limit)]
-    render_rows(MovementRow, rows, flags_of(ctx).form, empty=empty, now=now)
-    if next(found, None) is not None:
-        note(f"the list was cut at {limit}; see more with --limit N")
+        found = desk.client.withdrawals(limit + 1)
+        show_list(ctx, MovementRow, found, limit=limit, empty="no withdrawals", now=desk.clock.now())
 
 
 @app.command("keys")
@@ -60,9 +48,7 @@ def keys(ctx: typer.Context) -> None:
     \b
     kalshi keys
     """
-    from kalshi_cli.cli.rows.funds import keys_view
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import KeysView
 
     with opened(ctx) as desk:
-        view = keys_view(desk.client.api_keys())
-        render_one(view, flags_of(ctx).form, title="API keys", now=desk.clock.now())
+        show_view(ctx, KeysView.of(desk.client.api_keys()), title="API keys", now=desk.clock.now())

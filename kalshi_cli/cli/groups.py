@@ -8,8 +8,8 @@ import typer
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import counted
-from kalshi_cli.cli.options import Commands, count_option, flags_of, opened
-from kalshi_cli.cli.order_options import subaccount_option, yes_option
+from kalshi_cli.cli.options import Commands, agreed, count_option, opened, show_list, show_view
+from kalshi_cli.cli.order_options import Yes, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.resources import Resources
@@ -23,7 +23,6 @@ app = Commands(
 Group = Annotated[str, typer.Argument(metavar="GROUP", help="Id of the group.", show_default=False)]
 Whose = Annotated[int | None, subaccount_option("The subaccount that the group is in.")]
 Limit = Annotated[Any, count_option("--limit", text="Contracts within 15 seconds: 1 to 1,000,000.")]
-Yes = Annotated[bool, yes_option()]
 
 
 @app.command("list")
@@ -38,12 +37,10 @@ def list_(
     \b
     kalshi order group list
     """
-    from kalshi_cli.cli.rows.orders import GroupRow, group_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.orders import GroupRow
 
     with opened(ctx) as desk:
-        rows = [group_row(group) for group in desk.client.order_groups(subaccount)]
-        render_rows(GroupRow, rows, flags_of(ctx).form, empty="there are no order groups")
+        show_list(ctx, GroupRow, desk.client.order_groups(subaccount), empty="there are no order groups")
 
 
 @app.command("show")
@@ -53,11 +50,10 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.orders import group_view
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import GroupView
 
     with opened(ctx) as desk:
-        render_one(group_view(desk.client.order_group(group_id, subaccount)), flags_of(ctx).form, title=group_id)
+        show_view(ctx, GroupView.of(desk.client.order_group(group_id, subaccount)), title=group_id)
 
 
 @app.command("create")
@@ -74,16 +70,13 @@ def create(
     kalshi order group create --limit 100
     """
     from kalshi_cli.base.units import show_qty
-    from kalshi_cli.cli.rows.orders import group_view
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import GroupView
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            facts = [f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"]
-            confirm("create this order group?", facts, hosts=desk.other_hosts, yes=yes)
+        fact = f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
+        agreed(desk, "create this order group?", fact, yes=yes)
         group = desk.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
-        render_one(group_view(group), flags_of(ctx).form, title="a new order group")
+        show_view(ctx, GroupView.of(group), title="a new order group")
 
 
 @app.command("limit")
@@ -149,19 +142,16 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
 
 def _asked(desk: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
-    from kalshi_cli.cli.screen.prompts import confirm
 
     if desk.config.read_only:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
     group = desk.client.order_group(group_id, subaccount)
-    if desk.needs_confirmation:
-        facts = [f"{desk.config.env}: order group {group_id} with {counted(len(group.orders or ()), 'order')}"]
-        confirm(f"{verb} this order group?", facts, hosts=desk.other_hosts, yes=yes)
+    fact = f"{desk.config.env}: order group {group_id} with {counted(len(group.orders or ()), 'order')}"
+    agreed(desk, f"{verb} this order group?", fact, yes=yes)
     return group
 
 
 def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
-    from kalshi_cli.cli.rows.orders import GroupDone
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.orders import GroupDone
 
-    render_one(GroupDone(order_group_id=group.group_id, done=what), flags_of(ctx).form)
+    show_view(ctx, GroupDone(order_group_id=group.group_id, done=what))

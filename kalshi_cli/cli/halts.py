@@ -9,11 +9,11 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, flags_of, opened, show_view
 from kalshi_cli.cli.screen.output import ask, note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.cli.rows.base import Row
+    from kalshi_cli.views.row import Row
 
 app = Commands("Pause, resume and stop what trades on this account.")
 
@@ -32,15 +32,15 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    from kalshi_cli.cli.rows.halts import halt_view
     from kalshi_cli.desk.halts import Halts, words
+    from kalshi_cli.views.halts import HaltView
 
     with opened(ctx) as desk:
         halt = Halts(desk).pause(reason.strip())
         if halt.is_final:
             note(f"halted already, and stays so: {words(halt)}")
         note("paused; no new orders until: kalshi resume --reason TEXT")
-        _shown(ctx, halt_view(halt), desk.clock.now(), "pause")
+        _shown(ctx, HaltView.of(halt), desk.clock.now(), "pause")
 
 
 @app.command("resume")
@@ -55,8 +55,9 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.cli.rows.halts import resume_view
     from kalshi_cli.desk.halts import Halts, words
+    from kalshi_cli.views.formats import Prose, Standing
+    from kalshi_cli.views.halts import ResumeView
 
     with opened(ctx) as desk:
         reason = reason.strip()
@@ -74,7 +75,8 @@ def resume(
         for remark in (Halts(desk).trips_again(before), *Halts(desk).leftovers()):
             if remark:
                 note(remark)
-        _shown(ctx, resume_view(before, reason, now), now, "resume")
+        given = {"state": Standing("active"), "code": "RESUMED", "reason": Prose(reason), "since": now}
+        _shown(ctx, ResumeView.of(before, **given), now, "resume")
 
 
 @app.command("stop")
@@ -87,9 +89,9 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.cli.rows.halts import stop_view
     from kalshi_cli.desk.halts import Halts
     from kalshi_cli.desk.status import status_of
+    from kalshi_cli.views.halts import StopView
 
     with opened(ctx) as desk:
         stopped = Halts(desk).stop()
@@ -100,12 +102,12 @@ def stop(ctx: typer.Context) -> None:
             note("no loop is running here")
             if status.rest:
                 note(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
-        _shown(ctx, stop_view(stopped, status), desk.clock.now(), "stop")
+        view = StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
+        _shown(ctx, view, desk.clock.now(), "stop")
 
 
 def _shown(ctx: typer.Context, view: Row, now: Ts, title: str) -> None:
     """The same as data, where a format was asked for: a person has read it already."""
-    from kalshi_cli.cli.screen.render import render_one
 
     if flags_of(ctx).form is not None:
-        render_one(view, flags_of(ctx).form, title=title, now=now)
+        show_view(ctx, view, title=title, now=now)

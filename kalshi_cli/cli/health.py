@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, opened, show_list
 
 app = Commands("Is everything in place to trade?")
 
@@ -24,11 +24,10 @@ def health_check(ctx: typer.Context) -> None:
 
 def show_health(ctx: typer.Context) -> int:
     """Look at everything, print it; the exit code."""
-    from kalshi_cli.cli.rows.run import HealthRow, health_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.health import health_of, worst
+    from kalshi_cli.views.checks import HealthRow
 
     with opened(ctx) as desk:
         findings = health_of(desk)
-        render_rows(HealthRow, [health_row(finding) for finding in findings], flags_of(ctx).form)
+        show_list(ctx, HealthRow, findings)
     return worst(findings).value

@@ -8,8 +8,9 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, ticker
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, ticker
+
+ALL = "--limit N or --all"
 
 app = Commands("Trades and candles.")
 
@@ -32,19 +33,16 @@ def trades(
     kalshi trades KXHIGHNY-26NOV21-B53.5
     kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
     """
-    from kalshi_cli.cli.rows.history import PrintRow, print_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_history import PrintRow, print_row
 
     with opened(ctx) as desk:
         now = desk.clock.now()
         low, high = _ago(now, since), _ago(now, until)
         found = desk.client.all_trades(name.upper(), low, high, None if everything else limit + 1)
-        rows = [print_row(trade) for trade in (found if everything else found[:limit])]
-        if not rows:
+        if not found:
             desk.client.market(name.upper())  # nothing traded, or no such market?
-        render_rows(PrintRow, rows, flags_of(ctx).form, empty="no trades", now=now)
-        if len(found) > len(rows):
-            note(f"the list was cut at {limit}; see more with --limit N or --all")
+        most = None if everything else limit
+        show_list(ctx, PrintRow, map(print_row, found), limit=most, more=ALL, empty="no trades", now=now)
 
 
 @app.command("candles")
@@ -66,12 +64,11 @@ def candles(
     kalshi candles KXHIGHNY-26NOV21-B53.5 --interval 1h --plot
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
-    from kalshi_cli.cli.rows.history import CandleRow, MarketCandleRow, candle_row, market_candle_row, render_chart
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.cli.screen.chart import render_chart
     from kalshi_cli.desk.candles import of_event, of_markets
+    from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
     minutes, usual_s = INTERVALS[interval]
-    form = flags_of(ctx).form
     tickers = [name.upper() for name in names or ()]
     if bool(tickers) == bool(event):
         raise UsageError("name markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
@@ -83,16 +80,16 @@ def candles(
         if len(tickers) == 1:
             market = desk.client.market(tickers[0])
             found = desk.client.all_candles(market, start, end, minutes)
-            if not (plot and render_chart(found, f"{market.ticker}  {interval}", form)):
-                render_rows(CandleRow, [candle_row(one) for one in found], form, empty="no candles", now=now)
+            if not (plot and render_chart(found, f"{market.ticker}  {interval}", flags_of(ctx).form)):
+                show_list(ctx, CandleRow, found, empty="no candles", now=now)
             return
         of_each = (
             of_event(desk.client, event.upper(), start, end, minutes)
             if event
             else of_markets(desk.client, tickers, start, end, minutes)
         )
-        rows = [market_candle_row(name, one) for name, candles in of_each.items() for one in candles]
-        render_rows(MarketCandleRow, rows, form, empty="no candles", now=now)
+        rows = (MarketCandleRow.of(one, ticker=name) for name, candles in of_each.items() for one in candles)
+        show_list(ctx, MarketCandleRow, rows, empty="no candles", now=now)
 
 
 def _ago(now: Ts, seconds: float | None) -> Ts | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, agreed, opened, show_view
+from kalshi_cli.cli.order_options import Yes
 
 app = Commands("Rate limits of the account.", default="show")
 
@@ -18,33 +17,22 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.cli.rows.funds import limits_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import allowances
+    from kalshi_cli.desk.funds import limits
 
     with opened(ctx) as desk:
-        view = limits_view(allowances(desk.client))
-        render_one(view, flags_of(ctx).form, title="limits", now=desk.clock.now())
+        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
 
 
 @app.command("upgrade")
-def upgrade(
-    ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False
-) -> None:
+def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     """Ask for the Advanced tier: for who placed one of the last 100 orders by API. It costs nothing.
 
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.cli.rows.funds import limits_view
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import allowances
+    from kalshi_cli.desk.funds import limits
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm(
-                "ask for it?", [f"{desk.config.env}: the Advanced API tier, for good"], hosts=desk.other_hosts, yes=yes
-            )
+        agreed(desk, "ask for it?", f"{desk.config.env}: the Advanced API tier, for good", yes=yes)
         desk.client.upgrade_tier()
-        render_one(limits_view(allowances(desk.client)), flags_of(ctx).form, title="limits", now=desk.clock.now())
+        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())

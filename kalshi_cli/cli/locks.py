@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import RefusedError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, show_list
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Lock markets against new positions, for a while.")
@@ -32,9 +32,8 @@ def lock(
     kalshi lock
     """
     from kalshi_cli.base.units import format_ts
-    from kalshi_cli.cli.rows.locks import LockRow, lock_rows
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.locks import Locks
+    from kalshi_cli.views.locks import LockRow
 
     if ticker and (lasts is None or lasts > LONGEST_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
@@ -48,7 +47,7 @@ def lock(
             if flags_of(ctx).form is None:
                 return
         held = [each for each in Locks(desk).now() if not ticker or each.ticker == ticker.upper()]
-        render_rows(LockRow, lock_rows(held), flags_of(ctx).form, empty="no market is locked", now=desk.clock.now())
+        show_list(ctx, LockRow, held, empty="no market is locked", now=desk.clock.now())
 
 
 @app.command("unlock")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened, ticker
+from kalshi_cli.cli.options import Commands, opened, show_view, ticker
 
 app = Commands("One market, and the exchange itself.")
 
@@ -20,14 +20,12 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
-    from kalshi_cli.cli.rows.markets import market_view
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.screens import read_market
 
     with opened(ctx) as desk:
         now = desk.clock.now()
-        screen = read_market(desk.client, desk.families, name.upper(), now)
-        render_one(market_view(screen, now), flags_of(ctx).form, title=screen.market.ticker, now=now)
+        view = read_market(desk.client, desk.families, name.upper(), now)
+        show_view(ctx, view, title=view.ticker, now=now)
 
 
 @app.command("exchange")
@@ -37,10 +35,8 @@ def exchange(ctx: typer.Context) -> None:
     \b
     kalshi exchange --env prod
     """
-    from kalshi_cli.cli.rows.markets import exchange_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.exchange import read_standing
+    from kalshi_cli.desk.exchange import read_exchange
 
     with opened(ctx) as desk:
         now = desk.clock.now()
-        render_one(exchange_view(read_standing(desk.client, now)), flags_of(ctx).form, title="exchange", now=now)
+        show_view(ctx, read_exchange(desk.client, now), title="exchange", now=now)

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.rows.base import MarketRow
-from kalshi_cli.cli.screen.cells import when
 from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.prompts import progress
+from kalshi_cli.views.formats import when
+from kalshi_cli.views.markets import MarketRow
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Market

@@ -7,8 +7,18 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Qty
-from kalshi_cli.cli.options import Commands, choice_option, count_option, duration_option, flags_of, opened, ticker
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import (
+    Commands,
+    choice_option,
+    count_option,
+    duration_option,
+    flags_of,
+    opened,
+    show_list,
+    ticker,
+)
+
+ALL = "--limit N or --all"
 
 app = Commands("Markets, order books, and the exchange itself.")
 
@@ -42,13 +52,11 @@ def markets(
     kalshi markets --search "high temp" --closing-within 24h --json
     kalshi markets --all --format ndjson > markets.ndjson
     """
-    from itertools import islice
 
     from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
-    from kalshi_cli.cli.rows.base import MarketRow, market_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.listing import MarketQuery
     from kalshi_cli.desk.market_search import choose
+    from kalshi_cli.views.markets import MarketRow
 
     form = flags_of(ctx).form
     with opened(ctx) as desk:
@@ -73,19 +81,11 @@ def markets(
             show=show,
         )
         tell_age(choice, search, now)
-        some = islice(choice.items, query.limit)
-        if offline:
-            render_rows(
-                CachedMarketRow,
-                (CachedMarketRow.of(market_row(each), as_of=choice.seen[each.ticker]) for each in some),
-                form,
-                empty="no market fits",
-                now=now,
-            )
-        else:
-            render_rows(MarketRow, map(market_row, some), form, empty="no market fits", now=now)
-        if next(choice.items, None) is not None:
-            note(f"the list was cut at {limit}; see more with --limit N or --all")
+        cached = (CachedMarketRow.of(each, as_of=choice.seen[each.ticker]) for each in choice.items)
+        show_list(
+            ctx, CachedMarketRow if offline else MarketRow, cached if offline else choice.items, limit=query.limit,
+            more=ALL, is_live=True, empty="no market fits", now=now,
+        )  # fmt: skip
 
 
 @app.command("orderbook")
@@ -106,10 +106,10 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
     """
-    from kalshi_cli.cli.rows.base import orderbook_view
     from kalshi_cli.cli.screen.render import render_books
     from kalshi_cli.cli.watch import watch_book
     from kalshi_cli.desk.listing import read_books
+    from kalshi_cli.views.order_book import orderbook_view
 
     if watch:
         watch_book(ctx, names, depth, size)

@@ -12,7 +12,7 @@ Light on purpose: `kalshi --help` imports this and little else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -30,8 +30,10 @@ from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_ou
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
     from kalshi_cli.desk.resources import Home, Resources
+    from kalshi_cli.views.row import Row
 
 ENVIRONMENTS = ("sim", "demo", "prod")
 
@@ -105,6 +107,60 @@ def opened(
 def home_of(desk: Resources, *, paper: bool) -> Home | None:
     """Return the home of trading on paper where that was asked for; without, the service chooses."""
     return desk.find_home(is_at_exchange=False) if paper else None
+
+
+# -- what commands show and ask -----------------------------------------------------------------------------------
+
+
+def show_view(ctx: typer.Context, view: Row, title: str = "", now: Ts | None = None) -> None:
+    """Print one object in the format of the global options; see `render_one`."""
+    from kalshi_cli.cli.screen.render import render_one
+
+    render_one(view, flags_of(ctx).form, title=title, now=now)
+
+
+def show_list(
+    ctx: typer.Context,
+    of: type[Row],
+    found: Iterable[object],
+    *,
+    limit: int | None = None,
+    more: str = "--limit N",
+    is_live: bool = False,
+    form: Format | None = None,
+    **shown: Any,
+) -> None:
+    """Print what was found as views, at most `limit` of them, and say where the list was cut; see `render_rows`.
+
+    Nothing is written before all was read, unless it `is_live`.
+    """
+    from itertools import islice
+
+    from kalshi_cli.cli.screen.render import render_rows
+
+    coming = iter(found)
+    views = map(of.of, islice(coming, limit))
+    render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
+    if limit is not None and next(coming, None) is not None:
+        note(f"the list was cut at {limit}; see more with {more}")
+
+
+def agreed(desk: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:
+    """Show the facts and ask, where the environment wants that; return whether a person was asked.
+
+    RefusedError where nobody agrees.
+    """
+    from kalshi_cli.cli.screen.prompts import confirm
+
+    if not desk.needs_confirmation:
+        return False
+    confirm(question, facts, hosts=desk.config.other_hosts, yes=yes)
+    return not yes
+
+
+def note_unsent(*facts: str) -> None:
+    """Show the facts of what a dry run does not send."""
+    note(*facts, "dry run: nothing was sent")
 
 
 # -- the global options -------------------------------------------------------------------------------------------

@@ -9,15 +9,17 @@ import typer
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
     Commands,
+    agreed,
     choice_option,
     count_option,
     duration_option,
-    flags_of,
+    note_unsent,
     opened,
     price_option,
+    show_list,
+    show_view,
 )
-from kalshi_cli.cli.order_options import dry_run_option, order_argument, subaccount_option, yes_option
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.order_options import DryRun, Yes, order_argument, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.desk.amend import AmendProposal
@@ -35,8 +37,8 @@ def amend(
     side: Annotated[str, choice_option("--side", choices=("yes", "no"), text="Whose price --price is.")] = "yes",
     expires_in: Annotated[Any, duration_option("--expires-in", text="Cancelled by the exchange after this.")] = None,
     no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Let it rest until canceled.")] = False,
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Change price, size or expiry of an order that rests. What is not given stays as it is.
 
@@ -49,13 +51,11 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.cli.rows.orders import change_view
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import Change, propose, send
     from kalshi_cli.desk.cancel import find_order
     from kalshi_cli.desk.place import order_desk
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import change_view
 
     if no_expiry and expires_in is not None:
         raise UsageError("--expires-in and --no-expiry exclude each other", hint="give one of them")
@@ -70,20 +70,17 @@ def amend(
         engine, proposal = propose(orders, find_order(desk, order_id), change)
         before = proposal.amend.before
         if dry_run:
-            for fact in _facts(proposal, desk.config.env):
-                note(fact)
-            note("dry run: nothing was sent")
+            note_unsent(*_facts(proposal, desk.config.env))
             view = change_view(before, proposal.amend.wanted, change.outcome, "dry_run")
-            render_one(view, flags_of(ctx).form, title="not sent", now=desk.clock.now())
+            show_view(ctx, view, title="not sent", now=desk.clock.now())
             return
-        if desk.needs_confirmation:
-            confirm("amend this order?", _facts(proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
-            if not yes:  # the question may have stood for minutes: look again before sending
-                engine, proposal = propose(orders, find_order(desk, before.order_id), change)
+        if agreed(desk, "amend this order?", *_facts(proposal, desk.config.env), yes=yes):
+            # The question may have stood for minutes: look again before sending.
+            engine, proposal = propose(orders, find_order(desk, before.order_id), change)
         with on_the_way(f"the amend of order {before.order_id}"):
             after = send(orders, engine, proposal)
         view = change_view(proposal.amend.before, after, change.outcome)
-        render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
+        show_view(ctx, view, title=after.ticker, now=desk.clock.now())
 
 
 def _facts(proposal: AmendProposal, env: str) -> list[str]:
@@ -105,7 +102,7 @@ def decrease(
     order_id: Annotated[str, order_argument()],
     by: Annotated[Any, count_option("--by", text="Contracts to take off.")] = None,
     to: Annotated[Any, count_option("--to", text="Contracts that shall be left.")] = None,
-    yes: Annotated[bool, yes_option()] = False,
+    yes: Yes = False,
 ) -> None:
     """Take contracts off an order that rests; it keeps its place in the queue. Works while trading is halted.
 
@@ -114,23 +111,19 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
     from kalshi_cli.base.units import show_qty
-    from kalshi_cli.cli.rows.orders import change_view
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.amend import decrease as decrease_order
     from kalshi_cli.desk.cancel import find_order
+    from kalshi_cli.views.orders import change_view
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
     with opened(ctx) as desk:
         before = find_order(desk, order_id)
-        if desk.needs_confirmation:
-            how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
-            facts = [f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"]
-            confirm("decrease this order?", facts, hosts=desk.other_hosts, yes=yes)
+        how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
+        fact = f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"
+        agreed(desk, "decrease this order?", fact, yes=yes)
         after = decrease_order(desk.client, desk.clock, before, by=by, to=to)
-        view = change_view(before, after)
-        render_one(view, flags_of(ctx).form, title=after.ticker, now=desk.clock.now())
+        show_view(ctx, change_view(before, after), title=after.ticker, now=desk.clock.now())
 
 
 @app.command("queue")
@@ -146,23 +139,23 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.cli.rows.orders import QueueRow, queue_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope, find_order
     from kalshi_cli.desk.queue import places
+    from kalshi_cli.views.orders import QueueRow
 
     with opened(ctx) as desk:
         wanted = [find_order(desk, each) for each in ids or ()]
         found = places(desk.client, Scope(ticker=pattern.upper()), wanted, subaccount)
-        render_rows(QueueRow, [queue_row(*each) for each in found], flags_of(ctx).form, empty="no order rests")
+        rows = (QueueRow.of(order, ahead=ahead) for order, ahead in found)
+        show_list(ctx, QueueRow, rows, empty="no order rests")
 
 
 @app.command("batch")
 def batch(
     ctx: typer.Context,
     source: Annotated[str, typer.Argument(metavar="FILE | -", help="Orders, one a line; - reads stdin.")],
-    yes: Annotated[bool, yes_option()] = False,
-    dry_run: Annotated[bool, dry_run_option()] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Place many orders: one JSON object a line, its keys named like the flags of `kalshi order place`.
 
@@ -177,12 +170,10 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.batch_lines import read_lines
-    from kalshi_cli.cli.rows.orders import BatchRow, batch_row, judged_row
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.batch import propose, send
+    from kalshi_cli.desk.batch import batch_row, propose, send
     from kalshi_cli.desk.place import order_desk
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
     with opened(ctx) as desk:
@@ -190,19 +181,14 @@ def batch(
         engine, judged = propose(orders, lines)
         facts = _batch_facts(judged, desk.config.env)
         if dry_run:
-            for fact in facts:
-                note(fact)
-            note("dry run: nothing was sent")
-            rows = [judged_row(each) for each in judged]
-            render_rows(BatchRow, rows, flags_of(ctx).form)
+            note_unsent(*facts)
+            show_list(ctx, BatchRow, map(batch_row, judged))
             return
-        if desk.needs_confirmation:
-            confirm("place these orders?", facts, hosts=desk.other_hosts, yes=yes)
-            if not yes:
-                engine, judged = propose(orders, lines)
+        if agreed(desk, "place these orders?", *facts, yes=yes):
+            engine, judged = propose(orders, lines)
         with on_the_way("the batch"):
             outcome = send(orders, engine, judged)
-            render_rows(BatchRow, [batch_row(each) for each in outcome.results], flags_of(ctx).form)
+            show_list(ctx, BatchRow, map(batch_row, outcome.results))
     if outcome.worst is not None:
         raise outcome.worst
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -22,9 +22,5 @@ def order_argument() -> Any:
     return typer.Argument(metavar="ID", help="Order id, or your own.", show_default=False)
 
 
-def yes_option() -> Any:
-    return typer.Option("--yes", help="Do not ask (prod asks).")
-
-
-def dry_run_option() -> Any:
-    return typer.Option("--dry-run", help="Show what would be sent, send nothing.")
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")]

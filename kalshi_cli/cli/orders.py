@@ -12,15 +12,18 @@ from kalshi_cli.base.units import counted, format_ts
 from kalshi_cli.cli import cancel_all, groups, order_changes
 from kalshi_cli.cli.options import (
     Commands,
+    agreed,
     choice_option,
     count_option,
     duration_option,
-    flags_of,
+    note_unsent,
     opened,
     price_option,
+    show_list,
+    show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import STPS, TIFS, subaccount_option
+from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
@@ -51,8 +54,8 @@ def place(
     stp: Annotated[str, choice_option("--stp", choices=STPS, text="Which of two own orders goes.")] = "taker",
     cancel_on_pause: Annotated[bool, typer.Option("--cancel-on-pause", help="Gone when trading pauses.")] = False,
     subaccount: Annotated[int | None, subaccount_option("Place it in this subaccount.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Place one order. Every limit of the configuration applies; --yes lifts none.
 
@@ -62,12 +65,10 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.cli.rows.base import order_row
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.core.model.order_terms import StpMode, Tif
     from kalshi_cli.desk.place import Ticket, order_desk
     from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.views.orders import order_row
 
     ticket = Ticket(
         ticker=name.upper(),
@@ -91,20 +92,16 @@ def place(
         typed = (ticket.outcome, ticket.action)
         _note_doubts(engine)
         if dry_run:
-            for fact in _facts(ticket, proposal, desk.config.env):
-                note(fact)
-            note("dry run: nothing was sent")
+            note_unsent(*_facts(ticket, proposal, desk.config.env))
             row = order_row(proposal.submit.order, typed)
             row = msgspec.structs.replace(row, client_order_id=None, status="dry_run")
-            render_one(row, flags_of(ctx).form, title="not sent", now=desk.clock.now())
+            show_view(ctx, row, title="not sent", now=desk.clock.now())
             return
-        if desk.needs_confirmation:
-            confirm("place this order?", _facts(ticket, proposal, desk.config.env), hosts=desk.other_hosts, yes=yes)
-            if not yes:  # the question may have stood for minutes: look again before sending
-                engine, proposal = orders.propose(ticket)
+        if agreed(desk, "place this order?", *_facts(ticket, proposal, desk.config.env), yes=yes):
+            engine, proposal = orders.propose(ticket)  # the question may have stood for minutes: look again
         with on_the_way(f"order {proposal.submit.order.client_order_id}"):
             order = orders.send(engine, proposal)
-            render_one(order_row(order, typed), flags_of(ctx).form, title=order.ticker, now=desk.clock.now())
+            show_view(ctx, order_row(order, typed), title=order.ticker, now=desk.clock.now())
 
 
 def _note_doubts(engine: Engine) -> None:
@@ -146,17 +143,16 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.cli.rows.base import OrderRow, order_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.views.orders import OrderRow, order_row
 
     scope = Scope(ticker=pattern.upper())
     with opened(ctx) as desk:
         found = desk.client.all_orders(
             status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
         )
-        rows = [order_row(order) for order in found if scope.holds(order)]
-        render_rows(OrderRow, rows, flags_of(ctx).form, empty=f"no order is {status}", now=desk.clock.now())
+        rows = map(order_row, filter(scope.holds, found))
+        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=desk.clock.now())
 
 
 @app.command("show")
@@ -168,19 +164,18 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.base import order_row
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.cancel import find_order
+    from kalshi_cli.views.orders import order_row
 
     with opened(ctx) as desk:
-        render_one(order_row(find_order(desk, order_id)), flags_of(ctx).form, title=order_id, now=desk.clock.now())
+        show_view(ctx, order_row(find_order(desk, order_id)), title=order_id, now=desk.clock.now())
 
 
 @app.command("cancel")
 def cancel(
     ctx: typer.Context,
     ids: Annotated[list[str], typer.Argument(metavar="ID... | -", help="Their ids or your own; - reads stdin.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
+    yes: Yes = False,
 ) -> None:
     """Cancel orders, by the exchange's ids or by your own client order ids.
 
@@ -188,24 +183,14 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.cli.rows.base import CancelRow
-    from kalshi_cli.cli.screen.cells import Prose
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.cancel import cancel_by_any_id
+    from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm(
-                "cancel them?", [f"{desk.config.env}: {counted(len(wanted), 'order')}"], hosts=desk.other_hosts, yes=yes
-            )
+        agreed(desk, "cancel them?", f"{desk.config.env}: {counted(len(wanted), 'order')}", yes=yes)
         outcomes = cancel_by_any_id(desk, wanted)
-        rows = [
-            CancelRow(order_id=o.order_id, canceled=o.canceled, detail=Prose(o.detail) if o.detail else None)
-            for o in outcomes
-        ]
-        render_rows(CancelRow, rows, flags_of(ctx).form, empty="no ids were given")
+        show_list(ctx, CancelRow, outcomes, empty="no ids were given")
     unknown = [o for o in outcomes if o.is_unknown]
     unreached = [o for o in outcomes if o.is_unreached]
     failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
@@ -241,8 +226,8 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.cli.rows.orders import ReconciledRow, reconciled_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.account import reconciled_row
+    from kalshi_cli.views.orders import ReconciledRow
 
     with opened(ctx) as desk:
         false: dict[str, str] = {}
@@ -254,7 +239,7 @@ def reconcile(
         settled, open_ = reconcile(desk, 60.0 if wait is None else wait, repaired)
         rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
         rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
-        render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())
+        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=desk.clock.now())
         if open_:
             last = max(row.provable_at for row in rows if row.provable_at is not None)
             ids = ", ".join(order.client_order_id for order in open_[:5])

@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, show_view
 
 app = Commands("Balance, positions, fills, profit and loss.")
 
@@ -29,13 +29,10 @@ def balance(
     kalshi balance --json
     kalshi balance --subaccount 1
     """
-    from kalshi_cli.cli.rows.funds import balance_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.funds import holdings
+    from kalshi_cli.desk.funds import balance as read_balance
 
     with opened(ctx) as desk:
-        view = balance_view(holdings(desk.client, subaccount))
-        render_one(view, flags_of(ctx).form, title="balance", now=desk.clock.now())
+        show_view(ctx, read_balance(desk.client, subaccount), title="balance", now=desk.clock.now())
 
 
 @app.command("positions")
@@ -49,9 +46,8 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
-    from kalshi_cli.cli.rows.base import PositionRow, SubaccountPositionRow, position_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -59,7 +55,7 @@ def positions(
         held = [position for position in found.open_positions if subaccount in (None, position.subaccount)]
         rows = [position_row(position, marks[position.ticker]) for position in held]
         kind = SubaccountPositionRow if any(row.subaccount for row in rows) else PositionRow
-        render_rows(kind, rows, flags_of(ctx).form, empty="no open position")
+        show_list(ctx, kind, rows, empty="no open position")
 
 
 @app.command("fills")
@@ -74,17 +70,12 @@ def fills(
     \b
     kalshi fills --since 24h --format csv
     """
-    from kalshi_cli.cli.rows.base import FillRow, fill_row
-    from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.positions import FillRow
 
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
         found = desk.client.all_fills(name.upper() or None, start, limit + 1)
-        rows = [fill_row(fill) for fill in found[:limit]]
-        render_rows(FillRow, rows, flags_of(ctx).form, empty="no fills", now=desk.clock.now())
-        if len(found) > limit:
-            note(f"the list was cut at {limit}; see more with --limit N")
+        show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=desk.clock.now())
 
 
 @app.command("settlements")
@@ -105,11 +96,9 @@ def settlements(
     kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
-    from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import SettlementRow, settlement_row
-    from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.funds import settlement_row
+    from kalshi_cli.views.cash import SettlementRow
 
     if upcoming:
         _calendar(ctx, name, event, limit)
@@ -117,17 +106,14 @@ def settlements(
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
         found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
-        rows = [settlement_row(paid) for paid in islice(found, limit)]
-        render_rows(SettlementRow, rows, flags_of(ctx).form, empty="nothing was settled", now=desk.clock.now())
-        if next(found, None) is not None:
-            note(f"the list was cut at {limit}; see more with --limit N")
+        rows = map(settlement_row, found)
+        show_list(ctx, SettlementRow, rows, limit=limit, empty="nothing was settled", now=desk.clock.now())
 
 
 def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
     """What is held, by the time at which it is decided."""
-    from kalshi_cli.cli.rows.funds import UpcomingRow, upcoming_row
-    from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.views.cash import UpcomingRow, upcoming_row
 
     with opened(ctx) as desk:
         found = portfolio_of(desk)
@@ -138,7 +124,7 @@ def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
             if name.upper() in ("", position.ticker) and event.upper() in ("", market.event_ticker if market else "")
         ]
         rows.sort(key=lambda row: (row.close_time is None, row.close_time, row.ticker))
-        render_rows(UpcomingRow, rows[:limit], flags_of(ctx).form, empty="no open position", now=desk.clock.now())
+        show_list(ctx, UpcomingRow, rows[:limit], empty="no open position", now=desk.clock.now())
 
 
 @app.command("pnl")
@@ -159,9 +145,8 @@ def pnl(
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
-    from kalshi_cli.cli.rows.base import pnl_view
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.portfolio import pnl_of
+    from kalshi_cli.views.positions import pnl_view
 
     if picture is not None and not plot:
         raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")
@@ -171,7 +156,7 @@ def pnl(
     with opened(ctx) as desk:
         start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
         whole, parts = pnl_of(desk, by, start)
-        render_one(pnl_view(whole, parts), flags_of(ctx).form, title=f"profit and loss by {by}")
+        show_view(ctx, pnl_view(whole, parts), title=f"profit and loss by {by}")
 
 
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, choice_option, flags_of, opened
+from kalshi_cli.cli.options import Commands, choice_option, opened, show_list, show_view
 
 app = Commands("Milestones, live data, incentives, structured targets, tags.")
 
@@ -34,8 +34,7 @@ def milestones(
     kalshi milestones --event KXNBAGAME-26NOV21BOSMIA --json
     """
     from kalshi_cli.base.units import Ts
-    from kalshi_cli.cli.rows.programs import MilestoneRow, milestone_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import MilestoneRow
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -47,8 +46,7 @@ def milestones(
             min_start=None if past or event else Ts(now - 86_400_000),
             limit=limit,
         )
-        rows = [milestone_row(one) for one in found]
-        render_rows(MilestoneRow, rows, flags_of(ctx).form, empty="no milestone fits", now=now)
+        show_list(ctx, MilestoneRow, found, empty="no milestone fits", now=now)
 
 
 @app.command("live")
@@ -69,24 +67,23 @@ def live(
     kalshi live --milestone 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi live --weather new_york --format csv
     """
-    from kalshi_cli.cli.rows.programs import WeatherRow, live_view, weather_row
-    from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.views.market_data import LiveView, WeatherRow
 
     if sum(map(bool, (event, milestone, city))) != 1:
         raise UsageError(
             "name one thing to look at", hint="EVENT, --milestone ID (from kalshi milestones) or --weather CITY"
         )
     with opened(ctx) as desk:
-        form, now = flags_of(ctx).form, desk.clock.now()
+        now = desk.clock.now()
         if city:
-            rows = [weather_row(point) for point in desk.client.weather(city, last_s=3_600).points]
-            render_rows(WeatherRow, rows, form, empty="nothing in the last hour", now=now)
+            points = desk.client.weather(city, last_s=3_600).points
+            show_list(ctx, WeatherRow, points, empty="nothing in the last hour", now=now)
             return
         if milestone:
             found = desk.client.live_data(milestone, with_players=players)
         else:
             found = desk.client.event_live_data(event.upper(), window or None)
-        render_one(live_view(found), form, title=event.upper() or milestone, now=now)
+        show_view(ctx, LiveView.of(found), title=event.upper() or milestone, now=now)
 
 
 @app.command("incentives")
@@ -101,12 +98,11 @@ def incentives(
     \b
     kalshi incentives --type liquidity
     """
-    from kalshi_cli.cli.rows.programs import IncentiveRow, incentive_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import IncentiveRow
 
     with opened(ctx) as desk:
-        rows = [incentive_row(one) for one in desk.client.incentives(status, kind, limit=limit)]
-        render_rows(IncentiveRow, rows, flags_of(ctx).form, empty="no incentive fits", now=desk.clock.now())
+        found = desk.client.incentives(status, kind, limit=limit)
+        show_list(ctx, IncentiveRow, found, empty="no incentive fits", now=desk.clock.now())
 
 
 @app.command("targets")
@@ -121,12 +117,11 @@ def targets(
     \b
     kalshi targets --type basketball_team
     """
-    from kalshi_cli.cli.rows.programs import TargetRow, target_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import TargetRow
 
     with opened(ctx) as desk:
-        rows = [target_row(one) for one in desk.client.targets(kind or None, competition or None, limit=limit)]
-        render_rows(TargetRow, rows, flags_of(ctx).form, empty="no target fits", now=desk.clock.now())
+        found = desk.client.targets(kind or None, competition or None, limit=limit)
+        show_list(ctx, TargetRow, found, empty="no target fits", now=desk.clock.now())
 
 
 @app.command("tags")
@@ -140,13 +135,12 @@ def tags(
     kalshi tags
     kalshi tags --sports
     """
-    from kalshi_cli.cli.rows.programs import SportRow, TagRow, sport_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.market_data import SportRow, TagRow
 
     with opened(ctx) as desk:
-        form = flags_of(ctx).form
         if sports:
-            render_rows(SportRow, [sport_row(one) for one in desk.client.sport_filters()], form, empty="no sports")
+            rows = (SportRow.of(one, competitions=tuple(one.competitions)) for one in desk.client.sport_filters())
+            show_list(ctx, SportRow, rows, empty="no sports")
             return
-        rows = [TagRow(category=category, tags=found) for category, found in desk.client.tags().items()]
-        render_rows(TagRow, rows, form, empty="no categories")
+        categories = (TagRow(category=category, tags=found) for category, found in desk.client.tags().items())
+        show_list(ctx, TagRow, categories, empty="no categories")

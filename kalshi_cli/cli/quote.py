@@ -6,8 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, price_option
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.options import (
+    Commands,
+    agreed,
+    duration_option,
+    note_unsent,
+    opened,
+    price_option,
+    show_list,
+    show_view,
+)
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list")
@@ -15,8 +24,6 @@ app = Commands("Quotes you make on the requests of others: `kalshi rfq list --ev
 RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
 OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ", help="The request it answers, where you know it.")]
-Yes = Annotated[bool, yes_option()]
-DryRun = Annotated[bool, dry_run_option()]
 
 
 @app.command("list")
@@ -32,13 +39,12 @@ def list_(
     kalshi quote list
     kalshi quote list --status accepted
     """
-    from kalshi_cli.cli.rows.quotes import QuoteRow, quote_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.quotes import quote_row
+    from kalshi_cli.views.quotes import QuoteRow
 
     with opened(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
-        rows = [quote_row(one) for one in found]
-        render_rows(QuoteRow, rows, flags_of(ctx).form, empty="no quote", now=desk.clock.now())
+        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=desk.clock.now())
 
 
 @app.command("create")
@@ -61,31 +67,22 @@ def create(
     kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, NewQuoteView, deal_rows
-    from kalshi_cli.cli.screen.prompts import confirm as ask
-    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
     from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.views.quotes import DealRow, NewQuoteView
 
     with opened(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
+        facts = [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts]
         if dry_run:
-            for fact in deal.facts:
-                note(f"{desk.config.env}: if you confirm, {fact}")
-            note("dry run: nothing was sent")
-            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            note_unsent(*facts)
+            show_list(ctx, DealRow, talks.deal_rows(deal))
             return
-        if desk.needs_confirmation:
-            ask(
-                "quote?",
-                [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts],
-                hosts=desk.other_hosts,
-                yes=yes,
-            )
+        agreed(desk, "quote?", *facts, yes=yes)
         quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
         made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
-        render_one(made, flags_of(ctx).form, title=quote_id)
+        show_view(ctx, made, title=quote_id)
 
 
 @app.command("confirm")
@@ -102,32 +99,26 @@ def confirm(
     \b
     kalshi quote confirm QUOTE --wait 30s
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, deal_rows, quote_row
-    from kalshi_cli.cli.screen.prompts import confirm as ask
-    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
     from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.views.quotes import DealRow
 
     with opened(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_confirm(orders, quote_id, rfq_id)
-        for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
-            note(f"{desk.config.env}: {fact}")
+        facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
-            note("dry run: nothing was sent")
-            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            note_unsent(*facts)
+            show_list(ctx, DealRow, talks.deal_rows(deal))
             return
-        if desk.needs_confirmation:  # the exchange gives seconds: what was reviewed is sent, without another look
-            ask(
-                "confirm this quote?",
-                [f"{desk.config.env}: {fact}" for fact in deal.facts],
-                hosts=desk.other_hosts,
-                yes=yes,
-            )
+        if not desk.needs_confirmation:
+            note(*facts)
+        # The exchange gives seconds: what was reviewed is sent, without another look.
+        agreed(desk, "confirm this quote?", *facts, yes=yes)
         quote = talks.confirm(orders, deal)
         if wait:
             quote = talks.follow(desk.client, desk.clock, quote, wait)
-        render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())
+        show_view(ctx, talks.quote_row(quote), title=quote_id, now=desk.clock.now())
 
 
 @app.command("delete")
@@ -137,12 +128,9 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import EndedView
-    from kalshi_cli.cli.screen.prompts import confirm as ask
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import EndedView
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            ask("take it back?", [f"{desk.config.env}: quote {quote_id}"], hosts=desk.other_hosts, yes=yes)
+        agreed(desk, "take it back?", f"{desk.config.env}: quote {quote_id}", yes=yes)
         desk.client.delete_quote(quote_id, rfq_id)
-        render_one(EndedView(id=quote_id, deleted=True), flags_of(ctx).form, title=quote_id)
+        show_view(ctx, EndedView(id=quote_id, deleted=True), title=quote_id)

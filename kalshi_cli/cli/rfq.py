@@ -8,15 +8,18 @@ import typer
 
 from kalshi_cli.cli.options import (
     Commands,
+    agreed,
     choice_option,
     count_option,
     duration_option,
-    flags_of,
     money_option,
+    note_unsent,
     opened,
+    show_list,
+    show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import dry_run_option, subaccount_option, yes_option
+from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import note
 
 app = Commands(
@@ -28,8 +31,6 @@ STATUSES = ("open", "closed", "all")
 
 RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of the quote.", show_default=False)]
-Yes = Annotated[bool, yes_option()]
-DryRun = Annotated[bool, dry_run_option()]
 
 
 @app.command("list")
@@ -47,8 +48,7 @@ def list_(
     kalshi rfq list
     kalshi rfq list --everyone --ticker KXHIGHNY-26NOV21-B53.5
     """
-    from kalshi_cli.cli.rows.quotes import RfqRow, rfq_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.quotes import RfqRow
 
     with opened(ctx) as desk:
         found = desk.client.rfqs(
@@ -58,8 +58,7 @@ def list_(
             is_mine=not everyone,
             limit=limit,
         )
-        rows = [rfq_row(one) for one in found]
-        render_rows(RfqRow, rows, flags_of(ctx).form, empty="no request", now=desk.clock.now())
+        show_list(ctx, RfqRow, found, empty="no request", now=desk.clock.now())
 
 
 @app.command("show")
@@ -69,11 +68,10 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
     \b
     kalshi rfq show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import rfq_row
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import RfqRow
 
     with opened(ctx) as desk:
-        render_one(rfq_row(desk.client.rfq(rfq_id)), flags_of(ctx).form, title=rfq_id, now=desk.clock.now())
+        show_view(ctx, RfqRow.of(desk.client.rfq(rfq_id)), title=rfq_id, now=desk.clock.now())
 
 
 @app.command("create")
@@ -97,10 +95,7 @@ def create(
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
     """
     from kalshi_cli.base.units import show_money, show_qty
-    from kalshi_cli.cli.rows.quotes import new_rfq_row
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.quotes import request
+    from kalshi_cli.desk.quotes import new_rfq_row, request
 
     new = request(
         name.upper(),
@@ -116,15 +111,14 @@ def create(
         desk.client.whose(subaccount)
         size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
         if dry_run:
-            note("dry run: nothing was sent")
-            render_one(new_rfq_row(new, "", "dry_run"), flags_of(ctx).form, title="not sent")
+            note_unsent()
+            show_view(ctx, new_rfq_row(new, "", "dry_run"), title="not sent")
             return
-        if desk.needs_confirmation:
-            facts = [f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"]
-            confirm("ask for quotes?", facts, hosts=desk.other_hosts, yes=yes)
+        fact = f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"
+        agreed(desk, "ask for quotes?", fact, yes=yes)
         rfq_id = desk.client.create_rfq(new)
         note(f"see the quotes: kalshi rfq quotes {rfq_id}")
-        render_one(new_rfq_row(new, rfq_id, "open"), flags_of(ctx).form, title=rfq_id)
+        show_view(ctx, new_rfq_row(new, rfq_id, "open"), title=rfq_id)
 
 
 @app.command("delete")
@@ -134,15 +128,12 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     \b
     kalshi rfq delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import EndedView
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.quotes import EndedView
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm("take it back?", [f"{desk.config.env}: RFQ {rfq_id}"], hosts=desk.other_hosts, yes=yes)
+        agreed(desk, "take it back?", f"{desk.config.env}: RFQ {rfq_id}", yes=yes)
         desk.client.delete_rfq(rfq_id)
-        render_one(EndedView(id=rfq_id, deleted=True), flags_of(ctx).form, title=rfq_id)
+        show_view(ctx, EndedView(id=rfq_id, deleted=True), title=rfq_id)
 
 
 @app.command("quotes")
@@ -157,13 +148,12 @@ def quotes(
     \b
     kalshi rfq quotes 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.quotes import QuoteRow, quote_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.quotes import quote_row
+    from kalshi_cli.views.quotes import QuoteRow
 
     with opened(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, limit=limit)
-        rows = [quote_row(one) for one in found]
-        render_rows(QuoteRow, rows, flags_of(ctx).form, empty="no quote yet", now=desk.clock.now())
+        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote yet", now=desk.clock.now())
 
 
 @app.command("accept")
@@ -187,31 +177,24 @@ def accept(
     kalshi rfq accept RFQ QUOTE --side no --dry-run
     kalshi rfq accept RFQ QUOTE --side no --wait 1m
     """
-    from kalshi_cli.cli.rows.quotes import DealRow, deal_rows, quote_row
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.desk import quotes as talks
     from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.views.quotes import DealRow
 
     with opened(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_accept(orders, rfq_id, quote_id, side)
-        for fact in deal.facts if not desk.needs_confirmation or dry_run else ():
-            note(f"{desk.config.env}: {fact}")
+        facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
-            note("dry run: nothing was sent")
-            render_rows(DealRow, deal_rows(deal), flags_of(ctx).form)
+            note_unsent(*facts)
+            show_list(ctx, DealRow, talks.deal_rows(deal))
             return
-        if desk.needs_confirmation:
-            confirm(
-                "accept this quote?",
-                [f"{desk.config.env}: {fact}" for fact in deal.facts],
-                hosts=desk.other_hosts,
-                yes=yes,
-            )
-            if not yes:  # the question may have stood for minutes: look again before sending
-                deal = talks.propose_accept(orders, rfq_id, quote_id, side)
+        if not desk.needs_confirmation:
+            note(*facts)
+        if agreed(desk, "accept this quote?", *facts, yes=yes):
+            # The question may have stood for minutes: look again before sending.
+            deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         quote = talks.accept(orders, deal, side)
         if wait:
             quote = talks.follow(desk.client, desk.clock, quote, wait)
-        render_one(quote_row(quote), flags_of(ctx).form, title=quote_id, now=desk.clock.now())
+        show_view(ctx, talks.quote_row(quote), title=quote_id, now=desk.clock.now())

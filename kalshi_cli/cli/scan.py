@@ -15,18 +15,18 @@ from kalshi_cli.cli.options import (
     Commands,
     choice_option,
     duration_option,
-    flags_of,
     money_option,
     opened,
     price_option,
+    show_list,
 )
 from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
-    from kalshi_cli.cli.rows.base import Row
     from kalshi_cli.core.market.opportunities import Listed
     from kalshi_cli.desk.resources import Resources
     from kalshi_cli.desk.scan import Family
+    from kalshi_cli.views.row import Row
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
 
@@ -94,14 +94,13 @@ def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
     def add(find: Callable[..., Any]) -> None:
         def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
             from kalshi_cli.cli.screen.prompts import progress
-            from kalshi_cli.cli.screen.render import render_rows
             from kalshi_cli.desk.scan import Scope, read_families
 
             with opened(ctx) as desk:
                 now, scope = desk.clock.now(), Scope(series.upper(), event.upper(), min_volume)
                 families = read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
                 shown = find(Look(desk, families, limit), **own)
-                render_rows(shown.of, list(shown.rows), flags_of(ctx).form, empty=shown.empty, now=desk.clock.now())
+                show_list(ctx, shown.of, shown.rows, empty=shown.empty, now=desk.clock.now())
 
         _, *own = signature(find, eval_str=True).parameters.values()
         shared = {"series": (Series, ""), "event": (Event, ""), "min_volume": (MinVolume, traded), "limit": (Limit, 20)}
@@ -136,8 +135,8 @@ def arbitrage(
     kalshi scan arbitrage --min-profit 1.00 --json
     kalshi scan arbitrage --series KXHIGHNY
     """
-    from kalshi_cli.cli.rows.scan import ArbitrageRow, arbitrage_row
     from kalshi_cli.desk.scan import MOST_BOOKS, find_arbitrage
+    from kalshi_cli.views.scan import ArbitrageRow, arbitrage_row
 
     found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
     if unread:
@@ -158,15 +157,15 @@ def spread(
     kalshi scan spread
     kalshi scan spread --sort keeps --min-volume 1000 --limit 10
     """
-    from kalshi_cli.cli.rows.scan import SpreadRow, spread_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import SpreadRow
 
     def order(found: opportunities.Spread) -> tuple[float, int, str]:
         width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
         return -width, -found.listed.market.volume_24h, found.listed.market.ticker
 
     best = look.best(map(opportunities.spread, look.markets), order)
-    return Shown(SpreadRow, map(spread_row, best), "no market fits")
+    return Shown(SpreadRow, map(SpreadRow.of, best), "no market fits")
 
 
 @look_for("movers")
@@ -177,13 +176,13 @@ def movers(look: Look) -> Shown:
     kalshi scan movers
     kalshi scan movers --min-volume 500 --format csv
     """
-    from kalshi_cli.cli.rows.scan import MoverRow, mover_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import MoverRow
 
     def order(found: opportunities.Move) -> tuple[int, int, str]:
         return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
 
-    return Shown(MoverRow, map(mover_row, look.best(map(opportunities.move, look.markets), order)), "nothing moved")
+    return Shown(MoverRow, map(MoverRow.of, look.best(map(opportunities.move, look.markets), order)), "nothing moved")
 
 
 @look_for("cheap")
@@ -196,14 +195,14 @@ def cheap(
     kalshi scan cheap
     kalshi scan cheap --below 2c --series KXBTCD
     """
-    from kalshi_cli.cli.rows.scan import CheapRow, cheap_row
     from kalshi_cli.core.market import opportunities
+    from kalshi_cli.views.scan import CheapRow
 
     def order(found: opportunities.Cheap) -> tuple[int, int, str, str]:
         return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
 
     found = (each for listed in look.markets for each in opportunities.cheap(listed, below))
-    return Shown(CheapRow, map(cheap_row, look.best(found, order)), "nothing is that cheap")
+    return Shown(CheapRow, map(CheapRow.of, look.best(found, order)), "nothing is that cheap")
 
 
 @look_for("closing")
@@ -218,13 +217,13 @@ def closing(
     kalshi scan closing
     kalshi scan closing --within 24h --margin 20c --json
     """
-    from kalshi_cli.cli.rows.scan import ClosingRow, closing_row
     from kalshi_cli.core.market.opportunities import is_undecided
+    from kalshi_cli.views.scan import ClosingRow
 
     now, within_ms = look.desk.clock.now(), int(within * 1000)
     found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))
     best = look.best(found, lambda each: (each.market.close_time, each.market.ticker))
-    return Shown(ClosingRow, map(closing_row, best), "nothing closes that soon")
+    return Shown(ClosingRow, (ClosingRow.of(each.market) for each in best), "nothing closes that soon")
 
 
 # -- another venue ------------------------------------------------------------------------------------------------
@@ -270,11 +269,10 @@ def cross_venue(
     kalshi scan cross-venue --map pairs.csv --min-edge 2c --polymarket-fee 0.04 --json
     """
     from kalshi_cli.base.errors import NotFoundError
-    from kalshi_cli.cli.rows.scan import VenueRow, venue_row
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.desk.cross_venue import compare
+    from kalshi_cli.desk.cross_venue import compare, venue_row
     from kalshi_cli.desk.polymarket import listener, pairs_of
+    from kalshi_cli.views.scan import VenueRow
 
     with opened(ctx) as desk:
         pairs = pairs_of(desk, table)
@@ -288,4 +286,4 @@ def cross_venue(
         ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
         wide = [each for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
         rows = [venue_row(each, now) for each in _cut(wide, limit)]
-        render_rows(VenueRow, rows, flags_of(ctx).form, empty="no pair fits", now=now)
+        show_list(ctx, VenueRow, rows, empty="no pair fits", now=now)

@@ -6,7 +6,7 @@ started in the background.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -16,7 +16,7 @@ from kalshi_cli.cli.options import (
     choice_option,
     duration_option,
     environment_of,
-    flags_of,
+    show_view,
     ticker,
     time_option,
 )
@@ -100,6 +100,13 @@ def reset(ctx: typer.Context) -> None:
         note("the simulated exchange starts anew")
 
 
+class _Serving(NamedTuple):
+    """Which process serves it, and what that one said."""
+
+    announced: Announcement | None
+    report: Report | None
+
+
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
     """Do it to the exchange of the state directory, and show how things stand then."""
     with environment_of(ctx, flags={"env": "sim"}) as environment:
@@ -109,11 +116,16 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 
 def _show(ctx: typer.Context, environment: Environment, served: Announcement | None, report: Report | None) -> None:
     """Show which process serves it, and how that said it stands."""
-    from kalshi_cli.cli.rows.sim import sim_status
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.simulator import SimStatus
 
-    status = sim_status(served, report, environment.clock.now(), environment.simulator.offset_ms())
-    render_one(status, flags_of(ctx).form, title="simulated exchange")
+    offset_ms = report.offset_ms if report else environment.simulator.offset_ms()
+    status = SimStatus.of(
+        _Serving(served, report),
+        time=report.time if report else environment.clock.now(),
+        clock_ahead_s=offset_ms / 1000,
+        served=("background" if served.is_background else "foreground") if served else None,
+    )
+    show_view(ctx, status, title="simulated exchange")
 
 
 _Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]

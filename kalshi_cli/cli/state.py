@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, opened
+from kalshi_cli.cli.options import Commands, opened, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("The state file: what this program remembers of an account.")
@@ -21,13 +21,12 @@ def rebuild(ctx: typer.Context) -> None:
     \b
     kalshi state rebuild
     """
-    from kalshi_cli.cli.rows.state import rebuilt_view
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.rebuild import rebuild as rebuild_state
+    from kalshi_cli.views.rebuild import RebuiltView
 
     with opened(ctx) as desk:
         rebuilt = rebuild_state(desk)
-        render_one(rebuilt_view(rebuilt), flags_of(ctx).form, title="state file", now=desk.clock.now())
+        show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=desk.clock.now())
         if rebuilt.are_notices_lost:
             note("alerts that nobody had been told of could not be read, and are lost with the old file")
         if rebuilt.are_locks_lost:

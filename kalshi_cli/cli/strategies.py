@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of
+from kalshi_cli.cli.options import Commands, show_list, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("The strategies and their parameters; `new` writes one to begin with.", default="show", takes_words=True)
@@ -26,16 +26,14 @@ def show(
     kalshi strategies spike
     kalshi strategies ./fade.py
     """
-    from kalshi_cli.cli.rows.strategies import StrategyRow, strategy_view
-    from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.strategies import registry
+    from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
 
-    form = flags_of(ctx).form
     if not name:
-        render_rows(StrategyRow, [StrategyRow.of(each) for each in registry.everything()], form)
+        show_list(ctx, StrategyRow, registry.everything())
         return
     parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
-    render_one(strategy_view(registry.describe(name), parameters), form)
+    show_view(ctx, StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters))))
 
 
 @app.command("new")
@@ -50,12 +48,11 @@ def new(
     kalshi strategies new my-idea
     kalshi strategies new my-idea --dir ideas
     """
-    from kalshi_cli.cli.rows.strategies import NewStrategyView
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.template import write_strategy
+    from kalshi_cli.views.strategies import NewStrategyView
 
     code, test = (str(path) for path in write_strategy(name, folder))
-    render_one(NewStrategyView(name=name, code=code, test=test), flags_of(ctx).form)
+    show_view(ctx, NewStrategyView(name=name, code=code, test=test))
     note(
         "next:",
         f"  pytest {quote(test)}",

@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = Commands(
     "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
 )
 
-YES = typer.Option("--yes", help="Do not ask (prod asks).")
 SHARD = typer.Option("--exchange-index", min=0, max=100, metavar="SHARD", help="On this shard.")
 
 
@@ -24,36 +23,26 @@ def list_(ctx: typer.Context) -> None:
     \b
     kalshi subaccounts
     """
-    from kalshi_cli.cli.rows.funds import SubaccountRow
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import SubaccountRow
 
     with opened(ctx) as desk:
         found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
-        rows = [SubaccountRow.of(one) for one in found]
-        render_rows(SubaccountRow, rows, flags_of(ctx).form, empty="no subaccounts", now=desk.clock.now())
+        show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=desk.clock.now())
 
 
 @app.command("create")
-def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Annotated[bool, YES] = False) -> None:
+def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
     """Open the next subaccount; it cannot be closed again. Needs the Advanced API tier.
 
     \b
     kalshi subaccounts create
     """
-    from kalshi_cli.cli.rows.funds import NewSubaccountView
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import NewSubaccountView
 
     with opened(ctx) as desk:
-        if desk.needs_confirmation:
-            confirm(
-                "open it?",
-                [f"{desk.config.env}: a new subaccount, which cannot be closed again"],
-                hosts=desk.other_hosts,
-                yes=yes,
-            )
+        agreed(desk, "open it?", f"{desk.config.env}: a new subaccount, which cannot be closed again", yes=yes)
         made = NewSubaccountView(subaccount=desk.client.create_subaccount(exchange_index))
-        render_one(made, flags_of(ctx).form, title="new subaccount")
+        show_view(ctx, made, title="new subaccount")
 
 
 @app.command("netting")
@@ -62,7 +51,7 @@ def netting(
     change: Annotated[
         tuple[int, str] | None, typer.Option("--set", metavar="N on|off", help="Switch it for one subaccount.")
     ] = None,
-    yes: Annotated[bool, YES] = False,
+    yes: Yes = False,
 ) -> None:
     """Whether YES and NO of one market cancel out in a subaccount; --set switches it.
 
@@ -70,25 +59,17 @@ def netting(
     kalshi subaccounts netting
     kalshi subaccounts netting --set 1 off
     """
-    from kalshi_cli.cli.rows.funds import NettingRow
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import NettingRow
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
     with opened(ctx) as desk:
         if change is not None:
             number, word = change
-            if desk.needs_confirmation:
-                confirm(
-                    "switch it?",
-                    [f"{desk.config.env}: netting of subaccount {number} {word}"],
-                    hosts=desk.other_hosts,
-                    yes=yes,
-                )
+            agreed(desk, "switch it?", f"{desk.config.env}: netting of subaccount {number} {word}", yes=yes)
             desk.client.set_netting(number, enabled=word == "on")
         found = sorted(desk.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
-        render_rows(NettingRow, [NettingRow.of(one) for one in found], flags_of(ctx).form)
+        show_list(ctx, NettingRow, found)
 
 
 @app.command("transfer")
@@ -101,8 +82,8 @@ def transfer(
     client_transfer_id: Annotated[
         str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
     ] = "",
-    yes: Annotated[bool, YES] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move cash to another subaccount, on one shard. `kalshi transfer` moves it between shards.
 
@@ -110,19 +91,16 @@ def transfer(
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
     """
     from kalshi_cli.base.units import show_money
-    from kalshi_cli.cli.rows.funds import SubaccountMoveView
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import SubaccountMoveView
 
     with opened(ctx) as desk:
-        fact = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
+        what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
+        fact = f"{desk.config.env}: {what}"
         status, transfer_id = "dry_run", client_transfer_id or desk.new_id()
         if dry_run:
-            note(f"{desk.config.env}: {fact}")
-            note("dry run: nothing was sent")
+            note_unsent(fact)
         else:
-            if desk.needs_confirmation:
-                confirm("move this money?", [f"{desk.config.env}: {fact}"], hosts=desk.other_hosts, yes=yes)
+            agreed(desk, "move this money?", fact, yes=yes)
             is_new = desk.client.transfer_to_subaccount(
                 amount,
                 client_transfer_id=transfer_id,
@@ -140,7 +118,7 @@ def transfer(
             amount=amount,
             status=status,
         )
-        render_one(view, flags_of(ctx).form, title="not sent" if dry_run else "transfer")
+        show_view(ctx, view, title="not sent" if dry_run else "transfer")
 
 
 @app.command("transfers")
@@ -153,14 +131,9 @@ def transfers(
     \b
     kalshi subaccounts transfers
     """
-    from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import SubaccountTransferRow, subaccount_transfer_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import SubaccountTransferRow
 
     with opened(ctx) as desk:
         found = desk.client.subaccount_transfers()
-        rows = [subaccount_transfer_row(each) for each in islice(found, limit)]
-        render_rows(SubaccountTransferRow, rows, flags_of(ctx).form, empty="no transfers", now=desk.clock.now())
-        if next(found, None) is not None:
-            note(f"the list was cut at {limit}; see more with --limit N")
+        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())

@@ -9,7 +9,17 @@ import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
 from kalshi_cli.base.units import counted
-from kalshi_cli.cli.options import Commands, Paper, duration_option, environment_of, flags_of, home_of, opened
+from kalshi_cli.cli.options import (
+    Commands,
+    Paper,
+    agreed,
+    duration_option,
+    environment_of,
+    flags_of,
+    home_of,
+    opened,
+    show_view,
+)
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
@@ -52,12 +62,10 @@ def trade(
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
     from kalshi_cli.app.loops import Loops, TradeRequest
-    from kalshi_cli.cli.rows.run import trade_summary
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.config.schema import LONGEST_INTERVAL_S
     from kalshi_cli.desk.signals import RunEnd
+    from kalshi_cli.desk.summary import trade_summary
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
@@ -80,17 +88,13 @@ def trade(
             status_every_s=1.0 if is_live() else environment.config.trade.status_every_s,
             params=_params(param),
         )
-        if live and environment.needs_confirmation:
-            confirm(
-                "trade with real money?",
-                [f"{environment.config.env}: {strategy} will place orders by itself"],
-                hosts=environment.config.other_hosts,
-                yes=yes,
-            )
+        if live:
+            fact = f"{environment.config.env}: {strategy} will place orders by itself"
+            agreed(environment, "trade with real money?", fact, yes=yes)
         with status_display() as show:
             summary = Loops(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
-        render_one(trade_summary(summary), flags_of(ctx).form, title="summary")
+        show_view(ctx, trade_summary(summary), title="summary")
         environment.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
         _end(summary)
 
@@ -153,10 +157,8 @@ def backtest(
     kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
     """
     from kalshi_cli.app.loops import Loops
-    from kalshi_cli.cli.rows.run import backtest_report
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.backtest import BacktestRequest
+    from kalshi_cli.desk.backtest import BacktestRequest, backtest_view
 
     more = list(files or ())
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
@@ -173,7 +175,7 @@ def backtest(
         report = Loops(environment).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
-        render_one(backtest_report(report), flags_of(ctx).form, title=f"backtest of {strategy}")
+        show_view(ctx, backtest_view(report), title=f"backtest of {strategy}")
         if plot:
             show_curve(report.curve, picture)
 
@@ -229,9 +231,7 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.cli.rows.run import status_view
-    from kalshi_cli.cli.screen.render import render_one
-    from kalshi_cli.desk.status import remarks, status_of
+    from kalshi_cli.desk.status import remarks, status_of, status_view
 
     if watch:
         from kalshi_cli.cli.watch import watch_status
@@ -242,6 +242,6 @@ def status(
         found, now = status_of(desk, home_of(desk, paper=paper)), desk.clock.now()
         if found.preface:
             note(found.preface)
-        render_one(status_view(found), flags_of(ctx).form, title="status", now=now)
+        show_view(ctx, status_view(found), title="status", now=now)
         for remark in remarks(found, now):
             note(remark)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of, money_option, opened
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes
+
+if TYPE_CHECKING:
+    from kalshi_cli.desk.funds import Move
+    from kalshi_cli.desk.resources import Resources
 
 app = Commands(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
@@ -27,8 +31,8 @@ def send(
     client_transfer_id: Annotated[
         str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
     ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")] = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
 ) -> None:
     """Move cash to another shard, once. The exchange accepts it first and does it a moment later.
 
@@ -38,10 +42,8 @@ def send(
     kalshi transfer --from 0 --to 2 --amount 25.00
     kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
     """
-    from kalshi_cli.cli.rows.funds import transfer_row, unsent_row
-    from kalshi_cli.cli.screen.prompts import confirm
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk import funds
+    from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
         move = funds.Move(
@@ -53,16 +55,19 @@ def send(
             client_transfer_id=client_transfer_id or desk.new_id(),
         )
         if dry_run:
-            for fact in funds.facts(desk.client, move):
-                note(f"{desk.config.env}: {fact}")
-            note("dry run: nothing was sent")
-            render_one(unsent_row(move), flags_of(ctx).form, title="not sent")
+            note_unsent(*_facts(desk, move))
+            show_view(ctx, funds.unsent(move), title="not sent")
             return
         if desk.needs_confirmation:
-            said = [f"{desk.config.env}: {fact}" for fact in funds.facts(desk.client, move)]
-            confirm("move this money?", said, hosts=desk.other_hosts, yes=yes)
+            agreed(desk, "move this money?", *_facts(desk, move), yes=yes)
         done = funds.transfer(desk.client, desk.clock, move)
-        render_one(transfer_row(done), flags_of(ctx).form, title="transfer", now=desk.clock.now())
+        show_view(ctx, TransferRow.of(done), title="transfer", now=desk.clock.now())
+
+
+def _facts(desk: Resources, move: Move) -> list[str]:
+    from kalshi_cli.desk.funds import facts
+
+    return [f"{desk.config.env}: {fact}" for fact in facts(desk.client, move)]
 
 
 @app.command("list")
@@ -75,17 +80,12 @@ def list_(
     \b
     kalshi transfer list
     """
-    from itertools import islice
 
-    from kalshi_cli.cli.rows.funds import TransferRow, transfer_row
-    from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfers(limit + 1)
-        rows = [transfer_row(transfer) for transfer in islice(found, limit)]
-        render_rows(TransferRow, rows, flags_of(ctx).form, empty="no transfers", now=desk.clock.now())
-        if next(found, None) is not None:
-            note(f"the list was cut at {limit}; see more with --limit N")
+        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())
 
 
 @app.command("show")
@@ -97,9 +97,8 @@ def show(
     \b
     kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.cli.rows.funds import transfer_row
-    from kalshi_cli.cli.screen.render import render_one
+    from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
         found = desk.client.shard_transfer(transfer_id)
-        render_one(transfer_row(found), flags_of(ctx).form, title="transfer", now=desk.clock.now())
+        show_view(ctx, TransferRow.of(found), title="transfer", now=desk.clock.now())

@@ -13,8 +13,8 @@ from kalshi_cli.cli.screen.output import Format, note, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
-    from kalshi_cli.cli.rows.base import OrderbookView
-    from kalshi_cli.cli.rows.watch import TapeRow
+    from kalshi_cli.views.order_book import OrderbookView
+    from kalshi_cli.views.watch import TapeRow
 
 app = Commands("Markets as they move.")
 
@@ -35,9 +35,9 @@ def watch(
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
     from kalshi_cli.app.watch import Watch
-    from kalshi_cli.cli.rows.watch import TapeRow
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.views.watch import TapeRow
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
@@ -63,9 +63,9 @@ def watch(
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
     """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
     from kalshi_cli.app.watch import Watch
-    from kalshi_cli.cli.rows.base import OrderbookView
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_book, render_rows
+    from kalshi_cli.views.order_book import OrderbookView
 
     form = live_format(flags_of(ctx).form)
     if len(names) > 1 or size is not None:
@@ -94,7 +94,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
 
 def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
     """The book each time it changed. While it cannot be believed there is none, and that is said."""
-    from kalshi_cli.cli.rows.watch import book_view
+    from kalshi_cli.views.watch import book_view
 
     line = next(iter(watching.board.lines.values()))
     before, was_stale = None, False
@@ -115,9 +115,10 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
 def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     """`kalshi status --watch`: the state file, read again every second."""
     from kalshi_cli.app.watch import statuses
-    from kalshi_cli.cli.rows.run import StatusView, status_view
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
+    from kalshi_cli.desk.status import status_view
+    from kalshi_cli.views.runs import StatusView
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
@@ -145,7 +146,7 @@ def unheard(_text: str) -> None:
 
 
 def _tape(watching: Watching) -> Iterator[TapeRow]:
-    from kalshi_cli.cli.rows.watch import tape_rows
+    from kalshi_cli.views.watch import tape_rows
 
     for told in watching:
         if told is not None:
@@ -154,7 +155,7 @@ def _tape(watching: Watching) -> Iterator[TapeRow]:
 
 def _write_lines(rows: Iterable[TapeRow]) -> None:
     """A line as it comes, without columns: nobody knows how wide the next one is."""
-    from kalshi_cli.cli.rows.watch import line_of
+    from kalshi_cli.views.watch import line_of
 
     for row in rows:
         write_out(line_of(row) + "\n", flush=True)

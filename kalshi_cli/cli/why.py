@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, home_of, opened
+from kalshi_cli.cli.options import Commands, Paper, duration_option, home_of, opened, show_view
 from kalshi_cli.cli.screen.output import note
 
 app = Commands("Why nothing was traded.")
@@ -32,8 +32,6 @@ def why(
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
-    from kalshi_cli.cli.rows.why import why_view
-    from kalshi_cli.cli.screen.render import render_one
     from kalshi_cli.desk.status import shown
     from kalshi_cli.desk.why import funnel
 
@@ -43,6 +41,6 @@ def why(
         if status.preface:
             note(status.preface)
         found = funnel(store, status, start, name.upper())
-        render_one(why_view(found), flags_of(ctx).form, title="why", now=desk.clock.now())
+        show_view(ctx, found, title="why", now=desk.clock.now())
         for remark in found.remarks:
             note(remark)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 
+from msgspec.structs import asdict
+
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
@@ -27,6 +29,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.store.records import Memory
 from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.views.orders import ReconciledRow, order_row
 
 OVERLAP_MS = 3_600_000
 """Fills are read again from this long before the last one booked; they are booked once by their trade id."""
@@ -246,3 +249,12 @@ def reconcile(
         learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
         wait_s=wait_s, note=resources.note, repaired=repaired,
     )  # fmt: skip
+
+
+def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
+    """Return it with what was found, and when a doubt ends."""
+    found = "still_unknown" if is_open else found_as(order)
+    if repaired and found == "adopted":
+        found = "repaired"
+    due = provable_at(order) if found == "still_unknown" else None
+    return ReconciledRow(**asdict(order_row(order)), found=found, provable_at=due, repaired=repaired or None)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Alerts, Sink
+from kalshi_cli.config.schema import Alerts, Sink, hidden_address
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
@@ -28,6 +28,7 @@ from kalshi_cli.desk.news import DayNews, booked_news
 from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import RESUMED
+from kalshi_cli.views.alerts import AlertRow, AlertsView, LetterRow, SinkRow
 
 if TYPE_CHECKING:
     from kalshi_cli.net.delivery import Delivery
@@ -326,3 +327,31 @@ class Alerting:
         name = self._terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
         return name if is_needed and name in self._terms.sinks else ""
+
+
+def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
+    """Return it as it is shown, with the sinks of the configuration."""
+    states = {state.sink: state for state in found.sinks}
+    return AlertsView.of(
+        found,
+        firing=sum(matter.is_firing for matter in found.matters),
+        undelivered=len(found.waiting),
+        dead=len(found.dead),
+        alerts=tuple(_alert(matter, found) for matter in found.matters),
+        letters=tuple(map(LetterRow.of, (*found.waiting, *found.dead))),
+        sinks=tuple(
+            SinkRow.of(
+                states.get(name) or SinkState(sink=name),
+                address=hidden_address(sink.url) if sink.url else str(sink.url_file or ""),
+                hears=" ".join((*sink.tiers, *sink.events)),
+            )
+            for name, sink in sinks.items()
+        ),
+    )
+
+
+def _alert(matter: Matter, found: Overview) -> AlertRow:
+    is_hushed = (matter.code, matter.subject) in found.hushed
+    is_held_back = is_hushed and matter.lasts and matter.ended is None
+    is_firing = matter.is_firing or is_held_back
+    return AlertRow.of(matter, state="firing" if is_firing else "over" if matter.lasts else "event", silenced=is_hushed)

@@ -16,6 +16,8 @@ from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.summary import Plan, Summary, summarize
 from kalshi_cli.runner import Venue, run
+from kalshi_cli.views.positions import PnlRow
+from kalshi_cli.views.runs import BacktestView
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,3 +97,9 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
         curve.append((ts, net))
     if len(curve) > MOST_POINTS:
         del curve[1::2]
+
+
+def backtest_view(report: BacktestReport) -> BacktestView:
+    """Return the numbers of a run, and what each market made or lost."""
+    rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
+    return BacktestView.of(report.summary, max_drawdown=report.max_drawdown, rows=rows)

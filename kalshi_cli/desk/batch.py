@@ -38,6 +38,8 @@ from kalshi_cli.desk.refusals import NEVER_THERE, duplicate, halted, refusal, re
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
 from kalshi_cli.store.records import NO_HALT, Halt
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.orders import BatchRow
 
 MOST_ORDERS = 1_000
 MOST_MARKETS = 100
@@ -288,3 +290,21 @@ def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: Ka
     elif order.status is OrderStatus.REJECTED:
         error = rejection("not placed", order, order.code, details.get(name, ""))
     return Result(judged.number, judged.ticket, order, status, error)
+
+
+def batch_row(found: Judged | Result) -> BatchRow:
+    """Return what became of a line, or would in a dry run."""
+    if isinstance(found, Result):
+        order, status, error = found.order, found.status, found.error
+    else:
+        order, status, error = None, "denied" if found.denied else "dry_run", found.denied
+    return BatchRow.of(
+        found,
+        order_id=order.order_id or None if order else None,
+        client_order_id=(order or found.ticket).client_order_id or None,
+        filled=order.filled if order else None,
+        remaining=order.remaining if order else None,
+        status=status,
+        code=error.code if error else None,
+        detail=Prose(error.message) if error else None,
+    )

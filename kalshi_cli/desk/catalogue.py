@@ -21,6 +21,8 @@ from kalshi_cli.config.config import HOSTS, Config, state_dir
 from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, delete_catalogue
 from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.views.catalog import CatalogueView, RefreshView
+from kalshi_cli.views.formats import Prose
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Event, Market, Series
@@ -337,4 +339,28 @@ def _series_entry(series: Series) -> Entry:
         title=series.title,
         kin=" ".join(dict.fromkeys((series.category, *series.categories, *series.tags))),
         body=msgspec.json.encode(series),
+    )
+
+
+def refresh_view(done: Refresh, seconds: float) -> RefreshView:
+    """Return what a refresh read."""
+    return RefreshView(
+        read="everything" if done.is_full else "changes",
+        resumed=done.is_resumed,
+        series=done.counts["series"],
+        events=done.counts["event"],
+        markets=done.counts["market"],
+        seconds=round(seconds, 1),
+    )
+
+
+def catalogue_view(path: Path, extent: Extent | None, now: Ts) -> CatalogueView:
+    """Return what a catalogue holds; nothing where there is none."""
+    if extent is None:
+        return CatalogueView(path=Prose(str(path)))
+    return CatalogueView.of(
+        extent,
+        path=Prose(str(path)),
+        age_s=None if extent.as_of is None else (now - extent.as_of) / 1000,
+        search="words" if extent.is_indexed else "letters",
     )

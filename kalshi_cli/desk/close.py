@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, notional, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Close
@@ -23,6 +23,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.cancel import has_caught_up
 from kalshi_cli.desk.place import OrderDesk
 from kalshi_cli.desk.signals import on_the_way
+from kalshi_cli.views.row import own_price
 
 PAUSE_S = 0.5
 """Between two tries where nobody met the price: time for the book to fill again."""
@@ -83,7 +84,17 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
     def own(self, price: Price) -> Price:
         """A price on the YES scale as that of what is held."""
-        return price if self.held > 0 else Price(ONE_DOLLAR - price)
+        return own_price(self.outcome, price)
+
+    @property
+    def own_touch(self) -> Price | None:
+        """The best price, as that of what is held."""
+        return None if self.touch is None else self.own(self.touch)
+
+    @property
+    def own_worst(self) -> Price | None:
+        """The worst price that is taken, as that of what is held."""
+        return None if self.worst is None else self.own(self.worst)
 
 
 class Closing(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,6 +109,11 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     average: Price | None = None
     fees: Money | None = None
     error: KalshiError | None = None
+
+    @property
+    def own_average(self) -> Price | None:
+        """The average price, as that of what was held."""
+        return None if self.average is None else self.plan.own(self.average)
 
     @property
     def is_done(self) -> bool:

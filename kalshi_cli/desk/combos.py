@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.core.model.markets import MveLeg
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.combos import Collection
+from kalshi_cli.exchange.wire.combos import Collection, MadeCombo
+from kalshi_cli.views.combos import CollectionRow, CollectionView, ComboView, LegEventRow
+from kalshi_cli.views.formats import Prose
 
 MOST_LEGS = 100
 
@@ -36,3 +38,31 @@ def titles(client: KalshiClient, collection: Collection) -> dict[str, str]:
             event.event_ticker: event.title for event in client.events(tickers=tickers[start : start + MOST_LEGS])
         }
     return found
+
+
+def collection_row(found: Collection) -> CollectionRow:
+    """Return a collection, with how many events it has."""
+    return CollectionRow.of(found, events=len(found.events))
+
+
+def collection_view(client: KalshiClient, ticker: str) -> CollectionView:
+    """Return a collection, with its events and what they are called."""
+    found = client.collection(ticker)
+    called = titles(client, found)
+    events = (LegEventRow.of(one, title=Prose(called.get(one.ticker, "")) or None) for one in found.events)
+    return CollectionView.of(found, events=tuple(events))
+
+
+def combo_view(collection: str, made: MadeCombo, chosen: Sequence[MveLeg]) -> ComboView:
+    """Return the market of some legs."""
+    market = made.market
+    return ComboView(
+        ticker=made.market_ticker,
+        event_ticker=made.event_ticker,
+        collection=collection,
+        title="" if market is None else market.title,
+        status="" if market is None else market.status.value,
+        exchange_index=None if market is None else market.exchange_index,
+        close_time=None if market is None else market.close_time,
+        legs=tuple(chosen),
+    )

@@ -15,6 +15,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.feeds.fair_values import SourceError
 from kalshi_cli.feeds.market_map import Pair
 from kalshi_cli.feeds.polymarket import Heard
+from kalshi_cli.views.scan import VenueRow
 
 
 class Compared(NamedTuple):
@@ -30,6 +31,18 @@ class Compared(NamedTuple):
     def best(self) -> Money | None:
         """What the better way leaves, a loss too."""
         return max((way.net for way in (self.buy, self.sell) if way is not None), default=None)
+
+
+def venue_row(found: Compared, now: Ts) -> VenueRow:
+    """Return both venues side by side."""
+    quote, made = found.heard.quote, found.heard.made
+    return VenueRow.of(
+        found,
+        side="yes" if found.pair.is_yes else "no",
+        polymarket_bid=quote.bid[0] if quote.bid else None,
+        polymarket_ask=quote.ask[0] if quote.ask else None,
+        age_s=None if made is None else max(0.0, (now - made) / 1000),
+    )
 
 
 def compare(

@@ -5,62 +5,52 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.status import Schedule
+from kalshi_cli.views.exchange import ExchangeView, HoursRow, MaintenanceRow
 
 EASTERN = ZoneInfo("America/New_York")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-class Maintenance(msgspec.Struct, frozen=True):
-    """A time in which the exchange may be closed: announced in its schedule, or the weekly one of its rules."""
-
-    kind: str
-    starts: Ts
-    ends: Ts
-
-
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
-    """The exchange as of now. `hours` is (day, hours) of the week that is valid, `maintenance` what is to come."""
-
-    status: ExchangeStatus
-    today: str
-    hours: tuple[tuple[str, str], ...]
-    maintenance: tuple[Maintenance, ...]
-
-
-def read_standing(client: KalshiClient, now: Ts) -> Standing:
-    """Status and schedule. The weekly maintenance is known without an announcement (API.md section 1)."""
+def read_exchange(client: KalshiClient, now: Ts) -> ExchangeView:
+    """Return status and schedule. The weekly maintenance is known without an announcement (API.md section 1)."""
     schedule = client.schedule()
-    return Standing(
-        status=client.exchange_status(),
-        today=DAYS[datetime.fromtimestamp(now / 1000, EASTERN).weekday()],
-        hours=_hours(schedule, now),
-        maintenance=maintenance_of(schedule, now),
+    today = DAYS[datetime.fromtimestamp(now / 1000, EASTERN).weekday()]
+    hours, ahead = _hours(schedule, now), maintenance_of(schedule, now)
+    return ExchangeView.of(
+        client.exchange_status(),
+        hours_today=dict(hours).get(today),
+        next_maintenance=ahead[0].starts if ahead else None,
+        maintenance_ends=ahead[0].ends if ahead else None,
+        maintenance_kind=ahead[0].kind if ahead else None,
+        maintenance=ahead,
+        hours=tuple(HoursRow(day=day, hours=open_) for day, open_ in hours),
     )
 
 
-def maintenance_of(schedule: Schedule, now: Ts) -> tuple[Maintenance, ...]:
+def maintenance_of(schedule: Schedule, now: Ts) -> tuple[MaintenanceRow, ...]:
     """What runs now and what is to come, by its begin: as announced, and the weekly one where none meets it."""
-    found = [Maintenance("announced", *window) for window in schedule.maintenance if window[1] > now]
+    found = [
+        MaintenanceRow(kind="announced", starts=starts, ends=ends)
+        for starts, ends in schedule.maintenance
+        if ends > now
+    ]
     weekly = weekly_maintenance(now)
     if all(window.ends <= weekly.starts or window.starts >= weekly.ends for window in found):
         found.append(weekly)
     return tuple(sorted(found, key=lambda window: window.starts))
 
 
-def weekly_maintenance(now: Ts) -> Maintenance:
+def weekly_maintenance(now: Ts) -> MaintenanceRow:
     """The one that runs now, else the next: Thursdays from 03:00 to 05:00 Eastern time."""
     day = datetime.fromtimestamp(now / 1000, EASTERN).date()
     day += timedelta(days=(3 - day.weekday()) % 7)
     if now >= _moment(datetime(day.year, day.month, day.day, 5, tzinfo=EASTERN)):
         day += timedelta(days=7)
     starts, ends = (datetime(day.year, day.month, day.day, hour, tzinfo=EASTERN) for hour in (3, 5))
-    return Maintenance("weekly", _moment(starts), _moment(ends))
+    return MaintenanceRow(kind="weekly", starts=_moment(starts), ends=_moment(ends))
 
 
 def _moment(at: datetime) -> Ts:

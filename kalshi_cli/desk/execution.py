@@ -5,26 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.execution_quality import Execution, Sent, Traded, Trend, match, parts, sum_up, trend
+from kalshi_cli.core.account.execution_quality import Execution, Sent, Traded, match, parts, sum_up, trend
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.store.sqlite_store import Store
-
-
-class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """Of orders that were decided on since a moment: the whole, its parts, and the last ones against those before.
-
-    An order is `in_time` where it traded within `within_ms` of its decision.
-    """
-
-    since: Ts
-    within_ms: int
-    whole: Execution
-    parts: dict[str, Execution]
-    trend: Trend
+from kalshi_cli.views.execution import ExecutionRow, ExecutionView
 
 
 def begun(store: Store | None, since: Ts) -> list[Order]:
@@ -42,18 +28,33 @@ def carried_out(store: Store | None, orders: Sequence[Order], since: Ts) -> tupl
     return match(orders, store.fills(since), store.placements()) if store is not None else ([], [])
 
 
-def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> Report:
-    """By strategy, market or day of the decision."""
+def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> ExecutionView:
+    """Return it by strategy, market or day of the decision, and the last orders against those before.
+
+    An order is in time where it traded within `within_ms` of its decision.
+    """
     keys: dict[str, Callable[[Order], str]] = {
         "strategy": lambda order: order.strategy or "(none)",
         "market": lambda order: order.ticker,
         "day": lambda order: day_of(order.created, zone),
     }
     sent, traded = read(store, since)
-    return Report(
+    change = trend(sent, traded, now, within_ms)
+    return ExecutionView.of(
+        _row("all", sum_up(sent, traded, now, within_ms)),
         since=since,
-        within_ms=within_ms,
-        whole=sum_up(sent, traded, now, within_ms),
-        parts=parts(sent, traded, keys[by], now, within_ms),
-        trend=trend(sent, traded, now, within_ms),
+        within_s=within_ms / 1000,
+        rows=tuple(_row(key, part) for key, part in parts(sent, traded, keys[by], now, within_ms).items()),
+        trend=(_row("last", change.recent), _row("before", change.before)),
+        worse=tuple(drop.name for drop in change.drops),
+    )
+
+
+def _row(key: str, found: Execution) -> ExecutionRow:
+    return ExecutionRow.of(
+        found,
+        key=key,
+        timed=len(found.latencies),
+        placement_median_ms=found.placement_ms(50),
+        placement_p99_ms=found.placement_ms(99),
     )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import NamedTuple
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
-from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.core.model.positions import Balance
+from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.account import Costs, Limits, VolumeProgress
+from kalshi_cli.exchange.wire.account import Payout
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
+from kalshi_cli.views import cash
 
 RESOLVE_S = 10.0
 """How long an unanswered transfer is looked for."""
@@ -24,18 +23,25 @@ MOST_KNOWN = 2_000
 """Transfers read to tell a new one from those of before."""
 _PAUSE_S = 0.5
 
-
-class Holdings(NamedTuple):
-    """The money of one subaccount. `resting` is of all subaccounts; None where the exchange does not tell."""
-
-    balance: Balance
-    resting: RestingValue | None
+EVENTS = "event_contract"
+"""The product of the exchange that all of this is about."""
 
 
-def holdings(client: KalshiClient, subaccount: int | None) -> Holdings:
-    """Cash by shard, positions, and what resting orders are worth."""
-    balance = client.balance(subaccount)
-    return Holdings(balance, None if subaccount else _resting(client))
+def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
+    """Return cash by shard, positions, and what resting orders are worth, of all subaccounts unless one is named."""
+    found = client.balance(subaccount)
+    resting = None if subaccount else _resting(client)
+    by_shard = resting.shards if resting is not None else {}
+    return cash.BalanceView.of(
+        found,
+        total=found.cash + found.portfolio_value,
+        as_of=found.ts,
+        resting_value=None if resting is None else resting.total,
+        shards=tuple(
+            cash.ShardRow(exchange_index=shard, cash=held, resting_value=by_shard.get(shard))
+            for shard, held in sorted(found.shards.items())
+        ),
+    )
 
 
 def _resting(client: KalshiClient) -> RestingValue | None:
@@ -83,9 +89,9 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
 
 def facts(client: KalshiClient, move: Move) -> list[str]:
     """What a person must know before saying yes: what moves, and what lies there now."""
-    cash = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
-    there = cash.get((move.from_shard, move.from_subaccount))
-    then = cash.get((move.to_shard, move.to_subaccount))
+    lies = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
+    there = lies.get((move.from_shard, move.from_subaccount))
+    then = lies.get((move.to_shard, move.to_subaccount))
     return [
         move.facts,
         f"there: shard {move.from_shard} {show_money(there)}, shard {move.to_shard} {show_money(then)}",
@@ -114,9 +120,16 @@ def transfer(client: KalshiClient, clock: Clock, move: Move) -> ShardTransfer:
             raise OutcomeUnknownError(error.message, hint=_hint(move)) from error
         transfer_id = found.transfer_id
     accepted = ShardTransfer(
-        transfer_id, "event_contract", "event_contract", move.from_shard, move.to_shard, move.amount, "pending", started
+        transfer_id, EVENTS, EVENTS, move.from_shard, move.to_shard, move.amount, "pending", started
     )
     return _watch(client, clock, accepted)
+
+
+def unsent(move: Move) -> cash.TransferRow:
+    """Return the transfer as it would be sent."""
+    return cash.TransferRow.of(
+        move, transfer_id=None, from_instance=EVENTS, to_instance=EVENTS, status="dry_run", created=None
+    )
 
 
 def _hint(move: Move) -> str:
@@ -166,15 +179,43 @@ def wanted_allocation(typed: Sequence[str], reservation: str, *, off: bool) -> A
     return Allocation(shares, reservation or "sum")
 
 
-class Allowances(NamedTuple):
-    """How fast the account may ask, what requests cost, and how far the next tier is."""
+def allocation_view(allocation: Allocation) -> cash.AllocationView:
+    """Return the shares, by shard."""
+    return cash.AllocationView(
+        active=bool(allocation.shares),
+        resting_margin_reservation=allocation.reservation,
+        rows=tuple(cash.ShareRow(exchange_index=at, percent=share) for at, share in sorted(allocation.shares.items())),
+    )
 
-    limits: Limits
-    costs: Costs
-    progress: VolumeProgress | None
+
+def limits(client: KalshiClient) -> cash.LimitsView:
+    """Return tier, buckets, grants, costs and volume; no volume where the exchange has not computed any yet."""
+    progress = max(client.volume_progress(), key=lambda progress: progress.computed, default=None)
+    found, costs = client.limits(), client.endpoint_costs()
+    return cash.LimitsView(
+        usage_tier=found.usage_tier,
+        read_rate=found.read.refill_rate,
+        read_capacity=found.read.bucket_capacity,
+        write_rate=found.write.refill_rate,
+        write_capacity=found.write.bucket_capacity,
+        default_cost=costs.default,
+        volume_30d=None if progress is None else progress.volume,
+        volume_computed=None if progress is None else progress.computed,
+        grants=tuple(
+            cash.GrantRow.of(grant, expires=None if grant.expires_ts is None else Ts(grant.expires_ts * 1000))
+            for grant in found.grants
+        ),
+        costs=tuple(map(cash.CostRow.of, sorted(costs.exceptions, key=lambda each: (each.path, each.method)))),
+        goals=() if progress is None else tuple(map(cash.GoalRow.of, progress.goals)),
+    )
 
 
-def allowances(client: KalshiClient) -> Allowances:
-    """Tier, buckets, grants, costs and volume; no progress where the exchange has not computed any yet."""
-    latest = max(client.volume_progress(), key=lambda progress: progress.computed, default=None)
-    return Allowances(client.limits(), client.endpoint_costs(), latest)
+def settlement_row(paid: Payout) -> cash.SettlementRow:
+    """Return a market that paid out."""
+    return cash.SettlementRow.of(
+        paid.settlement,
+        yes_cost=paid.yes_cost,
+        no_cost=paid.no_cost,
+        net=paid.net,
+        exchange_index=paid.exchange_index,
+    )

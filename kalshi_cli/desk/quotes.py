@@ -40,6 +40,7 @@ from kalshi_cli.desk.refusals import halted, sent
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
 from kalshi_cli.exchange.wire.replies import short_of_cash
+from kalshi_cli.views.quotes import DealRow, QuoteRow, RfqRow
 
 MAY_TRADE_MS = 60_000
 """After it was accepted or confirmed a quote trades within 45 s or not at all: the maker may take 30 s to confirm, and
@@ -356,3 +357,39 @@ def follow(client: KalshiClient, clock: Clock, quote: Quote, within_s: float) ->
         with suppress(KalshiError):  # one look that fails does not end the watch
             seen = client.quote(quote.quote_id, quote.rfq_id)
     return seen
+
+
+# -- as it is shown -----------------------------------------------------------------------------------------------
+
+
+def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
+    """Return a request as it was, or would be, sent."""
+    nothing = dict.fromkeys(("creator_id", "created", "closed", "reason", "collection"))
+    return RfqRow.of(new, rfq_id=rfq_id or None, status=status, mine=True, legs=(), **nothing)
+
+
+def quote_row(quote: Quote) -> QuoteRow:
+    """Return a quote with what whoever accepts its bids pays."""
+    return QuoteRow.of(
+        quote,
+        yes_count=quote.qty("yes") if quote.yes_bid is not None else None,
+        no_count=quote.qty("no") if quote.no_bid is not None else None,
+        buy_yes=quote.price("no"),
+        buy_no=quote.price("yes"),
+    )
+
+
+def deal_rows(deal: Deal) -> list[DealRow]:
+    """Return the orders that a quote would lead to."""
+    return [
+        DealRow(
+            ticker=ticket.ticker,
+            outcome=ticket.outcome,
+            count=ticket.qty,
+            price=ticket.price,
+            cost=proposal.cost,
+            fee=proposal.fee,
+            worst_loss=proposal.worst_loss,
+        )
+        for ticket, proposal in zip(deal.tickets, deal.proposals, strict=True)
+    ]

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import msgspec
-
 from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.account.pnl import Pnl
@@ -14,24 +12,8 @@ from kalshi_cli.core.account.strategy_positions import OTHERS
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.core.state.state import mark
-
-
-class StrategyPart(msgspec.Struct, frozen=True, kw_only=True):
-    """One strategy of a run: its own orders, and what its own fills gained since the run began.
-
-    Without a name it is everybody else, so that `net` and `fees` of all parts are the run's. Each has a ledger of its
-    own, as in `pnl --by strategy`: where two hold both sides of a market, the account has realized what for each of
-    them is still open. `at_risk` is what it can still lose with all its orders, and `budget` how much that may be.
-    """
-
-    strategy: str
-    live_orders: int
-    at_risk: Money
-    budget: Money | None
-    realized: Money
-    unrealized: Money
-    fees: Money
-    net: Money
+from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.runs import StrategyPartRow
 
 
 class Score:
@@ -56,7 +38,7 @@ class Score:
         self._price_the_start()
         return _less(self._now(self._engine.state.ledger), self._start)
 
-    def parts(self) -> tuple[StrategyPart, ...]:
+    def parts(self) -> tuple[StrategyPartRow, ...]:
         """By strategy, in the order in which they are asked, and then all others where they gained or lost anything."""
         self._price_the_start()
         by_name = {name: _less(self._now(self._own(name)), start) for name, start in self._start_of.items()}
@@ -96,17 +78,17 @@ class Score:
     def _now(self, ledger: Ledger) -> Pnl:
         return Pnl(ledger.realized, self._open(ledger.positions.values()), ledger.fees)
 
-    def _part(self, strategy: str, gained: Pnl) -> StrategyPart:
+    def _part(self, strategy: str, gained: Pnl) -> StrategyPartRow:
         engine = self._engine
-        return StrategyPart(
+        return StrategyPartRow(
             strategy=strategy,
             live_orders=sum(1 for order in engine.state.orders.live() if order.strategy == strategy),
             at_risk=at_risk(engine.state, strategy),
             budget=engine.limits.allotments.get(strategy, NO_ALLOTMENT).budget,
-            realized=gained.realized,
-            unrealized=gained.unrealized,
+            realized=Gain(gained.realized),
+            unrealized=Gain(gained.unrealized),
             fees=gained.fees,
-            net=gained.net,
+            net=Gain(gained.net),
         )
 
 

@@ -25,6 +25,7 @@ from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import FILE as PAUSE_FILE
 from kalshi_cli.store.records import NO_HALT, Cycle, Halt
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5
@@ -282,3 +283,18 @@ def _beside(account: Status, other: Status) -> str:
     ):
         return ""
     return f"this is the account; what ran last ran on {other.mode}: --{other.mode} shows it"
+
+
+def status_view(status: Status) -> StatusView:
+    """Return it as it is shown."""
+    running = status.running
+    ages = (None, None) if running is None else (running.feed_age_ms, running.feed_lag_ms)
+    age, lag = (None if each is None else each / 1000 for each in ages)
+    return StatusView.of(
+        status,
+        uptime_s=None if running is None else (running.completed - running.started) / 1000,
+        feed_age_s=age,
+        feed_lag_s=lag,
+        failed_strategies=tuple(f"{alert.subject} {alert.code}" for alert in status.failed),
+        sources=tuple(source.name for source in status.sources),
+    )

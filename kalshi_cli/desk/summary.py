@@ -8,8 +8,10 @@ from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Money
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.desk.score import Score, StrategyPart
+from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.signals import exit_code
+from kalshi_cli.views.formats import Gain, Ratio
+from kalshi_cli.views.runs import TradeSummary
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,30 +30,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop_budget_s: float
 
 
-class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """One run, in numbers. Money is of this run; `net` is realized plus unrealized less fees, `day_net` the day's."""
+class Summary(TradeSummary, frozen=True, kw_only=True):
+    """One run, with what is amiss."""
 
-    strategy: str
-    env: str
-    mode: str
-    uptime_s: float
-    cycles: int
-    intents: int
-    orders: int
-    fills: int
-    maker_fills: int
-    taker_fills: int
-    open_positions: int
-    live_orders: int
-    win_rate: float | None
-    denied: dict[str, int]
-    realized: Money
-    unrealized: Money
-    fees: Money
-    net: Money
-    balance: Money | None
-    day_net: Money
-    stopped_by: str
     failed: tuple[str, ...]
     """Strategies that raised or hung and were taken out, and why."""
     halt: str = ""
@@ -60,8 +41,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     reducing: str = ""
     """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
     triggered_groups: tuple[str, ...] = ()
-    parts: tuple[StrategyPart, ...] = ()
-    """By strategy; `net` and `fees` add up to the run's."""
 
     @property
     def exit_code(self) -> ExitCode:
@@ -89,15 +68,21 @@ def summarize(
         taker_fills=tally.taker_fills,
         open_positions=sum(1 for position in engine.state.ledger.positions.values() if position.qty),
         live_orders=sum(1 for order in engine.state.orders.live() if order.strategy),
-        win_rate=tally.win_rate,
+        win_rate=None if tally.win_rate is None else Ratio(tally.win_rate),
         denied=dict(sorted(tally.denied.items())),
-        realized=gained.realized,
-        unrealized=gained.unrealized,
+        realized=Gain(gained.realized),
+        unrealized=Gain(gained.unrealized),
         fees=gained.fees,
-        net=gained.net,
+        net=Gain(gained.net),
         balance=engine.cash,
-        day_net=day_net,
+        day_net=Gain(day_net),
         failed=engine.failed,
-        parts=score.parts(),
+        strategies=score.parts(),
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
+
+
+def trade_summary(summary: Summary) -> TradeSummary:
+    """Return the numbers alone; who has no name is `(none)`."""
+    parts = (msgspec.structs.replace(part, strategy=part.strategy or "(none)") for part in summary.strategies)
+    return TradeSummary.of(summary, strategies=tuple(parts))

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-import msgspec
-
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import Denied
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.desk.status import Status, out
 from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.why import RefusalRow, StrategyFunnelRow, WhyView
 
 SETTINGS = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
@@ -66,53 +66,8 @@ NO_FAIR = ("MIN_EDGE", "fair=missing")
 """What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
 
 
-class Refusal(msgspec.Struct, frozen=True, kw_only=True):
-    """One control, and how often it refused; `detail`, `ticker` and `last` are of the latest time."""
-
-    code: str
-    count: int
-    ticker: str = ""
-    detail: str = ""
-    last: Ts | None = None
-    decided_by: str = ""
-
-
-class StrategyFunnel(msgspec.Struct, frozen=True, kw_only=True):
-    """The same of one strategy, or of nobody's; `denied_by` counts the codes, the most frequent first."""
-
-    strategy: str
-    intents: int
-    denied: int
-    sent: int
-    filled: int
-    denied_by: dict[str, int]
-
-
-class Funnel(msgspec.Struct, frozen=True, kw_only=True):
-    """Intents in, fills out, for one market or all: `intents` = `denied` + `sent`; what was sent is in exactly one of
-    the states below it, `filled` those that traded at all. `remarks` say what else keeps a loop from trading.
-    `strategies` add up to that: those that wanted anything, and those that run.
-    """
-
-    mode: str
-    since: Ts
-    ticker: str | None
-    intents: int
-    denied: int
-    sent: int
-    rejected: int
-    in_doubt: int
-    live: int
-    ended: int
-    filled: int
-    refusals: tuple[Refusal, ...]
-    rejections: tuple[Refusal, ...]
-    strategies: tuple[StrategyFunnel, ...]
-    remarks: tuple[str, ...]
-
-
-def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> Funnel:
-    """Since then, from the state file: orders that began since, and refusals from the minute of it on."""
+def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> WhyView:
+    """Return it since then, from the state file: orders that began since, and refusals from the minute of it on."""
     denied_to = store.denials(since, ticker) if store is not None else {}
     denials = sum((Counter(codes) for codes in denied_to.values()), Counter[str]())
     latest = (
@@ -121,7 +76,7 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
     found = store.orders(since, ticker) if store is not None else ()
     orders = [order for order in found if order.strategy and order.created >= since]
     states = Counter(_stage(order) for order in orders)
-    return Funnel(
+    return WhyView(
         mode=status.mode,
         since=since,
         ticker=ticker or None,
@@ -133,8 +88,10 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
         live=states["live"],
         ended=states["ended"],
         filled=sum(1 for order in orders if order.filled),
-        refusals=tuple(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
-        rejections=_rejections(orders),
+        rows=(
+            *(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
+            *_rejections(orders),
+        ),
         strategies=tuple(_by_strategy(denied_to, orders, status)),
         remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
     )
@@ -142,14 +99,14 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
 
 def _by_strategy(
     denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: Status
-) -> Iterator[StrategyFunnel]:
+) -> Iterator[StrategyFunnelRow]:
     specs = status.running.strategy.split(",") if status.running is not None else []
     running = [spec for spec in specs if ".py" not in spec]  # a file says only when it runs what its strategy is called
     for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
         codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
         denied = sum(codes.values())
-        yield StrategyFunnel(
-            strategy=name,
+        yield StrategyFunnelRow(
+            strategy=name or "(none)",
             intents=denied + len(own),
             denied=denied,
             sent=len(own),
@@ -170,32 +127,36 @@ def _stage(order: Order) -> str:
     return "live" if order.status.is_live else "ended"
 
 
-def _refusal(code: str, count: int, latest: Denied | None) -> Refusal:
+def _refusal(code: str, count: int, latest: Denied | None) -> RefusalRow:
+    """What our own controls refused."""
     decided_by = SETTINGS.get(code, "")
-    if latest is None:
-        return Refusal(code=code, count=count, decided_by=decided_by)
-    if (code, latest.detail) == NO_FAIR:
+    if latest is not None and (code, latest.detail) == NO_FAIR:
         decided_by = "the strategy: it gave no fair value, and without one there is no edge to hold against a limit"
-    return Refusal(
-        code=code, count=count, ticker=latest.ticker, detail=latest.detail, last=latest.ts, decided_by=decided_by
+    return RefusalRow(
+        by="here",
+        code=code,
+        count=count,
+        ticker=latest.ticker if latest is not None else "",
+        detail=Prose(latest.detail if latest is not None else ""),
+        last=latest.ts if latest is not None else None,
+        decided_by=Prose(decided_by),
     )
 
 
-def _rejections(orders: Sequence[Order]) -> tuple[Refusal, ...]:
+def _rejections(orders: Sequence[Order]) -> Iterator[RefusalRow]:
     """What the exchange refused, by its code."""
     refused = [order for order in orders if order.status is OrderStatus.REJECTED]
     latest = {order.code: order for order in refused}
-    counts = Counter(order.code for order in refused)
-    return tuple(
-        Refusal(
+    for code, count in _worst_first(Counter(order.code for order in refused)):
+        yield RefusalRow(
+            by="exchange",
             code=code or "(none)",
             count=count,
             ticker=latest[code].ticker,
+            detail=Prose(""),
             last=latest[code].updated,
-            decided_by=REFUSED.get(code, ""),
+            decided_by=Prose(REFUSED.get(code, "")),
         )
-        for code, count in _worst_first(counts)
-    )
 
 
 def _remarks(status: Status, *, wanted: bool) -> list[str]:

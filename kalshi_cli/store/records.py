@@ -33,6 +33,11 @@ class Halt(msgspec.Struct, frozen=True):
         return self.state is TradingState.HALTED and self.code == PAUSED
 
     @property
+    def standing(self) -> str:
+        """Return what people call it."""
+        return "paused" if self.is_pause else self.state.value
+
+    @property
     def is_final(self) -> bool:
         """A halt that only a person ends: what runs under a service manager must not be restarted."""
         return self.state is TradingState.HALTED and self.code != PAUSED

@@ -112,17 +112,6 @@ def _serve(wire: socket.socket) -> None:
 
 def _load() -> None:
     """Everything the commands here import."""
-    import kalshi_cli.app.loops
-    import kalshi_cli.cli.main
-    import kalshi_cli.cli.orders
-    import kalshi_cli.cli.rows.run
-    import kalshi_cli.cli.screen.render
-    import kalshi_cli.cli.trading
-    import kalshi_cli.exchange.live.live_feed
-    import kalshi_cli.exchange.live.live_venue
-    import kalshi_cli.exchange.stream.reader
-    import kalshi_cli.store.sqlite_store
-    import kalshi_cli.strategies.registry  # noqa: F401
 
 
 def _live(request: dict[str, Any]) -> None:

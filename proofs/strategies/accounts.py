@@ -13,7 +13,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import mark
-from kalshi_cli.desk.score import StrategyPart
+from kalshi_cli.views.runs import StrategyPartRow
 from proofs import invariants
 from proofs.invariants import Booked
 from proofs.limits import within_limits
@@ -57,7 +57,7 @@ def account_agrees(stage: Stage, engine: Engine) -> list[str]:
     ]
 
 
-def parts_agree(stage: Stage, engine: Engine, parts: Iterable[StrategyPart]) -> list[str]:
+def parts_agree(stage: Stage, engine: Engine, parts: Iterable[StrategyPartRow]) -> list[str]:
     """What each strategy gained, and people beside them, as the exchange's own fills say; and together, the account.
 
     Counted without a ledger: what the fills of each owner paid and brought, and what is left at its price.

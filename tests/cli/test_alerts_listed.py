@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.main import main
-from kalshi_cli.cli.rows.alerts import AlertRow
-from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.cli.screen.tables import draw_rows
+from kalshi_cli.views.alerts import AlertRow
+from kalshi_cli.views.formats import Prose
 
 ROW = AlertRow(
     tier="critical", code="ORDER_UNKNOWN_LONG", subject="account", state="firing",

@@ -21,13 +21,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from support.hostile_text import HOSTILE, HUGE, LONE, check_output, endless, formulas, harmful
 
-import kalshi_cli.cli.rows as all_rows
+import kalshi_cli.views as all_rows
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.text import LONGEST, safe_lines, safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.check import show
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Loose, Ratio, without_none
 from kalshi_cli.cli.screen.output import Format, tell
 from kalshi_cli.cli.screen.render import render_one, render_rows
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
@@ -42,6 +40,8 @@ from kalshi_cli.notify.notice_text import inert, to_body, to_json, to_title
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 from kalshi_cli.telemetry.metrics import Metrics
 from kalshi_cli.telemetry.tables import TRADES, Tables, TradeRow
+from kalshi_cli.views.formats import Loose, Ratio, without_none
+from kalshi_cli.views.row import Row
 
 NOW = Ts(1_780_000_000_000)
 ALL = (*HOSTILE, *LONE, HUGE)

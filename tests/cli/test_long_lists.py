@@ -22,10 +22,10 @@ from support.long_listing import ServedListing, listing_served, market_body
 from support.served import bare_variables, finish, program, set_variables, start
 
 from kalshi_cli.cli.main import main
-from kalshi_cli.cli.rows.base import Row
 from kalshi_cli.cli.screen import render
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import render_rows
+from kalshi_cli.views.row import Row
 
 MANY, SOME, FEW = 20_000, 7_000, 2_000
 ALL = ("markets", "--all", "-q", "--format")

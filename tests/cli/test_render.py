@@ -16,17 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import kalshi_cli.cli.rows as all_rows
+import kalshi_cli.views as all_rows
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.cli.rows import base as rows
-from kalshi_cli.cli.rows import run as run_rows
-from kalshi_cli.cli.rows import scan as scan_rows
-from kalshi_cli.cli.rows.base import MarketRow, OrderRow, PnlRow, PnlView, Row, order_row, orderbook_view
-from kalshi_cli.cli.rows.funds import SettlementRow, UpcomingRow
-from kalshi_cli.cli.rows.orders import ReconciledRow
-from kalshi_cli.cli.rows.quotes import QuoteRow
-from kalshi_cli.cli.rows.strategies import ParameterRow, StrategyRow
-from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio, Verdict, columns, human, when, wire
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
@@ -37,6 +28,19 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.desk.place import Ticket
+from kalshi_cli.views import runs as run_rows
+from kalshi_cli.views import scan as scan_rows
+from kalshi_cli.views.cash import SettlementRow, UpcomingRow
+from kalshi_cli.views.checks import HealthRow
+from kalshi_cli.views.formats import Gain, Prose, Ratio, Verdict, columns, human, when, wire
+from kalshi_cli.views.markets import MarketRow
+from kalshi_cli.views.order_book import OrderbookView, orderbook_view
+from kalshi_cli.views.orders import CancelAllView, OrderRow, ReconciledRow, order_row
+from kalshi_cli.views.positions import FillRow, PnlRow, PnlView, PositionRow
+from kalshi_cli.views.quotes import QuoteRow
+from kalshi_cli.views.row import Action, Outcome, Row
+from kalshi_cli.views.settings import SettingRow
+from kalshi_cli.views.strategies import ParameterRow, StrategyRow
 
 CLOSE = Ts(1_781_159_370_164)
 
@@ -303,7 +307,7 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     assert ("too narrow for" in shown.err) is (width < 100)
 
 
-@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (run_rows.SettingRow, False)])
+@pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
 def test_what_a_list_is_for_goes_on_below_where_it_does_not_fit(
     of: type[Row], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -340,10 +344,10 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
 @pytest.mark.parametrize(
     ("of", "at_80", "at_60"),
     [
-        (rows.OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
+        (OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (rows.PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
-        (rows.FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
+        (PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
+        (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
         (QuoteRow, "buy_yes buy_no status quote_id", "buy_yes buy_no status"),
@@ -408,12 +412,10 @@ def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_b
     width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hint = "sudo timedatectl set-ntp true, then look at it again with: kalshi health-check --env prod"
-    found = run_rows.HealthRow(
-        check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint)
-    )
-    fine = run_rows.HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
+    found = HealthRow(check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint))
+    fine = HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
     monkeypatch.setenv("COLUMNS", str(width))
-    render_rows(run_rows.HealthRow, [found, fine], Format.TABLE)
+    render_rows(HealthRow, [found, fine], Format.TABLE)
     shown = capsys.readouterr()
     assert shown.err.splitlines() == [f"clock: {hint}"] * told
     assert (hint in shown.out) is not bool(told)
@@ -421,9 +423,9 @@ def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_b
 
 def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
     long = listed(title="Bitcoin price on November 21, 2026 at 2pm EST?", subtitle="$86,250 or above")
-    assert rows.market_row(long).title.startswith("$86,250 or above: Bitcoin")
+    assert MarketRow.of(long).title.startswith("$86,250 or above: Bitcoin")
     whole = listed(title="Rain above 1 inch?", subtitle="above 1 inch")
-    assert rows.market_row(whole).title == "Rain above 1 inch?"
+    assert MarketRow.of(whole).title == "Rain above 1 inch?"
 
 
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
@@ -487,13 +489,13 @@ def test_markup_is_shown_as_it_is(capsys: pytest.CaptureFixture[str], monkeypatc
 # -- the rows -----------------------------------------------------------------------------------------------------
 
 CONTRACT = {
-    rows.MarketRow: "ticker event_ticker title status yes_bid yes_ask last volume volume_24h open_interest close_time",
-    rows.OrderbookView: "ticker yes_bids yes_asks best_bid best_ask spread mid",
-    rows.OrderRow: "order_id client_order_id ticker side action book_side price count filled remaining status "
+    MarketRow: "ticker event_ticker title status yes_bid yes_ask last volume volume_24h open_interest close_time",
+    OrderbookView: "ticker yes_bids yes_asks best_bid best_ask spread mid",
+    OrderRow: "order_id client_order_id ticker side action book_side price count filled remaining status "
     "average_fill_price fees",
-    rows.PositionRow: "ticker position side count average_price cost mark value unrealized realized fees subaccount",
-    rows.CancelAllView: "canceled remaining halted seconds",
-    rows.PnlView: "realized unrealized fees net rows",
+    PositionRow: "ticker position side count average_price cost mark value unrealized realized fees subaccount",
+    CancelAllView: "canceled remaining halted seconds",
+    PnlView: "realized unrealized fees net rows",
     run_rows.TradeSummary: "strategy env mode cycles intents orders fills denied realized unrealized fees net balance "
     "maker_fills taker_fills stopped_by",
 }
@@ -507,8 +509,8 @@ def test_a_row_has_the_fields_that_scripts_rely_on(row: type[Row]) -> None:
 def every_row() -> list[type[Row]]:
     return [
         kind
-        for module in (rows, run_rows)
-        for kind in vars(module).values()
+        for module in pkgutil.iter_modules(all_rows.__path__)
+        for kind in vars(import_module(f"{all_rows.__name__}.{module.name}")).values()
         if isinstance(kind, type) and issubclass(kind, Row) and kind is not Row
     ]
 
@@ -543,7 +545,7 @@ def order(side: Side = BID, price: Price = FORTY, **more: object) -> Order:
     st.sampled_from(["buy", "sell"]),
     st.integers(min_value=1, max_value=99).map(cents),
 )
-def test_an_order_reads_back_as_it_was_typed(outcome: rows.Outcome, action: rows.Action, price: Price) -> None:
+def test_an_order_reads_back_as_it_was_typed(outcome: Outcome, action: Action, price: Price) -> None:
     placed = Ticket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(listed())
     row = order_row(order(placed.side, placed.price), (outcome, action))
     assert (row.side, row.action, row.price, row.book_side) == (outcome, action, price, placed.side)

@@ -11,9 +11,10 @@ import pytest
 from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
-from kalshi_cli.base.units import Ts, dollars
+from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.desk import funds
 from kalshi_cli.sim.listing import EventSpec, MarketSpec, SimOptions
+from kalshi_cli.views.cash import BalanceView
 
 OURS = "11111111-2222-4333-8444-555555555555"
 OTHER_ID = "11111111-2222-4333-8444-666666666666"
@@ -229,16 +230,20 @@ def test_an_answer_without_an_id_is_a_doubt(world: Simulation) -> None:
 # -- the rest -----------------------------------------------------------------------------------------------------
 
 
+def cash_by_shard(found: BalanceView) -> dict[int, Money]:
+    return {row.exchange_index: row.cash for row in found.shards}
+
+
 def test_a_balance_shows_what_lies_where(world: Simulation) -> None:
     funds.transfer(world.client, world.clock, move())
     world.exchange.add_subaccount("alice")
     to_first(world)
-    held = funds.holdings(world.client, None)
-    assert held.balance.shards == {0: dollars(9_970), 1: 0, 2: dollars(25), 3: 0}
-    assert held.resting is not None
-    first = funds.holdings(world.client, 1)
-    assert first.balance.shards == {0: dollars(5), 1: 0, 2: 0, 3: 0}
-    assert first.resting is None, "the exchange tells it of all subaccounts together"
+    held = funds.balance(world.client, None)
+    assert cash_by_shard(held) == {0: dollars(9_970), 1: 0, 2: dollars(25), 3: 0}
+    assert held.resting_value is not None
+    first = funds.balance(world.client, 1)
+    assert cash_by_shard(first) == {0: dollars(5), 1: 0, 2: 0, 3: 0}
+    assert first.resting_value is None, "the exchange tells it of all subaccounts together"
 
 
 def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(world: Simulation) -> None:
@@ -247,8 +252,8 @@ def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(w
         return httpx.Response(403, json=refused) if "summary" in request.url.path else None
 
     world.wire.before = forbidden
-    held = funds.holdings(world.client, None)
-    assert (held.balance.cash, held.resting) == (dollars(10_000), None)
+    held = funds.balance(world.client, None)
+    assert (held.cash, held.resting_value) == (dollars(10_000), None)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,10 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.score import Score, StrategyPart
+from kalshi_cli.desk.score import Score
 from kalshi_cli.desk.summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.views.runs import StrategyPartRow
 
 
 class Once(Strategy):
@@ -68,7 +69,7 @@ def denials(seen: list[Effect]) -> list[tuple[str, str]]:
     return [(effect.strategy, effect.code) for effect in seen if isinstance(effect, Denied)]
 
 
-def parts(loop: TradingLoop, score: Score) -> dict[str, StrategyPart]:
+def parts(loop: TradingLoop, score: Score) -> dict[str, StrategyPartRow]:
     """By strategy; together they are what the run gained."""
     found, whole = score.parts(), score.gained()
     assert sum(part.net for part in found) == whole.net
@@ -201,7 +202,7 @@ def test_the_status_has_a_line_for_each_of_several(sim: Simulation) -> None:
         (1, []),
     ):
         summary = summarize(loop.engine, score, PLAN, cycles=1, uptime_s=1, day_net=Money(0), stopped_by="")
-        shown = status_block(msgspec.structs.replace(summary, parts=summary.parts[:names])).splitlines()
+        shown = status_block(msgspec.structs.replace(summary, strategies=summary.strategies[:names])).splitlines()
         assert [line for line in shown if "at risk" in line] == lines
 
 

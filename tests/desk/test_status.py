@@ -12,14 +12,13 @@ from support.trading import NO_EDGE, TradingSession
 
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
-from kalshi_cli.cli.rows.run import status_view
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.model.effects import Alert, OrderChanged, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Command
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.status import Status, read_status, remarks
+from kalshi_cli.desk.status import Status, read_status, remarks, status_view
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, RunGroup

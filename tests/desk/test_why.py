@@ -17,20 +17,25 @@ from kalshi_cli.core.risk.controls import min_edge
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.status import read_status
-from kalshi_cli.desk.why import Funnel, funnel
+from kalshi_cli.desk.why import funnel
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.views.why import RefusalRow, WhyView
 
 HOUR_MS = 3_600_000
 
 
-def look(sim: Simulation, ticker: str = "") -> Funnel:
+def look(sim: Simulation, ticker: str = "") -> WhyView:
     now = sim.clock.now()
     status = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now)
     return funnel(sim.store, status, Ts(now - HOUR_MS), ticker)
 
 
-def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **changes: Any) -> None:
+def refused(found: WhyView, by: str = "here") -> list[RefusalRow]:
+    return [row for row in found.rows if row.by == by]
+
+
+def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **changes: object) -> None:
     now = sim.clock.now()
     known: dict[str, Any] = {
         "ticker": TICKER,
@@ -63,12 +68,12 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: S
     assert (found.intents, found.denied, found.sent) == (9, 4, 5)
     assert (found.rejected, found.in_doubt, found.live, found.ended, found.filled) == (1, 1, 1, 2, 2)
     assert found.rejected + found.in_doubt + found.live + found.ended == found.sent
-    assert [(each.code, each.count, each.ticker, each.decided_by) for each in found.refusals] == [
+    assert [(each.code, each.count, each.ticker, each.decided_by) for each in refused(found)] == [
         ("MIN_EDGE", 3, TICKER, "risk.min_edge, or a strategy that finds more"),
         ("ORDER_RATE", 1, "OTHER", "risk.max_orders_per_minute"),
     ]
-    assert found.refusals[0].detail == "edge=0.0050 min=0.0100"
-    assert [(each.code, each.count, each.decided_by) for each in found.rejections] == [
+    assert refused(found)[0].detail == "edge=0.0050 min=0.0100"
+    assert [(each.code, each.count, each.decided_by) for each in refused(found, "exchange")] == [
         ("insufficient_balance", 1, "cash, on the shard of the market: kalshi balance")
     ]
 
@@ -79,7 +84,7 @@ def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smal
     objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order, "s")
     assert objection is not None
     sim.store.record(Denied(now, "bidder", TICKER, *objection))
-    (refusal,) = look(sim).refusals
+    (refusal,) = look(sim).rows
     assert "gave no fair value" in refusal.decided_by
     assert "min_edge" not in refusal.decided_by
 
@@ -142,7 +147,7 @@ def test_what_ended_the_last_loop_is_said_where_none_runs(sim: Simulation) -> No
 def test_where_nothing_ever_ran_there_is_nothing_to_tell(sim: Simulation) -> None:
     status = read_status(sim.path.parent / "elsewhere", None, "sim", "2026-05-28", sim.clock.now())
     found = funnel(None, status, Ts(0))
-    assert (found.intents, found.refusals, found.remarks) == (0, (), ("no loop is running",))
+    assert (found.intents, found.rows, found.remarks) == (0, (), ("no loop is running",))
 
 
 def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> None:
@@ -157,11 +162,11 @@ def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> Non
     with lock(sim.path.parent / "trade.lock", sim.clock):
         found = look(sim)
         parts = [(each.strategy, each.intents, each.denied, each.sent, each.filled) for each in found.strategies]
-        assert parts == [("", 1, 1, 0, 0), ("calm", 1, 0, 1, 0), ("noisy", 5, 4, 1, 1), ("quiet", 0, 0, 0, 0)]
+        assert parts == [("(none)", 1, 1, 0, 0), ("calm", 1, 0, 1, 0), ("noisy", 5, 4, 1, 1), ("quiet", 0, 0, 0, 0)]
         assert list(found.strategies[2].denied_by.items()) == [("ORDER_RATE", 3), ("CHURN", 1)]
         assert (found.intents, found.denied, found.sent, found.filled) == (7, 5, 2, 1)
         assert [each.intents for each in look(sim, "OTHER").strategies] == [0, 1, 0]
-    assert [each.strategy for each in look(sim).strategies] == ["", "calm", "noisy"], "nothing runs"
+    assert [each.strategy for each in look(sim).strategies] == ["(none)", "calm", "noisy"], "nothing runs"
 
 
 def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(sim: Simulation) -> None:

@@ -6,11 +6,13 @@ closed. Where nothing traded, dots are the middle of the quotes; where nobody qu
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
+from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.model.markets import Candle
 
 HEIGHT = 14
@@ -114,3 +116,14 @@ def _legend(candles: Sequence[Candle], columns: Sequence[Column], most: int) -> 
     each = "" if shared == 1 else f", {shared} candles a column"
     volume = f"; volume up to {show_qty(Qty(most))}" if most else ""
     return f"UTC; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes, no trade{volume}{each}"
+
+
+def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
+    """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
+    form = form or default_format()
+    if form not in (Format.TABLE, Format.PLAIN):
+        note("a chart is for people: without --plot, or with --format table or plain")
+        return False
+    lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
+    write_out("\n".join([title, *lines]) + "\n" if lines else "")
+    return bool(lines)

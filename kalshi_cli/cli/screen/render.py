@@ -13,22 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
-from kalshi_cli.cli.rows.base import FillCost, LevelRow, MarketLevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import columns, human, inner_rows, is_number, is_text, wire
 from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
 from kalshi_cli.core.model.messages import Level
+from kalshi_cli.views.formats import columns, human, inner_rows, is_number, is_text, wire
+from kalshi_cli.views.order_book import FillCost, LevelRow, MarketLevelRow, OrderbookView
+from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.score import StrategyPart
     from kalshi_cli.desk.summary import Summary
-
-R = TypeVar("R", bound=Row)
+    from kalshi_cli.views.runs import StrategyPartRow
 
 LONGEST_IN_MEMORY = 8 * 1024 * 1024
 """Bytes of a JSON document that wait in memory for its end; a longer one waits in a temporary file."""
@@ -43,8 +43,8 @@ SCREENFUL = 200
 
 
 def render_rows(
-    of: type[R],
-    rows: Iterable[R],
+    of: type[Struct],
+    rows: Iterable[Struct],
     form: Format | None = None,
     *,
     title: str = "",
@@ -79,11 +79,11 @@ def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts
     """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
     form = form or default_format()
     of = type(row)
-    parts = [(name, cast("type[Row]", kind), getattr(row, name)) for name, kind in inner_rows(of)]
+    parts = [(name, kind, getattr(row, name)) for name, kind in inner_rows(of)]
     if form is Format.JSON:
         write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
-        listed = [cast("type[Row]", kind) for name, kind in inner_rows(of) if name == "rows"]
+        listed = [kind for name, kind in inner_rows(of) if name == "rows"]
         if listed and form is Format.CSV:
             render_rows(listed[0], getattr(row, "rows"), form)  # noqa: B009 - only some rows have rows
         else:
@@ -151,13 +151,13 @@ def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
 # -- for programs -------------------------------------------------------------------------------------------------
 
 
-def _lines(of: type[Row], rows: Iterable[Row]) -> Iterator[str]:
+def _lines(of: type[Struct], rows: Iterable[Struct]) -> Iterator[str]:
     """One JSON object a row."""
     write, encode = wire(of), msgspec.json.Encoder().encode
     return (encode(write(row)).decode() for row in rows)
 
 
-def _json(of: type[Row], rows: Iterable[Row]) -> None:
+def _json(of: type[Struct], rows: Iterable[Struct]) -> None:
     """Nothing is written before the last row has come: until then the text waits, a long one on disk."""
     from tempfile import SpooledTemporaryFile
 
@@ -172,12 +172,12 @@ def _json(of: type[Row], rows: Iterable[Row]) -> None:
             write_out(text)
 
 
-def _ndjson(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
+def _ndjson(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
     for line in _lines(of, rows):
         write_out(line + "\n", flush=is_live)
 
 
-def _csv(of: type[Row], rows: Iterable[Row], *, is_live: bool) -> None:
+def _csv(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
     """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
     writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
     write_out(csv_line(name for name, _ in writers))
@@ -202,7 +202,7 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
 # -- for people, piped --------------------------------------------------------------------------------------------
 
 
-def _plain(of: type[Row], rows: Iterable[Row]) -> None:
+def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
     """Aligned columns under the names of the JSON fields; every column, nothing cut.
 
     A long list is aligned part by part, with memory for one of them: columns may become wider on the way down.
@@ -233,7 +233,7 @@ def _plain_one(row: Row) -> None:
 # -- the block of a running loop ----------------------------------------------------------------------------------
 
 
-def _part_line(part: StrategyPart) -> str:
+def _part_line(part: StrategyPartRow) -> str:
     """One strategy of several, in a line."""
     of_budget = "" if part.budget is None else f" of {show_money(part.budget)}"
     return (
@@ -255,8 +255,8 @@ def status_block(now: Summary) -> str:
         f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
         f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
     ]
-    if len(now.parts) > 1:
-        lines += (_part_line(part) for part in now.parts)
+    if len(now.strategies) > 1:
+        lines += (_part_line(part) for part in now.strategies)
     if now.halt or now.is_paused:
         why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
         lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")

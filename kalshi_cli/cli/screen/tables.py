@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from itertools import chain
 
+from msgspec import Struct
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.table import Table
@@ -17,9 +18,10 @@ from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
-from kalshi_cli.cli.rows.base import LevelRow, OrderbookView, Row
-from kalshi_cli.cli.screen.cells import MISSING, Column, age, cell, columns, is_moment, is_number, style
 from kalshi_cli.cli.screen.output import note, write_out
+from kalshi_cli.views.formats import MISSING, Column, age, cell, columns, is_moment, is_number, style
+from kalshi_cli.views.order_book import LevelRow, OrderbookView
+from kalshi_cli.views.row import Row
 
 GAP = 2
 SHORTEST_PROSE, SHORTEST_LINE = 12, 16
@@ -27,9 +29,10 @@ SHORTEST_PROSE, SHORTEST_LINE = 12, 16
 LONGEST_BAR = 40
 
 
-def draw_rows(of: type[Row], rows: Sequence[Row], title: str, now: Ts | None) -> None:
-    """A list, with the columns that the row type shows, as many as fit."""
-    by_name = {column.name: column for column in columns(of)}
+def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
+    """A list, with the columns that the row type shows, as many as fit; of what is no view, all."""
+    of = kind if issubclass(kind, Row) else Row
+    by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     console = _console()

@@ -22,8 +22,8 @@ from kalshi_cli.core.model.order_terms import BID
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
-    from kalshi_cli.cli.rows.run import StatusView
     from kalshi_cli.desk.watch import Board, Line
+    from kalshi_cli.views.runs import StatusView
 
 FEWEST_TRADES = 3
 """Lines that the tape of trades keeps, however many markets there are."""
@@ -179,8 +179,8 @@ def _trade(trade: PublicTrade, width: int) -> Text:
 
 def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
     """One book as deep as the screen is high."""
-    from kalshi_cli.cli.rows.watch import book_view
     from kalshi_cli.cli.screen.render import levels_of
+    from kalshi_cli.views.watch import book_view
 
     line = next(iter(board.lines.values()))
     stale = board.stale_since(line, now)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.model.price_grid import PriceGrid
 
 
@@ -48,6 +48,11 @@ class FeeSchedule(msgspec.Struct, frozen=True):
     type: FeeType = FeeType.QUADRATIC
     multiplier: int = 1000
 
+    @property
+    def factor(self) -> float:
+        """The multiplier as the exchange writes it."""
+        return self.multiplier / 1000
+
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One yes/no question. Quotes are None where the side is empty; `last` is None where nothing ever traded, and
@@ -84,6 +89,22 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
     early_close_condition: str = ""
     fee_waiver_until: Ts | None = None
     previous_price: Price | None = None
+
+    @property
+    def full_title(self) -> str:
+        """The question, behind what tells this market from its siblings where that is apart: tables cut the end."""
+        is_apart = self.subtitle and self.subtitle not in self.title
+        return f"{self.subtitle}: {self.title}" if is_apart else self.title
+
+    @property
+    def no_bid(self) -> Price | None:
+        """The best bid for NO, which is the other side of the best ask."""
+        return None if self.yes_ask is None else Price(ONE_DOLLAR - self.yes_ask)
+
+    @property
+    def no_ask(self) -> Price | None:
+        """The best ask for NO, which is the other side of the best bid."""
+        return None if self.yes_bid is None else Price(ONE_DOLLAR - self.yes_bid)
 
 
 class MveLeg(msgspec.Struct, frozen=True, kw_only=True):
@@ -146,6 +167,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     updated: Ts | None = None
     exchange_index: int = 0
     markets: tuple[Market, ...] = ()
+
+    @property
+    def own_factor(self) -> float | None:
+        """The fee multiplier of the event itself, as the exchange writes it."""
+        return None if self.fee_multiplier_override is None else self.fee_multiplier_override / 1000
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):

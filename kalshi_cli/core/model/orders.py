@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import Side, StpMode, Tif
 
 
@@ -91,6 +91,11 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     ts: Ts
     client_order_id: str = ""
     subaccount: int = 0
+
+    @property
+    def cost(self) -> Money:
+        """What left the account for it before the fee: a sale of YES buys NO."""
+        return notional(self.price if self.side is Side.BID else Price(ONE_DOLLAR - self.price), self.qty)
 
     @property
     def key(self) -> tuple[str, str]:

@@ -7,8 +7,9 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.monitoring.check_report import CheckReport, report
 from kalshi_cli.core.monitoring.feed_check import pauses
 from kalshi_cli.desk.checks.readings import Readings, measured
-from kalshi_cli.desk.exchange import Maintenance, is_within_hours, maintenance_of
+from kalshi_cli.desk.exchange import is_within_hours, maintenance_of
 from kalshi_cli.exchange.wire.status import Schedule
+from kalshi_cli.views.exchange import MaintenanceRow
 
 FIRST = "paused_shards"
 
@@ -40,7 +41,7 @@ def examine(readings: Readings) -> CheckReport:
     return report("exchange", "; ".join([summary, *planned_now, *remarks]), [*breaches, *too_many], [measure])
 
 
-def planned(schedule: Schedule, windows: tuple[Maintenance, ...], now: Ts) -> str:
+def planned(schedule: Schedule, windows: tuple[MaintenanceRow, ...], now: Ts) -> str:
     """Why it may be closed now, in words; "" where it should be open."""
     for window in windows:
         if window.starts <= now < window.ends:
@@ -48,5 +49,5 @@ def planned(schedule: Schedule, windows: tuple[Maintenance, ...], now: Ts) -> st
     return "" if is_within_hours(schedule, now) else "outside of its hours"
 
 
-def _said(window: Maintenance) -> str:
+def _said(window: MaintenanceRow) -> str:
     return f"{window.kind} maintenance from {format_ts(window.starts)} to {format_ts(window.ends)}"

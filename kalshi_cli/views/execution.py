@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Ratio
-from kalshi_cli.core.account.execution_quality import Execution
-from kalshi_cli.desk.execution import Report
+from kalshi_cli.views.formats import Ratio
+from kalshi_cli.views.row import Row
 
 
 class ExecutionRow(Row, frozen=True, kw_only=True):
@@ -51,26 +49,3 @@ class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
         "since", "orders", "orders_filled", "fill_rate", "placement_median_ms", "placement_p99_ms", "fills",
         "contracts", "maker_share", "edge_at_order", "edge_kept", "slippage", "worse",
     )  # fmt: skip
-
-
-def execution_view(report: Report) -> ExecutionView:
-    return ExecutionView.of(
-        _row("all", report.whole),
-        since=report.since,
-        within_s=report.within_ms / 1000,
-        rows=tuple(_row(key, part) for key, part in report.parts.items()),
-        trend=(_row("last", report.trend.recent), _row("before", report.trend.before)),
-        worse=tuple(drop.name for drop in report.trend.drops),
-    )
-
-
-def _row(key: str, found: Execution) -> ExecutionRow:
-    return ExecutionRow.of(
-        found,
-        key=key,
-        timed=len(found.latencies),
-        fill_rate=None if found.fill_rate is None else Ratio(found.fill_rate),
-        maker_share=None if found.maker_share is None else Ratio(found.maker_share),
-        placement_median_ms=found.placement_ms(50),
-        placement_p99_ms=found.placement_ms(99),
-    )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.desk.why import Funnel
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row
 
 
 class RefusalRow(Row, frozen=True, kw_only=True):
-    """A control that refused, or a code of the exchange; `decided_by` is what to change."""
+    """A control that refused, or a code of the exchange, and how often; `detail`, `ticker` and `last` are of the latest
+    time, and `decided_by` is what to change."""
 
     by: str
     code: str
@@ -53,10 +53,3 @@ class WhyView(Row, frozen=True, kw_only=True):
     rows: tuple[RefusalRow, ...]
 
     screen = ("mode", "since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")
-
-
-def why_view(funnel: Funnel) -> WhyView:
-    rows = [RefusalRow.of(refusal, by="here") for refusal in funnel.refusals]
-    rows += [RefusalRow.of(refusal, by="exchange") for refusal in funnel.rejections]
-    strategies = (StrategyFunnelRow.of(each, strategy=each.strategy or "(none)") for each in funnel.strategies)
-    return WhyView.of(funnel, strategies=tuple(strategies), rows=tuple(rows))

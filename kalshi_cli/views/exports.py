@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.cli.rows.base import FillRow, Row, fill_row
-from kalshi_cli.cli.screen.cells import Gain
-from kalshi_cli.core.account.tax_lots import Lot
 from kalshi_cli.core.model.orders import Fill, Order
+from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.positions import FillRow
+from kalshi_cli.views.row import Row, names
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):
@@ -23,8 +23,7 @@ class FillExport(FillRow, frozen=True, kw_only=True):
 def fill_export(fill: Fill, order: Order | None) -> FillExport:
     fair = order.fair if order is not None else None
     return FillExport.of(
-        fill_row(fill),
-        subaccount=fill.subaccount,
+        fill,
         client_order_id=fill.client_order_id or (order.client_order_id if order is not None else ""),
         strategy=(order.strategy or None) if order is not None else None,
         fair=fair,
@@ -47,8 +46,5 @@ class LotExport(Row, frozen=True, kw_only=True):
     fees: Money
     gain: Gain | None
 
+    named = names(count="qty")
     shown = ("ticker", "outcome", "count", "opened", "closed", "cost", "fees", "gain")
-
-
-def lot_export(lot: Lot) -> LotExport:
-    return LotExport.of(lot, count=lot.qty)

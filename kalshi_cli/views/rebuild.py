@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Money
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
-
-if TYPE_CHECKING:
-    from kalshi_cli.desk.rebuild import Rebuilt
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row, names
 
 
 class RebuiltView(Row, frozen=True, kw_only=True):
@@ -32,19 +27,7 @@ class RebuiltView(Row, frozen=True, kw_only=True):
     kept_notices: int
     kept_locks: int
 
-
-def rebuilt_view(rebuilt: Rebuilt) -> RebuiltView:
-    return RebuiltView(
-        why=Prose(rebuilt.why),
-        kept=rebuilt.kept,
-        state=rebuilt.halt.state.value,
-        code=rebuilt.halt.code,
-        reason=Prose(rebuilt.halt.reason),
-        open_orders=rebuilt.orders,
-        fills=rebuilt.fills,
-        settlements=rebuilt.settlements,
-        open_positions=rebuilt.positions,
-        cash=rebuilt.cash,
-        kept_notices=rebuilt.notices,
-        kept_locks=rebuilt.locks,
-    )
+    named = names(
+        state="halt.state", code="halt.code", reason="halt.reason", open_orders="orders",
+        open_positions="positions", kept_notices="notices", kept_locks="locks",
+    )  # fmt: skip

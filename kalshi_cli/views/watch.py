@@ -7,11 +7,12 @@ from typing import Literal
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, show_price, show_qty
-from kalshi_cli.cli.rows.base import OrderbookView, Row, orderbook_view
-from kalshi_cli.cli.screen.cells import Prose
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.order_book import OrderbookView, orderbook_view
+from kalshi_cli.views.row import Row
 
 
 class TapeRow(Row, frozen=True, kw_only=True):

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
-
-if TYPE_CHECKING:
-    from kalshi_cli.strategies.registry import Description, Parameter
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row
 
 
 class StrategyRow(Row, frozen=True, kw_only=True):
@@ -18,7 +14,7 @@ class StrategyRow(Row, frozen=True, kw_only=True):
     where: str
 
     shown: ClassVar[tuple[str, ...]] = ("name", "about")
-    wraps: ClassVar[bool] = True
+    wraps = True
 
 
 class ParameterRow(Row, frozen=True, kw_only=True):
@@ -28,7 +24,7 @@ class ParameterRow(Row, frozen=True, kw_only=True):
     maximum: str
     help: Prose
 
-    wraps: ClassVar[bool] = True
+    wraps = True
 
 
 class StrategyView(StrategyRow, frozen=True, kw_only=True):
@@ -37,11 +33,7 @@ class StrategyView(StrategyRow, frozen=True, kw_only=True):
     hears: tuple[str, ...]
     rows: tuple[ParameterRow, ...]
 
-    shown: ClassVar[tuple[str, ...]] = ()
-
-
-def strategy_view(found: Description, parameters: Iterable[Parameter]) -> StrategyView:
-    return StrategyView.of(found, rows=tuple(ParameterRow.of(each) for each in parameters))
+    shown = ()
 
 
 class NewStrategyView(Row, frozen=True, kw_only=True):

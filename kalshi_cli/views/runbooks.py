@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row
 
 
 class RunbookRow(Row, frozen=True, kw_only=True):

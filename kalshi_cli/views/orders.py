@@ -2,21 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from msgspec.structs import asdict
 
-from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Action, OrderRow, Outcome, Row, order_row
-from kalshi_cli.cli.screen.cells import Prose
-from kalshi_cli.core.account.reconciliation import provable_at
-from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.desk.account import found_as
-from kalshi_cli.desk.batch import Judged, Result
-from kalshi_cli.desk.place import Ticket
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Action, Outcome, Row, names, own_price
 
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.groups import OrderGroup
+
+class OrderRow(Row, frozen=True, kw_only=True):
+    """`side` and `action` as typed, `price` the price of that side; `book_side` is the side of the YES book."""
+
+    order_id: str | None
+    client_order_id: str | None
+    ticker: str
+    side: Outcome
+    action: Action
+    book_side: Side
+    price: Price
+    count: Qty
+    filled: Qty
+    remaining: Qty
+    status: str
+    average_fill_price: Price | None
+    fees: Money
+    created: Ts
+    expires: Ts | None
+    self_trade_prevention: str | None
+    cancel_on_pause: bool
+    order_group_id: str | None
+    subaccount: int
+    exchange_index: int
+
+    named = names(book_side="side", count="qty")
+    shown = ("ticker", "action", "side", "price", "filled", "remaining", "status", "order_id")
+
+
+def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
+    """The order as it was typed where that is known, else as a purchase or a sale of YES.
+
+    The exchange keeps one book: it does not remember whether an ask meant "sell YES" or "buy NO".
+    """
+    side, action = typed or ("yes", "buy" if order.side is BID else "sell")
+    return OrderRow.of(
+        order,
+        side=side,
+        action=action,
+        price=own_price(side, order.price),
+        average_fill_price=own_price(side, _per(order.fill_cost, order.filled)) if order.filled else None,
+    )
+
+
+def _per(amount: Money, count: Qty) -> Price:
+    """Money over contracts, to the nearest price."""
+    return Price((2 * amount + count) // (2 * count))
+
+
+class CancelRow(Row, frozen=True, kw_only=True):
+    """One cancel; `detail` says why it was not confirmed."""
+
+    order_id: str
+    canceled: bool
+    detail: Prose | None
+
+
+class CancelAllView(Row, frozen=True, kw_only=True):
+    canceled: int
+    remaining: int | None
+    halted: bool
+    seconds: float
 
 
 class ChangeView(OrderRow, frozen=True, kw_only=True):
@@ -30,10 +85,9 @@ class ChangeView(OrderRow, frozen=True, kw_only=True):
 def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> ChangeView:
     is_buy = (before.side is Side.BID) == (outcome == "yes")
     row = order_row(after, (outcome, "buy" if is_buy else "sell"))
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
     return ChangeView(
-        **fields | ({"status": status} if status else {}),
-        price_before=before.price if outcome == "yes" else Price(ONE_DOLLAR - before.price),
+        **asdict(row) | ({"status": status} if status else {}),
+        price_before=own_price(outcome, before.price),
         remaining_before=before.remaining,
         expires_before=before.expires,
     )
@@ -55,15 +109,6 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
 
 
-def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
-    row, found = order_row(order), "still_unknown" if is_open else found_as(order)
-    if repaired and found == "adopted":
-        found = "repaired"
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
-    due = provable_at(order) if found == "still_unknown" else None
-    return ReconciledRow(**fields, found=found, provable_at=due, repaired=repaired or None)
-
-
 class BatchRow(Row, frozen=True, kw_only=True):
     """What became of one line of a batch; `code` and `detail` say why it was not placed."""
 
@@ -81,35 +126,11 @@ class BatchRow(Row, frozen=True, kw_only=True):
     code: str | None
     detail: Prose | None
 
+    named = names(
+        line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",
+        count="ticket.qty",
+    )  # fmt: skip
     shown = ("line", "ticker", "action", "side", "price", "count", "filled", "status", "code", "order_id")
-
-
-def batch_row(result: Result) -> BatchRow:
-    order = result.order
-    return _line(result.number, result.ticket, order, result.status, result.error)
-
-
-def judged_row(judged: Judged) -> BatchRow:
-    """A line of a dry run."""
-    return _line(judged.number, judged.ticket, None, "denied" if judged.denied else "dry_run", judged.denied)
-
-
-def _line(number: int, ticket: Ticket, order: Order | None, status: str, error: KalshiError | None) -> BatchRow:
-    return BatchRow(
-        line=number,
-        order_id=order.order_id or None if order else None,
-        client_order_id=(order.client_order_id if order else ticket.client_order_id) or None,
-        ticker=ticket.ticker,
-        side=ticket.outcome,
-        action=ticket.action,
-        price=ticket.price,
-        count=ticket.qty,
-        filled=order.filled if order else None,
-        remaining=order.remaining if order else None,
-        status=status,
-        code=error.code if error else None,
-        detail=Prose(error.message) if error else None,
-    )
 
 
 class QueueRow(Row, frozen=True, kw_only=True):
@@ -122,9 +143,7 @@ class QueueRow(Row, frozen=True, kw_only=True):
     remaining: Qty
     ahead: Qty | None
 
-
-def queue_row(order: Order, ahead: Qty | None) -> QueueRow:
-    return QueueRow.of(order, book_side=order.side, ahead=ahead)
+    named = names(book_side="side")
 
 
 class GroupRow(Row, frozen=True, kw_only=True):
@@ -135,9 +154,7 @@ class GroupRow(Row, frozen=True, kw_only=True):
     is_auto_cancel_enabled: bool
     exchange_index: int
 
-
-def group_row(group: OrderGroup) -> GroupRow:
-    return GroupRow.of(group, order_group_id=group.group_id)
+    named = names(order_group_id="group_id")
 
 
 class GroupView(GroupRow, frozen=True, kw_only=True):
@@ -145,10 +162,6 @@ class GroupView(GroupRow, frozen=True, kw_only=True):
 
     subaccount: int
     orders: tuple[str, ...]
-
-
-def group_view(group: OrderGroup) -> GroupView:
-    return GroupView.of(group, order_group_id=group.group_id, orders=group.orders or ())
 
 
 class GroupDone(Row, frozen=True, kw_only=True):

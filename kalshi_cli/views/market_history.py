@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Sequence
 from typing import ClassVar
 
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
-from kalshi_cli.core.model.markets import Candle
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.views.row import Row, names
 
 
 class PrintRow(Row, frozen=True, kw_only=True):
@@ -25,11 +21,12 @@ class PrintRow(Row, frozen=True, kw_only=True):
     taker: str
     is_block: bool
 
+    named = names(time="ts", count="qty")
     shown = ("time", "price", "count", "taker", "is_block")
 
 
 def print_row(trade: PublicTrade) -> PrintRow:
-    return PrintRow.of(trade, time=trade.ts, count=trade.qty, taker="yes" if trade.taker_side is BID else "no")
+    return PrintRow.of(trade, taker="yes" if trade.taker_side is BID else "no")
 
 
 class CandleRow(Row, frozen=True, kw_only=True):
@@ -53,6 +50,12 @@ class CandleRow(Row, frozen=True, kw_only=True):
     volume: Qty
     open_interest: Qty
 
+    named = names(
+        open="price.open", low="price.low", high="price.high", close="price.close", yes_bid_open="yes_bid.open",
+        yes_bid_low="yes_bid.low", yes_bid_high="yes_bid.high", yes_bid_close="yes_bid.close",
+        yes_ask_open="yes_ask.open", yes_ask_low="yes_ask.low", yes_ask_high="yes_ask.high",
+        yes_ask_close="yes_ask.close",
+    )  # fmt: skip
     shown: ClassVar[tuple[str, ...]] = (
         "end", "open", "low", "high", "close", "volume", "yes_bid_close", "yes_ask_close",
     )  # fmt: skip
@@ -64,30 +67,3 @@ class MarketCandleRow(CandleRow, frozen=True, kw_only=True):
     ticker: str
 
     shown = ("ticker", *CandleRow.shown)
-
-
-def candle_row(candle: Candle) -> CandleRow:
-    parts = {"": candle.price, "yes_bid_": candle.yes_bid, "yes_ask_": candle.yes_ask}
-    named = {
-        f"{prefix}{name}": getattr(part, name)
-        for prefix, part in parts.items()
-        for name in ("open", "low", "high", "close")
-    }
-    return CandleRow.of(candle, **named)
-
-
-def market_candle_row(ticker: str, candle: Candle) -> MarketCandleRow:
-    return MarketCandleRow.of(candle_row(candle), ticker=ticker)
-
-
-def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
-    """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
-    form = form or default_format()
-    if form not in (Format.TABLE, Format.PLAIN):
-        note("a chart is for people: without --plot, or with --format table or plain")
-        return False
-    from kalshi_cli.cli.screen.chart import draw
-
-    lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
-    write_out("\n".join([title, *lines]) + "\n" if lines else "")
-    return bool(lines)

@@ -1,22 +1,19 @@
-"""What `kalshi scan` prints: a row for each thing worth a look, with what is left after fees."""
+"""What `scan` returns: a row for each thing worth a look, with what is left after fees."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import ClassVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, format_price
-from kalshi_cli.cli.rows.base import Row, full_title
-from kalshi_cli.cli.screen.cells import Gain, Prose, Ratio
 from kalshi_cli.core.market.baskets import Basket, leg_price
-from kalshi_cli.core.market.opportunities import Cheap, Listed, Move, Spread
 from kalshi_cli.core.model.markets import Event
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.views.formats import Gain, Prose, Ratio
+from kalshi_cli.views.row import Row, names
 
-if TYPE_CHECKING:
-    from kalshi_cli.desk.cross_venue import Compared
 
-
-class LegRow(Row, frozen=True, kw_only=True):
+class BasketLegRow(Row, frozen=True, kw_only=True):
     """One order of a basket: `side` is bought, up to `price` of that side. `cost` is without the `fee`."""
 
     ticker: str
@@ -41,8 +38,9 @@ class ArbitrageRow(Row, frozen=True, kw_only=True):
     fees: Money
     close_time: Ts
     legs: Prose
-    orders: tuple[LegRow, ...]
+    orders: tuple[BasketLegRow, ...]
 
+    named = names(count="qty", profit="net", profit_each="edge")
     shown = ("event_ticker", "kind", "profit", "legs", "profit_share", "count", "close_time")
     vital = ("profit",)
     wraps = True
@@ -51,21 +49,26 @@ class ArbitrageRow(Row, frozen=True, kw_only=True):
 def arbitrage_row(basket: Basket, event: Event, closes: Ts) -> ArbitrageRow:
     """Each leg in a person's words too: a table and a CSV have no rows inside rows."""
     orders = tuple(
-        LegRow.of(leg, side="yes" if leg.side is BID else "no", price=leg_price(leg.side, leg.price))
+        BasketLegRow.of(leg, side="yes" if leg.side is BID else "no", price=leg_price(leg.side, leg.price))
         for leg in basket.legs
     )
     return ArbitrageRow.of(
         basket,
         event_ticker=event.event_ticker,
         title=event.title,
-        count=basket.qty,
-        profit=Gain(basket.net),
-        profit_each=basket.edge,
         profit_share=Ratio(basket.net / (basket.cost + basket.fees)),
         close_time=closes,
         legs=Prose(" + ".join(f"{order.side} {order.ticker} at {format_price(order.price)}" for order in orders)),
         orders=orders,
     )
+
+
+MARKET = names(
+    ticker="listed.market.ticker", event_ticker="listed.market.event_ticker", title="listed.market.full_title",
+    yes_bid="listed.market.yes_bid", yes_ask="listed.market.yes_ask", volume_24h="listed.market.volume_24h",
+    close_time="listed.market.close_time",
+)  # fmt: skip
+"""Where a row finds what it tells of the market itself."""
 
 
 class ScannedRow(Row, frozen=True, kw_only=True):
@@ -75,10 +78,7 @@ class ScannedRow(Row, frozen=True, kw_only=True):
     event_ticker: str
     title: Prose
 
-
-def _begin(listed: Listed) -> dict[str, object]:
-    market = listed.market
-    return {"ticker": market.ticker, "event_ticker": market.event_ticker, "title": full_title(market)}
+    named: ClassVar[Mapping[str, str]] = MARKET
 
 
 class SpreadRow(ScannedRow, frozen=True, kw_only=True):
@@ -92,21 +92,11 @@ class SpreadRow(ScannedRow, frozen=True, kw_only=True):
     volume_24h: Qty
     close_time: Ts
 
+    named = MARKET | names(
+        yes_bid="bid", yes_ask="ask", spread="width", spread_share="share", maker_keeps="keeps",
+    )  # fmt: skip
     shown = ("ticker", "title", "spread", "maker_keeps", "yes_bid", "yes_ask", "spread_share", "volume_24h")
     vital = ("spread", "maker_keeps")
-
-
-def spread_row(found: Spread) -> SpreadRow:
-    return SpreadRow(
-        **_begin(found.listed),  # type: ignore[arg-type]
-        yes_bid=found.bid,
-        yes_ask=found.ask,
-        spread=found.width,
-        spread_share=Ratio(found.share),
-        maker_keeps=found.keeps,
-        volume_24h=found.listed.market.volume_24h,
-        close_time=found.listed.market.close_time,
-    )
 
 
 class MoverRow(ScannedRow, frozen=True, kw_only=True):
@@ -124,16 +114,6 @@ class MoverRow(ScannedRow, frozen=True, kw_only=True):
     vital = ("change", "previous", "last")
 
 
-def mover_row(found: Move) -> MoverRow:
-    return MoverRow.of(
-        found.listed.market,
-        **_begin(found.listed),
-        previous=found.previous,
-        last=found.last,
-        change=Price(found.change),
-    )
-
-
 class CheapRow(ScannedRow, frozen=True, kw_only=True):
     """`count` contracts of `side` are offered at `price`; `fee` is that of all of them, `fee_share` of their cost."""
 
@@ -145,22 +125,9 @@ class CheapRow(ScannedRow, frozen=True, kw_only=True):
     volume_24h: Qty
     close_time: Ts
 
+    named = MARKET | names(count="size")
     shown = ("ticker", "title", "side", "price", "count", "fee_share", "fee", "volume_24h", "close_time")
     vital = ("side", "price", "count")
-
-
-def cheap_row(found: Cheap) -> CheapRow:
-    market = found.listed.market
-    return CheapRow(
-        **_begin(found.listed),  # type: ignore[arg-type]
-        side=found.side,
-        price=found.price,
-        count=found.size,
-        fee=found.fee,
-        fee_share=Ratio(found.fee_share),
-        volume_24h=market.volume_24h,
-        close_time=market.close_time,
-    )
 
 
 class ClosingRow(ScannedRow, frozen=True, kw_only=True):
@@ -171,12 +138,9 @@ class ClosingRow(ScannedRow, frozen=True, kw_only=True):
     volume_24h: Qty
     open_interest: Qty
 
+    named = names(title="full_title")
     shown = ("ticker", "title", "close_time", "yes_bid", "yes_ask", "last", "volume_24h")
     vital = ("close_time", "yes_bid", "yes_ask")
-
-
-def closing_row(listed: Listed) -> ClosingRow:
-    return ClosingRow.of(listed.market, **_begin(listed))
 
 
 class VenueRow(Row, frozen=True, kw_only=True):
@@ -202,28 +166,12 @@ class VenueRow(Row, frozen=True, kw_only=True):
     profit: Gain | None
     age_s: float | None
 
+    named = names(
+        ticker="market.ticker", title="market.full_title", polymarket="pair.polymarket",
+        kalshi_bid="market.yes_bid", kalshi_ask="market.yes_ask", buy_edge="buy.each", buy_count="buy.qty",
+        sell_edge="sell.each", sell_count="sell.qty", profit="best",
+    )  # fmt: skip
     shown = (
         "ticker", "buy_edge", "sell_edge", "profit", "kalshi_bid", "kalshi_ask", "polymarket_bid", "polymarket_ask",
         "age_s", "buy_count", "sell_count",
     )  # fmt: skip
-
-
-def venue_row(found: Compared, now: Ts) -> VenueRow:
-    market, quote, made = found.market, found.heard.quote, found.heard.made
-    buy, sell, best = found.buy, found.sell, found.best
-    return VenueRow(
-        ticker=market.ticker,
-        title=Prose(full_title(market)),
-        side="yes" if found.pair.is_yes else "no",
-        polymarket=found.pair.polymarket,
-        kalshi_bid=market.yes_bid,
-        kalshi_ask=market.yes_ask,
-        polymarket_bid=quote.bid[0] if quote.bid else None,
-        polymarket_ask=quote.ask[0] if quote.ask else None,
-        buy_edge=buy.each if buy else None,
-        buy_count=buy.qty if buy else None,
-        sell_edge=sell.each if sell else None,
-        sell_count=sell.qty if sell else None,
-        profit=None if best is None else Gain(best),
-        age_s=None if made is None else max(0.0, (now - made) / 1000),
-    )

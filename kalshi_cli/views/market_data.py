@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Loose, Prose
-
-if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.programs import Incentive, LiveData, Milestone, SportFilters, Target, WeatherPoint
+from kalshi_cli.views.formats import Loose, Prose
+from kalshi_cli.views.row import Row, names
 
 
 class MilestoneRow(Row, frozen=True, kw_only=True):
@@ -29,10 +24,6 @@ class MilestoneRow(Row, frozen=True, kw_only=True):
     shown = ("milestone_id", "start", "title", "type")
 
 
-def milestone_row(found: Milestone) -> MilestoneRow:
-    return MilestoneRow.of(found)
-
-
 class LiveView(Row, frozen=True, kw_only=True):
     """What is known now; `type` says what shape `details` has."""
 
@@ -44,10 +35,6 @@ class LiveView(Row, frozen=True, kw_only=True):
     details: Loose
 
 
-def live_view(found: LiveData) -> LiveView:
-    return LiveView.of(found, milestone_id=found.milestone_id or None, default_range=found.default_range or None)
-
-
 class WeatherRow(Row, frozen=True, kw_only=True):
     """One minute of a temperature index, in degrees Fahrenheit."""
 
@@ -56,9 +43,7 @@ class WeatherRow(Row, frozen=True, kw_only=True):
     status: str
     contributors: int | None
 
-
-def weather_row(point: WeatherPoint) -> WeatherRow:
-    return WeatherRow.of(point, time=point.ts, fahrenheit=point.value)
+    named = names(time="ts", fahrenheit="value")
 
 
 class IncentiveRow(Row, frozen=True, kw_only=True):
@@ -76,11 +61,8 @@ class IncentiveRow(Row, frozen=True, kw_only=True):
     discount_bps: int | None
     paid_out: bool
 
+    named = names(target_count="target_qty", paid_out="is_paid_out")
     shown = ("ticker", "type", "reward", "target_count", "end", "paid_out")
-
-
-def incentive_row(found: Incentive) -> IncentiveRow:
-    return IncentiveRow.of(found, target_count=found.target_qty, paid_out=found.is_paid_out)
 
 
 class TargetRow(Row, frozen=True, kw_only=True):
@@ -95,10 +77,6 @@ class TargetRow(Row, frozen=True, kw_only=True):
     shown = ("name", "type", "target_id")
 
 
-def target_row(found: Target) -> TargetRow:
-    return TargetRow.of(found)
-
-
 class TagRow(Row, frozen=True, kw_only=True):
     category: str
     tags: tuple[str, ...]
@@ -110,7 +88,3 @@ class SportRow(Row, frozen=True, kw_only=True):
     sport: str
     scopes: tuple[str, ...]
     competitions: tuple[str, ...]
-
-
-def sport_row(found: SportFilters) -> SportRow:
-    return SportRow(sport=found.sport, scopes=found.scopes, competitions=tuple(found.competitions))

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from kalshi_cli.cli.rows.base import Row
-from kalshi_cli.cli.screen.cells import Prose, Verdict
-from kalshi_cli.core.monitoring.check_report import CheckReport
+from kalshi_cli.views.formats import Prose, Verdict
+from kalshi_cli.views.row import Row, names
 
 
 class BreachRow(Row, frozen=True, kw_only=True):
@@ -44,6 +41,8 @@ class CheckLine(Row, frozen=True, kw_only=True):
     measures: tuple[MeasureRow, ...]
     runbook: str | None
 
+    named = names(status="verdict.name", exit_code="verdict.value")
+
 
 class CheckView(CheckLine, frozen=True, kw_only=True):
     """The same; of `all` with the outcome of each in `checks`."""
@@ -51,17 +50,11 @@ class CheckView(CheckLine, frozen=True, kw_only=True):
     checks: tuple[CheckLine, ...]
 
 
-def check_view(report: CheckReport, parts: Sequence[CheckReport] = ()) -> CheckView:
-    return CheckView.of(_line(report), checks=tuple(map(_line, parts)))
+class HealthRow(Row, frozen=True, kw_only=True):
+    check: str
+    status: Verdict
+    latency_ms: float | None
+    detail: Prose
+    hint: Prose | None
 
-
-def _line(report: CheckReport) -> CheckLine:
-    return CheckLine(
-        check=report.check,
-        status=Verdict(report.verdict.name),
-        exit_code=report.verdict.value,
-        summary=report.summary,
-        breaches=tuple(BreachRow.of(breach) for breach in report.breaches),
-        measures=tuple(MeasureRow.of(measure) for measure in report.measures),
-        runbook=report.runbook or None,
-    )
+    named = names(status="verdict.name")

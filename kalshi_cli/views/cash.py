@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.cli.rows.base import Row, full_title
-from kalshi_cli.cli.screen.cells import Gain, Prose
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.markets import Market
-
-if TYPE_CHECKING:
-    from kalshi_cli.desk.funds import Allowances, Holdings, Move
-    from kalshi_cli.exchange.wire.account import ApiKeys, Payout
-    from kalshi_cli.exchange.wire.funds import (
-        Allocation,
-        CashMovement,
-        ShardTransfer,
-        SubaccountTransfer,
-    )
+from kalshi_cli.views.formats import Gain, Prose
+from kalshi_cli.views.row import Row, names
 
 
 class ShardRow(Row, frozen=True, kw_only=True):
@@ -38,21 +26,6 @@ class BalanceView(Row, frozen=True, kw_only=True):
     shards: tuple[ShardRow, ...]
 
 
-def balance_view(found: Holdings) -> BalanceView:
-    balance, resting = found
-    by_shard = resting.shards if resting is not None else {}
-    return BalanceView.of(
-        balance,
-        total=balance.cash + balance.portfolio_value,
-        as_of=balance.ts,
-        resting_value=None if resting is None else resting.total,
-        shards=tuple(
-            ShardRow(exchange_index=shard, cash=cash, resting_value=by_shard.get(shard))
-            for shard, cash in sorted(balance.shards.items())
-        ),
-    )
-
-
 class SettlementRow(Row, frozen=True, kw_only=True):
     """A market paid out; `value` is what one YES paid, `net` what was won or lost on it, fees included."""
 
@@ -70,21 +43,8 @@ class SettlementRow(Row, frozen=True, kw_only=True):
     exchange_index: int
     time: Ts
 
+    named = names(yes_count="yes_qty", no_count="no_qty", time="ts")
     shown = ("ticker", "result", "net", "time", "revenue", "fee", "yes_count", "no_count")
-
-
-def settlement_row(paid: Payout) -> SettlementRow:
-    settlement = paid.settlement
-    return SettlementRow.of(
-        settlement,
-        yes_count=settlement.yes_qty,
-        yes_cost=paid.yes_cost,
-        no_count=settlement.no_qty,
-        no_cost=paid.no_cost,
-        net=paid.net,
-        exchange_index=paid.exchange_index,
-        time=settlement.ts,
-    )
 
 
 class UpcomingRow(Row, frozen=True, kw_only=True):
@@ -109,7 +69,7 @@ def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
     return UpcomingRow.of(
         position,
         event_ticker=market.event_ticker if market else None,
-        title=full_title(market) if market else None,
+        title=market.full_title if market else None,
         side="yes" if position.qty > 0 else "no",
         count=Qty(abs(position.qty)),
         pays=notional(ONE_DOLLAR, Qty(abs(position.qty))),
@@ -130,11 +90,8 @@ class MovementRow(Row, frozen=True, kw_only=True):
     created: Ts
     finalized: Ts | None
 
+    named = names(id="movement_id", type="kind")
     shown = ("created", "type", "status", "amount", "fee", "finalized", "id")
-
-
-def movement_row(movement: CashMovement) -> MovementRow:
-    return MovementRow.of(movement, id=movement.movement_id, type=movement.kind)
 
 
 class SubaccountRow(Row, frozen=True, kw_only=True):
@@ -167,10 +124,6 @@ class SubaccountTransferRow(Row, frozen=True, kw_only=True):
     shown = ("created", "from_subaccount", "to_subaccount", "exchange_index", "amount", "transfer_id")
 
 
-def subaccount_transfer_row(transfer: SubaccountTransfer) -> SubaccountTransferRow:
-    return SubaccountTransferRow.of(transfer)
-
-
 class SubaccountMoveView(Row, frozen=True, kw_only=True):
     """`status`: applied, applied_before (the id was used already; nothing moved now), or dry_run."""
 
@@ -194,22 +147,8 @@ class TransferRow(Row, frozen=True, kw_only=True):
     status: str
     created: Ts | None
 
+    named = names(from_instance="source", to_instance="destination")
     shown = ("created", "from_shard", "to_shard", "amount", "status", "transfer_id")
-
-
-def transfer_row(transfer: ShardTransfer) -> TransferRow:
-    return TransferRow.of(transfer, from_instance=transfer.source, to_instance=transfer.destination)
-
-
-def unsent_row(move: Move) -> TransferRow:
-    return TransferRow.of(
-        move,
-        transfer_id=None,
-        from_instance="event_contract",
-        to_instance="event_contract",
-        status="dry_run",
-        created=None,
-    )
 
 
 class ShareRow(Row, frozen=True, kw_only=True):
@@ -223,14 +162,6 @@ class AllocationView(Row, frozen=True, kw_only=True):
     active: bool
     resting_margin_reservation: str
     rows: tuple[ShareRow, ...]
-
-
-def allocation_view(allocation: Allocation) -> AllocationView:
-    return AllocationView(
-        active=bool(allocation.shares),
-        resting_margin_reservation=allocation.reservation,
-        rows=tuple(ShareRow(exchange_index=at, percent=share) for at, share in sorted(allocation.shares.items())),
-    )
 
 
 class KeyRow(Row, frozen=True, kw_only=True):
@@ -248,10 +179,7 @@ class KeysView(Row, frozen=True, kw_only=True):
     region_expires: Ts | None
     rows: tuple[KeyRow, ...]
 
-
-def keys_view(keys: ApiKeys) -> KeysView:
-    rows = tuple(KeyRow.of(key, name=Prose(key.name)) for key in keys.keys)
-    return KeysView(region_expires=keys.region_expires, rows=rows)
+    named = names(rows="keys")
 
 
 class GrantRow(Row, frozen=True, kw_only=True):
@@ -274,6 +202,8 @@ class GoalRow(Row, frozen=True, kw_only=True):
     to_earn: Qty
     to_keep: Qty
 
+    named = names(to_earn="earn", to_keep="keep")
+
 
 class LimitsView(Row, frozen=True, kw_only=True):
     """Rates are tokens a second, capacities tokens; `default_cost` is that of every request not listed in `costs`."""
@@ -289,26 +219,3 @@ class LimitsView(Row, frozen=True, kw_only=True):
     grants: tuple[GrantRow, ...]
     costs: tuple[CostRow, ...]
     goals: tuple[GoalRow, ...]
-
-
-def limits_view(found: Allowances) -> LimitsView:
-    limits, costs, progress = found
-    return LimitsView(
-        usage_tier=limits.usage_tier,
-        read_rate=limits.read.refill_rate,
-        read_capacity=limits.read.bucket_capacity,
-        write_rate=limits.write.refill_rate,
-        write_capacity=limits.write.bucket_capacity,
-        default_cost=costs.default,
-        volume_30d=None if progress is None else progress.volume,
-        volume_computed=None if progress is None else progress.computed,
-        grants=tuple(
-            GrantRow.of(grant, expires=None if grant.expires_ts is None else Ts(grant.expires_ts * 1000))
-            for grant in limits.grants
-        ),
-        costs=tuple(CostRow.of(each) for each in sorted(costs.exceptions, key=lambda each: (each.path, each.method))),
-        goals=tuple(
-            GoalRow(level=goal.level, to_earn=goal.earn, to_keep=goal.keep)
-            for goal in (progress.goals if progress is not None else ())
-        ),
-    )

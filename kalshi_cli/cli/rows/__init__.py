@@ -1,1 +1,0 @@
-"""What the commands print: one typed struct for each kind of row."""

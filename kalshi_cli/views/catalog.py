@@ -1,0 +1,34 @@
+"""What `kalshi catalogue` prints. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row, names
+
+
+class RefreshView(Row, frozen=True, kw_only=True):
+    """What one run of a refresh read: everything, or what changed. `resumed`: an earlier run had read a part of it."""
+
+    read: str
+    resumed: bool
+    series: int
+    events: int
+    markets: int
+    seconds: float
+
+
+class CatalogueView(Row, frozen=True, kw_only=True):
+    """`as_of` and `age_s` are those of the last complete refresh, `unfinished_since` one that was interrupted."""
+
+    path: Prose
+    as_of: Ts | None = None
+    age_s: float | None = None
+    unfinished_since: Ts | None = None
+    markets: int = 0
+    events: int = 0
+    series: int = 0
+    bytes: int = 0
+    search: str | None = None
+
+    named = names(unfinished_since="unfinished.started", bytes="bytes_on_disk")

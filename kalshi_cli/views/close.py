@@ -1,0 +1,51 @@
+"""What `close` and `flatten` print; prices are those of what is held."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Price, Qty
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.orders import CancelAllView
+from kalshi_cli.views.row import Outcome, Row, names
+
+
+class PlanRow(Row, frozen=True, kw_only=True):
+    """A position and what closing it should bring, before fees; `fillable` is what the book has within the bound."""
+
+    ticker: str
+    side: Outcome
+    count: Qty
+    price: Price | None
+    worst_price: Price | None
+    fillable: Qty
+    expected: Money
+    least: Money
+    fees: Money
+    detail: Prose | None
+
+    named = names(
+        ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
+        fees="fee", detail="refusal.message",
+    )  # fmt: skip
+
+
+class CloseRow(Row, frozen=True, kw_only=True):
+    """What became of a position; `average_price` and `fees` are missing where the fills could not be read."""
+
+    ticker: str
+    side: Outcome
+    closed: Qty
+    left: Qty
+    average_price: Price | None
+    fees: Money | None
+    detail: Prose | None
+
+    named = names(
+        ticker="plan.market.ticker", side="plan.outcome", average_price="own_average",
+        detail="error.message",
+    )  # fmt: skip
+
+
+class FlattenView(CancelAllView, frozen=True, kw_only=True):
+    """The kill switch, and what became of each position after it."""
+
+    positions: tuple[CloseRow, ...]

@@ -1,0 +1,68 @@
+"""What `combos` returns. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row, names
+
+
+class CollectionRow(Row, frozen=True, kw_only=True):
+    """A collection: of how many of its events a combo is made."""
+
+    collection: str
+    series_ticker: str
+    title: Prose
+    size_min: int
+    size_max: int
+    events: int
+    opens: Ts
+    closes: Ts
+
+    named = names(collection="collection_ticker")
+    shown = ("collection", "title", "size_min", "size_max", "events", "closes")
+
+
+class LegEventRow(Row, frozen=True, kw_only=True):
+    """An event whose markets can be legs; None is no limit."""
+
+    event_ticker: str
+    title: Prose | None
+    yes_only: bool
+    size_min: int | None
+    size_max: int | None
+
+    named = names(event_ticker="ticker", yes_only="is_yes_only")
+    shown = ("event_ticker", "title", "size_max", "yes_only")
+
+
+class CollectionView(Row, frozen=True, kw_only=True):
+    collection: str
+    series_ticker: str
+    title: str
+    description: str
+    function: str
+    opens: Ts
+    closes: Ts
+    size_min: int
+    size_max: int
+    is_ordered: bool
+    exchange_index: int
+    price_structure: str
+    events: tuple[LegEventRow, ...]
+
+    named = names(collection="collection_ticker")
+
+
+class ComboView(Row, frozen=True, kw_only=True):
+    """The market of some legs."""
+
+    ticker: str
+    event_ticker: str
+    collection: str
+    title: str
+    status: str
+    exchange_index: int | None
+    close_time: Ts | None
+    legs: tuple[MveLeg, ...]

@@ -1,0 +1,87 @@
+"""What `events`, `event`, `series` and `series-info` return: programs get whole objects, people one screen."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Qty, Ts
+from kalshi_cli.views.formats import Loose, Prose
+from kalshi_cli.views.markets import FeeChangeRow, MarketObject, MarketRow
+from kalshi_cli.views.row import Row, names
+
+
+class EventRow(Row, frozen=True, kw_only=True):
+    event_ticker: str
+    series_ticker: str
+    title: Prose
+    sub_title: Prose | None
+    category: str | None
+    mutually_exclusive: bool
+    strike_date: Ts | None
+    strike_period: str | None
+    collateral_return: str | None
+    fee_type_override: str | None
+    fee_multiplier_override: float | None
+    updated: Ts | None
+    exchange_index: int
+    product_metadata: Loose | None
+
+    named = names(fee_multiplier_override="own_factor")
+    shown = ("event_ticker", "title", "sub_title", "category", "mutually_exclusive", "strike_date")
+
+
+class EventView(EventRow, frozen=True, kw_only=True):
+    """An event on one screen, its markets as a table."""
+
+    fee_type: str
+    fee_multiplier: float
+    settlement_sources: tuple[str, ...]
+    competition: str | None
+    competition_scope: str | None
+    fee_changes: tuple[FeeChangeRow, ...]
+    markets: tuple[MarketRow, ...]
+
+    screen = (
+        "event_ticker", "series_ticker", "title", "sub_title", "category", "mutually_exclusive", "strike_date",
+        "strike_period", "fee_type", "fee_multiplier", "fee_type_override", "settlement_sources", "competition",
+        "updated", "exchange_index",
+    )  # fmt: skip
+
+
+class WholeEvent(EventRow, frozen=True, kw_only=True):
+    """An event with all its markets and all they have, for programs."""
+
+    fee_type: str
+    fee_multiplier: float
+    settlement_sources: tuple[str, ...]
+    competition: str | None
+    competition_scope: str | None
+    image_url: str | None
+    fee_changes: tuple[FeeChangeRow, ...]
+    markets: tuple[MarketObject, ...]
+
+
+class SeriesRow(Row, frozen=True, kw_only=True):
+    ticker: str
+    title: Prose
+    category: str
+    categories: tuple[str, ...]
+    tags: tuple[str, ...]
+    frequency: str
+    fee_type: str
+    fee_multiplier: float
+    volume: Qty | None
+    updated: Ts | None
+    exchange_index: int
+
+    named = names(fee_type="fees.type", fee_multiplier="fees.factor")
+    shown = ("ticker", "title", "category", "frequency", "fee_type", "fee_multiplier")
+
+
+class SeriesView(SeriesRow, frozen=True, kw_only=True):
+    """A series with everything it has."""
+
+    contract_url: str | None
+    contract_terms_url: str | None
+    prohibitions: tuple[str, ...]
+    product_metadata: Loose | None
+    settlement_sources: tuple[str, ...]
+    fee_changes: tuple[FeeChangeRow, ...]

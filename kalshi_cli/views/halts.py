@@ -1,0 +1,43 @@
+"""What `pause`, `resume` and `stop` return. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.views.formats import Prose, Standing
+from kalshi_cli.views.row import Row, names
+
+
+class HaltView(Row, frozen=True, kw_only=True):
+    """The trading state as it is now."""
+
+    state: Standing
+    paused: bool
+    code: str | None
+    reason: Prose | None
+    since: Ts | None
+
+    named = names(state="standing", paused="is_pause")
+
+
+class ResumeView(Row, frozen=True, kw_only=True):
+    """The trading state after a resume, with the reason that was given, and what it was before."""
+
+    state: Standing
+    code: str
+    reason: Prose
+    since: Ts
+    was: Standing
+    was_code: str | None
+    was_reason: Prose | None
+    was_since: Ts | None
+
+    named = names(was="standing", was_code="code", was_reason="reason", was_since="since")
+
+
+class StopView(Row, frozen=True, kw_only=True):
+    """Which loops were sent which signal, and have ended; and what may rest all the same, by the state file."""
+
+    signal: str | None
+    pids: tuple[int, ...]
+    resting_orders: int
+    resting_until: Ts | None

@@ -1,0 +1,96 @@
+"""What `positions`, `fills` and `pnl` return. Rules as in `row`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.pnl import Pnl
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.row import Outcome, Row, names, own_price
+
+
+class PositionRow(Row, frozen=True, kw_only=True):
+    """`position` is signed, plus for YES; prices and `mark` are those of the `side` that is held."""
+
+    ticker: str
+    position: Qty
+    side: Outcome
+    count: Qty
+    average_price: Price | None
+    cost: Money
+    mark: Price | None
+    value: Money | None
+    unrealized: Gain | None
+    realized: Gain
+    fees: Money
+    subaccount: int
+
+    named = names(position="qty")
+    shown: ClassVar[tuple[str, ...]] = (
+        "ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees",
+    )  # fmt: skip
+
+
+class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
+    """The same where not all is held in the primary account."""
+
+    shown = ("ticker", "subaccount", *PositionRow.shown[1:])
+
+
+def position_row(position: Position, mark: Price | None) -> PositionRow:
+    """`mark` on the YES scale: what the position could be closed at; None where nobody quotes."""
+    side: Outcome = "yes" if position.qty >= 0 else "no"
+    return PositionRow.of(
+        position,
+        side=side,
+        count=abs(position.qty),
+        mark=None if mark is None else own_price(side, mark),
+        value=position.value(mark),
+        unrealized=position.unrealized(mark),
+    )
+
+
+class FillRow(Row, frozen=True, kw_only=True):
+    """A trade of ours; `price` on the YES scale, `cost` what left the account for it before the fee."""
+
+    trade_id: str
+    order_id: str
+    ticker: str
+    book_side: Side
+    price: Price
+    count: Qty
+    cost: Money
+    fee: Money
+    is_taker: bool
+    time: Ts
+
+    named = names(book_side="side", count="qty", time="ts")
+    shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
+
+
+class PnlRow(Row, frozen=True, kw_only=True):
+    key: str
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+
+    vital = ("net",)
+
+
+class PnlView(Row, frozen=True, kw_only=True):
+    """The whole and its parts; `realized + unrealized - fees = net`, in every row and in the sum."""
+
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+    rows: tuple[PnlRow, ...]
+
+
+def pnl_view(whole: Pnl, parts: Mapping[str, Pnl]) -> PnlView:
+    return PnlView.of(whole, rows=tuple(PnlRow.of(part, key=key) for key, part in parts.items()))

@@ -1,0 +1,92 @@
+"""What `rfq` and `quote` return. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.views.row import Row, names
+
+
+class RfqRow(Row, frozen=True, kw_only=True):
+    """A request for quotes, by `count` or by what it may `cost`."""
+
+    rfq_id: str | None
+    ticker: str
+    count: Qty | None
+    cost: Money | None
+    cost_excludes_fees: bool
+    status: str
+    mine: bool
+    rest_remainder: bool
+    subaccount: int
+    creator_id: str | None
+    created: Ts | None
+    closed: Ts | None
+    reason: str | None
+    collection: str | None
+    legs: tuple[MveLeg, ...]
+
+    named = names(count="qty", cost="target", cost_excludes_fees="target_excludes_fees", mine="is_mine")
+    shown = ("rfq_id", "count", "cost", "status", "ticker", "mine", "created")
+
+
+class QuoteRow(Row, frozen=True, kw_only=True):
+    """A quote: the maker's bids, and what who accepts them pays.
+
+    `buy_no` is the price of NO for whoever accepts the YES bid, `buy_yes` that of YES for whoever accepts the NO bid.
+    `order_id` is your own order, once the quote is executed.
+    """
+
+    quote_id: str
+    rfq_id: str
+    ticker: str
+    status: str
+    yes_bid: Price | None
+    yes_count: Qty | None
+    no_bid: Price | None
+    no_count: Qty | None
+    buy_yes: Price | None
+    buy_no: Price | None
+    accepted_side: str | None
+    mine: bool
+    rest_remainder: bool
+    post_only: bool
+    subaccount: int
+    order_id: str | None
+    reason: str | None
+    created: Ts
+    updated: Ts
+    accepted: Ts | None
+    confirmed: Ts | None
+    executed: Ts | None
+    cancelled: Ts | None
+
+    named = names(mine="is_mine")
+    shown = ("buy_yes", "buy_no", "status", "quote_id", "yes_bid", "no_bid", "ticker", "accepted_side", "created")
+
+
+class DealRow(Row, frozen=True, kw_only=True):
+    """An order that a quote would lead to, not sent."""
+
+    ticker: str
+    outcome: str
+    count: Qty
+    price: Price
+    cost: Money
+    fee: Money
+    worst_loss: Money
+    status: str = "dry_run"
+
+
+class NewQuoteView(Row, frozen=True, kw_only=True):
+    quote_id: str
+    rfq_id: str
+    yes_bid: Price | None
+    no_bid: Price | None
+
+
+class EndedView(Row, frozen=True, kw_only=True):
+    """A request or a quote was taken back."""
+
+    id: str
+    deleted: bool

@@ -1,0 +1,129 @@
+"""What `trade`, `backtest` and `status` return. Rules as in `row`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.views.formats import Gain, Prose, Ratio, Standing
+from kalshi_cli.views.positions import PnlRow
+from kalshi_cli.views.row import Row, names
+
+
+class StrategyPartRow(Row, frozen=True, kw_only=True):
+    """One strategy of a run: its own orders, and what its own fills gained since the run began.
+
+    Without a name it is everybody else, so that `net` and `fees` of all parts are the run's. Each has a ledger of its
+    own, as in `pnl --by strategy`: where two hold both sides of a market, the account has realized what for each of
+    them is still open. `at_risk` is what it can still lose with all its orders, and `budget` how much that may be.
+    """
+
+    strategy: str
+    live_orders: int
+    at_risk: Money
+    budget: Money | None
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+
+    shown = ("strategy", "net", "realized", "unrealized", "fees", "at_risk", "budget", "live_orders")
+
+
+class TradeSummary(Row, frozen=True, kw_only=True):
+    """One run of `trade`, in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
+
+    Money is of this run; `net` is realized plus unrealized less fees, and that of the `strategies` adds up to it.
+    """
+
+    strategy: str
+    env: str
+    mode: str
+    uptime_s: float
+    cycles: int
+    intents: int
+    orders: int
+    fills: int
+    maker_fills: int
+    taker_fills: int
+    open_positions: int
+    live_orders: int
+    win_rate: Ratio | None
+    denied: dict[str, int]
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+    balance: Money | None
+    day_net: Gain
+    stopped_by: str
+    strategies: tuple[StrategyPartRow, ...]
+
+
+class BacktestView(Row, frozen=True, kw_only=True):
+    """A run over recordings, its deepest fall from a peak, and what each market made or lost."""
+
+    strategy: str
+    intents: int
+    orders: int
+    fills: int
+    maker_fills: int
+    taker_fills: int
+    win_rate: Ratio | None
+    denied: dict[str, int]
+    realized: Gain
+    unrealized: Gain
+    fees: Money
+    net: Gain
+    max_drawdown: Money
+    balance: Money | None
+    rows: tuple[PnlRow, ...]
+
+
+class StatusView(Row, frozen=True, kw_only=True):
+    """What runs here, and how it is doing. `strategy` to `cycles` are those of the last run; what only holds while it
+    runs, `uptime_s` and from `feed_age_s` on, is missing once it `ended`.
+    """
+
+    env: str
+    mode: str
+    trading_day: str
+    running: bool
+    pid: int | None
+    stalled_since: Ts | None
+    state: Standing
+    paused: bool
+    state_code: str | None
+    state_reason: Prose | None
+    state_since: Ts | None
+    open_positions: int
+    unknown_orders: int
+    resting_orders: int
+    resting_until: Ts | None
+    triggered_groups: tuple[str, ...]
+    flatten_asked: Ts | None
+    blind_since: Ts | None
+    strategy: str | None
+    failed_strategies: tuple[str, ...]
+    started: Ts | None
+    uptime_s: float | None
+    last_cycle: Ts | None
+    cycles: int | None
+    ended: Ts | None
+    ended_in_order: bool | None
+    stopped_by: Prose | None
+    exit_code: int | None
+    feed_age_s: float | None
+    feed_lag_s: float | None
+    no_book: Prose | None
+    waiting: Prose | None
+    cash: Money | None
+    day_pnl: Gain | None
+    sources: tuple[str, ...]
+    stale_sources: tuple[str, ...]
+
+    named = names(
+        running="is_running", state="halt.standing", paused="halt.is_pause", state_code="halt.code",
+        state_reason="halt.reason", state_since="halt.since", strategy="cycle.strategy",
+        started="cycle.started", last_cycle="cycle.completed", cycles="cycle.cycles",
+        no_book="running.no_book", waiting="running.waiting", cash="running.cash",
+        day_pnl="running.day_pnl",
+    )  # fmt: skip

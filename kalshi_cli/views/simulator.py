@@ -1,0 +1,42 @@
+"""What the controls of the simulated exchange print. Rules as in `rows`."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row, names
+
+
+class SimStatus(Row, frozen=True, kw_only=True):
+    """How the simulated exchange stands; `done` is what the command did, `paused` trading or the whole exchange.
+
+    `paused_shards` are those paused by themselves, `inactive` the markets; `shuffle` is a seed. `served` is foreground
+    or background, and empty, as is all that only a server knows, where no process serves it. `ends` is when that ends
+    unless it is used before.
+    """
+
+    done: Prose | None
+    time: Ts
+    clock_ahead_s: float
+    paused: str | None
+    paused_shards: dict[int, str] | None
+    resumes: Ts | None
+    inactive: tuple[str, ...] | None
+    disputed: tuple[str, ...] | None
+    shuffle: int | None
+    streams: int | None
+    open_markets: int | None
+    served: str | None
+    pid: int | None
+    since: Ts | None
+    rest_url: str | None
+    connections: int | None
+    ends: Ts | None
+
+    named = names(
+        done="report.done", time="report.time", paused="report.pause", paused_shards="report.shards",
+        resumes="report.resumes", inactive="report.inactive", disputed="report.disputed",
+        shuffle="report.shuffle", streams="report.streams", open_markets="report.markets",
+        pid="announced.pid", since="announced.since", rest_url="announced.rest_url",
+        connections="report.connections", ends="report.ends",
+    )  # fmt: skip
