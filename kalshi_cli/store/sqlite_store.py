@@ -210,8 +210,7 @@ class Store:
                 rows.put_order(execute, effect.order)
 
     def _book_settlement(self, effect: effects.SettlementBooked) -> None:
-        with self._database.writing(durable=True) as execute:
-            execute(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
+        self._write(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
 
     def _change_state(self, effect: effects.StateChanged) -> None:
         """Follow the engine where it is stricter than the file; its first cause stays. A pause is a file of its own.
@@ -286,26 +285,22 @@ class Store:
 
     def unlock_market(self, ticker: str) -> bool:
         """End it before its time; whether there was one."""
-        with self._database.writing(durable=True) as execute:
-            return execute(rows.DROP_MARKET_LOCK, (ticker,)).rowcount > 0
+        return self._write(rows.DROP_MARKET_LOCK, (ticker,)) > 0
 
     def market_locks(self) -> tuple[records.MarketLock, ...]:
         """All that were set and not ended, by market."""
         return self._select(records.MarketLock, rows.MARKET_LOCKS)
 
     def _switch_group(self, effect: effects.GroupSwitched) -> None:
-        with self._database.writing(durable=True) as execute:
-            execute(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
+        self._write(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
 
     def keep_group(self, group: records.RunGroup) -> None:
         """Remember an order group of a run, on the disk: what is forgotten here stays behind at the exchange."""
-        with self._database.writing(durable=True) as execute:
-            execute(rows.PUT_GROUP, rows.row(group))
+        self._write(rows.PUT_GROUP, rows.row(group))
 
     def forget_group(self, group_id: str) -> None:
         """It is gone at the exchange."""
-        with self._database.writing(durable=True) as execute:
-            execute(rows.DROP_GROUP, (group_id,))
+        self._write(rows.DROP_GROUP, (group_id,))
 
     def beat(self, cycle: Cycle) -> None:
         """Write the heartbeat row, and the refusals counted since the last."""
@@ -336,23 +331,19 @@ class Store:
 
     def cash_base(self) -> records.CashBase | None:
         """From where drift of the cash is counted, if it was ever looked at."""
-        found = self._select(records.CashBase, rows.CASH_BASE)
-        return found[0] if found else None
+        return next(iter(self._select(records.CashBase, rows.CASH_BASE)), None)
 
     def set_cash_base(self, base: records.CashBase) -> None:
         """Count it from here on."""
-        with self._database.writing(durable=True) as execute:
-            execute(rows.PUT_CASH_BASE, (1, *rows.row(base)))
+        self._write(rows.PUT_CASH_BASE, (1, *rows.row(base)))
 
     def key_lock(self, key_id: str) -> records.KeyLock | None:
         """What the exchange said of this key; None where it was never asked."""
-        found = self._select(records.KeyLock, rows.KEY_LOCK, (key_id,))
-        return found[0] if found else None
+        return next(iter(self._select(records.KeyLock, rows.KEY_LOCK, (key_id,))), None)
 
     def keep_key_lock(self, lock: records.KeyLock) -> None:
         """Remember it: a key is made for a subaccount, and stays so."""
-        with self._database.writing(durable=False) as execute:
-            execute(rows.PUT_KEY_LOCK, rows.row(lock))
+        self._write(rows.PUT_KEY_LOCK, rows.row(lock), durable=False)
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 
@@ -398,13 +389,11 @@ class Store:
 
     def last_cycle(self) -> Cycle | None:
         """The heartbeat row, if any loop ever completed a cycle here."""
-        found = self._select(Cycle, rows.CYCLE)
-        return found[0] if found else None
+        return next(iter(self._select(Cycle, rows.CYCLE)), None)
 
     def order(self, any_id: str) -> Order | None:
         """The order with this id, ours or theirs."""
-        found = self._select(Order, rows.ORDER_BY_ID, (any_id,))
-        return found[0] if found else None
+        return next(iter(self._select(Order, rows.ORDER_BY_ID, (any_id,))), None)
 
     def orders(self, since: Ts = records.EVER, ticker: str = "") -> tuple[Order, ...]:
         """Orders that changed since then, oldest first; of one market or of all."""
@@ -453,6 +442,11 @@ class Store:
             known = found.get(letter.sink, records.Undelivered(letter.sink, 0, letter.error))
             found[letter.sink] = records.Undelivered(letter.sink, known.count + 1, known.error or letter.error)
         return tuple(found.values())
+
+    def _write(self, sql: str, values: Sequence[object], *, durable: bool = True) -> int:
+        """Run one statement in a transaction of its own, and return how many rows it changed."""
+        with self._database.writing(durable=durable) as execute:
+            return execute(sql, values).rowcount
 
     def _select(self, kind: type[rows.T], sql: str, values: Sequence[object] = ()) -> tuple[rows.T, ...]:
         try:
