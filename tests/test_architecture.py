@@ -168,7 +168,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "smtplib": ("kalshi_cli/notify/pinned_plugins.py",),
     "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
     "uvicorn": ("kalshi_cli/sim/server.py",),
-    "wsproto": ("kalshi_cli/feeds/spot/", "kalshi_cli/sim/"),
+    "wsproto": ("kalshi_cli/sim/",),
     "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/market_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),

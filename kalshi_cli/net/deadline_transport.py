@@ -37,7 +37,7 @@ class DeadlineTransport(httpx.HTTPTransport):
     def __init__(self, clock: Clock, *, is_tls: bool) -> None:
         context = _tls_context() if is_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         super().__init__(verify=context, trust_env=False)
-        self._backend = _Backend(clock)
+        self._backend = DeadlineBackend(clock)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
             max_connections=_MOST_CONNECTIONS,
@@ -72,7 +72,9 @@ def client_context(*, cafile: str | None = None, capath: str | None = None) -> s
     return context
 
 
-class _Backend(httpcore.SyncBackend):
+class DeadlineBackend(httpcore.SyncBackend):
+    """Connections of which no read lasts beyond `local.deadline`, a monotonic time of each thread."""
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.local = threading.local()
@@ -92,10 +94,10 @@ class _Backend(httpcore.SyncBackend):
             return CONNECT_S if left is None else left
 
         def connect(address: str, within_s: float) -> httpcore.NetworkStream:
-            return super(_Backend, self).connect_tcp(address, port, within_s, local_address, socket_options)
+            return super(DeadlineBackend, self).connect_tcp(address, port, within_s, local_address, socket_options)
 
         try:
-            return _Stream(connect_in_turn(host, port, left_s, connect), self)
+            return DeadlineStream(connect_in_turn(host, port, left_s, connect), self)
         except httpcore.ReadTimeout as error:
             raise httpcore.ConnectTimeout(_NOT_SENT) from error
         except OSError as error:
@@ -112,6 +114,10 @@ class _Backend(httpcore.SyncBackend):
             self.local.before_write()
         self.local.has_written = True
 
+    def left_to_write(self, timeout: float | None) -> float | None:
+        """The time that a write may take: what has begun is not cut short."""
+        return timeout
+
     def left(self, timeout: float | None) -> float | None:
         """The part of `timeout` that the deadline leaves."""
         deadline: float | None = getattr(self.local, "deadline", None)
@@ -123,8 +129,10 @@ class _Backend(httpcore.SyncBackend):
         return left if timeout is None else min(timeout, left)
 
 
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, backend: _Backend) -> None:
+class DeadlineStream(httpcore.NetworkStream):
+    """A connection that keeps to the deadline of its backend."""
+
+    def __init__(self, stream: httpcore.NetworkStream, backend: DeadlineBackend) -> None:
         self._stream = stream
         self._backend = backend
 
@@ -133,7 +141,7 @@ class _Stream(httpcore.NetworkStream):
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._backend.about_to_write()
-        self._stream.write(buffer, timeout)
+        self._stream.write(buffer, self._backend.left_to_write(timeout))
 
     def close(self) -> None:
         self._stream.close()
@@ -141,7 +149,7 @@ class _Stream(httpcore.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._backend)
+        return DeadlineStream(self._stream.start_tls(ssl_context, server_hostname, timeout), self._backend)
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)

@@ -16,6 +16,7 @@ import httpcore
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
+from kalshi_cli.net.deadline_transport import DeadlineBackend
 from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, Delivery, judged
 
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -153,13 +154,13 @@ class WebSink:
         return context
 
 
-class _Pinned(httpcore.SyncBackend):
+class _Pinned(DeadlineBackend):
     """Connects to these addresses, whatever name it is given, and lets nothing last beyond a moment."""
 
     def __init__(self, addresses: tuple[str, ...], ends_at: float, clock: Clock) -> None:
+        super().__init__(clock)
         self._addresses = addresses
-        self._ends_at = ends_at
-        self._clock = clock
+        self.local.deadline, self.local.before_write, self.local.has_written = ends_at, None, False
 
     def connect_tcp(
         self,
@@ -172,39 +173,10 @@ class _Pinned(httpcore.SyncBackend):
         failure: Exception = httpcore.ConnectError("no address")
         for address in self._addresses:
             try:
-                stream = super().connect_tcp(address, port, self.left(timeout), local_address, socket_options)
+                return super().connect_tcp(address, port, self.left(timeout), local_address, socket_options)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
-            else:
-                return _Stream(stream, self)
         raise failure
 
-    def left(self, timeout: float | None) -> float:
-        """The part of `timeout` that there is time for."""
-        left = self._ends_at - self._clock.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("its time is over")
-        return left if timeout is None else min(timeout, left)
-
-
-class _Stream(httpcore.NetworkStream):
-    def __init__(self, stream: httpcore.NetworkStream, pinned: _Pinned) -> None:
-        self._stream = stream
-        self._pinned = pinned
-
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._pinned.left(timeout))
-
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._pinned.left(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.NetworkStream:
-        return _Stream(self._stream.start_tls(ssl_context, server_hostname, self._pinned.left(timeout)), self._pinned)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+    def left_to_write(self, timeout: float | None) -> float | None:
+        return self.left(timeout)

@@ -26,9 +26,10 @@ class FramingError(Exception):
 
 
 class Framing:
-    """Bytes in, whole messages out. One per connection."""
+    """Bytes in, whole messages of at most so many bytes out. One per connection."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = MAX_MESSAGE) -> None:
+        self._most = most
         self._chunks: list[bytes] = []  # of a frame that is not complete
         self._have, self._need = 0, 2
         self._parts: list[bytes] = []  # of a message that comes in several frames
@@ -67,12 +68,11 @@ class Framing:
         self._chunks, self._have = ([rest] if rest else []), len(rest)
         return found
 
-    @staticmethod
-    def _long_size(short: int, digits: bytes) -> int:
+    def _long_size(self, short: int, digits: bytes) -> int:
         if short > 127:
             raise FramingError("a masked frame from a server")
         size = int.from_bytes(digits, "big")
-        if size > MAX_MESSAGE:
+        if size > self._most:
             raise FramingError(f"a frame of {size} bytes")
         return size
 
@@ -92,8 +92,8 @@ class Framing:
         self._kind = self._kind or opcode
         self._parts.append(payload)
         self._parts_size += len(payload) + 1  # an empty fragment costs memory too
-        if self._parts_size > MAX_MESSAGE:
-            raise FramingError(f"a message of more than {MAX_MESSAGE} bytes")
+        if self._parts_size > self._most:
+            raise FramingError(f"a message of more than {self._most} bytes")
         if is_last:
             found.append((self._kind, b"".join(self._parts)))
             self._parts, self._parts_size, self._kind = [], 0, 0

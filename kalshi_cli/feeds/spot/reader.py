@@ -2,14 +2,12 @@
 
 All venues are listened to at once: so each can be held against the others, and where one falls silent the next one's
 prices are there already. Whatever goes wrong with a connection ends it, and it begins again after a pause that grows.
-While no stream gives a price, each thread reads over REST. wsproto takes frames apart
-as they come, so that none grows beyond its limit.
+While no stream gives a price, each thread reads over REST.
 """
 
 from __future__ import annotations
 
 import random
-import socket
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +15,8 @@ from contextlib import contextmanager
 
 import httpx
 import msgspec
-from wsproto.connection import Connection, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.text import safe_text
 from kalshi_cli.core.model.messages import SpotLost, SpotPrice
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 from kalshi_cli.feeds.spot.price_consensus import Belief
@@ -30,6 +24,7 @@ from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
+from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 MAX_FRAME = 256 * 1024
 """Bytes of the longest message; what a venue says at once takes a few thousand."""
@@ -199,10 +194,7 @@ class SpotReader:
                     poll_at = self._listen(source, connection, poll_at)
                 finally:
                     connection.shutdown()
-            except (
-                _LostError, SpotError, RemoteProtocolError, LocalProtocolError, websocket.HandshakeError,
-                OSError, ValueError,
-            ):  # fmt: skip
+            except (_LostError, SpotError, FramingError, websocket.HandshakeError, OSError, ValueError):
                 self._count(source, "lost")
             if self._clock.monotonic() - began >= self._pace.healthy_s:
                 attempt = 0
@@ -220,12 +212,11 @@ class SpotReader:
 
     def _listen(self, source: Source, connection: websocket.WebSocket, poll_at: float) -> float:
         """Read until stopped; raises when the connection is no good any more."""
-        sock = connection.sock
-        sock.settimeout(self._pace.look_s)
-        frames = _Frames(sock)
+        connection.sock.settimeout(self._pace.look_s)
+        framing = Framing(MAX_FRAME)
         heard, errors = self._clock.monotonic(), 0
         while not self._stopping.is_set():
-            for frame in frames.next():
+            for frame in _messages(connection, framing):
                 try:
                     prices = source.venue.read_frame(frame, source.pair)
                 except SpotError as error:
@@ -278,35 +269,18 @@ class SpotReader:
             response.close()
 
 
-class _Frames:
-    """Whole messages from a socket whose handshake is done; answers pings."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._protocol = Connection(ConnectionType.CLIENT)
-        self._parts: list[bytes] = []
-        self._size = 0
-
-    def next(self) -> Iterator[bytes]:
-        """What one read of the socket completes; nothing where it has nothing for a while."""
-        try:
-            chunk = self._sock.recv(_CHUNK)
-        except TimeoutError:
-            return
-        if not chunk:
-            raise _LostError("the venue hung up")
-        self._protocol.receive_data(chunk)
-        for event in self._protocol.events():
-            if isinstance(event, TextMessage | BytesMessage):
-                part = event.data.encode() if isinstance(event, TextMessage) else bytes(event.data)
-                self._parts.append(part)
-                self._size += len(part) + 1  # an empty part costs memory too
-                if self._size > MAX_FRAME:
-                    raise _LostError("a message that is too long")
-                if event.message_finished:
-                    yield b"".join(self._parts)
-                    self._parts, self._size = [], 0
-            elif isinstance(event, Ping):
-                self._sock.sendall(self._protocol.send(event.response()))
-            elif isinstance(event, CloseConnection):
-                raise _LostError(f"the venue closed the stream: {safe_text(event.reason or '', 100)}")
+def _messages(connection: websocket.WebSocket, framing: Framing) -> Iterator[bytes]:
+    """Answer pings, and give the messages that one read of the socket completes; none where it is silent."""
+    try:
+        chunk = connection.sock.recv(_CHUNK)
+    except TimeoutError:
+        return
+    if not chunk:
+        raise _LostError("the venue hung up")
+    for opcode, payload in framing.feed(chunk):
+        if opcode in (TEXT, BINARY):
+            yield payload
+        elif opcode == PING:
+            connection.pong(payload)
+        elif opcode == CLOSE:
+            raise _LostError("the venue closed the stream")
