@@ -1,4 +1,4 @@
-"""The shape of the files, as an ordered list of named steps. `PRAGMA user_version` counts how many have been taken.
+"""The shape of the files, as an ordered list of steps. `PRAGMA user_version` counts how many have been taken.
 
 Never change a step that was released: add one. Columns are plain integers and text in the units of `units.py`, so that
 a person with a sqlite3 shell can read them.
@@ -6,145 +6,21 @@ a person with a sqlite3 shell can read them.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 Execute = Callable[[str], object]
 Migration = Callable[[Execute], None]
 
 
-def create_state(execute: Execute) -> None:
-    """Everything that one account of one environment remembers."""
-    for statement in _STATE:
-        execute(statement)
+def step(statements: Iterable[str]) -> Migration:
+    """Return the migration that runs these statements."""
 
+    def take(execute: Execute) -> None:
+        for statement in statements:
+            execute(statement)
 
-def create_journal(execute: Execute) -> None:
-    """A durable dictionary."""
-    execute("CREATE TABLE journal (key TEXT PRIMARY KEY, value BLOB NOT NULL)")
+    return take
 
-
-def add_order_terms(execute: Execute) -> None:
-    """Groups, subaccounts, self-trade prevention and what a pause does to an order: all as they had been sent."""
-    for column in _ORDER_TERMS:
-        execute(f"ALTER TABLE orders ADD COLUMN {column}")
-
-
-def add_fill_subaccount(execute: Execute) -> None:
-    """Whose a fill is; of an older one its order says it, where we know that."""
-    execute("ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0")
-    whose = "SELECT MAX(subaccount) FROM orders WHERE order_id = fills.order_id AND order_id <> ''"
-    execute(f"UPDATE fills SET subaccount = COALESCE(({whose}), 0)")  # noqa: S608 - constants
-
-
-def add_run_groups(execute: Execute) -> None:
-    """The order groups that runs made at the exchange, and which of them take no orders until a person resets them."""
-    execute(
-        "CREATE TABLE run_groups (group_id TEXT PRIMARY KEY, exchange_index INTEGER NOT NULL,"
-        " is_triggered INTEGER NOT NULL DEFAULT 0)"
-    )
-
-
-def add_feed_health(execute: Execute) -> None:
-    """How late messages come, and which markets have no book."""
-    execute("ALTER TABLE cycle ADD COLUMN feed_lag_ms INTEGER")
-    execute("ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT ''")
-
-
-def add_intents(execute: Execute) -> None:
-    """One row for each order that was begun or amended, in that order, so that programs see what others did beside."""
-    execute("CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL)")
-
-
-def tell_fills_of_one_trade_apart(execute: Execute) -> None:
-    """Two orders of ours that trade with one another have a fill each. SQLite changes no key in place: a new table."""
-    execute("ALTER TABLE fills RENAME TO old_fills")
-    execute(_FILLS)
-    execute("INSERT INTO fills SELECT * FROM old_fills")
-    execute("DROP TABLE old_fills")
-
-
-def add_alerting(execute: Execute) -> None:
-    """What is told to whom, and a list of what was booked, in that order; nothing from before it is told."""
-    for statement in _ALERTING:
-        execute(statement)
-
-
-def add_account_checks(execute: Execute) -> None:
-    """What checks of the account must know of the runs before: the most it ever gained, and where its cash began."""
-    execute("ALTER TABLE cycle ADD COLUMN gained INTEGER")
-    row = "id INTEGER PRIMARY KEY CHECK (id = 1), {} INTEGER NOT NULL, ts INTEGER NOT NULL"
-    execute(f"CREATE TABLE best ({row.format('gained')})")
-    execute(f"CREATE TABLE cash_base ({row.format('cash')})")
-
-
-def add_placements(execute: Execute) -> None:
-    """How long orders took from the decision to the exchange's answer."""
-    execute("CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL)")
-
-
-def add_traffic(execute: Execute) -> None:
-    """How well the exchange answered a loop, by the minute (of UTC, since 1970)."""
-    execute(
-        "CREATE TABLE traffic (minute INTEGER PRIMARY KEY, requests INTEGER NOT NULL, failures INTEGER NOT NULL,"
-        " gaps INTEGER NOT NULL, p99_ms INTEGER)"
-    )
-
-
-def add_key_locks(execute: Execute) -> None:
-    """Which subaccount each key is locked to: NULL where to none, no row where nobody asked."""
-    execute("CREATE TABLE key_locks (key_id TEXT PRIMARY KEY, subaccount INTEGER)")
-
-
-def add_units(execute: Execute) -> None:
-    """What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it."""
-    execute("ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT ''")
-    execute("ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0")
-
-
-def add_run_ends(execute: Execute) -> None:
-    """What ended the last run, and with which exit code."""
-    execute("ALTER TABLE cycle ADD COLUMN stopped_by TEXT NOT NULL DEFAULT ''")
-    execute("ALTER TABLE cycle ADD COLUMN exit_code INTEGER")
-
-
-def add_market_locks(execute: Execute) -> None:
-    """Markets in which nothing is opened until then."""
-    execute(
-        "CREATE TABLE market_locks (ticker TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL,"
-        " since INTEGER NOT NULL)"
-    )
-
-
-def add_waiting(execute: Execute) -> None:
-    """Which strategies lack what to decide by."""
-    execute("ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT ''")
-
-
-def add_sources(execute: Execute) -> None:
-    """Keep when each outside source of a loop answered last."""
-    execute("ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT ''")
-
-
-STATE: tuple[Migration, ...] = (
-    create_state,
-    add_order_terms,
-    add_fill_subaccount,
-    add_run_groups,
-    add_feed_health,
-    add_intents,
-    tell_fills_of_one_trade_apart,
-    add_alerting,
-    add_account_checks,
-    add_placements,
-    add_traffic,
-    add_units,
-    add_key_locks,
-    add_run_ends,
-    add_market_locks,
-    add_waiting,
-    add_sources,
-)
-JOURNAL: tuple[Migration, ...] = (create_journal,)
 
 _STATE = (
     """CREATE TABLE identity (
@@ -262,10 +138,10 @@ _FILLS = """CREATE TABLE fills (
 ) WITHOUT ROWID"""
 
 _ORDER_TERMS = (
-    "order_group_id TEXT NOT NULL DEFAULT ''",
-    "subaccount INTEGER NOT NULL DEFAULT 0",
-    "self_trade_prevention TEXT DEFAULT 'taker_at_cross'",
-    "cancel_on_pause INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE orders ADD COLUMN order_group_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE orders ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE orders ADD COLUMN self_trade_prevention TEXT DEFAULT 'taker_at_cross'",
+    "ALTER TABLE orders ADD COLUMN cancel_on_pause INTEGER NOT NULL DEFAULT 0",
 )
 
 _ALERTING = (
@@ -344,3 +220,73 @@ _ALERTING = (
         INSERT INTO booked (trade_id, order_id, ticker) VALUES ('', '', NEW.ticker);
     END""",
 )
+
+_STEPS: tuple[tuple[str, ...], ...] = (
+    _STATE,
+    # Groups, subaccounts, self-trade prevention and what a pause does to an order: all as they had been sent.
+    _ORDER_TERMS,
+    # Whose a fill is; of an older one its order says it, where we know that.
+    (
+        "ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0",
+        "UPDATE fills SET subaccount = COALESCE((SELECT MAX(subaccount) FROM orders"
+        " WHERE order_id = fills.order_id AND order_id <> ''), 0)",
+    ),
+    # The order groups that runs made at the exchange, and which of them take no orders until a person resets them.
+    (
+        "CREATE TABLE run_groups (group_id TEXT PRIMARY KEY, exchange_index INTEGER NOT NULL,"
+        " is_triggered INTEGER NOT NULL DEFAULT 0)",
+    ),
+    # How late messages come, and which markets have no book.
+    (
+        "ALTER TABLE cycle ADD COLUMN feed_lag_ms INTEGER",
+        "ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT ''",
+    ),
+    # One row for each order that was begun or amended, in that order, so that programs see what others did beside.
+    ("CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL)",),
+    # Two orders of ours that trade with one another have a fill each. SQLite changes no key in place: a new table.
+    (
+        "ALTER TABLE fills RENAME TO old_fills",
+        _FILLS,
+        "INSERT INTO fills SELECT * FROM old_fills",
+        "DROP TABLE old_fills",
+    ),
+    # What is told to whom, and a list of what was booked, in that order; nothing from before it is told.
+    _ALERTING,
+    # What checks of the account must know of the runs before: the most it ever gained, and where its cash began.
+    (
+        "ALTER TABLE cycle ADD COLUMN gained INTEGER",
+        "CREATE TABLE best (id INTEGER PRIMARY KEY CHECK (id = 1), gained INTEGER NOT NULL, ts INTEGER NOT NULL)",
+        "CREATE TABLE cash_base (id INTEGER PRIMARY KEY CHECK (id = 1), cash INTEGER NOT NULL, ts INTEGER NOT NULL)",
+    ),
+    # How long orders took from the decision to the exchange's answer.
+    ("CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL)",),
+    # How well the exchange answered a loop, by the minute (of UTC, since 1970).
+    (
+        "CREATE TABLE traffic (minute INTEGER PRIMARY KEY, requests INTEGER NOT NULL, failures INTEGER NOT NULL,"
+        " gaps INTEGER NOT NULL, p99_ms INTEGER)",
+    ),
+    # What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it.
+    (
+        "ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0",
+    ),
+    # Which subaccount each key is locked to: NULL where to none, no row where nobody asked.
+    ("CREATE TABLE key_locks (key_id TEXT PRIMARY KEY, subaccount INTEGER)",),
+    # What ended the last run, and with which exit code.
+    (
+        "ALTER TABLE cycle ADD COLUMN stopped_by TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE cycle ADD COLUMN exit_code INTEGER",
+    ),
+    # Markets in which nothing is opened until then.
+    (
+        "CREATE TABLE market_locks (ticker TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL,"
+        " since INTEGER NOT NULL)",
+    ),
+    # Which strategies lack what to decide by.
+    ("ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT ''",),
+    # When each outside source of a loop answered last.
+    ("ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT ''",),
+)
+
+STATE = tuple(map(step, _STEPS))
+JOURNAL = (step(("CREATE TABLE journal (key TEXT PRIMARY KEY, value BLOB NOT NULL)",)),)

@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.database import PARTS, Database
-from kalshi_cli.store.migrations import Execute
+from kalshi_cli.store.migrations import step
 
 MOST_WORDS = 12
 """Words of a search that are looked for; a whole sentence is no search."""
@@ -75,12 +75,6 @@ _PUT = """INSERT INTO entries (kind, ticker, parent, title, kin, closes, is_over
 _FIELDS = ("kind", "ticker", "parent", "title", "kin", "closes", "is_over", "body")
 
 
-def create_catalogue(execute: Execute) -> None:
-    """The listing of one environment."""
-    for statement in _TABLES:
-        execute(statement)
-
-
 class _Cache(Database):
     """Reading a file of fifty megabytes through takes longer than completing a word may."""
 
@@ -120,7 +114,7 @@ class Catalogue:
     @classmethod
     def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> Catalogue | None:
         """None where the file is of another exchange, or has an index that this SQLite cannot keep."""
-        database = _Cache(path, (create_catalogue,), create=create)
+        database = _Cache(path, (step(_TABLES),), create=create)
         try:
             owner = database.read("SELECT source FROM listing")
             if not owner and create:
