@@ -41,7 +41,7 @@ types: setup
 unit: setup  ## the core by its own tests, every branch; then the rest, unmeasured: measuring doubles its time
 	$(BIN)/python -m pytest tests/core -n 3 --dist worksteal --cov=kalshi_cli/core --cov-report=
 	$(BIN)/coverage report --include='kalshi_cli/core/*' --skip-covered --fail-under=100
-	$(BIN)/python -m pytest --ignore=tests/core -n 3 --dist worksteal
+	$(BIN)/python -m pytest --ignore=tests/core -n 4 --dist worksteal  # more than cores: many wait for a process
 
 search: setup  ## the tests with examples that no run had before: what they find needs a test of its own
 	KALSHI_SEARCH=1 $(BIN)/python -m pytest -n 3 --dist worksteal

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.documents import COMMAND, problems
+from support.examples import COMMAND, problems
 
 from kalshi_cli.cli.ends import ENDS, PLUGIN, ends_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.documents import problems
+from support.examples import problems
 
 from kalshi_cli.base.errors import ExitCode
 

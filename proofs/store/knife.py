@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from support.stored import full_fill, full_order, full_settlement, start
+from support.values import fork, full_fill, full_order, full_settlement
 
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import contracts
@@ -50,7 +50,7 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
                 for effect in session():
                     store.record(effect)
 
-        code = os.waitstatus_to_exitcode(os.waitpid(start(die), 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(fork(die), 0)[1])
         try:
             with opened(place) as store:
                 found = store.load(), store.orders()

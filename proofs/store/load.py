@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from support.stored import NOW, full_fill, full_order, start
+from support.values import NOW, fork, full_fill, full_order
 
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
@@ -48,7 +48,7 @@ def hammer(home: Path, seconds: float) -> list[str]:
             done, took = work(until, number)
             os.write(to, f"{done} {at(took, 0.5):.2f} {at(took, 0.99):.2f} {max(took, default=0):.2f}\n".encode())
 
-        children[name] = (start(run), read_end)
+        children[name] = (fork(run), read_end)
         os.close(write_end)
     problems, written = [], 0
     for name, (pid, end) in children.items():

@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.fade import with_fade
+from support.examples import with_fade
 from support.served import Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Ts

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.fade import with_fade
+from support.examples import with_fade
 from support.quotes import COLLECTION, MILESTONE, accept, answer, ask, with_collection, with_season
 from support.served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 

@@ -9,8 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from support.served import served
-from support.terminal import Terminal
+from support.served import Terminal, served
 
 from kalshi_cli.base.units import Money, contracts
 from kalshi_cli.cli.main import main

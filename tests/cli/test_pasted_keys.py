@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from support.served import Served, program, served, set_variables
-from support.terminal import Terminal
+from support.served import Served, Terminal, program, served, set_variables
 
 from kalshi_cli.base.text import SHORTEST_KEY_LINE, holds_private_key, redact
 

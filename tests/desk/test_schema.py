@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import httpx
 import msgspec
 import pytest
-from support.every_call import CLOSE, COLLECTION, Reference, Stage, answered, legs, proposed, with_game
+from support.every_call import CLOSE, COLLECTION, FullExchange, Reference, answered, legs, proposed, with_game
 from support.simulation import KEY, OTHER, TICKER
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
@@ -51,19 +51,19 @@ class Tampering(httpx.BaseTransport):
 class World(NamedTuple):
     """An exchange with data, and a client of it whose answers can be tampered with."""
 
-    stage: Stage
+    full: FullExchange
     wire: Tampering
     client: KalshiClient
 
     def examined(self, *routes: str) -> list[Breach]:
         """What is found when these routes are asked, after those they need."""
-        run = Examination(self.client, self.stage.world.clock, KNOWN, within_s=1e9)
+        run = Examination(self.client, self.full.sim.clock, KNOWN, within_s=1e9)
         run.read(tuple(sample for route in routes for sample in chain(BY_ROUTE[route])))
         return list(run.report().breaches)
 
     def whole(self, **changes: Any) -> Any:
         options = {"is_keyed": True, "is_public_only": False, "is_real_money": False, "frames": None}
-        return examine(self.client, self.stage.world.clock, within_s=1e9, **{**options, **changes})
+        return examine(self.client, self.full.sim.clock, within_s=1e9, **{**options, **changes})
 
 
 def chain(sample: Sample) -> tuple[Sample, ...]:
@@ -71,41 +71,41 @@ def chain(sample: Sample) -> tuple[Sample, ...]:
     return (*chain(BY_ROUTE[sample.needs]), sample) if sample.needs else (sample,)
 
 
-def build(folder: Path, prepare: Callable[[Stage], object]) -> World:
-    stage = Stage(folder)
-    prepare(stage)
-    clock = stage.world.clock
-    wire = Tampering(SimTransport(stage.world.exchange, clock))  # unchecked: probes are in no specification
-    client = connected(wire, stage)
-    return World(stage, wire, client)
+def build(folder: Path, prepare: Callable[[FullExchange], object]) -> World:
+    full = FullExchange(folder)
+    prepare(full)
+    clock = full.sim.clock
+    wire = Tampering(SimTransport(full.sim.exchange, clock))  # unchecked: probes are in no specification
+    client = connected(wire, full)
+    return World(full, wire, client)
 
 
-def connected(wire: Tampering, stage: Stage, **options: Any) -> KalshiClient:
-    clock, rng = stage.world.clock, random.Random(1)
+def connected(wire: Tampering, full: FullExchange, **options: Any) -> KalshiClient:
+    clock, rng = full.sim.clock, random.Random(1)
     signer = Signer("alice-key", KEY, clock)
     return KalshiClient("http://localhost/trade-api/v2", clock=clock, rng=rng, signer=signer, transport=wire, **options)
 
 
-def one_of_everything(stage: Stage) -> None:
-    stage.resting()
-    stage.group()
-    with_game(stage.world)
-    stage.client.create_combo(COLLECTION, legs())
-    stage.client.transfer_to_subaccount(
+def one_of_everything(full: FullExchange) -> None:
+    full.resting()
+    full.group()
+    with_game(full.sim)
+    full.client.create_combo(COLLECTION, legs())
+    full.client.transfer_to_subaccount(
         dollars(1),
         client_transfer_id="11111111-2222-4333-8444-555555555555",
         from_subaccount=0,
-        to_subaccount=stage.subaccount(),
+        to_subaccount=full.subaccount(),
     )
-    stage.transfer()
-    stage.world.exchange.withdraw("alice", dollars(1))
-    answered(stage.world)
-    proposed(stage.world)
+    full.transfer()
+    full.sim.exchange.withdraw("alice", dollars(1))
+    answered(full.sim)
+    proposed(full.sim)
 
 
-def only_weather(stage: Stage) -> None:
+def only_weather(full: FullExchange) -> None:
     """One open market, of an event that a chart follows."""
-    exchange, now, event = stage.world.exchange, stage.world.clock.now(), "KXHIGHNY-26JUN01"
+    exchange, now, event = full.sim.exchange, full.sim.clock.now(), "KXHIGHNY-26JUN01"
     for ticker in (TICKER, OTHER):
         exchange.settle(ticker, cents(0), now)
     exchange.follow(Reference())
@@ -120,12 +120,12 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, World
     """A busy day, an account whose only trades are long ago, and an exchange with one market on a temperature."""
     made = {
         "busy": build(tmp_path_factory.mktemp("busy"), one_of_everything),
-        "old": build(tmp_path_factory.mktemp("old"), lambda stage: stage.old()),
+        "old": build(tmp_path_factory.mktemp("old"), lambda full: full.old()),
         "weather": build(tmp_path_factory.mktemp("weather"), only_weather),
     }
     yield made
     for world in made.values():
-        world.stage.world.close()
+        world.full.sim.close()
 
 
 # -- what is looked at --------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ def collected(worlds: dict[str, World]) -> dict[str, Body]:
 
 def first(sample: Sample, world: World, needed: Any) -> Any:
     try:
-        answer = sample.take(world.client, needed, world.stage.world.clock.now())
+        answer = sample.take(world.client, needed, world.full.sim.clock.now())
     except KalshiError:
         return None
     items = list(answer) if isinstance(answer, Iterator) else answer
@@ -361,13 +361,13 @@ def test_a_route_that_is_not_as_it_was(worlds: dict[str, World], case: str) -> N
 
 def build_again(worlds: dict[str, World]) -> World:
     """The busy world with a new client: a client passes an announcement on once."""
-    stage, wire, _ = worlds["busy"]
-    clock = stage.world.clock
+    full, wire, _ = worlds["busy"]
+    clock = full.sim.clock
     signer = Signer("alice-key", KEY, clock)
     client = KalshiClient(
         "http://localhost/trade-api/v2", clock=clock, rng=random.Random(1), signer=signer, transport=wire
     )
-    return World(stage, wire, client)
+    return World(full, wire, client)
 
 
 def test_an_exchange_that_does_not_answer_is_asked_once_and_unknown(worlds: dict[str, World]) -> None:
@@ -411,14 +411,14 @@ def test_nothing_is_written_but_probes_that_can_do_nothing(worlds: dict[str, Wor
 
 
 def test_where_writes_are_switched_off_nothing_is_probed_and_that_is_no_fault(worlds: dict[str, World]) -> None:
-    stage, wire, _ = worlds["busy"]
+    full, wire, _ = worlds["busy"]
 
     def halted(_reviewed: object) -> None:
         raise HaltedError("halted")
 
     for options, sent in (({"is_read_only": True}, 0), ({"before_create": halted}, 1)):
-        client = connected(wire, stage, **options)
-        world = World(stage, wire, client)
+        client = connected(wire, full, **options)
+        world = World(full, wire, client)
         assert len(writes(world)) == sent
         assert world.whole().verdict is Verdict.OK
 
@@ -428,7 +428,7 @@ def test_where_writes_are_switched_off_nothing_is_probed_and_that_is_no_fault(wo
 
 def test_what_there_was_no_time_for_is_unknown(worlds: dict[str, World]) -> None:
     world = worlds["busy"]
-    run = Examination(world.client, world.stage.world.clock, KNOWN, within_s=0.0)
+    run = Examination(world.client, world.full.sim.clock, KNOWN, within_s=0.0)
     run.read(SAMPLES)
     report = run.report()
     assert report.verdict is Verdict.UNKNOWN
@@ -438,7 +438,7 @@ def test_what_there_was_no_time_for_is_unknown(worlds: dict[str, World]) -> None
 
 def test_it_asks_as_fast_as_the_account_may(worlds: dict[str, World]) -> None:
     world = build_again(worlds)
-    clock = world.stage.world.clock
+    clock = world.full.sim.clock
     began, asked = clock.monotonic(), len(world.wire.sent)
     world.whole()
     # The slowest tier would need three seconds for so many.
@@ -450,7 +450,7 @@ def test_it_asks_as_fast_as_the_account_may(worlds: dict[str, World]) -> None:
 
 
 def heard(world: World, *frames: Any) -> list[Breach]:
-    run = Examination(world.client, world.stage.world.clock, KNOWN, within_s=1e9)
+    run = Examination(world.client, world.full.sim.clock, KNOWN, within_s=1e9)
     run.listen(lambda _ticker: [frame if isinstance(frame, bytes) else json.dumps(frame).encode() for frame in frames])
     return list(run.report().breaches)
 

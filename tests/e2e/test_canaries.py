@@ -120,7 +120,7 @@ def written(watch: Watch, there: str, port: int, **more: str) -> None:
     path.write_text(f"alerts:\n  group_s: 1\n  sinks:\n{lines}{heartbeat}metrics: {{enabled: true, port: 0}}\n")
 
 
-class Stage:
+class SecretSetup:
     """An exchange, a receiver, a configuration with every secret, and the program run against them."""
 
     def __init__(self, one: Served, receiver: Receiver, patch: pytest.MonkeyPatch) -> None:
@@ -149,7 +149,7 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def setup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SecretSetup]:
     with served(tmp_path) as one, receiving() as receiver:
         key = tmp_path / "key.pem"
         public = load_pem_private_key(key.read_bytes(), None).public_key()
@@ -163,7 +163,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
             found = getattr(importlib.import_module(f"apprise.plugins.{module}"), plugin)
             monkeypatch.setattr(found, name, f"{receiver.url}/chat/")
         monkeypatch.setattr(subprocess, "Popen", no_child)
-        here = Stage(one, receiver, monkeypatch)
+        here = SecretSetup(one, receiver, monkeypatch)
         real: Callable[..., Any] = one.exchange.handle
 
         def overheard(request: Any, now: Any) -> Any:
@@ -191,15 +191,15 @@ def nobody() -> Iterator[str]:
         yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
-def teller(stage: Stage) -> str:
+def teller(setup: SecretSetup) -> str:
     """A strategy that fails with every secret in what it says."""
     said = {
-        "url": f"{stage.receiver.url}/web/{canary('webhook')}?token={canary('token')}",
-        "mail": canary("mail"), "token": canary("token"), "key": "".join(stage.one.key_path.read_text().split()[3:4]),
+        "url": f"{setup.receiver.url}/web/{canary('webhook')}?token={canary('token')}",
+        "mail": canary("mail"), "token": canary("token"), "key": "".join(setup.one.key_path.read_text().split()[3:4]),
     }  # fmt: skip
-    written = stage.one.home / "teller.py"
-    stage.watch.own |= {written, Path(cache_from_source(str(written)))}  # a person's file, and Python's copy of it
-    (stage.one.home / "teller.py").write_text(STRATEGY.format(**said))
+    written = setup.one.home / "teller.py"
+    setup.watch.own |= {written, Path(cache_from_source(str(written)))}  # a person's file, and Python's copy of it
+    (setup.one.home / "teller.py").write_text(STRATEGY.format(**said))
     return "./teller.py"
 
 
@@ -207,63 +207,63 @@ TRADE = ("trade", "--ticker", TWO_SIDED, "--interval", "0.1s", "--duration", "0.
 CHECKS = ("all", "errors", "heartbeat", "schema")
 
 
-def test_everything_that_goes_well(stage: Stage) -> None:
+def test_everything_that_goes_well(setup: SecretSetup) -> None:
     for words in (
         "config show", "config show --json", "config path", "config check", "health-check", "alerts", "status --json",
         "alerts test", "alerts silence FEED_DOWN --for 1h --reason none", "alerts retry", "why", "keys", "balance -v",
         "runbook", "markets --limit 1 --json", "order reconcile", "pause --reason lunch", "resume --reason back",
-        *(f"check {name} -v" for name in CHECKS), f"check balance --notify {stage.receiver.url}/n/{canary('notify')}",
-        f"check pnl --crit @0:100 --notify {stage.receiver.url}/n/{canary('notify')} --json",
+        *(f"check {name} -v" for name in CHECKS), f"check balance --notify {setup.receiver.url}/n/{canary('notify')}",
+        f"check pnl --crit @0:100 --notify {setup.receiver.url}/n/{canary('notify')} --json",
         f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47", "api GET /portfolio/balance",
     ):  # fmt: skip
-        assert stage.run(*words.split()) in (0, 1, 2, 3), words
+        assert setup.run(*words.split()) in (0, 1, 2, 3), words
     scraped: list[str] = []
 
     def scrape(got: Any) -> None:
-        found = re.search(r"http://127.0.0.1:\d+/metrics", stage.err.getvalue())
+        found = re.search(r"http://127.0.0.1:\d+/metrics", setup.err.getvalue())
         if got.path.startswith("/ping/") and found and not scraped:
             with urlopen(found[0], timeout=30) as page:
                 scraped.append(page.read().decode())
 
-    stage.receiver.before_answer = scrape
-    assert stage.run(*TRADE, "--strategy", "spike") == 0
-    stage.watch.hear("metrics", scraped[0])
-    paths = " ".join(stage.receiver.paths)
+    setup.receiver.before_answer = scrape
+    assert setup.run(*TRADE, "--strategy", "spike") == 0
+    setup.watch.hear("metrics", scraped[0])
+    paths = " ".join(setup.receiver.paths)
     for name in ("webhook", "file", "heartbeat", "notify", "slack", "telegram"):
         assert canary(name) in paths, f"{name} reached the one to whom it belongs"
-    stage.check()
+    setup.check()
 
 
 @pytest.mark.parametrize("how", ["taken", "404", "500", "nobody", "tls"])
-def test_a_loop_whose_strategy_tells_all_it_knows(how: str, stage: Stage) -> None:
+def test_a_loop_whose_strategy_tells_all_it_knows(how: str, setup: SecretSetup) -> None:
     """The exception goes to stderr, the log, the state file, the alerts, the pings, and to `why`."""
     with nobody() as unheard, receiving(int(how) if how.isdecimal() else 200) as answering:
-        there = {"nobody": unheard, "tls": stage.receiver.url.replace("http:", "https:")}.get(how, answering.url)
-        stage.configure(there)
-        assert stage.run(*TRADE, "--strategy", teller(stage)) in (0, 1)
+        there = {"nobody": unheard, "tls": setup.receiver.url.replace("http:", "https:")}.get(how, answering.url)
+        setup.configure(there)
+        assert setup.run(*TRADE, "--strategy", teller(setup)) in (0, 1)
         for words in ("alerts --json", "why", "status", "check errors", "alerts retry -v", "alerts test --json"):
-            stage.run(*words.split(), *(("--notify", f"{there}/{canary('notify')}") if words == "check errors" else ()))
+            setup.run(*words.split(), *(("--notify", f"{there}/{canary('notify')}") if words == "check errors" else ()))
         bodies = "".join(got.body for got in answering.received)
-    stage.watch.hear("bodies that sinks were sent", bodies)
-    assert "STRATEGY_FAILED" in stage.watch.heard["alerts stdout"]
-    assert f"code {stage.one.home / 'teller.py'} (sha256 " in stage.watch.heard["trade stderr"]
+    setup.watch.hear("bodies that sinks were sent", bodies)
+    assert "STRATEGY_FAILED" in setup.watch.heard["alerts stdout"]
+    assert f"code {setup.one.home / 'teller.py'} (sha256 " in setup.watch.heard["trade stderr"]
     assert how != "taken" or "STRATEGY_FAILED" in bodies
-    stage.check()
+    setup.check()
 
 
 ACTIONS: tuple[Action, ...] = ("status", "garbage")
 
 
 @pytest.mark.parametrize("status", [400, 401, 500])
-def test_an_exchange_that_says_what_it_was_sent(status: int, stage: Stage) -> None:
+def test_an_exchange_that_says_what_it_was_sent(status: int, setup: SecretSetup) -> None:
     """Gateways echo headers and addresses into their answers."""
-    lines = stage.one.key_path.read_text().replace("\n", "\\n")
-    address = f"{stage.receiver.url}/web/{canary('webhook')}?token={canary('token')}"
+    lines = setup.one.key_path.read_text().replace("\n", "\\n")
+    address = f"{setup.receiver.url}/web/{canary('webhook')}?token={canary('token')}"
     said = f'"KALSHI-ACCESS-KEY: {KEY_ID}, {lines} {address}"'
     body = f'{{"error": {{"code": "odd", "message": {said}, "details": "{"x" * 260} {address}"}}}}'.encode()
     buy = f"order place {TWO_SIDED} --side yes --action buy --count 1 --price 0.47 --json"
-    with fault_proxy(stage.one.server.rest_url) as proxy:
-        stage.patch.setenv("KALSHI_REST_URL", proxy.moved(stage.one.server.rest_url))
+    with fault_proxy(setup.one.server.rest_url) as proxy:
+        setup.patch.setenv("KALSHI_REST_URL", proxy.moved(setup.one.server.rest_url))
         for action in ACTIONS:
             proxy.faults[:] = [
                 Fault(action, method, ".*", times=10_000, status=status, body=body) for method in ("GET", "POST")
@@ -276,54 +276,54 @@ def test_an_exchange_that_says_what_it_was_sent(status: int, stage: Stage) -> No
                 "positions --json",
                 buy,
             ):
-                stage.run(*words.split())
-    assert max(stage.codes) > 3
-    stage.check()
+                setup.run(*words.split())
+    assert max(setup.codes) > 3
+    setup.check()
 
 
-def test_an_exchange_that_is_not_there_a_clock_that_is_wrong_a_key_that_is_refused(stage: Stage) -> None:
-    stage.one.clock.shift_s = 120
+def test_an_exchange_that_is_not_there_a_clock_that_is_wrong_a_key_that_is_refused(setup: SecretSetup) -> None:
+    setup.one.clock.shift_s = 120
     for words in ("balance -v", "check all", "health-check -v", "trade --strategy spike --duration 1s"):
-        assert stage.run(*words.split()), "fails"
-    stage.one.clock.shift_s = 0
+        assert setup.run(*words.split()), "fails"
+    setup.one.clock.shift_s = 0
     with nobody() as unheard:
-        stage.patch.setenv("KALSHI_REST_URL", f"{unheard}/trade-api/v2")
-        stage.patch.setenv("KALSHI_WS_URL", f"{unheard.replace('http', 'ws')}/ws")
+        setup.patch.setenv("KALSHI_REST_URL", f"{unheard}/trade-api/v2")
+        setup.patch.setenv("KALSHI_WS_URL", f"{unheard.replace('http', 'ws')}/ws")
         for words in ("balance -v", "check positions --json"):
-            assert stage.run(*words.split()), "fails"
-    stage.one.key_path.chmod(0o644)
-    assert stage.run("balance", "-v") == 5
-    stage.one.key_path.chmod(0o600)
-    stage.one.key_path.write_text(stage.one.key_path.read_text().replace("BEGIN", "BGIN"))
-    assert stage.run("balance", "-v") == 5
-    stage.check()
+            assert setup.run(*words.split()), "fails"
+    setup.one.key_path.chmod(0o644)
+    assert setup.run("balance", "-v") == 5
+    setup.one.key_path.chmod(0o600)
+    setup.one.key_path.write_text(setup.one.key_path.read_text().replace("BEGIN", "BGIN"))
+    assert setup.run("balance", "-v") == 5
+    setup.check()
 
 
-def test_a_state_file_that_is_held_or_broken(stage: Stage) -> None:
-    assert stage.run("order", "reconcile") == 0
-    home = stage.one.state / "sim"
+def test_a_state_file_that_is_held_or_broken(setup: SecretSetup) -> None:
+    assert setup.run("order", "reconcile") == 0
+    home = setup.one.state / "sim"
     with lock(home / "trade.lock", SystemClock()):
-        assert stage.run(*TRADE, "--strategy", "spike") == 10
+        assert setup.run(*TRADE, "--strategy", "spike") == 10
     for path in home.glob("state.db*"):
         path.unlink()
     (home / "state.db").write_bytes(b"no database" * 1_000)
     for words in ("alerts -v", "alerts retry", "check all", "check errors", "status", "why -v", "order reconcile -v"):
-        assert stage.run(*words.split()), words
-    assert stage.run(*TRADE, "--strategy", "spike") == 8
-    stage.check()
+        assert setup.run(*words.split()), words
+    assert setup.run(*TRADE, "--strategy", "spike") == 8
+    setup.check()
 
 
 @pytest.mark.parametrize("more", [(), ("-v",), ("--json",)])
-def test_a_bug_that_has_it_all_in_its_message(more: tuple[str, ...], stage: Stage) -> None:
-    secrets = f"{'x' * 290} {canary('webhook')} {stage.receiver.url}/web/{canary('webhook')} {KEY_ID} {canary('mail')}"
+def test_a_bug_that_has_it_all_in_its_message(more: tuple[str, ...], setup: SecretSetup) -> None:
+    secrets = f"{'x' * 290} {canary('webhook')} {setup.receiver.url}/web/{canary('webhook')} {KEY_ID} {canary('mail')}"
 
     def broken(*_: object, **__: object) -> None:
-        raise ZeroDivisionError(secrets, stage.one.key_path.read_text())
+        raise ZeroDivisionError(secrets, setup.one.key_path.read_text())
 
-    stage.patch.setattr(KalshiClient, "balance", broken)
-    assert stage.run("balance", *more) == 70
-    assert "ZeroDivisionError" in stage.err.getvalue()
-    stage.check()
+    setup.patch.setattr(KalshiClient, "balance", broken)
+    assert setup.run("balance", *more) == 70
+    assert "ZeroDivisionError" in setup.err.getvalue()
+    setup.check()
 
 
 WRONG = (
@@ -352,40 +352,40 @@ WRONG = (
 
 
 @pytest.mark.parametrize("shape", WRONG)
-def test_a_secret_in_the_wrong_place_of_a_configuration(shape: str, stage: Stage) -> None:
+def test_a_secret_in_the_wrong_place_of_a_configuration(shape: str, setup: SecretSetup) -> None:
     for secret in (
         f"https://a.example/{canary('webhook')}?token={canary('token')}",
         f"slack://T1/A1/{canary('slack')}",
     ):
-        (stage.one.home / "config.yaml").write_text(shape.format(secret, canary("mail")) + "\n")
+        (setup.one.home / "config.yaml").write_text(shape.format(secret, canary("mail")) + "\n")
         for words in ("config check -v", "config check --json", "config show", "alerts", "check balance --json"):
-            stage.run(*words.split())
-    assert any(stage.codes) or "url:" in shape, "what is wrong is found before it is used"
-    stage.check()
+            setup.run(*words.split())
+    assert any(setup.codes) or "url:" in shape, "what is wrong is found before it is used"
+    setup.check()
 
 
-def test_setting_up(stage: Stage) -> None:
-    new = stage.one.home / "new" / "config.yaml"
-    stage.watch.own |= {new, new.with_name("config.yaml.before")}
-    words = ("init", "--config", str(new), "--env", "sim", "--sink", f"{stage.receiver.url}/web/{canary('webhook')}")
-    stage.run(*words, "-v")
-    stage.run(*words, "-v")
-    stage.run("init", "--force", "--config", str(new), "--sink", f"ftp://{canary('webhook')}")
+def test_setting_up(setup: SecretSetup) -> None:
+    new = setup.one.home / "new" / "config.yaml"
+    setup.watch.own |= {new, new.with_name("config.yaml.before")}
+    words = ("init", "--config", str(new), "--env", "sim", "--sink", f"{setup.receiver.url}/web/{canary('webhook')}")
+    setup.run(*words, "-v")
+    setup.run(*words, "-v")
+    setup.run("init", "--force", "--config", str(new), "--sink", f"ftp://{canary('webhook')}")
     assert new.exists()
-    stage.check()
+    setup.check()
 
 
 # -- and the tests would notice ---------------------------------------------------------------------------------------
 
 
-def test_without_the_redactor_the_same_run_is_full_of_them(stage: Stage) -> None:
+def test_without_the_redactor_the_same_run_is_full_of_them(setup: SecretSetup) -> None:
     class Deaf(set[str]):
         def add(self, _secret: str) -> None: ...
 
-    stage.patch.setattr(text, "_concealed", Deaf())
-    stage.run(*TRADE, "--strategy", teller(stage))
-    stage.run("alerts", "--json")
-    places = " ".join(stage.watch.leaks())
+    setup.patch.setattr(text, "_concealed", Deaf())
+    setup.run(*TRADE, "--strategy", teller(setup))
+    setup.run("alerts", "--json")
+    places = " ".join(setup.watch.leaks())
     for where in ("trade stderr", "alerts stdout", "state.db", "kalshi.jsonl"):
         assert where in places
     for name in ("webhook", "token", "mail"):  # lines of a key are hidden wherever text is, by their look
@@ -393,8 +393,8 @@ def test_without_the_redactor_the_same_run_is_full_of_them(stage: Stage) -> None
 
 
 @pytest.mark.parametrize("name", [*CANARIES, "key id"])
-def test_eight_characters_are_enough_to_be_found(name: str, stage: Stage) -> None:
-    (stage.one.home / "state" / "x.log").write_text(f"-{stage.watch.secrets[name][5:13].upper()}-")
-    assert [leak for leak in stage.watch.leaks() if leak.startswith(f"{name}: ")]
-    (stage.one.home / "state" / "x.log").write_text(f"-{stage.watch.secrets[name][5:12]}-")
-    assert stage.watch.leaks() == []
+def test_eight_characters_are_enough_to_be_found(name: str, setup: SecretSetup) -> None:
+    (setup.one.home / "state" / "x.log").write_text(f"-{setup.watch.secrets[name][5:13].upper()}-")
+    assert [leak for leak in setup.watch.leaks() if leak.startswith(f"{name}: ")]
+    (setup.one.home / "state" / "x.log").write_text(f"-{setup.watch.secrets[name][5:12]}-")
+    assert setup.watch.leaks() == []

@@ -20,6 +20,9 @@ from kalshi_cli.core.model.order_terms import BID
 WITHIN_S = 60.0
 """Nothing here takes more than a few seconds: what takes longer hangs."""
 
+PROMPT = "from kalshi_cli.desk import cancel; cancel.MARGIN_MS = -1_000\n"
+"""This exchange's lists do not trail: the proof that nothing rests is not waited for, five seconds each time."""
+
 SEVERAL = """
 import json, sys
 from kalshi_cli.cli.main import main
@@ -36,7 +39,8 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 def run(*words: str) -> Ended:
     """One command in a process group of its own."""
-    return _ended([str(Path(sys.executable).with_name("kalshi")), *words])
+    code = f"import sys; sys.argv[0] = 'kalshi'\n{PROMPT}from kalshi_cli.__main__ import run; run()"
+    return _ended([sys.executable, "-c", code, *words])
 
 
 def run_several(*lines: str) -> tuple[list[int], str]:

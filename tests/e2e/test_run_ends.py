@@ -54,21 +54,21 @@ ORDERS = 5
 FOREVER = 10**6
 
 
-class Stage:
+class Loops:
     """An exchange, a proxy before it, and loops that reach it through the proxy."""
 
     def __init__(self, exchange: Served, proxy: FaultProxy) -> None:
         self.exchange = exchange
         self.proxy = proxy
-        self.loops: list[subprocess.Popen[str]] = []
+        self.started: list[subprocess.Popen[str]] = []
 
     def start(self, **variables: str) -> subprocess.Popen[str]:
         server = self.exchange.server
         through = self.exchange.variables(self.proxy.moved(server.rest_url), self.proxy.moved(server.ws_url))
         through |= {"KALSHI_TRADE__STOP_BUDGET_S": "2", **variables}
         words = ("trade", "--strategy", "./many.py:Many", "--ticker", TWO_SIDED, "--interval", "0.2s", "--json")
-        self.loops.append(start(words, through, self.exchange.home))
-        return self.loops[-1]
+        self.started.append(start(words, through, self.exchange.home))
+        return self.started[-1]
 
     def resting(self, **variables: str) -> subprocess.Popen[str]:
         """A loop all of whose orders rest, at the exchange and on file."""
@@ -96,15 +96,15 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+def loops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Loops]:
     (tmp_path / "many.py").write_text(MANY)
     with served(tmp_path) as exchange, fault_proxy(exchange.server.rest_url) as proxy:
         set_variables(monkeypatch, tmp_path, exchange.variables())
-        one = Stage(exchange, proxy)
+        one = Loops(exchange, proxy)
         try:
             yield one
         finally:
-            for loop in one.loops:
+            for loop in one.started:
                 loop.kill()
                 loop.wait()
                 if loop.stdout is not None:
@@ -114,10 +114,10 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
 REFUSED = b'{"error": {"code": "authentication_error", "message": "NOT_FOUND"}}'
 
 
-def assert_left(stage: Stage, ended: Ended, *, stopped_by: str, unknown: int = 0, left: int = ORDERS) -> None:
+def assert_left(loops: Loops, ended: Ended, *, stopped_by: str, unknown: int = 0, left: int = ORDERS) -> None:
     """It says that orders may be live, and so says `status`."""
     assert ended.code == ExitCode.UNKNOWN_OUTCOME, ended.err
-    assert stage.live() == left
+    assert loops.live() == left
     assert (ended.error["code"], ended.error["exit_code"]) == ("outcome_unknown", 7)
     assert f"orders of this run may still be live: {left + unknown}" in ended.error["message"]
     assert "web site" in ended.error["hint"]
@@ -129,76 +129,76 @@ def assert_left(stage: Stage, ended: Ended, *, stopped_by: str, unknown: int = 0
     assert "kalshi cancel-all" in status.err
 
 
-def assert_clean(stage: Stage, ended: Ended, code: int, stopped_by: str) -> None:
+def assert_clean(loops: Loops, ended: Ended, code: int, stopped_by: str) -> None:
     """It ended with its own code, because nothing of it rests."""
-    assert (ended.code, stage.live()) == (code, 0), ended.err
+    assert (ended.code, loops.live()) == (code, 0), ended.err
     assert "Traceback" not in ended.err
     status = program("status", "--json").json
     assert (status["ended_in_order"], status["exit_code"], status["resting_orders"]) == (True, code, 0)
     assert stopped_by in status["stopped_by"]
 
 
-def halt(stage: Stage) -> None:
+def halt(loops: Loops) -> None:
     """Halt trading as another program does, without a cancel."""
-    home = stage.exchange.state / "sim"
+    home = loops.exchange.state / "sim"
     write_halt_file(home, Halt(TradingState.HALTED, "MANUAL", "a person", SystemClock().now()))
 
 
 # -- mid-run -------------------------------------------------------------------------------------------------------
 
 
-def test_a_key_that_is_refused_mid_run_leaves_orders_live_and_the_end_says_so(stage: Stage) -> None:
-    loop = stage.resting()
-    stage.refuse(401, REFUSED)
+def test_a_key_that_is_refused_mid_run_leaves_orders_live_and_the_end_says_so(loops: Loops) -> None:
+    loop = loops.resting()
+    loops.refuse(401, REFUSED)
     ended = finish(loop)
-    assert_left(stage, ended, stopped_by="was refused (401)")
+    assert_left(loops, ended, stopped_by="was refused (401)")
     assert "was refused (401)" in ended.error["message"], "the cause is told, too"
 
 
-def test_a_key_that_is_refused_while_the_run_stops_is_exit_7(stage: Stage) -> None:
-    loop = stage.resting()
-    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
+def test_a_key_that_is_refused_while_the_run_stops_is_exit_7(loops: Loops) -> None:
+    loop = loops.resting()
+    loops.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
     loop.send_signal(signal.SIGHUP)
-    assert_left(stage, finish(loop), stopped_by="SIGHUP")
+    assert_left(loops, finish(loop), stopped_by="SIGHUP")
 
 
 @pytest.mark.parametrize("shift_s", [20.0, -20.0])
-def test_a_clock_that_steps_leaves_orders_live_and_the_end_says_so(stage: Stage, shift_s: float) -> None:
+def test_a_clock_that_steps_leaves_orders_live_and_the_end_says_so(loops: Loops, shift_s: float) -> None:
     """The exchange refuses what is signed by a clock that is 20 s off, cancels too. Ours is never corrected."""
-    loop = stage.resting()
-    stage.exchange.clock.shift_s = shift_s
+    loop = loops.resting()
+    loops.exchange.clock.shift_s = shift_s
     ended = finish(loop)
-    assert_left(stage, ended, stopped_by="")
+    assert_left(loops, ended, stopped_by="")
 
 
-def test_a_stop_that_reaches_nobody_is_exit_7(stage: Stage) -> None:
-    loop = stage.resting()
-    stage.proxy.refuse()
+def test_a_stop_that_reaches_nobody_is_exit_7(loops: Loops) -> None:
+    loop = loops.resting()
+    loops.proxy.refuse()
     loop.send_signal(signal.SIGTERM)
-    assert_left(stage, finish(loop), stopped_by="SIGTERM")
+    assert_left(loops, finish(loop), stopped_by="SIGTERM")
 
 
-def test_a_second_interrupt_is_exit_7_while_orders_are_live(stage: Stage) -> None:
-    loop = stage.resting(KALSHI_TRADE__STOP_BUDGET_S="20")
-    stage.refuse(503, b"{}")
+def test_a_second_interrupt_is_exit_7_while_orders_are_live(loops: Loops) -> None:
+    loop = loops.resting(KALSHI_TRADE__STOP_BUDGET_S="20")
+    loops.refuse(503, b"{}")
     loop.send_signal(signal.SIGINT)
     eventually(lambda: "stopping: canceling" in said(loop))
     loop.send_signal(signal.SIGINT)
-    assert_left(stage, finish(loop), stopped_by="interrupted again")
+    assert_left(loops, finish(loop), stopped_by="interrupted again")
 
 
-def test_a_halt_with_orders_that_cannot_be_canceled_is_exit_7_and_not_9(stage: Stage) -> None:
-    loop = stage.resting()
-    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=503))
-    halt(stage)
+def test_a_halt_with_orders_that_cannot_be_canceled_is_exit_7_and_not_9(loops: Loops) -> None:
+    loop = loops.resting()
+    loops.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=503))
+    halt(loops)
     loop.send_signal(signal.SIGTERM)
-    assert_left(stage, finish(loop), stopped_by="SIGTERM")
+    assert_left(loops, finish(loop), stopped_by="SIGTERM")
 
 
-def test_a_reader_who_leaves_does_not_turn_live_orders_into_success(stage: Stage) -> None:
+def test_a_reader_who_leaves_does_not_turn_live_orders_into_success(loops: Loops) -> None:
     """A run ends by its duration, its cancels are refused, and nobody reads the summary: exit 7 all the same."""
-    loop = stage.resting()
-    stage.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
+    loop = loops.resting()
+    loops.proxy.faults.append(Fault("status", "DELETE", "", times=FOREVER, status=401, body=REFUSED))
     assert loop.stdout is not None
     loop.stdout.close()
     loop.send_signal(signal.SIGTERM)
@@ -215,26 +215,26 @@ POINTS = {
 """Requests of a start, in this order: a signal comes while one of them waits for its answer."""
 
 
-def at(stage: Stage, point: str, times: int) -> subprocess.Popen[str]:
+def at(loops: Loops, point: str, times: int) -> subprocess.Popen[str]:
     """A loop that starts, and waits at this point."""
     fault = Fault("hang", "GET", POINTS[point], times=times)
-    stage.proxy.faults.append(fault)
-    loop = stage.start(KALSHI_EXCHANGE__READ_TIMEOUT_S="4")
+    loops.proxy.faults.append(fault)
+    loop = loops.start(KALSHI_EXCHANGE__READ_TIMEOUT_S="4")
     eventually(lambda: fault.hits or loop.poll() is not None)
     assert loop.poll() is None, said(loop)
     return loop
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_a_signal_while_it_starts_cancels_what_an_earlier_run_left(stage: Stage, point: str) -> None:
-    stage.killed()
-    foreign = stage.exchange.submit(ME, TWO_SIDED, BID, "0.0500", "1").order_id
-    loop = at(stage, point, times=1)
+def test_a_signal_while_it_starts_cancels_what_an_earlier_run_left(loops: Loops, point: str) -> None:
+    loops.killed()
+    foreign = loops.exchange.submit(ME, TWO_SIDED, BID, "0.0500", "1").order_id
+    loop = at(loops, point, times=1)
     loop.send_signal(signal.SIGTERM)
     ended = finish(loop)
-    assert [order_id for order_id, *_ in stage.exchange.resting()] == [foreign]
-    assert stage.exchange.call(lambda: stage.exchange.exchange.cancel(ME, foreign, stage.exchange.clock.now()))
-    assert_clean(stage, ended, 143, "SIGTERM")
+    assert [order_id for order_id, *_ in loops.exchange.resting()] == [foreign]
+    assert loops.exchange.call(lambda: loops.exchange.exchange.cancel(ME, foreign, loops.exchange.clock.now()))
+    assert_clean(loops, ended, 143, "SIGTERM")
 
 
 @pytest.mark.parametrize(
@@ -243,62 +243,62 @@ def test_a_signal_while_it_starts_cancels_what_an_earlier_run_left(stage: Stage,
     ids=str,
 )
 def test_a_signal_while_it_starts_is_exit_7_where_nothing_could_be_canceled(
-    stage: Stage, number: signal.Signals, point: str
+    loops: Loops, number: signal.Signals, point: str
 ) -> None:
-    stage.killed()
-    loop = at(stage, point, times=1)
-    stage.refuse(503, b"{}")
+    loops.killed()
+    loop = at(loops, point, times=1)
+    loops.refuse(503, b"{}")
     loop.send_signal(number)
-    assert_left(stage, finish(loop), stopped_by=number.name)
+    assert_left(loops, finish(loop), stopped_by=number.name)
 
 
-def test_a_signal_while_it_waits_for_the_proof_of_an_order_cancels_the_others(stage: Stage) -> None:
+def test_a_signal_while_it_waits_for_the_proof_of_an_order_cancels_the_others(loops: Loops) -> None:
     """As it was found: some orders live and one unknown, and a start that waits for what became of that one."""
     lost = Fault("drop_request", "POST", "/portfolio/events/orders$", nth=ORDERS)
-    stage.proxy.faults.append(lost)
-    loop = stage.start()
-    eventually(lambda: written(stage.exchange).count("unknown") == 1 or loop.poll() is not None)
+    loops.proxy.faults.append(lost)
+    loop = loops.start()
+    eventually(lambda: written(loops.exchange).count("unknown") == 1 or loop.poll() is not None)
     loop.kill()
     loop.communicate()
-    assert stage.live() == ORDERS - 1
-    again = stage.start()
+    assert loops.live() == ORDERS - 1
+    again = loops.start()
     eventually(lambda: "waiting up to" in said(again) or again.poll() is not None)
     again.send_signal(signal.SIGTERM)
-    assert_left(stage, finish(again), stopped_by="SIGTERM", left=0, unknown=1)
+    assert_left(loops, finish(again), stopped_by="SIGTERM", left=0, unknown=1)
 
 
-def test_without_anything_left_a_signal_while_it_starts_is_its_own_exit_code_and_is_written_down(stage: Stage) -> None:
-    loop = at(stage, "reconciliation", times=1)
+def test_without_anything_left_a_signal_while_it_starts_is_its_own_exit_code_and_is_written_down(loops: Loops) -> None:
+    loop = at(loops, "reconciliation", times=1)
     loop.send_signal(signal.SIGTERM)
-    assert_clean(stage, finish(loop), 143, "SIGTERM")
+    assert_clean(loops, finish(loop), 143, "SIGTERM")
 
 
-def refuse_key(stage: Stage) -> None:
-    stage.refuse(401, REFUSED)
+def refuse_key(loops: Loops) -> None:
+    loops.refuse(401, REFUSED)
 
 
-def vanish(stage: Stage) -> None:
-    stage.proxy.refuse()
+def vanish(loops: Loops) -> None:
+    loops.proxy.refuse()
 
 
 @pytest.mark.parametrize("trouble", [refuse_key, vanish])
 def test_a_start_that_is_refused_is_exit_7_while_an_earlier_run_has_orders_live(
-    stage: Stage, trouble: Callable[[Stage], None]
+    loops: Loops, trouble: Callable[[Loops], None]
 ) -> None:
-    stage.killed()
-    trouble(stage)
-    assert_left(stage, finish(stage.start()), stopped_by="")
+    loops.killed()
+    trouble(loops)
+    assert_left(loops, finish(loops.start()), stopped_by="")
 
 
-def test_a_start_into_a_halt_cancels_what_an_earlier_run_left(stage: Stage) -> None:
-    stage.killed()
-    halt(stage)
-    assert_clean(stage, finish(stage.start()), 9, "MANUAL")
+def test_a_start_into_a_halt_cancels_what_an_earlier_run_left(loops: Loops) -> None:
+    loops.killed()
+    halt(loops)
+    assert_clean(loops, finish(loops.start()), 9, "MANUAL")
 
 
-def test_a_second_loop_answers_for_nothing_of_the_first(stage: Stage) -> None:
-    loop = stage.resting()
-    assert finish(stage.start()).code == 10
+def test_a_second_loop_answers_for_nothing_of_the_first(loops: Loops) -> None:
+    loop = loops.resting()
+    assert finish(loops.start()).code == 10
     assert loop.poll() is None
     status = program("status", "--json").json
     assert (status["running"], status["stopped_by"], status["exit_code"]) == (True, None, None)

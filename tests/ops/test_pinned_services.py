@@ -12,9 +12,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from support.receivers import PATIENCE_S, Receiver, mail_server, notice, notifier, receiving
+from support.receivers import (
+    ADDRESSES,
+    PATIENCE_S,
+    Receiver,
+    in_place_of_theirs,
+    mail_server,
+    notice,
+    notifier,
+    receiving,
+)
 from support.served import eventually
-from support.services import ADDRESSES, in_place_of_theirs
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.schema import Sink

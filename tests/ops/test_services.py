@@ -11,8 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.receivers import PATIENCE_S, Receiver, notice, notifier, receiving
-from support.services import ADDRESSES, TOKEN, in_place_of_theirs
+from support.receivers import ADDRESSES, PATIENCE_S, TOKEN, Receiver, in_place_of_theirs, notice, notifier, receiving
 
 from kalshi_cli.notify.apprise_channels import FILES, OURS, SERVICES
 from kalshi_cli.notify.notice_text import LONGEST_LINE, LONGEST_TITLE, inert, to_body, to_title

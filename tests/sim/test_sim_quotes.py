@@ -18,7 +18,7 @@ RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
 COMBO = "KXMVESIM-S1-A"
 
 
-class Talk:
+class Deal:
     """Alice asks, bob quotes; the clock is theirs together."""
 
     def __init__(self, options: SimOptions | None = None, journal: MemoryJournal | None = None) -> None:
@@ -69,47 +69,47 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
     return answer[0], answer[1]["error"]["code"]
 
 
-def with_combo() -> Talk:
-    talk = Talk()
-    talk.exchange.list_series(SeriesSpec(ticker="KXMVESIM", title="Combos"))
-    talk.exchange.list_event(EventSpec(event_ticker="KXMVESIM-S1", series_ticker="KXMVESIM", title="Two"), T0)
-    talk.exchange.list_market(make_market(COMBO, event_ticker="KXMVESIM-S1"), T0)
-    return talk
+def with_combo() -> Deal:
+    deal = Deal()
+    deal.exchange.list_series(SeriesSpec(ticker="KXMVESIM", title="Combos"))
+    deal.exchange.list_event(EventSpec(event_ticker="KXMVESIM-S1", series_ticker="KXMVESIM", title="Two"), T0)
+    deal.exchange.list_market(make_market(COMBO, event_ticker="KXMVESIM-S1"), T0)
+    return deal
 
 
 # -- the story ----------------------------------------------------------------------------------------------------
 
 
 def test_who_accepts_the_no_bid_buys_yes_from_the_maker() -> None:
-    talk = Talk()
-    before = total(talk.exchange)
-    rfq, its_quote = talk.done("no")
-    assert (talk.holds("alice"), talk.holds("bob")) == (1_000, -1_000)
-    fills = talk.alice.get("/portfolio/fills")["fills"]
+    deal = Deal()
+    before = total(deal.exchange)
+    rfq, its_quote = deal.done("no")
+    assert (deal.holds("alice"), deal.holds("bob")) == (1_000, -1_000)
+    fills = deal.alice.get("/portfolio/fills")["fills"]
     assert [(fill["book_side"], fill["yes_price_dollars"], fill["is_taker"]) for fill in fills] == [
         ("bid", "0.4500", True)
     ]
-    assert talk.bob.get("/portfolio/fills")["fills"][0]["is_taker"] is False
-    shown = talk.quote_of(rfq, its_quote)
+    assert deal.bob.get("/portfolio/fills")["fills"][0]["is_taker"] is False
+    shown = deal.quote_of(rfq, its_quote)
     assert (shown["status"], shown["accepted_side"]) == ("executed", "no")
     assert shown["rfq_creator_order_id"] == fills[0]["order_id"]
-    assert total(talk.exchange) == before
+    assert total(deal.exchange) == before
 
 
 def test_who_accepts_the_yes_bid_sells_yes_to_the_maker() -> None:
-    talk = Talk()
-    talk.done("yes")
-    assert (talk.holds("alice"), talk.holds("bob")) == (-1_000, 1_000)
-    assert talk.alice.get("/portfolio/fills")["fills"][0]["yes_price_dollars"] == "0.4000"
+    deal = Deal()
+    deal.done("yes")
+    assert (deal.holds("alice"), deal.holds("bob")) == (-1_000, 1_000)
+    assert deal.alice.get("/portfolio/fills")["fills"][0]["yes_price_dollars"] == "0.4000"
 
 
 def test_an_executed_request_is_closed() -> None:
-    talk = Talk()
-    rfq, _ = talk.done()
-    shown = talk.alice.get(f"{RFQS}/{rfq}")["rfq"]
+    deal = Deal()
+    rfq, _ = deal.done()
+    shown = deal.alice.get(f"{RFQS}/{rfq}")["rfq"]
     assert (shown["status"], shown["cancellation_reason"]) == ("closed", "executed")
     assert code(
-        talk.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0.4", "no_bid": "0.5", "rest_remainder": False})
+        deal.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0.4", "no_bid": "0.5", "rest_remainder": False})
     ) == (
         400,
         "rfq_closed",
@@ -117,119 +117,119 @@ def test_an_executed_request_is_closed() -> None:
 
 
 def test_the_orders_enter_the_book_fifteen_seconds_after_the_confirmation_and_not_before() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.wait(29_000)
-    talk.confirm(rfq, its_quote)
-    talk.wait(14_999)
-    assert talk.holds("alice") == 0
-    assert talk.quote_of(rfq, its_quote)["status"] == "confirmed"
-    talk.wait(1)
-    assert talk.holds("alice") == 1_000
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.wait(29_000)
+    deal.confirm(rfq, its_quote)
+    deal.wait(14_999)
+    assert deal.holds("alice") == 0
+    assert deal.quote_of(rfq, its_quote)["status"] == "confirmed"
+    deal.wait(1)
+    assert deal.holds("alice") == 1_000
 
 
 def test_a_combo_has_three_seconds_and_one() -> None:
-    talk = with_combo()
-    rfq = talk.ask(COMBO)
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.wait(2_999)
-    talk.confirm(rfq, its_quote)
-    talk.wait(1_000)
-    assert talk.exchange.position("alice", COMBO) == 1_000
+    deal = with_combo()
+    rfq = deal.ask(COMBO)
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.wait(2_999)
+    deal.confirm(rfq, its_quote)
+    deal.wait(1_000)
+    assert deal.exchange.position("alice", COMBO) == 1_000
 
 
 def test_a_quote_that_nobody_confirms_lapses_and_the_request_stays_open() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.wait(30_000)
-    shown = talk.quote_of(rfq, its_quote)
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.wait(30_000)
+    shown = deal.quote_of(rfq, its_quote)
     assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "not_confirmed")
-    status, body = talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})
+    status, body = deal.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})
     assert (status, body["code"]) == (400, "expired"), "a flat body, not one under error"
-    assert talk.alice.get(f"{RFQS}/{rfq}")["rfq"]["status"] == "open"
-    another = talk.answer(rfq)
-    talk.accept(rfq, another, "no")
-    talk.confirm(rfq, another)
-    talk.wait(15_000)
-    assert talk.holds("alice") == 1_000
+    assert deal.alice.get(f"{RFQS}/{rfq}")["rfq"]["status"] == "open"
+    another = deal.answer(rfq)
+    deal.accept(rfq, another, "no")
+    deal.confirm(rfq, another)
+    deal.wait(15_000)
+    assert deal.holds("alice") == 1_000
 
 
 def test_the_deprecated_routes_do_the_same() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    assert talk.bob.get(f"{QUOTES}/{its_quote}")["quote"]["status"] == "open"
-    assert talk.alice("PUT", f"{QUOTES}/{its_quote}/accept", {"accepted_side": "no"}) == (204, None)
-    assert talk.bob("PUT", f"{QUOTES}/{its_quote}/confirm", {}) == (204, None)
-    talk.wait(15_000)
-    assert talk.holds("alice") == 1_000
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    assert deal.bob.get(f"{QUOTES}/{its_quote}")["quote"]["status"] == "open"
+    assert deal.alice("PUT", f"{QUOTES}/{its_quote}/accept", {"accepted_side": "no"}) == (204, None)
+    assert deal.bob("PUT", f"{QUOTES}/{its_quote}/confirm", {}) == (204, None)
+    deal.wait(15_000)
+    assert deal.holds("alice") == 1_000
 
 
 def test_who_rests_at_a_better_price_is_met_first() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
-    quote(talk.exchange, ASK, "0.43", "4", talk.alice.now)
-    talk.wait(15_000)
-    prices = [(fill["yes_price_dollars"], fill["count_fp"]) for fill in talk.alice.get("/portfolio/fills")["fills"]]
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
+    quote(deal.exchange, ASK, "0.43", "4", deal.alice.now)
+    deal.wait(15_000)
+    prices = [(fill["yes_price_dollars"], fill["count_fp"]) for fill in deal.alice.get("/portfolio/fills")["fills"]]
     assert sorted(prices) == [("0.4300", "4.00"), ("0.4500", "6.00")]
-    assert talk.bob.get("/portfolio/orders", status="resting")["orders"] == [], "the maker's rest did not go"
+    assert deal.bob.get("/portfolio/orders", status="resting")["orders"] == [], "the maker's rest did not go"
 
 
 @pytest.mark.parametrize("rests", [True, False])
 def test_what_is_left_of_the_maker_rests_only_where_it_said_so(rests: bool) -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq, rest_remainder=rests)
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
-    quote(talk.exchange, ASK, "0.43", "4", talk.alice.now)
-    talk.wait(15_000)
-    left = [one["remaining_count_fp"] for one in talk.bob.get("/portfolio/orders", status="resting")["orders"]]
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq, rest_remainder=rests)
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
+    quote(deal.exchange, ASK, "0.43", "4", deal.alice.now)
+    deal.wait(15_000)
+    left = [one["remaining_count_fp"] for one in deal.bob.get("/portfolio/orders", status="resting")["orders"]]
     assert left == (["4.00"] if rests else [])
 
 
 def test_what_is_left_of_the_requester_rests_only_where_it_said_so() -> None:
     for rests, left in ((True, 1), (False, 0)):
-        talk = Talk()
-        rfq = talk.ask(rest_remainder=rests)
-        its_quote = talk.answer(rfq)
-        talk.accept(rfq, its_quote, "no")
-        talk.confirm(rfq, its_quote)
+        deal = Deal()
+        rfq = deal.ask(rest_remainder=rests)
+        its_quote = deal.answer(rfq)
+        deal.accept(rfq, its_quote, "no")
+        deal.confirm(rfq, its_quote)
         crossing = order(BID, "0.45", "4")
-        assert isinstance(talk.exchange.submit("maker", crossing, talk.alice.now), Receipt)
-        talk.wait(15_000)
-        assert talk.holds("alice") == 600, "the maker's order met another bid first"
-        assert len(talk.alice.get("/portfolio/orders", status="resting")["orders"]) == left
+        assert isinstance(deal.exchange.submit("maker", crossing, deal.alice.now), Receipt)
+        deal.wait(15_000)
+        assert deal.holds("alice") == 600, "the maker's order met another bid first"
+        assert len(deal.alice.get("/portfolio/orders", status="resting")["orders"]) == left
 
 
 def test_a_post_only_maker_is_cancelled_rather_than_crossed() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq, post_only=True)
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
-    quote(talk.exchange, BID, "0.46", "4", talk.alice.now)
-    talk.wait(15_000)
-    shown = talk.quote_of(rfq, its_quote)
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq, post_only=True)
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
+    quote(deal.exchange, BID, "0.46", "4", deal.alice.now)
+    deal.wait(15_000)
+    shown = deal.quote_of(rfq, its_quote)
     assert (shown["status"], shown["cancellation_reason"]) == ("cancelled", "PostOnlyCrossCancel")
-    assert talk.holds("alice") == 0
+    assert deal.holds("alice") == 0
 
 
 def test_an_execution_that_somebody_cannot_pay_for_is_off_and_nothing_stays() -> None:
-    talk = Talk()
-    rfq = talk.ask(contracts_fp="2000.00")
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (400, "insufficient_balance")
-    other = Talk()
+    deal = Deal()
+    rfq = deal.ask(contracts_fp="2000.00")
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    assert code(deal.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (400, "insufficient_balance")
+    other = Deal()
     rfq = other.ask(contracts_fp="1000.00")
     its_quote = other.answer(rfq)
     other.accept(rfq, its_quote, "no")
@@ -249,27 +249,27 @@ def test_an_execution_that_somebody_cannot_pay_for_is_off_and_nothing_stays() ->
 
 
 def test_a_target_cost_buys_what_was_recorded_in_july_2026() -> None:
-    talk = with_combo()
-    rfq = talk.ask(COMBO, target_cost_dollars="10.00")
-    status, _ = talk.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0", "no_bid": "0.7450", "rest_remainder": False})
+    deal = with_combo()
+    rfq = deal.ask(COMBO, target_cost_dollars="10.00")
+    status, _ = deal.bob("POST", QUOTES, {"rfq_id": rfq, "yes_bid": "0", "no_bid": "0.7450", "rest_remainder": False})
     assert status == 400, "not on the cents of this market"
-    talk.exchange.set_grid(COMBO, "center_deci_edge_centi_cent", T0)
-    shown = talk.quote_of(rfq, talk.answer(rfq, "0", "0.7450"))
+    deal.exchange.set_grid(COMBO, "center_deci_edge_centi_cent", T0)
+    shown = deal.quote_of(rfq, deal.answer(rfq, "0", "0.7450"))
     assert (shown["no_contracts_fp"], shown["yes_contracts_fp"]) == ("37.27", "0.00")
     assert shown["rfq_target_cost_dollars"] == "10.0000"
 
 
 def test_a_target_cost_without_fees_buys_more() -> None:
-    talk = Talk()
-    rfq = talk.ask(target_cost_dollars="9.00", target_cost_excludes_fees=True)
-    assert talk.quote_of(rfq, talk.answer(rfq))["no_contracts_fp"] == "20.00"
+    deal = Deal()
+    rfq = deal.ask(target_cost_dollars="9.00", target_cost_excludes_fees=True)
+    assert deal.quote_of(rfq, deal.answer(rfq))["no_contracts_fp"] == "20.00"
 
 
 def test_the_fees_of_a_target_cost_are_never_forgotten() -> None:
     for target in ("0.50", "3.3333", "17.00", "400.01"):
-        talk = Talk()
-        talk.done(target_cost_dollars=target)
-        spent = dollars(1_000) - talk.exchange.cash("alice")
+        deal = Deal()
+        deal.done(target_cost_dollars=target)
+        spent = dollars(1_000) - deal.exchange.cash("alice")
         assert 0 < spent <= dollars(target)
         assert spent > dollars(target) - 10_000, "a contract's hundredth more would have fitted"
 
@@ -292,108 +292,108 @@ def test_the_fees_of_a_target_cost_are_never_forgotten() -> None:
 )
 def test_a_request_that_makes_no_sense_is_refused(changes: dict[str, Any], expected: tuple[int, str]) -> None:
     body = {"market_ticker": TICKER, "rest_remainder": False} | changes
-    assert code(Talk().alice("POST", RFQS, body)) == expected
+    assert code(Deal().alice("POST", RFQS, body)) == expected
 
 
 def test_a_second_request_on_a_market_is_a_conflict_or_replaces_the_first() -> None:
-    talk = Talk()
-    first = talk.ask()
+    deal = Deal()
+    first = deal.ask()
     body = {"market_ticker": TICKER, "rest_remainder": False, "contracts_fp": "5.00"}
-    assert talk.alice("POST", RFQS, body)[0] == 409
-    second = talk.ask(contracts_fp="5.00", replace_existing=True)
-    found = talk.alice.get(RFQS, status="open", user_filter="self")["rfqs"]
+    assert deal.alice("POST", RFQS, body)[0] == 409
+    second = deal.ask(contracts_fp="5.00", replace_existing=True)
+    found = deal.alice.get(RFQS, status="open", user_filter="self")["rfqs"]
     assert [rfq["id"] for rfq in found] == [second]
-    assert talk.alice.get(f"{RFQS}/{first}")["rfq"]["cancellation_reason"] == "deleted"
+    assert deal.alice.get(f"{RFQS}/{first}")["rfq"]["cancellation_reason"] == "deleted"
 
 
 @pytest.mark.parametrize(("yes", "no"), [("0.60", "0.41"), ("0", "0"), ("0.405", "0.50"), ("1.00", "0")])
 def test_a_quote_that_makes_no_sense_is_refused(yes: str, no: str) -> None:
-    talk = Talk()
-    rfq = talk.ask()
+    deal = Deal()
+    rfq = deal.ask()
     body = {"rfq_id": rfq, "yes_bid": yes, "no_bid": no, "rest_remainder": False}
-    assert code(talk.bob("POST", QUOTES, body)) == (400, "invalid_parameters")
-    assert talk.bob("POST", QUOTES, body | {"yes_bid": "0.60", "no_bid": "0.40"})[0] == 201
+    assert code(deal.bob("POST", QUOTES, body)) == (400, "invalid_parameters")
+    assert deal.bob("POST", QUOTES, body | {"yes_bid": "0.60", "no_bid": "0.40"})[0] == 201
 
 
 def test_nobody_quotes_its_own_request_nor_accepts_what_is_not_its_own() -> None:
-    talk = Talk()
-    rfq = talk.ask()
+    deal = Deal()
+    rfq = deal.ask()
     body = {"rfq_id": rfq, "yes_bid": "0.40", "no_bid": "0.50", "rest_remainder": False}
-    assert code(talk.alice("POST", QUOTES, body)) == (400, "invalid_parameters")
-    its_quote = talk.answer(rfq)
+    assert code(deal.alice("POST", QUOTES, body)) == (400, "invalid_parameters")
+    its_quote = deal.answer(rfq)
     path = f"{RFQS}/{rfq}/quotes/{its_quote}"
-    assert code(talk.bob("PUT", f"{path}/accept", {"accepted_side": "no"})) == (404, "not_found")
-    assert code(talk.alice("PUT", f"{path}/confirm", {})) == (404, "not_found")
-    assert code(talk.alice("PUT", f"{RFQS}/other/quotes/{its_quote}/accept", {"accepted_side": "no"})) == (
+    assert code(deal.bob("PUT", f"{path}/accept", {"accepted_side": "no"})) == (404, "not_found")
+    assert code(deal.alice("PUT", f"{path}/confirm", {})) == (404, "not_found")
+    assert code(deal.alice("PUT", f"{RFQS}/other/quotes/{its_quote}/accept", {"accepted_side": "no"})) == (
         404,
         "not_found",
     )
 
 
 def test_a_side_that_is_not_bid_for_cannot_be_accepted() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq, "0", "0.55")
-    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "yes"})
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq, "0", "0.55")
+    answer = deal.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "yes"})
     assert code(answer) == (400, "invalid_parameters")
 
 
 def test_after_the_confirmation_neither_side_can_withdraw() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
-    assert code(talk.alice("DELETE", f"{RFQS}/{rfq}")) == (404, "not_found")
-    assert code(talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (404, "not_found")
-    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found")
-    talk.wait(15_000)
-    assert talk.holds("alice") == 1_000
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
+    assert code(deal.alice("DELETE", f"{RFQS}/{rfq}")) == (404, "not_found")
+    assert code(deal.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}")) == (404, "not_found")
+    assert code(deal.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found")
+    deal.wait(15_000)
+    assert deal.holds("alice") == 1_000
 
 
 def test_an_accepted_quote_cannot_be_withdrawn_and_stays_accepted() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    assert code(talk.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found"), "not accepted"
-    talk.accept(rfq, its_quote, "no")
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    assert code(deal.bob("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/confirm", {})) == (404, "not_found"), "not accepted"
+    deal.accept(rfq, its_quote, "no")
     for path in (f"{RFQS}/{rfq}/quotes/{its_quote}", f"{QUOTES}/{its_quote}"):
-        assert code(talk.bob("DELETE", path)) == (404, "not_found")
-    assert talk.quote_of(rfq, its_quote)["status"] == "accepted"
-    talk.confirm(rfq, its_quote)
-    talk.wait(15_000)
-    assert talk.holds("alice") == 1_000
+        assert code(deal.bob("DELETE", path)) == (404, "not_found")
+    assert deal.quote_of(rfq, its_quote)["status"] == "accepted"
+    deal.confirm(rfq, its_quote)
+    deal.wait(15_000)
+    assert deal.holds("alice") == 1_000
 
 
 def test_one_quote_is_accepted_at_a_time() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    first = talk.answer(rfq)
-    second = talk.exchange.quote("maker", rfq, Price(4_100), Price(5_500), talk.alice.now)
+    deal = Deal()
+    rfq = deal.ask()
+    first = deal.answer(rfq)
+    second = deal.exchange.quote("maker", rfq, Price(4_100), Price(5_500), deal.alice.now)
     assert isinstance(second, QuoteRecord)
-    talk.accept(rfq, first, "no")
+    deal.accept(rfq, first, "no")
     path = f"{RFQS}/{rfq}/quotes/{second.quote_id}/accept"
-    assert code(talk.alice("PUT", path, {"accepted_side": "no"})) == (400, "invalid_parameters")
-    assert code(talk.alice("PUT", path.replace(second.quote_id, first), {"accepted_side": "no"}))[0] == 400
-    talk.wait(30_000)
-    talk.accept(rfq, second.quote_id, "no")
+    assert code(deal.alice("PUT", path, {"accepted_side": "no"})) == (400, "invalid_parameters")
+    assert code(deal.alice("PUT", path.replace(second.quote_id, first), {"accepted_side": "no"}))[0] == 400
+    deal.wait(30_000)
+    deal.accept(rfq, second.quote_id, "no")
 
 
 def test_who_cannot_pay_cannot_accept() -> None:
-    talk = Talk()
-    rfq = talk.ask(contracts_fp="3000.00")
-    its_quote = talk.answer(rfq)
-    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
+    deal = Deal()
+    rfq = deal.ask(contracts_fp="3000.00")
+    its_quote = deal.answer(rfq)
+    answer = deal.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
     assert code(answer) == (400, "insufficient_balance")
-    assert talk.quote_of(rfq, its_quote)["status"] == "open"
+    assert deal.quote_of(rfq, its_quote)["status"] == "open"
 
 
 def test_nothing_is_asked_during_a_pause() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.exchange.pause("trading", talk.alice.now)
-    answer = talk.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.exchange.pause("trading", deal.alice.now)
+    answer = deal.alice("PUT", f"{RFQS}/{rfq}/quotes/{its_quote}/accept", {"accepted_side": "no"})
     assert code(answer) == (409, "trading_is_paused")
 
 
@@ -401,47 +401,47 @@ def test_nothing_is_asked_during_a_pause() -> None:
 
 
 def test_a_new_quote_replaces_the_makers_earlier_one() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    first, second = talk.answer(rfq), talk.answer(rfq, "0.41", "0.55")
-    assert talk.quote_of(rfq, first)["status"] == "cancelled"
-    open_ones = talk.alice.get(QUOTES, rfq_id=rfq, status="open", rfq_user_filter="self")["quotes"]
+    deal = Deal()
+    rfq = deal.ask()
+    first, second = deal.answer(rfq), deal.answer(rfq, "0.41", "0.55")
+    assert deal.quote_of(rfq, first)["status"] == "cancelled"
+    open_ones = deal.alice.get(QUOTES, rfq_id=rfq, status="open", rfq_user_filter="self")["quotes"]
     assert [one["id"] for one in open_ones] == [second]
 
 
 def test_a_cancelled_quote_is_forgotten_after_a_while() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    assert talk.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}") == (204, None)
-    assert talk.quote_of(rfq, its_quote)["status"] == "cancelled"
-    talk.wait(60_000)
-    assert talk.alice("GET", f"{RFQS}/{rfq}/quotes/{its_quote}")[0] == 404
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    assert deal.bob("DELETE", f"{RFQS}/{rfq}/quotes/{its_quote}") == (204, None)
+    assert deal.quote_of(rfq, its_quote)["status"] == "cancelled"
+    deal.wait(60_000)
+    assert deal.alice("GET", f"{RFQS}/{rfq}/quotes/{its_quote}")[0] == 404
 
 
 def test_deleting_a_request_takes_its_quotes_along() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    assert talk.alice("DELETE", f"{RFQS}/{rfq}") == (204, None)
-    assert talk.quote_of(rfq, its_quote)["status"] == "cancelled"
-    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 404
+    deal = Deal()
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    assert deal.alice("DELETE", f"{RFQS}/{rfq}") == (204, None)
+    assert deal.quote_of(rfq, its_quote)["status"] == "cancelled"
+    assert deal.alice("DELETE", f"{RFQS}/{rfq}")[0] == 404
 
 
 def test_a_request_ends_with_its_market() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    talk.wait(DAY)
-    assert talk.alice.get(f"{RFQS}/{rfq}")["rfq"]["cancellation_reason"] == "expired"
+    deal = Deal()
+    rfq = deal.ask()
+    deal.wait(DAY)
+    assert deal.alice.get(f"{RFQS}/{rfq}")["rfq"]["cancellation_reason"] == "expired"
 
 
 def test_an_accepted_quote_survives_a_restart_and_executes() -> None:
     journal = MemoryJournal()
-    talk = Talk(journal=journal)
-    rfq = talk.ask()
-    its_quote = talk.answer(rfq)
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
+    deal = Deal(journal=journal)
+    rfq = deal.ask()
+    its_quote = deal.answer(rfq)
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
     again = Exchange(new_id=iter([f"{n:036d}" for n in range(900, 990)]).__next__, journal=journal)
     assert again.restore()
     again.advance(Ts(T0 + 15_000))
@@ -453,81 +453,81 @@ def test_an_accepted_quote_survives_a_restart_and_executes() -> None:
 
 
 def test_a_request_is_seen_by_all_and_its_owner_by_nobody() -> None:
-    talk = Talk()
-    rfq = talk.ask()
-    mine, theirs = (who.get(f"{RFQS}/{rfq}")["rfq"] for who in (talk.alice, talk.bob))
-    assert mine["creator_id"] == theirs["creator_id"] == talk.alice.get("/communications/id")["communications_id"]
+    deal = Deal()
+    rfq = deal.ask()
+    mine, theirs = (who.get(f"{RFQS}/{rfq}")["rfq"] for who in (deal.alice, deal.bob))
+    assert mine["creator_id"] == theirs["creator_id"] == deal.alice.get("/communications/id")["communications_id"]
     assert "creator_user_id" in mine
     assert not {"creator_user_id", "creator_subaccount"} & set(theirs)
 
 
 def test_an_obscured_requester_is_known_only_after_the_execution() -> None:
-    talk = Talk()
-    rfq = talk.ask(obscure_creator_id=True)
-    its_quote = talk.answer(rfq)
-    assert talk.bob.get(f"{RFQS}/{rfq}")["rfq"]["creator_id"] == ""
-    assert talk.quote_of(rfq, its_quote, talk.bob)["rfq_creator_id"] == ""
-    talk.accept(rfq, its_quote, "no")
-    talk.confirm(rfq, its_quote)
-    talk.wait(15_000)
-    assert talk.quote_of(rfq, its_quote, talk.bob)["rfq_creator_id"] != ""
+    deal = Deal()
+    rfq = deal.ask(obscure_creator_id=True)
+    its_quote = deal.answer(rfq)
+    assert deal.bob.get(f"{RFQS}/{rfq}")["rfq"]["creator_id"] == ""
+    assert deal.quote_of(rfq, its_quote, deal.bob)["rfq_creator_id"] == ""
+    deal.accept(rfq, its_quote, "no")
+    deal.confirm(rfq, its_quote)
+    deal.wait(15_000)
+    assert deal.quote_of(rfq, its_quote, deal.bob)["rfq_creator_id"] != ""
 
 
 def test_a_quote_is_private_between_maker_and_requester() -> None:
-    talk = Talk()
-    rfq, its_quote = talk.done()
-    mine, theirs = talk.quote_of(rfq, its_quote, talk.bob), talk.quote_of(rfq, its_quote, talk.alice)
+    deal = Deal()
+    rfq, its_quote = deal.done()
+    mine, theirs = deal.quote_of(rfq, its_quote, deal.bob), deal.quote_of(rfq, its_quote, deal.alice)
     assert {"creator_order_id", "creator_user_id", "post_only"} <= set(mine)
     assert not {"creator_order_id", "creator_user_id", "creator_subaccount", "post_only"} & set(theirs)
     assert not {"rfq_creator_order_id", "rfq_creator_user_id", "rfq_creator_subaccount"} & set(mine)
-    bobs_request = talk.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})[1][
+    bobs_request = deal.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})[1][
         "id"
     ]
-    third = talk.exchange.quote("maker", bobs_request, 4000, 5000, talk.bob.now)  # type: ignore[arg-type]
-    assert talk.alice("GET", f"{RFQS}/{bobs_request}/quotes/{third.quote_id}")[0] == 404  # type: ignore[union-attr]
-    assert talk.alice.get(QUOTES, rfq_id=bobs_request)["quotes"] == []
-    assert len(talk.bob.get(QUOTES, rfq_id=bobs_request)["quotes"]) == 1
+    third = deal.exchange.quote("maker", bobs_request, 4000, 5000, deal.bob.now)  # type: ignore[arg-type]
+    assert deal.alice("GET", f"{RFQS}/{bobs_request}/quotes/{third.quote_id}")[0] == 404  # type: ignore[union-attr]
+    assert deal.alice.get(QUOTES, rfq_id=bobs_request)["quotes"] == []
+    assert len(deal.bob.get(QUOTES, rfq_id=bobs_request)["quotes"]) == 1
 
 
 # -- the channel --------------------------------------------------------------------------------------------------
 
 
 def test_the_channel_tells_requests_to_all_and_quotes_to_the_two_concerned() -> None:
-    talk = Talk()
-    ears = {name: caller.connect() for name, caller in (("alice", talk.alice), ("bob", talk.bob))}
+    deal = Deal()
+    ears = {name: caller.connect() for name, caller in (("alice", deal.alice), ("bob", deal.bob))}
     for ear in ears.values():
         ear.send("subscribe", channels=["communications"])
-    talk.done()
-    talk.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})
+    deal.done()
+    deal.bob("POST", RFQS, {"market_ticker": TICKER, "rest_remainder": True, "contracts_fp": "1"})
     heard = {name: ear.frames() for name, ear in ears.items()}
     story = ["rfq_created", "quote_created", "quote_accepted", "quote_executed", "rfq_deleted", "rfq_created"]
     assert [frame["type"] for frame in heard["alice"]] == story == [frame["type"] for frame in heard["bob"]]
     assert [frame["seq"] for frame in heard["alice"]] == list(range(1, 7))
     ids = {name: frames[3]["msg"]["order_id"] for name, frames in heard.items()}
     assert ids["alice"] != ids["bob"]
-    assert talk.alice.get(f"/portfolio/orders/{ids['alice']}")["order"]["client_order_id"]
+    assert deal.alice.get(f"/portfolio/orders/{ids['alice']}")["order"]["client_order_id"]
     assert heard["alice"][0]["msg"]["creator_id"] == ""
 
 
 def test_who_asks_for_its_own_hears_no_requests_of_others() -> None:
-    talk = Talk()
-    ear = talk.bob.connect()
+    deal = Deal()
+    ear = deal.bob.connect()
     ear.send("subscribe", channels=["communications"], user_filter="self")
-    rfq = talk.ask()
+    rfq = deal.ask()
     assert ear.frames() == []
-    talk.answer(rfq)
+    deal.answer(rfq)
     assert [frame["type"] for frame in ear.frames()] == ["quote_created"]
 
 
 def test_each_request_falls_into_exactly_one_share() -> None:
-    talk = Talk()
-    ears = [talk.bob.connect() for _ in range(3)]
+    deal = Deal()
+    ears = [deal.bob.connect() for _ in range(3)]
     for key, ear in enumerate(ears):
         ear.send("subscribe", channels=["communications"], shard_factor=3, shard_key=key)
     for number in range(12):
         ticker = f"KXSIM-26JUN-T{20 + number}"
-        talk.exchange.list_market(make_market(ticker), T0)
-        talk.ask(ticker)
+        deal.exchange.list_market(make_market(ticker), T0)
+        deal.ask(ticker)
     heard = [[frame["msg"]["id"] for frame in ear.frames()] for ear in ears]
     assert sum(len(one) for one in heard) == len({one for ids in heard for one in ids}) == 12
     assert sum(map(bool, heard)) > 1, "all of them fell to one listener"
@@ -537,18 +537,18 @@ def test_each_request_falls_into_exactly_one_share() -> None:
 
 
 def test_requests_pay_from_the_bucket_of_shard_one() -> None:
-    talk = Talk(SimOptions(read_rate=0, write_rate=20, shards=2))
-    rfq = talk.ask()
-    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 204
-    assert talk.alice("DELETE", f"{RFQS}/{rfq}")[0] == 429
-    assert talk.alice.place("bid", "0.30", "1", exchange_index=0)[0] == 201, "orders have a bucket of their own"
+    deal = Deal(SimOptions(read_rate=0, write_rate=20, shards=2))
+    rfq = deal.ask()
+    assert deal.alice("DELETE", f"{RFQS}/{rfq}")[0] == 204
+    assert deal.alice("DELETE", f"{RFQS}/{rfq}")[0] == 429
+    assert deal.alice.place("bid", "0.30", "1", exchange_index=0)[0] == 201, "orders have a bucket of their own"
 
 
 def test_quotes_are_cheap() -> None:
-    talk = Talk()
+    deal = Deal()
     costs = {
         (line["method"], line["path"].removeprefix("/trade-api/v2")): line["cost"]
-        for line in talk.alice.get("/account/endpoint_costs")["endpoint_costs"]
+        for line in deal.alice.get("/account/endpoint_costs")["endpoint_costs"]
     }
     scoped = f"{RFQS}/:rfq_id/quotes/:quote_id"
     for line in (("POST", QUOTES), ("GET", scoped), ("DELETE", scoped), ("GET", f"{QUOTES}/:quote_id")):
@@ -562,10 +562,10 @@ BLOCKS = "/communications/block-trade-proposals"
 
 
 def test_a_block_trade_happens_past_the_book_once_both_have_accepted() -> None:
-    talk = Talk()
-    quote(talk.exchange, ASK, "0.30", "100")
-    before = total(talk.exchange)
-    users = {who: talk.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
+    deal = Deal()
+    quote(deal.exchange, ASK, "0.30", "100")
+    before = total(deal.exchange)
+    users = {who: deal.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
     body = {
         "buyer_user_id": users["alice"],
         "seller_user_id": users["bob"],
@@ -575,21 +575,21 @@ def test_a_block_trade_happens_past_the_book_once_both_have_accepted() -> None:
         "maker_side": "no",
         "expiration_ts": "2027-01-01T00:00:00Z",
     }
-    status, made = talk.bob("POST", BLOCKS, body)
+    status, made = deal.bob("POST", BLOCKS, body)
     assert status == 201
     path = f"{BLOCKS}/{made['block_trade_proposal_id']}/accept"
-    assert talk.alice("POST", path, {}) == (204, None)
-    assert talk.holds("alice") == 0, "one party is not enough"
-    assert talk.bob("POST", path, {}) == (204, None)
-    assert (talk.holds("alice"), talk.holds("bob")) == (1_000, -1_000)
-    assert talk.alice.get("/markets/trades", is_block_trade="true")["trades"][0]["yes_price_dollars"] == "0.4500"
-    assert talk.alice.get("/markets/trades", is_block_trade="false")["trades"] == []
-    assert talk.alice.get("/portfolio/fills")["fills"][0]["is_taker"] is True
-    shown = talk.alice.get(BLOCKS, status="executed")["block_trade_proposals"][0]
+    assert deal.alice("POST", path, {}) == (204, None)
+    assert deal.holds("alice") == 0, "one party is not enough"
+    assert deal.bob("POST", path, {}) == (204, None)
+    assert (deal.holds("alice"), deal.holds("bob")) == (1_000, -1_000)
+    assert deal.alice.get("/markets/trades", is_block_trade="true")["trades"][0]["yes_price_dollars"] == "0.4500"
+    assert deal.alice.get("/markets/trades", is_block_trade="false")["trades"] == []
+    assert deal.alice.get("/portfolio/fills")["fills"][0]["is_taker"] is True
+    shown = deal.alice.get(BLOCKS, status="executed")["block_trade_proposals"][0]
     assert shown["seller_user_id"] == "", "who the other one is, nobody is told"
-    assert talk.alice.get("/portfolio/orders", status="resting")["orders"] == []
-    assert total(talk.exchange) == before
-    assert talk.alice("POST", path, {})[0] == 400
+    assert deal.alice.get("/portfolio/orders", status="resting")["orders"] == []
+    assert total(deal.exchange) == before
+    assert deal.alice("POST", path, {})[0] == 400
 
 
 @pytest.mark.parametrize(
@@ -603,8 +603,8 @@ def test_a_block_trade_happens_past_the_book_once_both_have_accepted() -> None:
 def test_a_block_trade_is_refused_with_a_status_that_is_declared(
     changes: dict[str, Any], expected: tuple[int, str]
 ) -> None:
-    talk = Talk()
-    users = {who: talk.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
+    deal = Deal()
+    users = {who: deal.exchange._state.members[who].record.user_id for who in ("alice", "bob")}
     body = {
         "buyer_user_id": users["alice"],
         "seller_user_id": users["bob"],
@@ -614,10 +614,10 @@ def test_a_block_trade_is_refused_with_a_status_that_is_declared(
         "maker_side": "no",
         "expiration_ts": "2027-01-01T00:00:00Z",
     }
-    _, made = talk.bob("POST", BLOCKS, body)
+    _, made = deal.bob("POST", BLOCKS, body)
     accept = f"{BLOCKS}/{made['block_trade_proposal_id']}/accept"
-    talk.alice("POST", accept, {})
+    deal.alice("POST", accept, {})
     if not changes:
-        talk.exchange.pause("trading", talk.alice.now)
-        assert code(talk.bob("POST", accept, {})) == expected
-    assert code(talk.bob("POST", BLOCKS, body | changes)) == expected
+        deal.exchange.pause("trading", deal.alice.now)
+        assert code(deal.bob("POST", accept, {})) == expected
+    assert code(deal.bob("POST", BLOCKS, body | changes)) == expected

@@ -39,7 +39,7 @@ class Ids:
         return str(uuid.UUID(int=self.count))
 
 
-class Run:
+class SeededExchange:
     """An exchange with its world."""
 
     def __init__(self, *, seed: int = SEED, now: Ts = START, journal: MemoryJournal | None = None) -> None:
@@ -86,7 +86,7 @@ class Recorded:
     """A few minutes of a world, second by second: mids and fairs by market."""
 
     def __init__(self) -> None:
-        self.run = Run()
+        self.run = SeededExchange()
         self.mids: dict[str, dict[int, float]] = {}
         self.fairs: dict[str, dict[int, Price]] = {}
         self.empty_sides = 0
@@ -118,7 +118,7 @@ def recorded() -> Recorded:
 
 
 def test_at_the_first_look_everything_is_listed_quoted_and_has_traded() -> None:
-    run = Run()
+    run = SeededExchange()
     open_now = run.exchange.tickers()
     assert len(open_now) >= 40
     assert len({ticker.partition("-")[0] for ticker in open_now}) >= 6
@@ -133,7 +133,7 @@ def test_at_the_first_look_everything_is_listed_quoted_and_has_traded() -> None:
 
 
 def test_the_same_seed_and_clock_give_the_same_books_and_another_seed_others() -> None:
-    runs = [Run(), Run(), Run(seed=SEED + 1)]
+    runs = [SeededExchange(), SeededExchange(), SeededExchange(seed=SEED + 1)]
     for run in runs:
         for seconds in (0.1, 0.4, 3, 1.75):
             run.forward(seconds)
@@ -212,7 +212,7 @@ def test_nothing_is_lost_over_some_minutes_of_trading(recorded: Recorded) -> Non
 
 
 def test_a_user_trades_in_the_world_and_is_paid() -> None:
-    run = Run()
+    run = SeededExchange()
     run.exchange.add_account("user", dollars(1_000))
     ticker = next(
         ticker
@@ -235,7 +235,7 @@ def test_a_user_trades_in_the_world_and_is_paid() -> None:
 
 
 def test_a_gap_of_days_is_jumped_not_walked() -> None:
-    run = Run()
+    run = SeededExchange()
     old = set(run.exchange.tickers())
     made = run.ids.count
     run.forward(3 * 86_400 + 7.3)
@@ -252,11 +252,11 @@ def test_a_gap_of_days_is_jumped_not_walked() -> None:
 def test_a_world_that_starts_again_goes_on_where_it_would_have_been() -> None:
     """The process dies with markets open; meanwhile some of them close. The new one settles and quotes them."""
     journal = MemoryJournal()
-    before = Run(journal=journal)
+    before = SeededExchange(journal=journal)
     before.forward(5)
     before.exchange.advance(before.now)
     dying = set(before.exchange.tickers())
-    after = Run(now=Ts(before.now + 100_000), journal=copy.deepcopy(journal))
+    after = SeededExchange(now=Ts(before.now + 100_000), journal=copy.deepcopy(journal))
     before.forward(100)
     due = [ticker for ticker in dying if ticker not in after.exchange.tickers()]
     assert len(due) >= 2
@@ -270,7 +270,7 @@ def test_a_world_that_starts_again_goes_on_where_it_would_have_been() -> None:
 
 
 def test_pauses_and_settlements_by_hand_do_not_stop_the_world() -> None:
-    run = Run()
+    run = SeededExchange()
     early = next(ticker for ticker in run.exchange.tickers() if ticker.startswith("KXQUICKSETTLE"))
     run.exchange.settle(early, ONE_DOLLAR, run.now)
     run.exchange.pause("exchange", run.now)
@@ -280,7 +280,7 @@ def test_pauses_and_settlements_by_hand_do_not_stop_the_world() -> None:
     run.forward(130)
     assert run.ids.count > made + 100
     assert run.market(early)["result"] == "yes"
-    again = Run(now=Ts(START + 1_000))
+    again = SeededExchange(now=Ts(START + 1_000))
     again.forward(-60)
     assert len(again.exchange.tickers()) >= 40
 

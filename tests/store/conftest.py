@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stored import Child, Open, start
+from support.values import Child, Open, fork
 
 from kalshi_cli.store.sqlite_store import Store
 
@@ -38,7 +38,7 @@ def in_child() -> Child:
     """Run something in a forked process; its exit code, or minus the signal that ended it. An exception is 99."""
 
     def run(work: Callable[[], None]) -> int:
-        child = start(work)
+        child = fork(work)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
     return run

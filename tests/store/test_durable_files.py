@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support.stored import NOW, Open, full_order
+from support.values import NOW, Open, full_order
 
 from kalshi_cli.base.units import Money, Ts, contracts
 from kalshi_cli.core.account.open_amends import worse_of

@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.stored import NOW, Open, full_order
+from support.values import NOW, Open, full_order
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.stored import NOW, Child, start
+from support.values import NOW, Child, fork
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import ExitCode, InstanceError, StateError
@@ -57,7 +57,7 @@ def test_a_killed_holder_holds_nothing(file: Path) -> None:
             os.write(told, b"!")
             signal.pause()
 
-    child = start(hold)
+    child = fork(hold)
     assert os.read(ready, 1) == b"!"
     assert holder(file) == LockHolder(child, NOW)
     with pytest.raises(InstanceError, match=f"pid {child}"), lock(file, ManualClock(NOW)):
@@ -84,7 +84,7 @@ def test_of_many_that_start_at_once_exactly_one_runs_while_others_look_on(file: 
         except InstanceError:
             os._exit(10)
 
-    children = {start(arrive) for _ in range(30)}
+    children = {fork(arrive) for _ in range(30)}
     os.write(go_write, b"!" * 30)
     refused: set[Any] = set()
     while len(refused) < 29:
@@ -109,7 +109,7 @@ def test_a_look_at_the_lock_does_not_keep_anybody_from_taking_it(file: Path, in_
         for _ in range(20_000):
             holder(file)
 
-    child = start(look_on)
+    child = fork(look_on)
     for _ in range(300):
         with lock(file, SystemClock()):
             pass

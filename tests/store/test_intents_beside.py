@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.stored import NOW, Open, full_order
+from support.values import NOW, Open, full_order
 
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.account.open_amends import worse_of

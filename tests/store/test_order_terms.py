@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.stored import NOW, Open, full_fill, full_order
+from support.values import NOW, Open, full_fill, full_order
 
 from kalshi_cli.base.errors import HaltedError
 from kalshi_cli.base.units import Ts, cents, contracts

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.stored import NOW, Open, full_order
+from support.values import NOW, Open, full_order
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Ts

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.stored import NOW, Child, Open, full_order
+from support.values import NOW, Child, Open, full_order
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError, StateError

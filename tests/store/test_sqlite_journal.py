@@ -7,7 +7,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from support.stored import Child
+from support.values import Child
 
 from kalshi_cli.store.simulator_journal import SqliteJournal
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from support.stored import NOW, Open, full_fill, full_order, full_settlement
+from support.values import NOW, Open, full_fill, full_order, full_settlement
 
 from kalshi_cli.base.errors import HaltedError, StateError
 from kalshi_cli.base.units import Money, Qty, Ts, contracts

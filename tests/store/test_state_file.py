@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from support.stored import NOW, Child, Open, full_fill, full_order, start
+from support.values import NOW, Child, Open, fork, full_fill, full_order
 
 from kalshi_cli.base.errors import ExitCode, StateError
 from kalshi_cli.base.units import Ts
@@ -174,7 +174,7 @@ def test_no_acknowledged_intent_or_fill_is_lost_to_kill_9(open_store: Open, path
                 store.record(FillBooked(full_fill(f"{round_}-{n}")))
                 os.write(to, f"{round_}-{n}\n".encode())
 
-        child = start(write)
+        child = fork(write)
         os.close(write_end)
         with os.fdopen(read_end) as acknowledged:
             said = [acknowledged.readline().strip()]
@@ -289,7 +289,7 @@ def test_many_programs_may_create_the_file_at_the_same_moment(open_store: Open, 
     def arrive() -> None:
         Store.open(path, account="account-1", environment="sim").close()
 
-    children = [start(arrive) for _ in range(20)]
+    children = [fork(arrive) for _ in range(20)]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 20
     assert open_store().orders() == ()
 
@@ -297,7 +297,7 @@ def test_many_programs_may_create_the_file_at_the_same_moment(open_store: Open, 
 def test_many_programs_may_bring_the_file_up_to_date_at_the_same_moment(path: Path) -> None:
     Database(path, migrations.JOURNAL).close()
     steps = (*migrations.JOURNAL, add_column)
-    children = [start(lambda: Database(path, steps).close()) for _ in range(20)]
+    children = [fork(lambda: Database(path, steps).close()) for _ in range(20)]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0] * 20
     assert journal_columns(path) == ["key", "value", "note"]
     assert journal_columns(path.with_name("state.db.format1")) == ["key", "value"]
@@ -306,7 +306,7 @@ def test_many_programs_may_bring_the_file_up_to_date_at_the_same_moment(path: Pa
 
 def test_a_copy_that_a_killed_program_left_half_made_does_not_stay(path: Path) -> None:
     Database(path, migrations.JOURNAL).close()
-    child = start(lambda: None)
+    child = fork(lambda: None)
     os.waitpid(child, 0)
     theirs = f"state.db.format1.{os.getppid()}"
     for name in (f"state.db.format1.{child}", f"state.db.format1.{child}-journal"):
@@ -336,7 +336,7 @@ def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: 
             store.record(Denied(Ts(NOW + n), "s", "t", "CODE", ""))
         store.close()
 
-    children = [start(lambda name=name: write(name)) for name in ("a", "b")]  # type: ignore[misc]
+    children = [fork(lambda name=name: write(name)) for name in ("a", "b")]  # type: ignore[misc]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0]
     store = open_store()
     assert len(store.live_orders()) == 300

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.stored import Open, full_fill, full_order
+from support.values import Open, full_fill, full_order
 
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged
 

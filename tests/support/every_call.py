@@ -42,9 +42,9 @@ class Reference:
         return (at - T0) / DAY_MS * 10
 
 
-def with_game(world: Simulation) -> str:
+def with_game(sim: Simulation) -> str:
     """A game, a collection that combines it with the markets there are, and the id of its milestone."""
-    exchange = world.exchange
+    exchange = sim.exchange
     exchange.follow(Reference())
     for series, title, category in (
         ("KXNBAGAME", "Game", "Sports"),
@@ -74,7 +74,7 @@ def with_game(world: Simulation) -> str:
         closes=CLOSE,
     )
     exchange.list_collection(collection, T0)
-    return next(iter(world.client.milestones())).milestone_id
+    return next(iter(sim.client.milestones())).milestone_id
 
 
 def legs() -> list[MveLeg]:
@@ -84,45 +84,45 @@ def legs() -> list[MveLeg]:
     ]
 
 
-def asked(world: Simulation) -> str:
+def asked(sim: Simulation) -> str:
     """The id of a request of the client's."""
-    return world.client.create_rfq(NewRfq(ticker=TICKER, qty=contracts(10)))
+    return sim.client.create_rfq(NewRfq(ticker=TICKER, qty=contracts(10)))
 
 
-def answered(world: Simulation, *, confirms_ms: int | None = None) -> tuple[str, str]:
+def answered(sim: Simulation, *, confirms_ms: int | None = None) -> tuple[str, str]:
     """A request of the client's and bob's quote on it: their ids."""
-    rfq, now = asked(world), world.clock.now()
-    made = world.exchange.quote("bob", rfq, cents(40), cents(55), now, confirms_ms=confirms_ms)
+    rfq, now = asked(sim), sim.clock.now()
+    made = sim.exchange.quote("bob", rfq, cents(40), cents(55), now, confirms_ms=confirms_ms)
     assert isinstance(made, QuoteRecord), made
     return rfq, made.quote_id
 
 
-def wanted(world: Simulation, qty: Qty | None = None) -> str:
+def wanted(sim: Simulation, qty: Qty | None = None) -> str:
     """The id of a request of bob's."""
-    world.exchange.advance(world.clock.now())
-    made = world.exchange._quotes.ask("bob", TICKER, world.clock.now(), qty=qty or contracts(10))
+    sim.exchange.advance(sim.clock.now())
+    made = sim.exchange._quotes.ask("bob", TICKER, sim.clock.now(), qty=qty or contracts(10))
     assert isinstance(made, RfqRecord), made
     return made.rfq_id
 
 
-def quoted(world: Simulation) -> tuple[str, str]:
+def quoted(sim: Simulation) -> tuple[str, str]:
     """A request of bob's and the client's quote on it: their ids."""
-    rfq = wanted(world)
-    return rfq, world.client.create_quote(rfq, cents(40), cents(55))
+    rfq = wanted(sim)
+    return rfq, sim.client.create_quote(rfq, cents(40), cents(55))
 
 
-def accepted(world: Simulation) -> tuple[str, str]:
+def accepted(sim: Simulation) -> tuple[str, str]:
     """The same, after bob has accepted it."""
-    rfq, quote = quoted(world)
-    record = world.exchange._state.talks.quotes[quote]
-    assert world.exchange._quotes.accept("bob", record, "no", world.clock.now()) is None
+    rfq, quote = quoted(sim)
+    record = sim.exchange._state.talks.quotes[quote]
+    assert sim.exchange._quotes.accept("bob", record, "no", sim.clock.now()) is None
     return rfq, quote
 
 
-def proposed(world: Simulation) -> str:
+def proposed(sim: Simulation) -> str:
     """A block trade between the client and bob: its id."""
-    user_ids = {name: world.exchange._state.members[name].record.user_id for name in ("alice", "bob")}
-    return world.client.propose_block_trade(
+    user_ids = {name: sim.exchange._state.members[name].record.user_id for name in ("alice", "bob")}
+    return sim.client.propose_block_trade(
         TICKER,
         Price(4_500),
         contracts(5),
@@ -133,71 +133,71 @@ def proposed(world: Simulation) -> str:
     )
 
 
-TALK_CALLS: dict[str, Callable[[Stage], object]] = {
+TALK_CALLS: dict[str, Callable[[FullExchange], object]] = {
     "communications_id": lambda s: s.client.communications_id(),
-    "rfqs": lambda s: (asked(s.world), s.client.rfqs(status="open", ticker=TICKER, is_mine=True))[1],
-    "rfq": lambda s: s.client.rfq(asked(s.world)),
+    "rfqs": lambda s: (asked(s.sim), s.client.rfqs(status="open", ticker=TICKER, is_mine=True))[1],
+    "rfq": lambda s: s.client.rfq(asked(s.sim)),
     "create_rfq": lambda s: s.client.create_rfq(
         NewRfq(ticker=TICKER, target=dollars(5), target_excludes_fees=True, is_obscured=True, replace_existing=True)
     ),
-    "delete_rfq": lambda s: s.client.delete_rfq(asked(s.world)),
-    "quotes": lambda s: (answered(s.world), s.client.quotes(status="open", min_updated=T0))[1],
-    "quote": lambda s: [s.client.quote(quote, scope) for rfq, quote in [answered(s.world)] for scope in (rfq, "")],
-    "create_quote": lambda s: quoted(s.world),
+    "delete_rfq": lambda s: s.client.delete_rfq(asked(s.sim)),
+    "quotes": lambda s: (answered(s.sim), s.client.quotes(status="open", min_updated=T0))[1],
+    "quote": lambda s: [s.client.quote(quote, scope) for rfq, quote in [answered(s.sim)] for scope in (rfq, "")],
+    "create_quote": lambda s: quoted(s.sim),
     "delete_quote": lambda s: (
-        [s.client.delete_quote(quote, rfq) for rfq, quote in [quoted(s.world)]],
-        [s.client.delete_quote(quote) for _, quote in [quoted_again(s.world)]],
+        [s.client.delete_quote(quote, rfq) for rfq, quote in [quoted(s.sim)]],
+        [s.client.delete_quote(quote) for _, quote in [quoted_again(s.sim)]],
     ),
     "accept_quote": lambda s: (
-        [s.client.accept_quote(quote, "no", rfq) for rfq, quote in [answered(s.world)]],
-        s.world.clock.advance(31),
-        [s.client.accept_quote(quote, "no") for quote in [answered_again(s.world)]],
+        [s.client.accept_quote(quote, "no", rfq) for rfq, quote in [answered(s.sim)]],
+        s.sim.clock.advance(31),
+        [s.client.accept_quote(quote, "no") for quote in [answered_again(s.sim)]],
     ),
     "confirm_quote": lambda s: (
-        [s.client.confirm_quote(quote, rfq) for rfq, quote in [accepted(s.world)]],
-        s.world.clock.advance(20),
-        [s.client.confirm_quote(quote) for _, quote in [accepted(s.world)]],
+        [s.client.confirm_quote(quote, rfq) for rfq, quote in [accepted(s.sim)]],
+        s.sim.clock.advance(20),
+        [s.client.confirm_quote(quote) for _, quote in [accepted(s.sim)]],
     ),
-    "block_trades": lambda s: (proposed(s.world), s.client.block_trades(ticker=TICKER))[1],
-    "propose_block_trade": lambda s: proposed(s.world),
-    "accept_block_trade": lambda s: s.client.accept_block_trade(proposed(s.world)),
+    "block_trades": lambda s: (proposed(s.sim), s.client.block_trades(ticker=TICKER))[1],
+    "propose_block_trade": lambda s: proposed(s.sim),
+    "accept_block_trade": lambda s: s.client.accept_block_trade(proposed(s.sim)),
     # what surrounds the markets
-    "collections": lambda s: (with_game(s.world), s.client.collections(status="open", event=GAME))[1],
-    "collection": lambda s: (with_game(s.world), s.client.collection(COLLECTION)),
-    "create_combo": lambda s: (with_game(s.world), s.client.create_combo(COLLECTION, legs(), with_market=True)),
+    "collections": lambda s: (with_game(s.sim), s.client.collections(status="open", event=GAME))[1],
+    "collection": lambda s: (with_game(s.sim), s.client.collection(COLLECTION)),
+    "create_combo": lambda s: (with_game(s.sim), s.client.create_combo(COLLECTION, legs(), with_market=True)),
     "multivariate_events": lambda s: (
-        with_game(s.world),
+        with_game(s.sim),
         s.client.create_combo(COLLECTION, legs()),
         s.client.multivariate_events(collection=COLLECTION, with_markets=True),
     )[2],
-    "milestones": lambda s: (with_game(s.world), s.client.milestones(event=GAME, category="Sports", min_start=T0))[1],
-    "milestone": lambda s: s.client.milestone(with_game(s.world)),
-    "live_data": lambda s: [s.client.live_data(one, kind) for one in [with_game(s.world)] for kind in ("", GAME_TYPE)],
-    "live_datas": lambda s: s.client.live_datas([with_game(s.world), "another"]),
-    "event_live_data": lambda s: (with_game(s.world), s.client.event_live_data("KXHIGHNY-26JUN01", "1h")),
-    "game_plays": lambda s: s.client.game_plays(with_game(s.world)),
-    "weather": lambda s: (with_game(s.world), s.client.weather("new_york", last_s=600)),
+    "milestones": lambda s: (with_game(s.sim), s.client.milestones(event=GAME, category="Sports", min_start=T0))[1],
+    "milestone": lambda s: s.client.milestone(with_game(s.sim)),
+    "live_data": lambda s: [s.client.live_data(one, kind) for one in [with_game(s.sim)] for kind in ("", GAME_TYPE)],
+    "live_datas": lambda s: s.client.live_datas([with_game(s.sim), "another"]),
+    "event_live_data": lambda s: (with_game(s.sim), s.client.event_live_data("KXHIGHNY-26JUN01", "1h")),
+    "game_plays": lambda s: s.client.game_plays(with_game(s.sim)),
+    "weather": lambda s: (with_game(s.sim), s.client.weather("new_york", last_s=600)),
     "weather_calibrations": lambda s: s.client.weather_calibrations("new_york"),
-    "incentives": lambda s: (with_game(s.world), s.client.incentives(status="active", type_="all"))[1],
-    "targets": lambda s: (with_game(s.world), s.client.targets(type_="basketball_team", ids=["a", "b"]))[1],
-    "target": lambda s: (with_game(s.world), s.client.target(next(iter(s.client.targets())).target_id)),
+    "incentives": lambda s: (with_game(s.sim), s.client.incentives(status="active", type_="all"))[1],
+    "targets": lambda s: (with_game(s.sim), s.client.targets(type_="basketball_team", ids=["a", "b"]))[1],
+    "target": lambda s: (with_game(s.sim), s.client.target(next(iter(s.client.targets())).target_id)),
     "tags": lambda s: s.client.tags(),
-    "sport_filters": lambda s: (with_game(s.world), s.client.sport_filters()),
+    "sport_filters": lambda s: (with_game(s.sim), s.client.sport_filters()),
 }
 """Calls about quotes, combos and games: a part of `CALLS`."""
 
 
-def quoted_again(world: Simulation) -> tuple[str, str]:
+def quoted_again(sim: Simulation) -> tuple[str, str]:
     """Another quote of the client's on bob's open request."""
-    rfq = next(one.rfq_id for one in world.exchange._state.talks.open_rfqs() if one.account == "bob")
-    return rfq, world.client.create_quote(rfq, cents(41), cents(55))
+    rfq = next(one.rfq_id for one in sim.exchange._state.talks.open_rfqs() if one.account == "bob")
+    return rfq, sim.client.create_quote(rfq, cents(41), cents(55))
 
 
-def answered_again(world: Simulation) -> str:
+def answered_again(sim: Simulation) -> str:
     """Another quote of bob's on the client's open request."""
-    rfq = next(one.rfq_id for one in world.exchange._state.talks.open_rfqs() if one.account == "alice")
-    world.exchange.advance(world.clock.now())
-    made = world.exchange.quote("bob", rfq, cents(40), cents(55), world.clock.now())
+    rfq = next(one.rfq_id for one in sim.exchange._state.talks.open_rfqs() if one.account == "alice")
+    sim.exchange.advance(sim.clock.now())
+    made = sim.exchange.quote("bob", rfq, cents(40), cents(55), sim.clock.now())
     assert isinstance(made, QuoteRecord), made
     return made.quote_id
 
@@ -221,21 +221,21 @@ NOT_CALLS = {
 """Public names of the client that are no call of their own."""
 
 
-class Stage:
+class FullExchange:
     """A small exchange in which there is one of everything, and a client whose every request is checked."""
 
     def __init__(self, folder: Path) -> None:
-        self.world: Simulation = Simulation(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
-        self.client: KalshiClient = self.world.client
-        self.world.market()
-        self.world.quote(BID, 30, who="alice")
-        self.world.take(BID, 44, 5)
-        self.world.clock.advance(1.0)
+        self.sim: Simulation = Simulation(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
+        self.client: KalshiClient = self.sim.client
+        self.sim.market()
+        self.sim.quote(BID, 30, who="alice")
+        self.sim.take(BID, 44, 5)
+        self.sim.clock.advance(1.0)
 
     @property
     def seen(self) -> set[Operation]:
         """What the client asked for."""
-        return self.world.checked.seen
+        return self.sim.checked.seen
 
     def resting(self) -> Order:
         """An order of the client's, on the book."""
@@ -250,10 +250,10 @@ class Stage:
     def old(self) -> KalshiClient:
         """The client, a hundred days after the first market paid out, in which it traded: all of it is history."""
         self.client.create_order(msgspec.structs.replace(self.new_order(), price=cents(44)))
-        self.world.exchange.settle(TICKER, cents(0), self.world.clock.now())
-        self.world.clock.advance(100.0)
-        self.world.exchange.advance(self.world.clock.now())
-        self.world.clock.advance(100 * 86_400.0)
+        self.sim.exchange.settle(TICKER, cents(0), self.sim.clock.now())
+        self.sim.clock.advance(100.0)
+        self.sim.exchange.advance(self.sim.clock.now())
+        self.sim.clock.advance(100 * 86_400.0)
         return self.client
 
     def amended(self) -> AmendEnded:
@@ -275,9 +275,9 @@ class Stage:
         return self.client.transfer_to_shard(dollars(1), from_shard=0, to_shard=1, client_transfer_id=A_UUID)
 
     def new_order(self) -> Order:
-        now = self.world.clock.now()
+        now = self.sim.clock.now()
         return Order(
-            client_order_id=self.world.new_id(),
+            client_order_id=self.sim.new_id(),
             ticker=TICKER,
             side=BID,
             price=cents(20),
@@ -289,7 +289,7 @@ class Stage:
         )
 
 
-CALLS: dict[str, Callable[[Stage], object]] = {
+CALLS: dict[str, Callable[[FullExchange], object]] = {
     # status
     "exchange_status": lambda s: s.client.exchange_status(),
     "schedule": lambda s: s.client.schedule(),
@@ -376,7 +376,7 @@ CALLS: dict[str, Callable[[Stage], object]] = {
     "set_allocation": lambda s: s.client.set_allocation({0: 60, 1: 40}, "max"),
     "resting_value": lambda s: s.client.resting_value(),
     "deposits": lambda s: s.client.deposits(),
-    "withdrawals": lambda s: (s.world.exchange.withdraw("alice", dollars(1)), s.client.withdrawals())[1],
+    "withdrawals": lambda s: (s.sim.exchange.withdraw("alice", dollars(1)), s.client.withdrawals())[1],
     "api_keys": lambda s: s.client.api_keys(),
     "volume_progress": lambda s: s.client.volume_progress(),
     "upgrade_tier": lambda s: s.client.upgrade_tier(),
@@ -396,16 +396,16 @@ class Driven(NamedTuple):
 def driven(name: str) -> Driven:
     """Call one method on a stage of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        stage = Stage(Path(folder))
+        full = FullExchange(Path(folder))
         try:
-            found = CALLS[name](stage)
+            found = CALLS[name](full)
             if isinstance(found, Iterator):
                 list(found)
         except Exception as error:
-            return Driven(stage.seen, f"{type(error).__name__}: {error}")
+            return Driven(full.seen, f"{type(error).__name__}: {error}")
         finally:
-            stage.world.close()
-    return Driven(stage.seen, "")
+            full.sim.close()
+    return Driven(full.seen, "")
 
 
 def client_methods() -> set[str]:
