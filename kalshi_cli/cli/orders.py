@@ -243,6 +243,7 @@ def reconcile(
     """
     from kalshi_cli.cli.rows.orders import ReconciledRow, reconciled_row
     from kalshi_cli.cli.screen.render import render_rows
+    from kalshi_cli.desk.account import reconcile as look_for_unknown
 
     with opened(ctx) as desk:
         false: dict[str, str] = {}
@@ -251,7 +252,7 @@ def reconcile(
             false[order.client_order_id] = text
             desk.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
 
-        settled, open_ = reconcile(desk, 60.0 if wait is None else wait, repaired)
+        settled, open_ = look_for_unknown(desk, 60.0 if wait is None else wait, repaired)
         rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
         rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
         render_rows(ReconciledRow, rows, flags_of(ctx).form, empty="no order is unknown", now=desk.clock.now())

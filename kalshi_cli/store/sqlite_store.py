@@ -78,14 +78,14 @@ OnRecord = Callable[[Effect, "SqliteStore"], None]
 class SqliteStore:
     """Implements `Store`: one account of one environment in one file."""
 
-    def __init__(self, database: Database, on_record: OnRecord = lambda _effect, _store: None) -> None:
+    def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
         self._database = database
         self.alert_book = AlertBook(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
-        self.on_record = on_record
+        self.on_record = on_record or (lambda _effect, _store: None)
         """Called with each effect once it is written down, and with each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._intend,
@@ -109,7 +109,7 @@ class SqliteStore:
         environment: str,
         create: bool = True,
         busy_ms: int | None = None,
-        on_record: OnRecord = lambda _effect, _store: None,
+        on_record: OnRecord | None = None,
     ) -> SqliteStore:
         """Open the state file of this account; a file of another account or environment is refused.
 
