@@ -100,9 +100,9 @@ class Environment:
         """Make the resources of a command, which logs what it sends, or those of a loop with its own `journal`."""
         reports = journal or Journal(self.clock, limits_of(self.config))
         resources = Resources(
-            self.config,
-            self.homes,
-            self.stack,
+            config=self.config,
+            homes=self.homes,
+            stack=self.stack,
             clock=self.clock,
             machine=self.machine,
             rng=random.Random(),

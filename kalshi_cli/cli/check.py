@@ -312,13 +312,7 @@ def left_s(wanted_s: float, age_s: float) -> float:
 
 
 def _run(
-    ctx: typer.Context,
-    name: str,
-    *,
-    within: float | None,
-    no_notify: bool,
-    is_paper: bool = False,
-    **wanted: Any,
+    ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, is_paper: bool = False, **wanted: Any
 ) -> None:
     from kalshi_cli.desk.check_runner import Wanted, run_checks
 

@@ -226,6 +226,7 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
+    from kalshi_cli.desk.account import reconcile as look_for_unknown
     from kalshi_cli.desk.account import reconciled_row
     from kalshi_cli.views.orders import ReconciledRow
 
@@ -236,7 +237,7 @@ def reconcile(
             false[order.client_order_id] = text
             desk.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
 
-        settled, open_ = reconcile(desk, 60.0 if wait is None else wait, repaired)
+        settled, open_ = look_for_unknown(desk, 60.0 if wait is None else wait, repaired)
         rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
         rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
         show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=desk.clock.now())

@@ -45,10 +45,10 @@ def tell_sinks(
     does it count as known once a look finds it that may.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
-    if not (more or resources.config.alerts.sinks or (home.folder / "state.db").exists()):
+    sinks = {**resources.config.alerts.sinks, **more}
+    if not (sinks or (home.folder / "state.db").exists()):
         return
     if not may_stop and resources.config.alerts.on_critical != "none" and _would_stop(findings):
-        sinks = {**resources.config.alerts.sinks, **more}
         _tell_directly(resources, sinks, findings, until, "its bounds are those of one run", is_doubt_new=is_doubt_new)
         return
     try:
@@ -60,14 +60,7 @@ def tell_sinks(
             _complain(resources, told, now)
     except KalshiError as error:
         resources.tell(f"alerts are told without knowing what was told before: {error.message}")
-        _tell_directly(
-            resources,
-            {**resources.config.alerts.sinks, **more},
-            findings,
-            until,
-            "the state file cannot be used",
-            is_doubt_new=is_doubt_new,
-        )
+        _tell_directly(resources, sinks, findings, until, "the state file cannot be used", is_doubt_new=is_doubt_new)
 
 
 def _would_stop(findings: Findings) -> bool:

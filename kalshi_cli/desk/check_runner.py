@@ -71,15 +71,9 @@ def run_checks(resources: Resources, wanted: Wanted, show: Show, leave: Callable
             whole, past = turns.skipped(turn)
             show(whole, ())
             if wanted.is_told and past.was_skipped:
-                tell_sinks(
-                    resources,
-                    _home(resources, wanted),
-                    {turns.source: whole.breaches},
-                    wanted.notify,
-                    until,
-                    is_doubt_new=True,
-                    may_stop=True,
-                )
+                found = {turns.source: whole.breaches}
+                home = _home(resources, wanted)
+                tell_sinks(resources, home, found, wanted.notify, until, is_doubt_new=True, may_stop=True)
             return whole.verdict
         known: list[CheckReport] = []
         verdicts: list[Verdict] = []
@@ -118,15 +112,9 @@ def _conclude(
     if past.was_skipped:
         findings[turns.source] = ()
     if wanted.is_told:
-        tell_sinks(
-            resources,
-            _home(resources, wanted),
-            findings,
-            wanted.notify,
-            until,
-            is_doubt_new=not past.is_doubted,
-            may_stop=not (wanted.warn or wanted.crit),
-        )
+        is_new, may_stop = not past.is_doubted, not (wanted.warn or wanted.crit)
+        home = _home(resources, wanted)
+        tell_sinks(resources, home, findings, wanted.notify, until, is_doubt_new=is_new, may_stop=may_stop)
     return whole.verdict
 
 

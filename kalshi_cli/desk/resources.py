@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,60 +56,37 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
     is_at_exchange: bool = True
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class Resources:
-    """One account: its clock, connections and files. What is opened here is closed with `stack`.
+    """One account: its clock, connections and files. What is opened here is closed with `stack`."""
 
-    `machine` is the clock of this computer; `clock` is the exchange's. `sign`, `find_rest_url` and `find_ws_url` are
-    called when a connection is made: they may read a key, or start a server. The first of `homes` is the account's own.
-    `tell` shows a warning, `note` a remark. `on_effect` takes what was written to the account's state file, `on_answer`
-    each answer of the exchange, and `traffic` counts those.
-    """
-
-    def __init__(
-        self,
-        config: Config,
-        homes: Sequence[Home],
-        stack: ExitStack,
-        *,
-        clock: Clock,
-        machine: Clock,
-        rng: random.Random,
-        run_id: str,
-        new_id: Callable[[], str],
-        new_order_id: Callable[[], str],
-        sign: Callable[[], Signer | None],
-        find_rest_url: Callable[[], str],
-        find_ws_url: Callable[[], str],
-        needs_confirmation: bool,
-        refuse_order: RefuseOrder,
-        tell: Callable[[str], None],
-        note: Callable[[str], None],
-        on_effect: OnEffect,
-        on_answer: OnAnswer,
-        traffic: Traffic,
-        transport: BaseTransport | None = None,
-    ) -> None:
-        """`transport` carries requests in place of sockets; `needs_confirmation`: writes are real money."""
-        self.config = config
-        self.homes = tuple(homes)
-        self.stack = stack
-        self.clock = clock
-        self.machine = machine
-        self.rng = rng
-        self.run_id = run_id
-        self.new_id = new_id
-        self.new_order_id = new_order_id
-        self.needs_confirmation = needs_confirmation
-        self.tell = tell
-        self.note = note
-        self.on_effect = on_effect
-        self.traffic = traffic
-        self._sign = sign
-        self._find_rest_url = find_rest_url
-        self._find_ws_url = find_ws_url
-        self._refuse_order = refuse_order
-        self._on_answer = on_answer
-        self._transport = transport
+    config: Config
+    homes: tuple[Home, ...]
+    """Every home of the configuration; the first is the account's own."""
+    stack: ExitStack
+    clock: Clock
+    """The exchange's time; `machine` is the clock of this computer."""
+    machine: Clock
+    rng: random.Random
+    run_id: str
+    new_id: Callable[[], str]
+    new_order_id: Callable[[], str]
+    sign: Callable[[], Signer | None]
+    """Loads the key; called once, with the first connection. `find_rest_url` and `find_ws_url` may start a server."""
+    find_rest_url: Callable[[], str]
+    find_ws_url: Callable[[], str]
+    needs_confirmation: bool
+    """Writes are real money."""
+    refuse_order: RefuseOrder
+    tell: Callable[[str], None]
+    """Shows a warning; `note` shows a remark."""
+    note: Callable[[str], None]
+    on_effect: OnEffect
+    on_answer: OnAnswer
+    traffic: Traffic
+    """Counts what `on_answer` took."""
+    transport: BaseTransport | None = None
+    """Carries requests in place of sockets, for a caller who has the exchange in its own process."""
 
     # -- the account and its files --------------------------------------------------------------------------------
 
@@ -153,11 +131,8 @@ class Resources:
         A write waits `busy_ms` at most for another program, where that is given.
         """
         path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
-        if is_reported:
-            return Store.open(
-                path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=self.on_effect
-            )
-        return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms)
+        on_record = self.on_effect if is_reported else None
+        return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=on_record)
 
     @cached_property
     def store(self) -> Store:
@@ -193,17 +168,17 @@ class Resources:
     @cached_property
     def signer(self) -> Signer | None:
         """Load the key of this account; None where none is configured."""
-        return self._sign()
+        return self.sign()
 
     @property
     def rest_url(self) -> str:
         """Return the address of the exchange for requests."""
-        return self._find_rest_url()
+        return self.find_rest_url()
 
     @property
     def ws_url(self) -> str:
         """Return the address of the stream."""
-        return self._find_ws_url()
+        return self.find_ws_url()
 
     @cached_property
     def limiter(self) -> RateLimiter:
@@ -230,7 +205,7 @@ class Resources:
         return Families(self.client)
 
     def _refuse(self, reviewed: TradingState) -> None:
-        self._refuse_order(self.store, reviewed)
+        self.refuse_order(self.store, reviewed)
 
     def connected(
         self,
@@ -246,14 +221,14 @@ class Resources:
             clock=self.clock,
             rng=self.rng,
             signer=self.signer if is_signed else None,
-            transport=self._transport,
+            transport=self.transport,
             limiter=self.limiter if is_signed else RateLimiter(self.clock),
             timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
             is_read_only=self.config.read_only,
             before_create=before_create,
             machine=self.machine,
             on_notice=on_notice,
-            on_answer=self._on_answer,
+            on_answer=self.on_answer,
         )
         client.lock = exchange.subaccount
         self.stack.callback(client.close)

@@ -54,14 +54,14 @@ OnRecord = Callable[[Effect, "Store"], None]
 class Store:
     """One account of one environment in one file. Every method may raise StateError; nothing is lost silently."""
 
-    def __init__(self, database: Database, on_record: OnRecord = lambda _effect, _store: None) -> None:
+    def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
         self._database = database
         self.alert_book = AlertBook(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
-        self.on_record = on_record
+        self.on_record = on_record or (lambda _effect, _store: None)
         """Called with each effect once it is written down, and with each halt that a person sets or leaves."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             effects.SubmitOrder: self._intend,
@@ -85,7 +85,7 @@ class Store:
         environment: str,
         create: bool = True,
         busy_ms: int | None = None,
-        on_record: OnRecord = lambda _effect, _store: None,
+        on_record: OnRecord | None = None,
     ) -> Store:
         """Open the state file of this account; a file of another account or environment is refused.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -124,19 +125,18 @@ class WatchedStore:
         return getattr(self._inner, name)
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
 class VirtualResources(Resources):
     """What a program has, standing on the stage."""
 
-    def __init__(self, stage: Stage, who: str, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.stage = stage
-        self._who = who
+    stage: Stage
+    who: str
 
     @cached_property
     def store(self) -> Store:
         inner = self.open_store(self.home)
         self.stack.callback(inner.close)
-        return WatchedStore(inner, self.stage, self._who)  # type: ignore[return-value]
+        return WatchedStore(inner, self.stage, self.who)  # type: ignore[return-value]
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
         return self.store
@@ -157,7 +157,7 @@ class VirtualEnvironment(Environment):
     def open(self, journal: Journal | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
         reports, stage = journal or Journal(self.clock, limits_of(self.config)), self.stage
         return VirtualResources(
-            stage, self._who, self.config, self.homes, self.stack,
+            stage=stage, who=self._who, config=self.config, homes=self.homes, stack=self.stack,
             clock=self.clock, machine=self.machine, rng=self._rng, run_id=stage.new_id(), new_id=stage.new_id,
             new_order_id=lambda: f"{OWN_ID}{stage.new_id():0>32}",
             sign=lambda: Signer(KEY_ID, OWN_KEY, stage.clock),  # type: ignore[arg-type]
