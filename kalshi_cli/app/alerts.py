@@ -20,7 +20,7 @@ from kalshi_cli.core.monitoring.incidents import Matter
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import remedy_of
 from kalshi_cli.desk.alerting import Alerting, Overview, Terms
-from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
+from kalshi_cli.desk.close import CloseDesk, ClosePlan, Closing, Walk, close_all
 from kalshi_cli.desk.courier import Courier
 from kalshi_cli.net.delivery import Delivery
 from kalshi_cli.notify.notifier import Notifier
@@ -166,7 +166,7 @@ def _close_everything(app: App) -> tuple[list[Closing], list[KalshiError]]:
     errors: list[KalshiError] = []
 
     def close(subaccount: int | None) -> None:
-        def planned() -> tuple[CloseDesk, list[Plan]]:
+        def planned() -> tuple[CloseDesk, list[ClosePlan]]:
             closer = CloseDesk(app.order_desk(), Walk(), app.note, subaccount)
             return closer, closer.plans()
 
@@ -202,5 +202,5 @@ def _flattened(app: App, closings: Sequence[Closing], errors: Sequence[KalshiErr
     return Alert(app.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
 
 
-def _name(plan: Plan) -> str:
+def _name(plan: ClosePlan) -> str:
     return f"{plan.market.ticker} in subaccount {plan.subaccount}" if plan.subaccount else plan.market.ticker

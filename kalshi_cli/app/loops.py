@@ -28,7 +28,7 @@ from kalshi_cli.core.state.exchange_state import shards
 from kalshi_cli.desk import health
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest
-from kalshi_cli.desk.decision import Decision
+from kalshi_cli.desk.decision import DecisionDeadline
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.halts import refuse_to_start
 from kalshi_cli.desk.listing import universe
@@ -91,7 +91,7 @@ class Loops:
             store = self._open_paper(stack, home) if is_paper else app.store
             live = (lambda: 0) if is_paper else lambda: len(left_on_file(store))
             refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
-            decision = Decision(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
+            decision = DecisionDeadline(app.clock, config.trade.decision_limit_s, lambda: signals.heard)
             mode = "paper" if is_paper else "sim" if config.env == "sim" else "live"
             app.journal = journal_of_loop(
                 app, stack, home, store, mode=mode, strategy=",".join(request.strategies), decision=decision

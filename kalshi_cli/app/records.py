@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.decision import Decision
+from kalshi_cli.desk.decision import DecisionDeadline
 from kalshi_cli.desk.journal import Journal, Outputs
 from kalshi_cli.store.state_store import Store
 from kalshi_cli.telemetry.systemd import Supervisor
@@ -35,7 +35,7 @@ def journal_of_command(app: App) -> Journal:
 
 
 def journal_of_loop(
-    app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: Decision
+    app: App, stack: ExitStack, home: Path, store: Store, *, mode: str, strategy: str, decision: DecisionDeadline
 ) -> Journal:
     """Everything that is switched on, for one run; what it opened is let go of with `stack`."""
     from kalshi_cli.telemetry.tables import Tables

@@ -11,7 +11,7 @@ from kalshi_cli.cli.order_options import DryRun, Yes
 
 if TYPE_CHECKING:
     from kalshi_cli.app import App
-    from kalshi_cli.desk.funds import Move
+    from kalshi_cli.desk.funds import ShardMove
 
 app = Commands(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
@@ -46,7 +46,7 @@ def send(
     from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
-        move = funds.Move(
+        move = funds.ShardMove(
             amount=amount,
             from_shard=start,
             to_shard=end,
@@ -64,7 +64,7 @@ def send(
         show_view(ctx, TransferRow.of(done), title="transfer", now=desk.clock.now())
 
 
-def _facts(desk: App, move: Move) -> list[str]:
+def _facts(desk: App, move: ShardMove) -> list[str]:
     from kalshi_cli.desk.funds import facts
 
     return [f"{desk.config.env}: {fact}" for fact in facts(desk.client, move)]

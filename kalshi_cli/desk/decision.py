@@ -9,7 +9,7 @@ from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.core.model.messages import Message
 
 
-class Decision:
+class DecisionDeadline:
     """The decision in progress. It began when the message was taken on which it rests, and has to be sent soon after.
 
     `stopped_by` says who asked for a stop, if anybody did: then nothing new begins, wherever the loop is.

@@ -28,8 +28,10 @@ def world(tmp_path: Path) -> Iterator[Virtual]:
     made.close()
 
 
-def move(**changes: Any) -> funds.Move:
-    return funds.Move(**({"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS} | changes))
+def move(**changes: Any) -> funds.ShardMove:
+    return funds.ShardMove(
+        **({"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS} | changes)
+    )
 
 
 def is_transfer(request: httpx.Request) -> bool:
