@@ -436,6 +436,20 @@ def no_mocks(module: Module) -> Iterator[str]:
             yield f"replaces {owner}.{attribute}"
 
 
+NAMED_ONCE = ("kalshi_cli/core/", "kalshi_cli/views/", "kalshi_cli/desk/")
+
+
+def named_twice(modules: list[Module]) -> list[str]:
+    """One name, one meaning: no two public classes of these share one."""
+    places: dict[str, list[str]] = {}
+    for module in modules:
+        if module.path.startswith(NAMED_ONCE):
+            for node in module.tree.body:
+                if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                    places.setdefault(node.name, []).append(module.path)
+    return [f"{name}: {', '.join(found)}" for name, found in places.items() if len(found) > 1]
+
+
 # -- the tests ----------------------------------------------------------------------------------------------------
 
 RULES: dict[str, Rule] = {
@@ -478,6 +492,19 @@ def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
 def test_every_file_keeps_the_rule(rule: str, modules: list[Module]) -> None:
     wrong = [f"{module.path}: {what}" for module in modules for what in RULES[rule](module)]
     assert wrong == []
+
+
+def test_no_public_class_name_is_used_twice(modules: list[Module]) -> None:
+    assert named_twice(modules) == []
+
+
+def test_a_name_that_is_used_twice_is_caught() -> None:
+    plan, other, private = "class Plan: pass", "kalshi_cli/desk/summary.py", "class _Plan: pass"
+    assert named_twice([Module("kalshi_cli/views/close.py", plan), Module(other, plan)]) != []
+    assert named_twice([Module("kalshi_cli/desk/close.py", private), Module(other, private)]) == []
+    assert named_twice([Module("kalshi_cli/sim/listing.py", plan), Module(other, plan)]) == [], (
+        "not a layer of the rule"
+    )
 
 
 CORE, CLI, STREAM = (

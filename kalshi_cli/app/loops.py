@@ -30,7 +30,7 @@ from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.alerts import alerting, tell_directly
 from kalshi_cli.desk.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.desk.courier import Courier
-from kalshi_cli.desk.decision import Decision
+from kalshi_cli.desk.decision import DecisionDeadline
 from kalshi_cli.desk.flatten import flatten
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.desk.halts import refuse_to_start
@@ -109,7 +109,7 @@ class Loops:
         is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
         strategies = self._strategies(request)
         signals = StopSignals(clock)
-        decision = Decision(clock, config.trade.decision_limit_s, lambda: signals.heard)
+        decision = DecisionDeadline(clock, config.trade.decision_limit_s, lambda: signals.heard)
         zone = ZoneInfo(config.day_zone)
         journal = Journal(
             clock, limits_of(config), decided_s=lambda: decision.begun_s, day_of=lambda ts: day_of(ts, zone)

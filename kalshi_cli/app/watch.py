@@ -14,7 +14,7 @@ from kalshi_cli.core.model.messages import Command, Message
 from kalshi_cli.desk.listing import universe
 from kalshi_cli.desk.signals import StopSignals
 from kalshi_cli.desk.status import Status, status_of
-from kalshi_cli.desk.watch import Board, Polled, Told
+from kalshi_cli.desk.watch import Polled, Told, WatchBoard
 
 INTERVAL_S = 0.5
 """How often time passes on a board on which nothing happens."""
@@ -26,7 +26,7 @@ class Watching:
     `stopped_by` is the signal that ended it; empty before, and where its time was over.
     """
 
-    def __init__(self, board: Board, feed: Iterable[Message], clock: Clock, duration_s: float | None) -> None:
+    def __init__(self, board: WatchBoard, feed: Iterable[Message], clock: Clock, duration_s: float | None) -> None:
         self.board = board
         self.stopped_by = ""
         self._feed = feed
@@ -69,7 +69,7 @@ class Watch(Loops):
             else:
                 feed = LiveFeed(stream, resources.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
             with StopSignals(clock, feed.request):
-                board = Board(markets, clock.now(), is_streamed=stream is not None)
+                board = WatchBoard(markets, clock.now(), is_streamed=stream is not None)
                 yield Watching(board, feed, clock, duration_s)
 
 

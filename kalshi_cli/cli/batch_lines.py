@@ -14,7 +14,7 @@ from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
 from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT, STPS, TIFS
 from kalshi_cli.core.model.order_terms import StpMode, Tif
-from kalshi_cli.desk.batch import MOST_ORDERS, Line
+from kalshi_cli.desk.batch import MOST_ORDERS, BatchLine
 from kalshi_cli.desk.place import Ticket
 
 LONGEST_LINE = 10_000
@@ -24,7 +24,7 @@ MOST_LINES = 10 * MOST_ORDERS
 """Lines that are read at all, empty ones too."""
 
 
-def read_lines(source: str) -> list[Line]:
+def read_lines(source: str) -> list[BatchLine]:
     """The orders of a file, or of stdin for `-`; empty lines are skipped.
 
     UsageError that names the line, and says that nothing was sent, for the first one that is not an order.
@@ -35,15 +35,15 @@ def read_lines(source: str) -> list[Line]:
         return _lines(file)
 
 
-def _lines(texts: Iterable[str]) -> list[Line]:
-    lines: list[Line] = []
+def _lines(texts: Iterable[str]) -> list[BatchLine]:
+    lines: list[BatchLine] = []
     for number, text in enumerate(islice(texts, MOST_LINES), start=1):
         if not text.strip():
             continue
         if len(lines) == MOST_ORDERS:
             raise UsageError(f"more than {MOST_ORDERS} orders in one batch", hint="nothing was sent; split the file")
         try:
-            lines.append(Line(number, _ticket(text)))
+            lines.append(BatchLine(number, _ticket(text)))
         except ValueError as error:
             raise UsageError(
                 f"line {number}: {safe_text(str(error), 300)}", hint="nothing was sent; see `kalshi order batch -h`"

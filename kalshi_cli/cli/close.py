@@ -13,7 +13,7 @@ from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.desk.close import CloseDesk, Plan, Walk
+    from kalshi_cli.desk.close import CloseDesk, ClosePlan, Walk
     from kalshi_cli.desk.resources import Resources
     from kalshi_cli.views.orders import CancelAllView
 
@@ -130,7 +130,7 @@ def flattened(
 
 def planned(
     desk: Resources, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
-) -> tuple[CloseDesk, list[Plan]]:
+) -> tuple[CloseDesk, list[ClosePlan]]:
     """What is held, and the desk that closes it."""
     from kalshi_cli.desk.close import CloseDesk
     from kalshi_cli.desk.place import order_desk
@@ -139,7 +139,7 @@ def planned(
     return closer, closer.plans(name)
 
 
-def confirm_plans(desk: Resources, plans: Sequence[Plan], *, yes: bool) -> None:
+def confirm_plans(desk: Resources, plans: Sequence[ClosePlan], *, yes: bool) -> None:
     """Say what would be done; on prod a person must agree to it."""
     from kalshi_cli.cli.screen.prompts import confirm
 
@@ -151,7 +151,7 @@ def confirm_plans(desk: Resources, plans: Sequence[Plan], *, yes: bool) -> None:
     confirm("close these positions?", [desk.config.env, *facts], hosts=desk.other_hosts, yes=yes)
 
 
-def _fact(plan: Plan) -> str:
+def _fact(plan: ClosePlan) -> str:
     from kalshi_cli.base.units import show_money, show_price, show_qty
 
     what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"

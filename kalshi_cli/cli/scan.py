@@ -25,7 +25,7 @@ from kalshi_cli.cli.screen.output import note
 if TYPE_CHECKING:
     from kalshi_cli.core.market.opportunities import Listed
     from kalshi_cli.desk.resources import Resources
-    from kalshi_cli.desk.scan import Family
+    from kalshi_cli.desk.scan import OpenFamily
     from kalshi_cli.views.row import Row
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
@@ -60,7 +60,7 @@ class Look(NamedTuple):
     """The open events, as they are read, and how many rows are wanted of them."""
 
     desk: Resources
-    families: Iterator[Family]
+    families: Iterator[OpenFamily]
     limit: int
 
     @property
@@ -94,10 +94,10 @@ def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
     def add(find: Callable[..., Any]) -> None:
         def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
             from kalshi_cli.cli.screen.prompts import progress
-            from kalshi_cli.desk.scan import Scope, read_families
+            from kalshi_cli.desk.scan import ScanScope, read_families
 
             with opened(ctx) as desk:
-                now, scope = desk.clock.now(), Scope(series.upper(), event.upper(), min_volume)
+                now, scope = desk.clock.now(), ScanScope(series.upper(), event.upper(), min_volume)
                 families = read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
                 shown = find(Look(desk, families, limit), **own)
                 show_list(ctx, shown.of, shown.rows, empty=shown.empty, now=desk.clock.now())

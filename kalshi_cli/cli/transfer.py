@@ -10,7 +10,7 @@ from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, 
 from kalshi_cli.cli.order_options import DryRun, Yes
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.funds import Move
+    from kalshi_cli.desk.funds import ShardMove
     from kalshi_cli.desk.resources import Resources
 
 app = Commands(
@@ -46,7 +46,7 @@ def send(
     from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
-        move = funds.Move(
+        move = funds.ShardMove(
             amount=amount,
             from_shard=start,
             to_shard=end,
@@ -64,7 +64,7 @@ def send(
         show_view(ctx, TransferRow.of(done), title="transfer", now=desk.clock.now())
 
 
-def _facts(desk: Resources, move: Move) -> list[str]:
+def _facts(desk: Resources, move: ShardMove) -> list[str]:
     from kalshi_cli.desk.funds import facts
 
     return [f"{desk.config.env}: {fact}" for fact in facts(desk.client, move)]

@@ -52,7 +52,7 @@ NOT_SENT = "not_sent"
 RECONCILE = "kalshi order reconcile"
 
 
-class Line(NamedTuple):
+class BatchLine(NamedTuple):
     """An order and the line it was typed on."""
 
     number: int
@@ -86,7 +86,7 @@ class Result(NamedTuple):
     error: KalshiError | None
 
 
-class Outcome(NamedTuple):
+class BatchOutcome(NamedTuple):
     """What became of every line; `trouble` is what kept the rest from being sent, or from being written down."""
 
     results: tuple[Result, ...]
@@ -103,7 +103,7 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
     return isinstance(error, OutcomeUnknownError), error.exit_code
 
 
-def propose(desk: OrderDesk, lines: Sequence[Line]) -> tuple[Engine, list[Judged]]:
+def propose(desk: OrderDesk, lines: Sequence[BatchLine]) -> tuple[Engine, list[Judged]]:
     """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
 
     UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
@@ -128,7 +128,7 @@ def propose(desk: OrderDesk, lines: Sequence[Line]) -> tuple[Engine, list[Judged
     return engine, judged
 
 
-def _markets(desk: OrderDesk, lines: Sequence[Line]) -> dict[str, Market]:
+def _markets(desk: OrderDesk, lines: Sequence[BatchLine]) -> dict[str, Market]:
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MOST_ORDERS or len(tickers) > MOST_MARKETS:
         raise UsageError(
@@ -152,7 +152,7 @@ def _markets(desk: OrderDesk, lines: Sequence[Line]) -> dict[str, Market]:
     return found
 
 
-def _intents(desk: OrderDesk, lines: Sequence[Line], markets: dict[str, Market]) -> list[Place]:
+def _intents(desk: OrderDesk, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
     uses = Counter(line.ticket.client_order_id for line in lines)
     intents, wrong = [], []
     for line in lines:
@@ -179,7 +179,7 @@ def _refuse_lines(wrong: list[str]) -> None:
         raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
 
 
-def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> Outcome:
+def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> BatchOutcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
     The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
@@ -210,7 +210,7 @@ def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> Outcome:
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
             trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
             break
-    return Outcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
+    return BatchOutcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
 
 
 def _passing(lines: Iterable[Judged]) -> list[SubmitOrder]:

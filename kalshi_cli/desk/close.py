@@ -49,7 +49,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
     may_reach_a_cent: bool = False
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is held and what closing it should bring. Prices on the YES scale; None where nobody would trade.
 
     `held` is below zero for NO. `expected` is what the book holds now, within the bound, for `fillable` contracts;
@@ -103,7 +103,7 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     `error` says why something is left; a later position is not begun where it `stops`.
     """
 
-    plan: Plan
+    plan: ClosePlan
     closed: Qty
     left: Qty
     average: Price | None = None
@@ -144,7 +144,7 @@ class CloseDesk:
 
     # -- what is held ---------------------------------------------------------------------------------------------
 
-    def plans(self, ticker: str = "") -> list[Plan]:
+    def plans(self, ticker: str = "") -> list[ClosePlan]:
         """What is held now, of one market or of all, and what closing it should bring. Sends nothing.
 
         NotFoundError where there is no such market.
@@ -171,8 +171,8 @@ class CloseDesk:
         found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
         return {each.ticker: each.position for each in found if each.position}
 
-    def _plan(self, market: Market, held: Qty, snapshot: BookSnapshot | None) -> Plan:
-        plan = Plan(market=market, held=held, subaccount=self._subaccount)
+    def _plan(self, market: Market, held: Qty, snapshot: BookSnapshot | None) -> ClosePlan:
+        plan = ClosePlan(market=market, held=held, subaccount=self._subaccount)
         if market.status is not MarketStatus.ACTIVE:
             return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} does not trade: it is {market.status.value}")
         book = OrderBook(market.ticker)
@@ -189,7 +189,7 @@ class CloseDesk:
             )
         return _priced(plan, worst, book, self._orders.schedule_of(market))
 
-    def _limit(self, plan: Plan, away: int) -> Price | None:
+    def _limit(self, plan: ClosePlan, away: int) -> Price | None:
         """The price so far from the one at the start, on the grid, no worse than that; None where there is none."""
         assert plan.touch is not None
         own = max(plan.own(plan.touch) - away, 1 if self._walk.may_reach_a_cent else A_CENT + 1)
@@ -199,7 +199,7 @@ class CloseDesk:
 
     # -- closing it -----------------------------------------------------------------------------------------------
 
-    def close(self, plans: Sequence[Plan]) -> list[Closing]:
+    def close(self, plans: Sequence[ClosePlan]) -> list[Closing]:
         """Close one position after the other. After an unknown outcome, or a trouble of all, none is begun any more."""
         done: list[Closing] = []
         stopper: Closing | None = None
@@ -214,7 +214,7 @@ class CloseDesk:
                 stopper = done[-1] if done[-1].stops else None
         return done
 
-    def _close_one(self, plan: Plan) -> Closing:
+    def _close_one(self, plan: ClosePlan) -> Closing:
         """Order after order, until nothing is left or the walk is over; then what came of it, freshly read."""
         started, sent = self._clock.now(), _Sent()
         error: KalshiError | None = None
@@ -231,7 +231,7 @@ class CloseDesk:
         except KalshiError as raised:
             return msgspec.structs.replace(closing, error=error or raised)
 
-    def _take_steps(self, plan: Plan, sent: _Sent) -> None:
+    def _take_steps(self, plan: ClosePlan, sent: _Sent) -> None:
         """Raises KalshiError with the reason where something is left."""
         walk, ticker = self._walk, plan.market.ticker
         until = self._clock.monotonic() + walk.within_s
@@ -269,7 +269,7 @@ class CloseDesk:
                 code="not_filled",
             )
 
-    def _still_held(self, plan: Plan) -> Qty:
+    def _still_held(self, plan: ClosePlan) -> Qty:
         """Contracts held now of what was planned; 0 where there are none, or those of the other side."""
         held = self._held(plan.market.ticker).get(plan.market.ticker, Qty(0))
         return Qty(max(0, -plan.side.sign * held))
@@ -325,12 +325,12 @@ def best_for(book: OrderBook, side: Side) -> Price | None:
     return book.best_bid if side is ASK else book.best_ask
 
 
-def _refused(plan: Plan, code: str, text: str) -> Plan:
+def _refused(plan: ClosePlan, code: str, text: str) -> ClosePlan:
     hint = f"look at `kalshi orderbook {plan.market.ticker}`; nothing was sent"
     return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 
-def _priced(plan: Plan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> Plan:
+def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> ClosePlan:
     """With what the book would pay now, level by level within the bound, and the dearest fees of that."""
     left, expected, fee = plan.qty, 0, 0
     for price, standing in book.levels(plan.side.opposite):
@@ -351,7 +351,7 @@ def _priced(plan: Plan, worst: Price, book: OrderBook, schedule: FeeSchedule) ->
 
 
 def close_all(
-    plan: Callable[[], tuple[CloseDesk, list[Plan]]], agree: Callable[[Sequence[Plan]], None]
+    plan: Callable[[], tuple[CloseDesk, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
 ) -> tuple[list[Closing], KalshiError | None]:
     """Close what is held once somebody agreed. An error is returned: what was canceled before is to be told too."""
     try:

@@ -18,7 +18,7 @@ from kalshi_cli.feeds.polymarket import Heard
 from kalshi_cli.views.scan import VenueRow
 
 
-class Compared(NamedTuple):
+class VenuePair(NamedTuple):
     """`buy`: YES bought on Kalshi and sold there; `sell`: bought there and sold on Kalshi. None where nobody quotes."""
 
     pair: Pair
@@ -33,7 +33,7 @@ class Compared(NamedTuple):
         return max((way.net for way in (self.buy, self.sell) if way is not None), default=None)
 
 
-def venue_row(found: Compared, now: Ts) -> VenueRow:
+def venue_row(found: VenuePair, now: Ts) -> VenueRow:
     """Return both venues side by side."""
     quote, made = found.heard.quote, found.heard.made
     return VenueRow.of(
@@ -54,7 +54,7 @@ def compare(
     now: Ts,
     show: Callable[[Sequence[Pair]], Iterable[Pair]],
     tell: Callable[[str], None],
-) -> list[Compared]:
+) -> list[VenuePair]:
     """What pays best first; pairs that cannot be compared are told, and left out. `fee_rate`: see `core.scan.edge`.
 
     Kalshi is read last, in one request a hundred markets, so that its prices are the newest.
@@ -80,12 +80,12 @@ def compare(
     return sorted(found, key=lambda each: (each.best is None, -(each.best or 0), each.pair.ticker))
 
 
-def _compared(families: Families, pair: Pair, market: Market, heard: Heard, fee_rate: int, now: Ts) -> Compared:
+def _compared(families: Families, pair: Pair, market: Market, heard: Heard, fee_rate: int, now: Ts) -> VenuePair:
     fees = fees_now(market, families.fees(market), now)
     bid, ask = _level(market.yes_bid, market.yes_bid_size), _level(market.yes_ask, market.yes_ask_size)
     buy = edge(ask, BID, fees, heard.quote.bid, fee_rate)
     sell = edge(bid, ASK, fees, heard.quote.ask, fee_rate)
-    return Compared(pair, market, heard, buy, sell)
+    return VenuePair(pair, market, heard, buy, sell)
 
 
 def _level(price: Price | None, size: Qty) -> Level | None:

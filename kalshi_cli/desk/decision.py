@@ -13,7 +13,7 @@ from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.store.sqlite_store import Store
 
 
-class Decision:
+class DecisionDeadline:
     """The decision in progress. It began when the message was taken on which it rests, and has to be sent soon after.
 
     `stopped_by` says who asked for a stop, if anybody did: then nothing new begins, wherever the loop is.

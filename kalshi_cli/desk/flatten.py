@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.desk.close import CloseDesk, Closing, Plan, Walk, close_all
+from kalshi_cli.desk.close import CloseDesk, Closing, ClosePlan, Walk, close_all
 from kalshi_cli.desk.place import order_desk
 from kalshi_cli.desk.resources import Resources
 
@@ -45,7 +45,7 @@ def _close_everything(resources: Resources) -> tuple[list[Closing], list[KalshiE
     errors: list[KalshiError] = []
 
     def close(subaccount: int | None) -> None:
-        def planned() -> tuple[CloseDesk, list[Plan]]:
+        def planned() -> tuple[CloseDesk, list[ClosePlan]]:
             closer = CloseDesk(order_desk(resources), Walk(), resources.note, subaccount)
             return closer, closer.plans()
 
@@ -81,5 +81,5 @@ def _flattened(resources: Resources, closings: Sequence[Closing], errors: Sequen
     return Alert(resources.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
 
 
-def _name(plan: Plan) -> str:
+def _name(plan: ClosePlan) -> str:
     return f"{plan.market.ticker} in subaccount {plan.subaccount}" if plan.subaccount else plan.market.ticker

@@ -54,7 +54,7 @@ def _resting(client: KalshiClient) -> RestingValue | None:
         return None
 
 
-class Move(msgspec.Struct, frozen=True, kw_only=True):
+class ShardMove(msgspec.Struct, frozen=True, kw_only=True):
     """Cash to be moved from one shard to another."""
 
     amount: Money
@@ -87,7 +87,7 @@ class Move(msgspec.Struct, frozen=True, kw_only=True):
         return f"move {show_money(self.amount)} from {start} to {end}"
 
 
-def facts(client: KalshiClient, move: Move) -> list[str]:
+def facts(client: KalshiClient, move: ShardMove) -> list[str]:
     """What a person must know before saying yes: what moves, and what lies there now."""
     lies = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
     there = lies.get((move.from_shard, move.from_subaccount))
@@ -98,7 +98,7 @@ def facts(client: KalshiClient, move: Move) -> list[str]:
     ]
 
 
-def transfer(client: KalshiClient, clock: Clock, move: Move) -> ShardTransfer:
+def transfer(client: KalshiClient, clock: Clock, move: ShardMove) -> ShardTransfer:
     """Move it, once. Where no answer comes the transfer is looked for in the list of all transfers.
 
     OutcomeUnknownError, naming the transfer's id, where it is not found there: then it may still happen.
@@ -125,21 +125,21 @@ def transfer(client: KalshiClient, clock: Clock, move: Move) -> ShardTransfer:
     return _watch(client, clock, accepted)
 
 
-def unsent(move: Move) -> cash.TransferRow:
+def unsent(move: ShardMove) -> cash.TransferRow:
     """Return the transfer as it would be sent."""
     return cash.TransferRow.of(
         move, transfer_id=None, from_instance=EVENTS, to_instance=EVENTS, status="dry_run", created=None
     )
 
 
-def _hint(move: Move) -> str:
+def _hint(move: ShardMove) -> str:
     look = "it may still happen; look for it: kalshi transfer list"
     if not move.is_primary:
         return look
     return f"{look}. Sent again with --client-transfer-id {move.client_transfer_id} it is applied at most once"
 
 
-def _look_for(client: KalshiClient, clock: Clock, move: Move, known: set[str]) -> ShardTransfer | None:
+def _look_for(client: KalshiClient, clock: Clock, move: ShardMove, known: set[str]) -> ShardTransfer | None:
     """A transfer like this one that was not there before."""
     until = clock.monotonic() + RESOLVE_S
     wanted = (move.from_shard, move.to_shard, move.amount)

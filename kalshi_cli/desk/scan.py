@@ -20,7 +20,7 @@ Show = Callable[[Iterator[Event]], Iterable[Event]]
 """Sees every event that is read."""
 
 
-class Scope(NamedTuple):
+class ScanScope(NamedTuple):
     """Which markets; "" is any. `min_volume` is of the last day."""
 
     series: str = ""
@@ -28,14 +28,14 @@ class Scope(NamedTuple):
     min_volume: Qty = Qty(0)
 
 
-class Family(NamedTuple):
+class OpenFamily(NamedTuple):
     """An event and those of its open markets that are looked at."""
 
     event: Event
     markets: list[Listed]
 
 
-def read_families(client: KalshiClient, scope: Scope, now: Ts, show: Show) -> Iterator[Family]:
+def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -> Iterator[OpenFamily]:
     """The open events with their markets and their fees: one pass over the list, one read of the series."""
     if scope.event:
         one = client.event(scope.event, with_markets=True)
@@ -53,7 +53,7 @@ def read_families(client: KalshiClient, scope: Scope, now: Ts, show: Show) -> It
             if market.close_time > now and market.volume_24h >= scope.min_volume
         ]
         if markets:
-            yield Family(event, markets)
+            yield OpenFamily(event, markets)
 
 
 def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> FeeSchedule:
@@ -66,7 +66,7 @@ def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> F
 # -- baskets ------------------------------------------------------------------------------------------------------
 
 
-class Found(NamedTuple):
+class FoundBasket(NamedTuple):
     """A basket, its event, and when the first of its legs closes."""
 
     basket: Basket
@@ -77,24 +77,24 @@ class Found(NamedTuple):
 class Arbitrages(NamedTuple):
     """The best first. `unread` events would pay by the list's prices, but the books of one scan were used up."""
 
-    found: list[Found]
+    found: list[FoundBasket]
     unread: int
 
 
-def find_arbitrage(client: KalshiClient, families: Iterable[Family], least: Money) -> Arbitrages:
+def find_arbitrage(client: KalshiClient, families: Iterable[OpenFamily], least: Money) -> Arbitrages:
     """Baskets that leave more than nothing, and `least`, by the books as they stand now.
 
     The list's prices choose, in one look at each market; then the books of what was chosen are read, a hundred a
     request, of what looks best first. Baskets of one event share no leg.
     """
-    wanted: list[tuple[int, Family, set[str]]] = []
+    wanted: list[tuple[int, OpenFamily, set[str]]] = []
     for family in families:
         offers = [listed_offer(listed) for listed in family.markets]
         legs = legs_of(family.event, offers)
         if legs:
             looks = find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)
             wanted.append((looks[0].net if looks else 0, family, legs))
-    chosen: list[tuple[Family, set[str]]] = []
+    chosen: list[tuple[OpenFamily, set[str]]] = []
     books = 0
     for _, family, legs in sorted(wanted, key=lambda each: (-each[0], each[1].event.event_ticker)):
         if books + len(legs) <= MOST_BOOKS:
@@ -115,7 +115,7 @@ def _read_books(client: KalshiClient, tickers: Sequence[str]) -> dict[str, Order
     return books
 
 
-def _baskets(family: Family, legs: set[str], books: dict[str, OrderBook]) -> Iterator[Found]:
+def _baskets(family: OpenFamily, legs: set[str], books: dict[str, OrderBook]) -> Iterator[FoundBasket]:
     """A market whose book did not come back is left out: it closed meanwhile."""
     markets: dict[str, Market] = {}
     offers = []
@@ -125,4 +125,4 @@ def _baskets(family: Family, legs: set[str], books: dict[str, OrderBook]) -> Ite
             markets[ticker] = listed.market
             offers.append(offer(listed.market, books[ticker], listed.fees))
     for basket in apart(find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)):
-        yield Found(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))
+        yield FoundBasket(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))

@@ -42,7 +42,7 @@ Told = Quote | PublicTrade | FeedState | FeedGap
 """A quote that changed, a trade, the connection coming or going, markets whose prices cannot be believed for now."""
 
 
-class Line:
+class WatchedMarket:
     """One market. Prices are those of now or None; `heard` is when they were last confirmed, None before they ever
     were; `stale_since` is when they stopped being believable."""
 
@@ -72,7 +72,7 @@ class Line:
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
 
 
-class Board:
+class WatchBoard:
     """Takes messages of a feed in their order. Times are those of this machine, as handed in.
 
     With a stream, volume is what REST said plus the trades since: the ticker channel counts both sides of every trade
@@ -81,14 +81,14 @@ class Board:
 
     def __init__(self, markets: Iterable[Market], now: Ts, *, is_streamed: bool) -> None:
         self._is_streamed = is_streamed
-        self.lines = {market.ticker: Line(market) for market in markets}
+        self.lines = {market.ticker: WatchedMarket(market) for market in markets}
         self.trades: deque[PublicTrade] = deque(maxlen=MOST_TRADES)
         self.is_live = False
         self.state = "connecting"
         self.since = now
         """Since when the stream is live, or is not."""
 
-    def stale_since(self, line: Line, now: Ts) -> Ts | None:
+    def stale_since(self, line: WatchedMarket, now: Ts) -> Ts | None:
         """Since when the prices of this market cannot be believed; None where they can, or where there never were any.
 
         With a stream they are good until it says otherwise; without one, for as long as they are read again.
@@ -133,7 +133,7 @@ class Board:
         if line.heard is not None and line.stale_since is None:
             line.stale_since = now
 
-    def _update(self, line: Line, message: Message, now: Ts) -> bool:
+    def _update(self, line: WatchedMarket, message: Message, now: Ts) -> bool:
         """Whether anything that is shown of this market changed."""
         before = _shown(line)
         if isinstance(message, MarketChange):
@@ -170,12 +170,12 @@ class Board:
         return is_news
 
     @staticmethod
-    def _show(line: Line, bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty, now: Ts) -> None:
+    def _show(line: WatchedMarket, bid: Price | None, bid_size: Qty, ask: Price | None, ask_size: Qty, now: Ts) -> None:
         line.bid, line.bid_size, line.ask, line.ask_size = bid, bid_size, ask, ask_size
         line.heard, line.stale_since = now, None
 
 
-def _shown(line: Line) -> tuple[object, ...]:
+def _shown(line: WatchedMarket) -> tuple[object, ...]:
     """What is told when it changes; that a market is heard of at all counts, even where nobody quotes it."""
     is_heard = line.heard is not None
     return line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since, is_heard

@@ -19,7 +19,7 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.core.market.opportunities import Quote
+from kalshi_cli.core.market.opportunities import VenueQuote
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.feeds.fair_values import SourceError
 from kalshi_cli.feeds.market_map import TOKEN, Pair
@@ -42,7 +42,7 @@ _MOMENT = re.compile(r"[0-9]{12,14}")
 class Heard(NamedTuple):
     """Their best prices on the YES scale of our market, and when they say that their book was made."""
 
-    quote: Quote
+    quote: VenueQuote
     made: Ts | None
 
 
@@ -78,8 +78,8 @@ def hear(pair: Pair, clob: Fetch, gamma: Fetch) -> Heard:
     token = name if TOKEN.fullmatch(name) else read_token(gamma(f"/markets?slug={name}"), name)
     bid, ask, made = read_best(clob(f"/book?token_id={token}"), token)
     if pair.is_yes:
-        return Heard(Quote(bid, ask), made)
-    return Heard(Quote(_turned(ask), _turned(bid)), made)
+        return Heard(VenueQuote(bid, ask), made)
+    return Heard(VenueQuote(_turned(ask), _turned(bid)), made)
 
 
 def read_token(body: bytes, slug: str) -> str:

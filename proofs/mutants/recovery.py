@@ -105,7 +105,7 @@ RECOVERY = (
         "a restart counts what was sent in the last minute",
         "a loop that falls and starts again sends without a limit",
         "core/engine/engine.py",
-        "self.state.count_sent(Sent.of(order))  # a restart",
+        "self.state.count_sent(SentOrder.of(order))  # a restart",
         "pass  # a restart",
         ("tests/core/test_engine.py", "tests/desk/test_account.py"),
     ),

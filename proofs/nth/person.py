@@ -100,7 +100,7 @@ class Person:
 
         def act() -> None:
             desk = self.sim.desk()
-            lines = [batch.Line(number, each) for number, each in enumerate(tickets, 1)]
+            lines = [batch.BatchLine(number, each) for number, each in enumerate(tickets, 1)]
             outcome = batch.send(desk, *batch.propose(desk, lines))
             results.extend(outcome.results)
             if outcome.worst is not None:

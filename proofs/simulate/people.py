@@ -12,7 +12,7 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.desk import batch
-from kalshi_cli.desk.batch import Line
+from kalshi_cli.desk.batch import BatchLine
 from kalshi_cli.desk.close import CloseDesk, Walk
 from kalshi_cli.desk.place import Ticket, order_desk
 from kalshi_cli.desk.rebuild import rebuild
@@ -88,7 +88,7 @@ class People:
                     ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, post_only=True,
                     expires_in_s=15.0,
                 )  # fmt: skip
-                lines.append(Line(number, ticket))
+                lines.append(BatchLine(number, ticket))
             desk = order_desk(app)
             engine, judged = batch.propose(desk, lines)
             meets = BATCH_MEETS[fault.size % len(BATCH_MEETS)]

@@ -35,7 +35,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.desk.watch import Board
+from kalshi_cli.desk.watch import WatchBoard
 from kalshi_cli.notify.notice_text import inert, to_body, to_json, to_title
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 from kalshi_cli.telemetry.metrics import Metrics
@@ -256,13 +256,13 @@ def test_the_live_screen_of_hostile_markets() -> None:
             )
             for _ in range(200)
         ]  # fmt: skip
-        board = Board(markets, NOW, is_streamed=True)
+        board = WatchBoard(markets, NOW, is_streamed=True)
         for market in markets:
             board.take(BookSnapshot(NOW, market.ticker, ((cents(47), contracts(3)),), ()), NOW)
             board.take(PublicTrade(NOW, market.ticker, "t", cents(52), contracts(2), BID), NOW)
         for drawn in (
             draw_board(board, "sim", NOW, width, 400),
-            draw_ladder(Board(markets[:1], NOW, is_streamed=True), "sim", NOW, 10, width, 24),
+            draw_ladder(WatchBoard(markets[:1], NOW, is_streamed=True), "sim", NOW, 10, width, 24),
         ):
             console = Console(file=io.StringIO(), width=width, color_system=None, markup=False, highlight=False)
             console.print(drawn)

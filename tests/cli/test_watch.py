@@ -43,7 +43,7 @@ from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, MarketChange, PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.watch import Board
+from kalshi_cli.desk.watch import WatchBoard
 from kalshi_cli.exchange.wire.markets import read_market
 
 
@@ -262,8 +262,8 @@ MARKETS: list[Market] = [
 A = MARKETS[0].ticker
 
 
-def a_board(count: int = 2) -> Board:
-    board = Board(MARKETS[:count], NOW, is_streamed=True)
+def a_board(count: int = 2) -> WatchBoard:
+    board = WatchBoard(MARKETS[:count], NOW, is_streamed=True)
     board.take(FeedState(NOW, True), NOW)
     for market in MARKETS[: max(1, count - 1)]:
         bids, asks = ((cents(47), contracts(3)), (cents(46), contracts(9))), ((cents(52), contracts(2)),)
@@ -351,7 +351,7 @@ def test_the_ladder_is_as_deep_as_the_screen_is_high() -> None:
     low = drawn(draw_ladder(a_board(1), "sim", NOW, 10, 80, 7), 80)
     assert "$0.46" not in low
     assert len(low.splitlines()) <= 7
-    empty = Board(MARKETS[:1], NOW, is_streamed=True)
+    empty = WatchBoard(MARKETS[:1], NOW, is_streamed=True)
     assert "waiting for the book" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
     empty.take(BookSnapshot(NOW, A, (), ()), NOW)
     assert "nobody quotes it" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))

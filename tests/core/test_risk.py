@@ -21,7 +21,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.risk.review import review
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.order_rate import Sent
+from kalshi_cli.core.state.order_rate import SentOrder
 from kalshi_cli.core.state.state import State
 
 
@@ -339,21 +339,21 @@ def test_size_and_cost_of_one_order_are_bounded(state: State) -> None:
 def test_a_runaway_loop_meets_the_order_rate(state: State) -> None:
     limits = Limits(max_orders_per_minute=2)
     for ts in (NOW - 60_000, NOW - 59_999, NOW - 1):
-        state.count_sent(Sent(Ts(ts), "KXA-1"))
+        state.count_sent(SentOrder(Ts(ts), "KXA-1"))
     assert code(state, place(), limits) == "ORDER_RATE"
     state.now = Ts(NOW + 1)
     assert code(state, place(), limits) == "approved", "the oldest has left the window"
     for _ in range(5):
-        state.count_sent(Sent(state.now, "KXA-1"))
+        state.count_sent(SentOrder(state.now, "KXA-1"))
     assert code(state, place(), Limits(max_orders_per_minute=None)) == "approved"
 
 
 def test_one_market_is_not_churned_while_others_may_still_trade(state: State) -> None:
     limits = Limits(max_orders_per_minute=10, max_market_orders_per_minute=2)
     for ticker in ("KXA-1", "KXB-1", "KXB-1"):
-        state.count_sent(Sent(state.now, ticker))
+        state.count_sent(SentOrder(state.now, ticker))
     assert code(state, place(), limits) == "approved"
-    state.count_sent(Sent(state.now, "KXA-1"))
+    state.count_sent(SentOrder(state.now, "KXA-1"))
     assert code(state, place(), limits) == "MARKET_RATE"
     state.ledger.book(make_fill(qty=contracts(10)))
     assert code(state, place(ASK, 45, 10), limits) == "approved", "what closes may always go"
@@ -364,7 +364,7 @@ def test_one_market_is_not_churned_while_others_may_still_trade(state: State) ->
 def test_what_was_sent_is_forgotten_after_a_minute_also_where_nobody_counts_it(state: State) -> None:
     for minute in range(5):
         state.now = Ts(NOW + minute * 60_000)
-        state.count_sent(Sent(state.now, "KXA-1"))
+        state.count_sent(SentOrder(state.now, "KXA-1"))
     assert len(state.sent) == 1
 
 

@@ -27,16 +27,16 @@ from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
-from kalshi_cli.desk.batch import Line, Outcome
+from kalshi_cli.desk.batch import BatchLine, BatchOutcome
 from kalshi_cli.store.records import Halt
 
 PATH = "/trade-api/v2/portfolio/events/orders/batched"
 
 
-def place(sim: Simulation, *tickets: dict[str, Any], limits: Limits | None = None) -> Outcome:
+def place(sim: Simulation, *tickets: dict[str, Any], limits: Limits | None = None) -> BatchOutcome:
     """A batch by the desk, as a person would."""
     desk = sim.desk(limits)
-    lines = [Line(at, ticket(**fields)) for at, fields in enumerate(tickets, start=1)]
+    lines = [BatchLine(at, ticket(**fields)) for at, fields in enumerate(tickets, start=1)]
     return batch.send(desk, *batch.propose(desk, lines))
 
 
@@ -49,7 +49,7 @@ def requests(sim: Simulation) -> int:
     return sum(1 for call in sim.wire.sent if call == ("POST", PATH))
 
 
-def statuses(outcome: Outcome) -> list[str]:
+def statuses(outcome: BatchOutcome) -> list[str]:
     return [result.status for result in outcome.results]
 
 
@@ -299,7 +299,7 @@ def between(sim: Simulation, happens: Callable[[], object], *, seconds: float = 
     sim.wire.after = after
 
 
-def codes(outcome: Outcome) -> list[str]:
+def codes(outcome: BatchOutcome) -> list[str]:
     return [result.error.code if result.error else "" for result in outcome.results]
 
 
@@ -419,7 +419,7 @@ def test_a_dearer_order_does_not_hide_behind_many(sim: Simulation) -> None:
     sim.market()
     sim.market(ticker=OTHER)
     desk = sim.desk(Limits(max_exposure=dollars(10)))
-    _, judged = batch.propose(desk, [Line(n, ticket(ticker=t)) for n, t in enumerate((TICKER, OTHER, TICKER), 1)])
+    _, judged = batch.propose(desk, [BatchLine(n, ticket(ticker=t)) for n, t in enumerate((TICKER, OTHER, TICKER), 1)])
     assert [each.denied.code if each.denied else None for each in judged] == [None, None, "EXPOSURE"]
     assert [each.cost for each in judged] == [dollars(4), dollars(4), 0]
     assert all(each.fee > 0 for each in judged[:2])

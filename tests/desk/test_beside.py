@@ -24,7 +24,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk import amend, batch
 from kalshi_cli.desk.amend import Change
-from kalshi_cli.desk.batch import Line
+from kalshi_cli.desk.batch import BatchLine
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
 from kalshi_cli.store.sqlite_store import Store
@@ -172,7 +172,7 @@ def amended(sim: Simulation) -> None:
 
 def placed_together(sim: Simulation) -> None:
     desk = sim.desk()
-    outcome = batch.send(desk, *batch.propose(desk, [Line(1, ticket()), Line(2, ticket())]))
+    outcome = batch.send(desk, *batch.propose(desk, [BatchLine(1, ticket()), BatchLine(2, ticket())]))
     assert [result.status for result in outcome.results] == ["rejected", "rejected"]
     assert outcome.worst is not None
     raise outcome.worst
@@ -248,7 +248,7 @@ def test_a_batch_counts_what_another_program_placed_since_it_was_shown(sim: Simu
     sim.market()
     one = desk_of(sim, sim.store, max_position=contracts(20))
     other = desk_of(sim, beside, max_position=contracts(20))
-    proposed = batch.propose(one, [Line(1, ticket()), Line(2, ticket())])
+    proposed = batch.propose(one, [BatchLine(1, ticket()), BatchLine(2, ticket())])
     other.send(*other.propose(ticket()))
     outcome = batch.send(one, *proposed)
     assert bids(sim) == contracts(20)

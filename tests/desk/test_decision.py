@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.decision import Decision
+from kalshi_cli.desk.decision import DecisionDeadline
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import run
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -44,7 +44,7 @@ class Thinker(Strategy):
 def traded(sim: Simulation, thinks_s: float, limit_s: float, stopped_by: str = "") -> Engine:
     """Two ticks of a loop whose strategy thinks for so long at the first."""
     sim.market(39, 44)
-    decision = Decision(sim.clock, limit_s, lambda: stopped_by)
+    decision = DecisionDeadline(sim.clock, limit_s, lambda: stopped_by)
     sim.client = sim.connect(before_create=lambda _reviewed: decision.refuse_if_late())
     strategy = Thinker(sim.clock, thinks_s)
     engine = load_engine(
@@ -86,7 +86,7 @@ def test_after_somebody_asked_for_a_stop_nothing_new_is_sent(sim: Simulation) ->
 
 def test_time_counts_from_the_message_and_not_from_the_one_before() -> None:
     clock = ManualClock(Ts(1_000))
-    decision = Decision(clock, 5.0)
+    decision = DecisionDeadline(clock, 5.0)
 
     def slow() -> Iterator[Message]:
         for _ in range(3):
@@ -112,7 +112,7 @@ class SleepyClock(ManualClock):
 
 def test_a_decision_grows_old_while_the_host_sleeps() -> None:
     clock = SleepyClock(Ts(1_000))
-    decision = Decision(clock, 5.0)
+    decision = DecisionDeadline(clock, 5.0)
     for _ in decision.over([Tick(clock.now())]):
         clock.sleep_of_the_host(4.0)
         decision.refuse_if_late()

@@ -28,9 +28,9 @@ def world(tmp_path: Path) -> Iterator[Simulation]:
     made.close()
 
 
-def move(**changes: Any) -> funds.Move:
+def move(**changes: Any) -> funds.ShardMove:
     fields: dict[str, Any] = {"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS}
-    return funds.Move(**(fields | changes))
+    return funds.ShardMove(**(fields | changes))
 
 
 def is_transfer(request: httpx.Request) -> bool:

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.batch import Line
+from kalshi_cli.desk.batch import BatchLine
 from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
 
 HOUR_S = 3_600
@@ -50,7 +50,7 @@ def typed_alone(sim: Simulation) -> None:
 
 def typed_in_a_batch(sim: Simulation) -> None:
     desk = sim.desk()
-    batch.send(desk, *batch.propose(desk, [Line(1, ticket()), Line(2, ticket(client_order_id="job-42"))]))
+    batch.send(desk, *batch.propose(desk, [BatchLine(1, ticket()), BatchLine(2, ticket(client_order_id="job-42"))]))
 
 
 @pytest.mark.parametrize("send", [typed_alone, typed_in_a_batch])

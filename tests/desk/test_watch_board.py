@@ -29,7 +29,7 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Board, Line, Polled
+from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Polled, WatchBoard, WatchedMarket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.markets import read_market
 
@@ -42,9 +42,9 @@ LIVE = FeedState(NOW, True)
 
 
 @pytest.fixture
-def board() -> Board:
+def board() -> WatchBoard:
     """Two markets on a live stream; the book of the first came."""
-    board = Board((ONE, TWO), NOW, is_streamed=True)
+    board = WatchBoard((ONE, TWO), NOW, is_streamed=True)
     for message in (LIVE, BOOK):
         board.take(message, NOW)
     return board
@@ -54,17 +54,17 @@ def later(seconds: float) -> Ts:
     return Ts(NOW + int(seconds * 1000))
 
 
-def prices(line: Line) -> tuple[Price | None, Price | None]:
+def prices(line: WatchedMarket) -> tuple[Price | None, Price | None]:
     return line.bid, line.ask
 
 
-def test_a_book_gives_the_quote(board: Board) -> None:
+def test_a_book_gives_the_quote(board: WatchBoard) -> None:
     told = board.take(BookDelta(later(1), A, BID, cents(48), contracts(5)), later(1))
     assert told == Quote(later(1), A, cents(48), contracts(5), cents(52), contracts(2), ONE.last, ONE.volume)
     assert board.lines[A].changed == later(1)
 
 
-def test_what_changes_nothing_that_is_shown_is_not_told(board: Board) -> None:
+def test_what_changes_nothing_that_is_shown_is_not_told(board: WatchBoard) -> None:
     assert board.take(BookDelta(later(1), A, BID, cents(20), contracts(5)), later(1)) is None
     assert board.take(BookSnapshot(later(2), A, BOOK.bids, BOOK.asks), later(2)) is None
     assert board.take(Tick(later(3)), later(3)) is None
@@ -72,7 +72,7 @@ def test_what_changes_nothing_that_is_shown_is_not_told(board: Board) -> None:
     assert board.lines[A].heard == later(2)
 
 
-def test_half_of_a_matching_is_not_told(board: Board) -> None:
+def test_half_of_a_matching_is_not_told(board: WatchBoard) -> None:
     assert board.take(BookDelta(NOW, A, BID, cents(53), contracts(1), has_more=True), NOW) is None
     assert board.lines[A].is_midway
     told = board.take(BookDelta(NOW, A, ASK, cents(52), Qty(-contracts(2))), NOW)
@@ -81,14 +81,14 @@ def test_half_of_a_matching_is_not_told(board: Board) -> None:
     assert not board.lines[A].is_midway
 
 
-def test_the_ticker_channel_does_not_overrule_the_book(board: Board) -> None:
+def test_the_ticker_channel_does_not_overrule_the_book(board: WatchBoard) -> None:
     board.take(Quote(NOW, A, cents(1), contracts(1), cents(99), contracts(1), cents(50), contracts(999)), NOW)
     assert prices(board.lines[A]) == (cents(47), cents(52))
     board.take(Quote(NOW, B, cents(1), contracts(1), cents(99), contracts(1), cents(50), contracts(999)), NOW)
     assert prices(board.lines[B]) == (cents(1), cents(99)), "it is all there is before the book comes"
 
 
-def test_volume_is_what_rest_said_and_the_trades_since(board: Board) -> None:
+def test_volume_is_what_rest_said_and_the_trades_since(board: WatchBoard) -> None:
     trade = PublicTrade(later(1), A, "t1", cents(52), contracts(2), BID)
     assert board.take(trade, later(1)) == trade
     board.take(Quote(NOW, A, None, Qty(0), None, Qty(0), cents(52), contracts(777)), NOW)
@@ -97,7 +97,7 @@ def test_volume_is_what_rest_said_and_the_trades_since(board: Board) -> None:
 
 
 @pytest.mark.parametrize("gap", [FeedGap(NOW, (), "hung up"), FeedGap(NOW, (A,), "a number was skipped")])
-def test_after_a_gap_prices_are_stale_until_the_next_book(board: Board, gap: FeedGap) -> None:
+def test_after_a_gap_prices_are_stale_until_the_next_book(board: WatchBoard, gap: FeedGap) -> None:
     line = board.lines[A]
     assert board.stale_since(line, later(100)) is None
     assert board.take(gap, later(5)) == gap
@@ -109,23 +109,23 @@ def test_after_a_gap_prices_are_stale_until_the_next_book(board: Board, gap: Fee
     assert board.stale_since(line, later(60)) is None
 
 
-def test_a_gap_of_one_market_is_none_of_another(board: Board) -> None:
+def test_a_gap_of_one_market_is_none_of_another(board: WatchBoard) -> None:
     board.take(FeedGap(NOW, (B, "UNKNOWN"), "lost"), NOW)
     assert board.stale_since(board.lines[A], NOW) is None
 
 
-def test_what_never_had_a_price_is_waiting_and_not_stale(board: Board) -> None:
+def test_what_never_had_a_price_is_waiting_and_not_stale(board: WatchBoard) -> None:
     board.take(FeedGap(NOW, (), "hung up"), NOW)
     assert board.stale_since(board.lines[B], later(60)) is None
     assert board.lines[B].heard is None
 
 
-def test_an_impossible_book_is_stale(board: Board) -> None:
+def test_an_impossible_book_is_stale(board: WatchBoard) -> None:
     assert board.take(BookDelta(later(1), A, BID, cents(47), Qty(-contracts(9))), later(1)) is None
     assert board.stale_since(board.lines[A], later(2)) == later(1)
 
 
-def test_without_a_stream_what_is_not_read_again_becomes_stale(board: Board) -> None:
+def test_without_a_stream_what_is_not_read_again_becomes_stale(board: WatchBoard) -> None:
     board.take(FeedState(NOW, False, "no stream"), NOW)
     line = board.lines[A]
     assert board.stale_since(line, Ts(NOW + PATIENCE_MS)) is None
@@ -134,13 +134,13 @@ def test_without_a_stream_what_is_not_read_again_becomes_stale(board: Board) -> 
     assert board.stale_since(line, later(21)) is None
 
 
-def test_the_connection_is_told_once_a_change(board: Board) -> None:
+def test_the_connection_is_told_once_a_change(board: WatchBoard) -> None:
     lost = FeedState(later(1), False, "hung up")
     assert [board.take(each, later(1)) for each in (LIVE, lost, lost, LIVE)] == [None, lost, None, LIVE]
     assert (board.is_live, board.state, board.since) == (True, "live", later(1))
 
 
-def test_a_market_that_closes_says_so(board: Board) -> None:
+def test_a_market_that_closes_says_so(board: WatchBoard) -> None:
     closed = msgspec.structs.replace(ONE, status=MarketStatus.CLOSED, last=cents(99), volume=contracts(50))
     board.take(MarketChange(later(1), closed), later(1))
     line = board.lines[A]
@@ -185,7 +185,7 @@ def test_polling_goes_on_after_a_failure_and_the_board_is_stale_meanwhile() -> N
     clock, told, wire = ManualClock(NOW), list[str](), Flaky(LongListing(10))
     client = KalshiClient("http://localhost/trade-api/v2", clock=clock, rng=random.Random(1), transport=wire)
     polled = Polled(client, clock, [ONE], is_book=False, tell=told.append)
-    board = Board([ONE], NOW, is_streamed=False)
+    board = WatchBoard([ONE], NOW, is_streamed=False)
     feed = iter(polled)
 
     def go_on(rounds: int) -> None:

@@ -22,7 +22,7 @@ from kalshi_cli.core.model.order_terms import BID
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watch import Watching
-    from kalshi_cli.desk.watch import Board, Line
+    from kalshi_cli.desk.watch import WatchBoard, WatchedMarket
     from kalshi_cli.views.runs import StatusView
 
 FEWEST_TRADES = 3
@@ -63,7 +63,7 @@ class _Column(NamedTuple):
     cells: list[Text]
 
 
-def draw_board(board: Board, env: str, now: Ts, width: int, height: int) -> RenderableType:
+def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int) -> RenderableType:
     """The head, the markets, and below them the trades that fit."""
     lines = list(board.lines.values())
     most = max(2, height - FEWEST_TRADES - 4)
@@ -77,7 +77,7 @@ def draw_board(board: Board, env: str, now: Ts, width: int, height: int) -> Rend
     return Group(*parts, Text(), *(_trade(trade, width) for trade in reversed(trades)))
 
 
-def _head(board: Board, env: str, now: Ts, width: int) -> Text:
+def _head(board: WatchBoard, env: str, now: Ts, width: int) -> Text:
     clock, since = format_ts(now)[11:19], format_ts(board.since)[11:19]
     head = Text(f"{env}  {clock} UTC  ", style="bold")
     if board.is_live:
@@ -93,7 +93,7 @@ def _cut(text: Text, width: int) -> Text:
     return text
 
 
-def _markets(board: Board, lines: Sequence[Line], now: Ts, width: int) -> Table:
+def _markets(board: WatchBoard, lines: Sequence[WatchedMarket], now: Ts, width: int) -> Table:
     stale = {line.ticker: board.stale_since(line, now) for line in lines}
     fresh = {line.ticker: line.heard is not None and stale[line.ticker] is None for line in lines}
 
@@ -141,7 +141,7 @@ def _fit(columns: list[_Column], width: int) -> list[_Column]:
     return columns
 
 
-def _age(line: Line, stale: Ts | None, now: Ts) -> Text:
+def _age(line: WatchedMarket, stale: Ts | None, now: Ts) -> Text:
     """How long ago this market changed; where it is over, or its prices are no longer true, that instead."""
     if line.is_over:
         return Text(_status(line), style="yellow")
@@ -154,7 +154,7 @@ def _age(line: Line, stale: Ts | None, now: Ts) -> Text:
     return Text(_ago(line.changed, now) if line.changed is not None else "", style="dim")
 
 
-def _status(line: Line) -> str:
+def _status(line: WatchedMarket) -> str:
     """In words; with what a YES pays once that is known."""
     word = "paused" if line.status == "inactive" else safe_text(line.status)
     return word if line.value is None else f"{word} at {show_price(line.value)}"
@@ -177,7 +177,7 @@ def _trade(trade: PublicTrade, width: int) -> Text:
 # -- the ladder ---------------------------------------------------------------------------------------------------
 
 
-def draw_ladder(board: Board, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
+def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
     """One book as deep as the screen is high."""
     from kalshi_cli.cli.screen.render import levels_of
     from kalshi_cli.views.watch import book_view

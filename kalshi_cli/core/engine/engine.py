@@ -37,7 +37,7 @@ from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state import exchange_state
 from kalshi_cli.core.state.back_off import back_off_of
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.order_rate import Sent
+from kalshi_cli.core.state.order_rate import SentOrder
 from kalshi_cli.core.state.state import MINUTE_MS, State
 
 MAX_UNOWNED = 1_000
@@ -178,7 +178,7 @@ class Engine:
                 continue
             self.state.orders.add(order)
             if order.created > self.state.now - MINUTE_MS:
-                self.state.count_sent(Sent.of(order))  # a restart resets no order rate
+                self.state.count_sent(SentOrder.of(order))  # a restart resets no order rate
         for entry in entries:
             if isinstance(entry, Settlement):
                 self._settle(entry)
@@ -437,7 +437,7 @@ class Engine:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
         for order in message.orders:
             if self.state.orders.learn(order):
-                self.state.count_sent(Sent.of(order))
+                self.state.count_sent(SentOrder.of(order))
         return []
 
     def _owner(self, fill: Fill) -> Order | None:

@@ -168,7 +168,7 @@ def apart(baskets: Iterable[Basket]) -> list[Basket]:
 # -- another venue ------------------------------------------------------------------------------------------------
 
 
-class Quote(msgspec.Struct, frozen=True):
+class VenueQuote(msgspec.Struct, frozen=True):
     """Best prices of the same question somewhere, on the YES scale of our market; None where nobody quotes."""
 
     bid: Level | None

@@ -19,7 +19,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.exposure_controls import Control, is_reducing
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, Sent
+from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, SentOrder
 from kalshi_cli.core.state.state import State
 
 
@@ -56,7 +56,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
         for count, intent in enumerate(needs, 1):
             state.orders.add(order)
             tried.append(order)
-            state.count_sent(Sent(state.now, order.ticker, order.strategy, client_order_id=order.client_order_id))
+            state.count_sent(SentOrder(state.now, order.ticker, order.strategy, client_order_id=order.client_order_id))
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
             if isinstance(verdict, Denied):
@@ -195,7 +195,7 @@ def _lasts_longer(before: Order, intent: Amend) -> bool:
     return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
 
 
-def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sent:
+def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> SentOrder:
     """Return what a reviewed order or amend counts for against the order rate.
 
     A smaller size or another expiry keeps the place in the queue (2026-10), and counts for a tenth of an order.
@@ -203,7 +203,7 @@ def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sen
     if not isinstance(verdict, AmendOrder):
         order = verdict.order
         is_exempt, name = _passes_rate(state, order), order.client_order_id
-        return Sent(state.now, order.ticker, order.strategy, AN_ORDER, is_exempt, name)
+        return SentOrder(state.now, order.ticker, order.strategy, AN_ORDER, is_exempt, name)
     before, wanted = verdict.before, verdict.wanted
     is_in_place = wanted.price == before.price and wanted.remaining <= before.remaining
     asked = Amend(before.order_id, wanted.price, wanted.remaining, expires=wanted.expires or Ts(0))
@@ -211,7 +211,7 @@ def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sen
     with state.orders.without(before.order_id):
         is_exempt = is_lower or _passes_rate(state, wanted)
     tenths = AN_AMEND_IN_PLACE if is_in_place else AN_ORDER
-    return Sent(state.now, before.ticker, before.strategy, tenths, is_exempt)
+    return SentOrder(state.now, before.ticker, before.strategy, tenths, is_exempt)
 
 
 def _passes_rate(state: State, order: Order) -> bool:

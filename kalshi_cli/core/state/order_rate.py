@@ -17,7 +17,7 @@ AHEAD_MS = 5_000
 """An entry from longer than this after now was counted before the clock was set back."""
 
 
-class Sent(NamedTuple):
+class SentOrder(NamedTuple):
     """A request that counts against the order rate."""
 
     ts: Ts
@@ -30,7 +30,7 @@ class Sent(NamedTuple):
     """The id of a new order, which may be taken back; empty for an amend."""
 
     @classmethod
-    def of(cls, order: Order) -> Sent:
+    def of(cls, order: Order) -> SentOrder:
         """Return what an order on file counts for against the order rate; its own program held it against that."""
         return cls(order.created, order.ticker, order.strategy, AN_ORDER, order.reduce_only, order.client_order_id)
 
@@ -39,12 +39,12 @@ class SentOrders:
     """Requests in the order in which they were sent; each is forgotten after a minute."""
 
     def __init__(self) -> None:
-        self._entries: deque[Sent] = deque()
+        self._entries: deque[SentOrder] = deque()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def add(self, sent: Sent, now: Ts) -> None:
+    def add(self, sent: SentOrder, now: Ts) -> None:
         """Count a request that was, or is about to be, sent."""
         self._entries.append(sent)
         self._forget(now)

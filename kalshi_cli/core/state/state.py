@@ -18,7 +18,7 @@ from kalshi_cli.core.model.messages import FairValue, Quote, ReferencePrice, Spo
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.state.back_off import BackOff
-from kalshi_cli.core.state.order_rate import Sent, SentOrders
+from kalshi_cli.core.state.order_rate import SentOrder, SentOrders
 
 AHEAD_MS = 5_000
 """What is from longer than this after now was heard before the clock was set back: nobody knows how old it is."""
@@ -114,7 +114,7 @@ class State:
         heard = (book.ts, self.feed_ts) if self.is_feed_live else (book.ts,)
         return min(abs(self.now - ts) for ts in heard)
 
-    def count_sent(self, sent: Sent) -> None:
+    def count_sent(self, sent: SentOrder) -> None:
         """Count an order or an amend that was, or is about to be, sent."""
         self.sent.add(sent, self.now)
 
