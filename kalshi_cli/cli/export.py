@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list
+from kalshi_cli.cli.options import Commands, ago, choice_option, duration_option, flags_of, opened, show_list
 from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ def fills(
     from kalshi_cli.views.exports import FillExport, fill_export
 
     with opened(ctx) as desk:
-        start = _start(desk, since)
+        start = ago(desk, since)
         orders = _orders(desk)
         found = list(desk.client.all_fills(None, start))[::-1]
         rows = [fill_export(fill, orders.get(fill.order_id)) for fill in found]
@@ -53,7 +52,7 @@ def pnl(
     from kalshi_cli.views.positions import PnlRow
 
     with opened(ctx) as desk:
-        _, parts = pnl_of(desk, by, _start(desk, since))
+        _, parts = pnl_of(desk, by, ago(desk, since))
         rows = [PnlRow.of(part, key=key) for key, part in sorted(parts.items())]
         show_list(ctx, PnlRow, rows, form=_form(ctx), empty="nothing was traded")
 
@@ -76,7 +75,7 @@ def lots(
     from kalshi_cli.views.exports import LotExport
 
     with opened(ctx) as desk:
-        start = _start(desk, since)
+        start = ago(desk, since)
         found = tax_lots(portfolio_of(desk).entries)
         wanted = [lot for lot in found if (lot.closed >= (start or 0) if lot.closed else not is_open_left_out)]
         show_list(ctx, LotExport, wanted, form=_form(ctx), empty="no lots", now=desk.clock.now())
@@ -84,10 +83,6 @@ def lots(
 
 def _form(ctx: typer.Context) -> Format:
     return flags_of(ctx).form or Format.CSV
-
-
-def _start(desk: Resources, since: float | None) -> Ts | None:
-    return None if since is None else Ts(desk.clock.now() - int(since * 1000))
 
 
 def _orders(desk: Resources) -> dict[str, Order]:

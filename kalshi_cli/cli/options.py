@@ -24,7 +24,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import Distrust, UsageError, refuse
-from kalshi_cli.base.units import duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
+from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import complete_tickers
 from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
 
@@ -143,6 +143,11 @@ def show_list(
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
         note(f"the list was cut at {limit}; see more with {more}")
+
+
+def ago(desk: Resources, seconds: float | None) -> Ts | None:
+    """Return the moment that long ago; None where none is given."""
+    return None if seconds is None else Ts(desk.clock.now() - int(seconds * 1000))
 
 
 def agreed(desk: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:

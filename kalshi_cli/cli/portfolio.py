@@ -8,8 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, show_view
+from kalshi_cli.cli.options import Commands, ago, choice_option, duration_option, flags_of, opened, show_list, show_view
 
 app = Commands("Balance, positions, fills, profit and loss.")
 
@@ -73,8 +72,7 @@ def fills(
     from kalshi_cli.views.positions import FillRow
 
     with opened(ctx) as desk:
-        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
-        found = desk.client.all_fills(name.upper() or None, start, limit + 1)
+        found = desk.client.all_fills(name.upper() or None, ago(desk, since), limit + 1)
         show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=desk.clock.now())
 
 
@@ -104,7 +102,7 @@ def settlements(
         _calendar(ctx, name, event, limit)
         return
     with opened(ctx) as desk:
-        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
+        start = ago(desk, since)
         found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
         rows = map(settlement_row, found)
         show_list(ctx, SettlementRow, rows, limit=limit, empty="nothing was settled", now=desk.clock.now())
@@ -154,8 +152,7 @@ def pnl(
         _plot(ctx, since, picture)
         return
     with opened(ctx) as desk:
-        start = None if since is None else Ts(desk.clock.now() - int(since * 1000))
-        whole, parts = pnl_of(desk, by, start)
+        whole, parts = pnl_of(desk, by, ago(desk, since))
         show_view(ctx, pnl_view(whole, parts), title=f"profit and loss by {by}")
 
 
@@ -166,5 +163,5 @@ def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
     with opened(ctx) as desk:
-        points = curve_of(desk, None if since is None else Ts(desk.clock.now() - int(since * 1000)))
+        points = curve_of(desk, ago(desk, since))
     show_curve(points, picture)

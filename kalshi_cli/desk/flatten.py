@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.desk.close import CloseDesk, Closing, ClosePlan, Walk, close_all
+from kalshi_cli.desk.close import CloseDesk, ClosePlan, Closing, Walk, close_all
 from kalshi_cli.desk.place import order_desk
 from kalshi_cli.desk.resources import Resources
 

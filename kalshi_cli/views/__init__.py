@@ -1,1 +1,1 @@
-"""What the services return: one typed struct for each thing, behind JSON, tables and CSV."""
+"""Views: what services return, one typed struct for each thing, behind JSON, tables and CSV."""

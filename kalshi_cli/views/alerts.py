@@ -1,4 +1,4 @@
-"""What `kalshi alerts` prints. Rules as in `rows`; the address of a sink is never shown whole."""
+"""Views of alerts. Rules as in `row`; the address of a sink is never shown whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands about money print: where it lies, how it moved, what the account may do."""
+"""Views of money: where it lies, how it moved, what the account may do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `kalshi catalogue` prints. Rules as in `rows`."""
+"""Views of the catalog. Rules as in `row`."""
 
 from __future__ import annotations
 

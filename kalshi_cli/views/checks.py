@@ -1,4 +1,4 @@
-"""What checks print. Rules as in `rows`."""
+"""Views of checks. Rules as in `row`."""
 
 from __future__ import annotations
 

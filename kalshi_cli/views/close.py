@@ -1,4 +1,4 @@
-"""What `close` and `flatten` print; prices are those of what is held."""
+"""Views of closing positions; prices are those of what is held."""
 
 from __future__ import annotations
 

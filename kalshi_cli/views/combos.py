@@ -1,4 +1,4 @@
-"""What `combos` returns. Rules as in `row`."""
+"""Views of combos. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `events`, `event`, `series` and `series-info` return: programs get whole objects, people one screen."""
+"""Views of events and series: programs get whole objects, people one screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `exchange` returns. Rules as in `row`."""
+"""Views of the exchange: status, hours, maintenance. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `execution` prints. Rules as in `rows`."""
+"""Views of execution quality. Rules as in `row`."""
 
 from __future__ import annotations
 

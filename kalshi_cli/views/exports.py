@@ -1,4 +1,4 @@
-"""What `export` writes. Rules as in `rows`."""
+"""Views of fills and tax lots for a spreadsheet. Rules as in `row`."""
 
 from __future__ import annotations
 

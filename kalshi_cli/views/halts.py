@@ -1,4 +1,4 @@
-"""What `pause`, `resume` and `stop` return. Rules as in `row`."""
+"""Views of the trading state after `pause`, `resume` and `stop`. Rules as in `row`."""
 
 from __future__ import annotations
 

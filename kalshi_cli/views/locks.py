@@ -1,4 +1,4 @@
-"""What `kalshi lock` prints. Rules as in `rows`."""
+"""Views of locked markets. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands about milestones, live data, incentives, targets and tags print."""
+"""Views of milestones, live data, incentives, targets and tags. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `trades` and `candles` print."""
+"""Views of public trades and candles. Rules as in `row`."""
 
 from __future__ import annotations
 

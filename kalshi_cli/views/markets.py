@@ -1,4 +1,4 @@
-"""What `markets` and `market` return: programs get whole objects, people one screen."""
+"""Views of markets: programs get whole objects, people one screen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `orderbook` returns. Rules as in `row`."""
+"""Views of order books. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that change orders print; see `rows`."""
+"""Views of orders, order groups and what became of changes. Rules as in `row`."""
 
 from __future__ import annotations
 

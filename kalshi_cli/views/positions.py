@@ -1,4 +1,4 @@
-"""What `positions`, `fills` and `pnl` return. Rules as in `row`."""
+"""Views of positions, fills, and profit and loss. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `rfq` and `quote` return. Rules as in `row`."""
+"""Views of requests for quotes and of quotes. Rules as in `row`."""
 
 from __future__ import annotations
 

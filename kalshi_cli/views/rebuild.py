@@ -1,4 +1,4 @@
-"""What `kalshi state` prints. Rules as in `rows`."""
+"""The view of a state file that was made anew. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `runbook` prints. Rules as in `rows`."""
+"""Views of runbooks. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `trade`, `backtest` and `status` return. Rules as in `row`."""
+"""Views of runs, backtests and their status. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `scan` returns: a row for each thing worth a look, with what is left after fees."""
+"""Views of what a scan finds, with what is left after fees. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `config` returns. Rules as in `row`."""
+"""Views of the configuration. Rules as in `row`."""
 
 from __future__ import annotations
 

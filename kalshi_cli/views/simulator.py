@@ -1,4 +1,4 @@
-"""What the controls of the simulated exchange print. Rules as in `rows`."""
+"""The view of the simulated exchange. Rules as in `row`."""
 
 from __future__ import annotations
 

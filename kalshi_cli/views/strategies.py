@@ -1,4 +1,4 @@
-"""What `strategies` prints. Rules as in `rows`."""
+"""Views of strategies and their parameters. Rules as in `row`."""
 
 from __future__ import annotations
 

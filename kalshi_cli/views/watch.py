@@ -1,4 +1,4 @@
-"""What `kalshi watch` writes into a pipe. Rules as in `rows`."""
+"""Views of what `watch` writes into a pipe. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `why` prints. Rules as in `rows`."""
+"""Views of the funnel from order requests to fills. Rules as in `row`."""
 
 from __future__ import annotations
 

@@ -1,0 +1,78 @@
+"""A view of a source: fields by name or by path, what is empty is missing, what is inside becomes views."""
+
+from __future__ import annotations
+
+import pkgutil
+from collections.abc import Iterator
+from importlib import import_module
+from types import SimpleNamespace
+
+import pytest
+
+import kalshi_cli.views as all_views
+from kalshi_cli.base.units import Ts
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.row import Row, names
+
+
+class Leg(Row, frozen=True, kw_only=True):
+    ticker: str
+
+
+class Trip(Row, frozen=True, kw_only=True):
+    count: int
+    city: str | None
+    reason: Prose | None
+    since: Ts | None
+    legs: tuple[Leg, ...]
+
+    named = names(count="qty", city="home.city")
+
+
+def source(**more: object) -> SimpleNamespace:
+    given = {"qty": 3, "home": None, "reason": "", "since": Ts(0), "legs": [SimpleNamespace(ticker="KX")]}
+    return SimpleNamespace(**(given | more))
+
+
+def test_a_field_is_found_by_its_name_or_where_the_view_says() -> None:
+    found = Trip.of(source(home=SimpleNamespace(city="NY"), reason="why", since=Ts(7)))
+    assert found == Trip(count=3, city="NY", reason=Prose("why"), since=Ts(7), legs=(Leg(ticker="KX"),))
+
+
+def test_what_is_empty_or_behind_nothing_is_missing() -> None:
+    found = Trip.of(source())
+    assert (found.city, found.reason, found.since) == (None, None, None)
+
+
+def test_what_is_given_wins() -> None:
+    assert Trip.of(source(), count=9, legs=()).count == 9
+
+
+def test_a_view_is_its_own_view() -> None:
+    leg = Leg(ticker="KX")
+    assert Leg.of(leg) is leg
+
+
+def test_a_field_that_the_source_lacks_is_a_mistake() -> None:
+    with pytest.raises(AttributeError):
+        Leg.of(SimpleNamespace())
+
+
+def every(kind: type[Row] = Row) -> Iterator[type[Row]]:
+    for narrower in kind.__subclasses__():
+        yield narrower
+        yield from every(narrower)
+
+
+def test_a_path_is_of_a_field_of_the_view() -> None:
+    """Only MARKET is shared by rows that do not have all of its fields."""
+    for module in pkgutil.iter_modules(all_views.__path__):
+        import_module(f"{all_views.__name__}.{module.name}")
+    unknown = {
+        f"{kind.__name__}.{name}"
+        for kind in every()
+        if kind.__module__ != "kalshi_cli.views.scan"
+        for name in kind.named
+        if name not in kind.__struct_fields__
+    }
+    assert unknown == set()
