@@ -76,6 +76,14 @@ def test_the_program_lives_in_the_time_of_its_exchange() -> None:
     assert sim("clock", "--reset")["clock_ahead_s"] == 0
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], None]) -> Path:
+    """The home of an exchange that no test changes: its process starts once."""
+    home = tmp_path_factory.mktemp("shared")
+    begin(home / "state")
+    return home
+
+
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
@@ -94,7 +102,10 @@ def test_the_program_lives_in_the_time_of_its_exchange() -> None:
         ("pause --market NOTHING", 4, "there is no market"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_with_a_next_step(line: str, code: int, text: str) -> None:
+def test_what_cannot_be_done_is_one_line_with_a_next_step(
+    line: str, code: int, text: str, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_variables(monkeypatch, shared, bare_variables(shared))
     ended = program("sim", *line.split(), "-q")
     assert (ended.code, ended.out) == (code, "")
     error, hint = ended.err.splitlines()
