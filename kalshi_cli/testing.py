@@ -23,7 +23,7 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.paper.venue import PaperVenue
+from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
 
 T0 = Ts(1_780_000_000_000)

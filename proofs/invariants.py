@@ -16,8 +16,8 @@ from typing import NamedTuple
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.records import RESTING, FillRecord, OrderRecord, SettlementRecord
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.records import RESTING, FillRecord, OrderRecord, SettlementRecord
 
 _S = OrderStatus
 MAY_FOLLOW: dict[OrderStatus, frozenset[OrderStatus]] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kalshi_cli.sim.api import Exchange
+from kalshi_cli.simulator.exchange import Exchange
 
 MOST_KEPT = 10_000
 

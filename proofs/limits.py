@@ -13,8 +13,8 @@ from typing import NamedTuple
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.member import Member
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.matching.member import Member
 from proofs.invariants import Truth, truth
 
 HOUR_MS = 3_600_000

@@ -27,8 +27,8 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 RESOLVED_WITHIN_S, ALERTED_WITHIN_S, STARTED_WITHIN_S = 10.0, 30.0, 3.0
 GIVE_UP_S = 900.0

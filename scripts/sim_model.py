@@ -17,9 +17,9 @@ from collections.abc import Iterator
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.sim.world.listings import Catalogue
-from kalshi_cli.sim.world.underlyings import spike
+from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.world.listings import Catalogue
+from kalshi_cli.simulator.world.underlyings import spike
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:

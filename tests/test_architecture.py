@@ -93,7 +93,7 @@ Rule = Callable[[Module], Iterator[str]]
 BASE = ("base", "__version__")
 CONFIG = (*BASE, "core", "config")
 NET = (*CONFIG, "net")
-SIBLINGS = ("exchange", "sim", "feeds", "store", "notify", "telemetry")
+SIBLINGS = ("exchange", "simulator", "feeds", "store", "notify", "telemetry")
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "base": BASE,
@@ -104,11 +104,10 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "strategies": (*BASE, "core", "strategies"),
     **{part: (*NET, part) for part in SIBLINGS},
     "runner": (*NET, "strategies", *SIBLINGS),
-    "testing": (*BASE, "core", "strategies", "sim", "runner"),
+    "testing": (*BASE, "core", "strategies", "simulator", "runner"),
     "template": (*BASE, "core", "strategies", "testing"),
     "desk": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk"),
-    "simulator": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk"),
-    "app": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk", "simulator", "app"),
+    "app": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk", "app"),
     "cli": (*CONFIG, "views", "strategies", "desk", "app", "cli"),
     "__main__": ("cli", "base"),
     "__init__": (),
@@ -117,11 +116,15 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "core": (("model",), ("market",), ("account",), ("state",), ("risk",), ("engine", "monitoring")),
+    "simulator": tuple(
+        tuple(group.split())
+        for group in ("model paper", "matching", "protocol", "trading", "rest stream", "exchange", "world", "serving")
+    ),
     "exchange": (("wire",), ("rest",), ("endpoints", "stream"), ("client",), ("live",), ("route_samples",)),
 }
 """Package -> its rooms and files, in the order in which they may import: each only those before it, and itself."""
 
-EXCEPTIONS = {("kalshi_cli.sim.api", "kalshi_cli.exchange.wire.values")}
+EXCEPTIONS = {("kalshi_cli.simulator.exchange", "kalshi_cli.exchange.wire.values")}
 """The simulated exchange speaks the wire."""
 
 
@@ -162,13 +165,18 @@ def rooms(module: Module) -> Iterator[str]:
 
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "sqlite3": ("kalshi_cli/store/database.py", "kalshi_cli/store/sqlite_store.py"),
-    "httpx": ("kalshi_cli/net/", "kalshi_cli/exchange/", "kalshi_cli/feeds/spot/", "kalshi_cli/sim/transport.py"),
+    "httpx": (
+        "kalshi_cli/net/",
+        "kalshi_cli/exchange/",
+        "kalshi_cli/feeds/spot/",
+        "kalshi_cli/simulator/serving/in_process_transport.py",
+    ),
     "websocket": ("kalshi_cli/net/",),
     "requests": ("kalshi_cli/notify/pinned_plugins.py",),
     "smtplib": ("kalshi_cli/notify/pinned_plugins.py",),
-    "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/sim/", "kalshi_cli/simulator.py"),
-    "uvicorn": ("kalshi_cli/sim/server.py",),
-    "wsproto": ("kalshi_cli/sim/",),
+    "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/simulator/", "kalshi_cli/desk/simulated_exchange.py"),
+    "uvicorn": ("kalshi_cli/simulator/serving/server.py",),
+    "wsproto": ("kalshi_cli/simulator/",),
     "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/market_map.py"),
     "typer": ("kalshi_cli/cli/",),
     "rich": ("kalshi_cli/cli/",),
@@ -197,7 +205,7 @@ IMPURE = re.compile(
 
 def pure_core(module: Module) -> Iterator[str]:
     """core decides; it neither reads, writes, waits, logs nor throws dice."""
-    if not module.path.startswith(("kalshi_cli/core/", "kalshi_cli/sim/matcher.py")):
+    if not module.path.startswith(("kalshi_cli/core/", "kalshi_cli/simulator/matching/order_book.py")):
         return
     yield from (f"imports {name}" for name in module.imports if IMPURE.match(name))
     for call in module.nodes(ast.Call):
@@ -329,7 +337,7 @@ BROAD = {
     "kalshi_cli/cli/main.py": 1,  # the one place that catches
     "kalshi_cli/core/engine/strategy_runner.py": 1,  # the guard around a strategy
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
-    "kalshi_cli/sim/server.py": 3,  # an error of the server's thread is handed to whoever waits
+    "kalshi_cli/simulator/serving/server.py": 3,  # an error of the server's thread is handed to whoever waits
     "kalshi_cli/notify/notifier.py": 1,  # a sink that fails must not stop trading
     "kalshi_cli/desk/wind_down.py": 1,  # a bug in the cancels must not hide what is live
     "kalshi_cli/net/dialing.py": 1,  # an error of the thread that looks a name up is raised in the caller's
@@ -482,7 +490,7 @@ def test_the_walk_sees_the_whole_tree(modules: list[Module]) -> None:
     assert {
         "kalshi_cli/base/units.py",
         "kalshi_cli/core/engine/strategy_runner.py",
-        "kalshi_cli/sim/api.py",
+        "kalshi_cli/simulator/exchange.py",
         "tests/test_architecture.py",
     } <= found
     assert len(found) > 60
@@ -502,7 +510,7 @@ def test_a_name_that_is_used_twice_is_caught() -> None:
     plan, other, private = "class Plan: pass", "kalshi_cli/desk/summary.py", "class _Plan: pass"
     assert named_twice([Module("kalshi_cli/views/close.py", plan), Module(other, plan)]) != []
     assert named_twice([Module("kalshi_cli/desk/close.py", private), Module(other, private)]) == []
-    assert named_twice([Module("kalshi_cli/sim/listing.py", plan), Module(other, plan)]) == [], (
+    assert named_twice([Module("kalshi_cli/simulator/model/listing.py", plan), Module(other, plan)]) == [], (
         "not a layer of the rule"
     )
 
@@ -520,7 +528,7 @@ CAUGHT = [
     ("layers", CORE, "def f():\n    import kalshi_cli.store.sqlite_store as s"),
     ("layers", STREAM, "from kalshi_cli.feeds.recorder import Recorder"),
     ("layers", "kalshi_cli/feeds/replay.py", "from kalshi_cli.exchange.wire.values import read_market"),
-    ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.client import KalshiClient"),
+    ("layers", "kalshi_cli/simulator/exchange.py", "from kalshi_cli.exchange.client import KalshiClient"),
     ("rooms", "kalshi_cli/core/account/pnl.py", "from kalshi_cli.core.risk.review import review"),
     ("rooms", "kalshi_cli/core/engine/engine.py", "from kalshi_cli.core.monitoring import notices"),
     ("rooms", "kalshi_cli/core/odd/pnl.py", ""),
@@ -593,7 +601,7 @@ CAUGHT = [
 ]
 
 LET_PASS = [
-    ("layers", "kalshi_cli/sim/api.py", "from kalshi_cli.exchange.wire.values import read_order"),
+    ("layers", "kalshi_cli/simulator/exchange.py", "from kalshi_cli.exchange.wire.values import read_order"),
     (
         "layers",
         CLI,
@@ -607,7 +615,7 @@ LET_PASS = [
     ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),
     ("modes", "kalshi_cli/app/loops.py", "if is_paper: pass"),
     ("modes", CORE, "if self.is_live: pass"),
-    ("modes", "kalshi_cli/sim/paper/venue.py", "if paper is None or paper.orders: pass"),
+    ("modes", "kalshi_cli/simulator/paper/venue.py", "if paper is None or paper.orders: pass"),
     ("modes", CLI, "if dry_run: pass"),
     ("mode names", "kalshi_cli/app/environment.py", "home = state_dir(config, 'paper')"),
     ("mode names", CLI, "flags = {'env': 'sim'}"),

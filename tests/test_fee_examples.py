@@ -20,11 +20,11 @@ from kalshi_cli.core.market.fees import Charge, RoundingAccumulator, trade_fee
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.sim import accounts
-from kalshi_cli.sim.accounts import Terms
-from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.matching import collateral
+from kalshi_cli.simulator.matching.collateral import Terms
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
 
 DIRECT, INTERMEDIARY = Money(100), Money(10_000)
 CENT = Money(10_000)
@@ -81,7 +81,7 @@ def fees_that_are_off(fee_of: FeeOf) -> list[Example]:
     ]
 
 
-@pytest.mark.parametrize("fee_of", [trade_fee, accounts.trade_fee], ids=["core", "exchange"])
+@pytest.mark.parametrize("fee_of", [trade_fee, collateral.trade_fee], ids=["core", "exchange"])
 def test_both_ledgers_charge_what_the_table_says(fee_of: FeeOf) -> None:
     assert fees_that_are_off(fee_of) == []
 
@@ -137,10 +137,10 @@ def make_record(row: Example, side: Side = BID) -> OrderRecord:
     )
 
 
-def book(order: OrderRecord, row: Example, precision: Money, holding: HoldingRecord) -> accounts.Booking:
+def book(order: OrderRecord, row: Example, precision: Money, holding: HoldingRecord) -> collateral.Booking:
     """One fill of the row, booked by the exchange's ledger."""
     terms = Terms(row.schedule, precision=precision)
-    booking = accounts.book_fill(holding, order, order.price, parse_qty(row.qty), terms, is_taker=row.is_taker)
+    booking = collateral.book_fill(holding, order, order.price, parse_qty(row.qty), terms, is_taker=row.is_taker)
     order.rounding = booking.rounding
     return booking
 

@@ -21,8 +21,8 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import Band, PriceGrid
-from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.listing import MarketSpec, SimOptions
+from kalshi_cli.simulator.model.listing import MarketSpec, SimOptions
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
 
 # API.md section 6, in dollars: the step at the edges, the step between, and how wide an edge is.
 TABLE = {

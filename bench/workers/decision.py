@@ -30,7 +30,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.exchange.stream.frames import decode_frame, to_message
-from kalshi_cli.sim.grids import STRUCTURES
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 

@@ -29,9 +29,9 @@ from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
-    from kalshi_cli.sim.announcement import Announcement
-    from kalshi_cli.sim.controls import Report
-    from kalshi_cli.simulator import Simulator
+    from kalshi_cli.desk.simulated_exchange import Simulator
+    from kalshi_cli.simulator.serving.announcement import Announcement
+    from kalshi_cli.simulator.serving.controls import Report
 
 
 def new_id() -> str:
@@ -155,7 +155,7 @@ class Environment:
 
     @cached_property
     def simulator(self) -> Simulator:
-        from kalshi_cli.simulator import Simulator
+        from kalshi_cli.desk.simulated_exchange import Simulator
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
         folder = state_dir(self.config) / "exchange"

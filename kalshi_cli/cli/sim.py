@@ -24,8 +24,8 @@ from kalshi_cli.cli.screen.output import note, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
-    from kalshi_cli.sim.announcement import Announcement
-    from kalshi_cli.sim.controls import Report
+    from kalshi_cli.simulator.serving.announcement import Announcement
+    from kalshi_cli.simulator.serving.controls import Report
 
 app = Commands("The simulated exchange.")
 

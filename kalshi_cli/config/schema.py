@@ -263,8 +263,8 @@ RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
 class Sim(msgspec.Struct, frozen=True, kw_only=True):
     """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
 
-    Below the first five every name, and every default, is that of `SimOptions` in `sim/listing.py`, which says what it
-    does; `docs/simulated-exchange.md` says why.
+    Below the first five every name, and every default, is that of `SimOptions` in `simulator/model/listing.py`, which
+    says what it does; `docs/simulated-exchange.md` says why.
     """
 
     seed: Annotated[int, Meta(ge=0)] = 1

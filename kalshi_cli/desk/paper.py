@@ -22,7 +22,7 @@ from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import Outcome, read_results
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.paper.venue import PaperVenue
+from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.store.sqlite_store import Store
 
 

@@ -11,7 +11,7 @@ from support.served import KEY_ID, ME
 from kalshi_cli.base.units import Money
 from kalshi_cli.core.account.pnl import fold
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.sim.records import CANCELED, EXECUTED, RESTING, OrderRecord
+from kalshi_cli.simulator.model.records import CANCELED, EXECUTED, RESTING, OrderRecord
 from kalshi_cli.store.records import Memory
 from kalshi_cli.store.sqlite_store import Store
 from proofs.crash.stage import EXPIRY_S, MARKETS, Stage

@@ -17,8 +17,8 @@ from support.served import ME, TWO_SIDED, Served
 
 from kalshi_cli.base.units import Price, Qty, Ts, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.listing import NewOrder
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.model.listing import NewOrder
+from kalshi_cli.simulator.protocol.replies import Request, Response
 
 served.SPECS = Path("-")  # holding every answer against the specification takes longer than the rest of a run
 

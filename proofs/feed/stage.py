@@ -35,9 +35,9 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
 from kalshi_cli.net.websocket_framing import Framing
-from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.stream.channels import Connection
+from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.stream.connection import Connection
 
 T0 = Ts(1_780_000_000_000)
 YEAR_MS = 365 * 86_400_000

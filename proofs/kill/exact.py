@@ -23,7 +23,7 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.store.shared_counters import SharedNumbers
 from proofs.kill.result import Line
 

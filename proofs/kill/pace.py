@@ -11,7 +11,7 @@ from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.store.shared_counters import SharedNumbers
 from proofs.kill.exact import Counted
 from proofs.kill.result import Line

@@ -21,7 +21,7 @@ from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer, load_key
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
 from proofs.kill.result import Line

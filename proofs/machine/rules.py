@@ -23,7 +23,7 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.runner import act, pump
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt
 from proofs.machine.stage import ME, Stage

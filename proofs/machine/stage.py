@@ -33,9 +33,9 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.api import STREAM_PATH
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.stream.channels import Connection
+from kalshi_cli.simulator.exchange import STREAM_PATH
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.stream.connection import Connection
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy
 from proofs import invariants

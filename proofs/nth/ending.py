@@ -12,7 +12,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.account import reconcile_unknown, restore
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
-from kalshi_cli.sim.records import RESTING, OrderRecord
+from kalshi_cli.simulator.model.records import RESTING, OrderRecord
 from kalshi_cli.store.sqlite_store import Store
 from proofs import invariants
 from proofs.invariants import Booked, Truth

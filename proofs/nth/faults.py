@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import httpx
 from support.simulation import Simulation
 
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 READ_TIMEOUT_S = 5.0
 CREATES = ("/portfolio/events/orders", "/portfolio/events/orders/batched")

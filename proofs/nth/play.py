@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from support.simulation import Simulation
 
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 from proofs.nth import ending
 from proofs.nth.faults import KINDS, Kind, Wires
 from proofs.nth.person import Person, Told

@@ -26,7 +26,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.sim.records import RESTING
+from kalshi_cli.simulator.model.records import RESTING
 from kalshi_cli.store.sqlite_store import Store
 from proofs import invariants
 from proofs.limits import Slack, within_limits

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
-from kalshi_cli.sim.rest.replies import WireError
+from kalshi_cli.simulator.protocol.replies import WireError
 from proofs.simulate.plan import EXCHANGE, Fault
 from proofs.simulate.world import ME, TICKERS
 

@@ -16,8 +16,8 @@ from kalshi_cli.exchange.stream import reader
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.net import websocket
 from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
-from kalshi_cli.sim.rest.replies import Response
-from kalshi_cli.sim.stream.channels import Connection
+from kalshi_cli.simulator.protocol.replies import Response
+from kalshi_cli.simulator.stream.connection import Connection
 
 if TYPE_CHECKING:
     from proofs.simulate.stage import Stage

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 import httpx
 import msgspec
 
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.protocol.replies import Request, Response
 from proofs.simulate.plan import REQUESTS, Fault
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.records import BookChange, BookCleared, Happening, OrderRecord
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.records import BookChange, BookCleared, Happening, OrderRecord
 from proofs.invariants import BookHistory, Levels
 from proofs.simulate.plan import ALL_ON, Plan
 

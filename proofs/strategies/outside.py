@@ -9,9 +9,9 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.sim.world.underlyings import spike
-from kalshi_cli.sim.world.world import STEP_MS
+from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.world.underlyings import spike
+from kalshi_cli.simulator.world.world import STEP_MS
 from proofs.strategies.stage import Stage
 
 SPOT_EVERY_MS = 1_000

@@ -28,7 +28,7 @@ from kalshi_cli.desk.start import agree
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -18,12 +18,12 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import Inbox
 from kalshi_cli.exchange.stream.sequencing import Said, Sequencer
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.sim.world.families import Listing
-from kalshi_cli.sim.world.world import STEP_MS, World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
+from kalshi_cli.simulator.stream.connection import Connection
+from kalshi_cli.simulator.world.families import Listing
+from kalshi_cli.simulator.world.world import STEP_MS, World
 from proofs.keys import OwnKey
 
 ME = "trader"

@@ -16,7 +16,7 @@ from kalshi_cli.base.text import LONGEST, one_line
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli import api
 from kalshi_cli.desk import raw
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.protocol.replies import Request, Response
 
 SOON_S = 20.0
 """Far more than any of these takes, and far less than a conversion of a huge number."""

@@ -30,7 +30,7 @@ from kalshi_cli.core.model.effects import Alert, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 

@@ -19,7 +19,7 @@ from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import NO_HALT, RunGroup
 from kalshi_cli.store.sqlite_store import Store

@@ -11,7 +11,7 @@ from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served
 
 from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.protocol.replies import Request, Response
 
 ASKS_FOR_KEYS = "/trade-api/v2/api_keys"
 

@@ -26,8 +26,8 @@ from kalshi_cli.core.market.baskets import (
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.sim import accounts
-from kalshi_cli.sim.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.matching import collateral
+from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
 
 FREE = FeeSchedule(FeeType.QUADRATIC, 0)
 EXCLUSIVE = Kin(is_exclusive=True)
@@ -286,7 +286,7 @@ def bought(leg: Leg, each: Offer, qty: Qty, parts: int) -> Money:
         for part in range(parts):
             some = Qty(takes // parts + (part < takes % parts))
             if some:
-                booking = accounts.book_fill(holding, order, price, some, accounts.Terms(each.fees), is_taker=True)
+                booking = collateral.book_fill(holding, order, price, some, collateral.Terms(each.fees), is_taker=True)
                 order.rounding = booking.rounding
                 paid -= booking.cash
     assert left == 0

@@ -16,7 +16,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.desk.cancel import Scope, cancel_orders
 from kalshi_cli.desk.kill import KillSwitch, Outcome, on_the_way
-from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
 
 
 @pytest.fixture

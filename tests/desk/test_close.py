@@ -20,7 +20,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.close import CloseDesk, Closing, Walk, failure
 from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.sim.listing import MarketSpec, NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
 from kalshi_cli.store.records import Halt
 
 

@@ -13,7 +13,7 @@ from support.simulation import T0, Simulation
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.desk import funds
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, SimOptions
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SimOptions
 from kalshi_cli.views.cash import BalanceView
 
 OURS = "11111111-2222-4333-8444-555555555555"

@@ -19,7 +19,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import batch
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.batch import BatchLine
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 HOUR_S = 3_600
 

@@ -15,8 +15,8 @@ from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 HOUR_MS = 3_600_000
 LAG_MS = 5_000

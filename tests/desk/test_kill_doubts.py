@@ -19,7 +19,7 @@ from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 
 def lose(sim: Simulation, **changes: Any) -> Order:

@@ -17,7 +17,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.desk.cancel import Scope
 from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.state import State
 from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.listing import MarketSpec, SimOptions
+from kalshi_cli.simulator.model.listing import MarketSpec, SimOptions
 from kalshi_cli.store.records import RunGroup
 
 FAR = "KXSIM-26JUN-T9"

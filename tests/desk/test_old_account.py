@@ -14,7 +14,7 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.account import load_engine
-from kalshi_cli.sim.listing import NewOrder, SimOptions
+from kalshi_cli.simulator.model.listing import NewOrder, SimOptions
 from kalshi_cli.store.sqlite_store import Store
 
 OPTIONS = SimOptions(

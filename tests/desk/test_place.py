@@ -32,8 +32,8 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.account import reconcile_unknown
 from kalshi_cli.desk.halts import refuse_if_halted
 from kalshi_cli.desk.place import RESOLVE_S, Aloud
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.records import PAUSED, Halt
 
 

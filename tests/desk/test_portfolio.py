@@ -23,7 +23,7 @@ from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.trading_day import day_of, day_start
 from kalshi_cli.desk import portfolio
 from kalshi_cli.desk.portfolio import KEYS, Portfolio
-from kalshi_cli.sim.listing import NewOrder
+from kalshi_cli.simulator.model.listing import NewOrder
 
 
 def open_market(ticker: str) -> Market:

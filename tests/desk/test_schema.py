@@ -24,8 +24,8 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.route_samples import SAMPLES, Sample
 from kalshi_cli.exchange.wire.values import witnessed
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, SeriesSpec
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 BY_ROUTE = {sample.route: sample for sample in SAMPLES}
 KNOWN = route_samples.known_fields()

@@ -24,7 +24,7 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
 from kalshi_cli.desk.account import load_engine
 from kalshi_cli.desk.start import agree
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 

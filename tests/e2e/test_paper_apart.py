@@ -15,7 +15,7 @@ from support.fault_proxy import FaultProxy, fault_proxy
 from support.served import ME, TWO_SIDED, Served, eventually, finish, program, said, served, set_variables, start
 
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.stream.subscription import FILL, GROUPS, ORDERS, POSITIONS
+from kalshi_cli.simulator.stream.subscription import FILL, GROUPS, ORDERS, POSITIONS
 
 OF_THE_ACCOUNT = {FILL, ORDERS, GROUPS, POSITIONS}
 

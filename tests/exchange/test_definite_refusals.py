@@ -18,7 +18,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.replies import is_definite
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",

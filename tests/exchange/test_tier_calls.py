@@ -16,7 +16,7 @@ from kalshi_cli.core.model.markets import Candle, MarketDetails
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 
 MINUTE = 60_000
 HISTORY = SimOptions(

@@ -15,8 +15,8 @@ from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_a
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.risk import review
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from proofs.limits import NO_SLACK, Losses, Open, losses, objections, of_event
 from proofs.simulate.plan import ALL_ON, draw
 from proofs.simulate.program import KEY

@@ -10,7 +10,7 @@ from support.simulation import OTHER, TICKER
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from proofs.machine.examples import run
 from proofs.machine.rules import FAULTS_OF_A_CREATE, Machine
 

@@ -10,7 +10,7 @@ from support.simulation import Simulation
 
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import BID, Tif
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from proofs.nth import ending
 from proofs.nth.faults import KINDS, Wires
 from proofs.nth.person import Person, Told

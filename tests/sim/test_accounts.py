@@ -11,9 +11,9 @@ from support.specification import SPECS
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.accounts import Terms, book_fill, collateral, payout
-from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.sim.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.matching.collateral import Terms, book_fill, collateral, payout
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
 
 QUADRATIC = FeeSchedule()
 TERMS = Terms()

@@ -8,10 +8,10 @@ import pytest
 
 from kalshi_cli.base.units import Price, Ts, parse_ts
 from kalshi_cli.core.model.markets import FeeType
-from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.world.calendar import DAY, HOUR, MINUTE
-from kalshi_cli.sim.world.families import Listing
-from kalshi_cli.sim.world.listings import SERIES, Catalogue
+from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.world.families import Listing
+from kalshi_cli.simulator.world.listings import SERIES, Catalogue
 
 MOMENTS = (
     "2026-11-21T19:00:00Z",  # a Saturday, on the hour

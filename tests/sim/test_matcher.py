@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.sim.matcher import Book
-from kalshi_cli.sim.records import OrderRecord
+from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.model.records import OrderRecord
 
 _counter = iter(range(1_000_000_000))
 

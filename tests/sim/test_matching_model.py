@@ -17,9 +17,9 @@ from support.exchange import T0, TICKER, make_exchange
 from kalshi_cli.base.units import Price, Qty, dollars
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.amends import Amendment, Amends
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.simulator.trading.amends import Amendment, Amends
 
 ACCOUNTS = ("alice", "bob", "maker")
 

@@ -11,9 +11,9 @@ from support.exchange import ORDERS, T0, Caller, create_body, killed, make_excha
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, Tif
-from kalshi_cli.sim.engine import GROUP_WINDOW_MS
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import SimOptions
 
 GROUPS = "/portfolio/order_groups"
 FAR_TICKER = "KXSIM-26JUN-T9.00"

@@ -10,8 +10,8 @@ from support.exchange import ORDERS, T0, TICKER, Caller, make_exchange, make_mar
 from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.listing import Receipt, Refusal, SimOptions
+from kalshi_cli.simulator.model.listing import Receipt, Refusal, SimOptions
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
 
 IOC = {"time_in_force": "immediate_or_cancel"}
 FOK = {"time_in_force": "fill_or_kill"}

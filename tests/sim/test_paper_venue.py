@@ -27,7 +27,7 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.sim.paper.queue_model import PAIRED_MS, QueuePlace
+from kalshi_cli.simulator.paper.queue_position import PAIRED_MS, QueuePlace
 
 
 @pytest.fixture

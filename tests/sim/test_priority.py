@@ -11,9 +11,9 @@ from support.exchange import T0, TICKER, make_exchange, order, total
 
 from kalshi_cli.base.units import Price, Qty, dollars, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.amends import Amended, Amendment, Amends
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import Receipt
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import Receipt
+from kalshi_cli.simulator.trading.amends import Amended, Amendment, Amends
 
 
 class Entry:

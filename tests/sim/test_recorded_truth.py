@@ -30,10 +30,10 @@ from support.exchange import (
 
 from kalshi_cli.base.units import Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.world.world import World
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 TAPES = DATA / "tapes"

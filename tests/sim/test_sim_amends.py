@@ -9,8 +9,8 @@ from support.exchange import DAY, ORDERS, T0, TICKER, Caller, killed, make_excha
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import SimOptions
 
 SOON = T0 // 1000 + 60
 

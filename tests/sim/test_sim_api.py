@@ -24,10 +24,10 @@ from support.specification import check_response, specs_or_skip
 
 from kalshi_cli.base.units import Price, Ts, parse_price
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import STREAM_PATH
-from kalshi_cli.sim.lifecycle import linger_ms
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.rest.replies import Request, Response
+from kalshi_cli.simulator.exchange import STREAM_PATH
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.protocol.replies import Request, Response
+from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
 IOC = {"time_in_force": "immediate_or_cancel"}
 FOK = {"time_in_force": "fill_or_kill"}

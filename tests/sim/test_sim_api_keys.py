@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import exchange as support_exchange
 from support.exchange import RSA_KEY, Caller, make_exchange, public_pem
 
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_what_is_no_key_is_a_400(alice: Caller, body: dict[str, Any]) -> None:
 
 
 def test_keys_are_limited(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.sim.rest.api_keys.MOST_KEYS", 2)
+    monkeypatch.setattr("kalshi_cli.simulator.rest.api_keys.MOST_KEYS", 2)
     body = {"name": "one more", "key_type": "ed25519"}
     assert [alice("POST", "/api_keys/generate", body)[0] for _ in range(2)] == [201, 400]
 

@@ -13,13 +13,13 @@ from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.candles import KEPT, Candles, period_end
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.matcher import Book
-from kalshi_cli.sim.records import BookChange, MarketRecord
-from kalshi_cli.sim.world.calendar import moment
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.matching.candles import KEPT, Candles, period_end
+from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.model.calendar import moment
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.records import BookChange, MarketRecord
 
 MINUTE = 60_000
 PATH = f"/series/KXSIM/markets/{TICKER}/candlesticks"

@@ -13,12 +13,12 @@ from support.specification import SPECS, channels, check_command, check_frame
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.listing import EventSpec, SeriesSpec, SimOptions
-from kalshi_cli.sim.records import GroupChanged, Told
-from kalshi_cli.sim.state import State
-from kalshi_cli.sim.stream.commands import ERRORS
-from kalshi_cli.sim.stream.hub import Hub
-from kalshi_cli.sim.stream.subscription import CHANNELS
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.listing import EventSpec, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.records import GroupChanged, Told
+from kalshi_cli.simulator.stream.commands import ERRORS
+from kalshi_cli.simulator.stream.hub import Hub
+from kalshi_cli.simulator.stream.subscription import CHANNELS
 
 OTHER = "KXSIM-26JUN-T4.00"
 

@@ -10,11 +10,19 @@ from support.exchange import DAY, T0, Caller, make_exchange, make_market, new_id
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.combos import worth
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import CollectionSpec, EventSpec, LegSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import (
+    CollectionSpec,
+    EventSpec,
+    LegSpec,
+    NewOrder,
+    Receipt,
+    SeriesSpec,
+    SimOptions,
+)
+from kalshi_cli.simulator.rest.combos import worth
+from kalshi_cli.simulator.world.world import World
 
 BASE = "/multivariate_event_collections"
 GAMES = "KXMVESIM-R"

@@ -18,14 +18,14 @@ from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.units import Qty, contracts, dollars, parse_ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.control_route import ControlRoute
-from kalshi_cli.sim.controls import ControlError, Controls, Report, read_command
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.server import SimServer
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.serving.control_route import ControlRoute
+from kalshi_cli.simulator.serving.controls import ControlError, Controls, Report, read_command
+from kalshi_cli.simulator.serving.server import SimServer
+from kalshi_cli.simulator.world.world import World
 
 START = parse_ts("2026-11-21T19:20:00Z")
 HOUR_MS = 3_600_000

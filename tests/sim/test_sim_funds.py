@@ -15,9 +15,9 @@ from support.exchange import T0, TICKER, Caller, make_exchange, new_ids, order, 
 
 from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import Receipt, Refusal, SimOptions
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import Receipt, Refusal, SimOptions
 
 BETWEEN = "/portfolio/intra_exchange_instance_transfer"
 ALLOCATION = "/portfolio/target_balance_allocation"

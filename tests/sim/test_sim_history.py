@@ -10,10 +10,10 @@ from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import EventSpec, SimOptions
-from kalshi_cli.sim.tiers import Cutoff
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import EventSpec, SimOptions
+from kalshi_cli.simulator.rest.historical import Cutoff
 
 MINUTE = 60_000
 OPEN = "KXSIM-26SEP-T3"

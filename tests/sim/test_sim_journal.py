@@ -12,10 +12,10 @@ from support.exchange import FREE, ORDERS, T0, TICKER, Caller, killed, make_exch
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.lifecycle import KEEP_SETTLED_MS
-from kalshi_cli.sim.listing import NewOrder, Receipt
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.simulator.trading.lifecycle import KEEP_SETTLED_MS
 
 READS: tuple[tuple[str, dict[str, str]], ...] = (
     ("/portfolio/orders", {}),

@@ -25,13 +25,13 @@ from support.exchange import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.lifecycle import linger_ms
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.records import StateRecord
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.world.calendar import HOUR, MINUTE
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.calendar import HOUR, MINUTE
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.records import StateRecord
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
 OTHER = "KXSIM-26JUN-T4.00"
 THURSDAY = parse_ts("2026-11-26T08:00:00Z")

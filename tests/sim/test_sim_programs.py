@@ -10,10 +10,10 @@ import pytest
 from support.exchange import T0, Caller, make_exchange, new_ids
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import EventSpec, SimOptions
-from kalshi_cli.sim.world.live import SPORTS, plays
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, SimOptions
+from kalshi_cli.simulator.rest.live_data import SPORTS, plays
+from kalshi_cli.simulator.world.world import World
 
 HOUR = 3_600_000
 

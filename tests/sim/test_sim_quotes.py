@@ -9,10 +9,10 @@ from support.exchange import DAY, ORDERS, T0, TICKER, Caller, make_exchange, mak
 
 from kalshi_cli.base.units import Price, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import EventSpec, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import EventSpec, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.quote_records import QuoteRecord
 
 RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
 COMBO = "KXMVESIM-S1-A"

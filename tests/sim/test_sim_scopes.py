@@ -8,7 +8,7 @@ import pytest
 from support.exchange import ED_KEY, KEYS, Caller, create_body, make_exchange, public_pem
 
 from kalshi_cli.base.units import dollars
-from kalshi_cli.sim.listing import SimOptions
+from kalshi_cli.simulator.model.listing import SimOptions
 
 ORDERS = "/portfolio/events/orders"
 A_TRANSFER = {

@@ -20,11 +20,11 @@ from support.served import eventually
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.sim import server as server_module
-from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.server import LOOPBACK_NAMES, MISDIRECTED, SimServer
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.serving import server as server_module
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
+from kalshi_cli.simulator.serving.server import LOOPBACK_NAMES, MISDIRECTED, SimServer
 
 
 @pytest.fixture
@@ -216,7 +216,7 @@ def test_served_forever_it_ends_with_the_signal() -> None:
         "import sys; sys.path[:0] = sys.argv[1:]\n"
         "from support.exchange import make_exchange, T0\n"
         "from kalshi_cli.base.clock import ManualClock\n"
-        "from kalshi_cli.sim.server import SimServer\n"
+        "from kalshi_cli.simulator.serving.server import SimServer\n"
         "server = SimServer(make_exchange(), ManualClock(T0))\n"
         "server.serve_forever(lambda: print(server.rest_url, flush=True))\n"
     )

@@ -25,11 +25,11 @@ from support.exchange import (
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import NewOrder, SimOptions
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import NewOrder, SimOptions
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.world.world import World
 
 FAR_TICKER = "KXSIM-26JUN-T9.00"
 """A market on shard 2."""

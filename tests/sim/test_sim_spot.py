@@ -26,12 +26,12 @@ from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
 from kalshi_cli.feeds.spot.reader import MAX_ERRORS, MAX_FRAME, Pace, Source, SpotReader
 from kalshi_cli.feeds.spot.venue import Pair, Venue
-from kalshi_cli.sim.controls import ControlError, Controls, read_command
-from kalshi_cli.sim.rest.replies import Request as Ask
-from kalshi_cli.sim.server import SimServer
-from kalshi_cli.sim.spot import SpotVenues
-from kalshi_cli.sim.world.families import BTC
-from kalshi_cli.sim.world.underlyings import Path
+from kalshi_cli.simulator.protocol.replies import Request as Ask
+from kalshi_cli.simulator.serving.controls import ControlError, Controls, read_command
+from kalshi_cli.simulator.serving.server import SimServer
+from kalshi_cli.simulator.serving.spot import SpotVenues
+from kalshi_cli.simulator.world.families import BTC
+from kalshi_cli.simulator.world.underlyings import Path
 
 NOWHERE = "ws://127.0.0.1:1"
 QUICK = Pace(look_s=0.05, silence_s=1.0, first_pause_s=0.05, longest_pause_s=0.2, poll_every_s=0.1)

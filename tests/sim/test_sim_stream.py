@@ -10,8 +10,8 @@ from support.exchange import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exc
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.lifecycle import linger_ms
-from kalshi_cli.sim.listing import EventSpec, NewOrder, SimOptions
+from kalshi_cli.simulator.model.listing import EventSpec, NewOrder, SimOptions
+from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
 OTHER = "KXSIM-26JUN-T4.00"
 

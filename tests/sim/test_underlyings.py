@@ -11,9 +11,9 @@ from itertools import pairwise
 import pytest
 
 from kalshi_cli.base.units import Ts, parse_ts
-from kalshi_cli.sim.world.dice import Dice
-from kalshi_cli.sim.world.families import BTC, ETH
-from kalshi_cli.sim.world.underlyings import Path, Paths, Source, mood, spike
+from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.world.families import BTC, ETH
+from kalshi_cli.simulator.world.underlyings import Path, Paths, Source, mood, spike
 
 NOW = parse_ts("2026-11-21T19:00:00Z")
 HOUR_MS = 3_600_000
@@ -35,7 +35,8 @@ def test_a_path_does_not_depend_on_what_was_asked_before() -> None:
 def test_another_process_sees_the_same_path() -> None:
     """Python salts `hash` per process; nothing here may lean on it."""
     code = (
-        "from kalshi_cli.sim.world.families import BTC; from kalshi_cli.sim.world.underlyings import Path, mood;"
+        "from kalshi_cli.simulator.world.families import BTC;"
+        "from kalshi_cli.simulator.world.underlyings import Path, mood;"
         f"print(repr(Path(1, BTC).at({NOW})), repr(mood(1, 'KXINX', {NOW})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,13 +14,13 @@ import pytest
 
 from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, contracts, dollars, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.journal import MemoryJournal
-from kalshi_cli.sim.listing import NewOrder, Receipt
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.world.listings import Catalogue
-from kalshi_cli.sim.world.underlyings import spike
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.journal import MemoryJournal
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.world.listings import Catalogue
+from kalshi_cli.simulator.world.underlyings import spike
+from kalshi_cli.simulator.world.world import World
 
 SEED = 7
 START = Ts(parse_ts("2026-11-21T19:20:00Z"))

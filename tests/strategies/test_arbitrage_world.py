@@ -21,10 +21,10 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.runner import pump
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import SimOptions
-from kalshi_cli.sim.transport import SimTransport
-from kalshi_cli.sim.world.world import World
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
+from kalshi_cli.simulator.world.world import World
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from talipp.indicators import MACD, RSI
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.sim.world.families import BTC
-from kalshi_cli.sim.world.underlyings import Path
+from kalshi_cli.simulator.world.families import BTC
+from kalshi_cli.simulator.world.underlyings import Path
 from kalshi_cli.strategies.crypto.bars import REGIME_BARS, Bars, Signals
 from kalshi_cli.strategies.crypto.probability import chance, tilt
 

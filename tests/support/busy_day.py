@@ -7,9 +7,9 @@ from typing import Any
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import CollectionSpec, EventSpec, SeriesSpec
-from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, SeriesSpec
+from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
 from support.specification import channels
 

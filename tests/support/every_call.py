@@ -22,8 +22,8 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import Calls
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import NewRfq
-from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec, SimOptions
-from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 from support.specification import Operation
 

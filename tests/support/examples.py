@@ -22,7 +22,7 @@ from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, Root, root
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.desk.template import TEMPLATE
-from kalshi_cli.sim.quote_records import QuoteRecord
+from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from support.notice_receiver import Receiver
 from support.polymarket import TOKEN, Polymarket, book
 from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kalshi_cli.base.units import Money, Ts, dollars, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.journal import Journal, MemoryJournal
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.rest.replies import Request
-from kalshi_cli.sim.stream.channels import Connection
+from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.model.journal import Journal, MemoryJournal
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.stream.connection import Connection
 from support.specification import SPECS, check_frame, check_request, check_response
 
 T0 = Ts(1_780_000_000_000)

@@ -14,7 +14,7 @@ from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, MarketChange, Message, PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.sim.paper.venue import PaperVenue
+from kalshi_cli.simulator.paper.venue import PaperVenue
 
 T0 = Ts(1_780_000_000_000)
 TICKER = "KXA-1"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.sim.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
-from kalshi_cli.sim.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, Refusal, SeriesSpec
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from support.served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
 COLLECTION = "KXMVEWEATHER-R"

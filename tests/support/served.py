@@ -37,10 +37,10 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, RateLimiter
 from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.rest.replies import Request, Response
-from kalshi_cli.sim.server import SimServer
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.protocol.replies import Request, Response
+from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.store.shared_counters import SharedNumbers
 from support.specification import SPECS, check_request, check_response
 

@@ -22,9 +22,9 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.desk.place import OrderDesk, Ticket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.sim.api import Exchange
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.sqlite_store import Store
 from support.specification import CheckedTransport
 

@@ -50,11 +50,11 @@ from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
 from kalshi_cli.exchange.wire.account import Allowance
 from kalshi_cli.exchange.wire.account import Limits as Pace
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.sim.api import STREAM_PATH, Exchange
-from kalshi_cli.sim.grids import STRUCTURES
-from kalshi_cli.sim.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
-from kalshi_cli.sim.stream.channels import Connection
-from kalshi_cli.sim.transport import SimTransport
+from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.serving.in_process_transport import SimTransport
+from kalshi_cli.simulator.stream.connection import Connection
 from support.simulation import KEY, T0
 
 T = TypeVar("T")

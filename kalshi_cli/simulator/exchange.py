@@ -1,0 +1,482 @@
+"""The simulated exchange as a pure state machine: requests in, responses out, frames on the connections.
+
+No clock, no sockets, no randomness: time comes with each call, ids from a callable. `handle` and `connect` are what the
+wire reaches; the other methods are for the world that trades beside the user, past signatures and limits. Not safe for
+threads: whoever shares an exchange calls it from one thread (`sim.server` does).
+
+Left out, because the real rules are not published: collateral return across mutually exclusive markets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.price_grid import PriceGrid
+from kalshi_cli.simulator.matching.member import Member
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.agenda import Agenda
+from kalshi_cli.simulator.model.journal import Journal
+from kalshi_cli.simulator.model.listing import (
+    CollectionSpec,
+    EventSpec,
+    LegSpec,
+    MarketSpec,
+    NewOrder,
+    Receipt,
+    Refusal,
+    SeriesSpec,
+    SimOptions,
+)
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
+from kalshi_cli.simulator.protocol.gate import Gate, missing_signature
+from kalshi_cli.simulator.protocol.replies import Query, Request, Response, WireError, nested, respond
+from kalshi_cli.simulator.protocol.routing import BASE, Call, Router
+from kalshi_cli.simulator.rest.api_keys import ApiKeyRoutes
+from kalshi_cli.simulator.rest.combos import Combos
+from kalshi_cli.simulator.rest.live_data import Outside
+from kalshi_cli.simulator.rest.programs import Programs
+from kalshi_cli.simulator.rest.quotes import QuoteRoutes
+from kalshi_cli.simulator.rest.routes import all_routes
+from kalshi_cli.simulator.stream.connection import Connection
+from kalshi_cli.simulator.stream.hub import Hub
+from kalshi_cli.simulator.stream.shuffle import Shuffle
+from kalshi_cli.simulator.trading.fee_changes import FeeChanges
+from kalshi_cli.simulator.trading.lifecycle import Lifecycle
+from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.pauses import Pauses
+from kalshi_cli.simulator.trading.quotes import Quotes
+from kalshi_cli.simulator.trading.transfers import Funds
+
+STREAM_PATH = "/trade-api/ws/v2"
+LATE_MS = 50
+"""So long a reply waits that is to come after its messages."""
+_DEPRECATED = nested(
+    410,
+    "deprecated_v1_order_endpoint",
+    "https://docs.kalshi.com/api-reference/orders/create-order-v2",
+    "Please switch to the V2 endpoints",
+).body
+
+
+class Exchange:
+    """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text.
+
+    `now` is always the world's time. `offset_ms` says how far that is ahead of the machine's, by which people sign.
+    """
+
+    def __init__(
+        self,
+        *,
+        new_id: Callable[[], str],
+        options: SimOptions | None = None,
+        journal: Journal | None = None,
+        offset_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.options = options or SimOptions()
+        self._offset_ms = offset_ms
+        self._state = State(new_id, self.options, journal)
+        agenda = Agenda()
+        self._floor = Floor(self._state, agenda)
+        self._life = Lifecycle(self._state, self._floor, agenda)
+        self._funds = Funds(self._state, self._floor)
+        self._fees = FeeChanges(self._state, self._life)
+        self._pauses = Pauses(self._state, self._floor)
+        self._quotes = Quotes(self._state, self._floor)
+        self._combos = Combos(self._state, self._life)
+        self._programs = Programs(self._state)
+        self._gate = Gate(self.options, self._funds.rates, self._funds.capacities)
+        self._hub = Hub(self._state)
+        talks = QuoteRoutes(self._state, self._quotes)
+        keys = ApiKeyRoutes(self._state, self._gate)
+        self._router = Router(
+            [
+                *all_routes(self._state, self._floor),
+                *keys.routes(),
+                *talks.routes(),
+                *self._combos.routes(),
+                *self._programs.routes(),
+            ]
+        )
+        self._now = Ts(0)
+
+    def restore(self) -> bool:
+        """Rebuild everything from the journal; False where it is empty. Call once, before anything else."""
+        is_restored = self._state.restore()
+        for key in self._state.keys.values():
+            self._gate.admit(key)
+        self._life.restart()
+        self._funds.restart()
+        self._quotes.restart()
+        seed = self._state.switches.shuffle
+        self._hub.shuffle = None if seed is None else Shuffle(seed)
+        return is_restored
+
+    # -- the wire --
+
+    def handle(self, request: Request, now: Ts) -> Response:
+        """Answer one REST request. What a write changed is in the journal before this returns."""
+        self._pass_time(now)
+        try:
+            status, body = self._answer(request, now)
+        except WireError as error:
+            status, body = error.status, error.body
+        is_late = self._commit(now, is_reply=True)
+        return respond(status, body, self._machine(now), late_ms=LATE_MS if is_late else 0)
+
+    def _answer(self, request: Request, now: Ts) -> tuple[int, dict[str, object] | None]:
+        path = request.path.removeprefix(BASE)
+        found = self._router.find(request.method, path) if request.path.startswith(BASE) else None
+        account = self._gate.account(request.method, request.path, request.headers, self._machine(now))
+        if found is None:
+            if self._router.is_legacy(request.method, path):
+                return 410, _DEPRECATED
+            raise nested(404, "not_found")
+        route, values = found
+        if route.is_private and account is None:
+            raise missing_signature()
+        is_json = "json" in request.headers.get("content-type", "")
+        if not (request.body and is_json) and (request.body or route.takes_body):
+            raise nested(400, "invalid_content_type")
+        query = Query(route.operation, request.query)
+        payers = route.payers(query, request.body, self.options.shards)
+        self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shards=payers)
+        lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
+        call = Call(account, query, values, request.body, now, lock)
+        return route.success, route.answer(call)
+
+    def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
+        """Upgrade to the stream, or the response that refuses it. Header names are in lower case."""
+        try:
+            if path != STREAM_PATH:
+                raise nested(404, "not_found")
+            account = self._gate.account("GET", path, headers, self._machine(now))
+            if account is None:
+                raise missing_signature()
+        except WireError as error:
+            return respond(error.status, error.body, self._machine(now))
+        return self._hub.connect(account)
+
+    def advance(self, now: Ts) -> None:
+        """Whatever time does: expiries, closes, payouts, conflated tickers, the batched part of the journal."""
+        self._pass_time(now)
+        self._commit(now, everything=True)
+        self._hub.tick(now)
+
+    def _pass_time(self, now: Ts) -> None:
+        self._life.forget_old(now)
+        while (due := self._life.advance(now)) is not None:
+            self._combos.advance(due)
+            self._state.observe()
+        self._funds.advance(now)
+        self._fees.advance(now)
+        self._quotes.advance(now)
+        if self._pauses.advance(now):
+            self._hub.hang_up(self.options.hang_up)
+
+    def _machine(self, now: Ts) -> Ts:
+        """The machine's time: signatures are held against it, and the `Date` of a reply tells it."""
+        return Ts(now - self._offset_ms())
+
+    def _commit(self, now: Ts, *, everything: bool = False, is_reply: bool = False) -> bool:
+        """Write down, then tell: True where a reply is to wait until what it caused is told.
+
+        With a shuffle the messages of a reply go before it, or wait for the next move of time.
+        """
+        self._now = Ts(max(self._now, now))
+        is_waiting = self._hub.publish(self._state.commit(everything=everything), now)
+        if not is_waiting or self._hub.shuffle is None:
+            return False
+        if is_reply and self._hub.shuffle.is_reply_first():
+            return False
+        self._hub.release()
+        return is_reply
+
+    # -- the world: listing --
+
+    def list_series(self, spec: SeriesSpec) -> None:
+        self._life.list_series(spec)
+
+    def list_event(self, spec: EventSpec, now: Ts) -> None:
+        """KeyError where its series is not listed."""
+        self._life.list_event(spec)
+        self._commit(now)
+
+    def list_market(self, spec: MarketSpec, now: Ts) -> None:
+        """Opens by itself at `open_time` and closes at `close_time`. KeyError where its event is not listed."""
+        self._life.list_market(spec, now)
+        self._commit(now)
+
+    def list_collection(self, spec: CollectionSpec, now: Ts) -> None:
+        """From now on members may make combos of it. KeyError where its series is not listed."""
+        self._combos.list_collection(spec)
+        self._commit(now)
+
+    def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
+        self._life.set_close_time(ticker, close_time, now)
+        self._commit(now)
+
+    def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "", *, at: Ts | None = None) -> None:
+        """Determine a market: `value` is what one YES pays, in whole cents (0 to 10,000).
+
+        It closes if it was open; `advance` pays after the settlement timer. Settling again before that amends it.
+        `at` is when it was determined, where that is known only now.
+        """
+        self._life.settle(ticker, value, now if at is None else at, expiration_value)
+        self._commit(now, everything=True)
+
+    def dispute(self, ticker: str, now: Ts) -> None:
+        """Hold the payout of a determined market until it is settled again; ValueError where it is not determined."""
+        self._life.dispute(ticker, now)
+        self._commit(now, everything=True)
+
+    def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
+        """Another price structure while it trades; a coarser one cancels what rests between its prices."""
+        self._life.set_grid(ticker, structure, now)
+        self._commit(now, everything=True)
+
+    def set_terms(
+        self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
+    ) -> None:
+        """Correct the words or the strike of a market."""
+        self._life.set_terms(ticker, now, yes_sub_title=yes_sub_title, floor_strike=floor_strike)
+        self._commit(now, everything=True)
+
+    def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None, now: Ts) -> None:
+        """What an event charges from now on; None is as its series does."""
+        self._life.set_event_fees(event_ticker, fees)
+        self._commit(now, everything=True)
+
+    def announce_fees(self, series: str, event: str, fees: FeeSchedule | None, at: Ts, now: Ts) -> None:
+        """From `at` on the series charges like this; with an event only that one, where None ends its override."""
+        self._fees.announce(series, event, fees, at)
+        self._commit(now, everything=True)
+
+    # -- the world: pauses, faults and outside prices --
+
+    def pause(self, kind: str, now: Ts, *, shard: int | None = None, until: Ts | None = None) -> None:
+        """`trading` (cancels work) or `exchange` (nothing does), of one shard or all; until then, if that is known."""
+        self._pauses.pause(kind, now, shard=shard, until=until)
+        self._commit(now, everything=True)
+
+    def resume(self, now: Ts, *, shard: int | None = None) -> None:
+        self._pauses.resume(shard)
+        self._commit(now, everything=True)
+
+    def pause_market(self, ticker: str, now: Ts) -> None:
+        self._pauses.pause_market(ticker, now)
+        self._commit(now, everything=True)
+
+    def resume_market(self, ticker: str, now: Ts) -> None:
+        """Reactivate; all its resting orders are cancelled, as on the real one."""
+        self._pauses.resume_market(ticker, now)
+        self._commit(now, everything=True)
+
+    def set_shuffle(self, seed: int | None, now: Ts) -> None:
+        """Mix the order of messages across channels, and of replies and messages; None leaves it as it happens."""
+        self._state.switches.shuffle = seed
+        self._state.touch("state", self._state.switches)
+        self._hub.release()
+        self._hub.shuffle = None if seed is None else Shuffle(seed)
+        self._commit(now, everything=True)
+
+    def hang_up(self, how: str) -> int:
+        """End every stream, by `reset` or `close`; how many there were."""
+        return self._hub.hang_up(how)
+
+    def break_channel(self, channel: str, code: int, now: Ts) -> int:
+        """End the subscriptions of a channel with error 10 or 25; how many there were."""
+        return self._hub.break_channel(channel, code, now)
+
+    def fail_command(self, code: int) -> None:
+        """The next command of any stream is answered with this error (18: command timeout), and not done."""
+        self._hub.source.fails_next = code
+
+    def rewind(self, now: Ts) -> None:
+        """The world's time was set back to `now`. What happened stays; what is due later comes at its time."""
+        self._now = now
+        self._state.show_all()
+        self._hub.rewind()
+
+    def set_index_value(self, index_id: str, value: int, now: Ts, *, is_fast: bool = False) -> None:
+        """A tick of an outside index (`BRTI`), in ten-thousandths of a dollar; a fast one is between the seconds."""
+        self._state.happened.append(IndexTick(index_id, value, now, is_fast))
+        self._commit(now)
+
+    def follow(self, outside: Outside) -> None:
+        """From now on live data is told of what the markets follow."""
+        self._programs.outside = outside
+
+    def set_pyth_value(self, underlying: str, value: int, now: Ts) -> None:
+        """A tick of a Pyth price (`Metal.XAU/USD`), in ten-thousandths of a dollar."""
+        self._state.happened.append(PythTick(underlying, value, now))
+        self._commit(now)
+
+    # -- the world: accounts and orders --
+
+    def add_account(self, name: str, cash: Money, *, shards: Iterable[int] = (0,)) -> None:
+        """A member with `cash` in its primary subaccount, on each of these shards.
+
+        An account without a key is one of the world's: its activity is journaled in batches.
+        """
+        if name in self._state.members:
+            raise ValueError(f"account {name} exists already")
+        member = Member(AccountRecord(name=name, user_id=self._state.new_id()))
+        self._state.members[name] = member
+        self._state.touch_account(member)
+        for shard in shards:
+            self._funds.deposit(name, cash, self._now, exchange_index=shard)
+        self._commit(self._now, everything=True)
+
+    def deposit(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> None:
+        """New money from outside, into one purse of a member."""
+        self._funds.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        self._commit(self._now, everything=True)
+
+    def withdraw(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> Refusal | None:
+        """Money leaves a purse; the reason where it cannot."""
+        refusal = self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        self._commit(self._now, everything=True)
+        return refusal
+
+    def add_subaccount(self, name: str) -> int | None:
+        """The number of a new, empty subaccount of a member; None where it has all 63."""
+        number = self._state.add_subaccount(self._state.members[name], self._now)
+        self._commit(self._now, everything=True)
+        return number
+
+    def register_key(
+        self,
+        account: str,
+        key_id: str,
+        public_key: bytes,
+        *,
+        scopes: tuple[str, ...] = ("read", "write"),
+        subaccount: int | None = None,
+    ) -> None:
+        """A PEM public key, RSA or Ed25519, that signs for the account; ValueError where it is neither.
+
+        `subaccount` restricts it to one, `scopes` to what they allow.
+        """
+        key = KeyRecord(
+            key_id=key_id, account=account, public_key=public_key, scopes=scopes, subaccount=subaccount, name=key_id
+        )
+        self._gate.admit(key)
+        self._state.add_key(key)
+        self._state.touch(f"key/{key_id}", key)
+        self._commit(self._now, everything=True)
+
+    def submit(self, account: str, order: NewOrder, now: Ts) -> Receipt | Refusal:
+        """Place an order, past signatures and limits but by all other rules."""
+        self._pass_time(now)
+        outcome = self._floor.submit(account, order, now)
+        self._commit(now)
+        return outcome
+
+    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | Refusal:
+        """What was taken off the book, or why not."""
+        self._pass_time(now)
+        outcome = self._floor.cancel(account, order_id, now)
+        self._commit(now)
+        return outcome
+
+    def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
+        """How many orders were cancelled."""
+        self._pass_time(now)
+        count = self._floor.cancel_all(account, now, ticker)
+        self._commit(now)
+        return count
+
+    def quote(
+        self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
+    ) -> QuoteRecord | Refusal:
+        """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
+        self._pass_time(now)
+        outcome = self._quotes.quote(account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)
+        self._commit(now)
+        return outcome
+
+    # -- the world: what is --
+
+    def has_collection(self, ticker: str) -> bool:
+        return ticker in self._state.collections
+
+    def legs(self, ticker: str) -> tuple[LegSpec, ...]:
+        """Of a combo; nothing of another market."""
+        market = self._state.markets.get(ticker)
+        return market.spec.legs if market is not None else ()
+
+    def unanswered(self, account: str) -> list[RfqRecord]:
+        """The open requests for quotes of others that this account has not quoted."""
+        return self._state.talks.unanswered(account)
+
+    def top(self, ticker: str) -> tuple[tuple[Price, Qty] | None, tuple[Price, Qty] | None]:
+        """Best bid and best ask with their sizes; None where a side is empty."""
+        book = self._state.books[ticker]
+        return book.top(BID), book.top(ASK)
+
+    def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
+        """Best first; depth 0 is all."""
+        return self._state.books[ticker].levels(side, depth)
+
+    @property
+    def time(self) -> Ts:
+        """When time last moved here."""
+        return self._now
+
+    @property
+    def streams(self) -> int:
+        """How many there are now."""
+        return len(self._hub.connections)
+
+    def standing(self) -> StateRecord:
+        """What is paused, until when, and what else is switched; to be read."""
+        return self._state.switches
+
+    def status(self, ticker: str) -> MarketStatus:
+        """As of when time last moved here."""
+        return self._state.markets[ticker].status(self._now)
+
+    def close_time(self, ticker: str) -> Ts:
+        return self._state.markets[ticker].close_time
+
+    def grid(self, ticker: str) -> PriceGrid:
+        return self._state.markets[ticker].spec.grid
+
+    def last_price(self, ticker: str) -> Price | None:
+        return self._state.markets[ticker].last
+
+    def position(self, account: str, ticker: str, subaccount: int = 0) -> Qty:
+        """Signed: plus is YES."""
+        return self._state.members[account].purse(subaccount, self._state.shard_of(ticker)).held(ticker)
+
+    def cash(self, account: str, subaccount: int | None = None, exchange_index: int | None = None) -> Money:
+        """Of one subaccount, of one shard, or (None) of all of them."""
+        return self._state.members[account].cash(subaccount, exchange_index)
+
+    def subaccounts(self, account: str) -> range:
+        """Their numbers; 0 is the primary one."""
+        return range(self._state.members[account].record.subaccounts + 1)
+
+    def accounts(self) -> list[str]:
+        return list(self._state.members)
+
+    def user_id(self, account: str) -> str:
+        """Return the id by which other members know an account."""
+        return self._state.members[account].record.user_id
+
+    def fees_collected(self) -> Money:
+        return self._state.switches.fees_collected
+
+    def resting(self, account: str, ticker: str | None = None) -> list[tuple[str, Side, Price, Qty]]:
+        """(order id, side, price, remaining) of the account's live orders."""
+        orders = self._state.members[account].orders(ticker)
+        return [(order.order_id, order.side, order.price, order.remaining) for order in orders]
+
+    def tickers(self, status: str = "active") -> list[str]:
+        """Markets whose status was this when time last moved here; "" is all of them."""
+        markets = self._state.markets.items()
+        return [ticker for ticker, market in markets if status in ("", market.status(self._now).value)]

@@ -1,0 +1,1 @@
+"""The matching engine: order books, accounts, what rests and what it is worth."""

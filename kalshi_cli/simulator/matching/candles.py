@@ -1,0 +1,216 @@
+"""Candles: what the quotes and the prints of each market were, by the minute, the hour and the day in New York.
+
+A period ends at a whole minute or hour, or at midnight in New York (recorded in January 2026: 04:00 or 05:00 UTC), and
+its end belongs to it. Only periods in which something happened are kept, a bounded number of each length; between them
+the quotes stood still, so the candles of the rest follow from the one before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import msgspec
+
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE, local, moment
+from kalshi_cli.simulator.model.records import BookChange, Happening, MarketRecord, TradeRecord
+
+KEPT = {1: 2_880, 60: 2_160, 1440: 1_100}
+"""Periods kept of each length in minutes: two days, ninety days, three years. The journal overwrites the oldest."""
+
+
+class Range(msgspec.Struct):
+    """First, lowest, highest, last."""
+
+    open: Price
+    low: Price
+    high: Price
+    close: Price
+
+    def add(self, price: Price) -> None:
+        self.low, self.high, self.close = min(self.low, price), max(self.high, price), price
+
+
+class BarRecord(msgspec.Struct, kw_only=True):
+    """One period of one market; `interval` in minutes. An empty bid side is 0, an empty ask side a dollar, as on the
+    wire. `paid` is price times contracts of all prints.
+    """
+
+    ticker: str
+    interval: int
+    end: Ts
+    bid: Range
+    ask: Range
+    price: Range | None = None
+    paid: Money = Money(0)
+    volume: Qty = Qty(0)
+    previous: Price | None = None
+    open_interest: Qty = Qty(0)
+
+    @property
+    def number(self) -> int:
+        """Its place in the journal."""
+        return self.end
+
+    @property
+    def last(self) -> Price | None:
+        """The last print up to the end."""
+        return self.price.close if self.price is not None else self.previous
+
+    def after(self, end: Ts) -> BarRecord:
+        """A later period in which nothing happened, as far as is known."""
+        bid, ask = self.bid.close, self.ask.close
+        return BarRecord(
+            ticker=self.ticker,
+            interval=self.interval,
+            end=end,
+            bid=Range(bid, bid, bid, bid),
+            ask=Range(ask, ask, ask, ask),
+            previous=self.last,
+            open_interest=self.open_interest,
+        )
+
+
+class Candles:
+    """The bars of all markets. `touch` and `forget` write to the journal."""
+
+    def __init__(self, touch: Callable[[str, msgspec.Struct], None], forget: Callable[[str], None]) -> None:
+        self._touch = touch
+        self._forget = forget
+        self._bars: dict[str, dict[int, dict[Ts, BarRecord]]] = {}
+        self._seen: dict[str, tuple[Price, Price, int]] = {}
+
+    def observe(self, happened: Sequence[Happening], books: dict[str, Book], markets: dict[str, MarketRecord]) -> None:
+        """Take in what just happened; the books are as it left them. Clearing a closed market leaves no bar behind."""
+        moments: dict[str, Ts] = {}
+        prints: dict[str, list[TradeRecord]] = {}
+        for happening in happened:
+            if isinstance(happening, TradeRecord):
+                prints.setdefault(happening.ticker, []).append(happening)
+            if isinstance(happening, BookChange | TradeRecord):
+                moments[happening.ticker] = happening.ts
+        for ticker, now in moments.items():
+            if ticker not in markets:
+                continue
+            traded, seen = prints.get(ticker, ()), (*_top(books[ticker]), now // MINUTE)
+            if traded or self._seen.get(ticker) != seen:  # most changes of a book are behind its best prices
+                self._seen[ticker] = seen
+                self._add(ticker, now, books[ticker], traded, markets[ticker].open_interest)
+
+    def _add(self, ticker: str, now: Ts, book: Book, traded: Sequence[TradeRecord], open_interest: Qty) -> None:
+        bid, ask = _top(book)
+        for interval in KEPT:
+            bar = self._current(ticker, interval, now, book)
+            bar.bid.add(bid)
+            bar.ask.add(ask)
+            for trade in traded:
+                _print(bar, trade)
+            bar.open_interest = open_interest
+            self._touch(_key(bar), bar)
+
+    def take(self, bar: BarRecord) -> None:
+        """A bar from the journal, which brings the oldest first."""
+        bars = self._bars.setdefault(bar.ticker, {}).setdefault(bar.interval, {})
+        bars[bar.end] = bar
+
+    def drop(self, ticker: str) -> None:
+        """Forget a market."""
+        self._seen.pop(ticker, None)
+        for bars in self._bars.pop(ticker, {}).values():
+            for bar in bars.values():
+                self._forget(_key(bar))
+
+    # -- reading --
+
+    def between(
+        self, ticker: str, interval: int, start: Ts, end: Ts, until: Ts, *, is_sparse: bool
+    ) -> Iterator[BarRecord]:
+        """The periods that end from `start` to `end`, oldest first; none begins after `until`.
+
+        With `is_sparse` only those in which something happened.
+        """
+        known = self._bars.get(ticker, {}).get(interval, {})
+        last: BarRecord | None = None
+        for bar in known.values():
+            if last is not None and not is_sparse:
+                yield from _flat(last, start, min(end, Ts(bar.end - 1)))
+            if start <= bar.end <= end:
+                yield bar
+            last = bar
+        if last is not None and not is_sparse:
+            yield from _flat(last, start, min(end, period_end(until, interval)))
+
+    def before(self, ticker: str, interval: int, start: Ts) -> BarRecord | None:
+        """The newest period with something in it that ends before `start`."""
+        found = None
+        for bar in self._bars.get(ticker, {}).get(interval, {}).values():
+            if bar.end >= start:
+                break
+            found = bar
+        return found
+
+    # -- parts --
+
+    def _current(self, ticker: str, interval: int, now: Ts, book: Book) -> BarRecord:
+        bars = self._bars.setdefault(ticker, {}).setdefault(interval, {})
+        last = bars[next(reversed(bars))] if bars else None
+        end = period_end(now, interval)
+        if last is not None and last.end >= end:
+            return last
+        if last is not None:
+            bar = last.after(end)
+        else:
+            bid, ask = _top(book)
+            bar = BarRecord(
+                ticker=ticker,
+                interval=interval,
+                end=end,
+                bid=Range(bid, bid, bid, bid),
+                ask=Range(ask, ask, ask, ask),
+            )
+        bars[end] = bar
+        if len(bars) > KEPT[interval]:
+            oldest = bars.pop(next(iter(bars)))
+            if _key(oldest) != _key(bar):
+                self._forget(_key(oldest))
+        return bar
+
+
+def period_end(ts: Ts, interval: int) -> Ts:
+    """The end of the period that `ts` is in."""
+    if interval < 1440:
+        length = MINUTE if interval == 1 else HOUR
+        return Ts(-(-ts // length) * length)
+    day = local(ts - 1).date()
+    return moment(
+        local(moment(day, 0) + DAY + 2 * HOUR).date(), 0
+    )  # the day after, also where a day has 23 or 25 hours
+
+
+def _flat(last: BarRecord, start: Ts, until: Ts) -> Iterator[BarRecord]:
+    """The empty periods after `last` that end from `start` to `until`."""
+    end = period_end(Ts(max(last.end + 1, start)), last.interval)
+    while end <= until:
+        yield last.after(end)
+        end = period_end(Ts(end + 1), last.interval)
+
+
+def _top(book: Book) -> tuple[Price, Price]:
+    bid, ask = book.top(BID), book.top(ASK)
+    return bid[0] if bid else Price(0), ask[0] if ask else ONE_DOLLAR
+
+
+def _print(bar: BarRecord, trade: TradeRecord) -> None:
+    if bar.price is None:
+        bar.price = Range(trade.price, trade.price, trade.price, trade.price)
+    bar.price.add(trade.price)
+    bar.paid = Money(bar.paid + notional(trade.price, trade.qty))
+    bar.volume = Qty(bar.volume + trade.qty)
+
+
+def _key(bar: BarRecord) -> str:
+    """A ring of keys for each length."""
+    length = bar.interval * MINUTE
+    return f"bar/{bar.interval}/{bar.end // length % KEPT[bar.interval]}/{bar.ticker}"

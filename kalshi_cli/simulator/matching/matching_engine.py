@@ -1,0 +1,261 @@
+"""The matching engine: what a planned execution does to books, orders, holdings and cash (API.md sections 9 and 11).
+
+Nothing is refused here: the rules of who may do what are those of `sim.floor` and `sim.amends`.
+"""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Money, Qty, Ts, notional
+from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.simulator.matching.collateral import book_fill, collateral, leg_price, order_need
+from kalshi_cli.simulator.matching.member import NONE
+from kalshi_cli.simulator.matching.order_book import Plan
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.agenda import Agenda
+from kalshi_cli.simulator.model.records import (
+    CANCELED,
+    EXECUTED,
+    BookChange,
+    FillRecord,
+    OrderRecord,
+    TradeRecord,
+)
+
+GROUP_WINDOW_MS = 15_000
+"""An order group counts the contracts that were matched in a window of this length, which rolls."""
+
+
+class Engine:
+    """Moves orders, contracts and money. All its methods leave books, purses and reservations in step."""
+
+    def __init__(self, state: State, agenda: Agenda) -> None:
+        self.state = state
+        self.agenda = agenda
+
+    def can_pay(self, order: OrderRecord, instead_of: OrderRecord | None = None) -> bool:
+        """Whether its purse covers this order beside all that rests there; what needs nothing more always may.
+
+        `instead_of` is a resting order whose place it would take.
+        """
+        purse = self.state.members[order.account].purse_of(order)
+        ticker, terms = order.ticker, self.state.terms(order.ticker)
+        held, before = purse.held(ticker), purse.reserved.get(ticker, Money(0))
+        if held:
+            others = [other for other in purse.orders(ticker) if other is not instead_of]
+            need = collateral((*others, order), held, terms, incoming=order.order_id)
+        else:
+            freed = order_need(instead_of, instead_of.remaining, terms, is_taker=False) if instead_of else 0
+            need = Money(before - freed + order_need(order, order.remaining, terms, is_taker=True))
+        return need <= before or purse.free + before >= need
+
+    # -- executing --
+
+    def execute(self, order: OrderRecord, plan: Plan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False) -> None:
+        """Do what was planned for `wanted` contracts of an order that is not in the book, and rest what may rest."""
+        for own in plan.removes:
+            self.take_off(own, "SelfTradeCancel", now)
+        left = Qty(wanted - plan.qty)
+        rests = order.tif is Tif.GTC and not plan.is_stopped and left > 0
+        if rests:
+            # Seen on the wire: what an aggressor leaves may be told before what it took (recordings of May 2026).
+            self._tell_book(order, left, now)
+        for resting, qty in plan.meets:
+            self._trade(order, resting, qty, now)
+        order.remaining = left
+        if rests:
+            self.state.add_live(order)
+            self.agenda.put(order.expires, "expire", order.order_id)
+        elif order.filled == order.qty:
+            order.status = EXECUTED
+        else:
+            order.status, order.remaining = CANCELED, Qty(0)
+            order.reason = "SelfTradeCancel" if plan.is_stopped else "ReduceOnlyCancel" if is_reduce_only else ""
+        self.state.touch_order(order, now)
+        if not plan.meets and not plan.removes:
+            self.reserve(order, now, was=NONE)
+            return
+        concerned = (order, *plan.removes, *(resting for resting, _ in plan.meets))
+        for one in {(one.account, one.subaccount): one for one in concerned}.values():
+            self.reserve(one, now)
+
+    def cross(self, taker: OrderRecord, maker: OrderRecord, now: Ts) -> None:
+        """Trade two orders with each other, whole and past the book: a block trade."""
+        self._trade(taker, maker, taker.qty, now, is_block=True)
+        taker.status, taker.remaining = EXECUTED, NONE
+        self.state.touch_order(taker, now)
+        for order in (taker, maker):
+            self.reserve(order, now)
+
+    def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False) -> None:
+        state, market = self.state, self.state.markets[taker.ticker]
+        price = maker.price
+        trade = TradeRecord(
+            number=state.trade_count,
+            trade_id=state.new_id(),
+            ticker=taker.ticker,
+            price=price,
+            qty=qty,
+            taker_side=taker.side,
+            is_block=is_block,
+            ts=now,
+        )
+        state.trade_count += 1
+        if is_block:
+            maker.remaining = Qty(maker.remaining - qty)
+        else:
+            state.books[taker.ticker].reduce(maker, qty)
+            self._tell_book(maker, Qty(-qty), now)
+        state.happened.append(trade)
+        state.add_trade(trade)
+        long_before = self._long(taker, maker)
+        self._fill(taker, trade, now, is_taker=True)
+        self._fill(maker, trade, now, is_taker=False)
+        market.open_interest = Qty(market.open_interest + self._long(taker, maker) - long_before)
+        market.volume = Qty(market.volume + qty)
+        market.last, market.last_size = price, qty
+        _count_minute(market.minutes, now // 60_000, qty)
+        state.touch(f"market/{market.spec.ticker}", market)  # a trade is no update of what the market is
+        if maker.remaining == 0:
+            maker.status = EXECUTED
+            if not is_block:
+                self._forget_live(maker)
+        state.touch_order(maker, now)
+
+    def _long(self, taker: OrderRecord, maker: OrderRecord) -> int:
+        members = self.state.members
+        return sum(max(0, members[one.account].purse_of(one).held(one.ticker)) for one in (taker, maker))
+
+    def _fill(self, order: OrderRecord, trade: TradeRecord, now: Ts, *, is_taker: bool) -> None:
+        state, member = self.state, self.state.members[order.account]
+        purse = member.purse_of(order)
+        holding = purse.holding(order.ticker)
+        terms = state.terms(order.ticker, now)
+        booking = book_fill(holding, order, trade.price, trade.qty, terms, is_taker=is_taker)
+        purse.record.cash = Money(purse.record.cash + booking.cash)
+        state.switches.fees_collected = Money(state.switches.fees_collected + booking.fee)
+        cost = notional(leg_price(order.side, trade.price), trade.qty)
+        if is_taker:
+            order.taker_cost = Money(order.taker_cost + cost)
+            order.taker_fees = Money(order.taker_fees + booking.fee)
+        else:
+            order.maker_cost = Money(order.maker_cost + cost)
+            order.maker_fees = Money(order.maker_fees + booking.fee)
+        order.filled = Qty(order.filled + trade.qty)
+        order.rounding = booking.rounding
+        order.reason = "Trade"
+        if order.group_id in state.groups:
+            state.groups[order.group_id].matched.append((now, trade.qty))
+            state.traded_groups[order.group_id] = None
+        state.touch_purse(member, purse, now)
+        state.touch_holding(member, holding, now)
+        state.touch("state", state.switches)
+        if member.mirror is None:
+            return
+        fill = FillRecord(
+            number=member.fills,
+            trade_id=trade.trade_id,
+            order_id=order.order_id,
+            client_order_id=order.client_order_id,
+            account=order.account,
+            ticker=order.ticker,
+            side=order.side,
+            price=trade.price,
+            qty=trade.qty,
+            fee=booking.fee,
+            is_taker=is_taker,
+            position=holding.qty,
+            ts=now,
+            subaccount=order.subaccount,
+            exchange_index=order.exchange_index,
+        )
+        member.fills += 1
+        state.show(member, f"fill/{order.account}/{fill.number}", fill, now)
+        state.happened.extend((fill, holding))
+
+    # -- taking off --
+
+    def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+        """Cancel a resting order and let go of what was held back for it; `is_told` sends the change of the book."""
+        taken = self.take_off(order, reason, now, is_told=is_told)
+        self.reserve(order, now, was=taken)
+        return taken
+
+    def take_off(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+        """Cancel a resting order; whoever calls reckons its reservation."""
+        taken = self._lift(order, now, is_told=is_told)
+        order.status, order.reason = CANCELED, reason
+        self.state.touch_order(order, now)
+        return taken
+
+    def take_back(self, order: OrderRecord, now: Ts) -> Qty:
+        """Take a resting order out of the book without ending it, to enter it again."""
+        taken = self._lift(order, now)
+        self.reserve(order, now, was=taken)
+        return taken
+
+    def shrink(self, order: OrderRecord, left: Qty, reason: str, now: Ts) -> None:
+        """Leave only `left` of a resting order, at its place in the queue; nothing left is a cancel."""
+        was = order.remaining
+        order.qty = Qty(order.filled + left)
+        if left == 0:
+            self.release(order, reason, now)
+            return
+        if left < was:
+            self.state.books[order.ticker].reduce(order, Qty(was - left))
+            self._tell_book(order, Qty(left - was), now)
+        order.reason = reason
+        self.state.touch_order(order, now)
+        self.reserve(order, now, was=was)
+
+    def _lift(self, order: OrderRecord, now: Ts, *, is_told: bool = True) -> Qty:
+        taken = order.remaining
+        self.state.books[order.ticker].reduce(order, taken)
+        if is_told:
+            self._tell_book(order, Qty(-taken), now)
+        self._forget_live(order)
+        return taken
+
+    def _forget_live(self, order: OrderRecord) -> None:
+        del self.state.live[order.order_id]
+        self.state.members[order.account].forget_live(order)
+
+    def reserve(self, order: OrderRecord, now: Ts, was: Qty | None = None) -> None:
+        """Reckon what the orders of this one's purse need; where its cash no longer covers it, the newest ones go.
+
+        `was` is what remained of it before, where nothing but this order changed.
+        """
+        purse, terms = self.state.members[order.account].purse_of(order), self.state.terms(order.ticker)
+        if was is None:
+            purse.reserve(order.ticker, terms)
+        else:
+            purse.reserve(order.ticker, terms, order, was)
+        while purse.reserved_total > max(0, purse.record.cash):
+            newest = max(purse.orders(), key=lambda order: order.rank, default=None)
+            if newest is None:
+                break
+            self.take_off(newest, "MarginCancel", now)
+            purse.reserve(newest.ticker, self.state.terms(newest.ticker))
+
+    def _tell_book(self, order: OrderRecord, delta: Qty, now: Ts) -> None:
+        self.state.happened.append(
+            BookChange(
+                order.ticker,
+                order.side,
+                order.price,
+                delta,
+                now,
+                order.account,
+                order.client_order_id,
+                order.subaccount,
+            )
+        )
+
+
+def _count_minute(minutes: list[tuple[int, Qty]], minute: int, qty: Qty) -> None:
+    """Add to the volume of this minute; minutes older than a day go."""
+    if minutes and minutes[-1][0] == minute:
+        minutes[-1] = (minute, Qty(minutes[-1][1] + qty))
+        return
+    minutes.append((minute, qty))
+    while minutes[0][0] <= minute - 1440:
+        minutes.pop(0)

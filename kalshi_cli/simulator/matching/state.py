@@ -1,0 +1,399 @@
+"""Everything the simulated exchange knows, what of it is not yet written down, and what has not been told yet."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.simulator.matching.candles import BarRecord, Candles
+from kalshi_cli.simulator.matching.collateral import Terms
+from kalshi_cli.simulator.matching.member import MAX_SUBACCOUNT, Member, Purse, group_key, holding_key, purse_key
+from kalshi_cli.simulator.matching.mirror import Mirror, Mirrored
+from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.model.calendar import FAR
+from kalshi_cli.simulator.model.journal import Journal
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord, Talks
+from kalshi_cli.simulator.model.records import (
+    RESTING,
+    AccountRecord,
+    FeeChangeRecord,
+    FillRecord,
+    GroupChanged,
+    GroupRecord,
+    Happening,
+    HoldingRecord,
+    KeyRecord,
+    MarketRecord,
+    OrderRecord,
+    PurseRecord,
+    SettlementRecord,
+    StateRecord,
+    TradeRecord,
+)
+from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
+
+TRADES_KEPT = 2_000
+"""Public trades kept for each market; the journal overwrites the oldest."""
+
+_TYPES: dict[str, type] = {
+    "state": StateRecord,
+    "series": SeriesSpec,
+    "event": EventSpec,
+    "market": MarketRecord,
+    "collection": CollectionSpec,
+    "account": AccountRecord,
+    "purse": PurseRecord,
+    "key": KeyRecord,
+    "movement": MovementRecord,
+    "transfer": TransferRecord,
+    "terms": TermsRecord,
+    "group": GroupRecord,
+    "holding": HoldingRecord,
+    "order": OrderRecord,
+    "fill": FillRecord,
+    "settlement": SettlementRecord,
+    "trade": TradeRecord,
+    "bar": BarRecord,
+    "fees": FeeChangeRecord,
+    "rfq": RfqRecord,
+    "quote": QuoteRecord,
+    "block": BlockRecord,
+}
+
+
+class State:
+    """The tables. `touch` marks a record as changed; `commit` writes down what must be, then lets it be told."""
+
+    def __init__(self, new_id: Callable[[], str], options: SimOptions, journal: Journal | None) -> None:
+        self.new_id = new_id
+        self.options = options
+        self.switches = StateRecord()
+        self.series: dict[str, SeriesSpec] = {}
+        self.events: dict[str, EventSpec] = {}
+        self.markets: dict[str, MarketRecord] = {}
+        self.books: dict[str, Book] = {}
+        self.shards: dict[str, int] = {}
+        self.keys: dict[str, KeyRecord] = {}
+        self.funds: dict[str, Account] = {}
+        self.talks = Talks()
+        self.collections: dict[str, CollectionSpec] = {}
+        self.members: dict[str, Member] = {}
+        self.live: dict[str, OrderRecord] = {}
+        self.trades: dict[str, deque[TradeRecord]] = {}
+        self.candles = Candles(self.touch, self.forget)
+        self.fee_changes: list[FeeChangeRecord] = []
+        self.trade_count = 0
+        self.order_count = 0
+        self.groups: dict[str, GroupRecord] = {}
+        self.group_count = 0
+        self.traded_groups: dict[str, None] = {}
+        self.happened: list[Happening] = []
+        self._observed = 0
+        self._untold: set[str] = set()
+        self._terms: dict[FeeSchedule, Terms] = {}
+        self._journal = journal
+        self._waiting: list[OrderRecord] = []
+        self._dirty: dict[str, msgspec.Struct | None] = {}
+        self._must_save = False
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def terms(self, ticker: str, now: Ts | None = None) -> Terms:
+        """What a fill of this market is charged `now`; without a time, when no waiver helps: what must be there."""
+        schedule, waived = self.fees_of(ticker), self.markets[ticker].spec.fee_waiver_until
+        if now is not None and waived is not None and now < waived:
+            schedule = msgspec.structs.replace(schedule, multiplier=0)
+        found = self._terms.get(schedule)
+        if found is None:
+            options = self.options
+            found = self._terms[schedule] = Terms(
+                schedule, options.flat_fee, options.balance_precision, options.holds_fees
+            )
+        return found
+
+    def fees_of(self, ticker: str) -> FeeSchedule:
+        """The event's schedule where it has one, else that of the series."""
+        event = self.events[self.markets[ticker].spec.event_ticker]
+        return event.fees or self.series[event.series_ticker].fees
+
+    def shard_of(self, ticker: str) -> int:
+        """The shard of a market; of an event or a series, that of its newest market."""
+        return self.shards.get(ticker, 0)
+
+    # -- changes --
+
+    def touch(self, key: str, record: msgspec.Struct) -> None:
+        """`key` now holds `record`."""
+        self._dirty[key] = record
+
+    def show(self, member: Member, key: str, record: Mirrored, now: Ts) -> None:
+        """`key` now holds `record` of this account. If it has a key, that is written before anybody hears of it."""
+        self._dirty[key] = record
+        if member.mirror is not None:
+            self._must_save = True
+            member.mirror.put(record, now)
+
+    def keep(self, key: str, record: msgspec.Struct) -> None:
+        """`key` now holds `record`, and that is written before anybody hears of it."""
+        self._dirty[key] = record
+        self._must_save = True
+
+    def funds_of(self, account: str) -> Account:
+        found = self.funds.get(account)
+        if found is None:
+            found = self.funds[account] = Account(account)
+        return found
+
+    def forget(self, key: str) -> None:
+        self._dirty[key] = None
+
+    def touch_order(self, order: OrderRecord, now: Ts) -> None:
+        member = self.members[order.account]
+        member.markets.add(order.ticker)
+        order.updated = now
+        if order.status != RESTING and member.mirror is None:
+            self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
+            return
+        self.show(member, f"order/{order.order_id}", order, now)
+        if member.mirror is not None and order.order_id not in self._untold:
+            self._untold.add(order.order_id)
+            self.happened.append(order)
+
+    def touch_account(self, member: Member) -> None:
+        self.touch(f"account/{member.record.name}", member.record)
+        self._must_save = self._must_save or member.mirror is not None
+
+    def touch_purse(self, member: Member, purse: Purse, now: Ts) -> None:
+        purse.record.updated = now
+        self.show(member, purse_key(purse.record), purse.record, now)
+
+    def touch_group(self, group: GroupRecord, event_type: str, now: Ts) -> None:
+        """Say what became of an order group. A deleted one is forgotten."""
+        self.save_group(group, now)
+        if group.is_deleted:
+            member = self.members[group.account]
+            self.forget(group_key(group))
+            del self.groups[group.group_id], member.groups[group.group_id]
+        self.happened.append(
+            GroupChanged(
+                event_type, group.group_id, group.limit, group.account, now, group.subaccount, group.exchange_index
+            )
+        )
+
+    def save_group(self, group: GroupRecord, now: Ts) -> None:
+        group.updated = now
+        self.show(self.members[group.account], group_key(group), group, now)
+
+    def touch_holding(self, member: Member, holding: HoldingRecord, now: Ts) -> None:
+        holding.updated = now
+        self.show(member, holding_key(holding), holding, now)
+
+    def add_subaccount(self, member: Member, now: Ts) -> int | None:
+        """The number of a new subaccount, without money (`Floor.move_cash` brings some); None where all 63 are there.
+
+        It is there on every shard at once, and cannot be taken away again.
+        """
+        if member.record.subaccounts >= MAX_SUBACCOUNT:
+            return None
+        member.record.subaccounts += 1
+        self.touch_account(member)
+        for shard in range(self.options.shards):
+            self.touch_purse(member, member.purse(member.record.subaccounts, shard), now)
+        return member.record.subaccounts
+
+    def touch_market(self, market: MarketRecord, now: Ts) -> None:
+        market.updated = now
+        self.touch(f"market/{market.spec.ticker}", market)
+
+    def add_trade(self, trade: TradeRecord) -> None:
+        trades = self.trades[trade.ticker]
+        trades.append(trade)
+        self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
+
+    def observe(self) -> None:
+        """Let the candles see what happened, while the books are still as it left them."""
+        self.candles.observe(self.happened[self._observed :], self.books, self.markets)
+        self._observed = len(self.happened)
+
+    def commit(self, *, everything: bool) -> list[Happening]:
+        """Write down (all that changed, if any of it must be), then hand over what may now be told."""
+        self.observe()
+        if self._journal is not None and self._dirty and (self._must_save or everything):
+            self._journal.save({k: None if r is None else self._encode(r) for k, r in self._dirty.items()})
+            self._dirty.clear()
+        elif self._journal is None:
+            self._dirty.clear()
+        self._must_save = False
+        happened, self.happened, self._observed = self.happened, [], 0
+        self._untold.clear()
+        return happened
+
+    def show_all(self) -> None:
+        """Reads catch up at once: time went back, and they would wait for it."""
+        for member in self.members.values():
+            if member.mirror is not None:
+                member.mirror.at(Ts(FAR))
+
+    # -- starting again --
+
+    def restore(self) -> bool:
+        """Rebuild the tables from the journal, in the order in which they refer to each other; False if it is empty."""
+        items = self._journal.load() if self._journal else {}
+        tables: dict[str, list[msgspec.Struct]] = {name: [] for name in _TYPES}
+        for key, raw in items.items():
+            name = key.partition("/")[0]
+            tables[name].append(msgspec.msgpack.decode(raw, type=_TYPES[name]))
+        for records in tables.values():
+            for record in sorted(records, key=_age):
+                self._take(record)
+        for member in self.members.values():
+            self._upgrade(member)
+        for order in sorted(self._waiting, key=lambda order: order.place):
+            self.add_live(order)
+        self._waiting.clear()
+        for member in self.members.values():
+            for purse in member.purses.values():
+                for ticker in purse.resting:
+                    purse.reserve(ticker, self.terms(ticker))
+        return bool(items)
+
+    def _upgrade(self, member: Member) -> None:
+        """An account of a journal from before there were purses: its cash goes into the first one."""
+        if member.record.cash is None:
+            return
+        purse = member.purse(0, 0)
+        purse.record.cash, member.record.cash = member.record.cash, None
+        self.touch_account(member)
+        self.touch_purse(member, purse, Ts(0))
+
+    def _take(self, record: msgspec.Struct) -> None:
+        match record:
+            case StateRecord():
+                record.upgrade()
+                self.switches = record
+            case SeriesSpec() | EventSpec() | MarketRecord() | CollectionSpec():
+                self._take_listed(record)
+            case AccountRecord():
+                self.members[record.name] = Member(record)
+            case KeyRecord():
+                self.add_key(record)
+            case MovementRecord() | TransferRecord() | TermsRecord():
+                self.funds_of(record.account).take(record)
+            case BarRecord():
+                self.candles.take(record)
+            case RfqRecord() | QuoteRecord() | BlockRecord():
+                self.talks.take(record)
+            case FeeChangeRecord():
+                self.fee_changes.append(record)
+            case TradeRecord():
+                self.trades[record.ticker].append(record)
+                self.trade_count = max(self.trade_count, record.number + 1)
+            case PurseRecord() | GroupRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
+                self._take_own(record, self.members[record.account])
+
+    def _take_listed(self, record: SeriesSpec | EventSpec | MarketRecord | CollectionSpec) -> None:
+        match record:
+            case SeriesSpec():
+                self.series[record.ticker] = record
+            case EventSpec():
+                self.events[record.event_ticker] = record
+            case MarketRecord():
+                self.add_market(record)
+            case CollectionSpec():
+                self.collections[record.ticker] = record
+
+    def _take_own(self, record: Mirrored, member: Member) -> None:
+        match record:
+            case GroupRecord():
+                self.group_count = max(self.group_count, record.number + 1)
+                self.add_group(record)
+            case PurseRecord():
+                member.purses[record.subaccount, record.exchange_index] = Purse(record)
+            case OrderRecord():
+                self._take_order(record)
+            case FillRecord():
+                member.fills = record.number + 1
+            case HoldingRecord():
+                member.purse(record.subaccount, record.exchange_index).holdings[record.ticker] = record
+                member.markets.add(record.ticker)
+            case SettlementRecord():
+                member.settlements = record.number + 1
+        if member.mirror is not None:
+            member.mirror.put(record, Ts(0))
+
+    def _take_order(self, order: OrderRecord) -> None:
+        self.members[order.account].markets.add(order.ticker)
+        self.order_count = max(self.order_count, order.rank + 1)
+        if order.client_order_id:
+            self.members[order.account].client_ids[order.client_order_id] = order.order_id
+        if order.queued is not None:
+            self.order_count = max(self.order_count, order.queued + 1)
+        if order.status == RESTING:
+            self._waiting.append(order)
+
+    def add_market(self, market: MarketRecord) -> None:
+        ticker = market.spec.ticker
+        self.markets[ticker] = market
+        self.books[ticker] = Book()
+        self.trades[ticker] = deque(maxlen=TRADES_KEPT)
+        event = market.spec.event_ticker
+        for name in (ticker, event, self.events[event].series_ticker):
+            self.shards[name] = market.spec.exchange_index
+
+    def drop_market(self, ticker: str) -> None:
+        """Forget a market with all that was traded and held in it, and its event with the last of its markets."""
+        market = self.markets.pop(ticker)
+        self.forget(f"market/{ticker}")
+        for trade in self.trades.pop(ticker):
+            self.forget(f"trade/{trade.number % TRADES_KEPT}/{ticker}")
+        self.candles.drop(ticker)
+        del self.books[ticker]
+        del self.shards[ticker]
+        for member in self.members.values():
+            member.markets.discard(ticker)
+            for purse in member.purses.values():
+                held = purse.holdings.get(ticker)
+                purse.drop(ticker)
+                if held is not None:
+                    self.forget(holding_key(held))
+        event = market.spec.event_ticker
+        if all(other.spec.event_ticker != event for other in self.markets.values()):
+            del self.events[event]
+            self.shards.pop(event, None)
+            self.forget(f"event/{event}")
+
+    def add_live(self, order: OrderRecord) -> None:
+        """Rest it: in the book, among the live orders, and with its owner."""
+        self.live[order.order_id] = order
+        self.books[order.ticker].rest(order)
+        self.members[order.account].add_live(order)
+
+    def add_group(self, group: GroupRecord) -> None:
+        self.groups[group.group_id] = group
+        self.members[group.account].groups[group.group_id] = group
+
+    def drop_key(self, key: KeyRecord) -> None:
+        """Forget a key, also after a restart; its account stays readable."""
+        del self.keys[key.key_id]
+        self.forget(f"key/{key.key_id}")
+        self._must_save = True
+
+    def add_key(self, key: KeyRecord) -> None:
+        """From now on the account can be read: show what it has already."""
+        self.keys[key.key_id] = key
+        member = self.members[key.account]
+        if member.mirror is None:
+            member.mirror = Mirror(self.options.read_lag_ms)
+            purses = [purse.record for purse in member.purses.values()]
+            owned: list[Mirrored] = [*purses, *member.groups.values(), *member.holdings(), *member.orders()]
+            for record in owned:
+                member.mirror.put(record, Ts(0))
+
+
+def _age(record: msgspec.Struct) -> int:
+    """Orders by rank, other numbered records by number: the order in which they came about."""
+    return int(getattr(record, "rank", getattr(record, "number", 0)))

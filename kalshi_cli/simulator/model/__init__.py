@@ -1,0 +1,1 @@
+"""What the simulated exchange knows: markets, orders, records, prices, dates, seeded randomness."""

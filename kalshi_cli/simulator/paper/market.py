@@ -1,0 +1,88 @@
+"""One market of the paper venue: the real book, and our orders at it."""
+
+from __future__ import annotations
+
+from bisect import insort
+
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.core.market.fees import RoundingAccumulator
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.simulator.paper.queue_position import QueuePlace, Taken, reaches
+
+NEVER = Ts(2**62)
+
+
+class Placed:
+    """One order at this venue. `queue` is None until a usable book says where it stands."""
+
+    __slots__ = ("opening", "order", "queue", "rounding")
+
+    def __init__(self, order: Order, opening: Qty) -> None:
+        self.order = order
+        self.opening = opening
+        self.queue: QueuePlace | None = None
+        self.rounding = RoundingAccumulator()
+
+    @property
+    def left(self) -> Qty:
+        return Qty(self.order.qty - self.order.filled)
+
+    @property
+    def reserved(self) -> Money:
+        """Cash held back for what it may still open."""
+        return cost(self.order.side, self.order.price, Qty(min(self.left, self.opening)))
+
+
+class PaperMarket:
+    """One market: the real book, and our orders at it in the order of their arrival."""
+
+    __slots__ = ("book", "is_between", "market", "orders", "taken")
+
+    def __init__(self, ticker: str) -> None:
+        self.book = OrderBook(ticker)
+        self.market: Market | None = None
+        self.is_between = False
+        self.orders: list[Placed] = []
+        self.taken = Taken()
+
+    @property
+    def is_decidable(self) -> bool:
+        return self.book.is_usable and not self.is_between and not self.book.is_crossed
+
+    @property
+    def close_time(self) -> Ts:
+        return self.market.close_time if self.market is not None else NEVER
+
+    def on(self, side: Side) -> list[Placed]:
+        """Our orders of one side, best first."""
+        return [placed for placed in self.orders if placed.order.side is side]
+
+    def is_open(self, now: Ts) -> bool:
+        """Takes orders. The exchange says nothing when a market closes by its clock, so the clock decides too."""
+        market = self.market
+        return market is None or (market.status is MarketStatus.ACTIVE and now < market.close_time)
+
+    def rest(self, placed: Placed) -> None:
+        """Join the orders of its side: the better price first, arrival deciding among equals."""
+        insort(self.orders, placed, key=lambda one: (one.order.side.value, -one.order.side.sign * one.order.price))
+
+    def takes(self, order: Order, wanted: Qty) -> tuple[list[Level], bool]:
+        """What an order arriving now would take, and whether its rest would then meet an order of our own.
+
+        The exchange cancels an incoming order where it would trade with its owner (`taker_at_cross`).
+        """
+        own = [other.order.price for other in self.on(order.side.opposite)]
+        meets = (min(own) if order.side is BID else max(own)) if own else None
+        is_met = meets is not None and reaches(order.side, order.price, meets)
+        limit = Price(meets - order.side.sign) if meets is not None and is_met else order.price
+        takes = self.taken.available(self.book, order.side, limit, wanted) if self.is_decidable else []
+        return takes, is_met and sum(qty for _, qty in takes) < wanted
+
+
+def cost(side: Side, price: Price, qty: Qty) -> Money:
+    """Cash to open `qty`: the price of YES for a bid, of NO for an ask."""
+    return notional(price if side is BID else Price(ONE_DOLLAR - price), qty)

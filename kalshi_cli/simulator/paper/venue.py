@@ -1,0 +1,475 @@
+"""A venue for paper trading and backtests: our orders against a real or recorded book, which never notices them.
+
+An order, an amend or a cancel arrives `latency_ms` after it was sent: with the first message at or after that time,
+before that message changes the book. What the order can take it takes, level by level, at the resting prices; the rest
+queues (the rules are in queue_model.py). A resting order fills when trades reach it, or when the other side's best
+reaches its price: whoever came there would have met us first. Nothing is decided from a book that is unusable, crossed,
+or between two deltas of one matching event.
+
+What it does not know: that our orders move the market, collateral returned across markets of an event, and orders that
+a later shortage of cash would cancel.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import msgspec
+
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import (
+    AccountSnapshot,
+    AmendEnded,
+    BookDelta,
+    BookSnapshot,
+    FeedGap,
+    FeedState,
+    Filled,
+    Level,
+    MarketChange,
+    Message,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderState,
+    PublicTrade,
+    Settled,
+    Tick,
+)
+from kalshi_cli.core.model.order_terms import BID, Side, Tif
+from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
+from kalshi_cli.core.model.positions import Settlement
+from kalshi_cli.core.state.state import mark
+from kalshi_cli.simulator.paper.account import PaperAccount
+from kalshi_cli.simulator.paper.market import NEVER, PaperMarket, Placed
+from kalshi_cli.simulator.paper.queue_position import QueuePlace, reaches
+
+MAX_ENDED = 10_000
+"""Orders remembered after their end, so that a late cancel is answered with what became of them."""
+
+_S = MarketStatus
+_OVER = frozenset({_S.CLOSED, _S.DETERMINED, _S.DISPUTED, _S.AMENDED, _S.FINALIZED})
+_Sent = SubmitOrder | CancelOrder | AmendOrder
+_VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
+
+
+class PaperVenue:
+    """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
+
+    `cash` is what the account started with, before `fills` and `settlements` (what earlier runs left in the store).
+    `stale` are orders that earlier runs left live: paper orders end with their process, and `snapshot` says so.
+    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades. `resync` asks for a new book of a market.
+    """
+
+    def __init__(
+        self,
+        *,
+        cash: Money,
+        fees: Callable[[str], FeeSchedule],
+        new_id: Callable[[], str],
+        latency_ms: int = 150,
+        fills: Iterable[Fill] = (),
+        settlements: Iterable[Settlement] = (),
+        stale: Iterable[Order] = (),
+        resync: Callable[[str], None] = lambda _ticker: None,
+    ) -> None:
+        self._resync = resync
+        self._fees = fees
+        self._new_id = new_id
+        self._latency_ms = latency_ms
+        self._now = Ts(0)
+        self._markets: dict[str, PaperMarket] = {}
+        self._on_the_way: deque[tuple[Ts, _Sent]] = deque()
+        self._wake = NEVER
+        self._live: dict[str, Placed] = {}
+        self._ended: dict[str, Order] = {}
+        self._stale = tuple(order for order in stale if order.status.is_live)
+        self._account = PaperAccount(cash, fills, settlements)
+        self.ledger = self._account.ledger
+        self._reactions: dict[type[Message], Callable[[Any], Iterable[Message]]] = {
+            BookDelta: self._on_delta,
+            BookSnapshot: self._on_snapshot,
+            PublicTrade: self._on_trade,
+            FeedGap: self._on_gap,
+            FeedState: self._on_feed_state,
+            MarketChange: self._on_market,
+        }
+
+    @property
+    def cash(self) -> Money:
+        """Cash of the account, what is reserved for resting orders included."""
+        return self._account.cash
+
+    def observe(self, message: Message) -> Iterable[Message]:
+        """What became due, then what the message itself does to our orders."""
+        if message.ts > self._now or type(message) is Tick:
+            self._now = message.ts
+        due = self._due() if self._now >= self._wake else ()
+        react = self._reactions.get(type(message))
+        if react is None:
+            return due
+        return (*due, *react(message)) if due else react(message)
+
+    def perform(self, effect: Effect) -> Iterable[Message]:
+        """Send it on its way; the answer comes with a later message."""
+        if isinstance(effect, _Sent):
+            arrives = Ts(self._now + self._latency_ms)
+            self._on_the_way.append((arrives, effect))
+            self._wake = min(self._wake, arrives)
+        elif isinstance(effect, Resync):
+            self._resync(effect.ticker)
+        return ()
+
+    def snapshot(self, now: Ts) -> AccountSnapshot:
+        """A complete read of the paper account, for start-up and reconciliation."""
+        resting = [placed.order for placed in self._live.values()]
+        ended = [
+            msgspec.structs.replace(
+                order, status=OrderStatus.CANCELED, reduced=Qty(order.qty - order.filled), updated=now
+            )
+            for order in self._stale
+        ]
+        return self._account.snapshot(now, (*resting, *ended), self._mark)
+
+    def _mark(self, ticker: str, qty: Qty) -> Price | None:
+        paper = self._markets.get(ticker)
+        return mark(paper.book, paper.market, qty) if paper is not None else None
+
+    # -- what becomes due -----------------------------------------------------------------------------------------
+
+    def _due(self) -> list[Message]:
+        replies: list[Message] = []
+        waiting: deque[tuple[Ts, _Sent]] = deque()
+        for arrives, effect in self._on_the_way:
+            order = effect.before if isinstance(effect, AmendOrder) else effect.order
+            paper = self._at(order.ticker)
+            if arrives > self._now or paper.is_between:
+                waiting.append((arrives, effect))
+            elif isinstance(effect, SubmitOrder):
+                replies += self._arrive(paper, order)
+            elif isinstance(effect, AmendOrder):
+                replies += self._amend(paper, effect)
+            else:
+                replies.append(self._cancel(paper, effect))
+        self._on_the_way = waiting
+        ends = [NEVER]
+        for placed in tuple(self._live.values()):
+            paper = self._at(placed.order.ticker)
+            end = min(placed.order.expires or NEVER, paper.close_time)
+            if end > self._now:
+                ends.append(end)
+            elif paper.close_time <= self._now:
+                replies.append(self._withdraw(paper, placed, "CloseCancel"))
+            else:
+                replies.append(OrderState(self._now, self._end(paper, placed, OrderStatus.EXPIRED)))
+        self._wake = min(min(ends), min((arrives for arrives, _ in waiting), default=NEVER))
+        return replies
+
+    def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[Message]:
+        """The exchange's side of a create: refuse it, or match it and let the rest queue."""
+        closable = self._closable(order.ticker, order.side)
+        wanted = Qty(min(order.qty, closable)) if order.reduce_only else order.qty
+        takes, is_self_cross = paper.takes(order, wanted)
+        order = msgspec.structs.replace(
+            order, order_id=self._new_id(), status=OrderStatus.RESTING, filled=Qty(0), updated=self._now
+        )
+        placed = Placed(order, self._opening(paper, order, wanted))
+        refusal = self._refusal(paper, placed, wanted, takes, is_self_cross)
+        if order.client_order_id in self._live or order.client_order_id in self._ended:
+            refusal = "order_already_exists", ""
+        if refusal is not None:
+            yield OrderRejected(self._now, order.client_order_id, *refusal)
+            return
+        filled = sum(qty for _, qty in takes)
+        rests = order.tif is Tif.GTC and filled < wanted and not is_self_cross
+        left = Qty(wanted - filled if rests else 0)
+        yield OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
+        self._live[order.client_order_id] = placed
+        yield from self._enter(paper, placed, takes, rests=rests)
+
+    def _enter(self, paper: PaperMarket, placed: Placed, takes: list[Level], *, rests: bool) -> Iterator[Message]:
+        """Take what is there; what is left rests behind all others, or is over."""
+        order = placed.order
+        if rests:
+            paper.rest(placed)
+            self._wake = min(self._wake, order.expires or NEVER, paper.close_time)
+        yield from self._take(paper, placed, takes)
+        if not rests and placed.left:
+            self._end(paper, placed, OrderStatus.CANCELED)
+        elif rests and paper.is_decidable:
+            placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+
+    def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[Message]:
+        """The exchange's side of an amend. What makes the order smaller, or changes its life, keeps its place; anything
+        else enters again, and a post-only order that would trade is canceled."""
+        wanted, placed = effect.wanted, self._live.get(effect.before.client_order_id)
+        if placed is None:
+            yield self._over(effect.before)
+            return
+        before, place = placed.order, paper.orders.index(placed)
+        left, queue = Qty(wanted.qty - before.filled), placed.queue
+        order = msgspec.structs.replace(
+            before, price=wanted.price, qty=wanted.qty, expires=wanted.expires, updated=self._now
+        )
+        if order.price == before.price and 0 < left <= placed.left:
+            refusal = self._closed_to(paper, order)
+            if refusal is None:
+                placed.order = order
+                self._wake = min(self._wake, order.expires or NEVER)
+            yield AmendEnded(self._now, placed.order, *(refusal or ()))
+            return
+        del paper.orders[place]  # it does not stand in its own way
+        takes, is_self_cross = paper.takes(order, left)
+        opening, placed.opening = placed.opening, self._opening(paper, order, left)
+        placed.order, placed.queue = order, None
+        crosses = order.post_only and bool(takes or is_self_cross)
+        refusal = self._refusal(paper, placed, left, [] if crosses else takes, is_self_cross and not crosses)
+        if left <= 0:
+            refusal = "invalid_order_size", ""
+        if refusal is not None or crosses:
+            placed.order, placed.opening, placed.queue = before, opening, queue
+            paper.orders.insert(place, placed)
+            if refusal is not None:
+                yield AmendEnded(self._now, before, *refusal)
+            else:
+                yield self._withdraw(paper, placed, "PostOnlyCrossCancel")
+            return
+        rests = sum(qty for _, qty in takes) < left and not is_self_cross
+        fills = list(self._enter(paper, placed, takes, rests=rests))
+        yield AmendEnded(self._now, self._ended.get(order.client_order_id, placed.order))
+        yield from fills
+
+    def _refusal(
+        self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[Level], is_self_cross: bool
+    ) -> tuple[str, str] | None:
+        """Why the exchange would not take it, in its own code (API.md section 10), with the detail."""
+        order = placed.order
+        closed = self._closed_to(paper, order)
+        if closed is not None:
+            return closed
+        if order.reduce_only and order.tif is Tif.GTC:
+            return "invalid_order", "reduce_only can only be used with IoC or FoK orders"
+        if order.post_only and (takes or is_self_cross):
+            return "invalid_order", "post only cross"
+        if order.tif is Tif.FOK and sum(qty for _, qty in takes) < wanted:
+            return "fill_or_kill_insufficient_resting_volume", ""
+        if not placed.opening:
+            return None  # what only closes a position brings cash, more than its fee
+        fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
+        free = self.cash - sum(other.reserved for other in self._live.values() if other is not placed)
+        return ("insufficient_balance", "") if placed.reserved + fee > free else None
+
+    def _closed_to(self, paper: PaperMarket, order: Order) -> tuple[str, str] | None:
+        """Why no order of this price and life is taken now."""
+        if not paper.is_open(self._now):
+            return "market_inactive", ""
+        if paper.market is not None and not paper.market.grid.is_valid(order.price):
+            return "invalid_price", ""
+        if order.expires is not None and order.expires <= self._now:
+            return "invalid_parameters", "Expiration timestamp must be in the future"
+        return None
+
+    def _opening(self, paper: PaperMarket, order: Order, wanted: Qty) -> Qty:
+        """How many of these contracts would open something, after all of ours that rest on this side."""
+        closable = self._closable(order.ticker, order.side) - sum(other.left for other in paper.on(order.side))
+        return Qty(max(0, wanted - max(0, closable)))
+
+    def _closable(self, ticker: str, side: Side) -> int:
+        """Contracts of the position that an order on this side would close."""
+        return max(0, -side.sign * self.ledger.position(ticker).qty)
+
+    def _cancel(self, paper: PaperMarket, effect: CancelOrder) -> Message:
+        """The exchange's side of a cancel. One that came too late is answered with what became of the order."""
+        order = effect.order
+        placed = self._live.get(order.client_order_id)
+        if placed is not None:
+            return self._withdraw(paper, placed, effect.reason)
+        return self._over(order)
+
+    def _over(self, order: Order) -> Message:
+        """What became of an order that rests no more."""
+        ended = self._ended.get(order.client_order_id)
+        if ended is not None:
+            return OrderState(self._now, ended)
+        return OrderCanceled(self._now, order.order_id, order.client_order_id, "not an order of this run")
+
+    # -- what happens to resting orders ---------------------------------------------------------------------------
+
+    def _on_delta(self, message: BookDelta) -> Iterable[Message]:
+        paper = self._at(message.ticker)
+        book = paper.book
+        paper.is_between = message.has_more
+        if not book.is_usable:
+            return ()
+        book.apply(message.side, message.price, message.delta, message.ts)
+        if paper.taken.is_any:
+            paper.taken.follow(book, message.side, message.price)
+        if not paper.orders:
+            return ()
+        if message.delta < 0 and book.is_usable:
+            left = book.qty_at(message.side, message.price)
+            for placed in paper.on(message.side):
+                if placed.queue is not None and placed.order.price == message.price:
+                    placed.queue.shrink(Qty(-message.delta), left, self._now)
+        return self._meet(paper)
+
+    def _on_snapshot(self, message: BookSnapshot) -> Iterable[Message]:
+        """What happened since the last book is not known: everybody displayed is ahead of us again."""
+        paper = self._at(message.ticker)
+        paper.is_between = False
+        paper.book.load(message.bids, message.asks, message.ts)
+        paper.taken.follow_all(paper.book)
+        for placed in paper.orders:
+            if placed.queue is not None:
+                placed.queue = QueuePlace(paper.book.qty_at(placed.order.side, placed.order.price))
+        return self._meet(paper)
+
+    def _meet(self, paper: PaperMarket) -> list[Message]:
+        """Fill what the other side has reached, and give a place to what has none yet."""
+        replies: list[Message] = []
+        if not paper.orders or not paper.is_decidable or not paper.is_open(self._now):
+            return replies
+        for placed in tuple(paper.orders):
+            order = placed.order
+            best = paper.book.best_ask if order.side is BID else paper.book.best_bid
+            is_reached = best is not None and reaches(order.side, order.price, best)
+            takes = paper.taken.available(paper.book, order.side, order.price, placed.left) if is_reached else []
+            if placed.queue is not None:
+                replies += self._give(paper, placed, takes)
+            elif takes and order.post_only:
+                replies.append(self._withdraw(paper, placed, "PostOnlyCrossCancel"))
+            else:
+                replies += self._take(paper, placed, takes)
+                placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
+        return replies
+
+    def _on_trade(self, message: PublicTrade) -> list[Message]:
+        """A taker met the side we may rest on: those ahead of us first, and us before worse prices."""
+        paper = self._at(message.ticker)
+        replies: list[Message] = []
+        if not paper.orders or not paper.book.is_usable or not paper.is_open(self._now):
+            return replies
+        side = message.taker_side.opposite
+        left = message.qty
+        for placed in paper.on(side):
+            if placed.queue is None or not reaches(side, placed.order.price, message.price):
+                continue
+            reached = placed.queue.trade(message.qty, self._now) if placed.order.price == message.price else left
+            qty = Qty(min(reached, left, placed.left))
+            if qty:
+                left = Qty(left - qty)
+                replies.append(self._fill(paper, placed, placed.order.price, qty, is_taker=False))
+        return replies
+
+    def _on_gap(self, message: FeedGap) -> Iterable[Message]:
+        for ticker in message.tickers or tuple(self._markets):
+            paper = self._at(ticker)
+            paper.is_between = False
+            paper.book.invalidate(message.reason)
+        return ()
+
+    def _on_feed_state(self, message: FeedState) -> Iterable[Message]:
+        return () if message.is_live else self._on_gap(FeedGap(message.ts, (), message.reason))
+
+    def _on_market(self, message: MarketChange) -> list[Message]:
+        market = message.market
+        paper = self._at(market.ticker)
+        was, paper.market = paper.market, market
+        is_reopened = was is not None and was.status is MarketStatus.INACTIVE and market.status is MarketStatus.ACTIVE
+        replies: list[Message] = []
+        if market.status in _OVER or is_reopened:  # a reopened market has lost its resting orders (API.md, 2026)
+            why = "CloseCancel" if market.status in _OVER else "HaltCancel"
+            replies += [self._withdraw(paper, placed, why) for placed in tuple(paper.orders)]
+        if paper.orders:
+            self._wake = min(self._wake, market.close_time)
+        value = market.settlement_value if market.settlement_value is not None else _VALUES.get(market.result)
+        if market.result and value is not None:
+            replies += self._settle(market, value)
+        return replies
+
+    def _settle(self, market: Market, value: Price) -> Iterator[Message]:
+        """Pay out at once. The real payout comes after the settlement timer, with the same amount."""
+        position = self.ledger.position(market.ticker)
+        yes, no = Qty(max(0, position.qty)), Qty(max(0, -position.qty))
+        settlement = Settlement(
+            ticker=market.ticker,
+            event_ticker=market.event_ticker,
+            result=market.result,
+            value=value,
+            yes_qty=yes,
+            no_qty=no,
+            revenue=Money(notional(value, yes) + notional(Price(ONE_DOLLAR - value), no)),
+            fee=position.fees,
+            ts=self._now,
+        )
+        if position.qty and self.ledger.settle(settlement):
+            yield Settled(self._now, settlement)
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _at(self, ticker: str) -> PaperMarket:
+        paper = self._markets.get(ticker)
+        if paper is None:
+            paper = self._markets[ticker] = PaperMarket(ticker)
+        return paper
+
+    def _take(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+        """Fill as a taker, at the prices of those who rested."""
+        for price, qty in takes:
+            paper.taken.take(placed.order.side.opposite, price, qty)
+        return [self._fill(paper, placed, price, qty, is_taker=True) for price, qty in takes]
+
+    def _give(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+        """Fill as a maker, at our own price, with what came to us."""
+        for price, qty in takes:
+            paper.taken.take(placed.order.side.opposite, price, qty)
+        total = Qty(sum(qty for _, qty in takes))
+        return [self._fill(paper, placed, placed.order.price, total, is_taker=False)] if total else []
+
+    def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> Filled:
+        order = placed.order
+        amount = notional(price, qty)
+        fee = trade_fee(self._fees(order.ticker), price, qty, is_taker=is_taker)
+        fill = Fill(
+            trade_id=self._new_id(),
+            order_id=order.order_id,
+            ticker=order.ticker,
+            side=order.side,
+            price=price,
+            qty=qty,
+            fee=placed.rounding.charge(Money(-order.side.sign * amount), fee).net,
+            is_taker=is_taker,
+            ts=self._now,
+            client_order_id=order.client_order_id,
+        )
+        self._account.book(fill)
+        placed.order = msgspec.structs.replace(
+            order,
+            filled=Qty(order.filled + qty),
+            fees=Money(order.fees + fill.fee),
+            fill_cost=Money(order.fill_cost + amount),
+            updated=self._now,
+        )
+        if not placed.left:
+            self._end(paper, placed, OrderStatus.FILLED)
+        return Filled(self._now, fill)
+
+    def _withdraw(self, paper: PaperMarket, placed: Placed, reason: str) -> OrderCanceled:
+        order = self._end(paper, placed, OrderStatus.CANCELED)
+        return OrderCanceled(self._now, order.order_id, order.client_order_id, reason)
+
+    def _end(self, paper: PaperMarket, placed: Placed, status: OrderStatus) -> Order:
+        """Take an order off the market and remember how it ended."""
+        order = msgspec.structs.replace(placed.order, status=status, reduced=placed.left, updated=self._now)
+        if placed in paper.orders:
+            paper.orders.remove(placed)
+        del self._live[order.client_order_id]
+        self._ended[order.client_order_id] = order
+        if len(self._ended) > MAX_ENDED:
+            del self._ended[next(iter(self._ended))]
+        return order

@@ -1,0 +1,199 @@
+"""Requests for quotes and quotes as JSON: in REST bodies and on the `communications` channel (API.md 5.12, 7.3).
+
+Members know each other by a public communications id. What is private is shown to its owner only: user ids,
+subaccounts, order ids. A subaccount goes out on the channel only where it is not the primary one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
+from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.records import MarketRecord, Told
+from kalshi_cli.simulator.protocol.replies import Json
+from kalshi_cli.simulator.protocol.shapes import legs_json, rfc3339
+
+if TYPE_CHECKING:
+    from kalshi_cli.simulator.matching.state import State
+
+
+def communications_id(user_id: str) -> str:
+    """The public name of a member: always the same, and without a way back to the user id."""
+    return blake2b(user_id.encode(), digest_size=16, person=b"communications").hexdigest()
+
+
+def rfq_json(rfq: RfqRecord, state: State, viewer: str) -> Json:
+    user_id, is_own = state.members[rfq.account].record.user_id, rfq.account == viewer
+    is_hidden = rfq.is_obscured and not is_own and rfq.reason != EXECUTED
+    shown: Json = {
+        "id": rfq.rfq_id,
+        "creator_id": "" if is_hidden else communications_id(user_id),
+        **_asked(rfq),
+        "contracts_fp": format_qty(rfq.qty or Qty(0)),
+        "status": "open" if rfq.closed is None else "closed",
+        "rest_remainder": rfq.rest_remainder,
+        "created_ts": rfc3339(rfq.created),
+        "updated_ts": rfc3339(rfq.updated),
+        **_legs(state.markets.get(rfq.ticker)),
+    }
+    del shown["event_ticker"]
+    if rfq.excludes_fees:
+        shown["target_cost_excludes_fees"] = True
+    if rfq.closed is not None:
+        shown |= {"cancellation_reason": rfq.reason, "cancelled_ts": rfc3339(rfq.closed)}
+    if is_own:
+        shown |= {"creator_user_id": user_id, "creator_subaccount": rfq.subaccount}
+    return shown
+
+
+def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: State, viewer: str) -> Json:
+    """As its maker or the requester sees it; nobody else does."""
+    maker, asker = state.members[quote.account].record.user_id, state.members[rfq.account].record.user_id
+    hides_asker = rfq.is_obscured and viewer != rfq.account and quote.status != EXECUTED
+    shown: Json = {
+        "id": quote.quote_id,
+        "rfq_id": quote.rfq_id,
+        "creator_id": communications_id(maker),
+        "rfq_creator_id": "" if hides_asker else communications_id(asker),
+        "market_ticker": rfq.ticker,
+        "contracts_fp": format_qty(rfq.qty or Qty(0)),
+        "yes_bid_dollars": format_price(quote.yes_bid),
+        "no_bid_dollars": format_price(quote.no_bid),
+        "yes_contracts_fp": format_qty(quote.yes_qty),
+        "no_contracts_fp": format_qty(quote.no_qty),
+        "status": quote.status,
+        "rest_remainder": quote.rest_remainder,
+        "created_ts": rfc3339(quote.created),
+        "updated_ts": rfc3339(quote.updated),
+    }
+    if rfq.target is not None:
+        shown["rfq_target_cost_dollars"] = format_price(Price(rfq.target // 100))
+    if rfq.excludes_fees:
+        shown["target_cost_excludes_fees"] = True
+    if quote.accepted_side:
+        shown["accepted_side"] = quote.accepted_side
+    if quote.reason:
+        shown["cancellation_reason"] = quote.reason
+    for name in ("accepted", "confirmed", "executed", "cancelled"):
+        at: Ts | None = getattr(quote, name)
+        if at is not None:
+            shown[f"{name}_ts"] = rfc3339(at)
+    if viewer == quote.account:
+        shown |= {"creator_user_id": maker, "creator_subaccount": quote.subaccount, "post_only": quote.post_only}
+        shown |= {"creator_order_id": quote.order_id} if quote.order_id else {}
+    if viewer == rfq.account:
+        shown |= {"rfq_creator_user_id": asker, "rfq_creator_subaccount": rfq.subaccount}
+        shown |= {"rfq_creator_order_id": quote.rfq_order_id} if quote.rfq_order_id else {}
+    return shown
+
+
+def block_json(block: BlockRecord, state: State, viewer: str) -> Json:
+    """As one of its parties sees it: who the other one is, and its order, stays empty."""
+    users = {name: state.members[name].record.user_id for name in (block.proposer, block.buyer, block.seller)}
+    shown: Json = {
+        "id": block.block_id,
+        "proposer_user_id": users[block.proposer],
+        "buyer_user_id": users[block.buyer] if viewer == block.buyer else "",
+        "seller_user_id": users[block.seller] if viewer == block.seller else "",
+        "market_ticker": block.ticker,
+        "price_centi_cents": block.price,
+        "centicount": block.qty,
+        "maker_side": block.maker_side,
+        "expiration_ts": rfc3339(block.expires),
+        "status": block.status,
+        "created_ts": rfc3339(block.created),
+        "updated_ts": rfc3339(block.updated),
+        "buyer_accepted": block.buyer_accepted is not None,
+        "seller_accepted": block.seller_accepted is not None,
+    }
+    for name in ("buyer_accepted", "seller_accepted", "executed"):
+        at: Ts | None = getattr(block, name)
+        if at is not None:
+            shown[f"{name}_ts"] = rfc3339(at)
+    for side, party in (("buyer", block.buyer), ("seller", block.seller)):
+        order_id = getattr(block, f"{side}_order_id")
+        if order_id and viewer == party:
+            shown[f"{side}_order_id"] = order_id
+    return shown
+
+
+# -- the channel --------------------------------------------------------------------------------------------------
+
+
+def rfq_told(kind: str, rfq: RfqRecord, state: State, now: Ts) -> Told:
+    """`rfq_created` or `rfq_deleted`, for everybody. The former does not say who asks (seen in 2026)."""
+    user_id = state.members[rfq.account].record.user_id
+    msg: Json = {"id": rfq.rfq_id, "creator_id": "", **_asked(rfq)}
+    if rfq.qty is not None:
+        msg["contracts_fp"] = format_qty(rfq.qty)
+    if kind == "rfq_created":
+        msg |= {"created_ts": rfc3339(now), **_legs(state.markets.get(rfq.ticker))}
+    else:
+        is_hidden = rfq.is_obscured and rfq.reason != EXECUTED
+        msg |= {"deleted_ts": rfc3339(now), "creator_id": "" if is_hidden else communications_id(user_id)}
+    return Told(kind, msg, rfq.rfq_id, rfq.account)
+
+
+def quote_told(
+    kind: str,
+    quote: QuoteRecord,
+    rfq: RfqRecord,
+    state: State,
+    now: Ts,
+    orders: Mapping[str, tuple[str, str]] | None = None,
+) -> list[Told]:
+    """`quote_created`, `quote_accepted` or `quote_executed`: one message for the maker, one for the requester.
+
+    `orders` has the order id and the client order id of each.
+    """
+    found = []
+    for account, subaccount in ((quote.account, quote.subaccount), (rfq.account, rfq.subaccount)):
+        msg = _quote_msg(kind, quote, rfq, state, account)
+        if orders is not None:
+            order_id, client_order_id = orders[account]
+            msg |= {"order_id": order_id, "client_order_id": client_order_id, "executed_ts": rfc3339(now)}
+        if subaccount:
+            msg["subaccount"] = subaccount
+        found.append(Told(kind, msg, rfq.rfq_id, rfq.account, frozenset({account})))
+    return found
+
+
+def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: State, account: str) -> Json:
+    whole = quote_json(quote, rfq, state, account)
+    msg: Json = {
+        "quote_id": quote.quote_id,
+        "rfq_id": quote.rfq_id,
+        "quote_creator_id": whole["creator_id"],
+        "rfq_creator_id": whole["rfq_creator_id"],
+        "market_ticker": rfq.ticker,
+    }
+    if kind == "quote_executed":
+        return msg
+    msg |= {"event_ticker": rfq.event_ticker, "yes_bid_dollars": whole["yes_bid_dollars"]}
+    msg |= {"no_bid_dollars": whole["no_bid_dollars"]}
+    for side, bid, qty in (("yes", quote.yes_bid, quote.yes_qty), ("no", quote.no_bid, quote.no_qty)):
+        if bid != DECLINED:
+            msg[f"{side}_contracts_offered_fp"] = format_qty(qty)
+    if rfq.target is not None:
+        msg["rfq_target_cost_dollars"] = format_price(Price(rfq.target // 100))
+    if quote.status == OPEN:
+        return msg | {"created_ts": rfc3339(quote.created)}
+    msg["accepted_side"] = quote.accepted_side
+    if rfq.qty is not None:  # of an RFQ by cost, a recorded message of July 2026 did not say it
+        msg["contracts_accepted_fp"] = format_qty(rfq.qty)
+    return msg
+
+
+def _asked(rfq: RfqRecord) -> Json:
+    cost = {} if rfq.target is None else {"target_cost_dollars": format_price(Price(rfq.target // 100))}
+    return {"market_ticker": rfq.ticker, "event_ticker": rfq.event_ticker, **cost}
+
+
+def _legs(market: MarketRecord | None) -> Json:
+    """What a combo is made of; nothing of another market."""
+    if market is None or not market.spec.legs:
+        return {}
+    return {"mve_collection_ticker": market.spec.collection, "mve_selected_legs": legs_json(market.spec.legs)}

@@ -1,0 +1,205 @@
+"""Requests and responses: the four shapes of an error, query parameters, pages."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import Any, TypeVar
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.model.calendar import FAR
+from kalshi_cli.simulator.model.listing import Refusal
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One HTTP request. `path` has no query; header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, list[str]] = {}
+    headers: dict[str, str] = {}
+    body: bytes = b""
+
+
+class Response(msgspec.Struct, frozen=True):
+    """One HTTP response, whole; `late_ms` is how long the server waits before it sends it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    late_ms: int = 0
+
+
+class WireError(Exception):
+    """An error on its way to the wire, with the exact body it will have there."""
+
+    def __init__(self, status: int, body: Json) -> None:
+        super().__init__(status, body)
+        self.status = status
+        self.body = body
+
+
+def nested(status: int, code: str, details: str = "", message: str = "") -> WireError:
+    """`{"error": {code, message, details}}`: authentication, orders, most others."""
+    error = {"code": code, "message": message or code.replace("_", " ")}
+    return WireError(status, {"error": error | ({"details": details} if details else {})})
+
+
+def flat(details: str, code: str = "bad_request") -> WireError:
+    """Return `{code, message, details}`: a body that could not be decoded, a confirmation that came too late."""
+    return WireError(400, {"code": code, "message": code.replace("_", " "), "details": details})
+
+
+def bare(operation: str, field: str, rule: str) -> WireError:
+    """`{"msg": ...}`: a query parameter that failed validation, in the words of the exchange's validator."""
+    return WireError(
+        400,
+        {
+            "msg": f"Parameter validation failed for {operation}: Key: '{operation}Params.{field}' "
+            f"Error:Field validation for '{field}' failed on the '{rule}' tag"
+        },
+    )
+
+
+def too_many() -> WireError:
+    """429, where `error` is a string; without any header that says when to come back."""
+    return WireError(429, {"error": "too many requests"})
+
+
+def refused(refusal: Refusal) -> WireError:
+    if refusal.is_flat:
+        return flat(refusal.details, refusal.code)
+    return nested(refusal.status, refusal.code, refusal.details)
+
+
+def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Response:
+    """A response with the `Date` header, from which clients measure their clock."""
+    headers = {"date": http_date(now)}
+    if body is None:
+        return Response(status, headers, b"", late_ms)
+    headers["content-type"] = "application/json"
+    return Response(status, headers, msgspec.json.encode(body), late_ms)
+
+
+def http_date(now: Ts) -> str:
+    return format_datetime(datetime.fromtimestamp(now // 1000, UTC), usegmt=True)
+
+
+class Query:
+    """The query parameters of one request, with the validation the exchange does."""
+
+    def __init__(self, operation: str, values: dict[str, list[str]]) -> None:
+        self._operation = operation
+        self._values = values
+
+    def text(self, name: str) -> str | None:
+        """The value; an empty one counts as absent."""
+        return (self._values.get(name) or [""])[-1] or None
+
+    def many(self, name: str, *, most: int = 100) -> list[str]:
+        """A comma list."""
+        found = [part for part in (self.text(name) or "").split(",") if part]
+        if len(found) > most:
+            raise bare(self._operation, _go_name(name), "max")
+        return found
+
+    def repeated(self, name: str, *, least: int = 1, most: int = 100) -> list[str]:
+        """A parameter that is given once for each value."""
+        found = self._values.get(name, [])
+        if not least <= len(found) <= most:
+            raise bare(self._operation, _go_name(name), "required" if not found else "max")
+        return found
+
+    def number(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
+        raw = self.text(name)
+        if raw is None:
+            return None
+        if not (raw.isascii() and raw.removeprefix("-").isdigit() and len(raw) <= 18):
+            raise flat(f'strconv.ParseInt: parsing "{raw[:40]}": invalid syntax')
+        value = int(raw)
+        if value < least:
+            raise bare(self._operation, _go_name(name), "gte")
+        if most is not None and value > most:
+            raise bare(self._operation, _go_name(name), "lte")
+        return value
+
+    def needed(self, name: str) -> int:
+        """A number that must be given."""
+        value = self.number(name)
+        if value is None:
+            raise self.missing(name)
+        return value
+
+    def missing(self, name: str) -> WireError:
+        """What the exchange says where a parameter is not there."""
+        return self.wrong(name, "required")
+
+    def wrong(self, name: str, rule: str) -> WireError:
+        """What the exchange says where a parameter breaks a rule of its validator."""
+        return bare(self._operation, _go_name(name), rule)
+
+    def window(self) -> tuple[int, int]:
+        """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
+        low, high = self.number("min_ts"), self.number("max_ts")
+        return (low or 0) * 1000, FAR if high is None else high * 1000 + 999
+
+    def flag(self, name: str) -> bool:
+        return self.text(name) == "true"
+
+    def one_of(self, name: str, allowed: Iterable[str]) -> str | None:
+        value = self.text(name)
+        if value is not None and value not in allowed:
+            raise bare(self._operation, _go_name(name), "oneof")
+        return value
+
+    def page(
+        self,
+        items: Iterable[T],
+        key: Callable[[T], int],
+        *,
+        usual: int = 100,
+        most: int = 1000,
+        size: str = "limit",
+    ) -> tuple[list[T], str]:
+        """One page and the cursor of the next; the last page's cursor is "". `key` must rise along `items`.
+
+        `size` is the name of the limit.
+
+        A cursor that is not ours starts from the beginning, without an error (seen on the wire in June 2026).
+        """
+        limit = self.number(size, least=1, most=most) or usual
+        after = _open_cursor(self.text("cursor"))
+        found: list[T] = []
+        for item in items:
+            if after is not None and key(item) <= after:
+                continue
+            if len(found) == limit:
+                return found, _seal_cursor(key(found[-1]))
+            found.append(item)
+        return found, ""
+
+
+def _seal_cursor(key: int) -> str:
+    return base64.urlsafe_b64encode(f"after:{key}".encode()).decode().rstrip("=")
+
+
+def _open_cursor(cursor: str | None) -> int | None:
+    if cursor is None:
+        return None
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        return int(text.removeprefix("after:")) if text.startswith("after:") else None
+    except ValueError:
+        return None
+
+
+def _go_name(name: str) -> str:
+    """`min_close_ts` -> `MinCloseTs`: the field name in the exchange's validation messages."""
+    return "".join(part.capitalize() for part in name.split("_"))

@@ -1,0 +1,130 @@
+"""The API keys of an account: list, register, generate and delete (API.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.records import KeyRecord
+from kalshi_cli.simulator.protocol.gate import Gate
+from kalshi_cli.simulator.protocol.replies import Json, WireError, flat, nested
+from kalshi_cli.simulator.protocol.routing import Call, Route
+
+B = TypeVar("B", bound=msgspec.Struct)
+Scope = Literal[
+    "read", "write", "read::block_trade_accept", "read::portfolio_balance", "write::trade", "write::transfer",
+    "write::block_trade_accept", "write::fcm_risk",
+]  # fmt: skip
+MOST_KEYS = 100
+"""Keys of one account. The real limit is not published."""
+
+
+class _NewKey(msgspec.Struct, kw_only=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    scopes: tuple[Scope, ...] = ("read", "write")
+    subaccount: Annotated[int, msgspec.Meta(ge=0, le=63)] | None = None
+
+
+class _Registered(_NewKey, kw_only=True):
+    public_key: str
+
+
+class _Generated(_NewKey, kw_only=True):
+    key_type: Literal["rsa", "ed25519"] = "rsa"
+
+
+class ApiKeyRoutes:
+    """Every method answers the body of its success, or None where there is none."""
+
+    def __init__(self, state: State, gate: Gate) -> None:
+        self._state = state
+        self._gate = gate
+
+    def routes(self) -> list[Route]:
+        """Return the table of these endpoints."""
+
+        def route(method: str, path: str, operation: str, answer: Callable[[Call], Json | None], success: int) -> Route:
+            return Route(method, path, operation, answer, is_private=True, success=success)
+
+        return [
+            route("GET", "/api_keys", "GetApiKeys", self.api_keys, 200),
+            route("POST", "/api_keys", "CreateApiKey", self.create, 201),
+            route("POST", "/api_keys/generate", "GenerateApiKey", self.generate, 201),
+            route("DELETE", "/api_keys/:api_key", "DeleteApiKey", self.delete, 204),
+        ]
+
+    def api_keys(self, call: Call) -> Json:
+        """Return all keys of the account."""
+        keys = []
+        for key in self._own(call):
+            shown: Json = {"api_key_id": key.key_id, "name": key.name, "scopes": list(key.scopes)}
+            keys.append(shown | ({} if key.subaccount is None else {"subaccount": key.subaccount}))
+        return {"api_keys": keys}
+
+    def create(self, call: Call) -> Json:
+        """Register a public key that the caller made."""
+        body = _read(call.body, _Registered)
+        return {"api_key_id": self._add(call, body, body.public_key.encode())}
+
+    def generate(self, call: Call) -> Json:
+        """Make a key pair and hand over the private key, once."""
+        body = _read(call.body, _Generated)
+        made: rsa.RSAPrivateKey | Ed25519PrivateKey = (
+            Ed25519PrivateKey.generate() if body.key_type == "ed25519" else rsa.generate_private_key(65_537, 2048)
+        )
+        public = made.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        form = PrivateFormat.PKCS8 if body.key_type == "ed25519" else PrivateFormat.TraditionalOpenSSL
+        private = made.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
+        return {"api_key_id": self._add(call, body, public), "private_key": private, "key_type": body.key_type}
+
+    def delete(self, call: Call) -> None:
+        """Let a key of the account sign no longer."""
+        key = self._state.keys.get(call.path[0])
+        if key is None or key.account != call.account:
+            raise nested(404, "not_found")
+        self._gate.dismiss(key.key_id)
+        self._state.drop_key(key)
+
+    def _add(self, call: Call, wanted: _NewKey, public_key: bytes) -> str:
+        assert call.account is not None
+        if "write" in wanted.scopes and "read" not in wanted.scopes:
+            raise _wrong("the scope write needs read")
+        if wanted.subaccount is not None and not self._state.members[call.account].has_subaccount(wanted.subaccount):
+            raise _wrong("subaccount")
+        if len(self._own(call)) >= MOST_KEYS:
+            raise _wrong(f"at most {MOST_KEYS} keys")
+        key = KeyRecord(
+            key_id=self._state.new_id(),
+            account=call.account,
+            public_key=public_key,
+            name=wanted.name,
+            scopes=wanted.scopes,
+            subaccount=call.allowed(wanted.subaccount, None),
+        )
+        try:
+            self._gate.admit(key)
+        except ValueError as error:
+            raise _wrong("public_key is neither an RSA nor an Ed25519 key in PEM format") from error
+        self._state.add_key(key)
+        self._state.keep(f"key/{key.key_id}", key)
+        return key.key_id
+
+    def _own(self, call: Call) -> list[KeyRecord]:
+        return [key for key in self._state.keys.values() if key.account == call.account]
+
+
+def _read(body: bytes, kind: type[B]) -> B:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        raise flat(str(error)) from error
+
+
+def _wrong(details: str) -> WireError:
+    return nested(400, "invalid_parameters", details)

@@ -1,0 +1,216 @@
+"""The GET endpoints that everybody may read: markets, books and prints, in the live tier and in the historical one."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.calendar import FAR
+from kalshi_cli.simulator.model.records import MarketRecord, TradeRecord
+from kalshi_cli.simulator.protocol.replies import Json, Query, nested
+from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.shapes import book_json, market_json, rfc3339, trade_json
+from kalshi_cli.simulator.rest.historical import Tiers
+
+_SHOWN_AS = {
+    MarketStatus.INITIALIZED: "unopened",
+    MarketStatus.ACTIVE: "open",
+    MarketStatus.INACTIVE: "paused",
+    MarketStatus.FINALIZED: "settled",
+}
+_FILTERS = ("unopened", "open", "paused", "closed", "settled")
+_FAMILIES = {  # which status a family of timestamps may be combined with; families exclude each other
+    "created": (None, "unopened", "open"),
+    "close": (None, "closed"),
+    "settled": (None, "settled"),
+    "updated": (None,),
+}
+_DAY_MS = 86_400_000
+
+
+class Reads:
+    """Every method answers the body of a 200."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._tiers = Tiers(state)
+
+    def routes(self) -> list[Route]:
+        """The table of these endpoints."""
+        old = "/historical/markets"
+        return [
+            Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", self.user_data_timestamp),
+            Route("GET", "/markets", "GetMarkets", self.markets),
+            Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", self.orderbooks),
+            Route("GET", "/markets/trades", "GetTrades", self.trades),
+            Route("GET", "/markets/:ticker", "GetMarket", self.market),
+            Route("GET", "/markets/:ticker/orderbook", "GetMarketOrderbook", self.orderbook),
+            Route("GET", old, "GetHistoricalMarkets", self.old_markets),
+            Route("GET", f"{old}/:ticker", "GetHistoricalMarket", self.old_market),
+            Route("GET", "/historical/trades", "GetTradesHistorical", self.old_trades),
+        ]
+
+    # -- the exchange --
+
+    def user_data_timestamp(self, call: Call) -> Json:
+        return {"as_of_time": rfc3339(Ts(call.now - self._state.options.read_lag_ms))}
+
+    # -- markets --
+
+    def markets(self, call: Call) -> Json:
+        query, now = call.query, call.now
+        status = query.one_of("status", _FILTERS)
+        windows = _windows(query, status)
+        tickers, events = set(query.many("tickers")), set(query.many("event_ticker"))
+        series, combos = query.text("series_ticker"), query.one_of("mve_filter", ("only", "exclude"))
+
+        def wanted(market: MarketRecord) -> bool:
+            spec = market.spec
+            if (tickers and spec.ticker not in tickers) or not _is_wanted_combo(combos, market):
+                return False
+            if (events and spec.event_ticker not in events) or (series and self._series_of(market) != series):
+                return False
+            if status and shown_as(market, now) != status:
+                return False
+            return all(low <= (_moment(market, family) or -1) <= high for family, (low, high) in windows.items())
+
+        found, cursor = query.page(filter(wanted, self._listed(now, is_old=False)), lambda market: market.number)
+        return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
+
+    def old_markets(self, call: Call) -> Json:
+        """Those that settled before the cutoff, by one filter at most."""
+        query, now = call.query, call.now
+        tickers, event, series = set(query.many("tickers")), query.text("event_ticker"), query.text("series_ticker")
+        combos = query.one_of("mve_filter", ("exclude",))
+        if sum(map(bool, (tickers, event, series, combos))) > 1:
+            raise nested(400, "invalid_parameters", "filters are mutually exclusive")
+
+        def wanted(market: MarketRecord) -> bool:
+            if (tickers and market.spec.ticker not in tickers) or not _is_wanted_combo(combos, market):
+                return False
+            return event in (None, market.spec.event_ticker) and (not series or self._series_of(market) == series)
+
+        found, cursor = query.page(filter(wanted, self._listed(now, is_old=True)), lambda market: market.number)
+        return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
+
+    def market(self, call: Call) -> Json:
+        return {"market": self._market(self._find(call, is_old=False), call.now)}
+
+    def old_market(self, call: Call) -> Json:
+        return {"market": self._market(self._find(call, is_old=True), call.now)}
+
+    # -- books and prints --
+
+    def orderbook(self, call: Call) -> Json:
+        market = self._find(call, is_old=False)
+        depth = call.query.number("depth", most=100) or 0
+        return {"orderbook_fp": book_json(self._state.books[market.spec.ticker], depth)}
+
+    def orderbooks(self, call: Call) -> Json:
+        listed = {market.spec.ticker for market in self._listed(call.now, is_old=False)}
+        known = [ticker for ticker in call.query.repeated("tickers") if ticker in listed]
+        books = [{"ticker": ticker, "orderbook_fp": book_json(self._state.books[ticker], 0)} for ticker in known]
+        return {"orderbooks": books}
+
+    def trades(self, call: Call) -> Json:
+        return self._trades(call, is_old=False)
+
+    def old_trades(self, call: Call) -> Json:
+        """Those from before the cutoff; as far back as prints are kept."""
+        return self._trades(call, is_old=True)
+
+    def _trades(self, call: Call, *, is_old: bool) -> Json:
+        query, cutoff = call.query, self._tiers.at(call.now)
+        ticker, (low, high) = query.text("ticker"), query.window()
+        is_block = query.one_of("is_block_trade", ("true", "false"))
+        tapes = [self._state.trades.get(ticker, ())] if ticker else self._state.trades.values()
+        newest: Iterator[TradeRecord] = heapq.merge(*map(reversed, tapes), key=lambda trade: -trade.number)
+        inside = (
+            trade
+            for trade in newest
+            if low <= trade.ts <= high
+            and is_block in (None, "true" if trade.is_block else "false")
+            and cutoff.has_moment(trade.ts) is is_old
+        )
+        found, cursor = query.page(inside, lambda trade: -trade.number)
+        return {"trades": [trade_json(trade) for trade in found], "cursor": cursor}
+
+    # -- parts --
+
+    def _listed(self, now: Ts, *, is_old: bool) -> Iterator[MarketRecord]:
+        """The markets of one of the tiers."""
+        cutoff = self._tiers.at(now)
+        return (market for market in self._state.markets.values() if cutoff.has_market(market) is is_old)
+
+    def _find(self, call: Call, *, is_old: bool) -> MarketRecord:
+        market = self._state.markets.get(call.path[0])
+        if market is None or self._tiers.at(call.now).has_market(market) is not is_old:
+            raise nested(404, "not_found")
+        return market
+
+    def _series_of(self, market: MarketRecord) -> str:
+        return self._state.events[market.spec.event_ticker].series_ticker
+
+    def _market(self, market: MarketRecord, now: Ts) -> Json:
+        return whole_market(self._state, market, now)
+
+
+def whole_market(state: State, market: MarketRecord, now: Ts) -> Json:
+    """A market as JSON, what it was a day ago included."""
+    ticker = market.spec.ticker
+    before = state.candles.before(ticker, 60, Ts(now - _DAY_MS + 1))
+    return market_json(market, state.books[ticker], now, before)
+
+
+def shown_as(market: MarketRecord, now: Ts) -> str:
+    """The filter word for its status."""
+    return _SHOWN_AS.get(market.status(now), "closed")
+
+
+def is_combo(ticker: str) -> bool:
+    """Combos and their events, of which the plain lists can be rid."""
+    return ticker.startswith("KXMVE")
+
+
+def _is_wanted_combo(combos: str | None, market: MarketRecord) -> bool:
+    return combos is None or (combos == "only") is is_combo(market.spec.ticker)
+
+
+def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:
+    """The timestamp filters of GET /markets by family; families cannot be mixed, nor joined with every status."""
+    windows: dict[str, tuple[int, int]] = {}
+    for family, allowed in _FAMILIES.items():
+        low, high = query.number(f"min_{family}_ts"), query.number(f"max_{family}_ts")
+        if low is None and high is None:
+            continue
+        windows[family] = ((low or 0) * 1000, FAR if high is None else high * 1000 + 999)
+        if status not in allowed:
+            raise nested(400, "invalid_parameters", f"{family} timestamps do not go with status {status}")
+    if len(windows) > 1:
+        raise nested(400, "invalid_parameters", "timestamp filters are mutually exclusive")
+    if "updated" in windows:
+        _check_updated(query)
+    return windows
+
+
+def _check_updated(query: Query) -> None:
+    """Times of update go with nothing but `mve_filter=exclude`, and with a series that has it beside."""
+    if query.text("tickers") or query.text("event_ticker") or query.text("mve_filter") not in (None, "exclude"):
+        raise nested(400, "invalid_parameters", "updated timestamps go with mve_filter=exclude only")
+    if query.text("series_ticker") and query.text("mve_filter") is None:
+        raise nested(400, "invalid_parameters", "updated timestamps and series_ticker need mve_filter=exclude")
+
+
+def _moment(market: MarketRecord, family: str) -> Ts | None:
+    match family:
+        case "created":
+            return market.announced
+        case "close":
+            return market.close_time
+        case "settled":
+            return market.settled
+        case _:
+            return market.updated

@@ -1,0 +1,208 @@
+"""The endpoints that change something: create, cancel, batches, cancel all. Bodies are checked as the exchange does."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, TypeVar
+
+import msgspec
+
+from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
+from kalshi_cli.core.model.order_terms import Side, Tif
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.simulator.protocol.replies import Json, WireError, flat, nested, refused
+from kalshi_cli.simulator.protocol.routing import Call, batch_items, decode_body, json_name
+from kalshi_cli.simulator.trading.order_gateway import Floor, Pocket
+
+E = TypeVar("E", bound=StrEnum)
+_STPS = ("taker_at_cross", "maker")
+
+
+class Writes:
+    """Every method answers the body of its success, or None where there is none."""
+
+    def __init__(self, state: State, floor: Floor) -> None:
+        self._state = state
+        self._floor = floor
+
+    def create(self, call: Call) -> Json:
+        return self._create(call, decode_body(call.body))
+
+    def create_batch(self, call: Call) -> Json:
+        items = batch_items(call.body)
+        for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
+            _whose(call, item)
+        return {"orders": [self._create_item(call, item) for item in items]}
+
+    def cancel(self, call: Call) -> Json:
+        return self._cancel(call, call.path[0], self.pocket(call, call.subaccount(0)))
+
+    def cancel_batch(self, call: Call) -> Json:
+        items = batch_items(call.body)
+        owners = [_whose(call, item) for item in items]
+        return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
+
+    def pocket(self, call: Call, subaccount: int | None) -> Pocket:
+        """Where the query of a write says that its order is: without shard and market, on shard 0."""
+        shard = call.query.number("exchange_index", least=-1)
+        return subaccount or 0, self.shard(shard, call.query.text("market_ticker"))
+
+    def shard(self, named: int | None, ticker: str | None) -> int:
+        """The shard that a write means: the one it names, else that of the market it names, else 0."""
+        if named is not None and named >= 0:
+            return named
+        if named is not None and not ticker:
+            raise nested(400, "invalid_parameters", "exchange_index -1 needs the market")
+        return self._state.shard_of(ticker) if ticker else 0
+
+    def cancel_all(self, call: Call) -> None:
+        assert call.account is not None
+        if not self._state.switches.is_active:
+            raise nested(409, "exchange_is_paused")
+        owner = call.subaccount(None)
+        self._floor.cancel_all(call.account, call.now, subaccount=owner)
+        self._floor.keep_cancelling(call.account, call.now, owner)
+
+    def _create(self, call: Call, body: Json) -> Json:
+        """A key that is restricted to a subaccount places there, also where the body names none."""
+        assert call.account is not None
+        order = msgspec.structs.replace(read_order(body), subaccount=_whose(call, body))
+        outcome = self._floor.submit(call.account, order, call.now)
+        if isinstance(outcome, Refusal):
+            raise refused(outcome)
+        return receipt_json(outcome)
+
+    def _create_item(self, call: Call, item: Json) -> Json:
+        try:
+            return self._create(call, item)
+        except WireError as error:
+            return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
+
+    def _cancel(self, call: Call, order_id: str, pocket: Pocket) -> Json:
+        assert call.account is not None
+        order = self._state.live.get(order_id)
+        outcome = self._floor.cancel(call.account, order_id, call.now, pocket)
+        if isinstance(outcome, Refusal):
+            raise refused(outcome)
+        assert order is not None
+        shown: Json = {"order_id": order_id, "reduced_by": format_qty(outcome), "ts_ms": call.now}
+        if order.client_order_id:
+            shown["client_order_id"] = order.client_order_id
+        return shown
+
+    def _cancel_item(self, call: Call, item: Json, subaccount: int) -> Json:
+        order_id = str(item.get("order_id", ""))
+        try:
+            fields = Fields(item)
+            named, ticker = fields.whole("exchange_index"), fields.text("market_ticker", is_required=False)
+            return self._cancel(call, order_id, (subaccount, self.shard(named, ticker)))
+        except WireError as error:
+            return {"order_id": order_id, "reduced_by": "0.00", "error": error.body.get("error", error.body)}
+
+
+def _whose(call: Call, item: Json) -> int:
+    """The subaccount that the body of a write names, else the primary one or that of the key."""
+    return call.allowed(Fields(item).whole("subaccount"), 0) or 0
+
+
+def receipt_json(receipt: Receipt) -> Json:
+    """The slim answer to a create: averages only where something filled; the fee is per contract, to four places."""
+    shown: Json = {
+        "order_id": receipt.order_id,
+        "fill_count": format_qty(receipt.filled),
+        "remaining_count": format_qty(receipt.remaining),
+        "ts_ms": receipt.ts,
+    }
+    if receipt.client_order_id:
+        shown["client_order_id"] = receipt.client_order_id
+    if receipt.filled:
+        shown["average_fill_price"] = format_price(Price(_nearest(receipt.cost, receipt.filled)))
+        shown["average_fee_paid"] = format_price(Price(_nearest(receipt.fees, receipt.filled)))
+    return shown
+
+
+def _nearest(total: int, count: int) -> int:
+    """The average, to the nearest whole unit."""
+    return (2 * total + count) // (2 * count)
+
+
+def read_order(body: Json) -> NewOrder:
+    """A create request as an order. A number where a string is due is refused in the words of the real decoder."""
+    fields = Fields(body)
+    ticker, side = fields.text("ticker"), fields.choice("side", Side)
+    count, price = fields.text("count"), fields.text("price")
+    tif = fields.choice("time_in_force", Tif)
+    stp = fields.text("self_trade_prevention_type")
+    if stp not in _STPS:
+        raise nested(400, "invalid_parameters", f"self_trade_prevention_type is one of {', '.join(_STPS)}")
+    client_order_id = fields.text("client_order_id", is_required=False)
+    if "." in client_order_id or len(client_order_id) > 128:
+        raise nested(400, "invalid_parameters", "client_order_id")
+    expires, shard = fields.whole("expiration_time"), fields.whole("exchange_index")
+    return NewOrder(
+        ticker=ticker,
+        side=side,
+        price=read_price(price),
+        qty=read_count(count),
+        tif=tif,
+        post_only=fields.flag("post_only"),
+        reduce_only=fields.flag("reduce_only"),
+        expires=None if expires is None else Ts(expires * 1000),
+        client_order_id=client_order_id,
+        stp_maker=stp == "maker",
+        cancel_on_pause=fields.flag("cancel_order_on_pause"),
+        subaccount=fields.whole("subaccount") or 0,
+        exchange_index=None if shard is None or shard < 0 else shard,
+        group_id=fields.text("order_group_id", is_required=False),
+    )
+
+
+def read_price(text: str) -> Price:
+    try:
+        return parse_price(text)
+    except ValueError as error:
+        raise nested(400, "invalid_price") from error
+
+
+def read_count(text: str) -> Qty:
+    try:
+        return parse_qty(text)
+    except ValueError as error:
+        raise nested(400, "invalid_order_size") from error
+
+
+class Fields:
+    """The fields of a JSON object, one type at a time; `struct` is what the real decoder calls it."""
+
+    def __init__(self, body: Json, struct: str = "CreateOrderV2Request") -> None:
+        self._body = body
+        self._struct = struct
+
+    def text(self, name: str, *, is_required: bool = True) -> str:
+        value = self._typed(name, str, "string")
+        if is_required and not value:
+            raise nested(400, "invalid_parameters", f"{name} is required")
+        return value or ""
+
+    def choice(self, name: str, kind: type[E]) -> E:
+        try:
+            return kind(self.text(name))
+        except ValueError as error:
+            raise nested(400, "invalid_parameters", f"{name} is one of {', '.join(kind)}") from error
+
+    def flag(self, name: str) -> bool:
+        return bool(self._typed(name, bool, "bool"))
+
+    def whole(self, name: str) -> int | None:
+        value = self._typed(name, int, "int64")
+        return None if value is None else int(value)
+
+    def _typed(self, name: str, kind: type[Any], go_type: str) -> Any:
+        value = self._body.get(name)
+        if value is not None and (not isinstance(value, kind) or (kind is int and isinstance(value, bool))):
+            raise flat(
+                f"json: cannot unmarshal {json_name(value)} into Go struct field "
+                f"{self._struct}.{name} of type {go_type}"
+            )
+        return value

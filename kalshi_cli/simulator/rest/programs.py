@@ -1,0 +1,361 @@
+"""The GET endpoints around the markets: milestones, live data, incentives, structured targets, filters for a search.
+
+Everything is derived from what is listed and from the references behind it; nothing of it is kept. Without references
+(`follow` was not called) there are milestones, but nothing is told of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from hashlib import blake2b
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.calendar import DAY, MINUTE, day_code
+from kalshi_cli.simulator.model.listing import EventSpec
+from kalshi_cli.simulator.model.records import MarketRecord
+from kalshi_cli.simulator.model.seeded_random import stable_id
+from kalshi_cli.simulator.protocol.replies import Json, nested
+from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.shapes import rfc3339
+from kalshi_cli.simulator.rest.live_data import (
+    INDEX_VERSION,
+    RANGES,
+    SPORTS,
+    STATIONS,
+    Outside,
+    Sport,
+    chart_json,
+    game_json,
+    play_by_play,
+    starts,
+    temperature,
+    weather_point,
+)
+
+CITY = "new_york"
+LONGEST_MS = 2 * DAY
+"""The longest window of a temperature index in one answer."""
+_RATES = "KXFEDDECISION"
+_TEMPERATURE = "KXHIGHNY"
+_INCENTIVES = ("all", "liquidity", "volume", "margin_maker_volume", "margin_taker_volume")
+_STATES = ("all", "active", "upcoming", "closed", "paid_out")
+
+
+class Programs:
+    """Every method answers the body of a 200."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self.outside: Outside | None = None
+
+    def routes(self) -> list[Route]:
+        """The table of these endpoints."""
+
+        def route(path: str, operation: str, answer: Callable[[Call], Json]) -> Route:
+            return Route("GET", path, operation, answer)
+
+        return [
+            route("/milestones", "GetMilestones", self.milestones),
+            route("/milestones/:milestone_id", "GetMilestone", self.milestone),
+            route("/live_data/batch", "GetLiveDatas", self.live_batch),
+            route("/live_data/events/:event_ticker", "GetEventLiveData", self.live_event),
+            route("/live_data/weather/:city", "GetWeatherIndex", self.weather),
+            route("/live_data/weather/:city/calibrations", "GetWeatherIndexCalibrations", self.calibrations),
+            route("/live_data/milestone/:milestone_id", "GetLiveDataByMilestone", self.live),
+            route("/live_data/milestone/:milestone_id/game_stats", "GetGameStats", self.game_stats),
+            route("/live_data/:type/milestone/:milestone_id", "GetLiveData", self.live_of_type),
+            route("/incentive_programs", "GetIncentivePrograms", self.incentives),
+            route("/structured_targets", "GetStructuredTargets", self.targets),
+            route("/structured_targets/:structured_target_id", "GetStructuredTarget", self.target),
+            route("/search/tags_by_categories", "GetTagsForSeriesCategories", self.tags),
+            route("/search/filters_by_sport", "GetFiltersForSports", self.sports),
+        ]
+
+    # -- milestones --
+
+    def milestones(self, call: Call) -> Json:
+        query = call.query
+        query.needed("limit")
+        since = _moment(query.text("minimum_start_date"))
+        wanted = {name: query.text(name) for name in ("category", "type", "source_id")}
+        event, competition = query.text("related_event_ticker"), query.text("competition")
+
+        def is_wanted(shown: Json) -> bool:
+            if any(value not in (None, shown.get(name)) for name, value in wanted.items()):
+                return False
+            if event is not None and event not in shown["related_event_tickers"]:
+                return False
+            return competition in (None, shown["details"].get("competition"))
+
+        found = (
+            (number, shown)
+            for number, spec in enumerate(self._happenings())
+            if _start(spec) >= since and is_wanted(shown := self._milestone(spec))
+        )
+        page, cursor = query.page(found, lambda item: item[0], most=500)
+        return {"milestones": [shown for _, shown in page], "cursor": cursor}
+
+    def milestone(self, call: Call) -> Json:
+        return {"milestone": self._milestone(self._event(call.path[0]))}
+
+    def _happenings(self) -> list[EventSpec]:
+        """The events that follow from something that happens at a time, the earliest first."""
+        found = (event for event in self._state.events.values() if event.series_ticker in (*SPORTS, _RATES))
+        return sorted(found, key=lambda event: (_start(event), event.event_ticker))
+
+    def _event(self, milestone_id: str) -> EventSpec:
+        for event in self._happenings():
+            if stable_id("milestone", event.event_ticker) == milestone_id:
+                return event
+        raise nested(404, "not_found")
+
+    def _milestone(self, event: EventSpec) -> Json:
+        sport = SPORTS.get(event.series_ticker)
+        end = event.strike_date or Ts(0)
+        markets = self._markets(event.event_ticker)
+        updated = max((market.created for market in markets), default=end)
+        shown: Json = {
+            "id": stable_id("milestone", event.event_ticker),
+            "category": "Sports" if sport else "Economics",
+            "type": sport.type if sport else "fed_meeting",
+            "start_date": rfc3339(_start(event)),
+            "end_date": rfc3339(end),
+            "related_event_tickers": [event.event_ticker],
+            "primary_event_tickers": [event.event_ticker],
+            "title": event.title.removesuffix(" Winner?"),
+            "notification_message": "",
+            "source_id": stable_id("source", event.event_ticker),
+            "details": {},
+            "last_updated_ts": rfc3339(updated),
+        }
+        if sport is not None and len(markets) == 2:
+            away, home = (stable_id("target", sport.team_type, market.spec.yes_sub_title) for market in markets)
+            names = {"league": sport.league, "competition": sport.competition}
+            shown["details"] = names | {"away_team_id": away, "home_team_id": home}
+        return shown
+
+    def _markets(self, event_ticker: str) -> list[MarketRecord]:
+        return [market for market in self._state.markets.values() if market.spec.event_ticker == event_ticker]
+
+    # -- live data --
+
+    def live(self, call: Call) -> Json:
+        return {"live_data": self._live(call.path[-1], call.now)}
+
+    def live_of_type(self, call: Call) -> Json:
+        found = self._live(call.path[1], call.now)
+        if found["type"] != call.path[0]:
+            raise nested(404, "not_found")
+        return {"live_data": found}
+
+    def live_batch(self, call: Call) -> Json:
+        """Of those of which something is told."""
+        wanted = call.query.repeated("milestone_ids")
+        known = {
+            stable_id("milestone", event.event_ticker) for event in self._happenings() if event.series_ticker in SPORTS
+        }
+        there = [one for one in wanted if one in known] if self.outside is not None else []
+        return {"live_datas": [self._live(one, call.now) for one in there]}
+
+    def game_stats(self, call: Call) -> Json:
+        """Null where no plays are told of this kind of milestone."""
+        event = self._event(call.path[0])
+        sport = SPORTS.get(event.series_ticker)
+        if sport is None or self.outside is None:
+            return {}
+        return {"pbp": play_by_play(sport, event, self.outside, call.now)}
+
+    def _live(self, milestone_id: str, now: Ts) -> Json:
+        event = self._event(milestone_id)
+        sport: Sport | None = SPORTS.get(event.series_ticker)
+        if sport is None or self.outside is None:
+            raise nested(404, "not_found")
+        details = game_json(sport, event, self.outside, now)
+        return {"type": sport.type, "milestone_id": milestone_id, "details": details}
+
+    def live_event(self, call: Call) -> Json:
+        """Charts of what crypto and temperature events follow; 404 for others."""
+        event = self._state.events.get(call.path[0])
+        category = self._state.series[event.series_ticker].category if event is not None else ""
+        kind = {"Crypto": "crypto", "Climate and Weather": "weather"}.get(category)
+        if event is None or kind is None or self.outside is None:
+            raise nested(404, "not_found")
+        usual = "15min" if kind == "crypto" else "1d"
+        span = RANGES.get(call.query.text("range") or usual, RANGES[usual])
+        chart = chart_json(event, self.outside, call.now, span)
+        if not chart:
+            raise nested(404, "not_found")
+        shown: Json = {"type": kind, "details": {"timeseries": chart, "last": chart[-1]["value"]}}
+        if kind == "crypto":
+            shown["is_historical"] = event.strike_date is not None and call.now >= event.strike_date
+        return {"live_data": shown | {"default_range": usual, "range_options": list(RANGES)}}
+
+    def weather(self, call: Call) -> Json:
+        start, end = self._window(call)
+        points = []
+        if self.outside is not None:
+            for at in range(-(-start // MINUTE) * MINUTE, min(end, call.now) + 1, MINUTE):
+                value = temperature(self._state.events.get(f"{_TEMPERATURE}-{day_code(at)}"), self.outside, Ts(at))
+                is_detailed = call.query.flag("detailed")
+                point = weather_point(value, self.outside, Ts(at), call.now, is_detailed=is_detailed)
+                points += [] if point is None else [point]
+        version = INDEX_VERSION if points else ""
+        return {"city": CITY, "config_version": version, "units": "fahrenheit", "timeseries": points}
+
+    def calibrations(self, call: Call) -> Json:
+        _check_city(call.path[0])
+        first = {"config_version": INDEX_VERSION, "stations": list(STATIONS), "valid_from": "2026-01-01T00:00:00Z"}
+        return {"city": CITY, "units": "fahrenheit", "calibrations": [first]}
+
+    def _window(self, call: Call) -> tuple[int, int]:
+        """Milliseconds, both ends included; 400 for what makes no window."""
+        _check_city(call.path[0])
+        query = call.query
+        last, start, end = query.number("last_sec", least=1), query.number("from"), query.number("to")
+        if last is not None and (start is not None or end is not None):
+            raise nested(400, "invalid_parameters", "last_sec excludes from and to")
+        if last is not None:
+            start, end = call.now - last * 1000, call.now
+        elif end is None:
+            if start is not None:
+                raise nested(400, "invalid_parameters", "from needs to")
+            end = call.now
+        start = end - DAY if start is None else start
+        if start > end or end - start > LONGEST_MS:
+            raise nested(400, "invalid_parameters", "the window is empty or too long")
+        return start, end
+
+    # -- incentives --
+
+    def incentives(self, call: Call) -> Json:
+        query = call.query
+        status, kind = query.one_of("status", _STATES) or "all", query.one_of("type", _INCENTIVES) or "all"
+        description = query.text("incentive_description")
+        found = (
+            (market.number, shown)
+            for market in self._state.markets.values()
+            if (shown := self._incentive(market)) is not None
+            and status in ("all", _incentive_status(market, call.now))
+            and kind in ("all", shown["incentive_type"])
+            and description in (None, shown["incentive_description"])
+        )
+        page, cursor = query.page(found, lambda item: item[0], most=10_000)
+        return {"incentive_programs": [shown for _, shown in page], "next_cursor": cursor}
+
+    def _incentive(self, market: MarketRecord) -> Json | None:
+        """One market in five has a program, while it is open."""
+        ticker = market.spec.ticker
+        draw = int.from_bytes(blake2b(ticker.encode(), digest_size=4, person=b"incentive").digest(), "big")
+        if draw % 5 or market.spec.legs:
+            return None
+        is_liquidity, reward = draw % 3 > 0, (10 + draw % 40) * 10_000 * 5
+        shown: Json = {
+            "id": stable_id("incentive", ticker),
+            "market_id": market.market_id,
+            "market_ticker": ticker,
+            "incentive_type": "liquidity" if is_liquidity else "volume",
+            "incentive_description": "Rewards resting orders near the best price."
+            if is_liquidity
+            else "Rewards contracts traded.",
+            "start_date": rfc3339(market.spec.open_time),
+            "end_date": rfc3339(market.close_time),
+            "period_reward": reward,
+            "paid_out": market.settled is not None,
+        }
+        if is_liquidity:
+            return shown | {"discount_factor_bps": 5_000, "target_size_fp": f"{500 + draw % 1_500}.00"}
+        return shown | {"max_reward_per_account": reward // 4}
+
+    # -- structured targets --
+
+    def targets(self, call: Call) -> Json:
+        query = call.query
+        ids, kind, competition = (
+            query.repeated("ids", least=0, most=2_000),
+            query.text("type"),
+            query.text("competition"),
+        )
+        found = (
+            (number, shown)
+            for number, shown in enumerate(self._targets())
+            if (not ids or shown["id"] in ids)
+            and kind in (None, shown["type"])
+            and competition in (None, shown["details"]["league"], shown["details"]["competition"])
+        )
+        page, cursor = query.page(found, lambda item: item[0], most=2_000, size="page_size")
+        return {"structured_targets": [shown for _, shown in page], "cursor": cursor}
+
+    def target(self, call: Call) -> Json:
+        for shown in self._targets():
+            if shown["id"] == call.path[0]:
+                return {"structured_target": shown}
+        raise nested(404, "not_found")
+
+    def _targets(self) -> Iterator[Json]:
+        """The teams of the games that are listed."""
+        seen: set[str] = set()
+        for event in self._happenings():
+            sport = SPORTS.get(event.series_ticker)
+            for market in self._markets(event.event_ticker) if sport is not None else ():
+                name = market.spec.yes_sub_title
+                target_id = stable_id("target", sport.team_type, name) if sport is not None else ""
+                if sport is None or target_id in seen:
+                    continue
+                seen.add(target_id)
+                code = market.spec.ticker.rpartition("-")[2]
+                details = {"league": sport.league, "competition": sport.competition, "abbreviation": code}
+                yield {
+                    "id": target_id,
+                    "name": name,
+                    "type": sport.team_type,
+                    "details": details,
+                    "source_id": stable_id("source", sport.team_type, name),
+                    "last_updated_ts": rfc3339(market.created),
+                }
+
+    # -- search --
+
+    def tags(self, _: Call) -> Json:
+        found: dict[str, dict[str, None]] = {}
+        for spec in self._state.series.values():
+            found.setdefault(spec.category, {}).update(dict.fromkeys(spec.tags))
+        return {"tags_by_categories": {category: list(tags) for category, tags in sorted(found.items())}}
+
+    def sports(self, _: Call) -> Json:
+        listed = [sport for series, sport in SPORTS.items() if series in self._state.series]
+        filters = {
+            sport.sport: {"scopes": ["Games"], "competitions": {sport.competition: {"scopes": ["Games"]}}}
+            for sport in listed
+        }
+        return {"filters_by_sports": filters, "sport_ordering": [sport.sport for sport in listed]}
+
+
+def _start(event: EventSpec) -> Ts:
+    return starts(event) if event.series_ticker in SPORTS else event.strike_date or Ts(0)
+
+
+def _moment(text: str | None) -> Ts:
+    if text is None:
+        return Ts(0)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise nested(400, "invalid_parameters", "minimum_start_date is not RFC 3339") from error
+    if at.tzinfo is None:
+        raise nested(400, "invalid_parameters", "minimum_start_date has no zone")
+    return Ts(int(at.timestamp() * 1000))
+
+
+def _check_city(city: str) -> None:
+    if city != CITY:
+        raise nested(400, "invalid_parameters", f"unknown city {city[:40]}")
+
+
+def _incentive_status(market: MarketRecord, now: Ts) -> str:
+    if market.settled is not None:
+        return "paid_out"
+    if now >= market.close_time:
+        return "closed"
+    return "active" if now >= market.spec.open_time else "upcoming"

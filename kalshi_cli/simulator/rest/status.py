@@ -1,0 +1,58 @@
+"""What the exchange says of itself: whether it is open, and when it will be."""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.calendar import maintenance
+from kalshi_cli.simulator.protocol.replies import Json
+from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.shapes import rfc3339
+
+_WEEK_MS = 7 * 86_400_000
+_DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+class Standing:
+    """Every method answers the body of a 200."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("GET", "/exchange/status", "GetExchangeStatus", self.status),
+            Route("GET", "/exchange/schedule", "GetExchangeSchedule", self.schedule),
+        ]
+
+    def status(self, _: Call) -> Json:
+        """The fields at the top are those of shard 0."""
+        shown = self._flags(0)
+        resumes = self._state.switches.reopens([0])
+        if resumes is not None:
+            shown["exchange_estimated_resume_time"] = rfc3339(resumes)
+        shards = range(self._state.options.shards)
+        return shown | {
+            "exchange_index_statuses": [
+                {"exchange_index": shard, "description": "simulated"} | self._flags(shard) for shard in shards
+            ]
+        }
+
+    def _flags(self, shard: int) -> Json:
+        pause = self._state.switches.pause_of(shard)
+        return {
+            "exchange_active": pause != "exchange",
+            "trading_active": not pause,
+            "intra_exchange_transfers_active": pause != "exchange",
+        }
+
+    def schedule(self, call: Call) -> Json:
+        """Open all day, every day, but for the weekly maintenance where the exchange has one."""
+        day = [{"open_time": "00:00", "close_time": "23:59"}]
+        start = Ts(call.now // _WEEK_MS * _WEEK_MS)
+        hours = {"start_time": rfc3339(start), "end_time": rfc3339(Ts(start + 52 * _WEEK_MS))}
+        windows = []
+        if self._state.options.maintenance:
+            begins, ends = maintenance(call.now)
+            windows.append({"start_datetime": rfc3339(begins), "end_datetime": rfc3339(ends)})
+        return {"schedule": {"standard_hours": [hours | dict.fromkeys(_DAYS, day)], "maintenance_windows": windows}}

@@ -1,0 +1,1 @@
+"""The exchange in a process of its own: sockets, keys, controls, prices of other venues."""

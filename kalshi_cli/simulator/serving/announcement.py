@@ -1,0 +1,49 @@
+"""The address of the simulated exchange, as its server writes it down and prints it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zlib import crc32
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.serving.keys import ServedAccount
+
+if TYPE_CHECKING:
+    from kalshi_cli.config.schema import Sim
+
+
+class Address(msgspec.Struct, frozen=True, kw_only=True):
+    """The addresses of a served exchange, a key of its first account, and all accounts that it was asked for."""
+
+    rest_url: str
+    ws_url: str
+    key_id: str
+    private_key_path: str
+    pid: int
+    accounts: tuple[ServedAccount, ...] = ()
+
+
+class Announcement(Address, frozen=True, kw_only=True):
+    """The address as a server writes it down, with what other programs must know of that server.
+
+    `build` stands for the program and the settings that it was started with; see `build_of`.
+    """
+
+    since: Ts
+    build: str
+    is_background: bool
+
+
+def build_of(options: Sim) -> str:
+    """Return a text that differs between versions of this program, also edited ones, and between settings.
+
+    The seed does not count: it is that of the exchange on disk.
+    """
+    package = Path(__file__).parents[2]
+    sources = [(path.relative_to(package), path.stat()) for path in package.rglob("*.py")]
+    found = sorted((str(name), stat.st_size, stat.st_mtime_ns) for name, stat in sources)
+    settings = msgspec.json.encode(msgspec.structs.replace(options, seed=0))
+    return f"{crc32(repr(found).encode()):08x}{crc32(settings):08x}"

@@ -1,0 +1,311 @@
+"""What a person can do to a simulated exchange that no member can: pause, close, settle, set its clock, upset it.
+
+`Controls.perform` is the whole of it. Whoever has the exchange in its own process calls it; others reach it as
+`POST /sim/<command>` beside the exchange's own routes (`sim.server`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price
+from kalshi_cli.core.model.markets import MarketStatus
+from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.serving.spot import VENUES, Fault, SpotVenues
+from kalshi_cli.simulator.stream.subscription import CHANNELS
+from kalshi_cli.simulator.world.world import World
+
+DAY_MS = 86_400_000
+FURTHEST_MS = 366 * DAY_MS
+"""How far ahead of the machine's time the world's may be."""
+
+Ticker = Annotated[str, Meta(min_length=1, max_length=100)]
+Shard = Annotated[int, Meta(ge=0, le=1_000)]
+
+
+class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
+    """Base of the commands; the tag is the last part of the route."""
+
+
+class Status(Command, frozen=True, kw_only=True, tag="status"):
+    """Only look."""
+
+
+class Stop(Command, frozen=True, kw_only=True, tag="stop"):
+    """End the process that serves the exchange, unless other programs are connected to it."""
+
+
+class Pause(Command, frozen=True, kw_only=True, tag="pause"):
+    """Trading, or with `is_whole` everything, cancels too: on one shard or all of them, or of one market."""
+
+    is_whole: bool = False
+    ticker: Ticker | None = None
+    shard: Shard | None = None
+    for_ms: Annotated[int, Meta(gt=0, le=7 * DAY_MS)] | None = None
+
+
+class Resume(Command, frozen=True, kw_only=True, tag="resume"):
+    ticker: Ticker | None = None
+    shard: Shard | None = None
+
+
+class Close(Command, frozen=True, kw_only=True, tag="close"):
+    """Now, whenever it was meant to."""
+
+    ticker: Ticker
+
+
+class Settle(Command, frozen=True, kw_only=True, tag="settle"):
+    """`value` is yes, no, or what one YES pays: 0.37 (dollars) or 37c, in whole cents."""
+
+    ticker: Ticker
+    value: Annotated[str, Meta(max_length=20)]
+
+
+class Amend(Command, frozen=True, kw_only=True, tag="amend"):
+    """Another value, before the payout."""
+
+    ticker: Ticker
+    value: Annotated[str, Meta(max_length=20)]
+
+
+class Dispute(Command, frozen=True, kw_only=True, tag="dispute"):
+    ticker: Ticker
+
+
+class Clock(Command, frozen=True, kw_only=True, tag="clock"):
+    """Forward by, or to, or (neither) back to the machine's time."""
+
+    forward_ms: Annotated[int, Meta(gt=0, le=20 * FURTHEST_MS)] | None = None
+    to: Ts | None = None
+
+
+class Shuffle(Command, frozen=True, kw_only=True, tag="shuffle"):
+    """None lets messages come in their order."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
+
+
+class Stream(Command, frozen=True, kw_only=True, tag="stream"):
+    """Hang up on everybody; or end the subscriptions of `channel` with error 10 or 25; or fail the next command."""
+
+    hang_up: Literal["reset", "close"] | None = None
+    error: Literal[10, 18, 25] | None = None
+    channel: str = ""
+
+
+class Spot(Command, frozen=True, kw_only=True, tag="spot"):
+    """What is wrong with the spot that a venue tells, or all of them; nothing any more where `fault` is empty."""
+
+    fault: Fault
+    venue: Literal["coinbase", "kraken", "binance", "binance_us"] | None = None
+
+
+AnyCommand = Status | Stop | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream | Spot
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """How the exchange stands, and in `done` what the command did.
+
+    The server adds how many `connections` others have to it, and when it `ends` by itself, in the machine's time.
+    """
+
+    done: str
+    time: Ts
+    offset_ms: int
+    pause: str
+    shards: dict[int, str]
+    resumes: Ts | None
+    inactive: tuple[str, ...]
+    disputed: tuple[str, ...]
+    shuffle: int | None
+    streams: int
+    markets: int
+    connections: int = 0
+    ends: Ts | None = None
+
+
+class ControlError(Exception):
+    """It cannot be done; nothing was. `code` is not_found, invalid, conflict, unauthorized or forbidden."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+def read_command(name: str, body: bytes) -> AnyCommand:
+    """The command of that name with the fields of a JSON body; ControlError where it is none."""
+    try:
+        fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+        command: AnyCommand = msgspec.convert({**fields, "command": name}, AnyCommand)
+    except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+        raise ControlError("invalid", str(error)[:300]) from error
+    return command
+
+
+class Controls:
+    """Of one exchange and its world. `offset_ms` and `shift` read and set how far the world's clock is moved."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        world: World,
+        offset_ms: Callable[[], int] = lambda: 0,
+        shift: Callable[[int], None] = lambda _offset_ms: None,
+        spots: SpotVenues | None = None,
+    ) -> None:
+        self._spots = spots
+        self._exchange = exchange
+        self._world = world
+        self._offset_ms = offset_ms
+        self._shift = shift
+
+    def perform(self, command: AnyCommand, now: Ts) -> Report:
+        """Do it at once, and say how things stand then. ControlError where it cannot be done."""
+        try:
+            done = self._do(command, now)
+        except ValueError as error:
+            raise ControlError("conflict", str(error)) from error
+        return self._report(done)
+
+    def _do(self, command: AnyCommand, now: Ts) -> str:
+        match command:
+            case Pause() | Resume():
+                return self._pause(command, now)
+            case Close() | Settle() | Amend() | Dispute():
+                return self._end(command, now)
+            case Clock():
+                return self._set_clock(command, now)
+            case Shuffle():
+                self._exchange.set_shuffle(command.seed, now)
+                return "messages come in their order" if command.seed is None else "messages and replies are shuffled"
+            case Stream():
+                return self._upset(command, now)
+            case Spot():
+                return self._distort(command)
+            case Status() | Stop():
+                return ""
+
+    def _pause(self, command: Pause | Resume, now: Ts) -> str:
+        exchange, ticker, shard = self._exchange, command.ticker, command.shard
+        if ticker is not None:
+            status = self._known(ticker)
+            wanted = MarketStatus.ACTIVE if isinstance(command, Pause) else MarketStatus.INACTIVE
+            if status is not wanted:
+                raise ControlError("conflict", f"{ticker} is {status.value}")
+            if shard is not None or (isinstance(command, Pause) and (command.is_whole or command.for_ms)):
+                raise ControlError("invalid", "a market is paused by itself: without a shard, a kind or an end")
+            if isinstance(command, Pause):
+                exchange.pause_market(ticker, now)
+                return f"{ticker} is paused"
+            exchange.resume_market(ticker, now)
+            return f"{ticker} trades again; what rested there was canceled"
+        where = "the exchange" if shard is None else f"shard {shard}"
+        if isinstance(command, Resume):
+            exchange.resume(now, shard=shard)
+            return f"{where} is open"
+        until = None if command.for_ms is None else Ts(now + command.for_ms)
+        exchange.pause("exchange" if command.is_whole else "trading", now, shard=shard, until=until)
+        return f"{where} is paused, cancels too" if command.is_whole else f"trading is paused on {where}"
+
+    def _end(self, command: Close | Settle | Amend | Dispute, now: Ts) -> str:
+        exchange, ticker, status = self._exchange, command.ticker, self._known(command.ticker)
+        is_determined = status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED, MarketStatus.AMENDED)
+        if isinstance(command, Close):
+            if status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+                raise ControlError("conflict", f"{ticker} is {status.value}")
+            exchange.set_close_time(ticker, now, now)
+            return f"{ticker} is closed"
+        if isinstance(command, Dispute):
+            exchange.dispute(ticker, now)
+            return f"{ticker} is disputed: it pays nothing until it is settled or amended"
+        value = _value(command.value)
+        if isinstance(command, Amend) and not is_determined:
+            raise ControlError("conflict", f"{ticker} is {status.value}: only what is determined can be amended")
+        exchange.settle(ticker, value, now)
+        return f"{ticker} is determined: one YES pays {value / ONE_DOLLAR:.2f}"
+
+    def _set_clock(self, command: Clock, now: Ts) -> str:
+        before = self._offset_ms()
+        if command.forward_ms is not None and command.to is not None:
+            raise ControlError("invalid", "forward by a duration, or to a moment: not both")
+        after = 0
+        if command.forward_ms is not None:
+            after = before + command.forward_ms
+        elif command.to is not None:
+            after = before + command.to - now
+            if command.to <= now:
+                raise ControlError("conflict", "that is not ahead: the world's time goes back only to the machine's")
+        if after > FURTHEST_MS:
+            raise ControlError("invalid", "further than a year from the machine's time")
+        self._shift(after)
+        moved = Ts(now + after - before)
+        if after < before:
+            self._world.rewind(moved)
+        self._world.advance(moved)
+        self._exchange.advance(moved)
+        return (
+            "the clock is the machine's" if after == 0 else f"the clock is {after / 1000:.0f} s ahead of the machine's"
+        )
+
+    def _upset(self, command: Stream, now: Ts) -> str:
+        if (command.hang_up is None) == (command.error is None):
+            raise ControlError("invalid", "hang up, or an error: one of them")
+        if command.hang_up is not None:
+            return f"{self._exchange.hang_up(command.hang_up)} streams were ended"
+        if command.error == 18:
+            self._exchange.fail_command(18)
+            return "the next command of a stream times out"
+        if command.channel not in CHANNELS:
+            raise ControlError("invalid", f"a channel is one of {', '.join(CHANNELS)}")
+        assert command.error is not None
+        return f"{self._exchange.break_channel(command.channel, command.error, now)} subscriptions were ended"
+
+    def _distort(self, command: Spot) -> str:
+        if self._spots is None:
+            raise ControlError("conflict", "nobody serves this exchange, so nobody hears its spot")
+        for venue in VENUES if command.venue is None else (command.venue,):
+            self._spots.faults[venue] = command.fault
+        return f"the spot of {command.venue or 'every venue'}: {command.fault or 'as it is'}"
+
+    def _known(self, ticker: str) -> MarketStatus:
+        try:
+            return self._exchange.status(ticker)
+        except KeyError:
+            raise ControlError("not_found", f"there is no market {ticker}") from None
+
+    def _report(self, done: str) -> Report:
+        exchange, standing = self._exchange, self._exchange.standing()
+        return Report(
+            done=done,
+            time=exchange.time,
+            offset_ms=self._offset_ms(),
+            pause=standing.pause_of(-1),
+            shards=dict(standing.paused_shards),
+            resumes=standing.reopens(standing.paused_shards),
+            inactive=tuple(exchange.tickers("inactive")),
+            disputed=tuple(exchange.tickers("disputed")),
+            shuffle=standing.shuffle,
+            streams=exchange.streams,
+            markets=len(exchange.tickers()),
+        )
+
+
+def _value(text: str) -> Price:
+    """Return what one YES pays. Whole cents only: the wire states the value of a settlement in cents."""
+    typed = text.strip().lower()
+    try:
+        if typed in ("yes", "no"):
+            return ONE_DOLLAR if typed == "yes" else Price(0)
+        value = Price(int(typed[:-1]) * 100) if re.fullmatch(r"[0-9]{1,3}c", typed) else parse_price(typed)
+        if 0 <= value <= ONE_DOLLAR and value % 100 == 0:
+            return value
+    except ValueError:
+        pass
+    raise ControlError("invalid", f"a value is yes, no, 37c or 0.37 (0 to 1 dollar, whole cents), not {text!r}")

@@ -1,0 +1,290 @@
+"""One connection of the message stream: the commands it sends, its subscriptions, its frames (API.md section 7).
+
+Each channel of a connection has its own sid, and each sid counts its own `seq` across all its markets. `ok`,
+`unsubscribed` and the errors of a subscription use up a number too. A frame waits in the outbox until the socket takes
+it; an outbox that is full ends the subscription which wanted to write (error 25), never the exchange.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.protocol.replies import Json
+from kalshi_cli.simulator.stream.commands import (
+    ERRORS,
+    CommandError,
+    channels_of,
+    flag_of,
+    is_own_only,
+    markets_of,
+    names_of,
+    read_command,
+    share_of,
+    sids_of,
+)
+from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, Subscription
+
+if TYPE_CHECKING:
+    from kalshi_cli.simulator.stream.shuffle import Shuffle
+    from kalshi_cli.simulator.stream.source import StreamSource
+
+MAX_SUBSCRIPTIONS = 1_000
+
+
+class Connection:
+    """One WebSocket: text in through `receive`, frames out through `outbox`. `wake` is called when there is news.
+
+    `hung_up` says how the exchange ended it (`reset`, `close`), once the outbox is empty; "" while it has not.
+    """
+
+    def __init__(self, source: StreamSource, account: str, on_close: Callable[[Connection], object]) -> None:
+        self.account = account
+        self.outbox: deque[str] = deque()
+        self.wake: Callable[[], None] = lambda: None
+        self.subscriptions: dict[int, Subscription] = {}
+        self.hung_up = ""
+        self._source = source
+        self._on_close = on_close
+        self._next_sid = 1
+        self._waiting: list[str] = []
+        self._collected: list[tuple[int, str]] = []
+        self._second = Ts(0)
+        self._commands = 0
+
+    def receive(self, text: str, now: Ts) -> None:
+        """Take one command; whatever it answers is in the outbox afterwards.
+
+        Who goes on commanding while the outbox is full, and reads nothing, is hung up on: answers need room too.
+        """
+        self.release()
+        if len(self.outbox) >= self._source.state.options.outbox_limit:
+            self.hang_up("close")
+            return
+        command_id = None
+        try:
+            command_id, name, params = read_command(text)
+            self._count(now)
+            if name == "subscribe":
+                self._subscribe(command_id, params, now)
+            elif name == "unsubscribe":
+                self._unsubscribe(command_id, params, now)
+            elif name == "update_subscription":
+                self._update(command_id, params, now)
+            else:
+                listed = [{"channel": one.channel, "sid": one.sid} for one in self.subscriptions.values()]
+                self._put({"type": "ok", "id": command_id, "msg": listed}, now)
+        except CommandError as error:
+            known = error.command_id if command_id is None else command_id
+            self._put({"type": "error", **_id(known or 0), "msg": error.msg()}, now)
+
+    def close(self) -> None:
+        """Forget the connection; nothing is put into its outbox any more."""
+        self.subscriptions.clear()
+        self._on_close(self)
+
+    def hang_up(self, how: str) -> None:
+        """The exchange ends it: `reset` or `close`."""
+        self.release()
+        self.close()
+        self.hung_up = how
+        self.wake()
+
+    def _count(self, now: Ts) -> None:
+        """Not too many commands in one second; and none where this one was chosen to fail."""
+        second = Ts(now // 1000)
+        self._second, self._commands = second, self._commands + 1 if second == self._second else 1
+        if self._commands > self._source.state.options.commands_a_second:
+            raise CommandError(27)
+        if self._source.fails_next:
+            code, self._source.fails_next = self._source.fails_next, 0
+            raise CommandError(code)
+
+    # -- commands --
+
+    def _subscribe(self, command_id: int, params: Json, now: Ts) -> None:
+        channels = channels_of(params)
+        tickers = markets_of(params, channels, self._tickers_by_id(params))
+        unknown = self._unknown(tickers)
+        if unknown and len(unknown) == len(tickers or ()):
+            raise CommandError(11, unknown)
+        known = None if tickers is None else set(tickers) - set(unknown)
+        asked = {channel: set(names_of(params, CHANNELS[channel].ids) or ()) for channel in channels}
+        share, own_only = share_of(params, channels), is_own_only(params)
+        use_yes_price, skips = flag_of(params, "use_yes_price"), flag_of(params, "skip_ticker_ack")
+        wants_tickers = flag_of(params, "send_initial_snapshot")
+        limited = sum(CHANNELS[channel].has_markets for channel in channels)
+        self._refuse_too_much(len(channels), limited * len(known or ()))
+        for channel in channels:
+            sub = Subscription(
+                self._next_sid, channel, None if known is None or not CHANNELS[channel].has_markets else set(known)
+            )
+            sub.ids, sub.shard, sub.is_own_only = asked[channel], share, own_only
+            sub.use_yes_price, sub.skips_tickers = use_yes_price, skips
+            self._next_sid += 1
+            self.subscriptions[sub.sid] = sub
+            msg = {"channel": channel, "sid": sub.sid}
+            self._put({"type": "subscribed", **_id(command_id), "msg": msg}, now)
+            if channel == BOOK:
+                self._snapshots(sub, sorted(known or ()), now)
+            if channel == TICKER and wants_tickers:
+                self._tickers(sub, sorted(known or self._source.state.markets), now)
+        if unknown:
+            self._put({"type": "error", **_id(command_id), "msg": CommandError(11, unknown).msg()}, now)
+
+    def _unsubscribe(self, command_id: int, params: Json, now: Ts) -> None:
+        sids = sids_of(params)
+        if not sids:
+            raise CommandError(4)
+        if any(sid not in self.subscriptions for sid in sids):
+            raise CommandError(7)
+        for sid in dict.fromkeys(sids):
+            sub = self.subscriptions.pop(sid)
+            self._put({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": sub.seq + 1}, now)
+
+    def _update(self, command_id: int, params: Json, now: Ts) -> None:
+        sids = sids_of(params)
+        if len(sids) != 1:
+            raise CommandError(12)
+        sub = self.subscriptions.get(sids[0])
+        if sub is None:
+            raise CommandError(7)
+        try:
+            action = params.get("action")
+            if not action:
+                raise CommandError(15)
+            if sub.kind.ids:
+                self._update_ids(command_id, sub, action, params, now)
+            else:
+                self._update_markets(command_id, sub, action, params, now)
+        except CommandError as error:
+            self.send(sub, "error", error.msg(), now, command_id)
+
+    def _update_markets(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
+        if action not in ("add_markets", "delete_markets", "get_snapshot") or sub.tickers is None:
+            raise CommandError(13)
+        tickers = markets_of(params, [sub.channel], self._tickers_by_id(params))
+        wants_tickers = flag_of(params, "send_initial_snapshot")
+        if not tickers:
+            raise CommandError(14)
+        unknown = self._unknown(tickers)
+        if unknown and not (action == "delete_markets" and sub.tickers.issuperset(unknown)):
+            raise CommandError(11, unknown)
+        if action == "get_snapshot":
+            if sub.channel != BOOK:
+                raise CommandError(13)
+            if strange := sorted(set(tickers) - sub.tickers):
+                raise CommandError(11, strange)  # UNVERIFIED: nobody asked for a book that the subscription lacks
+            self._snapshots(sub, tickers, now, command_id)
+            return
+        added = [ticker for ticker in tickers if ticker not in sub.tickers] if action == "add_markets" else []
+        self._refuse_too_much(0, len(added))
+        sub.tickers = sub.tickers | set(tickers) if action == "add_markets" else sub.tickers - set(tickers)
+        self._ok(command_id, sub, self._followed(sub, params), now)
+        if sub.channel == BOOK:
+            self._snapshots(sub, added, now)
+        if sub.channel == TICKER and wants_tickers:
+            self._tickers(sub, added, now)
+
+    def _update_ids(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
+        kind = sub.kind
+        if action == kind.listing:
+            known = {kind.ids: self._source.names(sub.channel, now)}
+            self.send(sub, kind.listing_type, known, now, command_id)
+            return
+        if action not in (kind.add, kind.drop):
+            raise CommandError(13)
+        ids = set(names_of(params, kind.ids) or ())
+        if not ids:
+            raise CommandError(kind.missing)
+        sub.ids = sub.ids | ids if action == kind.add else sub.ids - ids
+        self._ok(command_id, sub, {kind.ids: sorted(sub.ids)}, now)
+
+    def _tickers_by_id(self, params: Json) -> dict[str, str]:
+        if "market_id" not in params and "market_ids" not in params:
+            return {}
+        return {market.market_id: ticker for ticker, market in self._source.state.markets.items()}
+
+    def _unknown(self, tickers: list[str] | None) -> list[str]:
+        return sorted(ticker for ticker in tickers or () if ticker not in self._source.state.markets)
+
+    def _refuse_too_much(self, channels: int, markets: int) -> None:
+        followed = sum(len(sub.tickers or ()) for sub in self.subscriptions.values()) if markets else 0
+        if len(self.subscriptions) + channels > MAX_SUBSCRIPTIONS:
+            raise CommandError(26)
+        if followed + markets > self._source.state.options.market_limit:
+            raise CommandError(26)
+
+    def _followed(self, sub: Subscription, params: Json) -> Json:
+        """All markets of a subscription, by ticker or by id: as the command named them."""
+        if sub.skips_tickers:
+            return {}
+        if "market_id" in params or "market_ids" in params:
+            markets = self._source.state.markets
+            return {"market_ids": sorted(markets[one].market_id for one in sub.tickers or () if one in markets)}
+        return {"market_tickers": sorted(sub.tickers or ())}
+
+    # -- frames --
+
+    def send(self, sub: Subscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
+        """A frame of a subscription, numbered where the channel is. A full outbox ends the subscription instead."""
+        waiting = len(self.outbox) + len(self._waiting) + len(self._collected)
+        if waiting >= self._source.state.options.outbox_limit:
+            self.end(sub, 25, now)
+            return
+        frame: Json = {"type": kind, **_id(command_id), "sid": sub.sid}
+        if sub.kind.is_numbered or (kind == "ok" and self._source.state.options.ok_has_seq):
+            sub.seq += 1
+            frame["seq"] = sub.seq
+        frame["msg"] = msg
+        self._put(frame, now)
+
+    def end(self, sub: Subscription, code: int, now: Ts) -> None:
+        """A terminal error: the subscription is dead."""
+        if self.subscriptions.pop(sub.sid, None) is not None:
+            number = {"seq": sub.seq + 1} if sub.kind.is_numbered else {}
+            self._put({"type": "error", "sid": sub.sid, **number, "msg": {"code": code, "msg": ERRORS[code]}}, now)
+
+    def _ok(self, command_id: int, sub: Subscription, msg: Json, now: Ts) -> None:
+        self.send(sub, "ok", msg, now, command_id)
+
+    def _snapshots(self, sub: Subscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
+        for ticker in tickers:
+            msg = self._source.snapshot(ticker, use_yes_price=sub.use_yes_price)
+            self.send(sub, "orderbook_snapshot", msg, now, command_id)
+
+    def _tickers(self, sub: Subscription, tickers: list[str], now: Ts) -> None:
+        for ticker in tickers:
+            self.send(sub, "ticker", self._source.ticker(ticker, now), now)
+
+    def _put(self, frame: Json, now: Ts) -> None:
+        frame["sending_ts_ms"] = now
+        text = msgspec.json.encode(frame).decode()
+        if self._source.is_collecting:
+            self._collected.append((frame.get("sid", 0), text))
+            return
+        self.outbox.append(text)
+        self.wake()
+
+    def mix(self, shuffle: Shuffle) -> bool:
+        """Put what was collected into another order, behind what waits already; whether anything waits now."""
+        if self._collected:
+            self._waiting += shuffle.mix(self._collected)
+            self._collected = []
+        return bool(self._waiting)
+
+    def release(self) -> None:
+        """What waited goes out."""
+        if self._waiting:
+            self.outbox += self._waiting
+            self._waiting = []
+            self.wake()
+
+
+def _id(command_id: int) -> Json:
+    """The id of the command that is answered; 0 is none."""
+    return {"id": command_id} if command_id else {}

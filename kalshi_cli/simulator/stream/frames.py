@@ -1,0 +1,350 @@
+"""The `msg` of each WebSocket message (API.md section 7.3): what happened, in the words of the wire."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import takewhile
+
+import msgspec
+
+from kalshi_cli.base.units import Price, Qty, Ts, format_money, format_price, format_qty
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.model.listing import EventSpec
+from kalshi_cli.simulator.model.records import (
+    BookChange,
+    FillRecord,
+    GroupChanged,
+    HoldingRecord,
+    IndexTick,
+    MarketChanged,
+    MarketRecord,
+    OrderRecord,
+    PythTick,
+    TradeRecord,
+)
+from kalshi_cli.simulator.protocol.shapes import (
+    ALL_OF_IT,
+    NOBODY,
+    Json,
+    fill_action,
+    legacy,
+    levels_json,
+    moment,
+    no_price,
+    outcome,
+    ranges,
+    rfc3339,
+)
+
+QUARTER_MS, MINUTE_MS = 900_000, 60_000
+
+
+def snapshot_msg(market: MarketRecord, book: Book, *, use_yes_price: bool) -> Json:
+    """The whole book. The key of an empty side is absent."""
+    shown: Json = {"market_ticker": market.spec.ticker, "market_id": market.market_id}
+    for key, side in (("yes_dollars_fp", BID), ("no_dollars_fp", ASK)):
+        levels = levels_json(book, side, 0, is_no_scale=not use_yes_price)
+        if levels:
+            shown[key] = levels
+    return shown
+
+
+def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own: bool) -> Json:
+    """One level changed. The client order id is shown to its owner alone."""
+    is_no_scale = change.side is ASK and not use_yes_price
+    shown: Json = {
+        "market_ticker": change.ticker,
+        "market_id": market_id,
+        "price_dollars": no_price(change.price) if is_no_scale else format_price(change.price),
+        "delta_fp": format_qty(change.delta),
+        "side": outcome(change.side),
+        "ts": moment(change.ts, change.ticker),
+        "ts_ms": change.ts,
+    }
+    if is_own:
+        shown["subaccount"] = change.subaccount
+        if change.client_order_id:
+            shown["client_order_id"] = change.client_order_id
+    return shown
+
+
+def ticker_msg(market: MarketRecord, book: Book, now: Ts) -> Json:
+    """Top of book and totals.
+
+    `volume_fp` and `open_interest_fp` count both sides of every contract, unlike REST; the dollar fields are the halves
+    (recordings of May 2026).
+    """
+    bid, ask = book.top(BID), book.top(ASK)
+    return {
+        "market_ticker": market.spec.ticker,
+        "market_id": market.market_id,
+        "price_dollars": format_price(market.last or Price(0)),
+        "yes_bid_dollars": format_price(bid[0] if bid else NOBODY),
+        "yes_ask_dollars": format_price(ask[0] if ask else ALL_OF_IT),
+        "yes_bid_size_fp": format_qty(bid[1] if bid else Qty(0)),
+        "yes_ask_size_fp": format_qty(ask[1] if ask else Qty(0)),
+        "last_trade_size_fp": format_qty(market.last_size),
+        "volume_fp": format_qty(Qty(2 * market.volume)),
+        "open_interest_fp": format_qty(Qty(2 * market.open_interest)),
+        "dollar_volume": market.volume // 100,
+        "dollar_open_interest": market.open_interest // 100,
+        "ts": now // 1000,
+        "ts_ms": now,
+        "time": moment(now, market.spec.ticker),
+    }
+
+
+def trade_msg(trade: TradeRecord) -> Json:
+    return {
+        "trade_id": trade.trade_id,
+        "market_ticker": trade.ticker,
+        "yes_price_dollars": format_price(trade.price),
+        "no_price_dollars": no_price(trade.price),
+        "count_fp": format_qty(trade.qty),
+        "taker_side": outcome(trade.taker_side),
+        "taker_outcome_side": outcome(trade.taker_side),
+        "taker_book_side": trade.taker_side.value,
+        "is_block_trade": trade.is_block,
+        "ts": trade.ts // 1000,
+        "ts_ms": trade.ts,
+    }
+
+
+def fill_msg(fill: FillRecord) -> Json:
+    shown: Json = {
+        "trade_id": fill.trade_id,
+        "order_id": fill.order_id,
+        "market_ticker": fill.ticker,
+        "exchange_index": fill.exchange_index,
+        "is_taker": fill.is_taker,
+        "side": outcome(fill.side),
+        "action": fill_action(fill),
+        "purchased_side": outcome(fill.side),
+        "outcome_side": outcome(fill.side),
+        "book_side": fill.side.value,
+        "yes_price_dollars": format_price(fill.price),
+        "count_fp": format_qty(fill.qty),
+        "fee_cost": format_money(fill.fee),
+        "post_position_fp": format_qty(fill.position),
+        "ts": fill.ts // 1000,
+        "ts_ms": fill.ts,
+        "subaccount": fill.subaccount,
+    }
+    if fill.client_order_id:
+        shown["client_order_id"] = fill.client_order_id
+    return shown
+
+
+def user_order_msg(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
+    side, _ = legacy(order.side, asks_read_as)
+    shown: Json = {
+        "order_id": order.order_id,
+        "user_id": user_id,
+        "ticker": order.ticker,
+        "exchange_index": order.exchange_index,
+        "status": order.status,
+        "side": side,
+        "is_yes": side == "yes",
+        "outcome_side": outcome(order.side),
+        "book_side": order.side.value,
+        "yes_price_dollars": format_price(order.price),
+        "initial_count_fp": format_qty(order.qty),
+        "fill_count_fp": format_qty(order.filled),
+        "remaining_count_fp": format_qty(order.remaining),
+        "taker_fill_cost_dollars": format_money(order.taker_cost),
+        "maker_fill_cost_dollars": format_money(order.maker_cost),
+        "taker_fees_dollars": format_money(order.taker_fees),
+        "maker_fees_dollars": format_money(order.maker_fees),
+        "client_order_id": order.client_order_id,
+        "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
+        "created_time": moment(order.created, order.ticker),
+        "created_ts_ms": order.created,
+        "last_update_time": moment(order.updated, order.ticker),
+        "last_updated_ts_ms": order.updated,
+        "subaccount_number": order.subaccount,
+    }
+    if order.expires is not None:
+        shown |= {"expiration_time": rfc3339(order.expires), "expiration_ts_ms": order.expires}
+    if order.group_id:
+        shown["order_group_id"] = order.group_id
+    if order.reason:
+        shown["last_update_reason"] = order.reason
+    return shown
+
+
+def position_msg(holding: HoldingRecord, user_id: str) -> Json:
+    return {
+        "user_id": user_id,
+        "market_ticker": holding.ticker,
+        "position_fp": format_qty(holding.qty),
+        "position_cost_dollars": format_money(holding.cost),
+        "realized_pnl_dollars": format_money(holding.realized),
+        "fees_paid_dollars": format_money(holding.fees),
+        "position_fee_cost_dollars": format_money(holding.fees),
+        "volume_fp": format_qty(holding.volume),
+        "subaccount": holding.subaccount,
+    }
+
+
+def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
+    """What became of a market. The messages of combos say no price bands; they all have the same."""
+    spec = market.spec
+    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker}
+    if changed.change in ("created", "price_level_structure_updated"):
+        shown["price_level_structure"] = spec.price_structure
+        if not is_combo(spec.ticker):
+            shown["price_ranges"] = ranges(spec.grid)
+    match changed.change:
+        case "created":
+            shown |= {
+                "exchange_index": spec.exchange_index,
+                "open_ts": spec.open_time // 1000,
+                "close_ts": market.close_time // 1000,
+                "additional_metadata": _metadata(market),
+            }
+        case "metadata_updated":
+            shown |= {"strike_type": spec.strike_type, "yes_sub_title": spec.yes_sub_title} | _strikes(market)
+        case "close_date_updated":
+            shown["close_ts"] = market.close_time // 1000
+        case "activated" | "deactivated":
+            shown["is_deactivated"] = market.is_paused
+        case "determined":
+            shown |= {
+                "result": market.result,
+                "settlement_value": format_price(market.value or Price(0)),
+                "determination_ts": changed.ts // 1000,
+            }
+        case "settled":
+            shown["settled_ts"] = changed.ts // 1000
+    return shown
+
+
+def _metadata(market: MarketRecord) -> Json:
+    spec = market.spec
+    shown: Json = {
+        "name": spec.title,
+        "title": spec.title,
+        "yes_sub_title": spec.yes_sub_title,
+        "no_sub_title": spec.no_sub_title,
+        "rules_primary": spec.rules_primary,
+        "rules_secondary": spec.rules_secondary,
+        "can_close_early": spec.can_close_early,
+        "event_ticker": spec.event_ticker,
+        "expected_expiration_ts": (spec.expected_expiration_time or market.close_time) // 1000,
+        "strike_type": spec.strike_type,
+    }
+    return shown | _strikes(market)
+
+
+def _strikes(market: MarketRecord) -> Json:
+    strikes = {"floor_strike": market.spec.floor_strike, "cap_strike": market.spec.cap_strike}
+    return {name: strike for name, strike in strikes.items() if strike is not None}
+
+
+def is_combo(ticker: str) -> bool:
+    """Of a market, an event or a series: whether it is a multivariate one, which has a lifecycle channel of its own."""
+    return ticker.startswith("KXMVE")
+
+
+def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
+    shown: Json = {
+        "event_ticker": event.event_ticker,
+        "exchange_index": exchange_index,
+        "title": event.title,
+        "subtitle": event.sub_title,
+        "collateral_return_type": "",
+        "series_ticker": event.series_ticker,
+    }
+    if event.strike_date is not None:
+        shown["strike_date"] = event.strike_date // 1000
+    return shown
+
+
+def event_fees_msg(event: EventSpec) -> Json:
+    """Null where the event charges as its series does."""
+    fees = event.fees
+    return {
+        "event_ticker": event.event_ticker,
+        "fee_type_override": None if fees is None else fees.type.value,
+        "fee_multiplier_override": None if fees is None else fees.multiplier / 1000,
+    }
+
+
+def group_msg(changed: GroupChanged) -> Json:
+    shown: Json = {
+        "event_type": changed.event_type,
+        "order_group_id": changed.order_group_id,
+        "ts_ms": changed.ts,
+    }
+    if changed.event_type in ("created", "limit_updated"):
+        shown["contracts_limit_fp"] = format_qty(changed.contracts_limit)
+    return shown
+
+
+def fast_index_msg(tick: IndexTick) -> Json:
+    return {
+        "index_id": tick.index_id,
+        "value_usd": _eight(tick.value),
+        "source_ts_ms": tick.ts,
+        "received_at": tick.ts,
+        "data": _raw_index(tick.index_id, tick.value, tick.ts),
+    }
+
+
+def pyth_msg(tick: PythTick) -> Json:
+    return {
+        "underlying_ticker": tick.underlying,
+        "value_usd": _eight(tick.value),
+        "source_ts_ms": tick.ts,
+        "received_at": tick.ts,
+    }
+
+
+def _eight(value: int) -> str:
+    """Ten-thousandths of a dollar, to eight decimals."""
+    return f"{value // 10_000}.{value % 10_000:04d}0000"
+
+
+def _raw_index(index_id: str, value: int, ts: Ts) -> str:
+    raw = {"type": "value", "id": index_id, "time": ts, "value": format_price(Price(value))}
+    return msgspec.json.encode(raw).decode()
+
+
+class IndexTape:
+    """The last minute of an outside index, for the averages that its messages carry. Values are 1e-4 dollars."""
+
+    def __init__(self, index_id: str) -> None:
+        self.index_id = index_id
+        self._ticks: deque[tuple[Ts, int]] = deque(maxlen=1_000)
+
+    def msg(self, value: int, ts: Ts) -> Json | None:
+        """The message of a tick; None for one that is not newer than the last, which the exchange ignores too."""
+        if self._ticks and ts <= self._ticks[-1][0]:
+            return None
+        while self._ticks and self._ticks[0][0] < ts - MINUTE_MS:
+            self._ticks.popleft()
+        prior = [tick for _, tick in self._ticks]
+        self._ticks.append((ts, value))
+        shown: Json = {
+            "index_id": self.index_id,
+            "received_at": ts,
+            "data": _raw_index(self.index_id, value, ts),
+            "avg_60s_data": _average(prior or [value], len(prior), Ts(ts - MINUTE_MS), ts),
+        }
+        close = Ts(-(-ts // QUARTER_MS) * QUARTER_MS)
+        if close - MINUTE_MS < ts:
+            final = [tick for _, tick in takewhile(lambda tick: tick[0] > close - MINUTE_MS, reversed(self._ticks))]
+            shown["last_60s_windowed_average_15min"] = _average(final, len(final), Ts(close - MINUTE_MS), ts)
+        return shown
+
+
+def _average(ticks: list[int], size: int, start: Ts, end: Ts) -> Json:
+    mean = sum(ticks) * 10_000 // len(ticks)  # to eight decimals
+    whole, part = divmod(mean, 10**8)
+    return {
+        "value": f"{whole}.{part:08d}",
+        "window_size": size,
+        "window_start_ts_ms": start,
+        "window_end_ts_exclusive": end,
+    }

@@ -1,0 +1,133 @@
+"""Order groups: a limit on the contracts that orders match together within 15 seconds (API.md section 5.9).
+
+A group whose limit is hit is triggered: all its orders are cancelled, and new ones refused until it is reset. An order
+that alone matches more than the limit is not cut: the limit is looked at after each execution (UNVERIFIED).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from kalshi_cli.base.units import Qty, Ts
+from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS, Engine
+from kalshi_cli.simulator.matching.member import Member
+from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.model.records import GroupRecord, OrderRecord
+
+NOT_FOUND = Refusal(404, "not_found")
+PAUSED = Refusal(409, "exchange_is_paused")
+
+
+class Groups:
+    """Makes, changes and triggers order groups. A refusal changes nothing."""
+
+    def __init__(self, state: State, engine: Engine) -> None:
+        self.state = state
+        self.engine = engine
+
+    def create(
+        self, account: str, limit: Qty, now: Ts, *, subaccount: int = 0, exchange_index: int = 0
+    ) -> GroupRecord | Refusal:
+        state, member = self.state, self.state.members[account]
+        if not 0 <= exchange_index < state.options.shards:
+            return NOT_FOUND
+        if state.switches.pause_of(exchange_index) == "exchange":
+            return PAUSED
+        if not member.has_subaccount(subaccount):
+            return Refusal(400, "invalid_parameters", "subaccount")
+        if len(member.groups) >= state.options.max_order_groups:
+            return Refusal(400, "invalid_parameters", "too many order groups")
+        group = GroupRecord(
+            group_id=state.new_id(),
+            account=account,
+            number=state.group_count,
+            limit=limit,
+            subaccount=subaccount,
+            exchange_index=exchange_index,
+            matched=[],
+            created=now,
+            updated=now,
+        )
+        state.group_count += 1
+        state.add_group(group)
+        state.touch_group(group, "created", now)
+        return group
+
+    def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord | Refusal:
+        """A group of this account, as a write names it: without its own subaccount and shard it is not found.
+
+        Nothing can be done with it in a pause of the whole exchange, which takes no cancel either.
+        """
+        group = self.state.groups.get(group_id)
+        if group is None or group.account != account:
+            return NOT_FOUND
+        is_named = (group.subaccount, group.exchange_index) == (subaccount, exchange_index)
+        if not is_named:
+            return NOT_FOUND
+        return PAUSED if self.state.switches.pause_of(exchange_index) == "exchange" else group
+
+    def refuse(self, order: OrderRecord) -> Refusal | None:
+        """Why an order may not join the group it names; None where it may, or names none."""
+        if not order.group_id:
+            return None
+        group = self.find(order.account, order.group_id, order.subaccount, order.exchange_index)
+        if isinstance(group, Refusal):
+            return Refusal(404, "not_found", "order group")
+        return Refusal(400, self.state.options.triggered_group_code) if group.is_triggered else None
+
+    def set_limit(self, group: GroupRecord, limit: Qty, now: Ts) -> None:
+        """Another limit; what was matched already may trigger it at once."""
+        group.limit = limit
+        self.state.touch_group(group, "limit_updated", now)
+        self._check(group, now)
+
+    def trigger(self, group: GroupRecord, now: Ts) -> None:
+        """By hand; again on a triggered group does nothing more."""
+        if not group.is_triggered:
+            group.is_triggered = True
+            self.state.touch_group(group, "triggered", now)
+        self._cancel_orders(group, now)
+
+    def reset(self, group: GroupRecord, now: Ts) -> None:
+        """Take orders again, and count from zero."""
+        group.is_triggered = False
+        group.matched.clear()
+        self.state.touch_group(group, "reset", now)
+
+    def delete(self, group: GroupRecord, now: Ts) -> None:
+        self._cancel_orders(group, now)
+        group.is_deleted = True
+        self.state.touch_group(group, "deleted", now)
+
+    def check_traded(self, now: Ts) -> None:
+        """After an execution: trigger the groups whose limit it hit."""
+        traded = list(self.state.traded_groups)
+        self.state.traded_groups.clear()
+        for group_id in traded:
+            group = self.state.groups[group_id]
+            self.state.save_group(group, now)
+            self._check(group, now)
+
+    def _check(self, group: GroupRecord, now: Ts) -> None:
+        matched = matched_lately(group, now)
+        is_over = matched > group.limit if self.state.options.group_trips == "exceeded" else matched >= group.limit
+        if is_over and not group.is_triggered:
+            self.trigger(group, now)
+
+    def _cancel_orders(self, group: GroupRecord, now: Ts) -> None:
+        member = self.state.members[group.account]
+        for order in list(orders_of(member, group)):
+            if order.order_id in self.state.live:  # a shortage of cash may have taken it with the one before
+                self.engine.release(order, "", now)
+
+
+def orders_of(member: Member, group: GroupRecord) -> Iterable[OrderRecord]:
+    purse = member.purse(group.subaccount, group.exchange_index)
+    return (order for order in purse.orders() if order.group_id == group.group_id)
+
+
+def matched_lately(group: GroupRecord, now: Ts) -> Qty:
+    """Contracts matched in the last 15 seconds, by the time of their fills; older fills are forgotten."""
+    group.matched[:] = [(ts, qty) for ts, qty in group.matched if ts > now - GROUP_WINDOW_MS]
+    return Qty(sum(qty for _, qty in group.matched))

@@ -1,0 +1,374 @@
+"""The families of events, each derived from the clock and the paths: tickers, titles, strikes, rules.
+
+Each function here answers for one moment with the markets that are open then, and perhaps some that are not quite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from datetime import timedelta
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.simulator.model.calendar import (
+    DAY,
+    HOUR,
+    MINUTE,
+    business_day,
+    day_code,
+    day_words,
+    hour_words,
+    local,
+    moment,
+    month_code,
+    second_wednesday,
+    time_code,
+)
+from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
+from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.model.seeded_random import Dice, stable_id
+from kalshi_cli.simulator.rest.live_data import SPORTS
+from kalshi_cli.simulator.world.underlyings import Paths, Source
+
+SPREAD = (
+    "center_whole_edge_half_cent",
+    "center_whole_edge_quint_cent",
+    "center_half_edge_half_cent",
+    "center_half_edge_quint_cent",
+    "center_half_edge_deci_cent",
+    "center_quint_edge_quint_cent",
+    "center_quint_edge_deci_cent",
+    "center_centi_edge_centi_cent",
+    "deci_cent",
+)
+"""The price structures of one hour's Ether strikes, each its own: with those elsewhere, all twelve always trade."""
+
+BTC = Source(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
+ETH = Source(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
+GOLD = Source(name="XAU", level=2_400, daily_sd=0.01, is_log=True, jump_sd=0.0008, jump_every_s=3_600)
+SPX = Source(name="SPX", level=6_800, daily_sd=0.0095, is_log=True, jump_sd=0.0015, jump_every_s=1_800)
+
+_NBA = (
+    ("ATL", "Atlanta"), ("BOS", "Boston"), ("BKN", "Brooklyn"), ("CHI", "Chicago"), ("CLE", "Cleveland"),
+    ("DAL", "Dallas"), ("DEN", "Denver"), ("GSW", "Golden State"), ("HOU", "Houston"), ("MIA", "Miami"),
+    ("MIL", "Milwaukee"), ("MIN", "Minnesota"), ("NYK", "New York"), ("OKC", "Oklahoma City"), ("PHI", "Philadelphia"),
+)  # fmt: skip
+_MLB = (
+    ("ATL", "Atlanta"), ("BAL", "Baltimore"), ("BOS", "Boston"), ("CIN", "Cincinnati"), ("CLE", "Cleveland"),
+    ("DET", "Detroit"), ("HOU", "Houston"), ("MIL", "Milwaukee"), ("NYY", "New York Y"), ("PHI", "Philadelphia"),
+    ("SD", "San Diego"), ("SEA", "Seattle"), ("SF", "San Francisco"), ("TOR", "Toronto"), ("WSH", "Washington"),
+)  # fmt: skip
+_BASEBALL_MONTHS = (7, 8, 9)
+_GAMES_A_DAY = 3
+
+_FED_MONTHS = (1, 3, 4, 6, 7, 9, 10, 12)
+_FED_OUTCOMES = (
+    ("C26", "Cut by more than 25 bps", -math.inf, -37.5),
+    ("C25", "Cut by 25 bps", -37.5, -12.5),
+    ("H0", "No change", -12.5, 12.5),
+    ("H25", "Hike by 25 bps", 12.5, 37.5),
+    ("H26", "Hike by more than 25 bps", 37.5, math.inf),
+)
+
+_CRYPTO_RULES = (
+    "The CF Benchmarks index named in the question decides, not the price at any one venue. "
+    "If the index is not published at that time, the last value before it counts."
+)
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """A market, its event, and how it ends: YES where the average over the last `average_s` is in [low, high)."""
+
+    market: MarketSpec
+    event: EventSpec
+    source: Source
+    low: float = -math.inf
+    high: float = math.inf
+    average_s: int = 1
+    pace: float = 1.0
+    """How lively the trading is, 1 being the middle; well below that sides of the book stand empty at times."""
+
+
+def thresholds(
+    paths: Paths,
+    now: Ts,
+    series: str,
+    coin: str,
+    source: Source,
+    *,
+    step: int,
+    each_side: int,
+    structures: tuple[str, ...] = ("linear_cent",),
+) -> Iterator[Listing]:
+    """The hour that runs now: above a strike or not, in steps around the price at the opening.
+
+    The price structures go round the strikes, the lowest first.
+    """
+    opens = Ts(now - now % HOUR)
+    close = Ts(opens + HOUR)
+    ticker = f"{series}-{day_code(close)}{time_code(close, '%H')}"
+    title = f"{coin} price on {day_words(close)} at {hour_words(close)}?"
+    event = EventSpec(event_ticker=ticker, series_ticker=series, title=title, strike_date=close)
+    middle = round(paths.of(source).at(opens) / step) * step
+    for place in range(2 * each_side + 1):
+        strike = middle + (place - each_side) * step
+        structure = structures[place % len(structures)]
+        market = MarketSpec(
+            ticker=f"{ticker}-T{strike - 0.01:.2f}",
+            event_ticker=ticker,
+            title=title,
+            yes_sub_title=f"${strike:,} or above",
+            no_sub_title=f"Below ${strike:,}",
+            strike_type="greater",
+            floor_strike=strike - 0.01,
+            price_structure=structure,
+            grid=STRUCTURES[structure],
+            open_time=opens,
+            close_time=close,
+            expected_expiration_time=Ts(close + 5 * MINUTE),
+            latest_expiration_time=Ts(close + 7 * DAY),
+            settlement_timer_s=30,
+            rules_primary=(
+                f"If the average of {source.name} over the sixty seconds before {hour_words(close)} on "
+                f"{day_words(close)} is above {strike - 0.01:.2f}, then the market resolves to Yes."
+            ),
+            rules_secondary=_CRYPTO_RULES,
+        )
+        yield Listing(market=market, event=event, source=source, low=strike - 0.005, average_s=60, pace=1.5)
+
+
+def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: Source, structure: str) -> Listing:
+    """Up or down over the running quarter of an hour, with sub-cent prices in the tails."""
+    opens = Ts(now - now % (15 * MINUTE))
+    close = Ts(opens + 15 * MINUTE)
+    event = f"{series}-{day_code(close)}{time_code(close, '%H%M')}"
+    ticker = f"{event}-{local(close):%M}"
+    return _up_or_down(paths, series, event, ticker, coin, source, opens, close, structure=structure)
+
+
+def quick_settle(paths: Paths, now: Ts) -> Iterator[Listing]:
+    """A new pair each minute, open for two minutes and paid ten seconds later: a whole market life to watch."""
+    minute = now - now % MINUTE
+    for close in (Ts(minute + MINUTE), Ts(minute + 2 * MINUTE)):
+        event = f"KXQUICKSETTLE-{day_code(close)}H{time_code(close, '%H%M')}"
+        for number, (coin, source) in enumerate((("BTC", BTC), ("ETH", ETH)), 1):
+            opens = Ts(close - 2 * MINUTE)
+            yield _up_or_down(paths, "KXQUICKSETTLE", event, f"{event}-{number}", coin, source, opens, close)
+
+
+def _up_or_down(
+    paths: Paths,
+    series: str,
+    event_ticker: str,
+    ticker: str,
+    coin: str,
+    source: Source,
+    opens: Ts,
+    close: Ts,
+    *,
+    structure: str = "linear_cent",
+) -> Listing:
+    minutes = (close - opens) // MINUTE
+    average_s = 60 if minutes > 2 else 1
+    target = round(paths.of(source).average(opens, average_s), 2)
+    measure = "the average over the last sixty seconds" if average_s > 1 else "the value"
+    title = f"{coin} price up in {minutes} minutes?"
+    event = EventSpec(event_ticker=event_ticker, series_ticker=series, title=title, strike_date=close)
+    market = MarketSpec(
+        ticker=ticker,
+        event_ticker=event_ticker,
+        title=title,
+        yes_sub_title=f"{coin} at ${target:,.2f} or above",
+        no_sub_title=f"{coin} below ${target:,.2f}",
+        strike_type="greater_or_equal",
+        floor_strike=target,
+        price_structure=structure,
+        grid=STRUCTURES[structure],
+        open_time=opens,
+        close_time=close,
+        expected_expiration_time=Ts(close + MINUTE),
+        latest_expiration_time=Ts(close + 7 * DAY),
+        settlement_timer_s=15 if minutes > 2 else 10,
+        rules_primary=(
+            f"If {measure} of {source.name} at {hour_words(close)} on {day_words(close)} is at least {target:.2f}, "
+            "then the market resolves to Yes."
+        ),
+        rules_secondary=_CRYPTO_RULES,
+    )
+    return Listing(market=market, event=event, source=source, low=target - 0.005, average_s=average_s, pace=2.0)
+
+
+def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
+    """The daily high in New York, today's and from ten in the morning tomorrow's; the path is the forecast of it."""
+    today = local(now).date()
+    for day in (today, today + timedelta(days=1)):
+        opens, close = moment(day - timedelta(days=1), 10), moment(day, 23, 59)
+        usual = 62 - 23 * math.cos((day.timetuple().tm_yday - 22) / 365 * 2 * math.pi)
+        level = usual + 5 * Dice(paths.seed, "KXHIGHNY", day.isoformat()).normal()
+        name = f"KXHIGHNY/{day.isoformat()}"
+        source = Source(name=name, level=level, daily_sd=2.2, jump_sd=0.5, jump_every_s=1_800)
+        low = 2 * round(paths.of(source).at(opens) / 2) - 3
+        buckets = [_Bucket(f"T{low}", f"{low - 1}° or below", -math.inf, low - 0.5, cap=low)]
+        buckets += [
+            _Bucket(f"B{at}.5", f"{at}° to {at + 1}°", at - 0.5, at + 1.5, floor=at, cap=at + 1)
+            for at in range(low, low + 8, 2)
+        ]
+        buckets.append(_Bucket(f"T{low + 7}", f"{low + 8}° or above", low + 7.5, math.inf, floor=low + 7))
+        event = EventSpec(
+            event_ticker=f"KXHIGHNY-{day_code(close)}",
+            series_ticker="KXHIGHNY",
+            title=f"Highest temperature in NYC on {day_words(close)}?",
+            mutually_exclusive=True,
+            strike_date=close,
+        )
+        rule = f"If the highest temperature in Central Park, New York on {day_words(close)} is {{}}"
+        yield from _buckets(paths, event, source, buckets, rule, opens, close)
+
+
+def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
+    """Where the S&P 500 closes on the next business day, in ranges of 25 points."""
+    today = local(now).date()
+    first = business_day(today)
+    for day in (first, business_day(first + timedelta(days=1))):
+        close = moment(day, 16)
+        before = day - timedelta(days=3 if day.weekday() == 0 else 1)
+        opens = moment(before, 16)
+        low = 25 * round(paths.of(SPX).at(opens) / 25) - 125
+        high = low + 250
+        buckets = [_Bucket(f"T{low}", f"Below {low:,}", -math.inf, low - 0.005, cap=low)]
+        buckets += [
+            _Bucket(f"B{at + 12}", f"{at:,} to {at + 24:,}.99", at - 0.005, at + 24.995, floor=at, cap=at + 24.9999)
+            for at in range(low, high, 25)
+        ]
+        buckets.append(_Bucket(f"T{high - 1}.9999", f"{high:,} or above", high - 0.005, math.inf, floor=high - 0.0001))
+        event = EventSpec(
+            event_ticker=f"KXINX-{day_code(close)}H1600",
+            series_ticker="KXINX",
+            title=f"S&P 500 close on {day_words(close)}?",
+            mutually_exclusive=True,
+            strike_date=close,
+        )
+        rule = f"If the S&P 500 closes on {day_words(close)} at {{}}"
+        yield from _buckets(paths, event, SPX, buckets, rule, opens, close)
+
+
+def games(paths: Paths, now: Ts) -> Iterator[Listing]:
+    """Three games an evening, two markets each, from ten in the morning of the day before; the path is the margin."""
+    today = local(now).date()
+    for day in (today, today + timedelta(days=1)):
+        series, league, teams = (
+            ("KXMLBGAME", "baseball", _MLB) if day.month in _BASEBALL_MONTHS else ("KXNBAGAME", "basketball", _NBA)
+        )
+        left = list(teams)
+        dice = Dice(paths.seed, series, day.isoformat())
+        opens = moment(day - timedelta(days=1), 10)
+        for number in range(_GAMES_A_DAY):
+            (away, away_name), (home, home_name) = (left.pop(dice.below(len(left))) for _ in "ah")
+            close = moment(day, 21 + number // 2, 30 * (number % 2))
+            name = f"{series}/{day.isoformat()}/{home}"
+            source = Source(name=name, level=3 * dice.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
+            title = f"{away_name} at {home_name} Winner?"
+            event = EventSpec(
+                event_ticker=f"{series}-{day_code(close)}{away}{home}",
+                series_ticker=series,
+                title=title,
+                mutually_exclusive=True,
+                strike_date=close,
+            )
+            kind = SPORTS[series].team_type
+            buckets = (
+                _Bucket(away, away_name, -math.inf, 0, target=(kind, stable_id("target", kind, away_name))),
+                _Bucket(home, home_name, 0, math.inf, target=(kind, stable_id("target", kind, home_name))),
+            )
+            rule = f"If the winner of the {away_name} at {home_name} {league} game of {day_words(close)} is {{}}"
+            yield from _buckets(paths, event, source, buckets, rule, opens, close, ends_early=True)
+
+
+def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
+    """The next rate decision; the path is the change the market expects, in basis points."""
+    year = local(now).year
+    meetings = [second_wednesday(y, month) for y in (year - 1, year, year + 1) for month in _FED_MONTHS]
+    following = next(i for i, day in enumerate(meetings) if moment(day, 14) > now)
+    opens, close = moment(meetings[following - 1], 14), moment(meetings[following], 14)
+    name = f"KXFEDDECISION/{meetings[following].isoformat()}"
+    level = -25 * Dice(paths.seed, name).uniform()
+    source = Source(name=name, level=level, daily_sd=1.5, jump_sd=1.0, jump_every_s=1_800)
+    title = f"Fed decision in {day_words(close)[:3]} {local(close).year}?"
+    event = EventSpec(
+        event_ticker=f"KXFEDDECISION-{month_code(close)}",
+        series_ticker="KXFEDDECISION",
+        title=title,
+        mutually_exclusive=True,
+        strike_date=close,
+        fees=FeeSchedule(FeeType.WITH_MAKER, 500),  # an event may charge otherwise than its series
+    )
+    buckets = [_Bucket(*outcome) for outcome in _FED_OUTCOMES]
+    rule = f"If the decision on the federal funds rate at the meeting that ends on {day_words(close)} is: {{}}"
+    yield from _buckets(paths, event, source, buckets, rule, opens, close)
+
+
+class _Bucket(msgspec.Struct, frozen=True):
+    """One outcome of a mutually exclusive event: bounds of the path, and strikes as the exchange writes them."""
+
+    suffix: str
+    label: str
+    low: float
+    high: float
+    floor: float | None = None
+    cap: float | None = None
+    target: tuple[str, str] | None = None
+    """The type and the id of the structured target that must win."""
+
+    @property
+    def strike_type(self) -> str:
+        if self.floor is None and self.cap is None:
+            return "structured" if self.target else "custom"
+        if self.floor is None:
+            return "less"
+        return "greater" if self.cap is None else "between"
+
+    @property
+    def custom_strike(self) -> tuple[tuple[str, str], ...]:
+        """Return the outcome where no number says it."""
+        is_number = self.floor is not None or self.cap is not None
+        return () if is_number else (self.target or ("Outcome", self.label),)
+
+
+def _buckets(
+    paths: Paths,
+    event: EventSpec,
+    source: Source,
+    buckets: list[_Bucket] | tuple[_Bucket, ...],
+    rule: str,
+    opens: Ts,
+    close: Ts,
+    *,
+    ends_early: bool = False,
+) -> Iterator[Listing]:
+    """The markets of an event of which exactly one outcome comes true."""
+    for bucket in buckets:
+        ticker = f"{event.event_ticker}-{bucket.suffix}"
+        market = MarketSpec(
+            ticker=ticker,
+            event_ticker=event.event_ticker,
+            title=event.title,
+            yes_sub_title=bucket.label,
+            no_sub_title=bucket.label,
+            strike_type=bucket.strike_type,
+            floor_strike=bucket.floor,
+            cap_strike=bucket.cap,
+            custom_strike=bucket.custom_strike,
+            open_time=opens,
+            close_time=close,
+            expected_expiration_time=Ts(close + HOUR),
+            latest_expiration_time=Ts(close + 7 * DAY),
+            can_close_early=ends_early,
+            early_close_condition="This market will close after a winner is declared." if ends_early else "",
+            rules_primary=rule.format(bucket.label) + ", then the market resolves to Yes.",
+            rules_secondary="The first official report decides; later revisions do not count.",
+        )
+        pace = (0.05, 0.4, 0.7, 1.0)[Dice(paths.seed, "pace", ticker).below(4)]
+        yield Listing(market=market, event=event, source=source, low=bucket.low, high=bucket.high, pace=pace)

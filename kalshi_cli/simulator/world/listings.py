@@ -1,0 +1,120 @@
+"""The market catalogue: the series, and what is open at a moment.
+
+Everything is a pure function of (seed, time): the same whoever asks, and whenever. So a world that starts again finds
+the strikes and the outcomes of the markets it listed before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType
+from kalshi_cli.simulator.model.listing import SeriesSpec
+from kalshi_cli.simulator.world import families
+from kalshi_cli.simulator.world.families import BTC, ETH, Listing
+from kalshi_cli.simulator.world.underlyings import Paths
+
+_CF = ("CF Benchmarks", "https://www.cfbenchmarks.com/")
+_FEES = FeeSchedule(FeeType.QUADRATIC, 1000)
+_HALF_FEES = FeeSchedule(FeeType.QUADRATIC, 500)
+_MAKER_FEES = FeeSchedule(FeeType.WITH_MAKER, 1000)
+
+_CRYPTO, _GAMES = 2, 3
+SHARDS = {
+    "KXBTCD": _CRYPTO, "KXETHD": _CRYPTO, "KXBTC15M": _CRYPTO, "KXETH15M": _CRYPTO, "KXQUICKSETTLE": _CRYPTO,
+    "KXNBAGAME": _GAMES, "KXMLBGAME": _GAMES,
+}  # fmt: skip
+"""The shard of a series where the exchange has so many, as announced for new events (API.md section 5.13); else 0."""
+
+
+_TAGS = {
+    "KXBTCD": ("BTC", "Hourly"), "KXETHD": ("ETH", "Hourly"), "KXBTC15M": ("BTC", "15 min"),
+    "KXETH15M": ("ETH", "15 min"), "KXQUICKSETTLE": ("BTC", "ETH"), "KXHIGHNY": ("Daily temperature",),
+    "KXINX": ("S&P", "Daily"), "KXNBAGAME": ("Basketball",), "KXMLBGAME": ("Baseball",), "KXFEDDECISION": ("Fed",),
+}  # fmt: skip
+
+
+def _series(
+    ticker: str, title: str, category: str, frequency: str, source: tuple[str, str], fees: FeeSchedule = _FEES
+) -> SeriesSpec:
+    return SeriesSpec(
+        ticker=ticker,
+        title=title,
+        category=category,
+        frequency=frequency,
+        tags=_TAGS[ticker],
+        fees=fees,
+        settlement_sources=(source,),
+    )
+
+
+SERIES = (
+    _series("KXBTCD", "Bitcoin price above", "Crypto", "hourly", _CF),
+    _series("KXETHD", "Ethereum price above", "Crypto", "hourly", _CF),
+    _series("KXBTC15M", "Bitcoin up or down in 15 minutes", "Crypto", "fifteen_min", _CF),
+    _series("KXETH15M", "Ethereum up or down in 15 minutes", "Crypto", "fifteen_min", _CF),
+    _series("KXQUICKSETTLE", "Quick settle: up or down in two minutes", "Crypto", "custom", _CF),
+    _series(
+        "KXHIGHNY",
+        "Highest temperature in NYC",
+        "Climate and Weather",
+        "daily",
+        ("National Weather Service", "https://www.weather.gov/okx/"),
+    ),
+    _series("KXINX", "S&P 500 range", "Financials", "daily", ("S&P Global", "https://www.spglobal.com/"), _HALF_FEES),
+    _series(
+        "KXNBAGAME", "Professional basketball game", "Sports", "custom", ("NBA", "https://www.nba.com/"), _MAKER_FEES
+    ),
+    _series("KXMLBGAME", "Professional baseball game", "Sports", "custom", ("MLB", "https://www.mlb.com/"), _HALF_FEES),
+    _series(
+        "KXFEDDECISION",
+        "Fed decision",
+        "Economics",
+        "custom",
+        ("Federal Reserve", "https://www.federalreserve.gov/"),
+    ),
+)
+
+
+class Catalogue:
+    """What is open at a moment, what it is worth, and how it ended."""
+
+    def __init__(self, seed: int, shards: int = 1) -> None:
+        self.paths = Paths(seed)
+        self._shards = {series: shard for series, shard in SHARDS.items() if shard < shards}
+
+    def open_at(self, now: Ts) -> list[Listing]:
+        """The markets with open_time <= now < close_time."""
+        found = [x for x in self._candidates(now) if x.market.open_time <= now < x.market.close_time]
+        return [self._on_shard(listing) for listing in found] if self._shards else found
+
+    def _on_shard(self, listing: Listing) -> Listing:
+        shard = self._shards.get(listing.event.series_ticker, 0)
+        return msgspec.structs.replace(listing, market=msgspec.structs.replace(listing.market, exchange_index=shard))
+
+    def _candidates(self, now: Ts) -> Iterator[Listing]:
+        paths = self.paths
+        yield from families.thresholds(paths, now, "KXBTCD", "Bitcoin", BTC, step=250, each_side=5)
+        yield from families.thresholds(
+            paths, now, "KXETHD", "Ethereum", ETH, step=10, each_side=4, structures=families.SPREAD
+        )
+        yield families.quarter_hour(paths, now, "KXBTC15M", "BTC", BTC, "tapered_deci_cent")
+        yield families.quarter_hour(paths, now, "KXETH15M", "ETH", ETH, "center_deci_edge_centi_cent")
+        yield from families.quick_settle(paths, now)
+        yield from families.temperature(paths, now)
+        yield from families.index_range(paths, now)
+        yield from families.games(paths, now)
+        yield from families.rate_decision(paths, now)
+
+    def chance(self, listing: Listing, now: int) -> float:
+        """The fair probability of YES at this moment."""
+        path, close = self.paths.of(listing.source), listing.market.close_time
+        return path.chance(now, close, listing.low, listing.high, listing.average_s)
+
+    def outcome(self, listing: Listing) -> tuple[bool, str]:
+        """Whether it ends as YES, and the value that decides, as text."""
+        value = self.paths.of(listing.source).average(listing.market.close_time, listing.average_s)
+        return listing.low <= value < listing.high, f"{value:.2f}"

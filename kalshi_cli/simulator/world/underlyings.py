@@ -1,0 +1,191 @@
+"""What the outcomes follow: spot prices, a temperature, an index, a score, a rate. And the crowd's moods.
+
+Each path is a pure function of (seed, name, time): no state, so a restart continues the same path, and a strike can be
+the value at a market's opening whoever asks, whenever. The floats here never leave as money: a fair value becomes an
+integer price, an index value an integer of ten-thousandths.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import msgspec
+
+from kalshi_cli.base.units import Ts
+from kalshi_cli.simulator.model.seeded_random import Dice
+
+_BLOCK_S = float(1 << 17)
+"""Seconds between the ends of a path's blocks (36 hours); finer points are filled in between them."""
+
+_LEVELS = 19
+"""Halvings of a block: the finest points of a path are a quarter of a second apart."""
+
+_MOOD_S = 240
+"""One spike at most per market in this many seconds."""
+
+_MOOD_CHANCE = 0.6
+
+_PATHS_KEPT = 64
+_POINTS_KEPT = 256
+
+
+class Source(msgspec.Struct, frozen=True, kw_only=True):
+    """How one path behaves: around `level`, with `daily_sd` (of the logarithm where `is_log`), and sudden jumps.
+
+    `jump_sd` is the size of a jump on the same scale as `daily_sd`, `jump_every_s` the slot in which one happens.
+    """
+
+    name: str
+    level: float
+    daily_sd: float
+    is_log: bool = False
+    jump_sd: float
+    jump_every_s: int
+
+
+class Path:
+    """One source under one seed."""
+
+    def __init__(self, seed: int, source: Source) -> None:
+        self.source = source
+        self._seed = seed
+        self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
+        self._drawn: dict[int, tuple[int, float]] = {}  # level -> the last draw there: time mostly moves a little
+        self._points: dict[float, float] = {}  # offsets: several markets and the index ask for one moment
+        self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = None  # the last outlook: many strikes ask
+
+    def at(self, ts: int) -> float:
+        """The value at a moment, in the source's own unit."""
+        return self._value(self._offset(ts / 1000))
+
+    def average(self, end: Ts, seconds: int) -> float:
+        """The mean of the values at the last `seconds` whole seconds up to `end`."""
+        return sum(self.at(end - 1000 * back) for back in range(seconds)) / seconds
+
+    def chance(self, now: int, close: Ts, low: float, high: float, average_s: int) -> float:
+        """How likely the average over the `average_s` seconds before `close` lies in [low, high): a normal model."""
+        asked = (now, close, average_s)
+        if self._known is None or self._known[0] != asked:
+            self._known = (asked, self._outlook(now, close, average_s))
+        mean, sd = self._known[1]
+        return _normal_cdf((self._scaled(high) - mean) / sd) - _normal_cdf((self._scaled(low) - mean) / sd)
+
+    def _outlook(self, now: int, close: Ts, average_s: int) -> tuple[float, float]:
+        """Mean and standard deviation of the final average, as an offset from the level."""
+        left = max(0.0, (close - now) / 1000)
+        here = self._offset(now / 1000)
+        if left < average_s:  # part of the average is known already
+            known = average_s - math.ceil(left)
+            past = sum(self._offset(now // 1000 - back) for back in range(known))
+            mean = (past + here * (average_s - known)) / average_s
+            spread = self._rate * math.sqrt(left**3 / 3) / average_s
+            jumps = self.source.jump_sd * (left / average_s) * math.sqrt(left / self.source.jump_every_s)
+        else:
+            mean = here
+            spread = self._rate * math.sqrt(left - average_s * 2 / 3)
+            jumps = self.source.jump_sd * math.sqrt(min(1.0, left / self.source.jump_every_s))
+        return mean, max(math.hypot(spread, jumps), 1e-9)
+
+    def _offset(self, t: float) -> float:
+        """How far from the level, at a moment in seconds."""
+        if t not in self._points:
+            if len(self._points) >= _POINTS_KEPT:
+                self._points.clear()
+            self._points[t] = self._reckoned(t)
+        return self._points[t]
+
+    def _reckoned(self, t: float) -> float:
+        """Lévy's construction of Brownian motion: straight lines between the ends of a block, then ever finer tents.
+
+        The ends are independent draws around zero with half a block's variance each, so that a path neither runs away
+        over the years nor forgets its volatility within a day.
+        """
+        block = math.floor(t / _BLOCK_S)
+        share = t / _BLOCK_S - block
+        end_sd = self._rate * math.sqrt(_BLOCK_S / 2)
+        value = end_sd * ((1 - share) * self._draw(-2, block) + share * self._draw(-1, block + 1))
+        scale = self._rate * math.sqrt(_BLOCK_S) / 2
+        for level in range(_LEVELS):
+            count = 1 << level
+            place = share * count
+            tent = min(place - int(place), int(place) + 1 - place) * 2
+            value += scale * tent * self._draw(level, block * count + int(place))
+            scale /= math.sqrt(2)
+        return value + self._jump(t)
+
+    def _draw(self, level: int, index: int) -> float:
+        known = self._drawn.get(level)
+        if known is None or known[0] != index:
+            stream = "end" if level < 0 else str(level)
+            known = self._drawn[level] = (index, Dice(self._seed, self.source.name, stream, index).normal())
+        return known[1]
+
+    def _jump(self, t: float) -> float:
+        """One jump in each slot, paid back by a slow drift over the slot: on the scale of minutes it stays."""
+        slot, inside = divmod(t, self.source.jump_every_s)
+        dice = Dice(self._seed, self.source.name, "jump", int(slot))
+        size = self.source.jump_sd * dice.normal()
+        at = dice.between(0.1, 0.9)
+        share = inside / self.source.jump_every_s
+        return size * ((share >= at) - share)
+
+    def _value(self, offset: float) -> float:
+        source = self.source
+        return source.level * math.exp(offset) if source.is_log else source.level + offset
+
+    def _scaled(self, value: float) -> float:
+        """A bound as an offset; minus infinity where a logarithm has none."""
+        source = self.source
+        if not source.is_log:
+            return value - source.level
+        return math.log(value / source.level) if value > 0 else -math.inf
+
+
+class Paths:
+    """The paths of one seed, by source. Only the last few are kept: each can be made again."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self._kept: dict[str, Path] = {}
+
+    def of(self, source: Source) -> Path:
+        found = self._kept.pop(source.name, None) or Path(self.seed, source)
+        self._kept[source.name] = found
+        if len(self._kept) > _PATHS_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return found
+
+
+class Spike(msgspec.Struct, frozen=True):
+    """The crowd pushes a market away from its fair value at `at`; the push fades with time constant `decay_s`."""
+
+    at: Ts
+    size: float
+    decay_s: float
+
+
+def spike(seed: int, ticker: str, ts: int) -> Spike | None:
+    """The spike of the slot that holds this moment, if there is one. `size` is in units of Price, signed."""
+    return _spike_of(seed, ticker, ts // (_MOOD_S * 1000))
+
+
+@lru_cache(maxsize=1024)  # each market asks at each step
+def _spike_of(seed: int, ticker: str, slot: int) -> Spike | None:
+    dice = Dice(seed, "spike", ticker, slot)
+    if not dice.chance(_MOOD_CHANCE):
+        return None
+    at = Ts((slot * _MOOD_S + dice.below(_MOOD_S // 2)) * 1000)  # over well before the slot ends
+    return Spike(at, dice.sign() * dice.between(500, 1_300), dice.between(10, 30))
+
+
+def mood(seed: int, ticker: str, ts: int) -> float:
+    """How far the crowd believes away from fair now, in units of Price."""
+    push = spike(seed, ticker, ts)
+    if push is None or ts < push.at:
+        return 0.0
+    return push.size * math.exp((push.at - ts) / 1000 / push.decay_s)
+
+
+def _normal_cdf(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))
