@@ -22,7 +22,7 @@ from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
-from kalshi_cli.runner import pump
+from kalshi_cli.services.runner import pump
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
 

@@ -64,7 +64,7 @@ def end_servers(home: Path) -> list[str]:
     for path in home.rglob("exchange/lock"):
         from kalshi_cli.base.clock import SystemClock  # most tests need none of it
         from kalshi_cli.config.schema import Sim
-        from kalshi_cli.desk.simulated_exchange import Simulator
+        from kalshi_cli.services.simulated_exchange import Simulator
         from kalshi_cli.store.lock import holder
 
         simulator = Simulator(path.parent, Sim(), SystemClock(), lambda: "")
@@ -97,7 +97,7 @@ def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts a simulated exchange into a state directory, as a first command leaves it: a copy costs a tenth of one."""
     from kalshi_cli.base.clock import SystemClock  # most runs of a few tests need none of it
     from kalshi_cli.config.schema import Sim
-    from kalshi_cli.desk.simulated_exchange import Simulator
+    from kalshi_cli.services.simulated_exchange import Simulator
 
     made = tmp_path_factory.mktemp("begun") / "exchange"
     with Simulator(made, Sim(), SystemClock(), lambda: str(uuid4())).open():

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from kalshi_cli.app.environment import Environment, opened
-from kalshi_cli.app.loops import Loops, RecordRequest, TradeRequest
+from kalshi_cli.app.trading import Loops, RecordRequest, TradeRequest
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Price, cents, contracts, dollars
@@ -21,16 +21,16 @@ from kalshi_cli.config.schema import Risk, Sim, Trade
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
-from kalshi_cli.desk.account import reconcile
-from kalshi_cli.desk.cancel import Scope, find_order
-from kalshi_cli.desk.cancel_all import cancel_everything
-from kalshi_cli.desk.halts import Halts
-from kalshi_cli.desk.health import health_of, worst
-from kalshi_cli.desk.place import Ticket, order_desk
-from kalshi_cli.desk.portfolio import KEYS, pnl_of, portfolio_of
-from kalshi_cli.desk.resources import Resources
-from kalshi_cli.desk.status import shown, status_of
-from kalshi_cli.desk.summary import Plan, Summary
+from kalshi_cli.services.account.portfolio import KEYS, pnl_of, portfolio_of
+from kalshi_cli.services.account.recovery import reconcile
+from kalshi_cli.services.monitoring.health import health_of, worst
+from kalshi_cli.services.orders.cancel import Scope, find_order
+from kalshi_cli.services.orders.cancel_all import cancel_everything
+from kalshi_cli.services.orders.place import Ticket, order_desk
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.halts import Halts
+from kalshi_cli.services.trading.run_summary import Plan, Summary
+from kalshi_cli.services.trading.status import shown, status_of
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle
 from kalshi_cli.store.sqlite_store import Store
@@ -325,7 +325,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
 
 
 def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
-    from kalshi_cli.desk.backtest import BacktestRequest
+    from kalshi_cli.services.research.backtest import BacktestRequest
 
     path = tmp_path / "tape.jsonl"
     with desk.app() as app:

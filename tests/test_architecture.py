@@ -103,12 +103,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "net": NET,
     "strategies": (*BASE, "core", "strategies"),
     **{part: (*NET, part) for part in SIBLINGS},
-    "runner": (*NET, "strategies", *SIBLINGS),
-    "testing": (*BASE, "core", "strategies", "simulator", "runner"),
+    "testing": (*BASE, "core", "strategies", "simulator", "services"),
     "template": (*BASE, "core", "strategies", "testing"),
-    "desk": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk"),
-    "app": (*NET, "views", "strategies", *SIBLINGS, "runner", "desk", "app"),
-    "cli": (*CONFIG, "views", "strategies", "desk", "app", "cli"),
+    "services": (*NET, "strategies", *SIBLINGS, "views", "services"),
+    "app": (*NET, "strategies", *SIBLINGS, "views", "services", "app"),
+    "cli": (*CONFIG, "strategies", "views", "services", "app", "cli"),
     "__main__": ("cli", "base"),
     "__init__": (),
 }
@@ -119,6 +118,14 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
     "simulator": tuple(
         tuple(group.split())
         for group in ("model paper", "matching", "protocol", "trading", "rest stream", "exchange", "world", "serving")
+    ),
+    "services": (
+        ("runner", "raw_calls", "simulated_exchange"),
+        ("resources",),
+        ("setup", "markets", "account"),
+        ("trading",),
+        ("monitoring",),
+        ("orders", "research"),
     ),
     "exchange": (("wire",), ("rest",), ("endpoints", "stream"), ("client",), ("live",), ("route_samples",)),
 }
@@ -174,7 +181,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "websocket": ("kalshi_cli/net/",),
     "requests": ("kalshi_cli/notify/pinned_plugins.py",),
     "smtplib": ("kalshi_cli/notify/pinned_plugins.py",),
-    "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/simulator/", "kalshi_cli/desk/simulated_exchange.py"),
+    "cryptography": ("kalshi_cli/exchange/", "kalshi_cli/simulator/", "kalshi_cli/services/simulated_exchange.py"),
     "uvicorn": ("kalshi_cli/simulator/serving/server.py",),
     "wsproto": ("kalshi_cli/simulator/",),
     "yaml": ("kalshi_cli/base/plain_yaml.py", "kalshi_cli/feeds/market_map.py"),
@@ -339,7 +346,7 @@ BROAD = {
     "kalshi_cli/strategies/registry.py": 1,  # the guard around the file of a strategy
     "kalshi_cli/simulator/serving/server.py": 3,  # an error of the server's thread is handed to whoever waits
     "kalshi_cli/notify/notifier.py": 1,  # a sink that fails must not stop trading
-    "kalshi_cli/desk/wind_down.py": 1,  # a bug in the cancels must not hide what is live
+    "kalshi_cli/services/trading/wind_down.py": 1,  # a bug in the cancels must not hide what is live
     "kalshi_cli/net/dialing.py": 1,  # an error of the thread that looks a name up is raised in the caller's
 }
 """How many handlers of a file may catch everything."""
@@ -507,9 +514,9 @@ def test_no_public_class_name_is_used_twice(modules: list[Module]) -> None:
 
 
 def test_a_name_that_is_used_twice_is_caught() -> None:
-    plan, other, private = "class Plan: pass", "kalshi_cli/desk/summary.py", "class _Plan: pass"
+    plan, other, private = "class Plan: pass", "kalshi_cli/services/trading/run_summary.py", "class _Plan: pass"
     assert named_twice([Module("kalshi_cli/views/close.py", plan), Module(other, plan)]) != []
-    assert named_twice([Module("kalshi_cli/desk/close.py", private), Module(other, private)]) == []
+    assert named_twice([Module("kalshi_cli/services/orders/close.py", private), Module(other, private)]) == []
     assert named_twice([Module("kalshi_cli/simulator/model/listing.py", plan), Module(other, plan)]) == [], (
         "not a layer of the rule"
     )
@@ -534,10 +541,10 @@ CAUGHT = [
     ("rooms", "kalshi_cli/core/odd/pnl.py", ""),
     ("layers", "kalshi_cli/base/units.py", "from kalshi_cli.core.model.markets import Side"),
     ("layers", "kalshi_cli/strategies/fade.py", "from kalshi_cli.store.state_store import Store"),
-    ("layers", "kalshi_cli/desk/place.py", "from kalshi_cli.app.environment import Environment"),
+    ("layers", "kalshi_cli/services/orders/place.py", "from kalshi_cli.app.environment import Environment"),
     ("layers", CLI, "def f():\n    from kalshi_cli.store.sqlite_store import Store"),
     ("layers", CORE, "from ...exchange import wire"),
-    ("layers", "kalshi_cli/views/why.py", "from kalshi_cli.desk.why import funnel"),
+    ("layers", "kalshi_cli/views/why.py", "from kalshi_cli.services.trading.order_funnel import funnel"),
     ("layers", "kalshi_cli/views/halts.py", "from kalshi_cli.store.records import Halt"),
     ("layers", "kalshi_cli/store/records.py", "from kalshi_cli.views.halts import HaltView"),
     ("layers", "kalshi_cli/oddments.py", ""),
@@ -562,14 +569,18 @@ CAUGHT = [
     ("modes", CLI, "x = 1 if env == 'prod' else 2"),
     ("modes", CORE, "while ready and not self.is_simulated: pass"),
     ("modes", CORE, "match mode:\n    case 'backtest': pass"),
-    ("modes", "kalshi_cli/desk/place.py", "if dry_run: pass"),
-    ("mode names", "kalshi_cli/desk/halts.py", "home = state_dir(config, 'paper')"),
-    ("mode names", "kalshi_cli/desk/resources.py", "fills = {'prod': 1}"),
-    ("ambient", "kalshi_cli/desk/resources.py", "from kalshi_cli.base.clock import SystemClock\nSystemClock()"),
-    ("complete", "kalshi_cli/app/loops.py", "resources.journal = journal"),
-    ("complete", "kalshi_cli/app/loops.py", "self._resources.store = store"),
-    ("complete", "kalshi_cli/desk/halts.py", "def f(own: Resources): own.clock, own.rng = clock, rng"),
-    ("complete", "kalshi_cli/desk/halts.py", "with open_store() as store:\n    store.on_record = journal.note"),
+    ("modes", "kalshi_cli/services/orders/place.py", "if dry_run: pass"),
+    ("mode names", "kalshi_cli/services/trading/halts.py", "home = state_dir(config, 'paper')"),
+    ("mode names", "kalshi_cli/services/resources.py", "fills = {'prod': 1}"),
+    ("ambient", "kalshi_cli/services/resources.py", "from kalshi_cli.base.clock import SystemClock\nSystemClock()"),
+    ("complete", "kalshi_cli/app/trading.py", "resources.journal = journal"),
+    ("complete", "kalshi_cli/app/trading.py", "self._resources.store = store"),
+    ("complete", "kalshi_cli/services/trading/halts.py", "def f(own: Resources): own.clock, own.rng = clock, rng"),
+    (
+        "complete",
+        "kalshi_cli/services/trading/halts.py",
+        "with open_store() as store:\n    store.on_record = journal.note",
+    ),
     ("complete", "kalshi_cli/cli/orders.py", "setattr(desk, 'clock', clock)"),
     ("streams", CORE, "print(1)"),
     ("streams", CLI, "import sys\nsys.stdout.write('x')"),
@@ -613,7 +624,7 @@ LET_PASS = [
     ("ambient", STREAM, "def f(clock, time):\n    clock.sleep(1)\n    time.time()"),
     ("ambient", STREAM, "import random\ndef f(r: random.Random): return random.Random(7)"),
     ("ambient", STREAM, "from datetime import datetime\ndatetime.fromtimestamp(0)"),
-    ("modes", "kalshi_cli/app/loops.py", "if is_paper: pass"),
+    ("modes", "kalshi_cli/app/trading.py", "if is_paper: pass"),
     ("modes", CORE, "if self.is_live: pass"),
     ("modes", "kalshi_cli/simulator/paper/venue.py", "if paper is None or paper.orders: pass"),
     ("modes", CLI, "if dry_run: pass"),
@@ -621,8 +632,12 @@ LET_PASS = [
     ("mode names", CLI, "flags = {'env': 'sim'}"),
     ("mode names", CORE, "text = 'trading on paper'"),
     ("ambient", CLI, "from kalshi_cli.base.clock import SystemClock\nSystemClock()"),
-    ("complete", "kalshi_cli/desk/resources.py", "class Resources:\n    def __init__(self, store): self.store = store"),
-    ("complete", "kalshi_cli/app/loops.py", "store = resources.store\nresources.store.record(alert)"),
+    (
+        "complete",
+        "kalshi_cli/services/resources.py",
+        "class Resources:\n    def __init__(self, store): self.store = store",
+    ),
+    ("complete", "kalshi_cli/app/trading.py", "store = resources.store\nresources.store.record(alert)"),
     ("streams", "kalshi_cli/cli/screen/output.py", "import sys\nsys.stdout.write('x')"),
     ("broad except", CORE, "try: pass\nexcept BaseException:\n    close()\n    raise"),
     ("broad except", CORE, "try: pass\nexcept ValueError: pass"),

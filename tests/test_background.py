@@ -21,8 +21,8 @@ from kalshi_cli.app.background import Background
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError, UsageError
 from kalshi_cli.config.schema import Sim
-from kalshi_cli.desk.simulated_exchange import Simulator
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.simulated_exchange import Simulator
 from kalshi_cli.simulator.exchange import STREAM_PATH
 from kalshi_cli.simulator.serving.announcement import Announcement
 from kalshi_cli.store.lock import lock

@@ -21,7 +21,7 @@ import pytest
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES, UNLISTED
-from kalshi_cli.desk.runbooks import runbook, runbooks
+from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
 
 HERE = Path(__file__).parents[1]
 NAMES = [each.name for each in runbooks()]

@@ -12,7 +12,7 @@ from kalshi_cli.core.model.effects import Alert, AmendOrder, Effect, Resync, Sub
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrdersBeside, Quote, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.runner import MAX_CASCADE, pump, run
+from kalshi_cli.services.runner import MAX_CASCADE, pump, run
 
 
 def said(ts: int) -> Quote:

@@ -10,10 +10,12 @@ import pytest
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.engine import book_validity, engine, strategy_runner
 from kalshi_cli.core.risk import guards, loss_guards
-from kalshi_cli.desk import account, cancel, kill, start
 from kalshi_cli.exchange.live import account_snapshot, dates, live_feed, live_venue
 from kalshi_cli.exchange.rest import call, rate_limits
 from kalshi_cli.net import deadline_transport
+from kalshi_cli.services.account import recovery
+from kalshi_cli.services.orders import cancel, kill_switch
+from kalshi_cli.services.trading import start
 from kalshi_cli.store import database
 
 NUMBERS: dict[str, tuple[object, object]] = {
@@ -26,16 +28,16 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "a loss behind our own quotes must last for": (loss_guards.CERTAIN_MS, 15_000),
     "intents of one call": (strategy_runner.MAX_INTENTS, 100),
     "a book may look crossed for": (book_validity.CROSSED_MS, 1_000),
-    "a start reads fills again from before": (account.OVERLAP_MS, 3_600_000),
+    "a start reads fills again from before": (recovery.OVERLAP_MS, 3_600_000),
     "each read begins before the last": (account_snapshot.OVERLAP_MS, 60_000),
     "settlements are read again from before": (account_snapshot.SETTLED_OVERLAP_MS, 86_400_000),
     "a start waits for a readable account": (start.UNREAD_S, 60.0),
     "a start waits for proofs": (start.PROOF_S, 120.0),
     "a start waits for positions to agree": (start.DRIFT_S, 15.0),
     "clocks of the exchange's machines differ by": (cancel.MARGIN_MS, 100),
-    "the kill switch goes on for": (kill.DEADLINE_S, 60.0),
-    "the kill switch believes refusals of the key": (kill.REFUSALS, 3),
-    "whoever sent an order has heard after": (kill.ANSWERED_MS, 11_000),
+    "the kill switch goes on for": (kill_switch.DEADLINE_S, 60.0),
+    "the kill switch believes refusals of the key": (kill_switch.REFUSALS, 3),
+    "whoever sent an order has heard after": (kill_switch.ANSWERED_MS, 11_000),
     "the account is read every": (live_venue.EVERY_S, 8.0),
     "the account is read while in doubt after": (live_venue.SOON_S, 1.0),
     "a loop waits for one answer": (live_venue.GET_WITHIN_S, 3.0),

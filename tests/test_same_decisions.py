@@ -24,16 +24,16 @@ from kalshi_cli.core.model.messages import Command, Message, SpotPrice
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.desk.listing import universe
-from kalshi_cli.desk.paper import over_recordings
-from kalshi_cli.desk.summary import Plan
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.feeds.recorder import Recorder
-from kalshi_cli.runner import run
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.markets.market_query import universe
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.recorded_run import over_recordings
+from kalshi_cli.services.runner import run
+from kalshi_cli.services.trading.run_summary import Plan
 from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000

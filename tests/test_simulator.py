@@ -23,9 +23,9 @@ from kalshi_cli.base.units import Price, Ts, contracts, dollars
 from kalshi_cli.config.schema import Sim
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.simulated_exchange import ACCOUNT, KEY_ID, Simulator
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.simulated_exchange import ACCOUNT, KEY_ID, Simulator
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.simulator.serving.announcement import Address
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
@@ -39,7 +39,7 @@ SERVE = dedent("""
 
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config.schema import Sim
-    from kalshi_cli.desk.simulated_exchange import Simulator
+    from kalshi_cli.services.simulated_exchange import Simulator
 
     simulator = Simulator(Path(sys.argv[1]), Sim(), SystemClock(), lambda: str(uuid4()))
     simulator.serve(lambda address: print("ready", flush=True))

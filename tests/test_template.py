@@ -18,7 +18,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.template import TEMPLATE, write_strategy
+from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
 
 ROOT = Path(__file__).parents[1]

@@ -27,7 +27,7 @@ from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import ExitCode, InstanceError, KalshiError, StateError, UnreachableError
 from kalshi_cli.base.files import open_regular, read_regular
 from kalshi_cli.config.schema import Sim
-from kalshi_cli.desk.simulated_exchange import Simulator
+from kalshi_cli.services.simulated_exchange import Simulator
 from kalshi_cli.simulator.serving.announcement import Announcement, build_of
 from kalshi_cli.store.lock import lock
 

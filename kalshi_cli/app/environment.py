@@ -15,21 +15,21 @@ from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from kalshi_cli.app.records import log_line
+from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
 from kalshi_cli.config.config import Config, log_folder, state_dir
 from kalshi_cli.config.hosts import refuse_other_hosts
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.desk.resources import Home, RefuseOrder, Resources
 from kalshi_cli.exchange.rest.signing import Signer, load_key
+from kalshi_cli.services.resources import Home, RefuseOrder, Resources
+from kalshi_cli.services.trading.halts import refuse_if_halted
+from kalshi_cli.services.trading.run_reporter import Journal, Outputs
 from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.simulated_exchange import Simulator
+    from kalshi_cli.services.simulated_exchange import Simulator
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import Report
 
@@ -155,7 +155,7 @@ class Environment:
 
     @cached_property
     def simulator(self) -> Simulator:
-        from kalshi_cli.desk.simulated_exchange import Simulator
+        from kalshi_cli.services.simulated_exchange import Simulator
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
         folder = state_dir(self.config) / "exchange"

@@ -18,7 +18,7 @@ from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInpu
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.monitoring.source_watch import Source
-from kalshi_cli.desk.resources import Resources
+from kalshi_cli.services.resources import Resources
 
 if TYPE_CHECKING:
     from kalshi_cli.feeds.fair_values import Page

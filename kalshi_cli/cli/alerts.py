@@ -34,8 +34,8 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
-    from kalshi_cli.desk.alerting import alerts_view
-    from kalshi_cli.desk.alerts import overview
+    from kalshi_cli.services.monitoring.alerting import alerts_view
+    from kalshi_cli.services.monitoring.alerts import overview
 
     with opened(ctx) as desk:
         view = alerts_view(overview(desk, home_of(desk, paper=paper)), desk.config.alerts.sinks)
@@ -53,7 +53,7 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.desk.alerts import try_sinks
+    from kalshi_cli.services.monitoring.alerts import try_sinks
     from kalshi_cli.views.alerts import DeliveryRow
     from kalshi_cli.views.formats import Prose
 
@@ -89,7 +89,7 @@ def silence(
     """
     from kalshi_cli.base.units import Ts, format_ts
     from kalshi_cli.core.monitoring.incidents import Silence
-    from kalshi_cli.desk.alerts import alerting
+    from kalshi_cli.services.monitoring.alerts import alerting
 
     if not 0 < lasts <= LONGEST_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
@@ -109,7 +109,7 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     \b
     kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
     """
-    from kalshi_cli.desk.alerts import alerting
+    from kalshi_cli.services.monitoring.alerts import alerting
 
     code, subject = _named(what)
     with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
@@ -126,7 +126,7 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts retry
     """
     from kalshi_cli.core.monitoring.check_report import counted
-    from kalshi_cli.desk.alerts import alerting
+    from kalshi_cli.services.monitoring.alerts import alerting
 
     with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
         told.look()

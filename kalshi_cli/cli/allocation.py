@@ -19,7 +19,7 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi allocation show
     """
-    from kalshi_cli.desk.funds import allocation_view
+    from kalshi_cli.services.account.cash import allocation_view
 
     with opened(ctx) as desk:
         show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")
@@ -43,7 +43,7 @@ def set_(
     kalshi allocation set 0=60 2=40
     kalshi allocation set --off
     """
-    from kalshi_cli.desk.funds import allocation_view, wanted_allocation
+    from kalshi_cli.services.account.cash import allocation_view, wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
     with opened(ctx) as desk:

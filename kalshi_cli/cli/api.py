@@ -76,7 +76,7 @@ def api(
     """
     import msgspec
 
-    from kalshi_cli.desk import raw
+    from kalshi_cli.services import raw_calls
 
     method = method.upper()
     if method not in METHODS:
@@ -105,9 +105,9 @@ def api(
                 return
             agreed(desk, "send it?", *facts, yes=yes)
         if paginate:
-            answer = raw.all_pages(desk.client, path, params)
+            answer = raw_calls.all_pages(desk.client, path, params)
         else:
-            answer = raw.call(desk.client, method, path, params, body)
+            answer = raw_calls.call(desk.client, method, path, params, body)
     _print(answer, flags_of(ctx).form or default_format())
 
 

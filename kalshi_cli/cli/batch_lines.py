@@ -14,8 +14,8 @@ from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
 from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT, STPS, TIFS
 from kalshi_cli.core.model.order_terms import StpMode, Tif
-from kalshi_cli.desk.batch import MOST_ORDERS, BatchLine
-from kalshi_cli.desk.place import Ticket
+from kalshi_cli.services.orders.batch import MOST_ORDERS, BatchLine
+from kalshi_cli.services.orders.place import Ticket
 
 LONGEST_LINE = 10_000
 """Characters; an order has about two hundred."""

@@ -26,8 +26,8 @@ from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
-    from kalshi_cli.desk.kill import Outcome
-    from kalshi_cli.desk.resources import Resources
+    from kalshi_cli.services.orders.kill_switch import Outcome
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.store.lock import KillLock
     from kalshi_cli.views.orders import CancelAllView
 
@@ -78,14 +78,14 @@ def cancel_all(
         config = load_config(ctx, NEEDED, distrust=_warn)
         does_halt, lock = is_everything and not no_halt, None
         if does_halt:
-            from kalshi_cli.desk.brake import pull
+            from kalshi_cli.services.orders.halt_marker import pull
 
             lock = pull(config, SystemClock().now())
         from msgspec.structs import asdict, replace
 
         from kalshi_cli.app.environment import opened
         from kalshi_cli.cli.close import flattened
-        from kalshi_cli.desk.kill_alert import telling
+        from kalshi_cli.services.orders.kill_alert import telling
 
         with opened(config, tell, note, _warn) as desk, _with_a_key(desk):
             _introduce(config)
@@ -145,7 +145,7 @@ def _with_a_key(desk: Resources) -> Iterator[None]:
     try:
         yield
     except (CredentialsError, HostError, UnreachableError) as error:
-        from kalshi_cli.desk.cancel_all import left_here
+        from kalshi_cli.services.orders.cancel_all import left_here
 
         what = left_here(desk)
         if not what:
@@ -159,8 +159,8 @@ def _with_a_key(desk: Resources) -> Iterator[None]:
 
 def _halted(desk: Resources, lock: KillLock) -> bool:
     """Write the halt, lock it against a resume, and return whether it could be written."""
-    from kalshi_cli.desk.brake import CODE, REASON
-    from kalshi_cli.desk.halts import Halts
+    from kalshi_cli.services.orders.halt_marker import CODE, REASON
+    from kalshi_cli.services.trading.halts import Halts
 
     desk.stack.callback(lock.release)
     is_written = Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
@@ -182,8 +182,8 @@ class _Kill:
         pattern: str | None,
         within: float | None,
     ) -> None:
-        from kalshi_cli.desk.cancel import Scope
-        from kalshi_cli.desk.kill import DEADLINE_S
+        from kalshi_cli.services.orders.cancel import Scope
+        from kalshi_cli.services.orders.kill_switch import DEADLINE_S
 
         if desk.config.read_only:
             raise RefusedError(
@@ -198,7 +198,7 @@ class _Kill:
     def run(self) -> Outcome:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
         from kalshi_cli.cli.screen.progress import progress
-        from kalshi_cli.desk.cancel_all import cancel_everything
+        from kalshi_cli.services.orders.cancel_all import cancel_everything
 
         desk = self._desk
         if self._lock is not None:
@@ -217,8 +217,8 @@ class _Kill:
         """
         from msgspec.structs import replace
 
-        from kalshi_cli.desk.brake import CODE, REASON
-        from kalshi_cli.desk.halts import Halts
+        from kalshi_cli.services.orders.halt_marker import CODE, REASON
+        from kalshi_cli.services.trading.halts import Halts
 
         halts, times = Halts(self._desk), 0
         while halted and not halts.holds(busy_ms=HALT_WAITS_MS):
@@ -267,7 +267,7 @@ def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
     if outcome.unexplained:
         hint = "kalshi order reconcile, then run this again; else cancel on the web site"
     if outcome.agreed:
-        from kalshi_cli.desk.quotes import trades_by
+        from kalshi_cli.services.orders.quotes import trades_by
 
         names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MOST_IDS])
         what = f"{counted(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"

@@ -23,18 +23,18 @@ def refresh(
     kalshi catalogue refresh --full --env prod
     """
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.desk import catalogue
+    from kalshi_cli.services.markets import catalog
 
     with opened(ctx) as desk:
         began = desk.clock.monotonic()
-        done = catalogue.refresh(
+        done = catalog.refresh(
             desk.config,
             desk.client,
             desk.clock,
             lambda pages: progress(pages, "reading the listing", size=lambda entries: entries),
             is_full=full,
         )
-        show_view(ctx, catalogue.refresh_view(done, desk.clock.monotonic() - began), title="catalogue")
+        show_view(ctx, catalog.refresh_view(done, desk.clock.monotonic() - began), title="catalogue")
 
 
 @app.command("status")
@@ -44,7 +44,7 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.desk.catalogue import catalogue_path, catalogue_view, measured
+    from kalshi_cli.services.markets.catalog import catalogue_view, measured
 
     with opened(ctx) as desk:
         extent, now = measured(desk.catalogue), desk.clock.now()
@@ -52,7 +52,7 @@ def status(ctx: typer.Context) -> None:
             note("there is no catalogue; make one: kalshi catalogue refresh")
         elif not extent.is_indexed:
             note("this SQLite has no full-text search (FTS5): letters are compared instead of words")
-        show_view(ctx, catalogue_view(catalogue_path(desk.config), extent, now), title="catalogue", now=now)
+        show_view(ctx, catalogue_view(desk.config, extent, now), title="catalogue", now=now)
 
 
 @app.command("clear")
@@ -62,8 +62,8 @@ def clear(ctx: typer.Context) -> None:
     \b
     kalshi catalogue clear
     """
-    from kalshi_cli.desk.catalogue import catalogue_path, clear
+    from kalshi_cli.services.markets.catalog import clear
 
     with opened(ctx) as desk:
-        path = catalogue_path(desk.config)
-        note(f"deleted {path}" if clear(desk.config, desk.clock) else "there was no catalogue")
+        path = clear(desk.config, desk.clock)
+        note(f"deleted {path}" if path is not None else "there was no catalogue")

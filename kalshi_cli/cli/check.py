@@ -314,7 +314,7 @@ def left_s(wanted_s: float, age_s: float) -> float:
 def _run(
     ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, is_paper: bool = False, **wanted: Any
 ) -> None:
-    from kalshi_cli.desk.check_runner import Wanted, run_checks
+    from kalshi_cli.services.monitoring.check_runner import Wanted, run_checks
 
     flags, wanted_s = flags_of(ctx), within or WITHIN_S
     within_s = left_s(wanted_s, flags.age_s)

@@ -13,8 +13,8 @@ from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.desk.close import CloseDesk, ClosePlan, Walk
-    from kalshi_cli.desk.resources import Resources
+    from kalshi_cli.services.orders.close import CloseDesk, ClosePlan, Walk
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import CancelAllView
 
 app = Commands("Close positions.")
@@ -78,7 +78,7 @@ def flatten(
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> Walk:
     """The walk that the options ask for."""
-    from kalshi_cli.desk.close import Walk
+    from kalshi_cli.services.orders.close import Walk
 
     given = {"max_slippage": max_slippage, "step": step, "within_s": within}
     chosen = {name: value for name, value in given.items() if value is not None}
@@ -89,8 +89,8 @@ def close_positions(
     ctx: typer.Context, desk: Resources, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
-    from kalshi_cli.desk.close import failure
-    from kalshi_cli.desk.halts import Halts
+    from kalshi_cli.services.orders.close import failure
+    from kalshi_cli.services.trading.halts import Halts
     from kalshi_cli.views.close import CloseRow, PlanRow
 
     who = Halts(desk).loop_beside()
@@ -118,7 +118,7 @@ def flattened(
     desk: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
-    from kalshi_cli.desk.close import close_all
+    from kalshi_cli.services.orders.close import close_all
     from kalshi_cli.views.close import CloseRow, FlattenView
 
     if not may_close:
@@ -132,8 +132,8 @@ def planned(
     desk: Resources, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
 ) -> tuple[CloseDesk, list[ClosePlan]]:
     """What is held, and the desk that closes it."""
-    from kalshi_cli.desk.close import CloseDesk
-    from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.services.orders.close import CloseDesk
+    from kalshi_cli.services.orders.place import order_desk
 
     closer = CloseDesk(order_desk(desk, is_rehearsal=dry_run), walk, note, subaccount)
     return closer, closer.plans(name)

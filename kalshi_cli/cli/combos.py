@@ -31,7 +31,7 @@ def list_(
     kalshi combos
     kalshi combos list --event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.desk.combos import collection_row
+    from kalshi_cli.services.markets.combos import collection_row
     from kalshi_cli.views.combos import CollectionRow
 
     with opened(ctx) as desk:
@@ -46,7 +46,7 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
     """
-    from kalshi_cli.desk.combos import collection_view
+    from kalshi_cli.services.markets.combos import collection_view
 
     with opened(ctx) as desk:
         view = collection_view(desk.client, collection.upper())
@@ -68,7 +68,7 @@ def create(
     """
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.core.model.markets import MveLeg
-    from kalshi_cli.desk.combos import combo_view, legs
+    from kalshi_cli.services.markets.combos import combo_view, legs
 
     with opened(ctx) as desk:
         chosen = legs(desk.client, leg)

@@ -49,7 +49,7 @@ def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str
     """
     from kalshi_cli.base.errors import KalshiError
     from kalshi_cli.config import sources
-    from kalshi_cli.desk.catalogue import completions as known
+    from kalshi_cli.services.markets.catalog import completions as known
 
     before, comma, start = typed.rpartition(",")
     try:

@@ -35,8 +35,8 @@ def events(
     kalshi events --search fed --status all --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.desk.listing import EventQuery
-    from kalshi_cli.desk.market_search import choose_events
+    from kalshi_cli.services.markets.market_query import EventQuery
+    from kalshi_cli.services.markets.market_search import choose_events
     from kalshi_cli.views.events import EventRow
 
     with opened(ctx) as desk:
@@ -65,7 +65,7 @@ def event(
     \b
     kalshi event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.desk.screens import read_event
+    from kalshi_cli.services.markets.market_details import read_event
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -89,7 +89,7 @@ def series(
     kalshi series --search temperature --volume --json
     """
     from kalshi_cli.cli.market_list import tell_age
-    from kalshi_cli.desk.market_search import choose_series
+    from kalshi_cli.services.markets.market_search import choose_series
     from kalshi_cli.views.events import SeriesRow
 
     with opened(ctx) as desk:
@@ -109,7 +109,7 @@ def series_info(
     \b
     kalshi series-info KXHIGHNY
     """
-    from kalshi_cli.desk.screens import read_series
+    from kalshi_cli.services.markets.market_details import read_series
 
     with opened(ctx) as desk:
         view = read_series(desk.client, name.upper())

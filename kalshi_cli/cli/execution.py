@@ -40,8 +40,8 @@ def execution(
     from zoneinfo import ZoneInfo
 
     from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.desk.execution import executed
-    from kalshi_cli.desk.status import shown
+    from kalshi_cli.services.account.execution import executed
+    from kalshi_cli.services.trading.status import shown
 
     with opened(ctx) as desk:
         now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)

@@ -11,7 +11,7 @@ from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.orders import Order
-    from kalshi_cli.desk.resources import Resources
+    from kalshi_cli.services.resources import Resources
 
 app = Commands("The whole history, as CSV unless --format says otherwise.")
 
@@ -48,7 +48,7 @@ def pnl(
     \b
     kalshi export pnl --by day > daily.csv
     """
-    from kalshi_cli.desk.portfolio import pnl_of
+    from kalshi_cli.services.account.portfolio import pnl_of
     from kalshi_cli.views.positions import PnlRow
 
     with opened(ctx) as desk:
@@ -71,7 +71,7 @@ def lots(
     kalshi export tax-lots --closed > lots.csv
     """
     from kalshi_cli.core.account.tax_lots import tax_lots
-    from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import portfolio_of
     from kalshi_cli.views.exports import LotExport
 
     with opened(ctx) as desk:

@@ -12,8 +12,8 @@ from kalshi_cli.cli.options import Commands, agreed, count_option, opened, show_
 from kalshi_cli.cli.order_options import Yes, subaccount_option
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.resources import Resources
     from kalshi_cli.exchange.wire.groups import OrderGroup
+    from kalshi_cli.services.resources import Resources
 
 app = Commands(
     "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
@@ -88,7 +88,7 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
-    from kalshi_cli.desk.refusals import sent
+    from kalshi_cli.services.trading.refusals import sent
 
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
@@ -103,7 +103,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.groups import note_group
+    from kalshi_cli.services.trading.run_order_groups import note_group
 
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
@@ -119,7 +119,7 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.groups import reset_group
+    from kalshi_cli.services.trading.run_order_groups import reset_group
 
     with opened(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)

@@ -32,7 +32,7 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    from kalshi_cli.desk.halts import Halts, words
+    from kalshi_cli.services.trading.halts import Halts, words
     from kalshi_cli.views.halts import HaltView
 
     with opened(ctx) as desk:
@@ -55,7 +55,7 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.desk.halts import Halts, words
+    from kalshi_cli.services.trading.halts import Halts, words
     from kalshi_cli.views.formats import Prose, Standing
     from kalshi_cli.views.halts import ResumeView
 
@@ -89,8 +89,8 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.desk.halts import Halts
-    from kalshi_cli.desk.status import status_of
+    from kalshi_cli.services.trading.halts import Halts
+    from kalshi_cli.services.trading.status import status_of
     from kalshi_cli.views.halts import StopView
 
     with opened(ctx) as desk:

@@ -24,7 +24,7 @@ def health_check(ctx: typer.Context) -> None:
 
 def show_health(ctx: typer.Context) -> int:
     """Look at everything, print it; the exit code."""
-    from kalshi_cli.desk.health import health_of, worst
+    from kalshi_cli.services.monitoring.health import health_of, worst
     from kalshi_cli.views.checks import HealthRow
 
     with opened(ctx) as desk:

@@ -65,7 +65,7 @@ def candles(
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
     from kalshi_cli.cli.screen.chart import render_chart
-    from kalshi_cli.desk.candles import of_event, of_markets
+    from kalshi_cli.services.markets.candles import of_event, of_markets
     from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
     minutes, usual_s = INTERVALS[interval]

@@ -117,7 +117,7 @@ def _usable_sink(url: str) -> str:
     """An address to which something can be delivered, as far as that is known without asking anybody."""
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config import sources
-    from kalshi_cli.desk.sinks import refuse_unusable_sinks
+    from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
 
     if url:
         conceal(url)
@@ -143,7 +143,7 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
 
 def _usable_key(text: str) -> str:
     """A path of a key that can be loaded; one that others may read is closed to them, if a person says so."""
-    from kalshi_cli.desk.setup import is_open_to_others, load_key
+    from kalshi_cli.services.setup import is_open_to_others, load_key
 
     path = Path(text).expanduser()
     if is_open_to_others(path):

@@ -17,7 +17,7 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.desk.funds import limits
+    from kalshi_cli.services.account.cash import limits
 
     with opened(ctx) as desk:
         show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
@@ -30,7 +30,7 @@ def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.desk.funds import limits
+    from kalshi_cli.services.account.cash import limits
 
     with opened(ctx) as desk:
         agreed(desk, "ask for it?", f"{desk.config.env}: the Advanced API tier, for good", yes=yes)

@@ -20,7 +20,7 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
-    from kalshi_cli.desk.screens import read_market
+    from kalshi_cli.services.markets.market_details import read_market
 
     with opened(ctx) as desk:
         now = desk.clock.now()
@@ -35,7 +35,7 @@ def exchange(ctx: typer.Context) -> None:
     \b
     kalshi exchange --env prod
     """
-    from kalshi_cli.desk.exchange import read_exchange
+    from kalshi_cli.services.markets.exchange_hours import read_exchange
 
     with opened(ctx) as desk:
         now = desk.clock.now()

@@ -14,7 +14,7 @@ from kalshi_cli.views.markets import MarketRow
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Market
-    from kalshi_cli.desk.market_search import Choice
+    from kalshi_cli.services.markets.market_search import Choice
 
 OLD_MS = 86_400_000
 """A catalogue older than this misses what was listed since."""

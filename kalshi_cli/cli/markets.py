@@ -54,8 +54,8 @@ def markets(
     """
 
     from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
-    from kalshi_cli.desk.listing import MarketQuery
-    from kalshi_cli.desk.market_search import choose
+    from kalshi_cli.services.markets.market_query import MarketQuery
+    from kalshi_cli.services.markets.market_search import choose
     from kalshi_cli.views.markets import MarketRow
 
     form = flags_of(ctx).form
@@ -108,7 +108,7 @@ def orderbook(
     """
     from kalshi_cli.cli.screen.render import render_books
     from kalshi_cli.cli.watch import watch_book
-    from kalshi_cli.desk.listing import read_books
+    from kalshi_cli.services.markets.market_query import read_books
     from kalshi_cli.views.order_book import orderbook_view
 
     if watch:

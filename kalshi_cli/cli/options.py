@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
-    from kalshi_cli.desk.resources import Home, Resources
+    from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import Row
 
 ENVIRONMENTS = ("sim", "demo", "prod")

@@ -22,8 +22,8 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.order_options import DryRun, Yes, order_argument, subaccount_option
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.amend import AmendProposal
-    from kalshi_cli.desk.batch import Judged
+    from kalshi_cli.services.orders.amend import AmendProposal
+    from kalshi_cli.services.orders.batch import Judged
 
 app = Commands()
 
@@ -51,10 +51,10 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.desk.amend import Change, propose, send
-    from kalshi_cli.desk.cancel import find_order
-    from kalshi_cli.desk.place import order_desk
-    from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.services.orders.amend import Change, propose, send
+    from kalshi_cli.services.orders.cancel import find_order
+    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.trading.stop_signals import on_the_way
     from kalshi_cli.views.orders import change_view
 
     if no_expiry and expires_in is not None:
@@ -111,8 +111,8 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
     from kalshi_cli.base.units import show_qty
-    from kalshi_cli.desk.amend import decrease as decrease_order
-    from kalshi_cli.desk.cancel import find_order
+    from kalshi_cli.services.orders.amend import decrease as decrease_order
+    from kalshi_cli.services.orders.cancel import find_order
     from kalshi_cli.views.orders import change_view
 
     if (by is None) == (to is None):
@@ -139,8 +139,8 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.desk.cancel import Scope, find_order
-    from kalshi_cli.desk.queue import places
+    from kalshi_cli.services.orders.cancel import Scope, find_order
+    from kalshi_cli.services.orders.queue_positions import places
     from kalshi_cli.views.orders import QueueRow
 
     with opened(ctx) as desk:
@@ -170,9 +170,9 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.batch_lines import read_lines
-    from kalshi_cli.desk.batch import batch_row, propose, send
-    from kalshi_cli.desk.place import order_desk
-    from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.services.orders.batch import batch_row, propose, send
+    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.trading.stop_signals import on_the_way
     from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)

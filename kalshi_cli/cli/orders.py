@@ -29,7 +29,7 @@ from kalshi_cli.cli.screen.output import note
 if TYPE_CHECKING:
     from kalshi_cli.core.engine.engine import Engine
     from kalshi_cli.core.model.orders import Order
-    from kalshi_cli.desk.place import Proposal, Ticket
+    from kalshi_cli.services.orders.place import Proposal, Ticket
 
 app = Commands("Place, change, list and cancel orders.")
 
@@ -66,8 +66,8 @@ def place(
     import msgspec
 
     from kalshi_cli.core.model.order_terms import StpMode, Tif
-    from kalshi_cli.desk.place import Ticket, order_desk
-    from kalshi_cli.desk.signals import on_the_way
+    from kalshi_cli.services.orders.place import Ticket, order_desk
+    from kalshi_cli.services.trading.stop_signals import on_the_way
     from kalshi_cli.views.orders import order_row
 
     ticket = Ticket(
@@ -143,7 +143,7 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.desk.cancel import Scope
+    from kalshi_cli.services.orders.cancel import Scope
     from kalshi_cli.views.orders import OrderRow, order_row
 
     scope = Scope(ticker=pattern.upper())
@@ -164,7 +164,7 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.cancel import find_order
+    from kalshi_cli.services.orders.cancel import find_order
     from kalshi_cli.views.orders import order_row
 
     with opened(ctx) as desk:
@@ -183,7 +183,7 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.desk.cancel import cancel_by_any_id
+    from kalshi_cli.services.orders.cancel import cancel_by_any_id
     from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
@@ -226,8 +226,8 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.desk.account import reconcile as look_for_unknown
-    from kalshi_cli.desk.account import reconciled_row
+    from kalshi_cli.services.account.recovery import reconcile as look_for_unknown
+    from kalshi_cli.services.account.recovery import reconciled_row
     from kalshi_cli.views.orders import ReconciledRow
 
     with opened(ctx) as desk:

@@ -28,7 +28,7 @@ def balance(
     kalshi balance --json
     kalshi balance --subaccount 1
     """
-    from kalshi_cli.desk.funds import balance as read_balance
+    from kalshi_cli.services.account.cash import balance as read_balance
 
     with opened(ctx) as desk:
         show_view(ctx, read_balance(desk.client, subaccount), title="balance", now=desk.clock.now())
@@ -45,7 +45,7 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
-    from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import portfolio_of
     from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
 
     with opened(ctx) as desk:
@@ -95,7 +95,7 @@ def settlements(
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
 
-    from kalshi_cli.desk.funds import settlement_row
+    from kalshi_cli.services.account.cash import settlement_row
     from kalshi_cli.views.cash import SettlementRow
 
     if upcoming:
@@ -110,7 +110,7 @@ def settlements(
 
 def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
     """What is held, by the time at which it is decided."""
-    from kalshi_cli.desk.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import portfolio_of
     from kalshi_cli.views.cash import UpcomingRow, upcoming_row
 
     with opened(ctx) as desk:
@@ -143,7 +143,7 @@ def pnl(
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
-    from kalshi_cli.desk.portfolio import pnl_of
+    from kalshi_cli.services.account.portfolio import pnl_of
     from kalshi_cli.views.positions import pnl_view
 
     if picture is not None and not plot:
@@ -159,7 +159,7 @@ def pnl(
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
     """The curve of the account, on the screen or in a file of ours."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.desk.portfolio import curve_of
+    from kalshi_cli.services.account.portfolio import curve_of
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
     with opened(ctx) as desk:

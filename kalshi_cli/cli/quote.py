@@ -39,7 +39,7 @@ def list_(
     kalshi quote list
     kalshi quote list --status accepted
     """
-    from kalshi_cli.desk.quotes import quote_row
+    from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
     with opened(ctx) as desk:
@@ -67,8 +67,8 @@ def create(
     kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
-    from kalshi_cli.desk import quotes as talks
-    from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.services.orders import quotes as talks
+    from kalshi_cli.services.orders.place import order_desk
     from kalshi_cli.views.quotes import DealRow, NewQuoteView
 
     with opened(ctx) as desk:
@@ -99,8 +99,8 @@ def confirm(
     \b
     kalshi quote confirm QUOTE --wait 30s
     """
-    from kalshi_cli.desk import quotes as talks
-    from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.services.orders import quotes as talks
+    from kalshi_cli.services.orders.place import order_desk
     from kalshi_cli.views.quotes import DealRow
 
     with opened(ctx) as desk:

@@ -95,7 +95,7 @@ def create(
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
     """
     from kalshi_cli.base.units import show_money, show_qty
-    from kalshi_cli.desk.quotes import new_rfq_row, request
+    from kalshi_cli.services.orders.quotes import new_rfq_row, request
 
     new = request(
         name.upper(),
@@ -148,7 +148,7 @@ def quotes(
     \b
     kalshi rfq quotes 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.desk.quotes import quote_row
+    from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
     with opened(ctx) as desk:
@@ -177,8 +177,8 @@ def accept(
     kalshi rfq accept RFQ QUOTE --side no --dry-run
     kalshi rfq accept RFQ QUOTE --side no --wait 1m
     """
-    from kalshi_cli.desk import quotes as talks
-    from kalshi_cli.desk.place import order_desk
+    from kalshi_cli.services.orders import quotes as talks
+    from kalshi_cli.services.orders.place import order_desk
     from kalshi_cli.views.quotes import DealRow
 
     with opened(ctx) as desk:

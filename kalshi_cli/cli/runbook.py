@@ -25,7 +25,7 @@ def runbook(
     kalshi runbook DAILY_LOSS
     """
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.desk import runbooks
+    from kalshi_cli.services.monitoring import runbooks
     from kalshi_cli.views.runbooks import RunbookRow, RunbookView
 
     form = flags_of(ctx).form or default_format()

@@ -24,8 +24,8 @@ from kalshi_cli.cli.screen.output import note
 
 if TYPE_CHECKING:
     from kalshi_cli.core.market.opportunities import Listed
-    from kalshi_cli.desk.resources import Resources
-    from kalshi_cli.desk.scan import OpenFamily
+    from kalshi_cli.services.research.scan import OpenFamily
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.row import Row
 
 app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
@@ -94,7 +94,7 @@ def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
     def add(find: Callable[..., Any]) -> None:
         def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
             from kalshi_cli.cli.screen.prompts import progress
-            from kalshi_cli.desk.scan import ScanScope, read_families
+            from kalshi_cli.services.research.scan import ScanScope, read_families
 
             with opened(ctx) as desk:
                 now, scope = desk.clock.now(), ScanScope(series.upper(), event.upper(), min_volume)
@@ -135,7 +135,7 @@ def arbitrage(
     kalshi scan arbitrage --min-profit 1.00 --json
     kalshi scan arbitrage --series KXHIGHNY
     """
-    from kalshi_cli.desk.scan import MOST_BOOKS, find_arbitrage
+    from kalshi_cli.services.research.scan import MOST_BOOKS, find_arbitrage
     from kalshi_cli.views.scan import ArbitrageRow, arbitrage_row
 
     found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
@@ -270,8 +270,8 @@ def cross_venue(
     """
     from kalshi_cli.base.errors import NotFoundError
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.desk.cross_venue import compare, venue_row
-    from kalshi_cli.desk.polymarket import listener, pairs_of
+    from kalshi_cli.services.research.cross_venue import compare, venue_row
+    from kalshi_cli.services.research.polymarket import listener, pairs_of
     from kalshi_cli.views.scan import VenueRow
 
     with opened(ctx) as desk:

@@ -21,7 +21,7 @@ def rebuild(ctx: typer.Context) -> None:
     \b
     kalshi state rebuild
     """
-    from kalshi_cli.desk.rebuild import rebuild as rebuild_state
+    from kalshi_cli.services.account.rebuild import rebuild as rebuild_state
     from kalshi_cli.views.rebuild import RebuiltView
 
     with opened(ctx) as desk:

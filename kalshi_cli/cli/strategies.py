@@ -48,7 +48,7 @@ def new(
     kalshi strategies new my-idea
     kalshi strategies new my-idea --dir ideas
     """
-    from kalshi_cli.desk.template import write_strategy
+    from kalshi_cli.services.research.strategies import write_strategy
     from kalshi_cli.views.strategies import NewStrategyView
 
     code, test = (str(path) for path in write_strategy(name, folder))

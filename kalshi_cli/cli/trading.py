@@ -23,7 +23,7 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.screen.output import note, tell
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.summary import Plan, Summary
+    from kalshi_cli.services.trading.run_summary import Plan, Summary
 
 app = Commands("Run strategies, and watch them run.")
 
@@ -61,11 +61,11 @@ def trade(
     kalshi trade --strategy spike,crypto-ta --param spike.move=4c
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
-    from kalshi_cli.app.loops import Loops, TradeRequest
+    from kalshi_cli.app.trading import Loops, TradeRequest
     from kalshi_cli.cli.screen.live import is_live, status_display
     from kalshi_cli.config.schema import LONGEST_INTERVAL_S
-    from kalshi_cli.desk.signals import RunEnd
-    from kalshi_cli.desk.summary import trade_summary
+    from kalshi_cli.services.trading.run_summary import trade_summary
+    from kalshi_cli.services.trading.stop_signals import RunEnd
 
     if paper and live:
         raise UsageError("--paper and --live exclude each other")
@@ -101,7 +101,7 @@ def trade(
 
 def _end(summary: Summary) -> None:
     """Raise what a run did not end well by; what may still be live goes first."""
-    from kalshi_cli.desk.signals import SIGNALS, left_live
+    from kalshi_cli.services.trading.stop_signals import SIGNALS, left_live
 
     if summary.live_orders:
         raise left_live(summary.live_orders)
@@ -156,9 +156,9 @@ def backtest(
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
     kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
     """
-    from kalshi_cli.app.loops import Loops
+    from kalshi_cli.app.trading import Loops
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.desk.backtest import BacktestRequest, backtest_view
+    from kalshi_cli.services.research.backtest import BacktestRequest, backtest_view
 
     more = list(files or ())
     picture = more.pop() if plot and more and more[-1].suffix == ".svg" else None
@@ -199,7 +199,7 @@ def record(
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --strategy crypto-ta
     """
-    from kalshi_cli.app.loops import Loops, RecordRequest
+    from kalshi_cli.app.trading import Loops, RecordRequest
 
     if param and not strategy:
         raise UsageError("--param is a parameter of a --strategy", hint="name the strategy, too")
@@ -231,7 +231,7 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.desk.status import remarks, status_of, status_view
+    from kalshi_cli.services.trading.status import remarks, status_of, status_view
 
     if watch:
         from kalshi_cli.cli.watch import watch_status

@@ -10,8 +10,8 @@ from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, 
 from kalshi_cli.cli.order_options import DryRun, Yes
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.funds import ShardMove
-    from kalshi_cli.desk.resources import Resources
+    from kalshi_cli.services.account.cash import ShardMove
+    from kalshi_cli.services.resources import Resources
 
 app = Commands(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
@@ -42,11 +42,11 @@ def send(
     kalshi transfer --from 0 --to 2 --amount 25.00
     kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
     """
-    from kalshi_cli.desk import funds
+    from kalshi_cli.services.account import cash
     from kalshi_cli.views.cash import TransferRow
 
     with opened(ctx) as desk:
-        move = funds.ShardMove(
+        move = cash.ShardMove(
             amount=amount,
             from_shard=start,
             to_shard=end,
@@ -56,16 +56,16 @@ def send(
         )
         if dry_run:
             note_unsent(*_facts(desk, move))
-            show_view(ctx, funds.unsent(move), title="not sent")
+            show_view(ctx, cash.unsent(move), title="not sent")
             return
         if desk.needs_confirmation:
             agreed(desk, "move this money?", *_facts(desk, move), yes=yes)
-        done = funds.transfer(desk.client, desk.clock, move)
+        done = cash.transfer(desk.client, desk.clock, move)
         show_view(ctx, TransferRow.of(done), title="transfer", now=desk.clock.now())
 
 
 def _facts(desk: Resources, move: ShardMove) -> list[str]:
-    from kalshi_cli.desk.funds import facts
+    from kalshi_cli.services.account.cash import facts
 
     return [f"{desk.config.env}: {fact}" for fact in facts(desk.client, move)]
 

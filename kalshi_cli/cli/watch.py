@@ -12,7 +12,7 @@ from kalshi_cli.cli.options import Commands, duration_option, environment_of, fl
 from kalshi_cli.cli.screen.output import Format, note, write_out
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.watch import Watching
+    from kalshi_cli.app.watching import Watching
     from kalshi_cli.views.order_book import OrderbookView
     from kalshi_cli.views.watch import TapeRow
 
@@ -34,7 +34,7 @@ def watch(
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
-    from kalshi_cli.app.watch import Watch
+    from kalshi_cli.app.watching import Watch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
     from kalshi_cli.views.watch import TapeRow
@@ -62,7 +62,7 @@ def watch(
 
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
     """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
-    from kalshi_cli.app.watch import Watch
+    from kalshi_cli.app.watching import Watch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_book, render_rows
     from kalshi_cli.views.order_book import OrderbookView
@@ -114,10 +114,10 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
 
 def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     """`kalshi status --watch`: the state file, read again every second."""
-    from kalshi_cli.app.watch import statuses
+    from kalshi_cli.app.watching import statuses
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
-    from kalshi_cli.desk.status import status_view
+    from kalshi_cli.services.trading.status import status_view
     from kalshi_cli.views.runs import StatusView
 
     form = live_format(flags_of(ctx).form)

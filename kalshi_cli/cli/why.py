@@ -32,8 +32,8 @@ def why(
     kalshi why
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
-    from kalshi_cli.desk.status import shown
-    from kalshi_cli.desk.why import funnel
+    from kalshi_cli.services.trading.order_funnel import funnel
+    from kalshi_cli.services.trading.status import shown
 
     with opened(ctx) as desk:
         start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))

@@ -19,10 +19,10 @@ from support.simulation import TICKER, Simulation, Wire
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.store.shared_counters import SharedNumbers
 from proofs.kill.result import Line

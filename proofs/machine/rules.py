@@ -19,10 +19,10 @@ from kalshi_cli.core.model.intents import Amend, Cancel, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.runner import act, pump
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch
+from kalshi_cli.services.runner import act, pump
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt

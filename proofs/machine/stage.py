@@ -28,11 +28,11 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine, read_account, reconcile_unknown
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine, read_account, reconcile_unknown
+from kalshi_cli.services.runner import pump
 from kalshi_cli.simulator.exchange import STREAM_PATH
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.simulator.stream.connection import Connection

@@ -99,7 +99,7 @@ BOOKS = (
     Mutant(
         "what may be live comes before what ended the run",
         "a refused key ends a run with 5 while its orders rest (F79)",
-        "desk/signals.py",
+        "services/trading/stop_signals.py",
         "    if live:\n        return error if isinstance(error, OutcomeUnknownError) else left_live(live, error)",
         "    if live and isinstance(error, KeyboardInterrupt):\n        return left_live(live, error)",
         ("tests/desk/test_trade_ends.py",),
@@ -107,7 +107,7 @@ BOOKS = (
     Mutant(
         "a start that ends cancels what an earlier run left",
         "a signal during the reconciliation leaves orders live (F79)",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "            if cancel is not None and left_on_file(store):\n                cancel()",
         "            pass",
         ("tests/desk/test_trade_ends.py",),
@@ -115,7 +115,7 @@ BOOKS = (
     Mutant(
         "a signal cuts off no cancels of a start",
         "a second SIGTERM ends it before they are sent (F79)",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "        signals.pass_to(lambda _command: None)  #",
         "        #",
         ("tests/desk/test_trade_ends.py",),
@@ -147,7 +147,7 @@ BOOKS = (
     Mutant(
         "paper asks for nothing of the account",
         "its stream carries the account's fills and orders",
-        "app/loops.py",
+        "app/trading.py",
         "channels=CHANNELS if has_account else MARKET_CHANNELS,",
         "channels=CHANNELS,",
         ("tests/e2e/test_paper_apart.py",),

@@ -176,7 +176,7 @@ CONTROLS = (
     Mutant(
         "the back-off outlives a restart",
         "a service manager that restarts the loop makes it hammer the exchange",
-        "desk/account.py",
+        "services/account/recovery.py",
         "    state.back_off = back_off_of(cause, state.now)",
         "    state.back_off = None",
         ("tests/desk/test_api_guard_in_a_loop.py",),
@@ -400,7 +400,7 @@ CONTROLS = (
     Mutant(
         "an old decision is not sent",
         "a process that slept trades on the past (F18)",
-        "desk/decision.py",
+        "services/trading/decision_deadline.py",
         "        if age_s > self._limit_s:",
         "        if False:",
         ("tests/desk/test_late_decision.py", "tests/desk/test_trade.py"),

@@ -56,7 +56,7 @@ DOUBT = (
     Mutant(
         "an empty list is proof only when it is fresh",
         '"all cancelled" is said of orders that rest (F64)',
-        "desk/cancel.py",
+        "services/orders/cancel.py",
         "            return missing_ms <= 0",
         "            return True",
         ("tests/desk/test_cancel.py", "tests/desk/test_close.py"),
@@ -80,7 +80,7 @@ DOUBT = (
     Mutant(
         "an amend is not sent before the replies of what went before are taken",
         "it raises an order that those replies forbid to raise",
-        "runner.py",
+        "services/runner.py",
         "isinstance(effects[0], SubmitOrder | AmendOrder)",
         "isinstance(effects[0], SubmitOrder)",
         ("tests/test_runner.py",),

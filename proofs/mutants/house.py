@@ -8,7 +8,7 @@ HOUSE = (
     Mutant(
         "the kill switch verifies",
         '"nothing rests" without having looked (F64)',
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "is_verified=resting is not None and not self._travelling and (bool(resting) or self._is_proven),",
         "is_verified=True,",
         ("tests/desk/test_cancel.py",),
@@ -16,7 +16,7 @@ HOUSE = (
     Mutant(
         "only the exchange's own answer to a cancel counts",
         '"nothing rests" where a gateway answered every cancel, and a cache every list (F75)',
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "return not self._unexplained and (self._is_answered or not self._scope.is_everything)",
         "return not self._unexplained",
         ("tests/desk/test_kill_proof.py",),
@@ -24,7 +24,7 @@ HOUSE = (
     Mutant(
         "what an empty list leaves out must be explained",
         "an order on file is called gone because a kept list does not show it (F75)",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "                self._unexplained = [] if resting else self._explained()",
         "                self._unexplained = []",
         ("tests/desk/test_kill_proof.py",),
@@ -40,7 +40,7 @@ HOUSE = (
     Mutant(
         "an answer that was kept brings no proof forward",
         "a list counts as newer than a cancel because the same old date came twice (F75)",
-        "desk/cancel.py",
+        "services/orders/cancel.py",
         "due = there if as_of > before else max(due, there)",
         "due = there",
         ("tests/desk/test_kill_proof.py",),
@@ -48,7 +48,7 @@ HOUSE = (
     Mutant(
         "orders on the way hold up the proof",
         "one lands after the kill switch said clean (F64)",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "                self._travelling = doubts",
         "                self._travelling = []",
         ("tests/desk/test_kill_doubts.py",),
@@ -129,7 +129,7 @@ HOUSE = (
     Mutant(
         "a clock that is far off is refused",
         "every signature and expiry is wrong (F53)",
-        "desk/health.py",
+        "services/monitoring/health.py",
         "    if abs(skew) > SKEW_CRITICAL_MS:",
         "    if False:",
         ("tests/desk/test_clock_is_right.py",),

@@ -104,7 +104,7 @@ OUTSIDE = (
     Mutant(
         "a backtest without what a strategy hears is refused",
         "a strategy that saw nothing is taken for one that loses nothing",
-        "desk/hearing.py",
+        "services/research/input_filter.py",
         "            if not self._heard[kind]:",
         "            if False:",
         ("tests/desk/test_hearing.py",),

@@ -160,7 +160,7 @@ HELD = (
     Mutant(
         "the best of an earlier run counts",
         "each restart forgets how far it fell",
-        "desk/account.py",
+        "services/account/recovery.py",
         "memory.best.gained if memory.best is not None else None",
         "None",
         ("tests/desk/test_exits_in_a_loop.py",),
@@ -184,7 +184,7 @@ HELD = (
     Mutant(
         "a close of a person is bounded by the limits",
         "a typo gives the position away",
-        "desk/close.py",
+        "services/orders/close.py",
         "    if most is not None and wanted > most:",
         "    if False:",
         ("tests/desk/test_close.py",),

@@ -8,7 +8,7 @@ RECOVERY = (
     Mutant(
         "a start reads the fills of the last hour again",
         "a fill that the exchange files late is never booked",
-        "desk/account.py",
+        "services/account/recovery.py",
         "OVERLAP_MS = 3_600_000",
         "OVERLAP_MS = 0",
         ("tests/desk/test_late_fills.py",),
@@ -32,7 +32,7 @@ RECOVERY = (
     Mutant(
         "no loop starts on a doubt that does not end",
         "strategies act beside an order that may be live",
-        "desk/start.py",
+        "services/trading/start.py",
         "    _refuse_doubt(in_doubt(engine), clock.now(), tell)\n",
         "",
         ("tests/desk/test_start.py",),
@@ -40,7 +40,7 @@ RECOVERY = (
     Mutant(
         "no loop starts on a position that cannot be explained",
         "strategies act on a position that is not there",
-        "desk/start.py",
+        "services/trading/start.py",
         "    _refuse_drift(unexplained, engine, tell)\n",
         "",
         ("tests/desk/test_start.py",),
@@ -48,7 +48,7 @@ RECOVERY = (
     Mutant(
         "a start waits for proofs",
         "a restart after a crash fails, although the doubt ends within two minutes",
-        "desk/start.py",
+        "services/trading/start.py",
         "PROOF_S = 120.0",
         "PROOF_S = 0.0",
         ("tests/desk/test_start.py",),
@@ -56,7 +56,7 @@ RECOVERY = (
     Mutant(
         "a start waits for an account that cannot be read",
         "a restart during a short outage fails",
-        "desk/start.py",
+        "services/trading/start.py",
         "UNREAD_S = 60.0",
         "UNREAD_S = 0.0",
         ("tests/desk/test_start.py",),
@@ -64,7 +64,7 @@ RECOVERY = (
     Mutant(
         "a start waits for positions and fills to agree",
         "a restart right after a trade fails",
-        "desk/start.py",
+        "services/trading/start.py",
         "DRIFT_S = 15.0",
         "DRIFT_S = 0.0",
         ("tests/desk/test_start.py",),
@@ -72,7 +72,7 @@ RECOVERY = (
     Mutant(
         "no strategy is asked before the account agrees",
         "an order is placed on what was read half",
-        "desk/account.py",
+        "services/account/recovery.py",
         "engine.is_starting = True",
         "engine.is_starting = False",
         ("tests/desk/test_account.py", "tests/desk/test_start.py"),
@@ -80,7 +80,7 @@ RECOVERY = (
     Mutant(
         "a halt outlives a restart",
         "a service manager trades on after a halt",
-        "desk/account.py",
+        "services/account/recovery.py",
         "    state.trading = memory.halt.state\n",
         "",
         ("tests/desk/test_account.py", "tests/desk/test_start.py", "tests/desk/test_trade_halts.py"),
@@ -88,7 +88,7 @@ RECOVERY = (
     Mutant(
         "a lock of a market outlives a restart",
         "a restart opens a market that a person locked",
-        "desk/account.py",
+        "services/account/recovery.py",
         "    state.locks = {lock.ticker: lock.until for lock in memory.locks}\n",
         "",
         ("tests/desk/test_account.py", "tests/desk/test_market_locks.py", "tests/desk/test_locked_loop.py"),
@@ -96,7 +96,7 @@ RECOVERY = (
     Mutant(
         "what others booked is caught up with",
         "an order that ended counts as live for ever",
-        "desk/account.py",
+        "services/account/recovery.py",
         "    _catch_up(store, memory, engine)\n    engine",
         "    engine",
         ("tests/desk/test_file_catches_up.py",),
@@ -256,7 +256,7 @@ RECOVERY = (
     Mutant(
         "the kill switch does not wait for a list without end",
         "no cancel leaves while the list goes on (F39)",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "            with self._client.reading_within(self._until - self._clock.monotonic()):",
         "            with self._client.reading_within(1e9):",
         ("tests/desk/test_kill_faults.py",),
@@ -264,7 +264,7 @@ RECOVERY = (
     Mutant(
         "an order that the last read of a run shows is canceled",
         "a run ends with an order live that it knows (F16)",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "(max(until, last) if is_new else until)",
         "until",
         ("tests/desk/test_trade_ends.py",),

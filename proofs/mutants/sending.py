@@ -16,7 +16,7 @@ SENDING = (
     Mutant(
         "commit before send",
         "a crash between the two forgets an order that is live (F12)",
-        "runner.py",
+        "services/runner.py",
         "    store.record(effect)\n    return venue.perform(effect)",
         "    replies = list(venue.perform(effect))\n    store.record(effect)\n    return replies",
         ("tests/test_runner.py", "tests/desk/test_place.py"),
@@ -41,7 +41,7 @@ SENDING = (
     Mutant(
         "reducing asked for before each try",
         "what adds risk goes again after a 429 although only what reduces may (I-HALT)",
-        "desk/halts.py",
+        "services/trading/halts.py",
         "    if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:",
         "    if False:",
         ("tests/desk/test_beside.py",),

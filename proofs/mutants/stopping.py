@@ -96,7 +96,7 @@ STOPPING = (
     Mutant(
         "a fresh list allows for clocks that differ",
         "a list from before the last cancel is taken for proof",
-        "desk/cancel.py",
+        "services/orders/cancel.py",
         "MARGIN_MS = 100",
         "MARGIN_MS = 0",
         ("tests/test_safety_numbers.py",),
@@ -104,7 +104,7 @@ STOPPING = (
     Mutant(
         "a list must be newer than the last cancel",
         "a list from before the last cancel is taken for proof",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "        finally:\n            self._wrote_s = self._clock.monotonic()",
         "        finally:\n            pass",
         ("tests/desk/test_kill_faults.py",),
@@ -112,7 +112,7 @@ STOPPING = (
     Mutant(
         "a quote that may trade is no success",
         "the kill switch says that nothing can trade, and a quote does",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "return self.is_verified and not self.remaining_orders and not self.agreed",
         "return self.is_verified and not self.remaining_orders",
         ("tests/desk/test_kill_outcome.py",),
@@ -120,7 +120,7 @@ STOPPING = (
     Mutant(
         "what a batch did not cancel is cancelled one by one",
         "an order rests on until the next round, or for ever",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "                if self._may_go_on():\n                    self._write(partial(self._cancel_one",
         "                if False:\n                    self._write(partial(self._cancel_one",
         ("tests/desk/test_cancel.py", "tests/desk/test_kill_faults.py"),
@@ -128,7 +128,7 @@ STOPPING = (
     Mutant(
         "the kill switch waits for an order on its way",
         "it ends before the order can arrive",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "if not resting and self._is_proven and not self._is_worth_waiting():",
         "if not resting and self._is_proven:",
         ("tests/desk/test_kill_doubts.py",),
@@ -136,7 +136,7 @@ STOPPING = (
     Mutant(
         "the kill switch believes one refusal of the key not yet",
         "one clock that was just set ends it",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "if self._refusals >= REFUSALS:",
         "if self._refusals >= 1:",
         ("tests/desk/test_kill_faults.py", "tests/desk/test_cancel.py"),
@@ -144,7 +144,7 @@ STOPPING = (
     Mutant(
         "the kill switch ends on a key that is refused",
         "it goes on for a minute with a key that can cancel nothing",
-        "desk/kill.py",
+        "services/orders/kill_switch.py",
         "if self._refusals >= REFUSALS:",
         "if False:",
         ("tests/desk/test_kill_faults.py", "tests/desk/test_cancel.py"),
@@ -152,7 +152,7 @@ STOPPING = (
     Mutant(
         "no order is tried while halted",
         "an order that passed its review leaves after the halt",
-        "desk/halts.py",
+        "services/trading/halts.py",
         "    if halt.state is TradingState.HALTED:\n        raise _halted(halt)",
         "    if False:\n        raise _halted(halt)",
         ("tests/desk/test_halt_commands.py", "tests/desk/test_place.py", "tests/desk/test_beside.py"),
@@ -160,7 +160,7 @@ STOPPING = (
     Mutant(
         "no loop starts into a halt",
         "a service manager trades on after a halt",
-        "desk/halts.py",
+        "services/trading/halts.py",
         "    if halt.is_final:\n        raise",
         "    if False:\n        raise",
         ("tests/desk/test_trade_halts.py", "tests/desk/test_halt_commands.py"),
@@ -168,7 +168,7 @@ STOPPING = (
     Mutant(
         "a loop obeys the halt of another process",
         "`kalshi pause` leaves the orders of the loop where they are",
-        "desk/trade.py",
+        "services/trading/session.py",
         "if self._halt.state is not self._engine.state.trading:",
         "if False:",
         ("tests/desk/test_trade_halts.py",),
@@ -176,7 +176,7 @@ STOPPING = (
     Mutant(
         "a loop that ends waits for its cancels",
         "orders rest on after the loop ended",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "while own_live(self._engine) and self._clock.monotonic() < until:",
         "while False:",
         ("tests/desk/test_trade.py", "tests/desk/test_trade_halts.py"),
@@ -240,7 +240,7 @@ STOPPING = (
     Mutant(
         "replies that had come count after a failure",
         "an order that the exchange took is not cancelled when the loop ends",
-        "runner.py",
+        "services/runner.py",
         "        for message in (*replies, *coming):\n            engine.step(message)\n        raise",
         "        raise",
         ("tests/test_runner.py",),
@@ -248,7 +248,7 @@ STOPPING = (
     Mutant(
         "one message cannot set off endless others",
         "a control that feeds itself sends for ever",
-        "runner.py",
+        "services/runner.py",
         "if steps == MAX_CASCADE:",
         "if False:",
         ("tests/test_runner.py",),
@@ -256,7 +256,7 @@ STOPPING = (
     Mutant(
         "a decision ages while the host sleeps",
         "an order is sent on prices of before the host slept",
-        "desk/decision.py",
+        "services/trading/decision_deadline.py",
         "(self._clock.now() - begun_wall) / 1000)",
         "0.0)",
         ("tests/desk/test_decision.py",),
@@ -264,7 +264,7 @@ STOPPING = (
     Mutant(
         "nothing new is sent once a stop was asked for",
         "an order leaves after Ctrl-C",
-        "desk/decision.py",
+        "services/trading/decision_deadline.py",
         "        if self._stopped_by():",
         "        if False:",
         ("tests/desk/test_decision.py",),
@@ -272,7 +272,7 @@ STOPPING = (
     Mutant(
         "orders that cannot be counted may be live",
         "the state file is locked when a run ends, and its exit code says that nothing is live",
-        "desk/signals.py",
+        "services/trading/stop_signals.py",
         "            ended = truthful(error, uncounted, self._tell)",
         "            ended = error",
         ("tests/desk/test_trade_ends.py",),
@@ -280,7 +280,7 @@ STOPPING = (
     Mutant(
         "orders that a start cannot count may be live",
         "the state file is locked when a start ends, and its exit code says that nothing is live",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "            failure = truthful(failure, uncounted, tell)",
         "            pass",
         ("tests/desk/test_trade_ends.py",),
@@ -288,7 +288,7 @@ STOPPING = (
     Mutant(
         "a bug in the cancels of a start hides nothing",
         "the program ends with a traceback while orders of an earlier run may be live",
-        "desk/wind_down.py",
+        "services/trading/wind_down.py",
         "        except Exception as bug:",
         "        except AssertionError as bug:",
         ("tests/desk/test_trade_ends.py",),
@@ -312,7 +312,7 @@ STOPPING = (
     Mutant(
         "whether an alert stopped trading is read in the transaction",
         "an alert is resolved in the moment in which another program stops trading because of it",
-        "desk/alerting.py",
+        "services/monitoring/alerting.py",
         "            board.is_stopped = book.mark(STOPPED) > 0  # within",
         "            pass  # within",
         ("tests/desk/test_alerting.py",),

@@ -32,7 +32,7 @@ TELLING = (
     Mutant(
         "a stop holds under a pause",
         "a pause by an alert resolves the daily loss that brought it about (F78)",
-        "desk/alerting.py",
+        "services/monitoring/alerting.py",
         "self._store.stop_under_pause(), ",
         "self._store.halt(), ",
         ("tests/desk/test_alerting.py",),
@@ -48,7 +48,7 @@ TELLING = (
     Mutant(
         "closing goes on until it is done",
         "positions that an alert wants closed stay open, and nobody tries again",
-        "desk/courier.py",
+        "services/monitoring/alert_dispatcher.py",
         "        elif self._is_closed:",
         "        elif failed is None:",
         ("tests/desk/test_courier.py",),
@@ -56,7 +56,7 @@ TELLING = (
     Mutant(
         "a halt is no success",
         "a halted loop looks alive to the dead man's switch (F68)",
-        "desk/journal.py",
+        "services/trading/run_reporter.py",
         "        if pulse.halt.is_wrong:\n",
         "        if False:\n",
         ("tests/desk/test_journal.py",),
@@ -75,7 +75,7 @@ CHECKING = (
     Mutant(
         "requests that all failed are critical however few",
         "check api says OK while every request is answered with 429",
-        "desk/checks/api.py",
+        "services/monitoring/checks/api.py",
         "    if only_failures([*of_loop, *own], now):",
         "    if False:",
         ("tests/cli/test_check_api.py",),
@@ -83,7 +83,7 @@ CHECKING = (
     Mutant(
         "a probe that was cut off by the rate limit is unknown",
         "check api says OK of an exchange that it could not ask",
-        "desk/checks/api.py",
+        "services/monitoring/checks/api.py",
         '            return [*refused.values(), doubt("requests", error)]',
         "            break",
         ("tests/cli/test_check_api.py",),
@@ -107,7 +107,7 @@ CHECKING = (
     Mutant(
         "that a source stopped answering is recorded",
         "a dead model is one line on stderr",
-        "desk/trade.py",
+        "services/trading/session.py",
         "        self._record_all(self._source_watch.look(self._sources(), self._clock.now()))",
         "        self._source_watch.look(self._sources(), self._clock.now())",
         ("tests/ops/test_source_stale.py",),
@@ -131,7 +131,7 @@ CHECKING = (
     Mutant(
         "orders that rest hide no false fill of another",
         "behind a loop that quotes twenty orders a false fill is never looked for",
-        "desk/checks/records.py",
+        "services/monitoring/checks/records.py",
         "    unseen = [order for order in own if order.client_order_id not in shown]",
         "    own = sorted(own, key=lambda order: order.updated, reverse=True)[:MOST]\n"
         "    unseen = [order for order in own if order.client_order_id not in shown]",
@@ -140,7 +140,7 @@ CHECKING = (
     Mutant(
         "orders that were not compared are told of",
         "a check says OK of orders that it did not look at",
-        "desk/checks/records.py",
+        "services/monitoring/checks/records.py",
         "differing(records, absent, as_of) + _not_compared(more)",
         "differing(records, absent, as_of)",
         ("tests/cli/test_check_orders.py",),

@@ -10,8 +10,8 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, dollars
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
-from kalshi_cli.desk.account import reconcile_unknown, restore
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
+from kalshi_cli.services.account.recovery import reconcile_unknown, restore
 from kalshi_cli.simulator.model.records import RESTING, OrderRecord
 from kalshi_cli.store.sqlite_store import Store
 from proofs import invariants

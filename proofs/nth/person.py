@@ -11,9 +11,9 @@ from kalshi_cli.base.errors import ExchangeError, ExitCode, KalshiError, Outcome
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import amend, batch, cancel, close
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.kill import KillSwitch
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders import amend, batch, cancel, close
+from kalshi_cli.services.orders.kill_switch import KillSwitch
 from kalshi_cli.store.records import Halt
 from proofs.nth.faults import Wires
 

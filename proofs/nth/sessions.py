@@ -17,10 +17,10 @@ from kalshi_cli.core.model.messages import Command, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.runner import run
+from kalshi_cli.services.account import portfolio
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import run
 from kalshi_cli.strategies.base import Strategy
 from proofs.nth.person import Person, order
 

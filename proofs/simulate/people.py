@@ -11,11 +11,11 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.desk import batch
-from kalshi_cli.desk.batch import BatchLine
-from kalshi_cli.desk.close import CloseDesk, Walk
-from kalshi_cli.desk.place import Ticket, order_desk
-from kalshi_cli.desk.rebuild import rebuild
+from kalshi_cli.services.account.rebuild import rebuild
+from kalshi_cli.services.orders import batch
+from kalshi_cli.services.orders.batch import BatchLine
+from kalshi_cli.services.orders.close import CloseDesk, Walk
+from kalshi_cli.services.orders.place import Ticket, order_desk
 from proofs import invariants
 from proofs.simulate.plan import Fault
 from proofs.simulate.program import VirtualResources, virtual

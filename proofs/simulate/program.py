@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kalshi_cli.app import loops as loops_module
+from kalshi_cli.app import trading as loops_module
 from kalshi_cli.app.environment import Environment
-from kalshi_cli.app.loops import Loops, RecordRequest, TradeRequest
+from kalshi_cli.app.trading import Loops, RecordRequest, TradeRequest
 from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
@@ -24,12 +24,12 @@ from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
-from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.journal import Journal
-from kalshi_cli.desk.resources import Home, RefuseOrder, Resources
-from kalshi_cli.desk.trade import Session
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.resources import Home, RefuseOrder, Resources
+from kalshi_cli.services.trading.halts import refuse_if_halted
+from kalshi_cli.services.trading.run_reporter import Journal
+from kalshi_cli.services.trading.session import Session
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from proofs.keys import OwnKey

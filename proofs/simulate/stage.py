@@ -18,7 +18,7 @@ from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Command
-from kalshi_cli.desk.account import load_engine, read_account, reconcile
+from kalshi_cli.services.account.recovery import load_engine, read_account, reconcile
 from proofs.simulate.checker import Checker
 from proofs.simulate.exchange_acts import ExchangeActs
 from proofs.simulate.faults import Faults

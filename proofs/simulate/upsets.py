@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from kalshi_cli.base.errors import InstanceError
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Command
-from kalshi_cli.desk.account import reconcile
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.cancel_all import cancel_everything
-from kalshi_cli.desk.halts import Halts
+from kalshi_cli.services.account.recovery import reconcile
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.cancel_all import cancel_everything
+from kalshi_cli.services.trading.halts import Halts
 from proofs.simulate.people import People
 from proofs.simulate.plan import PROCESS, Fault
 from proofs.simulate.program import VirtualResources, trade

@@ -21,13 +21,14 @@ from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import Command, MarketChange, Tick
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import load_engine, read_account
-from kalshi_cli.desk.listing import Families, universe
-from kalshi_cli.desk.score import Score
-from kalshi_cli.desk.start import agree
+from kalshi_cli.exchange.live.families import Families
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine, read_account
+from kalshi_cli.services.markets.market_query import universe
+from kalshi_cli.services.runner import pump
+from kalshi_cli.services.trading.run_score import Score
+from kalshi_cli.services.trading.start import agree
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry

@@ -33,7 +33,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.desk.checks import readings
+from kalshi_cli.services.monitoring.checks import readings
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt

@@ -13,8 +13,8 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import parse_ts
-from kalshi_cli.desk.exchange import is_within_hours
 from kalshi_cli.exchange.wire.status import OpenHours, Schedule, Week
+from kalshi_cli.services.markets.exchange_hours import is_within_hours
 
 CHECK = ("check", "exchange", "--no-notify")
 

@@ -25,9 +25,9 @@ from kalshi_cli.cli.check import ALL, LEAST_S, left_s
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
-from kalshi_cli.desk import check_runner
-from kalshi_cli.desk.check_runner import Wanted, run_checks
-from kalshi_cli.desk.checks.turns import MOST_SKIPPED
+from kalshi_cli.services.monitoring import check_runner
+from kalshi_cli.services.monitoring.check_runner import Wanted, run_checks
+from kalshi_cli.services.monitoring.check_turns import MOST_SKIPPED
 from kalshi_cli.store.lock import lock
 
 CHECK = ("check", "balance")
@@ -287,7 +287,7 @@ def held_up(name: str, monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """A check of this name that comes back only once that is said."""
     go_on, module = threading.Event(), ModuleType(name)
     module.__dict__["examine"] = lambda _readings: (go_on.wait(60), report(name, "looked"))[1]
-    monkeypatch.setitem(sys.modules, f"kalshi_cli.desk.checks.{name}", module)
+    monkeypatch.setitem(sys.modules, f"kalshi_cli.services.monitoring.checks.{name}", module)
     return go_on
 
 

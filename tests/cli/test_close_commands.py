@@ -29,8 +29,8 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
         one.submit(ME, TWO_SIDED, BID, "0.4500", "10")
         set_variables(monkeypatch, tmp_path, one.variables())
         # This exchange's lists do not trail; what the waiting is for is tested in virtual time.
-        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)
-        monkeypatch.setattr("kalshi_cli.desk.place.RESOLVE_S", 0.5)
+        monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)
+        monkeypatch.setattr("kalshi_cli.services.orders.place.RESOLVE_S", 0.5)
         yield one
 
 

@@ -17,8 +17,8 @@ from kalshi_cli.cli.completion import LONGEST_TITLE, completions
 from kalshi_cli.cli.main import ENTRIES, root
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.config.sources import load
-from kalshi_cli.desk.catalogue import catalogue_path, open_catalogue
 from kalshi_cli.store.catalog.entries import Entry, Kind, Progress
+from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path, open_catalogue
 
 TICKERS = ["KXRAIN-24JUN01-T1.0", TWO_SIDED, ONE_SIDED, "KXRAIN-40JAN01-T3.0", FINE]
 """Of the served exchange, closed ones too."""

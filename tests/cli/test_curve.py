@@ -14,7 +14,7 @@ from support.served import Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.cli.screen.curve import HEIGHT, draw_curve, svg_curve
-from kalshi_cli.desk import backtest
+from kalshi_cli.services.research import backtest
 
 Points = list[tuple[Ts, Money]]
 

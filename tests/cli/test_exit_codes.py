@@ -17,7 +17,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.cli.ends import ENDS
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.desk import place as placing
+from kalshi_cli.services.orders import place as placing
 from kalshi_cli.store.lock import lock
 
 CREATE = r"/portfolio/events/orders$"

@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import ConfigError, ExchangeError
 from kalshi_cli.base.text import LONGEST, one_line
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli import api
-from kalshi_cli.desk import raw
+from kalshi_cli.services import raw_calls
 from kalshi_cli.simulator.protocol.replies import Request, Response
 
 SOON_S = 20.0
@@ -155,7 +155,7 @@ def test_an_answer_nested_without_end_is_a_clear_error_or_shown_as_it_came(
 
 
 def test_pages_have_a_limit_of_bytes_together(answers: list[Response], monkeypatch: pytest.MonkeyPatch) -> None:
-    page = b'{"a":["' + b"x" * (raw.MOST_BYTES // 2) + b'"],"cursor":"%d"}'
+    page = b'{"a":["' + b"x" * (raw_calls.MOST_BYTES // 2) + b'"],"cursor":"%d"}'
     answers += [answer(200, page % number) for number in range(3)]
     ended = program("api", "GET", "/markets", "--paginate", "--json")
     assert (ended.code, ended.error["code"], ended.out) == (6, "too_long", "")

@@ -35,8 +35,8 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.desk.watch import WatchBoard
 from kalshi_cli.notify.notice_text import inert, to_body, to_json, to_title
+from kalshi_cli.services.markets.watch_board import WatchBoard
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 from kalshi_cli.telemetry.metrics import Metrics
 from kalshi_cli.telemetry.tables import TRADES, Tables, TradeRow

@@ -29,7 +29,9 @@ from kalshi_cli.store.sqlite_store import Store
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     with served(tmp_path, shards=1) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
-        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # real seconds: the proof is not waited for
+        monkeypatch.setattr(
+            "kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000
+        )  # real seconds: the proof is not waited for
         yield one
 
 

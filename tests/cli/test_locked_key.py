@@ -33,7 +33,7 @@ class Taker(Strategy):
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     with served(tmp_path) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
-        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # this exchange's lists do not trail
+        monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)  # this exchange's lists do not trail
         yield one
 
 

@@ -14,7 +14,7 @@ from support.specification import SPECS, specs_or_skip
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
 from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, Ohlc
-from kalshi_cli.desk.exchange import weekly_maintenance
+from kalshi_cli.services.markets.exchange_hours import weekly_maintenance
 
 EVENT = "KXRAIN-40JAN01"
 

@@ -192,7 +192,7 @@ def test_the_gravest_reason_decides_the_exit_code(exchange: Served, monkeypatch:
 def test_a_batch_that_got_lost_ends_with_7_and_names_every_order(
     exchange: Served, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, action: Any
 ) -> None:
-    monkeypatch.setattr("kalshi_cli.desk.place.RESOLVE_S", 0.1)
+    monkeypatch.setattr("kalshi_cli.services.orders.place.RESOLVE_S", 0.1)
     proxy.faults.append(Fault(action, "POST", BATCH))
     ended = batch(monkeypatch, line(client_order_id="a"), line(client_order_id="b"), words=("--json",))
     assert ended.code == 7, ended.err
@@ -336,7 +336,7 @@ def test_a_change_that_got_lost_ends_with_7_and_the_way_out(
     exchange: Served, mine: str, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch,
     words: tuple[str, ...], path: str, action: Any,
 ) -> None:  # fmt: skip
-    monkeypatch.setattr("kalshi_cli.desk.amend.RESOLVE_S", 0.1)
+    monkeypatch.setattr("kalshi_cli.services.orders.amend.RESOLVE_S", 0.1)
     proxy.faults.append(Fault(action, "POST", path))
     assert_error(program("order", words[0], mine, *words[1:]), 7, "kalshi order reconcile")
     assert left(exchange) == [("0.41", "10")]

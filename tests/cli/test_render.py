@@ -27,7 +27,7 @@ from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.desk.place import Ticket
+from kalshi_cli.services.orders.place import Ticket
 from kalshi_cli.views import runs as run_rows
 from kalshi_cli.views import scan as scan_rows
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow

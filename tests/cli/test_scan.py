@@ -13,7 +13,7 @@ from support.served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, prog
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk import scan as desk_scan
+from kalshi_cli.services.research import scan as desk_scan
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 
 DAY_MS = 86_400_000

@@ -11,7 +11,7 @@ import pytest
 from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
-from kalshi_cli.desk import place as placing
+from kalshi_cli.services.orders import place as placing
 
 CREATE = r"/portfolio/events/orders$"
 

@@ -43,8 +43,8 @@ from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, MarketChange, PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.watch import WatchBoard
 from kalshi_cli.exchange.wire.markets import read_market
+from kalshi_cli.services.markets.watch_board import WatchBoard
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import load_engine, reconcile_unknown
+from kalshi_cli.services.account.recovery import load_engine, reconcile_unknown
 from kalshi_cli.store.records import Halt, Memory
 
 

@@ -23,9 +23,9 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import amend
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.amend import Change
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders import amend
+from kalshi_cli.services.orders.amend import Change
 from kalshi_cli.store.records import Halt
 
 

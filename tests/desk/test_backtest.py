@@ -19,7 +19,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
-from kalshi_cli.desk.backtest import BacktestReport, backtest
+from kalshi_cli.services.research.backtest import BacktestReport, backtest
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams

@@ -26,8 +26,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import batch
-from kalshi_cli.desk.batch import BatchLine, BatchOutcome
+from kalshi_cli.services.orders import batch
+from kalshi_cli.services.orders.batch import BatchLine, BatchOutcome
 from kalshi_cli.store.records import Halt
 
 PATH = "/trade-api/v2/portfolio/events/orders/batched"

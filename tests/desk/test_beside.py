@@ -22,11 +22,11 @@ from kalshi_cli.core.model.order_terms import BID, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk import amend, batch
-from kalshi_cli.desk.amend import Change
-from kalshi_cli.desk.batch import BatchLine
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.place import TRIES, Aloud, OrderDesk
+from kalshi_cli.services.orders import amend, batch
+from kalshi_cli.services.orders.amend import Change
+from kalshi_cli.services.orders.batch import BatchLine
+from kalshi_cli.services.orders.place import TRIES, Aloud, OrderDesk
+from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 

@@ -14,8 +14,8 @@ from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.desk.cancel import Scope, cancel_orders
-from kalshi_cli.desk.kill import KillSwitch, Outcome, on_the_way
+from kalshi_cli.services.orders.cancel import Scope, cancel_orders
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome, on_the_way
 from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
 
 

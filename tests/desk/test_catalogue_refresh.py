@@ -16,13 +16,13 @@ from kalshi_cli.base.errors import InstanceError, UnreachableError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.sources import load
-from kalshi_cli.desk import catalogue
-from kalshi_cli.desk.catalogue import Refresh, catalogue_path, open_catalogue, refresh, search
-from kalshi_cli.desk.listing import EventQuery, MarketQuery
-from kalshi_cli.desk.market_search import choose, choose_events, choose_series
 from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.markets import catalog
+from kalshi_cli.services.markets.catalog import Refresh, refresh, search
+from kalshi_cli.services.markets.market_query import EventQuery, MarketQuery
+from kalshi_cli.services.markets.market_search import choose, choose_events, choose_series
 from kalshi_cli.store.catalog.entries import Kind, Narrow
-from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, catalogue_path, open_catalogue
 from kalshi_cli.store.lock import lock
 
 NOW = Ts(1_780_000_000_000)
@@ -102,7 +102,7 @@ def test_the_next_refresh_asks_only_for_what_changed(made: Place) -> None:
     made.listing.changed = [market_body(5, " (renamed)") | {"status": "inactive"}]
     done = made.refresh()
     assert (done.is_full, done.counts["market"]) == (False, 1)
-    since = str((NOW - catalogue.OVERLAP_MS) // 1000)
+    since = str((NOW - catalog.OVERLAP_MS) // 1000)
     assert [query["min_updated_ts"] for _, query in made.listing.asked] == [since] * 3
     assert made.catalogue.extent().markets == MARKETS
     assert search(made.catalogue, Kind.MARKET, "renamed").tickers == [market_body(5)["ticker"]]  # type: ignore[union-attr]
@@ -218,9 +218,9 @@ def test_two_refreshes_do_not_run_at_once(place: Place) -> None:
 
 
 def test_clearing_says_whether_there_was_one(place: Place) -> None:
-    assert not catalogue.clear(place.config, place.clock)
+    assert not catalog.clear(place.config, place.clock)
     place.refresh()
-    assert catalogue.clear(place.config, place.clock)
+    assert catalog.clear(place.config, place.clock)
     assert open_catalogue(place.config) is None
 
 

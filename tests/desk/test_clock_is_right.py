@@ -9,7 +9,7 @@ import pytest
 from support.simulation import Simulation
 
 from kalshi_cli.base.errors import CredentialsError
-from kalshi_cli.desk import health
+from kalshi_cli.services.monitoring import health
 
 
 def shift(sim: Simulation, ahead_s: float) -> None:

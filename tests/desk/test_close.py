@@ -18,8 +18,8 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.close import CloseDesk, Closing, Walk, failure
-from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.services.orders.close import CloseDesk, Closing, Walk, failure
+from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
 from kalshi_cli.store.records import Halt
 

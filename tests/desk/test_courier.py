@@ -18,10 +18,10 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.schema import Sink
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.desk.alerting import Alerting
-from kalshi_cli.desk.courier import FLATTEN_AGAIN_S, Courier
-from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
+from kalshi_cli.services.monitoring.alert_dispatcher import FLATTEN_AGAIN_S, Courier
+from kalshi_cli.services.monitoring.alerting import Alerting
+from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT
 from kalshi_cli.store.sqlite_store import Store

@@ -13,7 +13,7 @@ from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.score import Score
+from kalshi_cli.services.trading.run_score import Score
 
 LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
 

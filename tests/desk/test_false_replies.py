@@ -19,7 +19,7 @@ from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.order_terms import ASK, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import reconcile_unknown
+from kalshi_cli.services.account.recovery import reconcile_unknown
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
 MARGIN_S = NEVER_ARRIVED_MARGIN_MS / 1000

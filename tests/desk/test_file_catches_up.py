@@ -12,7 +12,7 @@ from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import load_engine
+from kalshi_cli.services.account.recovery import load_engine
 
 
 def test_an_order_whose_fill_another_program_booked_does_not_rest_on_file_for_ever(tmp_path: Path) -> None:

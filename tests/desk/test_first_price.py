@@ -9,7 +9,7 @@ from support.simulation import TICKER, Simulation
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import quotes
+from kalshi_cli.services.orders import quotes
 
 
 @pytest.fixture

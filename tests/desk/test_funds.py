@@ -12,7 +12,7 @@ from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Money, Ts, dollars
-from kalshi_cli.desk import funds
+from kalshi_cli.services.account import cash
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SimOptions
 from kalshi_cli.views.cash import BalanceView
 
@@ -28,9 +28,9 @@ def world(tmp_path: Path) -> Iterator[Simulation]:
     made.close()
 
 
-def move(**changes: Any) -> funds.ShardMove:
+def move(**changes: Any) -> cash.ShardMove:
     fields: dict[str, Any] = {"amount": dollars(25), "from_shard": 0, "to_shard": 2, "client_transfer_id": OURS}
-    return funds.ShardMove(**(fields | changes))
+    return cash.ShardMove(**(fields | changes))
 
 
 def is_transfer(request: httpx.Request) -> bool:
@@ -64,7 +64,7 @@ def on_shard_2(world: Simulation) -> int:
 
 
 def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Simulation) -> None:
-    done = funds.transfer(world.client, world.clock, move())
+    done = cash.transfer(world.client, world.clock, move())
     assert (done.status, done.amount, done.from_shard, done.to_shard) == ("complete", dollars(25), 0, 2)
     assert world.wire.posts() == 1
     assert on_shard_2(world) == dollars(25)
@@ -72,13 +72,13 @@ def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Simulat
 
 def test_a_transfer_that_takes_long_is_shown_as_pending(tmp_path: Path) -> None:
     world = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=4, transfer_ms=60_000))
-    assert funds.transfer(world.client, world.clock, move()).status == "pending"
+    assert cash.transfer(world.client, world.clock, move()).status == "pending"
     world.close()
 
 
 def test_a_lost_reply_is_found_in_the_list_and_nothing_is_sent_again(world: Simulation) -> None:
     world.wire.after = lose_reply
-    done = funds.transfer(world.client, world.clock, move())
+    done = cash.transfer(world.client, world.clock, move())
     assert (done.status, done.amount) == ("complete", dollars(25))
     assert world.wire.posts() == 1
     assert on_shard_2(world) == dollars(25)
@@ -87,7 +87,7 @@ def test_a_lost_reply_is_found_in_the_list_and_nothing_is_sent_again(world: Simu
 def test_a_lost_request_ends_in_doubt_and_names_the_way_out(world: Simulation) -> None:
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError) as caught:
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
     assert caught.value.exit_code == 7
     assert "kalshi transfer list" in caught.value.hint
     assert f"--client-transfer-id {OURS}" in caught.value.hint
@@ -100,39 +100,39 @@ def test_sent_again_under_the_same_id_the_money_moves_once(world: Simulation, fa
     world.wire.before, world.wire.after = (fault, lambda _: None) if fault is lose_request else (lambda _: None, fault)
     if fault is lose_request:
         with pytest.raises(OutcomeUnknownError):
-            funds.transfer(world.client, world.clock, move())
+            cash.transfer(world.client, world.clock, move())
     else:
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
     world.wire.before, world.wire.after = lambda _: None, lambda _: None
-    funds.transfer(world.client, world.clock, move())
+    cash.transfer(world.client, world.clock, move())
     assert on_shard_2(world) == dollars(25)
 
 
 def test_two_ids_move_it_twice(world: Simulation) -> None:
-    funds.transfer(world.client, world.clock, move())
-    funds.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
+    cash.transfer(world.client, world.clock, move())
+    cash.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
     assert on_shard_2(world) == dollars(50)
 
 
 def test_a_transfer_of_before_is_not_taken_for_the_lost_one(world: Simulation) -> None:
-    funds.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
+    cash.transfer(world.client, world.clock, move(client_transfer_id=OTHER_ID))
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError):
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
 
 
 def test_between_numbered_subaccounts_no_id_is_promised(world: Simulation) -> None:
     world.exchange.add_subaccount("alice")
     world.wire.before = lose_request
     with pytest.raises(OutcomeUnknownError) as caught:
-        funds.transfer(world.client, world.clock, move(to_subaccount=1))
+        cash.transfer(world.client, world.clock, move(to_subaccount=1))
     assert "client-transfer-id" not in caught.value.hint
 
 
 def test_a_transfer_that_never_left_is_no_doubt(world: Simulation) -> None:
     world.wire.before = never_connect
     with pytest.raises(UnreachableError):
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
 
 
 def test_nothing_is_sent_where_the_transfers_of_before_cannot_be_read(world: Simulation) -> None:
@@ -143,13 +143,13 @@ def test_nothing_is_sent_where_the_transfers_of_before_cannot_be_read(world: Sim
 
     world.wire.before = fail
     with pytest.raises(UnreachableError):
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
     assert world.wire.posts() == 0
 
 
 def test_money_that_is_not_there_is_refused_with_the_way_to_look(world: Simulation) -> None:
     with pytest.raises(ExchangeError) as caught:
-        funds.transfer(world.client, world.clock, move(amount=dollars(10_001)))
+        cash.transfer(world.client, world.clock, move(amount=dollars(10_001)))
     assert caught.value.code == "insufficient_balance"
     assert "kalshi balance" in caught.value.hint
 
@@ -163,7 +163,7 @@ def test_money_is_not_moved_to_where_it_is() -> None:
 
 
 def test_the_facts_say_what_lies_there_now(world: Simulation) -> None:
-    assert funds.facts(world.client, move()) == [
+    assert cash.facts(world.client, move()) == [
         "move $25.00 from shard 0 to shard 2",
         "there: shard 0 $10,000.00, shard 2 $0.00",
     ]
@@ -221,7 +221,7 @@ def test_an_answer_without_an_id_is_a_doubt(world: Simulation) -> None:
 
     world.wire.before = nameless
     with pytest.raises(OutcomeUnknownError):
-        funds.transfer(world.client, world.clock, move())
+        cash.transfer(world.client, world.clock, move())
     world.wire.before = lambda request: httpx.Response(201, json={}) if request.method == "POST" else None
     with pytest.raises(OutcomeUnknownError, match="a new subaccount"):
         world.client.create_subaccount()
@@ -235,13 +235,13 @@ def cash_by_shard(found: BalanceView) -> dict[int, Money]:
 
 
 def test_a_balance_shows_what_lies_where(world: Simulation) -> None:
-    funds.transfer(world.client, world.clock, move())
+    cash.transfer(world.client, world.clock, move())
     world.exchange.add_subaccount("alice")
     to_first(world)
-    held = funds.balance(world.client, None)
+    held = cash.balance(world.client, None)
     assert cash_by_shard(held) == {0: dollars(9_970), 1: 0, 2: dollars(25), 3: 0}
     assert held.resting_value is not None
-    first = funds.balance(world.client, 1)
+    first = cash.balance(world.client, 1)
     assert cash_by_shard(first) == {0: dollars(5), 1: 0, 2: 0, 3: 0}
     assert first.resting_value is None, "the exchange tells it of all subaccounts together"
 
@@ -252,7 +252,7 @@ def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(w
         return httpx.Response(403, json=refused) if "summary" in request.url.path else None
 
     world.wire.before = forbidden
-    held = funds.balance(world.client, None)
+    held = cash.balance(world.client, None)
     assert (held.cash, held.resting_value) == (dollars(10_000), None)
 
 
@@ -270,14 +270,14 @@ def test_an_account_that_may_not_ask_for_the_resting_value_still_has_a_balance(w
 )
 def test_an_allocation_that_cannot_be_meant_is_refused(typed: list[str], off: bool) -> None:
     with pytest.raises(UsageError):
-        funds.wanted_allocation(typed, "", off=off)
+        cash.wanted_allocation(typed, "", off=off)
 
 
 def test_an_allocation_reads_as_it_was_typed(world: Simulation) -> None:
-    wanted = funds.wanted_allocation(["0=60", "2=40"], "max", off=False)
+    wanted = cash.wanted_allocation(["0=60", "2=40"], "max", off=False)
     world.client.set_allocation(wanted.shares, wanted.reservation)
     assert world.client.allocation() == wanted
-    world.client.set_allocation(funds.wanted_allocation([], "", off=True).shares)
+    world.client.set_allocation(cash.wanted_allocation([], "", off=True).shares)
     assert world.client.allocation().shares == {}
 
 
@@ -299,14 +299,14 @@ def test_an_order_without_money_on_its_shard_names_the_shard_and_the_way_to_move
     assert caught.value.code == "insufficient_balance"
     assert "shard 2" in caught.value.hint
     assert "kalshi transfer --from 0 --to 2 --amount" in caught.value.hint
-    funds.transfer(world.client, world.clock, move())
+    cash.transfer(world.client, world.clock, move())
     assert world.place(ticker=name).order_id
 
 
 def test_reading_only_moves_no_money(world: Simulation) -> None:
     reader = world.connect(is_read_only=True)
     writes = (
-        lambda: funds.transfer(reader, world.clock, move()),
+        lambda: cash.transfer(reader, world.clock, move()),
         lambda: reader.transfer_to_subaccount(dollars(1), client_transfer_id=OURS, from_subaccount=0, to_subaccount=1),
         lambda: reader.create_subaccount(),
         lambda: reader.set_netting(0, enabled=False),

@@ -21,8 +21,8 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import pump
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams

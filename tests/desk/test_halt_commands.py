@@ -17,7 +17,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.desk.halts import gravest, resume, stop
+from kalshi_cli.services.trading.halts import gravest, resume, stop
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.records import NO_HALT, PAUSED, Halt

@@ -7,8 +7,8 @@ import pytest
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Verdict
-from kalshi_cli.desk import health
-from kalshi_cli.desk.alerting import Overview
+from kalshi_cli.services.monitoring import health
+from kalshi_cli.services.monitoring.alerting import Overview
 from kalshi_cli.store.alert_tables import Letter, SinkState
 from kalshi_cli.store.records import Cycle
 

@@ -11,8 +11,8 @@ from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.desk.hearing import Hearing
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.input_filter import Hearing
 
 T0 = Ts(1_780_000_000_000)
 BTC, ETH = (SpotPrice(T0, coin, 80_000_0000, "coinbase", 1) for coin in ("BTC", "ETH"))

@@ -16,9 +16,9 @@ from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import batch
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.batch import BatchLine
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders import batch
+from kalshi_cli.services.orders.batch import BatchLine
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 HOUR_S = 3_600

@@ -42,8 +42,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.journal import Journal, Outputs
-from kalshi_cli.desk.summary import Summary
+from kalshi_cli.services.trading.run_reporter import Journal, Outputs
+from kalshi_cli.services.trading.run_summary import Summary
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT, PAUSED, Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams

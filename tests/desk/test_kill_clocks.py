@@ -11,10 +11,10 @@ from support.simulation import KEY, TICKER, Simulation
 
 from kalshi_cli.base.clock import ShiftedClock
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 

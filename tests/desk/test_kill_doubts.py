@@ -15,10 +15,10 @@ from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 

@@ -14,9 +14,9 @@ from support.simulation import TICKER, Simulation, ticket
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 
 

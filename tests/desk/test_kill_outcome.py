@@ -8,8 +8,8 @@ import pytest
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.kill import Outcome
 from kalshi_cli.exchange.wire.quotes import Quote
+from kalshi_cli.services.orders.kill_switch import Outcome
 
 CLEAN = Outcome(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
 ORDER = Order(

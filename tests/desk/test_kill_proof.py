@@ -12,9 +12,9 @@ from kalshi_cli.base.errors import NoAnswerError, OutcomeUnknownError
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.desk.cancel import Scope, cancel_orders, has_caught_up
-from kalshi_cli.desk.kill import KillSwitch, Outcome
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.orders.cancel import Scope, cancel_orders, has_caught_up
+from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
 
 NOT_FOUND = b'{"error": {"code": "not_found", "message": "not found"}}'
 HIDDEN = b'{"orders": [], "cursor": ""}'

@@ -8,7 +8,7 @@ from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import Tick
-from kalshi_cli.desk.decision import DecisionDeadline
+from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
 
 
 def test_a_sleep_of_the_host_makes_a_decision_late_although_the_monotonic_clock_stood_still() -> None:

@@ -9,7 +9,7 @@ from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import load_engine
+from kalshi_cli.services.account.recovery import load_engine
 
 
 @pytest.mark.parametrize("minutes", [0.5, 5, 55])

@@ -16,8 +16,8 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Command, GroupChange, Message
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.state import State
-from kalshi_cli.desk.groups import RunGroups
 from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.trading.run_order_groups import RunGroups
 from kalshi_cli.simulator.model.listing import MarketSpec, SimOptions
 from kalshi_cli.store.records import RunGroup
 

@@ -11,9 +11,9 @@ from support.trading import TradingSession
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.desk.journal import Journal
-from kalshi_cli.desk.traffic import MOST_MINUTES, Traffic
+from kalshi_cli.services.trading.run_reporter import Journal
 from kalshi_cli.store.sqlite_store import MAX_MINUTES
+from kalshi_cli.telemetry.request_counts import MOST_MINUTES, Traffic
 
 
 def counted(sim: Simulation) -> list[Minute]:

@@ -16,9 +16,9 @@ from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
 from kalshi_cli.core.model.order_terms import Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk import amend
-from kalshi_cli.desk.amend import Change
-from kalshi_cli.desk.locks import with_locks
+from kalshi_cli.services.orders import amend
+from kalshi_cli.services.orders.amend import Change
+from kalshi_cli.services.trading.market_locks import with_locks
 from kalshi_cli.store.records import MarketLock, MovedError
 from kalshi_cli.store.sqlite_store import Store
 

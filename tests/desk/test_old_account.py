@@ -12,8 +12,8 @@ from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.pnl import parts, total
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.account import load_engine
+from kalshi_cli.services.account import portfolio
+from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.simulator.model.listing import NewOrder, SimOptions
 from kalshi_cli.store.sqlite_store import Store
 

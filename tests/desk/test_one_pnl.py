@@ -19,9 +19,9 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.trading_day import day_of
-from kalshi_cli.desk.news import gained
-from kalshi_cli.desk.trade_book import TradeBook
+from kalshi_cli.services.monitoring.daily_summary import gained
 from kalshi_cli.telemetry.tables import DAYS, Tables
+from kalshi_cli.telemetry.trade_book import TradeBook
 
 UTC = ZoneInfo("UTC")
 TRADES = st.lists(

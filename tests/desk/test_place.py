@@ -29,9 +29,9 @@ from kalshi_cli.core.model.messages import OrderState
 from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.place import RESOLVE_S, Aloud
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders.place import RESOLVE_S, Aloud
+from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.records import PAUSED, Halt

@@ -15,8 +15,8 @@ from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.account.execution_quality import match
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.desk.execution import read
-from kalshi_cli.desk.journal import Journal
+from kalshi_cli.services.account.execution import read
+from kalshi_cli.services.trading.run_reporter import Journal
 from kalshi_cli.store import sqlite_store
 from kalshi_cli.store.sqlite_store import Store
 

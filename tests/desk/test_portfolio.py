@@ -21,8 +21,8 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.trading_day import day_of, day_start
-from kalshi_cli.desk import portfolio
-from kalshi_cli.desk.portfolio import KEYS, Portfolio
+from kalshi_cli.services.account import portfolio
+from kalshi_cli.services.account.portfolio import KEYS, Portfolio
 from kalshi_cli.simulator.model.listing import NewOrder
 
 

@@ -19,11 +19,11 @@ from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk import quotes
-from kalshi_cli.desk.account import reconcile_unknown
-from kalshi_cli.desk.cancel import Scope
-from kalshi_cli.desk.halts import refuse_if_halted
-from kalshi_cli.desk.kill import KillSwitch
+from kalshi_cli.services.account.recovery import reconcile_unknown
+from kalshi_cli.services.orders import quotes
+from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.kill_switch import KillSwitch
+from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.records import Halt
 
 

@@ -11,8 +11,8 @@ import pytest
 from support.simulation import Simulation
 
 from kalshi_cli.base.errors import HaltedError, RefusedError, UnreachableError, UsageError
-from kalshi_cli.desk import raw
 from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.services import raw_calls
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def pages(world: Simulation, *bodies: bytes) -> bytes:
     """All pages of a list that answers these, one after the other."""
     left = iter(bodies)
     world.wire.before = lambda _: httpx.Response(200, content=next(left))
-    return raw.all_pages(world.client, "/portfolio/fills", {"limit": ["2"]})
+    return raw_calls.all_pages(world.client, "/portfolio/fills", {"limit": ["2"]})
 
 
 def test_lists_are_joined_and_the_rest_is_that_of_the_last_page(world: Simulation) -> None:
@@ -54,7 +54,7 @@ def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Simul
 
 def test_a_list_without_end_is_an_error(world: Simulation) -> None:
     with pytest.raises(WireError) as caught:
-        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw.MOST_PAGES + 9)))
+        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw_calls.MOST_PAGES + 9)))
     assert caught.value.code == "too_many_pages"
 
 
@@ -72,7 +72,7 @@ def test_a_page_that_fails_fails_the_list(world: Simulation) -> None:
 
     world.wire.before = second_fails
     with pytest.raises(UnreachableError):
-        raw.all_pages(world.client, "/portfolio/fills", {})
+        raw_calls.all_pages(world.client, "/portfolio/fills", {})
 
 
 # -- while halted -------------------------------------------------------------------------------------------------
@@ -113,11 +113,11 @@ def test_a_halt_stops_what_could_trade_and_nothing_else(world: Simulation, line:
     world.wire.before = lambda _: httpx.Response(200, content=msgspec.json.encode({}))
     method, path = line.split()
     if line in ALLOWED:
-        raw.call(client, method, path, {})
+        raw_calls.call(client, method, path, {})
         assert len(world.wire.sent) == 1
         return
     with pytest.raises(RefusedError) as caught:
-        raw.call(client, method, path, {})
+        raw_calls.call(client, method, path, {})
     assert (caught.value.code, caught.value.exit_code) == ("HALTED", 3)
     assert world.wire.sent == []
 
@@ -162,7 +162,7 @@ def test_a_path_that_a_server_may_read_otherwise_is_refused(world: Simulation, m
     before = len(world.wire.sent)
     for root in ("", "/trade-api/v2"):
         with pytest.raises(UsageError):
-            raw.call(world.client, method, root + path, {})
+            raw_calls.call(world.client, method, root + path, {})
     assert len(world.wire.sent) == before
 
 
@@ -174,6 +174,6 @@ def test_an_encoded_letter_is_sent_as_the_letter_that_was_judged(world: Simulati
         return httpx.Response(200, content=b"{}")
 
     world.wire.before = answer
-    raw.call(world.client, "GET", "/%70ortfolio/%7e%2Dorders", {})
-    raw.call(world.client, "GET", "/%74rade-api/v2/portfolio/orders", {})
+    raw_calls.call(world.client, "GET", "/%70ortfolio/%7e%2Dorders", {})
+    raw_calls.call(world.client, "GET", "/%74rade-api/v2/portfolio/orders", {})
     assert reached == [b"/trade-api/v2/portfolio/~-orders", b"/trade-api/v2/portfolio/orders"]

@@ -18,12 +18,12 @@ from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.base.units import cents, dollars
 from kalshi_cli.core.monitoring.check_report import Breach, Verdict
 from kalshi_cli.core.monitoring.schema_drift import missing
-from kalshi_cli.desk.schema import Examination, examine
 from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.route_samples import SAMPLES, Sample
 from kalshi_cli.exchange.wire.values import witnessed
+from kalshi_cli.services.monitoring.schema_check import Examination, examine
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 

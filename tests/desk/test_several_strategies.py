@@ -21,8 +21,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.score import Score
-from kalshi_cli.desk.summary import summarize
+from kalshi_cli.services.trading.run_score import Score
+from kalshi_cli.services.trading.run_summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.runs import StrategyPartRow
 

@@ -11,7 +11,7 @@ from support.simulation import T0, Simulation, ticket
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
 from kalshi_cli.core.model.messages import Command
-from kalshi_cli.desk.signals import PauseSignal, RunEnd, StopSignals, on_the_way
+from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals, on_the_way
 from kalshi_cli.store.pause import FILE, pause, read_pause
 
 

@@ -22,8 +22,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Tif
 from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.start import agree
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.trading.start import agree
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 

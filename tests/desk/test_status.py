@@ -18,7 +18,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Command
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.status import Status, read_status, remarks, status_view
+from kalshi_cli.services.trading.status import Status, read_status, remarks, status_view
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import Cycle, RunGroup

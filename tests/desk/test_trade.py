@@ -17,7 +17,7 @@ from kalshi_cli.core.model.messages import Command, Message
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.halts import refuse_if_halted
+from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import StrategyParams

@@ -22,9 +22,9 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.desk.signals import RunEnd, StopSignals
-from kalshi_cli.desk.status import Status, read_status, remarks
-from kalshi_cli.desk.wind_down import cancel_left, left_on_file, starting
+from kalshi_cli.services.trading.status import Status, read_status, remarks
+from kalshi_cli.services.trading.stop_signals import RunEnd, StopSignals
+from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, starting
 from kalshi_cli.store.records import Cycle
 
 CAUSES = {

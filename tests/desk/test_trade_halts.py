@@ -15,9 +15,9 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import Alert, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
-from kalshi_cli.desk.halts import refuse_to_start
-from kalshi_cli.desk.trade import Reported
 from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.trading.halts import refuse_to_start
+from kalshi_cli.services.trading.session import Reported
 from kalshi_cli.store.pause import pause, unpause
 from kalshi_cli.store.records import Halt
 from kalshi_cli.strategies.base import StrategyParams

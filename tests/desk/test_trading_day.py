@@ -22,9 +22,9 @@ from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.trading_day import DayCount, day_start
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import pump
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 

@@ -29,9 +29,9 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.watch import PATIENCE_MS, POLL_S, Polled, WatchBoard, WatchedMarket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.markets import read_market
+from kalshi_cli.services.markets.watch_board import PATIENCE_MS, POLL_S, Polled, WatchBoard, WatchedMarket
 
 NOW = Ts(1_780_000_000_000)
 ONE: Market = read_market(msgspec.json.encode({"market": market_body(1)}))

@@ -25,7 +25,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.watchdog import BREAK_IN, Watchdog, withdraw
+from kalshi_cli.services.trading.watchdog import BREAK_IN, Watchdog, withdraw
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 LIMIT_S = 0.1

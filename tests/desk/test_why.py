@@ -16,8 +16,8 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import min_edge
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.state import State
-from kalshi_cli.desk.status import read_status
-from kalshi_cli.desk.why import funnel
+from kalshi_cli.services.trading.order_funnel import funnel
+from kalshi_cli.services.trading.status import read_status
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle, Halt
 from kalshi_cli.views.why import RefusalRow, WhyView

@@ -20,8 +20,8 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts, parse
 from kalshi_cli.core.model.messages import ExchangeChange, Filled, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.desk.status import read_status
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
+from kalshi_cli.services.trading.status import read_status
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Cycle

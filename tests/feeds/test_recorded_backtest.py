@@ -18,11 +18,11 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.backtest import BacktestRequest
-from kalshi_cli.desk.paper import over_recordings
-from kalshi_cli.desk.summary import Plan
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
+from kalshi_cli.services.research.backtest import BacktestRequest
+from kalshi_cli.services.research.recorded_run import over_recordings
+from kalshi_cli.services.trading.run_summary import Plan
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 PLAN = Plan(

@@ -32,7 +32,7 @@ from kalshi_cli.cli.main import main
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.desk.alerts import alerting
+from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 

@@ -9,7 +9,7 @@ from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
 from kalshi_cli.core.model.effects import Alert
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.desk.flatten import flatten
+from kalshi_cli.services.orders.flatten import flatten
 
 
 def flattened(exchange: Served, **values: object) -> Alert:

@@ -31,7 +31,9 @@ def channels() -> Iterator[Receiver]:
 def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
     with served(tmp_path, shards=1) as one:
         set_variables(monkeypatch, tmp_path, one.variables())
-        monkeypatch.setattr("kalshi_cli.desk.cancel.MARGIN_MS", -1_000)  # real seconds: the proof is not waited for
+        monkeypatch.setattr(
+            "kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000
+        )  # real seconds: the proof is not waited for
         one.submit(ME, TWO_SIDED, BID, "0.4100", "2")
         for command in ("cancel-all --ticker KXNONE*", "alerts test"):  # what is loaded once is not measured
             program(*command.split())

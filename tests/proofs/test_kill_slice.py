@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kalshi_cli.desk import cancel
+from kalshi_cli.services.orders import cancel
 from proofs.kill import exact, pace
 from proofs.kill.exact import BASIC, Account, Measured, with_account
 from proofs.kill.result import Line

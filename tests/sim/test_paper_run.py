@@ -22,7 +22,7 @@ from kalshi_cli.core.state.view import View
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import read_results
 from kalshi_cli.feeds.replay import Replay
-from kalshi_cli.runner import run
+from kalshi_cli.services.runner import run
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data"

@@ -16,11 +16,11 @@ from kalshi_cli.core.model.messages import BookSnapshot, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import pump
 from kalshi_cli.simulator.exchange import Exchange
 from kalshi_cli.simulator.model.listing import SimOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport

@@ -23,9 +23,9 @@ from kalshi_cli.core.model.messages import Filled, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.state import State
-from kalshi_cli.desk.account import load_engine
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import pump
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.spike import Spike
 

@@ -16,9 +16,9 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import Matter
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.desk.alerting import Alerting, Terms
-from kalshi_cli.desk.halts import resume
 from kalshi_cli.net.delivery import Delivery
+from kalshi_cli.services.monitoring.alerting import Alerting, Terms
+from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import BY_ALERT, EVER, Cycle
 from kalshi_cli.store.sqlite_store import Store

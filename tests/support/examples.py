@@ -21,7 +21,7 @@ import pytest
 from kalshi_cli.base.units import contracts
 from kalshi_cli.cli.main import ENTRIES, Root, root
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.desk.template import TEMPLATE
+from kalshi_cli.services.research.strategies import TEMPLATE
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from support.notice_receiver import Receiver
 from support.polymarket import TOKEN, Polymarket, book

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.config.config import Config
-from kalshi_cli.desk.resources import Resources
+from kalshi_cli.services.resources import Resources
 
 __all__ = ["Resources", "open_resources"]
 

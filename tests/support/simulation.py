@@ -19,9 +19,9 @@ from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.desk.place import OrderDesk, Ticket
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.services.orders.place import OrderDesk, Ticket
 from kalshi_cli.simulator.exchange import Exchange
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport

@@ -18,13 +18,13 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.view import View
-from kalshi_cli.desk.account import load_engine
-from kalshi_cli.desk.journal import Journal
-from kalshi_cli.desk.start import agree
-from kalshi_cli.desk.summary import Plan, Summary
-from kalshi_cli.desk.trade import Session
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.runner import pump
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.runner import pump
+from kalshi_cli.services.trading.run_reporter import Journal
+from kalshi_cli.services.trading.run_summary import Plan, Summary
+from kalshi_cli.services.trading.session import Session
+from kalshi_cli.services.trading.start import agree
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from support.simulation import TICKER, Simulation
 

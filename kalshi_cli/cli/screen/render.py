@@ -27,7 +27,7 @@ from kalshi_cli.views.order_book import FillCost, LevelRow, MarketLevelRow, Orde
 from kalshi_cli.views.row import Row
 
 if TYPE_CHECKING:
-    from kalshi_cli.desk.summary import Summary
+    from kalshi_cli.services.trading.run_summary import Summary
     from kalshi_cli.views.runs import StrategyPartRow
 
 LONGEST_IN_MEMORY = 8 * 1024 * 1024
@@ -244,7 +244,7 @@ def _part_line(part: StrategyPartRow) -> str:
 
 def status_block(now: Summary) -> str:
     """A run so far, in three lines, one for each of several strategies, and what is amiss: read once a minute."""
-    from kalshi_cli.desk.status import triggered
+    from kalshi_cli.services.trading.status import triggered
 
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
     gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}

@@ -21,8 +21,8 @@ from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.watch import Watching
-    from kalshi_cli.desk.watch import WatchBoard, WatchedMarket
+    from kalshi_cli.app.watching import Watching
+    from kalshi_cli.services.markets.watch_board import WatchBoard, WatchedMarket
     from kalshi_cli.views.runs import StatusView
 
 FEWEST_TRADES = 3

@@ -10,9 +10,12 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from kalshi_cli import __version__
 from kalshi_cli.base.errors import StateError
 from kalshi_cli.base.units import Ts
+from kalshi_cli.config.config import HOSTS, Config, state_dir
 from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
 from kalshi_cli.store.database import PARTS, Database
 from kalshi_cli.store.migrations import step
@@ -293,3 +296,26 @@ def _has_fts(database: Database) -> bool:
 
 def _has_index(database: Database) -> bool:
     return bool(database.read("SELECT 1 FROM sqlite_master WHERE name = 'words'"))
+
+
+FILE = "catalogue"
+
+
+def catalogue_path(config: Config) -> Path:
+    """Beside the state file of this environment; another host than its usual one has a file of its own."""
+    given = urlsplit(config.exchange.rest_url)
+    own = (
+        f"-{given.netloc}"
+        if given.netloc and given.netloc != urlsplit(HOSTS.get(config.env, ("", ""))[0]).netloc
+        else ""
+    )
+    return state_dir(config) / f"{FILE}{own}.db"
+
+
+def open_catalogue(config: Config, *, create: bool = False) -> Catalogue | None:
+    """The catalogue of this environment, if there is one that can be used; with `create` there is one afterwards.
+
+    One that another version of this program wrote may hold objects of another shape: it counts as missing.
+    """
+    source = f"{config.env} {config.rest_url} {__version__}"
+    return Catalogue.open(catalogue_path(config), source, create=create)

@@ -1,0 +1,98 @@
+"""Where a command or a loop reports: which log, tables, metrics and pings there are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kalshi_cli.base.errors import ConfigError
+from kalshi_cli.config.config import log_folder
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.services.trading.run_reporter import Outputs
+from kalshi_cli.telemetry.systemd import Supervisor
+
+if TYPE_CHECKING:
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.logs import Log
+    from kalshi_cli.telemetry.metrics import Metrics
+
+
+def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy: str) -> Outputs:
+    """Open everything that is switched on, for one run; `stack` closes it."""
+    from kalshi_cli.telemetry.tables import Tables
+
+    config = resources.config
+    places: list[str] = []
+
+    def opened() -> None:
+        for place in places:
+            resources.note(place)
+
+    return Outputs(
+        line=log_line(resources, stack, home.folder, home.name),
+        tables=Tables(log_folder(config, home.folder), resources.tell) if config.logs.enabled else None,
+        metrics=_metrics(resources, stack, home, strategy, places) if config.metrics.enabled else None,
+        heartbeat=_heartbeat(resources, home) if config.heartbeat.url else None,
+        service=Supervisor(os.environ, os.getpid(), resources.machine),
+        opened=opened,
+    )
+
+
+def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) -> Callable[..., None]:
+    """Return what writes a line of the log; the file is opened for the first one."""
+    logs = resources.config.logs
+    if not logs.enabled:
+        return lambda _event, **_fields: None
+
+    @cache
+    def log() -> Log:
+        from kalshi_cli.telemetry.logs import LOG, LineFile, Log
+
+        path = log_folder(resources.config, folder) / LOG
+        file = LineFile(path, logs.max_bytes, logs.files, resources.tell)
+        stack.callback(file.close)
+        return Log(file, resources.clock, run_id=resources.run_id, env=resources.config.env, mode=mode)
+
+    def line(event: str, **fields: Any) -> None:
+        log().line(event, **fields)
+
+    return line
+
+
+def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, places: list[str]) -> Metrics:
+    """Serve the metrics, and add the address to `places`. Where the port is taken, warn and trade without them."""
+    from kalshi_cli import __version__
+    from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
+
+    config = resources.config
+    metrics = Metrics(version=__version__, env=config.env, mode=home.name, strategy=strategy)
+    try:
+        server = MetricsServer(metrics.registry, config.metrics.port)
+    except OSError as error:
+        resources.tell(f"warning: no metrics: port {config.metrics.port} on this machine: {error.strerror}")
+        return metrics
+    stack.callback(server.stop)
+    places.append(f"metrics: http://127.0.0.1:{server.port}/metrics")
+    return metrics
+
+
+def _heartbeat(resources: Resources, home: Home) -> Heartbeat | None:
+    """Return the pings; None on paper: the switch is for money, and must not stay green on the strength of a game."""
+    if not home.is_at_exchange:
+        resources.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
+        return None
+    from kalshi_cli.net.address_guard import AddressError
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
+
+    chosen = resources.config.heartbeat
+    try:
+        return Heartbeat(
+            chosen.url, resources.run_id, chosen.every_s, resources.machine, resources.tell,
+            allow_private=chosen.allow_private,
+        )  # fmt: skip
+    except AddressError as error:
+        raise ConfigError(f"heartbeat.url cannot be used: {error}", hint="kalshi config show") from error

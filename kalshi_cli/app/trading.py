@@ -1,0 +1,388 @@
+"""The composition of a run: which clock, feed and venue a loop, a backtest and a recording get."""
+
+from __future__ import annotations
+
+import os
+import random
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kalshi_cli.app.environment import Environment, new_id, opened
+from kalshi_cli.app.inputs import listening
+from kalshi_cli.app.outputs import outputs_of_loop
+from kalshi_cli.base.errors import CredentialsError
+from kalshi_cli.config.hosts import refuse_other_hosts
+from kalshi_cli.config.limits import limits_of
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import Command, MarketChange
+from kalshi_cli.core.state.exchange_state import shards
+from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.exchange.rest.rate_limits import Rank
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.markets.market_query import universe
+from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
+from kalshi_cli.services.monitoring.alert_dispatcher import Courier
+from kalshi_cli.services.monitoring.alerts import alerting, tell_directly
+from kalshi_cli.services.monitoring.health import refuse_unless_fit
+from kalshi_cli.services.orders.flatten import flatten
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.services.runner import Venue
+from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
+from kalshi_cli.services.trading.halts import refuse_to_start
+from kalshi_cli.services.trading.market_locks import with_locks
+from kalshi_cli.services.trading.run_order_groups import RunGroups
+from kalshi_cli.services.trading.run_reporter import Journal
+from kalshi_cli.services.trading.run_summary import Plan, Summary
+from kalshi_cli.services.trading.session import Session
+from kalshi_cli.services.trading.start import agree
+from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals
+from kalshi_cli.services.trading.watchdog import Watchdog, withdraw
+from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, own_live, starting
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.sqlite_store import Store
+
+if TYPE_CHECKING:
+    from kalshi_cli.exchange.stream.reader import Stream
+    from kalshi_cli.feeds.recorder import Recorder
+    from kalshi_cli.strategies.base import Strategy
+
+
+class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person asked the loop to do. No tickers and no series: the busiest open markets."""
+
+    strategies: tuple[str, ...]
+    tickers: tuple[str, ...] = ()
+    series: str = ""
+    fills: Literal["", "paper", "live"] = ""
+    interval_s: float = 2.0
+    duration_s: float | None = None
+    status_every_s: float = 60.0
+    params: dict[str, str] = {}
+
+
+class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Markets to follow, and strategies whose inputs from outside the exchange are written down with them."""
+
+    tickers: tuple[str, ...]
+    path: Path
+    strategies: tuple[str, ...] = ()
+    params: dict[str, str] = {}
+    duration_s: float | None = None
+
+
+class _Account(NamedTuple):
+    """The account that a loop trades on: its state, where its orders go, and its order groups where it has any."""
+
+    engine: Engine
+    venue: Venue
+    groups: RunGroups | None
+
+
+class Loops:
+    """Runs the parts of an environment: `Loops(environment).trade(...)`."""
+
+    def __init__(self, environment: Environment) -> None:
+        self.environment = environment
+        self.config = environment.config
+
+    def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
+        """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated.
+
+        A signal before the loop began is a KeyboardInterrupt. Whatever ends the run is an OutcomeUnknownError where
+        orders of it, or of a run before it, may be live.
+        """
+        from kalshi_cli.exchange.live.live_feed import LiveFeed
+
+        config, clock = self.config, self.environment.clock
+        is_paper = request.fills == "paper" or (config.env == "prod" and request.fills != "live")
+        strategies = self._strategies(request)
+        signals = StopSignals(clock)
+        decision = DecisionDeadline(clock, config.trade.decision_limit_s, lambda: signals.heard)
+        zone = ZoneInfo(config.day_zone)
+        journal = Journal(
+            clock, limits_of(config), decided_s=lambda: decision.begun_s, day_of=lambda ts: day_of(ts, zone)
+        )
+        resources = self.environment.open(journal, decision.refuse)
+        home = resources.find_home(is_at_exchange=not is_paper)
+        with RunEnd(resources.tell) as end, ExitStack() as stack:
+            stack.enter_context(signals)
+            stack.enter_context(PauseSignal(home.folder))
+            stack.enter_context(lock(home.folder / "trade.lock", clock))
+            store = self._store(resources, stack, home)
+            end.count_with(lambda: len(left_on_file(store)) if home.is_at_exchange else 0)
+            refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
+            journal.open(outputs_of_loop(resources, stack, home, ",".join(request.strategies)))
+            telling = courier(resources, home)
+            stack.enter_context(telling.running(",".join(request.strategies)))
+            stack.enter_context(self._starting(resources, store, signals, request, home))
+            refuse_to_start(store)
+            resources.limiter.rank = Rank.TRADER
+            refuse_unless_fit(resources.client, home.folder, resources.tell)
+            if resources.signer is not None:
+                resources.client.refresh_limits()
+            markets = universe(resources.client, clock.now(), request.tickers, request.series)
+            fees = {market.ticker: resources.families.fees(market) for market in markets}
+            families = {market.event_ticker: resources.families.family(market) for market in markets}
+            stream = self._stream(resources, stack, markets, has_account=home.is_at_exchange)
+            engine, venue, groups = self._account(resources, home, store, stream, markets, fees, families, strategies)
+            feed = LiveFeed(
+                stream, resources.client, clock, markets=markets, interval_s=request.interval_s,
+                suspended_s=config.trade.suspended_after_s,
+                discover=partial(self._newly_open, resources, request, fees, groups),
+                charge=resources.families.fees_anew,
+                quoted=lambda: [order.ticker for order in engine.state.orders.live()], tell=resources.tell,
+            )  # fmt: skip
+            plan = self._plan(request.strategies, home.name, len(markets), resources.run_id, request)
+            telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
+            sources = stack.enter_context(
+                listening(resources, strategies, feed.bring, lambda: tuple(engine.state.markets.values()))
+            )
+            banner(plan)
+            session = Session(
+                plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
+                ask=feed.request, tell=resources.tell, note=resources.note, show=show,
+                feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
+                journal=journal, sources=sources,
+            )  # fmt: skip
+            end.count_with(lambda: len(own_live(engine)))
+            signals.pass_to(feed.request)
+            with self._watched(resources, home, engine, request.interval_s):
+                summary = session.run()
+            if groups is not None:
+                groups.close(engine.state.orders.live())
+        return summary
+
+    def _store(self, resources: Resources, stack: ExitStack, home: Home) -> Store:
+        """Open the state file: that of the account, or that of paper, which is one for every key."""
+        if home.is_at_exchange:
+            if not (home.folder / "state.db").exists():
+                resources.note("no state file: what this account did is read from the exchange")
+            return resources.store
+        return stack.enter_context(resources.open_store(home, is_reported=True))
+
+    def _starting(
+        self, resources: Resources, store: Store, signals: StopSignals, request: TradeRequest, home: Home
+    ) -> AbstractContextManager[None]:
+        """Answer for a run until its loop begins."""
+        clock, now = resources.clock, resources.clock.now()
+        cycle = Cycle(
+            run_id=resources.run_id, pid=os.getpid(), mode=home.name, strategy=",".join(request.strategies),
+            started=now, completed=now, cycles=0, is_running=False,
+        )  # fmt: skip
+
+        def cancel() -> None:
+            budget_s, client = self.config.trade.stop_budget_s, learn_key(resources, store)
+            cancel_left(client, store, clock, resources.new_id, budget_s, tell=resources.tell, note=resources.note)
+
+        return starting(store, clock, signals, cycle, cancel if home.is_at_exchange else None, resources.tell)
+
+    def _account(
+        self,
+        resources: Resources,
+        home: Home,
+        store: Store,
+        stream: Stream | None,
+        markets: Sequence[Market],
+        fees: dict[str, FeeSchedule],
+        families: dict[str, Family],
+        strategies: Sequence[Strategy],
+    ) -> _Account:
+        """Load the account at the exchange, agree with it, and open its order groups; or load the one on paper."""
+        from kalshi_cli.exchange.live.live_venue import LiveVenue
+        from kalshi_cli.services.trading.paper_account import load_paper
+
+        config, clock = self.config, resources.clock
+        if not home.is_at_exchange:
+            engine, paper = load_paper(
+                store, clock, resources.limits, cash=config.sim.starting_cash, markets=markets, fees=fees,
+                new_id=resources.new_id, strategies=strategies, references=config.references, families=families,
+                order_expiry_s=config.trade.order_expiry_s,
+                resync=stream.resync if stream is not None else lambda _ticker: None,
+            )  # fmt: skip
+            return _Account(engine, paper, None)
+        client = learn_key(resources, store)
+        engine = load_engine(
+            client, store, clock, resources.limits, markets=markets, fees=fees, new_id=resources.new_order_id,
+            strategies=strategies, references=config.references, families=families,
+            order_expiry_s=config.trade.order_expiry_s,
+            agree=partial(agree, tell=resources.tell, note=resources.note),
+        )  # fmt: skip
+        venue = LiveVenue(
+            client, stream, clock,
+            live=engine.state.orders.looked_for, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
+            elsewhere=engine.state.elsewhere, tell=resources.tell,
+        )  # fmt: skip
+        groups = RunGroups(client, store, engine.state, config.trade.group_limit, resources.tell)
+        groups.open(markets)
+        return _Account(engine, venue, groups)
+
+    @contextmanager
+    def _watched(self, resources: Resources, home: Home, engine: Engine, interval_s: float) -> Iterator[None]:
+        """Notice a strategy that does not come back. On paper nothing is at the exchange to be canceled."""
+
+        def remember(alert: Alert) -> None:
+            """From the thread of the watchdog, which needs a connection of its own."""
+            with resources.open_store(home, is_reported=True) as store:
+                store.record(alert)
+
+        is_clear = partial(withdraw, resources.client, engine.state.orders.live, resources.tell)
+        watchdog = Watchdog(
+            lambda: engine.asked, max(2 * interval_s, self.config.trade.strategy_limit_s), resources.clock,
+            tell=resources.tell, remember=remember, withdraw=is_clear if home.is_at_exchange else lambda: True,
+        )  # fmt: skip
+        with watchdog.watching():
+            yield
+
+    def _newly_open(
+        self, resources: Resources, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunGroups | None
+    ) -> list[MarketChange]:
+        """Return what a loop would be started on now, without what it knows; nothing where markets were named."""
+        if request.tickers:
+            return []
+        now = resources.clock.now()
+        found = [m for m in universe(resources.client, now, (), request.series) if m.ticker not in fees]
+        found = groups.admit(found) if groups is not None else found
+        fees.update({market.ticker: resources.families.fees(market) for market in found})
+        return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
+
+    def backtest(self, request: BacktestRequest) -> BacktestReport:
+        """Run the same engine and strategies over recordings, with simulated fills, in recorded time."""
+        from kalshi_cli.services.research.recorded_run import over_recordings
+
+        config = self.config
+        numbers = random.Random(config.sim.seed)
+        strategies = self._strategies(request)
+        return over_recordings(
+            request, self._plan(request.strategies, "backtest", 0, new_id()),
+            msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),  # nobody could resume
+            strategies,
+            cash=config.sim.starting_cash,
+            new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
+            references=config.references, order_expiry_s=config.trade.order_expiry_s,
+            inputs=[wanted for strategy in strategies for wanted in strategy.inputs()],
+            tell=self.environment.tell, note=self.environment.note,
+        )  # fmt: skip
+
+    def record(self, request: RecordRequest) -> int:
+        """Write the stream of some markets, and what strategies hear from outside, to a file until interrupted; how
+        many lines there are."""
+        from kalshi_cli.exchange.live.live_feed import LiveFeed
+        from kalshi_cli.feeds.recorder import Recorder
+
+        strategies, path = self._strategies(request), request.path
+        resources = self.environment.open()
+        client, clock, families = resources.client, resources.clock, resources.families
+        with ExitStack() as stack:
+            markets = universe(client, clock.now(), request.tickers, "")
+            recorder = Recorder(path, clock)
+            begun = stack.enter_context(ExitStack())
+            begun.callback(path.unlink, missing_ok=True)  # what is refused here leaves no file in the way of the next
+            stack.callback(recorder.close)
+            for market in markets:
+                recorder.watch(market, families.fees(market), families.family(market))
+            stream = self._stream(resources, stack, markets, recorder)
+            if stream is None:
+                raise CredentialsError("recording needs the stream, and the stream needs an API key")
+            feed = LiveFeed(
+                stream, client, clock, markets=markets, interval_s=1.0, charge=families.fees_anew, tell=resources.tell
+            )
+            stack.enter_context(listening(resources, strategies, recorder.heard, lambda: markets))
+            begun.pop_all()
+            until = None if request.duration_s is None else clock.monotonic() + request.duration_s
+            with StopSignals(clock, feed.request):
+                for message in feed:
+                    if isinstance(message, MarketChange):
+                        recorder.watch(message.market, message.fees, message.family)
+                    if recorder.is_full:
+                        resources.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
+                        break
+                    if isinstance(message, Command) or (until is not None and clock.monotonic() >= until):
+                        break
+            return recorder.lines
+
+    def _stream(
+        self,
+        resources: Resources,
+        stack: ExitStack,
+        markets: Sequence[Market],
+        tap: Recorder | None = None,
+        *,
+        has_account: bool = False,
+    ) -> Stream | None:
+        """Start the stream; return None where no key signs its handshake: then the books are polled.
+
+        Only a loop that trades on the account (`has_account`) subscribes to the account's own channels.
+        """
+        if resources.signer is None or not resources.ws_url:
+            resources.note("no API key: order books are polled, which is slower than the stream")
+            return None
+        from kalshi_cli.exchange.stream.reader import Stream
+        from kalshi_cli.exchange.stream.sequencing import CHANNELS, MARKET_CHANNELS
+
+        prefixes = self.config.references.items()
+        indexes = {index for prefix, index in prefixes if any(m.ticker.startswith(prefix) for m in markets)}
+        stream = Stream(
+            resources.ws_url, resources.signer, resources.clock, resources.rng,
+            tickers=[market.ticker for market in markets], channels=CHANNELS if has_account else MARKET_CHANNELS,
+            index_ids=sorted(indexes), tell=resources.tell, tap=tap,
+        )  # fmt: skip
+        stream.start()
+        stack.callback(stream.stop)
+        return stream
+
+    def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Strategy]:
+        """Make them with the parameters of the configuration, then those of the command."""
+        from kalshi_cli.strategies import registry
+
+        configured, allotted = self.config.strategies, self.config.allotments
+        made = registry.make_all(request.strategies, configured, request.params, allotted)
+        for name, meant in registry.misspelt((*configured, *allotted), made):
+            text = f"strategies.{name} in the configuration is of no strategy here; is {meant} meant?"
+            self.environment.tell(text)
+        return made
+
+    def _plan(
+        self, strategies: Sequence[str], mode: str, markets: int, run_id: str, request: TradeRequest | None = None
+    ) -> Plan:
+        from kalshi_cli.strategies.registry import fingerprint
+
+        env = self.config.env
+        words = {
+            "paper": f"PAPER: real books of {env}, simulated fills, no real money",
+            "backtest": "BACKTEST: recorded books, simulated fills",
+            "sim": "SIMULATED exchange: no real money",
+            "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
+        }
+        trade = self.config.trade
+        return Plan(
+            run_id=run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
+            words=words[mode], code=tuple(filter(None, map(fingerprint, strategies))), markets=markets,
+            duration_s=request.duration_s if request else None,
+            status_every_s=request.status_every_s if request else trade.status_every_s,
+            stop_budget_s=trade.stop_budget_s,
+        )  # fmt: skip
+
+
+def courier(resources: Resources, home: Home) -> Courier:
+    """Make what tells of the alerts that a loop writes down. On paper there is nothing at the exchange to be closed.
+
+    ConfigError where a sink cannot be used.
+    """
+    refuse_unusable_sinks(resources.config, resources.machine)
+    own = partial(opened, resources.config, resources.tell, resources.note)
+    return Courier(
+        partial(alerting, resources, home), resources.clock, resources.tell,
+        partial(flatten, own) if home.is_at_exchange else None, partial(tell_directly, resources),
+    )  # fmt: skip

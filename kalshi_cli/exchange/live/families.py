@@ -1,0 +1,52 @@
+"""Events and series as far as trading asks: their kinds, their fees."""
+
+from __future__ import annotations
+
+from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Series
+from kalshi_cli.exchange.client import KalshiClient
+
+
+class Families:
+    """Events and series, each read once: who a market's kin are, and how it charges."""
+
+    def __init__(self, client: KalshiClient) -> None:
+        self._client = client
+        self._events: dict[str, Event] = {}
+        self._series: dict[str, Series] = {}
+
+    def event(self, event_ticker: str) -> Event:
+        if event_ticker not in self._events:
+            self._events[event_ticker] = self._client.event(event_ticker)
+        return self._events[event_ticker]
+
+    def series(self, series_ticker: str) -> Series:
+        if series_ticker not in self._series:
+            self._series[series_ticker] = self._client.series(series_ticker)
+        return self._series[series_ticker]
+
+    def fees_anew(self, market: Market) -> FeeSchedule:
+        """The schedule of a market, read again."""
+        self._events.pop(market.event_ticker, None)
+        return self.fees(market)
+
+    def fees(self, market: Market) -> FeeSchedule:
+        """The schedule of a market: the event's override, else the series'."""
+        event = self.event(market.event_ticker)
+        return in_force(event, self.series(event.series_ticker))
+
+    def family(self, market: Market) -> Family:
+        """What limits and strategies need to know of a market's kin."""
+        event = self.event(market.event_ticker)
+        category = event.category or self.series(event.series_ticker).category
+        return Family(
+            event_ticker=market.event_ticker,
+            series_ticker=event.series_ticker,
+            category=category,
+            is_exclusive=event.mutually_exclusive,
+        )
+
+
+def in_force(event: Event, series: Series) -> FeeSchedule:
+    """The schedule of an event: its own where it has one, else that of its series."""
+    own = event.fee_multiplier_override
+    return FeeSchedule(event.fee_type_override or series.fees.type, series.fees.multiplier if own is None else own)

@@ -1,0 +1,154 @@
+"""Positions and P&L of an account, folded from its fills and settlements by the one ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.account import pnl
+from kalshi_cli.core.account.ledger import Ledger, Position
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.model.positions import ExchangePosition, Settlement
+from kalshi_cli.core.state.state import mark
+from kalshi_cli.core.state.trading_day import day_of
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.resources import Resources
+
+KEYS = ("market", "event", "series", "strategy", "day")
+
+
+class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything booked, the ledger of it, and the markets behind what is still open."""
+
+    fills: tuple[Fill, ...]
+    settlements: tuple[Settlement, ...]
+    ledger: Ledger
+    markets: dict[str, Market]
+    stated: dict[tuple[int, str], ExchangePosition]
+
+    @property
+    def entries(self) -> list[pnl.Entry]:
+        return pnl.in_order((*self.fills, *self.settlements))
+
+    @property
+    def open_positions(self) -> list[Position]:
+        """What is held, by ticker and subaccount."""
+        held = (position for position in self.ledger.positions.values() if position.qty)
+        return sorted(held, key=lambda position: (position.ticker, position.subaccount))
+
+    @property
+    def marks(self) -> dict[str, Price | None]:
+        """What is open in each market could be closed at this, as `mark` says; None where nothing is known of it.
+
+        One mark for a market: where subaccounts hold both sides, that of the larger.
+        """
+        net: dict[str, int] = {}
+        for held in self.open_positions:
+            net[held.ticker] = net.get(held.ticker, 0) + held.qty
+        return {ticker: mark(None, self.markets.get(ticker), Qty(qty)) for ticker, qty in net.items()}
+
+    @property
+    def drifting(self) -> list[str]:
+        """Markets where the fills of a subaccount add up to something else than the exchange states of it."""
+        ours = {(held.subaccount, held.ticker): held.qty for held in self.open_positions}
+        theirs = {key: stated.position for key, stated in self.stated.items() if stated.position}
+        return sorted({key[1] for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)})
+
+
+def read(client: KalshiClient) -> Portfolio:
+    """Read it from the exchange: all fills ever, settlements and positions, and the markets of what is open."""
+    # They come newest first, and what happened within one millisecond is folded in the order given.
+    fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
+    ledger = pnl.fold((*fills, *settlements))
+    held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
+    subaccounts = sorted({client.lock or 0} | {number for number, _ in ledger.positions})
+    return Portfolio(
+        fills=fills,
+        settlements=settlements,
+        ledger=ledger,
+        markets={market.ticker: market for market in client.markets(tickers=held)} if held else {},
+        stated={
+            (number, position.ticker): position
+            for number in subaccounts
+            for position in client.positions(subaccount=number or None)
+        },
+    )
+
+
+def grouped(
+    portfolio: Portfolio,
+    by: str,
+    *,
+    since: Ts | None,
+    zone: ZoneInfo,
+    now: Ts,
+    strategy_of: Callable[[Fill], str],
+    event_of: Callable[[str], str],
+    series_of: Callable[[str], str],
+) -> dict[str, pnl.Pnl]:
+    """P&L by one of KEYS. Days are days of `zone`; what is open counts for today.
+
+    With `strategy`, every strategy has its own ledger, as if each had an account: the parts still add up, because
+    profit and loss is linear in what was traded.
+    """
+    if by == "strategy":
+        return _by_strategy(portfolio, since, strategy_of)
+    keys: dict[str, Callable[[str, pnl.Entry | None], str]] = {
+        "market": lambda ticker, _: ticker,
+        "event": lambda ticker, _: event_of(ticker),
+        "series": lambda ticker, _: series_of(ticker),
+        "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
+    }
+    return pnl.parts(portfolio.entries, portfolio.marks, keys[by], since=since)
+
+
+def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:
+    # One mark a market for all: two strategies against each other add up to nothing, whatever the mark is.
+    marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
+    marks |= portfolio.marks
+    names = sorted({strategy_of(fill) for fill in portfolio.fills})
+    return {
+        name or "(none)": pnl.total(
+            pnl.parts(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
+        )
+        for name in names
+    }
+
+
+def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], str]) -> Iterable[pnl.Entry]:
+    fills = [fill for fill in portfolio.fills if strategy_of(fill) == name]
+    traded = {fill.ticker for fill in fills}
+    return [*fills, *(settlement for settlement in portfolio.settlements if settlement.ticker in traded)]
+
+
+def portfolio_of(resources: Resources) -> Portfolio:
+    """Positions and P&L as of now."""
+    found = read(learn_key(resources))
+    for ticker in found.drifting:
+        resources.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
+    return found
+
+
+def pnl_of(resources: Resources, by: str, since: Ts | None) -> tuple[pnl.Pnl, dict[str, pnl.Pnl]]:
+    """Profit and loss: the whole, and its parts by one of `KEYS`."""
+    store = resources.remembered()
+    strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
+    parts = grouped(
+        portfolio_of(resources), by,
+        since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
+        strategy_of=lambda fill: strategies.get(fill.order_id, ""),
+        event_of=lambda ticker: resources.client.market(ticker).event_ticker,
+        series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
+    )  # fmt: skip
+    return pnl.total(parts.values()), parts
+
+
+def curve_of(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
+    """What the account had gained over time."""
+    found = portfolio_of(resources)
+    return pnl.curve(found.entries, found.marks, resources.clock.now(), since=since)

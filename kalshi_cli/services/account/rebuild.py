@@ -1,0 +1,107 @@
+"""A state file anew: the unusable one is kept aside, the account is read from the exchange, and nothing trades yet.
+
+What the exchange cannot tell is lost with the file: which orders were ours and of which strategy (they count, as
+foreign ones, in every limit), alerts, refusals. Notices that nobody got, and markets that a person locked, are kept as
+far as they can be read. So it starts halted, until a person has looked at it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from kalshi_cli.base.errors import RefusedError, StateError
+from kalshi_cli.base.units import Money, format_ts
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.account.recovery import load_engine
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.alert_tables import letters_left
+from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
+from kalshi_cli.store.lock import lock
+from kalshi_cli.store.quarantine import locks_left, move_aside
+from kalshi_cli.store.records import Halt
+
+_REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
+
+
+class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was wrong, where the old file is now, and what the exchange told."""
+
+    why: str
+    kept: str
+    halt: Halt
+    orders: int
+    fills: int
+    settlements: int
+    positions: int
+    cash: Money | None
+    notices: int
+    """Notices of the old file that nobody had got: they are sent from the new one."""
+    are_notices_lost: bool
+    """Others of them could not be read."""
+    locks: int
+    """Markets that a person had locked, and that are locked still."""
+    are_locks_lost: bool
+    """Others of them could not be read."""
+
+
+def rebuild(resources: Resources) -> Rebuilt:
+    """Make the state file of this account anew. A halt that was, stays; else it is halted for this.
+
+    Raises RefusedError where the file can be used, and InstanceError while a loop runs. Where the account cannot be
+    read there is a new file and the halt: the next start reads the rest.
+    """
+    home, path = resources.state_dir, resources.state_dir / "state.db"
+    with lock(home / "trade.lock", resources.clock):
+        why = _what_is_wrong(resources)
+        now = resources.clock.now()
+        if read_halt_file(home) is None:
+            reason = "the state file was made anew: compare positions and open orders with the web site"
+            write_halt_file(home, Halt(TradingState.HALTED, "REBUILT", reason, now))
+        kept = move_aside(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
+        halt = resources.store.halt()
+        resources.store.set_halt(halt)
+        letters, are_all = letters_left(kept) if kept is not None else ([], False)
+        locks, are_all_locks = locks_left(kept) if kept is not None else ([], False)
+        with resources.open_store(resources.home) as store:
+            for letter in letters:
+                store.alert_book.post(letter.notice, letter.sink, letter.created)
+            for market in locks:
+                store.lock_market(market)
+        engine = load_engine(
+            learn_key(resources, resources.store), resources.store, resources.clock, resources.limits,
+            markets=(), fees={}, new_id=resources.new_id,
+        )  # fmt: skip
+    ledger = engine.state.ledger
+    return Rebuilt(
+        why=why,
+        kept=str(kept or ""),
+        halt=halt,
+        orders=len(engine.state.orders.live()),
+        fills=len(resources.store.fills()),
+        settlements=len(resources.store.settlements()),
+        positions=sum(1 for position in ledger.positions.values() if position.qty),
+        cash=engine.cash,
+        notices=len(letters),
+        are_notices_lost=not are_all,
+        locks=sum(1 for market in locks if market.until > now),
+        are_locks_lost=not are_all_locks,
+    )
+
+
+def _what_is_wrong(resources: Resources) -> str:
+    """In words; RefusedError where nothing is, and what else cannot be mended here as it came."""
+    path = resources.state_dir / "state.db"
+    try:
+        with resources.open_store(resources.home, create=False) as store:
+            store.load()
+            store.orders()
+    except StateError as error:
+        if error.code not in _REBUILDABLE:
+            raise
+        return error.message
+    raise RefusedError(
+        f"{path} is whole; nothing was done",
+        hint="what it does not know yet is read at the next start, or by `kalshi order reconcile`",
+        code="STATE_IS_WHOLE",
+    )

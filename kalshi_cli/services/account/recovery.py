@@ -1,0 +1,260 @@
+"""The account as the exchange has it, brought together with what we remember: one path for start-up and repair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
+
+from msgspec.structs import asdict
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.account.open_amends import is_amend_open
+from kalshi_cli.core.account.pnl import in_order
+from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.engine.tally import Tally
+from kalshi_cli.core.model.effects import Effect, OrderChanged
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import AccountSnapshot
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.account_snapshot import account_snapshot
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.records import Memory
+from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.views.orders import ReconciledRow, order_row
+
+OVERLAP_MS = 3_600_000
+"""Fills are read again from this long before the last one booked; they are booked once by their trade id."""
+
+LOOK_EVERY_S = 1.0
+"""How often the account is read while somebody waits for what became of an order."""
+
+MANY = 100
+"""More repairs than this are committed together: they can be read again, and a commit each would take seconds."""
+
+
+def load_engine(
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    limits: Limits,
+    *,
+    markets: Iterable[Market],
+    fees: Mapping[str, FeeSchedule],
+    new_id: Callable[[], str],
+    strategies: Sequence[Strategy] = (),
+    references: Mapping[str, str] | None = None,
+    families: Mapping[str, Family] | None = None,
+    order_expiry_s: float | None = None,
+    agree: Callable[[KalshiClient, Notebook, Clock, Engine], object] | None = None,
+) -> Engine:
+    """An engine that remembers everything and agrees with the exchange: load, reconcile, repair.
+
+    `agree` is how: one read, where nothing else is said; `start.agree` before any strategy acts.
+    """
+    memory = store.load()
+    engine = restore(
+        memory,
+        State(markets=markets, fees=fees, references=references, families=families, lock=client.lock, now=clock.now()),
+        limits,
+        strategies,
+        new_id=new_id,
+        order_expiry_s=order_expiry_s,
+        on_file=store.order,
+    )
+    _catch_up(store, memory, engine)
+    engine.is_starting = True
+    (agree or read_account)(client, store, clock, engine)
+    engine.is_starting = False
+    engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
+    return engine
+
+
+def _catch_up(store: Notebook, memory: Memory, engine: Engine) -> None:
+    """Write down of orders what the fills on file say of them.
+
+    Another program may have booked the fill of an order that it did not know; nobody would tell of its end again.
+    """
+    for before in memory.orders:
+        after = engine.state.orders.by_order_id(before.order_id)
+        if after is not None and (after.filled, after.status) != (before.filled, before.status):
+            store.record(OrderChanged(after))
+
+
+def restore(
+    memory: Memory,
+    state: State,
+    limits: Limits,
+    strategies: Sequence[Strategy],
+    *,
+    new_id: Callable[[], str],
+    order_expiry_s: float | None,
+    on_file: Callable[[str], Order | None] = lambda _any_id: None,
+) -> Engine:
+    """The engine as the state file left it; `on_file` looks there for an order that the engine does not remember."""
+    engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
+    engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
+    state.trading = memory.halt.state
+    cause = memory.halt.code if memory.api_guard_at is None else API_GUARD
+    state.back_off = back_off_of(cause, state.now)
+    state.locks = {lock.ticker: lock.until for lock in memory.locks}
+    state.best_gained = memory.best.gained if memory.best is not None else None
+    return engine
+
+
+def read_account(
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    engine: Engine,
+    *,
+    since: Ts | None = None,
+    lookup: Sequence[Order] = (),
+) -> tuple[AccountSnapshot, list[Effect]]:
+    """Read the whole account and repair what differs; the read, and the repairs, which are written down."""
+    start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
+    orders = [*engine.state.orders.looked_for(), *lookup]
+    known = engine.state.orders.by_order_id
+    snapshot = account_snapshot(client, clock, since=start, live=orders, known=known)
+    effects = engine.step(snapshot)
+    with store.together() if len(effects) > MANY else nullcontext():
+        for effect in effects:
+            store.record(effect)
+    return snapshot, effects
+
+
+def in_doubt(engine: Engine) -> list[Order]:
+    """Orders of which nobody knows whether they are on the exchange, or the terms, or whether a reply was true."""
+    return [*(order for order in engine.state.orders.live() if is_in_doubt(order)), *engine.disputed]
+
+
+def is_in_doubt(order: Order) -> bool:
+    """It may or may not be there; or an amend of it may or may not have been taken."""
+    return order.status in _IN_DOUBT and (not order.order_id or is_amend_open(order))
+
+
+def found_as(order: Order) -> str:
+    """What became of an order that was in doubt, in one word for people and scripts."""
+    if order.status in _IN_DOUBT:
+        return "still_unknown"
+    return {OrderStatus.NEVER_ARRIVED: "never_arrived", OrderStatus.REJECTED: "refused"}.get(order.status, "adopted")
+
+
+def reconcile_unknown(
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    limits: Limits,
+    new_id: Callable[[], str],
+    *,
+    wait_s: float = 0.0,
+    note: Callable[[str], None] = lambda _text: None,
+    repaired: Callable[[Order, str], None] = lambda _order, _text: None,
+) -> tuple[list[Order], list[Order]]:
+    """Return orders that were in doubt, or on file as a false reply had them, and are known now; and those that still
+    are not.
+
+    Fresh, complete reads: one, and more for up to `wait_s` while the proof of an order falls due within that time.
+    `note` says what is waited for, `repaired` hears what was false of an order on file.
+    """
+    memory = store.load()
+    names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
+    engine = restore(
+        memory,
+        State(lock=client.lock, now=clock.now()),
+        limits,
+        (),
+        new_id=new_id,
+        order_expiry_s=None,
+        on_file=store.order,
+    )
+    until = clock.monotonic() + wait_s
+
+    def hear(_snapshot: AccountSnapshot, effects: list[Effect]) -> None:
+        for effect in effects:
+            if isinstance(effect, OrderChanged) and effect.repaired:
+                names[effect.order.client_order_id] = effect.order
+                repaired(effect.order, effect.repaired)
+
+    hear(*read_account(client, store, clock, engine))
+    if wait_s:
+        wait_for_proof(client, store, clock, engine, until=until, note=note, heard=hear)
+    disputed = {order.client_order_id: order for order in engine.disputed}
+    known = engine.state.orders
+    found = (known.get(old.client_order_id) or known.by_order_id(old.order_id) for old in (names | disputed).values())
+    orders = [order for order in found if order is not None]
+    open_ = [order for order in orders if order.status in _IN_DOUBT or order.client_order_id in disputed]
+    return [order for order in orders if order not in open_], open_
+
+
+def wait_for_proof(
+    client: KalshiClient,
+    store: Notebook,
+    clock: Clock,
+    engine: Engine,
+    *,
+    until: float,
+    note: Callable[[str], None],
+    heard: Callable[[AccountSnapshot, list[Effect]], None] = lambda _snapshot, _effects: None,
+) -> list[Order]:
+    """Read until no order is in doubt whose proof falls due before `until` (monotonic seconds); what still is.
+
+    A read that fails is a read later. `heard` takes the repairs of each.
+    """
+    noted, is_blind = 0, False
+    while True:
+        left_ms = (until - clock.monotonic()) * 1000
+        doubtful = in_doubt(engine)
+        due = [order for order in doubtful if provable_at(order) - clock.now() <= left_ms]
+        if not due or left_ms <= 0:
+            return doubtful
+        if len(due) != noted:
+            noted = len(due)
+            last = max(provable_at(order) for order in due)
+            seconds = max(1, (last - clock.now()) // 1000 + 1)
+            names = ", ".join(order.client_order_id for order in due[:5])
+            note(f"waiting up to {seconds} s for what became of {names}")
+        clock.sleep(LOOK_EVERY_S)
+        try:
+            heard(*read_account(client, store, clock, engine))
+            is_blind = False
+        except CredentialsError:
+            raise
+        except (ExchangeError, UnreachableError) as error:
+            if not is_blind:
+                note(f"the account cannot be read: {error.message}")
+            is_blind = True
+
+
+_IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+
+
+def reconcile(
+    resources: Resources, wait_s: float = 0.0, repaired: Callable[[Order, str], None] = lambda _order, _text: None
+) -> tuple[list[Order], list[Order]]:
+    """Look for every order in doubt: those that are known now, and those that still are not.
+
+    For up to `wait_s`, where the proof of one that is not found falls due within that time. `repaired` takes what a
+    reply had said falsely of an order.
+    """
+    return reconcile_unknown(
+        learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
+        wait_s=wait_s, note=resources.note, repaired=repaired,
+    )  # fmt: skip
+
+
+def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
+    """Return it with what was found, and when a doubt ends."""
+    found = "still_unknown" if is_open else found_as(order)
+    if repaired and found == "adopted":
+        found = "repaired"
+    due = provable_at(order) if found == "still_unknown" else None
+    return ReconciledRow(**asdict(order_row(order)), found=found, provable_at=due, repaired=repaired or None)

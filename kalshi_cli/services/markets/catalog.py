@@ -1,0 +1,345 @@
+"""The local catalogue: where it is, how it is kept fresh, and how something is found in it.
+
+Light on purpose: completing a ticker in a shell imports this, and must be there before a person notices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.config.config import Config
+from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, catalogue_path, delete_catalogue, open_catalogue
+from kalshi_cli.store.lock import holder, lock
+from kalshi_cli.views.catalog import CatalogueView, RefreshView
+from kalshi_cli.views.formats import Prose
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.model.markets import Event, Market, Series
+    from kalshi_cli.exchange.client import KalshiClient
+
+T = TypeVar("T")
+
+
+MOST_ENTRIES = 300_000
+"""Kept; beyond, the markets that close first go."""
+
+FORGET_OVER_MS = 7 * 86_400_000
+"""A market that settled and closed so long ago is not kept."""
+
+FULL_AGAIN_MS = 7 * 86_400_000
+"""After so long everything is read anew: a list of changes would be as long."""
+
+RESUME_WITHIN_MS = 3_600_000
+"""An interrupted refresh is gone on with, if it began no longer ago; else it begins anew."""
+
+OVERLAP_MS = 300_000
+"""Changes are asked for from a little before the last refresh: clocks differ, and reads trail."""
+
+MOST_PAGES = 5_000
+
+EVERYTHING = (
+    (Kind.SERIES, None),
+    (Kind.EVENT, "open"),
+    (Kind.EVENT, "unopened"),
+    (Kind.MARKET, "open"),
+    (Kind.MARKET, "unopened"),
+    (Kind.MARKET, "paused"),
+    (Kind.MARKET, "closed"),
+)
+"""The lists of a full refresh: all but what settled. Families first, since markets are also found by their titles."""
+
+CHANGES = ((Kind.SERIES, None), (Kind.EVENT, None), (Kind.MARKET, None))
+
+
+# -- the file -----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _alone(config: Config, clock: Clock) -> Iterator[None]:
+    """One process at a time changes a catalogue; readers need not wait for it."""
+    path = catalogue_path(config).with_suffix(".lock")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock(path, clock))
+        except InstanceError as error:
+            raise InstanceError(
+                f"the catalogue is being refreshed by another process ({holder(path)})", hint="wait until it is done"
+            ) from error
+        yield
+
+
+def refresh(
+    config: Config,
+    client: KalshiClient,
+    clock: Clock,
+    show: Callable[[Iterator[int]], Iterable[int]] = lambda pages: pages,
+    *,
+    is_full: bool = False,
+) -> Refresh:
+    """Make the catalogue, or bring it up to date; what was read. A broken one is made anew. `show` sees the pages."""
+    with _alone(config, clock):
+        for is_last_try in (False, True):
+            catalogue = open_catalogue(config, create=True)
+            assert catalogue is not None
+            try:
+                one = Refresh(client, catalogue, clock, is_full=is_full)
+                for _ in show(one.pages()):
+                    pass
+                return one
+            except StateError as error:
+                if is_last_try or error.code not in ("state", "state_damaged"):
+                    raise
+                throw_away(catalogue)
+            finally:
+                catalogue.close()
+        raise AssertionError("the second try returns or raises")
+
+
+def clear(config: Config, clock: Clock) -> Path | None:
+    """Delete the catalogue; return where it was, None where there was none."""
+    path = catalogue_path(config)
+    if not path.exists():
+        return None
+    with _alone(config, clock):
+        return path if delete_catalogue(path) else None
+
+
+# -- finding ------------------------------------------------------------------------------------------------------
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """What a search found, the best first. `has_all` is False where nothing has every word, and these have some."""
+
+    entries: list[Entry]
+    as_of: Ts
+    has_all: bool = True
+
+    @property
+    def tickers(self) -> list[str]:
+        return [entry.ticker for entry in self.entries]
+
+
+def search(
+    catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, most: int = 1_000
+) -> Found | None:
+    """Entries by the beginnings of words in ticker and titles; without text all, by ticker.
+
+    None where there is no complete catalogue: ask the exchange instead. A broken one is thrown away first.
+    """
+    if catalogue is None:
+        return None
+    try:
+        as_of = catalogue.extent().as_of
+        if as_of is None:
+            return None
+        found = catalogue.search(kind, text, narrow=narrow, most=most)
+        if found or len(text.split()) < 2:
+            return Found(entries=found, as_of=as_of)
+        found = catalogue.search(kind, text, narrow=narrow, needs_all=False, most=most)
+        return Found(entries=found, as_of=as_of, has_all=not found)
+    except StateError:
+        throw_away(catalogue)
+        return None
+
+
+def measured(catalogue: Catalogue | None) -> Extent | None:
+    """What it holds; None where there is none, or none that can be read."""
+    if catalogue is None:
+        return None
+    try:
+        return catalogue.extent()
+    except StateError:
+        throw_away(catalogue)
+        return None
+
+
+def throw_away(catalogue: Catalogue) -> None:
+    """It is broken; the next refresh makes a new one."""
+    with suppress(StateError):
+        catalogue.discard()
+
+
+def completions(config: Config, kind: str, start: str, most: int) -> list[tuple[str, str]]:
+    """Tickers that begin so, with their titles, as `Catalogue.completions` gives them; none without a catalogue."""
+    catalogue = open_catalogue(config)
+    if catalogue is None:
+        return []
+    try:
+        return catalogue.completions(Kind(kind), start, most)
+    finally:
+        catalogue.close()
+
+
+def cached_market(entry: Entry) -> Market:
+    """The market as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model.markets import Market
+
+    return _cached(entry, Market)
+
+
+def cached_event(entry: Entry) -> Event:
+    """The event as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model.markets import Event
+
+    return _cached(entry, Event)
+
+
+def cached_series(entry: Entry) -> Series:
+    """The series as it was. StateError where the file holds something else."""
+    from kalshi_cli.core.model.markets import Series
+
+    return _cached(entry, Series)
+
+
+def _cached(entry: Entry, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(entry.body, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise StateError(
+            f"the catalogue's entry of {entry.ticker} cannot be read", hint="kalshi catalogue clear"
+        ) from error
+
+
+# -- keeping it fresh ---------------------------------------------------------------------------------------------
+
+
+class Refresh:
+    """One refresh: iterate over `pages` to its end. Interrupted, the next one goes on with the page that is missing."""
+
+    def __init__(self, client: KalshiClient, catalogue: Catalogue, clock: Clock, *, is_full: bool = False) -> None:
+        self._client = client
+        self._catalogue = catalogue
+        self._now = clock.now()
+        extent = catalogue.extent()
+        self.progress, self.is_resumed = _begin(extent.as_of, extent.unfinished, self._now, is_full=is_full)
+        self.counts: dict[str, int] = dict.fromkeys(Kind, 0)
+        """How many of each kind were read by this run."""
+
+    @property
+    def is_full(self) -> bool:
+        """Everything is read, not only what changed."""
+        return self.progress.since is None
+
+    def pages(self) -> Iterator[int]:
+        """Read page after page and keep it at once; gives how many entries each had."""
+        lists = EVERYTHING if self.is_full else CHANGES
+        for step in range(self.progress.step, len(lists)):
+            kind, status = lists[step]
+            yield from self._read(kind, status, step)
+        self._catalogue.finish(self.progress, forget_over_before=Ts(self._now - FORGET_OVER_MS), most=MOST_ENTRIES)
+
+    def _read(self, kind: Kind, status: str | None, step: int) -> Iterator[int]:
+        """One list to its end. Each page is on disk, with the cursor of the next, before it is told of."""
+        cursor = self.progress.cursor if step == self.progress.step else ""
+        seen = {cursor}
+        for _ in range(MOST_PAGES):
+            entries, cursor = self._page(kind, cursor, status)
+            is_last = not cursor
+            started, since = self.progress.started, self.progress.since
+            self.progress = Progress(started=started, since=since, step=step + is_last, cursor=cursor)
+            self._catalogue.put(entries, self.progress)
+            self.counts[kind] += len(entries)
+            yield len(entries)
+            if is_last:
+                return
+            if cursor in seen:
+                raise UnreachableError(f"the list of {kind}s repeats itself and cannot be read to its end")
+            seen.add(cursor)
+        raise UnreachableError(f"the list of {kind}s has more than {MOST_PAGES} pages")
+
+    def _page(self, kind: Kind, cursor: str, status: str | None) -> tuple[list[Entry], str]:
+        since, client, catalogue = self.progress.since, self._client, self._catalogue
+        if kind is Kind.SERIES:
+            return [_series_entry(series) for series in client.series_list(min_updated=since)], ""
+        if kind is Kind.EVENT:
+            events = client.event_page(cursor, status, since)
+            titles = catalogue.titles(Kind.SERIES, _distinct(event.series_ticker for event in events.items))
+            return [_event_entry(event, titles.get(event.series_ticker, "")) for event in events.items], events.cursor
+        markets = client.market_page(cursor, status, since)
+        titles = catalogue.titles(Kind.EVENT, _distinct(market.event_ticker for market in markets.items))
+        return [_market_entry(each, titles.get(each.event_ticker, "")) for each in markets.items], markets.cursor
+
+
+def _begin(as_of: Ts | None, unfinished: Progress | None, now: Ts, *, is_full: bool) -> tuple[Progress, bool]:
+    """Where to begin, and whether that goes on with a refresh that was interrupted."""
+    is_full = is_full or as_of is None or now - as_of > FULL_AGAIN_MS
+    is_fresh = unfinished is not None and now - unfinished.started < RESUME_WITHIN_MS
+    if unfinished is not None and is_fresh and (unfinished.since is None or not is_full):
+        return unfinished, True
+    since = None if is_full or as_of is None else Ts(as_of - OVERLAP_MS)
+    return Progress(started=now, since=since), False
+
+
+def _distinct(tickers: Iterable[str]) -> Sequence[str]:
+    return list(dict.fromkeys(tickers))
+
+
+def _market_entry(market: Market, kin: str) -> Entry:
+    """Without the rules: they are most of a market, and read live by whoever wants them."""
+    title = market.title if market.subtitle in market.title else f"{market.title} ({market.subtitle})"
+    short = msgspec.structs.replace(market, rules_primary="", rules_secondary="", early_close_condition="")
+    return Entry(
+        kind=Kind.MARKET,
+        ticker=market.ticker,
+        parent=market.event_ticker,
+        title=title,
+        kin=kin,
+        closes=market.close_time,
+        is_over=market.status.value == "finalized",
+        body=msgspec.json.encode(short),
+    )
+
+
+def _event_entry(event: Event, kin: str) -> Entry:
+    return Entry(
+        kind=Kind.EVENT,
+        ticker=event.event_ticker,
+        parent=event.series_ticker,
+        title=f"{event.title} {event.sub_title}".strip(),
+        kin=f"{kin} {event.category}".strip(),
+        body=msgspec.json.encode(msgspec.structs.replace(event, markets=())),
+    )
+
+
+def _series_entry(series: Series) -> Entry:
+    return Entry(
+        kind=Kind.SERIES,
+        ticker=series.ticker,
+        title=series.title,
+        kin=" ".join(dict.fromkeys((series.category, *series.categories, *series.tags))),
+        body=msgspec.json.encode(series),
+    )
+
+
+def refresh_view(done: Refresh, seconds: float) -> RefreshView:
+    """Return what a refresh read."""
+    return RefreshView(
+        read="everything" if done.is_full else "changes",
+        resumed=done.is_resumed,
+        series=done.counts["series"],
+        events=done.counts["event"],
+        markets=done.counts["market"],
+        seconds=round(seconds, 1),
+    )
+
+
+def catalogue_view(config: Config, extent: Extent | None, now: Ts) -> CatalogueView:
+    """Return what a catalogue holds; nothing where there is none."""
+    path = catalogue_path(config)
+    if extent is None:
+        return CatalogueView(path=Prose(str(path)))
+    return CatalogueView.of(
+        extent,
+        path=Prose(str(path)),
+        age_s=None if extent.as_of is None else (now - extent.as_of) / 1000,
+        search="words" if extent.is_indexed else "letters",
+    )

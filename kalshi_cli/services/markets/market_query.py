@@ -1,0 +1,166 @@
+"""Which markets a person asked to see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nsmallest
+from itertools import islice
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.base.errors import NotFoundError
+from kalshi_cli.base.units import Qty, Ts
+from kalshi_cli.core.model.markets import Event, Market, Series
+from kalshi_cli.core.model.messages import BookSnapshot
+from kalshi_cli.exchange.client import KalshiClient
+
+MOST_MARKETS = 50
+"""Markets that a loop follows when nobody names any."""
+
+SOON_MS = 60_000
+"""A market that closes sooner than this is not taken up."""
+
+Sort = Literal["volume", "spread", "close", "ticker"]
+
+
+class MarketQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters of `markets`. Without `sort` they come in the exchange's order, read only as far as needed."""
+
+    status: str = "open"
+    series: str = ""
+    event: str = ""
+    search: str = ""
+    min_volume: Qty = Qty(0)
+    closing_within_s: float | None = None
+    sort: Sort | None = None
+    limit: int | None = 50
+    combos: bool = False
+
+
+def select(
+    client: KalshiClient,
+    query: MarketQuery,
+    now: Ts,
+    show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
+) -> Iterator[Market]:
+    """The markets, one more than the limit where there are more: so the caller can say that the list was cut.
+
+    `show` sees every market that is read, whether it fits or not.
+    """
+    # The exchange filters by close time only without a status (API.md section 4), so an open list is filtered here.
+    found = client.markets(
+        status=query.status or None,
+        series=query.series or None,
+        event=query.event or None,
+        combos=query.combos,
+    )
+    return narrowed(show(found), query, now)
+
+
+def narrowed(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
+    """Those that fit, in the order that was asked for; one more than the limit where there are more.
+
+    Holds no more of them than the limit; only a whole list that must be sorted is held whole.
+    """
+    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
+    kept = (market for market in found if _fits(market, query, until))
+    if query.limit is None:
+        return iter(sorted(kept, key=_ORDERS[query.sort])) if query.sort else kept
+    if query.sort:
+        return iter(nsmallest(query.limit + 1, kept, key=_ORDERS[query.sort]))
+    return islice(kept, query.limit + 1)
+
+
+def universe(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
+    """The markets of a loop: those named, those of a series, else the busiest open ones.
+
+    NotFoundError where a name is unknown or nothing is open; a loop never starts on less than it was asked for.
+    """
+    if tickers:
+        markets = list(client.markets(tickers=tickers))
+        missing = sorted(set(tickers) - {market.ticker for market in markets})
+        if missing:
+            raise NotFoundError(f"there is no market {', '.join(missing)}", hint="kalshi markets --search TEXT")
+        return markets
+    markets = [
+        market for market in client.markets(status="open", series=series or None) if market.close_time > now + SOON_MS
+    ]
+    if not markets:
+        raise NotFoundError("no market is open to trade", hint="kalshi markets --status open")
+    return sorted(markets, key=_ORDERS["volume"])[:MOST_MARKETS]
+
+
+class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """Filters of `events`; "" is any."""
+
+    status: str = "open"
+    series: str = ""
+    search: str = ""
+    closing_within_s: float | None = None
+
+
+def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[Event]:
+    """The events, as they are read. The exchange has no upper bound of closing: markets are read along to see it."""
+    is_timed = query.closing_within_s is not None
+    found = client.events(
+        status=query.status or None,
+        series=query.series or None,
+        min_close=now if is_timed else None,
+        with_markets=is_timed,
+    )
+    return narrowed_events(found, query, now)
+
+
+def narrowed_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterator[Event]:
+    """Those with the words, and of which a market closes in time."""
+    until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
+    for event in found:
+        if _has_words(query.search, f"{event.event_ticker} {event.title} {event.sub_title}") and (
+            until is None or any(now < market.close_time <= until for market in event.markets)
+        ):
+            yield event
+
+
+def select_series(
+    client: KalshiClient, category: str, tag: str, search: str, *, with_volume: bool = False
+) -> list[Series]:
+    """The series of a category and a tag (exactly these), with these words; "" is any."""
+    found = client.series_list(category or None, tag or None, with_volume=with_volume)
+    return [series for series in found if _has_words(search, f"{series.ticker} {series.title}")]
+
+
+def read_books(client: KalshiClient, tickers: Sequence[str]) -> list[BookSnapshot]:
+    """The books of these markets, in this order; of several by one request. NotFoundError where one is unknown."""
+    if len(tickers) == 1:
+        return [client.orderbook(tickers[0])]
+    found = {book.ticker: book for book in client.orderbooks(list(dict.fromkeys(tickers)))}
+    missing = [ticker for ticker in tickers if ticker not in found]
+    if missing:
+        raise NotFoundError(f"there is no book of {', '.join(missing)}", hint="kalshi markets --search TEXT")
+    return [found[ticker] for ticker in tickers]
+
+
+def _fits(market: Market, query: MarketQuery, until: Ts | None) -> bool:
+    if market.volume < query.min_volume or (until is not None and market.close_time > until):
+        return False
+    return not query.search or _has_words(query.search, f"{market.ticker} {market.title} {market.subtitle}")
+
+
+def _has_words(search: str, text: str) -> bool:
+    return all(word in text.lower() for word in search.lower().split())
+
+
+def _spread(market: Market) -> int:
+    """One-sided markets come last."""
+    if market.yes_bid is None or market.yes_ask is None:
+        return 1 << 20
+    return market.yes_ask - market.yes_bid
+
+
+_ORDERS: dict[str, Callable[[Market], tuple[int | str, str]]] = {
+    "volume": lambda market: (-market.volume_24h, market.ticker),
+    "spread": lambda market: (_spread(market), market.ticker),
+    "close": lambda market: (market.close_time, market.ticker),
+    "ticker": lambda market: ("", market.ticker),
+}

@@ -1,0 +1,1 @@
+"""Use cases of keeping watch: alerts, checks, health, runbooks."""

@@ -1,0 +1,112 @@
+"""Alerting of an account: its state file, its sinks, its clock, and what stops its trading."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.base.errors import StateError, UsageError
+from kalshi_cli.config.schema import Sink
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.monitoring.incidents import Matter
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import remedy_of
+from kalshi_cli.net.delivery import Delivery
+from kalshi_cli.notify.notifier import Notifier
+from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
+from kalshi_cli.services.monitoring.alerting import Alerting, Overview, Terms
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.store.pause import pause
+from kalshi_cli.store.records import BY_ALERT
+
+WAIT_S = 0.2
+DIRECTLY_S = 4.0
+
+
+@contextmanager
+def alerting(
+    resources: Resources,
+    home: Home | None = None,
+    *,
+    more: Mapping[str, Sink] | None = None,
+    busy_ms: int | None = None,
+) -> Iterator[Alerting]:
+    """Open the alerts of the account, or of another home, with a connection for the thread that enters it.
+
+    `more` are sinks for this time only. The state file is made where there is none; another program that writes to it
+    is waited for, for `busy_ms` at most.
+    """
+    home = home or resources.home
+    sinks = {**resources.config.alerts.sinks, **(more or {})}
+
+    def stop(cause: Matter) -> None:
+        try:
+            pause(home.folder, f"{BY_ALERT}{cause.code} {cause.subject}")
+        except StateError as error:  # it is told all the same
+            resources.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
+
+    with resources.open_store(home, busy_ms=busy_ms) as store:
+        terms = _terms(resources, sinks)
+        yield Alerting(
+            store.alert_book, store, terms, Notifier(sinks, resources.machine), resources.clock, resources.new_id, stop
+        )
+
+
+def _terms(resources: Resources, sinks: Mapping[str, Sink]) -> Terms:
+    config = resources.config
+    return Terms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone))
+
+
+def overview(resources: Resources, home: Home | None = None) -> Overview:
+    """Return what is kept, as it is now; without a state file nothing is, and none is made."""
+    if not ((home or resources.home).folder / "state.db").exists():
+        return Overview()
+    with alerting(resources, home) as found:
+        return found.overview()
+
+
+def try_sinks(resources: Resources, only: str = "") -> dict[str, Delivery]:
+    """Send a test notice to each sink now, or to one of them; what became of each. Needs no state file.
+
+    ConfigError where a sink cannot be used.
+    """
+    sinks = resources.config.alerts.sinks
+    if only and only not in sinks:
+        raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
+    refuse_unusable_sinks(resources.config, resources.machine)
+    notifier, now = Notifier(sinks, resources.machine), resources.clock.now()
+    notice = Notice(
+        notice_id=resources.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
+        text="somebody tries the sinks: kalshi alerts test", env=resources.config.env, since=now, ts=now,
+        command="kalshi alerts",
+    )  # fmt: skip
+    return {name: notifier.deliver(name, notice) for name in ([only] if only else sinks)}
+
+
+def tell_directly(resources: Resources, alert: Alert, within_s: float = DIRECTLY_S) -> None:
+    """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds."""
+    remedy, sinks, now = remedy_of(alert.code), resources.config.alerts.sinks, resources.clock.now()
+    notice = Notice(
+        notice_id=resources.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
+        subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,
+        since=alert.ts, ts=now, runbook=remedy.runbook, command=remedy.command,
+    )  # fmt: skip
+    notifier, failing = Notifier(sinks, resources.machine), []
+
+    def deliver(name: str) -> None:
+        delivery = notifier.deliver(name, notice, within_s)
+        if delivery.outcome != "delivered":
+            failing.append(f"{name}: {delivery.text}")
+
+    threads = [
+        threading.Thread(target=deliver, args=(name,), daemon=True) for name in _terms(resources, sinks).hearers(notice)
+    ]
+    for thread in threads:
+        thread.start()
+    until = resources.machine.monotonic() + within_s + 1
+    for thread in threads:
+        thread.join(max(0.0, until - resources.machine.monotonic()))
+    if failing:
+        resources.tell(f"not delivered: {'; '.join(failing)}")

@@ -1,0 +1,190 @@
+"""The run of a check: what it looks through, its turn, and who is told of what it found."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import msgspec
+
+from kalshi_cli.base.errors import KalshiError, UnreachableError
+from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.values import RangeText
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, worst_first
+from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.monitoring import health
+from kalshi_cli.services.monitoring.check_notices import BUSY_MS, tell_sinks
+from kalshi_cli.services.monitoring.check_turns import Turns
+from kalshi_cli.services.monitoring.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
+from kalshi_cli.services.monitoring.schema_check import check_schema
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.store.sqlite_store import Store
+
+LOOKING, KNOWING = 0.6, 0.7
+"""The part of its time in which a check may begin to look, and after which what is known by then has to do; the rest is
+for those who must hear of it."""
+
+LONGER = {"schema": 0.2}
+"""Who asks for one thing after the other may look for so much longer, and has no more than a few to tell after it."""
+
+
+class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
+
+    Without a `home` the loop is the one of the account, or of the only home in which one was ever started.
+    `notify` is the address of a sink for this run; without `is_told` nobody hears of it.
+    """
+
+    name: str
+    checks: tuple[str, ...]
+    within_s: float
+    warn: RangeText | None = None
+    crit: RangeText | None = None
+    home: Home | None = None
+    is_stop_allowed: bool = False
+    is_accepted: bool = False
+    is_public_only: bool = False
+    notify: str = ""
+    is_told: bool = True
+
+    def part_s(self, part: float) -> float:
+        """LOOKING or KNOWING in seconds."""
+        return self.within_s * (part + LONGER.get(self.name, 0.0))
+
+
+Show = Callable[[CheckReport, Sequence[CheckReport]], None]
+
+
+def run_checks(resources: Resources, wanted: Wanted, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
+    """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling.
+
+    A look that is held up, by whatever, ends with what is known by then, in a thread of its own; `leave` then ends this
+    process.
+    """
+    until = resources.machine.monotonic() + wanted.within_s
+    turns = Turns(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
+    with turns.taken() as turn:
+        if not turn.is_ours:
+            whole, past = turns.skipped(turn)
+            show(whole, ())
+            if wanted.is_told and past.was_skipped:
+                found = {turns.source: whole.breaches}
+                home = _home(resources, wanted)
+                tell_sinks(resources, home, found, wanted.notify, until, is_doubt_new=True, may_stop=True)
+            return whole.verdict
+        known: list[CheckReport] = []
+        verdicts: list[Verdict] = []
+        concluding = threading.Lock()
+
+        def conclude() -> Verdict:
+            """Once, by whoever is first: who looked, or the time that is over."""
+            with concluding:
+                if not verdicts:
+                    verdicts.append(_conclude(resources, wanted, turns, known, show, until))
+            return verdicts[0]
+
+        timer = threading.Timer(wanted.part_s(KNOWING), lambda: leave(conclude()))
+        timer.daemon = True
+        timer.start()
+        try:
+            _look(resources, wanted, known)
+        finally:
+            timer.cancel()
+        return conclude()
+
+
+def _conclude(
+    resources: Resources, wanted: Wanted, turns: Turns, known: Sequence[CheckReport], show: Show, until: float
+) -> Verdict:
+    """What of the wanted is not known by now is in doubt."""
+    reports, late = list(known), UnreachableError("no time was left to look", code="too_slow")
+    reports += [in_doubt(name, late) for name in wanted.checks[len(reports) :]]
+    whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
+    show(whole, () if len(reports) == 1 else reports)
+    findings = {
+        f"check {each.check}": tuple(breach for breach in each.breaches if breach.code not in SHOWN_ONLY)
+        for each in reports
+    }
+    past = turns.looked(whole.verdict)
+    if past.was_skipped:
+        findings[turns.source] = ()
+    if wanted.is_told:
+        is_new, may_stop = not past.is_doubted, not (wanted.warn or wanted.crit)
+        home = _home(resources, wanted)
+        tell_sinks(resources, home, findings, wanted.notify, until, is_doubt_new=is_new, may_stop=may_stop)
+    return whole.verdict
+
+
+def _home(resources: Resources, wanted: Wanted) -> Home:
+    """Return whose alerts it is about: the account's, or without a key another home's that has a state file."""
+    if wanted.home is not None or resources.home.account:
+        return wanted.home or resources.home
+    return next(
+        (home for home in resources.homes if home.account and (home.folder / "state.db").exists()), resources.home
+    )
+
+
+def _look(resources: Resources, wanted: Wanted, known: list[CheckReport]) -> None:
+    """One after the other; what each found is `known` at once."""
+    readings = Readings(
+        resources.config, resources.limits, resources.clock,
+        connect=lambda: _bounded(resources.client, wanted.within_s * LOOKING / 2),
+        learn_key=lambda: learn_key(resources),
+        connect_unsigned=lambda: _bounded(resources.public, wanted.within_s * LOOKING / 2),
+        remembered=lambda: resources.remembered(busy_ms=BUSY_MS), remember=lambda: resources.store,
+        find_loop=lambda store: _loop(resources, wanted, store), within_s=wanted.part_s(LOOKING),
+        try_stream=lambda within_s: health.stream(
+            resources.ws_url, resources.signer, resources.clock, resources.rng,
+            within_s=min(within_s, health.STREAM_WITHIN_S),
+        ),
+        try_routes=lambda within_s: check_schema(resources, is_public_only=wanted.is_public_only, within_s=within_s),
+        seen=resources.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
+    )  # fmt: skip
+    for name in wanted.checks:
+        known.append(_examined(readings, name, wanted))  # noqa: PERF401 - another thread looks on
+
+
+def _examined(readings: Readings, name: str, wanted: Wanted) -> CheckReport:
+    check = import_module(f"kalshi_cli.services.monitoring.checks.{name}")
+    if wanted.warn or wanted.crit:
+        configured: Bound = getattr(readings.config.checks, check.FIRST)
+        bound = Bound(warn=wanted.warn or configured.warn, crit=wanted.crit or configured.crit)
+        readings.checks = msgspec.structs.replace(readings.config.checks, **{check.FIRST: bound})
+    try:
+        found: CheckReport = check.examine(readings)
+    except KalshiError as error:
+        return in_doubt(name, error)
+    return found
+
+
+def _together(reports: Sequence[CheckReport]) -> CheckReport:
+    """The outcome of all: the worst of them."""
+    bad = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
+    named = {verdict: [each.check for each in reports if each.verdict is verdict] for verdict in bad}
+    fine = sum(each.verdict is Verdict.OK for each in reports)
+    parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
+    breaches = [breach for each in reports for breach in each.breaches]
+    measures = [measure for each in reports for measure in each.measures]
+    lead = cause_of(worst_first(breaches)) if breaches else None
+    of = next((each.check for each in reports if lead in each.breaches), "")
+    return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
+
+
+def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
+    """The client; one read that takes too long must leave time to say so."""
+    client.bound_reads(seconds)
+    return client
+
+
+def _loop(resources: Resources, wanted: Wanted, store: Store | None) -> Loop:
+    """Return the loop that was asked for, or the only one that was ever started; else that of the account."""
+    beside = wanted.home or resources.homes[-1]
+    other = loop_at(beside, resources.remembered(beside, BUSY_MS))
+    if wanted.home is not None:
+        return other
+    own = loop_at(resources.home, store)
+    was_started = own.cycle is not None or (own.home / LOCK).exists()  # and if it never got to a cycle
+    return other if not was_started and (other.who or other.cycle) is not None else own

@@ -1,0 +1,107 @@
+"""Do orders trade, are they placed in time, and at what price? Is any of it worse than it was?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from kalshi_cli.base.units import ONE_DOLLAR, Ts
+from kalshi_cli.core.account.execution_quality import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, report
+from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
+from kalshi_cli.services.account.execution import begun, carried_out
+from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, measured
+
+FIRST = "fill_rate_pct"
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+LOOK_BACK_MS = 30 * DAY_MS
+"""What is older is no baseline any more."""
+
+_A_CENT = ONE_DOLLAR // 100
+
+_SHOWN: dict[str, Callable[[float], str]] = {
+    "fill rate": lambda missed: f"{100 * (1 - missed):.0f} % traded within {WITHIN_MS // 1000} s",
+    "placement": lambda latency: f"placed in {latency:.0f} ms",
+    "slippage": lambda slippage: f"slippage {slippage / _A_CENT:+.2f} cents",
+}
+
+
+def examine(readings: Readings) -> CheckReport:
+    """The last orders and fills of a loop, of not more than a day, against bounds and against those before them."""
+    now, loop, since = readings.clock.now(), readings.loop, Ts(readings.clock.now() - LOOK_BACK_MS)
+    orders = begun(loop.store, since)
+    sent, traded = carried_out(loop.store, orders, since)
+    found = trend(sent, traded, now)
+    last = found.recent
+    breaches, measures = _requests(readings, loop, of_strategies(orders), now)
+    remarks = [] if loop.who is not None else ["no loop is running"]
+    if not last.judged and not last.fills:
+        summary = "; ".join([*remarks, "nothing to judge: no order of the last day"])
+        return report("execution", summary, breaches, measures)
+    measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
+    for code, subject, size, value, label, unit in _numbers(last):
+        if size < FEWEST or value is None:
+            remarks.append(f"too few for {subject}: {size} of {FEWEST}")
+            continue
+        measure = measured(label, value, getattr(readings.checks, label), unit)
+        measures.append(measure)
+        breaches += measure.breach(code, subject, f"{value:g} {unit or 'cents'}")
+    breaches += [_worse(drop) for drop in found.drops]
+    return report("execution", "; ".join([_summary(last), *remarks]), breaches, measures)
+
+
+def _requests(readings: Readings, loop: Loop, orders: list[Order], now: Ts) -> tuple[list[Breach], list[Measure]]:
+    """Return whether strategies get orders through; of a loop that runs and may trade, when it sent one last."""
+    checks, store, hour_ago = readings.checks, loop.store, Ts(now - HOUR_MS)
+    if store is None:
+        return [], []
+    denials = [codes for strategy, codes in store.denials(hour_ago).items() if strategy]
+    denied, share = denied_share(
+        sum(map(Counter, denials), Counter()),
+        [order for order in orders if order.created >= hour_ago],
+        measured("denied_pct", 0.0, checks.denied_pct, "%"),
+    )
+    breaches, measures = list(denied), [share] if share is not None else []
+    pulse = loop.pulse
+    if pulse is None or loop.halt.state is not TradingState.ACTIVE:
+        return breaches, measures
+    since, bound = Ts(max(pulse.started, loop.halt.since)), measured("no_orders_for", 0.0, checks.no_orders_for, "s")
+    late, age = no_orders(since, orders, bound, now, waiting=pulse.waiting)
+    taken = none_taken([order for order in orders if order.created >= now - DAY_MS])
+    return [*breaches, *late, *taken], [*measures, age]
+
+
+def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
+    """Each with its code, its subject, of how many it is, and how it is called."""
+    rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
+    slippage = None if last.slippage is None else last.slippage / _A_CENT
+    p99 = last.placement_ms(99)
+    return (
+        ("FILL_RATE", "fill rate", last.judged, rate, "fill_rate_pct", "%"),
+        ("PLACEMENT_SLOW", "placement", len(last.latencies), p99, "placement_p99_ms", "ms"),
+        ("SLIPPAGE", "slippage", last.valued_fills, slippage, "slippage_cents", ""),
+    )
+
+
+def _summary(last: Execution) -> str:
+    text = f"of the last {counted(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
+    if last.latencies:
+        text += f", placed in {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
+    if last.slippage is not None and last.edge_at_order is not None:
+        text += (
+            f"; of {counted(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
+            f"expected {-last.edge_at_order / _A_CENT:+.2f}"
+        )
+    return text
+
+
+def _worse(drop: Drop) -> Breach:
+    now, was = (_SHOWN[drop.name](value) for value in (drop.recent, drop.before))
+    return Breach(
+        subject=drop.name, value=f"{now}, before {was}",
+        limit=f"within {SIGMAS:g} standard errors", severity="warning", code="EXECUTION_DROP",
+    )  # fmt: skip

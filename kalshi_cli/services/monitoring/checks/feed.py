@@ -1,0 +1,150 @@
+"""Does the loop hear the exchange? Where none runs: would one?"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from kalshi_cli.base.errors import KalshiError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.config.schema import LONGEST_INTERVAL_S
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report
+from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
+from kalshi_cli.core.monitoring.source_watch import model_age
+from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, from_the_future, measured
+from kalshi_cli.store.records import Cycle
+
+FIRST = "feed_age_s"
+
+NEW_MS = 30_000
+"""So long after a market opened, or the loop began, there need not be a book."""
+
+MOST_GAPS = 5
+"""Gaps in the last minutes; a stream that begins anew more often than that does not hold."""
+
+
+def examine(readings: Readings) -> CheckReport:
+    """By what the loop wrote down with its last cycle; where that is old, its age adds to that of the last message.
+
+    While the exchange is paused quiet is no incident.
+    """
+    loop = readings.loop
+    if loop.who is None:
+        return _tried(readings)
+    pulse = loop.pulse
+    if pulse is None:
+        return _starting(readings, loop.who.started)
+    measures = _measures(readings, loop, pulse)
+    missing, no_book = without_books(pulse.no_book)
+    breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
+    breaches += [
+        *_in_time(readings, pulse, missing),
+        *_blindness(loop, pulse),
+        *from_the_future("loop", pulse.completed, readings.clock.now()),
+    ]
+    measures.append(Measure(label="no_book", value=no_book))
+    summary = _summary(measures, is_polled=_is_polled(readings, pulse))
+    why = _pause(readings) if breaches else ""
+    if why:
+        summary += f"; {why}"
+    stale, age = _sources(readings, pulse)
+    if age is not None:
+        measures.append(age)
+        summary += f"; {counted(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
+    return report("feed", summary, [*calmed(breaches, why), *stale], measures)
+
+
+def _starting(readings: Readings, started: Ts | None) -> CheckReport:
+    """Return that there is nothing to go by yet; after a while nobody knows whether the loop hears anything."""
+    summary = "the loop has not completed a cycle yet"
+    if started is not None and readings.clock.now() - started < NEW_MS:
+        return report("feed", summary)
+    doubt = Breach(
+        subject="stream", value=summary, limit=f"a cycle within {NEW_MS // 1000} s", severity="unknown",
+        code="COULD_NOT_LOOK",
+    )  # fmt: skip
+    return report("feed", summary, [doubt])
+
+
+_CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
+
+
+def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
+    now, checks = readings.clock.now(), readings.checks
+    age_s = (_as_of(readings, pulse) - pulse.completed) / 1000
+    if pulse.feed_age_ms is not None:
+        age_s += pulse.feed_age_ms / 1000
+    elif not _is_polled(readings, pulse):
+        age_s = (now - pulse.started) / 1000
+    measures = [measured("feed_age_s", round(age_s, 1), checks.feed_age_s, "s")]
+    if pulse.feed_lag_ms is not None:
+        measures.append(measured("feed_lag_ms", pulse.feed_lag_ms, checks.feed_lag_ms, "ms"))
+    if loop.store is not None:
+        found = gaps(loop.store.traffic(Ts(now - GAP_MINUTES * 60_000)), now)
+        measures.append(Measure(label="feed_gaps", value=found, warn=str(MOST_GAPS)))
+    return measures
+
+
+def _as_of(readings: Readings, pulse: Cycle) -> Ts:
+    """Return until when the cycle says what was heard; past when the next one is due, now but for that time."""
+    return Ts(max(pulse.completed, readings.clock.now() - LONGEST_INTERVAL_S * 1000))
+
+
+def _sources(readings: Readings, pulse: Cycle) -> tuple[list[Breach], Measure | None]:
+    """Return the outside sources that are stale; a pause of the exchange excuses none of them."""
+    bound = readings.checks.model_age
+    return model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
+
+
+def _is_polled(readings: Readings, pulse: Cycle) -> bool:
+    """Without a key there is no stream; the books are read with each cycle."""
+    return pulse.feed_age_ms is None and not readings.config.credential.key_id
+
+
+def _in_time(readings: Readings, pulse: Cycle, missing: list[Breach]) -> list[Breach]:
+    """A book that a market cannot have yet, because that or the loop has only just begun, is a note."""
+    now = readings.clock.now()
+    young = {breach.subject for breach in missing} if now - pulse.started < NEW_MS else set[str]()
+    if missing and not young:
+        try:
+            markets = readings.public.markets(tickers=[breach.subject for breach in missing])
+            young = {market.ticker for market in markets if now - market.open_time < NEW_MS}
+        except KalshiError:
+            pass  # then nothing excuses it
+    return [replace(each, severity="note") if each.subject in young else each for each in missing]
+
+
+def _blindness(loop: Loop, pulse: Cycle) -> list[Breach]:
+    return blindness(loop.store.alerts(pulse.started)) if loop.store is not None else []
+
+
+def _pause(readings: Readings) -> str:
+    """Why it is quiet, as far as the exchange can be asked."""
+    try:
+        return pause_words(readings.exchange_status)
+    except KalshiError:
+        return ""
+
+
+def _summary(measures: list[Measure], *, is_polled: bool) -> str:
+    value = {measure.label: measure.value for measure in measures}
+    said = ["books are polled" if is_polled else f"last message {value['feed_age_s']:g} s ago"]
+    if "feed_lag_ms" in value:
+        said.append(f"{value['feed_lag_ms']:g} ms late")
+    said.append(
+        f"{value.get('feed_gaps', 0):g} gaps in {GAP_MINUTES} minutes, {value['no_book']:g} markets without a book"
+    )
+    return ", ".join(said)
+
+
+def _tried(readings: Readings) -> CheckReport:
+    """No loop runs: whether the stream lets us in, and answers."""
+    why = _pause(readings)  # before the stream is tried, which takes what time there is
+    verdict, detail, hint = readings.stream
+    summary = f"no loop is running; the stream: {detail}"
+    if verdict is Verdict.OK:
+        return report("feed", summary)
+    severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
+    code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
+    breach = Breach(subject="stream", value=detail, limit=hint or "an answer", severity=severity, code=code)
+    return report("feed", f"{summary}; {why}" if why else summary, calmed([breach], why))

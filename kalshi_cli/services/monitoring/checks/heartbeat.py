@@ -1,0 +1,70 @@
+"""Does the loop that should run complete its cycles?"""
+
+from __future__ import annotations
+
+from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
+from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, from_the_future, measured
+
+FIRST = "cycle_age_s"
+
+
+def examine(readings: Readings) -> CheckReport:
+    """The age of the last cycle that was completed with the account in sight.
+
+    No loop is critical, unless the last one ended in good order and that is allowed. A halt, and trading that only
+    reduces, are critical under their own codes; a pause is a warning.
+    """
+    loop = readings.loop
+    name = f"the loop{loop.mode and ' on ' + loop.mode}"
+    measures: list[Measure] = []
+    if loop.who is None:
+        summary, breaches = _stopped(readings, loop, name)
+    else:
+        # While a loop starts, its time counts from the start: the row is still that of the run before.
+        pulse = loop.pulse
+        since = pulse.completed if pulse is not None else loop.who.started
+        verb = "completed a cycle" if pulse is not None else "began to start"
+        summary, breaches, measures = _running(readings, f"{name} (pid {loop.who.pid}) {verb}", name, since)
+    return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
+
+
+def _running(readings: Readings, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
+    """Return the age of what a running loop did last; it is in doubt where nobody wrote down when that was."""
+    if since is None:
+        value = f"{said}, and its lock does not say when"
+        return value, [Breach(subject=name, value=value, limit="a time", severity="unknown", code="COULD_NOT_LOOK")], []
+    now = readings.clock.now()
+    age = max(0.0, (now - since) / 1000)
+    measure = measured("cycle_age_s", age, readings.checks.cycle_age_s, "s")
+    breaches = [*measure.breach("CYCLE_LATE", name, f"{age:.0f} s"), *from_the_future(name, since, now)]
+    return f"{said} {age:.0f} s ago", breaches, [measure]
+
+
+def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breach]]:
+    cycle = loop.cycle
+    if cycle is None:
+        what = "never ran here"
+    elif cycle.is_running:
+        what = f"ended without stopping in good order; its last cycle was at {format_ts(cycle.completed)}"
+    else:
+        code = f" with exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
+        by = f" by {cycle.stopped_by}{code}" if cycle.stopped_by else ""
+        what = f"does not run; it stopped at {format_ts(cycle.completed)}{by}"
+    is_in_order = cycle is None or cycle.ended_in_order
+    if is_in_order and readings.is_stop_allowed:
+        return f"no loop is running: {name} {what}", []
+    lost = Breach(subject=name, value=what, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
+    return f"{name} {what}", [lost]
+
+
+def _halt(loop: Loop, name: str) -> list[Breach]:
+    """A loop that completes its cycles and may not trade."""
+    halt = loop.halt
+    if halt.state is TradingState.ACTIVE:
+        return []
+    what = "paused" if halt.is_pause else f"{halt.state.value} by {halt.code}"
+    said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
+    severity = "warning" if halt.is_pause else "critical"
+    return [Breach(subject=name, value=said, limit="active", severity=severity, code=halt.code or "HALTED")]

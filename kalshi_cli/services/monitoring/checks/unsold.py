@@ -1,0 +1,67 @@
+"""What strategies hold below `risk.stop_loss_pct` while no loop runs that would sell it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from kalshi_cli.base.units import Qty, show_money, show_qty
+from kalshi_cli.core.account.ledger import Position
+from kalshi_cli.core.account.strategy_positions import OTHERS, Shares
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.orders import Fill
+from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.risk.exits import is_spread
+from kalshi_cli.core.state.state import mark
+from kalshi_cli.services.monitoring.checks.readings import Readings
+from kalshi_cli.store.records import Memory
+from kalshi_cli.strategies.registry import BUILT_IN, load
+
+
+def unsold(readings: Readings, read_markets: Callable[[], Sequence[Market]]) -> list[Breach]:
+    """By the best prices that the exchange states, our own quotes included: nobody here reads a book."""
+    stop, store, loop = readings.limits.stop_loss_pct, readings.store, readings.loop
+    if stop is None or store is None or (loop.is_of_account and loop.who is not None):
+        return []
+    held = list(_held(readings, store.load()))
+    markets = {market.ticker: market for market in read_markets()} if held else {}
+    found: list[Breach] = []
+    for strategy, position in held:
+        market = markets.get(position.ticker)
+        if market is not None and market.status is MarketStatus.ACTIVE:
+            found += _look(strategy, position, market, stop)
+    return found
+
+
+def _held(readings: Readings, memory: Memory) -> Iterator[tuple[str, Position]]:
+    """Which strategy holds how much: by the state file, and only where the exchange says that it is there."""
+    strategies = {order.order_id: order.strategy for order in memory.orders if order.order_id}
+
+    def owner_of(fill: Fill) -> str:
+        return strategies.get(fill.order_id, OTHERS)
+
+    names = {name for name in strategies.values() if name and not (name in BUILT_IN and load(name).is_hedged)}
+    for (subaccount, ticker), stated in readings.positions.items():
+        fills = [fill for fill in memory.fills if fill.ticker == ticker]
+        shares = Shares([*fills, *(paid for paid in memory.settlements if paid.ticker == ticker)], owner_of)
+        for name in sorted(names):
+            qty = shares.of(name, subaccount)
+            if qty * stated.position > 0:
+                yield name, Position(ticker, qty, shares.cost_of(name, subaccount), subaccount=subaccount)
+
+
+def _look(strategy: str, position: Position, market: Market, stop: int) -> Iterator[Breach]:
+    """The rule of `core.exits`."""
+    is_long = position.qty > 0
+    worth = position.value(mark(None, market, position.qty))
+    offered = position.value(market.yes_ask if is_long else market.yes_bid)
+    if worth is None or worth * 100 >= position.cost * stop or is_spread(position, worth, offered):
+        return
+    held = f"{show_qty(Qty(abs(position.qty)))} {'YES' if is_long else 'NO'} of {strategy}"
+    prices = f"cost {show_money(position.cost)} and are worth {show_money(worth)}"
+    yield Breach(
+        subject=position.ticker,
+        value=f"{held} {prices}, and no loop runs to sell them",
+        limit=f"{stop} % of the cost",
+        severity="critical",
+        code="STOP_LOSS_STUCK",
+    )

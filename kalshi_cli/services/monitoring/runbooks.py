@@ -1,0 +1,44 @@
+"""The runbooks, as they were shipped with this program: no network is needed to read one."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES
+
+PACKAGE = Path(__file__).parents[2]
+FOLDERS = (PACKAGE / "runbooks", PACKAGE.parent / "runbooks")
+"""Inside the installed package; or beside it, in a working copy."""
+
+
+class Runbook(msgspec.Struct, frozen=True):
+    """`name` as alerts and checks give it; `text` is Markdown whose first line is the title."""
+
+    name: str
+    text: str
+
+    @property
+    def title(self) -> str:
+        return self.text.partition("\n")[0].lstrip("# ")
+
+
+def runbooks() -> tuple[Runbook, ...]:
+    """All of them, by name."""
+    folder = next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
+    return tuple(Runbook(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.md")))
+
+
+def runbook(name: str) -> Runbook:
+    """The one of this name, or the one for an alert's code. UsageError, with the nearest, where there is none."""
+    shipped = {each.name: each for each in runbooks()}
+    remedy = REMEDIES.get(name.upper())
+    wanted = remedy.runbook if remedy is not None else name.lower().removesuffix(".md")
+    if wanted not in shipped:
+        near = [each for each in shipped if wanted in each] or get_close_matches(wanted, shipped, 1)
+        hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists them"
+        raise UsageError(f"there is no runbook {name}", hint=hint, code="no_runbook")
+    return shipped[wanted]

@@ -1,0 +1,226 @@
+"""Changing an order that rests: amend (reviewed and written down like a new order) and decrease (which frees risk)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    ExchangeError,
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    RefusedError,
+    StateError,
+    UsageError,
+)
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
+from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import AmendOrder, Denied
+from kalshi_cli.core.model.intents import Amend
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.orders.place import (
+    RESOLVE_S,
+    TRIES,
+    OrderDesk,
+    check_grid,
+    price_of,
+)
+from kalshi_cli.services.runner import act, pump
+from kalshi_cli.services.trading.refusals import halted, refusal, rejection, unwritten
+from kalshi_cli.store.records import MovedError
+
+_S = 1000
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What a person wants to be different; None leaves it as it is.
+
+    `price` is that of the `outcome`, `qty` what shall be left to trade from now on. `expires_in_s` 0 takes the expiry
+    away.
+    """
+
+    outcome: Literal["yes", "no"] = "yes"
+    price: Price | None = None
+    qty: Qty | None = None
+    expires_in_s: float | None = None
+
+
+class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A reviewed amend, and what the order can cost from then on."""
+
+    market: Market
+    amend: AmendOrder
+    change: Change
+    cost: Money
+    fee: Money
+
+
+def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, AmendProposal]:
+    """Bring the account up to date and hold the changed order against every control. Sends nothing.
+
+    `order` as just read from the exchange. Raises RefusedError with the control's code.
+    """
+    if not order.status.is_live:
+        raise RefusedError(
+            f"order {order.order_id} is {order.status.value}; only one that rests can be amended",
+            hint=f"kalshi order show {order.order_id}",
+            code="NOT_RESTING",
+        )
+    market = desk.client.market(order.ticker)
+    engine = desk.engine([market])
+    for effect in engine.step(OrderState(order.updated, order)):
+        desk.store.record(effect)
+    known = engine.state.orders.by_order_id(order.order_id) or order
+    verdict = engine.amend(_intent(market, known, change, desk.clock.now()))
+    if isinstance(verdict, Denied):
+        desk.store.record(verdict)
+        raise refusal(verdict, desk.store.halt())
+    left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
+    cost, fee = price_of(left, engine.state.fees[market.ticker])
+    return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
+
+
+def _intent(market: Market, order: Order, change: Change, now: Ts) -> Amend:
+    price, qty = order.price, order.remaining
+    if change.price is not None:
+        price = change.price if change.outcome == "yes" else Price(ONE_DOLLAR - change.price)
+        check_grid(market, price, change.outcome)
+    if change.qty is not None:
+        qty = change.qty
+    expires = None
+    if change.expires_in_s is not None:
+        expires = Ts((now + int(change.expires_in_s * _S)) // _S * _S) if change.expires_in_s else Ts(0)
+    is_same_expiry = expires is None or (expires or None) == order.expires
+    if (price, qty) == (order.price, order.remaining) and is_same_expiry:
+        raise UsageError(
+            f"that is what order {order.order_id} is already: {show_qty(qty)} left at {show_price(price)}",
+            hint="give another --price, --count, --expires-in or --no-expiry",
+        )
+    return Amend(order.order_id, price, qty, expires)
+
+
+def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
+    """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
+    order_id = proposal.amend.before.order_id
+    for last_try in (False,) * (TRIES - 1) + (True,):
+        amend, venue = proposal.amend, desk.venue(engine)
+        try:
+            replies: list[Message] = list(act(amend, venue, desk.store))
+            break
+        except MovedError as error:
+            if last_try:
+                raise halted(error, desk.store.halt()) from error
+            engine, proposal = propose(desk, desk.client.order(order_id), proposal.change)
+        except HaltedError as error:
+            raise halted(error, desk.store.halt()) from error
+    orders = engine.state.orders
+    try:
+        pump(replies, engine, venue, desk.store)
+    except StateError as error:
+        raise unwritten(f"the amend of order {order_id} was sent", error) from error
+    refused = next((reply for reply in replies if isinstance(reply, AmendEnded) and reply.code), None)
+    if refused is not None:
+        raise rejection("the order was not amended", amend.before, refused.code, refused.detail)
+    order = orders.by_order_id(order_id) or amend.doubtful
+    if is_amend_open(order):
+        order = _resolve(desk, engine, amend)
+    if not order.status.is_live and order.filled == amend.before.filled:
+        raise ExchangeError(
+            f"order {order_id} is {order.status.value} since; it was not amended",
+            hint=f"kalshi order show {order_id}",
+            code="not_resting",
+        )
+    return order
+
+
+def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
+    """No answer came. Look until the order shows the new terms or is over, or the patience ends.
+
+    The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.
+    """
+    order_id = amend.before.order_id
+
+    def is_known(order: Order) -> bool:
+        return not order.status.is_live or has_terms(order, amend.wanted)
+
+    stated = _look(desk.client, desk.clock, order_id, is_known, RESOLVE_S)
+    if stated is None:
+        raise OutcomeUnknownError(
+            f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
+            hint=f"kalshi order reconcile (order id {order_id}); until then the worse of both counts",
+        )
+    pump([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
+    return engine.state.orders.by_order_id(order_id) or stated
+
+
+def decrease(
+    client: KalshiClient, clock: Clock, order: Order, *, by: Qty | None = None, to: Qty | None = None
+) -> Order:
+    """Take some of what is left off, keeping the place in the queue; the order as it is then. One of `by` and `to`.
+
+    It frees risk and cash whatever becomes of it, so no limit stands against it and a halt does not stop it.
+    """
+    left = order.remaining - by if by is not None else to
+    if not order.status.is_live:
+        raise RefusedError(
+            f"order {order.order_id} is {order.status.value}; nothing is left of it", code="NOT_RESTING",
+            hint=f"kalshi order show {order.order_id}",
+        )  # fmt: skip
+    if left is None or not 0 < left < order.remaining:
+        raise UsageError(
+            f"{show_qty(order.remaining)} are left of order {order.order_id}; a decrease leaves less, but something",
+            hint=f"to take it back: kalshi order cancel {order.order_id}; to make it larger: kalshi order amend",
+        )
+    try:
+        return client.decrease_order(order, by=by, to=to)
+    except (CredentialsError, RateLimitedError):
+        raise
+    except (OutcomeUnknownError, ExchangeError) as error:
+        # A refusal of a second attempt does not say that the first was refused too.
+        patience_s = RESOLVE_S if isinstance(error, OutcomeUnknownError) else 0
+        stated = _look(client, clock, order.order_id, lambda now: _is_less(now, order, by, to), patience_s)
+        if stated is None:
+            raise
+        if not stated.status.is_live:
+            raise ExchangeError(
+                f"order {order.order_id} is {stated.status.value} since; nothing is left of it",
+                hint=f"kalshi order show {order.order_id}",
+                code="not_resting",
+            ) from error
+        return stated
+
+
+def _is_less(now: Order, before: Order, by: Qty | None, to: Qty | None) -> bool:
+    """What was asked for happened, or the order is over."""
+    if not now.status.is_live:
+        return True
+    if by is None:
+        return now.remaining <= (to or 0)
+    # Whether a decrease makes the size asked for smaller, or leaves it, is not documented: neither is looked at.
+    return now.filled + now.remaining <= before.filled + before.remaining - by
+
+
+def _look(
+    client: KalshiClient, clock: Clock, order_id: str, is_it: Callable[[Order], bool], patience_s: float
+) -> Order | None:
+    """Read the order until it is like that, at least once; None when the patience ends."""
+    until = clock.monotonic() + patience_s
+    while True:
+        with suppress(KalshiError):  # whatever is wrong with looking, the doubt must be said
+            stated = client.order(order_id)
+            if is_it(stated):
+                return stated
+        if clock.monotonic() >= until:
+            return None
+        clock.sleep(1.0)

@@ -1,0 +1,310 @@
+"""Many orders, typed by a person: each takes the path of a single one, and several travel in one request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from typing import NamedTuple
+
+import msgspec
+
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Market
+from kalshi_cli.core.model.messages import OrderRejected
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import counted
+from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.orders.place import (
+    OrderDesk,
+    Ticket,
+    look_for,
+    price_of,
+)
+from kalshi_cli.services.runner import pump
+from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
+from kalshi_cli.store.records import NO_HALT, Halt
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.orders import BatchRow
+
+MOST_ORDERS = 1_000
+MOST_MARKETS = 100
+"""Orders, and different markets, in one batch."""
+
+LOOK_AGAIN_MS = 2_000
+"""The books and the account that an order is reviewed by were read at most this long before its turn comes."""
+
+NOT_SENT = "not_sent"
+RECONCILE = "kalshi order reconcile"
+
+
+class BatchLine(NamedTuple):
+    """An order and the line it was typed on."""
+
+    number: int
+    ticket: Ticket
+
+
+class Judged(msgspec.Struct, frozen=True, kw_only=True):
+    """A line after its review: an order that may be sent, or the reason why not."""
+
+    number: int
+    ticket: Ticket
+    verdict: SubmitOrder | Denied
+    cost: Money = Money(0)
+    fee: Money = Money(0)
+    halt: Halt = NO_HALT
+    """On file when it was reviewed."""
+
+    @property
+    def denied(self) -> RefusedError | None:
+        """Why it may not be sent."""
+        return refusal(self.verdict, self.halt) if isinstance(self.verdict, Denied) else None
+
+
+class Result(NamedTuple):
+    """What became of a line. `error` is None where the order was placed; `order` None where a control refused it."""
+
+    number: int
+    ticket: Ticket
+    order: Order | None
+    status: str
+    error: KalshiError | None
+
+
+class BatchOutcome(NamedTuple):
+    """What became of every line; `trouble` is what kept the rest from being sent, or from being written down."""
+
+    results: tuple[Result, ...]
+    trouble: KalshiError | None
+
+    @property
+    def worst(self) -> KalshiError | None:
+        """The error with the gravest exit code: what may be live before what was refused."""
+        errors = [*(result.error for result in self.results), self.trouble]
+        return max(filter(None, errors), key=_gravity, default=None)
+
+
+def _gravity(error: KalshiError) -> tuple[bool, int]:
+    return isinstance(error, OutcomeUnknownError), error.exit_code
+
+
+def propose(desk: OrderDesk, lines: Sequence[BatchLine]) -> tuple[Engine, list[Judged]]:
+    """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
+
+    UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
+    """
+    markets = _markets(desk, lines)
+    intents = _intents(desk, lines, markets)
+    engine = desk.engine(list(markets.values()))
+    taken = desk.taken(engine, [line.ticket for line in lines])
+    ids = ((line.number, line.ticket.client_order_id) for line in lines)
+    _refuse_lines([_wrong(number, duplicate(name)) for number, name in ids if name in taken])
+    judged = []
+    for line, intent in zip(lines, intents, strict=True):
+        verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
+        cost, fee = Money(0), Money(0)
+        if isinstance(verdict, Denied):
+            desk.store.record(verdict)
+        else:
+            cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
+        judged.append(
+            Judged(number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=desk.store.halt())
+        )
+    return engine, judged
+
+
+def _markets(desk: OrderDesk, lines: Sequence[BatchLine]) -> dict[str, Market]:
+    tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
+    if len(lines) > MOST_ORDERS or len(tickers) > MOST_MARKETS:
+        raise UsageError(
+            f"{len(lines)} orders on {len(tickers)} markets are too many for one batch",
+            hint=f"at most {MOST_ORDERS} orders on {MOST_MARKETS} markets; split the file",
+        )
+    found: dict[str, Market] = {}
+    missing: list[str] = []
+    for ticker in tickers:
+        try:
+            found[ticker] = desk.client.market(ticker)
+        except NotFoundError:
+            missing.append(ticker)
+    _refuse_lines(
+        [
+            f"line {line.number}: there is no market {line.ticket.ticker}"
+            for line in lines
+            if line.ticket.ticker in missing
+        ]
+    )
+    return found
+
+
+def _intents(desk: OrderDesk, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
+    uses = Counter(line.ticket.client_order_id for line in lines)
+    intents, wrong = [], []
+    for line in lines:
+        name = line.ticket.client_order_id
+        try:
+            if name and uses[name] > 1:
+                raise UsageError(f"the client order id {name} is on several lines")
+            desk.refuse_used(name)
+            desk.client.whose(line.ticket.subaccount)
+            intents.append(line.ticket.intent(markets[line.ticket.ticker]))
+        except (UsageError, RefusedError) as error:
+            wrong.append(_wrong(line.number, error))
+    _refuse_lines(wrong)
+    return intents
+
+
+def _wrong(number: int, error: KalshiError) -> str:
+    return f"line {number}: {error.message}" + (f" ({error.hint})" if error.hint else "")
+
+
+def _refuse_lines(wrong: list[str]) -> None:
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
+
+
+def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> BatchOutcome:
+    """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
+
+    The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
+    After a request without a usable answer its orders are looked for; while one of them stays unknown, and after a
+    request that was not taken at all, nothing more is sent.
+    """
+    looked, lines, venue = engine.state.now, list(judged), desk.venue(engine)
+    passed = [at for at, each in enumerate(lines) if each.denied is None]
+    for submit in _passing(lines):
+        engine.take_back(submit.order)
+    most, details = desk.client.largest_batch(), dict[str, str]()
+    trouble: KalshiError | None = None
+    for start in range(0, len(passed), most):
+        turn = passed[start : start + most]
+        try:
+            looked = _look(desk, engine, looked)
+            for at in turn:
+                lines[at] = _reviewed(desk, engine, lines[at])
+        except KalshiError as error:  # nothing of this request has left
+            trouble = error
+            break
+        submits = _passing(lines[at] for at in turn)
+        trouble = _send_few(desk, engine, venue, submits, details) if submits else None
+        if trouble is not None:
+            break
+        few = [submit.order for submit in submits]
+        look_for(desk.client, desk.store, desk.clock, engine, few)
+        if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
+            trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
+            break
+    return BatchOutcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
+
+
+def _passing(lines: Iterable[Judged]) -> list[SubmitOrder]:
+    return [each.verdict for each in lines if isinstance(each.verdict, SubmitOrder)]
+
+
+def _look(desk: OrderDesk, engine: Engine, looked: Ts) -> Ts:
+    """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
+    if desk.clock.now() - looked > LOOK_AGAIN_MS:
+        desk.look_again(engine)
+        looked = desk.clock.now()
+    desk.count_beside(engine)
+    if desk.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
+        engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
+    return looked
+
+
+def _reviewed(desk: OrderDesk, engine: Engine, judged: Judged) -> Judged:
+    """Held against every control as of now, under the same id."""
+    assert isinstance(judged.verdict, SubmitOrder)
+    order = judged.verdict.order
+    intent = judged.ticket.intent(engine.state.markets[order.ticker])
+    verdict = engine.place(intent, client_order_id=order.client_order_id)
+    if isinstance(verdict, Denied):
+        desk.store.record(verdict)
+    return msgspec.structs.replace(judged, verdict=verdict, halt=desk.store.halt())
+
+
+def _send_few(
+    desk: OrderDesk, engine: Engine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
+) -> KalshiError | None:
+    """One request. The error, where no other may follow this one."""
+    orders = [submit.order for submit in submits]
+    written: list[Order] = []
+    try:
+        for submit in submits:
+            desk.store.record(submit)
+            written.append(submit.order)
+        replies = venue.submit_batch(submits)
+    except (HaltedError, StateError) as error:  # nothing has left
+        code = error.code if isinstance(error, HaltedError) else NOT_SENT
+        details.update({order.client_order_id: error.message for order in written})
+        with suppress(StateError):
+            pump(
+                (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),
+                engine,
+                venue,
+                desk.store,
+            )
+        return halted(error, desk.store.halt()) if isinstance(error, HaltedError) else error
+    details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
+    try:
+        pump(replies, engine, venue, desk.store)
+    except StateError as error:
+        return unwritten(f"a batch of {counted(len(orders), 'order')} was sent", error)
+    for reply in replies:
+        if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
+            return rejection("the batch was not placed", orders[0], reply.code, reply.detail)
+    return None
+
+
+def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: KalshiError | None) -> Result:
+    if isinstance(judged.verdict, Denied):
+        return Result(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
+    name = judged.verdict.order.client_order_id
+    order = engine.state.orders.get(name) or judged.verdict.order
+    status = order.status.value
+    error: KalshiError | None = None
+    if order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
+        status = NOT_SENT
+        is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
+        error = trouble if is_said else UnreachableError("not sent, as it could not have been written down")
+    elif order.status is OrderStatus.UNKNOWN:
+        error = OutcomeUnknownError(f"no answer came, and order {name} is not seen yet: it may be live", hint=RECONCILE)
+    elif order.status is OrderStatus.NEVER_ARRIVED:
+        error = UnreachableError("proven not to be on the exchange", code="never_arrived")
+    elif order.status is OrderStatus.REJECTED:
+        error = rejection("not placed", order, order.code, details.get(name, ""))
+    return Result(judged.number, judged.ticket, order, status, error)
+
+
+def batch_row(found: Judged | Result) -> BatchRow:
+    """Return what became of a line, or would in a dry run."""
+    if isinstance(found, Result):
+        order, status, error = found.order, found.status, found.error
+    else:
+        order, status, error = None, "denied" if found.denied else "dry_run", found.denied
+    return BatchRow.of(
+        found,
+        order_id=order.order_id or None if order else None,
+        client_order_id=(order or found.ticket).client_order_id or None,
+        filled=order.filled if order else None,
+        remaining=order.remaining if order else None,
+        status=status,
+        code=error.code if error else None,
+        detail=Prose(error.message) if error else None,
+    )

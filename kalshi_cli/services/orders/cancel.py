@@ -1,0 +1,134 @@
+"""Cancels by id; which orders a cancel of many is about; and when a list is new enough to be believed."""
+
+from __future__ import annotations
+
+import math
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    CredentialsError,
+    ExchangeError,
+    NotFoundError,
+    OutcomeUnknownError,
+    RateLimitedError,
+    StateError,
+    UnreachableError,
+)
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.services.resources import Resources
+
+SETTLE_S = 0.1
+"""Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026). Less
+where less is missing."""
+
+SHORTEST_S = 0.03
+
+PATIENCE_S = 10.0
+
+MARGIN_MS = 100
+"""How far the clocks of the exchange's own machines may be apart."""
+
+
+class Scope(msgspec.Struct, frozen=True):
+    """Which orders: all, or those of an event, or with a ticker like the pattern.
+
+    A ticker does not tell its event: the exchange is asked for the orders of one.
+    """
+
+    event: str = ""
+    ticker: str = ""
+
+    @property
+    def is_everything(self) -> bool:
+        return not self.event and not self.ticker
+
+    def holds(self, order: Order) -> bool:
+        """Whether an order of that event, where one is named, has such a ticker."""
+        return not self.ticker or fnmatchcase(order.ticker, self.ticker)
+
+
+def has_caught_up(client: KalshiClient, clock: Clock, since_s: float) -> bool:
+    """Wait until the exchange says that its reads hold everything up to `since_s` of our monotonic clock; False if it
+    takes too long.
+
+    What its clock showed then is known within a second, and closer with each date. An answer brings it forward only
+    where it is newer than the one before: one that something on the way kept must not.
+    """
+    until = clock.monotonic() + PATIENCE_S
+    due, before = client.latest_there(since_s), math.inf
+    while True:
+        as_of = client.user_data_timestamp()
+        there = client.latest_there(since_s)
+        due = there if as_of > before else max(due, there)
+        before = as_of
+        missing_ms = due + MARGIN_MS - as_of
+        if missing_ms <= 0 or clock.monotonic() >= until:
+            return missing_ms <= 0
+        clock.sleep(min(SETTLE_S, max(SHORTEST_S, missing_ms / 2_000)))
+
+
+class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one cancel: how much was taken back, or why not."""
+
+    order_id: str
+    canceled: bool
+    detail: str = ""
+    is_missing: bool = False
+    is_unknown: bool = False
+    is_unreached: bool = False
+
+
+def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[Canceled]:
+    """Cancel these by id, one after the other. An id that is not live is reported, not hidden."""
+    return [_cancel_one(client, order_id) for order_id in order_ids]
+
+
+def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
+    try:
+        order = client.order(order_id)
+        try:
+            client.cancel_order(order)
+        except NotFoundError as error:
+            # Proves nothing: the first attempt may have canceled it, and only its answer was lost.
+            after = client.order(order_id) if order.status.is_live else order
+            if after.status.is_live:
+                raise OutcomeUnknownError(f"{error.message}; and it still rests, as far as reads show") from error
+            if not order.status.is_live or after.status is not OrderStatus.CANCELED:
+                raise
+    except CredentialsError:
+        raise
+    except NotFoundError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
+    except OutcomeUnknownError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
+    except (RateLimitedError, UnreachableError) as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
+    except ExchangeError as error:
+        return Canceled(order_id=order_id, canceled=False, detail=error.message)
+    return Canceled(order_id=order_id, canceled=True)
+
+
+def find_order(resources: Resources, any_id: str) -> Order:
+    """Return an order by the exchange's id or by ours."""
+    return resources.client.order(_order_id(resources, any_id))
+
+
+def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[Canceled]:
+    """Cancel these, by the exchange's ids or by ours. A broken state file holds up no cancel: only ours need it."""
+    try:
+        order_ids = [_order_id(resources, any_id) for any_id in ids]
+    except StateError as error:
+        resources.tell(f"ids of your own are not understood: {error.message}")
+        order_ids = ids
+    return cancel_orders(resources.client, order_ids)
+
+
+def _order_id(resources: Resources, any_id: str) -> str:
+    """Return the exchange's id of an order of ours; an id that is not known here is taken for the exchange's."""
+    store = resources.remembered()
+    known = store.order(any_id) if store is not None else None
+    return known.order_id if known is not None and known.order_id else any_id

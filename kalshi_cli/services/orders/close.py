@@ -1,0 +1,389 @@
+"""Closing positions: reduce-only orders, immediate or cancelled, at prices that give way step by step, to a bound.
+
+Nothing ever rests. How much is left is read from the exchange before each order, never remembered: another program may
+have traded. A halt does not stop a close, because a close can only take risk away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_price, show_qty
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.intents import Close
+from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
+from kalshi_cli.core.model.messages import BookSnapshot
+from kalshi_cli.core.model.order_terms import ASK, BID, Side
+from kalshi_cli.core.model.orders import Order
+from kalshi_cli.services.orders.cancel import has_caught_up
+from kalshi_cli.services.orders.place import OrderDesk
+from kalshi_cli.services.trading.stop_signals import on_the_way
+from kalshi_cli.views.row import own_price
+
+PAUSE_S = 0.5
+"""Between two tries where nobody met the price: time for the book to fill again."""
+
+A_CENT = cents(1)
+
+USUAL_SLIPPAGE = cents(5)
+
+OVERLAP_MS = 60_000
+
+
+class Walk(msgspec.Struct, frozen=True, kw_only=True):
+    """How far a close may go: prices from the best one at the start, tries, seconds for each position.
+
+    Without a `max_slippage` it is USUAL_SLIPPAGE, or what `risk.max_close_slippage` allows where that is less.
+    `may_reach_a_cent` sells even at one cent or less, which is nearly giving it away.
+    """
+
+    max_slippage: Price | None = None
+    step: Price = cents(1)
+    tries: int = 10
+    within_s: float = 30.0
+    may_reach_a_cent: bool = False
+
+
+class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
+    """What is held and what closing it should bring. Prices on the YES scale; None where nobody would trade.
+
+    `held` is below zero for NO. `expected` is what the book holds now, within the bound, for `fillable` contracts;
+    `least` is all of it at the worst price; both before fees.
+    """
+
+    market: Market
+    held: Qty
+    subaccount: int = 0
+    touch: Price | None = None
+    worst: Price | None = None
+    fillable: Qty = Qty(0)
+    expected: Money = Money(0)
+    least: Money = Money(0)
+    fee: Money = Money(0)
+    refusal: RefusedError | None = None
+
+    @property
+    def side(self) -> Side:
+        """Of the orders that close it."""
+        return ASK if self.held > 0 else BID
+
+    @property
+    def outcome(self) -> Literal["yes", "no"]:
+        """What is held."""
+        return "yes" if self.held > 0 else "no"
+
+    @property
+    def qty(self) -> Qty:
+        """Contracts to close."""
+        return Qty(abs(self.held))
+
+    def own(self, price: Price) -> Price:
+        """A price on the YES scale as that of what is held."""
+        return own_price(self.outcome, price)
+
+    @property
+    def own_touch(self) -> Price | None:
+        """The best price, as that of what is held."""
+        return None if self.touch is None else self.own(self.touch)
+
+    @property
+    def own_worst(self) -> Price | None:
+        """The worst price that is taken, as that of what is held."""
+        return None if self.worst is None else self.own(self.worst)
+
+
+class Closing(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of one position. `average` is on the YES scale; None, as `fees`, where the fills cannot be read yet.
+
+    `error` says why something is left; a later position is not begun where it `stops`.
+    """
+
+    plan: ClosePlan
+    closed: Qty
+    left: Qty
+    average: Price | None = None
+    fees: Money | None = None
+    error: KalshiError | None = None
+
+    @property
+    def own_average(self) -> Price | None:
+        """The average price, as that of what was held."""
+        return None if self.average is None else self.plan.own(self.average)
+
+    @property
+    def is_done(self) -> bool:
+        return not self.left and self.error is None
+
+    @property
+    def stops(self) -> bool:
+        """Whatever it is, it is not about this market alone."""
+        return self.error is not None and type(self.error) not in (KalshiError, RefusedError, ExchangeError)
+
+
+class CloseDesk:
+    """Closes positions of one subaccount: `plans` reads, `close` sends.
+
+    RefusedError where the walk would go further than the limits allow.
+    """
+
+    def __init__(
+        self, orders: OrderDesk, walk: Walk, tell: Callable[[str], None], subaccount: int | None = None
+    ) -> None:
+        self._orders = orders
+        self._client, self._clock = orders.client, orders.clock
+        self._walk = walk
+        self._slippage = _within(walk.max_slippage, orders.limits.max_close_slippage)
+        self._tell = tell
+        self._subaccount = self._client.whose(subaccount) or 0
+        self._written = self._clock.monotonic()
+
+    # -- what is held ---------------------------------------------------------------------------------------------
+
+    def plans(self, ticker: str = "") -> list[ClosePlan]:
+        """What is held now, of one market or of all, and what closing it should bring. Sends nothing.
+
+        NotFoundError where there is no such market.
+        """
+        market = self._client.market(ticker) if ticker else None
+        held = self._held(ticker)
+        if not held:
+            return []
+        markets: dict[str, Market] = {market.ticker: market} if market is not None else {}
+        if market is None:
+            markets = {each.ticker: each for each in self._client.markets(tickers=list(held))}
+        books = {book.ticker: book for book in self._client.orderbooks(list(held))}
+        return [
+            self._plan(markets.get(name) or self._client.market(name), qty, books.get(name))
+            for name, qty in held.items()
+        ]
+
+    def _held(self, ticker: str = "") -> dict[str, Qty]:
+        """Positions as the exchange states them: newer than the last order here, and than the start of this desk."""
+        if not has_caught_up(self._client, self._clock, self._written):
+            raise UnreachableError(
+                "the exchange's lists trail behind; what is held is not known", hint="try again: kalshi positions"
+            )
+        found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
+        return {each.ticker: each.position for each in found if each.position}
+
+    def _plan(self, market: Market, held: Qty, snapshot: BookSnapshot | None) -> ClosePlan:
+        plan = ClosePlan(market=market, held=held, subaccount=self._subaccount)
+        if market.status is not MarketStatus.ACTIVE:
+            return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} does not trade: it is {market.status.value}")
+        book = OrderBook(market.ticker)
+        if snapshot is not None:
+            book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+        touch = best_for(book, plan.side)
+        if touch is None:
+            return _refused(plan, "NO_BIDS", f"nobody buys {plan.outcome.upper()} of {market.ticker}")
+        plan = msgspec.structs.replace(plan, touch=touch)
+        worst = self._limit(plan, self._slippage)
+        if worst is None:
+            return _refused(
+                plan, "AT_A_CENT", f"the best price for {plan.outcome.upper()} of {market.ticker} is a cent"
+            )
+        return _priced(plan, worst, book, self._orders.schedule_of(market))
+
+    def _limit(self, plan: ClosePlan, away: int) -> Price | None:
+        """The price so far from the one at the start, on the grid, no worse than that; None where there is none."""
+        assert plan.touch is not None
+        own = max(plan.own(plan.touch) - away, 1 if self._walk.may_reach_a_cent else A_CENT + 1)
+        limit = plan.market.grid.snap(plan.side, plan.own(Price(own)))
+        reach = None if limit is None else plan.own(limit)
+        return limit if reach is not None and reach <= plan.own(plan.touch) else None
+
+    # -- closing it -----------------------------------------------------------------------------------------------
+
+    def close(self, plans: Sequence[ClosePlan]) -> list[Closing]:
+        """Close one position after the other. After an unknown outcome, or a trouble of all, none is begun any more."""
+        done: list[Closing] = []
+        stopper: Closing | None = None
+        for plan in plans:
+            if stopper is not None:
+                why = KalshiError(f"not begun, because of {stopper.plan.market.ticker}", code="not_begun")
+                done.append(Closing(plan=plan, closed=Qty(0), left=plan.qty, error=why))
+            elif plan.refusal is not None:
+                done.append(Closing(plan=plan, closed=Qty(0), left=plan.qty, error=plan.refusal))
+            else:
+                done.append(self._close_one(plan))
+                stopper = done[-1] if done[-1].stops else None
+        return done
+
+    def _close_one(self, plan: ClosePlan) -> Closing:
+        """Order after order, until nothing is left or the walk is over; then what came of it, freshly read."""
+        started, sent = self._clock.now(), _Sent()
+        error: KalshiError | None = None
+        try:
+            self._take_steps(plan, sent)
+        except KalshiError as raised:
+            error = raised
+        left = Qty(plan.qty - sent.filled)
+        if isinstance(error, OutcomeUnknownError):
+            return Closing(plan=plan, closed=sent.filled, left=left, error=error)
+        closing = Closing(plan=plan, closed=sent.filled, left=left, error=error)
+        try:
+            return self._read_again(closing, sent, started)
+        except KalshiError as raised:
+            return msgspec.structs.replace(closing, error=error or raised)
+
+    def _take_steps(self, plan: ClosePlan, sent: _Sent) -> None:
+        """Raises KalshiError with the reason where something is left."""
+        walk, ticker = self._walk, plan.market.ticker
+        until = self._clock.monotonic() + walk.within_s
+        limit: Price | None = None
+        for attempt in range(walk.tries):
+            if attempt and self._clock.monotonic() >= until:
+                break
+            held = self._still_held(plan)
+            left = Qty(min(held, plan.qty - sent.filled))
+            if left <= 0:
+                return
+            market = self._client.market(ticker)
+            engine = self._orders.engine([market])
+            limit = self._limit(plan, min(self._slippage, attempt * walk.step))
+            best = best_for(engine.state.books[ticker], plan.side)
+            filled = Qty(0)
+            if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
+                signed = Qty(-plan.side.sign * held)
+                verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
+                proposal = self._orders.judged(engine, market, verdict)
+                with on_the_way(f"order {proposal.submit.order.client_order_id}"):
+                    order = self._orders.send(engine, proposal)
+                self._written = self._clock.monotonic()
+                filled = order.filled
+                sent.note(order)
+                price = show_price(plan.own(limit))
+                self._tell(f"{ticker}: {show_qty(filled)} of {show_qty(left)} sold at {price} or more")
+            if not filled:
+                self._clock.sleep(PAUSE_S)
+        if sent.filled < plan.qty:
+            price = f"at {show_price(plan.own(limit))} or more" if limit is not None else "at any price"
+            raise KalshiError(
+                f"nobody buys more {plan.outcome.upper()} of {ticker} {price}",
+                hint=f"look at `kalshi orderbook {ticker}`; --max-slippage goes further",
+                code="not_filled",
+            )
+
+    def _still_held(self, plan: ClosePlan) -> Qty:
+        """Contracts held now of what was planned; 0 where there are none, or those of the other side."""
+        held = self._held(plan.market.ticker).get(plan.market.ticker, Qty(0))
+        return Qty(max(0, -plan.side.sign * held))
+
+    def _read_again(self, closing: Closing, sent: _Sent, started: Ts) -> Closing:
+        """What is left as the exchange states it, and what was paid."""
+        plan = closing.plan
+        left = self._still_held(plan)
+        found = self._client.fills(plan.market.ticker, min_ts=Ts(started - OVERLAP_MS)) if sent.order_ids else ()
+        fills = [fill for fill in found if fill.order_id in sent.order_ids]
+        error = closing.error
+        if left and error is None:
+            error = KalshiError(
+                f"another program made the position in {plan.market.ticker} larger",
+                hint="run it again, once you know who",
+                code="position_moved",
+            )
+        closing = msgspec.structs.replace(closing, left=left, error=error if left else None)
+        if not fills or sum(fill.qty for fill in fills) != sent.filled:
+            return closing
+        paid = plan.side.sign * sum(notional(fill.price, fill.qty) for fill in fills)
+        average = Price(plan.side.sign * -(-paid // sent.filled))  # rounded against us
+        return msgspec.structs.replace(closing, average=average, fees=Money(sum(fill.fee for fill in fills)))
+
+
+class _Sent:
+    """The orders of one walk, and what they filled."""
+
+    def __init__(self) -> None:
+        self.filled = Qty(0)
+        self.order_ids: set[str] = set()
+
+    def note(self, order: Order) -> None:
+        self.filled = Qty(self.filled + order.filled)
+        self.order_ids.add(order.order_id)
+
+
+def _within(wanted: Price | None, most: Price | None) -> Price:
+    """How far a close may give way: no further than the limits allow, whoever asks."""
+    if wanted is None:
+        return USUAL_SLIPPAGE if most is None else min(USUAL_SLIPPAGE, most)
+    if most is not None and wanted > most:
+        raise RefusedError(
+            f"{show_price(wanted)} is further than a close may give way: risk.max_close_slippage is {show_price(most)}",
+            hint="ask for less; to go further this once, set KALSHI_RISK__MAX_CLOSE_SLIPPAGE for this command",
+            code="SLIPPAGE",
+        )
+    return wanted
+
+
+def best_for(book: OrderBook, side: Side) -> Price | None:
+    """The best price that an order on this side would meet."""
+    return book.best_bid if side is ASK else book.best_ask
+
+
+def _refused(plan: ClosePlan, code: str, text: str) -> ClosePlan:
+    hint = f"look at `kalshi orderbook {plan.market.ticker}`; nothing was sent"
+    return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
+
+
+def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> ClosePlan:
+    """With what the book would pay now, level by level within the bound, and the dearest fees of that."""
+    left, expected, fee = plan.qty, 0, 0
+    for price, standing in book.levels(plan.side.opposite):
+        if (worst - price) * plan.side.sign < 0 or not left:
+            break
+        taken = Qty(min(left, standing))
+        left = Qty(left - taken)
+        expected += notional(plan.own(price), taken)
+        fee += estimate(schedule, price, taken, is_taker=True)
+    return msgspec.structs.replace(
+        plan,
+        worst=worst,
+        fillable=Qty(plan.qty - left),
+        expected=Money(expected),
+        least=notional(plan.own(worst), plan.qty),
+        fee=Money(fee),
+    )
+
+
+def close_all(
+    plan: Callable[[], tuple[CloseDesk, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
+) -> tuple[list[Closing], KalshiError | None]:
+    """Close what is held once somebody agreed. An error is returned: what was canceled before is to be told too."""
+    try:
+        closer, plans = plan()
+        agree(plans)
+        closings = closer.close(plans)
+    except KalshiError as error:
+        return [], error
+    return closings, failure(closings)
+
+
+def failure(closings: Sequence[Closing]) -> KalshiError | None:
+    """The error that a command ends with; None where everything was closed.
+
+    One that stopped everything comes first, an unknown outcome above all. Where something was closed, or for more than
+    one reason not, it is a plain failure (exit 1).
+    """
+    failed = [(closing, closing.error) for closing in closings if closing.error is not None]
+    if not failed:
+        return None
+    stopper = next((error for closing, error in failed if closing.stops), None)
+    if isinstance(stopper, OutcomeUnknownError):
+        return stopper
+    first = stopper or failed[0][1]
+    if not any(closing.closed for closing in closings) and (stopper or len({type(error) for _, error in failed}) == 1):
+        return first
+    kept = [(closing, error) for closing, error in failed if closing.left]
+    if not kept:
+        return KalshiError(
+            f"whether anything is left is not known. {first.message}", hint=first.hint, code="not_proven"
+        )
+    left = ", ".join(
+        f"{show_qty(each.left)} {each.plan.outcome.upper()} of {each.plan.market.ticker}" for each, _ in kept
+    )
+    return KalshiError(f"not everything was closed: {left} left. {first.message}", hint=first.hint, code="not_closed")

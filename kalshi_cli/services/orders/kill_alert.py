@@ -1,0 +1,68 @@
+"""Tell the alert channels that the kill switch was pulled, beside the cancels and whether or not a loop runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from kalshi_cli.base.errors import KalshiError, StateError
+from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.services.monitoring.alerts import alerting, tell_directly
+from kalshi_cli.services.orders.halt_marker import CODE, REASON
+from kalshi_cli.services.resources import Resources
+
+HEAD_START_S = 1.0
+"""The longest wait for the cancels before the first channel is told."""
+
+WITHIN_S = 4.5
+"""The longest wait for the channels. Undelivered notices stay in the outbox."""
+
+BUSY_MS = 500
+"""The longest wait for a locked state file. After it the channels are told without the outbox."""
+
+
+@contextmanager
+def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], None]]:
+    """Tell every channel of the halt on file, within seconds; call what this yields once the cancels are out.
+
+    The end waits for the channels, until WITHIN_S after the beginning at most. Raises nothing by itself.
+    """
+    until, are_out = resources.machine.monotonic() + WITHIN_S, threading.Event()
+    untold = set(resources.config.alerts.sinks) if does_halt else set()
+    thread = threading.Thread(target=_tell, args=(resources, are_out, until, untold), name="kill alert", daemon=True)
+    if untold:
+        thread.start()
+    try:
+        yield are_out.set
+    finally:
+        are_out.set()
+        if thread.ident is not None:
+            with suppress(KeyboardInterrupt):  # it ends the waiting, and not the truth about the orders
+                thread.join(max(0.0, until - resources.machine.monotonic()))
+        if untold:
+            resources.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
+
+
+def _tell(resources: Resources, are_out: threading.Event, until: float, untold: set[str]) -> None:
+    """Decide through the outbox, so that a loop beside tells nothing twice; then each channel in its own thread."""
+    are_out.wait(HEAD_START_S)
+    try:
+        with alerting(resources, busy_ms=BUSY_MS) as told:
+            told.look()
+    except KalshiError:
+        alert = Alert(resources.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
+        tell_directly(resources, alert, until - resources.machine.monotonic())
+        untold.clear()
+        return
+
+    def deliver(name: str) -> None:
+        with suppress(StateError), alerting(resources, busy_ms=int(1000 * WITHIN_S)) as told:
+            if not told.deliver(until - resources.machine.monotonic(), [name]):
+                untold.discard(name)
+
+    threads = [threading.Thread(target=deliver, args=(name,), daemon=True) for name in sorted(untold)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, until - resources.machine.monotonic()))

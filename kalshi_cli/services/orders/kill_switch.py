@@ -1,0 +1,465 @@
+"""The kill switch: trigger the groups, cancel everything, and believe only a fresh list.
+
+Whoever calls it has halted the account before. What is fastest comes first: a group takes its orders away in one
+request, known from the state file even where nothing can be read; the exchange's own cancel of everything is another;
+what still rests then is cancelled in batches at the account's pace.
+
+Proof is both: the exchange itself answered the cancels, and a list that is newer than the last of them shows nothing.
+Anything on the way can repeat an old list; it cannot know the answer to a cancel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, KalshiError, NotFoundError, OutcomeUnknownError
+from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.core.account.reconciliation import provable_at
+from kalshi_cli.core.model.messages import CancelFailed
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.monitoring.check_report import counted
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.exchange.wire.quotes import Quote
+from kalshi_cli.services.orders.cancel import SETTLE_S, Scope, has_caught_up
+
+DEADLINE_S = 60.0
+
+BATCH = 45
+"""Cancels between two looks at the time: what the slowest tier takes at once."""
+
+FIRST_LOOK_S = 5.0
+"""How long the list for the count may hold up the cancels."""
+
+GROUPS_S = 10.0
+"""How long triggering order groups that hold nothing may hold up the proof: at ten a second, a hundred of them."""
+
+PAUSED = "exchange_is_paused"
+PAUSE_S = 1.0
+"""Between two tries while the exchange takes no cancel."""
+
+LOOK_EVERY_S = 1.0
+"""Between two looks at what became of orders without an answer."""
+
+ANSWERED_MS = 11_000
+"""A call, which ends within ten seconds, and one more: after this, whoever sent an order has heard or never will."""
+
+REFUSALS = 3
+"""Refusals of the key after which it is believed: one can be a clock that was just set."""
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
+
+    `triggered` are the order groups that take nothing now until a person resets them. `in_doubt` are our own orders
+    that may still arrive, and `unexplained` those that no list shows and of which nothing says that they are over:
+    while there are any, nothing is verified. Nor is it where everything was to be canceled and not `is_answered`: the
+    exchange answered no cancel.
+    """
+
+    canceled: int
+    remaining_orders: tuple[Order, ...]
+    is_verified: bool
+    seconds: float
+    triggered: tuple[str, ...] = ()
+    in_doubt: tuple[Order, ...] = ()
+    unexplained: tuple[Order, ...] = ()
+    is_answered: bool = True
+    agreed: tuple[Quote, ...] = ()
+    """Quotes that were accepted and may trade yet: they rest nowhere, and cannot be cancelled."""
+
+    @property
+    def remaining(self) -> int:
+        return len(self.remaining_orders)
+
+    @property
+    def is_clean(self) -> bool:
+        """Nothing rests, nothing may trade yet, and that is proven: the only success."""
+        return self.is_verified and not self.remaining_orders and not self.agreed
+
+
+class KillSwitch:
+    """Cancels all resting orders in scope, until a fresh list shows none, or the deadline.
+
+    Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
+    order that cannot be cancelled holds up no other and is tried again each round. `live` gives the orders that are
+    live as far as the state file knows. While some of them may still arrive, an empty list is no proof, and `look_up`
+    reads what became of them; nor is it while one that had arrived is neither canceled here nor known to be over.
+    Those that rested, and whose group is triggered before the first list, are counted by that. `progress` hears how
+    many of how many are gone, and `answered` is called whenever the exchange has answered every cancel.
+    """
+
+    def __init__(
+        self,
+        client: KalshiClient,
+        clock: Clock,
+        scope: Scope,
+        *,
+        tell: Callable[[str], None],
+        progress: Callable[[int, int], None] = lambda _gone, _known: None,
+        answered: Callable[[], None] = lambda: None,
+        live: Callable[[], Iterable[Order]] = tuple,
+        look_up: Callable[[], object] = lambda: None,
+        is_ours: Callable[[Order], bool] | None = None,
+    ) -> None:
+        self._client = client
+        self._clock = clock
+        self._scope = scope
+        self._tell = tell
+        self._progress = progress
+        self._answered = answered
+        self._live = live
+        self._look_up = look_up
+        self._is_ours = is_ours
+        self._known: dict[str, Order] = {}
+        self._over: set[str] = set()
+        self._event_of: dict[str, str] = {}
+        self._unexplained: list[Order] = []
+        self._is_answered = False
+        self._triggered: dict[str, None] = {}
+        self._travelling: list[Order] = []
+        self._said: set[str] = set()
+        self._refusals = 0
+        self._is_paused = self._has_limits = self._has_looked_up = False
+        self._is_owed = self._is_listed = self._is_behind = False
+        self._doubted: list[Order] = []
+        self._wrote_s = clock.monotonic()
+
+    def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
+        """Run until a proof or the deadline. OutcomeUnknownError where the key is refused again and again.
+
+        Given `groups`, the order groups of the account are triggered before all else, these without a look at the rest:
+        no program can place in them then.
+        """
+        started = self._clock.monotonic()
+        self._until = started + deadline_s
+        rested = [order for order in self._live() if order.status is OrderStatus.RESTING]
+        if groups is not None:
+            self._trigger(groups, self._until)
+        self._travelling = self._doubts()
+        self._try(self._look)
+        if groups is not None:
+            self._trigger(_groups_of(self._known.values()), self._until)
+        is_gone = self._cancel_all()
+        if groups is not None:
+            self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
+        if self._triggered:
+            ids = ", ".join(list(self._triggered)[:5])
+            text = f"{counted(len(self._triggered), 'order group')} triggered; to use one again:"
+            self._say(f"{text} kalshi order group reset ID ({ids})")
+        resting = self._emptied({} if is_gone else self._known)
+        left = tuple((self._known if resting is None else resting).values())
+        by_group = {order.order_id for order in rested if order.order_group_id in self._triggered}
+        return Outcome(
+            canceled=len(self._known.keys() | by_group) - len(left),
+            remaining_orders=left,
+            is_verified=resting is not None and not self._travelling and (bool(resting) or self._is_proven),
+            seconds=round(self._clock.monotonic() - started, 3),
+            triggered=tuple(self._triggered),
+            in_doubt=tuple(self._travelling),
+            unexplained=tuple(self._unexplained),
+            is_answered=self._is_answered or not self._scope.is_everything,
+        )
+
+    def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
+        """Sweep and look, in rounds; what the last fresh list showed, None where there never was one.
+
+        An order that was on the way is so until a list that is newer than the look that ended the doubt.
+        """
+        resting: dict[str, Order] | None = None
+        while self._clock.monotonic() < self._until:
+            self._sweep(pending)
+            if self._is_all_answered:
+                self._answered()
+            doubts = self._doubts()
+            found = self._fresh_list()
+            if found is None:
+                self._rest(SETTLE_S)
+                if self._is_behind and self._is_all_answered:
+                    pending = {}  # another cancel would only ask for a list that is newer still
+                    continue
+            else:
+                resting = pending = found
+                self._progress(len(self._known) - len(resting), len(self._known))
+                self._travelling = doubts
+                self._unexplained = [] if resting else self._explained()
+                if not resting and self._is_proven and not self._is_worth_waiting():
+                    break
+            if self._travelling or not (resting or self._is_proven):
+                self._rest(LOOK_EVERY_S)
+            if self._is_paused:
+                self._rest(PAUSE_S)
+            if self._clock.monotonic() < self._until:
+                self._is_owed = False
+                self._cancel_all()
+        return resting
+
+    def _doubts(self) -> list[Order]:
+        """Our own orders that may still arrive, after a look at what became of those that could. A group that is
+        triggered takes none."""
+        if self._travelling:
+            self._try(self._look_up)
+        travelling = [
+            order
+            for order in on_the_way(self._live())
+            if self._scope.holds(order) and order.order_group_id not in self._triggered
+        ]
+        if travelling != self._doubted:
+            self._wrote_s = self._clock.monotonic()  # what the look found rests now: the list must be newer
+        self._doubted = travelling
+        return travelling
+
+    def _is_worth_waiting(self) -> bool:
+        """Whether what became of an order on the way can be known before the deadline."""
+        due = {order.client_order_id: _known_at(order, self._clock.now()) for order in self._travelling}
+        until = self._clock.now() + 1000 * (self._until - self._clock.monotonic())
+        due = {name: at for name, at in due.items() if at <= until}
+        if due:
+            last = format_ts(max(due.values()))
+            self._say(f"no answer came to {', '.join(list(due)[:5])}, which may still arrive: waiting until {last}")
+        return bool(due)
+
+    # -- what is cancelled --------------------------------------------------------------------------------------------
+
+    def _trigger(self, groups: Iterable[OrderGroup], until: float) -> None:
+        """What goes wrong here is told and holds up nothing: the cancels follow."""
+        asked = [group for group in groups if group.group_id not in self._triggered]
+        for number, group in enumerate(asked):
+            if self._clock.monotonic() >= until:
+                self._say(f"for want of time not triggered: {counted(len(asked) - number, 'order group')}")
+                return
+            try:
+                self._client.trigger_order_group(group)
+            except CredentialsError as error:
+                self._say(f"order groups cannot be triggered: {error.message}")
+                return
+            except NotFoundError:
+                continue  # deleted, or of a subaccount that no order tells of
+            except KalshiError as error:
+                self._say(_words(error))
+                if error.code == PAUSED:
+                    return
+                continue
+            self._triggered[group.group_id] = None
+
+    def _listed(self) -> list[OrderGroup]:
+        listed: list[OrderGroup] = []
+        self._try(lambda: listed.extend(self._client.order_groups()))
+        return listed
+
+    def _cancel_all(self) -> bool:
+        """The exchange's own cancel of everything; whether it was taken. Not for a part of the orders."""
+        self._is_paused, taken = False, []
+
+        def ask() -> None:
+            before = {order.order_id for order in self._seen()}
+            self._client.cancel_all()
+            taken.append(True)  # a 404 here is no order that is gone, but a route that is
+            self._is_answered = True
+            self._over |= before
+
+        if self._scope.is_everything:
+            self._write(ask)
+        return bool(taken)
+
+    def _may_go_on(self) -> bool:
+        return not self._is_paused and self._clock.monotonic() < self._until
+
+    def _sweep(self, orders: dict[str, Order]) -> None:
+        """Cancel these in batches, and one by one what a batch did not; at the pace of this account."""
+        if not orders:
+            return
+        todo, gone = list(orders.values()), len(self._known) - len(orders)
+        for at in range(0, len(todo), BATCH):
+            if not self._may_go_on():
+                self._is_owed = True
+                return
+            batch = todo[at : at + BATCH]
+            failed: list[CancelFailed] = []
+            self._write(partial(self._batch, batch, failed))
+            self._progress(gone + at + len(batch) - len(failed), len(self._known))
+            for each in failed:
+                if self._may_go_on():
+                    self._write(partial(self._cancel_one, orders[each.order_id]))
+                else:
+                    self._is_owed = True
+            if not self._has_limits:  # after the first batch, which any tier takes: meanwhile its bucket fills again
+                self._has_limits = self._try(self._client.refresh_limits)
+
+    def _batch(self, orders: Sequence[Order], failed: list[CancelFailed]) -> None:
+        """Cancel a batch; adds those for which that failed, but for what is filled, gone, or not visible yet."""
+        for each in self._client.cancel_orders(orders):
+            if not isinstance(each, CancelFailed):
+                self._is_answered = True
+                self._over.add(each.order_id)
+            elif each.code != "not_found":
+                failed.append(each)
+                if each.code == PAUSED:
+                    self._is_paused = True
+                    self._say(_PAUSED_TEXT)
+
+    def _cancel_one(self, order: Order) -> None:
+        self._over.add(self._client.cancel_order(order).order_id)
+        self._is_answered = True
+
+    # -- what is left -------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Read the first list, for the count: it may be old, and it may not hold up the cancels for long."""
+        with self._client.reading_within(FIRST_LOOK_S):
+            self._list()
+        if not self._known:
+            return
+        text = f"{len(self._known)} resting"
+        if self._is_ours is not None:
+            strange = sum(not self._is_ours(order) for order in self._known.values())
+            text += f", {strange} of them not ours" if strange else ""
+        self._say(text)
+
+    def _list(self) -> dict[str, Order]:
+        """What rests, as a read shows it."""
+        resting: dict[str, Order] = {}
+        for order in self._client.orders(status="resting", event=self._scope.event or None):
+            if self._scope.holds(order):
+                resting[order.order_id] = self._known[order.order_id] = order
+                self._over.discard(order.order_id)
+        self._is_listed = True
+        return resting
+
+    def _fresh_list(self) -> dict[str, Order] | None:
+        """What rests, by a list that holds everything up to the last cancel; None where there is none yet."""
+        found: list[dict[str, Order]] = []
+        self._is_behind = False
+
+        def look() -> None:
+            self._is_behind = not has_caught_up(self._client, self._clock, self._wrote_s)
+            if self._is_behind:
+                self._say("the exchange's lists trail behind; trying again")
+            else:
+                found.append(self._list())
+
+        self._try(look)
+        return found[0] if found else None
+
+    @property
+    def _is_proven(self) -> bool:
+        """Whether the exchange answered for everything that an empty list leaves out."""
+        return not self._unexplained and (self._is_answered or not self._scope.is_everything)
+
+    @property
+    def _is_all_answered(self) -> bool:
+        """Return whether the exchange answered each cancel of this round, so that only the proof is missing."""
+        return not self._is_owed and (self._is_answered if self._scope.is_everything else self._is_listed)
+
+    def _seen(self) -> list[Order]:
+        """Every order that a list showed, or that is live on file, and is in scope."""
+        on_file = [order for order in self._live() if order.order_id and self._scope.holds(order)]
+        return [*self._known.values(), *(order for order in on_file if order.order_id not in self._known)]
+
+    def _explained(self) -> list[Order]:
+        """Look at each order that nothing explains: what is over stays so, however old the reply. Those that remain."""
+        for order in self._seen():
+            if order.order_group_id in self._triggered:
+                self._over.add(order.order_id)
+            elif order.order_id not in self._over and self._clock.monotonic() < self._until:
+                self._try(partial(self._look_at, order))
+        left = [order for order in self._seen() if order.order_id not in self._over]
+        if not left or self._has_looked_up or self._clock.monotonic() >= self._until:
+            return left
+        self._has_looked_up = True  # once: it reads all of the account, also what left the live tier
+        self._try(self._look_up)
+        return [order for order in self._seen() if order.order_id not in self._over]
+
+    def _look_at(self, order: Order) -> None:
+        events, ticker = self._scope.event, order.ticker
+        if events and ticker not in self._event_of:
+            self._event_of[ticker] = self._client.market(ticker).event_ticker
+        is_elsewhere = events and self._event_of[ticker] not in events.split(",")
+        if is_elsewhere or not self._client.order(order.order_id).status.is_live:
+            self._over.add(order.order_id)
+
+    # -- how ------------------------------------------------------------------------------------------------------
+
+    def _write(self, call: Callable[[], object]) -> bool:
+        """Try a write; a list must be newer than the end of it. A key that may write is not locked out."""
+        try:
+            is_answered = self._try(call, is_write=True)
+            self._refusals = 0 if is_answered else self._refusals
+            self._is_owed = self._is_owed or not is_answered
+            return is_answered
+        finally:
+            self._wrote_s = self._clock.monotonic()
+
+    def _try(self, call: Callable[[], object], *, is_write: bool = False) -> bool:
+        """Make one call; return whether it was answered well. A failure holds up nothing: the next list decides.
+
+        Refused writes alone show that a key cannot cancel.
+        """
+        try:
+            with self._client.reading_within(self._until - self._clock.monotonic()):
+                call()
+        except CredentialsError as error:
+            self._refusals += is_write
+            if self._refusals >= REFUSALS:
+                raise self._locked_out(error) from error
+            self._say(error.message)
+            return False
+        except NotFoundError:
+            return True  # filled, canceled, or not visible yet: proves nothing
+        except KalshiError as error:
+            self._is_paused = self._is_paused or error.code == PAUSED
+            self._say(_words(error))
+            return False
+        return True
+
+    def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
+        ids = ", ".join(list(self._known)[:5])
+        known = counted(len(self._known), "order") if ids else "orders"
+        return OutcomeUnknownError(
+            f"{error.message}; this key cannot cancel, and {known} may rest{': ' * bool(ids)}{ids}",
+            hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
+            code=error.code,
+        )
+
+    def _rest(self, seconds: float) -> None:
+        self._clock.sleep(max(0.0, min(seconds, self._until - self._clock.monotonic())))
+
+    def _say(self, text: str) -> None:
+        """Each thing once: a minute of the same trouble is one line."""
+        if text not in self._said:
+            self._said.add(text)
+            self._tell(text)
+
+
+_PAUSED_TEXT = "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+
+
+def _words(error: KalshiError) -> str:
+    return _PAUSED_TEXT if error.code == PAUSED else f"{error.message}; trying again"
+
+
+def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
+    """The groups of these orders, with what a request must name. The list of groups does not say whose one is."""
+    found = {
+        order.order_group_id: OrderGroup(
+            group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
+        )
+        for order in orders
+        if order.order_group_id
+    }
+    return list(found.values())
+
+
+def on_the_way(live: Iterable[Order]) -> list[Order]:
+    """Our own orders that may still arrive: nobody has heard that the exchange has them, nor proven that it has not."""
+    return [order for order in live if not order.order_id]
+
+
+def _known_at(order: Order, now: Ts) -> Ts:
+    """When somebody will know what became of it: who sent it a moment ago, else whoever reads late enough."""
+    answered = Ts(order.created + ANSWERED_MS)
+    return answered if answered > now else provable_at(order)

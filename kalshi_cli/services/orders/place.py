@@ -1,0 +1,356 @@
+"""One order, typed by a person: the same review, the same write-ahead, the same engine as in the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from typing import Literal
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateError,
+    UnreachableError,
+    UsageError,
+)
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, is_as_sent
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.market.fees import estimate
+from kalshi_cli.core.model.effects import Alert, CloseOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.intents import Place
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import OrderRejected, OrdersBeside
+from kalshi_cli.core.model.order_terms import ASK, BID, StpMode, Tif, mirror
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.account_snapshot import valued
+from kalshi_cli.exchange.live.live_venue import LiveVenue
+from kalshi_cli.services.account.key_lock import learn_key
+from kalshi_cli.services.account.recovery import load_engine, read_account
+from kalshi_cli.services.monitoring.health import refuse_skewed
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.runner import act, pump
+from kalshi_cli.services.trading.refusals import clash, duplicate, halted, refusal, rejection, unwritten
+from kalshi_cli.store.records import Halt, Memory, MovedError
+from kalshi_cli.store.state_store import Glance, Notebook
+
+TRIES = 3
+"""How often an order is reviewed because another program was faster with its own."""
+
+RESOLVE_S = 10.0
+"""How long a one-shot order looks for itself on the exchange after an unanswered send."""
+
+
+class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+    """An order as a person typed it: an outcome, buy or sell, and the price of that outcome."""
+
+    ticker: str
+    outcome: Literal["yes", "no"]
+    action: Literal["buy", "sell"]
+    qty: Qty
+    price: Price
+    tif: Tif = Tif.GTC
+    post_only: bool = False
+    reduce_only: bool = False
+    expires_in_s: float | None = None
+    client_order_id: str = ""
+    order_group_id: str = ""
+    subaccount: int | None = None
+    self_trade_prevention: StpMode = StpMode.TAKER
+    cancel_on_pause: bool = False
+
+    def intent(self, market: Market) -> Place:
+        """The order on the YES book; buying NO at q is an ask at one dollar less q, translated here and only here.
+
+        UsageError where the price is not on the market's grid: a person's price is never moved.
+        """
+        side = BID if self.action == "buy" else ASK
+        price = self.price
+        if self.outcome == "no":
+            side, price = mirror(side, price)
+        check_grid(market, price, self.outcome)
+        return Place(
+            self.ticker,
+            side,
+            price,
+            self.qty,
+            reason="typed",
+            tif=self.tif,
+            post_only=self.post_only,
+            reduce_only=self.reduce_only,
+            expires_in_s=self.expires_in_s or 0,
+            order_group_id=self.order_group_id,
+            subaccount=self.subaccount or 0,
+            self_trade_prevention=self.self_trade_prevention,
+            cancel_on_pause=self.cancel_on_pause,
+        )
+
+
+def look_for(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, orders: Sequence[Order]) -> None:
+    """Read the account until none of these is unknown any more, or RESOLVE_S is over."""
+    until = clock.monotonic() + RESOLVE_S
+    known = engine.state.orders
+    while clock.monotonic() < until:
+        names = (order.client_order_id for order in orders)
+        doubtful = [found for name in names if (found := known.get(name)) and found.status is OrderStatus.UNKNOWN]
+        if not doubtful:
+            return
+        since = Ts(min(order.created for order in doubtful) - 60_000)
+        with suppress(KalshiError):  # whatever is wrong with looking, they may be live, and that must be said
+            read_account(client, store, clock, engine, since=since, lookup=doubtful)
+        if any((known.get(each.client_order_id) or each).status is OrderStatus.UNKNOWN for each in doubtful):
+            clock.sleep(1.0)
+
+
+def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> None:
+    """UsageError where a price on the YES scale, typed as that of an outcome, is not on the market's grid."""
+    if market.grid.is_valid(price):
+        return
+    typed, *near = (
+        at if outcome == "yes" else Price(ONE_DOLLAR - at)
+        for at in (price, *market.grid.nearest(price))
+        if at is not None
+    )
+    raise UsageError(
+        f"{show_price(typed)} is not a price of {market.ticker}",
+        hint="the nearest prices are " + " and ".join(show_price(at) for at in sorted(near)),
+        code="OFF_GRID_PRICE",
+    )
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A reviewed order and what it can cost, to be confirmed before anything is sent."""
+
+    market: Market
+    submit: SubmitOrder | CloseOrder
+    cost: Money
+    fee: Money
+    ticket: Ticket | None = None
+    """As it was typed, to propose it again; of a close there is none."""
+
+    @property
+    def worst_loss(self) -> Money:
+        """If it fills and the market settles the other way."""
+        return Money(self.cost + self.fee)
+
+
+class Aloud:
+    """The state file of a command that a person waits for: what is critical is told as well as written down."""
+
+    def __init__(self, store: Notebook, tell: Callable[[str], None]) -> None:
+        self._store = store
+        self._tell = tell
+
+    def record(self, effect: Effect) -> None:
+        self._store.record(effect)
+        if isinstance(effect, Alert) and effect.tier == "critical":
+            self._tell(f"CRITICAL {effect.code} {effect.subject}: {effect.text}")
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._store.together()
+
+    def load(self) -> Memory:
+        return self._store.load()
+
+    def news(self) -> tuple[Order, ...]:
+        return self._store.news()
+
+    def order(self, any_id: str) -> Order | None:
+        return self._store.order(any_id)
+
+    def halt(self) -> Halt:
+        return self._store.halt()
+
+
+class OrderDesk:
+    """Places one order: `propose` reads and reviews, `send` sends, once."""
+
+    def __init__(
+        self,
+        client: KalshiClient,
+        store: Notebook,
+        clock: Clock,
+        limits: Limits,
+        schedule_of: Callable[[Market], FeeSchedule],
+        new_id: Callable[[], str],
+        family_of: Callable[[Market], Family] = lambda market: Family(event_ticker=market.event_ticker),
+    ) -> None:
+        """Without `family_of` no event is known to be exclusive, and none of any category."""
+        self.client = client
+        self.store = store
+        self.clock = clock
+        self.limits = limits
+        self.schedule_of = schedule_of
+        self._new_id = new_id
+        self._family_of = family_of
+
+    def engine(self, markets: Sequence[Market]) -> Engine:
+        """An engine that knows the account as of now, with the books and fees of these markets."""
+        engine = load_engine(
+            self.client,
+            self.store,
+            self.clock,
+            self.limits,
+            markets=markets,
+            fees={market.ticker: self.schedule_of(market) for market in markets},
+            families={market.event_ticker: self._family_of(market) for market in markets},
+            new_id=self._new_id,
+        )
+        if len(markets) == 1:
+            engine.step(self.client.orderbook(markets[0].ticker))
+        else:
+            for book in self.client.orderbooks([market.ticker for market in markets]):
+                engine.step(book)
+        self._mark_elsewhere(engine)
+        self.count_beside(engine)
+        return engine
+
+    def count_beside(self, engine: Engine) -> None:
+        """What other programs began since the engine was loaded counts too, right before anything is reviewed."""
+        engine.step(OrdersBeside(engine.state.now, self.store.news()))
+
+    def look_again(self, engine: Engine) -> None:
+        """Bring an engine up to date: the books first, so that the day's loss is counted by them."""
+        for book in self.client.orderbooks(list(engine.state.markets)):
+            engine.step(book)
+        read_account(self.client, self.store, self.clock, engine)
+        self._mark_elsewhere(engine)
+
+    def _mark_elsewhere(self, engine: Engine) -> None:
+        """What is held in other markets counts for the day's loss at what it is worth now."""
+        for message in valued(self.client, self.clock, engine.state.elsewhere()):
+            for effect in engine.step(message):
+                self.store.record(effect)
+
+    def refuse_used(self, client_order_id: str) -> None:
+        """RefusedError where an order of ours has this id, by what is on file here."""
+        if client_order_id and self.store.order(client_order_id) is not None:
+            raise duplicate(client_order_id)
+
+    def taken(self, engine: Engine, tickets: Sequence[Ticket]) -> set[str]:
+        """Which of the ids that a person typed an order of the account has, whoever made it, whatever became of it.
+
+        Looked for at the exchange: where it refuses only the ids of open orders, it would take an older one again.
+        """
+        typed = {ticket.client_order_id: ticket.ticker for ticket in tickets if ticket.client_order_id}
+        found = {name for name in typed if engine.state.orders.get(name) is not None}
+        for ticker in sorted(set(typed.values())):
+            found |= typed.keys() & {order.client_order_id for order in self.client.all_orders(ticker=ticker)}
+        return found
+
+    def venue(self, engine: Engine) -> LiveVenue:
+        """Where the engine's effects go; without a stream."""
+        orders = engine.state.orders
+        return LiveVenue(
+            self.client, None, self.clock,
+            live=orders.looked_for, known=orders.by_order_id, since=engine.state.last_entry,
+        )  # fmt: skip
+
+    def propose(self, ticket: Ticket) -> tuple[Engine, Proposal]:
+        """Bring account and market up to date and hold the order against every control.
+
+        Raises RefusedError with the control's code. Sends nothing.
+        """
+        self.refuse_used(ticket.client_order_id)
+        self.client.whose(ticket.subaccount)
+        market = self.client.market(ticket.ticker)
+        refuse_skewed(self.client)
+        intent = ticket.intent(market)
+        engine = self.engine([market])
+        if self.taken(engine, [ticket]):
+            raise duplicate(ticket.client_order_id)
+        verdict = engine.place(intent, client_order_id=ticket.client_order_id)
+        return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
+
+    def judged(self, engine: Engine, market: Market, verdict: SubmitOrder | CloseOrder | Denied) -> Proposal:
+        """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
+        if isinstance(verdict, Denied):
+            self.store.record(verdict)
+            raise refusal(verdict, self.store.halt())
+        cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
+        return Proposal(market=market, submit=verdict, cost=cost, fee=fee)
+
+    def send(self, engine: Engine, proposal: Proposal) -> Order:
+        """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows.
+
+        Where another program was faster with its own order, this one is reviewed again, a few times at most.
+        """
+        client_order_id = proposal.submit.order.client_order_id
+        for last_try in (False,) * (TRIES - 1) + (True,):
+            venue = self.venue(engine)
+            try:
+                replies = list(act(proposal.submit, venue, self.store))
+                break
+            except MovedError as error:
+                if last_try or proposal.ticket is None:
+                    raise halted(error, self.store.halt()) from error
+                again = msgspec.structs.replace(proposal.ticket, client_order_id=client_order_id)
+                engine, proposal = self.propose(again)
+            except HaltedError as error:
+                raise halted(error, self.store.halt()) from error
+        try:
+            pump(replies, engine, venue, self.store)
+        except StateError as error:
+            raise unwritten(f"order {client_order_id} was sent", error) from error
+        order = engine.state.orders.get(client_order_id) or proposal.submit.order
+        if order.status is OrderStatus.UNKNOWN:
+            order = resolve(self.client, self.store, self.clock, engine, order)
+        if order.status is OrderStatus.NEVER_ARRIVED:
+            raise UnreachableError(
+                f"no answer came, and order {client_order_id} is proven not to be on the exchange",
+                hint="nothing is outstanding; place it again, with another client order id",
+                code="never_arrived",
+            )
+        if order.status is OrderStatus.REJECTED and order.code == DUPLICATE_ID:
+            raise duplicate(client_order_id)
+        if order.status is OrderStatus.REJECTED:
+            details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
+            raise rejection("nothing was placed", order, order.code, details)
+        if not is_as_sent(proposal.submit.order, order):
+            raise clash(order)
+        return order
+
+
+def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
+    """What the order costs if it fills, and the fee it may pay besides."""
+    own_price = order.price if order.side is BID else Price(ONE_DOLLAR - order.price)
+    fee = estimate(schedule, order.price, order.qty, is_taker=not order.post_only)
+    return notional(own_price, order.qty), fee
+
+
+def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, order: Order) -> Order:
+    """No answer came. Look for the order until it is found, is proven absent, or the patience ends.
+
+    Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.
+    """
+    before = engine.state.trading
+    look_for(client, store, clock, engine, [order])
+    found = engine.state.orders.get(order.client_order_id) or order
+    if found.status is not OrderStatus.UNKNOWN:
+        return found
+    if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
+        raise clash(order)
+    raise OutcomeUnknownError(
+        f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
+        hint=f"kalshi order reconcile (client order id {order.client_order_id})",
+    )
+
+
+def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderDesk:
+    """Return what places one order; refused at once where writes are switched off. A rehearsal leaves no trace."""
+    if resources.config.read_only and not is_rehearsal:
+        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
+    learn_key(resources, None if is_rehearsal else resources.store)
+    store: Notebook = Glance(resources.remembered()) if is_rehearsal else Aloud(resources.store, resources.tell)
+    kin = resources.families
+    return OrderDesk(
+        resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
+    )

@@ -1,0 +1,1 @@
+"""Use cases of research: backtests, scans, other venues, strategies."""

@@ -1,0 +1,92 @@
+"""The same question on two venues: what buying on one and selling on the other leaves, after the fees of both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.market.opportunities import Edge, edge, fees_now
+from kalshi_cli.core.model.markets import Market, MarketStatus
+from kalshi_cli.core.model.messages import Level
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.families import Families
+from kalshi_cli.feeds.fair_values import SourceError
+from kalshi_cli.feeds.market_map import Pair
+from kalshi_cli.feeds.polymarket import Heard
+from kalshi_cli.views.scan import VenueRow
+
+
+class VenuePair(NamedTuple):
+    """`buy`: YES bought on Kalshi and sold there; `sell`: bought there and sold on Kalshi. None where nobody quotes."""
+
+    pair: Pair
+    market: Market
+    heard: Heard
+    buy: Edge | None
+    sell: Edge | None
+
+    @property
+    def best(self) -> Money | None:
+        """What the better way leaves, a loss too."""
+        return max((way.net for way in (self.buy, self.sell) if way is not None), default=None)
+
+
+def venue_row(found: VenuePair, now: Ts) -> VenueRow:
+    """Return both venues side by side."""
+    quote, made = found.heard.quote, found.heard.made
+    return VenueRow.of(
+        found,
+        side="yes" if found.pair.is_yes else "no",
+        polymarket_bid=quote.bid[0] if quote.bid else None,
+        polymarket_ask=quote.ask[0] if quote.ask else None,
+        age_s=None if made is None else max(0.0, (now - made) / 1000),
+    )
+
+
+def compare(
+    client: KalshiClient,
+    families: Families,
+    pairs: Sequence[Pair],
+    hear: Callable[[Pair], Heard],
+    fee_rate: int,
+    now: Ts,
+    show: Callable[[Sequence[Pair]], Iterable[Pair]],
+    tell: Callable[[str], None],
+) -> list[VenuePair]:
+    """What pays best first; pairs that cannot be compared are told, and left out. `fee_rate`: see `core.scan.edge`.
+
+    Kalshi is read last, in one request a hundred markets, so that its prices are the newest.
+    """
+    heard: dict[str, Heard] = {}
+    for pair in show(pairs):
+        try:
+            heard[pair.ticker] = hear(pair)
+        except SourceError as error:
+            tell(f"{pair.ticker}: {error}")
+    markets = {market.ticker: market for market in client.markets(tickers=list(heard))} if heard else {}
+    found = []
+    for pair in pairs:
+        if pair.ticker not in heard:
+            continue
+        market = markets.get(pair.ticker)
+        if market is None:
+            tell(f"{pair.ticker}: there is no such market on Kalshi")
+        elif market.status is not MarketStatus.ACTIVE:
+            tell(f"{pair.ticker}: not open, but {market.status}")
+        else:
+            found.append(_compared(families, pair, market, heard[pair.ticker], fee_rate, now))
+    return sorted(found, key=lambda each: (each.best is None, -(each.best or 0), each.pair.ticker))
+
+
+def _compared(families: Families, pair: Pair, market: Market, heard: Heard, fee_rate: int, now: Ts) -> VenuePair:
+    fees = fees_now(market, families.fees(market), now)
+    bid, ask = _level(market.yes_bid, market.yes_bid_size), _level(market.yes_ask, market.yes_ask_size)
+    buy = edge(ask, BID, fees, heard.quote.bid, fee_rate)
+    sell = edge(bid, ASK, fees, heard.quote.ask, fee_rate)
+    return VenuePair(pair, market, heard, buy, sell)
+
+
+def _level(price: Price | None, size: Qty) -> Level | None:
+    return None if price is None else (price, size)

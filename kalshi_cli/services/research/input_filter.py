@@ -1,0 +1,68 @@
+"""What strategies hear from outside the exchange, out of a recording: what they ask for and nothing else, as a loop
+brings it to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
+from kalshi_cli.services.research.backtest import BacktestRequest
+
+_WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}
+
+
+class Hearing:
+    """Lets through what the inputs ask for, and remembers of what nothing came.
+
+    A probability without an end holds for as long as the input says: only a file with times has such.
+    """
+
+    def __init__(self, inputs: Iterable[Input]) -> None:
+        self._asked: dict[type[Message], set[str]] = {}
+        self._valid_s = float("inf")
+        for wanted in inputs:
+            match wanted:
+                case SpotInput(symbol=symbol):
+                    self._asked.setdefault(SpotPrice, set()).add(symbol)
+                case FairInput(valid_s=valid_s):
+                    self._asked[FairValue] = {""}
+                    self._valid_s = min(self._valid_s, valid_s)
+                case SignalInput():
+                    self._asked[NewsSignal] = {""}
+        self._heard: dict[type[Message], set[str]] = {kind: set() for kind in self._asked}
+
+    def of(self, messages: Iterable[Message]) -> Iterator[Message]:
+        """These messages, without what nobody asked for."""
+        for message in messages:
+            kind = type(message)
+            if isinstance(message, SpotLost):
+                if message.symbol not in self._asked.get(SpotPrice, ()):
+                    continue
+            elif kind in _WORDS:
+                subject = message.symbol if isinstance(message, SpotPrice) else ""
+                if subject not in self._asked.get(kind, ()):
+                    continue
+                self._heard[kind].add(subject)
+                if isinstance(message, FairValue) and message.until is None:
+                    yield msgspec.structs.replace(message, until=Ts(message.ts + int(self._valid_s * 1000)))
+                    continue
+            yield message
+
+    def unheard(self, request: BacktestRequest) -> list[str]:
+        """Coins of which no price came. UsageError where nothing at all came of something that is asked for: what the
+        numbers then say of a strategy is not what it would have done."""
+        for kind, subjects in self._asked.items():
+            if not self._heard[kind]:
+                what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
+                names = ",".join(request.strategies)
+                raise UsageError(
+                    f"no {what} was heard in {', '.join(path.name for path in request.files)}",
+                    hint=f"record it: kalshi record TICKER --out FILE --strategy {names}; or give --data FILE.csv",
+                    code="nothing_heard",
+                )
+        return [one for kind, subjects in self._asked.items() for one in sorted(subjects - self._heard[kind])]

@@ -1,0 +1,78 @@
+"""A run over recordings: the same engine and strategies, simulated fills, recorded time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from kalshi_cli.base.clock import ManualClock
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Money, Ts
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.model.inputs import Input
+from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.exchange.stream.sequencing import recorded_frames
+from kalshi_cli.feeds.recorded_results import Outcome, read_results
+from kalshi_cli.feeds.replay import Replay
+from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest
+from kalshi_cli.services.research.input_filter import Hearing
+from kalshi_cli.services.trading.run_summary import Plan
+from kalshi_cli.simulator.paper.venue import PaperVenue
+
+
+def over_recordings(
+    request: BacktestRequest,
+    plan: Plan,
+    limits: Limits,
+    strategies: Sequence[Strategy],
+    *,
+    cash: Money,
+    new_id: Callable[[], str],
+    references: Mapping[str, str],
+    order_expiry_s: float | None,
+    inputs: Iterable[Input] = (),
+    tell: Callable[[str], None] = lambda _text: None,
+    note: Callable[[str], None] = lambda _text: None,
+) -> BacktestReport:
+    """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
+
+    `inputs` are what the strategies ask for from outside the exchange: UsageError where nothing of it was recorded.
+    """
+    clock = ManualClock(Ts(0))
+    results: dict[str, Outcome] = {}
+    for path in request.results:
+        results.update(read_results(path))
+    replay = Replay(
+        request.files,
+        new_decoder=lambda use_yes_price: recorded_frames(use_yes_price=use_yes_price),
+        results=results,
+        clock=clock,
+    )
+    engine = Engine(
+        State(references=references, are_own_in_books=False, now=Ts(0)),
+        limits,
+        strategies,
+        new_id=new_id,
+        order_expiry_s=order_expiry_s,
+    )
+    fees = engine.state.fees
+    venue = PaperVenue(
+        cash=cash,
+        fees=lambda ticker: fees.get(ticker, FeeSchedule()),
+        new_id=new_id,
+        latency_ms=request.latency_ms,
+    )
+    engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
+    hearing = Hearing(inputs)
+    report = backtest(plan, engine, hearing.of(replay), venue, clock)
+    if not engine.state.markets:
+        names = ", ".join(path.name for path in request.files)
+        hint = "give what `kalshi record` writes; --data FILE"
+        raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
+    if not fees.keys() >= engine.state.markets.keys():
+        note("the recording does not say what each series charges: fees are those of most (taker 7% of p(1-p))")
+    for coin in hearing.unheard(request):
+        tell(f"no outside price of {coin} was heard: nothing was traded on one")
+    return report

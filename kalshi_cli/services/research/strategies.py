@@ -1,0 +1,47 @@
+"""A strategy to begin with, and its test: two files under a name of one's own."""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib.util import find_spec
+from keyword import iskeyword
+from pathlib import Path
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.files import make_folder
+from kalshi_cli.strategies.registry import BUILT_IN
+
+TEMPLATE = Path(__file__).parents[2] / "template"
+"""`fade.py` and `test_fade.py`: code that runs as it is."""
+
+NAME = re.compile(r"[a-z][a-z0-9]{0,30}(-[a-z0-9]{1,30}){0,5}")
+
+
+def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
+    """Write `name` as a strategy and its test into `folder`, which is made where it is missing; where they are.
+
+    UsageError for a name that cannot be one, or where one of the files is there already: nothing is overwritten.
+    """
+    module, kind = name.replace("-", "_"), "".join(part.capitalize() for part in name.split("-"))
+    texts = {file: (TEMPLATE / file).read_text("utf-8") for file in ("fade.py", "test_fade.py")}
+    if NAME.fullmatch(name) is None:
+        raise UsageError(
+            f"{name!r} is no name for a strategy",
+            hint="small letters, digits and single dashes, beginning with a letter: my-idea",
+            code="bad_name",
+        )
+    if name in (*BUILT_IN, "new", "show") or (name != "fade" and re.search(rf"\b{kind}\b", "".join(texts.values()))):
+        raise UsageError(f"the name {name} is taken", hint="choose another: my-idea", code="bad_name")
+    paths = folder / f"{module}.py", folder / f"test_{module}.py"
+    there = next((path for path in paths if os.path.lexists(path)), None)
+    if there is not None:
+        raise UsageError(f"{there} is there already", hint="choose another name, or --dir", code="file_exists")
+    if iskeyword(module) or find_spec(module) is not None:
+        raise UsageError(f"{module} means something in Python", hint="choose another: my-idea", code="bad_name")
+    make_folder(folder)
+    for path, text in zip(paths, texts.values(), strict=True):
+        # Not for others to write, whatever the umask: such a file would not be loaded.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
+            file.write(text.replace('"fade"', f'"{name}"').replace("Fade", kind).replace("fade", module))
+    return paths

@@ -1,0 +1,244 @@
+"""What every use case needs: the account's clock, connections and files, opened when first asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateError
+from kalshi_cli.config.config import Config
+from kalshi_cli.config.limits import limits_of
+from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.families import Families
+from kalshi_cli.exchange.rest.call import OnAnswer, Timeouts
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
+from kalshi_cli.exchange.rest.signing import Signer
+from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, open_catalogue
+from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.telemetry.request_counts import Traffic
+
+if TYPE_CHECKING:
+    import random
+
+    from httpx import BaseTransport
+
+    from kalshi_cli.config.hosts import OtherHost
+
+OnEffect = Callable[[Effect, Store | None], None]
+"""Takes an effect that was written down, and the state file that holds it, where there is one."""
+
+RefuseOrder = Callable[[Store, TradingState], None]
+"""Raises where no order may leave that was reviewed for this trading state. Asked before each attempt to place one."""
+
+
+class Home(msgspec.Struct, frozen=True, kw_only=True):
+    """A state folder, and the account whose trading it keeps; `account` is "" where no API key names one.
+
+    `name` is the mode of the loops that run here.
+    """
+
+    folder: Path
+    account: str
+    name: str
+    is_at_exchange: bool = True
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Resources:
+    """One account: its clock, connections and files. What is opened here is closed with `stack`."""
+
+    config: Config
+    homes: tuple[Home, ...]
+    """Every home of the configuration; the first is the account's own."""
+    stack: ExitStack
+    clock: Clock
+    """The exchange's time; `machine` is the clock of this computer."""
+    machine: Clock
+    rng: random.Random
+    run_id: str
+    new_id: Callable[[], str]
+    new_order_id: Callable[[], str]
+    sign: Callable[[], Signer | None]
+    """Loads the key; called once, with the first connection. `find_rest_url` and `find_ws_url` may start a server."""
+    find_rest_url: Callable[[], str]
+    find_ws_url: Callable[[], str]
+    needs_confirmation: bool
+    """Writes are real money."""
+    refuse_order: RefuseOrder
+    tell: Callable[[str], None]
+    """Shows a warning; `note` shows a remark."""
+    note: Callable[[str], None]
+    on_effect: OnEffect
+    on_answer: OnAnswer
+    traffic: Traffic
+    """Counts what `on_answer` took."""
+    transport: BaseTransport | None = None
+    """Carries requests in place of sockets, for a caller who has the exchange in its own process."""
+
+    # -- the account and its files --------------------------------------------------------------------------------
+
+    @property
+    def home(self) -> Home:
+        """Return the home of the account."""
+        return self.homes[0]
+
+    def find_home(self, *, is_at_exchange: bool) -> Home:
+        """Return the first home whose trading is, or is not, at the exchange."""
+        return next(home for home in self.homes if home.is_at_exchange is is_at_exchange)
+
+    @property
+    def state_dir(self) -> Path:
+        """Return the folder of the account's state; it is created when something is written."""
+        return self.home.folder
+
+    @property
+    def account(self) -> str:
+        """Return whose state this is: the key id stands for the account, which the exchange does not name otherwise."""
+        if not self.home.account:
+            raise CredentialsError(
+                f"no API key is configured for {self.config.env}",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
+            )
+        return self.home.account
+
+    @property
+    def other_hosts(self) -> tuple[OtherHost, ...]:
+        """Return the hosts in use that are not the environment's own."""
+        return self.config.other_hosts
+
+    @cached_property
+    def limits(self) -> Limits:
+        return limits_of(self.config)
+
+    def open_store(
+        self, home: Home, *, create: bool = True, busy_ms: int | None = None, is_reported: bool = False
+    ) -> Store:
+        """Open the state file of a home, for the caller to close; with `is_reported`, `on_effect` takes its effects.
+
+        A write waits `busy_ms` at most for another program, where that is given.
+        """
+        path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
+        on_record = self.on_effect if is_reported else None
+        return Store.open(path, account=account, environment=env, create=create, busy_ms=busy_ms, on_record=on_record)
+
+    @cached_property
+    def store(self) -> Store:
+        """Open the state file of this account, or make it."""
+        store = self.open_store(self.home, is_reported=True)
+        self.stack.callback(store.close)
+        return store
+
+    def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
+        """Open the state file of this account, or of another home, if there is one; reading creates nothing."""
+        home = home or self.home
+        if not os.path.lexists(home.folder / "state.db"):
+            return None
+        try:
+            store = self.open_store(home, create=False, busy_ms=busy_ms, is_reported=home is self.home)
+        except StateError as error:
+            if error.code == "state_missing":
+                return None
+            raise
+        self.stack.callback(store.close)
+        return store
+
+    @cached_property
+    def catalogue(self) -> Catalogue | None:
+        """Open the list of markets that this machine remembers; reading creates nothing."""
+        found = open_catalogue(self.config)
+        if found is not None:
+            self.stack.callback(found.close)
+        return found
+
+    # -- the exchange ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def signer(self) -> Signer | None:
+        """Load the key of this account; None where none is configured."""
+        return self.sign()
+
+    @property
+    def rest_url(self) -> str:
+        """Return the address of the exchange for requests."""
+        return self.find_rest_url()
+
+    @property
+    def ws_url(self) -> str:
+        """Return the address of the stream."""
+        return self.find_ws_url()
+
+    @cached_property
+    def limiter(self) -> RateLimiter:
+        """Pace this account, together with the other programs that use this state directory, once there is one."""
+        if self.signer is None or not os.path.isdir(self.state_dir):
+            return RateLimiter(self.clock)
+        pace = SharedNumbers(self.state_dir / "pace", NUMBERS, self.machine)
+        self.stack.callback(pace.close)
+        return RateLimiter(self.clock, shared=pace, tell=self.note)
+
+    @cached_property
+    def client(self) -> KalshiClient:
+        """Connect to the REST API; nothing that could trade starts after a halt."""
+        return self.connected(self._refuse, self._announced)
+
+    @cached_property
+    def public(self) -> KalshiClient:
+        """Connect without the key, for what needs none: a key that is refused says nothing about the exchange."""
+        return self.connected(self._refuse, self._announced, is_signed=False)
+
+    @cached_property
+    def families(self) -> Families:
+        """Look up events and series, and what they charge."""
+        return Families(self.client)
+
+    def _refuse(self, reviewed: TradingState) -> None:
+        self.refuse_order(self.store, reviewed)
+
+    def connected(
+        self,
+        before_create: Callable[[TradingState], None],
+        on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
+        *,
+        is_signed: bool = True,
+    ) -> KalshiClient:
+        """Make a client. One that is not signed asks public routes only, whatever becomes of the key."""
+        exchange = self.config.exchange
+        client = KalshiClient(
+            self.rest_url,
+            clock=self.clock,
+            rng=self.rng,
+            signer=self.signer if is_signed else None,
+            transport=self.transport,
+            limiter=self.limiter if is_signed else RateLimiter(self.clock),
+            timeouts=Timeouts(exchange.connect_timeout_s, exchange.read_timeout_s, exchange.total_timeout_s),
+            is_read_only=self.config.read_only,
+            before_create=before_create,
+            machine=self.machine,
+            on_notice=on_notice,
+            on_answer=self.on_answer,
+        )
+        client.lock = exchange.subaccount
+        self.stack.callback(client.close)
+        return client
+
+    def _announced(self, route: str, notice: str) -> None:
+        """Tell that a route we use was switched off, or will be; keep it where there is a state file."""
+        text = f"the exchange says of it: {notice}; look for a newer version of this program"
+        alert = Alert(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
+        self.tell(f"CRITICAL {alert.code} {route}: {text}")
+        with suppress(KalshiError):  # the notice was told, and what was asked for goes on
+            store = self.remembered()
+            if store is not None:
+                store.record(alert)

@@ -1,0 +1,1 @@
+"""Use cases of a run: its start and end, halts, locks, status, what became of its orders."""

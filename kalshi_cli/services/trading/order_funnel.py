@@ -1,0 +1,192 @@
+"""Why nothing was traded: what strategies wanted, what refused it, what became of the rest."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.services.trading.status import Status, out
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.why import RefusalRow, StrategyFunnelRow, WhyView
+
+SETTINGS = {
+    "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
+    "BAD_INTENT": "the strategy: it asks for what no order can be",
+    "BLIND": "the account cannot be read: kalshi health-check",
+    "BUDGET": "strategies.NAME.budget",
+    "CATEGORY_EXPOSURE": "risk.max_category_exposure",
+    "CHURN": "risk.max_churn",
+    "COOLDOWN": "risk.cooldown_after_loss_s",
+    "DAILY_LOSS": "risk.max_daily_loss",
+    "EVENT_EXPOSURE": "risk.max_event_exposure",
+    "EXPOSURE": "risk.max_exposure",
+    "GROUP_TRIGGERED": "kalshi order group reset ID",
+    "HALTED": "kalshi status",
+    "LIVE_ORDERS": "risk.max_live_orders",
+    "LOCKED": "kalshi lock, and kalshi unlock TICKER",
+    "MARKET_CLOSING": "risk.min_time_to_close_s, risk.close_margin_s",
+    "MARKET_NOT_OPEN": "kalshi market TICKER",
+    "MARKET_RATE": "risk.max_market_orders_per_minute",
+    "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
+    "NOT_CLOSING": "the strategy holds nothing that could be closed, or another holds the other side",
+    "NOT_RESTING": "the strategy: what it amends rests no more, or an amend of it is unanswered",
+    "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
+    "ORDER_COST": "risk.max_order_cost",
+    "ORDER_RATE": "risk.max_orders_per_minute",
+    "ORDER_SIZE": "risk.max_order_count",
+    "POSITION_LIMIT": "risk.max_position",
+    "PRICE_COLLAR": "risk.price_collar",
+    "REDUCING": "kalshi status",
+    "SELF_CROSS": "the strategy: it would trade with itself, or with another of yours",
+    "SLIPPAGE": "risk.max_close_slippage",
+    "SPREAD": "risk.max_spread",
+    "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
+    "STALE_DECISION": "trade.decision_limit_s, or a slow strategy",
+    "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
+    "TAKE_PROFIT": "risk.take_profit_pct: the position is being closed",
+}
+"""Which setting, or what else, decides about a denial."""
+
+REFUSED = {
+    "available_balance_too_low": "cash: kalshi balance",
+    "exchange_is_paused": "the exchange: kalshi exchange",
+    "insufficient_balance": "cash, on the shard of the market: kalshi balance",
+    "invalid_order": "prices moved: post-only would have traded, or reduce-only had nothing to reduce",
+    "market_inactive": "kalshi market TICKER",
+    "trading_is_paused": "the exchange: kalshi exchange",
+}
+"""What is behind the exchange's own codes (API.md, errors), where a person can do or know something."""
+
+NO_FAIR = ("MIN_EDGE", "fair=missing")
+"""What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
+
+
+def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> WhyView:
+    """Return it since then, from the state file: orders that began since, and refusals from the minute of it on."""
+    denied_to = store.denials(since, ticker) if store is not None else {}
+    denials = sum((Counter(codes) for codes in denied_to.values()), Counter[str]())
+    latest = (
+        {denied.code: denied for denied in reversed(store.last_denials(since, ticker))} if store is not None else {}
+    )
+    found = store.orders(since, ticker) if store is not None else ()
+    orders = [order for order in found if order.strategy and order.created >= since]
+    states = Counter(_stage(order) for order in orders)
+    return WhyView(
+        mode=status.mode,
+        since=since,
+        ticker=ticker or None,
+        intents=sum(denials.values()) + len(orders),
+        denied=sum(denials.values()),
+        sent=len(orders),
+        rejected=states["rejected"],
+        in_doubt=states["in_doubt"],
+        live=states["live"],
+        ended=states["ended"],
+        filled=sum(1 for order in orders if order.filled),
+        rows=(
+            *(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
+            *_rejections(orders),
+        ),
+        strategies=tuple(_by_strategy(denied_to, orders, status)),
+        remarks=tuple(_remarks(status, wanted=bool(denials or orders))),
+    )
+
+
+def _by_strategy(
+    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: Status
+) -> Iterator[StrategyFunnelRow]:
+    specs = status.running.strategy.split(",") if status.running is not None else []
+    running = [spec for spec in specs if ".py" not in spec]  # a file says only when it runs what its strategy is called
+    for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
+        codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
+        denied = sum(codes.values())
+        yield StrategyFunnelRow(
+            strategy=name or "(none)",
+            intents=denied + len(own),
+            denied=denied,
+            sent=len(own),
+            filled=sum(1 for order in own if order.filled),
+            denied_by=codes,
+        )
+
+
+def _worst_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _stage(order: Order) -> str:
+    if order.status is OrderStatus.REJECTED:
+        return "rejected"
+    if order.status in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
+        return "in_doubt"
+    return "live" if order.status.is_live else "ended"
+
+
+def _refusal(code: str, count: int, latest: Denied | None) -> RefusalRow:
+    """What our own controls refused."""
+    decided_by = SETTINGS.get(code, "")
+    if latest is not None and (code, latest.detail) == NO_FAIR:
+        decided_by = "the strategy: it gave no fair value, and without one there is no edge to hold against a limit"
+    return RefusalRow(
+        by="here",
+        code=code,
+        count=count,
+        ticker=latest.ticker if latest is not None else "",
+        detail=Prose(latest.detail if latest is not None else ""),
+        last=latest.ts if latest is not None else None,
+        decided_by=Prose(decided_by),
+    )
+
+
+def _rejections(orders: Sequence[Order]) -> Iterator[RefusalRow]:
+    """What the exchange refused, by its code."""
+    refused = [order for order in orders if order.status is OrderStatus.REJECTED]
+    latest = {order.code: order for order in refused}
+    for code, count in _worst_first(Counter(order.code for order in refused)):
+        yield RefusalRow(
+            by="exchange",
+            code=code or "(none)",
+            count=count,
+            ticker=latest[code].ticker,
+            detail=Prose(""),
+            last=latest[code].updated,
+            decided_by=Prose(REFUSED.get(code, "")),
+        )
+
+
+def _remarks(status: Status, *, wanted: bool) -> list[str]:
+    remarks = []
+    halt = status.halt
+    if halt.state is not TradingState.ACTIVE:
+        remarks.append(
+            f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+        )
+    if not status.is_running:
+        remarks.append(f"no loop is running{_last_run(status)}")
+    elif status.cycle is None:
+        remarks.append("the loop has not completed a cycle yet")
+    elif status.cycle.no_book:
+        remarks.append(f"no usable book: {status.cycle.no_book}")
+    if status.running is not None and status.running.waiting:
+        remarks.append(f"strategies that cannot decide yet: {status.running.waiting}")
+    remarks += [out(alert) for alert in status.failed]
+    remarks += [f"outside source is stale: {source}" for source in status.stale_sources]
+    if status.triggered_groups:
+        remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
+    if not wanted and status.is_running and halt.state is TradingState.ACTIVE and not status.failed:
+        remarks.append("no strategy wanted anything: its conditions did not come about")
+    return remarks
+
+
+def _last_run(status: Status) -> str:
+    """When the last loop was seen, what ended it, and its exit code where that was not 0."""
+    if status.cycle is None or status.ended is None:
+        return ""
+    code = f", exit {status.exit_code}" if status.exit_code else ""
+    why = status.stopped_by or "nobody knows why"
+    return f"; the last one ({status.cycle.strategy}) ended {format_ts(status.ended)}: {why}{code}"

@@ -1,0 +1,62 @@
+"""An account whose fills are simulated: against the real books on paper, against recorded ones in a backtest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.units import Money
+from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
+from kalshi_cli.core.model.messages import MarketChange
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.state import State
+from kalshi_cli.services.account.recovery import restore
+from kalshi_cli.services.runner import pump
+from kalshi_cli.simulator.paper.venue import PaperVenue
+from kalshi_cli.store.sqlite_store import Store
+
+
+def load_paper(
+    store: Store,
+    clock: Clock,
+    limits: Limits,
+    *,
+    cash: Money,
+    markets: Sequence[Market],
+    fees: Mapping[str, FeeSchedule],
+    new_id: Callable[[], str],
+    strategies: Sequence[Strategy],
+    references: Mapping[str, str],
+    families: Mapping[str, Family] | None = None,
+    order_expiry_s: float | None,
+    resync: Callable[[str], None] = lambda _ticker: None,
+) -> tuple[Engine, PaperVenue]:
+    """Engine and venue as the last run on paper left them; the orders that it left live are ended.
+
+    `cash` is what the paper account began with.
+    """
+    memory = store.load()
+    venue = PaperVenue(
+        cash=cash,
+        fees=lambda ticker: fees.get(ticker, FeeSchedule()),
+        new_id=new_id,
+        fills=memory.fills,
+        settlements=memory.settlements,
+        stale=memory.orders,
+        resync=resync,
+    )
+    state = State(
+        markets=markets,
+        fees=fees,
+        references=references,
+        families=families,
+        are_own_in_books=False,
+        now=clock.now(),
+    )
+    engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    for market in markets:
+        venue.observe(MarketChange(state.now, market))
+    pump([venue.snapshot(state.now)], engine, venue, store)
+    return engine, venue

@@ -1,0 +1,396 @@
+"""What became of orders, fills and halts, told on: as log lines, as rows of tables, as metrics, as pings.
+
+It hears each effect once it is written down (`Store.on_record`), and each completed cycle of a loop. It decides
+nothing, and whatever is wrong with a log or a port stays there: trading is the same without it. The fields of the
+lines are a contract: docs/operations.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kalshi_cli.base.clock import Clock
+from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.units import Money, Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.core.model.effects import (
+    Alert,
+    AmendOrder,
+    CancelOrder,
+    CloseOrder,
+    Denied,
+    Effect,
+    FillBooked,
+    OrderChanged,
+    SettlementBooked,
+    StateChanged,
+    SubmitOrder,
+)
+from kalshi_cli.core.model.messages import FeedGap, Message
+from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.services.trading.order_funnel import SETTINGS
+from kalshi_cli.store.records import Halt
+from kalshi_cli.store.sqlite_store import Store
+from kalshi_cli.telemetry.log_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
+from kalshi_cli.telemetry.request_counts import Traffic
+
+if TYPE_CHECKING:
+    from kalshi_cli.core.engine.engine import Engine
+    from kalshi_cli.services.trading.run_summary import Plan, Summary
+    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.metrics import Metrics
+    from kalshi_cli.telemetry.systemd import Supervisor
+    from kalshi_cli.telemetry.tables import Tables
+    from kalshi_cli.telemetry.trade_book import TradeBook
+
+DAYS_EVERY_S = 60.0
+"""How often the day's row is written; also after midnight and at the end."""
+
+MOST_ORDERS = 10_000
+"""Orders whose acknowledgement is awaited, and orders of which it is remembered what was told last."""
+
+LONGEST_ANSWER = 2_000
+"""Bytes of an answer that are kept."""
+
+MOST_CAUSES = 1_000
+"""Causes of refusals and gaps that are told apart within one minute."""
+
+_ENDS = {
+    OrderStatus.REJECTED: "order_rejected",
+    OrderStatus.NEVER_ARRIVED: "order_never_arrived",
+    OrderStatus.UNKNOWN: "order_unknown",
+}
+"""What else can become of an order that was sent, in the words of the log."""
+
+
+class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+    """A completed cycle. It `is_fresh` where the account and a book are new enough, and the state file took it down."""
+
+    cycles: int
+    is_fresh: bool
+    day_net: Money
+    unrealized: Money
+    halt: Halt
+    feed_age_s: float | None
+    feed_lag_ms: int | None
+
+
+class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it is told. `line` writes a line of the log; the others are there where they are switched on.
+
+    `opened` says where a person can look, once a loop begins: one that never does has nothing to show.
+    """
+
+    line: Callable[..., None] = lambda _event, **_fields: None
+    tables: Tables | None = None
+    metrics: Metrics | None = None
+    heartbeat: Heartbeat | None = None
+    service: Supervisor | None = None
+    opened: Callable[[], None] = lambda: None
+
+
+class Journal:
+    """Of one command, or of one run of the loop; then `open` and `began` are called first, and `ended` last.
+
+    `decided_s` is when the decision in progress began, on the monotonic clock; None outside of a loop, where it begins
+    with the intent. `day_of` names the trading day of a moment.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        limits: Limits | None = None,
+        outputs: Outputs | None = None,
+        *,
+        decided_s: Callable[[], float | None] = lambda: None,
+        day_of: Callable[[Ts], str] = format_ts,
+    ) -> None:
+        self._clock = clock
+        self.traffic = Traffic(clock)
+        self._limits = limit_fields(limits) if limits is not None else None
+        self._out = Outputs()
+        if outputs is not None:
+            self.open(outputs)
+        self._decided_s = decided_s
+        self._day_of = day_of
+        self._waiting: dict[str, float] = {}
+        self._told: dict[str, tuple[object, ...]] = {}
+        self._causes: dict[tuple[str, ...], int] = {}
+        self._causes_minute = 0
+        self._engine: Engine | None = None
+        self._book: TradeBook | None = None
+        self._days_due_at = 0.0
+        self._today = ""
+        self._unrealized: Money | None = None
+        self._is_failing = False
+        self._tellers: dict[type[Effect], Callable[[Any], None]] = {
+            SubmitOrder: self._submitted,
+            CloseOrder: self._submitted,
+            AmendOrder: self._amended,
+            CancelOrder: self._canceling,
+            SettlementBooked: self._settled,
+            Denied: self._denied,
+            Alert: self._alerted,
+            StateChanged: self._moved,
+        }
+
+    def open(self, outputs: Outputs) -> None:
+        """Write to these from here on; before, nothing is written."""
+        self._out = outputs
+        if outputs.metrics is not None:
+            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
+                outputs.metrics.denied.labels(code)
+
+    # -- a run --------------------------------------------------------------------------------------------------------
+
+    def began(self, plan: Plan, engine: Engine, store: Store) -> None:
+        """The account is agreed upon, and strategies are asked from here on."""
+        self._engine = engine
+        self._out.opened()
+        self._out.line(
+            "start", strategy=plan.strategy, strategy_files=list(plan.code) or None, markets=plan.markets, pid=plan.pid,
+            limits=self._limits,
+        )  # fmt: skip
+        if self._out.heartbeat is not None:
+            self._out.heartbeat.start()
+        if self._out.tables is not None:
+            from kalshi_cli.telemetry.trade_book import TradeBook
+
+            self._book = TradeBook(self._out.tables, store.order, self._day_of)
+            self._book.open(engine.state.ledger.entries)
+
+    def heard(self, message: Message) -> None:
+        """A message was taken, with all that it set off."""
+        if isinstance(message, FeedGap):
+            self.traffic.gap()
+            if self._out.metrics is not None:
+                self._out.metrics.feed_gaps.inc()
+            ticker = message.tickers[0] if len(message.tickers) == 1 else None
+            if self._is_news("feed_gap", message.reason, ticker or ""):
+                count = len(message.tickers) or None
+                self._out.line("feed_gap", ticker=ticker, markets=count, reason=message.reason)
+
+    def cycle(self, pulse: Pulse) -> None:
+        """A cycle was completed: what the gauges show, what the dead man's switch hears."""
+        self._unrealized = pulse.unrealized
+        if self._out.metrics is not None:
+            self._out.metrics.read(self._reading(pulse))
+        if self._out.tables is not None:
+            today = self._day_of(self._clock.now())
+            if today != self._today or self._clock.monotonic() >= self._days_due_at:
+                self._today, self._days_due_at = today, self._clock.monotonic() + DAYS_EVERY_S
+                self._write_days()
+        if self._out.service is not None:
+            self._out.service.beat(f"{pulse.cycles} cycles, {pulse.halt.state.value} {pulse.halt.code}".rstrip())
+        if self._out.heartbeat is None:
+            return
+        failed = self._engine.failed if self._engine is not None else ()
+        if pulse.halt.is_wrong:
+            self.failed(f"{pulse.halt.code}: {pulse.halt.reason}")
+        elif failed:
+            self.failed("; ".join(failed))
+        elif pulse.is_fresh:
+            self._is_failing = False
+            self._out.heartbeat.success()
+
+    def stopping(self) -> None:
+        """No new orders any more; what is live is cancelled."""
+        if self._out.service is not None:
+            self._out.service.stopping()
+
+    def ended(self, summary: Summary, why: str = "") -> None:
+        """The run is over: in good order where `why` is empty and nothing of its own is live."""
+        if self._out.tables is not None:
+            self._write_days()
+        left = f"orders that may be live: {summary.live_orders}" if summary.live_orders else ""
+        reason = "; ".join(filter(None, (why, left)))
+        self._out.line(
+            "stop", stopped_by=summary.stopped_by, reason=reason or None, cycles=summary.cycles, orders=summary.orders,
+            fills=summary.fills, live_orders=summary.live_orders, realized=format_money(summary.realized),
+            fees=format_money(summary.fees), balance=money_field(summary.balance),
+        )  # fmt: skip
+        if reason:
+            self.failed(reason)
+        if self._out.heartbeat is not None:
+            self._out.heartbeat.close()
+
+    def failed(self, reason: str) -> None:
+        """Not well, from here on; told once, until a cycle is completed in which all is well."""
+        if self._out.heartbeat is not None and not self._is_failing:
+            self._is_failing = True
+            self._out.heartbeat.fail(reason)
+
+    def _reading(self, pulse: Pulse) -> Any:
+        from kalshi_cli.telemetry.metrics import Reading
+
+        assert self._engine is not None
+        state, live = self._engine.state, self._engine.state.orders.live()
+        return Reading(
+            completed=self._clock.now(),
+            cycles=pulse.cycles,
+            state=state.trading,
+            is_blind=state.blind_since is not None,
+            balance=self._engine.cash,
+            day_net=pulse.day_net,
+            win_rate=self._engine.tally.win_rate,
+            open_positions=sum(1 for position in state.ledger.positions.values() if position.qty),
+            live_orders=len(live),
+            unknown_orders=sum(1 for order in live if order.status is OrderStatus.UNKNOWN),
+            feed_age_s=pulse.feed_age_s,
+            feed_lag_s=None if pulse.feed_lag_ms is None else pulse.feed_lag_ms / 1000,
+        )
+
+    # -- effects ------------------------------------------------------------------------------------------------------
+
+    def note(self, effect: Effect, store: Store | None = None) -> None:
+        """Report an effect that `store` has written down."""
+        if isinstance(effect, OrderChanged):
+            self._changed(effect, store)
+        elif isinstance(effect, FillBooked):
+            self._filled(effect, store)
+        elif (teller := self._tellers.get(type(effect))) is not None:
+            teller(effect)
+
+    def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
+        """The exchange answered a request, or with status 0 did not. What changes something there is in the log, with
+        the answer where that is no plain yes."""
+        self.traffic.requested(status, seconds)
+        if self._out.metrics is not None:
+            self._out.metrics.answered(method, path, status, seconds)
+        if method != "GET":
+            is_plain = 200 <= status < 300 and (b'"order_id"' in body or not path.endswith("/events/orders"))
+            self._out.line(
+                "request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1),
+                detail=text_field("" if is_plain else body[:LONGEST_ANSWER].decode(errors="replace")),
+            )  # fmt: skip
+
+    def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
+        order = effect.order
+        decided = self._decided_s()
+        if len(self._waiting) < MOST_ORDERS:
+            self._waiting[order.client_order_id] = self._clock.monotonic() if decided is None else decided
+        self._count(OrderStatus.SUBMITTED.value)
+        held = None if self._engine is None else format_qty(self._engine.state.held(order.ticker, order.subaccount))
+        self._out.line("order_submitted", **order_fields(order), position=held, limits=self._limits)
+
+    def _amended(self, effect: AmendOrder) -> None:
+        wanted = effect.wanted
+        old = {"old_price": format_price(effect.before.price), "old_qty": format_qty(effect.before.qty)}
+        self._out.line("amend", **order_fields(wanted), **old, limits=self._limits)
+
+    def _canceling(self, effect: CancelOrder) -> None:
+        self._out.line("cancel_requested", **(order_fields(effect.order) | {"reason": effect.reason}))
+
+    def _changed(self, effect: OrderChanged, store: Store | None) -> None:
+        order = effect.order
+        if self._is_told(order):
+            return
+        since = self._waiting.get(order.client_order_id)
+        event, latency_s = "order_changed", None
+        if effect.repaired:
+            event = "order_repaired"
+        elif since is not None:
+            event = _ENDS.get(order.status, "order_acknowledged" if order.order_id else event)
+        if since is not None and order.order_id:
+            latency_s = self._clock.monotonic() - since
+            if store is not None:
+                with suppress(StateError):  # a state file that takes nothing down is found out by what must be in it
+                    store.placed(order.client_order_id, round(latency_s * 1000))
+            if self._out.metrics is not None:
+                self._out.metrics.placement_seconds.observe(latency_s)
+        if event == "order_acknowledged" or not order.status.is_live:
+            self._waiting.pop(order.client_order_id, None)
+        if event == "order_acknowledged":
+            self._count("acknowledged")
+        if event in _ENDS.values() or not (order.status.is_live or order.is_foreign):
+            self._count(order.status.value)
+        latency_ms = None if latency_s is None else round(latency_s * 1000, 1)
+        self._out.line(
+            event, **order_fields(order), latency_ms=latency_ms, exchange_ts_ms=order.updated,
+            detail=text_field(effect.repaired),
+        )  # fmt: skip
+
+    def _filled(self, effect: FillBooked, store: Store | None) -> None:
+        fill = effect.fill
+        realized = None if self._book is None else self._book.book(fill)
+        if self._out.metrics is not None:
+            self._out.metrics.trades.inc()
+        order = effect.order or (store.order(fill.order_id) if store is not None else None)
+        self._out.line(
+            "fill", ticker=fill.ticker, side=fill.side.value, price=format_price(fill.price), qty=format_qty(fill.qty),
+            fee=format_money(fill.fee), is_taker=fill.is_taker, trade_id=fill.trade_id, order_id=fill.order_id,
+            client_order_id=text_field(fill.client_order_id or (order.client_order_id if order else "")),
+            strategy=text_field(order.strategy if order else ""), fair=price_field(order.fair if order else None),
+            edge=price_field(edge(fill.side, order.fair, fill.price) if order else None),
+            realized=money_field(realized), exchange_ts_ms=fill.ts,
+        )  # fmt: skip
+
+    def _settled(self, effect: SettlementBooked) -> None:
+        settled = effect.settlement
+        realized = None if self._book is None else self._book.book(settled)
+        self._out.line(
+            "settlement", ticker=settled.ticker, result=settled.result, price=format_price(settled.value),
+            revenue=format_money(settled.revenue), realized=money_field(realized), exchange_ts_ms=settled.ts,
+        )  # fmt: skip
+
+    def _denied(self, effect: Denied) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.denied.labels(effect.code).inc()
+        if self._is_news("denied", effect.code, effect.strategy, effect.ticker):
+            self._out.line(
+                "denied",
+                ticker=effect.ticker,
+                strategy=text_field(effect.strategy),
+                code=effect.code,
+                detail=effect.detail,
+            )
+
+    def _alerted(self, effect: Alert) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.alerts.labels(effect.tier).inc()
+        self._out.line("alert", tier=effect.tier, code=effect.code, subject=effect.subject, detail=effect.text)
+
+    def _moved(self, effect: StateChanged) -> None:
+        self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=text_field(effect.reason))
+        halt = Halt(effect.state, effect.code, effect.reason, effect.ts)
+        if halt.is_wrong:
+            self.failed(f"{effect.code}: {effect.reason}")
+
+    def _is_told(self, order: Order) -> bool:
+        """The exchange repeats itself: a reply, a message of the stream, a read."""
+        key = order.client_order_id or order.order_id
+        terms = (order.order_id, order.status, order.price, order.qty, order.filled, order.reduced)
+        if self._told.pop(key, None) == terms:
+            self._told[key] = terms
+            return True
+        if len(self._told) == MOST_ORDERS:
+            del self._told[next(iter(self._told))]
+        self._told[key] = terms
+        return False
+
+    # -- what follows -------------------------------------------------------------------------------------------------
+
+    def _count(self, status: str) -> None:
+        if self._out.metrics is not None:
+            self._out.metrics.orders.labels(status).inc()
+
+    def _is_news(self, *cause: str) -> bool:
+        """The first of its cause in this minute. Those that came after it are told of, in number, once it is over."""
+        minute = self._clock.now() // 60_000
+        if minute != self._causes_minute:
+            for (event, *what), count in self._causes.items():
+                if count > 1:
+                    self._out.line(f"{event}_repeated", cause=" ".join(what), count=count - 1)
+            self._causes, self._causes_minute = {}, minute
+        if cause not in self._causes and len(self._causes) >= MOST_CAUSES:
+            return False
+        self._causes[cause] = self._causes.get(cause, 0) + 1
+        return self._causes[cause] == 1
+
+    def _write_days(self) -> None:
+        if self._book is not None and self._engine is not None and self._unrealized is not None:
+            self._book.write_days(self._clock.now(), self._unrealized, self._engine.cash)
