@@ -10,7 +10,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.screen.output import Format, note
 from kalshi_cli.cli.screen.prompts import progress
 from kalshi_cli.views.formats import when
-from kalshi_cli.views.markets import MarketRow
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Market
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
 
 OLD_MS = 86_400_000
 """A catalogue older than this misses what was listed since."""
-
-
-class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
-    """A market as it was at `as_of`: when the refresh began that read it last."""
-
-    as_of: Ts
-
-    shown = ("ticker", "title", "yes_bid", "yes_ask", "last", "as_of", "volume_24h", "close_time")
 
 
 def tell_age(choice: Choice[Any], search: str, now: Ts) -> None:

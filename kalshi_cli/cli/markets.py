@@ -53,10 +53,10 @@ def markets(
     kalshi markets --all --format ndjson > markets.ndjson
     """
 
-    from kalshi_cli.cli.market_list import CachedMarketRow, shown_while_read, tell_age
+    from kalshi_cli.cli.market_list import shown_while_read, tell_age
     from kalshi_cli.services.markets.market_query import MarketQuery
     from kalshi_cli.services.markets.market_search import choose
-    from kalshi_cli.views.markets import MarketRow
+    from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
     form = flags_of(ctx).form
     with opened(ctx) as desk:

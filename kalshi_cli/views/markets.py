@@ -80,6 +80,14 @@ class MarketRow(Row, frozen=True, kw_only=True):
     shown: ClassVar[tuple[str, ...]] = ("ticker", "title", "yes_bid", "yes_ask", "last", "volume_24h", "close_time")
 
 
+class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
+    """A market as it was at `as_of`: when the refresh began that read it last."""
+
+    as_of: Ts
+
+    shown = ("ticker", "title", "yes_bid", "yes_ask", "last", "as_of", "volume_24h", "close_time")
+
+
 class MarketObject(Row, frozen=True, kw_only=True):
     """A market with everything it has."""
 
