@@ -451,7 +451,7 @@ def no_mocks(module: Module) -> Iterator[str]:
             yield f"replaces {owner}.{attribute}"
 
 
-NAMED_ONCE = ("kalshi_cli/core/", "kalshi_cli/views/", "kalshi_cli/desk/")
+NAMED_ONCE = ("kalshi_cli/core/", "kalshi_cli/views/", "kalshi_cli/services/")
 
 
 def named_twice(modules: list[Module]) -> list[str]:

@@ -51,6 +51,10 @@ def test_a_public_class_in_two_files_is_named_and_a_private_one_is_not() -> None
     assert structure.find_doubles([Source("a.py", text), Source("b.py", text)]) == {"Book": ["a.py", "b.py"]}
 
 
+def test_the_package_has_no_circle_of_imports() -> None:
+    assert structure.find_circle(structure.arrows_of(structure.read_package())) == []
+
+
 def test_the_picture_goes_between_its_marks() -> None:
     begin, end = structure.MARKS
     assert structure.with_picture(f"a\n{begin}\nold\n{end}\nz", "new") == f"a\n{begin}\nnew\n{end}\nz"

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 from kalshi_cli.app.outputs import log_line
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError, refuse
-from kalshi_cli.config.config import Config, log_folder, state_dir
-from kalshi_cli.config.hosts import refuse_other_hosts
+from kalshi_cli.config.config import Config, log_folder, refuse_other_hosts, state_dir
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key

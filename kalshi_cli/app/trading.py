@@ -18,7 +18,7 @@ from kalshi_cli.app.environment import Environment, new_id, opened
 from kalshi_cli.app.inputs import listening
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
-from kalshi_cli.config.hosts import refuse_other_hosts
+from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.engine.engine import Engine
 from kalshi_cli.core.model.effects import Alert

@@ -52,7 +52,7 @@ def check(ctx: typer.Context) -> None:
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import note
-    from kalshi_cli.config.hosts import refuse_other_hosts
+    from kalshi_cli.config.config import refuse_other_hosts
     from kalshi_cli.services.monitoring.alert_channels import sink_problems
     from kalshi_cli.strategies.config_section import section_problems
 

@@ -7,8 +7,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from kalshi_cli.base.errors import HostError
 from kalshi_cli.config import schema
-from kalshi_cli.config.hosts import OtherHost, other_hosts
+from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, is_loopback, other_hosts
 
 Env = Literal["sim", "demo", "prod"]
 HOSTS: dict[str, tuple[str, str]] = {
@@ -105,3 +106,15 @@ def state_dir(config: Config, mode: str = "") -> Path:
 def log_folder(config: Config, home: Path) -> Path:
     """Where the log and the tables of a state directory are; a folder that was chosen has one for each of them."""
     return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
+
+
+def refuse_other_hosts(config: Config, *settings: str) -> None:
+    """Raise HostError where one of these addresses is neither the environment's, nor this machine, nor allowed."""
+    for other in config.other_hosts:
+        if other.setting not in settings or is_loopback(other.host) or other.host in config.allow_hosts:
+            continue
+        own = ", ".join(OWN_HOSTS[config.env]) or "only this machine"
+        raise HostError(
+            f"refused: {config.env} does not speak to {other}; nothing was sent there",
+            hint=f"its own hosts: {own}. If you trust this one with your key: --allow-host {other.host}",
+        )

@@ -14,10 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from kalshi_cli.base.errors import HostError
-
 if TYPE_CHECKING:
-    from kalshi_cli.config.config import Config
+    pass
 
 OWN_HOSTS: dict[str, tuple[str, ...]] = {
     "sim": (),
@@ -52,18 +50,6 @@ def other_hosts(env: str, addresses: Mapping[str, str], origins: Mapping[str, st
         if host and host not in own and (own or not is_loopback(host)):
             found.append(OtherHost(host, setting, origins.get(setting, "default")))
     return tuple(found)
-
-
-def refuse_other_hosts(config: Config, *settings: str) -> None:
-    """Raise HostError where one of these addresses is neither the environment's, nor this machine, nor allowed."""
-    for other in config.other_hosts:
-        if other.setting not in settings or is_loopback(other.host) or other.host in config.allow_hosts:
-            continue
-        own = ", ".join(OWN_HOSTS[config.env]) or "only this machine"
-        raise HostError(
-            f"refused: {config.env} does not speak to {other}; nothing was sent there",
-            hint=f"its own hosts: {own}. If you trust this one with your key: --allow-host {other.host}",
-        )
 
 
 def is_loopback(host: str) -> bool:

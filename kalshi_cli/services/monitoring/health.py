@@ -12,7 +12,8 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
 from kalshi_cli.base.units import Ts, format_ts, show_money
-from kalshi_cli.config.hosts import OtherHost, refuse_other_hosts
+from kalshi_cli.config.config import refuse_other_hosts
+from kalshi_cli.config.hosts import OtherHost
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict, counted
