@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
-from kalshi_cli.config.schema import Allotment, Credentials, Sizing, hidden_address
+from kalshi_cli.config.schema import Credentials, hidden_address
 from kalshi_cli.config.sources import load, masked
+from kalshi_cli.core.account.sizing import Allotment, Sizing
 
 EXAMPLE = Path(__file__).parents[1] / "config.example.yaml"
 

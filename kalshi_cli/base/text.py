@@ -166,3 +166,14 @@ def csv_text(text: str) -> str:
 def csv_line(cells: Iterable[str]) -> str:
     """A line of a CSV file, everything quoted."""
     return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether the host is this machine: 127.0.0.0/8, ::1 or localhost."""
+    import ipaddress
+
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    return found == ipaddress.IPv6Address("::1") or (found.version == 4 and found.is_loopback)

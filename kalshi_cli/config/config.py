@@ -8,8 +8,10 @@ from typing import Any, Literal
 import msgspec
 
 from kalshi_cli.base.errors import HostError
+from kalshi_cli.base.text import is_loopback
 from kalshi_cli.config import schema
-from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, is_loopback, other_hosts
+from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, other_hosts
+from kalshi_cli.core.account.sizing import Allotment
 
 Env = Literal["sim", "demo", "prod"]
 HOSTS: dict[str, tuple[str, str]] = {
@@ -57,7 +59,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
     """Parameters by strategy."""
-    allotments: dict[str, schema.Allotment] = {}
+    allotments: dict[str, Allotment] = {}
     """What else is below `strategies`: the budget and the sizing of each that has any."""
     allow_hosts: tuple[str, ...] = ()
     """Hosts beyond the environment's own that a key may sign for; no file can name one."""

@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from kalshi_cli.base.text import is_loopback
+
 if TYPE_CHECKING:
     pass
 
@@ -50,15 +52,6 @@ def other_hosts(env: str, addresses: Mapping[str, str], origins: Mapping[str, st
         if host and host not in own and (own or not is_loopback(host)):
             found.append(OtherHost(host, setting, origins.get(setting, "default")))
     return tuple(found)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether the host is this machine: 127.0.0.0/8, ::1 or localhost."""
-    try:
-        found = ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return found == ipaddress.IPv6Address("::1") or (found.version == 4 and found.is_loopback)
 
 
 def allowed_hosts(given: object, env: Mapping[str, str]) -> tuple[tuple[str, ...], str]:

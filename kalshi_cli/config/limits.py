@@ -5,10 +5,7 @@ from __future__ import annotations
 from functools import partial
 from zoneinfo import ZoneInfo
 
-import msgspec
-
 from kalshi_cli.config.config import Config
-from kalshi_cli.core.account.sizing import Allotment, Sizing
 from kalshi_cli.core.state.limits import Limits
 from kalshi_cli.core.state.trading_day import day_start
 
@@ -24,9 +21,6 @@ def limits_of(config: Config) -> Limits:
         cooldown_after_loss_ms=int(risk.cooldown_after_loss_s * 1000),
         max_book_age_ms=None if risk.max_book_age_s is None else int(risk.max_book_age_s * 1000),
         close_margin_ms=int(risk.close_margin_s * 1000),
-        allotments={
-            name: Allotment(budget=found.budget, sizing=Sizing(**msgspec.structs.asdict(found.sizing)))
-            for name, found in config.allotments.items()
-        },
+        allotments=config.allotments,
         day_start=partial(day_start, zone=ZoneInfo(config.day_zone)),
     )

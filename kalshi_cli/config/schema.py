@@ -108,24 +108,6 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     command_variables: Words = ()
 
 
-class Sizing(msgspec.Struct, frozen=True, kw_only=True):
-    """How large an order of a strategy is; `core/account/sizing.py` says what each kind means."""
-
-    kind: Literal["fixed", "fraction", "kelly"] = "fixed"
-    fraction: Annotated[float, Meta(gt=0, le=1)] = 0.25
-    max_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.05
-
-
-class Allotment(msgspec.Struct, frozen=True, kw_only=True):
-    """What is set for one strategy beside its parameters, under names that no parameter may have."""
-
-    budget: Dollars | None = None
-    sizing: Sizing = Sizing()
-
-
-RESERVED = Allotment.__struct_fields__
-
-
 class Bound(msgspec.Struct, frozen=True, kw_only=True):
     """Where a measure of `kalshi check` warns and where it is critical: ranges as monitoring plug-ins write them.
 

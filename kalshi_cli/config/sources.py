@@ -24,8 +24,9 @@ from kalshi_cli.base.text import conceal, conceal_address, conceal_key, holds_pr
 from kalshi_cli.config import yaml_file
 from kalshi_cli.config.config import HOSTS, Config, Problem, config_dir, state_dir
 from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
-from kalshi_cli.config.schema import EVENTS, RESERVED, SPOT_VENUES, TIERS, Allotment, Sink, hidden, hidden_address
+from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, Sink, hidden, hidden_address
 from kalshi_cli.config.values import any_of, convert, show, time_zone, url, variable_names, web_address
+from kalshi_cli.core.account.sizing import RESERVED, Allotment
 
 Key = tuple[str, ...]
 """Where a value is: section, then name."""

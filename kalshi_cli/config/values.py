@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from msgspec import Meta
 
+from kalshi_cli.base.text import is_loopback
 from kalshi_cli.base.units import (
     Money,
     Price,
@@ -83,7 +84,7 @@ def url(*schemes: str) -> Callable[[str], str]:
             host, is_port = "", False
         if not host or not is_port or parts.username is not None or parts.query or parts.fragment:
             raise ValueError(f"must be a URL like {schemes[0]}://host/path, without user, query or fragment")
-        if parts.scheme != schemes[0] and not (parts.scheme == schemes[1] and _is_loopback(host)):
+        if parts.scheme != schemes[0] and not (parts.scheme == schemes[1] and is_loopback(host)):
             raise ValueError(f"must start with {schemes[0]}:// ({schemes[1]}:// only for this machine, like 127.0.0.1)")
         return text.rstrip("/")
 
@@ -104,15 +105,6 @@ def web_address(text: str) -> str:
     if not is_web:
         raise ValueError("must be a web address like https://host/path, without a user")
     return text
-
-
-def _is_loopback(host: str) -> bool:
-    import ipaddress
-
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def variable_names(words: tuple[str, ...]) -> tuple[str, ...]:

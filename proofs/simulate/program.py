@@ -19,8 +19,9 @@ from kalshi_cli.app.trading import Loops, RecordRequest, TradeRequest
 from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
-from kalshi_cli.config.schema import Allotment, Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.config.schema import Credentials, CredentialsByEnv, Exchange, Risk, Trade
 from kalshi_cli.core.account.order_index import OWN_ID
+from kalshi_cli.core.account.sizing import Allotment
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick

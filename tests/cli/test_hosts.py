@@ -13,8 +13,9 @@ import pytest
 from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.errors import ConfigError, HostError
+from kalshi_cli.base.text import is_loopback
 from kalshi_cli.config.config import HOSTS
-from kalshi_cli.config.hosts import OWN_HOSTS, is_loopback, named_hosts
+from kalshi_cli.config.hosts import OWN_HOSTS, named_hosts
 from kalshi_cli.config.sources import load
 from kalshi_cli.store.sqlite_store import Store
 

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import proofs.simulate.session as session
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.config.schema import Allotment
+from kalshi_cli.core.account.sizing import Allotment
 from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.risk import review
@@ -58,7 +58,7 @@ def test_a_close_at_a_profit_gives_the_win_away() -> None:
     assert losses(1_000, 2_000_000, [ask]) == (2_000_000, 2_500_000)
 
 
-BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})  # type: ignore[dict-item]
+BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})
 NOON = Ts(1_772_971_200_000)
 
 

@@ -17,7 +17,6 @@ from support.tape import TICKER, Tape, sent
 
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.config import schema
 from kalshi_cli.core.account.sizing import RESERVED, Sizing
 from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -409,8 +408,6 @@ def test_what_every_strategy_is_given_is_listed_as_it_is_configured() -> None:
         "sizing.max_fraction": f"{sizing.max_fraction:g}",
     }
     assert {name.partition(".")[0] for name in listed} == set(RESERVED)
-    assert msgspec.structs.asdict(schema.Sizing()) == msgspec.structs.asdict(sizing)
-    assert schema.RESERVED == RESERVED
 
 
 def test_a_name_in_the_configuration_that_is_nearly_a_strategy_of_the_run_is_noticed(file: Path) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, notional
 from kalshi_cli.core.market.fees import estimate
@@ -22,14 +23,14 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     kind: Literal["fixed", "fraction", "kelly"] = "fixed"
-    fraction: float = 0.25
-    max_fraction: float = 0.05
+    fraction: Annotated[float, Meta(gt=0, le=1)] = 0.25
+    max_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.05
 
 
 class Allotment(msgspec.Struct, frozen=True, kw_only=True):
-    """What one strategy gets. Without a `budget` only the limits of the account bound it."""
+    """What one strategy gets, as it is configured. Without a `budget` only the limits of the account bound it."""
 
-    budget: Money | None = None
+    budget: Annotated[Money, Meta(ge=0)] | None = None
     sizing: Sizing = Sizing()
 
 

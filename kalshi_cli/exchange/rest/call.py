@@ -16,7 +16,6 @@ import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial, wraps
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
@@ -26,7 +25,7 @@ from kalshi_cli import __version__
 from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.text import safe_text
+from kalshi_cli.base.text import is_loopback, safe_text
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
@@ -437,16 +436,9 @@ def _checked(rest_url: str) -> httpx.URL:
         raise errors.ConfigError("the REST address is not a URL", hint="check KALSHI_REST_URL") from error
     if url.scheme == "https" and url.host:
         return url
-    if url.scheme == "http" and _is_loopback(url.host):
+    if url.scheme == "http" and is_loopback(url.host):
         return url
     raise errors.ConfigError(
         f"the REST address must be https (plain http only on this machine), not {url.scheme or 'nothing'}://{url.host}",
         hint="check KALSHI_REST_URL",
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
