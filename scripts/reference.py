@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kalshi_cli.cli.ends import ends_of
+from kalshi_cli.cli.exit_codes import ends_of
 from kalshi_cli.cli.main import SECTIONS, root
 from kalshi_cli.cli.options import global_options
 

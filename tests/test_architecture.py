@@ -524,7 +524,7 @@ def test_a_name_that_is_used_twice_is_caught() -> None:
 
 CORE, CLI, STREAM = (
     "kalshi_cli/core/market/order_book.py",
-    "kalshi_cli/cli/markets.py",
+    "kalshi_cli/cli/commands/markets.py",
     "kalshi_cli/exchange/stream/reader.py",
 )
 TEST = "tests/core/test_book.py"
@@ -581,7 +581,7 @@ CAUGHT = [
         "kalshi_cli/services/trading/halts.py",
         "with open_store() as store:\n    store.on_record = journal.note",
     ),
-    ("complete", "kalshi_cli/cli/orders.py", "setattr(desk, 'clock', clock)"),
+    ("complete", "kalshi_cli/cli/commands/orders.py", "setattr(desk, 'clock', clock)"),
     ("streams", CORE, "print(1)"),
     ("streams", CLI, "import sys\nsys.stdout.write('x')"),
     ("broad except", CORE, "try: pass\nexcept Exception: pass"),

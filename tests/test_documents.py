@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support.examples import COMMAND, problems
 
-from kalshi_cli.cli.ends import ENDS, PLUGIN, ends_of
+from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, ends_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
 HERE = Path(__file__).parents[1]

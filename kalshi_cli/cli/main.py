@@ -42,15 +42,15 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "candles": Entry("history", "Prices by the minute, hour or day; a chart."),
         "exchange": Entry("market", "Whether the exchange and trading are up."),
         "watch": Entry("watch", "Markets as they move, from the stream."),
-        "catalogue": Entry("catalogue", "The local list, for search and completion."),
+        "catalogue": Entry("catalog", "The local list, for search and completion."),
         "scan": Entry("scan", "What is worth a look among all markets, net of fees."),
     },
     "More market data": {
-        "milestones": Entry("programs", "Games and other things that events follow from."),
-        "live": Entry("programs", "What is known right now of an event or a game."),
-        "incentives": Entry("programs", "Rewards for trading."),
-        "targets": Entry("programs", "Teams and others that markets are about."),
-        "tags": Entry("programs", "Categories of series, and sports."),
+        "milestones": Entry("market_data", "Games and other things that events follow from."),
+        "live": Entry("market_data", "What is known right now of an event or a game."),
+        "incentives": Entry("market_data", "Rewards for trading."),
+        "targets": Entry("market_data", "Teams and others that markets are about."),
+        "tags": Entry("market_data", "Categories of series, and sports."),
     },
     "Orders": {
         "order": Entry("orders", "Place, list and cancel orders."),
@@ -76,14 +76,14 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "transfer": Entry("transfer", "Move cash between shards."),
         "allocation": Entry("allocation", "Let the exchange spread cash over the shards."),
         "subaccounts": Entry("subaccounts", "Pockets of the account."),
-        "deposits": Entry("funds", "Money that came in."),
-        "withdrawals": Entry("funds", "Money that went out."),
+        "deposits": Entry("cash_history", "Money that came in."),
+        "withdrawals": Entry("cash_history", "Money that went out."),
     },
     "Trading": {
-        "trade": Entry("trading", "Run strategies until stopped."),
-        "backtest": Entry("trading", "Run a strategy over recordings."),
-        "record": Entry("trading", "Write the stream of some markets to a file."),
-        "status": Entry("trading", "What runs here, and how it is doing."),
+        "trade": Entry("runs", "Run strategies until stopped."),
+        "backtest": Entry("runs", "Run a strategy over recordings."),
+        "record": Entry("runs", "Write the stream of some markets to a file."),
+        "status": Entry("runs", "What runs here, and how it is doing."),
         "why": Entry("why", "Why nothing was traded: what was wanted, and what refused it."),
         "pause": Entry("halts", "No new orders until resume."),
         "resume": Entry("halts", "Leave a halt or a pause."),
@@ -98,12 +98,12 @@ SECTIONS: dict[str, dict[str, Entry]] = {
         "doctor": Entry("health", "Another name for health-check."),
         "runbook": Entry("runbook", "What to do, step by step; needs no network."),
         "limits": Entry("limits", "How fast the account may ask."),
-        "keys": Entry("funds", "API keys, and what each may do."),
+        "keys": Entry("cash_history", "API keys, and what each may do."),
         "api": Entry("api", "A signed raw call."),
         "check": Entry("check", "Monitoring checks of the account, the loop and the exchange."),
         "alerts": Entry("alerts", "What is firing, undelivered or silenced."),
         "state": Entry("state", "The state file, made anew."),
-        "sim": Entry("sim", "The simulated exchange."),
+        "sim": Entry("simulator", "The simulated exchange."),
         "config": Entry("config", "Show, find and check the configuration."),
     },
 }
@@ -124,7 +124,7 @@ Examples:
 @cache
 def _commands(file: str) -> Any:
     """What a file of commands has, read off its functions once."""
-    return get_group(import_module(f"kalshi_cli.cli.{file}").app)
+    return get_group(import_module(f"kalshi_cli.cli.commands.{file}").app)
 
 
 class Root(Group):
@@ -269,7 +269,7 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
     command = _command(words)
     code = PLUGIN_UNKNOWN if command in PLUGINS else int(known.exit_code)
     if command == "check":
-        from kalshi_cli.cli.check import show_unknown
+        from kalshi_cli.cli.commands.check import show_unknown
 
         with suppress(OSError):  # a full disk: the exit code says it
             show_unknown(words[words.index("check") + 1 :], known.message, is_json=_wants_json(words))

@@ -88,7 +88,7 @@ HOUSE = (
     Mutant(
         "the halt is looked at before it is reported",
         "cancel-all says halted where trading goes on (I-HALT)",
-        "cli/cancel_all.py",
+        "cli/commands/cancel_all.py",
         "        while halted and not halts.holds(busy_ms=HALT_WAITS_MS):",
         "        while False:",
         ("tests/cli/test_kill_command.py", "tests/cli/test_kill_race.py"),

@@ -40,7 +40,7 @@ TELLING = (
     Mutant(
         "the kill switch tells by itself",
         "without a loop nobody is told that everything was canceled",
-        "cli/cancel_all.py",
+        "cli/commands/cancel_all.py",
         "telling(desk, does_halt=does_halt)",
         "telling(desk, does_halt=False)",
         ("tests/ops/test_kill_told.py",),

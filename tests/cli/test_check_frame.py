@@ -21,7 +21,7 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.check import ALL, LEAST_S, left_s
+from kalshi_cli.cli.commands.check import ALL, LEAST_S, left_s
 from kalshi_cli.cli.options import Flags
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report

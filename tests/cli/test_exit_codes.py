@@ -14,7 +14,7 @@ from support.fault_proxy import Action, Fault, FaultProxy, fault_proxy
 from support.served import TWO_SIDED, Ended, Served, command_of, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.ends import ENDS
+from kalshi_cli.cli.exit_codes import ENDS
 from kalshi_cli.core.account import reconciliation
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.services.orders import place as placing

@@ -14,7 +14,7 @@ from support.served import FINE, Served, program, served, set_variables
 from kalshi_cli.base.errors import ConfigError, ExchangeError
 from kalshi_cli.base.text import LONGEST, one_line
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli import api
+from kalshi_cli.cli.commands import api
 from kalshi_cli.services import raw_calls
 from kalshi_cli.simulator.protocol.replies import Request, Response
 

@@ -25,7 +25,7 @@ import kalshi_cli.views as all_rows
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.text import LONGEST, safe_lines, safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.cli.check import show
+from kalshi_cli.cli.commands.check import show
 from kalshi_cli.cli.screen.output import Format, tell
 from kalshi_cli.cli.screen.render import render_one, render_rows
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder

@@ -31,7 +31,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
-from kalshi_cli.cli.ends import ends_of
+from kalshi_cli.cli.exit_codes import ends_of
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid

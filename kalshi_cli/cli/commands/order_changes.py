@@ -169,7 +169,7 @@ def batch(
     kalshi order batch o.ndjson --dry-run
     kalshi order batch - --yes < o.ndjson
     """
-    from kalshi_cli.cli.batch_lines import read_lines
+    from kalshi_cli.cli.commands.batch_lines import read_lines
     from kalshi_cli.services.orders.batch import batch_row, propose, send
     from kalshi_cli.services.orders.place import order_desk
     from kalshi_cli.services.trading.stop_signals import on_the_way

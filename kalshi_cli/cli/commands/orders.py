@@ -9,7 +9,7 @@ import typer
 
 from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.base.units import counted, format_ts
-from kalshi_cli.cli import cancel_all, groups, order_changes
+from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.options import (
     Commands,
     agreed,
@@ -252,4 +252,4 @@ def reconcile(
 
 app.add_typer(cancel_all.app)
 app.add_typer(order_changes.app)
-app.add_typer(groups.app, name="group")
+app.add_typer(order_groups.app, name="group")

@@ -161,7 +161,7 @@ def _usable_key(text: str) -> str:
 
 def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
     """The health-check of what was written, and what to do next."""
-    from kalshi_cli.cli.health import show_health
+    from kalshi_cli.cli.commands.health import show_health
 
     flags = flags_of(ctx)
     flags.config = path

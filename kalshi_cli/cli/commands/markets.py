@@ -53,7 +53,7 @@ def markets(
     kalshi markets --all --format ndjson > markets.ndjson
     """
 
-    from kalshi_cli.cli.market_list import shown_while_read, tell_age
+    from kalshi_cli.cli.commands.market_list import shown_while_read, tell_age
     from kalshi_cli.services.markets.market_query import MarketQuery
     from kalshi_cli.services.markets.market_search import choose
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
@@ -106,8 +106,8 @@ def orderbook(
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2799.99 --depth 3
     kalshi orderbook KXBTCD-26NOV2114-T86249.99 --watch
     """
+    from kalshi_cli.cli.commands.watch import watch_book
     from kalshi_cli.cli.screen.render import render_books
-    from kalshi_cli.cli.watch import watch_book
     from kalshi_cli.services.markets.market_query import read_books
     from kalshi_cli.views.order_book import orderbook_view
 

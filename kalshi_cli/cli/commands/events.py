@@ -34,7 +34,7 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
-    from kalshi_cli.cli.market_list import tell_age
+    from kalshi_cli.cli.commands.market_list import tell_age
     from kalshi_cli.services.markets.market_query import EventQuery
     from kalshi_cli.services.markets.market_search import choose_events
     from kalshi_cli.views.events import EventRow
@@ -88,7 +88,7 @@ def series(
     kalshi series --category Crypto
     kalshi series --search temperature --volume --json
     """
-    from kalshi_cli.cli.market_list import tell_age
+    from kalshi_cli.cli.commands.market_list import tell_age
     from kalshi_cli.services.markets.market_search import choose_series
     from kalshi_cli.views.events import SeriesRow
 

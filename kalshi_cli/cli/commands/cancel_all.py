@@ -84,7 +84,7 @@ def cancel_all(
         from msgspec.structs import asdict, replace
 
         from kalshi_cli.app.environment import opened
-        from kalshi_cli.cli.close import flattened
+        from kalshi_cli.cli.commands.close import flattened
         from kalshi_cli.services.orders.kill_alert import telling
 
         with opened(config, tell, note, _warn) as desk, _with_a_key(desk):

@@ -234,7 +234,7 @@ def status(
     from kalshi_cli.services.trading.status import remarks, status_of, status_view
 
     if watch:
-        from kalshi_cli.cli.watch import watch_status
+        from kalshi_cli.cli.commands.watch import watch_status
 
         watch_status(ctx, is_paper=paper)
         return
