@@ -50,34 +50,34 @@ bench: setup  ## ratios against named peers, measured in one run (their environm
 	$(BIN)/python -m bench
 
 simulate: setup  ## sessions full of faults in virtual time, every invariant after every step: SEEDS=10000 JOBS=2
-	@$(BIN)/python -m proofs.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
+	@$(BIN)/python -m verification.simulate --seeds $(or $(SEEDS),500) --jobs $(or $(JOBS),2)
 
 strategies: setup  ## what each built-in strategy gains or loses on the seeded world, in virtual time: SEEDS=30 JOBS=2
-	@$(BIN)/python -m proofs.strategies --seeds $(or $(SEEDS),30) --jobs $(or $(JOBS),2)
+	@$(BIN)/python -m verification.strategies --seeds $(or $(SEEDS),30) --jobs $(or $(JOBS),2)
 
 machine: setup  ## whatever hypothesis makes the program, its exchange and its network do: EXAMPLES=200 STEPS=50 JOBS=2
-	@$(BIN)/python -m proofs.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50) --jobs $(or $(JOBS),2)
+	@$(BIN)/python -m verification.machine --examples $(or $(EXAMPLES),200) --steps $(or $(STEPS),50) --jobs $(or $(JOBS),2)
 
 mutants: setup  ## each safety line broken once, in a copy; the tests named for it must notice
-	@$(BIN)/python -m proofs.mutants
+	@$(BIN)/python -m verification.mutants
 
 nth: setup  ## each fault on the 1st, 2nd, 3rd ... request of every session, until it completes untouched
-	@$(BIN)/python -m proofs.nth
+	@$(BIN)/python -m verification.nth
 
 crash: setup  ## kill -9 of the real program at named and random points, restart, compare: RUNS=1000 ARGS=--faults
-	@$(BIN)/python -m proofs.crash --runs $(or $(RUNS),50) $(ARGS)
+	@$(BIN)/python -m verification.crash --runs $(or $(RUNS),50) $(ARGS)
 
 store: setup  ## the state file under load: speed of a commit, three programs at once, a hundred starts at once
-	@$(BIN)/python -m proofs.store
+	@$(BIN)/python -m verification.store
 
 feed: setup  ## gaps, dead streams, a million changes, a soak: no order is priced from a book that is wrong (ARGS=--full)
-	@$(BIN)/python -m proofs.feed $(ARGS)
+	@$(BIN)/python -m verification.feed $(ARGS)
 
 start-up: setup  ## how soon doubt about an order ends (T7), how soon a start on a large account is done (T10)
-	@$(BIN)/python -m proofs.start --times $(or $(TIMES),50)
+	@$(BIN)/python -m verification.start --times $(or $(TIMES),50)
 
 kill: setup  ## the kill switch against a thousand resting orders, at each tier's pace, in virtual time and over sockets
-	@$(BIN)/python -m proofs.kill --repeats $(or $(REPEATS),20)
+	@$(BIN)/python -m verification.kill --repeats $(or $(REPEATS),20)
 
 structure: setup  ## files per folder, longest file and function, import circles; draws the picture of docs/architecture.md
 	@$(BIN)/python scripts/structure.py --picture

@@ -11,11 +11,9 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parents[1]
+from support.places import ROOT
 
 
 @dataclass(frozen=True)
@@ -527,7 +525,7 @@ CORE, CLI, STREAM = (
     "kalshi_cli/cli/commands/markets.py",
     "kalshi_cli/exchange/stream/reader.py",
 )
-TEST = "tests/core/test_book.py"
+TEST = "tests/core/market/test_order_book.py"
 
 CAUGHT = [
     ("layers", CORE, "from kalshi_cli.exchange import wire"),

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from support.places import ROOT
 
 
 def test_the_short_bench_runs_without_peers_and_prints_every_row() -> None:

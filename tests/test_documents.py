@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from support.examples import COMMAND, problems
+from support.places import ROOT
 
 from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, ends_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
-HERE = Path(__file__).parents[1]
+HERE = ROOT
 DOCUMENTS = sorted([*HERE.glob("*.md"), *HERE.glob("docs/*.md"), *HERE.glob("runbooks/*.md")])
 TYPED = sorted([*DOCUMENTS, *HERE.glob("scripts/cron/*"), HERE / "scripts/demo.sh"])
 

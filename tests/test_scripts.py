@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 from support.examples import problems
+from support.places import ROOT
 
 from kalshi_cli.base.errors import ExitCode
 
-SCRIPTS = Path(__file__).parents[1] / "scripts"
+SCRIPTS = ROOT / "scripts"
 PROGRAM = Path(sys.executable).parent / "kalshi"
 UNITS = sorted((SCRIPTS / "systemd").iterdir())
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-_SPEC = importlib.util.spec_from_file_location("structure", Path(__file__).parents[1] / "scripts/structure.py")
+_SPEC = importlib.util.spec_from_file_location("structure", ROOT / "scripts/structure.py")
 assert _SPEC is not None
 assert _SPEC.loader is not None
 structure = importlib.util.module_from_spec(_SPEC)

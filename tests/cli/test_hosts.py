@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.places import SHARED
 from support.served import KEY_ID, TWO_SIDED, Ended, Served, program, served, set_variables
 
 from kalshi_cli.base.errors import ConfigError, HostError
@@ -22,7 +23,7 @@ from kalshi_cli.store.sqlite_store import Store
 NAME = socket.gethostname().lower()
 """A name of this machine that is neither localhost nor a loopback address."""
 
-API = Path(__file__).parents[3] / "shared" / "kalshi" / "API.md"
+API = SHARED / "kalshi" / "API.md"
 BUY = ("order", "place", TWO_SIDED, "--side", "yes", "--action", "buy", "--count", "2", "--price", "0.41")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 from support.served import TWO_SIDED, Ended, Served, program, served, set_variables
 
 STRANGER = 54_321
@@ -16,7 +17,7 @@ STRANGER = 54_321
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 
-FADE = (Path(__file__).parents[2] / "kalshi_cli" / "template" / "fade.py").read_text("utf-8")
+FADE = (ROOT / "kalshi_cli" / "template" / "fade.py").read_text("utf-8")
 
 
 @pytest.fixture

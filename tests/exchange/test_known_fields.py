@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path
 
+from support.places import ROOT
 from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.exchange.route_samples import known_fields
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "known_fields.py"
+SCRIPT = ROOT / "scripts" / "known_fields.py"
 
 
 def test_the_list_is_what_the_script_writes() -> None:

@@ -11,17 +11,17 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import msgspec
 import pytest
+from support.places import SHARED
 
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, Message, Quote
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recording_format import decode_line, read_lines
 
-RECORDINGS = Path(__file__).parents[2].parent / "shared" / "data" / "ws"
+RECORDINGS = SHARED / "data" / "ws"
 CAPTURES = (
     "kxbtc15m-20260511T0531Z.jsonl.gz",
     "kxbtc15m-20260513T1259Z.jsonl.gz",

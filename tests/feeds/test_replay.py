@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.places import SHARED
 from support.recordings import T0, TICKER, Tape, new_decoder, play
 
 from kalshi_cli.base.clock import ManualClock
@@ -35,7 +36,7 @@ from kalshi_cli.feeds import recording_format
 from kalshi_cli.feeds.recorded_results import Outcome, read_results
 from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
+DATA = SHARED / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}

@@ -21,7 +21,7 @@ from kalshi_cli.core.model.messages import BookSnapshot, FairValue, MarketChange
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, Wanted
-from proofs.strategies import session
+from verification.strategies import session
 
 PARAMS = MarketMakerParams(
     size=contracts(5),

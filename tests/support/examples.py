@@ -24,11 +24,12 @@ from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.services.research.strategies import TEMPLATE
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from support.notice_receiver import Receiver
+from support.places import ROOT
 from support.polymarket import TOKEN, Polymarket, book
 from support.quotes import COLLECTION, MILESTONE, NO, YES, accept, answer, ask, with_collection, with_season
 from support.served import FINE, KEY_ID, ME, TWO_SIDED, Ended, Served, program
 
-README = Path(__file__).parents[2] / "README.md"
+README = ROOT / "README.md"
 ID = "2597b999-f887-4195-8bac-c3f97a1f2021"
 TEN = contracts(10)
 NOT_OURS = r"KX(?!NBA|MVE|RAIN|WIND)\w+"

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote
 
@@ -18,7 +17,9 @@ import yaml
 from jsonschema import Draft7Validator
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 
-SPECS = Path(__file__).parents[2].parent / "shared" / "kalshi"
+from support.places import SHARED
+
+SPECS = SHARED / "kalshi"
 BASE = "/trade-api/v2"
 
 
@@ -161,7 +162,7 @@ class CheckedTransport(httpx.BaseTransport):
         return response
 
 
-@functools.lru_cache(50_000)  # the long proofs send and receive the same bytes again and again
+@functools.lru_cache(50_000)  # the long verification send and receive the same bytes again and again
 def _check_asked(of: Operation, query: str, body: bytes) -> None:
     check_request(*of, parse_qs(query, keep_blank_values=True), body)
 

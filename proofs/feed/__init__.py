@@ -1,1 +1,0 @@
-"""Proof that no order is priced from a book that is wrong, old or gone: `python -m proofs.feed`."""

@@ -1,4 +1,0 @@
-"""Nth-loops (T4): one fault on the 1st, 2nd, 3rd ... request of a session, until a session completes untouched.
-
-`python -m proofs.nth` plays every session with every fault at every place, and holds each ending against the exchange.
-"""

@@ -1,0 +1,134 @@
+"""What `kalshi strategies new` writes: a strategy that trades, and a test of it that passes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from support.places import ROOT
+from support.served import program
+from support.simulation import TICKER, Simulation
+from support.trading import TradingLoop
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import cents, contracts
+from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
+from kalshi_cli.strategies import registry
+
+
+def run_test(file: Path) -> subprocess.CompletedProcess[str]:
+    # Without bytecode: a file of the same size, changed within its second, would be taken for the one before it.
+    words = [sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider", file.name]
+    return subprocess.run(words, cwd=file.parent, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_its_own_test_passes_as_it_is_and_fails_when_the_strategy_is_spoiled(tmp_path: Path) -> None:
+    code, test = write_strategy("my-idea", tmp_path)
+    ended = run_test(test)
+    assert (ended.returncode, "4 passed" in ended.stdout) == (0, True), ended.stdout
+    code.write_text(code.read_text().replace("ask > self.params.limit", "ask < self.params.limit"))
+    assert run_test(test).returncode == 1
+
+
+def test_it_trades_on_the_simulated_exchange(tmp_path: Path) -> None:
+    code, _ = write_strategy("my-idea", tmp_path)
+    sim = Simulation(tmp_path)
+    sim.market(17, 19)
+    loop = TradingLoop(sim, registry.make(str(code), {"size": "7"}), limits=Limits())
+    loop.ticks(5)
+    assert (loop.engine.state.held(TICKER), loop.live) == (contracts(7), [])
+    (order,) = sim.client.orders(status=None)
+    assert (order.side, order.price, order.qty) == (BID, cents(19), contracts(7))
+    sim.close()
+
+
+def test_it_leaves_a_market_alone_that_is_dearer(tmp_path: Path) -> None:
+    code, _ = write_strategy("my-idea", tmp_path)
+    sim = Simulation(tmp_path)
+    sim.market(19, 21)
+    loop = TradingLoop(sim, registry.make(str(code), {}), limits=Limits())
+    loop.ticks(5)
+    assert loop.engine.state.held(TICKER) == 0
+    sim.close()
+
+
+def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = program("strategies", "new", "my-idea", "--dir", "ideas", "--json")
+    assert ended.code == 0, ended.err
+    assert ended.json == {"name": "my-idea", "code": "ideas/my_idea.py", "test": "ideas/test_my_idea.py"}
+    for step in ("pytest ideas/test_my_idea.py", "kalshi backtest --strategy ideas/my_idea.py", "trade --strategy"):
+        assert step in ended.err
+    shown = program("strategies", "ideas/my_idea.py", "--json").json
+    assert (shown["name"], shown["hears"]) == ("my-idea", ["books"])
+    assert [row["name"] for row in shown["rows"]][:3] == ["limit", "edge", "size"]
+
+
+@pytest.mark.parametrize("there", ["my_idea.py", "test_my_idea.py"])
+def test_nothing_is_overwritten(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).write_text("mine")
+    with pytest.raises(UsageError, match="is there already"):
+        write_strategy("my-idea", tmp_path)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
+
+
+def test_not_through_a_link_that_leads_nowhere_either(tmp_path: Path) -> None:
+    (tmp_path / "my_idea.py").symlink_to(tmp_path / "elsewhere.py")
+    with pytest.raises(UsageError, match="is there already"):
+        write_strategy("my-idea", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "My", "a b", "9lives", "a--b", "-a", "a-", "../up", "a/b", "a.py", "ä", "x" * 300, "a_b"],
+)
+def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no name for a strategy"):
+        write_strategy(name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["spike", "new", "show", "place", "strategy", "fade-params", "class", "random", "msgspec"]
+)
+def test_a_name_that_means_something_else_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        write_strategy(name, tmp_path)
+    assert caught.value.code == "bad_name"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["fade", "a", "x2", "buy-the-dip-3"])
+def test_other_names_are_taken(name: str, tmp_path: Path) -> None:
+    code, _ = write_strategy(name, tmp_path)
+    assert registry.load(str(code)).name == name
+
+
+def test_a_careless_umask_does_not_make_a_file_that_is_refused(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        code, _ = write_strategy("my-idea", tmp_path / "deep" / "er")
+    finally:
+        os.umask(before)
+    assert registry.load(str(code)).name == "my-idea"
+
+
+def test_the_readme_shows_the_template() -> None:
+    found = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert found is not None
+    assert found[1] == (TEMPLATE / "fade.py").read_text()
+
+
+def test_it_is_in_the_wheel() -> None:
+    """The wheel is the package with all of its files."""
+    built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert built["packages"] == ["kalshi_cli"]
+    assert {"exclude", "only-include"} & set(built) == set()
+    assert TEMPLATE.relative_to(ROOT / "kalshi_cli") == Path("template")

@@ -1,0 +1,34 @@
+"""A slice of `make crash`: the real program killed, started again, and held against the exchange's books."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from support.places import ROOT
+
+
+def crash(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "verification.crash", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def test_whatever_moment_the_program_is_killed_at_no_order_is_lost_or_doubled() -> None:
+    ended = crash("--runs", "6", "--first", "9")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    hits, sent = map(int, next(line for line in ended.stdout.splitlines() if line.startswith("all")).split()[2:4])
+    assert hits >= 3, ended.stdout
+    assert sent >= 5, ended.stdout
+
+
+def test_a_program_that_sends_before_it_has_written_down_is_found_out() -> None:
+    point = ("--point", "create at exchange", "--seed", "4", "--workers", "1")
+    ended = crash("--sabotage", "forget-intents", *point)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    assert "is not known as ours" in ended.stdout

@@ -1,0 +1,56 @@
+"""F06 and F41: three programs of one account, each as busy as it can be, and the simulator's real bucket: no 429."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from support.simulation import Simulation, Wire
+
+from kalshi_cli.base.errors import RateLimitedError
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.rest.call import Timeouts
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
+from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.store.shared_counters import SharedNumbers
+from verification.kill.exact import Counted
+from verification.kill.result import Line
+
+AT_ONCE = Timeouts(total=0.001)
+"""A call that would have to wait for the pace is not made: somebody else may go first."""
+
+
+def three_programs(seconds: float, *, is_shared: bool = True) -> tuple[int, list[int]]:
+    """How often the exchange refused for pace, and how many reads each program got: the loop, and two others."""
+    with tempfile.TemporaryDirectory() as folder:
+        sim = Simulation(Path(folder), options=SimOptions())
+        clock, counted = sim.clock, Counted(sim.checked)
+        sim.wire = Wire(counted)
+        clients: list[KalshiClient] = []
+        for rank in (Rank.CHECK, Rank.CHECK, Rank.TRADER):  # the loop asks last, and still goes first
+            shared = SharedNumbers(Path(folder) / "pace", NUMBERS, clock) if is_shared else None
+            limiter = RateLimiter(clock, shared=shared)
+            limiter.rank = rank
+            clients.append(sim.connect(limiter=limiter, timeouts=AT_ONCE))
+        passed = [0] * len(clients)
+        until = clock.monotonic() + seconds
+        while clock.monotonic() < until:
+            for number, client in enumerate(clients):
+                try:
+                    client.balance()
+                except RateLimitedError:
+                    continue
+                passed[number] += 1
+            clock.advance(0.01)
+        sim.close()
+    return counted.statuses[429], passed[::-1]
+
+
+def lines(seconds: float) -> list[Line]:
+    refused, (loop, *others) = three_programs(seconds)
+    possible = 200 * seconds / 10
+    return [
+        Line("F41 three busy programs, Basic: answers 429", refused, 0, 1, "429s"),
+        Line("F41 reads that the loop did not get", possible - loop, 0.1 * possible, 1, "reads"),
+        Line("F41 reads left unused by all three", possible - loop - sum(others), 0.05 * possible, 1, "reads"),
+    ]

@@ -1,0 +1,5 @@
+"""Nth-loops (T4): one fault on the 1st, 2nd, 3rd ... request of a session, until a session completes untouched.
+
+`python -m verification.nth` plays every session with every fault at every place, and holds each ending
+against the exchange.
+"""
