@@ -7,14 +7,14 @@ import signal
 import sys
 
 PR_SET_DUMPABLE = 4
-MOST_DIGITS = 4_300
+MAX_DIGITS = 4_300
 """The most digits of an integer in a text, also where PYTHONINTMAXSTRDIGITS allows more: time grows by the square."""
 
 
 def protect_memory() -> None:
     """Keep keys out of files: no core dump, no reading of this process by another, no log of TLS keys."""
     os.environ.pop("SSLKEYLOGFILE", None)
-    sys.set_int_max_str_digits(MOST_DIGITS)
+    sys.set_int_max_str_digits(MAX_DIGITS)
     try:
         import resource
 
@@ -37,11 +37,11 @@ def run() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
-    from kalshi_cli.base.errors import TerminatedError
+    from kalshi_cli.base.errors import TerminationRequested
     from kalshi_cli.cli.kill_signals import hold_early
 
     def terminate(_number: int, _frame: object) -> None:
-        raise TerminatedError
+        raise TerminationRequested
 
     for number in (signal.SIGTERM, signal.SIGHUP):  # what `nohup` ignores stays ignored
         if signal.getsignal(number) is signal.SIG_DFL:

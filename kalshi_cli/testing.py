@@ -13,16 +13,16 @@ from itertools import count
 from typing import Any
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder, Effect, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Message, PublicTrade, ReferencePrice, Tick
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.services.runner import pump
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies.base import Strategy
 
@@ -30,7 +30,7 @@ T0 = Ts(1_780_000_000_000)
 """When a tape starts, in milliseconds."""
 TICKER = "KXA-1"
 """The market of a tape."""
-NO_LIMITS = Limits(
+NO_LIMITS = RiskLimits(
     max_position=None,
     max_exposure=None,
     max_order_qty=None,
@@ -64,15 +64,15 @@ def market(ticker: str = TICKER, **changes: Any) -> Market:
     return Market(**(fields | changes))
 
 
-class Tape:
+class StrategyHarness:
     """What is played to strategies; `at` is in seconds since the start. What the engine wanted done is in `effects`."""
 
-    def __init__(self, *strategies: Strategy, limits: Limits = NO_LIMITS, latency_ms: int = 0) -> None:
+    def __init__(self, *strategies: Strategy, limits: RiskLimits = NO_LIMITS, latency_ms: int = 0) -> None:
         ids = count(1)
         self.at = 0.0
         self.effects: list[Effect] = []
-        state = State(markets=[market()], references={"KXA": "BRTI"}, are_own_in_books=False, now=T0)
-        self.engine = Engine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
+        state = EngineState(markets=[market()], references={"KXA": "BRTI"}, are_own_in_books=False, now=T0)
+        self.engine = TradingEngine(state, limits, strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=None)
         self.venue = PaperVenue(
             cash=dollars(10_000),
             fees=lambda _: FeeSchedule(),
@@ -91,7 +91,7 @@ class Tape:
     def play(self, message: Message) -> list[Effect]:
         """The effects of this message and of everything it set off."""
         before = len(self.effects)
-        pump((*self.venue.observe(message), message), self.engine, self.venue, self)
+        process_messages((*self.venue.observe(message), message), self.engine, self.venue, self)
         return self.effects[before:]
 
     @property
@@ -124,11 +124,11 @@ class Tape:
         return self.engine.state.ledger.position(TICKER).qty
 
 
-def sent(effects: Iterable[Effect]) -> list[Order]:
+def submitted_orders(effects: Iterable[Effect]) -> list[Order]:
     """The orders that were sent."""
     return [effect.order for effect in effects if isinstance(effect, SubmitOrder)]
 
 
-def withdrawn(effects: Iterable[Effect]) -> list[str]:
+def cancel_reasons(effects: Iterable[Effect]) -> list[str]:
     """The reasons of the cancels that were sent."""
     return [effect.reason for effect in effects if isinstance(effect, CancelOrder)]

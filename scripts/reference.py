@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kalshi_cli.cli.exit_codes import ends_of
+from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.main import SECTIONS, root
 from kalshi_cli.cli.options import global_options
 
@@ -51,7 +51,7 @@ def _described(name: str, command: Any) -> Iterator[str]:
     )
     yield f"### {name}\n\n`{usage}`\n\n{' '.join(text.split())}\n"
     yield "\n".join(["```sh", *(line.strip() for line in examples.splitlines() if line.strip()), "```\n"])
-    yield f"Exit codes: {', '.join(str(int(code)) for code in sorted(ends_of(name)))}.\n"
+    yield f"Exit codes: {', '.join(str(int(code)) for code in sorted(exit_codes_of(name)))}.\n"
     if options:
         rows = [f"| `{_flags(option)}` | {_help(option)} |" for option in options]
         yield "\n".join(["| option | |", "|---|---|", *rows]) + "\n"

@@ -17,18 +17,18 @@ from collections.abc import Iterator
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.model.seeded_random import Dice
-from kalshi_cli.simulator.world.listings import Catalogue
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
+from kalshi_cli.simulator.world.listings import MarketListings
 from kalshi_cli.simulator.world.underlyings import spike
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
     """Lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
-    catalogue = Catalogue(seed)
+    catalogue = MarketListings(seed)
     yield "ticker,probability"
     for listing in catalogue.open_at(now):
         ticker = listing.market.ticker
-        wrong = noise * Dice(seed, "model", ticker, now // 1000).normal()
+        wrong = noise * SeededRandom(seed, "model", ticker, now // 1000).normal()
         yield f"{ticker},{min(1.0, max(0.0, catalogue.chance(listing, now) + wrong)):.4f}"
 
 
@@ -37,7 +37,7 @@ def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
     until = Ts(now + int(ahead_s * 1000))
     pushes = {
         (listing.market.ticker, push)
-        for listing in Catalogue(seed).open_at(now)
+        for listing in MarketListings(seed).open_at(now)
         for moment in range(now, until + 1, 60_000)
         if (push := spike(seed, listing.market.ticker, moment)) is not None and now <= push.at <= until
     }

@@ -63,11 +63,11 @@ def end_servers(home: Path) -> list[str]:
     left = []
     for path in home.rglob("exchange/lock"):
         from kalshi_cli.base.clock import SystemClock  # most tests need none of it
-        from kalshi_cli.config.schema import Sim
-        from kalshi_cli.services.simulated_exchange import Simulator
+        from kalshi_cli.config.schema import SimulatorConfig
+        from kalshi_cli.services.simulated_exchange import SimulatorLauncher
         from kalshi_cli.store.lock import holder
 
-        simulator = Simulator(path.parent, Sim(), SystemClock(), lambda: "")
+        simulator = SimulatorLauncher(path.parent, SimulatorConfig(), SystemClock(), lambda: "")
         found = simulator.serving()
         if found is None or found.is_background:
             simulator.stop()
@@ -96,11 +96,11 @@ def no_server_left_of_the_run(tmp_path_factory: pytest.TempPathFactory) -> Itera
 def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], None]:
     """Puts a simulated exchange into a state directory, as a first command leaves it: a copy costs a tenth of one."""
     from kalshi_cli.base.clock import SystemClock  # most runs of a few tests need none of it
-    from kalshi_cli.config.schema import Sim
-    from kalshi_cli.services.simulated_exchange import Simulator
+    from kalshi_cli.config.schema import SimulatorConfig
+    from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 
     made = tmp_path_factory.mktemp("begun") / "exchange"
-    with Simulator(made, Sim(), SystemClock(), lambda: str(uuid4())).open():
+    with SimulatorLauncher(made, SimulatorConfig(), SystemClock(), lambda: str(uuid4())).open():
         pass
 
     def begin(state: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from support.examples import COMMAND, problems
 from support.places import ROOT
 
-from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, ends_of
+from kalshi_cli.cli.exit_codes import ENDS, PLUGIN, exit_codes_of
 from kalshi_cli.cli.main import ENTRIES, PLUGINS, root
 
 HERE = ROOT
@@ -87,4 +87,4 @@ def test_the_exit_codes_of_every_command_are_declared_and_of_no_other() -> None:
         return [name]
 
     assert {each for name in ENTRIES for each in names(name, root().get_command(None, name))} == set(ENDS)
-    assert {ends_of(name) for name in ENDS if name.split()[0] in PLUGINS} == {PLUGIN}
+    assert {exit_codes_of(name) for name in ENDS if name.split()[0] in PLUGINS} == {PLUGIN}

@@ -14,7 +14,7 @@ from support.served import eventually, finish, start
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.net.address_guard import parse_web_address, resolve_here
 from kalshi_cli.net.deadline_transport import DeadlineTransport
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 CODE = """
 import ctypes, os, resource, ssl, sys
@@ -55,7 +55,7 @@ def test_no_context_of_ours_logs_keys(tmp_path: Path, monkeypatch: pytest.Monkey
     assert ssl.create_default_context().keylog_filename == str(keys), "what the library does by itself"
     keys.unlink(missing_ok=True)
     transport = DeadlineTransport(SystemClock(), is_tls=True)
-    sink = WebSink(parse_web_address("https://alerts.example/x"), SystemClock(), resolve_here)
+    sink = PinnedHttpClient(parse_web_address("https://alerts.example/x"), SystemClock(), resolve_here)
     for context in (transport._pool._ssl_context, sink._tls):
         assert context is not None
         assert context.keylog_filename is None

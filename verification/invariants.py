@@ -16,7 +16,7 @@ from typing import NamedTuple
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.records import RESTING, FillRecord, OrderRecord, SettlementRecord
 
 _S = OrderStatus
@@ -49,7 +49,7 @@ class Truth(NamedTuple):
         return [order for order in self.orders.values() if order.client_order_id == client_order_id]
 
 
-def truth(exchange: Exchange, account: str) -> Truth:
+def truth(exchange: SimulatedExchange, account: str) -> Truth:
     """Every order, fill and settlement of an account that has a key."""
     member = exchange._state.members[account]
     mirror = member.mirror
@@ -244,7 +244,7 @@ def orders_agree(found: Truth, known: Iterable[Order]) -> list[str]:
 # -- I-CONTRACT, I-CASH, on the exchange's side ---------------------------------------------------------------------
 
 
-def contracts(exchange: Exchange) -> list[str]:
+def contracts(exchange: SimulatedExchange) -> list[str]:
     """In each market the positions of all members add up to nothing, and those above zero to the open interest."""
     wrong = []
     state = exchange._state
@@ -262,7 +262,7 @@ def contracts(exchange: Exchange) -> list[str]:
     return wrong
 
 
-def wealth(exchange: Exchange) -> Money:
+def wealth(exchange: SimulatedExchange) -> Money:
     """All cash, all fees ever collected, and a dollar for each pair: what trading and settling cannot change."""
     state = exchange._state
     cash = sum(exchange.cash(name) for name in exchange.accounts())
@@ -270,7 +270,7 @@ def wealth(exchange: Exchange) -> Money:
     return Money(cash + pairs + exchange.fees_collected())
 
 
-def cash_adds_up(exchange: Exchange, found: Truth, start: Money) -> list[str]:
+def cash_adds_up(exchange: SimulatedExchange, found: Truth, start: Money) -> list[str]:
     """The account's cash follows from its fills and payouts, trade by trade, to the micro-dollar."""
     cash, held = int(start), Counter[str]()
     for fill in sorted(found.fills, key=lambda fill: fill.number):
@@ -301,7 +301,7 @@ class Booked(NamedTuple):
     fees: Money
 
 
-def books_agree(exchange: Exchange, account: str, ours: Mapping[str, Booked], cash: Money) -> list[str]:
+def books_agree(exchange: SimulatedExchange, account: str, ours: Mapping[str, Booked], cash: Money) -> list[str]:
     """Once everything is delivered: position, cost, profit and fees of every market, and the cash moved, are equal.
 
     `cash` is what our ledger says that trading did to the balance since the account was opened with `start`.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 
 MOST_KEPT = 10_000
 
@@ -33,7 +33,7 @@ class OwnKey:
         if self._made.get(text) != signature:
             self._public.verify(signature, text)
 
-    def admit(self, exchange: Exchange, key_id: str) -> None:
+    def admit(self, exchange: SimulatedExchange, key_id: str) -> None:
         """The exchange holds what is signed under this id against this key, in place of its public half."""
         record, _ = exchange._gate._keys[key_id]
         exchange._gate._keys[key_id] = record, self  # type: ignore[assignment]

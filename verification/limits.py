@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.matching.member import Member
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.matching.member import SimAccount
 from verification.invariants import Truth, truth
 
 HOUR_MS = 3_600_000
@@ -90,9 +90,9 @@ def of_event(markets: Iterable[Losses], *, is_exclusive: bool) -> int:
 class Stakes:
     """What an account has at the exchange: positions and orders by subaccount and market; `wanted` comes on top."""
 
-    def __init__(self, exchange: Exchange, account: str, wanted: Open | None = None) -> None:
+    def __init__(self, exchange: SimulatedExchange, account: str, wanted: Open | None = None) -> None:
         self._state = exchange._state
-        self._member: Member = self._state.members[account]
+        self._member: SimAccount = self._state.members[account]
         self._losses: dict[tuple[int, str], Losses] = {}
         held: dict[tuple[int, str], tuple[int, int]] = {}
         orders: defaultdict[tuple[int, str], list[Open]] = defaultdict(list)
@@ -134,7 +134,7 @@ class Stakes:
         return self._state.series[self._state.events[event].series_ticker].category
 
 
-def furthest(exchange: Exchange, account: str, ticker: str) -> Qty:
+def furthest(exchange: SimulatedExchange, account: str, ticker: str) -> Qty:
     """How far from zero the position of a market can come, if the orders of one side all fill."""
     member = exchange._state.members[account]
     worst = 0
@@ -146,7 +146,7 @@ def furthest(exchange: Exchange, account: str, ticker: str) -> Qty:
     return Qty(worst)
 
 
-def within_limits(exchange: Exchange, account: str, limits: Limits, slack: Slack = NO_SLACK) -> list[str]:
+def within_limits(exchange: SimulatedExchange, account: str, limits: RiskLimits, slack: Slack = NO_SLACK) -> list[str]:
     """What the account really holds and has resting stays inside the limits, at every moment.
 
     Only of what no close can raise: of an exclusive event, and so of a category, one leg may pay for another, and what
@@ -175,7 +175,7 @@ def within_limits(exchange: Exchange, account: str, limits: Limits, slack: Slack
 # -- of an order that is about to leave -----------------------------------------------------------------------------
 
 
-def opens(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
+def opens(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
     """Whether it could do anything but make the position smaller, if all that rests on its side fills first.
 
     That of the account, and that of its strategy by the strategy's own fills and orders.
@@ -188,7 +188,7 @@ def opens(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, s
     return bool(wanted.owner) and opens_own(exchange, account, wanted, owners)
 
 
-def opens_own(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
+def opens_own(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mapping[str, str]) -> bool:
     """Whether it could do anything but make what its strategy's own fills came to smaller, its own orders first.
 
     Not where others traded in the market: what they closed of it is gone for the strategy, and how much that was is not
@@ -203,7 +203,7 @@ def opens_own(exchange: Exchange, account: str, wanted: Open, owners: Mapping[st
     return before + wanted.qty > max(0, -wanted.side.sign * held)
 
 
-def own_held(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str, str]) -> int | None:
+def own_held(exchange: SimulatedExchange, account: str, wanted: Open, owners: Mapping[str, str]) -> int | None:
     """What the strategy's own fills in the market came to, signed; None where others traded there."""
     fills = [fill for fill in truth(exchange, account).fills if fill.ticker == wanted.ticker]
     if any(not owners.get(fill.client_order_id) for fill in fills):
@@ -212,9 +212,9 @@ def own_held(exchange: Exchange, account: str, wanted: Open, owners: Mapping[str
 
 
 def objections(
-    exchange: Exchange,
+    exchange: SimulatedExchange,
     account: str,
-    limits: Limits,
+    limits: RiskLimits,
     wanted: Open,
     now: Ts,
     owners: Mapping[str, str],
@@ -256,7 +256,7 @@ def objections(
     ]
 
 
-def _churned(found: Truth, member: Member, wanted: Open, now: Ts) -> int:
+def _churned(found: Truth, member: SimAccount, wanted: Open, now: Ts) -> int:
     """Traded in this market within an hour, with everything that rests there filled."""
     traded = sum(fill.qty for fill in found.fills if fill.ticker == wanted.ticker and fill.ts > now - HOUR_MS)
     resting = sum(order.remaining for order in member.orders(wanted.ticker) if order.order_id != wanted.order_id)
@@ -264,7 +264,7 @@ def _churned(found: Truth, member: Member, wanted: Open, now: Ts) -> int:
 
 
 def _budget(
-    found: Truth, member: Member, wanted: Open, owners: Mapping[str, str], unseen: frozenset[str]
+    found: Truth, member: SimAccount, wanted: Open, owners: Mapping[str, str], unseen: frozenset[str]
 ) -> tuple[Money, Money]:
     """Reckon what the strategy of an order can lose before it, and with it.
 
@@ -281,7 +281,7 @@ def _budget(
 
 def budget_used(
     found: Truth,
-    member: Member,
+    member: SimAccount,
     owner: str,
     owners: Mapping[str, str],
     wanted: Open | None = None,

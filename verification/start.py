@@ -24,10 +24,10 @@ from support.trading import TradingLoop
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.trading.start import agree
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.services.trading.start import reconcile_at_start
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 RESOLVED_WITHIN_S, ALERTED_WITHIN_S, STARTED_WITHIN_S = 10.0, 30.0, 3.0
@@ -151,7 +151,7 @@ def resolve(kind: Kind, seed: int, folder: Path, expiry_s: float | None = 90.0) 
     """One session of a loop: its first create is lost, and it goes on until it knows what became of it."""
     dice = random.Random(f"{kind.name} {seed}")
     lag_ms = dice.choice((0, 500, 2_000))
-    options = SimOptions(read_rate=200, write_rate=100, read_lag_ms=lag_ms, clock_past_ms=60_000)
+    options = ExchangeOptions(read_rate=200, write_rate=100, read_lag_ms=lag_ms, clock_past_ms=60_000)
     one = Simulation(folder, options=options)
     try:
         one.wire = Wire(SimTransport(one.exchange, one.clock))
@@ -248,7 +248,7 @@ class Started(NamedTuple):
 
 def start_large(orders: int, fills: int, folder: Path, say: Callable[[str], None]) -> list[Started]:
     """An account at the Basic tier; a first start that knows nothing, and a second that remembers it all."""
-    one = Simulation(folder, options=SimOptions(clock_past_ms=60_000))
+    one = Simulation(folder, options=ExchangeOptions(clock_past_ms=60_000))
     try:
         one.wire = Wire(SimTransport(one.exchange, one.clock))
         for n in range(fills):
@@ -283,8 +283,8 @@ def _start(one: Simulation) -> Started:
     one.wire.sent.clear()
     sim, real = one.clock.monotonic(), time.perf_counter()
     engine = load_engine(
-        one.client, one.store, one.clock, Limits(), markets=markets, fees={}, new_id=one.new_id,
-        agree=lambda *parts: agree(*parts, tell=lambda _: None, note=lambda _: None),
+        one.client, one.store, one.clock, RiskLimits(), markets=markets, fees={}, new_id=one.new_id,
+        agree=lambda *parts: reconcile_at_start(*parts, tell=lambda _: None, note=lambda _: None),
     )  # fmt: skip
     reads: dict[str, int] = {}
     for _, path in one.wire.sent:

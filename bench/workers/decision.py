@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.deltas import TICKER
 from bench.worker import serve
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.markets import Family, Market, MarketStatus
 from kalshi_cli.core.model.messages import (
@@ -27,8 +27,8 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.stream.frames import decode_frame, to_message
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.strategies import registry
@@ -49,7 +49,7 @@ class Nothing(Strategy):
     name = "nothing"
 
 
-def engine_at(now: Ts) -> Engine:
+def engine_at(now: Ts) -> TradingEngine:
     market = Market(
         ticker=TICKER,
         event_ticker="KXBTC15M-26MAY131215",
@@ -70,12 +70,12 @@ def engine_at(now: Ts) -> Engine:
         floor_strike=BTC / 10_000,
     )
     family = Family(event_ticker=market.event_ticker)
-    state = State(markets=[market], families={market.event_ticker: family}, now=Ts(now - SECONDS_BEFORE * 1000))
+    state = EngineState(markets=[market], families={market.event_ticker: family}, now=Ts(now - SECONDS_BEFORE * 1000))
     strategy = (
         Nothing(StrategyParams()) if name not in registry.BUILT_IN else registry.make(name, REQUIRED.get(name, {}))
     )
     numbers = count(1)
-    return Engine(state, Limits(), [strategy], new_id=lambda: f"c{next(numbers)}", order_expiry_s=90.0)
+    return TradingEngine(state, RiskLimits(), [strategy], new_id=lambda: f"c{next(numbers)}", order_expiry_s=90.0)
 
 
 def spot(ts: int) -> SpotPrice:

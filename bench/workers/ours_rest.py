@@ -13,17 +13,17 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer, load_key
-from kalshi_cli.exchange.wire.account import Allowance, Limits
+from kalshi_cli.exchange.wire.account import ApiLimits, TokenBucketLimits
 
 base_url, key_path = sys.argv[1:]
 clock = SystemClock()
-no_limit = Allowance(10**9, 10**9)
+no_limit = TokenBucketLimits(10**9, 10**9)
 with KalshiClient(
     base_url,
     clock=clock,
     rng=random.Random(1),
     signer=Signer("bench", load_key(Path(key_path)), clock),
-    limiter=RateLimiter(clock, Limits("bench", no_limit, no_limit), KNOWN_COSTS),
+    limiter=RateLimiter(clock, ApiLimits("bench", no_limit, no_limit), KNOWN_COSTS),
 ) as client:
     order = Order(
         client_order_id=CLIENT_ORDER_ID,

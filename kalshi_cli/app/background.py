@@ -24,10 +24,10 @@ from uuid import uuid4
 import msgspec
 
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.base.errors import ExitCode, InstanceError, KalshiError, StateError, UnreachableError
+from kalshi_cli.base.errors import AnotherInstanceError, ExitCode, KalshiError, StateFileError, UnreachableError
 from kalshi_cli.base.files import open_regular, read_regular
-from kalshi_cli.config.schema import Sim
-from kalshi_cli.services.simulated_exchange import Simulator
+from kalshi_cli.config.schema import SimulatorConfig
+from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 from kalshi_cli.simulator.serving.announcement import Announcement, build_of
 from kalshi_cli.store.lock import lock
 
@@ -39,14 +39,14 @@ ANSWER_WITHIN_S = 5.0
 SILENT_S = 5.0
 """A server that is announced and gave no answer is asked for so long again: it may be frozen."""
 LOOK_EVERY_S = 0.02
-LONGEST_LOG = 1_000_000
+MAX_LOG_LENGTH = 1_000_000
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Describe the exchange of a background server: its folder, its options, and when it ends."""
 
     folder: str
-    options: Sim
+    options: SimulatorConfig
     idle_s: float
 
 
@@ -57,7 +57,9 @@ class Background:
     programs are connected to it: then it is used as it is, with a notice. One in the foreground is used as it is.
     """
 
-    def __init__(self, simulator: Simulator, clock: Clock, note: Callable[[str], None], idle_s: float = IDLE_S) -> None:
+    def __init__(
+        self, simulator: SimulatorLauncher, clock: Clock, note: Callable[[str], None], idle_s: float = IDLE_S
+    ) -> None:
         self._simulator = simulator
         self._clock = clock
         self._note = note
@@ -74,7 +76,7 @@ class Background:
             if found is None and self._simulator.serving() is not None:
                 until = min(until, self._clock.monotonic() + SILENT_S)
             if found is None and not self._simulator.is_open:
-                with suppress(InstanceError), lock(self._simulator.folder / "start.lock", self._clock):
+                with suppress(AnotherInstanceError), lock(self._simulator.folder / "start.lock", self._clock):
                     if not self._simulator.is_open:  # another command may have started it meanwhile
                         self._start(until)
             if self._clock.monotonic() > until:
@@ -134,7 +136,7 @@ class Background:
                 return
             if code is not None:
                 text = f"the simulated exchange did not start: {self._last_line(begun_at)}"
-                kind = StateError if code == ExitCode.STATE else UnreachableError
+                kind = StateFileError if code == ExitCode.STATE else UnreachableError
                 raise kind(text, hint=f"{self._log} says more")
             self._clock.sleep(LOOK_EVERY_S)
         threading.Thread(target=process.wait, name="sim-reaper", daemon=True).start()  # leaves no zombie behind
@@ -142,11 +144,13 @@ class Background:
     def _open_log(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
         try:
-            if self._log.exists() and self._log.stat().st_size > LONGEST_LOG:
+            if self._log.exists() and self._log.stat().st_size > MAX_LOG_LENGTH:
                 flags |= os.O_TRUNC
             return open_regular(self._log, flags)
         except OSError as error:
-            raise StateError(f"cannot write {self._log}: {error.strerror}", hint="see what is in its place") from error
+            raise StateFileError(
+                f"cannot write {self._log}: {error.strerror}", hint="see what is in its place"
+            ) from error
 
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         simulator = self._simulator
@@ -162,7 +166,7 @@ class Background:
 
     def _last_line(self, begun_at: int = 0) -> str:
         with suppress(OSError):
-            lines = read_regular(self._log, 2 * LONGEST_LOG)[begun_at:].decode(errors="replace").splitlines()
+            lines = read_regular(self._log, 2 * MAX_LOG_LENGTH)[begun_at:].decode(errors="replace").splitlines()
             return lines[-1].split("Z ", 1)[-1] if lines else "it wrote nothing"
         return "it has no log"
 
@@ -173,7 +177,7 @@ def serve(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     log = logging.getLogger(__name__)
     log.setLevel(logging.INFO)
-    simulator = Simulator(Path(settings.folder), settings.options, SystemClock(), lambda: str(uuid4()))
+    simulator = SimulatorLauncher(Path(settings.folder), settings.options, SystemClock(), lambda: str(uuid4()))
     log.info("pid %d starts", os.getpid())
     try:
         simulator.serve(lambda address: log.info("serves at %s", address.rest_url), idle_s=settings.idle_s)

@@ -24,13 +24,13 @@ from kalshi_cli.core.account.order_index import OWN_ID
 from kalshi_cli.exchange.rest.signing import Signer, load_key
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
-from kalshi_cli.services.trading.run_reporter import Journal, Outputs
+from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
 from kalshi_cli.store.lock import lock, no_kill
 
 if TYPE_CHECKING:
-    from kalshi_cli.services.simulated_exchange import Simulator
+    from kalshi_cli.services.simulated_exchange import SimulatorLauncher
     from kalshi_cli.simulator.serving.announcement import Announcement
-    from kalshi_cli.simulator.serving.controls import Report
+    from kalshi_cli.simulator.serving.controls import ControlReport
 
 
 def new_id() -> str:
@@ -95,9 +95,9 @@ class Environment:
             Home(folder=state_dir(config, "paper"), account="paper", name="paper", is_at_exchange=False),
         )
 
-    def open(self, journal: Journal | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
+    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
         """Make the resources of a command, which logs what it sends, or those of a loop with its own `journal`."""
-        reports = journal or Journal(self.clock, limits_of(self.config))
+        reports = journal or EventLog(self.clock, limits_of(self.config))
         resources = Resources(
             config=self.config,
             homes=self.homes,
@@ -120,7 +120,7 @@ class Environment:
             traffic=reports.traffic,
         )
         if journal is None:
-            reports.open(Outputs(line=log_line(resources, self.stack, self.homes[0].folder, "command")))
+            reports.open(LogOutputs(line=log_line(resources, self.stack, self.homes[0].folder, "command")))
         return resources
 
     def _signer(self) -> Signer | None:
@@ -153,12 +153,12 @@ class Environment:
     # -- the simulated exchange -----------------------------------------------------------------------------------
 
     @cached_property
-    def simulator(self) -> Simulator:
-        from kalshi_cli.services.simulated_exchange import Simulator
+    def simulator(self) -> SimulatorLauncher:
+        from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
         folder = state_dir(self.config) / "exchange"
-        return Simulator(
+        return SimulatorLauncher(
             folder, self.config.sim, self.machine, new_id, is_seed_chosen=is_chosen, distrust=self._distrust
         )
 
@@ -169,11 +169,11 @@ class Environment:
 
         return Background(self.simulator, self.machine, self.note).find()
 
-    def control(self, command: str, fields: dict[str, object]) -> Report:
+    def control(self, command: str, fields: dict[str, object]) -> ControlReport:
         """Do something to the simulated exchange that no member can."""
         return self.simulator.control(command, fields, lambda: self.served)
 
-    def serving(self) -> tuple[Announcement | None, Report | None]:
+    def serving(self) -> tuple[Announcement | None, ControlReport | None]:
         """Return which process serves the simulated exchange and how that stands, without starting one."""
         found = self.simulator.serving()
         if found is None:

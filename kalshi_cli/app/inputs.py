@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
-from kalshi_cli.base.text import conceal, conceal_address
+from kalshi_cli.base.text import conceal_address, mask
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message
@@ -21,7 +21,7 @@ from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.services.resources import Resources
 
 if TYPE_CHECKING:
-    from kalshi_cli.feeds.fair_values import Page
+    from kalshi_cli.feeds.fair_values import FairValuePage
     from kalshi_cli.feeds.news_signals import SignalReader
     from kalshi_cli.feeds.source_monitor import SourceMonitor
     from kalshi_cli.strategies.base import Strategy
@@ -44,7 +44,7 @@ def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) 
     from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
     from kalshi_cli.feeds.spot.coinbase import COINBASE
     from kalshi_cli.feeds.spot.kraken import KRAKEN
-    from kalshi_cli.feeds.spot.reader import Source, SpotReader
+    from kalshi_cli.feeds.spot.reader import SpotReader, VenueSource
 
     assert isinstance(wanted, SpotInput)
     config = resources.config.spot
@@ -54,12 +54,12 @@ def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) 
         venue, chosen, here = venues[name], getattr(config, name), _simulated(resources, name)
         ws_url = chosen.ws_url or here.replace("http", "ws", 1) or venue.ws_url
         pair = venue.pair_of(wanted.symbol, chosen.pair)
-        sources.append(Source(venue, pair, ws_url, chosen.rest_url or here or venue.rest_url))
+        sources.append(VenueSource(venue, pair, ws_url, chosen.rest_url or here or venue.rest_url))
     reader = SpotReader(
         wanted.symbol, sources, resources.clock, resources.rng, bring,
         max_age_s=config.max_age_s, max_apart_pct=config.max_apart_pct, tell=resources.note,
     )  # fmt: skip
-    return reader.listening()
+    return reader.run_in_thread()
 
 
 def _simulated(resources: Resources, venue: str) -> str:
@@ -89,10 +89,10 @@ def _fair(resources: Resources, wanted: Input, bring: Bring, markets: Markets) -
         name, fetch, resources.clock, bring, every_s=wanted.every_s, valid_s=wanted.valid_s,
         is_open=is_open, tickers=lambda: {market.ticker for market in markets()}, tell=resources.tell,
     )  # fmt: skip
-    return reader.reading(stopping)
+    return reader.run_in_thread(stopping)
 
 
-def _table(resources: Resources, source: str, stopping: threading.Event) -> tuple[str, Callable[[], Page]]:
+def _table(resources: Resources, source: str, stopping: threading.Event) -> tuple[str, Callable[[], FairValuePage]]:
     """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
     from kalshi_cli.feeds.fair_sources import argv_of, child_environment, read_file, run_command
     from kalshi_cli.feeds.fair_values import SourceError
@@ -110,12 +110,12 @@ def _table(resources: Resources, source: str, stopping: threading.Event) -> tupl
     return path.name, lambda: read_file(path, resources.machine)
 
 
-def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], Page]]:
+def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], FairValuePage]]:
     """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
     from kalshi_cli.feeds.fair_sources import age_of
-    from kalshi_cli.feeds.fair_values import MAX_BYTES, Page, SourceError
+    from kalshi_cli.feeds.fair_values import MAX_BYTES, FairValuePage, SourceError
     from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
-    from kalshi_cli.net.guarded_client import WebSink
+    from kalshi_cli.net.guarded_client import PinnedHttpClient
 
     conceal_address(url)
     try:
@@ -125,13 +125,13 @@ def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], Page]]
         why = str(error)
     if why:
         raise UsageError(f"the address of the source cannot be used: {why}", code="bad_parameter")
-    sink = WebSink(address, resources.machine, resolve_here)
+    sink = PinnedHttpClient(address, resources.machine, resolve_here)
 
-    def fetch() -> Page:
+    def fetch() -> FairValuePage:
         answer = sink.read(MAX_BYTES)
         if not answer.is_whole:
             raise SourceError(answer.delivery.text)
-        return Page(answer.body, age_of(answer.headers, resources.machine.now()))
+        return FairValuePage(answer.body, age_of(answer.headers, resources.machine.now()))
 
     return address.host, fetch
 
@@ -142,7 +142,7 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
 
     What is posted has no reader: nobody can tell a program that ended from one that has no news.
     """
-    from kalshi_cli.feeds.news_signals import Piped, SignalReader, Tail
+    from kalshi_cli.feeds.news_signals import FileFollower, PipeReader, SignalReader
 
     assert isinstance(wanted, SignalInput)
     source = wanted.source
@@ -153,8 +153,8 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
             yield None
         return
     if source == "-":
-        with SignalReader("standard input", resources.clock, bring, resources.tell).following(
-            Piped(_standard_input())
+        with SignalReader("standard input", resources.clock, bring, resources.tell).run_in_thread(
+            PipeReader(_standard_input())
         ) as piped:
             yield piped
         return
@@ -162,11 +162,11 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
     if not path.is_file():
         resources.tell(f"{path.name}: there is no such file yet; news come once there is")
     tail, reader = (
-        Tail(path, from_start=wanted.from_start),
+        FileFollower(path, from_start=wanted.from_start),
         SignalReader(path.name, resources.clock, bring, resources.tell),
     )
-    reader.pass_over(tail.before())
-    with reader.following(tail):
+    reader.skip_existing(tail.before())
+    with reader.run_in_thread(tail):
         yield reader
 
 
@@ -193,7 +193,7 @@ def _hook(resources: Resources, port: str, reader: SignalReader) -> Iterator[Non
         with open(descriptor, "w") as file:
             file.write(secrets.token_urlsafe(32) + "\n")
     token = read_address(token_file)
-    conceal(token)
+    mask(token)
     try:
         hook = SignalHook(int(port), token, reader.take)
     except OSError as error:
@@ -214,7 +214,7 @@ LISTENERS: dict[type[Input], Callable[[Resources, Input, Bring, Markets], Abstra
 
 
 @contextmanager
-def listening(
+def run_inputs(
     resources: Resources, strategies: Sequence[Strategy], bring: Bring, markets: Markets
 ) -> Iterator[Callable[[], tuple[Source, ...]]]:
     """Bring what these strategies ask for; equal inputs once. What it gives says how each source is.

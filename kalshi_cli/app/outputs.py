@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import log_folder
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.run_reporter import Outputs
-from kalshi_cli.telemetry.systemd import Supervisor
+from kalshi_cli.services.trading.run_reporter import LogOutputs
+from kalshi_cli.telemetry.systemd import SystemdNotifier
 
 if TYPE_CHECKING:
-    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
     from kalshi_cli.telemetry.logs import Log
     from kalshi_cli.telemetry.metrics import Metrics
 
 
-def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy: str) -> Outputs:
+def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy: str) -> LogOutputs:
     """Open everything that is switched on, for one run; `stack` closes it."""
     from kalshi_cli.telemetry.tables import Tables
 
@@ -32,12 +32,12 @@ def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy
         for place in places:
             resources.note(place)
 
-    return Outputs(
+    return LogOutputs(
         line=log_line(resources, stack, home.folder, home.name),
         tables=Tables(log_folder(config, home.folder), resources.tell) if config.logs.enabled else None,
         metrics=_metrics(resources, stack, home, strategy, places) if config.metrics.enabled else None,
         heartbeat=_heartbeat(resources, home) if config.heartbeat.url else None,
-        service=Supervisor(os.environ, os.getpid(), resources.machine),
+        service=SystemdNotifier(os.environ, os.getpid(), resources.machine),
         opened=opened,
     )
 
@@ -80,17 +80,17 @@ def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, 
     return metrics
 
 
-def _heartbeat(resources: Resources, home: Home) -> Heartbeat | None:
+def _heartbeat(resources: Resources, home: Home) -> HeartbeatPinger | None:
     """Return the pings; None on paper: the switch is for money, and must not stay green on the strength of a game."""
     if not home.is_at_exchange:
         resources.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
         return None
     from kalshi_cli.net.address_guard import AddressError
-    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
 
     chosen = resources.config.heartbeat
     try:
-        return Heartbeat(
+        return HeartbeatPinger(
             chosen.url, resources.run_id, chosen.every_s, resources.machine, resources.tell,
             allow_private=chosen.allow_private,
         )  # fmt: skip

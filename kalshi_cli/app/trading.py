@@ -15,42 +15,42 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from kalshi_cli.app.environment import Environment, new_id, opened
-from kalshi_cli.app.inputs import listening
+from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.app.outputs import outputs_of_loop
 from kalshi_cli.base.errors import CredentialsError
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.limits import limits_of
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import Command, MarketChange
+from kalshi_cli.core.model.messages import MarketChange, StateCommand
 from kalshi_cli.core.state.exchange_state import shards
 from kalshi_cli.core.state.trading_day import day_of
-from kalshi_cli.exchange.rest.rate_limits import Rank
+from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.markets.market_query import universe
-from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
-from kalshi_cli.services.monitoring.alert_dispatcher import Courier
-from kalshi_cli.services.monitoring.alerts import alerting, tell_directly
-from kalshi_cli.services.monitoring.health import refuse_unless_fit
+from kalshi_cli.services.markets.market_query import run_markets
+from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
+from kalshi_cli.services.monitoring.alert_dispatcher import AlertDispatcher
+from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
+from kalshi_cli.services.monitoring.health import require_ready_to_trade
 from kalshi_cli.services.orders.flatten import flatten
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.runner import Venue
+from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
 from kalshi_cli.services.trading.halts import refuse_to_start
 from kalshi_cli.services.trading.market_locks import with_locks
-from kalshi_cli.services.trading.run_order_groups import RunGroups
-from kalshi_cli.services.trading.run_reporter import Journal
-from kalshi_cli.services.trading.run_summary import Plan, Summary
+from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
+from kalshi_cli.services.trading.run_reporter import EventLog
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
-from kalshi_cli.services.trading.start import agree
+from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals
-from kalshi_cli.services.trading.watchdog import Watchdog, withdraw
+from kalshi_cli.services.trading.watchdog import Watchdog, cancel_orders
 from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, own_live, starting
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
@@ -85,19 +85,21 @@ class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
 class _Account(NamedTuple):
     """The account that a loop trades on: its state, where its orders go, and its order groups where it has any."""
 
-    engine: Engine
-    venue: Venue
-    groups: RunGroups | None
+    engine: TradingEngine
+    venue: VenueProtocol
+    groups: RunOrderGroups | None
 
 
-class Loops:
-    """Runs the parts of an environment: `Loops(environment).trade(...)`."""
+class RunModes:
+    """Runs the parts of an environment: `RunModes(environment).trade(...)`."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.config = environment.config
 
-    def trade(self, request: TradeRequest, banner: Callable[[Plan], None], show: Callable[[Summary], None]) -> Summary:
+    def trade(
+        self, request: TradeRequest, banner: Callable[[RunPlan], None], show: Callable[[RunSummary], None]
+    ) -> RunSummary:
         """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated.
 
         A signal before the loop began is a KeyboardInterrupt. Whatever ends the run is an OutcomeUnknownError where
@@ -111,7 +113,7 @@ class Loops:
         signals = StopSignals(clock)
         decision = DecisionDeadline(clock, config.trade.decision_limit_s, lambda: signals.heard)
         zone = ZoneInfo(config.day_zone)
-        journal = Journal(
+        journal = EventLog(
             clock, limits_of(config), decided_s=lambda: decision.begun_s, day_of=lambda ts: day_of(ts, zone)
         )
         resources = self.environment.open(journal, decision.refuse)
@@ -128,11 +130,11 @@ class Loops:
             stack.enter_context(telling.running(",".join(request.strategies)))
             stack.enter_context(self._starting(resources, store, signals, request, home))
             refuse_to_start(store)
-            resources.limiter.rank = Rank.TRADER
-            refuse_unless_fit(resources.client, home.folder, resources.tell)
+            resources.limiter.rank = Priority.TRADER
+            require_ready_to_trade(resources.client, home.folder, resources.tell)
             if resources.signer is not None:
                 resources.client.refresh_limits()
-            markets = universe(resources.client, clock.now(), request.tickers, request.series)
+            markets = run_markets(resources.client, clock.now(), request.tickers, request.series)
             fees = {market.ticker: resources.families.fees(market) for market in markets}
             families = {market.event_ticker: resources.families.family(market) for market in markets}
             stream = self._stream(resources, stack, markets, has_account=home.is_at_exchange)
@@ -147,7 +149,7 @@ class Loops:
             plan = self._plan(request.strategies, home.name, len(markets), resources.run_id, request)
             telling.begin(lambda: len(shards(engine.state.exchange)) if engine.state.exchange is not None else 0)
             sources = stack.enter_context(
-                listening(resources, strategies, feed.bring, lambda: tuple(engine.state.markets.values()))
+                run_inputs(resources, strategies, feed.enqueue, lambda: tuple(engine.state.markets.values()))
             )
             banner(plan)
             session = Session(
@@ -177,7 +179,7 @@ class Loops:
     ) -> AbstractContextManager[None]:
         """Answer for a run until its loop begins."""
         clock, now = resources.clock, resources.clock.now()
-        cycle = Cycle(
+        cycle = Heartbeat(
             run_id=resources.run_id, pid=os.getpid(), mode=home.name, strategy=",".join(request.strategies),
             started=now, completed=now, cycles=0, is_running=False,
         )  # fmt: skip
@@ -217,27 +219,27 @@ class Loops:
             client, store, clock, resources.limits, markets=markets, fees=fees, new_id=resources.new_order_id,
             strategies=strategies, references=config.references, families=families,
             order_expiry_s=config.trade.order_expiry_s,
-            agree=partial(agree, tell=resources.tell, note=resources.note),
+            agree=partial(reconcile_at_start, tell=resources.tell, note=resources.note),
         )  # fmt: skip
         venue = LiveVenue(
             client, stream, clock,
             live=engine.state.orders.looked_for, known=engine.state.orders.by_order_id, since=engine.state.last_entry,
-            elsewhere=engine.state.elsewhere, tell=resources.tell,
+            elsewhere=engine.state.untraded_held_markets, tell=resources.tell,
         )  # fmt: skip
-        groups = RunGroups(client, store, engine.state, config.trade.group_limit, resources.tell)
+        groups = RunOrderGroups(client, store, engine.state, config.trade.group_limit, resources.tell)
         groups.open(markets)
         return _Account(engine, venue, groups)
 
     @contextmanager
-    def _watched(self, resources: Resources, home: Home, engine: Engine, interval_s: float) -> Iterator[None]:
+    def _watched(self, resources: Resources, home: Home, engine: TradingEngine, interval_s: float) -> Iterator[None]:
         """Notice a strategy that does not come back. On paper nothing is at the exchange to be canceled."""
 
-        def remember(alert: Alert) -> None:
+        def remember(alert: AlertRaised) -> None:
             """From the thread of the watchdog, which needs a connection of its own."""
             with resources.open_store(home, is_reported=True) as store:
                 store.record(alert)
 
-        is_clear = partial(withdraw, resources.client, engine.state.orders.live, resources.tell)
+        is_clear = partial(cancel_orders, resources.client, engine.state.orders.live, resources.tell)
         watchdog = Watchdog(
             lambda: engine.asked, max(2 * interval_s, self.config.trade.strategy_limit_s), resources.clock,
             tell=resources.tell, remember=remember, withdraw=is_clear if home.is_at_exchange else lambda: True,
@@ -246,13 +248,13 @@ class Loops:
             yield
 
     def _newly_open(
-        self, resources: Resources, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunGroups | None
+        self, resources: Resources, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunOrderGroups | None
     ) -> list[MarketChange]:
         """Return what a loop would be started on now, without what it knows; nothing where markets were named."""
         if request.tickers:
             return []
         now = resources.clock.now()
-        found = [m for m in universe(resources.client, now, (), request.series) if m.ticker not in fees]
+        found = [m for m in run_markets(resources.client, now, (), request.series) if m.ticker not in fees]
         found = groups.admit(found) if groups is not None else found
         fees.update({market.ticker: resources.families.fees(market) for market in found})
         return [MarketChange(now, m, fees[m.ticker], resources.families.family(m)) for m in found]
@@ -285,7 +287,7 @@ class Loops:
         resources = self.environment.open()
         client, clock, families = resources.client, resources.clock, resources.families
         with ExitStack() as stack:
-            markets = universe(client, clock.now(), request.tickers, "")
+            markets = run_markets(client, clock.now(), request.tickers, "")
             recorder = Recorder(path, clock)
             begun = stack.enter_context(ExitStack())
             begun.callback(path.unlink, missing_ok=True)  # what is refused here leaves no file in the way of the next
@@ -298,7 +300,7 @@ class Loops:
             feed = LiveFeed(
                 stream, client, clock, markets=markets, interval_s=1.0, charge=families.fees_anew, tell=resources.tell
             )
-            stack.enter_context(listening(resources, strategies, recorder.heard, lambda: markets))
+            stack.enter_context(run_inputs(resources, strategies, recorder.heard, lambda: markets))
             begun.pop_all()
             until = None if request.duration_s is None else clock.monotonic() + request.duration_s
             with StopSignals(clock, feed.request):
@@ -308,7 +310,7 @@ class Loops:
                     if recorder.is_full:
                         resources.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
                         break
-                    if isinstance(message, Command) or (until is not None and clock.monotonic() >= until):
+                    if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
                         break
             return recorder.lines
 
@@ -348,14 +350,14 @@ class Loops:
 
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(request.strategies, configured, request.params, allotted)
-        for name, meant in registry.misspelt((*configured, *allotted), made):
+        for name, meant in registry.likely_misspelled((*configured, *allotted), made):
             text = f"strategies.{name} in the configuration is of no strategy here; is {meant} meant?"
             self.environment.tell(text)
         return made
 
     def _plan(
         self, strategies: Sequence[str], mode: str, markets: int, run_id: str, request: TradeRequest | None = None
-    ) -> Plan:
+    ) -> RunPlan:
         from kalshi_cli.strategies.registry import fingerprint
 
         env = self.config.env
@@ -366,7 +368,7 @@ class Loops:
             "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
         }
         trade = self.config.trade
-        return Plan(
+        return RunPlan(
             run_id=run_id, pid=os.getpid(), strategy=",".join(strategies), env=env, mode=mode,
             words=words[mode], code=tuple(filter(None, map(fingerprint, strategies))), markets=markets,
             duration_s=request.duration_s if request else None,
@@ -375,14 +377,14 @@ class Loops:
         )  # fmt: skip
 
 
-def courier(resources: Resources, home: Home) -> Courier:
+def courier(resources: Resources, home: Home) -> AlertDispatcher:
     """Make what tells of the alerts that a loop writes down. On paper there is nothing at the exchange to be closed.
 
     ConfigError where a sink cannot be used.
     """
-    refuse_unusable_sinks(resources.config, resources.machine)
+    require_usable_channels(resources.config, resources.machine)
     own = partial(opened, resources.config, resources.tell, resources.note)
-    return Courier(
+    return AlertDispatcher(
         partial(alerting, resources, home), resources.clock, resources.tell,
-        partial(flatten, own) if home.is_at_exchange else None, partial(tell_directly, resources),
+        partial(flatten, own) if home.is_at_exchange else None, partial(notify_directly, resources),
     )  # fmt: skip

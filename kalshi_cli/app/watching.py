@@ -6,21 +6,21 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from kalshi_cli.app.environment import opened
-from kalshi_cli.app.trading import Loops
+from kalshi_cli.app.trading import RunModes
 from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config
-from kalshi_cli.core.model.messages import Command, Message
-from kalshi_cli.services.markets.market_query import universe
-from kalshi_cli.services.markets.watch_board import Polled, Told, WatchBoard
-from kalshi_cli.services.trading.status import Status, status_of
+from kalshi_cli.core.model.messages import Message, StateCommand
+from kalshi_cli.services.markets.market_query import run_markets
+from kalshi_cli.services.markets.watch_board import PollingFeed, Told, WatchBoard
+from kalshi_cli.services.trading.status import RunStatus, run_status
 from kalshi_cli.services.trading.stop_signals import StopSignals
 
 INTERVAL_S = 0.5
 """How often time passes on a board on which nothing happens."""
 
 
-class Watching:
+class WatchSession:
     """A board, and the messages that move it: iterate, and look at the board whenever you like.
 
     `stopped_by` is the signal that ended it; empty before, and where its time was over.
@@ -40,7 +40,7 @@ class Watching:
     def __iter__(self) -> Iterator[Told | None]:
         """After each message: what a reader of the tape is told of it. None: time passed, or only details changed."""
         for message in self._feed:
-            if isinstance(message, Command):
+            if isinstance(message, StateCommand):
                 self.stopped_by = message.source
                 return
             yield self.board.take(message, self._clock.now())
@@ -48,35 +48,35 @@ class Watching:
                 return
 
 
-class Watch(Loops):
+class LiveWatch(RunModes):
     """Watching markets with this program's parts: `with Watch(environment).open(...) as watching`."""
 
     @contextmanager
     def open(
         self, tickers: Sequence[str], duration_s: float | None, tell: Callable[[str], None], *, is_book: bool = False
-    ) -> Iterator[Watching]:
+    ) -> Iterator[WatchSession]:
         """Begin to watch; NotFoundError at once where a market does not exist. `is_book`: whole books are wanted."""
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         resources = self.environment.open()
         clock = resources.clock
         with ExitStack() as stack:
-            markets = universe(resources.client, clock.now(), tickers, "")
+            markets = run_markets(resources.client, clock.now(), tickers, "")
             stream = self._stream(resources, stack, markets)
-            feed: LiveFeed | Polled
+            feed: LiveFeed | PollingFeed
             if stream is None:
-                feed = Polled(resources.client, clock, markets, is_book=is_book, tell=tell)
+                feed = PollingFeed(resources.client, clock, markets, is_book=is_book, tell=tell)
             else:
                 feed = LiveFeed(stream, resources.client, clock, markets=markets, interval_s=INTERVAL_S, tell=tell)
             with StopSignals(clock, feed.request):
                 board = WatchBoard(markets, clock.now(), is_streamed=stream is not None)
-                yield Watching(board, feed, clock, duration_s)
+                yield WatchSession(board, feed, clock, duration_s)
 
 
 STATUS_EVERY_S = 1.0
 
 
-class Statuses:
+class StatusStream:
     """The status of the runs here, again and again until a signal, which is then `stopped_by`."""
 
     def __init__(self, config: Config, tell: Callable[[str], None], clock: Clock, *, is_paper: bool) -> None:
@@ -86,16 +86,16 @@ class Statuses:
         self._tell = tell
         self._clock = clock
 
-    def stop(self, command: Command) -> None:
+    def stop(self, command: StateCommand) -> None:
         self.stopped_by = command.source
 
-    def __iter__(self) -> Iterator[tuple[Ts, Status]]:
+    def __iter__(self) -> Iterator[tuple[Ts, RunStatus]]:
         while not self.stopped_by:
             with opened(
                 self._config, self._tell
             ) as resources:  # a state file that appears or goes is seen, and let go of
                 home = resources.find_home(is_at_exchange=False) if self._is_paper else None
-                now, status = resources.clock.now(), status_of(resources, home)
+                now, status = resources.clock.now(), run_status(resources, home)
             yield now, status
             until = self._clock.monotonic() + STATUS_EVERY_S
             while not self.stopped_by and self._clock.monotonic() < until:
@@ -103,9 +103,9 @@ class Statuses:
 
 
 @contextmanager
-def statuses(config: Config, tell: Callable[[str], None], *, is_paper: bool) -> Iterator[Statuses]:
+def statuses(config: Config, tell: Callable[[str], None], *, is_paper: bool) -> Iterator[StatusStream]:
     """Watch what runs here, from the state file alone."""
     clock = SystemClock()
-    watched = Statuses(config, tell, clock, is_paper=is_paper)
+    watched = StatusStream(config, tell, clock, is_paper=is_paper)
     with StopSignals(clock, watched.stop):
         yield watched

@@ -139,7 +139,7 @@ class OutcomeUnknownError(KalshiError):
     default_code = "outcome_unknown"
 
 
-class StateError(KalshiError):
+class StateFileError(KalshiError):
     exit_code = ExitCode.STATE
     default_code = "state"
 
@@ -149,11 +149,11 @@ class HaltedError(KalshiError):
     default_code = "halted"
 
 
-class TerminatedError(KeyboardInterrupt):
+class TerminationRequested(KeyboardInterrupt):
     """SIGTERM or SIGHUP where nothing has to be put in order: the process ends, by way of every `finally`."""
 
 
-class InstanceError(KalshiError):
+class AnotherInstanceError(KalshiError):
     exit_code = ExitCode.INSTANCE
     default_code = "another_instance"
 

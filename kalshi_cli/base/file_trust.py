@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-MOST_LINKS = 40
+MAX_LINKS = 40
 
 
 class Doubt(NamedTuple):
@@ -60,7 +60,7 @@ def _doubts_of_way(path: Path) -> Iterator[Doubt]:
             folder = folder.parent
         elif not name.is_symlink():
             folder = name
-        elif links := links + 1 if links < MOST_LINKS else 0:
+        elif links := links + 1 if links < MAX_LINKS else 0:
             if is_anothers(name.lstat()):
                 yield Doubt(f"the link {name} belongs to another user", f"see who made it, then: rm {_quoted(name)}")
             target = Path(os.readlink(name))

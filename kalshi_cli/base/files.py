@@ -76,7 +76,7 @@ def read_regular(path: Path | str, most: int = -1) -> bytes:
 def make_folder(path: Path) -> None:
     """Make a folder and those above it that are missing, all for their owner alone; OSError where it cannot be made.
 
-    `Path.mkdir` gives its mode to the last one only.
+    `PricePath.mkdir` gives its mode to the last one only.
     """
     if not os.path.lexists(path.parent):
         make_folder(path.parent)

@@ -69,13 +69,13 @@ _IN_EVERY_PATTERN = re.compile("[ :/=,]")
 """What each of them looks for holds one of these."""
 
 _concealed: set[str] = set()
-_SHORTEST_SECRET = 6  # a shorter one would blank out ordinary words
-_SHORTEST_TOKEN = 8  # of a piece of an address, which is more often an ordinary word: `services`
+_MIN_SECRET_LENGTH = 6  # a shorter one would blank out ordinary words
+_MIN_TOKEN_LENGTH = 8  # of a piece of an address, which is more often an ordinary word: `services`
 
 
-def conceal(secret: str) -> None:
+def mask(secret: str) -> None:
     """From now on `redact` hides this value, in this process. Called where a secret is read: once, for everybody."""
-    if len(secret) >= _SHORTEST_SECRET:
+    if len(secret) >= _MIN_SECRET_LENGTH:
         _concealed.add(secret)
 
 
@@ -88,26 +88,26 @@ def conceal_address(url: str) -> None:
 
     if re.fullmatch("[a-z]*(://)?", url):
         return  # the beginning of an address, which half of all addresses share
-    conceal(url)
+    mask(url)
     try:
         parts = urlsplit(url)
     except ValueError:
         return  # nothing that could be sent to
     login, _, host = parts.netloc.rpartition("@")
     for piece in login.split(":"):
-        conceal(piece)
-        conceal(unquote(piece))
+        mask(piece)
+        mask(unquote(piece))
     for piece in re.split("[/?&=#,:;]", f"{host}/{parts.path}?{parts.query}#{parts.fragment}"):
-        if len(piece) >= _SHORTEST_TOKEN and "." not in piece and re.search("[A-Z0-9]", piece):
-            conceal(piece)
-            conceal(unquote(piece))
+        if len(piece) >= _MIN_TOKEN_LENGTH and "." not in piece and re.search("[A-Z0-9]", piece):
+            mask(piece)
+            mask(unquote(piece))
 
 
 # -- a private key in the wrong place -----------------------------------------------------------------------------
 
-SHORTEST_KEY_LINE = 60
+MIN_KEY_LINE_LENGTH = 60
 """Characters; a line in the middle of a PEM file has 64, or 76."""
-_LEAST_CHANGES = 0.4  # of letter case or kind, by character: base64 of random bytes has 0.64, a long path 0.2
+_MIN_CHANGES = 0.4  # of letter case or kind, by character: base64 of random bytes has 0.64, a long path 0.2
 
 _KEY_BEGINS = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY"  # PKCS#1 and PKCS#8 of RSA, Ed25519, elliptic curves:
@@ -115,7 +115,7 @@ _KEY_BEGINS = re.compile(
 )
 _BREAK = r"(?:\\[nr]|\s)+"
 _KEY_LINES = re.compile(
-    rf"[A-Za-z0-9+/]{{{SHORTEST_KEY_LINE},}}={{0,2}}(?:{_BREAK}[A-Za-z0-9+/]{{{SHORTEST_KEY_LINE},}}={{0,2}})*"
+    rf"[A-Za-z0-9+/]{{{MIN_KEY_LINE_LENGTH},}}={{0,2}}(?:{_BREAK}[A-Za-z0-9+/]{{{MIN_KEY_LINE_LENGTH},}}={{0,2}})*"
     rf"(?:{_BREAK}(?:[A-Za-z0-9+/]{{16,75}}={{0,2}}|[A-Za-z0-9+/]{{1,75}}={{1,2}}))?"
 )
 
@@ -129,13 +129,13 @@ def holds_private_key(text: str) -> bool:
 def conceal_key(text: str) -> None:
     """Hide each line of a private key that was given in the wrong place."""
     for piece in re.findall(r"[A-Za-z0-9+/]{24,}", text):
-        conceal(piece)
+        mask(piece)
 
 
 def _is_random(text: str) -> bool:
     kinds = ["A" if c.isupper() else "a" if c.islower() else "0" if c.isdigit() else "+" for c in text]
     changes = sum(before != after for before, after in pairwise(kinds))
-    return {"A", "a", "0"} <= set(kinds) and changes >= _LEAST_CHANGES * len(kinds)
+    return {"A", "a", "0"} <= set(kinds) and changes >= _MIN_CHANGES * len(kinds)
 
 
 def _hidden_key(found: re.Match[str]) -> str:
@@ -146,7 +146,7 @@ def redact(text: str) -> str:
     """The text without concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
     for secret in sorted(_concealed, key=len, reverse=True):
         text = text.replace(secret, MASK)
-    if len(text) >= SHORTEST_KEY_LINE:
+    if len(text) >= MIN_KEY_LINE_LENGTH:
         text = _KEY_LINES.sub(_hidden_key, text)
     if _IN_EVERY_PATTERN.search(text) is None:
         return text  # a ticker, a price, an id: most of what goes into a log

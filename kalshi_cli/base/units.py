@@ -238,6 +238,6 @@ def show_money(money: Money | None, *, signed: bool = False) -> str:
     return f"{sign}${cent // 100:,}.{cent % 100:02d}"
 
 
-def counted(number: int, what: str) -> str:
+def pluralize(number: int, what: str) -> str:
     """`1 note`, `2 notes`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -19,7 +19,7 @@ _HARMLESS = re.compile(r"[\w.-]+", re.ASCII)
 _HARMFUL = re.compile(r"[^\w .,%?+/°-]")
 """zsh evaluates what it is given, and the exchange wrote the titles: no quote, bracket, dollar, backslash in there."""
 
-LONGEST_TITLE = 60
+MAX_TITLE_LENGTH = 60
 
 _KINDS = {"EVENT": "event", "SERIES": "series"}
 
@@ -64,6 +64,6 @@ def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str
         if _HARMLESS.fullmatch(ticker):
             # What was typed stays as typed: shells drop what does not begin with it, and commands take small letters.
             value = f"{before}{comma}{start}{ticker[len(start) :]}"
-            shown = _HARMFUL.sub("", title)[:LONGEST_TITLE].strip()
+            shown = _HARMFUL.sub("", title)[:MAX_TITLE_LENGTH].strip()
             offered.append((value, shown) if shown else value)
     return offered

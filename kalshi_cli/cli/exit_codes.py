@@ -64,6 +64,6 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
 ENDS = {" ".join(name.split()): ends for ends, names in _COMMANDS for name in names.split(";")}
 
 
-def ends_of(command: str) -> frozenset[int]:
+def exit_codes_of(command: str) -> frozenset[int]:
     """Exit codes of a command by its whole name, like `order place`. KeyError where they were not declared."""
     return ENDS[command]

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
+from kalshi_cli.base.errors import OutcomeUnknownError, TerminationRequested
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -97,4 +97,4 @@ class KillSignals:
             os.write(2, f"{signal.Signals(number).name}: {_GOES_ON}\n".encode())
 
     def _interrupt(self) -> None:
-        raise KeyboardInterrupt if self._heard == signal.SIGINT else TerminatedError
+        raise KeyboardInterrupt if self._heard == signal.SIGINT else TerminationRequested

@@ -16,95 +16,95 @@ import typer
 from typer.core import TyperOption
 from typer.main import get_group, get_install_completion_arguments
 
-from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminatedError, UsageError
+from kalshi_cli.base.errors import ExitCode, KalshiError, OutcomeUnknownError, TerminationRequested, UsageError
 from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redact, safe_lines, safe_text
-from kalshi_cli.cli.options import Flags, Group
-from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, tell, write_out
+from kalshi_cli.cli.options import GlobalOptions, HelpGroup
+from kalshi_cli.cli.screen.output import close_out, flush_out, set_quiet, warn, write_out
 
 
-class Entry(NamedTuple):
+class CommandEntry(NamedTuple):
     """A command: the file in this package that has it, and its line in the list."""
 
     file: str
     summary: str
 
 
-SECTIONS: dict[str, dict[str, Entry]] = {
+SECTIONS: dict[str, dict[str, CommandEntry]] = {
     "Market data": {
-        "markets": Entry("markets", "List markets."),
-        "market": Entry("market", "One market on one screen."),
-        "events": Entry("events", "List events."),
-        "event": Entry("events", "An event and its markets."),
-        "series": Entry("events", "List series."),
-        "series-info": Entry("events", "A series, with all it has."),
-        "orderbook": Entry("markets", "The book of a market: bids and implied asks."),
-        "trades": Entry("history", "Public trades of a market."),
-        "candles": Entry("history", "Prices by the minute, hour or day; a chart."),
-        "exchange": Entry("market", "Whether the exchange and trading are up."),
-        "watch": Entry("watch", "Markets as they move, from the stream."),
-        "catalogue": Entry("catalog", "The local list, for search and completion."),
-        "scan": Entry("scan", "What is worth a look among all markets, net of fees."),
+        "markets": CommandEntry("markets", "List markets."),
+        "market": CommandEntry("market", "One market on one screen."),
+        "events": CommandEntry("events", "List events."),
+        "event": CommandEntry("events", "An event and its markets."),
+        "series": CommandEntry("events", "List series."),
+        "series-info": CommandEntry("events", "A series, with all it has."),
+        "orderbook": CommandEntry("markets", "The book of a market: bids and implied asks."),
+        "trades": CommandEntry("history", "Public trades of a market."),
+        "candles": CommandEntry("history", "Prices by the minute, hour or day; a chart."),
+        "exchange": CommandEntry("market", "Whether the exchange and trading are up."),
+        "watch": CommandEntry("watch", "Markets as they move, from the stream."),
+        "catalogue": CommandEntry("catalog", "The local list, for search and completion."),
+        "scan": CommandEntry("scan", "What is worth a look among all markets, net of fees."),
     },
     "More market data": {
-        "milestones": Entry("market_data", "Games and other things that events follow from."),
-        "live": Entry("market_data", "What is known right now of an event or a game."),
-        "incentives": Entry("market_data", "Rewards for trading."),
-        "targets": Entry("market_data", "Teams and others that markets are about."),
-        "tags": Entry("market_data", "Categories of series, and sports."),
+        "milestones": CommandEntry("market_data", "Games and other things that events follow from."),
+        "live": CommandEntry("market_data", "What is known right now of an event or a game."),
+        "incentives": CommandEntry("market_data", "Rewards for trading."),
+        "targets": CommandEntry("market_data", "Teams and others that markets are about."),
+        "tags": CommandEntry("market_data", "Categories of series, and sports."),
     },
     "Orders": {
-        "order": Entry("orders", "Place, list and cancel orders."),
-        "cancel-all": Entry("cancel_all", "The kill switch: halt and cancel everything."),
-        "close": Entry("close", "Out of a position, at bounded prices."),
-        "flatten": Entry("close", "Out of every position."),
+        "order": CommandEntry("orders", "Place, list and cancel orders."),
+        "cancel-all": CommandEntry("cancel_all", "The kill switch: halt and cancel everything."),
+        "close": CommandEntry("close", "Out of a position, at bounded prices."),
+        "flatten": CommandEntry("close", "Out of every position."),
     },
     "Quotes and combos": {
-        "rfq": Entry("rfq", "Ask makers for quotes, and accept one."),
-        "quote": Entry("quote", "Quote what others ask for."),
-        "combos": Entry("combos", "Markets made of markets."),
+        "rfq": CommandEntry("rfq", "Ask makers for quotes, and accept one."),
+        "quote": CommandEntry("quote", "Quote what others ask for."),
+        "combos": CommandEntry("combos", "Markets made of markets."),
     },
     "Portfolio": {
-        "balance": Entry("portfolio", "Cash by shard, and what the positions are worth."),
-        "positions": Entry("portfolio", "What is held, and at what price it could be closed."),
-        "fills": Entry("portfolio", "Trades of the account."),
-        "settlements": Entry("portfolio", "Markets that paid out."),
-        "pnl": Entry("portfolio", "Profit and loss, in parts that add up."),
-        "execution": Entry("execution", "How soon orders are placed, and what of their edge is kept."),
-        "export": Entry("export", "Fills, profit and loss, tax lots: for a spreadsheet."),
+        "balance": CommandEntry("portfolio", "Cash by shard, and what the positions are worth."),
+        "positions": CommandEntry("portfolio", "What is held, and at what price it could be closed."),
+        "fills": CommandEntry("portfolio", "Trades of the account."),
+        "settlements": CommandEntry("portfolio", "Markets that paid out."),
+        "pnl": CommandEntry("portfolio", "Profit and loss, in parts that add up."),
+        "execution": CommandEntry("execution", "How soon orders are placed, and what of their edge is kept."),
+        "export": CommandEntry("export", "Fills, profit and loss, tax lots: for a spreadsheet."),
     },
     "Funds": {
-        "transfer": Entry("transfer", "Move cash between shards."),
-        "allocation": Entry("allocation", "Let the exchange spread cash over the shards."),
-        "subaccounts": Entry("subaccounts", "Pockets of the account."),
-        "deposits": Entry("cash_history", "Money that came in."),
-        "withdrawals": Entry("cash_history", "Money that went out."),
+        "transfer": CommandEntry("transfer", "Move cash between shards."),
+        "allocation": CommandEntry("allocation", "Let the exchange spread cash over the shards."),
+        "subaccounts": CommandEntry("subaccounts", "Pockets of the account."),
+        "deposits": CommandEntry("cash_history", "Money that came in."),
+        "withdrawals": CommandEntry("cash_history", "Money that went out."),
     },
     "Trading": {
-        "trade": Entry("runs", "Run strategies until stopped."),
-        "backtest": Entry("runs", "Run a strategy over recordings."),
-        "record": Entry("runs", "Write the stream of some markets to a file."),
-        "status": Entry("runs", "What runs here, and how it is doing."),
-        "why": Entry("why", "Why nothing was traded: what was wanted, and what refused it."),
-        "pause": Entry("halts", "No new orders until resume."),
-        "resume": Entry("halts", "Leave a halt or a pause."),
-        "stop": Entry("halts", "Stop the running loop in good order."),
-        "lock": Entry("locks", "Open nothing in a market for a while."),
-        "unlock": Entry("locks", "End a lock before its time."),
-        "strategies": Entry("strategies", "The strategies and their parameters; a new one."),
+        "trade": CommandEntry("runs", "Run strategies until stopped."),
+        "backtest": CommandEntry("runs", "Run a strategy over recordings."),
+        "record": CommandEntry("runs", "Write the stream of some markets to a file."),
+        "status": CommandEntry("runs", "What runs here, and how it is doing."),
+        "why": CommandEntry("why", "Why nothing was traded: what was wanted, and what refused it."),
+        "pause": CommandEntry("halts", "No new orders until resume."),
+        "resume": CommandEntry("halts", "Leave a halt or a pause."),
+        "stop": CommandEntry("halts", "Stop the running loop in good order."),
+        "lock": CommandEntry("locks", "Open nothing in a market for a while."),
+        "unlock": CommandEntry("locks", "End a lock before its time."),
+        "strategies": CommandEntry("strategies", "The strategies and their parameters; a new one."),
     },
     "Operations": {
-        "init": Entry("init", "Set up: environment, key, limits, whom to tell."),
-        "health-check": Entry("health", "Is everything in place to trade?"),
-        "doctor": Entry("health", "Another name for health-check."),
-        "runbook": Entry("runbook", "What to do, step by step; needs no network."),
-        "limits": Entry("limits", "How fast the account may ask."),
-        "keys": Entry("cash_history", "API keys, and what each may do."),
-        "api": Entry("api", "A signed raw call."),
-        "check": Entry("check", "Monitoring checks of the account, the loop and the exchange."),
-        "alerts": Entry("alerts", "What is firing, undelivered or silenced."),
-        "state": Entry("state", "The state file, made anew."),
-        "sim": Entry("simulator", "The simulated exchange."),
-        "config": Entry("config", "Show, find and check the configuration."),
+        "init": CommandEntry("init", "Set up: environment, key, limits, whom to tell."),
+        "health-check": CommandEntry("health", "Is everything in place to trade?"),
+        "doctor": CommandEntry("health", "Another name for health-check."),
+        "runbook": CommandEntry("runbook", "What to do, step by step; needs no network."),
+        "limits": CommandEntry("limits", "How fast the account may ask."),
+        "keys": CommandEntry("cash_history", "API keys, and what each may do."),
+        "api": CommandEntry("api", "A signed raw call."),
+        "check": CommandEntry("check", "Monitoring checks of the account, the loop and the exchange."),
+        "alerts": CommandEntry("alerts", "What is firing, undelivered or silenced."),
+        "state": CommandEntry("state", "The state file, made anew."),
+        "sim": CommandEntry("simulator", "The simulated exchange."),
+        "config": CommandEntry("config", "Show, find and check the configuration."),
     },
 }
 """Every command. A file is imported when its command runs, so that the list costs nothing."""
@@ -127,7 +127,7 @@ def _commands(file: str) -> Any:
     return get_group(import_module(f"kalshi_cli.cli.commands.{file}").app)
 
 
-class Root(Group):
+class Root(HelpGroup):
     """The top: names are known at once, commands are loaded when they are called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
@@ -192,7 +192,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
     `started_s` is when this program was started, on the monotonic clock: some commands end in time, from then on.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    flags = Flags(started_s=started_s)
+    flags = GlobalOptions(started_s=started_s)
     set_quiet(False)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
@@ -204,7 +204,7 @@ def main(argv: Sequence[str] | None = None, *, started_s: float | None = None) -
     except (KeyboardInterrupt, typer.Abort) as error:
         if (left := cut_off(error)) is not None:
             return report(left, words, is_verbose=flags.verbose)
-        tell("terminated" if isinstance(error, TerminatedError) else "interrupted")
+        warn("terminated" if isinstance(error, TerminationRequested) else "interrupted")
         return exit_code_after(error)
     except Exception as error:
         if "_KALSHI_COMPLETE" in os.environ:
@@ -230,10 +230,10 @@ def exit_code_after(interrupt: BaseException) -> ExitCode:
     """Return what the program ends with after an interrupt, wherever that came."""
     if cut_off(interrupt) is not None:
         return ExitCode.UNKNOWN_OUTCOME
-    return ExitCode.TERMINATED if isinstance(interrupt, TerminatedError) else ExitCode.INTERRUPTED
+    return ExitCode.TERMINATED if isinstance(interrupt, TerminationRequested) else ExitCode.INTERRUPTED
 
 
-def _run(words: Sequence[str], flags: Flags) -> int:
+def _run(words: Sequence[str], flags: GlobalOptions) -> int:
     if "_KALSHI_COMPLETE" in os.environ:
         root().main(args=list(words), prog_name="kalshi", obj=flags)
     if torn := [word for word in words if not word.isascii() and not _is_utf8(word)]:
@@ -279,13 +279,13 @@ def report(error: Exception, words: Sequence[str], *, is_verbose: bool) -> int:
 
         body: dict[str, object] = {"code": known.code, "message": safe_lines(redact(known.message))}
         body |= {"hint": safe_lines(redact(known.hint)), "exit_code": code} | ({"traceback": trace} if trace else {})
-        tell(json.dumps({"error": body}))
+        warn(json.dumps({"error": body}))
         return code
     if trace:
-        tell(*trace.splitlines())
-    tell(*f"error: {known.message}".split("\n"))
+        warn(*trace.splitlines())
+    warn(*f"error: {known.message}".split("\n"))
     if known.hint:
-        tell(f"hint: {known.hint}")
+        warn(f"hint: {known.hint}")
     return code
 
 

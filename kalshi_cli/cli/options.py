@@ -26,20 +26,20 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import Distrust, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
 from kalshi_cli.cli.completion import complete_tickers
-from kalshi_cli.cli.screen.output import Format, note, set_quiet, tell, write_out
+from kalshi_cli.cli.screen.output import Format, info, set_quiet, warn, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.resources import Home, Resources
-    from kalshi_cli.views.row import Row
+    from kalshi_cli.views.row import OutputRow
 
 ENVIRONMENTS = ("sim", "demo", "prod")
 
 
 @dataclass
-class Flags:
+class GlobalOptions:
     """The global options of this invocation: `ctx.obj` of every command. None is "not given"."""
 
     env: str | None = None
@@ -57,10 +57,10 @@ class Flags:
         return SystemClock().monotonic() - self.started_s if self.started_s is not None else 0.0
 
 
-def flags_of(ctx: typer.Context) -> Flags:
+def flags_of(ctx: typer.Context) -> GlobalOptions:
     """The global options, wherever on the line they stood."""
     flags = ctx.obj
-    assert isinstance(flags, Flags)
+    assert isinstance(flags, GlobalOptions)
     return flags
 
 
@@ -82,7 +82,7 @@ def load_config(
     loaded = sources.load(flags.config, os.environ, given, needed, distrust)
     sources.judge_state(loaded, distrust)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
-        note("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
+        info("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded
 
 
@@ -92,11 +92,11 @@ def environment_of(
     """Return the environment that the global options and `flags` choose, for a command that runs parts of it."""
     from kalshi_cli.app.environment import Environment
 
-    return Environment(load_config(ctx, needed, flags), tell, note)
+    return Environment(load_config(ctx, needed, flags), warn, info)
 
 
 @contextmanager
-def opened(
+def open_app(
     ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
 ) -> Iterator[Resources]:
     """Open what the global options and `flags` choose: `with opened(ctx) as desk:`."""
@@ -112,7 +112,7 @@ def home_of(desk: Resources, *, paper: bool) -> Home | None:
 # -- what commands show and ask -----------------------------------------------------------------------------------
 
 
-def show_view(ctx: typer.Context, view: Row, title: str = "", now: Ts | None = None) -> None:
+def show_view(ctx: typer.Context, view: OutputRow, title: str = "", now: Ts | None = None) -> None:
     """Print one object in the format of the global options; see `render_one`."""
     from kalshi_cli.cli.screen.render import render_one
 
@@ -121,7 +121,7 @@ def show_view(ctx: typer.Context, view: Row, title: str = "", now: Ts | None = N
 
 def show_list(
     ctx: typer.Context,
-    of: type[Row],
+    of: type[OutputRow],
     found: Iterable[object],
     *,
     limit: int | None = None,
@@ -142,7 +142,7 @@ def show_list(
     views = map(of.of, islice(coming, limit))
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
-        note(f"the list was cut at {limit}; see more with {more}")
+        info(f"the list was cut at {limit}; see more with {more}")
 
 
 def ago(desk: Resources, seconds: float | None) -> Ts | None:
@@ -165,7 +165,7 @@ def agreed(desk: Resources | Environment, question: str, *facts: str, yes: bool)
 
 def note_unsent(*facts: str) -> None:
     """Show the facts of what a dry run does not send."""
-    note(*facts, "dry run: nothing was sent")
+    info(*facts, "dry run: nothing was sent")
 
 
 # -- the global options -------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
                 formatter.write_dl(lines)
 
 
-class Command(TyperCommand):
+class HelpCommand(TyperCommand):
     """A command that takes the global options too."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
@@ -247,7 +247,7 @@ class Command(TyperCommand):
         _write_options(self, ctx, formatter)
 
 
-class Group(TyperGroup):
+class HelpGroup(TyperGroup):
     """A group that takes the global options too, and suggests the nearest command.
 
     Where no command is named it runs the `default` one, else it shows its help, or refuses (`needs_name`). With
@@ -292,17 +292,17 @@ class Group(TyperGroup):
         return f"it is one of {', '.join(names)}" if self.needs_name else f"see `{ctx.command_path} -h`"
 
 
-class Commands(typer.Typer):
+class CommandGroup(typer.Typer):
     """The commands of one file. The `default` one runs where the file is a group and none of them is named."""
 
     def __init__(
         self, text: str = "", *, default: str = "", takes_words: bool = False, needs_name: bool = False
     ) -> None:
-        kind = type("Group", (Group,), {"default": default, "takes_words": takes_words, "needs_name": needs_name})
+        kind = type("Group", (HelpGroup,), {"default": default, "takes_words": takes_words, "needs_name": needs_name})
         super().__init__(cls=kind, help=text, add_completion=False, rich_markup_mode=None)
 
     def command(self, name: str | None = None, **more: Any) -> Callable[[Any], Any]:
-        return super().command(name, cls=Command, **more)
+        return super().command(name, cls=HelpCommand, **more)
 
 
 # -- values -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from kalshi_cli.base.errors import HostError
 from kalshi_cli.base.text import is_loopback
 from kalshi_cli.config import schema
 from kalshi_cli.config.hosts import OWN_HOSTS, OtherHost, other_hosts
-from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.account.sizing import StrategyAllocation
 
 Env = Literal["sim", "demo", "prod"]
 HOSTS: dict[str, tuple[str, str]] = {
@@ -46,20 +46,20 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     read_only: bool = False
     day_zone: str = "America/New_York"
     credentials: schema.CredentialsByEnv = schema.CredentialsByEnv()
-    exchange: schema.Exchange = schema.Exchange()
-    risk: schema.Risk = schema.Risk()
-    trade: schema.Trade = schema.Trade()
-    checks: schema.Checks = schema.Checks()
-    alerts: schema.Alerts = schema.Alerts()
-    heartbeat: schema.Heartbeat = schema.Heartbeat()
-    logs: schema.Logs = schema.Logs()
-    metrics: schema.Metrics = schema.Metrics()
-    spot: schema.Spot = schema.Spot()
-    sim: schema.Sim = schema.Sim()
+    exchange: schema.ExchangeConfig = schema.ExchangeConfig()
+    risk: schema.RiskConfig = schema.RiskConfig()
+    trade: schema.TradeConfig = schema.TradeConfig()
+    checks: schema.ChecksConfig = schema.ChecksConfig()
+    alerts: schema.AlertsConfig = schema.AlertsConfig()
+    heartbeat: schema.HeartbeatConfig = schema.HeartbeatConfig()
+    logs: schema.LogsConfig = schema.LogsConfig()
+    metrics: schema.MetricsConfig = schema.MetricsConfig()
+    spot: schema.SpotConfig = schema.SpotConfig()
+    sim: schema.SimulatorConfig = schema.SimulatorConfig()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
     """Parameters by strategy."""
-    allotments: dict[str, Allotment] = {}
+    allotments: dict[str, StrategyAllocation] = {}
     """What else is below `strategies`: the budget and the sizing of each that has any."""
     allow_hosts: tuple[str, ...] = ()
     """Hosts beyond the environment's own that a key may sign for; no file can name one."""

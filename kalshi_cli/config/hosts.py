@@ -28,7 +28,7 @@ OWN_HOSTS: dict[str, tuple[str, ...]] = {
 
 ALLOW_HOSTS = "KALSHI_ALLOW_HOSTS"
 
-MOST_HOSTS = 50
+MAX_HOSTS = 50
 
 _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,20}")
 
@@ -67,8 +67,8 @@ def named_hosts(texts: Iterable[str]) -> tuple[str, ...]:
     """Return the hosts in lists with commas; ValueError where one is no host."""
     words = [word.strip().lower() for text in texts for word in text.split(",")]
     found = tuple(dict.fromkeys(word for word in words if word))
-    if len(found) > MOST_HOSTS:
-        raise ValueError(f"must be at most {MOST_HOSTS} hosts")
+    if len(found) > MAX_HOSTS:
+        raise ValueError(f"must be at most {MAX_HOSTS} hosts")
     for word in found:
         if not _NAME.fullmatch(word) and not _is_address(word):
             raise ValueError(f"must be hosts like kalshi.example.com, without https:// and port, not {word[:60]!r}")

@@ -6,15 +6,15 @@ from functools import partial
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.config.config import Config
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.trading_day import day_start
 
 
-def limits_of(config: Config) -> Limits:
+def limits_of(config: Config) -> RiskLimits:
     """Return the limits that `risk`, `strategies` and `day_zone` set. Seconds become milliseconds."""
     risk = config.risk
-    same = {name: getattr(risk, name) for name in Limits.__struct_fields__ if name in risk.__struct_fields__}
-    return Limits(
+    same = {name: getattr(risk, name) for name in RiskLimits.__struct_fields__ if name in risk.__struct_fields__}
+    return RiskLimits(
         **same,
         max_order_qty=risk.max_order_count,
         min_time_to_close_ms=int(risk.min_time_to_close_s * 1000),

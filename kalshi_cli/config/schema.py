@@ -22,9 +22,9 @@ CallSeconds = Annotated[
 ]
 """One call, with all its attempts: `core/account/reconciliation.py` leaves ten seconds of `NEVER_ARRIVED_MARGIN_MS`
 for it."""
-LONGEST_INTERVAL_S = 10
+MAX_INTERVAL_S = 10
 IntervalSeconds = Annotated[
-    float, Meta(gt=0, le=LONGEST_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
+    float, Meta(gt=0, le=MAX_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
 ]
 Dollars = Annotated[Money, Meta(ge=0)]
 PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
@@ -38,7 +38,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     private_key_path: Path | None = None
 
     def __repr__(self) -> str:
-        return f"Credentials(key_id={hidden(self.key_id)!r})"
+        return f"Credentials(key_id={masked_secret(self.key_id)!r})"
 
 
 class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
     prod: Credentials = Credentials()
 
 
-class Exchange(msgspec.Struct, frozen=True, kw_only=True):
+class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How the exchange is reached. An empty URL is that of the environment.
 
     `subaccount` is the one that the key is locked to; None asks the exchange.
@@ -63,7 +63,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True):
     total_timeout_s: CallSeconds = 10.0
 
 
-class Risk(msgspec.Struct, frozen=True, kw_only=True):
+class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
     """What every order is held against before it is sent. None switches a limit off; zero allows nothing."""
 
     max_position: Contracts | None = contracts(100)
@@ -94,7 +94,7 @@ class Risk(msgspec.Struct, frozen=True, kw_only=True):
 Words = tuple[str, ...]
 
 
-class Trade(msgspec.Struct, frozen=True, kw_only=True):
+class TradeConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The pace of the trade loop."""
 
     interval_s: IntervalSeconds = 2.0
@@ -108,7 +108,7 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     command_variables: Words = ()
 
 
-class Bound(msgspec.Struct, frozen=True, kw_only=True):
+class CheckRange(msgspec.Struct, frozen=True, kw_only=True):
     """Where a measure of `kalshi check` warns and where it is critical: ranges as monitoring plug-ins write them.
 
     `10` is above 10 or below 0, `10:` below 10, `~:10` above 10, `10:20` outside, `@10:20` inside; null never.
@@ -118,35 +118,35 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
     crit: RangeText | None = None
 
 
-def bound(warn: str | None = None, crit: str | None = None) -> Bound:
+def bound(warn: str | None = None, crit: str | None = None) -> CheckRange:
     """A bound written in this file."""
-    return Bound(warn=RangeText(warn) if warn else None, crit=RangeText(crit) if crit else None)
+    return CheckRange(warn=RangeText(warn) if warn else None, crit=RangeText(crit) if crit else None)
 
 
-class Checks(msgspec.Struct, frozen=True, kw_only=True):
+class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The bounds of `kalshi check`, by measure. What is not here is held against the limits in `risk`."""
 
-    limit_used_pct: Bound = bound(warn="80", crit="100")
-    day_loss_pct: Bound = bound(warn="60", crit="100")
-    drawdown_usd: Bound = bound()
-    cycle_age_s: Bound = bound(warn="60", crit="180")
-    api_p99_ms: Bound = bound(warn="1500", crit="4000")
-    api_errors_pct: Bound = bound(warn="5", crit="20")
-    clock_skew_s: Bound = bound(warn="2", crit="5")
-    feed_age_s: Bound = bound(warn="10", crit="60")
-    feed_lag_ms: Bound = bound(warn="2000", crit="10000")
-    model_age: Bound = bound()
-    rejected_pct: Bound = bound(warn="10", crit="30")
-    denied_pct: Bound = bound(warn="80")
-    no_orders_for: Bound = bound(warn="86400")
-    fill_rate_pct: Bound = bound(warn="5:")
-    placement_p99_ms: Bound = bound(warn="2000", crit="5000")
-    slippage_cents: Bound = bound(warn="~:1", crit="~:3")
-    drift_usd: Bound = bound(warn="0.01", crit="1")
-    edge_sigma: Bound = bound(warn="-2:", crit="-3:")
-    cash_usd: Bound = bound()
-    errors: Bound = bound(warn="0", crit="10")
-    paused_shards: Bound = bound()
+    limit_used_pct: CheckRange = bound(warn="80", crit="100")
+    day_loss_pct: CheckRange = bound(warn="60", crit="100")
+    drawdown_usd: CheckRange = bound()
+    cycle_age_s: CheckRange = bound(warn="60", crit="180")
+    api_p99_ms: CheckRange = bound(warn="1500", crit="4000")
+    api_errors_pct: CheckRange = bound(warn="5", crit="20")
+    clock_skew_s: CheckRange = bound(warn="2", crit="5")
+    feed_age_s: CheckRange = bound(warn="10", crit="60")
+    feed_lag_ms: CheckRange = bound(warn="2000", crit="10000")
+    model_age: CheckRange = bound()
+    rejected_pct: CheckRange = bound(warn="10", crit="30")
+    denied_pct: CheckRange = bound(warn="80")
+    no_orders_for: CheckRange = bound(warn="86400")
+    fill_rate_pct: CheckRange = bound(warn="5:")
+    placement_p99_ms: CheckRange = bound(warn="2000", crit="5000")
+    slippage_cents: CheckRange = bound(warn="~:1", crit="~:3")
+    drift_usd: CheckRange = bound(warn="0.01", crit="1")
+    edge_sigma: CheckRange = bound(warn="-2:", crit="-3:")
+    cash_usd: CheckRange = bound()
+    errors: CheckRange = bound(warn="0", crit="10")
+    paused_shards: CheckRange = bound()
 
 
 TIERS = ("critical", "warning", "info")
@@ -158,7 +158,7 @@ EVENTS = (
 """What something is about; every alert is about one of them."""
 
 
-class Sink(msgspec.Struct, frozen=True, kw_only=True):
+class AlertChannel(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody to tell. It hears of what is in one of `tiers`, or about one of `events`. Its address is a secret."""
 
     url: str = ""
@@ -171,10 +171,10 @@ class Sink(msgspec.Struct, frozen=True, kw_only=True):
         return f"Sink(url={hidden_address(self.url)!r})"
 
 
-class Alerts(msgspec.Struct, frozen=True, kw_only=True):
+class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whom to tell of what, and how often. `fallback` names the sink that hears of what another would not take."""
 
-    sinks: dict[str, Sink] = {}
+    sinks: dict[str, AlertChannel] = {}
     fallback: str = ""
     group_s: Seconds = 300.0
     repeat_s: Seconds = 4 * 3_600.0
@@ -184,7 +184,7 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
     drawdown: Dollars = Money(50 * DOLLAR)
 
 
-class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
+class HeartbeatConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Whom a loop tells that it is alive: the ping address of a Healthchecks-compatible service; it is a secret."""
 
     url: str = ""
@@ -195,7 +195,7 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
         return f"Heartbeat(url={hidden_address(self.url)!r})"
 
 
-class Logs(msgspec.Struct, frozen=True, kw_only=True):
+class LogsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The JSON lines that a loop writes, and the tables beside them.
 
     Without a `folder` they are in `logs` beside the state; else in a folder there for each environment.
@@ -207,7 +207,7 @@ class Logs(msgspec.Struct, frozen=True, kw_only=True):
     files: Annotated[int, Meta(ge=1, le=1_000)] = 10
 
 
-class Metrics(msgspec.Struct, frozen=True, kw_only=True):
+class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Where a loop answers Prometheus, on this machine only."""
 
     enabled: bool = False
@@ -226,7 +226,7 @@ class SpotVenue(msgspec.Struct, frozen=True, kw_only=True):
     pair: str = ""
 
 
-class Spot(msgspec.Struct, frozen=True, kw_only=True):
+class SpotConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Outside prices of coins: whose, in which order, how old they may be, and how far apart."""
 
     venues: Words = ("coinbase", "kraken", "binance")
@@ -242,11 +242,11 @@ Milliseconds = Annotated[int, Meta(ge=0, le=366 * 86_400_000)]
 RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
 
 
-class Sim(msgspec.Struct, frozen=True, kw_only=True):
+class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
 
-    Below the first five every name, and every default, is that of `SimOptions` in `simulator/model/listing.py`, which
-    says what it does; `docs/simulated-exchange.md` says why.
+    Below the first five every name, and every default, is that of `ExchangeOptions` in `simulator/model/listing.py`,
+    which says what it does; `docs/simulated-exchange.md` says why.
     """
 
     seed: Annotated[int, Meta(ge=0)] = 1
@@ -297,7 +297,7 @@ class Sim(msgspec.Struct, frozen=True, kw_only=True):
     max_order_groups: Annotated[int, Meta(ge=1, le=10_000_000)] = 100_000
 
 
-def hidden(secret: str) -> str:
+def masked_secret(secret: str) -> str:
     """The last four characters of a long secret, nothing of a short one."""
     return f"…{secret[-4:]}" if len(secret) >= 12 else "…" if secret else ""
 

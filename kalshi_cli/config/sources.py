@@ -20,19 +20,19 @@ import msgspec
 
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
 from kalshi_cli.base.file_trust import doubt_folder, is_anothers
-from kalshi_cli.base.text import conceal, conceal_address, conceal_key, holds_private_key, redact
+from kalshi_cli.base.text import conceal_address, conceal_key, holds_private_key, mask, redact
 from kalshi_cli.config import yaml_file
 from kalshi_cli.config.config import HOSTS, Config, Problem, config_dir, state_dir
 from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
-from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, Sink, hidden, hidden_address
-from kalshi_cli.config.values import any_of, convert, show, time_zone, url, variable_names, web_address
-from kalshi_cli.core.account.sizing import RESERVED, Allotment
+from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, AlertChannel, hidden_address, masked_secret
+from kalshi_cli.config.values import convert, list_of_choices, show, time_zone, url, variable_names, web_address
+from kalshi_cli.core.account.sizing import RESERVED, StrategyAllocation
 
 Key = tuple[str, ...]
 """Where a value is: section, then name."""
 SINKS: Key = ("alerts", "sinks")
 """A section of sections whose names are a person's, as `strategies` is."""
-Found = dict[Key, tuple[object, str]]
+ConfigSources = dict[Key, tuple[object, str]]
 """Raw values with their origins."""
 
 
@@ -63,7 +63,7 @@ def load(
     if path is not None and distrust is not refuse and path == _here() and _is_strangers(path):
         path = _without_strangers(path, distrust, is_env_named=is_env_named)
     problems: list[Problem] = []
-    found: Found = {}
+    found: ConfigSources = {}
     if path is not None:
         origin = f"file {path}"
         try:
@@ -77,7 +77,7 @@ def load(
             found[key] = (raw, origin)
             if document.is_open_to_others and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
                 problems.append(Problem(key, f"is a secret, and others may read this file: chmod 600 {path}", origin))
-    from_flags: Found = {
+    from_flags: ConfigSources = {
         tuple(name.split(".")): (raw, "flag")
         for name, raw in flags.items()
         if raw is not None and name != "allow_hosts"
@@ -122,7 +122,7 @@ def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_
 def _conceal(key: Key, raw: object) -> None:
     """Before anything is said of it, right or wrong: an address in the wrong place is a secret there too."""
     if key[-1] == "key_id":
-        conceal(str(raw))
+        mask(str(raw))
     for text in (*key, raw):
         if isinstance(text, str) and "://" in text and key[0] not in ("exchange", "spot"):
             conceal_address(text)
@@ -185,7 +185,7 @@ def judge_state(config: Config, distrust: Distrust = refuse) -> None:
             return
 
 
-def masked(config: Config) -> tuple[Setting, ...]:
+def mask_secrets(config: Config) -> tuple[Setting, ...]:
     """Every value as a person writes it, secrets hidden, for `config show`."""
     settings = []
     for key, kind, value in _leaves(config):
@@ -199,7 +199,7 @@ def masked(config: Config) -> tuple[Setting, ...]:
 def _masked(key: Key, text: str) -> str:
     if key[-1] == "url":
         return hidden_address(text)
-    return hidden(text) if any(word in key[-1] for word in ("key_id", "secret", "token", "password")) else text
+    return masked_secret(text) if any(word in key[-1] for word in ("key_id", "secret", "token", "password")) else text
 
 
 # -- the schema, read off the structs -----------------------------------------------------------------------------
@@ -233,8 +233,8 @@ def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, 
 
 _KINDS = {key: kind for key, kind, _ in _leaves(Config())}
 _SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))} | {("strategies",), SINKS}
-_KINDS |= {key: kind for key, kind, _ in _leaves(Sink(), ("sink",))}
-_KINDS |= {key: kind for key, kind, _ in _leaves(Allotment(), ("strategy",))}
+_KINDS |= {key: kind for key, kind, _ in _leaves(AlertChannel(), ("sink",))}
+_KINDS |= {key: kind for key, kind, _ in _leaves(StrategyAllocation(), ("strategy",))}
 
 
 def _is_section(key: Key) -> bool:
@@ -289,9 +289,9 @@ def _build(kind: type[msgspec.Struct], key: Key, values: Mapping[Key, object]) -
             made[field.name] = _named(at, params)
         elif at == ("allotments",):
             own = {key: raw for key, raw in values.items() if key[0] == "strategies" and key[2] in RESERVED}
-            made[field.name] = {key[1]: _build(Allotment, key[:2], own) for key in own}
+            made[field.name] = {key[1]: _build(StrategyAllocation, key[:2], own) for key in own}
         elif at == SINKS:
-            made[field.name] = {name: Sink(**found) for name, found in _named(at, values).items()}
+            made[field.name] = {name: AlertChannel(**found) for name, found in _named(at, values).items()}
         elif _is_section(at):
             made[field.name] = _build(field.type, at, values)
         elif at in values:
@@ -320,9 +320,9 @@ def _flatten(tree: object, key: Key, origin: str, problems: list[Problem]) -> It
         problems.append(Problem(key, "must be a section, with `name: value` lines below it", origin))
 
 
-def _from_variables(env: Mapping[str, str]) -> Found:
+def _from_variables(env: Mapping[str, str]) -> ConfigSources:
     """KALSHI_<SECTION>__<KEY>, and the short names of what is set most."""
-    found: Found = {}
+    found: ConfigSources = {}
     for name, text in env.items():
         if not text or not name.startswith("KALSHI_"):
             continue
@@ -336,9 +336,9 @@ def _from_variables(env: Mapping[str, str]) -> Found:
     return found
 
 
-def _credentials_from_variables(env: Mapping[str, str], chosen: str) -> Found:
+def _credentials_from_variables(env: Mapping[str, str], chosen: str) -> ConfigSources:
     """The key of the environment in use."""
-    found: Found = {}
+    found: ConfigSources = {}
     for field, names in _CREDENTIAL_VARIABLES.items():
         name = next((name for name in names if env.get(name)), None)
         if name is not None and chosen in HOSTS | {"sim": ("", "")}:
@@ -376,14 +376,14 @@ def _value(key: Key, raw: object, base: Path) -> object:
 _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("exchange", "rest_url"): url("https", "http"),
     ("exchange", "ws_url"): url("wss", "ws"),
-    ("spot", "venues"): any_of(SPOT_VENUES),
+    ("spot", "venues"): list_of_choices(SPOT_VENUES),
     **{("spot", venue, "rest_url"): url("https", "http") for venue in SPOT_VENUES},
     **{("spot", venue, "ws_url"): url("wss", "ws") for venue in SPOT_VENUES},
     ("heartbeat", "url"): web_address,
     ("day_zone",): time_zone,
     ("trade", "command_variables"): variable_names,
-    ("alerts", "*", "tiers"): any_of(TIERS),
-    ("alerts", "*", "events"): any_of(EVENTS),
+    ("alerts", "*", "tiers"): list_of_choices(TIERS),
+    ("alerts", "*", "events"): list_of_choices(EVENTS),
 }
 """By key; `*` is any number of names between the first and the last."""
 

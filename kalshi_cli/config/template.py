@@ -16,7 +16,7 @@ PACKAGE = Path(__file__).parents[1]
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
 """Inside the installed package; or beside it, in a working copy."""
 
-MOST_KEPT = 100
+MAX_BACKUPS = 100
 
 Answer = str | int | float | bool | None | dict[str, object]
 
@@ -93,8 +93,8 @@ def write(path: Path, text: str) -> Path | None:
 
 def _free_name(path: Path) -> Path:
     """Where the file that was there is kept: nothing that was kept before is lost. ConfigError after a hundred."""
-    names = (f"{path.name}.before", *(f"{path.name}.before.{number}" for number in range(2, MOST_KEPT + 1)))
+    names = (f"{path.name}.before", *(f"{path.name}.before.{number}" for number in range(2, MAX_BACKUPS + 1)))
     for name in names:
         if not path.with_name(name).exists():
             return path.with_name(name)
-    raise ConfigError(f"{MOST_KEPT} configurations are kept beside {path}", hint="delete some of them")
+    raise ConfigError(f"{MAX_BACKUPS} configurations are kept beside {path}", hint="delete some of them")

@@ -117,7 +117,7 @@ def variable_names(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def any_of(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+def list_of_choices(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     """A check that each word is one of these."""
 
     def check(words: tuple[str, ...]) -> tuple[str, ...]:
@@ -158,13 +158,13 @@ def _unwrap(kind: Any) -> tuple[Any, Meta, bool]:
     return kind, meta, is_optional
 
 
-LONGEST_QUOTED = 16
+MAX_QUOTED_LENGTH = 16
 
 
 def _quoted(raw: object) -> str:
     """It as it was written, if that is short: something long in the wrong place may well be a secret."""
     text = str(raw)
-    return repr(raw) if len(text) <= LONGEST_QUOTED else f"a text of {len(text)} characters"
+    return repr(raw) if len(text) <= MAX_QUOTED_LENGTH else f"a text of {len(text)} characters"
 
 
 def _digits(raw: object) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 1_000_000
 
-MOST_DIGITS = 40
+MAX_DIGITS = 40
 """Characters of a number. Converting a longer one takes time by the square: 900 kB of `1:1:1` took 109 s (2026-11)."""
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 
@@ -85,6 +85,6 @@ def _oddities(document: yaml.Node) -> list[Oddity]:
 
 def _unconverted(node: Any) -> Iterator[str]:
     """Turn a number that is too long into text, which nothing converts, and say so."""
-    if node.tag in _NUMBERS and len(node.value) > MOST_DIGITS:
+    if node.tag in _NUMBERS and len(node.value) > MAX_DIGITS:
         node.tag = "tag:yaml.org,2002:str"
-        yield f"a number of more than {MOST_DIGITS} digits (line {node.start_mark.line + 1})"
+        yield f"a number of more than {MAX_DIGITS} digits (line {node.start_mark.line + 1})"

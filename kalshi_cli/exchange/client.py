@@ -14,14 +14,24 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.funds import FundsCalls
-from kalshi_cli.exchange.endpoints.groups import GroupCalls
-from kalshi_cli.exchange.endpoints.listings import CatalogueCalls
-from kalshi_cli.exchange.endpoints.programs import ProgramCalls
-from kalshi_cli.exchange.endpoints.quotes import QuoteCalls
-from kalshi_cli.exchange.endpoints.status import StatusCalls
-from kalshi_cli.exchange.endpoints.tiers import TierCalls
-from kalshi_cli.exchange.rest.call import CANCEL, CREATE, ONCE, READ, OnAnswer, Params, Rest, Retry, Timeouts
+from kalshi_cli.exchange.endpoints.funds import FundsEndpoints
+from kalshi_cli.exchange.endpoints.groups import OrderGroupEndpoints
+from kalshi_cli.exchange.endpoints.listings import ListingEndpoints
+from kalshi_cli.exchange.endpoints.programs import MarketDataEndpoints
+from kalshi_cli.exchange.endpoints.quotes import RfqEndpoints
+from kalshi_cli.exchange.endpoints.status import ExchangeEndpoints
+from kalshi_cli.exchange.endpoints.tiers import FullHistoryReads
+from kalshi_cli.exchange.rest.call import (
+    CANCEL,
+    CREATE,
+    ONCE,
+    READ,
+    OnAnswer,
+    Params,
+    RestTransport,
+    RetryPolicy,
+    Timeouts,
+)
 from kalshi_cli.exchange.rest.rate_limits import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
 
@@ -30,13 +40,13 @@ if TYPE_CHECKING:
 
 
 class KalshiClient(
-    TierCalls,
-    StatusCalls,
-    GroupCalls,
-    FundsCalls,
-    CatalogueCalls,
-    QuoteCalls,
-    ProgramCalls,
+    FullHistoryReads,
+    ExchangeEndpoints,
+    OrderGroupEndpoints,
+    FundsEndpoints,
+    ListingEndpoints,
+    RfqEndpoints,
+    MarketDataEndpoints,
 ):
     """The client. Every method may raise the errors of `kalshi_cli.base.errors`; private ones need a signer.
 
@@ -63,7 +73,7 @@ class KalshiClient(
         machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
-        rest = Rest(
+        rest = RestTransport(
             rest_url,
             clock=machine or clock,
             rng=rng,
@@ -96,7 +106,7 @@ class KalshiClient(
         """Routes that announced their end in a header -> the notice."""
         return dict(self._rest.notices)
 
-    def bound_reads(self, seconds: float) -> None:
+    def limit_reads(self, seconds: float) -> None:
         """From now on no GET takes longer in all: for whoever has something to do at intervals."""
         self._rest.read_total_s = min(seconds, self._rest.read_total_s)
 
@@ -112,7 +122,7 @@ class KalshiClient(
         """
         return self._rest.their_clock.skew_ms
 
-    def latest_there(self, at_s: float) -> Ts:
+    def max_server_time(self, at_s: float) -> Ts:
         """What the exchange's clock showed at most when our monotonic one showed `at_s`, by the dates of replies.
 
         Dates are by the machine's clock. A simulated exchange may live in another time: that of our `clock`.
@@ -169,7 +179,7 @@ def _plain(path: str) -> str:
     return re.sub("%([0-9A-Fa-f]{2}|)", decoded, path)
 
 
-def _retry(method: str, path: str) -> Retry:
+def _retry(method: str, path: str) -> RetryPolicy:
     """How a raw call may be repeated. Whatever is not known to be harmless could trade, and stops at a halt."""
     if method == "GET":
         return READ

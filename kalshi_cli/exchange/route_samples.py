@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.monitoring.schema_drift import Known
+from kalshi_cli.core.monitoring.schema_drift import KnownSchema
 from kalshi_cli.exchange.client import KalshiClient
 
 FEW = 5
@@ -31,9 +31,9 @@ class Sample(NamedTuple):
     may_refuse: bool = False
 
 
-def known_fields() -> Known:
+def known_fields() -> KnownSchema:
     """The published specification's fields; `scripts/known_fields.py` writes the list."""
-    return msgspec.json.decode(Path(__file__).with_name("known_fields.json").read_bytes(), type=Known)
+    return msgspec.json.decode(Path(__file__).with_name("known_fields.json").read_bytes(), type=KnownSchema)
 
 
 _MARKETS, _EVENT = "GET /markets", "GET /events/{event_ticker}"

@@ -19,11 +19,11 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import OtherKindError, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
-from kalshi_cli.feeds.fair_values import MAX_BYTES, Page, SourceError
+from kalshi_cli.feeds.fair_values import MAX_BYTES, FairValuePage, SourceError
 
 COMMAND_S = 30.0
 """How long a command may take."""
-MOST_AHEAD_S = 60.0
+MAX_AHEAD_S = 60.0
 """A file that was changed later than this from now would look fresh for as long."""
 PASSED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
 """Variables that every program of the user gets, beside LC_*."""
@@ -31,7 +31,7 @@ _LOOK_S = 0.1
 _CHUNK = 64 * 1024
 
 
-def read_file(path: Path, machine: Clock) -> Page:
+def read_file(path: Path, machine: Clock) -> FairValuePage:
     """The whole file, or SourceError: missing, too long, or somebody is writing it at this moment.
 
     How old it is says its time of change, by the machine's clock: a file that nobody writes any more grows old, however
@@ -58,9 +58,9 @@ def read_file(path: Path, machine: Clock) -> Page:
     if body.lstrip()[:1] not in (b"{", b"[") and not body.endswith((b"\n", b"\r")):
         raise SourceError("its last line has no end: half written, or empty")
     age_s = machine.now() / 1000 - after.st_mtime
-    if age_s < -MOST_AHEAD_S:
+    if age_s < -MAX_AHEAD_S:
         raise SourceError("its time of change is in the future")
-    return Page(body, max(0.0, age_s))
+    return FairValuePage(body, max(0.0, age_s))
 
 
 def age_of(headers: Mapping[str, str], now: Ts) -> float:
@@ -117,7 +117,7 @@ def run_command(
     stopping: threading.Event,
     *,
     within_s: float = COMMAND_S,
-) -> Page:
+) -> FairValuePage:
     """What it writes until it ends well; SourceError where it fails, takes too long, writes too much, or we stop.
 
     It has no input, and its errors are not shown. Where it is ended, all that it started in its process group is.
@@ -148,7 +148,7 @@ def run_command(
         running.wait()
     if running.returncode != 0:
         raise SourceError(f"the command ended with {running.returncode}")
-    return Page(body)
+    return FairValuePage(body)
 
 
 def _all_of(descriptor: int, is_over: Callable[[], bool]) -> bytes:

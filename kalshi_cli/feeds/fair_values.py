@@ -19,7 +19,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, counted, parse_ts
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_ts, pluralize
 from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 
@@ -27,7 +27,7 @@ MAX_BYTES = 1_000_000
 """Of one table."""
 MAX_MARKETS = 500
 """Of one table: half of the messages from outside that may wait."""
-LONGEST_READ_S = 10.0
+MAX_READ_S = 10.0
 """The end of a run waits no longer for a read that is at hand."""
 TELL_EVERY_S = 60.0
 """What is wrong with a source is told at most so often."""
@@ -54,23 +54,23 @@ def wrong_heading(found: str, expected: str) -> SourceError:
     return SourceError(f"its first line{names} must be {expected}")
 
 
-class Fair(NamedTuple):
+class FairValueEntry(NamedTuple):
     """What one YES is worth; `until` where the source itself says when that ends."""
 
     fair: Price
     until: Ts | None = None
 
 
-class Table(NamedTuple):
+class FairValueTable(NamedTuple):
     """By ticker; of a ticker that is there twice the last line counts. `first_junk` is what is wrong with the first of
     the `junk` lines."""
 
-    fairs: dict[str, Fair]
+    fairs: dict[str, FairValueEntry]
     junk: int = 0
     first_junk: str = ""
 
 
-class Page(NamedTuple):
+class FairValuePage(NamedTuple):
     """What a source said, and how many seconds ago that was made."""
 
     body: bytes
@@ -80,7 +80,7 @@ class Page(NamedTuple):
 # -- reading a table ----------------------------------------------------------------------------------------------
 
 
-def read_table(body: bytes) -> Table:
+def read_table(body: bytes) -> FairValueTable:
     """CSV, or JSON where the first character is one of `{[`: {"TICKER": 0.45} or [{"ticker", "probability", "until"}].
 
     SourceError where nothing of it can be read.
@@ -92,7 +92,7 @@ def read_table(body: bytes) -> Table:
     except UnicodeDecodeError:
         raise SourceError("it is not text in UTF-8") from None
     rows = _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text)
-    fairs: dict[str, Fair] = {}
+    fairs: dict[str, FairValueEntry] = {}
     junk, first = 0, ""
     for where, row in rows:
         try:
@@ -103,7 +103,7 @@ def read_table(body: bytes) -> Table:
         fairs[ticker] = fair
         if len(fairs) > MAX_MARKETS:
             raise SourceError(f"it has more than {MAX_MARKETS} markets")
-    return Table(fairs, junk, first)
+    return FairValueTable(fairs, junk, first)
 
 
 def probability(value: object) -> Price:
@@ -155,7 +155,7 @@ def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
             yield f"row {number}", []
 
 
-def read_row(row: Sequence[object]) -> tuple[str, Fair]:
+def read_row(row: Sequence[object]) -> tuple[str, FairValueEntry]:
     """`ticker, probability[, until]`; SourceError for anything else."""
     if len(row) not in (2, 3):
         raise SourceError("not a ticker, a probability, and at most a time")
@@ -169,7 +169,7 @@ def read_row(row: Sequence[object]) -> tuple[str, Fair]:
         ends = parse_ts(until.strip()) if until.strip() else None
     except (ValueError, OverflowError):
         raise SourceError(f"no time with a zone: {safe_text(until, 40)!r}") from None
-    return ticker, Fair(probability(row[1]), ends)
+    return ticker, FairValueEntry(probability(row[1]), ends)
 
 
 # -- reading a source again and again -----------------------------------------------------------------------------
@@ -186,7 +186,7 @@ class FairReader:
     def __init__(
         self,
         name: str,
-        fetch: Callable[[], Page],
+        fetch: Callable[[], FairValuePage],
         clock: Clock,
         bring: Callable[[FairValue], None],
         *,
@@ -210,7 +210,7 @@ class FairReader:
         self.source = SourceMonitor(f"model {name}", clock, max(valid_s, 2 * every_s))
 
     @contextmanager
-    def reading(self, stopping: threading.Event) -> Iterator[FairReader]:
+    def run_in_thread(self, stopping: threading.Event) -> Iterator[FairReader]:
         """Read in a thread until the context ends, and sets `stopping` for whatever is read at that moment."""
         thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self._name}", daemon=True)
         thread.start()
@@ -218,7 +218,7 @@ class FairReader:
             yield self
         finally:
             stopping.set()
-            thread.join(LONGEST_READ_S)
+            thread.join(MAX_READ_S)
 
     def _follow(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
@@ -251,9 +251,9 @@ class FairReader:
             self._bring(FairValue(now, ticker, fair, self._name, until))
         problems = []
         if table.junk:
-            problems.append(f"{counted(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
+            problems.append(f"{pluralize(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
         if over:
-            problems.append(f"{counted(over, 'market')} whose time is over")
+            problems.append(f"{pluralize(over, 'market')} whose time is over")
         known = self._tickers()
         is_foreign = bool(table.fairs and known) and table.fairs.keys().isdisjoint(known)
         if is_foreign:

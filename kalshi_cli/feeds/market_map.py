@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 200_000
 """Of a map."""
-MOST_PAIRS = 200
+MAX_PAIRS = 200
 """Of a map: one or two requests each."""
 
 FIELDS = ["ticker", "polymarket", "side"]
@@ -26,7 +26,7 @@ TOKEN = re.compile(r"[0-9]{1,78}")
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
 
-class Pair(NamedTuple):
+class MarketPair(NamedTuple):
     """A market of Kalshi, and the token or the slug of Polymarket that asks the same. `is_yes`: they pay alike; else
     one pays where the other does not."""
 
@@ -39,7 +39,7 @@ Line = tuple[int, Callable[[], list[str]]]
 """Its number, and how its fields are read; SourceError where they are others."""
 
 
-def read_map(body: bytes, *, is_yaml: bool = False) -> tuple[list[Pair], list[str]]:
+def read_map(body: bytes, *, is_yaml: bool = False) -> tuple[list[MarketPair], list[str]]:
     """CSV with the heading `ticker,polymarket,side`, without lines that are empty or begin with #; or a YAML list of
     those fields.
 
@@ -51,7 +51,7 @@ def read_map(body: bytes, *, is_yaml: bool = False) -> tuple[list[Pair], list[st
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise SourceError("it is not text in UTF-8") from None
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, MarketPair] = {}
     problems = []
     for number, fields in (_yaml_lines if is_yaml else _csv_lines)(text):
         try:
@@ -62,8 +62,8 @@ def read_map(body: bytes, *, is_yaml: bool = False) -> tuple[list[Pair], list[st
             problems.append(f"line {number}: {error}")
             continue
         pairs[pair.ticker] = pair
-    if len(pairs) + len(problems) > MOST_PAIRS:
-        raise SourceError(f"it has more than {MOST_PAIRS} markets")
+    if len(pairs) + len(problems) > MAX_PAIRS:
+        raise SourceError(f"it has more than {MAX_PAIRS} markets")
     return list(pairs.values()), problems
 
 
@@ -119,11 +119,11 @@ def _named(node: Node) -> list[str]:
     return [values[name].value.strip() for name in FIELDS]
 
 
-def _pair(ticker: str, polymarket: str, side: str) -> Pair:
+def _pair(ticker: str, polymarket: str, side: str) -> MarketPair:
     if not TICKER.fullmatch(ticker.upper()):
         raise SourceError(f"not a ticker: {safe_text(ticker, 40)!r}")
     if not TOKEN.fullmatch(polymarket) and not _SLUG.fullmatch(polymarket):
         raise SourceError(f"neither a token id nor a slug of Polymarket: {safe_text(polymarket, 40)!r}")
     if side.lower() not in ("yes", "no"):
         raise SourceError(f"the side is yes or no, not {safe_text(side, 40)!r}")
-    return Pair(ticker.upper(), polymarket, side.lower() == "yes")
+    return MarketPair(ticker.upper(), polymarket, side.lower() == "yes")

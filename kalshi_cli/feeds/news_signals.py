@@ -31,7 +31,7 @@ from kalshi_cli.feeds.source_monitor import SourceMonitor
 MAX_LINE = 64 * 1024
 """Bytes of one signal; a longer line is none."""
 MAX_TEXT = 500
-MOST_BEFORE = 4_000_000
+MAX_BEFORE = 4_000_000
 """Bytes at the end of a file, before what counts of it, whose signals are known as old ones."""
 LOOK_S = 0.25
 """How often a file is looked at."""
@@ -42,7 +42,7 @@ _CHUNK = 64 * 1024
 _SIDES = {"yes": BID, "up": BID, "no": ASK, "down": ASK}
 
 
-class Said(msgspec.Struct):
+class RawSignal(msgspec.Struct):
     """A signal as somebody wrote it."""
 
     id: str | int
@@ -54,7 +54,7 @@ class Said(msgspec.Struct):
     time: str = ""
 
 
-_DECODER = msgspec.json.Decoder(Said, float_hook=Decimal)
+_DECODER = msgspec.json.Decoder(RawSignal, float_hook=Decimal)
 
 
 def read_signal(line: bytes, clock: Clock) -> NewsSignal:
@@ -69,7 +69,7 @@ def read_signal(line: bytes, clock: Clock) -> NewsSignal:
     return signal_of(found, clock.now())
 
 
-def signal_of(found: Said, now: Ts) -> NewsSignal:
+def signal_of(found: RawSignal, now: Ts) -> NewsSignal:
     """The signal, heard now; SourceError where it says something else."""
     name = safe_text(str(found.id).strip(), 200) if isinstance(found.id, str) or abs(found.id) < 1 << 63 else ""
     if not name:
@@ -130,7 +130,7 @@ class _Cutter:
         return [rest] if rest else []
 
 
-class Tail:
+class FileFollower:
     """A file that grows. Only what is written after the start counts, unless `from_start`.
 
     A file that is moved away is read to its end, then the new one of that name from its start; a file that got shorter
@@ -148,7 +148,7 @@ class Tail:
 
     def before(self) -> list[bytes]:
         """Lines that it will not give out, the newest of them: a file that takes its place may have them again."""
-        begin, lines = max(0, self._at - MOST_BEFORE), _Cutter()
+        begin, lines = max(0, self._at - MAX_BEFORE), _Cutter()
         if self._file is None:
             return []
         return lines.cut(os.pread(self._file, self._at - begin, begin))
@@ -208,7 +208,7 @@ class Tail:
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
 
-class Piped:
+class PipeReader:
     """Standard input, or any other end of a pipe; whoever opened it closes it."""
 
     def __init__(self, descriptor: int) -> None:
@@ -261,7 +261,7 @@ class SignalReader:
         self.junk = 0
         self.source = SourceMonitor(f"news {name}", clock, MISSING_S)
 
-    def pass_over(self, lines: Iterable[bytes]) -> None:
+    def skip_existing(self, lines: Iterable[bytes]) -> None:
         """Signals from before the start: they are not news when they come again."""
         for line in lines:
             with suppress(SourceError):
@@ -285,7 +285,7 @@ class SignalReader:
             self._bring(signal)
 
     @contextmanager
-    def following(self, lines: Lines) -> Iterator[SignalReader]:
+    def run_in_thread(self, lines: Lines) -> Iterator[SignalReader]:
         """Take every line, in a thread, until the context ends."""
         stopping = threading.Event()
         thread = threading.Thread(

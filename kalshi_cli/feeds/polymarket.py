@@ -22,7 +22,7 @@ from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
 from kalshi_cli.core.market.opportunities import VenueQuote
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.feeds.fair_values import SourceError
-from kalshi_cli.feeds.market_map import TOKEN, Pair
+from kalshi_cli.feeds.market_map import TOKEN, MarketPair
 
 CLOB_URL = "https://clob.polymarket.com"
 GAMMA_URL = "https://gamma-api.polymarket.com"
@@ -39,7 +39,7 @@ _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,18})?")
 _MOMENT = re.compile(r"[0-9]{12,14}")
 
 
-class Heard(NamedTuple):
+class PolymarketQuote(NamedTuple):
     """Their best prices on the YES scale of our market, and when they say that their book was made."""
 
     quote: VenueQuote
@@ -72,14 +72,14 @@ _markets = msgspec.json.Decoder(list[_Market])
 _texts = msgspec.json.Decoder(list[str])
 
 
-def hear(pair: Pair, clob: Fetch, gamma: Fetch) -> Heard:
+def read_quote(pair: MarketPair, clob: Fetch, gamma: Fetch) -> PolymarketQuote:
     """Their prices now. SourceError where they have none of that name, or say what cannot be."""
     name = pair.polymarket
     token = name if TOKEN.fullmatch(name) else read_token(gamma(f"/markets?slug={name}"), name)
     bid, ask, made = read_best(clob(f"/book?token_id={token}"), token)
     if pair.is_yes:
-        return Heard(VenueQuote(bid, ask), made)
-    return Heard(VenueQuote(_turned(ask), _turned(bid)), made)
+        return PolymarketQuote(VenueQuote(bid, ask), made)
+    return PolymarketQuote(VenueQuote(_turned(ask), _turned(bid)), made)
 
 
 def read_token(body: bytes, slug: str) -> str:

@@ -11,11 +11,11 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, parse_ts
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, ReferencePrice, SpotPrice
 from kalshi_cli.feeds.fair_values import read_row, wrong_heading
-from kalshi_cli.feeds.news_signals import Said, signal_of
+from kalshi_cli.feeds.news_signals import RawSignal, signal_of
 from kalshi_cli.feeds.recording_format import at_line, read_lines
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class MarketResult(msgspec.Struct, frozen=True, kw_only=True):
     """How a market ended. `value` is what one YES contract paid; the close time where the file knows it."""
 
     result: str
@@ -36,12 +36,12 @@ _WHOLE = {"yes": ONE_DOLLAR, "no": Price(0)}
 _decode_row = msgspec.json.Decoder(_Row).decode
 
 
-def read_results(path: Path) -> dict[str, Outcome]:
+def read_results(path: Path) -> dict[str, MarketResult]:
     """Outcomes by ticker, from a JSON list of markets, an object `{ticker: "yes" | "no"}`, or one market a line.
 
     A market without a result is left out. UsageError with the place where the file says something else.
     """
-    found: dict[str, Outcome] = {}
+    found: dict[str, MarketResult] = {}
     if path.name.removesuffix(".gz").endswith(".jsonl"):
         for number, line in read_lines(path):
             try:
@@ -68,14 +68,14 @@ def read_results(path: Path) -> dict[str, Outcome]:
     return found
 
 
-def _outcome(row: _Row) -> Outcome:
+def _outcome(row: _Row) -> MarketResult:
     """ValueError where the result is neither yes nor no and no payout stands beside it."""
     value = _WHOLE.get(row.result or "")
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
     if value is None:
         raise ValueError(f"{row.ticker}: the result {row.result!r:.40} has no payout")
-    return Outcome(
+    return MarketResult(
         result=row.result or "", value=value, close_time=parse_ts(row.close_time) if row.close_time else None
     )
 
@@ -136,7 +136,7 @@ def _fairs(path: Path, cells: list[str]) -> Iterator[Message]:
 
 def _news(_path: Path, cells: list[str]) -> Iterator[NewsSignal]:
     at, name, ticker, direction, confidence = cells[:5]
-    said = Said(id=name, ticker=ticker, direction=direction, confidence=confidence)
+    said = RawSignal(id=name, ticker=ticker, direction=direction, confidence=confidence)
     yield signal_of(said, parse_ts(at))
 
 

@@ -14,7 +14,7 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable
 from kalshi_cli.feeds.recording_format import MAX_LINE
 
 MAX_BYTES = 2 * 1024**3
@@ -23,7 +23,7 @@ MAX_BYTES = 2 * 1024**3
 FLUSH_S = 1.0
 """What is older than this goes to disk with the next line; the rest is lost when the process is killed."""
 
-_OUTSIDE = {SpotPrice: "spot", SpotLost: "lost", FairValue: "fair", NewsSignal: "signal"}
+_OUTSIDE = {SpotPrice: "spot", SpotUnavailable: "lost", FairValue: "fair", NewsSignal: "signal"}
 
 
 class Recorder:

@@ -25,7 +25,7 @@ from kalshi_cli.base.units import Ts
 MAX_LINE = 8 * 1024 * 1024
 """Bytes of the longest line read. A snapshot with every possible price of a market is below 300 kB."""
 
-MOST_UNPACKED, MOST_RATIO = 16 * 1024 * 1024, 200
+MAX_UNPACKED, MAX_RATIO = 16 * 1024 * 1024, 200
 """A recording that is packed may become so many bytes, and beyond them so many times what was read of it. Real ones
 become ten to thirty times larger; gzip can reach a thousand."""
 
@@ -33,7 +33,7 @@ NO_TIME = Ts(2**62)
 """Stands for the time of a frame recorded without one: later than anything."""
 
 
-class Line(msgspec.Struct, gc=False):
+class RecordedLine(msgspec.Struct, gc=False):
     """The envelope. With neither a frame nor a note, the line itself is the frame."""
 
     recv_ns: int | None = None
@@ -50,7 +50,7 @@ class Line(msgspec.Struct, gc=False):
         return NO_TIME if self.recv_ms is None else Ts(self.recv_ms)
 
 
-decode_line = msgspec.json.Decoder(Line).decode
+decode_line = msgspec.json.Decoder(RecordedLine).decode
 
 
 def at_line(path: Path, number: int, problem: object) -> UsageError:
@@ -70,8 +70,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             while line := stream.readline(MAX_LINE + 1):
                 number += 1
                 size += len(line)
-                if size > MOST_UNPACKED and size > MOST_RATIO * file.tell():
-                    raise at_line(path, number, f"it unpacks to more than {MOST_RATIO} times its size")
+                if size > MAX_UNPACKED and size > MAX_RATIO * file.tell():
+                    raise at_line(path, number, f"it unpacks to more than {MAX_RATIO} times its size")
                 if len(line) > MAX_LINE:
                     raise at_line(path, number, f"a line of more than {MAX_LINE} bytes")
                 if not line.isspace():

@@ -21,8 +21,8 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, parse_ts
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
-from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
-from kalshi_cli.feeds.recorded_results import Outcome, is_history, read_history
+from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
+from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_history
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
@@ -43,13 +43,13 @@ _TAIL = cents(10)
 _CENT = cents(1)
 _DECI_TAILS = PriceGrid(
     (
-        Band(Price(0), _TAIL, Price(10)),
-        Band(_TAIL, Price(ONE_DOLLAR - _TAIL), _CENT),
-        Band(Price(ONE_DOLLAR - _TAIL), ONE_DOLLAR, Price(10)),
+        PriceBand(Price(0), _TAIL, Price(10)),
+        PriceBand(_TAIL, Price(ONE_DOLLAR - _TAIL), _CENT),
+        PriceBand(Price(ONE_DOLLAR - _TAIL), ONE_DOLLAR, Price(10)),
     )
 )
-_DECI = PriceGrid((Band(Price(0), ONE_DOLLAR, Price(10)),))
-_CENTI = PriceGrid((Band(Price(0), ONE_DOLLAR, Price(1)),))
+_DECI = PriceGrid((PriceBand(Price(0), ONE_DOLLAR, Price(10)),))
+_CENTI = PriceGrid((PriceBand(Price(0), ONE_DOLLAR, Price(1)),))
 _GRIDS = (CENT_GRID, _DECI_TAILS, _DECI, _CENTI)
 
 
@@ -78,7 +78,7 @@ class _Note(msgspec.Struct):
     event: str = ""
     use_yes_price: bool | None = None
     spot: messages.SpotPrice | None = None
-    lost: messages.SpotLost | None = None
+    lost: messages.SpotUnavailable | None = None
     fair: messages.FairValue | None = None
     signal: messages.NewsSignal | None = None
 
@@ -113,7 +113,7 @@ class Replay:
         *,
         new_decoder: Callable[[bool], FrameDecoder],
         use_yes_price: bool = False,
-        results: Mapping[str, Outcome] | None = None,
+        results: Mapping[str, MarketResult] | None = None,
         markets: Iterable[Market] = (),
         interval_s: float = 1.0,
         clock: ManualClock | None = None,

@@ -7,7 +7,7 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.source_watch import Source
 
-LONGEST_PROBLEM = 200
+MAX_PROBLEM_LENGTH = 200
 
 
 class SourceMonitor:
@@ -25,7 +25,7 @@ class SourceMonitor:
 
     def failed(self, problem: str) -> None:
         """Note why there is no usable answer."""
-        self._last = (self._last[0], safe_text(problem, LONGEST_PROBLEM))
+        self._last = (self._last[0], safe_text(problem, MAX_PROBLEM_LENGTH))
 
     @property
     def state(self) -> Source:

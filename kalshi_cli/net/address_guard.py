@@ -22,9 +22,9 @@ Resolve = Callable[[str, int], Sequence[str]]
 """A host and a port -> its addresses as text; OSError where there are none."""
 
 UNENCRYPTED = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
-MOST_ADDRESSES = 16
+MAX_ADDRESSES = 16
 RESOLVE_S = 5.0
-LONGEST_URL = 2_000
+MAX_URL_LENGTH = 2_000
 
 
 class AddressError(ValueError):
@@ -46,8 +46,8 @@ class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse_web_address(url: str, *, allow_private: bool = False) -> WebAddress:
     """AddressError where it is none that we would post to, whatever its name stands for."""
-    if len(url) > LONGEST_URL or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\\"<>^`{|}]", url):
-        raise AddressError(f"it must be one line of at most {LONGEST_URL} plain characters")
+    if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\\"<>^`{|}]", url):
+        raise AddressError(f"it must be one line of at most {MAX_URL_LENGTH} plain characters")
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -116,12 +116,12 @@ def checked_addresses(
     try:
         found: list[IpAddress] = [_literal(host)]
     except ValueError:
-        found = [ipaddress.ip_address(text.split("%", 1)[0]) for text in resolve(host, port)[:MOST_ADDRESSES]]
+        found = [ipaddress.ip_address(text.split("%", 1)[0]) for text in resolve(host, port)[:MAX_ADDRESSES]]
     # A person who writes 127.0.0.1 means this machine; a name that turns out to be this machine was not said to be.
     is_here = host == "localhost" or _is_loopback(host)
     good, reasons = [], []
     for address in dict.fromkeys(found):
-        reason = why_not(address, allow_private=allow_private or (is_here and address.is_loopback))
+        reason = rejection_reason(address, allow_private=allow_private or (is_here and address.is_loopback))
         if not reason and not is_encrypted and not _is_private(address):
             reason = UNENCRYPTED
         reasons.append(reason)
@@ -193,7 +193,7 @@ SPECIAL = _networks(
 named above. `ipaddress.is_global` is not used: it knows the registries of the day when Python was released."""
 
 
-def why_not(address: IpAddress, *, allow_private: bool) -> str:
+def rejection_reason(address: IpAddress, *, allow_private: bool) -> str:
     """Return why nothing is sent to this address; empty where it may be."""
     if _is_in(address, METADATA):
         return "it is the metadata service of a cloud"

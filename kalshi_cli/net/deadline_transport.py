@@ -21,7 +21,7 @@ IDLE_S = 30.0
 
 CONNECT_S = 10.0
 """To connect, where a call says nothing of it."""
-_MOST_CONNECTIONS = 8
+_MAX_CONNECTIONS = 8
 _NOT_SENT = "its time was over before anything was sent"
 
 
@@ -40,8 +40,8 @@ class DeadlineTransport(httpx.HTTPTransport):
         self._backend = DeadlineBackend(clock)
         self._pool = httpcore.ConnectionPool(
             ssl_context=context,
-            max_connections=_MOST_CONNECTIONS,
-            max_keepalive_connections=_MOST_CONNECTIONS,
+            max_connections=_MAX_CONNECTIONS,
+            max_keepalive_connections=_MAX_CONNECTIONS,
             keepalive_expiry=IDLE_S,
             retries=0,
             network_backend=self._backend,

@@ -13,7 +13,7 @@ import httpcore
 
 T = TypeVar("T")
 
-MOST_ADDRESSES = 4
+MAX_ADDRESSES = 4
 """Addresses of one name that are tried, one after the other."""
 
 
@@ -23,7 +23,7 @@ def connect_in_turn(host: str, port: int, left_s: Callable[[], float], connect: 
     Each address gets its share of the time that is left, so that a silent one leaves time for the next. Raise the
     OSError or the error of httpcore of the last one.
     """
-    addresses = list(dict.fromkeys(resolve(host, port, left_s())))[:MOST_ADDRESSES]
+    addresses = list(dict.fromkeys(resolve(host, port, left_s())))[:MAX_ADDRESSES]
     for number, address in enumerate(addresses, 1):
         try:
             return connect(address, left_s() / (len(addresses) - number + 1))

@@ -17,12 +17,12 @@ import httpcore
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
 from kalshi_cli.net.deadline_transport import DeadlineBackend
-from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, Delivery, judged
+from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, classify_response
 
 _PLAIN = {"Accept-Encoding": "identity"}
 """Nothing that is read here is large, and nothing is unpacked."""
 
-MOST_TRIED = 3
+MAX_TRIED = 3
 """Addresses of one name that are tried, one after the other."""
 
 
@@ -30,14 +30,14 @@ class Answer(NamedTuple):
     """What became of a request. Of a `read` that got all of a 200, or an `ask` that got all of anything, `is_whole` is
     true and there are a `body` and `headers`, by name in lower case."""
 
-    delivery: Delivery
+    delivery: DeliveryResult
     is_whole: bool = False
     body: bytes = b""
     headers: Mapping[str, str] = {}
     status: int = 0
 
 
-class WebSink:
+class PinnedHttpClient:
     """One address. Safe to use from any thread; each call has its own connection."""
 
     def __init__(self, address: WebAddress, clock: Clock, resolve: Resolve) -> None:
@@ -50,7 +50,7 @@ class WebSink:
 
     def send(
         self, body: bytes, headers: Mapping[str, str], *, method: str = "POST", within_s: float = TOTAL_S
-    ) -> Delivery:
+    ) -> DeliveryResult:
         """One attempt. What the other side answers beyond its status is not read."""
         return self._ask(method, body, headers, within_s, 0).delivery
 
@@ -83,13 +83,13 @@ class WebSink:
                 is_encrypted=address.is_tls,
             )
         except AddressError as error:
-            return Answer(Delivery(outcome="refused", text=f"{where} refused: {error}"))
+            return Answer(DeliveryResult(outcome="refused", text=f"{where} refused: {error}"))
         except OSError:
-            return Answer(Delivery(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
+            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
         try:
             with (
                 httpcore.ConnectionPool(
-                    ssl_context=self._tls, network_backend=_Pinned(found[:MOST_TRIED], ends_at, self._clock)
+                    ssl_context=self._tls, network_backend=_Pinned(found[:MAX_TRIED], ends_at, self._clock)
                 ) as pool,
                 pool.stream(
                     method,
@@ -103,30 +103,30 @@ class WebSink:
             ):
                 said = {name.decode("ascii", "replace").lower(): value for name, value in response.headers}
                 wanted = said.get("retry-after", b"").decode("ascii", "replace")
-                delivery = judged(where, response.status, wanted, self._clock.now())
+                delivery = classify_response(where, response.status, wanted, self._clock.now())
                 if not most or (response.status != 200 and not is_any_status):
                     return Answer(delivery)
                 if said.get("content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
                     text = f"{where} failed: it answers in an encoding that was not asked for"
-                    return Answer(Delivery(outcome="refused", text=text))
+                    return Answer(DeliveryResult(outcome="refused", text=text))
                 kept = b""
                 for part in response.iter_stream():
                     kept += part
                     if len(kept) > most:
                         text = f"{where} failed: it answers with more than {most} bytes"
-                        return Answer(Delivery(outcome="refused", text=text))
+                        return Answer(DeliveryResult(outcome="refused", text=text))
                 told = {name: value.decode("ascii", "replace") for name, value in said.items()}
                 return Answer(delivery, True, kept, told, response.status)
         except httpcore.TimeoutException:
-            return Answer(Delivery(outcome="retry", text=f"{where} failed: timeout"))
+            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: timeout"))
         except httpcore.ConnectError as error:
             # TLS errors arrive as this one; what they say of a certificate is not ours to repeat.
             is_tls = isinstance(error.__cause__, ssl.SSLError) or "ssl" in str(error).lower()
             why = "its certificate does not prove that it is this host" if is_tls else "no connection"
-            return Answer(Delivery(outcome="retry", text=f"{where} failed: {why}"))
+            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: {why}"))
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol):
             return Answer(
-                Delivery(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
+                DeliveryResult(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
             )
 
     @property

@@ -24,7 +24,7 @@ _LOOK_S = 0.1  # how soon the end is noticed
 REQUEST_S = 2.0
 """One request, from its first byte to the last of its answer."""
 
-MOST_CLIENTS = 8
+MAX_CLIENTS = 8
 """That are answered at a time; for another one the connection that is open longest is ended."""
 
 
@@ -52,7 +52,7 @@ class LoopbackServer:
 
 class _Server(WSGIServer):
     def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
-        self._places = threading.BoundedSemaphore(MOST_CLIENTS)
+        self._places = threading.BoundedSemaphore(MAX_CLIENTS)
         self._serving: dict[socket.socket, threading.Thread] = {}  # in the order in which they came
         self._lock = threading.Lock()
         super().__init__(address, handler)

@@ -21,10 +21,10 @@ from urllib.parse import quote, urlsplit
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import AddressError, Resolve, checked_addresses, parse_host, parse_web_address
-from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, Delivery, judged
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, classify_response
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 from kalshi_cli.notify.notice_text import alert_key, to_body, to_title
-from kalshi_cli.notify.pinned_plugins import Call, calling, pin
+from kalshi_cli.notify.pinned_plugins import PinnedCall, calling, pin
 
 if TYPE_CHECKING:
     from apprise.asset import AppriseAsset
@@ -81,7 +81,7 @@ FILES = frozenset(("template", "pgp", "pgpkey", "pgpprv", "pgpmode", "wkd"))
 _KINDS = {"critical": "failure", "warning": "warning"}
 
 
-def is_copied(url: str) -> bool:
+def uses_native_service(url: str) -> bool:
     """Whether a service shows this address for copying."""
     return url.startswith("https://") and _host(url) in COPIED
 
@@ -93,11 +93,11 @@ def _host(url: str) -> str:
         return ""
 
 
-class ServiceSink:
+class ServiceChannel:
     """One address of a service. AddressError where it is of none."""
 
     def __init__(self, url: str, clock: Clock, resolve: Resolve, *, allow_private: bool = False) -> None:
-        if is_copied(url):
+        if uses_native_service(url):
             self.scheme, self.where = COPIED[_host(url)], f"POST to {_host(url)}"
         else:
             self.scheme = url.split("://", 1)[0]
@@ -125,7 +125,7 @@ class ServiceSink:
     def _plugin(self) -> Any:
         """The plug-in of apprise for this address, made anew: an attempt that was left behind shares nothing."""
         kind = _plugin_kind(self.scheme)
-        read = kind.parse_native_url if is_copied(self._url) else kind.parse_url
+        read = kind.parse_native_url if uses_native_service(self._url) else kind.parse_url
         found: dict[str, Any] | None = read(self._url)
         if not found:
             raise AddressError(f"it is not an address of {self.scheme}")
@@ -143,13 +143,13 @@ class ServiceSink:
         plugin.throttle = _unforced(plugin.throttle)
         return plugin
 
-    def send(self, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
+    def send(self, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
         """One attempt, in a thread that may be left behind. May raise what apprise raises."""
         plugin = self._plugin()
         mail: tuple[str, ...] = ()
         if self.scheme.startswith("mailto"):
             judged_servers = self._judge_mail_server(plugin)
-            if isinstance(judged_servers, Delivery):
+            if isinstance(judged_servers, DeliveryResult):
                 return judged_servers
             mail = judged_servers
         kind = "success" if notice.kind == "resolved" else _KINDS.get(notice.tier, "info")
@@ -160,22 +160,22 @@ class ServiceSink:
             if notice.kind == "resolved":
                 return self._close(plugin, within_s)
         _heard.status = None
-        call = Call(self._clock, self._resolve, self._clock.monotonic() + within_s, mail)
+        call = PinnedCall(self._clock, self._resolve, self._clock.monotonic() + within_s, mail)
         with calling(call):
             is_sent = plugin.notify(
                 body=to_body(notice), title=to_title(notice), notify_type=_kind(kind), body_format=_format("text")
             )
         if is_sent:
-            return Delivery(outcome="delivered", text=f"{self.where}: delivered")
+            return DeliveryResult(outcome="delivered", text=f"{self.where}: delivered")
         if self._clock.monotonic() >= call.ends_at:
-            return Delivery(outcome="retry", text=f"{self.where} failed: timeout")
+            return DeliveryResult(outcome="retry", text=f"{self.where} failed: timeout")
         if _heard.status is None:
-            return Delivery(outcome="retry", text=f"{self.where} failed: no connection, or it was not taken")
+            return DeliveryResult(outcome="retry", text=f"{self.where} failed: no connection, or it was not taken")
         if 200 <= _heard.status <= 299:
-            return Delivery(outcome="refused", text=f"{self.where} failed: it answered that it did not take it")
-        return judged(self.where, _heard.status, "", self._clock.now())
+            return DeliveryResult(outcome="refused", text=f"{self.where} failed: it answered that it did not take it")
+        return classify_response(self.where, _heard.status, "", self._clock.now())
 
-    def _judge_mail_server(self, plugin: Any) -> Delivery | tuple[str, ...]:
+    def _judge_mail_server(self, plugin: Any) -> DeliveryResult | tuple[str, ...]:
         """Return the addresses that the letter may go to, or why there is none."""
         try:
             return checked_addresses(
@@ -186,19 +186,19 @@ class ServiceSink:
                 is_encrypted=plugin.secure_mode != "insecure",
             )
         except AddressError as error:
-            return Delivery(outcome="refused", text=f"{self.where} refused: {error}")
+            return DeliveryResult(outcome="refused", text=f"{self.where} refused: {error}")
         except OSError:
-            return Delivery(outcome="retry", text=f"{self.where} failed: its name cannot be resolved")
+            return DeliveryResult(outcome="retry", text=f"{self.where} failed: its name cannot be resolved")
 
-    def _close(self, plugin: Any, within_s: float) -> Delivery:
+    def _close(self, plugin: Any, within_s: float) -> DeliveryResult:
         """End an alert of Opsgenie by our name for it; apprise knows only those that this process began."""
         lookup: dict[str, str] = importlib.import_module("apprise.plugins.opsgenie").OPSGENIE_API_LOOKUP
         url = f"{lookup[plugin.region_name]}/{quote(plugin.alias)}/close?identifierType=alias"
-        sink = WebSink(parse_web_address(url), self._clock, self._resolve)
+        sink = PinnedHttpClient(parse_web_address(url), self._clock, self._resolve)
         headers = {"Authorization": f"GenieKey {plugin.apikey}", "Content-Type": "application/json"}
         closed = sink.send(b'{"source": "kalshi"}', headers, within_s=within_s)
         if closed.outcome == "gone":  # a resolved alert that nobody began, or that a person deleted
-            return Delivery(outcome="delivered", text=f"{self.where}: there was nothing to close")
+            return DeliveryResult(outcome="delivered", text=f"{self.where}: there was nothing to close")
         return closed
 
 
@@ -207,7 +207,7 @@ class ServiceSink:
 _heard = threading.local()
 
 
-class _Overheard(logging.Handler):
+class _CapturedLogs(logging.Handler):
     """Listens for the HTTP status that a plug-in logs, which is the only place where it says it; drops the rest."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -246,7 +246,7 @@ def _unforced(throttle: Callable[..., None]) -> Callable[..., None]:
 @functools.cache
 def _silence() -> None:
     """What apprise and urllib3 log has addresses in it; and without a handler, warnings would go to stderr."""
-    for name, handler in (("apprise", _Overheard()), ("urllib3", logging.NullHandler())):
+    for name, handler in (("apprise", _CapturedLogs()), ("urllib3", logging.NullHandler())):
         logger = logging.getLogger(name)
         logger.propagate = False
         logger.setLevel(logging.WARNING)

@@ -20,9 +20,9 @@ from kalshi_cli.core.monitoring.notices import Notice
 VERSION = 1
 """Of the JSON. A field may be added; a change of one that is there makes another version."""
 
-LONGEST_LINE = 300
-LONGEST_TITLE = 150
-MOST_SUBJECTS = 20
+MAX_LINE_LENGTH = 300
+MAX_TITLE_LENGTH = 150
+MAX_SUBJECTS = 20
 
 
 def rfc3339(ts: Ts) -> str:
@@ -44,14 +44,14 @@ def to_json(notice: Notice) -> bytes:
         name: safe_text(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(notice).items()
     }
-    fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MOST_SUBJECTS]]
+    fields["subjects"] = [safe_text(subject) for subject in notice.subjects[:MAX_SUBJECTS]]
     fields["since"], fields["ts"] = rfc3339(notice.since), rfc3339(notice.ts)
     return msgspec.json.encode({"version": VERSION, "key": alert_key(notice), **fields})
 
 
 def to_title(notice: Notice) -> str:
     """One line."""
-    return inert(notice.title, LONGEST_TITLE)
+    return escape_markup(notice.title, MAX_TITLE_LENGTH)
 
 
 def to_body(notice: Notice) -> str:
@@ -62,13 +62,13 @@ def to_body(notice: Notice) -> str:
         lines.append(", ".join(f"{word} {text}" for word, text in numbers if text))
     lines.append(f"since {rfc3339(notice.since)}")
     if notice.count > 1:
-        named = ", ".join(notice.subjects[:MOST_SUBJECTS])
+        named = ", ".join(notice.subjects[:MAX_SUBJECTS])
         lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
     if notice.command:
         lines.append(f"look: {notice.command}")
     if notice.runbook:
         lines.append(f"runbook: kalshi runbook {notice.runbook}")
-    return "\n".join(inert(line, LONGEST_LINE) for line in lines if line)
+    return "\n".join(escape_markup(line, MAX_LINE_LENGTH) for line in lines if line)
 
 
 _LOOKALIKES = str.maketrans(
@@ -76,7 +76,7 @@ _LOOKALIKES = str.maketrans(
 )
 
 
-def inert(text: str, limit: int) -> str:
+def escape_markup(text: str, limit: int) -> str:
     """One line in which Slack, Discord and Telegram find no mention, no markup and no link."""
     shown = safe_text(text, limit).translate(_LOOKALIKES)
     shown = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "ˍ", shown)

@@ -18,13 +18,13 @@ from kalshi_cli.base.text import conceal_address
 from kalshi_cli.config.secret_file import read_address
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import AddressError, Resolve, resolve_here
-from kalshi_cli.net.delivery import TOTAL_S, Delivery
+from kalshi_cli.net.delivery import TOTAL_S, DeliveryResult
 
 if TYPE_CHECKING:
-    from kalshi_cli.config.schema import Sink
+    from kalshi_cli.config.schema import AlertChannel
 
 
-class Opened(Protocol):
+class OpenChannel(Protocol):
     """A sink whose address was read. `where` is what may be said of the address."""
 
     where: str
@@ -33,7 +33,7 @@ class Opened(Protocol):
         """Why nothing can be delivered there, found without asking anybody; empty where nothing is known."""
         ...
 
-    def send(self, notice: Notice, within_s: float) -> Delivery:
+    def send(self, notice: Notice, within_s: float) -> DeliveryResult:
         """One attempt, which may raise what a library raises."""
         ...
 
@@ -42,10 +42,10 @@ class Notifier:
     """The sinks by name. Making one never fails, and reads no more than addresses: what is wrong with one is asked for
     with `problems`, and delivering to it is refused with the same words."""
 
-    def __init__(self, sinks: Mapping[str, Sink], clock: Clock, resolve: Resolve = resolve_here) -> None:
+    def __init__(self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here) -> None:
         self._clock = clock
         self._resolve = resolve
-        self._opened: dict[str, Opened] = {}
+        self._opened: dict[str, OpenChannel] = {}
         self._unusable: dict[str, str] = {}
         self._attempts: dict[str, threading.Thread] = {}
         for name, sink in sinks.items():
@@ -64,8 +64,8 @@ class Notifier:
         found = {name: opened.problem() for name, opened in self._opened.items()}
         return self._unusable | {name: problem for name, problem in found.items() if problem}
 
-    def _open(self, sink: Sink) -> Opened:
-        from kalshi_cli.notify.apprise_channels import ServiceSink, is_copied
+    def _open(self, sink: AlertChannel) -> OpenChannel:
+        from kalshi_cli.notify.apprise_channels import ServiceChannel, uses_native_service
         from kalshi_cli.notify.webhook import Webhook
 
         if bool(sink.url) == bool(sink.url_file):
@@ -75,19 +75,21 @@ class Notifier:
         scheme, sign, _ = url.partition("://")
         if not sign or not re.fullmatch(r"[a-z0-9]{2,20}", scheme):
             raise AddressError("it must begin with https:// or with a service, like slack://")
-        if scheme in ("https", "http") and not is_copied(url):
+        if scheme in ("https", "http") and not uses_native_service(url):
             return Webhook(url, self._clock, self._resolve, allow_private=sink.allow_private)
-        return ServiceSink(url, self._clock, self._resolve, allow_private=sink.allow_private)
+        return ServiceChannel(url, self._clock, self._resolve, allow_private=sink.allow_private)
 
-    def deliver(self, name: str, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
+    def deliver(self, name: str, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
         """One attempt, with an answer after `within_s` seconds at the latest. Safe from any thread."""
         opened = self._opened.get(name)
         if opened is None:
-            return Delivery(outcome="refused", text=self._unusable.get(name, f"there is no sink {name}"))
+            return DeliveryResult(outcome="refused", text=self._unusable.get(name, f"there is no sink {name}"))
         before = self._attempts.get(name)
         if before is not None and before.is_alive():
-            return Delivery(outcome="retry", text=f"{opened.where} failed: the attempt before has not come back yet")
-        answer: queue.SimpleQueue[Delivery] = queue.SimpleQueue()
+            return DeliveryResult(
+                outcome="retry", text=f"{opened.where} failed: the attempt before has not come back yet"
+            )
+        answer: queue.SimpleQueue[DeliveryResult] = queue.SimpleQueue()
         attempt = threading.Thread(
             target=_attempt, args=(opened, notice, within_s, answer), name=f"sink-{name}", daemon=True
         )
@@ -99,16 +101,16 @@ class Notifier:
                 self._attempts.pop(name, None)
             return found
         except queue.Empty:
-            return Delivery(outcome="retry", text=f"{opened.where} failed: timeout")
+            return DeliveryResult(outcome="retry", text=f"{opened.where} failed: timeout")
         except RuntimeError:
-            return Delivery(outcome="retry", text=f"{opened.where} failed: no thread can be started")
+            return DeliveryResult(outcome="retry", text=f"{opened.where} failed: no thread can be started")
 
 
-def _attempt(opened: Opened, notice: Notice, within_s: float, answer: queue.SimpleQueue[Delivery]) -> None:
+def _attempt(opened: OpenChannel, notice: Notice, within_s: float, answer: queue.SimpleQueue[DeliveryResult]) -> None:
     try:
         found = opened.send(notice, within_s)
     except AddressError as error:
-        found = Delivery(outcome="refused", text=f"{opened.where} refused: {error}")
+        found = DeliveryResult(outcome="refused", text=f"{opened.where} refused: {error}")
     except Exception as error:  # a library's; its text may have the address in it, so only its kind is told
-        found = Delivery(outcome="retry", text=f"{opened.where} failed: {type(error).__name__}")
+        found = DeliveryResult(outcome="retry", text=f"{opened.where} failed: {type(error).__name__}")
     answer.put(found)

@@ -16,16 +16,16 @@ from typing import Any, NamedTuple
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_address
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 
-MOST_ANSWER = 256 * 1024
+MAX_ANSWER = 256 * 1024
 """Bytes of what a service answers to one request; usual answers have a few hundred."""
-MOST_SMTP = 64 * 1024
+MAX_SMTP = 64 * 1024
 """Bytes of all that a mail server says for one letter."""
 _CHUNK = 4096
 
 
-class Call(NamedTuple):
+class PinnedCall(NamedTuple):
     """One attempt to deliver: how names are resolved, and when it is over. `mail` are the judged mail servers."""
 
     clock: Clock
@@ -45,7 +45,7 @@ _of_thread = threading.local()
 
 
 @contextmanager
-def calling(call: Call) -> Iterator[None]:
+def calling(call: PinnedCall) -> Iterator[None]:
     """Let whatever apprise sends from this thread belong to this attempt."""
     _of_thread.call = call
     try:
@@ -54,9 +54,9 @@ def calling(call: Call) -> Iterator[None]:
         del _of_thread.call
 
 
-def _call() -> Call:
+def _call() -> PinnedCall:
     """Return the attempt of this thread; without one, nothing is sent."""
-    call: Call | None = getattr(_of_thread, "call", None)
+    call: PinnedCall | None = getattr(_of_thread, "call", None)
     if call is None:
         raise OSError("nothing is sent outside of an attempt to deliver")
     return call
@@ -86,13 +86,13 @@ def _requests() -> SimpleNamespace:
         def send(self, request: Any, *_: Any, **__: Any) -> Any:
             try:
                 call = _call()
-                sink = WebSink(parse_web_address(request.url), call.clock, call.resolve)
+                sink = PinnedHttpClient(parse_web_address(request.url), call.clock, call.resolve)
                 body = request.body or b""
                 answer = sink.ask(
                     request.method,
                     body.encode() if isinstance(body, str) else body,
                     {name: value for name, value in request.headers.items() if name.lower() not in _OURS},
-                    MOST_ANSWER,
+                    MAX_ANSWER,
                     within_s=call.left_s(),
                 )
             except (AddressError, OSError) as error:
@@ -158,7 +158,7 @@ class PinnedSmtpSsl(smtplib.SMTP_SSL, PinnedSmtp):
 class _Replies:
     """The lines of a mail server."""
 
-    def __init__(self, sock: socket.socket, call: Call) -> None:
+    def __init__(self, sock: socket.socket, call: PinnedCall) -> None:
         self._sock = sock
         self._call = call
         self._buffer = b""
@@ -171,8 +171,8 @@ class _Replies:
             if not chunk:
                 break
             self._size += len(chunk)
-            if self._size > MOST_SMTP:
-                raise OSError(f"a mail server that says more than {MOST_SMTP} bytes")
+            if self._size > MAX_SMTP:
+                raise OSError(f"a mail server that says more than {MAX_SMTP} bytes")
             self._buffer += chunk
         at = self._buffer.find(b"\n") + 1 or len(self._buffer)
         line, self._buffer = self._buffer[:at], self._buffer[at:]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.net.address_guard import Resolve, parse_web_address, refusal
-from kalshi_cli.net.delivery import TOTAL_S, Delivery
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.delivery import TOTAL_S, DeliveryResult
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 from kalshi_cli.notify.notice_text import to_json
 
 
@@ -17,11 +17,11 @@ class Webhook:
         address = parse_web_address(url, allow_private=allow_private)
         self.where = f"POST to {address.host}"
         self._refusal = refusal(address)
-        self._sink = WebSink(address, clock, resolve)
+        self._sink = PinnedHttpClient(address, clock, resolve)
 
     def problem(self) -> str:
         return self._refusal
 
-    def send(self, notice: Notice, within_s: float = TOTAL_S) -> Delivery:
+    def send(self, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
         """One attempt."""
         return self._sink.send(to_json(notice), {"Content-Type": "application/json"}, within_s=within_s)

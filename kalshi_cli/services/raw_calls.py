@@ -7,12 +7,12 @@ import msgspec
 from kalshi_cli.base.errors import HaltedError, RefusedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Params
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
-MOST_PAGES = 1_000
-MOST_FIELDS = 100
+MAX_PAGES = 1_000
+MAX_FIELDS = 100
 """Fields of one page: each may be a list, which is kept whole."""
-MOST_BYTES = 32 * 1024 * 1024
+MAX_BYTES = 32 * 1024 * 1024
 """Bytes of all pages together; they are joined in memory."""
 CURSORS = ("cursor", "next_cursor")
 
@@ -37,12 +37,12 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
     whole: dict[str, bytes | list[bytes]] = {}
     seen: set[str] = set()
     cursor, size = "", 0
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         body = call(client, "GET", path, {**params, "cursor": cursor or None})
         size += len(body)
-        if size > MOST_BYTES:
-            raise WireError(
-                f"{path}: the list is longer than {MOST_BYTES} bytes", code="too_long", hint="narrow it with -f"
+        if size > MAX_BYTES:
+            raise ResponseFormatError(
+                f"{path}: the list is longer than {MAX_BYTES} bytes", code="too_long", hint="narrow it with -f"
             )
         page = _object(path, body)
         for name, value in page.items():
@@ -52,10 +52,12 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
         if not cursor:
             return _joined(whole | {name: b'""' for name in CURSORS if name in whole})
         if cursor in seen:
-            raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
+            raise ResponseFormatError(
+                f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop"
+            )
         seen.add(cursor)
-    raise WireError(
-        f"{path}: the list has more than {MOST_PAGES} pages", code="too_many_pages", hint="larger pages: -f limit=1000"
+    raise ResponseFormatError(
+        f"{path}: the list has more than {MAX_PAGES} pages", code="too_many_pages", hint="larger pages: -f limit=1000"
     )
 
 
@@ -66,9 +68,9 @@ def _object(path: str, body: bytes) -> dict[str, bytes]:
     try:
         fields = _objects.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise WireError(f"{path}: the answer is not a page of a list", hint="leave out --paginate") from error
-    if len(fields) > MOST_FIELDS:
-        raise WireError(f"{path}: the answer has {len(fields)} fields; a page of a list has a few")
+        raise ResponseFormatError(f"{path}: the answer is not a page of a list", hint="leave out --paginate") from error
+    if len(fields) > MAX_FIELDS:
+        raise ResponseFormatError(f"{path}: the answer has {len(fields)} fields; a page of a list has a few")
     return {name: bytes(value).strip() for name, value in fields.items()}
 
 

@@ -13,21 +13,21 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, KalshiError, StateError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
-from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.families import Families
+from kalshi_cli.exchange.live.families import EventFamilyCache
 from kalshi_cli.exchange.rest.call import OnAnswer, Timeouts
 from kalshi_cli.exchange.rest.rate_limits import NUMBERS, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, open_catalogue
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedCounters
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.telemetry.request_counts import Traffic
+from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
     import random
@@ -82,7 +82,7 @@ class Resources:
     note: Callable[[str], None]
     on_effect: OnEffect
     on_answer: OnAnswer
-    traffic: Traffic
+    traffic: RequestCounters
     """Counts what `on_answer` took."""
     transport: BaseTransport | None = None
     """Carries requests in place of sockets, for a caller who has the exchange in its own process."""
@@ -119,7 +119,7 @@ class Resources:
         return self.config.other_hosts
 
     @cached_property
-    def limits(self) -> Limits:
+    def limits(self) -> RiskLimits:
         return limits_of(self.config)
 
     def open_store(
@@ -147,7 +147,7 @@ class Resources:
             return None
         try:
             store = self.open_store(home, create=False, busy_ms=busy_ms, is_reported=home is self.home)
-        except StateError as error:
+        except StateFileError as error:
             if error.code == "state_missing":
                 return None
             raise
@@ -184,7 +184,7 @@ class Resources:
         """Pace this account, together with the other programs that use this state directory, once there is one."""
         if self.signer is None or not os.path.isdir(self.state_dir):
             return RateLimiter(self.clock)
-        pace = SharedNumbers(self.state_dir / "pace", NUMBERS, self.machine)
+        pace = SharedCounters(self.state_dir / "pace", NUMBERS, self.machine)
         self.stack.callback(pace.close)
         return RateLimiter(self.clock, shared=pace, tell=self.note)
 
@@ -199,9 +199,9 @@ class Resources:
         return self.connected(self._refuse, self._announced, is_signed=False)
 
     @cached_property
-    def families(self) -> Families:
+    def families(self) -> EventFamilyCache:
         """Look up events and series, and what they charge."""
-        return Families(self.client)
+        return EventFamilyCache(self.client)
 
     def _refuse(self, reviewed: TradingState) -> None:
         self.refuse_order(self.store, reviewed)
@@ -236,7 +236,7 @@ class Resources:
     def _announced(self, route: str, notice: str) -> None:
         """Tell that a route we use was switched off, or will be; keep it where there is a state file."""
         text = f"the exchange says of it: {notice}; look for a newer version of this program"
-        alert = Alert(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
+        alert = AlertRaised(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
         self.tell(f"CRITICAL {alert.code} {route}: {text}")
         with suppress(KalshiError):  # the notice was told, and what was asked for goes on
             store = self.remembered()

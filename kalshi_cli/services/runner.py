@@ -8,26 +8,26 @@ from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
 from kalshi_cli.core.model.effects import AmendOrder, Effect, SubmitOrder
-from kalshi_cli.core.model.messages import AmendEnded, Message, OrderRejected, OrdersBeside
-from kalshi_cli.store.records import MovedError
+from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, OrderRejected
+from kalshi_cli.store.records import ConcurrentChangeError
 
 MAX_CASCADE = 10_000
 """Messages that one feed message may set off; more is a loop that feeds itself."""
 
 
-class Feed(Protocol):
+class FeedProtocol(Protocol):
     """Where messages come from. Ends after a stop was asked for, or when a recording does."""
 
     def __iter__(self) -> Iterator[Message]: ...
 
 
-class Engine(Protocol):
+class EngineProtocol(Protocol):
     """The pure core: what follows from what happened."""
 
     def step(self, message: Message) -> Iterable[Effect]: ...
 
 
-class Venue(Protocol):
+class VenueProtocol(Protocol):
     """Where effects go, and where their replies come from."""
 
     def observe(self, message: Message) -> Iterable[Message]:
@@ -39,7 +39,7 @@ class Venue(Protocol):
         ...
 
 
-class Recorder(Protocol):
+class RecorderProtocol(Protocol):
     """The part of the store the loop needs."""
 
     def record(self, effect: Effect) -> None: ...
@@ -47,19 +47,21 @@ class Recorder(Protocol):
 
 def run(
     feed: Iterable[Message],
-    engine: Engine,
-    venue: Venue,
-    store: Recorder,
+    engine: EngineProtocol,
+    venue: VenueProtocol,
+    store: RecorderProtocol,
     done: Callable[[Message], None] | None = None,
 ) -> None:
     """Drive the loop until the feed ends; `done` is told of each message once all that it set off has settled."""
     for message in feed:
-        pump((*venue.observe(message), message), engine, venue, store)
+        process_messages((*venue.observe(message), message), engine, venue, store)
         if done is not None:
             done(message)
 
 
-def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recorder) -> None:
+def process_messages(
+    messages: Iterable[Message], engine: EngineProtocol, venue: VenueProtocol, store: RecorderProtocol
+) -> None:
     """Take messages through the engine, and everything that they set off.
 
     Replies are taken before the next message, or the engine would decide on stale order state. They are also taken, and
@@ -89,27 +91,29 @@ def pump(messages: Iterable[Message], engine: Engine, venue: Venue, store: Recor
         )
 
 
-def _act_unless_halted(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
-    """As `act`. An order that is not sent because of what another process has just done is over, not live, and one that
-    is not amended is as it was.
+def _act_unless_halted(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:
+    """As `perform_effects`. An order that is not sent because of what another process has just done is over, not live,
+    and one that is not amended is as it was.
 
     What that process placed counts from here on.
     """
     try:
-        return act(effect, venue, store)
+        return perform_effects(effect, venue, store)
     except HaltedError as error:
-        beside = error.orders if isinstance(error, MovedError) else ()
+        beside = error.orders if isinstance(error, ConcurrentChangeError) else ()
         code, text = error.code.upper(), error.message
         if isinstance(effect, SubmitOrder):
             order = effect.order
-            return OrdersBeside(order.created, beside), OrderRejected(order.created, order.client_order_id, code, text)
+            return ExternalOrders(order.created, beside), OrderRejected(
+                order.created, order.client_order_id, code, text
+            )
         if isinstance(effect, AmendOrder):
             ts = effect.doubtful.updated
-            return OrdersBeside(ts, beside), AmendEnded(ts, effect.before, code, text)
+            return ExternalOrders(ts, beside), AmendEnded(ts, effect.before, code, text)
         raise
 
 
-def act(effect: Effect, venue: Venue, store: Recorder) -> Iterable[Message]:
+def perform_effects(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:
     """Record it, then perform it; the replies, not yet taken."""
     store.record(effect)
     return venue.perform(effect)

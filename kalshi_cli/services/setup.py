@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kalshi_cli.exchange.rest.signing import load_key
 
-__all__ = ["is_open_to_others", "load_key"]
+__all__ = ["is_readable_by_others", "load_key"]
 
 
-def is_open_to_others(path: Path) -> bool:
+def is_readable_by_others(path: Path) -> bool:
     """Whether a file of ours can be read by others; False where it is not there."""
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)

@@ -20,28 +20,18 @@ import msgspec
 from kalshi_cli.base import errors
 from kalshi_cli.base.clock import Clock, ShiftedClock
 from kalshi_cli.base.files import make_folder, open_regular, read_regular
-from kalshi_cli.config.schema import Sim
-from kalshi_cli.simulator.serving.announcement import Address, Announcement, build_of
-from kalshi_cli.simulator.serving.keys import (
-    KINDS,
-    Kind,
-    ReadKey,
-    ServedAccount,
-    ServedKey,
-    key_id_of,
-    new_private_key,
-    read_key,
-)
+from kalshi_cli.config.schema import SimulatorConfig
+from kalshi_cli.simulator.serving import keys as api_keys
+from kalshi_cli.simulator.serving.announcement import Address, Announcement, build_of, options_of
 from kalshi_cli.store.lock import holder, lock
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.rest.signing import PrivateKey
-    from kalshi_cli.simulator.exchange import Exchange
-    from kalshi_cli.simulator.model.listing import SimOptions
-    from kalshi_cli.simulator.serving.controls import Controls, Report
+    from kalshi_cli.simulator.exchange import SimulatedExchange
+    from kalshi_cli.simulator.serving.controls import ControlReport, Controls
     from kalshi_cli.simulator.serving.server import SimServer
     from kalshi_cli.simulator.serving.spot import SpotVenues
-    from kalshi_cli.simulator.world.world import World
+    from kalshi_cli.simulator.world.world import MarketSimulation
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
@@ -58,18 +48,18 @@ LOCKS = ("lock", "start.lock")
 """Files that stay: with one removed, two processes could lock two files of one name."""
 
 ASK_WITHIN_S = 20.0
-LONGEST_REPLY = 1 << 20
+MAX_REPLY_LENGTH = 1 << 20
 LOOK_EVERY_S = 0.25
 """How often a process looks whether another one moved the clock."""
 
 
-class Simulator:
+class SimulatorLauncher:
     """One simulated exchange on disk: its journal, its key, its lock and, while served, its address."""
 
     def __init__(
         self,
         folder: Path,
-        options: Sim,
+        options: SimulatorConfig,
         clock: Clock,
         new_id: Callable[[], str],
         *,
@@ -110,13 +100,13 @@ class Simulator:
         return holder(self._lock_path) is not None
 
     @contextmanager
-    def open(self, *, takes_over: bool = False) -> Iterator[tuple[Exchange, World]]:
+    def open(self, *, takes_over: bool = False) -> Iterator[tuple[SimulatedExchange, MarketSimulation]]:
         """Take the exchange into this process, restored and moved on to now; InstanceError where it is served.
 
         With `takes_over` a background server that no program uses is asked to end first.
         """
-        from kalshi_cli.simulator.exchange import Exchange
-        from kalshi_cli.simulator.world.world import World
+        from kalshi_cli.simulator.exchange import SimulatedExchange
+        from kalshi_cli.simulator.world.world import MarketSimulation
         from kalshi_cli.store.simulator_journal import SqliteJournal
 
         with ExitStack() as stack:
@@ -124,12 +114,12 @@ class Simulator:
             journal = SqliteJournal(self.folder / "exchange.db")
             stack.callback(journal.close)
             seed = self._seed()
-            exchange = Exchange(
-                new_id=self._new_id, options=_options(self.options), journal=journal, offset_ms=self.offset_ms
+            exchange = SimulatedExchange(
+                new_id=self._new_id, options=options_of(self.options), journal=journal, offset_ms=self.offset_ms
             )
             is_restored = exchange.restore()
             now = self.clock.now()
-            world = World(exchange, seed=seed, start=now, speed=self.options.speed)
+            world = MarketSimulation(exchange, seed=seed, start=now, speed=self.options.speed)
             world.ensure_open(now)
             if not is_restored or ACCOUNT not in exchange.accounts():
                 exchange.add_account(ACCOUNT, self.options.starting_cash)
@@ -143,15 +133,15 @@ class Simulator:
             try:
                 stack.enter_context(lock(self._lock_path, self._clock))
                 return
-            except errors.InstanceError as error:
+            except errors.AnotherInstanceError as error:
                 found = self.serving()
                 if found is not None and not (takes_over and found.is_background and self.end_unused(found)):
-                    raise errors.InstanceError(
+                    raise errors.AnotherInstanceError(
                         f"the simulated exchange is served by pid {found.pid}, and in use",
                         hint="kalshi sim status shows it; kalshi sim stop ends it",
                     ) from error
                 if self._clock.monotonic() > until:
-                    raise errors.InstanceError(
+                    raise errors.AnotherInstanceError(
                         f"the simulated exchange is still being started, or used, by another program "
                         f"({holder(self._lock_path) or 'gone now'})",
                         hint="try again in a moment; kalshi sim status shows who serves it",
@@ -186,7 +176,7 @@ class Simulator:
         try:
             os.kill(found.pid, signal.SIGTERM)
         except OSError as error:
-            raise errors.StateError(f"cannot end pid {found.pid}: {error.strerror}") from error
+            raise errors.StateFileError(f"cannot end pid {found.pid}: {error.strerror}") from error
         if not self.has_ended(found.pid):
             raise errors.UnreachableError(
                 f"the server of the simulated exchange, pid {found.pid}, does not end", hint=f"kill -9 {found.pid}"
@@ -226,7 +216,12 @@ class Simulator:
 
     @contextmanager
     def announce(
-        self, rest_url: str, ws_url: str, accounts: tuple[ServedAccount, ...] = (), *, is_background: bool = False
+        self,
+        rest_url: str,
+        ws_url: str,
+        accounts: tuple[api_keys.ServedAccount, ...] = (),
+        *,
+        is_background: bool = False,
     ) -> Iterator[Announcement]:
         """Write down where it is served, and for whom, for as long as it is."""
         keys = accounts[0].keys if accounts else ()
@@ -267,9 +262,9 @@ class Simulator:
             raise SystemExit(errors.ExitCode.TERMINATED)
 
         is_background = idle_s is not None
-        files = {name: read_key(Path(name).expanduser()) for name in keys if name not in KINDS}
-        own: Kind = next((kind for name in keys for kind in KINDS if kind == name), "ed25519")
-        self._make_private(self.key_path, lambda: new_private_key(own))
+        files = {name: api_keys.read_key(Path(name).expanduser()) for name in keys if name not in api_keys.KINDS}
+        own: api_keys.Kind = next((kind for name in keys for kind in api_keys.KINDS if kind == name), "ed25519")
+        self._make_private(self.key_path, lambda: api_keys.new_private_key(own))
         before = signal.signal(signal.SIGTERM, end)
         try:
             with self.open(takes_over=not is_background) as (exchange, world):
@@ -283,13 +278,17 @@ class Simulator:
         finally:
             signal.signal(signal.SIGTERM, before)
 
-    def _server_at_last_port(self, exchange: Exchange, world: World, idle_s: float | None) -> SimServer | None:
+    def _server_at_last_port(
+        self, exchange: SimulatedExchange, world: MarketSimulation, idle_s: float | None
+    ) -> SimServer | None:
         """Return a server at the port of the last one, where loops that used that one look for it; None if taken."""
         with suppress(FileNotFoundError, ValueError, OSError, OverflowError):
             return self.server(exchange, world, int(_read(self._port_path)), idle_s)
         return None
 
-    def server(self, exchange: Exchange, world: World, port: int = 0, idle_s: float | None = None) -> SimServer:
+    def server(
+        self, exchange: SimulatedExchange, world: MarketSimulation, port: int = 0, idle_s: float | None = None
+    ) -> SimServer:
         """What serves it, with its controls."""
         from kalshi_cli.simulator.serving.control_route import ControlRoute
         from kalshi_cli.simulator.serving.server import SimServer
@@ -301,12 +300,14 @@ class Simulator:
             exchange, self.clock, port=port, on_advance=world.advance, controls=route, spots=spots, idle_s=idle_s
         )
 
-    def _controls(self, exchange: Exchange, world: World, spots: SpotVenues | None = None) -> Controls:
+    def _controls(
+        self, exchange: SimulatedExchange, world: MarketSimulation, spots: SpotVenues | None = None
+    ) -> Controls:
         from kalshi_cli.simulator.serving.controls import Controls
 
         return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
-    def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> Report:
+    def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> ControlReport:
         """Have the server that `find` returns do this. UsageError, NotFoundError or ExchangeError where it cannot."""
         from kalshi_cli.simulator.serving.controls import ControlError, read_command
 
@@ -323,19 +324,19 @@ class Simulator:
                 ) from error
             raise errors.UsageError(error.message, hint=f"see `kalshi sim {name} -h`", code=error.code) from error
 
-    def _ask(self, address: Address, name: str, fields: bytes) -> Report:
+    def _ask(self, address: Address, name: str, fields: bytes) -> ControlReport:
         """The process that serves it."""
         import http.client
         from urllib.parse import urlsplit
 
-        from kalshi_cli.simulator.serving.controls import ControlError, Report
+        from kalshi_cli.simulator.serving.controls import ControlError, ControlReport
 
         connection = http.client.HTTPConnection(urlsplit(address.rest_url).netloc, timeout=ASK_WITHIN_S)
         try:
             headers = {"authorization": f"Bearer {self._token()}", "content-type": "application/json"}
             connection.request("POST", f"/sim/{name}", fields, headers)
             reply = connection.getresponse()
-            body = reply.read(LONGEST_REPLY)
+            body = reply.read(MAX_REPLY_LENGTH)
         except (OSError, http.client.HTTPException) as error:
             raise errors.UnreachableError(
                 f"the simulated exchange of pid {address.pid} does not answer: {error}",
@@ -345,7 +346,7 @@ class Simulator:
             connection.close()
         try:
             if reply.status == 200:
-                return msgspec.json.decode(body, type=Report)
+                return msgspec.json.decode(body, type=ControlReport)
             refusal = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
         except (msgspec.DecodeError, KeyError, RecursionError) as error:
             raise errors.UnreachableError(
@@ -357,18 +358,18 @@ class Simulator:
     # -- its accounts --
 
     def _admit(
-        self, exchange: Exchange, keys: Sequence[str], files: dict[str, ReadKey], count: int
-    ) -> tuple[ServedAccount, ...]:
+        self, exchange: SimulatedExchange, keys: Sequence[str], files: dict[str, api_keys.ReadKey], count: int
+    ) -> tuple[api_keys.ServedAccount, ...]:
         """Open the accounts that are not there yet, and let the keys sign for them."""
-        found, keys = [], keys or (read_key(self.key_path).key_type,)
+        found, keys = [], keys or (api_keys.read_key(self.key_path).key_type,)
         for number in range(1, count + 1):
             account = ACCOUNT if number == 1 else f"{ACCOUNT}-{number}"
             if account not in exchange.accounts():
                 exchange.add_account(account, self.options.starting_cash)
-            kinds = [name for name in dict.fromkeys(keys) if name in KINDS or number == 1] or ["rsa"]
+            kinds = [name for name in dict.fromkeys(keys) if name in api_keys.KINDS or number == 1] or ["rsa"]
             served = [self._admit_key(exchange, account, number, name, files.get(name)) for name in kinds]
             found.append(
-                ServedAccount(
+                api_keys.ServedAccount(
                     account=account,
                     user_id=exchange.user_id(account),
                     key_id=served[0].key_id,
@@ -378,21 +379,25 @@ class Simulator:
             )
         return tuple(found)
 
-    def _admit_key(self, exchange: Exchange, account: str, number: int, name: str, file: ReadKey | None) -> ServedKey:
+    def _admit_key(
+        self, exchange: SimulatedExchange, account: str, number: int, name: str, file: api_keys.ReadKey | None
+    ) -> api_keys.ServedKey:
         """Let one key sign: that of a file, or one of this type, made where there is none yet."""
         path, key_id = Path(name).expanduser().absolute(), ""
         if file is None:
-            kind = next(kind for kind in KINDS if kind == name)
+            kind = next(kind for kind in api_keys.KINDS if kind == name)
             path = self.key_path
-            if number == 1 and read_key(path).key_type == kind:
+            if number == 1 and api_keys.read_key(path).key_type == kind:
                 key_id = KEY_ID
             else:
                 path = self.folder / f"key-{number}-{kind}.pem"
-                self._make_private(path, lambda: new_private_key(kind))
-            file = read_key(path)
-        key_id = key_id or key_id_of(file.public_key)
+                self._make_private(path, lambda: api_keys.new_private_key(kind))
+            file = api_keys.read_key(path)
+        key_id = key_id or api_keys.key_id_of(file.public_key)
         exchange.register_key(account, key_id, file.public_key)
-        return ServedKey(key_id=key_id, key_type=file.key_type, private_key_path=str(path) if file.is_private else None)
+        return api_keys.ServedKey(
+            key_id=key_id, key_type=file.key_type, private_key_path=str(path) if file.is_private else None
+        )
 
     # -- its clock --
 
@@ -406,7 +411,7 @@ class Simulator:
             except FileNotFoundError:
                 self._offset_ms = 0
             except ValueError:
-                raise errors.StateError(
+                raise errors.StateFileError(
                     f"{self._clock_path} does not hold a number", hint="remove it: the clock is then the machine's"
                 ) from None
         return self._offset_ms
@@ -440,7 +445,7 @@ class Simulator:
         """
         from kalshi_cli.exchange.rest.signing import load_key
 
-        self._make_private(self.key_path, lambda: new_private_key("ed25519"))
+        self._make_private(self.key_path, lambda: api_keys.new_private_key("ed25519"))
         return KEY_ID, load_key(self.key_path, self._distrust)
 
     def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:
@@ -455,7 +460,7 @@ class Simulator:
         except FileExistsError:
             pass
         except OSError as error:
-            raise errors.StateError(f"cannot write {path}: {error.strerror}") from error
+            raise errors.StateFileError(f"cannot write {path}: {error.strerror}") from error
         finally:
             with suppress(OSError):
                 draft.unlink()
@@ -470,11 +475,11 @@ class Simulator:
 def _read(path: Path) -> bytes:
     """What is in a small file of ours. FileNotFoundError where there is none, StateError where it cannot be read."""
     try:
-        return read_regular(path, LONGEST_REPLY)
+        return read_regular(path, MAX_REPLY_LENGTH)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise errors.StateError(f"cannot read {path}: {error.strerror}", hint="see what is in its place") from error
+        raise errors.StateFileError(f"cannot read {path}: {error.strerror}", hint="see what is in its place") from error
 
 
 def _write(path: Path, body: bytes) -> None:
@@ -483,12 +488,6 @@ def _write(path: Path, body: bytes) -> None:
         with open(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(body)
     except OSError as error:
-        raise errors.StateError(f"cannot write {path}: {error.strerror}", hint="see what is in its place") from error
-
-
-def _options(chosen: Sim) -> SimOptions:
-    """Every switch of the configuration that the exchange has under the same name."""
-    from kalshi_cli.simulator.model.listing import SimOptions
-
-    shared = {name: getattr(chosen, name) for name in SimOptions.__struct_fields__ if name in Sim.__struct_fields__}
-    return SimOptions(**shared)
+        raise errors.StateFileError(
+            f"cannot write {path}: {error.strerror}", hint="see what is in its place"
+        ) from error

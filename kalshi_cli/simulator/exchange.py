@@ -15,41 +15,41 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.agenda import Agenda
-from kalshi_cli.simulator.model.journal import Journal
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.journal import ExchangeJournal
 from kalshi_cli.simulator.model.listing import (
     CollectionSpec,
     EventSpec,
+    ExchangeOptions,
     LegSpec,
     MarketSpec,
     NewOrder,
-    Receipt,
-    Refusal,
+    OrderReceipt,
+    OrderRejection,
     SeriesSpec,
-    SimOptions,
 )
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
-from kalshi_cli.simulator.protocol.gate import Gate, missing_signature
-from kalshi_cli.simulator.protocol.replies import Query, Request, Response, WireError, nested, respond
-from kalshi_cli.simulator.protocol.routing import BASE, Call, Router
+from kalshi_cli.simulator.protocol.gate import Authenticator, missing_signature
+from kalshi_cli.simulator.protocol.replies import HttpError, Query, Request, Response, nested, respond
+from kalshi_cli.simulator.protocol.routing import BASE, RouteCall, Router
 from kalshi_cli.simulator.rest.api_keys import ApiKeyRoutes
-from kalshi_cli.simulator.rest.combos import Combos
-from kalshi_cli.simulator.rest.live_data import Outside
+from kalshi_cli.simulator.rest.combos import ComboService
+from kalshi_cli.simulator.rest.live_data import OutsideData
 from kalshi_cli.simulator.rest.programs import Programs
 from kalshi_cli.simulator.rest.quotes import QuoteRoutes
 from kalshi_cli.simulator.rest.routes import all_routes
 from kalshi_cli.simulator.stream.connection import Connection
 from kalshi_cli.simulator.stream.hub import Hub
-from kalshi_cli.simulator.stream.shuffle import Shuffle
+from kalshi_cli.simulator.stream.shuffle import MessageShuffler
 from kalshi_cli.simulator.trading.fee_changes import FeeChanges
 from kalshi_cli.simulator.trading.lifecycle import Lifecycle
-from kalshi_cli.simulator.trading.order_gateway import Floor
-from kalshi_cli.simulator.trading.pauses import Pauses
-from kalshi_cli.simulator.trading.quotes import Quotes
-from kalshi_cli.simulator.trading.transfers import Funds
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
+from kalshi_cli.simulator.trading.pauses import PauseController
+from kalshi_cli.simulator.trading.quotes import RfqService
+from kalshi_cli.simulator.trading.transfers import CashService
 
 STREAM_PATH = "/trade-api/ws/v2"
 LATE_MS = 50
@@ -62,7 +62,7 @@ _DEPRECATED = nested(
 ).body
 
 
-class Exchange:
+class SimulatedExchange:
     """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text.
 
     `now` is always the world's time. `offset_ms` says how far that is ahead of the machine's, by which people sign.
@@ -72,23 +72,23 @@ class Exchange:
         self,
         *,
         new_id: Callable[[], str],
-        options: SimOptions | None = None,
-        journal: Journal | None = None,
+        options: ExchangeOptions | None = None,
+        journal: ExchangeJournal | None = None,
         offset_ms: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.options = options or SimOptions()
+        self.options = options or ExchangeOptions()
         self._offset_ms = offset_ms
-        self._state = State(new_id, self.options, journal)
-        agenda = Agenda()
-        self._floor = Floor(self._state, agenda)
+        self._state = SimulatorState(new_id, self.options, journal)
+        agenda = EventQueue()
+        self._floor = OrderGateway(self._state, agenda)
         self._life = Lifecycle(self._state, self._floor, agenda)
-        self._funds = Funds(self._state, self._floor)
+        self._funds = CashService(self._state, self._floor)
         self._fees = FeeChanges(self._state, self._life)
-        self._pauses = Pauses(self._state, self._floor)
-        self._quotes = Quotes(self._state, self._floor)
-        self._combos = Combos(self._state, self._life)
+        self._pauses = PauseController(self._state, self._floor)
+        self._quotes = RfqService(self._state, self._floor)
+        self._combos = ComboService(self._state, self._life)
         self._programs = Programs(self._state)
-        self._gate = Gate(self.options, self._funds.rates, self._funds.capacities)
+        self._gate = Authenticator(self.options, self._funds.rates, self._funds.capacities)
         self._hub = Hub(self._state)
         talks = QuoteRoutes(self._state, self._quotes)
         keys = ApiKeyRoutes(self._state, self._gate)
@@ -112,7 +112,7 @@ class Exchange:
         self._funds.restart()
         self._quotes.restart()
         seed = self._state.switches.shuffle
-        self._hub.shuffle = None if seed is None else Shuffle(seed)
+        self._hub.shuffle = None if seed is None else MessageShuffler(seed)
         return is_restored
 
     # -- the wire --
@@ -122,7 +122,7 @@ class Exchange:
         self._pass_time(now)
         try:
             status, body = self._answer(request, now)
-        except WireError as error:
+        except HttpError as error:
             status, body = error.status, error.body
         is_late = self._commit(now, is_reply=True)
         return respond(status, body, self._machine(now), late_ms=LATE_MS if is_late else 0)
@@ -145,7 +145,7 @@ class Exchange:
         payers = route.payers(query, request.body, self.options.shards)
         self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shards=payers)
         lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
-        call = Call(account, query, values, request.body, now, lock)
+        call = RouteCall(account, query, values, request.body, now, lock)
         return route.success, route.answer(call)
 
     def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
@@ -156,7 +156,7 @@ class Exchange:
             account = self._gate.account("GET", path, headers, self._machine(now))
             if account is None:
                 raise missing_signature()
-        except WireError as error:
+        except HttpError as error:
             return respond(error.status, error.body, self._machine(now))
         return self._hub.connect(account)
 
@@ -280,7 +280,7 @@ class Exchange:
         self._state.switches.shuffle = seed
         self._state.touch("state", self._state.switches)
         self._hub.release()
-        self._hub.shuffle = None if seed is None else Shuffle(seed)
+        self._hub.shuffle = None if seed is None else MessageShuffler(seed)
         self._commit(now, everything=True)
 
     def hang_up(self, how: str) -> int:
@@ -306,7 +306,7 @@ class Exchange:
         self._state.happened.append(IndexTick(index_id, value, now, is_fast))
         self._commit(now)
 
-    def follow(self, outside: Outside) -> None:
+    def follow(self, outside: OutsideData) -> None:
         """From now on live data is told of what the markets follow."""
         self._programs.outside = outside
 
@@ -324,7 +324,7 @@ class Exchange:
         """
         if name in self._state.members:
             raise ValueError(f"account {name} exists already")
-        member = Member(AccountRecord(name=name, user_id=self._state.new_id()))
+        member = SimAccount(AccountRecord(name=name, user_id=self._state.new_id()))
         self._state.members[name] = member
         self._state.touch_account(member)
         for shard in shards:
@@ -336,7 +336,9 @@ class Exchange:
         self._funds.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)
 
-    def withdraw(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> Refusal | None:
+    def withdraw(
+        self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
+    ) -> OrderRejection | None:
         """Money leaves a purse; the reason where it cannot."""
         refusal = self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)
@@ -369,14 +371,14 @@ class Exchange:
         self._state.touch(f"key/{key_id}", key)
         self._commit(self._now, everything=True)
 
-    def submit(self, account: str, order: NewOrder, now: Ts) -> Receipt | Refusal:
+    def submit(self, account: str, order: NewOrder, now: Ts) -> OrderReceipt | OrderRejection:
         """Place an order, past signatures and limits but by all other rules."""
         self._pass_time(now)
         outcome = self._floor.submit(account, order, now)
         self._commit(now)
         return outcome
 
-    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | Refusal:
+    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | OrderRejection:
         """What was taken off the book, or why not."""
         self._pass_time(now)
         outcome = self._floor.cancel(account, order_id, now)
@@ -392,7 +394,7 @@ class Exchange:
 
     def quote(
         self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
-    ) -> QuoteRecord | Refusal:
+    ) -> QuoteRecord | OrderRejection:
         """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
         self._pass_time(now)
         outcome = self._quotes.quote(account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)

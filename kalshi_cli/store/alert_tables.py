@@ -13,14 +13,14 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
-from kalshi_cli.core.monitoring.incidents import Matter, Silence, Window
+from kalshi_cli.core.monitoring.incidents import AlertSilence, GroupingWindow, Incident
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store import rows
-from kalshi_cli.store.database import Database, left_in
+from kalshi_cli.store.database import Database, recover_rows
 
 STOPPED, FLATTEN = "stopped", "flatten"
 """Marks: when an alert stopped trading, and when one asked for the positions to be closed, until a person resumes."""
@@ -36,7 +36,7 @@ CLAIM_MS = 30_000
 nothing."""
 
 
-class Letter(msgspec.Struct, frozen=True, kw_only=True):
+class QueuedNotice(msgspec.Struct, frozen=True, kw_only=True):
     """A notice for one sink: `waiting`, `delivered` or `dead`. `moved` is when that last changed, `error` why."""
 
     number: int
@@ -55,7 +55,7 @@ class Letter(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(self.body, type=Notice)
 
 
-class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
     """How a sink does: failures in a row, when it may be tried again, until when one program has it for itself."""
 
     sink: str
@@ -67,13 +67,13 @@ class SinkState(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
-def letters_left(path: Path) -> tuple[list[Letter], bool]:
+def recover_notices(path: Path) -> tuple[list[QueuedNotice], bool]:
     """Of a state file that cannot be used: the letters that nobody got, and whether these are all. Raises nothing."""
-    found, is_all = left_in(path, _WAITING)
-    letters: list[Letter] = []
+    found, is_all = recover_rows(path, _WAITING)
+    letters: list[QueuedNotice] = []
     for each in found:
         try:
-            letter = rows.read(Letter, each)
+            letter = rows.read(QueuedNotice, each)
             letter.notice  # noqa: B018 - what cannot be read cannot be sent
         except (msgspec.MsgspecError, ValueError, TypeError, RecursionError):
             is_all = False
@@ -82,7 +82,7 @@ def letters_left(path: Path) -> tuple[list[Letter], bool]:
     return letters, is_all
 
 
-class AlertBook:
+class AlertStore:
     """The tables of alerting in a state file. Use it from the thread that opened the file."""
 
     def __init__(self, database: Database) -> None:
@@ -117,13 +117,13 @@ class AlertBook:
 
     def _fill(self, board: Board, read: Callable[..., list[tuple[object, ...]]]) -> None:
         for found in read(_MATTERS):
-            board.put(rows.read(Matter, found))
-        board.windows = {str(found[0]): rows.read(Window, found) for found in read(_WINDOWS)}
-        board.silences = [rows.read(Silence, found) for found in read(_SILENCES)]
+            board.put(rows.read(Incident, found))
+        board.windows = {str(found[0]): rows.read(GroupingWindow, found) for found in read(_WINDOWS)}
+        board.silences = [rows.read(AlertSilence, found) for found in read(_SILENCES)]
 
     @staticmethod
     def _keep_matters(
-        execute: rows.Execute, before: dict[tuple[str, str], Matter], after: dict[tuple[str, str], Matter]
+        execute: rows.Execute, before: dict[tuple[str, str], Incident], after: dict[tuple[str, str], Incident]
     ) -> None:
         for key in before.keys() - after.keys():
             execute("DELETE FROM matters WHERE code = ? AND subject = ?", key)
@@ -149,10 +149,10 @@ class AlertBook:
         """The number of the newest alert that was recorded."""
         return int(self._database.read("SELECT COALESCE(MAX(id), 0) FROM alerts")[0][0])
 
-    def alerts_after(self, number: int, limit: int) -> list[tuple[int, Alert]]:
+    def alerts_after(self, number: int, limit: int) -> list[tuple[int, AlertRaised]]:
         """Recorded alerts with their numbers, oldest first."""
         found = self._database.read(_ALERTS_AFTER, (number, limit))
-        return [(int(each[0]), rows.read(Alert, each[1:])) for each in found]
+        return [(int(each[0]), rows.read(AlertRaised, each[1:])) for each in found]
 
     def last_booked(self) -> int:
         """The number of the newest fill or settlement that was booked."""
@@ -184,23 +184,25 @@ class AlertBook:
         with self._database.writing(durable=True) as execute:
             _post(execute, notice, sink, now)
 
-    def claim(self, sinks: Sequence[str], now: Ts) -> tuple[Letter, SinkState] | None:
+    def claim_notice(self, sinks: Sequence[str], now: Ts) -> tuple[QueuedNotice, AlertChannelState] | None:
         """The next letter of a sink that may be tried now, and that no other program is at; it is ours for a while.
 
         The gravest first, and what is for a sink that did take the last one before what is for another.
         """
         with self._database.writing(durable=False) as execute:
-            states = {state.sink: state for found in execute(_SINKS) for state in (rows.read(SinkState, found),)}
-            free = [states.get(name, SinkState(sink=name)) for name in sinks]
+            states = {
+                state.sink: state for found in execute(_SINKS) for state in (rows.read(AlertChannelState, found),)
+            }
+            free = [states.get(name, AlertChannelState(sink=name)) for name in sinks]
             for state in sorted(filter(lambda each: _is_free(each, now), free), key=lambda each: each.failures):
                 found = execute(_NEXT_LETTER, (state.sink,)).fetchone()
                 if found is not None:
                     claimed = msgspec.structs.replace(state, claimed_until=Ts(now + CLAIM_MS))
                     execute(_PUT_SINK, rows.row(claimed))
-                    return rows.read(Letter, found), claimed
+                    return rows.read(QueuedNotice, found), claimed
         return None
 
-    def settle(self, letter: Letter, state: SinkState, *, fallback: str = "") -> None:
+    def settle(self, letter: QueuedNotice, state: AlertChannelState, *, fallback: str = "") -> None:
         """What came of a letter, and of the sink; the claim is over. `fallback` gets a copy, if it has none."""
         with self._database.writing(durable=letter.status != "waiting") as execute:
             execute(
@@ -212,9 +214,9 @@ class AlertBook:
                 _post(execute, letter.notice, fallback, letter.moved)
             _trim(execute)
 
-    def letters(self, status: str, limit: int = 1_000) -> list[Letter]:
+    def letters(self, status: str, limit: int = 1_000) -> list[QueuedNotice]:
         """Of one status, newest first."""
-        return [rows.read(Letter, found) for found in self._database.read(_LETTERS, (status, limit))]
+        return [rows.read(QueuedNotice, found) for found in self._database.read(_LETTERS, (status, limit))]
 
     def count_waiting(self, sinks: Sequence[str]) -> int:
         """Letters that these sinks have not got yet."""
@@ -230,7 +232,7 @@ class AlertBook:
                 (now, now),
             ).rowcount
 
-    def bury(self, sinks: Sequence[str], before: Ts, now: Ts) -> int:
+    def discard_orphaned(self, sinks: Sequence[str], before: Ts, now: Ts) -> int:
         """Letters older than that for none of these sinks: nobody will ever deliver them. How many."""
         known = ", ".join("?" * len(sinks))
         with self._database.writing(durable=True) as execute:
@@ -240,13 +242,13 @@ class AlertBook:
                 (now, before, *sinks),
             ).rowcount
 
-    def sinks(self) -> list[SinkState]:
+    def sinks(self) -> list[AlertChannelState]:
         """How each sink did that was ever tried."""
-        return [rows.read(SinkState, found) for found in self._database.read(_SINKS)]
+        return [rows.read(AlertChannelState, found) for found in self._database.read(_SINKS)]
 
     # -- silences -------------------------------------------------------------------------------------------------
 
-    def silence(self, silence: Silence) -> None:
+    def silence(self, silence: AlertSilence) -> None:
         """Keep it; one for the same code and subject is replaced."""
         with self._database.writing(durable=True) as execute:
             execute("DELETE FROM silences WHERE until <= ?", (silence.created,))
@@ -259,16 +261,16 @@ class AlertBook:
             return execute("DELETE FROM silences WHERE code = ? AND subject = ?", (code, subject)).rowcount
 
 
-LONGEST_RETRY_MS = 900_000
+MAX_RETRY_MS = 900_000
 
 
-def _is_free(state: SinkState, now: Ts) -> bool:
+def _is_free(state: AlertChannelState, now: Ts) -> bool:
     """Times that are farther ahead than any that is written were written before the clock was set back.
 
     Twice as far, because `now` was read before another program's, whose transaction came first.
     """
     is_claimed = 0 < state.claimed_until - now <= 2 * CLAIM_MS
-    return not is_claimed and not 0 < state.retry_at - now <= 2 * LONGEST_RETRY_MS
+    return not is_claimed and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS
 
 
 def _post(execute: rows.Execute, notice: Notice, sink: str, now: Ts) -> None:
@@ -284,19 +286,19 @@ def _trim(execute: rows.Execute) -> None:
         execute(_TRIM_LETTERS, (status, most))
 
 
-_MATTERS = f"SELECT {rows.columns(Matter)} FROM matters"  # noqa: S608 - constants, as below
-_WINDOWS = f"SELECT {rows.columns(Window)} FROM alert_windows"  # noqa: S608
-_SILENCES = f"SELECT {rows.columns(Silence)} FROM silences"  # noqa: S608
-_SINKS = f"SELECT {rows.columns(SinkState)} FROM alert_sinks"  # noqa: S608
-_LETTER = f"SELECT {rows.columns(Letter)} FROM outbox WHERE status"  # noqa: S608
+_MATTERS = f"SELECT {rows.columns(Incident)} FROM matters"  # noqa: S608 - constants, as below
+_WINDOWS = f"SELECT {rows.columns(GroupingWindow)} FROM alert_windows"  # noqa: S608
+_SILENCES = f"SELECT {rows.columns(AlertSilence)} FROM silences"  # noqa: S608
+_SINKS = f"SELECT {rows.columns(AlertChannelState)} FROM alert_sinks"  # noqa: S608
+_LETTER = f"SELECT {rows.columns(QueuedNotice)} FROM outbox WHERE status"  # noqa: S608
 _GRAVITY = "CASE tier WHEN 'critical' THEN 0 WHEN 'warning' THEN 1 ELSE 2 END"
 _NEXT_LETTER = _LETTER + f" = 'waiting' AND sink = ? ORDER BY {_GRAVITY}, number LIMIT 1"
 _WAITING = _LETTER + " = 'waiting' ORDER BY number"
 _LETTERS = _LETTER + " = ? ORDER BY number DESC LIMIT ?"
-_PUT_MATTER = rows.insert("matters", Matter, verb="INSERT OR REPLACE")
-_PUT_WINDOW = rows.insert("alert_windows", Window, verb="INSERT OR REPLACE")
-_PUT_SILENCE = rows.insert("silences", Silence, verb="INSERT OR REPLACE")
-_PUT_SINK = rows.insert("alert_sinks", SinkState, verb="INSERT OR REPLACE")
+_PUT_MATTER = rows.insert("matters", Incident, verb="INSERT OR REPLACE")
+_PUT_WINDOW = rows.insert("alert_windows", GroupingWindow, verb="INSERT OR REPLACE")
+_PUT_SILENCE = rows.insert("silences", AlertSilence, verb="INSERT OR REPLACE")
+_PUT_SINK = rows.insert("alert_sinks", AlertChannelState, verb="INSERT OR REPLACE")
 _ADD_LETTER = (
     "INSERT OR IGNORE INTO outbox (notice_id, sink, status, created, tries, moved, error, tier, body)"
     " VALUES (?, ?, 'waiting', ?, 0, ?, '', ?, ?)"
@@ -313,7 +315,7 @@ _TRIM_LETTERS = (
     "DELETE FROM outbox WHERE number IN"
     " (SELECT number FROM outbox WHERE status = ? ORDER BY number DESC LIMIT -1 OFFSET ?)"
 )
-_ALERTS_AFTER = f"SELECT id, {rows.columns(Alert)} FROM alerts WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
+_ALERTS_AFTER = f"SELECT id, {rows.columns(AlertRaised)} FROM alerts WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608
 _SHARD_OF = (
     "SELECT exchange_index FROM orders WHERE ticker = ? OR client_order_id = ? OR order_id = ?"
     " UNION ALL SELECT exchange_index FROM run_groups WHERE group_id = ? LIMIT 1"

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import OtherKindError, make_folder, refuse_other_kinds
 from kalshi_cli.store import migrations
 from kalshi_cli.store.lock import is_running
@@ -33,14 +33,14 @@ _DRAFT = re.compile(r"\.([0-9]{1,9})(-journal)?")
 """How the name of a draft ends: whose it is. SQLite keeps a journal beside each: of whoever writes that."""
 
 
-def left_in(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
+def recover_rows(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
     """What can still be read of a file that cannot be used, and whether that is all. Raises nothing."""
     found: list[tuple[object, ...]] = []
     try:
         _refuse_planted(path)
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
             found.extend(connection.execute(sql))
-    except (sqlite3.Error, StateError):
+    except (sqlite3.Error, StateFileError):
         return found, False
     return found, True
 
@@ -94,13 +94,15 @@ class Database:
         version, tables = self._version(), execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         execute("ROLLBACK")
         if version > len(steps):
-            raise StateError(
+            raise StateFileError(
                 f"{self.path} was written by a newer version of this program (format {version}, known: {len(steps)})",
                 hint="install the newer version again; the file was left as it is",
                 code="state_newer",
             )
         if version == 0 and tables:
-            raise StateError(f"{self.path} is not a file of this program", hint="move it away", code="state_unusable")
+            raise StateFileError(
+                f"{self.path} is not a file of this program", hint="move it away", code="state_unusable"
+            )
         if self.is_read_through and (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise damaged(self.path, found)
         self._switch_to_wal()
@@ -110,7 +112,7 @@ class Database:
                 self._back_up(version)
             except OSError as error:
                 what = f"cannot keep a copy of {self.path} as it was, {error.filename}: {error.strerror}"
-                raise StateError(what, hint="see what is in its place", code="state_unwritable") from error
+                raise StateFileError(what, hint="see what is in its place", code="state_unwritable") from error
         if version < len(steps):
             self._migrate(steps)
 
@@ -220,7 +222,7 @@ class Database:
         except OSError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._identity:
-            raise StateError(
+            raise StateFileError(
                 f"{self.path} was deleted or replaced while it was in use",
                 hint="start again: what it does not know is read from the exchange",
                 code="state_gone",
@@ -249,12 +251,12 @@ def _ensure_file(path: Path, *, create: bool) -> None:
         if os.path.lexists(path):
             return
         if not create:
-            raise StateError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
+            raise StateFileError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
         make_folder(path.parent)
         with suppress(FileExistsError):  # another program was first
             _create_private(path)
     except OSError as error:
-        raise StateError(
+        raise StateFileError(
             f"cannot create {path}: {error.strerror}",
             hint="choose a writable directory with --state or KALSHI_STATE",
             code="state_unwritable",
@@ -270,7 +272,7 @@ def _refuse_planted(path: Path) -> None:
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OtherKindError as error:
-            raise StateError(
+            raise StateFileError(
                 f"{each} cannot be used: {error.strerror}",
                 hint="state is kept in regular files: see who put it there, and move it away",
                 code="state_unusable",
@@ -295,31 +297,31 @@ def _primary(error: sqlite3.Error) -> int:
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
-def damaged(path: Path, detail: object) -> StateError:
-    return StateError(
+def damaged(path: Path, detail: object) -> StateFileError:
+    return StateFileError(
         f"the state file {path} is damaged: {detail}",
         hint="it was left as it is; `kalshi state rebuild` keeps it aside and reads the account from the exchange",
         code="state_damaged",
     )
 
 
-def _explain(path: Path, error: sqlite3.DatabaseError) -> StateError:
+def _explain(path: Path, error: sqlite3.DatabaseError) -> StateFileError:
     """A StateError that says which file, what happened and what to do."""
     found = _primary(error)
     if found in _DAMAGED:
         return damaged(path, error)
     if found in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return StateError(
+        return StateFileError(
             f"{path} is locked: another program has been writing to it for more than {BUSY_TIMEOUT_MS // 1000} s",
             hint="close other programs that use it (a sqlite3 shell?) and try again",
             code="state_locked",
         )
     if found == sqlite3.SQLITE_FULL:
-        return StateError(f"no room left to write {path}", hint="free some disk space", code="state_full")
+        return StateFileError(f"no room left to write {path}", hint="free some disk space", code="state_full")
     if found in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
-        return StateError(
+        return StateFileError(
             f"cannot write {path}: {error}",
             hint="check who owns the file and its directory, or choose another with --state",
             code="state_unwritable",
         )
-    return StateError(f"the state file {path} failed: {error}", hint="see kalshi health-check")
+    return StateFileError(f"the state file {path} failed: {error}", hint="see kalshi health-check")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
@@ -35,7 +35,7 @@ def read_halt_file(home: Path) -> Halt | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
+        raise StateFileError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
     unread = Halt(TradingState.HALTED, "HALTED", f"see {path}", Ts(since))
     with suppress(OSError, msgspec.DecodeError, RecursionError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -48,7 +48,7 @@ def read_halt_file(home: Path) -> Halt | None:
     return unread
 
 
-def beside(home: Path) -> Halt | None:
+def read_marker_files(home: Path) -> Halt | None:
     """What the files beside a state file say: the halt, else the pause, else nothing."""
     return read_halt_file(home) or read_pause(home)
 
@@ -59,7 +59,7 @@ def write_halt_file(home: Path, halt: Halt) -> None:
         make_folder(home)
         file = open_regular(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
     except OSError as error:
-        raise StateError(f"cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error
     try:
         with suppress(OSError):
             os.write(file, msgspec.json.encode(halt)[:_LONGEST])
@@ -74,5 +74,5 @@ def remove_halt_file(home: Path) -> None:
     try:
         (home / FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise StateError(f"cannot remove {home / FILE}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"cannot remove {home / FILE}: {error.strerror}", code="state_unwritable") from error
     sync_directory(home)

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import InstanceError, RefusedError, StateError
+from kalshi_cli.base.errors import AnotherInstanceError, RefusedError, StateFileError
 from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.units import Ts, format_ts
 
@@ -41,7 +41,7 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
     file = _open(path)
     try:
         if not _take(file, path, clock):
-            raise InstanceError(
+            raise AnotherInstanceError(
                 f"another instance holds this account ({_written(file)})",
                 hint="stop it first: kalshi stop, or Ctrl-C where it runs; kalshi status shows it",
             )
@@ -59,7 +59,7 @@ def holder(path: Path) -> LockHolder | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StateError(f"cannot read {path}: {error.strerror}") from error
+        raise StateFileError(f"cannot read {path}: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -156,7 +156,7 @@ def _open(path: Path) -> int:
         make_folder(path.parent)
         return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
-        raise StateError(
+        raise StateFileError(
             f"cannot create {path}: {error.strerror}",
             hint="choose a writable directory with --state or KALSHI_STATE",
             code="state_unwritable",
@@ -178,9 +178,9 @@ def _take(file: int, path: Path, clock: Clock) -> bool:
     return False
 
 
-def _no_locks(path: Path, error: OSError) -> StateError:
+def _no_locks(path: Path, error: OSError) -> StateFileError:
     """Some network drives have none: there nobody could tell whether another loop runs."""
-    return StateError(
+    return StateFileError(
         f"{path} cannot be locked: {error.strerror}",
         hint="keep the state on a disk of this machine: choose another directory with --state or KALSHI_STATE",
         code="state_no_locks",

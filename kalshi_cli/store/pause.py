@@ -10,7 +10,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import make_folder, open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
@@ -18,7 +18,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.store.records import PAUSED, Halt
 
 FILE = ".pause"
-_LONGEST_REASON = 200
+_MAX_REASON_LENGTH = 200
 
 
 def read_pause(home: Path) -> Halt | None:
@@ -32,15 +32,15 @@ def read_pause(home: Path) -> Halt | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
+        raise StateFileError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
     reason = b""
     with suppress(OSError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
-            reason = os.read(file, 4 * _LONGEST_REASON)
+            reason = os.read(file, 4 * _MAX_REASON_LENGTH)
         finally:
             os.close(file)
-    text = safe_text(reason.decode(errors="replace").strip(), _LONGEST_REASON)
+    text = safe_text(reason.decode(errors="replace").strip(), _MAX_REASON_LENGTH)
     return Halt(TradingState.HALTED, PAUSED, text, Ts(since))
 
 
@@ -53,7 +53,7 @@ def pause(home: Path, reason: str) -> None:
     except OSError as error:
         if isinstance(error, FileExistsError) and home.is_dir():
             return
-        raise StateError(f"cannot create {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"cannot create {path}: {error.strerror}", code="state_unwritable") from error
     try:
         with suppress(OSError):  # a full disk: what counts is that the file is there
             os.write(file, reason.encode())
@@ -63,7 +63,7 @@ def pause(home: Path, reason: str) -> None:
         os.close(file)
 
 
-def unpause(home: Path) -> bool:
+def remove_pause_file(home: Path) -> bool:
     """Whether there was a pause; now there is none. It lifts no halt. Safe in a signal handler."""
     path = home / FILE
     try:
@@ -71,7 +71,7 @@ def unpause(home: Path) -> bool:
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StateError(f"cannot remove {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"cannot remove {path}: {error.strerror}", code="state_unwritable") from error
     sync_directory(home)
     return True
 

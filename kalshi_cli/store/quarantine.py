@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.store import rows
-from kalshi_cli.store.database import PARTS, left_in
+from kalshi_cli.store.database import PARTS, recover_rows
 from kalshi_cli.store.pause import sync_directory
 from kalshi_cli.store.records import MarketLock
 
 
-def move_aside(path: Path, mark: str) -> Path | None:
+def quarantine(path: Path, mark: str) -> Path | None:
     """Rename the file, and what belongs to it; its name now, or None where there was none. An older one stays.
 
     The file itself goes last: without it what belongs to it would be taken for that of the next one.
@@ -23,22 +23,24 @@ def move_aside(path: Path, mark: str) -> Path | None:
     names = [f"{path.name}.{mark}", *(f"{path.name}.{mark}-{number}" for number in range(2, 100))]
     kept = next((path.with_name(name) for name in names if not os.path.lexists(path.with_name(name))), None)
     if kept is None:
-        raise StateError(f"there are too many files like {names[0]}", hint="look through them", code="state_unwritable")
+        raise StateFileError(
+            f"there are too many files like {names[0]}", hint="look through them", code="state_unwritable"
+        )
     was_there = os.path.lexists(path)
     try:
         for part in PARTS:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + part).rename(kept.with_name(kept.name + part))
     except OSError as error:
-        raise StateError(f"cannot rename {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"cannot rename {path}: {error.strerror}", code="state_unwritable") from error
     sync_directory(path.parent)
     return kept if was_there else None
 
 
-def locks_left(path: Path) -> tuple[list[MarketLock], bool]:
+def recover_locks(path: Path) -> tuple[list[MarketLock], bool]:
     """Of a state file that cannot be used: the markets that a person locked, which nothing else tells, and whether
     these are all. Raises nothing."""
-    found, is_all = left_in(path, rows.MARKET_LOCKS)
+    found, is_all = recover_rows(path, rows.MARKET_LOCKS)
     locks: list[MarketLock] = []
     for each in found:
         try:

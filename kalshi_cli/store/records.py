@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.errors import ExitCode, HaltedError, StateError
+from kalshi_cli.base.errors import ExitCode, HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.source_watch import Source
 
-EVER = Ts(0)
+ALL_TIME = Ts(0)
 """Since the beginning."""
 PAUSED = "PAUSED"
 """The code of a halt that is only a pause: a loop goes on after it by itself, and may be started into it."""
-BY_ALERT = "alert "
+ALERT_REASON_PREFIX = "alert "
 """How the reason of a pause begins that an alert made, and no person."""
 
 
@@ -45,11 +45,11 @@ class Halt(msgspec.Struct, frozen=True):
     @property
     def is_wrong(self) -> bool:
         """A halt, trading that only reduces, a pause by an alert: nobody paused it on purpose."""
-        is_on_purpose = self.is_pause and not self.reason.startswith(BY_ALERT)
+        is_on_purpose = self.is_pause and not self.reason.startswith(ALERT_REASON_PREFIX)
         return self.state is not TradingState.ACTIVE and not is_on_purpose
 
 
-class MovedError(HaltedError):
+class ConcurrentChangeError(HaltedError):
     """Not written down, so not to be sent: the review knew less than the state file does. Review it again.
 
     With the code REDUCING trading became stricter since, with LOCKED its market was locked; with STATE_MOVED other
@@ -61,7 +61,7 @@ class MovedError(HaltedError):
         self.orders = orders
 
 
-class Cycle(msgspec.Struct, frozen=True, kw_only=True):
+class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     """The last completed pass of a trade loop: what `status` and `check heartbeat` read."""
 
     run_id: str
@@ -98,7 +98,7 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
         try:
             return msgspec.json.decode(self.sources, type=tuple[Source, ...])
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise StateError(f"the sources of the last cycle cannot be read: {error}") from error
+            raise StateFileError(f"the sources of the last cycle cannot be read: {error}") from error
 
     @property
     def ended_in_order(self) -> bool:
@@ -106,21 +106,21 @@ class Cycle(msgspec.Struct, frozen=True, kw_only=True):
         return not self.is_running and self.exit_code != ExitCode.UNKNOWN_OUTCOME
 
 
-class Best(msgspec.Struct, frozen=True):
+class AccountHigh(msgspec.Struct, frozen=True):
     """The most that the account was ever seen to have gained, and when: where a drawdown is counted from."""
 
     gained: Money
     ts: Ts
 
 
-class CashBase(msgspec.Struct, frozen=True):
+class CashBaseline(msgspec.Struct, frozen=True):
     """Cash that neither trading nor deposits and withdrawals explain, as it was then: what was there before them."""
 
     cash: Money
     ts: Ts
 
 
-class KeyLock(msgspec.Struct, frozen=True):
+class KeyRestriction(msgspec.Struct, frozen=True):
     """The only subaccount that an API key may touch; None where it may touch any."""
 
     key_id: str
@@ -152,7 +152,7 @@ class Undelivered(msgspec.Struct, frozen=True):
     error: str
 
 
-class Memory(msgspec.Struct, frozen=True, kw_only=True):
+class RecoveredState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a start needs: what we meant, what we hold, and how far we have read."""
 
     orders: tuple[Order, ...]
@@ -160,10 +160,10 @@ class Memory(msgspec.Struct, frozen=True, kw_only=True):
     settlements: tuple[Settlement, ...]
     halt: Halt
     locks: tuple[MarketLock, ...] = ()
-    best: Best | None = None
+    best: AccountHigh | None = None
     api_guard_at: Ts | None = None
     """The time at which API_GUARD tripped, if no resume came since; `halt` names the first cause only."""
 
 
-NO_HALT = Halt(TradingState.ACTIVE, "", "", EVER)
+NO_HALT = Halt(TradingState.ACTIVE, "", "", ALL_TIME)
 """The trading state where nobody ever moved it."""

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from kalshi_cli.core.model.effects import Alert, Denied
+from kalshi_cli.core.model.effects import AlertRaised, OrderRefused
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.monitoring.request_traffic import Minute
-from kalshi_cli.store.records import NO_HALT, Best, CashBase, Cycle, Halt, KeyLock, MarketLock, RunGroup
+from kalshi_cli.core.monitoring.request_traffic import RequestMinute
+from kalshi_cli.store.records import (
+    NO_HALT,
+    AccountHigh,
+    CashBaseline,
+    Halt,
+    Heartbeat,
+    KeyRestriction,
+    MarketLock,
+    RunGroup,
+)
 
 if TYPE_CHECKING:
     from sqlite3 import Cursor
@@ -55,21 +64,21 @@ PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
 PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
 PUT_MARK = "INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)"
 DROP_MARK = "DELETE FROM alert_marks WHERE name = ?"
-PUT_CYCLE = insert("cycle", Cycle, key="id", verb="INSERT OR REPLACE")
-ADD_ALERT = insert("alerts", Alert)
-SEE_BEST = insert("best", Best, key="id") + (
+PUT_CYCLE = insert("cycle", Heartbeat, key="id", verb="INSERT OR REPLACE")
+ADD_ALERT = insert("alerts", AlertRaised)
+SEE_BEST = insert("best", AccountHigh, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
 FORGET_BEST = "DELETE FROM best"
-PUT_CASH_BASE = insert("cash_base", CashBase, key="id", verb="INSERT OR REPLACE")
-PUT_KEY_LOCK = insert("key_locks", KeyLock, verb="INSERT OR REPLACE")
-ADD_TRAFFIC = insert("traffic", Minute) + (
+PUT_CASH_BASE = insert("cash_base", CashBaseline, key="id", verb="INSERT OR REPLACE")
+PUT_KEY_LOCK = insert("key_locks", KeyRestriction, verb="INSERT OR REPLACE")
+ADD_TRAFFIC = insert("traffic", RequestMinute) + (
     " ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests,"
     " failures = failures + excluded.failures, gaps = gaps + excluded.gaps,"
     " p99_ms = COALESCE(excluded.p99_ms, p99_ms)"
 )
 TRIM_TRAFFIC = "DELETE FROM traffic WHERE minute <= (SELECT MAX(minute) FROM traffic) - ?"
-TRAFFIC = f"SELECT {columns(Minute)} FROM traffic WHERE minute >= ? ORDER BY minute"  # noqa: S608
+TRAFFIC = f"SELECT {columns(RequestMinute)} FROM traffic WHERE minute >= ? ORDER BY minute"  # noqa: S608
 PUT_MARKET_LOCK = insert("market_locks", MarketLock, verb="INSERT OR REPLACE")
 DROP_MARKET_LOCK = "DELETE FROM market_locks WHERE ticker = ?"
 DROP_PAST_LOCKS = "DELETE FROM market_locks WHERE until <= ?"
@@ -83,13 +92,13 @@ ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as be
 FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id, order_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
 HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
-CASH_BASE = f"SELECT {columns(CashBase)} FROM cash_base"  # noqa: S608
-KEY_LOCK = f"SELECT {columns(KeyLock)} FROM key_locks WHERE key_id = ?"  # noqa: S608
-BEST = f"SELECT {columns(Best)} FROM best"  # noqa: S608
-CYCLE = f"SELECT {columns(Cycle)} FROM cycle"  # noqa: S608
+CASH_BASE = f"SELECT {columns(CashBaseline)} FROM cash_base"  # noqa: S608
+KEY_LOCK = f"SELECT {columns(KeyRestriction)} FROM key_locks WHERE key_id = ?"  # noqa: S608
+BEST = f"SELECT {columns(AccountHigh)} FROM best"  # noqa: S608
+CYCLE = f"SELECT {columns(Heartbeat)} FROM cycle"  # noqa: S608
 GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608
-DENIED = f"SELECT {columns(Denied)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608
-ALERTS = f"SELECT {columns(Alert)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
+DENIED = f"SELECT {columns(OrderRefused)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608
+ALERTS = f"SELECT {columns(AlertRaised)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
 
 ORDER_BY_ID = ORDERS + " WHERE key = ?1 OR (order_id = ?1 AND order_id <> '')"
 ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY created, key"

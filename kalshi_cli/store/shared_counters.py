@@ -16,14 +16,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.files import open_regular
 
 TRIES = 100
 BETWEEN_S = 0.001
 
 
-class SharedNumbers:
+class SharedCounters:
     """`count` numbers, zero in a new file and in one that holds anything else. Threads may share it."""
 
     def __init__(self, path: Path, count: int, clock: Clock) -> None:
@@ -46,7 +46,9 @@ class SharedNumbers:
                 finally:
                     fcntl.flock(file, fcntl.LOCK_UN)
             except OSError as error:
-                raise StateError(f"{self._path} cannot be used: {error.strerror}", code="state_unwritable") from error
+                raise StateFileError(
+                    f"{self._path} cannot be used: {error.strerror}", code="state_unwritable"
+                ) from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -65,7 +67,7 @@ class SharedNumbers:
                 self._clock.sleep(BETWEEN_S)
                 continue
             return self._file
-        raise StateError(f"{self._path} is locked: another program does not let go of it", code="state_locked")
+        raise StateFileError(f"{self._path} is locked: another program does not let go of it", code="state_locked")
 
     def _read(self, file: int) -> list[float]:
         raw = os.pread(file, self._layout.size, 0)

@@ -17,20 +17,20 @@ from typing import Any
 
 import msgspec
 
-from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Ts, format_ts
 from kalshi_cli.core.model import effects
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.monitoring.request_traffic import Minute
+from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.core.state.back_off import API_GUARD
 from kalshi_cli.store import migrations, records, rows
-from kalshi_cli.store.alert_tables import AlertBook
+from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.database import Database, damaged
-from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
-from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
+from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.state_store import RESUMED
 
 MAX_DENIALS = 50_000
@@ -56,7 +56,7 @@ class Store:
 
     def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
         self._database = database
-        self.alert_book = AlertBook(database)
+        self.alert_book = AlertStore(database)
         self._home = database.path.parent
         self._seen_intent: int | None = None
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
@@ -71,9 +71,9 @@ class Store:
             effects.FillBooked: self._book_fill,
             effects.SettlementBooked: self._book_settlement,
             effects.StateChanged: self._change_state,
-            effects.GroupSwitched: self._switch_group,
-            effects.Denied: self._count_denial,
-            effects.Alert: self._add_alert,
+            effects.OrderGroupStateChanged: self._switch_group,
+            effects.OrderRefused: self._count_denial,
+            effects.AlertRaised: self._add_alert,
         }
 
     @classmethod
@@ -101,7 +101,7 @@ class Store:
                 found = database.read("SELECT account, environment FROM identity")
             owner = found[0]
             if owner != (account, environment):
-                raise StateError(
+                raise StateFileError(
                     f"{path} belongs to account {_ending(owner[0])} on {owner[1]}, "
                     f"not to {_ending(account)} on {environment}",
                     hint="use --state with another directory for each account",
@@ -149,9 +149,9 @@ class Store:
                 execute(rows.INSERT_INTENT, (order.client_order_id, *rows.row(order)))
                 number = execute(rows.ADD_INTENT, (order.client_order_id,)).lastrowid
             self._count_own(number)
-        except StateError as error:
+        except StateFileError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
-                raise StateError(
+                raise StateFileError(
                     f"an order with the client order id {order.client_order_id} is already on file; it was not sent",
                     hint=f"look it up: kalshi order show {order.client_order_id}",
                     code="state_duplicate_intent",
@@ -167,7 +167,9 @@ class Store:
             self._refuse_if_moved(execute, effect)
             filed = execute("SELECT status FROM orders WHERE key = ?", (rows.key_of(effect.before),)).fetchone()
             if filed is not None and not OrderStatus(filed[0]).is_live:
-                raise records.MovedError(f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING")
+                raise records.ConcurrentChangeError(
+                    f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING"
+                )
             rows.put_order(execute, effect.doubtful)
             number = execute(rows.ADD_INTENT, (rows.key_of(effect.doubtful),)).lastrowid
         self._count_own(number)
@@ -179,15 +181,17 @@ class Store:
         if state is TradingState.HALTED:
             raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
-            raise records.MovedError("only orders that reduce are taken since; the order was not sent", code="REDUCING")
+            raise records.ConcurrentChangeError(
+                "only orders that reduce are taken since; the order was not sent", code="REDUCING"
+            )
         order = effect.order if isinstance(effect, effects.SubmitOrder) else effect.doubtful
         locked = execute(rows.MARKET_LOCKED, (order.ticker, order.updated, effect.knew_lock)).fetchone()
         if locked and not order.reduce_only:
             what = f"{order.ticker} was locked until {format_ts(locked[0])} meanwhile; the order was not sent"
-            raise records.MovedError(what, code="LOCKED")
+            raise records.ConcurrentChangeError(what, code="LOCKED")
         if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
             what = "another program placed or amended an order at the same time; the order was not sent"
-            raise records.MovedError(what, code="STATE_MOVED", orders=self.news())
+            raise records.ConcurrentChangeError(what, code="STATE_MOVED", orders=self.news())
 
     def _count_own(self, number: int | None) -> None:
         """Our own intent is no news to us; one of another program before it stays news."""
@@ -196,7 +200,7 @@ class Store:
 
     def _or_beside(self, halt: Halt) -> Halt:
         """What the files beside say counts wherever there is no halt on file: it was lost, or there is a pause."""
-        return halt if halt.state is TradingState.HALTED else beside(self._home) or halt
+        return halt if halt.state is TradingState.HALTED else read_marker_files(self._home) or halt
 
     def _put_order(self, effect: effects.OrderChanged) -> None:
         """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
@@ -229,7 +233,7 @@ class Store:
             if after.code == API_GUARD:
                 execute(rows.PUT_MARK, (API_GUARD, after.since))
 
-    def _count_denial(self, effect: effects.Denied) -> None:
+    def _count_denial(self, effect: effects.OrderRefused) -> None:
         """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
         key = (effect.ts // 60_000, effect.code, effect.strategy, effect.ticker)
         count = self._unwritten[key][0] if key in self._unwritten else 0
@@ -246,7 +250,7 @@ class Store:
             execute(rows.TRIM_DENIALS, (MAX_DENIALS,))
         self._unwritten.clear()
 
-    def _add_alert(self, effect: effects.Alert) -> None:
+    def _add_alert(self, effect: effects.AlertRaised) -> None:
         with self._database.writing(durable=False) as execute:
             execute(rows.ADD_ALERT, rows.row(effect))
             execute(rows.TRIM_ALERTS, (MAX_ALERTS,))
@@ -274,7 +278,7 @@ class Store:
         Where it can be written in one place only, that one counts.
         """
         if halt.state is TradingState.HALTED:
-            with suppress(StateError):
+            with suppress(StateFileError):
                 write_halt_file(self._home, halt)
 
     def lock_market(self, lock: records.MarketLock) -> None:
@@ -291,10 +295,10 @@ class Store:
         """All that were set and not ended, by market."""
         return self._select(records.MarketLock, rows.MARKET_LOCKS)
 
-    def _switch_group(self, effect: effects.GroupSwitched) -> None:
+    def _switch_group(self, effect: effects.OrderGroupStateChanged) -> None:
         self._write(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
 
-    def keep_group(self, group: records.RunGroup) -> None:
+    def save_order_group(self, group: records.RunGroup) -> None:
         """Remember an order group of a run, on the disk: what is forgotten here stays behind at the exchange."""
         self._write(rows.PUT_GROUP, rows.row(group))
 
@@ -302,7 +306,7 @@ class Store:
         """It is gone at the exchange."""
         self._write(rows.DROP_GROUP, (group_id,))
 
-    def beat(self, cycle: Cycle) -> None:
+    def beat(self, cycle: Heartbeat) -> None:
         """Write the heartbeat row, and the refusals counted since the last."""
         self._write_denials()
         with self._database.writing(durable=False) as execute:
@@ -310,54 +314,54 @@ class Store:
             if cycle.gained is not None:
                 execute(rows.SEE_BEST, (1, cycle.gained, cycle.completed))
 
-    def add_traffic(self, minutes: Sequence[Minute]) -> None:
+    def add_traffic(self, minutes: Sequence[RequestMinute]) -> None:
         """Add these counts to those of the same minutes."""
         with self._database.writing(durable=False) as execute:
             for minute in minutes:
                 execute(rows.ADD_TRAFFIC, rows.row(minute))
             execute(rows.TRIM_TRAFFIC, (MAX_MINUTES,))
 
-    def placed(self, client_order_id: str, latency_ms: int) -> None:
+    def record_placement(self, client_order_id: str, latency_ms: int) -> None:
         """The exchange answered for this order; so long after it had been decided on."""
         with self._database.writing(durable=False) as execute:
             execute(rows.ADD_PLACEMENT, (client_order_id, latency_ms))
             execute(rows.TRIM_PLACEMENTS, (MAX_PLACEMENTS,))
 
-    def see_gained(self, gained: Money, ts: Ts) -> records.Best:
+    def update_account_high(self, gained: Money, ts: Ts) -> records.AccountHigh:
         """Remember it where it is the most so far."""
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
-        return self._select(records.Best, rows.BEST)[0]
+        return self._select(records.AccountHigh, rows.BEST)[0]
 
-    def cash_base(self) -> records.CashBase | None:
+    def cash_base(self) -> records.CashBaseline | None:
         """From where drift of the cash is counted, if it was ever looked at."""
-        return next(iter(self._select(records.CashBase, rows.CASH_BASE)), None)
+        return next(iter(self._select(records.CashBaseline, rows.CASH_BASE)), None)
 
-    def set_cash_base(self, base: records.CashBase) -> None:
+    def set_cash_base(self, base: records.CashBaseline) -> None:
         """Count it from here on."""
         self._write(rows.PUT_CASH_BASE, (1, *rows.row(base)))
 
-    def key_lock(self, key_id: str) -> records.KeyLock | None:
+    def key_lock(self, key_id: str) -> records.KeyRestriction | None:
         """What the exchange said of this key; None where it was never asked."""
-        return next(iter(self._select(records.KeyLock, rows.KEY_LOCK, (key_id,))), None)
+        return next(iter(self._select(records.KeyRestriction, rows.KEY_LOCK, (key_id,))), None)
 
-    def keep_key_lock(self, lock: records.KeyLock) -> None:
+    def keep_key_lock(self, lock: records.KeyRestriction) -> None:
         """Remember it: a key is made for a subaccount, and stays so."""
         self._write(rows.PUT_KEY_LOCK, rows.row(lock), durable=False)
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 
-    def load(self) -> records.Memory:
+    def load(self) -> records.RecoveredState:
         """All fills and settlements, and the orders that are live, changed since the oldest fill not yet settled, or
         are among the thousand begun last."""
         self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
-        return records.Memory(
+        return records.RecoveredState(
             orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
             fills=self.fills(),
             settlements=self.settlements(),
             halt=self.halt(),
             locks=self.market_locks(),
-            best=next(iter(self._select(records.Best, rows.BEST)), None),
+            best=next(iter(self._select(records.AccountHigh, rows.BEST)), None),
             api_guard_at=Ts(self.alert_book.mark(API_GUARD)) or None,
         )
 
@@ -383,19 +387,19 @@ class Store:
         """The order groups of runs, by shard."""
         return self._select(records.RunGroup, rows.GROUPS)
 
-    def traffic(self, since: Ts) -> tuple[Minute, ...]:
+    def traffic(self, since: Ts) -> tuple[RequestMinute, ...]:
         """What loops counted in each minute from that of `since` on, oldest first."""
-        return self._select(Minute, rows.TRAFFIC, (since // 60_000,))
+        return self._select(RequestMinute, rows.TRAFFIC, (since // 60_000,))
 
-    def last_cycle(self) -> Cycle | None:
+    def last_cycle(self) -> Heartbeat | None:
         """The heartbeat row, if any loop ever completed a cycle here."""
-        return next(iter(self._select(Cycle, rows.CYCLE)), None)
+        return next(iter(self._select(Heartbeat, rows.CYCLE)), None)
 
     def order(self, any_id: str) -> Order | None:
         """The order with this id, ours or theirs."""
         return next(iter(self._select(Order, rows.ORDER_BY_ID, (any_id,))), None)
 
-    def orders(self, since: Ts = records.EVER, ticker: str = "") -> tuple[Order, ...]:
+    def orders(self, since: Ts = records.ALL_TIME, ticker: str = "") -> tuple[Order, ...]:
         """Orders that changed since then, oldest first; of one market or of all."""
         return self._select(Order, rows.ORDERS_SINCE, (since, ticker))
 
@@ -403,7 +407,7 @@ class Store:
         """Orders that may still trade, as far as was written down."""
         return self._select(Order, rows.LIVE_ORDERS)
 
-    def fills(self, since: Ts = records.EVER) -> tuple[Fill, ...]:
+    def fills(self, since: Ts = records.ALL_TIME) -> tuple[Fill, ...]:
         """Fills since then, in the order of their time."""
         return self._select(Fill, rows.FILLS, (since,))
 
@@ -411,7 +415,7 @@ class Store:
         """How long orders took to be placed (ms), by our id: the last of them."""
         return dict(self._database.read(rows.PLACEMENTS))
 
-    def settlements(self, since: Ts = records.EVER) -> tuple[Settlement, ...]:
+    def settlements(self, since: Ts = records.ALL_TIME) -> tuple[Settlement, ...]:
         """Settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
 
@@ -424,14 +428,14 @@ class Store:
             found.setdefault(strategy, {})[code] = count
         return found
 
-    def last_denials(self, since: Ts, ticker: str = "") -> tuple[effects.Denied, ...]:
+    def last_denials(self, since: Ts, ticker: str = "") -> tuple[effects.OrderRefused, ...]:
         """The latest refusal of each minute and cause, newest first; at most 100."""
         self._write_denials()
-        return self._select(effects.Denied, rows.DENIED, (since, ticker, 100))
+        return self._select(effects.OrderRefused, rows.DENIED, (since, ticker, 100))
 
-    def alerts(self, since: Ts = records.EVER) -> tuple[effects.Alert, ...]:
+    def alerts(self, since: Ts = records.ALL_TIME) -> tuple[effects.AlertRaised, ...]:
         """Alerts since then, newest first; at most 1,000."""
-        return self._select(effects.Alert, rows.ALERTS, (since, 1_000))
+        return self._select(effects.AlertRaised, rows.ALERTS, (since, 1_000))
 
     def undelivered(self, since: Ts, before: Ts) -> tuple[records.Undelivered, ...]:
         """By sink: notices that were given up since `since`, or wait since before `before`."""

@@ -13,7 +13,7 @@ from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.store.records import (
     NO_HALT,
     Halt,
-    Memory,
+    RecoveredState,
 )
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ RESUMED = "resumed"
 
 
 def pack_sources(sources: tuple[Source, ...]) -> str:
-    """Return what `Cycle.sources` holds of them."""
+    """Return what `Heartbeat.sources` holds of them."""
     return msgspec.json.encode(sources).decode() if sources else ""
 
 
-class Notebook(Protocol):
+class OrderStore(Protocol):
     """The part of a store that placing an order needs."""
 
     def record(self, effect: Effect) -> None:
@@ -45,7 +45,7 @@ class Notebook(Protocol):
         """Whatever is recorded meanwhile is committed at the end, all or nothing: for what can be read again."""
         ...
 
-    def load(self) -> Memory:
+    def load(self) -> RecoveredState:
         """Orders that were live, moved since the oldest open position or were begun last; all fills and settlements."""
         ...
 
@@ -65,10 +65,10 @@ class Notebook(Protocol):
         ...
 
 
-class Glance:
+class ReadOnlyStore:
     """A store that is looked at and never written to: what a dry run sees. Without a state file it is empty."""
 
-    def __init__(self, store: Notebook | None) -> None:
+    def __init__(self, store: OrderStore | None) -> None:
         self._store = store
 
     def record(self, effect: Effect) -> None:
@@ -77,10 +77,10 @@ class Glance:
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()
 
-    def load(self) -> Memory:
+    def load(self) -> RecoveredState:
         if self._store is not None:
             return self._store.load()
-        return Memory(orders=(), fills=(), settlements=(), halt=NO_HALT)
+        return RecoveredState(orders=(), fills=(), settlements=(), halt=NO_HALT)
 
     def news(self) -> tuple[Order, ...]:
         return self._store.news() if self._store is not None else ()

@@ -10,20 +10,20 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.market import baskets
-from kalshi_cli.core.market.baskets import Basket, Leg
+from kalshi_cli.core.market.baskets import Basket, BasketLeg
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.markets import Market, MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
 
 AGAIN_MS = 1_000
 """A basket is repaired at most this often."""
 
-MOST_DOUBLED = 9
+MAX_DOUBLED = 9
 """After each basket that had to be sold again the event is left alone for twice as long, up to so many times."""
 
 
@@ -48,7 +48,7 @@ class _Event(msgspec.Struct):
 
     markets: list[Market]
     books: list[OrderBook]
-    kin: baskets.Kin
+    kin: baskets.EventRelation
     rungs: list[list[int]]
 
 
@@ -85,7 +85,7 @@ class Arbitrage(Strategy):
         self._broken: dict[str, int] = {}
         """By event, how many baskets were half filled and are sold again."""
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         """Nothing to do where the best prices did not change: most messages end here."""
         market, book = view.market(ticker), view.book(ticker)
         if market is None:
@@ -97,18 +97,18 @@ class Arbitrage(Strategy):
         if name in self._plans or (has_moved and name not in self._held):
             yield from self._look(view, name)
 
-    def on_fill(self, view: View, fill: Fill) -> Iterator[Intent]:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterator[OrderRequest]:
         market = view.market(fill.ticker)
         if market is not None and market.event_ticker in self._events:
             yield from self._look(view, market.event_ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """What waits goes on also where no book moves; markets that came or went are noticed."""
         self._meet(view)
         for name in self._events:
             yield from self._look(view, name)
 
-    def _meet(self, view: View) -> None:
+    def _meet(self, view: StrategyContext) -> None:
         """Sort the markets of this run by event; an event that is new may hold something of an earlier run."""
         found: dict[str, list[Market]] = {}
         for ticker in view.tickers:
@@ -118,10 +118,12 @@ class Arbitrage(Strategy):
                 self._tops.setdefault(ticker, (None, None))
         for name, markets in found.items():
             known, tickers = self._events.get(name), [market.ticker for market in markets]
-            kin = baskets.Kin(is_exclusive=view.family(tickers[0]).is_exclusive, exhaustive=self._count_of(name))
+            kin = baskets.EventRelation(
+                is_exclusive=view.family(tickers[0]).is_exclusive, exhaustive=self._count_of(name)
+            )
             if known is None or known.markets != markets or known.kin != kin:
                 self._events[name] = _Event(
-                    markets, [view.book(ticker) for ticker in tickers], kin, baskets.ladders(markets)
+                    markets, [view.book(ticker) for ticker in tickers], kin, baskets.threshold_chains(markets)
                 )
             if known is None and any(view.position(ticker) or view.orders(ticker) for ticker in tickers):
                 self._held.add(name)
@@ -130,7 +132,7 @@ class Arbitrage(Strategy):
         prefix = max((known for known in self._exhaustive if name.startswith(known)), key=len, default="")
         return self._exhaustive.get(prefix, 0)
 
-    def _look(self, view: View, name: str) -> Iterator[Intent]:
+    def _look(self, view: StrategyContext, name: str) -> Iterator[OrderRequest]:
         event = self._events[name]
         if name in self._plans or name in self._held:
             yield from self._tend(view, name, event)
@@ -139,7 +141,7 @@ class Arbitrage(Strategy):
 
     # -- getting in ---------------------------------------------------------------------------------------------------
 
-    def _enter(self, view: View, name: str, event: _Event) -> Iterator[Intent]:
+    def _enter(self, view: StrategyContext, name: str, event: _Event) -> Iterator[OrderRequest]:
         bids, asks = [book.best_bid for book in event.books], [book.best_ask for book in event.books]
         if not baskets.may_pay(event.kin, event.rungs, bids, asks):
             return
@@ -159,14 +161,14 @@ class Arbitrage(Strategy):
             first, *others = (_place(leg, basket, basket.qty) for leg in basket.legs)
             yield msgspec.structs.replace(first, needs=tuple(others))
 
-    def _best(self, event: _Event, offers: Sequence[baskets.Offer], most: Qty) -> Basket | None:
+    def _best(self, event: _Event, offers: Sequence[baskets.MarketOffer], most: Qty) -> Basket | None:
         params = self.params
         found = baskets.find(event.kin, offers, at_least=params.min_edge, most=most, max_legs=params.max_legs)
         return found[0] if found else None
 
     # -- seeing it through --------------------------------------------------------------------------------------------
 
-    def _tend(self, view: View, name: str, event: _Event) -> Iterator[Intent]:
+    def _tend(self, view: StrategyContext, name: str, event: _Event) -> Iterator[OrderRequest]:
         """Nothing is decided while an order of this event may still trade, or its fate is not known."""
         if any(view.orders(market.ticker) for market in event.markets):
             return
@@ -174,7 +176,7 @@ class Arbitrage(Strategy):
         plan = self._plans.get(name)
         if not any(held.values()):
             if name in self._held:
-                self._broken[name] = min(self._broken.get(name, 0) + 1, MOST_DOUBLED)
+                self._broken[name] = min(self._broken.get(name, 0) + 1, MAX_DOUBLED)
             self._quiet[name] = Ts(view.now + int(self.params.retry_s * 1000 * 2 ** self._broken.get(name, 0)))
             self._plans.pop(name, None)
             self._held.discard(name)
@@ -187,13 +189,15 @@ class Arbitrage(Strategy):
         if _is_open(event, [ticker for ticker, qty in held.items() if qty]):
             yield from self._even_out(view, event, held)
 
-    def _is_under_way(self, view: View, plan: _Plan, held: Mapping[str, Qty]) -> bool:
+    def _is_under_way(self, view: StrategyContext, plan: _Plan, held: Mapping[str, Qty]) -> bool:
         if not plan.qty:
             return True
         is_short = any(abs(held[leg.ticker]) < plan.qty for leg in plan.basket.legs)
         return is_short and view.now < plan.until
 
-    def _go_on(self, view: View, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
+    def _go_on(
+        self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]
+    ) -> Iterator[OrderRequest]:
         """The other legs at the prices that were seen; after that, what they miss at the prices of now."""
         first, *others = plan.basket.legs
         if not plan.qty:
@@ -206,11 +210,13 @@ class Arbitrage(Strategy):
             plan.again = Ts(view.now + AGAIN_MS)
             yield from self._complete(view, event, plan, held)
 
-    def _complete(self, view: View, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
+    def _complete(
+        self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]
+    ) -> Iterator[OrderRequest]:
         """Buy what is missing where all of it is there, and no contract of the basket then loses more than it may."""
         pays, together = plan.basket.pays, 0
         worth: dict[str, int] = {}
-        wanted: list[tuple[Leg, Qty, Price]] = []
+        wanted: list[tuple[BasketLeg, Qty, Price]] = []
         for leg in plan.basket.legs:
             have = abs(held[leg.ticker])
             qty = Qty(plan.qty - have)
@@ -234,9 +240,9 @@ class Arbitrage(Strategy):
             # What it adds to the rest: that would only bring what others pay for it now.
             adds = pays - sum(value for ticker, value in worth.items() if ticker != leg.ticker)
             fair = baskets.leg_price(leg.side, _bounded(adds))
-            yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=Tif.IOC)
+            yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=TimeInForce.IOC)
 
-    def _even_out(self, view: View, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
+    def _even_out(self, view: StrategyContext, event: _Event, held: Mapping[str, Qty]) -> Iterator[OrderRequest]:
         """Keep what is whole, sell the rest at the best price there is. Whole is also what nobody pays more for than it
         is sure to be paid at the settlement."""
         legs = [(market, BID if held[market.ticker] > 0 else ASK) for market in event.markets if held[market.ticker]]
@@ -244,7 +250,7 @@ class Arbitrage(Strategy):
         paid = _paid(view, [market.ticker for market, _ in legs], even)
         if paid is None:
             return
-        pays = baskets.pays_at_least(event.kin, legs)
+        pays = baskets.min_payout(event.kin, legs)
         brings = sum(_now(view, market.ticker, side) for market, side in legs)
         is_whole = pays * even - paid >= -self.params.max_repair_loss * even or brings <= pays > 0
         for market, side in legs:
@@ -253,7 +259,9 @@ class Arbitrage(Strategy):
             price = book.best_bid if side is BID else book.best_ask
             if excess and price is not None:
                 reason = "more of it than of the rest" if is_whole else "not a whole basket"
-                yield Place(market.ticker, side.opposite, price, excess, reason=reason, tif=Tif.IOC, reduce_only=True)
+                yield Place(
+                    market.ticker, side.opposite, price, excess, reason=reason, tif=TimeInForce.IOC, reduce_only=True
+                )
 
 
 def _is_open(event: _Event, tickers: Collection[str]) -> bool:
@@ -261,7 +269,7 @@ def _is_open(event: _Event, tickers: Collection[str]) -> bool:
     return all(market.status is MarketStatus.ACTIVE for market in event.markets if market.ticker in tickers)
 
 
-def _terms(leg: Leg, basket: Basket) -> tuple[str, Side, Price, Price]:
+def _terms(leg: BasketLeg, basket: Basket) -> tuple[str, Side, Price, Price]:
     """What an order says of a leg. Its fair value is that to whoever buys the others at their prices: what the basket
     pays less what they cost. So `risk.min_edge` holds for the basket as a whole, as it is all of it that has an edge.
     """
@@ -273,13 +281,13 @@ def _bounded(value: int) -> Price:
     return Price(max(0, min(ONE_DOLLAR, value)))
 
 
-def _place(leg: Leg, basket: Basket, qty: Qty) -> Place:
+def _place(leg: BasketLeg, basket: Basket, qty: Qty) -> Place:
     ticker, side, price, fair = _terms(leg, basket)
     reason = f"{basket.kind} of {len(basket.legs)} leaves {basket.edge / 100:g}c"
-    return Place(ticker, side, price, qty, fair=fair, reason=reason, tif=Tif.IOC)
+    return Place(ticker, side, price, qty, fair=fair, reason=reason, tif=TimeInForce.IOC)
 
 
-def _paid(view: View, tickers: Iterable[str], qty: Qty | None = None) -> int | None:
+def _paid(view: StrategyContext, tickers: Iterable[str], qty: Qty | None = None) -> int | None:
     """What was paid for `qty` of each of these markets, or for all of it, with a taker's fees; None while it is not
     known."""
     total = 0
@@ -293,7 +301,7 @@ def _paid(view: View, tickers: Iterable[str], qty: Qty | None = None) -> int | N
     return total
 
 
-def _now(view: View, ticker: str, side: Side) -> int:
+def _now(view: StrategyContext, ticker: str, side: Side) -> int:
     """What others pay for one contract that was bought on this side; nothing where nobody does."""
     book = view.book(ticker)
     price = book.best_bid if side is BID else book.best_ask

@@ -38,7 +38,7 @@ def section_problems(
     problems += [f"strategies.{name}: no such strategy; did you mean {like[0]}?" for name, like in near.items() if like]
     for name, kind in kinds.items():
         problems += [f"strategies.{name}: {problem}" for problem in _of_parameters(kind, configured.get(name, {}))]
-    return [*problems, *registry.misplaced(kinds, allotted)], [name for name, like in near.items() if not like]
+    return [*problems, *registry.misplaced_settings(kinds, allotted)], [name for name, like in near.items() if not like]
 
 
 def _of_parameters(kind: type[Strategy], given: Mapping[str, object]) -> list[str]:

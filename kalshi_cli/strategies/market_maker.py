@@ -11,16 +11,16 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.market.fees import estimate
-from kalshi_cli.core.market.order_book import OrderBook, Quoted
+from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.inputs import FairInput, Input
-from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Amend, Cancel, OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, PublicTrade
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
-from kalshi_cli.strategies.order_edges import way_out
+from kalshi_cli.strategies.order_edges import exit_at_best
 
 RETRY_MS = 10_000
 """What the controls refused is asked for again after this long."""
@@ -68,7 +68,7 @@ class MarketMakerParams(StrategyParams, frozen=True):
     slippage: Annotated[Price, within(1, 5_000, "... but give way by no more than this against fair")] = cents(5)
 
 
-class Wanted(NamedTuple):
+class QuoteTarget(NamedTuple):
     """What should rest on a side: at `ideal`, which `price` is on the grid.
 
     `most` is how much may rest there without passing the limit of inventory.
@@ -80,7 +80,7 @@ class Wanted(NamedTuple):
     most: Qty
 
 
-class Track(msgspec.Struct):
+class MarketMakerState(msgspec.Struct):
     """What is remembered of one market. `taker` is the side of the last trades, `trades` how many in a row."""
 
     fair: float | None = None
@@ -119,7 +119,7 @@ class MarketMaker(Strategy):
 
     def __init__(self, params: MarketMakerParams) -> None:
         super().__init__(params)
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, MarketMakerState] = {}
         self._active: set[str] = set()
         """Markets in which it had orders or a position when it last looked, or asked for an order since."""
         self._changed = Ts(0)
@@ -129,19 +129,19 @@ class MarketMaker(Strategy):
         source = self.params.source
         return (FairInput(source=source, every_s=READ_EVERY_S, valid_s=VALID_S),) if source else ()
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         self._changed = max(self._changed, view.book(ticker).ts)
         yield from self._decide(view, ticker)
 
-    def on_fair(self, view: View, fair: FairValue) -> Iterator[Intent]:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[OrderRequest]:
         yield from self._decide(view, fair.ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """Lives are prolonged, and what grew stale is pulled, also where no book moves."""
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
 
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterator[Intent]:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterator[OrderRequest]:
         """Count takers of one side in a row: one that trades with many at once is one."""
         if trade.is_block or trade.ticker not in self._tracks:
             return
@@ -158,7 +158,7 @@ class MarketMaker(Strategy):
 
     # -- what should be ---------------------------------------------------------------------------------------------
 
-    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         market, held, orders = view.market(ticker), view.position(ticker), view.orders(ticker)
         if held or orders:
             self._active.add(ticker)
@@ -166,7 +166,7 @@ class MarketMaker(Strategy):
             self._active.discard(ticker)
         if market is None or (ticker not in self._active and len(self._active) >= self.params.max_markets):
             return
-        track = self._tracks.setdefault(ticker, Track())
+        track = self._tracks.setdefault(ticker, MarketMakerState())
         track.leaving &= {order.client_order_id for order in orders}
         bid, ask = _others(view.book(ticker), orders)
         self._remember(view.now, track, bid, ask)
@@ -180,7 +180,7 @@ class MarketMaker(Strategy):
         why = "stale book" if is_stale else "close is near" if is_last else "" if fair is not None else "no two sides"
         if self._is_toxic(view.now, track) and not why:
             why = "the flow is toxic"
-        if why or fair is None or any(order.tif is Tif.IOC for order in orders):
+        if why or fair is None or any(order.tif is TimeInForce.IOC for order in orders):
             yield from self._pull(track, orders, why)
             if is_last and not is_stale and known is not None and held and not orders:
                 yield from self._take(view, ticker, track, held, known)
@@ -191,7 +191,7 @@ class MarketMaker(Strategy):
             own = [order for order in orders if order.side is side]
             yield from self._tend(view, ticker, side, track, own, wanted, fair, held)
 
-    def _remember(self, now: Ts, track: Track, bid: Quoted | None, ask: Quoted | None) -> None:
+    def _remember(self, now: Ts, track: MarketMakerState, bid: PriceLevel | None, ask: PriceLevel | None) -> None:
         """Move the smoothed microprice, and keep the mids of the last while."""
         if bid is None or ask is None:
             return
@@ -207,11 +207,11 @@ class MarketMaker(Strategy):
         while len(track.mids) > 1 and track.mids[1][0] <= now - self.params.jump_s * 1000:
             track.mids.popleft()
 
-    def _is_stale(self, view: View, ticker: str) -> bool:
+    def _is_stale(self, view: StrategyContext, ticker: str) -> bool:
         book = view.book(ticker)
         return not book.is_usable or book.is_crossed or view.now - self._changed > self.params.stale_s * 1000
 
-    def _is_toxic(self, now: Ts, track: Track) -> bool:
+    def _is_toxic(self, now: Ts, track: MarketMakerState) -> bool:
         """Whether the mid has just jumped, or something else told it to stay away for a while."""
         mids = [mid for _, mid in track.mids]
         if now >= track.away_until:
@@ -224,7 +224,7 @@ class MarketMaker(Strategy):
             track.mids.append((now, mids[-1]))
         return now < track.away_until
 
-    def _may_open(self, now: Ts, market: Market, fair: Price, bid: Quoted | None, ask: Quoted | None) -> bool:
+    def _may_open(self, now: Ts, market: Market, fair: Price, bid: PriceLevel | None, ask: PriceLevel | None) -> bool:
         params = self.params
         if market.close_time - now <= params.quiet_s * 1000:
             return False
@@ -233,8 +233,16 @@ class MarketMaker(Strategy):
         return bid is not None and ask is not None and params.min_spread <= ask.price - bid.price <= params.max_spread
 
     def _wanted(
-        self, view: View, ticker: str, side: Side, fair: Price, held: Qty, orders: list[Order], *, may_open: bool
-    ) -> Wanted | None:
+        self,
+        view: StrategyContext,
+        ticker: str,
+        side: Side,
+        fair: Price,
+        held: Qty,
+        orders: list[Order],
+        *,
+        may_open: bool,
+    ) -> QuoteTarget | None:
         """Price and size of the quote on a side; None where there should be none.
 
         What it holds moves both prices against it, by no more than the half spread: nothing is sold below fair, or
@@ -254,23 +262,23 @@ class MarketMaker(Strategy):
             return None
         most, closing = Qty(params.max_inventory - held * sign), Qty(-held * sign)
         if closing > 0:
-            return Wanted(price, at, Qty(min(params.size, closing)), most if may_open else closing)
+            return QuoteTarget(price, at, Qty(min(params.size, closing)), most if may_open else closing)
         qty = Qty(min(view.size(ticker, side, at, fair, params.size), most)) if may_open else Qty(0)
-        return Wanted(price, at, qty, most) if qty > 0 else None
+        return QuoteTarget(price, at, qty, most) if qty > 0 else None
 
     # -- getting there ----------------------------------------------------------------------------------------------
 
     def _tend(
         self,
-        view: View,
+        view: StrategyContext,
         ticker: str,
         side: Side,
-        track: Track,
+        track: MarketMakerState,
         own: list[Order],
-        wanted: Wanted | None,
+        wanted: QuoteTarget | None,
         fair: Price,
         held: Qty,
-    ) -> Iterator[Intent]:
+    ) -> Iterator[OrderRequest]:
         """Bring one side to what is wanted: one order, amended where that is worth its place in the queue."""
         if wanted is None:
             yield from self._pull(track, own, "nothing wanted on this side")
@@ -299,7 +307,9 @@ class MarketMaker(Strategy):
                 is_taken = after is None or after.status is not OrderStatus.RESTING
                 self._note(view, track, side, is_taken=is_taken, is_move=amend.price != order.price)
 
-    def _amend(self, now: Ts, order: Order, wanted: Wanted, fair: Price, track: Track, *, waits: bool) -> Amend | None:
+    def _amend(
+        self, now: Ts, order: Order, wanted: QuoteTarget, fair: Price, track: MarketMakerState, *, waits: bool
+    ) -> Amend | None:
         """What to change of a quote; None to leave it where it is.
 
         Away from the market it goes at once, at the latest when half of its half spread is gone; towards it, or larger,
@@ -329,22 +339,26 @@ class MarketMaker(Strategy):
         life = int(self.params.life_s * 1000)
         return Ts(now + life) if order.expires is not None and order.expires - now < life // 2 else None
 
-    def _note(self, view: View, track: Track, side: Side, *, is_taken: bool, is_move: bool = True) -> None:
+    def _note(
+        self, view: StrategyContext, track: MarketMakerState, side: Side, *, is_taken: bool, is_move: bool = True
+    ) -> None:
         """Whether the controls let it pass decides when it may be asked for again."""
         if not is_taken:
             track.again[side] = Ts(view.now + RETRY_MS)
         elif is_move:
             track.moved[side] = view.now
 
-    def _pull(self, track: Track, orders: Iterable[Order], reason: str) -> Iterator[Intent]:
+    def _pull(self, track: MarketMakerState, orders: Iterable[Order], reason: str) -> Iterator[OrderRequest]:
         for order in orders:
             track.leaving.add(order.client_order_id)
             yield Cancel(order.client_order_id, reason=reason)
 
-    def _take(self, view: View, ticker: str, track: Track, held: Qty, fair: Price) -> Iterator[Intent]:
+    def _take(
+        self, view: StrategyContext, ticker: str, track: MarketMakerState, held: Qty, fair: Price
+    ) -> Iterator[OrderRequest]:
         """Get out at the price that is there, if it is not too bad; not more than once a second. What a jump says that
         it is worth counts once it lasts: whoever takes all other bids for a second would name the price."""
-        place = way_out(view, ticker, held, "close is near", fair)
+        place = exit_at_best(view, ticker, held, "close is near", fair)
         worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))
         if place is None or (place.price - worth) * place.side.sign > self.params.slippage:
             return
@@ -359,7 +373,7 @@ def _fee(schedule: FeeSchedule, price: int) -> int:
     return -(-estimate(schedule, at, ONE_CONTRACT, is_taker=False) // ONE_CONTRACT)
 
 
-def _others(book: OrderBook, orders: list[Order]) -> tuple[Quoted | None, Quoted | None]:
+def _others(book: OrderBook, orders: list[Order]) -> tuple[PriceLevel | None, PriceLevel | None]:
     """Best bid and ask without our own orders.
 
     A book that does not show them (on paper, or a moment ago) may lose as much of others' there: their price counts a
@@ -370,12 +384,12 @@ def _others(book: OrderBook, orders: list[Order]) -> tuple[Quoted | None, Quoted
     own: dict[tuple[Side, Price], int] = {}
     for order in orders:
         own[order.side, order.price] = own.get((order.side, order.price), 0) + order.remaining
-    found: list[Quoted | None] = []
+    found: list[PriceLevel | None] = []
     for side, best in ((BID, book.bid), (ASK, book.ask)):
         ours = own.get((side, best.price), 0) if best is not None else 0
         if best is not None and ours == best.qty:
-            best = next((Quoted(*level) for level in book.levels(side, 2)[1:]), None)
+            best = next((PriceLevel(*level) for level in book.levels(side, 2)[1:]), None)
         elif best is not None and ours < best.qty:
-            best = Quoted(best.price, Qty(best.qty - ours))
+            best = PriceLevel(best.price, Qty(best.qty - ours))
         found.append(best)
     return found[0], found[1]

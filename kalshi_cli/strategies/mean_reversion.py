@@ -10,12 +10,12 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.state import AHEAD_MS
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, above, within
-from kalshi_cli.strategies.order_edges import way_out
+from kalshi_cli.strategies.order_edges import exit_at_best
 
 MIN_SAMPLES = 30
 """Of fewer mids neither a mean nor a deviation says anything: nothing is traded."""
@@ -39,7 +39,7 @@ class MeanReversionParams(StrategyParams, frozen=True):
     min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
-class Usual(NamedTuple):
+class MeanStats(NamedTuple):
     """Where the mid usually is, and how far it usually is from there; both in ten-thousandths of a dollar."""
 
     mean: float
@@ -50,11 +50,11 @@ class Usual(NamedTuple):
         return (mid - self.mean) / self.deviation if self.deviation else 0.0
 
 
-class Track(msgspec.Struct):
+class MeanReversionState(msgspec.Struct):
     """What is remembered of one market: its mids, and the open trade if any."""
 
     mids: deque[Price]
-    usual: Usual | None = None
+    usual: MeanStats | None = None
     """Of these mids; None while there are too few to say."""
     sampled: Ts = Ts(0)
     entered: Ts | None = None
@@ -77,18 +77,18 @@ class MeanReversion(Strategy):
 
     def __init__(self, params: MeanReversionParams) -> None:
         super().__init__(params)
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, MeanReversionState] = {}
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         yield from self._look(view, ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """A mid that stands still counts for as long as it stands, and time ends a trade in a quiet market, too."""
         for ticker in view.tickers:
             yield from self._look(view, ticker)
         self.waiting = self._lacks(view)
 
-    def _lacks(self, view: View) -> str:
+    def _lacks(self, view: StrategyContext) -> str:
         """The market that is nearest to enough samples, and how many others have too few."""
         counts = {ticker: len(self._tracks[ticker].mids) if ticker in self._tracks else 0 for ticker in view.tickers}
         few = [ticker for ticker, count in counts.items() if count < MIN_SAMPLES]
@@ -98,19 +98,19 @@ class MeanReversion(Strategy):
         more = f", no more in {len(few) - 1} others" if len(few) > 1 else ""
         return f"{counts[nearest]} of {MIN_SAMPLES} samples in {nearest}{more}"
 
-    def _look(self, view: View, ticker: str) -> Iterator[Intent]:
+    def _look(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         book = view.book(ticker)
         mid = book.mid if book.is_usable else None
         if mid is None:
             return
-        track = self._tracks.setdefault(ticker, Track(deque(maxlen=self.params.window)))
+        track = self._tracks.setdefault(ticker, MeanReversionState(deque(maxlen=self.params.window)))
         self._sample(view, track, mid)
         if track.entered is not None or view.position(ticker) or view.orders(ticker):
             yield from self._tend(view, ticker, track, mid)
         elif track.usual is not None and view.now >= track.quiet_until:
             yield from self._enter(view, ticker, track, mid, track.usual)
 
-    def _sample(self, view: View, track: Track, mid: Price) -> None:
+    def _sample(self, view: StrategyContext, track: MeanReversionState, mid: Price) -> None:
         every_ms = self.params.sample_s * 1000
         is_back = view.now < track.sampled - AHEAD_MS
         if view.now - track.sampled < every_ms and not is_back:
@@ -121,7 +121,9 @@ class MeanReversion(Strategy):
         track.mids.append(mid)
         track.usual = _usual(track.mids)
 
-    def _enter(self, view: View, ticker: str, track: Track, mid: Price, usual: Usual) -> Iterator[Intent]:
+    def _enter(
+        self, view: StrategyContext, ticker: str, track: MeanReversionState, mid: Price, usual: MeanStats
+    ) -> Iterator[OrderRequest]:
         params, book = self.params, view.book(ticker)
         if abs(usual.z(mid)) < params.entry_z or abs(mid - usual.mean) < params.min_move:
             return
@@ -136,7 +138,9 @@ class MeanReversion(Strategy):
         reason = f"mid {mid / 100:g}c, z {usual.z(mid):.1f} of {len(track.mids)}"
         yield Place(ticker, side, price, qty, fair=fair, reason=reason, post_only=True)
 
-    def _tend(self, view: View, ticker: str, track: Track, mid: Price) -> Iterator[Intent]:
+    def _tend(
+        self, view: StrategyContext, ticker: str, track: MeanReversionState, mid: Price
+    ) -> Iterator[OrderRequest]:
         """Look after an open trade: the entry that rests, and the reasons to get out."""
         params, held, orders = self.params, view.position(ticker), view.orders(ticker)
         if track.entered is None:  # taken over from an earlier run
@@ -153,7 +157,7 @@ class MeanReversion(Strategy):
         elif why:
             yield from _take(view, ticker, track, held, why)
 
-    def _why_out(self, view: View, ticker: str, track: Track, held: Qty, mid: Price) -> str:
+    def _why_out(self, view: StrategyContext, ticker: str, track: MeanReversionState, held: Qty, mid: Price) -> str:
         """Why a position should be closed; empty where it should not."""
         params, book = self.params, view.book(ticker)
         if track.entered is not None and view.now - track.entered >= params.hold_s * 1000:
@@ -166,16 +170,16 @@ class MeanReversion(Strategy):
         return "back at its mean" if is_back else ""
 
 
-def _usual(mids: deque[Price]) -> Usual | None:
+def _usual(mids: deque[Price]) -> MeanStats | None:
     if len(mids) < MIN_SAMPLES:
         return None
     mean = sum(mids) / len(mids)
-    return Usual(mean, math.sqrt(sum((mid - mean) ** 2 for mid in mids) / len(mids)))
+    return MeanStats(mean, math.sqrt(sum((mid - mean) ** 2 for mid in mids) / len(mids)))
 
 
-def _take(view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
+def _take(view: StrategyContext, ticker: str, track: MeanReversionState, held: Qty, why: str) -> Iterator[OrderRequest]:
     """Leave at the price that is there; not more than once a second."""
-    place = way_out(view, ticker, held, why)
+    place = exit_at_best(view, ticker, held, why)
     if place is not None and abs(view.now - track.taken) >= TAKE_AGAIN_MS:
         track.taken = view.now
         yield place

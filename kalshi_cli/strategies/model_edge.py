@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import FairInput, Input
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
-from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
+from kalshi_cli.strategies.order_edges import edge_after_fee, exit_at_best
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""
@@ -73,19 +73,19 @@ class ModelEdge(Strategy):
             ),
         )
 
-    def on_fair(self, view: View, fair: FairValue) -> Iterator[Intent]:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[OrderRequest]:
         if fair.ticker in view.tickers:
             yield from self._decide(view, fair.ticker)
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         yield from self._decide(view, ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """A probability that is over is noticed also where no book moves."""
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
 
-    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         fair, orders, held = view.fair(ticker), view.orders(ticker), view.position(ticker)
         for order in orders:
             why = "no valid probability" if fair is None else self._why_not(view, order, fair)
@@ -100,17 +100,17 @@ class ModelEdge(Strategy):
             self._again[ticker] = Ts(view.now + RETRY_MS)
             yield intent
 
-    def _why_not(self, view: View, order: Order, fair: Price) -> str:
+    def _why_not(self, view: StrategyContext, order: Order, fair: Price) -> str:
         """Why an order should not rest any more; empty where it should."""
         if view.now - order.created > self.params.rest_s * 1000:
             return "not filled in time"
         return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
 
-    def _is_open(self, view: View, ticker: str) -> bool:
+    def _is_open(self, view: StrategyContext, ticker: str) -> bool:
         market, before_s = view.market(ticker), self.params.before_close_s
         return market is not None and (not before_s or market.close_time - view.now <= before_s * 1000)
 
-    def _enter(self, view: View, ticker: str, held: Qty, fair: Price) -> Place | None:
+    def _enter(self, view: StrategyContext, ticker: str, held: Qty, fair: Price) -> Place | None:
         """The better of the two sides; never against what is held."""
         book, params = view.book(ticker), self.params
         if not book.is_usable:
@@ -132,15 +132,15 @@ class ModelEdge(Strategy):
         reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
         return Place(ticker, side, price, qty, fair=fair, reason=reason, post_only=not params.take)
 
-    def _leave(self, view: View, ticker: str, held: Qty, fair: Price | None) -> Place | None:
+    def _leave(self, view: StrategyContext, ticker: str, held: Qty, fair: Price | None) -> Place | None:
         """Close where the market pays what the position is worth; without a belief, as `on_stale` says."""
         if fair is None:
-            return way_out(view, ticker, held, "no valid probability") if self.params.on_stale == "close" else None
-        place = way_out(view, ticker, held, f"worth {fair / 100:g}c, the edge is gone", fair)
+            return exit_at_best(view, ticker, held, "no valid probability") if self.params.on_stale == "close" else None
+        place = exit_at_best(view, ticker, held, f"worth {fair / 100:g}c, the edge is gone", fair)
         if place is None:
             return None
         edge = edge_after_fee(view, ticker, place.side, place.price, fair, is_taker=True)
         return place if edge >= -self.params.exit_edge else None
 
-    def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
+    def _edge(self, view: StrategyContext, ticker: str, side: Side, price: Price, fair: Price) -> int:
         return edge_after_fee(view, ticker, side, price, fair, is_taker=self.params.take)

@@ -12,13 +12,13 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import Input, SignalInput
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.state import AHEAD_MS
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
-from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
+from kalshi_cli.strategies.order_edges import edge_after_fee, exit_at_best
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""
@@ -51,18 +51,18 @@ class NewsParams(StrategyParams, frozen=True):
     min_price: Annotated[Price, within(1, 5_000, "no entry nearer than this to 0 or 1")] = cents(5)
 
 
-class Heard(NamedTuple):
+class ReceivedSignal(NamedTuple):
     """A signal: when it became known, and how sure; below zero where it speaks for NO."""
 
     ts: Ts
     confidence: float
 
 
-class Track(msgspec.Struct):
+class NewsState(msgspec.Struct):
     """A market that there was news about: its mid before the first of the signals, and the open trade if any."""
 
     base: Price
-    signals: deque[Heard]
+    signals: deque[ReceivedSignal]
     entered: Ts | None = None
     entry: Price = Price(0)
     again: Ts = Ts(0)
@@ -88,13 +88,13 @@ class News(Strategy):
                 "strategy news: source: names nothing",
                 hint="for example --param source=signals.jsonl", code="bad_parameter",
             )  # fmt: skip
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, NewsState] = {}
         self._ids: dict[str, None] = {}
 
     def inputs(self) -> tuple[Input, ...]:
         return (SignalInput(source=self.params.source, from_start=self.params.from_start),)
 
-    def on_signal(self, view: View, signal: NewsSignal) -> Iterator[Intent]:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterator[OrderRequest]:
         if signal.signal_id in self._ids:
             return
         self._ids[signal.signal_id] = None
@@ -103,14 +103,14 @@ class News(Strategy):
         confidence = min(_SUREST, max(0.0, signal.confidence / _FULL)) * signal.side.sign
         said = min(signal.ts, view.now)
         for ticker in view.tickers:
-            if _is_about(signal.ticker, ticker) and self._hear(view, ticker, Heard(said, confidence)):
+            if _is_about(signal.ticker, ticker) and self._hear(view, ticker, ReceivedSignal(said, confidence)):
                 yield from self._decide(view, ticker)
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         if ticker in self._tracks or view.position(ticker):
             yield from self._decide(view, ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """Signals wear off, and time passes, also where no book moves."""
         for ticker in view.tickers:
             if ticker in self._tracks or view.position(ticker):
@@ -118,18 +118,18 @@ class News(Strategy):
 
     # -- what was heard -------------------------------------------------------------------------------------------
 
-    def _hear(self, view: View, ticker: str, heard: Heard) -> bool:
+    def _hear(self, view: StrategyContext, ticker: str, heard: ReceivedSignal) -> bool:
         """Remember it, where the price from before it is known: without one nobody can say what it changes."""
         track = self._tracks.get(ticker)
         if track is None:
             book = view.book(ticker)
             if book.mid is None or not book.is_usable:
                 return False
-            track = self._tracks[ticker] = Track(book.mid, deque(maxlen=MAX_SIGNALS))
+            track = self._tracks[ticker] = NewsState(book.mid, deque(maxlen=MAX_SIGNALS))
         track.signals.append(heard)
         return True
 
-    def strength(self, track: Track, now: Ts) -> float:
+    def strength(self, track: NewsState, now: Ts) -> float:
         """What is left of the signals together, from -1 (NO for certain) to 1 (YES for certain). Of those from before
         the clock was set back nobody knows how old they are."""
         odds = 0.0
@@ -140,16 +140,16 @@ class News(Strategy):
             odds += math.atanh(confidence * left)  # half of the log-odds of (1 + confidence) / 2
         return math.tanh(odds)
 
-    def _fair(self, track: Track, now: Ts) -> Price:
+    def _fair(self, track: NewsState, now: Ts) -> Price:
         shifted = track.base + round(self.params.max_shift * self.strength(track, now))
         return Price(max(1, min(ONE_DOLLAR - 1, shifted)))
 
     # -- what is done ---------------------------------------------------------------------------------------------
 
-    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         track, held, orders = self._tracks.get(ticker), view.position(ticker), view.orders(ticker)
         if track is None:  # taken over from an earlier run: whatever news it was for is not known any more
-            track = self._tracks[ticker] = Track(view.book(ticker).mid or Price(ONE_DOLLAR // 2), deque(maxlen=1))
+            track = self._tracks[ticker] = NewsState(view.book(ticker).mid or Price(ONE_DOLLAR // 2), deque(maxlen=1))
         if track.entered is None and (held or orders):
             track.entered, track.entry = view.now, track.entry or view.book(ticker).mid or track.base
         why = self._why_out(view, ticker, track, held) if held else ""
@@ -163,7 +163,7 @@ class News(Strategy):
             return
         intent = None
         if held:
-            intent = way_out(view, ticker, held, why) if why else None
+            intent = exit_at_best(view, ticker, held, why) if why else None
         elif track.entered is not None or abs(self.strength(track, view.now)) < self.params.exit_strength:
             del self._tracks[ticker]  # the trade is over, or what was heard has worn off
             return
@@ -173,7 +173,7 @@ class News(Strategy):
             track.again = Ts(view.now + RETRY_MS)
             yield intent
 
-    def _enter(self, view: View, ticker: str, track: Track) -> Place | None:
+    def _enter(self, view: StrategyContext, ticker: str, track: NewsState) -> Place | None:
         """Take what is there in the direction of the signals; what of it is not there rests for a while."""
         book, params, strength = view.book(ticker), self.params, self.strength(track, view.now)
         side, price = (BID, book.best_ask) if strength > 0 else (ASK, book.best_bid)
@@ -189,7 +189,7 @@ class News(Strategy):
         reason = f"news moved {track.base / 100:g}c to {fair / 100:g}c, strength {strength:.2f}"
         return Place(ticker, side, price, qty, fair=fair, reason=reason)
 
-    def _why_out(self, view: View, ticker: str, track: Track, held: Qty) -> str:
+    def _why_out(self, view: StrategyContext, ticker: str, track: NewsState, held: Qty) -> str:
         """Why a position should be closed; empty where it should not."""
         params, book, sign = self.params, view.book(ticker), 1 if held > 0 else -1
         price = book.best_bid if held > 0 else book.best_ask
@@ -202,10 +202,10 @@ class News(Strategy):
             return "target"
         return "worn off" if self.strength(track, view.now) * sign < params.exit_strength else ""
 
-    def _edge(self, view: View, ticker: str, side: Side, price: Price, track: Track) -> int:
+    def _edge(self, view: StrategyContext, ticker: str, side: Side, price: Price, track: NewsState) -> int:
         return edge_after_fee(view, ticker, side, price, self._fair(track, view.now), is_taker=True)
 
-    def _busy(self, view: View, ticker: str) -> int:
+    def _busy(self, view: StrategyContext, ticker: str) -> int:
         others = (other for other in view.tickers if other != ticker)
         return sum(bool(view.position(other) or view.orders(other)) for other in others)
 

@@ -62,7 +62,7 @@ ALLOTTED = (
 """What every strategy is given beside its parameters; see `core/account/sizing.py`."""
 
 
-class Description(msgspec.Struct, frozen=True):
+class StrategyDescription(msgspec.Struct, frozen=True):
     """A strategy, for whoever chooses one: `where` is its code, `hears` is what it is called for."""
 
     name: str
@@ -83,10 +83,10 @@ CALLED_FOR = {
 """What each hook brings."""
 
 
-def describe(spec: str) -> Description:
+def describe(spec: str) -> StrategyDescription:
     """What a strategy says of itself, whole."""
     kind = load(spec)
-    return Description(
+    return StrategyDescription(
         name=kind.name,
         where=BUILT_IN.get(spec) or fingerprint(spec) or f"{kind.__module__}:{kind.__qualname__}",
         about=" ".join((kind.__doc__ or "").split()),
@@ -94,18 +94,18 @@ def describe(spec: str) -> Description:
     )
 
 
-def everything() -> list[Description]:
+def all_strategies() -> list[StrategyDescription]:
     """The built-in strategies, each by its first paragraph, and those of installed packages, whose code is not run."""
     from importlib.metadata import entry_points
 
     found = []
     for name, where in BUILT_IN.items():
         first = (load(name).__doc__ or "").partition("\n\n")[0]
-        found.append(Description(name, where, " ".join(first.split())))
+        found.append(StrategyDescription(name, where, " ".join(first.split())))
     for point in sorted(entry_points(group=GROUP), key=lambda point: point.name):
         if point.name not in BUILT_IN:
             package = f"{point.dist.name} {point.dist.version}" if point.dist is not None else "an installed package"
-            found.append(Description(point.name, point.value, f"of {package}"))
+            found.append(StrategyDescription(point.name, point.value, f"of {package}"))
     return found
 
 
@@ -160,7 +160,7 @@ def make_all(
     be heard, and for a strategy that is there twice: its orders could not be told apart.
     """
     kinds = {spec: load(spec) for spec in specs}
-    problems = misplaced(kinds, allotted)
+    problems = misplaced_settings(kinds, allotted)
     if problems:
         raise UsageError("; ".join(problems), hint="move them there, then: kalshi config check", code="bad_parameter")
     by_name: dict[str, str] = {}
@@ -180,7 +180,7 @@ def make_all(
     ]
 
 
-def misplaced(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
+def misplaced_settings(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) -> list[str]:
     """Budgets and sizings that nobody would hear of: they are looked up by the strategy's own name."""
     return [
         f"strategies.{spec}: a budget and a sizing go below strategies.{kind.name}, the strategy's own name"
@@ -189,7 +189,7 @@ def misplaced(kinds: Mapping[str, type[Strategy]], allotted: Collection[str]) ->
     ]
 
 
-def misspelt(configured: Iterable[str], strategies: Iterable[Strategy]) -> list[tuple[str, str]]:
+def likely_misspelled(configured: Iterable[str], strategies: Iterable[Strategy]) -> list[tuple[str, str]]:
     """Names in the configuration that nothing has, each with the strategy of this run that it is nearly called."""
     names = {strategy.name for strategy in strategies}
     unknown = [name for name in configured if name not in names and name not in BUILT_IN and ".py" not in name]

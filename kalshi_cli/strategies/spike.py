@@ -9,13 +9,13 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import AHEAD_MS
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, above, within
-from kalshi_cli.strategies.order_edges import way_out
+from kalshi_cli.strategies.order_edges import exit_at_best
 
 MAX_POINTS = 2_000
 """Mids remembered per market; a busier window is thinned at its old end."""
@@ -50,7 +50,7 @@ class Point(NamedTuple):
     reference: int | None
 
 
-class Track(msgspec.Struct):
+class SpikeState(msgspec.Struct):
     """What is remembered of one market: recent (ts, mid, reference) points, and the open trade if any."""
 
     points: deque[Point]
@@ -75,13 +75,13 @@ class Spike(Strategy):
 
     def __init__(self, params: SpikeParams) -> None:
         super().__init__(params)
-        self._tracks: dict[str, Track] = {}
+        self._tracks: dict[str, SpikeState] = {}
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         mid = view.book(ticker).mid
         if mid is None:
             return
-        track = self._tracks.setdefault(ticker, Track(deque(maxlen=MAX_POINTS)))
+        track = self._tracks.setdefault(ticker, SpikeState(deque(maxlen=MAX_POINTS)))
         if track.points and track.points[-1].ts > view.now + AHEAD_MS:
             track.points.clear()  # from before the clock was set back
         if track.entered is not None or view.position(ticker) or view.orders(ticker):
@@ -90,7 +90,7 @@ class Spike(Strategy):
             yield from self._enter(view, ticker, track, mid)
         self._remember(view, ticker, track, mid)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """Quiet markets are left in time, too."""
         for ticker, track in self._tracks.items():
             if track.entered is not None or view.position(ticker) or view.orders(ticker):
@@ -98,7 +98,7 @@ class Spike(Strategy):
 
     # -- getting in -----------------------------------------------------------------------------------------------
 
-    def _remember(self, view: View, ticker: str, track: Track, mid: Price) -> None:
+    def _remember(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> None:
         points, reference = track.points, view.reference(ticker)
         track.has_reference = track.has_reference or reference is not None
         if not points or points[-1].mid != mid:
@@ -108,7 +108,7 @@ class Spike(Strategy):
         while len(points) > 1 and points[1].ts <= begin:
             points.popleft()
 
-    def _enter(self, view: View, ticker: str, track: Track, mid: Price) -> Iterator[Intent]:
+    def _enter(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> Iterator[OrderRequest]:
         params = self.params
         if view.now < track.quiet_until or not track.points:
             return
@@ -128,7 +128,7 @@ class Spike(Strategy):
         reason = f"mid {before.mid / 100:g}c -> {mid / 100:g}c within {params.window_s:g} s"
         yield Place(ticker, side, price, qty, fair=before.mid, reason=reason, post_only=True)
 
-    def _is_spike(self, track: Track, before: Point, mid: Price, reference: int | None) -> bool:
+    def _is_spike(self, track: SpikeState, before: Point, mid: Price, reference: int | None) -> bool:
         moved = abs(mid - before.mid)
         if moved < self.params.move or moved * 100 < self.params.move_pct * before.mid:
             return False
@@ -138,7 +138,7 @@ class Spike(Strategy):
 
     # -- getting out ----------------------------------------------------------------------------------------------
 
-    def _tend(self, view: View, ticker: str, track: Track) -> Iterator[Intent]:
+    def _tend(self, view: StrategyContext, ticker: str, track: SpikeState) -> Iterator[OrderRequest]:
         """Look after an open trade: the entry that rests, the exit, the stop, the clock."""
         params, held, orders = self.params, view.position(ticker), view.orders(ticker)
         if track.entered is None:  # taken over from an earlier run
@@ -168,13 +168,15 @@ class Spike(Strategy):
         elif covered < abs(held):
             yield from self._rest_exit(view, ticker, track, side, Qty(abs(held) - covered))
 
-    def _is_stopped(self, view: View, ticker: str, track: Track, held: Qty) -> bool:
+    def _is_stopped(self, view: StrategyContext, ticker: str, track: SpikeState, held: Qty) -> bool:
         book = view.book(ticker)
         if held > 0:
             return book.best_bid is not None and track.entry - book.best_bid >= self.params.stop
         return book.best_ask is not None and book.best_ask - track.entry >= self.params.stop
 
-    def _rest_exit(self, view: View, ticker: str, track: Track, side: Side, qty: Qty) -> Iterator[Intent]:
+    def _rest_exit(
+        self, view: StrategyContext, ticker: str, track: SpikeState, side: Side, qty: Qty
+    ) -> Iterator[OrderRequest]:
         """Rest at the target, or just outside the market where that has already moved past it."""
         book = view.book(ticker)
         if side is ASK:
@@ -184,18 +186,20 @@ class Spike(Strategy):
         if price is not None:
             yield Place(ticker, side, price, qty, reason=EXIT, post_only=True)
 
-    def _take(self, view: View, ticker: str, track: Track, held: Qty, why: str) -> Iterator[Intent]:
+    def _take(
+        self, view: StrategyContext, ticker: str, track: SpikeState, held: Qty, why: str
+    ) -> Iterator[OrderRequest]:
         """Leave at the price that is there; not more than once a second."""
-        place = way_out(view, ticker, held, why)
+        place = exit_at_best(view, ticker, held, why)
         if place is not None and abs(view.now - track.taken) >= 1_000:
             track.taken = view.now
             yield place
 
-    def _forget(self, view: View, track: Track) -> None:
+    def _forget(self, view: StrategyContext, track: SpikeState) -> None:
         track.entered = None
         track.points.clear()
         track.quiet_until = Ts(view.now + int(self.params.cooldown_s * 1000))
 
 
-def _cancel_all(orders: Iterable[Order], reason: str) -> Iterator[Intent]:
+def _cancel_all(orders: Iterable[Order], reason: str) -> Iterator[OrderRequest]:
     return (Cancel(order.client_order_id, reason=reason) for order in orders)

@@ -14,18 +14,18 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_address, resolve_here
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 PING_S = 5.0
 """One ping, whatever the other side does."""
 
-LONGEST_REASON = 1_000
+MAX_REASON_LENGTH = 1_000
 
 Ping = tuple[str, str]
 """What is appended to the address, and the body."""
 
 
-class Heartbeat:
+class HeartbeatPinger:
     """The pings of one run. `tell` hears of one that did not arrive, and not again before one did.
 
     AddressError where nothing is ever sent to that address.
@@ -68,7 +68,7 @@ class Heartbeat:
     def fail(self, reason: str) -> None:
         """It is not well, and at once; the next success is sent at once too."""
         self._next_at = None
-        self._hand_over("/fail", safe_text(redact(reason), LONGEST_REASON))
+        self._hand_over("/fail", safe_text(redact(reason), MAX_REASON_LENGTH))
 
     def close(self) -> None:
         """Wait for the last ping, for as long as one may take."""
@@ -99,7 +99,7 @@ class Heartbeat:
     def _send(self, suffix: str, body: str) -> None:
         path, _, query = self._address.target.partition("?")
         target = f"{path.rstrip('/')}{suffix}?{query + '&' if query else ''}rid={self._run_id}"
-        sink = WebSink(msgspec.structs.replace(self._address, target=target), self._clock, self._resolve)
+        sink = PinnedHttpClient(msgspec.structs.replace(self._address, target=target), self._clock, self._resolve)
         outcome = sink.send(body.encode(), {"Content-Type": "text/plain; charset=utf-8"}, within_s=PING_S)
         if outcome.outcome == "delivered":
             self._has_told = False
@@ -108,4 +108,4 @@ class Heartbeat:
             self._tell(f"warning: the heartbeat did not arrive: {redact(outcome.text)}")
 
 
-__all__ = ["AddressError", "Heartbeat"]
+__all__ = ["AddressError", "HeartbeatPinger"]

@@ -8,7 +8,7 @@ from typing import Any
 from kalshi_cli.base.units import Money, Price, Qty, format_money, format_price, format_qty
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 
 def edge(side: Side, fair: Price | None, price: Price) -> Price | None:
@@ -37,7 +37,7 @@ def order_fields(order: Order) -> dict[str, Any]:
     }
 
 
-def limit_fields(limits: Limits) -> dict[str, str | int | None]:
+def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
     """The limits as a person wrote them; null is off."""
     return {
         "max_position": qty_field(limits.max_position),

@@ -24,7 +24,7 @@ from kalshi_cli.base.units import format_ts
 
 LOG = "kalshi.jsonl"
 
-LONGEST_VALUE = 2_000
+MAX_VALUE_LENGTH = 2_000
 """Characters kept of one value."""
 
 
@@ -138,4 +138,4 @@ class Log:
 
 def _cleaned(value: Any) -> Any:
     """Secrets first: what is cut off in the middle is not known for one any more."""
-    return safe_text(redact(value), LONGEST_VALUE) if isinstance(value, str) else value
+    return safe_text(redact(value), MAX_VALUE_LENGTH) if isinstance(value, str) else value

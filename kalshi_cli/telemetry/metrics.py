@@ -31,7 +31,7 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
-class Reading(msgspec.Struct, frozen=True, kw_only=True):
+class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """A run as it stood when a cycle was completed."""
 
     completed: Ts
@@ -57,7 +57,7 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.registry.register(_Latest(self, {name: safe_text(value) for name, value in run.items()}))
-        self.latest: Reading | None = None
+        self.latest: MetricsSnapshot | None = None
         self.trades = self._counter("trading_trades", "Fills booked")
         self.orders = self._counter("trading_orders", "Orders, by what became of them", "status")
         self.denied = self._counter("trading_denied", "Orders that a control refused", "code")
@@ -87,7 +87,7 @@ class Metrics:
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
-    def read(self, reading: Reading) -> None:
+    def read(self, reading: MetricsSnapshot) -> None:
         """A cycle was completed."""
         self.latest = reading
         if reading.feed_lag_s is not None:
@@ -125,7 +125,7 @@ class _Latest(Collector):
                 yield GaugeMetricFamily(name, text, value=value)
 
 
-def _gauges(now: Reading) -> Iterable[tuple[str, str, float | None]]:
+def _gauges(now: MetricsSnapshot) -> Iterable[tuple[str, str, float | None]]:
     return (
         ("trading_balance_usd", "Cash", None if now.balance is None else now.balance / DOLLAR),
         ("trading_daily_pnl_usd", "Net profit and loss since midnight", now.day_net / DOLLAR),

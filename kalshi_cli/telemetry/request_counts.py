@@ -6,23 +6,23 @@ import threading
 from collections import deque
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.core.monitoring.request_traffic import Minute, is_failure, p99
+from kalshi_cli.core.monitoring.request_traffic import RequestMinute, is_failure, p99
 
 KEPT_S = 300.0
-MOST_KEPT = 2_000
+MAX_KEPT = 2_000
 """Requests whose times make the percentile."""
 
 MOST_MINUTES = 120
 """Counted here until somebody takes them; the oldest go first."""
 
 
-class Traffic:
+class RequestCounters:
     """Threads may share it. `take` hands over what was counted since the last time."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._times: deque[tuple[float, float]] = deque(maxlen=MOST_KEPT)
+        self._times: deque[tuple[float, float]] = deque(maxlen=MAX_KEPT)
         self._counts: dict[int, list[int]] = {}
 
     def requested(self, status: int, seconds: float) -> None:
@@ -38,13 +38,13 @@ class Traffic:
         with self._lock:
             self._of_now()[2] += 1
 
-    def take(self) -> list[Minute]:
+    def take(self) -> list[RequestMinute]:
         """The counts of each minute since the last call, oldest first."""
         with self._lock:
             slowest = self._p99_ms()
             taken, self._counts = self._counts, {}
         return [
-            Minute(minute=minute, requests=counts[0], failures=counts[1], gaps=counts[2], p99_ms=slowest)
+            RequestMinute(minute=minute, requests=counts[0], failures=counts[1], gaps=counts[2], p99_ms=slowest)
             for minute, counts in taken.items()
         ]
 

@@ -14,7 +14,7 @@ from kalshi_cli.base.text import safe_text
 STATUS_EVERY_S = 10.0
 
 
-class Supervisor:
+class SystemdNotifier:
     """Told of completed cycles only: a loop that hangs is restarted by the watchdog of its unit."""
 
     def __init__(self, environ: Mapping[str, str], pid: int, clock: Clock) -> None:

@@ -9,7 +9,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import in_order, parts
+from kalshi_cli.core.account.pnl import group_by, sort_by_time
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.telemetry.log_fields import edge
@@ -42,7 +42,7 @@ class TradeBook:
 
     def open(self, entries: Iterable[Fill | Settlement]) -> None:
         """What the account did until now; trades that are not in the table yet are added."""
-        ordered = in_order(entries)
+        ordered = sort_by_time(entries)
         missing = {fill.key for fill in self._tables.missing([each for each in ordered if isinstance(each, Fill)])}
         gains = [(entry, self._book(entry)) for entry in ordered]
         self._tables.add([self._row(e, gain) for e, gain in gains if isinstance(e, Fill) and e.key in missing])
@@ -73,7 +73,7 @@ class TradeBook:
     def _count_days(self) -> None:
         """What comes late changes what those made that were booked before it: all is counted anew, as for `pnl`."""
         entries = self._ledger.entries
-        made = parts(entries, {}, lambda _, entry: self._day_of(entry.ts) if entry is not None else "")
+        made = group_by(entries, {}, lambda _, entry: self._day_of(entry.ts) if entry is not None else "")
         trades = Counter(self._day_of(entry.ts) for entry in entries if isinstance(entry, Fill))
         counted = {name: _Day(trades[name], day.realized, day.fees) for name, day in made.items()}
         self._days = {name: _Day() for name in self._days} | counted

@@ -6,9 +6,9 @@ from typing import Annotated
 from msgspec import Meta
 
 from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
@@ -28,7 +28,7 @@ class Fade(Strategy):
     Params = FadeParams
     params: FadeParams
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         ask = view.book(ticker).best_ask
         if ask is None or ask > self.params.limit or view.position(ticker) or view.orders(ticker):
             return

@@ -4,30 +4,30 @@ from fade import Fade, FadeParams
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.testing import Tape, sent
+from kalshi_cli.testing import StrategyHarness, submitted_orders
 
 
 def test_it_buys_what_is_cheap() -> None:
-    tape = Tape(Fade(FadeParams()))
-    (order,) = sent(tape.book(bid=17, ask=19))
+    tape = StrategyHarness(Fade(FadeParams()))
+    (order,) = submitted_orders(tape.book(bid=17, ask=19))
     assert (order.side, order.price, order.qty) == (BID, cents(19), contracts(5))
     assert order.fair == cents(24)
 
 
 def test_it_leaves_what_is_dear() -> None:
-    tape = Tape(Fade(FadeParams(limit=cents(15))))
-    assert sent(tape.book(bid=17, ask=19)) == []
+    tape = StrategyHarness(Fade(FadeParams(limit=cents(15))))
+    assert submitted_orders(tape.book(bid=17, ask=19)) == []
 
 
 def test_it_does_not_ask_twice_while_its_order_rests() -> None:
-    tape = Tape(Fade(FadeParams(size=contracts(200))))
-    assert len(sent(tape.book(bid=17, ask=19, size=100))) == 1
-    assert sent(tape.book(bid=17, ask=20, size=100)) == []
+    tape = StrategyHarness(Fade(FadeParams(size=contracts(200))))
+    assert len(submitted_orders(tape.book(bid=17, ask=19, size=100))) == 1
+    assert submitted_orders(tape.book(bid=17, ask=20, size=100)) == []
 
 
 def test_it_buys_once() -> None:
-    tape = Tape(Fade(FadeParams()))
+    tape = StrategyHarness(Fade(FadeParams()))
     tape.book(bid=17, ask=19)
     tape.tick()
     assert tape.position == contracts(5)
-    assert sent(tape.book(bid=14, ask=16)) == []
+    assert submitted_orders(tape.book(bid=14, ask=16)) == []

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class AlertRow(Row, frozen=True, kw_only=True):
+class AlertRow(OutputRow, frozen=True, kw_only=True):
     """Something that holds (`firing`), did until lately (`over`), or happened (`event`). `count` is how often it was
     seen; `told` when a sink last took a notice of it; `waiting` how many were told to nobody yet; `silenced` says that
     nobody is told now, because of a silence or of something greater that explains it. `value` was found where `limit`
@@ -25,17 +25,17 @@ class AlertRow(Row, frozen=True, kw_only=True):
     waiting: int
     silenced: bool
     source: str
-    value: Prose
-    limit: Prose
+    value: TruncatableText
+    limit: TruncatableText
     unit: str
-    text: Prose
+    text: TruncatableText
 
     named = names(waiting="untold", limit="wanted")
     shown = ("code", "subject", "since", "told", "state", "tier", "silenced", "text")
     vital = ("code", "subject", "since", "told")
 
 
-class LetterRow(Row, frozen=True, kw_only=True):
+class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
     """A notice that a sink has not got: `waiting` for another try, or `dead`, which `kalshi alerts retry` wakes."""
 
     sink: str
@@ -45,21 +45,21 @@ class LetterRow(Row, frozen=True, kw_only=True):
     subject: str
     created: Ts
     tries: int
-    error: Prose
+    error: TruncatableText
     notice_id: str
 
     named = names(code="notice.code", subject="notice.subject")
     shown = ("sink", "status", "tier", "code", "subject", "created", "tries", "error")
 
 
-class SilenceRow(Row, frozen=True, kw_only=True):
+class SilenceRow(OutputRow, frozen=True, kw_only=True):
     code: str
     subject: str
     until: Ts
-    reason: Prose
+    reason: TruncatableText
 
 
-class SinkRow(Row, frozen=True, kw_only=True):
+class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
     """Somebody to tell, and how telling went: `failures` in a row; before `retry` nothing is tried."""
 
     sink: str
@@ -69,7 +69,7 @@ class SinkRow(Row, frozen=True, kw_only=True):
     last_delivered: Ts | None
     last_failed: Ts | None
     retry: Ts | None
-    error: Prose
+    error: TruncatableText
 
     named = names(retry="retry_at")
     shown = (
@@ -83,7 +83,7 @@ class SinkRow(Row, frozen=True, kw_only=True):
     )
 
 
-class AlertsView(Row, frozen=True, kw_only=True):
+class AlertsView(OutputRow, frozen=True, kw_only=True):
     """All that is kept of alerts. `dropped` notices went unsent because too many waited."""
 
     firing: int
@@ -91,14 +91,14 @@ class AlertsView(Row, frozen=True, kw_only=True):
     dead: int
     dropped: int
     alerts: tuple[AlertRow, ...]
-    letters: tuple[LetterRow, ...]
+    letters: tuple[UndeliveredNoticeRow, ...]
     silences: tuple[SilenceRow, ...]
-    sinks: tuple[SinkRow, ...]
+    sinks: tuple[AlertChannelRow, ...]
 
 
-class DeliveryRow(Row, frozen=True, kw_only=True):
+class DeliveryRow(OutputRow, frozen=True, kw_only=True):
     """What became of a test notice."""
 
     sink: str
     delivered: bool
-    detail: Prose
+    detail: TruncatableText

@@ -5,11 +5,11 @@ from __future__ import annotations
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.views.formats import Gain, Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import SignedMoney, TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class ShardRow(Row, frozen=True, kw_only=True):
+class ShardCashRow(OutputRow, frozen=True, kw_only=True):
     """Cash on one shard (an order is paid from the shard of its market), and its resting orders."""
 
     exchange_index: int
@@ -17,16 +17,16 @@ class ShardRow(Row, frozen=True, kw_only=True):
     resting_value: Money | None
 
 
-class BalanceView(Row, frozen=True, kw_only=True):
+class BalanceView(OutputRow, frozen=True, kw_only=True):
     cash: Money
     portfolio_value: Money
     total: Money
     as_of: Ts
     resting_value: Money | None
-    shards: tuple[ShardRow, ...]
+    shards: tuple[ShardCashRow, ...]
 
 
-class SettlementRow(Row, frozen=True, kw_only=True):
+class SettlementRow(OutputRow, frozen=True, kw_only=True):
     """A market paid out; `value` is what one YES paid, `net` what was won or lost on it, fees included."""
 
     ticker: str
@@ -39,7 +39,7 @@ class SettlementRow(Row, frozen=True, kw_only=True):
     no_cost: Money | None
     revenue: Money
     fee: Money
-    net: Gain | None
+    net: SignedMoney | None
     exchange_index: int
     time: Ts
 
@@ -47,12 +47,12 @@ class SettlementRow(Row, frozen=True, kw_only=True):
     shown = ("ticker", "result", "net", "time", "revenue", "fee", "yes_count", "no_count")
 
 
-class UpcomingRow(Row, frozen=True, kw_only=True):
+class UpcomingRow(OutputRow, frozen=True, kw_only=True):
     """A position and when it is decided; `pays` is what it brings at best; `state` is the market's."""
 
     ticker: str
     event_ticker: str | None
-    title: Prose | None
+    title: TruncatableText | None
     subaccount: int
     side: str
     count: Qty
@@ -79,7 +79,7 @@ def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
     )
 
 
-class MovementRow(Row, frozen=True, kw_only=True):
+class CashMovementRow(OutputRow, frozen=True, kw_only=True):
     """A deposit or a withdrawal; `applied` ones are in the balance."""
 
     id: str
@@ -94,7 +94,7 @@ class MovementRow(Row, frozen=True, kw_only=True):
     shown = ("created", "type", "status", "amount", "fee", "finalized", "id")
 
 
-class SubaccountRow(Row, frozen=True, kw_only=True):
+class SubaccountRow(OutputRow, frozen=True, kw_only=True):
     """Cash of one subaccount (0 is the primary one) on one shard."""
 
     subaccount: int
@@ -103,17 +103,17 @@ class SubaccountRow(Row, frozen=True, kw_only=True):
     updated: Ts
 
 
-class NettingRow(Row, frozen=True, kw_only=True):
+class NettingRow(OutputRow, frozen=True, kw_only=True):
     subaccount: int
     exchange_index: int
     enabled: bool
 
 
-class NewSubaccountView(Row, frozen=True, kw_only=True):
+class NewSubaccountView(OutputRow, frozen=True, kw_only=True):
     subaccount: int
 
 
-class SubaccountTransferRow(Row, frozen=True, kw_only=True):
+class SubaccountTransferRow(OutputRow, frozen=True, kw_only=True):
     transfer_id: str
     from_subaccount: int
     to_subaccount: int
@@ -124,7 +124,7 @@ class SubaccountTransferRow(Row, frozen=True, kw_only=True):
     shown = ("created", "from_subaccount", "to_subaccount", "exchange_index", "amount", "transfer_id")
 
 
-class SubaccountMoveView(Row, frozen=True, kw_only=True):
+class SubaccountMoveView(OutputRow, frozen=True, kw_only=True):
     """`status`: applied, applied_before (the id was used already; nothing moved now), or dry_run."""
 
     client_transfer_id: str
@@ -135,7 +135,7 @@ class SubaccountMoveView(Row, frozen=True, kw_only=True):
     status: str
 
 
-class TransferRow(Row, frozen=True, kw_only=True):
+class TransferRow(OutputRow, frozen=True, kw_only=True):
     """A transfer between shards; the instances are products of the exchange. `status`: pending, complete, dry_run."""
 
     transfer_id: str | None
@@ -151,29 +151,29 @@ class TransferRow(Row, frozen=True, kw_only=True):
     shown = ("created", "from_shard", "to_shard", "amount", "status", "transfer_id")
 
 
-class ShareRow(Row, frozen=True, kw_only=True):
+class AllocationRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
     percent: int
 
 
-class AllocationView(Row, frozen=True, kw_only=True):
+class AllocationView(OutputRow, frozen=True, kw_only=True):
     """How the exchange spreads free cash over the shards by itself; not active where there are no rows."""
 
     active: bool
     resting_margin_reservation: str
-    rows: tuple[ShareRow, ...]
+    rows: tuple[AllocationRow, ...]
 
 
-class KeyRow(Row, frozen=True, kw_only=True):
+class KeyRow(OutputRow, frozen=True, kw_only=True):
     """An API key; `subaccount`, where there is one, is the only one it may touch."""
 
     api_key_id: str
-    name: Prose
+    name: TruncatableText
     scopes: tuple[str, ...]
     subaccount: int | None
 
 
-class KeysView(Row, frozen=True, kw_only=True):
+class KeysView(OutputRow, frozen=True, kw_only=True):
     """After `region_expires` API keys cannot trade sports, elections and entertainment."""
 
     region_expires: Ts | None
@@ -182,20 +182,20 @@ class KeysView(Row, frozen=True, kw_only=True):
     named = names(rows="keys")
 
 
-class GrantRow(Row, frozen=True, kw_only=True):
+class GrantRow(OutputRow, frozen=True, kw_only=True):
     exchange_instance: str
     level: str
     source: str
     expires: Ts | None
 
 
-class CostRow(Row, frozen=True, kw_only=True):
+class CostRow(OutputRow, frozen=True, kw_only=True):
     method: str
     path: str
     cost: int
 
 
-class GoalRow(Row, frozen=True, kw_only=True):
+class GoalRow(OutputRow, frozen=True, kw_only=True):
     """Contracts in thirty days that earn a tier, and that keep it."""
 
     level: str
@@ -205,7 +205,7 @@ class GoalRow(Row, frozen=True, kw_only=True):
     named = names(to_earn="earn", to_keep="keep")
 
 
-class LimitsView(Row, frozen=True, kw_only=True):
+class LimitsView(OutputRow, frozen=True, kw_only=True):
     """Rates are tokens a second, capacities tokens; `default_cost` is that of every request not listed in `costs`."""
 
     usage_tier: str

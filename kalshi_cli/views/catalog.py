@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class RefreshView(Row, frozen=True, kw_only=True):
+class RefreshView(OutputRow, frozen=True, kw_only=True):
     """What one run of a refresh read: everything, or what changed. `resumed`: an earlier run had read a part of it."""
 
     read: str
@@ -18,10 +18,10 @@ class RefreshView(Row, frozen=True, kw_only=True):
     seconds: float
 
 
-class CatalogueView(Row, frozen=True, kw_only=True):
+class CatalogView(OutputRow, frozen=True, kw_only=True):
     """`as_of` and `age_s` are those of the last complete refresh, `unfinished_since` one that was interrupted."""
 
-    path: Prose
+    path: TruncatableText
     as_of: Ts | None = None
     age_s: float | None = None
     unfinished_since: Ts | None = None

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from kalshi_cli.views.formats import Prose, Verdict
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import TruncatableText, Verdict
+from kalshi_cli.views.row import OutputRow, names
 
 
-class BreachRow(Row, frozen=True, kw_only=True):
+class BreachRow(OutputRow, frozen=True, kw_only=True):
     """One thing that is not as it should be."""
 
     subject: str
-    value: Prose
-    limit: Prose
+    value: TruncatableText
+    limit: TruncatableText
     severity: str
     code: str
 
     shown = ("severity", "code", "subject", "value", "limit")
 
 
-class MeasureRow(Row, frozen=True, kw_only=True):
+class MeasureRow(OutputRow, frozen=True, kw_only=True):
     """A number with the ranges it is held against; empty where it is held against nothing. `text` is
     the number as it is to be read: money as everywhere, with four decimals."""
 
@@ -30,7 +30,7 @@ class MeasureRow(Row, frozen=True, kw_only=True):
     crit: str
 
 
-class CheckLine(Row, frozen=True, kw_only=True):
+class CheckLine(OutputRow, frozen=True, kw_only=True):
     """The outcome of a check, for programs."""
 
     check: str
@@ -50,11 +50,11 @@ class CheckView(CheckLine, frozen=True, kw_only=True):
     checks: tuple[CheckLine, ...]
 
 
-class HealthRow(Row, frozen=True, kw_only=True):
+class HealthRow(OutputRow, frozen=True, kw_only=True):
     check: str
     status: Verdict
     latency_ms: float | None
-    detail: Prose
-    hint: Prose | None
+    detail: TruncatableText
+    hint: TruncatableText | None
 
     named = names(status="verdict.name")

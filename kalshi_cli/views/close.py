@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.orders import CancelAllView
-from kalshi_cli.views.row import Outcome, Row, names
+from kalshi_cli.views.row import Outcome, OutputRow, names
 
 
-class PlanRow(Row, frozen=True, kw_only=True):
+class PlanRow(OutputRow, frozen=True, kw_only=True):
     """A position and what closing it should bring, before fees; `fillable` is what the book has within the bound."""
 
     ticker: str
@@ -20,7 +20,7 @@ class PlanRow(Row, frozen=True, kw_only=True):
     expected: Money
     least: Money
     fees: Money
-    detail: Prose | None
+    detail: TruncatableText | None
 
     named = names(
         ticker="market.ticker", side="outcome", count="qty", price="own_touch", worst_price="own_worst",
@@ -28,7 +28,7 @@ class PlanRow(Row, frozen=True, kw_only=True):
     )  # fmt: skip
 
 
-class CloseRow(Row, frozen=True, kw_only=True):
+class CloseRow(OutputRow, frozen=True, kw_only=True):
     """What became of a position; `average_price` and `fees` are missing where the fills could not be read."""
 
     ticker: str
@@ -37,7 +37,7 @@ class CloseRow(Row, frozen=True, kw_only=True):
     left: Qty
     average_price: Price | None
     fees: Money | None
-    detail: Prose | None
+    detail: TruncatableText | None
 
     named = names(
         ticker="plan.market.ticker", side="plan.outcome", average_price="own_average",

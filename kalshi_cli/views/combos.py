@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.core.model.markets import ComboLeg
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class CollectionRow(Row, frozen=True, kw_only=True):
+class CollectionRow(OutputRow, frozen=True, kw_only=True):
     """A collection: of how many of its events a combo is made."""
 
     collection: str
     series_ticker: str
-    title: Prose
+    title: TruncatableText
     size_min: int
     size_max: int
     events: int
@@ -24,11 +24,11 @@ class CollectionRow(Row, frozen=True, kw_only=True):
     shown = ("collection", "title", "size_min", "size_max", "events", "closes")
 
 
-class LegEventRow(Row, frozen=True, kw_only=True):
+class LegEventRow(OutputRow, frozen=True, kw_only=True):
     """An event whose markets can be legs; None is no limit."""
 
     event_ticker: str
-    title: Prose | None
+    title: TruncatableText | None
     yes_only: bool
     size_min: int | None
     size_max: int | None
@@ -37,7 +37,7 @@ class LegEventRow(Row, frozen=True, kw_only=True):
     shown = ("event_ticker", "title", "size_max", "yes_only")
 
 
-class CollectionView(Row, frozen=True, kw_only=True):
+class CollectionView(OutputRow, frozen=True, kw_only=True):
     collection: str
     series_ticker: str
     title: str
@@ -55,7 +55,7 @@ class CollectionView(Row, frozen=True, kw_only=True):
     named = names(collection="collection_ticker")
 
 
-class ComboView(Row, frozen=True, kw_only=True):
+class ComboView(OutputRow, frozen=True, kw_only=True):
     """The market of some legs."""
 
     ticker: str
@@ -65,4 +65,4 @@ class ComboView(Row, frozen=True, kw_only=True):
     status: str
     exchange_index: int | None
     close_time: Ts | None
-    legs: tuple[MveLeg, ...]
+    legs: tuple[ComboLeg, ...]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.views.formats import Loose, Prose
-from kalshi_cli.views.markets import FeeChangeRow, MarketObject, MarketRow
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import ExchangeJson, TruncatableText
+from kalshi_cli.views.markets import FeeChangeRow, MarketDetailsRow, MarketRow
+from kalshi_cli.views.row import OutputRow, names
 
 
-class EventRow(Row, frozen=True, kw_only=True):
+class EventRow(OutputRow, frozen=True, kw_only=True):
     event_ticker: str
     series_ticker: str
-    title: Prose
-    sub_title: Prose | None
+    title: TruncatableText
+    sub_title: TruncatableText | None
     category: str | None
     mutually_exclusive: bool
     strike_date: Ts | None
@@ -22,7 +22,7 @@ class EventRow(Row, frozen=True, kw_only=True):
     fee_multiplier_override: float | None
     updated: Ts | None
     exchange_index: int
-    product_metadata: Loose | None
+    product_metadata: ExchangeJson | None
 
     named = names(fee_multiplier_override="own_factor")
     shown = ("event_ticker", "title", "sub_title", "category", "mutually_exclusive", "strike_date")
@@ -56,12 +56,12 @@ class WholeEvent(EventRow, frozen=True, kw_only=True):
     competition_scope: str | None
     image_url: str | None
     fee_changes: tuple[FeeChangeRow, ...]
-    markets: tuple[MarketObject, ...]
+    markets: tuple[MarketDetailsRow, ...]
 
 
-class SeriesRow(Row, frozen=True, kw_only=True):
+class SeriesRow(OutputRow, frozen=True, kw_only=True):
     ticker: str
-    title: Prose
+    title: TruncatableText
     category: str
     categories: tuple[str, ...]
     tags: tuple[str, ...]
@@ -82,6 +82,6 @@ class SeriesView(SeriesRow, frozen=True, kw_only=True):
     contract_url: str | None
     contract_terms_url: str | None
     prohibitions: tuple[str, ...]
-    product_metadata: Loose | None
+    product_metadata: ExchangeJson | None
     settlement_sources: tuple[str, ...]
     fee_changes: tuple[FeeChangeRow, ...]

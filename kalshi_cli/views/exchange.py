@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow
 
 
-class ShardStatusRow(Row, frozen=True, kw_only=True):
+class ShardStatusRow(OutputRow, frozen=True, kw_only=True):
     exchange_index: int
-    description: Prose
+    description: TruncatableText
     exchange_active: bool
     trading_active: bool
     transfers_active: bool
 
 
-class HoursRow(Row, frozen=True, kw_only=True):
+class HoursRow(OutputRow, frozen=True, kw_only=True):
     """Opening hours of a day of the week, Eastern time."""
 
     day: str
     hours: str
 
 
-class MaintenanceRow(Row, frozen=True, kw_only=True):
+class MaintenanceRow(OutputRow, frozen=True, kw_only=True):
     """`kind` is announced (by the exchange) or weekly (Thursdays 03:00 to 05:00 Eastern time, announced or not)."""
 
     kind: str
@@ -30,14 +30,14 @@ class MaintenanceRow(Row, frozen=True, kw_only=True):
     ends: Ts
 
 
-class ExchangeView(Row, frozen=True, kw_only=True):
+class ExchangeView(OutputRow, frozen=True, kw_only=True):
     """Two kinds of pause, of the exchange and by shard; opening hours; the next maintenance, and what is to come."""
 
     exchange_active: bool
     trading_active: bool
     transfers_active: bool | None
     estimated_resume: Ts | None
-    hours_today: Prose | None
+    hours_today: TruncatableText | None
     next_maintenance: Ts | None
     maintenance_ends: Ts | None
     maintenance_kind: str | None

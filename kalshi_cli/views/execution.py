@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.views.formats import Ratio
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.row import OutputRow
 
 
-class ExecutionRow(Row, frozen=True, kw_only=True):
+class ExecutionRow(OutputRow, frozen=True, kw_only=True):
     """Some orders. A number stands behind that of what it was taken from: `fill_rate` of `judged` orders, placement of
     `timed`, `maker_share` of `contracts`, edges and slippage (a contract) of `valued_fills`; null where that is 0."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill, Order
-from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.positions import FillRow
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.row import OutputRow, names
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ def fill_export(fill: Fill, order: Order | None) -> FillExport:
     )
 
 
-class LotExport(Row, frozen=True, kw_only=True):
+class LotExport(OutputRow, frozen=True, kw_only=True):
     """Contracts bought at one time and sold, or paid out, at another; first in, first out. `gain` is after fees."""
 
     ticker: str
@@ -44,7 +44,7 @@ class LotExport(Row, frozen=True, kw_only=True):
     cost: Money
     proceeds: Money | None
     fees: Money
-    gain: Gain | None
+    gain: SignedMoney | None
 
     named = names(count="qty")
     shown = ("ticker", "outcome", "count", "opened", "closed", "cost", "fees", "gain")

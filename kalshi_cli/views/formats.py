@@ -1,4 +1,4 @@
-"""How one value is written, chosen from the type its row declares: for machines (`wire`), for people (`human`)."""
+"""How one value is written, by the type its row declares: for machines (`to_machine`), for people (`to_text`)."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ from kalshi_cli.base.units import (
     show_qty,
 )
 
-Gain = NewType("Gain", Money)
+SignedMoney = NewType("SignedMoney", Money)
 """Money that was won or lost: shown with its sign, green or red."""
 Ratio = NewType("Ratio", float)
 """A share: 0.5 is shown as 50.0%."""
-Prose = NewType("Prose", str)
+TruncatableText = NewType("TruncatableText", str)
 """Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
-Loose = NewType("Loose", object)
+ExchangeJson = NewType("ExchangeJson", object)
 """The exchange's own JSON, of which we know no more than that."""
 Verdict = NewType("Verdict", str)
 """OK, WARNING, CRITICAL, UNKNOWN: shown in its colour."""
-Standing = NewType("Standing", str)
+TradingStateCell = NewType("TradingStateCell", str)
 """The trading state. A pause is `paused` to a person; to a program the halt that it is, with `paused` beside."""
 
 MISSING = "—"
@@ -75,25 +75,25 @@ _WIRE: dict[Any, Write] = {
     Price: format_price,
     Qty: format_qty,
     Money: format_money,
-    Gain: format_money,
+    SignedMoney: format_money,
     Ts: format_ts,
     Ratio: _finite,
     float: _finite,
     int: int,
     bool: bool,
     str: safe_text,
-    Prose: safe_text,
+    TruncatableText: safe_text,
     Verdict: safe_text,
-    Standing: lambda state: "halted" if state == "paused" else safe_text(state),
-    Loose: _loose,
+    TradingStateCell: lambda state: "halted" if state == "paused" else safe_text(state),
+    ExchangeJson: _loose,
 }
 
 
 @cache
-def wire(kind: Any) -> Write:
+def to_machine(kind: Any) -> Write:
     """The writer of JSON values of this type: fixed-scale strings, RFC 3339, null for missing, nested as declared."""
     if (bare := without_none(kind)) is not kind:
-        inner = wire(bare)
+        inner = to_machine(bare)
         return lambda value: None if value is None else inner(value)
     if kind in _WIRE:
         return _WIRE[kind]
@@ -101,18 +101,18 @@ def wire(kind: Any) -> Write:
     if origin is Literal:
         return safe_text
     if origin is tuple and args[1:] == (...,):
-        each = wire(args[0])
+        each = to_machine(args[0])
         return lambda values: [each(value) for value in values]
     if origin is tuple:
-        parts = tuple(wire(arg) for arg in args)
+        parts = tuple(to_machine(arg) for arg in args)
         return lambda values: [write(value) for write, value in zip(parts, values, strict=True)]
     if origin is dict:
-        inner = wire(args[1])
+        inner = to_machine(args[1])
         return lambda values: {safe_text(str(key)): inner(value) for key, value in values.items()}
     if isinstance(kind, type) and issubclass(kind, Enum):
         return lambda value: safe_text(str(value.value))
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
-        named = tuple((field.name, wire(field.type)) for field in msgspec.structs.fields(kind))
+        named = tuple((field.name, to_machine(field.type)) for field in msgspec.structs.fields(kind))
         return lambda row: {name: write(getattr(row, name)) for name, write in named}
     raise TypeError(f"a row cannot hold {kind!r}: no way to write it")
 
@@ -121,25 +121,25 @@ _HUMAN: dict[Any, Show] = {
     Price: show_price,
     Qty: show_qty,
     Money: show_money,
-    Gain: lambda gain: show_money(gain, signed=True),
+    SignedMoney: lambda gain: show_money(gain, signed=True),
     Ts: format_ts,
     Ratio: lambda ratio: f"{ratio:.1%}" if math.isfinite(ratio) else MISSING,
     float: lambda number: f"{number:,.2f}".removesuffix(".00") if math.isfinite(number) else MISSING,
     int: str,
     bool: lambda value: "yes" if value else "no",
     str: safe_text,
-    Prose: safe_text,
+    TruncatableText: safe_text,
     Verdict: safe_text,
-    Standing: safe_text,
-    Loose: lambda value: msgspec.json.encode(_loose(value)).decode(),
+    TradingStateCell: safe_text,
+    ExchangeJson: lambda value: msgspec.json.encode(_loose(value)).decode(),
 }
 
 
 @cache
-def human(kind: Any) -> Show:
+def to_text(kind: Any) -> Show:
     """The writer of cells of this type: `$0.47`, `10`, an em dash for missing. One line, whatever is inside."""
     if (bare := without_none(kind)) is not kind:
-        inner = human(bare)
+        inner = to_text(bare)
         return lambda value: MISSING if value is None else inner(value)
     if kind in _HUMAN:
         return _HUMAN[kind]
@@ -147,20 +147,20 @@ def human(kind: Any) -> Show:
     if origin is Literal:
         return safe_text
     if origin is tuple and args[1:] == (...,):
-        each = human(args[0])
+        each = to_text(args[0])
         return lambda values: ", ".join(each(value) for value in values) or MISSING
     if origin is tuple:
-        parts = tuple(human(arg) for arg in args)
+        parts = tuple(to_text(arg) for arg in args)
         return lambda values: " x ".join(show(value) for show, value in zip(parts, values, strict=True))
     if origin is dict:
-        inner = human(args[1])
+        inner = to_text(args[1])
         return lambda values: ", ".join(f"{safe_text(str(k))}={inner(v)}" for k, v in values.items()) or MISSING
     if isinstance(kind, type) and issubclass(kind, Enum):
         return lambda value: safe_text(str(value.value))
     raise TypeError(f"a table cannot hold {kind!r}: no way to show it")
 
 
-class Column(NamedTuple):
+class OutputColumn(NamedTuple):
     """A field of a row, and its declared type."""
 
     name: str
@@ -172,13 +172,13 @@ class Column(NamedTuple):
 
     @property
     def is_prose(self) -> bool:
-        return without_none(self.kind) is Prose
+        return without_none(self.kind) is TruncatableText
 
 
 @cache
-def columns(of: type[msgspec.Struct]) -> tuple[Column, ...]:
+def columns(of: type[msgspec.Struct]) -> tuple[OutputColumn, ...]:
     """The fields that make a line: all but those which hold rows of their own, in the order declared."""
-    return tuple(Column(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
+    return tuple(OutputColumn(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
 
 
 @cache
@@ -195,14 +195,14 @@ def inner_row(kind: Any) -> type[msgspec.Struct] | None:
     return args[0] if is_rows and issubclass(args[0], msgspec.Struct) else None
 
 
-def cell(column: Column, value: Any, now: Ts | None) -> str:
-    """A cell of a terminal table; unlike `human`, times are told from `now`."""
+def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
+    """A cell of a terminal table; unlike `to_text`, times are told from `now`."""
     if is_moment(column.kind) and value is not None:
-        return when(value, now)
-    return human(column.kind)(value)
+        return format_time(value, now)
+    return to_text(column.kind)(value)
 
 
-_NUMBERS = (Price, Qty, Money, Gain, Ratio, float, int)
+_NUMBERS = (Price, Qty, Money, SignedMoney, Ratio, float, int)
 
 
 def is_number(kind: Any) -> bool:
@@ -228,7 +228,7 @@ def style(name: str, kind: Any, value: Any) -> str:
     bare = without_none(kind)
     if value is None:
         return "dim"
-    if bare is Gain:
+    if bare is SignedMoney:
         return "green" if value > 0 else "red" if value < 0 else ""
     if bare is Verdict:
         return _LABELS.get(str(value), "")
@@ -240,17 +240,17 @@ def style(name: str, kind: Any, value: Any) -> str:
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 
-def when(ts: Ts, now: Ts | None) -> str:
+def format_time(ts: Ts, now: Ts | None) -> str:
     """A moment for a person, in UTC: `Jun 11 06:29 (in 3h)`; with the year where it is not this one."""
     moment = datetime.fromtimestamp(ts // 1000, UTC)
     if now is None:
         return f"{moment:%Y-%m-%d %H:%M}"
     this_year = datetime.fromtimestamp(now // 1000, UTC).year == moment.year
     day = f"{moment:%b} {moment.day} {moment:%H:%M}" if this_year else f"{moment:%Y-%m-%d %H:%M}"
-    return f"{day} ({age(ts, now)})"
+    return f"{day} ({format_age(ts, now)})"
 
 
-def age(ts: Ts, now: Ts) -> str:
+def format_age(ts: Ts, now: Ts) -> str:
     """How far a moment is away: `in 3h`, `5m ago`."""
     away = abs(ts - now)
     amount = next((f"{away // step}{unit}" for step, unit in _STEPS if away >= step), "")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow
 
 
-class LockRow(Row, frozen=True, kw_only=True):
+class LockRow(OutputRow, frozen=True, kw_only=True):
     """A market in which nothing is opened `until` then; when that was said, and why."""
 
     ticker: str
     until: Ts
     since: Ts
-    reason: Prose
+    reason: TruncatableText

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.views.formats import Loose, Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import ExchangeJson, TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class MilestoneRow(Row, frozen=True, kw_only=True):
+class MilestoneRow(OutputRow, frozen=True, kw_only=True):
     """Something that happens outside, and the events that follow from it."""
 
     milestone_id: str
     category: str
     type: str
-    title: Prose
+    title: TruncatableText
     start: Ts
     end: Ts | None
     event_tickers: tuple[str, ...]
     primary_event_tickers: tuple[str, ...]
-    details: Loose
+    details: ExchangeJson
     updated: Ts
 
     shown = ("milestone_id", "start", "title", "type")
 
 
-class LiveView(Row, frozen=True, kw_only=True):
+class LiveView(OutputRow, frozen=True, kw_only=True):
     """What is known now; `type` says what shape `details` has."""
 
     type: str
@@ -32,10 +32,10 @@ class LiveView(Row, frozen=True, kw_only=True):
     is_historical: bool
     default_range: str | None
     range_options: tuple[str, ...]
-    details: Loose
+    details: ExchangeJson
 
 
-class WeatherRow(Row, frozen=True, kw_only=True):
+class WeatherRow(OutputRow, frozen=True, kw_only=True):
     """One minute of a temperature index, in degrees Fahrenheit."""
 
     time: Ts
@@ -46,13 +46,13 @@ class WeatherRow(Row, frozen=True, kw_only=True):
     named = names(time="ts", fahrenheit="value")
 
 
-class IncentiveRow(Row, frozen=True, kw_only=True):
+class IncentiveRow(OutputRow, frozen=True, kw_only=True):
     """A reward for trading in a market; `reward` is for the whole period."""
 
     incentive_id: str
     ticker: str
     type: str
-    description: Prose
+    description: TruncatableText
     start: Ts
     end: Ts
     reward: Money
@@ -65,24 +65,24 @@ class IncentiveRow(Row, frozen=True, kw_only=True):
     shown = ("ticker", "type", "reward", "target_count", "end", "paid_out")
 
 
-class TargetRow(Row, frozen=True, kw_only=True):
+class TargetRow(OutputRow, frozen=True, kw_only=True):
     """Somebody or something that markets are about."""
 
     target_id: str
     name: str
     type: str
-    details: Loose
+    details: ExchangeJson
     updated: Ts | None
 
     shown = ("name", "type", "target_id")
 
 
-class TagRow(Row, frozen=True, kw_only=True):
+class TagRow(OutputRow, frozen=True, kw_only=True):
     category: str
     tags: tuple[str, ...]
 
 
-class SportRow(Row, frozen=True, kw_only=True):
+class SportRow(OutputRow, frozen=True, kw_only=True):
     """A sport with its scopes and competitions; `kalshi milestones --competition` takes the latter."""
 
     sport: str

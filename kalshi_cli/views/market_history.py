@@ -7,10 +7,10 @@ from typing import ClassVar
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.row import OutputRow, names
 
 
-class PrintRow(Row, frozen=True, kw_only=True):
+class PublicTradeRow(OutputRow, frozen=True, kw_only=True):
     """A public trade; `price` on the YES scale, `taker` the side that the one who came later took."""
 
     trade_id: str
@@ -25,11 +25,11 @@ class PrintRow(Row, frozen=True, kw_only=True):
     shown = ("time", "price", "count", "taker", "is_block")
 
 
-def print_row(trade: PublicTrade) -> PrintRow:
-    return PrintRow.of(trade, taker="yes" if trade.taker_side is BID else "no")
+def print_row(trade: PublicTrade) -> PublicTradeRow:
+    return PublicTradeRow.of(trade, taker="yes" if trade.taker_side is BID else "no")
 
 
-class CandleRow(Row, frozen=True, kw_only=True):
+class CandleRow(OutputRow, frozen=True, kw_only=True):
     """A period, by its end. Prices are of trades, missing where there was none, as quotes are where nobody quoted."""
 
     end: Ts

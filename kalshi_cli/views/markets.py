@@ -6,17 +6,17 @@ from typing import ClassVar
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts, notional
 from kalshi_cli.core.market.fees import trade_fee
-from kalshi_cli.core.model.markets import FeeSchedule, Market, MveLeg
+from kalshi_cli.core.model.markets import ComboLeg, FeeSchedule, Market
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.price_grid import Band
-from kalshi_cli.views.formats import Loose, Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.core.model.price_grid import PriceBand
+from kalshi_cli.views.formats import ExchangeJson, TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 LOT = contracts(100)
 """The size for which `market` says what fees would be."""
 
 
-class FeeRow(Row, frozen=True, kw_only=True):
+class FeeRow(OutputRow, frozen=True, kw_only=True):
     """What a lot at the touch would cost in fees: `role` is taker (against the quote) or maker (waiting beside it)."""
 
     action: str
@@ -50,7 +50,7 @@ def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
     )
 
 
-class FeeChangeRow(Row, frozen=True, kw_only=True):
+class FeeChangeRow(OutputRow, frozen=True, kw_only=True):
     """Fees from `scheduled` on; an event whose override ends has none of its own from then."""
 
     scheduled: Ts
@@ -63,10 +63,10 @@ class FeeChangeRow(Row, frozen=True, kw_only=True):
     shown = ("scheduled", "applies_to", "fee_type", "fee_multiplier")
 
 
-class MarketRow(Row, frozen=True, kw_only=True):
+class MarketRow(OutputRow, frozen=True, kw_only=True):
     ticker: str
     event_ticker: str
-    title: Prose
+    title: TruncatableText
     status: str
     yes_bid: Price | None
     yes_ask: Price | None
@@ -88,15 +88,15 @@ class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
     shown = ("ticker", "title", "yes_bid", "yes_ask", "last", "as_of", "volume_24h", "close_time")
 
 
-class MarketObject(Row, frozen=True, kw_only=True):
+class MarketDetailsRow(OutputRow, frozen=True, kw_only=True):
     """A market with everything it has."""
 
     ticker: str
     event_ticker: str
     market_type: str
-    title: Prose
-    yes_sub_title: Prose | None
-    no_sub_title: Prose | None
+    title: TruncatableText
+    yes_sub_title: TruncatableText | None
+    no_sub_title: TruncatableText | None
     status: str
     result: str | None
     yes_bid: Price | None
@@ -122,7 +122,7 @@ class MarketObject(Row, frozen=True, kw_only=True):
     expiration_time: Ts | None
     occurrence_time: Ts | None
     can_close_early: bool
-    early_close_condition: Prose | None
+    early_close_condition: TruncatableText | None
     settlement_timer_s: int | None
     settlement_value: Price | None
     settlement_ts: Ts | None
@@ -133,24 +133,24 @@ class MarketObject(Row, frozen=True, kw_only=True):
     floor_strike: float | None
     cap_strike: float | None
     functional_strike: str | None
-    custom_strike: Loose | None
+    custom_strike: ExchangeJson | None
     mve_collection: str | None
-    mve_legs: tuple[MveLeg, ...]
+    mve_legs: tuple[ComboLeg, ...]
     primary_participant: str | None
     is_provisional: bool
     fee_waiver_until: Ts | None
     exchange_index: int
     price_structure: str | None
-    price_grid: tuple[Band, ...]
-    rules_primary: Prose
-    rules_secondary: Prose | None
+    price_grid: tuple[PriceBand, ...]
+    rules_primary: TruncatableText
+    rules_secondary: TruncatableText | None
 
     named = names(
         title="full_title", yes_sub_title="subtitle", no_sub_title="no_subtitle", price_grid="grid.bands",
     )  # fmt: skip
 
 
-class MarketView(MarketObject, frozen=True, kw_only=True):
+class MarketView(MarketDetailsRow, frozen=True, kw_only=True):
     """One market on one screen, with what its event and its series decide."""
 
     series_ticker: str

@@ -6,10 +6,10 @@ from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookSnapshot, Level
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.row import OutputRow
 
 
-class FillCost(Row, frozen=True, kw_only=True):
+class FillCostRow(OutputRow, frozen=True, kw_only=True):
     """What an order of `count` would cost now; `slippage` is how far the average is from the best price."""
 
     action: str
@@ -21,7 +21,7 @@ class FillCost(Row, frozen=True, kw_only=True):
     notional: Money
 
 
-class OrderbookView(Row, frozen=True, kw_only=True):
+class OrderbookView(OutputRow, frozen=True, kw_only=True):
     """Levels on the YES scale, best first; the asks are those implied by bids for NO."""
 
     ticker: str
@@ -31,7 +31,7 @@ class OrderbookView(Row, frozen=True, kw_only=True):
     best_ask: Price | None
     spread: Price | None
     mid: Price | None
-    to_fill: tuple[FillCost, ...] = ()
+    to_fill: tuple[FillCostRow, ...] = ()
 
 
 def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) -> OrderbookView:
@@ -46,11 +46,11 @@ def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) 
     )
 
 
-def _fill_cost(book: OrderBook, side: Side, size: Qty) -> FillCost:
+def _fill_cost(book: OrderBook, side: Side, size: Qty) -> FillCostRow:
     sweep = book.cost(side, size)
     best = book.best_ask if side is BID else book.best_bid
     known = sweep.average is not None and best is not None
-    return FillCost(
+    return FillCostRow(
         action="buy yes" if side is BID else "sell yes",
         count=size,
         fills=sweep.filled,
@@ -61,7 +61,7 @@ def _fill_cost(book: OrderBook, side: Side, size: Qty) -> FillCost:
     )
 
 
-class LevelRow(Row, frozen=True, kw_only=True):
+class LevelRow(OutputRow, frozen=True, kw_only=True):
     """A level of a book; `total` is the count from the best price to here."""
 
     side: str

@@ -7,11 +7,11 @@ from msgspec.structs import asdict
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Action, Outcome, Row, names, own_price
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
-class OrderRow(Row, frozen=True, kw_only=True):
+class OrderRow(OutputRow, frozen=True, kw_only=True):
     """`side` and `action` as typed, `price` the price of that side; `book_side` is the side of the YES book."""
 
     order_id: str | None
@@ -59,22 +59,22 @@ def _per(amount: Money, count: Qty) -> Price:
     return Price((2 * amount + count) // (2 * count))
 
 
-class CancelRow(Row, frozen=True, kw_only=True):
+class CancelRow(OutputRow, frozen=True, kw_only=True):
     """One cancel; `detail` says why it was not confirmed."""
 
     order_id: str
     canceled: bool
-    detail: Prose | None
+    detail: TruncatableText | None
 
 
-class CancelAllView(Row, frozen=True, kw_only=True):
+class CancelAllView(OutputRow, frozen=True, kw_only=True):
     canceled: int
     remaining: int | None
     halted: bool
     seconds: float
 
 
-class ChangeView(OrderRow, frozen=True, kw_only=True):
+class OrderChangeView(OrderRow, frozen=True, kw_only=True):
     """An order after a change, and what it was before; prices are those of the `side` that was typed."""
 
     price_before: Price
@@ -82,10 +82,10 @@ class ChangeView(OrderRow, frozen=True, kw_only=True):
     expires_before: Ts | None
 
 
-def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> ChangeView:
+def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> OrderChangeView:
     is_buy = (before.side is Side.BID) == (outcome == "yes")
     row = order_row(after, (outcome, "buy" if is_buy else "sell"))
-    return ChangeView(
+    return OrderChangeView(
         **asdict(row) | ({"status": status} if status else {}),
         price_before=own_price(outcome, before.price),
         remaining_before=before.remaining,
@@ -109,7 +109,7 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
 
 
-class BatchRow(Row, frozen=True, kw_only=True):
+class BatchRow(OutputRow, frozen=True, kw_only=True):
     """What became of one line of a batch; `code` and `detail` say why it was not placed."""
 
     line: int
@@ -124,7 +124,7 @@ class BatchRow(Row, frozen=True, kw_only=True):
     remaining: Qty | None
     status: str
     code: str | None
-    detail: Prose | None
+    detail: TruncatableText | None
 
     named = names(
         line="number", ticker="ticket.ticker", side="ticket.outcome", action="ticket.action", price="ticket.price",
@@ -133,7 +133,7 @@ class BatchRow(Row, frozen=True, kw_only=True):
     shown = ("line", "ticker", "action", "side", "price", "count", "filled", "status", "code", "order_id")
 
 
-class QueueRow(Row, frozen=True, kw_only=True):
+class QueueRow(OutputRow, frozen=True, kw_only=True):
     """A resting order and the contracts that must trade before it does (`ahead`); `price` on the YES scale."""
 
     order_id: str
@@ -146,7 +146,7 @@ class QueueRow(Row, frozen=True, kw_only=True):
     named = names(book_side="side")
 
 
-class GroupRow(Row, frozen=True, kw_only=True):
+class GroupRow(OutputRow, frozen=True, kw_only=True):
     """An order group; `limit` is in contracts matched within 15 seconds."""
 
     order_group_id: str
@@ -164,7 +164,7 @@ class GroupView(GroupRow, frozen=True, kw_only=True):
     orders: tuple[str, ...]
 
 
-class GroupDone(Row, frozen=True, kw_only=True):
+class GroupActionResult(OutputRow, frozen=True, kw_only=True):
     """What was done to an order group."""
 
     order_group_id: str

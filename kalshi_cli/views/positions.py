@@ -7,13 +7,13 @@ from typing import ClassVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
-from kalshi_cli.core.account.pnl import Pnl
+from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.views.formats import Gain
-from kalshi_cli.views.row import Outcome, Row, names, own_price
+from kalshi_cli.views.formats import SignedMoney
+from kalshi_cli.views.row import Outcome, OutputRow, names, own_price
 
 
-class PositionRow(Row, frozen=True, kw_only=True):
+class PositionRow(OutputRow, frozen=True, kw_only=True):
     """`position` is signed, plus for YES; prices and `mark` are those of the `side` that is held."""
 
     ticker: str
@@ -24,8 +24,8 @@ class PositionRow(Row, frozen=True, kw_only=True):
     cost: Money
     mark: Price | None
     value: Money | None
-    unrealized: Gain | None
-    realized: Gain
+    unrealized: SignedMoney | None
+    realized: SignedMoney
     fees: Money
     subaccount: int
 
@@ -54,7 +54,7 @@ def position_row(position: Position, mark: Price | None) -> PositionRow:
     )
 
 
-class FillRow(Row, frozen=True, kw_only=True):
+class FillRow(OutputRow, frozen=True, kw_only=True):
     """A trade of ours; `price` on the YES scale, `cost` what left the account for it before the fee."""
 
     trade_id: str
@@ -72,25 +72,25 @@ class FillRow(Row, frozen=True, kw_only=True):
     shown = ("ticker", "book_side", "price", "count", "fee", "time", "is_taker")
 
 
-class PnlRow(Row, frozen=True, kw_only=True):
+class PnlRow(OutputRow, frozen=True, kw_only=True):
     key: str
-    realized: Gain
-    unrealized: Gain
+    realized: SignedMoney
+    unrealized: SignedMoney
     fees: Money
-    net: Gain
+    net: SignedMoney
 
     vital = ("net",)
 
 
-class PnlView(Row, frozen=True, kw_only=True):
+class PnlView(OutputRow, frozen=True, kw_only=True):
     """The whole and its parts; `realized + unrealized - fees = net`, in every row and in the sum."""
 
-    realized: Gain
-    unrealized: Gain
+    realized: SignedMoney
+    unrealized: SignedMoney
     fees: Money
-    net: Gain
+    net: SignedMoney
     rows: tuple[PnlRow, ...]
 
 
-def pnl_view(whole: Pnl, parts: Mapping[str, Pnl]) -> PnlView:
+def pnl_view(whole: ProfitAndLoss, parts: Mapping[str, ProfitAndLoss]) -> PnlView:
     return PnlView.of(whole, rows=tuple(PnlRow.of(part, key=key) for key, part in parts.items()))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.core.model.markets import ComboLeg
+from kalshi_cli.views.row import OutputRow, names
 
 
-class RfqRow(Row, frozen=True, kw_only=True):
+class RfqRow(OutputRow, frozen=True, kw_only=True):
     """A request for quotes, by `count` or by what it may `cost`."""
 
     rfq_id: str | None
@@ -24,13 +24,13 @@ class RfqRow(Row, frozen=True, kw_only=True):
     closed: Ts | None
     reason: str | None
     collection: str | None
-    legs: tuple[MveLeg, ...]
+    legs: tuple[ComboLeg, ...]
 
     named = names(count="qty", cost="target", cost_excludes_fees="target_excludes_fees", mine="is_mine")
     shown = ("rfq_id", "count", "cost", "status", "ticker", "mine", "created")
 
 
-class QuoteRow(Row, frozen=True, kw_only=True):
+class QuoteRow(OutputRow, frozen=True, kw_only=True):
     """A quote: the maker's bids, and what who accepts them pays.
 
     `buy_no` is the price of NO for whoever accepts the YES bid, `buy_yes` that of YES for whoever accepts the NO bid.
@@ -65,7 +65,7 @@ class QuoteRow(Row, frozen=True, kw_only=True):
     shown = ("buy_yes", "buy_no", "status", "quote_id", "yes_bid", "no_bid", "ticker", "accepted_side", "created")
 
 
-class DealRow(Row, frozen=True, kw_only=True):
+class QuoteTradeRow(OutputRow, frozen=True, kw_only=True):
     """An order that a quote would lead to, not sent."""
 
     ticker: str
@@ -78,14 +78,14 @@ class DealRow(Row, frozen=True, kw_only=True):
     status: str = "dry_run"
 
 
-class NewQuoteView(Row, frozen=True, kw_only=True):
+class NewQuoteView(OutputRow, frozen=True, kw_only=True):
     quote_id: str
     rfq_id: str
     yes_bid: Price | None
     no_bid: Price | None
 
 
-class EndedView(Row, frozen=True, kw_only=True):
+class DeletedView(OutputRow, frozen=True, kw_only=True):
     """A request or a quote was taken back."""
 
     id: str

@@ -15,13 +15,13 @@ from typing import Any, ClassVar, Literal, Self, get_origin
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.views.formats import Prose, inner_row, without_none
+from kalshi_cli.views.formats import TruncatableText, inner_row, without_none
 
 Outcome = Literal["yes", "no"]
 Action = Literal["buy", "sell"]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     """Base of every view. `shown` are the columns of a list on a terminal, what a person decides by first (a narrow
     one leaves out the last); without them, all. `screen` are the lines of one object there, without those that are
     missing; without it, all. `vital` are columns that stay however narrow the screen is. Prose that does not fit is
@@ -52,7 +52,7 @@ def names(**paths: str) -> MappingProxyType[str, str]:
 
 
 @cache
-def _readers(of: type[Row]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
+def _readers(of: type[OutputRow]) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     fields = msgspec.structs.fields(of)
     return tuple((field.name, _reader(of.named.get(field.name, field.name), field.type)) for field in fields)
 
@@ -65,11 +65,11 @@ def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
         return reduce(lambda part, name: None if part is None else getattr(part, name), names, source)
 
     find = attrgetter(path) if len(names) == 1 else follow
-    if inner is not None and issubclass(inner, Row):
+    if inner is not None and issubclass(inner, OutputRow):
         return lambda source: tuple(map(inner.of, find(source)))
     if get_origin(kind) is tuple and len(names) == 1:
         return lambda source: find(source) or ()
-    if without_none(kind) is not kind and without_none(kind) in (str, Prose, Ts):
+    if without_none(kind) is not kind and without_none(kind) in (str, TruncatableText, Ts):
         return lambda source: find(source) or None
     return find
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow
 
 
-class RunbookRow(Row, frozen=True, kw_only=True):
+class RunbookRow(OutputRow, frozen=True, kw_only=True):
     name: str
-    title: Prose
+    title: TruncatableText
 
 
 class RunbookView(RunbookRow, frozen=True, kw_only=True):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.views.formats import Gain, Prose, Ratio, Standing
+from kalshi_cli.views.formats import Ratio, SignedMoney, TradingStateCell, TruncatableText
 from kalshi_cli.views.positions import PnlRow
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.row import OutputRow, names
 
 
-class StrategyPartRow(Row, frozen=True, kw_only=True):
+class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
     """One strategy of a run: its own orders, and what its own fills gained since the run began.
 
     Without a name it is everybody else, so that `net` and `fees` of all parts are the run's. Each has a ledger of its
@@ -20,15 +20,15 @@ class StrategyPartRow(Row, frozen=True, kw_only=True):
     live_orders: int
     at_risk: Money
     budget: Money | None
-    realized: Gain
-    unrealized: Gain
+    realized: SignedMoney
+    unrealized: SignedMoney
     fees: Money
-    net: Gain
+    net: SignedMoney
 
     shown = ("strategy", "net", "realized", "unrealized", "fees", "at_risk", "budget", "live_orders")
 
 
-class TradeSummary(Row, frozen=True, kw_only=True):
+class TradeSummary(OutputRow, frozen=True, kw_only=True):
     """One run of `trade`, in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
     Money is of this run; `net` is realized plus unrealized less fees, and that of the `strategies` adds up to it.
@@ -48,17 +48,17 @@ class TradeSummary(Row, frozen=True, kw_only=True):
     live_orders: int
     win_rate: Ratio | None
     denied: dict[str, int]
-    realized: Gain
-    unrealized: Gain
+    realized: SignedMoney
+    unrealized: SignedMoney
     fees: Money
-    net: Gain
+    net: SignedMoney
     balance: Money | None
-    day_net: Gain
+    day_net: SignedMoney
     stopped_by: str
     strategies: tuple[StrategyPartRow, ...]
 
 
-class BacktestView(Row, frozen=True, kw_only=True):
+class BacktestView(OutputRow, frozen=True, kw_only=True):
     """A run over recordings, its deepest fall from a peak, and what each market made or lost."""
 
     strategy: str
@@ -69,16 +69,16 @@ class BacktestView(Row, frozen=True, kw_only=True):
     taker_fills: int
     win_rate: Ratio | None
     denied: dict[str, int]
-    realized: Gain
-    unrealized: Gain
+    realized: SignedMoney
+    unrealized: SignedMoney
     fees: Money
-    net: Gain
+    net: SignedMoney
     max_drawdown: Money
     balance: Money | None
     rows: tuple[PnlRow, ...]
 
 
-class StatusView(Row, frozen=True, kw_only=True):
+class StatusView(OutputRow, frozen=True, kw_only=True):
     """What runs here, and how it is doing. `strategy` to `cycles` are those of the last run; what only holds while it
     runs, `uptime_s` and from `feed_age_s` on, is missing once it `ended`.
     """
@@ -89,10 +89,10 @@ class StatusView(Row, frozen=True, kw_only=True):
     running: bool
     pid: int | None
     stalled_since: Ts | None
-    state: Standing
+    state: TradingStateCell
     paused: bool
     state_code: str | None
-    state_reason: Prose | None
+    state_reason: TruncatableText | None
     state_since: Ts | None
     open_positions: int
     unknown_orders: int
@@ -109,14 +109,14 @@ class StatusView(Row, frozen=True, kw_only=True):
     cycles: int | None
     ended: Ts | None
     ended_in_order: bool | None
-    stopped_by: Prose | None
+    stopped_by: TruncatableText | None
     exit_code: int | None
     feed_age_s: float | None
     feed_lag_s: float | None
-    no_book: Prose | None
-    waiting: Prose | None
+    no_book: TruncatableText | None
+    waiting: TruncatableText | None
     cash: Money | None
-    day_pnl: Gain | None
+    day_pnl: SignedMoney | None
     sources: tuple[str, ...]
     stale_sources: tuple[str, ...]
 

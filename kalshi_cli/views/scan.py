@@ -9,11 +9,11 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, format_price
 from kalshi_cli.core.market.baskets import Basket, leg_price
 from kalshi_cli.core.model.markets import Event
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.views.formats import Gain, Prose, Ratio
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import Ratio, SignedMoney, TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class BasketLegRow(Row, frozen=True, kw_only=True):
+class BasketLegRow(OutputRow, frozen=True, kw_only=True):
     """One order of a basket: `side` is bought, up to `price` of that side. `cost` is without the `fee`."""
 
     ticker: str
@@ -23,21 +23,21 @@ class BasketLegRow(Row, frozen=True, kw_only=True):
     fee: Money
 
 
-class ArbitrageRow(Row, frozen=True, kw_only=True):
+class ArbitrageRow(OutputRow, frozen=True, kw_only=True):
     """`count` contracts of every leg. `profit` is what the worst outcome leaves after all fees; `profit_each` is that
     of one contract of the basket, and `profit_share` its part of cost and fees."""
 
     event_ticker: str
-    title: Prose
+    title: TruncatableText
     kind: str
     count: Qty
-    profit: Gain
+    profit: SignedMoney
     profit_each: Price
     profit_share: Ratio
     cost: Money
     fees: Money
     close_time: Ts
-    legs: Prose
+    legs: TruncatableText
     orders: tuple[BasketLegRow, ...]
 
     named = names(count="qty", profit="net", profit_each="edge")
@@ -58,7 +58,9 @@ def arbitrage_row(basket: Basket, event: Event, closes: Ts) -> ArbitrageRow:
         title=event.title,
         profit_share=Ratio(basket.net / (basket.cost + basket.fees)),
         close_time=closes,
-        legs=Prose(" + ".join(f"{order.side} {order.ticker} at {format_price(order.price)}" for order in orders)),
+        legs=TruncatableText(
+            " + ".join(f"{order.side} {order.ticker} at {format_price(order.price)}" for order in orders)
+        ),
         orders=orders,
     )
 
@@ -71,12 +73,12 @@ MARKET = names(
 """Where a row finds what it tells of the market itself."""
 
 
-class ScannedRow(Row, frozen=True, kw_only=True):
+class ScannedRow(OutputRow, frozen=True, kw_only=True):
     """What every row of one market begins with."""
 
     ticker: str
     event_ticker: str
-    title: Prose
+    title: TruncatableText
 
     named: ClassVar[Mapping[str, str]] = MARKET
 
@@ -143,7 +145,7 @@ class ClosingRow(ScannedRow, frozen=True, kw_only=True):
     vital = ("close_time", "yes_bid", "yes_ask")
 
 
-class VenueRow(Row, frozen=True, kw_only=True):
+class VenueRow(OutputRow, frozen=True, kw_only=True):
     """Prices of both venues on the YES scale of the market of Kalshi, and what each way leaves for one contract after
     the fees of both: `buy_edge` is YES bought on Kalshi and sold there, `sell_edge` the other way around.
 
@@ -152,7 +154,7 @@ class VenueRow(Row, frozen=True, kw_only=True):
     """
 
     ticker: str
-    title: Prose
+    title: TruncatableText
     side: str
     polymarket: str
     kalshi_bid: Price | None
@@ -163,7 +165,7 @@ class VenueRow(Row, frozen=True, kw_only=True):
     buy_count: Qty | None
     sell_edge: Price | None
     sell_count: Qty | None
-    profit: Gain | None
+    profit: SignedMoney | None
     age_s: float | None
 
     named = names(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class SimStatus(Row, frozen=True, kw_only=True):
+class SimulatorStatusView(OutputRow, frozen=True, kw_only=True):
     """How the simulated exchange stands; `done` is what the command did, `paused` trading or the whole exchange.
 
     `paused_shards` are those paused by themselves, `inactive` the markets; `shuffle` is a seed. `served` is foreground
@@ -15,7 +15,7 @@ class SimStatus(Row, frozen=True, kw_only=True):
     unless it is used before.
     """
 
-    done: Prose | None
+    done: TruncatableText | None
     time: Ts
     clock_ahead_s: float
     paused: str | None

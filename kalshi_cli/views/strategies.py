@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow
 
 
-class StrategyRow(Row, frozen=True, kw_only=True):
+class StrategyRow(OutputRow, frozen=True, kw_only=True):
     name: str
-    about: Prose
+    about: TruncatableText
     where: str
 
     shown: ClassVar[tuple[str, ...]] = ("name", "about")
     wraps = True
 
 
-class ParameterRow(Row, frozen=True, kw_only=True):
+class ParameterRow(OutputRow, frozen=True, kw_only=True):
     name: str
     default: str
     minimum: str
     maximum: str
-    help: Prose
+    help: TruncatableText
 
     wraps = True
 
@@ -36,7 +36,7 @@ class StrategyView(StrategyRow, frozen=True, kw_only=True):
     shown = ()
 
 
-class NewStrategyView(Row, frozen=True, kw_only=True):
+class NewStrategyView(OutputRow, frozen=True, kw_only=True):
     """Two files that were written."""
 
     name: str

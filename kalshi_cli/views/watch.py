@@ -10,12 +10,12 @@ from kalshi_cli.base.units import Price, Qty, Ts, format_ts, show_price, show_qt
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, PublicTrade, Quote
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.row import OutputRow
 
 
-class TapeRow(Row, frozen=True, kw_only=True):
+class StreamRow(OutputRow, frozen=True, kw_only=True):
     """One line of the tape, by its `type`; what another type has is missing.
 
     quote: best prices and counts of YES, last price, volume. trade: `price` of YES, `count`, and what the taker did on
@@ -37,30 +37,30 @@ class TapeRow(Row, frozen=True, kw_only=True):
     count: Qty | None = None
     taker_side: Side | None = None
     is_live: bool | None = None
-    reason: Prose | None = None
+    reason: TruncatableText | None = None
 
 
-def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[TapeRow]:
+def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[StreamRow]:
     if isinstance(told, Quote):
-        yield TapeRow(
+        yield StreamRow(
             type="quote", time=told.ts, ticker=told.ticker,
             yes_bid=told.bid, yes_bid_count=None if told.bid is None else told.bid_size,
             yes_ask=told.ask, yes_ask_count=None if told.ask is None else told.ask_size,
             last=told.last, volume=told.volume,
         )  # fmt: skip
     elif isinstance(told, PublicTrade):
-        yield TapeRow(
+        yield StreamRow(
             type="trade", time=told.ts, ticker=told.ticker, trade_id=told.trade_id,
             price=told.price, count=told.qty, taker_side=told.taker_side,
         )  # fmt: skip
     elif isinstance(told, FeedState):
-        yield TapeRow(type="feed", time=told.ts, is_live=told.is_live, reason=Prose(told.reason) or None)
+        yield StreamRow(type="feed", time=told.ts, is_live=told.is_live, reason=TruncatableText(told.reason) or None)
     else:
         for ticker in told.tickers or (None,):
-            yield TapeRow(type="gap", time=told.ts, ticker=ticker, reason=Prose(told.reason))
+            yield StreamRow(type="gap", time=told.ts, ticker=ticker, reason=TruncatableText(told.reason))
 
 
-def line_of(row: TapeRow) -> str:
+def text_line(row: StreamRow) -> str:
     """A row for a person: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`."""
     clock = format_ts(row.time)[11:19]
     if row.type == "quote":

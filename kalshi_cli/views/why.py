@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow
 
 
-class RefusalRow(Row, frozen=True, kw_only=True):
+class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
     """A control that refused, or a code of the exchange, and how often; `detail`, `ticker` and `last` are of the latest
     time, and `decided_by` is what to change."""
 
@@ -15,15 +15,15 @@ class RefusalRow(Row, frozen=True, kw_only=True):
     code: str
     count: int
     ticker: str
-    decided_by: Prose
-    detail: Prose
+    decided_by: TruncatableText
+    detail: TruncatableText
     last: Ts | None
 
     shown = ("by", "code", "count", "decided_by", "ticker", "detail")
     wraps = True
 
 
-class StrategyFunnelRow(Row, frozen=True, kw_only=True):
+class StrategyFunnelRow(OutputRow, frozen=True, kw_only=True):
     """What one strategy wanted, and what became of it; `(none)` is what people typed, of which only refusals count."""
 
     strategy: str
@@ -34,7 +34,7 @@ class StrategyFunnelRow(Row, frozen=True, kw_only=True):
     denied_by: dict[str, int]
 
 
-class WhyView(Row, frozen=True, kw_only=True):
+class WhyView(OutputRow, frozen=True, kw_only=True):
     """The funnel: `intents` = `denied` + `sent`; `filled` are those of the sent that traded at all."""
 
     mode: str
@@ -50,6 +50,6 @@ class WhyView(Row, frozen=True, kw_only=True):
     filled: int
     remarks: tuple[str, ...]
     strategies: tuple[StrategyFunnelRow, ...]
-    rows: tuple[RefusalRow, ...]
+    rows: tuple[RefusedOrdersRow, ...]
 
     screen = ("mode", "since", "ticker", "intents", "denied", "sent", "rejected", "in_doubt", "live", "ended", "filled")

@@ -19,10 +19,10 @@ from support.served import bare_variables, eventually, finish, program, said, se
 
 from kalshi_cli.app.background import Background
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError, UsageError
-from kalshi_cli.config.schema import Sim
+from kalshi_cli.base.errors import AnotherInstanceError, StateFileError, UnreachableError, UsageError
+from kalshi_cli.config.schema import SimulatorConfig
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.simulated_exchange import Simulator
+from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 from kalshi_cli.simulator.exchange import STREAM_PATH
 from kalshi_cli.simulator.serving.announcement import Announcement
 from kalshi_cli.store.lock import lock
@@ -40,9 +40,9 @@ class State:
         self.folder = home / "state" / "sim" / "exchange"
         self.notes: list[str] = []
 
-    def simulator(self, *, is_seed_chosen: bool = False, **options: Any) -> Simulator:
-        chosen = msgspec.structs.replace(Sim(), **options)
-        return Simulator(self.folder, chosen, CLOCK, lambda: str(uuid4()), is_seed_chosen=is_seed_chosen)
+    def simulator(self, *, is_seed_chosen: bool = False, **options: Any) -> SimulatorLauncher:
+        chosen = msgspec.structs.replace(SimulatorConfig(), **options)
+        return SimulatorLauncher(self.folder, chosen, CLOCK, lambda: str(uuid4()), is_seed_chosen=is_seed_chosen)
 
     def find(self, idle_s: float = 60.0, **options: Any) -> Announcement:
         return Background(self.simulator(**options), CLOCK, self.notes.append, idle_s).find()
@@ -234,7 +234,7 @@ def test_a_frozen_server_holds_up_the_kill_switch_for_seconds_and_is_no_success(
 
 def test_a_start_that_fails_says_why(state: State) -> None:
     (state.folder / "exchange.db").write_bytes(b"this is no database " * 500)
-    with pytest.raises(StateError, match=r"did not start: the state file .*exchange\.db is damaged") as told:
+    with pytest.raises(StateFileError, match=r"did not start: the state file .*exchange\.db is damaged") as told:
         state.find()
     assert "server.log" in told.value.hint
     assert not state.simulator().is_open
@@ -269,7 +269,7 @@ def test_a_background_server_that_is_in_use_does_not_make_way(state: State) -> N
     assert (ended.code, ended.out) == (10, "")
     assert f"pid {found.pid}" in ended.err
     assert "kalshi sim stop" in ended.err
-    with pytest.raises(InstanceError, match="in use"):
+    with pytest.raises(AnotherInstanceError, match="in use"):
         state.simulator().reset()
     assert state.serving() == found
     stream.close()

@@ -12,27 +12,27 @@ import msgspec
 import pytest
 
 from kalshi_cli.app.environment import Environment, opened
-from kalshi_cli.app.trading import Loops, RecordRequest, TradeRequest
+from kalshi_cli.app.trading import RecordRequest, RunModes, TradeRequest
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.base.errors import CredentialsError, HaltedError, InstanceError, RefusedError, UnreachableError
+from kalshi_cli.base.errors import AnotherInstanceError, CredentialsError, HaltedError, RefusedError, UnreachableError
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.config.config import Config
-from kalshi_cli.config.schema import Risk, Sim, Trade
+from kalshi_cli.config.schema import RiskConfig, SimulatorConfig, TradeConfig
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.monitoring.check_report import Verdict
-from kalshi_cli.services.account.portfolio import KEYS, pnl_of, portfolio_of
+from kalshi_cli.services.account.portfolio import KEYS, account_pnl, account_portfolio
 from kalshi_cli.services.account.recovery import reconcile
 from kalshi_cli.services.monitoring.health import health_of, worst
-from kalshi_cli.services.orders.cancel import Scope, find_order
+from kalshi_cli.services.orders.cancel import CancelScope, find_order
 from kalshi_cli.services.orders.cancel_all import cancel_everything
-from kalshi_cli.services.orders.place import Ticket, order_desk
+from kalshi_cli.services.orders.place import OrderTicket, order_desk
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.trading.halts import Halts
-from kalshi_cli.services.trading.run_summary import Plan, Summary
-from kalshi_cli.services.trading.status import shown, status_of
+from kalshi_cli.services.trading.halts import TradingControl
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+from kalshi_cli.services.trading.status import run_status, shown_account
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 
@@ -68,7 +68,7 @@ def busy_market(app: Resources) -> tuple[str, Price]:
 def place(app: Resources, **changes: Any) -> Any:
     ticker, price = busy_market(app)
     fields: dict[str, Any] = {"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price}
-    ticket = Ticket(**(fields | changes))
+    ticket = OrderTicket(**(fields | changes))
     orders = order_desk(app)
     return orders.send(*orders.propose(ticket))
 
@@ -76,7 +76,7 @@ def place(app: Resources, **changes: Any) -> Any:
 def test_looking_creates_nothing(tmp_path: Path) -> None:
     desk = Desk(tmp_path / "nowhere")
     with desk.app() as app:
-        assert status_of(app).is_running is False
+        assert run_status(app).is_running is False
         assert app.remembered() is None
     assert not desk.state.exists()
 
@@ -88,7 +88,7 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
         found = find_order(app, "mine")
         assert (found.order_id, found.status) == (order.order_id, OrderStatus.RESTING)
         assert find_order(app, order.order_id).order_id == order.order_id
-        outcome = cancel_everything(app, Scope())
+        outcome = cancel_everything(app, CancelScope())
         assert (outcome.canceled, outcome.remaining) == (1, 0)
     with desk.app() as app:
         assert find_order(app, "mine").status is OrderStatus.CANCELED
@@ -97,15 +97,15 @@ def test_an_order_lives_from_one_command_to_the_next(desk: Desk) -> None:
 
 def test_a_halt_lasts_until_somebody_resumes(desk: Desk) -> None:
     with desk.app() as app:
-        assert Halts(app).halt("MANUAL", "test")
+        assert TradingControl(app).halt("MANUAL", "test")
     with desk.app() as app, pytest.raises(RefusedError, match="HALTED"):
         place(app)
     with desk.environment() as environment, pytest.raises(HaltedError):
-        Loops(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+        RunModes(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
     with desk.app() as app:
-        before = Halts(app).resume("looked into it")
+        before = TradingControl(app).resume("looked into it")
         assert (before.state, before.code) == (TradingState.HALTED, "MANUAL")
-        assert status_of(app).halt.state is TradingState.ACTIVE
+        assert run_status(app).halt.state is TradingState.ACTIVE
         assert place(app).status is OrderStatus.RESTING
 
 
@@ -114,16 +114,16 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
-        assert Halts(app).halt("MANUAL", "test")
+        assert TradingControl(app).halt("MANUAL", "test")
     assert "the halt is kept beside the state file" in desk.said[0]
     path.unlink()
     with desk.app() as app:
-        assert status_of(app).halt.code == "MANUAL", "also where there is no state file"
+        assert run_status(app).halt.code == "MANUAL", "also where there is no state file"
         with pytest.raises(RefusedError, match="HALTED"):
             place(app)
     path.unlink()
     with desk.app() as app:
-        assert Halts(app).resume("looked into it").code == "MANUAL"
+        assert TradingControl(app).resume("looked into it").code == "MANUAL"
         assert place(app).status is OrderStatus.RESTING
 
 
@@ -134,15 +134,15 @@ def test_read_only_refuses_writes(desk: Desk) -> None:
 
 
 def test_pnl_adds_up_by_every_key(desk: Desk) -> None:
-    with desk.app(risk=Risk(price_collar=None)) as app:
+    with desk.app(risk=RiskConfig(price_collar=None)) as app:
         ticker, _ = busy_market(app)
         ask = app.client.market(ticker).yes_ask
         assert ask is not None
         order = place(app, price=Price(9_900))
         assert order.filled == contracts(2)
-        assert portfolio_of(app).drifting == []
+        assert account_portfolio(app).drifting == []
         for key in KEYS:
-            whole, parts = pnl_of(app, key, None)
+            whole, parts = account_pnl(app, key, None)
             assert sum(part.net for part in parts.values()) == whole.net
             assert whole.fees == order.fees
         balance = app.client.balance()
@@ -176,29 +176,29 @@ def test_a_second_loop_is_refused(desk: Desk) -> None:
     with (
         desk.environment() as environment,
         lock(desk.state / "sim" / "trade.lock", environment.clock),
-        pytest.raises(InstanceError),
+        pytest.raises(AnotherInstanceError),
     ):
-        Loops(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
+        RunModes(environment).trade(TradeRequest(strategies=("spike",)), lambda _plan: None, lambda _summary: None)
 
 
 @pytest.mark.parametrize("fills", ["", "paper"])
 def test_a_loop_runs_on_the_simulated_exchange_and_ends_by_its_duration(desk: Desk, fills: Any) -> None:
-    banners: list[Plan] = []
-    shown: list[Summary] = []
-    trade = Trade(status_every_s=0.5, stop_budget_s=5.0)
+    banners: list[RunPlan] = []
+    shown: list[RunSummary] = []
+    trade = TradeConfig(status_every_s=0.5, stop_budget_s=5.0)
     request = TradeRequest(strategies=("spike",), fills=fills, interval_s=0.2, duration_s=1.2, params={"move": "1c"})
     with desk.environment(trade=trade) as environment:
-        summary = Loops(environment).trade(request, banners.append, shown.append)
+        summary = RunModes(environment).trade(request, banners.append, shown.append)
     assert (summary.stopped_by, summary.live_orders, summary.env) == ("duration", 0, "sim")
     assert summary.cycles >= 2
     assert summary.mode == ("paper" if fills else "sim")
     assert banners[0].words.startswith("PAPER" if fills else "SIMULATED")
     with desk.app() as app:
-        status = status_of(app)
+        status = run_status(app)
         assert status.is_running is False
         assert (desk.state / ("sim-paper" if fills else "sim") / "state.db").exists()
         assert fills or (status.cycle is not None and status.cycle.cycles == summary.cycles)
-        assert cancel_everything(app, Scope()).canceled == 0, "it left nothing behind"
+        assert cancel_everything(app, CancelScope()).canceled == 0, "it left nothing behind"
 
 
 def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None:
@@ -207,7 +207,7 @@ def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None
         first = environment.open()
         second_saw: list[Any] = []
 
-        def look(_plan: Plan) -> None:
+        def look(_plan: RunPlan) -> None:
             def other() -> None:
                 with desk.app() as second:
                     assert second.ws_url == first.ws_url
@@ -217,7 +217,7 @@ def test_a_command_beside_a_loop_speaks_to_the_same_exchange(desk: Desk) -> None
             thread.start()
             thread.join(60)
 
-        Loops(environment).trade(
+        RunModes(environment).trade(
             TradeRequest(strategies=("spike",), interval_s=0.2, duration_s=0.3), look, lambda _summary: None
         )
     assert second_saw == [(dollars(1_000), OrderStatus.RESTING)]
@@ -274,7 +274,7 @@ def ran_on_paper(desk: Desk) -> None:
     now = SystemClock().now()
     with Store.open(desk.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
         store.beat(
-            Cycle(
+            Heartbeat(
                 run_id="p", pid=1, mode="paper", strategy="spike", started=now, completed=now, cycles=1,
                 is_running=False, cash=dollars(1_000),
             )
@@ -286,12 +286,12 @@ def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) 
         place(app)
     ran_on_paper(desk)
     with desk.app() as app:
-        status, store = shown(app)
+        status, store = shown_account(app)
         assert (status.mode, status.resting_orders, status.cycle) == ("sim", 1, None)
         assert status.preface == "this is the account; what ran last ran on paper: --paper shows it"
         assert store is not None
         assert len(store.orders()) == 1
-        on_paper, store = shown(app, app.find_home(is_at_exchange=False))
+        on_paper, store = shown_account(app, app.find_home(is_at_exchange=False))
         assert (on_paper.mode, on_paper.resting_orders, on_paper.preface) == ("paper", 0, "")
         assert store is not None
         assert store.orders() == ()
@@ -299,11 +299,11 @@ def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) 
 
 def test_where_only_paper_ever_ran_that_is_the_status_and_it_says_so(desk: Desk) -> None:
     with desk.app() as app:
-        assert (status_of(app).mode, status_of(app).preface) == ("sim", "")
+        assert (run_status(app).mode, run_status(app).preface) == ("sim", "")
     ran_on_paper(desk)
     with desk.app() as app:
         assert app.store.orders() == (), "an empty state file, as a health-check leaves it"
-        status = status_of(app)
+        status = run_status(app)
         assert status.mode == "paper"
         assert status.preface.startswith("this is trading on paper, the only thing that ran here, not the account")
 
@@ -311,17 +311,17 @@ def test_where_only_paper_ever_ran_that_is_the_status_and_it_says_so(desk: Desk)
 def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_in(desk: Desk) -> None:
     with desk.app() as app:
         place(app)
-        assert Halts(app).halt("MANUAL", "test")
+        assert TradingControl(app).halt("MANUAL", "test")
     ran_on_paper(desk)
     with desk.app() as app, lock(desk.state / "sim-paper" / "trade.lock", app.machine):
-        status = status_of(app)
+        status = run_status(app)
         assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
         assert "the only loop that runs now, not the account" in status.preface
         assert "MANUAL test" in status.preface
         assert "1 order may rest" in status.preface
-        assert status_of(app, app.home).halt.code == Halts(app).now().code == "MANUAL"
+        assert run_status(app, app.home).halt.code == TradingControl(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):
-            assert (status_of(app).mode, status_of(app).preface) == ("sim", "")
+            assert (run_status(app).mode, run_status(app).preface) == ("sim", "")
 
 
 def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
@@ -331,20 +331,20 @@ def test_a_recording_can_be_tested_against(desk: Desk, tmp_path: Path) -> None:
     with desk.app() as app:
         ticker, _ = busy_market(app)
     with desk.environment() as environment:
-        assert Loops(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
+        assert RunModes(environment).record(RecordRequest(tickers=(ticker,), path=path, duration_s=1.0)) > 3
     with desk.environment() as environment:
         request = BacktestRequest(strategies=("spike",), files=(path,))
-        first, second = (Loops(environment).backtest(request) for _ in range(2))
+        first, second = (RunModes(environment).backtest(request) for _ in range(2))
         assert msgspec.structs.replace(first.summary) == second.summary
         assert first == second
         assert first.summary.mode == "backtest"
 
 
 def test_a_reset_forgets_the_exchange_and_what_was_traded_there(desk: Desk) -> None:
-    with desk.app(sim=Sim(seed=3)) as app:
+    with desk.app(sim=SimulatorConfig(seed=3)) as app:
         place(app, client_order_id="mine")
     with desk.environment() as environment:
-        with lock(desk.state / "sim" / "trade.lock", environment.clock), pytest.raises(InstanceError):
+        with lock(desk.state / "sim" / "trade.lock", environment.clock), pytest.raises(AnotherInstanceError):
             environment.reset()
         environment.reset()
     with desk.app() as app:
@@ -356,10 +356,10 @@ def test_a_pause_reaches_what_trades_on_paper_too_and_so_does_its_end(desk: Desk
     homes = [desk.state / "sim", desk.state / "sim-paper"]
     homes[1].mkdir(parents=True)
     with desk.app() as app:
-        assert Halts(app).pause("lunch").reason == "lunch"
+        assert TradingControl(app).pause("lunch").reason == "lunch"
         assert [(home / ".pause").exists() for home in homes] == [True, True]
-        assert status_of(app).halt.is_pause
-        assert Halts(app).stop() == []
-        assert Halts(app).resume("had lunch").is_pause
+        assert run_status(app).halt.is_pause
+        assert TradingControl(app).stop() == []
+        assert TradingControl(app).resume("had lunch").is_pause
         assert [(home / ".pause").exists() for home in homes] == [False, False]
-        assert not status_of(app).halt.is_pause
+        assert not run_status(app).halt.is_pause

@@ -14,35 +14,35 @@ import pytest
 from support.served import bare_variables, program, set_variables
 
 from kalshi_cli.app.environment import Environment
-from kalshi_cli.app.inputs import listening
+from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.config import Config
-from kalshi_cli.config.schema import Sim
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.config.schema import SimulatorConfig
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import Command, Message, SpotPrice
+from kalshi_cli.core.model.messages import Message, SpotPrice, StateCommand
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.markets.market_query import universe
+from kalshi_cli.services.markets.market_query import run_markets
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_run import over_recordings
 from kalshi_cli.services.runner import run
-from kalshi_cli.services.trading.run_summary import Plan
+from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 HOUR_MS, HALF_MS = 3_600_000, 1_800_000
-LIMITS = Limits(min_edge=None, max_orders_per_minute=None, price_collar=None)
+LIMITS = RiskLimits(min_edge=None, max_orders_per_minute=None, price_collar=None)
 CERTAIN = CryptoTaParams(bar_s=0.25, min_bars=5, vol_bars=20, vol_factor=0.1, max_markets=20)
 """So sure of itself that it takes one side of every market at once, and that milliseconds do not change which."""
 SETTLED_MS = 1_000
 """What was decided so long before the end of one run was decided in the other one, too."""
-PLAN = Plan(
+PLAN = RunPlan(
     run_id="run-1", pid=1, strategy="crypto-ta", env="sim", mode="backtest", words="a test", markets=1,
     duration_s=None, status_every_s=60.0, stop_budget_s=10.0,
 )  # fmt: skip
@@ -56,18 +56,18 @@ class Noted(CryptoTa):
         self.heard: list[tuple[Any, ...]] = []
         self.wanted: dict[str, tuple[Side, int]] = {}
 
-    def on_spot(self, view: View, spot: SpotPrice) -> None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> None:
         super().on_spot(view, spot)
         bars = self._bars[spot.symbol]
         self.heard.append((spot, bars.count, bars.vol, bars.signals))
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         yield from self._noted(view, super().on_book(view, ticker))
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         yield from self._noted(view, super().on_tick(view))
 
-    def _noted(self, view: View, intents: Iterator[Intent]) -> Iterator[Intent]:
+    def _noted(self, view: StrategyContext, intents: Iterator[OrderRequest]) -> Iterator[OrderRequest]:
         for intent in intents:
             if isinstance(intent, Place):
                 self.wanted.setdefault(intent.ticker, (intent.side, view.now))
@@ -91,7 +91,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
     """The strategy on the simulated exchange, until it decided in several markets, and heard much; it is recorded."""
-    config = Config(state=home / "state", env="sim", sim=Sim(speed=3))
+    config = Config(state=home / "state", env="sim", sim=SimulatorConfig(speed=3))
     with ExitStack() as stack:
         environment = stack.enter_context(Environment(config, lambda _text: None))
         app, simulator = environment.open(), environment.simulator
@@ -100,7 +100,7 @@ def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
         server.start()
         stack.callback(server.stop)
         stack.enter_context(simulator.announce(server.rest_url, server.ws_url))
-        markets = clear_of_the_money(universe(app.client, app.clock.now(), (), "KXBTCD"))
+        markets = clear_of_the_money(run_markets(app.client, app.clock.now(), (), "KXBTCD"))
         recorder = Recorder(tape, app.clock)
         stack.callback(recorder.close)
         for market in markets:
@@ -120,16 +120,16 @@ def in_a_loop(home: Path, tape: Path, strategy: Noted) -> None:
 
         def bring(message: Message) -> None:
             recorder.heard(message)
-            feed.bring(message)
+            feed.enqueue(message)
 
         until = app.clock.monotonic() + 60.0
 
         def done(message: Message) -> None:
             settled = [ts for _, ts in strategy.wanted.values() if message.ts - ts > 2 * SETTLED_MS]
             if (len(settled) >= 2 and len(strategy.heard) >= 60) or app.clock.monotonic() > until:
-                feed.request(Command(app.clock.now(), None, "enough"))
+                feed.request(StateCommand(app.clock.now(), None, "enough"))
 
-        stack.enter_context(listening(app, [strategy], bring, lambda: markets))
+        stack.enter_context(run_inputs(app, [strategy], bring, lambda: markets))
         run(feed, engine, venue, app.store, done)
 
 

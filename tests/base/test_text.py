@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kalshi_cli.base.text import MASK, conceal, redact, safe_lines, safe_text
+from kalshi_cli.base.text import MASK, mask, redact, safe_lines, safe_text
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m",
@@ -81,12 +81,12 @@ def test_redact_hides_what_looks_like_a_secret(text: str) -> None:
 def test_redact_hides_what_was_concealed_and_leaves_the_rest() -> None:
     text = "order 2597b999-f887-4195-8bac-c3f97a1f2021 of key 77aa-CANARY-key"
     assert redact(text) == text
-    conceal("77aa-CANARY-key")
+    mask("77aa-CANARY-key")
     assert redact(text) == f"order 2597b999-f887-4195-8bac-c3f97a1f2021 of key {MASK}"
 
 
 def test_a_word_too_short_to_be_a_secret_is_not_concealed() -> None:
-    conceal("a")
+    mask("a")
     assert redact("a banana") == "a banana"
 
 

@@ -13,11 +13,11 @@ import pytest
 from support.served import FINE, ONE_SIDED, TWO_SIDED, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.completion import LONGEST_TITLE, completions
+from kalshi_cli.cli.completion import MAX_TITLE_LENGTH, completions
 from kalshi_cli.cli.main import ENTRIES, root
-from kalshi_cli.cli.options import Flags
+from kalshi_cli.cli.options import GlobalOptions
 from kalshi_cli.config.sources import load
-from kalshi_cli.store.catalog.entries import Entry, Kind, Progress
+from kalshi_cli.store.catalog.entries import Entry, Kind, RefreshProgress
 from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path, open_catalogue
 
 TICKERS = ["KXRAIN-24JUN01-T1.0", TWO_SIDED, ONE_SIDED, "KXRAIN-40JAN01-T3.0", FINE]
@@ -40,8 +40,8 @@ def one(shared: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
     return shared
 
 
-def offered(kind: str, typed: str, flags: Flags | None = None) -> list[str]:
-    return [each if isinstance(each, str) else each[0] for each in completions(kind, flags or Flags(), typed)]
+def offered(kind: str, typed: str, flags: GlobalOptions | None = None) -> list[str]:
+    return [each if isinstance(each, str) else each[0] for each in completions(kind, flags or GlobalOptions(), typed)]
 
 
 def in_bash(line: str) -> subprocess.CompletedProcess[str]:
@@ -79,7 +79,7 @@ def test_the_environment_on_the_line_chooses_the_catalogue(one: Served) -> None:
     assert in_bash("kalshi --env sim market KXW").stdout.split() == [FINE]
     done = in_bash("kalshi --env prod market KXW")
     assert (done.stdout.split(), done.stderr) == ([], "")
-    assert offered("market", "KXW", Flags(state=one.home / "elsewhere")) == []
+    assert offered("market", "KXW", GlobalOptions(state=one.home / "elsewhere")) == []
 
 
 @pytest.mark.parametrize("typed", ["", "K", "KXRAIN"])
@@ -135,12 +135,12 @@ def test_a_hostile_listing_reaches_no_shell(tmp_path: Path, monkeypatch: pytest.
         Entry(kind=Kind.MARKET, ticker="KX$(touch pwned)", title="fine"),
         Entry(kind=Kind.MARKET, ticker="KX*", title="fine"),
     ]
-    catalogue.put(entries, Progress(started=Ts(1), since=None))
+    catalogue.put(entries, RefreshProgress(started=Ts(1), since=None))
     catalogue.close()
-    (value, title), *rest = completions("market", Flags(), "KX")  # type: ignore[str-unpack]
+    (value, title), *rest = completions("market", GlobalOptions(), "KX")  # type: ignore[str-unpack]
     assert (value, rest) == ("KXGOOD-1", [])
     assert title.startswith("touch pwnedred31mxxx")
-    assert len(title) <= LONGEST_TITLE
+    assert len(title) <= MAX_TITLE_LENGTH
     script = Path(sys.executable).with_name("kalshi")
     zsh = {"_KALSHI_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "kalshi market KX"}
     done = subprocess.run([script], env={**os.environ, **zsh}, capture_output=True, text=True, timeout=60)

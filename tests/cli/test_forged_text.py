@@ -133,8 +133,8 @@ def test_an_indent_never_makes_an_answer_huge(answers: list[Response], form: str
     for body, is_indented in (
         (b"[" * (deep - 1) + b'"[[{"' + b"]" * (deep - 1), True),
         (b"[" * deep + b"1,1,1" + b"]" * deep, False),
-        (b'["' + b"x" * (api.LONGEST_INDENTED - 4) + b'"]', True),
-        (b'["' + b"x" * (api.LONGEST_INDENTED - 3) + b'"]', False),
+        (b'["' + b"x" * (api.MAX_INDENTED_LENGTH - 4) + b'"]', True),
+        (b'["' + b"x" * (api.MAX_INDENTED_LENGTH - 3) + b'"]', False),
     ):
         answers[:] = [answer(200, body)]
         shown = program("api", "GET", "/markets", "--format", form).out
@@ -155,7 +155,7 @@ def test_an_answer_nested_without_end_is_a_clear_error_or_shown_as_it_came(
 
 
 def test_pages_have_a_limit_of_bytes_together(answers: list[Response], monkeypatch: pytest.MonkeyPatch) -> None:
-    page = b'{"a":["' + b"x" * (raw_calls.MOST_BYTES // 2) + b'"],"cursor":"%d"}'
+    page = b'{"a":["' + b"x" * (raw_calls.MAX_BYTES // 2) + b'"],"cursor":"%d"}'
     answers += [answer(200, page % number) for number in range(3)]
     ended = program("api", "GET", "/markets", "--paginate", "--json")
     assert (ended.code, ended.error["code"], ended.out) == (6, "too_long", "")

@@ -24,7 +24,7 @@ from support.quotes import COLLECTION, MILESTONE, accept, answer, ask, with_coll
 from support.served import EMPTY, FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
 
 from kalshi_cli.base.units import Money, Price, Ts, contracts
-from kalshi_cli.core.model.effects import Alert, FillBooked, OrderChanged
+from kalshi_cli.core.model.effects import AlertRaised, FillBooked, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
@@ -109,7 +109,7 @@ def with_alerts(one: Served) -> None:
     """A halt and an event that somebody should know, a silence, and two sinks that were never tried."""
     halted(one)
     with Store.open(one.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
-        store.record(Alert(one.clock.now(), "warning", "FEED_DOWN", "stream", "the server went away"))
+        store.record(AlertRaised(one.clock.now(), "warning", "FEED_DOWN", "stream", "the server went away"))
     assert program("alerts", "silence", "FEED_DOWN", "--for", "2h", "--reason", "new router").code == 0
     assert program("alerts", "retry").code == 0
     sinks = (
@@ -131,7 +131,7 @@ def with_orders_carried_out(one: Served) -> None:
             strategy=strategy, fair=Price(4_400) if strategy else None,
         )  # fmt: skip
         store.record(OrderChanged(order))
-        store.placed(name, latency_ms)
+        store.record_placement(name, latency_ms)
     fill = Fill(
         trade_id="t", order_id="order-a", ticker=TWO_SIDED, side=BID, price=Price(4_000), qty=contracts(10),
         fee=Money(17_500), is_taker=True, ts=Ts(now - 59_000),

@@ -25,8 +25,8 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Price, Ts, contracts
 from kalshi_cli.cli.completion import completions
 from kalshi_cli.cli.main import root
-from kalshi_cli.cli.options import Flags
-from kalshi_cli.core.model.effects import Alert, OrderChanged
+from kalshi_cli.cli.options import GlobalOptions
+from kalshi_cli.core.model.effects import AlertRaised, OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -210,7 +210,7 @@ def remember(one: Served) -> None:
         for number in range(40):
             text = next(texts)
             store.record(
-                Alert(Ts(now - number), "critical" if number % 2 else "warning", "FEED_DOWN", text, next(texts))
+                AlertRaised(Ts(now - number), "critical" if number % 2 else "warning", "FEED_DOWN", text, next(texts))
             )
             order = Order(
                 client_order_id=f"{number} {text}", order_id=f"order {number} {text}", ticker=TWO_SIDED, side=BID,
@@ -316,7 +316,7 @@ def test_titles_kept_for_later_are_harmless(stage: Stage, monkeypatch: pytest.Mo
         assert program("catalogue", "refresh").code == 0
     for form in ("table", "plain", "csv"):
         assert_harmless("markets", form, program("markets", "--offline", "--limit", "100", "--format", form))
-    shown = [words for kind in ("market", "event", "series") for words in completions(kind, Flags(), "KX")]
+    shown = [words for kind in ("market", "event", "series") for words in completions(kind, GlobalOptions(), "KX")]
     assert shown
     for word in shown:
         assert harmful(" ".join(word)) == ""

@@ -18,7 +18,7 @@ from kalshi_cli.base import errors
 from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
 from kalshi_cli.cli.main import ENTRIES, main, report, root
-from kalshi_cli.cli.options import Command, Flags, Group
+from kalshi_cli.cli.options import GlobalOptions, HelpCommand, HelpGroup
 
 Capture = pytest.CaptureFixture[str]
 
@@ -48,7 +48,7 @@ def every_command() -> list[tuple[str, ...]]:
     for name in ENTRIES:
         found.append((name,))
         command = root().get_command(None, name)
-        if isinstance(command, Group):
+        if isinstance(command, HelpGroup):
             found += [(name, each) for each in command.commands]
     return found
 
@@ -71,7 +71,7 @@ def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
     command = root().get_command(None, words[0])
     for name in words[1:]:
         command = command.commands[name]
-    assert isinstance(command, Command | Group)
+    assert isinstance(command, HelpCommand | HelpGroup)
     assert command.help
     assert command.help.strip().split("\n")[0].endswith((".", ",", "?", ":")) or "\n" in command.help
 
@@ -397,7 +397,7 @@ def test_a_terminal_that_knows_only_ascii_gets_something_it_can_show() -> None:
 
 
 def test_flags_start_out_as_not_given() -> None:
-    assert Flags() == Flags(env=None, config=None, state=None, form=None, verbose=False)
+    assert GlobalOptions() == GlobalOptions(env=None, config=None, state=None, form=None, verbose=False)
 
 
 def test_a_stderr_that_cannot_be_written_stops_nothing(home: Path) -> None:

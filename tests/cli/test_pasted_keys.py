@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.served import Served, Terminal, program, served, set_variables
 
-from kalshi_cli.base.text import SHORTEST_KEY_LINE, holds_private_key, redact
+from kalshi_cli.base.text import MIN_KEY_LINE_LENGTH, holds_private_key, redact
 
 RSA = rsa.generate_private_key(65_537, 2048)
 KEYS = {
@@ -89,7 +89,7 @@ def test_what_is_no_private_key_may_be_given(text: str) -> None:
 @given(st.binary(min_size=48, max_size=48))
 def test_every_line_of_random_bytes_is_hidden_or_has_fewer_kinds_of_characters(line: bytes) -> None:
     text = base64.b64encode(hashlib.sha512(line).digest()[:48]).decode()
-    assert len(text) >= SHORTEST_KEY_LINE
+    assert len(text) >= MIN_KEY_LINE_LENGTH
     assert redact(text) == "[hidden]"
 
 

@@ -19,10 +19,10 @@ from support.receivers import BRIEFLY_S, PATIENCE_S, mail_server, nobody, notice
 
 from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.text import redact
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.config.secret_file import read_address
 from kalshi_cli.net.address_guard import AddressError, parse_web_address
-from kalshi_cli.net.delivery import Delivery
+from kalshi_cli.net.delivery import DeliveryResult
 
 CANARY = "Kq7Zw2Xv9Jm4Rt6Bn1Lp"
 
@@ -57,9 +57,11 @@ def heard() -> Iterator[Heard]:
 BEHAVIOURS = ["200", "404", "410", "429/60", "500", "302", "never", "drip", "garbage", "huge", "nobody"]
 
 
-def attempted(url: str, heard: Heard, capfd: pytest.CaptureFixture[str], within_s: float, **more: Any) -> Delivery:
+def attempted(
+    url: str, heard: Heard, capfd: pytest.CaptureFixture[str], within_s: float, **more: Any
+) -> DeliveryResult:
     """One attempt, and nothing of it anywhere."""
-    sinks = notifier(a=Sink(url=url, **more))
+    sinks = notifier(a=AlertChannel(url=url, **more))
     problems = sinks.problems()
     outcome = sinks.deliver("a", notice(), within_s)
     out, err = capfd.readouterr()
@@ -155,7 +157,7 @@ def test_a_library_that_fails_in_an_unknown_way_says_no_more_than_that(
     monkeypatch.setattr(socket, "getaddrinfo", broken)
     assert attempted(SERVICES[0], heard, capfd, PATIENCE_S).text == "slack:// failed: ArithmeticError"
     web = attempted(f"https://a.example/{CANARY}", heard, capfd, PATIENCE_S)
-    assert web == Delivery(outcome="retry", text="POST to a.example failed: ArithmeticError")
+    assert web == DeliveryResult(outcome="retry", text="POST to a.example failed: ArithmeticError")
 
 
 @pytest.mark.parametrize(
@@ -190,7 +192,7 @@ def test_an_address_is_read_from_a_file_that_is_ours_alone(tmp_path: Path) -> No
     path.touch(mode=0o600)
     with receiving() as receiver:
         path.write_text(receiver.url(f"200/{CANARY}") + "\n")
-        assert notifier(a=Sink(url_file=path)).deliver("a", notice(), PATIENCE_S).outcome == "delivered"
+        assert notifier(a=AlertChannel(url_file=path)).deliver("a", notice(), PATIENCE_S).outcome == "delivered"
     assert receiver.asked[0].path == f"/200/{CANARY}"
 
 
@@ -202,7 +204,7 @@ def test_a_file_that_others_may_use_is_refused_with_the_line_that_helps(tmp_path
     with pytest.raises(ConfigError, match=f"others may use it \\(mode {mode:04o}\\)") as caught:
         read_address(path)
     assert (caught.value.hint, caught.value.exit_code) == (f"chmod 600 {path}", ExitCode.USAGE)
-    sinks = notifier(a=Sink(url_file=path))
+    sinks = notifier(a=AlertChannel(url_file=path))
     assert sinks.problems()["a"].endswith(f"chmod 600 {path}")
     assert leaked(f"{caught.value} {sinks.problems()}") == []
     assert sinks.deliver("a", notice()).outcome == "refused"
@@ -255,6 +257,6 @@ def test_what_is_no_file_or_of_another_user_is_refused(tmp_path: Path, monkeypat
     gc.collect()
 
 
-@pytest.mark.parametrize("sink", [Sink(), Sink(url="https://a.example/x", url_file=Path("x"))])
-def test_a_sink_has_one_address(sink: Sink) -> None:
+@pytest.mark.parametrize("sink", [AlertChannel(), AlertChannel(url="https://a.example/x", url_file=Path("x"))])
+def test_a_sink_has_one_address(sink: AlertChannel) -> None:
     assert notifier(a=sink).problems() == {"a": "it needs a `url` or a `url_file`, one of them"}

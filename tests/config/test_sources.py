@@ -16,8 +16,8 @@ from kalshi_cli.base.errors import ConfigError, ExitCode
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
 from kalshi_cli.config.schema import Credentials, hidden_address
-from kalshi_cli.config.sources import load, masked
-from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.config.sources import load, mask_secrets
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
 
 EXAMPLE = ROOT / "config.example.yaml"
 
@@ -139,10 +139,12 @@ def test_what_a_strategy_gets_is_beside_its_parameters_and_typed() -> None:
     config = load(file, {"KALSHI_STRATEGIES__FADE__SIZING__KIND": "fraction"}, {})
     assert config.strategies == {"spike": {"move": 0.04}, "fade": {"edge": 1}}
     assert config.allotments == {
-        "spike": Allotment(budget=Money(50_000_000), sizing=Sizing(kind="kelly", fraction=0.5, max_fraction=0.05)),
-        "fade": Allotment(sizing=Sizing(kind="fraction")),
+        "spike": StrategyAllocation(
+            budget=Money(50_000_000), sizing=Sizing(kind="kelly", fraction=0.5, max_fraction=0.05)
+        ),
+        "fade": StrategyAllocation(sizing=Sizing(kind="fraction")),
     }
-    shown = {setting.path: setting.value for setting in masked(config)}
+    shown = {setting.path: setting.value for setting in mask_secrets(config)}
     assert shown["strategies.spike.budget"] == "50.000000"
     assert (shown["strategies.spike.sizing.kind"], shown["strategies.spike.move"]) == ("kelly", "0.04")
 
@@ -393,16 +395,16 @@ def test_secrets_are_masked_and_hidden_in_every_representation() -> None:
     secret = "4f6a1c7e-canary-90d2"
     file = written(f"strategies: {{fade: {{api_token: {secret}, edge: 0.02}}}}")
     config = load(file, {"KALSHI_API_KEY_ID": secret, "KALSHI_ENV": "demo"}, {})
-    shown = {setting.path: setting for setting in masked(config)}
+    shown = {setting.path: setting for setting in mask_secrets(config)}
     assert shown["credentials.demo.key_id"].value == "…90d2"
     assert shown["credentials.demo.key_id"].origin == "variable KALSHI_API_KEY_ID"
     assert shown["strategies.fade.edge"].value == "0.02"
     assert shown["risk.max_position"].value == "100.00"
     assert shown["state"].value == "null"
-    assert "canary" not in repr(masked(config))
+    assert "canary" not in repr(mask_secrets(config))
     assert "canary" not in repr(config.credentials)
     short = load(None, {"KALSHI_API_KEY_ID": "short", "KALSHI_ENV": "demo"}, {})
-    assert {s.path: s.value for s in masked(short)}["credentials.demo.key_id"] == "…"
+    assert {s.path: s.value for s in mask_secrets(short)}["credentials.demo.key_id"] == "…"
 
 
 def test_the_example_file_shows_every_key_with_its_default() -> None:
@@ -523,7 +525,7 @@ def test_addresses_of_sinks_are_masked_like_keys() -> None:
         "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}"
     )
     config = load(written(text), {}, {})
-    shown = {setting.path: setting.value for setting in masked(config)}
+    shown = {setting.path: setting.value for setting in mask_secrets(config)}
     assert shown["alerts.sinks.a.url"] == "https://hooks.slack.com/…ijkl"
     assert shown["alerts.sinks.b.url"] == "slack://…"
     assert shown["heartbeat.url"] == "https://hc-ping.com/…5555"

@@ -22,9 +22,9 @@ from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.services.trading.status import read_status
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 
 
 def down(_request: httpx.Request) -> httpx.Response | None:
@@ -62,7 +62,7 @@ def test_status_says_since_when_a_running_loop_is_blind(sim: Simulation, tmp_pat
     sim.market(39, 44)
     loop = TradingLoop(sim)
     now = sim.clock.now()
-    cycle = Cycle(
+    cycle = Heartbeat(
         run_id="r", pid=1, mode="live", strategy="quoter", started=now, completed=now, cycles=1, is_running=True
     )
     sim.store.beat(cycle)
@@ -241,7 +241,7 @@ def test_a_list_that_is_cut_short_is_no_snapshot(sim: Simulation, fault: str) ->
 @pytest.mark.parametrize("lag_ms", [0, 500, 2_000, 5_000])
 def test_reads_that_trail_never_make_an_order_or_a_position_vanish(tmp_path: Path, lag_ms: int) -> None:
     """F40: what was placed a moment ago is in no list yet, and counts all the same at every moment."""
-    one = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=lag_ms))
+    one = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=lag_ms))
     one.market(39, 44)
     loop = TradingLoop(one, expiry_s=7_200)
     counted = []
@@ -373,7 +373,9 @@ def test_in_a_pause_of_the_exchange_cancels_wait_and_are_done_on_its_resumption(
 
 def test_the_announced_maintenance_is_no_incident(tmp_path: Path) -> None:
     """Thursdays 03:00 to 05:00 in New York."""
-    one = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, maintenance=True, clock_past_ms=10**12))
+    one = Simulation(
+        tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, maintenance=True, clock_past_ms=10**12)
+    )
     one.exchange.set_close_time(TICKER, Ts(T0 + 30 * DAY_MS), T0)
     one.market(39, 44)
     loop = TradingLoop(one)
@@ -419,7 +421,7 @@ def test_an_expiry_is_sent_as_our_clock_has_it_and_the_exchange_ends_the_order_b
     tmp_path: Path, off_s: int
 ) -> None:
     """Never corrected silently: with a clock four seconds off an order lives four seconds longer or shorter."""
-    one = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0))
+    one = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0))
     one.market(39, 44)
     true = one.clock
     one.clock = cast(ManualClock, ShiftedClock(true, lambda: off_s * 1000))
@@ -443,7 +445,7 @@ def test_an_order_is_neither_signed_nor_dated_by_a_clock_that_is_off_by_more_tha
     tmp_path: Path, off_s: int
 ) -> None:
     one = Simulation(
-        tmp_path, options=SimOptions(read_rate=0, write_rate=0, clock_past_ms=10**9, clock_future_ms=10**9)
+        tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, clock_past_ms=10**9, clock_future_ms=10**9)
     )
     one.market(39, 44)
     one.clock = cast(ManualClock, ShiftedClock(one.clock, lambda: off_s * 1000))

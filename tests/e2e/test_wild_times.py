@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, contracts, format_ts
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS
+from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS
 
 HOUR_MS = 3_600_000
 AS_OF = "/trade-api/v2/exchange/user_data_timestamp"
@@ -133,8 +133,8 @@ def test_no_date_of_an_order_or_a_fill_moves_our_clock_or_what_is_read_next(sim:
         assert sim.take(ASK, 40, 1)
         loop.ticks(7)
         assert state.ledger.position(TICKER).qty == contracts(traded)
-        assert max(state.now, state.last_entry) <= sim.clock.now() + MOST_AHEAD_MS
-    assert all(fill.ts <= sim.clock.now() + MOST_AHEAD_MS for fill in sim.store.fills())
+        assert max(state.now, state.last_entry) <= sim.clock.now() + MAX_AHEAD_MS
+    assert all(fill.ts <= sim.clock.now() + MAX_AHEAD_MS for fill in sim.store.fills())
     mine = [order for order in sim.store.orders() if order.strategy == "quoter"]
     assert max((order.expires or 0) - order.created for order in mine) <= 90_000
     assert all(order.created <= sim.clock.now() for order in mine)

@@ -30,16 +30,16 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.messages import OrderAccepted
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.endpoints.base import MOST_EMPTY_PAGES
+from kalshi_cli.exchange.endpoints.base import MAX_EMPTY_PAGES
 from kalshi_cli.exchange.rest import call
 from kalshi_cli.exchange.rest.call import Timeouts
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
-from kalshi_cli.exchange.wire.account import Allowance, Limits
+from kalshi_cli.exchange.wire.account import ApiLimits, TokenBucketLimits
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",
@@ -97,7 +97,7 @@ def test_every_option_of_an_order_reaches_the_wire(serve, connect):
             ORDER,
             side=ASK,
             qty=Qty(250),
-            tif=Tif.IOC,
+            tif=TimeInForce.IOC,
             post_only=True,
             reduce_only=True,
             expires=Ts(1_767_225_600_999),
@@ -618,31 +618,31 @@ def test_no_list_of_the_account_is_asked_for_in_the_words_of_the_one_before(serv
 
 def test_a_cursor_that_comes_twice_is_an_error_not_an_end(serve, connect):
     server = serve(*[page_of_fills(["a"], cursor) for cursor in ("c1", "c2", "c1", "c2")])
-    with pytest.raises(WireError, match="repeats itself"):
+    with pytest.raises(ResponseFormatError, match="repeats itself"):
         list(connect(server.url).fills())
     assert server.count("GET") == 3
 
 
 def test_a_list_without_end_is_an_error(serve, connect, monkeypatch):
-    monkeypatch.setattr("kalshi_cli.exchange.endpoints.base.MOST_PAGES", 3)
+    monkeypatch.setattr("kalshi_cli.exchange.endpoints.base.MAX_PAGES", 3)
     server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
-    with pytest.raises(WireError, match="more than 3 pages"):
+    with pytest.raises(ResponseFormatError, match="more than 3 pages"):
         list(connect(server.url).fills())
 
 
 def test_pages_that_say_nothing_are_an_error_after_a_while(serve, connect):
-    server = serve(*[page_of_fills([], f"c{page}") for page in range(2 * MOST_EMPTY_PAGES)])
-    with pytest.raises(WireError, match="repeats itself"):
+    server = serve(*[page_of_fills([], f"c{page}") for page in range(2 * MAX_EMPTY_PAGES)])
+    with pytest.raises(ResponseFormatError, match="repeats itself"):
         list(connect(server.url).fills())
-    assert server.count("GET") == MOST_EMPTY_PAGES
+    assert server.count("GET") == MAX_EMPTY_PAGES
 
 
 def test_a_list_of_more_orders_than_can_rest_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr("kalshi_cli.exchange.endpoints.orders.MOST_OPEN_ORDERS", 1)
+    monkeypatch.setattr("kalshi_cli.exchange.endpoints.orders.MAX_OPEN_ORDERS", 1)
     sim = Simulation(tmp_path)
     for price in (10, 11):
         sim.quote(BID, price, 1, who="alice")
-    with pytest.raises(WireError, match="more than 1 items"):
+    with pytest.raises(ResponseFormatError, match="more than 1 items"):
         list(sim.client.orders(status="resting"))
     assert len(list(sim.client.orders())) == 2, "among all orders of two weeks there can be more"
     sim.close()
@@ -715,7 +715,7 @@ def test_limits_read_from_the_account_set_the_pace(serve, connect, clock):
 
 def test_a_call_that_would_wait_past_its_deadline_is_not_sent(serve, connect, clock):
     server = serve(*[Reply(201, CREATED)] * 20)
-    slow = RateLimiter(clock, Limits("t", Allowance(100, 100), Allowance(1, 100)))
+    slow = RateLimiter(clock, ApiLimits("t", TokenBucketLimits(100, 100), TokenBucketLimits(1, 100)))
     client = connect(server.url, timeouts=Timeouts(total=5), limiter=slow)
 
     def create_until_refused() -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.resources import open_resources
 from support.served import eventually
 
-from kalshi_cli.app.inputs import listening
+from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.sources import load
@@ -54,7 +54,7 @@ def test_a_source_of_a_strategy_sees_no_variable_of_the_account(
     configured.write_text(f"env: demo\nstate: {tmp_path / 'state'}\ntrade: {{command_variables: [MODEL_TOKEN]}}\n")
     strategy = registry.make("model-edge", {"source": f"command:{sys.executable} -S {model}"})
     heard: list[Message] = []
-    with open_resources(load(configured, {}, {})) as app, listening(app, [strategy], heard.append, lambda: ()):
+    with open_resources(load(configured, {}, {})) as app, run_inputs(app, [strategy], heard.append, lambda: ()):
         eventually(lambda: seen.exists() and seen.read_text().endswith("."))
     passed = set(seen.read_text().split())
     assert {"PATH", "MODEL_TOKEN"} <= passed

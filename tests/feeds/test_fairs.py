@@ -22,11 +22,11 @@ from kalshi_cli.feeds.fair_sources import age_of, argv_of, read_file, run_comman
 from kalshi_cli.feeds.fair_values import (
     MAX_BYTES,
     MAX_MARKETS,
-    Fair,
     FairReader,
-    Page,
+    FairValueEntry,
+    FairValuePage,
+    FairValueTable,
     SourceError,
-    Table,
     probability,
     read_table,
 )
@@ -51,13 +51,16 @@ UNTIL = "2026-06-01T00:00:00Z"
 )
 def test_a_table_is_read_however_it_is_written(body: str) -> None:
     table = read_table(body.encode())
-    assert table.fairs == {"KXA-1": Fair(Price(4_500)), "KXA-2": Fair(Price(5_000), parse_ts(UNTIL))}
+    assert table.fairs == {
+        "KXA-1": FairValueEntry(Price(4_500)),
+        "KXA-2": FairValueEntry(Price(5_000), parse_ts(UNTIL)),
+    }
     assert table.junk == 0
 
 
 def test_json_may_be_one_object_by_ticker() -> None:
     assert read_table(b' {"KXA-1": 0.1, "KXA-2": 1, "KXA-3": 0}').fairs == {
-        "KXA-1": Fair(Price(1_000)), "KXA-2": Fair(ONE_DOLLAR), "KXA-3": Fair(Price(0)),
+        "KXA-1": FairValueEntry(Price(1_000)), "KXA-2": FairValueEntry(ONE_DOLLAR), "KXA-3": FairValueEntry(Price(0)),
     }  # fmt: skip
 
 
@@ -110,11 +113,11 @@ def test_of_a_file_that_is_no_table_no_secret_is_told(body: str) -> None:
 
 @pytest.mark.parametrize("heading", ["", "Ticker, Probability\n", "ticker,probability,until\n", "\n"])
 def test_a_table_may_have_a_heading(heading: str) -> None:
-    assert read_table(f"{heading}KXA-1,0.45\n".encode()) == Table({"KXA-1": Fair(Price(4_500))})
+    assert read_table(f"{heading}KXA-1,0.45\n".encode()) == FairValueTable({"KXA-1": FairValueEntry(Price(4_500))})
 
 
 def test_of_a_ticker_that_is_there_twice_the_last_line_counts() -> None:
-    assert read_table(b"KXA-1,0.45\nKXA-1,0.46\n").fairs == {"KXA-1": Fair(Price(4_600))}
+    assert read_table(b"KXA-1,0.45\nKXA-1,0.46\n").fairs == {"KXA-1": FairValueEntry(Price(4_600))}
 
 
 def test_a_table_has_a_size() -> None:
@@ -125,12 +128,12 @@ def test_a_table_has_a_size() -> None:
             read_table(body)
 
 
-def read_or_refuse(body: bytes) -> Table:
+def read_or_refuse(body: bytes) -> FairValueTable:
     """The table; where there is none, an empty one with why not as its junk."""
     try:
         return read_table(body)
     except SourceError as error:
-        return Table({}, 1, str(error))
+        return FairValueTable({}, 1, str(error))
 
 
 @given(
@@ -165,7 +168,7 @@ class Desk:
 
     def __init__(self, body: str = "KXA-1,0.45\n", age_s: float = 0.0, **options: float) -> None:
         self.clock = ManualClock(NOW)
-        self.page: Page | SourceError = Page(body.encode(), age_s)
+        self.page: FairValuePage | SourceError = FairValuePage(body.encode(), age_s)
         self.heard: list[FairValue] = []
         self.said: list[str] = []
         self.run: set[str] = set()
@@ -174,12 +177,12 @@ class Desk:
             valid_s=options.get("valid_s", 100), tell=self.said.append, tickers=lambda: self.run,
         )  # fmt: skip
 
-    def _fetch(self) -> Page:
+    def _fetch(self) -> FairValuePage:
         if isinstance(self.page, SourceError):
             raise self.page
         return self.page
 
-    def read(self, page: Page | SourceError | None = None, *, after: float = 0.0) -> list[FairValue]:
+    def read(self, page: FairValuePage | SourceError | None = None, *, after: float = 0.0) -> list[FairValue]:
         self.clock.advance(after)
         self.page = self.page if page is None else page
         before = len(self.heard)
@@ -196,8 +199,8 @@ def test_a_probability_holds_for_so_long_after_it_was_made() -> None:
 def test_a_source_that_nobody_writes_any_more_is_not_made_fresh_by_reading_it() -> None:
     desk = Desk()
     first = desk.read()[0].until
-    assert desk.read(Page(b"KXA-1,0.45\n", 60.0), after=60)[0].until == first
-    assert desk.read(Page(b"KXA-1,0.45\n", 101.0), after=41) == []
+    assert desk.read(FairValuePage(b"KXA-1,0.45\n", 60.0), after=60)[0].until == first
+    assert desk.read(FairValuePage(b"KXA-1,0.45\n", 101.0), after=41) == []
     assert desk.said == ["fair.csv: what it says is 101 s old, and holds for 100 s: not used"]
 
 
@@ -253,7 +256,7 @@ def test_the_age_of_its_last_usable_answer_grows_until_there_is_another() -> Non
     assert ages(desk) == (100, "the command ended with 1", False)
     desk.read(after=1)
     assert ages(desk) == (101, "the command ended with 1", True)
-    desk.read(Page(b"KXA-1,0.45\n", 30.0))
+    desk.read(FairValuePage(b"KXA-1,0.45\n", 30.0))
     assert ages(desk) == (30, "", False), "the age of what it says counts, not that of the read"
 
 
@@ -270,9 +273,9 @@ def test_the_age_of_its_last_usable_answer_grows_until_there_is_another() -> Non
 def test_an_answer_that_moves_nothing_is_no_usable_one(body: str, age_s: float, problem: str) -> None:
     desk = Desk()
     desk.run = {"KXA-1"}
-    desk.read(Page(body.encode(), age_s), after=101)
+    desk.read(FairValuePage(body.encode(), age_s), after=101)
     assert (ages(desk)[0], ages(desk)[2], problem in ages(desk)[1]) == (101, True, True)
-    desk.read(Page(b"KXA-1,0.45\nKXB-1,0.45\njunk\n"))
+    desk.read(FairValuePage(b"KXA-1,0.45\nKXB-1,0.45\njunk\n"))
     assert ages(desk) == (0, "", False), "one market of the run is enough"
 
 
@@ -283,10 +286,12 @@ def test_a_source_that_is_not_asked_now_is_not_stale() -> None:
         looked[0] += 1
         return False
 
-    reader = FairReader("f", lambda: Page(b""), clock, lambda _: None, every_s=0.01, valid_s=0.02, is_open=look)
+    reader = FairReader(
+        "f", lambda: FairValuePage(b""), clock, lambda _: None, every_s=0.01, valid_s=0.02, is_open=look
+    )
     time.sleep(0.1)
     assert reader.source.state.is_stale(clock.now())
-    with reader.reading(threading.Event()):
+    with reader.run_in_thread(threading.Event()):
         eventually(lambda: looked[0] > 1)
         assert reader.source.state.age_s(clock.now()) < 0.1
 
@@ -296,9 +301,9 @@ def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatc
     heard: list[FairValue] = []
     asked, is_open, stopping = [0], [False], threading.Event()
 
-    def fetch() -> Page:
+    def fetch() -> FairValuePage:
         asked[0] += 1
-        return Page(b"KXA-1,0.45\n")
+        return FairValuePage(b"KXA-1,0.45\n")
 
     looked = [0]
 
@@ -307,7 +312,7 @@ def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatc
         return is_open[0]
 
     reader = FairReader("f", fetch, SystemClock(), heard.append, every_s=0.01, valid_s=60, is_open=look)
-    with reader.reading(stopping):
+    with reader.run_in_thread(stopping):
         eventually(lambda: looked[0] > 3)
         assert asked == [0], "outside of the window nobody is asked"
         is_open[0] = True
@@ -327,7 +332,7 @@ def file(tmp_path: Path) -> Path:
 
 def test_how_old_a_file_is_says_its_time_of_change(file: Path) -> None:
     os.utime(file, (1_000, NOW / 1000 - 30))
-    assert read_file(file, ManualClock(NOW)) == Page(b"KXA-1,0.45\n", pytest.approx(30))  # type: ignore[arg-type]
+    assert read_file(file, ManualClock(NOW)) == FairValuePage(b"KXA-1,0.45\n", pytest.approx(30))  # type: ignore[arg-type]
 
 
 def test_a_file_from_the_future_would_stay_fresh_for_ever_and_is_refused(file: Path) -> None:
@@ -347,7 +352,7 @@ def test_a_file_that_is_half_written_says_nothing(file: Path, half: str) -> None
 
 def test_json_needs_no_end_of_line(file: Path) -> None:
     file.write_text('{"KXA-1": 0.45}')
-    assert read_table(read_file(file, SystemClock()).body).fairs == {"KXA-1": Fair(Price(4_500))}
+    assert read_table(read_file(file, SystemClock()).body).fairs == {"KXA-1": FairValueEntry(Price(4_500))}
 
 
 def test_what_is_no_file_is_refused_and_does_not_hang(tmp_path: Path) -> None:
@@ -368,14 +373,14 @@ def test_a_file_that_is_too_long_is_not_read_to_its_end(file: Path) -> None:
 # -- commands -----------------------------------------------------------------------------------------------------
 
 
-def run(code: str, within_s: float = 60.0, stopping: threading.Event | None = None) -> Page:
+def run(code: str, within_s: float = 60.0, stopping: threading.Event | None = None) -> FairValuePage:
     return run_command(
         [sys.executable, "-S", "-c", code], {}, SystemClock(), stopping or threading.Event(), within_s=within_s
     )
 
 
 def test_a_command_says_what_it_writes() -> None:
-    assert run("print('KXA-1,0.45')") == Page(b"KXA-1,0.45\n", 0.0)
+    assert run("print('KXA-1,0.45')") == FairValuePage(b"KXA-1,0.45\n", 0.0)
 
 
 def test_no_shell_reads_the_words_of_a_command() -> None:

@@ -20,7 +20,7 @@ from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.feeds import news_signals
 from kalshi_cli.feeds.fair_values import SourceError
-from kalshi_cli.feeds.news_signals import MAX_LINE, Piped, SignalReader, Tail, read_signal
+from kalshi_cli.feeds.news_signals import MAX_LINE, FileFollower, PipeReader, SignalReader, read_signal
 
 NOW = Ts(1_780_000_000_000)
 USUAL: dict[str, Any] = {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "yes", "confidence": 0.6, "text": "It rains."}
@@ -133,8 +133,8 @@ def file(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def tail(file: Path) -> Iterator[Tail]:
-    found = Tail(file)
+def tail(file: Path) -> Iterator[FileFollower]:
+    found = FileFollower(file)
     yield found
     found.close()
 
@@ -144,7 +144,7 @@ def add(path: Path, text: bytes) -> None:
         writing.write(text)
 
 
-def test_only_what_is_new_counts(file: Path, tail: Tail) -> None:
+def test_only_what_is_new_counts(file: Path, tail: FileFollower) -> None:
     assert tail.look() == []
     add(file, b"one\n\n two \r\n")
     assert tail.look() == [b"one", b"two"]
@@ -152,12 +152,12 @@ def test_only_what_is_new_counts(file: Path, tail: Tail) -> None:
 
 
 def test_what_was_there_before_counts_where_that_was_asked_for(file: Path) -> None:
-    tail = Tail(file, from_start=True)
+    tail = FileFollower(file, from_start=True)
     assert tail.look() == [b"old"]
     tail.close()
 
 
-def test_a_line_counts_when_its_end_is_written(file: Path, tail: Tail) -> None:
+def test_a_line_counts_when_its_end_is_written(file: Path, tail: FileFollower) -> None:
     add(file, b"on")
     assert tail.look() == []
     add(file, b"e\ntw")
@@ -166,7 +166,7 @@ def test_a_line_counts_when_its_end_is_written(file: Path, tail: Tail) -> None:
     assert tail.look() == [b"two"]
 
 
-def test_a_file_that_is_moved_away_is_read_to_its_end_and_then_the_new_one(file: Path, tail: Tail) -> None:
+def test_a_file_that_is_moved_away_is_read_to_its_end_and_then_the_new_one(file: Path, tail: FileFollower) -> None:
     add(file, b"last\n")
     file.rename(file.with_suffix(".1"))
     file.write_bytes(b"first\nsecond\n")
@@ -174,7 +174,7 @@ def test_a_file_that_is_moved_away_is_read_to_its_end_and_then_the_new_one(file:
     assert tail.look() == [b"first", b"second"]
 
 
-def test_what_is_longer_than_one_look_is_read_before_the_new_file(file: Path, tail: Tail) -> None:
+def test_what_is_longer_than_one_look_is_read_before_the_new_file(file: Path, tail: FileFollower) -> None:
     add(file, b"x" * 100_000 + b"\nlast\n")
     file.rename(file.with_suffix(".1"))
     file.write_bytes(b"first\n")
@@ -183,7 +183,7 @@ def test_what_is_longer_than_one_look_is_read_before_the_new_file(file: Path, ta
     assert len(found[0]) > MAX_LINE, "long enough to be refused, whatever was left of it"
 
 
-def test_a_file_that_is_emptied_is_read_from_its_start(file: Path, tail: Tail) -> None:
+def test_a_file_that_is_emptied_is_read_from_its_start(file: Path, tail: FileFollower) -> None:
     add(file, b"one\n")
     assert tail.look() == [b"one"]
     file.write_bytes(b"")
@@ -194,7 +194,7 @@ def test_a_file_that_is_emptied_is_read_from_its_start(file: Path, tail: Tail) -
 
 def test_a_file_may_come_later_and_vanish(file: Path) -> None:
     file.unlink()
-    tail = Tail(file)
+    tail = FileFollower(file)
     assert tail.look() == []
     add(file, b"one\n")
     assert tail.look() == [b"one"], "all of a file that was not there is new"
@@ -208,10 +208,10 @@ def test_a_file_may_come_later_and_vanish(file: Path) -> None:
 def test_what_is_no_file_gives_nothing_and_does_not_hang(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", tmp_path):
-        assert Tail(path).look() == []
+        assert FileFollower(path).look() == []
 
 
-def test_a_line_without_end_takes_no_memory_without_end(file: Path, tail: Tail) -> None:
+def test_a_line_without_end_takes_no_memory_without_end(file: Path, tail: FileFollower) -> None:
     for _ in range(20):
         add(file, b"x" * 60_000)
         assert tail.look() == []
@@ -226,7 +226,7 @@ def test_a_line_without_end_takes_no_memory_without_end(file: Path, tail: Tail) 
 
 def test_a_pipe_is_read_to_its_end() -> None:
     reading, writing = os.pipe()
-    piped = Piped(reading)
+    piped = PipeReader(reading)
     assert piped.look() == []
     os.write(writing, b"one\ntwo\nthr")
     assert piped.look() == [b"one", b"two"]
@@ -244,8 +244,8 @@ def test_what_was_in_the_file_before_the_start_is_no_news_when_the_file_is_writt
     old, last, new = (line(id=name) + b"\n" for name in ("old", "last", "new"))
     file.write_bytes(old + last)
     heard: list[NewsSignal] = []
-    tail, reader = Tail(file), SignalReader(file.name, ManualClock(NOW), heard.append)
-    reader.pass_over(tail.before())
+    tail, reader = FileFollower(file), SignalReader(file.name, ManualClock(NOW), heard.append)
+    reader.skip_existing(tail.before())
     rewritten = file.with_name("rewritten")
     rewritten.write_bytes(last + new)
     rewritten.replace(file)
@@ -262,10 +262,10 @@ def test_of_a_long_file_its_end_is_known_and_of_one_that_counts_whole_nothing(
 ) -> None:
     monkeypatch.setattr(news_signals, "MOST_BEFORE", 10)
     file.write_bytes(b"first line\nsecond\nthird\n")
-    for tail, before in ((Tail(file), [b"ond", b"third"]), (Tail(file, from_start=True), [])):
+    for tail, before in ((FileFollower(file), [b"ond", b"third"]), (FileFollower(file, from_start=True), [])):
         assert tail.before() == before
         tail.close()
-    assert Tail(file.with_name("missing")).before() == []
+    assert FileFollower(file.with_name("missing")).before() == []
 
 
 def test_junk_is_counted_and_told_at_most_once_a_minute() -> None:
@@ -283,7 +283,7 @@ def test_junk_is_counted_and_told_at_most_once_a_minute() -> None:
 def test_a_thread_brings_every_line_and_ends_with_the_run(file: Path) -> None:
     heard: list[NewsSignal] = []
     reader = SignalReader("news", SystemClock(), heard.append)
-    with reader.following(Tail(file)):
+    with reader.run_in_thread(FileFollower(file)):
         for number in range(3):
             add(file, line(id=number) + b"\njunk\n")
             eventually(lambda: len(heard) == number + 1)  # noqa: B023
@@ -299,7 +299,7 @@ def stale_after(reader: SignalReader, clock: ManualClock) -> tuple[bool, str]:
 
 def test_a_file_that_is_there_is_not_stale_however_quiet_and_one_that_is_gone_is(file: Path) -> None:
     clock = ManualClock(NOW)
-    reader, tail = SignalReader(file.name, clock, lambda _: None), Tail(file)
+    reader, tail = SignalReader(file.name, clock, lambda _: None), FileFollower(file)
     stopping = threading.Event()
     turns = threading.Thread(target=reader._follow, args=(tail, stopping))
     turns.start()
@@ -328,7 +328,7 @@ def test_standard_input_that_ended_is_stale() -> None:
     reading, writing = os.pipe()
     clock = ManualClock(NOW)
     reader = SignalReader("standard input", clock, lambda _: None)
-    with reader.following(Piped(reading)):
+    with reader.run_in_thread(PipeReader(reading)):
         clock.advance(1_000)
         eventually(lambda: not reader.source.state.is_stale(clock.now()))
         os.close(writing)
@@ -340,7 +340,7 @@ def test_standard_input_that_ended_is_stale() -> None:
 def test_that_standard_input_ended_is_told_and_the_thread_ends() -> None:
     reading, writing = os.pipe()
     heard, said = list[NewsSignal](), list[str]()
-    with SignalReader("standard input", SystemClock(), heard.append, said.append).following(Piped(reading)):
+    with SignalReader("standard input", SystemClock(), heard.append, said.append).run_in_thread(PipeReader(reading)):
         os.write(writing, line() + b"\n")
         eventually(lambda: heard)
         os.close(writing)

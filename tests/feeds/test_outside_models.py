@@ -24,7 +24,7 @@ from support.served import bare_variables, eventually, program, set_variables
 from support.simulation import TICKER, Simulation
 from support.trading import TradingLoop
 
-from kalshi_cli.app.inputs import listening
+from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import KalshiError, UsageError
 from kalshi_cli.base.text import redact
@@ -34,9 +34,9 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal
 from kalshi_cli.feeds.fair_sources import read_file
 from kalshi_cli.feeds.fair_values import FairReader
-from kalshi_cli.feeds.news_signals import SignalReader, Tail
+from kalshi_cli.feeds.news_signals import FileFollower, SignalReader
 from kalshi_cli.net.address_guard import parse_web_address, resolve_here
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 from kalshi_cli.strategies import registry
 
 HOUR_MS, HALF_MS, DAY_MS = 3_600_000, 1_800_000, 86_400_000
@@ -158,7 +158,7 @@ def test_a_line_of_news_opens_a_position_in_a_loop_and_its_fading_closes_it(sim:
     loop = TradingLoop(sim, registry.make("news", {"source": str(path), "max_shift": "0.20", "half_life_s": "30"}))
     loop.ticks(1)
     heard: list[NewsSignal] = []
-    tail, reader = Tail(path), SignalReader(path.name, sim.clock, heard.append)
+    tail, reader = FileFollower(path), SignalReader(path.name, sim.clock, heard.append)
     line = json.dumps({"id": "n1", "ticker": f"{TICKER[:5]}*", "direction": "up", "confidence": 0.7}) + "\n"
     path.write_text(line * 2)
     for found in tail.look():
@@ -187,7 +187,7 @@ class Desk:
     def listening(self, strategy: str, markets: tuple[Market, ...] = (), **params: str) -> Iterator[Resources]:
         asking = registry.make(strategy, params)
         config = Config(state=self.state, env="demo")
-        with open_resources(config, self.said) as app, listening(app, [asking], self.heard.append, lambda: markets):
+        with open_resources(config, self.said) as app, run_inputs(app, [asking], self.heard.append, lambda: markets):
             yield app
 
     def fairs(self) -> dict[str, int]:
@@ -222,7 +222,7 @@ def test_an_address_on_this_machine_is_read(desk: Desk) -> None:
 def test_of_a_page_that_is_too_long_nothing_is_kept() -> None:
     with receiving() as receiver:
         receiver.reply = b"x" * 100
-        sink = WebSink(parse_web_address(receiver.url("200/x")), SystemClock(), resolve_here)
+        sink = PinnedHttpClient(parse_web_address(receiver.url("200/x")), SystemClock(), resolve_here)
         fits, is_too_long = sink.read(100), sink.read(99)
     assert (fits.is_whole, fits.body) == (True, b"x" * 100)
     assert (is_too_long.is_whole, is_too_long.body) == (False, b"")
@@ -265,7 +265,7 @@ def test_two_sources_of_probabilities_in_one_run_are_refused_and_one_for_two_str
         asking = [registry.make(name, {"source": str(tmp_path / "one.csv")}) for name in ("market-maker", "model-edge")]
         asking.append(registry.make("model-edge", {"source": source}))
         config = Config(state=desk.state, env="demo")
-        with open_resources(config, desk.said) as app, listening(app, asking, desk.heard.append, tuple):
+        with open_resources(config, desk.said) as app, run_inputs(app, asking, desk.heard.append, tuple):
             eventually(lambda: desk.heard)
 
     started(str(tmp_path / "one.csv"))

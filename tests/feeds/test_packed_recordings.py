@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.feeds.recording_format import MOST_RATIO, MOST_UNPACKED, read_lines
+from kalshi_cli.feeds.recording_format import MAX_RATIO, MAX_UNPACKED, read_lines
 
 MEGABYTE = 1 << 20
 
@@ -28,10 +28,10 @@ def lines_in(path: Path) -> int:
 
 def test_a_recording_that_unpacks_to_far_more_than_its_size_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "tape.jsonl.gz"
-    path.write_bytes(packed(b'{"frame":{"x":"' + b"a" * 4_000 + b'"}}\n', 8 * MOST_UNPACKED))
+    path.write_bytes(packed(b'{"frame":{"x":"' + b"a" * 4_000 + b'"}}\n', 8 * MAX_UNPACKED))
     tracemalloc.start()
     try:
-        with pytest.raises(UsageError, match=f"more than {MOST_RATIO} times its size"):
+        with pytest.raises(UsageError, match=f"more than {MAX_RATIO} times its size"):
             lines_in(path)
         assert tracemalloc.get_traced_memory()[1] < 16 * MEGABYTE
     finally:
@@ -42,7 +42,7 @@ def test_a_recording_that_shrank_as_real_ones_do_is_read_whole(tmp_path: Path) -
     path = tmp_path / "tape.jsonl.gz"
     dice = random.Random(1)
     line = b'{"recv_ns": 1, "frame": {"x": "' + b"a" * 4_000 + b'%s"}}\n'
-    count = MOST_UNPACKED // 4_000 + 1
+    count = MAX_UNPACKED // 4_000 + 1
     with gzip.open(path, "wb", compresslevel=1) as file:
         for _ in range(count):
             file.write(line % dice.randbytes(20).hex().encode())

@@ -13,8 +13,8 @@ from support.polymarket import OTHER, TOKEN, book, market
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.feeds.fair_values import SourceError
-from kalshi_cli.feeds.market_map import MOST_PAIRS, Pair, read_map
-from kalshi_cli.feeds.polymarket import hear, read_best, read_token
+from kalshi_cli.feeds.market_map import MAX_PAIRS, MarketPair, read_map
+from kalshi_cli.feeds.polymarket import read_best, read_quote, read_token
 
 HEADING = "ticker,polymarket,side\n"
 
@@ -29,7 +29,7 @@ def bytes_of(value: object) -> bytes:
 def test_a_map_has_tokens_and_slugs_and_may_have_remarks() -> None:
     text = f'{HEADING}# rain\n\nkxrain-1 , {TOKEN}, YES\n"KXRAIN-2",will-it-rain,no\n'
     assert read_map(text.encode()) == (
-        [Pair("KXRAIN-1", TOKEN, True), Pair("KXRAIN-2", "will-it-rain", False)],
+        [MarketPair("KXRAIN-1", TOKEN, True), MarketPair("KXRAIN-2", "will-it-rain", False)],
         [],
     )
 
@@ -77,7 +77,7 @@ def test_a_map_in_yaml_says_the_same_and_its_values_are_text() -> None:
         - {{side: no, ticker: KXRAIN-2, polymarket: will-it-rain}}
     """
     assert read_map(text.encode(), is_yaml=True) == (
-        [Pair("KXRAIN-1", TOKEN, True), Pair("KXRAIN-2", "will-it-rain", False)],
+        [MarketPair("KXRAIN-1", TOKEN, True), MarketPair("KXRAIN-2", "will-it-rain", False)],
         [],
     )
 
@@ -124,8 +124,8 @@ def test_what_is_no_yaml_list_is_refused_and_nothing_in_it_is_run(text: str, why
 
 
 def test_a_map_has_a_bound() -> None:
-    lines = [f"KX-{number},x,yes\n" for number in range(MOST_PAIRS + 1)]
-    assert len(read_map((HEADING + "".join(lines[:-1])).encode())[0]) == MOST_PAIRS
+    lines = [f"KX-{number},x,yes\n" for number in range(MAX_PAIRS + 1)]
+    assert len(read_map((HEADING + "".join(lines[:-1])).encode())[0]) == MAX_PAIRS
     with pytest.raises(SourceError, match="more than"):
         read_map((HEADING + "".join(lines)).encode())
 
@@ -215,9 +215,9 @@ def test_a_token_of_the_other_outcome_is_turned_over_and_a_slug_is_asked_for_fir
         asked.append(path)
         return bytes_of(book(TOKEN, [("0.40", "30")], [("0.45", "20")]))
 
-    turned = hear(Pair("KX-1", "rain", False), clob, gamma).quote
+    turned = read_quote(MarketPair("KX-1", "rain", False), clob, gamma).quote
     assert (turned.bid, turned.ask) == ((cents(55), contracts(20)), (cents(60), contracts(30)))
-    straight = hear(Pair("KX-1", TOKEN, True), clob, gamma).quote
+    straight = read_quote(MarketPair("KX-1", TOKEN, True), clob, gamma).quote
     assert (straight.bid, straight.ask) == ((cents(40), contracts(30)), (cents(45), contracts(20)))
     assert asked == ["/markets?slug=rain", f"/book?token_id={TOKEN}", f"/book?token_id={TOKEN}"]
 

@@ -12,20 +12,20 @@ from support.recordings import T0, Tape
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, contracts, dollars, format_ts
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.feeds.recorder import Recorder
 from kalshi_cli.feeds.recording_format import decode_line
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.research.recorded_run import over_recordings
-from kalshi_cli.services.trading.run_summary import Plan
+from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
-PLAN = Plan(
+PLAN = RunPlan(
     run_id="run-1", pid=1, strategy="taker", env="sim", mode="backtest", words="a test", markets=1,
     duration_s=None, status_every_s=60.0, stop_budget_s=10.0,
 )  # fmt: skip
@@ -41,7 +41,7 @@ class Taker(Strategy):
 
     name = "taker"
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         ask = view.book(ticker).best_ask
         if ask is not None and not view.orders(ticker) and not view.position(ticker):
             yield Place(ticker, BID, ask, contracts(10), reason="an offer")
@@ -63,7 +63,7 @@ def paid(path: Path, fees: FeeSchedule | None) -> tuple[Money, list[str]]:
     said: list[str] = []
     ids = count(1)
     report = over_recordings(
-        BacktestRequest(strategies=("taker",), files=(path,)), PLAN, Limits(min_edge=None),
+        BacktestRequest(strategies=("taker",), files=(path,)), PLAN, RiskLimits(min_edge=None),
         [Taker(StrategyParams())], cash=dollars(1_000), new_id=lambda: f"c{next(ids)}", references={},
         order_expiry_s=90.0, note=said.append,
     )  # fmt: skip
@@ -90,7 +90,7 @@ class Noter(Strategy):
         super().__init__(StrategyParams())
         self.seen: list[int | None] = []
 
-    def on_book(self, view: View, ticker: str) -> None:
+    def on_book(self, view: StrategyContext, ticker: str) -> None:
         self.seen.append(view.reference(ticker))
 
 
@@ -115,7 +115,7 @@ def test_the_index_behind_a_market_is_known_from_the_recorded_stream_or_from_a_f
     tape.delta(1_000).write(files[0])
     noter = Noter()
     over_recordings(
-        BacktestRequest(strategies=("noter",), files=tuple(files)), PLAN, Limits(), [noter], cash=dollars(1_000),
+        BacktestRequest(strategies=("noter",), files=tuple(files)), PLAN, RiskLimits(), [noter], cash=dollars(1_000),
         new_id=str, references={"KXA": "BRTI"}, order_expiry_s=90.0,
     )  # fmt: skip
     assert noter.seen == [None, None, 855_748_000]

@@ -25,8 +25,8 @@ from kalshi_cli.core.model.messages import (
     MarketChange,
     Message,
     NewsSignal,
-    SpotLost,
     SpotPrice,
+    SpotUnavailable,
     Tick,
 )
 from kalshi_cli.core.model.order_terms import ASK
@@ -193,8 +193,8 @@ def test_recording_stops_at_its_size_between_two_lines(path: Path, clock: Manual
 SPOT = SpotPrice(Ts(T0 - 90), "BTC", 801_769_700, "coinbase", 12_345)
 FAIR = FairValue(Ts(T0 + 5), TICKER, Price(4_512), "fairs.csv", Ts(T0 + 300_005))
 NEWS = NewsSignal(Ts(T0 + 6), "n1", "KXA*", ASK, 6_000, "minutes — dovish")
-LOST = SpotLost(Ts(T0 + 1), "BTC")
-OUTSIDE = SpotPrice | SpotLost | FairValue | NewsSignal
+LOST = SpotUnavailable(Ts(T0 + 1), "BTC")
+OUTSIDE = SpotPrice | SpotUnavailable | FairValue | NewsSignal
 
 
 def test_what_was_heard_outside_comes_back_as_it_was_in_the_order_of_arrival(

@@ -33,14 +33,14 @@ from kalshi_cli.core.model.messages import (
 )
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.feeds import recording_format
-from kalshi_cli.feeds.recorded_results import Outcome, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.replay import LONG_SILENCE_MS, NO_CLOSE, RECONNECTED, Replay, coarsest_grid
 
 DATA = SHARED / "data"
 needs_recordings = pytest.mark.skipif(not DATA.is_dir(), reason="no recordings beside the repository (shared/data)")
 
 BOOK: dict[str, Any] = {"yes": {"0.4000": "5.00"}, "no": {"0.5600": "5.00"}}
-YES = Outcome(result="yes", value=Price(ONE_DOLLAR))
+YES = MarketResult(result="yes", value=Price(ONE_DOLLAR))
 
 
 @pytest.fixture
@@ -323,7 +323,7 @@ def test_every_shape_of_results_is_read(name: str, number: int) -> None:
 def test_a_scalar_result_pays_its_settlement_value(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     path.write_text('[{"ticker":"A","result":"scalar","settlement_value_dollars":"0.3500"},{"ticker":"B","result":""}]')
-    assert read_results(path) == {"A": Outcome(result="scalar", value=Price(3_500))}
+    assert read_results(path) == {"A": MarketResult(result="scalar", value=Price(3_500))}
 
 
 @pytest.mark.parametrize("text", ['{"winners": {"A": "x"}}', '[{"ticker":"A","result":"maybe"}]', "[1", "nonsense"])

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.feeds.spot.price_consensus import Belief
+from kalshi_cli.feeds.spot.price_consensus import PriceConsensus
 
 NOW = Ts(1_780_000_000_000)
 
 
-def belief(*venues: str) -> Belief:
-    return Belief(venues or ("one", "two", "three"), max_age_ms=10_000, max_apart_pct=1.0)
+def belief(*venues: str) -> PriceConsensus:
+    return PriceConsensus(venues or ("one", "two", "three"), max_age_ms=10_000, max_apart_pct=1.0)
 
 
 def price(venue: str, dollars: float, ts: int = NOW) -> SpotPrice:

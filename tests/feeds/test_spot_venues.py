@@ -15,10 +15,10 @@ from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
-from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, fixed
+from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue, parse_fixed
 
 VENUES = (COINBASE, KRAKEN, BINANCE, BINANCE_US)
-BTC, MATIC, BNB = Pair("BTC", "BTC-USD"), Pair("MATIC", "MATIC/USD"), Pair("BNB", "BNBBTC")
+BTC, MATIC, BNB = TradingPair("BTC", "BTC-USD"), TradingPair("MATIC", "MATIC/USD"), TradingPair("BNB", "BNBBTC")
 
 MATCH = {
     "type": "match", "trade_id": 10, "sequence": 50, "maker_order_id": "ac928c66-ca53-498f-9c13-a110027a60e8",
@@ -36,7 +36,7 @@ BINANCE_TRADE = {
 }  # fmt: skip
 
 
-def frame(venue: Venue, said: Any, pair: Pair) -> list[SpotPrice]:
+def frame(venue: Venue, said: Any, pair: TradingPair) -> list[SpotPrice]:
     return venue.read_frame(said if isinstance(said, bytes) else json.dumps(said).encode(), pair)
 
 
@@ -71,7 +71,7 @@ def test_what_is_no_trade_of_the_pair_gives_nothing() -> None:
         (KRAKEN, MATIC, {"channel": "heartbeat"}),
         (KRAKEN, MATIC, status),
         (KRAKEN, MATIC, {"method": "subscribe", "result": result, "success": True, "time_in": "x"}),
-        (KRAKEN, Pair("BTC", "BTC/USD"), KRAKEN_TRADES),
+        (KRAKEN, TradingPair("BTC", "BTC/USD"), KRAKEN_TRADES),
         (BINANCE, BNB, {"result": None, "id": 1}),
         (BINANCE, BNB, {**BINANCE_TRADE, "s": "BTCUSDT"}),
         (BINANCE, BNB, {**BINANCE_TRADE, "e": "aggTrade"}),
@@ -161,7 +161,7 @@ def test_every_venue_is_asked_for_a_pair_by_its_own_name_of_it() -> None:
     assert asked["binance"] == asked["binance_us"]
     assert asked["binance"][0] == {"method": "SUBSCRIBE", "params": ["btcusdt@trade"], "id": 1}
     assert KRAKEN.rest_path(KRAKEN.pair_of("ETH")).startswith("/0/public/Trades?pair=ETHUSD&")
-    assert BINANCE.pair_of("BTC", "COINUSDC") == Pair("BTC", "BTCUSDC")
+    assert BINANCE.pair_of("BTC", "COINUSDC") == TradingPair("BTC", "BTCUSDC")
 
 
 @given(st.integers(0, 10**12), st.integers(0, 8))
@@ -171,9 +171,9 @@ def test_a_decimal_becomes_an_integer_exactly_or_not_at_all(units: int, places: 
         return
     if units * 10**4 % 10**places:
         with pytest.raises(SpotError):
-            fixed(text, 4)
+            parse_fixed(text, 4)
     else:
-        assert fixed(text, 4) == units * 10**4 // 10**places
+        assert parse_fixed(text, 4) == units * 10**4 // 10**places
 
 
 SEEDS = [json.dumps(MATCH).encode(), KRAKEN_TRADES, json.dumps(BINANCE_TRADE).encode()]

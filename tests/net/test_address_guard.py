@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.receivers import notice, notifier, receiving
 
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.net.address_guard import AddressError, checked_addresses, parse_web_address
 
 PUBLIC = "93.184.216.34"
@@ -125,7 +125,7 @@ def permitted(url: str, *, allow_private: bool) -> tuple[str, ...]:
 @pytest.mark.parametrize("allow_private", [False, True])
 @pytest.mark.parametrize("url", NEVER)
 def test_nothing_is_sent_to(url: str, allow_private: bool) -> None:
-    outcome = notifier(resolve, a=Sink(url=url, allow_private=allow_private)).deliver("a", notice())
+    outcome = notifier(resolve, a=AlertChannel(url=url, allow_private=allow_private)).deliver("a", notice())
     assert outcome.outcome == "refused"
     with pytest.raises(AddressError):
         permitted(url, allow_private=allow_private)
@@ -177,7 +177,7 @@ def test_the_connection_goes_to_the_address_that_was_judged_and_the_name_is_aske
 
     with receiving() as receiver:
         url = receiver.url("200/hook", host="rebinds.example")
-        sinks = notifier(rebinding, a=Sink(url=url, allow_private=True))
+        sinks = notifier(rebinding, a=AlertChannel(url=url, allow_private=True))
         assert sinks.deliver("a", notice(), 60.0).outcome == "delivered"
         assert asked == ["rebinds.example"]
         assert receiver.asked[0].headers["Host"] == f"rebinds.example:{receiver.server_port}"

@@ -19,14 +19,14 @@ import pytest
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.rest.call import LONGEST_REPLY, MOST_VALUES
+from kalshi_cli.exchange.rest.call import MAX_REPLY_LENGTH, MAX_VALUES
 from kalshi_cli.feeds.spot.coinbase import COINBASE
-from kalshi_cli.feeds.spot.reader import MAX_ANSWER, Source, SpotReader
+from kalshi_cli.feeds.spot.reader import MAX_ANSWER, SpotReader, VenueSource
 from kalshi_cli.feeds.spot.venue import SpotError
 from kalshi_cli.net.address_guard import parse_web_address, resolve_here
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
-from kalshi_cli.net.guarded_client import WebSink
+from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 MEGABYTE = 1 << 20
 BOUND = 200 * MEGABYTE
@@ -125,7 +125,7 @@ def test_a_body_of_the_largest_size_is_read_whole(encoding: str) -> None:
 
 @pytest.mark.parametrize(("encoding", "times"), [("gzip", 1), ("gzip, gzip", 2)])
 def test_a_reply_of_the_exchange_cannot_take_the_memory(encoding: str, times: int) -> None:
-    body = bomb(4 * LONGEST_REPLY, times)
+    body = bomb(4 * MAX_REPLY_LENGTH, times)
     with answering(body, Content_Encoding=encoding) as url, within_memory(BOUND - 60 * MEGABYTE):
         client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=random.Random(1))
         with pytest.raises(UnreachableError):
@@ -136,7 +136,7 @@ def test_a_reply_of_the_exchange_cannot_take_the_memory(encoding: str, times: in
 @pytest.mark.parametrize(("encoding", "times"), [("gzip", 1), ("gzip, gzip", 2)])
 def test_a_venue_of_outside_prices_cannot_take_the_memory(encoding: str, times: int) -> None:
     with answering(bomb(64 * MEGABYTE, times), Content_Encoding=encoding) as url, within_memory(16 * MAX_ANSWER):
-        source = Source(COINBASE, COINBASE.pair_of("BTC", ""), url.replace("http", "ws"), url)
+        source = VenueSource(COINBASE, COINBASE.pair_of("BTC", ""), url.replace("http", "ws"), url)
         reader = SpotReader("BTC", [source], SystemClock(), random.Random(1), lambda _: None)
         with pytest.raises(SpotError):
             reader._read(source)
@@ -145,14 +145,14 @@ def test_a_venue_of_outside_prices_cannot_take_the_memory(encoding: str, times: 
 @pytest.mark.parametrize("encoding", ["gzip", "gzip, gzip", "br"])
 def test_what_a_sink_or_a_model_answers_is_never_unpacked(encoding: str) -> None:
     with answering(bomb(64 * MEGABYTE), Content_Encoding=encoding) as url, within_memory(16 * MEGABYTE):
-        answer = WebSink(parse_web_address(url), SystemClock(), resolve_here).read(MEGABYTE)
+        answer = PinnedHttpClient(parse_web_address(url), SystemClock(), resolve_here).read(MEGABYTE)
     assert not answer.is_whole
     assert "an encoding that was not asked for" in answer.delivery.text
 
 
 @pytest.mark.parametrize("item", [b"{}", b'{"ticker":"A"}', b"0", b"[]"])
 def test_a_reply_of_many_small_values_is_refused_before_it_is_decoded(item: bytes) -> None:
-    many = b'{"series":[' + b",".join([item] * (MOST_VALUES + 2)) + b"]}"
+    many = b'{"series":[' + b",".join([item] * (MAX_VALUES + 2)) + b"]}"
     with answering(many) as url, within_memory(BOUND - 60 * MEGABYTE):
         client = KalshiClient(url + "/trade-api/v2", clock=SystemClock(), rng=random.Random(1))
         with pytest.raises(UnreachableError, match="more than"):

@@ -11,7 +11,7 @@ from contextlib import ExitStack, closing, contextmanager
 import pytest
 
 from kalshi_cli.feeds.signal_hook import SignalHook
-from kalshi_cli.net.loopback_server import MOST_CLIENTS, REQUEST_S
+from kalshi_cli.net.loopback_server import MAX_CLIENTS, REQUEST_S
 from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
 AT_ONCE_S = REQUEST_S
@@ -56,8 +56,8 @@ def test_a_scrape_does_not_wait_for_slow_clients(metrics: MetricsServer, beginni
 
 def test_there_is_a_limit_of_threads_and_the_slowest_goes_first(metrics: MetricsServer) -> None:
     before = threading.active_count()
-    with slow(metrics.port, 4 * MOST_CLIENTS, b"GET /metr") as clients:
-        assert threading.active_count() - before <= 2 * MOST_CLIENTS, "one for the answer, one for its time"
+    with slow(metrics.port, 4 * MAX_CLIENTS, b"GET /metr") as clients:
+        assert threading.active_count() - before <= 2 * MAX_CLIENTS, "one for the answer, one for its time"
         head, _ = answered(metrics.port, GET)
         assert b"200" in head
         clients[0].settimeout(30)
@@ -103,7 +103,7 @@ def test_news_of_several_threads_are_taken_one_by_one() -> None:
 
     hook = SignalHook(0, "t", take)
     whole = f"{HEAD}Content-Length: 2\r\n\r\n{{}}".encode()
-    threads = [threading.Thread(target=answered, args=(hook.port, whole)) for _ in range(MOST_CLIENTS)]
+    threads = [threading.Thread(target=answered, args=(hook.port, whole)) for _ in range(MAX_CLIENTS)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -114,7 +114,7 @@ def test_news_of_several_threads_are_taken_one_by_one() -> None:
 
 def test_a_server_that_stops_ends_its_slow_clients(metrics: MetricsServer) -> None:
     server = MetricsServer(Metrics(env="sim").registry, 0)
-    with slow(server.port, MOST_CLIENTS, b"GET /metr") as clients:
+    with slow(server.port, MAX_CLIENTS, b"GET /metr") as clients:
         server.stop()
         for client in clients:
             client.settimeout(30)

@@ -6,7 +6,7 @@ import ipaddress
 
 import pytest
 
-from kalshi_cli.net.address_guard import why_not
+from kalshi_cli.net.address_guard import rejection_reason
 
 REGISTERED = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -48,20 +48,20 @@ def ends(network: str) -> list[str]:
 
 @pytest.mark.parametrize("address", [*(end for network in REGISTERED for end in ends(network)), *REPORTED, *EMBEDDED])
 def test_no_special_address_is_a_receiver(address: str) -> None:
-    assert why_not(ipaddress.ip_address(address), allow_private=False)
+    assert rejection_reason(ipaddress.ip_address(address), allow_private=False)
 
 
 @pytest.mark.parametrize("network", REGISTERED)
 def test_only_private_networks_can_be_permitted(network: str) -> None:
     for end in ends(network):
-        assert bool(why_not(ipaddress.ip_address(end), allow_private=True)) == (network not in PRIVATE), end
+        assert bool(rejection_reason(ipaddress.ip_address(end), allow_private=True)) == (network not in PRIVATE), end
 
 
 @pytest.mark.parametrize("address", EMBEDDED)
 def test_an_embedded_address_is_refused_whatever_is_permitted(address: str) -> None:
-    assert why_not(ipaddress.ip_address(address), allow_private=True) == "it hides another address"
+    assert rejection_reason(ipaddress.ip_address(address), allow_private=True) == "it hides another address"
 
 
 @pytest.mark.parametrize("address", PUBLIC)
 def test_the_public_network_is_open(address: str) -> None:
-    assert why_not(ipaddress.ip_address(address), allow_private=False) == ""
+    assert rejection_reason(ipaddress.ip_address(address), allow_private=False) == ""

@@ -18,7 +18,7 @@ from wsproto.utilities import generate_accept_token
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.core.model.messages import FeedState
 from kalshi_cli.exchange.stream import reader
-from kalshi_cli.net.dialing import MOST_ADDRESSES, connect_in_turn
+from kalshi_cli.net.dialing import MAX_ADDRESSES, connect_in_turn
 from kalshi_cli.net.websocket import MAX_HEAD, HandshakeError, connect
 
 GENEROUS_S = 60.0
@@ -218,7 +218,7 @@ class NoSigner:
 
 def test_the_stream_of_the_exchange_gives_up_a_handshake_that_drips() -> None:
     with serving(drip) as port:
-        pace = reader.Pace(connect_s=WITHIN_S, first_pause_s=0.01)
+        pace = reader.StreamTimings(connect_s=WITHIN_S, first_pause_s=0.01)
         stream = reader.Stream(
             f"ws://127.0.0.1:{port}/ws",
             NoSigner(),  # type: ignore[arg-type]
@@ -258,7 +258,7 @@ def test_each_address_has_its_share_of_the_time_and_no_more_than_a_few_are_tried
 
     with pytest.raises(ConnectionRefusedError):
         connect_in_turn("many.example", 1, lambda: 8.0, refuse)
-    assert tried == [(f"192.0.2.{number}", 8.0 / (MOST_ADDRESSES - number)) for number in range(MOST_ADDRESSES)]
+    assert tried == [(f"192.0.2.{number}", 8.0 / (MAX_ADDRESSES - number)) for number in range(MAX_ADDRESSES)]
 
 
 def test_a_name_that_nobody_resolves_takes_no_longer_than_it_may(monkeypatch: pytest.MonkeyPatch) -> None:

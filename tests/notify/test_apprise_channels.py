@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.receivers import ADDRESSES, PATIENCE_S, TOKEN, Receiver, in_place_of_theirs, notice, notifier, receiving
 
 from kalshi_cli.notify.apprise_channels import FILES, OURS, SERVICES
-from kalshi_cli.notify.notice_text import LONGEST_LINE, LONGEST_TITLE, inert, to_body, to_title
+from kalshi_cli.notify.notice_text import MAX_LINE_LENGTH, MAX_TITLE_LENGTH, escape_markup, to_body, to_title
 
 HOSTS = {
     "slack": "hooks.slack.com",
@@ -276,7 +276,7 @@ def test_a_message_is_one_message_however_long_its_text(
 
 @given(st.text(max_size=200))
 def test_inert_text_is_one_line_without_what_chats_react_to(text: str) -> None:
-    shown = inert(text, 100)
+    shown = escape_markup(text, 100)
     assert len(shown) <= 130
     assert shown.isprintable()
     assert not set(shown) & set("@<>&`*~|#\\")
@@ -294,7 +294,7 @@ def test_inert_text_is_one_line_without_what_chats_react_to(text: str) -> None:
     ],
 )
 def test_ordinary_text_stays_as_it_is(text: str) -> None:
-    assert inert(text, 200) == text
+    assert escape_markup(text, 200) == text
 
 
 def test_the_lines_for_people() -> None:
@@ -310,5 +310,5 @@ def test_the_lines_for_people() -> None:
     ]
     bare = notice(text="gone well", value="", limit="", runbook="", command="", kind="event", tier="info")
     assert to_body(bare).splitlines() == ["gone well", "since 2026-11-21T11:00:00.000Z"]
-    assert len(to_title(notice(subject="x" * 999))) <= LONGEST_TITLE
-    assert all(len(line) <= LONGEST_LINE for line in to_body(notice(text="x" * 999)).splitlines())
+    assert len(to_title(notice(subject="x" * 999))) <= MAX_TITLE_LENGTH
+    assert all(len(line) <= MAX_LINE_LENGTH for line in to_body(notice(text="x" * 999)).splitlines())

@@ -11,7 +11,7 @@ import pytest
 from support.receivers import BRIEFLY_S, PATIENCE_S, Mailbox, mail_server, notice, notifier
 from support.served import eventually
 
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 
 TO = "from=bot@example.com&to=desk@example.com"
 
@@ -107,7 +107,7 @@ def resolve(host: str, _port: int) -> list[str]:
 def test_no_letter_goes_to_what_only_this_machine_reaches_nor_unencrypted_through_the_world(
     url: str, allow_private: bool
 ) -> None:
-    outcome = notifier(resolve, a=Sink(url=url, allow_private=allow_private)).deliver("a", notice(), PATIENCE_S)
+    outcome = notifier(resolve, a=AlertChannel(url=url, allow_private=allow_private)).deliver("a", notice(), PATIENCE_S)
     assert outcome.outcome == "refused"
     assert "hunter2" not in outcome.text
 
@@ -123,7 +123,7 @@ def test_a_mail_server_in_a_private_network_is_reached_where_permitted() -> None
     with mail_server() as box:
         url = f"mailto://localhost:{box.port}?{TO}&mode=insecure"
         resolved = {"localhost": ["127.0.0.1"]}
-        outcome = notifier(lambda host, _: resolved[host], a=Sink(url=url, allow_private=True)).deliver(
+        outcome = notifier(lambda host, _: resolved[host], a=AlertChannel(url=url, allow_private=True)).deliver(
             "a", notice(), PATIENCE_S
         )
     assert outcome.outcome == "delivered"

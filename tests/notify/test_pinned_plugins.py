@@ -25,10 +25,10 @@ from support.receivers import (
 from support.served import eventually
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.net.address_guard import resolve_here
 from kalshi_cli.notify.apprise_channels import SERVICES, _plugin_kind
-from kalshi_cli.notify.pinned_plugins import MOST_ANSWER, MOST_SMTP, Call, calling, pin
+from kalshi_cli.notify.pinned_plugins import MAX_ANSWER, MAX_SMTP, PinnedCall, calling, pin
 
 MEGABYTE = 1 << 20
 TO = "from=bot@example.com&to=desk@example.com"
@@ -113,7 +113,7 @@ def test_a_service_that_answers_without_end_is_given_up(
         assert tracemalloc.get_traced_memory()[1] < 40 * MEGABYTE
     finally:
         tracemalloc.stop()
-    assert receiver.written < 16 * MOST_ANSWER + 8 * MEGABYTE
+    assert receiver.written < 16 * MAX_ANSWER + 8 * MEGABYTE
 
 
 def test_an_answer_of_a_service_is_never_unpacked(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,7 +135,10 @@ def test_nothing_is_sent_outside_of_an_attempt(receiver: Receiver) -> None:
     with pytest.raises(slack.requests.RequestException):
         slack.requests.post(receiver.url("200/x"), data="x")
     clock = SystemClock()
-    with calling(Call(clock, resolve_here, clock.monotonic() - 1)), pytest.raises(slack.requests.RequestException):
+    with (
+        calling(PinnedCall(clock, resolve_here, clock.monotonic() - 1)),
+        pytest.raises(slack.requests.RequestException),
+    ):
         slack.requests.post(receiver.url("200/x"), data="x")
     assert receiver.asked == []
 
@@ -152,7 +155,7 @@ def test_a_letter_goes_to_the_judged_address_and_the_name_is_resolved_once() -> 
 
     with mail_server() as box:
         url = f"mailto://rebinds.example:{box.port}?{TO}&mode=insecure"
-        sink = Sink(url=url, allow_private=True)
+        sink = AlertChannel(url=url, allow_private=True)
         assert notifier(resolve, a=sink).deliver("a", notice(), PATIENCE_S).outcome == "delivered"
     assert asked == ["rebinds.example"]
     assert len(box.letters) == 1
@@ -192,6 +195,6 @@ def test_a_mail_server_that_says_more_and_more_is_given_up(say: bytes, pause_s: 
             assert sinks.deliver("a", notice(), 2.0).outcome == "retry"
             eventually(lambda: "sink-a" not in {thread.name for thread in threading.enumerate()})
             assert time.monotonic() - began < PATIENCE_S / 2
-            assert tracemalloc.get_traced_memory()[1] < 40 * MEGABYTE + MOST_SMTP
+            assert tracemalloc.get_traced_memory()[1] < 40 * MEGABYTE + MAX_SMTP
         finally:
             tracemalloc.stop()

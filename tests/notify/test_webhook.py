@@ -22,15 +22,15 @@ from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.net.delivery import LONGEST_WAIT_S, USUAL_WAIT_S, Delivery, waiting_time
+from kalshi_cli.net.delivery import MAX_WAIT_S, USUAL_WAIT_S, DeliveryResult, waiting_time
 from kalshi_cli.notify.notifier import Notifier
 
 NOW = Ts(1_795_258_800_000)
 
 
-def delivered_to(path: str, within_s: float = PATIENCE_S) -> Delivery:
+def delivered_to(path: str, within_s: float = PATIENCE_S) -> DeliveryResult:
     with receiving() as receiver:
         return notifier(a=receiver.url(path)).deliver("a", notice(), within_s)
 
@@ -110,7 +110,7 @@ def test_one_alert_keeps_its_key_from_beginning_to_end_and_an_event_has_its_own(
     ],
 )
 def test_each_answer_comes_to_one_of_four_outcomes(path: str, outcome: str, said: str) -> None:
-    assert delivered_to(path) == Delivery(outcome=outcome, text=said)  # type: ignore[arg-type]
+    assert delivered_to(path) == DeliveryResult(outcome=outcome, text=said)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -118,15 +118,15 @@ def test_each_answer_comes_to_one_of_four_outcomes(path: str, outcome: str, said
     [
         ("120", 120.0),
         ("0", 1.0),
-        ("86400", LONGEST_WAIT_S),
-        ("999999999", LONGEST_WAIT_S),
+        ("86400", MAX_WAIT_S),
+        ("999999999", MAX_WAIT_S),
         ("9" * 40, USUAL_WAIT_S),
         ("-5", USUAL_WAIT_S),
         ("soon", USUAL_WAIT_S),
         ("", USUAL_WAIT_S),
         (format_datetime(datetime.datetime.fromtimestamp(NOW / 1000 + 30, datetime.UTC)), 30.0),
         ("Thu, 01 Jan 1970 00:00:00 GMT", 1.0),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT_S),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", MAX_WAIT_S),
     ],
 )
 def test_a_sink_that_wants_fewer_is_given_the_time_it_asks_for_within_bounds(header: str, wait_s: float) -> None:
@@ -149,14 +149,14 @@ def test_a_receiver_that_does_not_end_is_tried_later_and_its_thread_ends(path: s
     with receiving() as receiver:
         sinks = notifier(hangs=receiver.url(path))
         outcome = sinks.deliver("hangs", notice(), BRIEFLY_S)
-        assert outcome == Delivery(outcome="retry", text="POST to 127.0.0.1 failed: timeout")
+        assert outcome == DeliveryResult(outcome="retry", text="POST to 127.0.0.1 failed: timeout")
         eventually(lambda: "sink-hangs" not in {thread.name for thread in threading.enumerate()})
 
 
 def test_nobody_listening_is_tried_later() -> None:
     with nobody() as base:
         outcome = notifier(a=f"{base}/x").deliver("a", notice(), PATIENCE_S)
-    assert outcome == Delivery(outcome="retry", text="POST to 127.0.0.1 failed: no connection")
+    assert outcome == DeliveryResult(outcome="retry", text="POST to 127.0.0.1 failed: no connection")
 
 
 def test_while_an_attempt_has_not_come_back_no_other_is_begun() -> None:
@@ -181,12 +181,12 @@ def test_while_an_attempt_has_not_come_back_no_other_is_begun() -> None:
 
 
 def test_a_sink_that_is_not_there_is_refused() -> None:
-    assert notifier().deliver("x", notice()) == Delivery(outcome="refused", text="there is no sink x")
+    assert notifier().deliver("x", notice()) == DeliveryResult(outcome="refused", text="there is no sink x")
 
 
 def test_a_clock_that_stands_still_does_not_make_an_attempt_last() -> None:
     with receiving() as receiver:
-        sinks = Notifier({"a": Sink(url=receiver.url("never"))}, ManualClock(NOW))
+        sinks = Notifier({"a": AlertChannel(url=receiver.url("never"))}, ManualClock(NOW))
         assert sinks.deliver("a", notice(), BRIEFLY_S).outcome == "retry"
 
 
@@ -217,7 +217,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def over_tls(certificate: Path, host: str) -> tuple[Delivery, list[str | None], list[str]]:
+def over_tls(certificate: Path, host: str) -> tuple[DeliveryResult, list[str | None], list[str]]:
     """What became of it, which name the handshake was for, and the Host headers that arrived."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -228,7 +228,9 @@ def over_tls(certificate: Path, host: str) -> tuple[Delivery, list[str | None], 
 
     context.sni_callback = remember
     with receiving(context) as receiver:
-        sinks = notifier(lambda *_: ["127.0.0.1"], a=Sink(url=receiver.url("200/x", host=host), allow_private=True))
+        sinks = notifier(
+            lambda *_: ["127.0.0.1"], a=AlertChannel(url=receiver.url("200/x", host=host), allow_private=True)
+        )
         outcome = sinks.deliver("a", notice(), PATIENCE_S)
     return outcome, names, [asked.headers["Host"].split(":")[0] for asked in receiver.asked]
 

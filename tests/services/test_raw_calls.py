@@ -11,7 +11,7 @@ import pytest
 from support.simulation import Simulation
 
 from kalshi_cli.base.errors import HaltedError, RefusedError, UnreachableError, UsageError
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 from kalshi_cli.services import raw_calls
 
 
@@ -46,21 +46,21 @@ def test_the_other_name_of_a_cursor_is_followed_too(world: Simulation) -> None:
 
 
 def test_a_list_that_repeats_itself_is_an_error_and_not_a_long_list(world: Simulation) -> None:
-    with pytest.raises(WireError) as caught:
+    with pytest.raises(ResponseFormatError) as caught:
         pages(world, *[b'{"fills":[1],"cursor":"same"}'] * 5)
     assert caught.value.code == "cursor_loop"
     assert len(world.wire.sent) == 2
 
 
 def test_a_list_without_end_is_an_error(world: Simulation) -> None:
-    with pytest.raises(WireError) as caught:
-        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw_calls.MOST_PAGES + 9)))
+    with pytest.raises(ResponseFormatError) as caught:
+        pages(world, *(b'{"fills":[1],"cursor":"%d"}' % number for number in range(raw_calls.MAX_PAGES + 9)))
     assert caught.value.code == "too_many_pages"
 
 
 @pytest.mark.parametrize("body", [b"[1,2]", b"<html>", b'"text"', b'{"fills":'])
 def test_what_is_no_page_is_an_error(world: Simulation, body: bytes) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         pages(world, body)
 
 

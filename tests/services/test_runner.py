@@ -6,13 +6,13 @@ from collections.abc import Iterable
 
 import pytest
 
-from kalshi_cli.base.errors import HaltedError, KalshiError, StateError
+from kalshi_cli.base.errors import HaltedError, KalshiError, StateFileError
 from kalshi_cli.base.units import Price, Qty, Ts
-from kalshi_cli.core.model.effects import Alert, AmendOrder, Effect, Resync, SubmitOrder
-from kalshi_cli.core.model.messages import AmendEnded, Message, OrdersBeside, Quote, Tick
+from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, ResyncBook, SubmitOrder
+from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, Quote, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.runner import MAX_CASCADE, pump, run
+from kalshi_cli.services.runner import MAX_CASCADE, process_messages, run
 
 
 def said(ts: int) -> Quote:
@@ -30,21 +30,21 @@ class Parts:
 
     def step(self, message: Message) -> list[Effect]:
         self.log.append(f"step {type(message).__name__} {message.ts}")
-        return [Resync(f"{message.ts}", "x")] if type(message) is Tick else []
+        return [ResyncBook(f"{message.ts}", "x")] if type(message) is Tick else []
 
     def observe(self, message: Message) -> Iterable[Message]:
         self.log.append(f"observe {message.ts}")
         return self._due
 
     def perform(self, effect: Effect) -> Iterable[Message]:
-        assert isinstance(effect, Resync)
+        assert isinstance(effect, ResyncBook)
         self.log.append(f"perform {effect.ticker}")
         return [said(int(effect.ticker) * 10 + n) for n in range(self._replies)]
 
     def record(self, effect: Effect) -> None:
-        assert isinstance(effect, Resync | Alert)
+        assert isinstance(effect, ResyncBook | AlertRaised)
         if self._fail_at is not None and len([line for line in self.log if line.startswith("record")]) >= self._fail_at:
-            raise StateError("disk full")
+            raise StateFileError("disk full")
         self.log.append(f"record {getattr(effect, 'ticker', '')}")
 
 
@@ -53,7 +53,7 @@ class Loop(Parts):
 
     def step(self, message: Message) -> list[Effect]:
         self.log.append("step")
-        return [Resync("1", "again")] if len(self.log) < 10 * MAX_CASCADE else []
+        return [ResyncBook("1", "again")] if len(self.log) < 10 * MAX_CASCADE else []
 
 
 def test_replies_go_through_the_engine_before_the_next_message() -> None:
@@ -85,7 +85,7 @@ def test_what_became_due_is_heard_before_the_message_that_made_it_due() -> None:
 
 def test_an_effect_that_cannot_be_recorded_is_not_performed() -> None:
     parts = Parts(fail_at=0)
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         run([Tick(Ts(1)), Tick(Ts(2))], parts, parts, parts)
     assert parts.log == ["observe 1", "step Tick 1"], "nothing was performed, and nothing went on"
 
@@ -95,14 +95,14 @@ class Many(Parts):
 
     def step(self, message: Message) -> list[Effect]:
         self.log.append(f"step {type(message).__name__} {message.ts}")
-        return [Resync(f"{n}", "x") for n in (1, 2, 3)] if type(message) is Tick else []
+        return [ResyncBook(f"{n}", "x") for n in (1, 2, 3)] if type(message) is Tick else []
 
 
 def test_what_was_answered_before_a_failure_is_still_taken() -> None:
     """The second effect cannot be recorded: it is not performed, nor the third; but the reply to the first counts."""
     parts = Many(fail_at=1)
-    with pytest.raises(StateError):
-        pump([Tick(Ts(7))], parts, parts, parts)
+    with pytest.raises(StateFileError):
+        process_messages([Tick(Ts(7))], parts, parts, parts)
     assert parts.log == ["step Tick 7", "record 1", "perform 1", "step Quote 10"]
 
 
@@ -114,8 +114,8 @@ class TwoOrders(Parts):
     def step(self, message: Message) -> list[Effect]:
         self.log.append(f"step {type(message).__name__} {message.ts}")
         if type(message) is Tick:
-            return [order("1"), Resync("2", "x"), self.last]
-        return [Resync(f"{message.ts}", "x")] if message.ts < 100 else []
+            return [order("1"), ResyncBook("2", "x"), self.last]
+        return [ResyncBook(f"{message.ts}", "x")] if message.ts < 100 else []
 
     def perform(self, effect: Effect) -> Iterable[Message]:
         return super().perform(named(effect))
@@ -127,7 +127,7 @@ class TwoOrders(Parts):
 def named(effect: Effect) -> Effect:
     """What the log shows of an order or an amend."""
     if isinstance(effect, SubmitOrder | AmendOrder):
-        return Resync((effect.order if isinstance(effect, SubmitOrder) else effect.before).ticker, "")
+        return ResyncBook((effect.order if isinstance(effect, SubmitOrder) else effect.before).ticker, "")
     return effect
 
 
@@ -153,7 +153,7 @@ def lines(*numbers: int) -> list[str]:
 def test_an_order_is_sent_after_all_that_the_one_before_it_set_off(last: SubmitOrder | AmendOrder) -> None:
     parts = TwoOrders()
     parts.last = last
-    pump([Tick(Ts(7)), said(200)], parts, parts, parts)
+    process_messages([Tick(Ts(7)), said(200)], parts, parts, parts)
     assert parts.log == [
         "step Tick 7", *lines(1, 2),
         "step Quote 10", *lines(10), "step Quote 20", *lines(20), "step Quote 100", "step Quote 200",
@@ -164,25 +164,25 @@ def test_an_order_is_sent_after_all_that_the_one_before_it_set_off(last: SubmitO
 def test_an_order_is_not_sent_where_what_the_one_before_it_set_off_fails() -> None:
     parts = TwoOrders(fail_at=2)
     parts.last = order("3")
-    with pytest.raises(StateError):
-        pump([Tick(Ts(7)), said(200)], parts, parts, parts)
+    with pytest.raises(StateFileError):
+        process_messages([Tick(Ts(7)), said(200)], parts, parts, parts)
     assert parts.log == ["step Tick 7", *lines(1, 2), "step Quote 10", "step Quote 20", "step Quote 200"]
 
 
 def test_a_loop_that_feeds_itself_is_ended() -> None:
     parts = Loop()
     with pytest.raises(KalshiError, match=f"more than {MAX_CASCADE}"):
-        pump([Tick(Ts(1))], parts, parts, parts)
+        process_messages([Tick(Ts(1))], parts, parts, parts)
     assert parts.log.count("step") == MAX_CASCADE
 
 
 def test_a_long_cascade_that_ends_is_let_through() -> None:
     parts = Parts(replies=MAX_CASCADE - 1)
-    pump([Tick(Ts(1))], parts, parts, parts)
+    process_messages([Tick(Ts(1))], parts, parts, parts)
     assert len(parts.log) == MAX_CASCADE + 2
     one_more = Parts(replies=MAX_CASCADE)
     with pytest.raises(KalshiError):
-        pump([Tick(Ts(1))], one_more, one_more, one_more)
+        process_messages([Tick(Ts(1))], one_more, one_more, one_more)
 
 
 class Moved(Parts):
@@ -202,7 +202,7 @@ class Moved(Parts):
 
 def test_an_amend_that_the_state_file_does_not_take_leaves_the_order_as_it_was() -> None:
     parts = Moved()
-    pump([Tick(Ts(7))], parts, parts, parts)
+    process_messages([Tick(Ts(7))], parts, parts, parts)
     before = amend("1").before
-    assert parts.heard[1:] == [OrdersBeside(Ts(1), ()), AmendEnded(Ts(1), before, "HALTED", "halted meanwhile")]
+    assert parts.heard[1:] == [ExternalOrders(Ts(1), ()), AmendEnded(Ts(1), before, "HALTED", "halted meanwhile")]
     assert parts.log == [], "and nothing was sent"

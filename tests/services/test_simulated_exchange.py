@@ -18,15 +18,15 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import InstanceError, StateError, UsageError
+from kalshi_cli.base.errors import AnotherInstanceError, StateFileError, UsageError
 from kalshi_cli.base.units import Price, Ts, contracts, dollars
-from kalshi_cli.config.schema import Sim
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.config.schema import SimulatorConfig
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.simulated_exchange import ACCOUNT, KEY_ID, Simulator
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.services.simulated_exchange import ACCOUNT, KEY_ID, SimulatorLauncher
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.announcement import Address
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
@@ -46,8 +46,8 @@ SERVE = dedent("""
 """)
 
 
-def simulator(folder: Path) -> Simulator:
-    return Simulator(folder / "sim" / "exchange", Sim(), CLOCK, lambda: str(uuid4()))
+def simulator(folder: Path) -> SimulatorLauncher:
+    return SimulatorLauncher(folder / "sim" / "exchange", SimulatorConfig(), CLOCK, lambda: str(uuid4()))
 
 
 @pytest.fixture
@@ -77,12 +77,12 @@ def serve(begun: None, tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen
         process.stdout.close()
 
 
-def served_client(address: Address, sim: Simulator) -> KalshiClient:
+def served_client(address: Address, sim: SimulatorLauncher) -> KalshiClient:
     signer = Signer(*sim.credentials(), CLOCK)
     return KalshiClient(address.rest_url, clock=CLOCK, rng=random.Random(1), signer=signer)
 
 
-def intent(ticker: str, price: Price, tif: Tif) -> Order:
+def intent(ticker: str, price: Price, tif: TimeInForce) -> Order:
     now = CLOCK.now()
     return Order(
         client_order_id=str(uuid4()),
@@ -111,9 +111,9 @@ def test_another_process_finds_it_and_may_not_open_it(
     assert (address.pid, address.key_id, Path(address.private_key_path)) == (process.pid, KEY_ID, sim.key_path)
     with served_client(address, sim) as client:
         assert client.balance().cash == dollars(1_000)
-    with pytest.raises(InstanceError), sim.open():
+    with pytest.raises(AnotherInstanceError), sim.open():
         pass
-    with pytest.raises(InstanceError):
+    with pytest.raises(AnotherInstanceError):
         sim.reset()
 
 
@@ -135,8 +135,8 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, serve: Callable[[
     with served_client(address, sim) as client:
         markets = client.markets(status="open")
         market = max((m for m in markets if (m.yes_ask or 0) > Price(2_000)), key=lambda m: m.close_time)
-        taken = client.create_order(intent(market.ticker, Price(9_900), Tif.IOC))
-        rested = client.create_order(intent(market.ticker, Price(100), Tif.GTC))
+        taken = client.create_order(intent(market.ticker, Price(9_900), TimeInForce.IOC))
+        rested = client.create_order(intent(market.ticker, Price(100), TimeInForce.GTC))
         cash, fills = client.balance().cash, {fill.trade_id: fill for fill in client.fills()}
     assert taken.filled == contracts(2)
     process.kill()
@@ -206,7 +206,7 @@ def test_a_reset_forgets_everything_but_not_while_it_is_open(tmp_path: Path) -> 
     assert not sim.folder.exists(), "a reset of nothing makes nothing"
     with sim.open() as (exchange, _):
         exchange.add_account("mark", dollars(1))
-        with pytest.raises(InstanceError):
+        with pytest.raises(AnotherInstanceError):
             simulator(tmp_path).reset()
     sim.reset()
     assert [path.name for path in sim.folder.iterdir()] == ["lock"]
@@ -231,7 +231,7 @@ def test_the_key_is_readable_by_its_owner_only_and_stays(tmp_path: Path) -> None
 
 def test_a_folder_that_cannot_be_made_is_a_state_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a file")
-    with pytest.raises(StateError, match=r"key\.pem"):
+    with pytest.raises(StateFileError, match=r"key\.pem"):
         simulator(tmp_path / "file").credentials()
 
 
@@ -245,8 +245,10 @@ def test_time_passes_while_nobody_looks(begun: None, tmp_path: Path) -> None:
 
 
 def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
-    def made(seed: int, *, is_chosen: bool) -> Simulator:
-        return Simulator(tmp_path / "x", Sim(seed=seed), CLOCK, lambda: str(uuid4()), is_seed_chosen=is_chosen)
+    def made(seed: int, *, is_chosen: bool) -> SimulatorLauncher:
+        return SimulatorLauncher(
+            tmp_path / "x", SimulatorConfig(seed=seed), CLOCK, lambda: str(uuid4()), is_seed_chosen=is_chosen
+        )
 
     with made(7, is_chosen=True).open() as (exchange, _):
         first = exchange.tickers()[0]
@@ -258,15 +260,15 @@ def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
 
 
 def test_every_switch_of_the_exchange_can_be_configured_and_has_one_default() -> None:
-    chosen = {field.name: field.default for field in msgspec.structs.fields(Sim)}
-    switches = {field.name: field.default for field in msgspec.structs.fields(SimOptions)}
+    chosen = {field.name: field.default for field in msgspec.structs.fields(SimulatorConfig)}
+    switches = {field.name: field.default for field in msgspec.structs.fields(ExchangeOptions)}
     assert switches.items() <= chosen.items()
     assert chosen.keys() - switches.keys() == {"seed", "speed", "starting_cash"}
 
 
 def test_a_switch_that_is_chosen_reaches_the_exchange(tmp_path: Path) -> None:
-    options = Sim(inactive_status=409, hang_up="close", flat_fee=dollars("0.02"))
-    made = Simulator(tmp_path / "sim" / "exchange", options, CLOCK, lambda: str(uuid4()))
+    options = SimulatorConfig(inactive_status=409, hang_up="close", flat_fee=dollars("0.02"))
+    made = SimulatorLauncher(tmp_path / "sim" / "exchange", options, CLOCK, lambda: str(uuid4()))
     with made.open() as (exchange, _):
         assert (exchange.options.inactive_status, exchange.options.hang_up) == (409, "close")
         assert exchange.options.flat_fee == dollars("0.02")

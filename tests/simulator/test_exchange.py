@@ -25,7 +25,7 @@ from support.specification import check_response, specs_or_skip
 from kalshi_cli.base.units import Price, Ts, parse_price
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.exchange import STREAM_PATH
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
@@ -191,7 +191,7 @@ def test_a_client_order_id_is_used_up_for_ever(alice: Caller) -> None:
 
 
 def test_under_the_other_rule_an_id_is_free_when_its_order_is_over() -> None:
-    alice = Caller(make_exchange(SimOptions(client_ids="open_only")))
+    alice = Caller(make_exchange(ExchangeOptions(client_ids="open_only")))
     _, made = alice.place("bid", "0.5", "1", client_order_id="twice")
     assert alice.place("bid", "0.5", "1", client_order_id="twice")[0] == 409
     alice("DELETE", f"{ORDERS}/{made['order_id']}")
@@ -234,7 +234,7 @@ def test_a_batch_answers_item_by_item(alice: Caller) -> None:
 
 
 def test_a_batch_that_does_not_fit_the_bucket_is_refused_whole() -> None:
-    alice = Caller(make_exchange(SimOptions()))
+    alice = Caller(make_exchange(ExchangeOptions()))
     items = [create_body("bid", "0.01", "1")] * 11
     assert alice("POST", f"{ORDERS}/batched", {"orders": items})[0] == 429
     assert alice.exchange.resting("alice") == []
@@ -324,7 +324,7 @@ def test_the_stream_refuses_an_upgrade_without_a_signature() -> None:
 
 
 def test_writes_are_limited_to_the_bucket_and_a_429_is_bare() -> None:
-    alice = Caller(make_exchange(SimOptions()))
+    alice = Caller(make_exchange(ExchangeOptions()))
     assert [alice.place("bid", "0.01", "1")[0] for _ in range(11)] == [201] * 10 + [429]
     headers = signed("alice", "POST", f"/trade-api/v2{ORDERS}", T0) | {"content-type": "application/json"}
     response = alice.exchange.handle(Request("POST", f"/trade-api/v2{ORDERS}", {}, headers, b"{}"), T0)
@@ -337,12 +337,12 @@ def test_writes_are_limited_to_the_bucket_and_a_429_is_bare() -> None:
 
 
 def test_fifty_cancels_fit_where_ten_creates_do() -> None:
-    alice = Caller(make_exchange(SimOptions()))
+    alice = Caller(make_exchange(ExchangeOptions()))
     assert [alice("DELETE", f"{ORDERS}/x")[0] for _ in range(51)] == [404] * 50 + [429]
 
 
 def test_the_account_says_its_limits_and_costs(alice: Caller) -> None:
-    exchange = make_exchange(SimOptions())
+    exchange = make_exchange(ExchangeOptions())
     limits = Caller(exchange).get("/account/limits")
     assert (limits["read"]["refill_rate"], limits["write"]["bucket_capacity"]) == (200, 100)
     costs = Caller(exchange, None).get("/account/endpoint_costs")
@@ -490,7 +490,7 @@ def test_orders_and_fills_are_filtered(alice: Caller) -> None:
 
 
 def test_reads_lag_behind_the_matching_engine() -> None:
-    alice = Caller(make_exchange(SimOptions(read_lag_ms=500, read_rate=0, write_rate=0)))
+    alice = Caller(make_exchange(ExchangeOptions(read_lag_ms=500, read_rate=0, write_rate=0)))
     alice.now = Ts(T0 + 1_000)
     quote(alice.exchange, ASK, "0.5", "1", alice.now)
     _, made = alice.place("bid", "0.5", "1")
@@ -507,7 +507,7 @@ def test_reads_lag_behind_the_matching_engine() -> None:
 
 
 def test_a_cancelled_order_still_reads_as_resting_for_the_lag() -> None:
-    alice = Caller(make_exchange(SimOptions(read_lag_ms=500)))
+    alice = Caller(make_exchange(ExchangeOptions(read_lag_ms=500)))
     _, made = alice.place("bid", "0.5", "1")
     alice.now = Ts(T0 + 1_000)
     assert alice("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 200

@@ -30,10 +30,10 @@ from support.places import SHARED
 
 from kalshi_cli.base.units import Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.protocol.replies import Request
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 DATA = SHARED / "data"
 TAPES = DATA / "tapes"
@@ -127,7 +127,7 @@ def test_read_buckets_hold_two_seconds_up_to_advanced(
     tier: str, rates: tuple[int, int], capacities: tuple[int, int]
 ) -> None:
     """Basic as recorded in July, all of them as documented in August 2026."""
-    options = SimOptions(usage_tier=tier, read_rate=rates[0], write_rate=rates[1])
+    options = ExchangeOptions(usage_tier=tier, read_rate=rates[0], write_rate=rates[1])
     alice = Caller(make_exchange(options))
     limits = alice.get("/account/limits")
     assert [limits[name]["bucket_capacity"] for name in ("read", "write")] == list(capacities)
@@ -141,22 +141,22 @@ def test_the_recorded_bucket_of_june_is_a_switch() -> None:
     with gzip.open(DATA / "rest" / "demo-rest-20260611.jsonl.gz", "rt") as lines:
         bodies = [json.loads(line) for line in lines]
     recorded = json.loads(next(body["body_text"] for body in bodies if body["case"] == "account__limits"))
-    alice = Caller(make_exchange(SimOptions(read_capacity=recorded["read"]["bucket_capacity"])))
+    alice = Caller(make_exchange(ExchangeOptions(read_capacity=recorded["read"]["bucket_capacity"])))
     assert alice.get("/account/limits") == recorded
 
 
 # -- fields of markets and events --
 
 
-def a_world(start: Ts = T0) -> tuple[Exchange, World]:
+def a_world(start: Ts = T0) -> tuple[SimulatedExchange, MarketSimulation]:
     ids = new_ids()
-    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=0, write_rate=0))
-    world = World(exchange, seed=1, start=start)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=ExchangeOptions(read_rate=0, write_rate=0))
+    world = MarketSimulation(exchange, seed=1, start=start)
     world.ensure_open(start)
     return exchange, world
 
 
-def public(exchange: Exchange, path: str, now: Ts) -> Any:
+def public(exchange: SimulatedExchange, path: str, now: Ts) -> Any:
     query = {name: [value] for name, value in parse_qsl(urlsplit(path).query)}
     request = Request("GET", f"/trade-api/v2{urlsplit(path).path}", query)
     return json.loads(exchange.handle(request, now).body)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.store.catalog.entries import Entry, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.entries import CatalogFilter, Entry, Kind, RefreshProgress
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, delete_catalogue
 
 NOW = Ts(1_780_000_000_000)
-FIRST = Progress(started=NOW, since=None)
+FIRST = RefreshProgress(started=NOW, since=None)
 Make = Callable[..., Catalogue]
 
 
@@ -89,9 +89,9 @@ def test_what_only_some_words_fit_is_found_where_that_is_enough(catalogue: Catal
 
 
 def test_a_search_can_be_narrowed(catalogue: Catalogue) -> None:
-    assert found(catalogue, "", narrow=Narrow(series="KXBTCD", open_at=NOW)) == ["KXBTCD-40JAN01-T86249.99"]
-    assert found(catalogue, "above", narrow=Narrow(parent="KXRAIN-40JAN01"), most=1) != []
-    assert found(catalogue, "bitcoin", narrow=Narrow(parent="KXRAIN-40JAN01")) == []
+    assert found(catalogue, "", narrow=CatalogFilter(series="KXBTCD", open_at=NOW)) == ["KXBTCD-40JAN01-T86249.99"]
+    assert found(catalogue, "above", narrow=CatalogFilter(parent="KXRAIN-40JAN01"), most=1) != []
+    assert found(catalogue, "bitcoin", narrow=CatalogFilter(parent="KXRAIN-40JAN01")) == []
 
 
 def test_a_ticker_counts_more_than_a_title(path: Path) -> None:
@@ -108,11 +108,11 @@ def test_changed_words_are_found_and_old_ones_are_not(catalogue: Catalogue) -> N
 
 
 def test_a_full_refresh_forgets_what_it_did_not_meet_and_one_of_changes_does_not(catalogue: Catalogue) -> None:
-    changes = Progress(started=Ts(NOW + 10), since=NOW)
+    changes = RefreshProgress(started=Ts(NOW + 10), since=NOW)
     catalogue.put([market("NEW-1")], changes)
     catalogue.finish(changes, forget_over_before=Ts(0), most=1_000)
     assert catalogue.extent().markets == 5
-    full = Progress(started=Ts(NOW + 20), since=None)
+    full = RefreshProgress(started=Ts(NOW + 20), since=None)
     catalogue.put([market("NEW-1")], full)
     catalogue.finish(full, forget_over_before=Ts(0), most=1_000)
     assert found(catalogue, "") == ["NEW-1"]
@@ -131,7 +131,7 @@ def test_settled_markets_age_out_and_the_size_is_bounded(catalogue: Catalogue) -
 
 
 def test_how_far_a_refresh_came_is_kept(path: Path) -> None:
-    half = Progress(started=NOW, since=None, step=3, cursor="next")
+    half = RefreshProgress(started=NOW, since=None, step=3, cursor="next")
     one = Catalogue.open(path, "sim", create=True)
     assert one is not None
     one.put(LISTING, half)
@@ -230,7 +230,7 @@ def test_damage_is_told_as_a_state_error_and_can_be_thrown_away(path: Path) -> N
     path.write_bytes(whole[:8192] + b"\xff" * (len(whole) - 8192))
     broken = Catalogue.open(path, "sim")
     assert broken is not None, "damage in the middle is met only by whoever reads there"
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         broken.search(Kind.MARKET, "", most=500)
     broken.discard()
     assert not path.exists()

@@ -11,12 +11,12 @@ import pytest
 from support.values import NOW, Open, full_order
 
 from kalshi_cli.base.units import Money, Ts, contracts
-from kalshi_cli.core.account.open_amends import worse_of
-from kalshi_cli.core.model.effects import Alert, AmendOrder, GroupSwitched
+from kalshi_cli.core.account.open_amends import worse_case_terms
+from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, OrderGroupStateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import halt_file, pause
-from kalshi_cli.store.records import CashBase, Halt, MarketLock, RunGroup
+from kalshi_cli.store.records import CashBaseline, Halt, MarketLock, RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", Ts(1))
@@ -65,7 +65,7 @@ def test_a_pause_and_its_name_are_on_the_disk_when_it_returns(tmp_path: Path, sy
     ("begin", "end"),
     [
         (lambda home: halt_file.write_halt_file(home, HALT), halt_file.remove_halt_file),
-        (lambda home: pause.pause(home, ""), pause.unpause),
+        (lambda home: pause.pause(home, ""), pause.remove_pause_file),
     ],
     ids=["halt", "pause"],
 )
@@ -88,17 +88,17 @@ Write = Callable[[Store], object]
 def amend() -> AmendOrder:
     before = full_order(order_id="o1", status=OrderStatus.RESTING)
     wanted = full_order(order_id="o1", status=OrderStatus.RESTING, qty=contracts(20))
-    return AmendOrder(before, wanted, worse_of(before, wanted, NOW))
+    return AmendOrder(before, wanted, worse_case_terms(before, wanted, NOW))
 
 
 WAITS: dict[str, Write] = {
     "an amend": lambda store: store.record(amend()),
-    "a group that tripped": lambda store: store.record(GroupSwitched("g1", True)),
-    "a group that was made": lambda store: store.keep_group(RunGroup("g1", 0)),
+    "a group that tripped": lambda store: store.record(OrderGroupStateChanged("g1", True)),
+    "a group that was made": lambda store: store.save_order_group(RunGroup("g1", 0)),
     "a group that is gone": lambda store: store.forget_group("g1"),
     "a lock": lambda store: store.lock_market(MarketLock("KXBTC", Ts(NOW + 1), "", NOW)),
     "the end of a lock": lambda store: store.unlock_market("KXBTC"),
-    "where drift of the cash begins": lambda store: store.set_cash_base(CashBase(Money(1), NOW)),
+    "where drift of the cash begins": lambda store: store.set_cash_base(CashBaseline(Money(1), NOW)),
 }
 """What nobody could tell us again; intents, fills, settlements and halts are in `test_sqlite_store.py`."""
 
@@ -106,7 +106,7 @@ WAITS: dict[str, Write] = {
 @pytest.mark.parametrize("write", WAITS.values(), ids=WAITS)
 def test_what_cannot_be_learned_again_waits_for_the_disk(write: Write, open_store: Open) -> None:
     store = open_store()
-    store.record(Alert(NOW, "info", "X", "s", "t"))
+    store.record(AlertRaised(NOW, "info", "X", "s", "t"))
     assert durability(store) == NORMAL
     write(store)
     assert durability(store) == FULL
@@ -119,6 +119,6 @@ def durability(store: Store) -> int:
 
 def test_the_best_that_was_seen_only_rises(open_store: Open) -> None:
     store = open_store()
-    assert store.see_gained(Money(5), NOW).gained == 5
-    assert store.see_gained(Money(3), Ts(NOW + 1)).gained == 5
-    assert store.see_gained(Money(7), Ts(NOW + 2)).gained == 7
+    assert store.update_account_high(Money(5), NOW).gained == 5
+    assert store.update_account_high(Money(3), Ts(NOW + 1)).gained == 5
+    assert store.update_account_high(Money(7), Ts(NOW + 2)).gained == 7

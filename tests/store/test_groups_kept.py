@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from kalshi_cli.core.model.effects import GroupSwitched
+from kalshi_cli.core.model.effects import OrderGroupStateChanged
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
 
@@ -15,8 +15,8 @@ def opened(folder: Path) -> Store:
 
 def test_a_group_is_remembered_with_its_shard_and_forgotten_when_told(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.keep_group(RunGroup("g1", 1))
-        store.keep_group(RunGroup("g0", 0))
+        store.save_order_group(RunGroup("g1", 1))
+        store.save_order_group(RunGroup("g0", 0))
     with opened(tmp_path) as store:
         assert store.groups() == (RunGroup("g0", 0), RunGroup("g1", 1))
         store.forget_group("g0")
@@ -25,15 +25,15 @@ def test_a_group_is_remembered_with_its_shard_and_forgotten_when_told(tmp_path: 
 
 def test_that_a_group_was_triggered_outlives_the_process_until_a_reset(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.keep_group(RunGroup("g0", 0))
-        store.record(GroupSwitched("g0", is_triggered=True))
+        store.save_order_group(RunGroup("g0", 0))
+        store.record(OrderGroupStateChanged("g0", is_triggered=True))
     with opened(tmp_path) as store:
         assert store.groups() == (RunGroup("g0", 0, is_triggered=True),)
-        store.record(GroupSwitched("g0", is_triggered=False))
+        store.record(OrderGroupStateChanged("g0", is_triggered=False))
         assert store.groups() == (RunGroup("g0", 0),)
 
 
 def test_a_group_that_no_run_made_is_not_kept(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        store.record(GroupSwitched("somebody's", is_triggered=True))
+        store.record(OrderGroupStateChanged("somebody's", is_triggered=True))
         assert store.groups() == ()

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from support.values import NOW, Open, full_order
 
-from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.core.model.effects import CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.store import database
 from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file
 from kalshi_cli.store.records import Halt
@@ -34,7 +34,7 @@ def test_a_deleted_state_file_lifts_no_halt(open_store: Open, path: Path) -> Non
     assert store.halt() == HALT
     with pytest.raises(HaltedError):
         store.record(SubmitOrder(full_order()))
-    store.record(CloseOrder(full_order("c2", strategy="", tif=Tif.IOC)))
+    store.record(CloseOrder(full_order("c2", strategy="", tif=TimeInForce.IOC)))
     assert [order.client_order_id for order in store.live_orders()] == ["c2"]
 
 
@@ -76,7 +76,7 @@ def test_a_halt_holds_although_the_state_file_cannot_be_written(
     loop, switch = open_store(), open_store()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         switch.set_halt(HALT)
     other.close()
     assert loop.halt() == HALT
@@ -92,7 +92,7 @@ def test_whatever_has_the_name_is_a_halt(open_store: Open, path: Path, tmp_path:
     (tmp_path / "elsewhere").write_text("{}")
     beside.symlink_to(tmp_path / "elsewhere")
     assert store.halt().is_final
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         write_halt_file(path.parent, HALT)
     beside.unlink()
     beside.mkdir()

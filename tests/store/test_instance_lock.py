@@ -14,7 +14,7 @@ import pytest
 from support.values import NOW, Child, fork
 
 from kalshi_cli.base.clock import ManualClock, SystemClock
-from kalshi_cli.base.errors import ExitCode, InstanceError, StateError
+from kalshi_cli.base.errors import AnotherInstanceError, ExitCode, StateFileError
 from kalshi_cli.store.lock import LockHolder, holder, lock
 
 
@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
 def test_a_second_holder_is_refused_and_told_who_the_first_is(file: Path) -> None:
     clock = ManualClock(NOW)
     with lock(file, clock):
-        with pytest.raises(InstanceError, match=rf"pid {os.getpid()}, since 2026-") as caught, lock(file, clock):
+        with pytest.raises(AnotherInstanceError, match=rf"pid {os.getpid()}, since 2026-") as caught, lock(file, clock):
             pass
         assert caught.value.exit_code is ExitCode.INSTANCE
         assert holder(file) == LockHolder(os.getpid(), NOW)
@@ -60,7 +60,7 @@ def test_a_killed_holder_holds_nothing(file: Path) -> None:
     child = fork(hold)
     assert os.read(ready, 1) == b"!"
     assert holder(file) == LockHolder(child, NOW)
-    with pytest.raises(InstanceError, match=f"pid {child}"), lock(file, ManualClock(NOW)):
+    with pytest.raises(AnotherInstanceError, match=f"pid {child}"), lock(file, ManualClock(NOW)):
         pass
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
@@ -81,7 +81,7 @@ def test_of_many_that_start_at_once_exactly_one_runs_while_others_look_on(file: 
         try:
             with lock(file, SystemClock()):
                 os.read(done_read, 1)  # until the parent has seen all others refused
-        except InstanceError:
+        except AnotherInstanceError:
             os._exit(10)
 
     children = {fork(arrive) for _ in range(30)}
@@ -127,7 +127,7 @@ def test_where_the_file_system_has_no_locks_nothing_starts(file: Path, monkeypat
     file.touch()
     monkeypatch.setattr(fcntl, "flock", refuse)
     for what in (lambda: lock(file, ManualClock(NOW)).__enter__(), lambda: holder(file)):
-        with pytest.raises(StateError, match="cannot be locked: No locks available") as caught:
+        with pytest.raises(StateFileError, match="cannot be locked: No locks available") as caught:
             what()
         assert caught.value.code == "state_no_locks"
         assert "--state" in caught.value.hint
@@ -140,7 +140,7 @@ def test_a_lock_file_with_nonsense_in_it_still_locks(file: Path, text: str) -> N
     with file.open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert holder(file) == LockHolder()
-        with pytest.raises(InstanceError, match="pid not known"), lock(file, ManualClock(NOW)):
+        with pytest.raises(AnotherInstanceError, match="pid not known"), lock(file, ManualClock(NOW)):
             pass
     with lock(file, ManualClock(NOW)):
         assert holder(file) == LockHolder(os.getpid(), NOW)
@@ -151,7 +151,7 @@ def test_the_lock_file_is_private_and_never_a_link(file: Path, tmp_path: Path) -
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
     link = tmp_path / "link.lock"
     link.symlink_to(file)
-    with pytest.raises(StateError), lock(link, ManualClock(NOW)):
+    with pytest.raises(StateFileError), lock(link, ManualClock(NOW)):
         pass
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         holder(link)

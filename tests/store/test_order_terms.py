@@ -11,10 +11,10 @@ from support.values import NOW, Open, full_fill, full_order
 
 from kalshi_cli.base.errors import HaltedError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.account.open_amends import is_amend_open, worse_of
+from kalshi_cli.core.account.open_amends import is_amend_open, worse_case_terms
 from kalshi_cli.core.model.effects import AmendOrder, FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import ASK, StpMode
+from kalshi_cli.core.model.order_terms import ASK, SelfTradePrevention
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store import migrations
 from kalshi_cli.store.database import Database
@@ -23,8 +23,8 @@ from kalshi_cli.store.records import Halt
 replace = msgspec.structs.replace
 
 
-@pytest.mark.parametrize("mode", [StpMode.TAKER, StpMode.MAKER, None])
-def test_the_terms_come_back_as_they_were(open_store: Open, mode: StpMode | None) -> None:
+@pytest.mark.parametrize("mode", [SelfTradePrevention.TAKER, SelfTradePrevention.MAKER, None])
+def test_the_terms_come_back_as_they_were(open_store: Open, mode: SelfTradePrevention | None) -> None:
     order = full_order(order_group_id="g1", subaccount=7, self_trade_prevention=mode, cancel_on_pause=True)
     open_store().record(SubmitOrder(order))
     assert open_store().order("c1") == order
@@ -49,7 +49,7 @@ def test_a_file_from_before_the_terms_is_read_and_its_orders_have_what_was_sent_
     connection.close()
     store = open_store()
     assert store.live_orders() == (old,)
-    assert old.self_trade_prevention is StpMode.TAKER, "what every order was sent with then"
+    assert old.self_trade_prevention is SelfTradePrevention.TAKER, "what every order was sent with then"
     store.record(OrderChanged(replace(old, subaccount=2)))
     assert open_store().order("o1") == replace(old, subaccount=2)
 
@@ -66,7 +66,7 @@ def added(path: Path) -> set[str]:
 
 def amend(order: Order) -> AmendOrder:
     wanted = replace(order, price=cents(40), qty=contracts(20))
-    return AmendOrder(order, wanted, worse_of(order, wanted, Ts(NOW + 1)))
+    return AmendOrder(order, wanted, worse_case_terms(order, wanted, Ts(NOW + 1)))
 
 
 @pytest.mark.parametrize("is_foreign", [False, True])

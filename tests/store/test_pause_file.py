@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from support.values import NOW, Open, full_order
 
-from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import Tif
-from kalshi_cli.store.pause import FILE, pause, read_pause, unpause
+from kalshi_cli.core.model.order_terms import TimeInForce
+from kalshi_cli.store.pause import FILE, pause, read_pause, remove_pause_file
 from kalshi_cli.store.records import PAUSED, Halt
 
 
@@ -24,8 +24,8 @@ def test_a_pause_holds_up_intents_and_amends_and_no_close(path: Path, open_store
         store.record(SubmitOrder(full_order()))
     with pytest.raises(HaltedError):
         store.record(AmendOrder(full_order(), full_order(), full_order()))
-    store.record(CloseOrder(full_order("c2", reduce_only=True, tif=Tif.IOC, strategy="")))
-    assert unpause(path.parent)
+    store.record(CloseOrder(full_order("c2", reduce_only=True, tif=TimeInForce.IOC, strategy="")))
+    assert remove_pause_file(path.parent)
     store.record(SubmitOrder(full_order()))
 
 
@@ -40,9 +40,9 @@ def test_a_pause_is_a_halt_with_a_code_of_its_own_while_its_file_is_there(path: 
     assert store.load().halt == halt
     pause(path.parent, "a second one")
     assert store.halt() == halt, "the first one stays"
-    assert unpause(path.parent)
+    assert remove_pause_file(path.parent)
     assert store.halt() == before
-    assert not unpause(path.parent)
+    assert not remove_pause_file(path.parent)
 
 
 def test_a_halt_counts_before_a_pause_and_outlasts_it(path: Path, open_store: Open) -> None:
@@ -52,7 +52,7 @@ def test_a_halt_counts_before_a_pause_and_outlasts_it(path: Path, open_store: Op
     store.set_halt(halt)
     assert store.halt() == halt
     assert halt.is_final
-    unpause(path.parent)
+    remove_pause_file(path.parent)
     assert store.halt() == halt
 
 
@@ -61,7 +61,7 @@ def test_an_engine_that_follows_a_pause_writes_nothing_that_would_outlast_it(pat
     pause(path.parent, "lunch")
     followed = store.halt()
     store.record(StateChanged(NOW, followed.state, followed.code, followed.reason))
-    unpause(path.parent)
+    remove_pause_file(path.parent)
     assert store.halt().state is TradingState.ACTIVE
     store.record(StateChanged(Ts(NOW + 5), TradingState.ACTIVE, "", ""))
     assert open_store().halt().state is TradingState.ACTIVE
@@ -96,12 +96,12 @@ def test_a_reason_is_shown_without_what_could_move_a_terminal(tmp_path: Path) ->
 def test_what_cannot_be_found_out_is_an_error_and_no_permission(tmp_path: Path) -> None:
     """Somebody's typo must not trade."""
     (tmp_path / "home").touch()
-    with pytest.raises(StateError, match="cannot look"):
+    with pytest.raises(StateFileError, match="cannot look"):
         read_pause(tmp_path / "home")
-    with pytest.raises(StateError, match="cannot create"):
+    with pytest.raises(StateFileError, match="cannot create"):
         pause(tmp_path / "home", "")
-    with pytest.raises(StateError, match="cannot remove"):
-        unpause(tmp_path / "home")
+    with pytest.raises(StateFileError, match="cannot remove"):
+        remove_pause_file(tmp_path / "home")
 
 
 def test_a_pause_is_private_and_on_a_full_disk_an_empty_file_is_enough(tmp_path: Path) -> None:

@@ -11,19 +11,19 @@ import pytest
 from support.values import NOW, Child, Open, full_order
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.errors import RefusedError, StateError
+from kalshi_cli.base.errors import RefusedError, StateFileError
 from kalshi_cli.base.files import OtherKindError, open_regular, read_regular
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.store.alert_tables import letters_left
+from kalshi_cli.store.alert_tables import recover_notices
 from kalshi_cli.store.database import Database
 from kalshi_cli.store.halt_file import FILE, read_halt_file, write_halt_file
 from kalshi_cli.store.lock import KILL_LOCK, KillLock, holder, lock, no_kill
 from kalshi_cli.store.pause import FILE as PAUSE
 from kalshi_cli.store.pause import pause, read_pause
-from kalshi_cli.store.quarantine import locks_left, move_aside
+from kalshi_cli.store.quarantine import quarantine, recover_locks
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedCounters
 
 HALT = Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", NOW)
 CLOCK = ManualClock(NOW)
@@ -37,7 +37,7 @@ PARTS = ("", "-wal", "-shm", "-journal")
 
 
 def refused(code: str, match: str, what: Callable[[], object]) -> None:
-    with pytest.raises(StateError, match=match) as caught:
+    with pytest.raises(StateFileError, match=match) as caught:
         what()
     assert caught.value.code == code
 
@@ -88,10 +88,10 @@ def test_sqlite_is_not_asked_to_open_anything_else(
         for create in (True, False):
             what = rf"{planted.name} cannot be used: it is {kind}, not a regular file"
             refused("state_unusable", what, lambda create=create: open_store(create=create))  # type: ignore[misc]
-        kept = move_aside(path, "aside")
+        kept = quarantine(path, "aside")
         assert not os.path.lexists(planted)
         assert kept is not None
-        assert letters_left(kept) == ([], False) == locks_left(kept)
+        assert recover_notices(kept) == ([], False) == recover_locks(kept)
         open_store().set_halt(HALT)
 
     assert in_child(look) == 0
@@ -130,14 +130,14 @@ def test_the_small_files_of_a_state_directory_are_not_waited_for(tmp_path: Path,
         refused("state_unwritable", f"it is {kind}", lambda: write_halt_file(tmp_path, HALT))
         assert read_pause(tmp_path) is not None
         pause(tmp_path, "there is one already")
-        with pytest.raises(StateError, match=f"it is {kind}"):
+        with pytest.raises(StateFileError, match=f"it is {kind}"):
             holder(tmp_path / "trade.lock")
         for taken in (lock(tmp_path / "trade.lock", CLOCK), no_kill(tmp_path, CLOCK)):
             refused("state_unwritable", f"it is {kind}", taken.__enter__)
         switch = KillLock(tmp_path)
         switch.hold(NOW)
         switch.release()
-        refused("state_unwritable", f"it is {kind}", SharedNumbers(tmp_path / "pace", 3, CLOCK).held().__enter__)
+        refused("state_unwritable", f"it is {kind}", SharedCounters(tmp_path / "pace", 3, CLOCK).held().__enter__)
 
     assert in_child(look) == 0
 

@@ -10,27 +10,27 @@ import msgspec
 import pytest
 from support.values import NOW, Open, full_fill, full_order, full_settlement
 
-from kalshi_cli.base.errors import HaltedError, StateError
+from kalshi_cli.base.errors import HaltedError, StateFileError
 from kalshi_cli.base.units import Money, Qty, Ts, contracts
 from kalshi_cli.core.model.effects import (
-    Alert,
+    AlertRaised,
     CancelOrder,
     CloseOrder,
-    Denied,
     Effect,
     FillBooked,
     OrderChanged,
-    Resync,
+    OrderRefused,
+    ResyncBook,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.order_terms import ASK, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.store import sqlite_store
-from kalshi_cli.store.records import Cycle, Halt, Memory
+from kalshi_cli.store.records import Halt, Heartbeat, RecoveredState
 from kalshi_cli.store.sqlite_store import Store
 
 replace = msgspec.structs.replace
@@ -58,7 +58,7 @@ def look(path: Path, sql: str) -> list[tuple[object, ...]]:
 def test_an_empty_store_remembers_nothing_and_trades(open_store: Open) -> None:
     store = open_store()
     nothing = Halt(TradingState.ACTIVE, "", "", Ts(0))
-    assert store.load() == Memory(orders=(), fills=(), settlements=(), halt=nothing)
+    assert store.load() == RecoveredState(orders=(), fills=(), settlements=(), halt=nothing)
     assert store.last_cycle() is None
     assert store.denials(Ts(0)) == {}
     assert store.alerts() == ()
@@ -89,8 +89,8 @@ def test_everything_recorded_comes_back_after_a_restart(open_store: Open) -> Non
         (Fill, "fills", set()),
         (Settlement, "settlements", set()),
         (Halt, "halt", {"id"}),
-        (Cycle, "cycle", {"id"}),
-        (Alert, "alerts", {"id"}),
+        (Heartbeat, "cycle", {"id"}),
+        (AlertRaised, "alerts", {"id"}),
     ],
 )
 def test_every_field_has_its_column(
@@ -103,7 +103,7 @@ def test_every_field_has_its_column(
 
 def test_what_need_not_be_kept_is_not(open_store: Open, path: Path) -> None:
     store = open_store()
-    for effect in (Resync("T", "gap"), CancelOrder(full_order(), "why"), Effect()):
+    for effect in (ResyncBook("T", "gap"), CancelOrder(full_order(), "why"), Effect()):
         store.record(effect)
     assert look(path, "SELECT COUNT(*) FROM orders") == [(0,)]
 
@@ -130,7 +130,7 @@ def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(o
         assert durability(store) == NORMAL
         store.record(effect)
         assert durability(store) == FULL
-    store.record(Alert(NOW, "info", "X", "s", "t"))
+    store.record(AlertRaised(NOW, "info", "X", "s", "t"))
     assert durability(store) == NORMAL
     store.set_halt(Halt(TradingState.ACTIVE, "", "", NOW))
     assert durability(store) == FULL
@@ -139,7 +139,7 @@ def test_what_cannot_be_learned_again_waits_for_the_disk_and_the_rest_does_not(o
 def test_an_intent_whose_id_is_on_file_is_refused_and_the_first_stays(open_store: Open) -> None:
     store = open_store()
     store.record(SubmitOrder(full_order()))
-    with pytest.raises(StateError, match="c1") as caught:
+    with pytest.raises(StateFileError, match="c1") as caught:
         store.record(SubmitOrder(full_order(qty=contracts(99))))
     assert caught.value.code == "state_duplicate_intent"
     assert store.live_orders() == (full_order(),)
@@ -270,7 +270,7 @@ def test_a_fill_and_what_it_made_of_its_order_are_one_step(open_store: Open) -> 
     store._database._connection.execute(
         "CREATE TRIGGER no_order BEFORE INSERT ON orders BEGIN SELECT RAISE(ABORT, 'no'); END"
     )
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         store.record(FillBooked(full_fill(), filled))
     assert (store.fills(), store.live_orders()) == ((), (full_order(),))
     store._database._connection.execute("DROP TRIGGER no_order")
@@ -312,13 +312,13 @@ def test_no_intent_begins_after_another_program_committed_a_halt(open_store: Ope
 def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open) -> None:
     store = open_store()
     store.set_halt(Halt(TradingState.HALTED, "KILL_SWITCH", "", NOW))
-    out = full_order("out", reduce_only=True, tif=Tif.IOC, strategy="")
+    out = full_order("out", reduce_only=True, tif=TimeInForce.IOC, strategy="")
     with pytest.raises(HaltedError):
         store.record(SubmitOrder(out))
     assert store.order("out") is None
     store.record(CloseOrder(out))
     assert store.order("out") == out
-    with pytest.raises(StateError, match="already on file"):
+    with pytest.raises(StateFileError, match="already on file"):
         store.record(CloseOrder(out))
 
 
@@ -373,8 +373,8 @@ def test_a_person_can_always_resume(open_store: Open) -> None:
 # -- heartbeat, refusals, alerts ----------------------------------------------------------------------------------
 
 
-def cycle(number: int = 1) -> Cycle:
-    return Cycle(
+def cycle(number: int = 1) -> Heartbeat:
+    return Heartbeat(
         run_id="r", pid=7, mode="paper", strategy="fade", started=NOW, completed=NOW, cycles=number, is_running=True
     )
 
@@ -390,22 +390,22 @@ def test_the_last_cycle_is_the_one_that_is_kept(open_store: Open) -> None:
 def test_refusals_are_counted_by_code_and_market_and_seen_by_others_after_a_heartbeat(open_store: Open) -> None:
     store, other = open_store(), open_store()
     for n in range(5):
-        store.record(Denied(Ts(NOW + n), "fade", "A", "MIN_EDGE", f"edge={n}"))
-    store.record(Denied(Ts(NOW + 60_000), "fade", "B", "STALE_BOOK", "age_ms=1"))
+        store.record(OrderRefused(Ts(NOW + n), "fade", "A", "MIN_EDGE", f"edge={n}"))
+    store.record(OrderRefused(Ts(NOW + 60_000), "fade", "B", "STALE_BOOK", "age_ms=1"))
     assert other.denials(Ts(0)) == {}
     store.beat(cycle())
     assert other.denials(Ts(0)) == {"fade": {"MIN_EDGE": 5, "STALE_BOOK": 1}}
-    store.record(Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9"))
+    store.record(OrderRefused(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9"))
     assert store.denials(Ts(0), "A") == {"fade": {"MIN_EDGE": 6}}
     assert store.denials(Ts(NOW + 60_000)) == {"fade": {"STALE_BOOK": 1}}
-    latest = Denied(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9")
+    latest = OrderRefused(Ts(NOW + 9), "fade", "A", "MIN_EDGE", "edge=9")
     assert store.last_denials(NOW, "A") == (latest,)
     assert [denied.code for denied in store.last_denials(NOW)] == ["STALE_BOOK", "MIN_EDGE"]
 
 
 def test_closing_writes_what_was_only_counted(open_store: Open) -> None:
     with open_store() as store:
-        store.record(Denied(NOW, "", "A", "HALTED", ""))
+        store.record(OrderRefused(NOW, "", "A", "HALTED", ""))
     assert open_store().denials(Ts(0)) == {"": {"HALTED": 1}}
 
 
@@ -414,12 +414,12 @@ def test_refusals_and_alerts_are_bounded_and_the_oldest_go(open_store: Open, mon
         monkeypatch.setattr(sqlite_store, limit, 10)
     store = open_store()
     for n in range(35):
-        store.record(Denied(Ts(NOW + n * 60_000), "fade", "A", f"C{n}", ""))
-        store.record(Alert(Ts(NOW + n), "info", f"C{n}", "s", "t"))
+        store.record(OrderRefused(Ts(NOW + n * 60_000), "fade", "A", f"C{n}", ""))
+        store.record(AlertRaised(Ts(NOW + n), "info", f"C{n}", "s", "t"))
     assert len(store._unwritten) < 10
     assert set(store.denials(Ts(0))["fade"]) == {f"C{n}" for n in range(25, 35)}
     assert [alert.code for alert in store.alerts()] == [f"C{n}" for n in reversed(range(25, 35))]
-    assert store.alerts(Ts(NOW + 34)) == (Alert(Ts(NOW + 34), "info", "C34", "s", "t"),)
+    assert store.alerts(Ts(NOW + 34)) == (AlertRaised(Ts(NOW + 34), "info", "C34", "s", "t"),)
 
 
 def test_a_store_stays_in_the_thread_that_opened_it(open_store: Open) -> None:
@@ -445,6 +445,6 @@ def test_a_row_that_makes_no_sense_is_damage_not_a_crash(open_store: Open, path:
     connection.execute("UPDATE orders SET status = 'asleep'")
     connection.commit()
     connection.close()
-    with pytest.raises(StateError, match="asleep") as caught:
+    with pytest.raises(StateFileError, match="asleep") as caught:
         store.orders()
     assert caught.value.code == "state_damaged"

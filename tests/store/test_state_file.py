@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from support.values import NOW, Child, Open, fork, full_fill, full_order
 
-from kalshi_cli.base.errors import ExitCode, StateError
+from kalshi_cli.base.errors import ExitCode, StateFileError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Denied, FillBooked, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.effects import FillBooked, OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store import database, migrations
 from kalshi_cli.store.database import Database
@@ -43,7 +43,7 @@ def test_the_file_and_its_directory_are_for_their_owner_only(open_store: Open, p
 
 
 def test_a_missing_file_can_be_told_apart_and_nothing_is_created(path: Path) -> None:
-    with pytest.raises(StateError) as caught:
+    with pytest.raises(StateFileError) as caught:
         Store.open(path, account="a", environment="sim", create=False)
     assert caught.value.code == "state_missing"
     assert not path.parent.exists()
@@ -57,7 +57,7 @@ def test_an_existing_file_opens_without_create(open_store: Open) -> None:
 @pytest.mark.parametrize(("account", "environment"), [("account-2", "sim"), ("account-1", "demo")])
 def test_a_file_of_another_account_or_environment_is_refused(open_store: Open, account: str, environment: str) -> None:
     open_store().close()
-    with pytest.raises(StateError, match=r"belongs to account …nt-1 on sim") as caught:
+    with pytest.raises(StateFileError, match=r"belongs to account …nt-1 on sim") as caught:
         open_store(account=account, environment=environment)
     assert caught.value.exit_code is ExitCode.STATE
     assert caught.value.code == "state_other_account"
@@ -70,7 +70,7 @@ def test_a_file_of_a_newer_version_is_refused_and_left_as_it_is(open_store: Open
     connection.execute(f"PRAGMA user_version = {len(migrations.STATE) + 1}")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StateError, match="newer version") as caught:
+    with pytest.raises(StateFileError, match="newer version") as caught:
         open_store()
     assert caught.value.code == "state_newer"
     assert path.read_bytes() == before
@@ -82,7 +82,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(open_store: Open
     connection.execute("CREATE TABLE recipes (name TEXT)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StateError, match="not a file of this program"):
+    with pytest.raises(StateFileError, match="not a file of this program"):
         open_store()
     assert path.read_bytes() == before
 
@@ -90,7 +90,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(open_store: Open
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"once upon a time" * 1_000)
-    with pytest.raises(StateError, match="damaged") as caught:
+    with pytest.raises(StateFileError, match="damaged") as caught:
         open_store()
     assert caught.value.code == "state_damaged"
     assert str(path) in caught.value.message
@@ -112,7 +112,7 @@ def test_flipped_bytes_in_the_structure_are_noticed_at_the_start(open_store: Ope
         path.write_bytes(damaged)
         try:
             open_store().close()
-        except StateError as error:
+        except StateFileError as error:
             noticed.append(error.code)
             untouched.append(path.read_bytes() == bytes(damaged))
     assert len(noticed) >= 10
@@ -125,14 +125,14 @@ def test_flipped_bytes_in_the_structure_are_noticed_at_the_start(open_store: Ope
 def test_a_symbolic_link_is_refused(open_store: Open, path: Path, tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.symlink_to(tmp_path / "elsewhere.db")
-    with pytest.raises(StateError, match="symbolic link"):
+    with pytest.raises(StateFileError, match="symbolic link"):
         open_store()
     assert not (tmp_path / "elsewhere.db").exists()
 
 
 def test_a_directory_that_cannot_be_made_is_a_state_error(open_store: Open, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateError, match="cannot create") as caught:
+    with pytest.raises(StateFileError, match="cannot create") as caught:
         open_store(tmp_path / "file" / "sim" / "state.db")
     assert caught.value.code == "state_unwritable"
     assert "--state" in caught.value.hint
@@ -147,7 +147,7 @@ def test_a_read_only_directory_is_a_state_error(tmp_path: Path, in_child: Child)
             os.setuid(65_534)  # root may write everywhere
         try:
             Store.open(place / "state.db", account="a", environment="sim")
-        except StateError as error:
+        except StateFileError as error:
             os._exit(42 if error.code == "state_unwritable" else 43)
 
     try:
@@ -228,7 +228,7 @@ def test_a_file_that_was_deleted_or_replaced_under_a_running_program_takes_no_in
     path.rename(tmp_path / "moved.db")
     for happens in (lambda: None, lambda: open_store(tmp_path / "other.db").close(), lambda: path.touch()):
         happens()
-        with pytest.raises(StateError, match="deleted or replaced") as caught:
+        with pytest.raises(StateFileError, match="deleted or replaced") as caught:
             store.record(SubmitOrder(full_order("c2")))
         assert caught.value.code == "state_gone"
     path.unlink()
@@ -333,7 +333,7 @@ def test_two_programs_write_at_once_and_nothing_is_lost(open_store: Open, path: 
         for n in range(150):
             store.record(SubmitOrder(full_order(f"{name}{n}")))
             store.record(OrderChanged(full_order(f"{name}{n}", order_id=f"{name}{n}", status=OrderStatus.RESTING)))
-            store.record(Denied(Ts(NOW + n), "s", "t", "CODE", ""))
+            store.record(OrderRefused(Ts(NOW + n), "s", "t", "CODE", ""))
         store.close()
 
     children = [fork(lambda name=name: write(name)) for name in ("a", "b")]  # type: ignore[misc]
@@ -363,7 +363,7 @@ def test_a_file_locked_for_too_long_is_a_state_error_and_no_intent_is_written(
     store = open_store()
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    with pytest.raises(StateError, match="locked") as caught:
+    with pytest.raises(StateFileError, match="locked") as caught:
         store.record(SubmitOrder(full_order()))
     other.execute("ROLLBACK")
     other.close()
@@ -397,7 +397,7 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
             store.record(SubmitOrder(full_order(f"c{n:03}", reason="x" * 500)))
             written.append(f"c{n:03}")
 
-    with pytest.raises(StateError, match="no room") as caught:
+    with pytest.raises(StateFileError, match="no room") as caught:
         fill_it()
     assert caught.value.code == "state_full"
     assert caught.value.exit_code is ExitCode.STATE
@@ -418,7 +418,7 @@ def test_a_write_beyond_the_file_size_limit_is_a_state_error_not_a_crash(path: P
         try:
             for n in range(1_000):
                 store.record(SubmitOrder(full_order(f"c{n}")))
-        except StateError as error:
+        except StateFileError as error:
             os._exit(42 if str(path) in error.message else 43)
 
     assert in_child(write) == 42

@@ -9,18 +9,18 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from support.tape import NO_LIMITS, T0, Tape, market, sent
+from support.tape import NO_LIMITS, T0, StrategyHarness, market, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.sizing import Allotment, Sizing
-from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
+from kalshi_cli.core.model.effects import Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.markets import Family, FeeSchedule, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Filled, MarketChange, OrderUnknown
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.arbitrage import Arbitrage
 
@@ -45,13 +45,13 @@ class Played:
         *,
         tickers: tuple[str, ...] = (A, B, C),
         exclusive: bool = True,
-        limits: Limits = NO_LIMITS,
+        limits: RiskLimits = NO_LIMITS,
         latency_ms: int = 0,
         before: tuple[tuple[Order, Fill], ...] = (),
         **given: Any,
     ) -> None:
         self.tickers = tickers
-        self.tape = Tape(arbitrage(**given), limits=limits, latency_ms=latency_ms)
+        self.tape = StrategyHarness(arbitrage(**given), limits=limits, latency_ms=latency_ms)
         self.tape.recall([order for order, _ in before], [fill for _, fill in before])
         for _, fill in before:
             self.tape.venue.ledger.book(fill)
@@ -82,7 +82,7 @@ class Played:
 
     def held(self) -> list[int]:
         """In contracts, as the strategy sees it."""
-        view = View(self.tape.engine.state, "arbitrage")
+        view = StrategyContext(self.tape.engine.state, "arbitrage")
         return [view.position(ticker) // 100 for ticker in self.tickers]
 
     def cash(self) -> Money:
@@ -100,12 +100,12 @@ class Played:
 def terms(effects: list[Effect]) -> list[tuple[str, str, int, int]]:
     return [
         (order.ticker.rpartition("-")[2], order.side.value, order.price // 100, order.qty // 100)
-        for order in sent(effects)
+        for order in submitted_orders(effects)
     ]
 
 
 def half_filled(**given: Any) -> Played:
-    """NO of A is held, the orders for B and C were sent when those bids had just gone."""
+    """NO of A is held, the orders for B and C were submitted_orders when those bids had just gone."""
     played = Played(latency_ms=150, **given)
     played.books(*GOOD)
     played.tick(0.2)
@@ -123,16 +123,16 @@ def test_the_thinnest_leg_goes_first_and_the_others_for_what_it_filled() -> None
     played = Played()
     played.book(A, 45, 46)
     played.book(B, 40, 41, size=3)
-    (first,) = sent(played.book(C, 30, 31))
+    (first,) = submitted_orders(played.book(C, 30, 31))
     assert (first.ticker, first.side, first.price, first.qty) == (B, ASK, cents(40), contracts(3))
-    assert (first.tif, first.reduce_only, first.post_only) == (Tif.IOC, False, False)
+    assert (first.tif, first.reduce_only, first.post_only) == (TimeInForce.IOC, False, False)
     assert first.reason == "no of 3 leaves 9.11c"
-    rest = sent(played.tick(0.1))
+    rest = submitted_orders(played.tick(0.1))
     assert sorted((o.ticker, o.price // 100, o.qty) for o in rest) == [(A, 45, contracts(3)), (C, 30, contracts(3))]
     played.tick(0.1)
     assert played.held() == [-3, -3, -3]
     assert played.worst() > 0
-    assert sent([effect for _ in range(20) for effect in played.tick()]) == [], "and is held"
+    assert submitted_orders([effect for _ in range(20) for effect in played.tick()]) == [], "and is held"
 
 
 def test_a_first_leg_that_fills_in_part_makes_a_smaller_basket() -> None:
@@ -148,19 +148,19 @@ def test_a_first_leg_that_fills_in_part_makes_a_smaller_basket() -> None:
 def test_a_first_leg_that_misses_ends_it_and_the_event_is_left_alone_for_a_while() -> None:
     played = Played(retry_s="10", latency_ms=50)
     assert terms(played.books(*GOOD)) == [("A", "ask", 45, 5)]
-    assert sent(played.book(A, 44, 46)) == []
-    assert sent(played.tick(0.1)) == []
+    assert submitted_orders(played.book(A, 44, 46)) == []
+    assert submitted_orders(played.tick(0.1)) == []
     assert played.held() == [0, 0, 0]
-    assert sent(played.books(*CLEAR)) == []
-    assert sent(played.books(*GOOD)) == []
-    assert len(sent(played.tick(11))) == 1
+    assert submitted_orders(played.books(*CLEAR)) == []
+    assert submitted_orders(played.books(*GOOD)) == []
+    assert len(submitted_orders(played.tick(11))) == 1
 
 
 def test_each_leg_is_worth_what_the_basket_pays_less_what_the_others_cost() -> None:
     played = Played()
     played.books(*GOOD)
     played.tick(0.1)
-    orders = sent(played.tape.effects)
+    orders = submitted_orders(played.tape.effects)
     assert len(orders) == 3
     for order in orders:
         others = sum(ONE_DOLLAR - other.price for other in orders if other is not order)
@@ -171,18 +171,20 @@ def test_each_leg_is_worth_what_the_basket_pays_less_what_the_others_cost() -> N
 
 
 def test_the_basket_as_a_whole_must_leave_the_margin_of_the_risk_limits() -> None:
-    played = Played(limits=Limits(min_edge=cents(9), max_book_age_ms=None))
+    played = Played(limits=RiskLimits(min_edge=cents(9), max_book_age_ms=None))
     played.books(*GOOD)
     played.tick(0.1)
     played.tick(0.1)
     assert played.held() == [-5, -5, -5]
-    strict = Played(limits=Limits(min_edge=cents(10), max_book_age_ms=None))
+    strict = Played(limits=RiskLimits(min_edge=cents(10), max_book_age_ms=None))
     effects = strict.books(*GOOD)
-    assert [effect.code for effect in effects if isinstance(effect, Denied)] == ["MIN_EDGE"]
-    assert not [effect for _ in range(5) for effect in strict.tick() if isinstance(effect, Denied)], "not every second"
+    assert [effect.code for effect in effects if isinstance(effect, OrderRefused)] == ["MIN_EDGE"]
+    assert not [effect for _ in range(5) for effect in strict.tick() if isinstance(effect, OrderRefused)], (
+        "not every second"
+    )
 
 
-def with_(limits: Limits = NO_LIMITS, **changes: Any) -> Limits:
+def with_(limits: RiskLimits = NO_LIMITS, **changes: Any) -> RiskLimits:
     return msgspec.structs.replace(limits, **changes)
 
 
@@ -193,49 +195,49 @@ def with_(limits: Limits = NO_LIMITS, **changes: Any) -> Limits:
         (with_(max_exposure=dollars(4)), "EXPOSURE"),
         (with_(max_orders_per_minute=2), "ORDER_RATE"),
         (with_(max_live_orders=2), "LIVE_ORDERS"),
-        (with_(allotments={"arbitrage": Allotment(budget=dollars(4))}), "BUDGET"),
+        (with_(allotments={"arbitrage": StrategyAllocation(budget=dollars(4))}), "BUDGET"),
     ],
 )
-def test_no_leg_is_bought_where_a_control_would_refuse_a_later_one(limits: Limits, code: str) -> None:
+def test_no_leg_is_bought_where_a_control_would_refuse_a_later_one(limits: RiskLimits, code: str) -> None:
     """It would have to be sold again at a loss, and that again and again."""
     wide = ((45, 46), (40, 41), (30, 55))
-    assert sent(Played().books(*wide)), "it is a bargain"
+    assert submitted_orders(Played().books(*wide)), "it is a bargain"
     played = Played(limits=limits)
     for _ in range(30):
         played.books(*wide)
         played.tick()
-    denied = [effect.code for effect in played.tape.effects if isinstance(effect, Denied)]
-    assert sent(played.tape.effects) == []
+    denied = [effect.code for effect in played.tape.effects if isinstance(effect, OrderRefused)]
+    assert submitted_orders(played.tape.effects) == []
     assert set(denied) == {code}
 
 
 def test_a_locked_market_keeps_its_whole_event_from_being_bought() -> None:
     played = Played()
     played.tape.engine.state.locks[C] = Ts(T0 + 3_600_000)
-    assert sent(played.books(*GOOD)) == []
-    (denied,) = (effect for effect in played.tape.effects if isinstance(effect, Denied))
+    assert submitted_orders(played.books(*GOOD)) == []
+    (denied,) = (effect for effect in played.tape.effects if isinstance(effect, OrderRefused))
     assert (denied.ticker, denied.code) == (C, "LOCKED")
     assert denied.detail.endswith(f"needed_by={A}")
 
 
 def test_an_event_that_is_not_exclusive_or_too_dear_is_left_alone() -> None:
-    assert sent(Played(exclusive=False).books(*GOOD)) == []
-    assert sent(Played().books((40, 41), (33, 34), (30, 31))) == []
-    assert sent(Played(min_edge="10c").books(*GOOD)) == []
-    assert sent(Played(max_legs=2).books(*GOOD)) == []
+    assert submitted_orders(Played(exclusive=False).books(*GOOD)) == []
+    assert submitted_orders(Played().books((40, 41), (33, 34), (30, 31))) == []
+    assert submitted_orders(Played(min_edge="10c").books(*GOOD)) == []
+    assert submitted_orders(Played(max_legs=2).books(*GOOD)) == []
 
 
 def test_all_yes_are_bought_only_where_the_operator_vouches_for_it() -> None:
     cheap = ((28, 30), (28, 30), (28, 30))
-    assert sent(Played().books(*cheap)) == []
-    assert sent(Played(exhaustive="KXE:4").books(*cheap)) == []
-    assert sent(Played(exhaustive="KXE:4,KXF:3").books(*cheap)) == []
+    assert submitted_orders(Played().books(*cheap)) == []
+    assert submitted_orders(Played(exhaustive="KXE:4").books(*cheap)) == []
+    assert submitted_orders(Played(exhaustive="KXE:4,KXF:3").books(*cheap)) == []
     played = Played(exhaustive="KX:9,KXE:3")
     played.books(*cheap)
     played.tick(0.1)
     played.tick(0.1)
     assert played.held() == [5, 5, 5]
-    assert sent(played.tick()) == []
+    assert submitted_orders(played.tick()) == []
 
 
 def test_a_ladder_is_a_pair_of_yes_and_no() -> None:
@@ -245,14 +247,14 @@ def test_a_ladder_is_a_pair_of_yes_and_no() -> None:
     played.tick(0.1)
     played.tick(0.1)
     assert played.held() == [5, -5]
-    assert sent(played.books((60, 62), (48, 50))) == [], "in profit, and held for what may come on top"
+    assert submitted_orders(played.books((60, 62), (48, 50))) == [], "in profit, and held for what may come on top"
 
 
 def test_a_share_of_the_money_is_that_of_the_dearest_leg() -> None:
     """Five dollars pay for six NO of C at 70 cents and its fee; and for nothing while the balance is not known."""
-    share = Allotment(sizing=Sizing(kind="fraction", fraction=0.05))
-    played = Played(limits=Limits(min_edge=None, max_book_age_ms=None, allotments={"arbitrage": share}))
-    assert sent(played.books(*GOOD)) == []
+    share = StrategyAllocation(sizing=Sizing(kind="fraction", fraction=0.05))
+    played = Played(limits=RiskLimits(min_edge=None, max_book_age_ms=None, allotments={"arbitrage": share}))
+    assert submitted_orders(played.books(*GOOD)) == []
     played.tape.engine.state.cash_besides = dollars(100)
     assert terms(played.tick()) == [("A", "ask", 45, 6)]
 
@@ -262,7 +264,9 @@ def test_a_paused_market_is_in_no_basket() -> None:
     paused = market(A, event_ticker=EVENT, status=MarketStatus.INACTIVE)
     played.tape.play(MarketChange(played.tape.now, paused))
     played.tick()
-    assert not [effect for effect in played.books(*GOOD) if isinstance(effect, SubmitOrder | Denied)], "nor asked for"
+    assert not [effect for effect in played.books(*GOOD) if isinstance(effect, SubmitOrder | OrderRefused)], (
+        "nor asked for"
+    )
 
 
 def test_messages_that_leave_the_best_prices_alone_are_not_looked_at() -> None:
@@ -285,12 +289,12 @@ def test_messages_that_leave_the_best_prices_alone_are_not_looked_at() -> None:
 def test_what_is_missing_is_bought_dearer_up_to_the_loss_that_is_allowed() -> None:
     played = half_filled(max_repair_loss="8c", repair_s="5")
     played.tick(1)
-    orders = [order for order in sent(played.tape.effects) if order.reason == "completes a basket"]
+    orders = [order for order in submitted_orders(played.tape.effects) if order.reason == "completes a basket"]
     assert [(o.ticker, o.price, o.qty) for o in orders] == [(B, cents(30), contracts(5)), (C, cents(24), contracts(5))]
     played.tick(0.2)
     assert played.held() == [-5, -5, -5]
     assert 0 > played.worst() >= -5 * 80_000
-    assert sent(played.tick(30)) == []
+    assert submitted_orders(played.tick(30)) == []
 
 
 def test_a_price_that_came_back_completes_the_basket_without_a_loss() -> None:
@@ -304,11 +308,11 @@ def test_a_price_that_came_back_completes_the_basket_without_a_loss() -> None:
 
 def test_what_would_lose_more_is_sold_at_the_best_price_once_the_time_is_over() -> None:
     played = half_filled(repair_s="3")
-    assert sent(played.tick(1)) == []
-    assert sent(played.tick(1)) == []
-    (out,) = sent(played.tick(1))
+    assert submitted_orders(played.tick(1)) == []
+    assert submitted_orders(played.tick(1)) == []
+    (out,) = submitted_orders(played.tick(1))
     assert (out.ticker, out.side, out.price, out.qty) == (A, BID, cents(46), contracts(5))
-    assert (out.tif, out.reduce_only, out.reason) == (Tif.IOC, True, "not a whole basket")
+    assert (out.tif, out.reduce_only, out.reason) == (TimeInForce.IOC, True, "not a whole basket")
     played.tick(0.2)
     assert played.held() == [0, 0, 0]
     assert played.worst() == played.cash() < 0
@@ -319,7 +323,7 @@ def test_an_event_whose_baskets_break_is_tried_ever_more_rarely() -> None:
     played = Played(latency_ms=150, repair_s="0", retry_s="10")
     tries: list[float] = []
     while len(tries) < 4:
-        if not sent(played.books(*GOOD, after=1.0) + played.tick(0.01)):
+        if not submitted_orders(played.books(*GOOD, after=1.0) + played.tick(0.01)):
             assert played.tape.at < 300
             continue
         tries.append(played.tape.at)
@@ -345,31 +349,31 @@ def test_a_leg_that_filled_in_part_leaves_a_smaller_basket_and_the_rest_is_sold(
     played.tick(2)
     played.tick(0.1)
     assert played.held() == [-3, -3, -3]
-    assert {o.reason for o in sent(played.tape.effects) if o.reduce_only} == {"more of it than of the rest"}
+    assert {o.reason for o in submitted_orders(played.tape.effects) if o.reduce_only} == {"more of it than of the rest"}
 
 
 def test_what_nobody_buys_waits_for_somebody_who_does() -> None:
     played = half_filled(repair_s="0")
     played.book(A, 45, None)
-    assert sent(played.tick(5)) == []
+    assert submitted_orders(played.tick(5)) == []
     played.book(A, 45, 50)
-    (out,) = sent(played.tick(1))
+    (out,) = submitted_orders(played.tick(1))
     assert (out.ticker, out.price) == (A, cents(50))
 
 
 def test_an_order_of_unknown_fate_is_waited_for() -> None:
     played = Played()
-    (first,) = sent(played.books(*GOOD))
+    (first,) = submitted_orders(played.books(*GOOD))
     played.tape.venue._on_the_way.clear()
     played.tape.engine.step(OrderUnknown(played.tape.now, first.client_order_id, "no answer"))
-    assert [sent(played.tick(10)) for _ in range(10)] == [[]] * 10
+    assert [submitted_orders(played.tick(10)) for _ in range(10)] == [[]] * 10
 
 
 def test_a_market_that_stopped_trading_is_not_sold_into() -> None:
     played = half_filled(repair_s="0")
     paused = market(A, event_ticker=EVENT, status=MarketStatus.CLOSED)
     played.tape.play(MarketChange(played.tape.now, paused))
-    assert sent(played.tick(5)) == []
+    assert submitted_orders(played.tick(5)) == []
 
 
 # -- after a restart --------------------------------------------------------------------------------------------------
@@ -390,13 +394,13 @@ def restarted(*before: tuple[Order, Fill], **given: Any) -> Played:
 
 def test_a_whole_basket_of_an_earlier_run_is_held() -> None:
     played = restarted(earlier(A, 45, 5), earlier(B, 40, 5), earlier(C, 30, 5))
-    assert sent(played.books((45, 46), (44, 45), (30, 31)) + played.tick() + played.tick()) == []
-    assert sent(played.books((10, 11), (10, 11), (10, 11)) + played.tick()) == [], "nor sold when that pays"
+    assert submitted_orders(played.books((45, 46), (44, 45), (30, 31)) + played.tick() + played.tick()) == []
+    assert submitted_orders(played.books((10, 11), (10, 11), (10, 11)) + played.tick()) == [], "nor sold when that pays"
     assert played.held() == [-5, -5, -5]
 
 
 @pytest.mark.parametrize("limits", [with_(stop_loss_pct=50), with_(take_profit_pct=130)])
-def test_neither_stop_loss_nor_take_profit_tears_a_basket_apart(limits: Limits) -> None:
+def test_neither_stop_loss_nor_take_profit_tears_a_basket_apart(limits: RiskLimits) -> None:
     """One market of it always falls, and the others rise by as much."""
     played = Played(limits=limits)
     played.books(*GOOD)
@@ -423,7 +427,7 @@ def test_what_is_left_of_a_basket_of_which_a_market_paid_is_not_torn_apart() -> 
     """A settled NO and is gone: of B and C at most one can win, and nobody pays as much as that is worth."""
     played = restarted(earlier(B, 40, 5), earlier(C, 30, 5))
     played.books((None, None), (53, 54), (46, 47))
-    assert sent(played.tick() + played.tick()) == []
+    assert submitted_orders(played.tick() + played.tick()) == []
 
 
 def test_a_person_who_sells_a_leg_leaves_the_rest_to_be_sold() -> None:
@@ -472,8 +476,8 @@ def assert_bounded(played: Played) -> str:
         played.tick(1)
     held = played.held()
     if not any(held):
-        return "nothing" if not sent(played.tape.effects) else "flat again"
-    view = View(played.tape.engine.state, "arbitrage")
+        return "nothing" if not submitted_orders(played.tape.effects) else "flat again"
+    view = StrategyContext(played.tape.engine.state, "arbitrage")
     legs = [ticker for ticker in played.tickers if view.position(ticker)]
     sizes = {abs(view.position(ticker)) for ticker in legs}
     assert len(sizes) == 1, held

@@ -15,16 +15,16 @@ from kalshi_cli.core.model.markets import Family, FeeSchedule, FeeType
 from kalshi_cli.core.model.messages import BookSnapshot, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.runner import pump
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.services.runner import process_messages
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 
@@ -37,14 +37,14 @@ SERIES = "KXNBAGAME"
 class Lived:
     """The strategy beside a world whose members push the markets of one event apart, a step of 250 ms at a time."""
 
-    def __init__(self, folder: Path, seed: int, limits: Limits, **given: object) -> None:
+    def __init__(self, folder: Path, seed: int, limits: RiskLimits, **given: object) -> None:
         ids = count(1)
         self.clock = ManualClock(parse_ts("2026-11-21T19:20:00Z"))
-        self.exchange = Exchange(
+        self.exchange = SimulatedExchange(
             new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000",
-            options=SimOptions(read_rate=0, write_rate=0),
+            options=ExchangeOptions(read_rate=0, write_rate=0),
         )
-        self.world = World(self.exchange, seed=seed, start=self.clock.now())
+        self.world = MarketSimulation(self.exchange, seed=seed, start=self.clock.now())
         catalogue = self.world._catalogue
         everything = catalogue.open_at
         catalogue.open_at = lambda now: [one for one in everything(now) if one.event.series_ticker == SERIES]  # type: ignore[method-assign]
@@ -88,7 +88,7 @@ class Lived:
             self.hear(Tick(now))
 
     def hear(self, message: Message) -> None:
-        pump((*self.venue.observe(message), message), self.engine, self.venue, self.store)
+        process_messages((*self.venue.observe(message), message), self.engine, self.venue, self.store)
 
     def orders(self) -> list[Order]:
         return [order for order in self.store.load().orders if order.strategy == "arbitrage"]
@@ -106,7 +106,7 @@ class Lived:
 
 def test_it_buys_a_whole_basket_that_pays_more_than_it_cost(tmp_path: Path) -> None:
     """Both teams of a game of seed 1 are bid for at more than a dollar together, for a moment."""
-    lived = Lived(tmp_path, 1, Limits(min_edge=cents(1)))
+    lived = Lived(tmp_path, 1, RiskLimits(min_edge=cents(1)))
     try:
         before = lived.exchange.cash("alice")
         lived.run(25)

@@ -14,8 +14,8 @@ from talipp.indicators import MACD, RSI
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.world.families import BTC
-from kalshi_cli.simulator.world.underlyings import Path
-from kalshi_cli.strategies.crypto.bars import REGIME_BARS, Bars, Signals
+from kalshi_cli.simulator.world.underlyings import PricePath
+from kalshi_cli.strategies.crypto.bars import REGIME_BARS, BarIndicators, Bars
 from kalshi_cli.strategies.crypto.probability import chance, tilt
 
 NOW = Ts(1_780_000_000_000 - 1_780_000_000_000 % 3_600_000)
@@ -67,7 +67,7 @@ def test_a_chance_is_one_and_falls_with_the_strike(
 
 def test_it_is_the_worlds_own_chance_where_it_knows_the_worlds_volatility() -> None:
     """The world adds jumps, which are small beside an hour; they are put into the volatility here."""
-    path = Path(3, BTC)
+    path = PricePath(3, BTC)
     for left_s in (300, 900, 2_400):
         spread = BTC.daily_sd / math.sqrt(86_400) * math.sqrt(left_s - 40)
         jumps = BTC.jump_sd * math.sqrt(min(1.0, left_s / BTC.jump_every_s))
@@ -84,14 +84,14 @@ def test_it_is_the_worlds_own_chance_where_it_knows_the_worlds_volatility() -> N
 
 @given(st.floats(0, 100), st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.booleans(), st.floats(0, 1))
 def test_a_tilt_is_never_more_than_it_may_be(rsi: float, macd: float, vwap: float, trend: bool, most: float) -> None:
-    assert abs(tilt(Signals(rsi, macd, vwap, trend), most)) <= most + 1e-12
+    assert abs(tilt(BarIndicators(rsi, macd, vwap, trend), most)) <= most + 1e-12
 
 
 def test_a_trend_is_followed_and_a_range_is_faded() -> None:
-    up = Signals(rsi=75, macd=2, vwap=2, is_trend=True)
+    up = BarIndicators(rsi=75, macd=2, vwap=2, is_trend=True)
     assert tilt(up, 0.3) == pytest.approx(0.3)
     assert tilt(up._replace(is_trend=False), 0.3) == pytest.approx(-0.3)
-    assert tilt(Signals(50, 0, 0, is_trend=True), 0.3) == 0.0
+    assert tilt(BarIndicators(50, 0, 0, is_trend=True), 0.3) == 0.0
     assert tilt(up._replace(rsi=50, vwap=0), 0.3) == pytest.approx(0.1)
     assert tilt(up, 0.0) == 0.0
 

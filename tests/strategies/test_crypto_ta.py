@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from support.tape import T0, TICKER, Tape, market, sent, withdrawn
+from support.tape import T0, TICKER, StrategyHarness, cancel_reasons, market, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -14,8 +14,8 @@ from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.inputs import SpotInput
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, SpotPrice
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.crypto.crypto_ta import CryptoTa, CryptoTaParams
 
 STEP = 0.001
@@ -31,7 +31,7 @@ class Coin:
         params = CryptoTaParams(**(USUAL | {name: changes.pop(name) for name in list(changes) if name in
                                             CryptoTaParams.__struct_fields__}))  # fmt: skip
         self.strategy = CryptoTa(params)
-        self.tape = Tape(self.strategy)
+        self.tape = StrategyHarness(self.strategy)
         terms: dict[str, Any] = {"floor_strike": 100.0, "strike_type": "greater"} | changes
         closes = Ts(T0 + int(1000 * (left_s + 10 * bars)))
         self.tape.play(MarketChange(T0, market(close_time=closes, **terms), FeeSchedule()))
@@ -45,7 +45,7 @@ class Coin:
 
     @property
     def held(self) -> int:
-        """The position, once what was sent has arrived."""
+        """The position, once what was submitted_orders has arrived."""
         self.tape.tick(0.001)
         return self.tape.position
 
@@ -80,7 +80,7 @@ def test_a_series_that_names_no_coin_is_refused_at_the_start(series: str) -> Non
 
 def test_it_buys_what_is_offered_too_cheap_and_says_what_it_believes() -> None:
     coin = Coin()
-    [order] = sent(coin.book(40, 44))
+    [order] = submitted_orders(coin.book(40, 44))
     assert (order.side, order.price, order.qty) == (BID, cents(44), contracts(5))
     assert order.fair == 5_000, "at the strike it is one half"
     assert "worth 50c" in order.reason
@@ -88,15 +88,15 @@ def test_it_buys_what_is_offered_too_cheap_and_says_what_it_believes() -> None:
 
 
 def test_it_sells_what_is_bid_too_dear() -> None:
-    [order] = sent(Coin().book(56, 60))
+    [order] = submitted_orders(Coin().book(56, 60))
     assert (order.side, order.price) == (ASK, cents(56))
 
 
 def test_within_the_fees_and_the_wanted_edge_it_does_nothing() -> None:
     """At 45 cents a taker pays 1.74 cents a contract: the edge of 5 is one of 3.26."""
-    assert sent(Coin().book(43, 45)) != []
-    assert sent(Coin().book(43, 46)) == []
-    assert sent(Coin(min_edge=cents(4)).book(43, 45)) == []
+    assert submitted_orders(Coin().book(43, 45)) != []
+    assert submitted_orders(Coin().book(43, 46)) == []
+    assert submitted_orders(Coin(min_edge=cents(4)).book(43, 45)) == []
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_within_the_fees_and_the_wanted_edge_it_does_nothing() -> None:
     ],
 )
 def test_the_terms_of_the_market_decide_what_it_is_a_chance_of(terms: dict[str, Any], fair: int | None) -> None:
-    orders = sent(Coin(**terms).book(40, 44))
+    orders = submitted_orders(Coin(**terms).book(40, 44))
     assert [order.fair for order in orders] == ([fair] if fair else [])
 
 
 def test_further_from_the_strike_it_believes_what_the_normal_model_says() -> None:
     above = math.exp(VOL * math.sqrt(1_000 - 40))  # one standard deviation
     coin = Coin(spot=100 * above)
-    [order] = sent(coin.book(60, 70))
+    [order] = submitted_orders(coin.book(60, 70))
     assert order.fair == pytest.approx(8_413, abs=150), "one bar more or less of volatility"
 
 
@@ -136,17 +136,17 @@ def test_further_from_the_strike_it_believes_what_the_normal_model_says() -> Non
 )
 def test_it_keeps_its_hands_off(changes: dict[str, Any]) -> None:
     bid, ask = (2, 44) if "spot" in changes else (43, 44)
-    assert sent(Coin(**changes).book(bid, ask)) == []
+    assert submitted_orders(Coin(**changes).book(bid, ask)) == []
 
 
 def test_without_a_fresh_price_nothing_is_opened_and_what_rests_is_taken_back() -> None:
     coin = Coin()
-    [order] = sent(coin.book(40, 44, size=2))
-    assert order.tif is Tif.GTC
+    [order] = submitted_orders(coin.book(40, 44, size=2))
+    assert order.tif is TimeInForce.GTC
     assert coin.held == contracts(2), "three rest"
-    assert withdrawn(coin.tape.tick(9.9)) == []
-    assert withdrawn(coin.tape.tick(0.2)) == ["no fresh outside price"]
-    assert sent(coin.book(30, 34)) == []
+    assert cancel_reasons(coin.tape.tick(9.9)) == []
+    assert cancel_reasons(coin.tape.tick(0.2)) == ["no fresh outside price"]
+    assert submitted_orders(coin.book(30, 34)) == []
     coin.spot(100.0)
     assert coin.held == contracts(2)
 
@@ -155,17 +155,17 @@ def test_a_price_of_another_coin_is_none_of_this_one() -> None:
     coin = Coin()
     coin.tape.at += 10.1
     coin.spot(100.0, "ETH")
-    assert sent(coin.book(40, 44)) == []
+    assert submitted_orders(coin.book(40, 44)) == []
     coin.spot(100.0)
-    assert sent(coin.book(40, 44)) != []
+    assert submitted_orders(coin.book(40, 44)) != []
 
 
 def test_an_order_whose_edge_is_gone_is_taken_back() -> None:
     coin = Coin()
     coin.book(40, 44, size=2)
-    assert withdrawn(coin.tape.tick(1)) == []
+    assert cancel_reasons(coin.tape.tick(1)) == []
     coin.spot(99.5)
-    assert withdrawn(coin.tape.tick(1)) == ["the edge is gone"]
+    assert cancel_reasons(coin.tape.tick(1)) == ["the edge is gone"]
 
 
 def test_what_does_not_fill_in_time_is_taken_back() -> None:
@@ -173,43 +173,43 @@ def test_what_does_not_fill_in_time_is_taken_back() -> None:
     coin.book(40, 44, size=2)
     for _ in range(4):
         coin.spot(100.0)
-        assert withdrawn(coin.tape.tick(5)) == []
+        assert cancel_reasons(coin.tape.tick(5)) == []
     coin.spot(100.0)
-    assert withdrawn(coin.tape.tick(1)) == ["not filled in time"]
+    assert cancel_reasons(coin.tape.tick(1)) == ["not filled in time"]
 
 
 def test_a_position_is_closed_when_the_market_pays_what_it_is_worth() -> None:
     coin = Coin()
     coin.book(40, 44)
     coin.spot(100.0)
-    assert sent(coin.book(49, 51, after=4)) == [], "after the fee 49 is less than 50"
+    assert submitted_orders(coin.book(49, 51, after=4)) == [], "after the fee 49 is less than 50"
     coin.spot(100.0)
-    [order] = sent(coin.book(52, 54, after=4))
-    assert (order.side, order.price, order.tif, order.reduce_only) == (ASK, cents(52), Tif.IOC, True)
+    [order] = submitted_orders(coin.book(52, 54, after=4))
+    assert (order.side, order.price, order.tif, order.reduce_only) == (ASK, cents(52), TimeInForce.IOC, True)
     assert coin.held == 0
 
 
 def test_before_the_close_it_gives_way_by_no_more_than_its_slippage() -> None:
     """Shortly before a close nobody may be there but one who bids a cent for what is worth fifty."""
     coin = Coin(left_s=130.0)
-    assert sent(coin.book(40, 44))
+    assert submitted_orders(coin.book(40, 44))
     coin.tape.at += 9
     coin.spot(100.0)
-    assert sent(coin.book(41, 90, after=2)) == [], "nine, and the fee"
-    [closed] = sent(coin.book(42, 90, after=0.1))
+    assert submitted_orders(coin.book(41, 90, after=2)) == [], "nine, and the fee"
+    [closed] = submitted_orders(coin.book(42, 90, after=0.1))
     assert (closed.price, closed.reason) == (cents(42), "close is near")
 
 
 def test_before_the_close_it_gets_out_at_what_is_there_and_does_not_get_in_again() -> None:
     coin = Coin(left_s=130.0, slippage=cents(40))
-    [opened] = sent(coin.book(40, 44))
+    [opened] = submitted_orders(coin.book(40, 44))
     assert opened.side is BID
     coin.tape.at += 9
     coin.spot(100.0)
-    [closed] = sent(coin.book(20, 24, after=2))
+    [closed] = submitted_orders(coin.book(20, 24, after=2))
     assert (closed.side, closed.price, closed.reduce_only) == (ASK, cents(20), True)
     coin.spot(100.0)
-    assert sent(coin.book(20, 24, after=4)) == []
+    assert submitted_orders(coin.book(20, 24, after=4)) == []
 
 
 def test_only_so_many_markets_of_one_coin_are_entered() -> None:
@@ -223,12 +223,12 @@ def test_only_so_many_markets_of_one_coin_are_entered() -> None:
         levels = (((cents(40), contracts(9)),), ((cents(44), contracts(9)),))
         return coin.tape.play(BookSnapshot(coin.tape.now, "KXA-2", *levels))
 
-    assert sent(cheap()) == []
+    assert submitted_orders(cheap()) == []
     coin.spot(100.0)
     coin.book(52, 54, after=4)
     assert coin.held == 0
     coin.tape.tick(1)
-    assert [order.ticker for order in sent(coin.tape.effects)] == [TICKER, TICKER, "KXA-2"]
+    assert [order.ticker for order in submitted_orders(coin.tape.effects)] == [TICKER, TICKER, "KXA-2"]
 
 
 def test_indicators_move_what_it_believes_by_no_more_than_they_may() -> None:
@@ -239,7 +239,7 @@ def test_indicators_move_what_it_believes_by_no_more_than_they_may() -> None:
         for _ in range(40):  # a straight way up to the strike, on which all indicators agree
             coin.tape.at += 10
             coin.spot(100.0 - 0.02 * (40 - _))
-        fairs.append(coin.strategy.fair(View(coin.tape.engine.state, "crypto-ta"), TICKER))
+        fairs.append(coin.strategy.fair(StrategyContext(coin.tape.engine.state, "crypto-ta"), TICKER))
     plain, moved = fairs
     assert plain is not None
     assert moved is not None

@@ -5,21 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.tape import NO_LIMITS, T0, TICKER, Tape, held, market, sent, withdrawn
+from support.tape import NO_LIMITS, T0, TICKER, StrategyHarness, cancel_reasons, held, market, submitted_orders
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.account.sizing import Allotment, Sizing
-from kalshi_cli.core.model.effects import Alert, AmendOrder, Denied, Effect
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
+from kalshi_cli.core.model.effects import AlertRaised, AmendOrder, Effect, OrderRefused
 from kalshi_cli.core.model.inputs import FairInput
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.messages import BookSnapshot, FairValue, FeedGap, MarketChange, PublicTrade, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.market_maker import MarketMaker
 
-STRICT = Limits(min_edge=cents(2), max_spread=cents(20))
+STRICT = RiskLimits(min_edge=cents(2), max_spread=cents(20))
 
 
 def maker(**given: Any) -> MarketMaker:
@@ -28,24 +28,24 @@ def maker(**given: Any) -> MarketMaker:
     return strategy
 
 
-def tape(limits: Limits = NO_LIMITS, latency_ms: int = 0, **given: Any) -> Tape:
-    return Tape(maker(**given), limits=limits, latency_ms=latency_ms)
+def tape(limits: RiskLimits = NO_LIMITS, latency_ms: int = 0, **given: Any) -> StrategyHarness:
+    return StrategyHarness(maker(**given), limits=limits, latency_ms=latency_ms)
 
 
-def denied(played: Tape) -> list[str]:
-    return [f"{effect.code} {effect.detail}" for effect in played.effects if isinstance(effect, Denied)]
+def denied(played: StrategyHarness) -> list[str]:
+    return [f"{effect.code} {effect.detail}" for effect in played.effects if isinstance(effect, OrderRefused)]
 
 
-def quoting(limits: Limits = NO_LIMITS, **given: Any) -> Tape:
+def quoting(limits: RiskLimits = NO_LIMITS, **given: Any) -> StrategyHarness:
     """Bid 40 and ask 44, both resting, a book of 39 and 45 around them."""
     played = tape(limits, **given)
-    assert len(sent(played.book(39, 45))) == 2
+    assert len(submitted_orders(played.book(39, 45))) == 2
     played.tick(0.1)
     assert shown(played) == {BID: (4_000, 500), ASK: (4_400, 500)}
     return played
 
 
-def shown(played: Tape) -> dict[Side, tuple[int, int]]:
+def shown(played: StrategyHarness) -> dict[Side, tuple[int, int]]:
     """Price and what is left, by side."""
     live = played.engine.state.orders.live(TICKER)
     assert len({order.side for order in live}) == len(live), "two on one side"
@@ -57,14 +57,14 @@ def amends(effects: list[Effect]) -> list[tuple[Side, int, int]]:
     return [(order.side, order.price, order.remaining) for order in found]
 
 
-def levels(played: Tape, bid: tuple[int, int], ask: tuple[int, int], after: float = 1.0) -> list[Effect]:
+def levels(played: StrategyHarness, bid: tuple[int, int], ask: tuple[int, int], after: float = 1.0) -> list[Effect]:
     """A book of one level a side: (cents, contracts)."""
     played.at += after
     sides = (((cents(at), contracts(qty)),) for at, qty in (bid, ask))
     return played.play(BookSnapshot(played.now, TICKER, *sides))
 
 
-def still(played: Tape, seconds: int, bid: int = 39, ask: int = 45) -> list[Effect]:
+def still(played: StrategyHarness, seconds: int, bid: int = 39, ask: int = 45) -> list[Effect]:
     """The same book again, every second."""
     return [effect for _ in range(seconds) for effect in played.book(bid, ask)]
 
@@ -73,17 +73,17 @@ def still(played: Tape, seconds: int, bid: int = 39, ask: int = 45) -> list[Effe
 
 
 def test_it_rests_a_bid_and_an_ask_at_its_half_spread_from_fair_and_says_what_it_believes() -> None:
-    bid, ask = sent(tape().book(39, 45))
+    bid, ask = submitted_orders(tape().book(39, 45))
     assert (bid.side, bid.price, bid.qty) == (BID, cents(40), contracts(5))
     assert (ask.side, ask.price, ask.qty) == (ASK, cents(44), contracts(5))
     for order in (bid, ask):
-        assert (order.fair, order.post_only, order.tif) == (cents(42), True, Tif.GTC)
+        assert (order.fair, order.post_only, order.tif) == (cents(42), True, TimeInForce.GTC)
         assert order.expires == order.created + 90_000
         assert order.reason == "worth 42c, holds 0"
 
 
 def test_fair_is_nearer_to_the_side_that_shows_less() -> None:
-    bid, _ask = sent(levels(tape(), (40, 300), (44, 100)))
+    bid, _ask = submitted_orders(levels(tape(), (40, 300), (44, 100)))
     assert bid.fair == cents(43)
 
 
@@ -100,14 +100,14 @@ def test_fair_follows_the_microprice_smoothly() -> None:
 def test_what_an_outside_model_believes_goes_before_the_book() -> None:
     played = tape(source="fair.csv")
     played.play(FairValue(played.now, TICKER, cents(50), "model"))
-    bid, ask = sent(played.book(45, 51))
+    bid, ask = submitted_orders(played.book(45, 51))
     assert (bid.price, ask.price, bid.fair) == (cents(48), cents(52), cents(50))
 
 
 def test_the_model_of_another_strategy_is_not_its_own() -> None:
     played = tape()
     played.play(FairValue(played.now, TICKER, cents(80), "model"))
-    bid, ask = sent(played.book(45, 51))
+    bid, ask = submitted_orders(played.book(45, 51))
     assert bid.price < ask.price <= cents(52)
 
 
@@ -121,7 +121,7 @@ def test_a_clock_that_goes_back_moves_no_price() -> None:
     levels(played, (39, 10_000), (45, 12_000))
     played.at -= 3_600
     assert amends([*played.play(Tick(played.now)), *played.play(Tick(played.now))]) == []
-    assert withdrawn(played.effects) == []
+    assert cancel_reasons(played.effects) == []
 
 
 def test_its_own_orders_are_no_part_of_what_the_market_is_worth() -> None:
@@ -150,7 +150,7 @@ def test_of_a_level_that_it_shares_it_counts_what_is_others() -> None:
 def test_a_makers_fee_is_added_to_the_half_spread() -> None:
     played = tape(STRICT)
     played.play(MarketChange(T0, market(), FeeSchedule(FeeType.WITH_MAKER)))
-    bid, ask = sent(played.book(39, 45))
+    bid, ask = submitted_orders(played.book(39, 45))
     assert (bid.price, ask.price) == (cents(39), cents(45)), "0.43 cents a contract, and whole cents"
 
 
@@ -165,7 +165,7 @@ def test_under_the_default_limits_nothing_that_it_wants_is_refused() -> None:
 def test_it_never_crosses_a_book_that_is_narrower_than_its_own_quotes() -> None:
     played = tape(source="fair.csv")
     played.play(FairValue(played.now, TICKER, cents(50), "model"))
-    bid, ask = sent(played.book(40, 42))
+    bid, ask = submitted_orders(played.book(40, 42))
     assert (bid.price, ask.price) == (cents(41), cents(52)), "one below the best ask, whatever it is worth"
 
 
@@ -173,21 +173,21 @@ def test_it_never_crosses_a_book_that_is_narrower_than_its_own_quotes() -> None:
     ("bid", "ask", "given"), [(41, 42, {"min_spread": "2c"}), (35, 46, {}), (6, 9, {}), (92, 95, {})]
 )
 def test_in_odd_markets_it_opens_nothing(bid: int, ask: int, given: dict[str, Any]) -> None:
-    assert sent(tape(**given).book(bid, ask)) == []
-    assert len(sent(tape(**given).book(39, 45))) == 2, "companion"
+    assert submitted_orders(tape(**given).book(bid, ask)) == []
+    assert len(submitted_orders(tape(**given).book(39, 45))) == 2, "companion"
 
 
 def test_a_market_of_one_side_is_not_quoted() -> None:
     played = quoting()
     played.at += 1
     played.play(BookSnapshot(played.now, TICKER, ((cents(39), contracts(100)),), ()))
-    assert withdrawn(played.effects) == ["no two sides"] * 2
+    assert cancel_reasons(played.effects) == ["no two sides"] * 2
 
 
 def test_the_size_is_that_of_the_configured_policy() -> None:
-    limits = Limits(allotments={"market-maker": Allotment(sizing=Sizing(kind="fraction", fraction=0.01))})
-    played = Tape(maker(max_inventory="1000"), limits=limits)
-    assert sent(played.book(39, 45)) == [], "of a balance that nobody has read"
+    limits = RiskLimits(allotments={"market-maker": StrategyAllocation(sizing=Sizing(kind="fraction", fraction=0.01))})
+    played = StrategyHarness(maker(max_inventory="1000"), limits=limits)
+    assert submitted_orders(played.book(39, 45)) == [], "of a balance that nobody has read"
 
 
 def test_it_quotes_no_more_markets_than_it_may() -> None:
@@ -198,7 +198,7 @@ def test_it_quotes_no_more_markets_than_it_may() -> None:
         sides = ((cents(39), contracts(100)),), ((cents(45), contracts(100)),)
         played.play(BookSnapshot(played.now, name, *sides))
     played.tick()
-    assert sorted({order.ticker for order in sent(played.effects)}) == ["KXA-1", "KXA-2"]
+    assert sorted({order.ticker for order in submitted_orders(played.effects)}) == ["KXA-1", "KXA-2"]
 
 
 # -- what it holds ----------------------------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_both_quotes_lean_against_what_is_held() -> None:
 def test_it_leans_no_further_than_to_fair() -> None:
     played = tape(skew="5c")
     played.recall([old_order()], [held(BID, 42, 5)])
-    bid, ask = sent(played.book(39, 45))
+    bid, ask = submitted_orders(played.book(39, 45))
     assert (bid.price, ask.price) == (cents(38), cents(42))
 
 
@@ -253,7 +253,7 @@ def test_near_its_limit_a_quote_is_only_as_large_as_there_is_room() -> None:
 def test_a_quote_that_reduces_is_never_for_more_than_is_held() -> None:
     played = tape()
     played.recall([old_order(qty=contracts(2), filled=contracts(2))], [held(BID, 42, 2)])
-    _bid, ask = sent(played.book(39, 45))
+    _bid, ask = submitted_orders(played.book(39, 45))
     assert (ask.side, ask.qty) == (ASK, contracts(2))
 
 
@@ -271,8 +271,8 @@ def test_a_quote_is_amended_and_never_replaced() -> None:
     before = {order.order_id for order in played.engine.state.orders.live(TICKER)}
     effects = [effect for _ in range(20) for effect in played.book(41, 47, size=10_000)]
     assert {side for side, *_ in amends(effects)} == {BID, ASK}
-    assert sent(effects) == []
-    assert withdrawn(effects) == []
+    assert submitted_orders(effects) == []
+    assert cancel_reasons(effects) == []
     assert {order.order_id for order in played.engine.state.orders.live(TICKER)} == before
     assert shown(played) == {BID: (4_200, 500), ASK: (4_600, 500)}
     assert denied(played) == [], "an amend that changes nothing would be"
@@ -292,7 +292,7 @@ def test_a_quote_that_is_leaving_is_not_amended() -> None:
     for _ in range(2):
         played.at += 0.1
         played.trade(46, 1, BID)
-    assert len(withdrawn(played.effects)) == 2
+    assert len(cancel_reasons(played.effects)) == 2
     played.book(41, 47, after=0.1)
     assert amends(played.effects) == []
     assert denied(played) == []
@@ -348,14 +348,14 @@ def test_orders_of_an_earlier_run_are_taken_over_and_one_too_many_is_canceled() 
     two = [old_order(**rest), old_order(**rest | {"client_order_id": "old2", "order_id": "o-old2"})]
     played.recall(two)
     effects = played.book(39, 45)
-    assert withdrawn(effects) == ["one quote a side"]
-    assert [order.side for order in sent(effects)] == [ASK]
+    assert cancel_reasons(effects) == ["one quote a side"]
+    assert [order.side for order in submitted_orders(effects)] == [ASK]
 
 
 def test_what_the_controls_refuse_is_not_asked_for_at_every_message() -> None:
-    played = tape(Limits(min_edge=cents(5)))
+    played = tape(RiskLimits(min_edge=cents(5)))
     effects = still(played, 25)
-    assert len([effect for effect in effects if isinstance(effect, Denied)]) == 6, "each side, every ten seconds"
+    assert len([effect for effect in effects if isinstance(effect, OrderRefused)]) == 6, "each side, every ten seconds"
 
 
 # -- when it takes them back ------------------------------------------------------------------------------------------
@@ -363,9 +363,9 @@ def test_what_the_controls_refuse_is_not_asked_for_at_every_message() -> None:
 
 def test_a_book_that_does_not_change_any_more_is_left() -> None:
     played = quoting(stale_s="8")
-    assert withdrawn(played.tick(7)) == []
-    assert withdrawn(played.tick(2)) == ["stale book"] * 2
-    assert len(sent([*played.tick(), *played.book(39, 45)])) == 2, "and it comes back"
+    assert cancel_reasons(played.tick(7)) == []
+    assert cancel_reasons(played.tick(2)) == ["stale book"] * 2
+    assert len(submitted_orders([*played.tick(), *played.book(39, 45)])) == 2, "and it comes back"
 
 
 def test_a_quiet_market_is_not_stale_while_others_move() -> None:
@@ -375,38 +375,38 @@ def test_a_quiet_market_is_not_stale_while_others_move() -> None:
         played.at += 1
         played.play(BookSnapshot(played.now, "KXA-2", ((cents(39), contracts(1)),), ((cents(45), contracts(1)),)))
         played.tick(0.0)
-    assert withdrawn(played.effects) == []
+    assert cancel_reasons(played.effects) == []
 
 
 def test_a_book_that_is_lost_takes_the_quotes_with_it() -> None:
     played = quoting()
     played.play(FeedGap(played.now, (TICKER,), "a number is missing"))
-    assert withdrawn(played.tick()) == ["stale book"] * 2
+    assert cancel_reasons(played.tick()) == ["stale book"] * 2
 
 
 def test_a_jump_of_the_mid_clears_the_market_for_a_while() -> None:
     played = quoting(jump="4c", jump_s="10", calm_s="15")
-    assert withdrawn(played.book(43, 49)) == ["the flow is toxic"] * 2
-    assert sent(still(played, 14, 43, 49)) == []
-    assert len(sent(still(played, 2, 43, 49))) == 2
+    assert cancel_reasons(played.book(43, 49)) == ["the flow is toxic"] * 2
+    assert submitted_orders(still(played, 14, 43, 49)) == []
+    assert len(submitted_orders(still(played, 2, 43, 49))) == 2
 
 
 def test_a_slow_move_is_no_jump() -> None:
     played = quoting(jump="4c", jump_s="10", calm_s="15")
     for step in range(8):
         still(played, 6, 39 + step, 45 + step)
-    assert withdrawn(played.effects) == []
+    assert cancel_reasons(played.effects) == []
 
 
 def test_a_run_of_trades_on_one_side_clears_the_market_for_a_while() -> None:
     played = quoting(run="3", run_s="5", calm_s="15")
     for _ in range(2):
         played.at += 1
-        assert withdrawn(played.trade(46, 1, BID)) == []
+        assert cancel_reasons(played.trade(46, 1, BID)) == []
     played.at += 1
-    assert withdrawn(played.trade(46, 1, BID)) == ["a run of trades on one side"] * 2
-    assert sent(still(played, 14)) == []
-    assert len(sent(still(played, 2))) == 2
+    assert cancel_reasons(played.trade(46, 1, BID)) == ["a run of trades on one side"] * 2
+    assert submitted_orders(still(played, 14)) == []
+    assert len(submitted_orders(still(played, 2))) == 2
 
 
 @pytest.mark.parametrize("case", ["both sides", "too slow", "one taker", "blocks"])
@@ -416,21 +416,21 @@ def test_what_is_no_run(case: str) -> None:
         played.at += {"too slow": 6, "one taker": 0}.get(case, 1)
         side = ASK if case == "both sides" and number % 2 else BID
         trade = PublicTrade(played.now, TICKER, f"t{number}", cents(46), contracts(1), side, case == "blocks")
-        assert withdrawn(played.play(trade)) == []
+        assert cancel_reasons(played.play(trade)) == []
 
 
 def test_a_cancel_that_failed_is_asked_for_again() -> None:
     played = quoting(jump="4c", calm_s="5")
     played.book(43, 49)
     played.book(43, 49, after=10)
-    assert all(order.reason != "leaving" for order in sent(played.effects))
-    assert not [effect for effect in played.effects if isinstance(effect, Alert | Denied)]
+    assert all(order.reason != "leaving" for order in submitted_orders(played.effects))
+    assert not [effect for effect in played.effects if isinstance(effect, AlertRaised | OrderRefused)]
 
 
 # -- before the close -------------------------------------------------------------------------------------------------
 
 
-def closing(in_s: float, held_qty: int = 5, **given: Any) -> Tape:
+def closing(in_s: float, held_qty: int = 5, **given: Any) -> StrategyHarness:
     played = tape(**given)
     played.play(MarketChange(T0, market(close_time=Ts(T0 + int(in_s * 1000))), FeeSchedule()))
     if held_qty:
@@ -440,10 +440,10 @@ def closing(in_s: float, held_qty: int = 5, **given: Any) -> Tape:
 
 
 def test_before_the_close_it_quotes_only_what_it_holds() -> None:
-    (order,) = sent(closing(100).book(39, 45))
-    assert (order.side, order.qty, order.tif) == (ASK, contracts(5), Tif.GTC)
-    assert sent(closing(100, held_qty=0).book(39, 45)) == []
-    assert len(sent(closing(200).book(39, 45))) == 2, "companion"
+    (order,) = submitted_orders(closing(100).book(39, 45))
+    assert (order.side, order.qty, order.tif) == (ASK, contracts(5), TimeInForce.GTC)
+    assert submitted_orders(closing(100, held_qty=0).book(39, 45)) == []
+    assert len(submitted_orders(closing(200).book(39, 45))) == 2, "companion"
 
 
 def test_before_the_close_what_would_open_something_is_taken_off_a_quote() -> None:
@@ -458,8 +458,8 @@ def test_before_the_close_what_would_open_something_is_taken_off_a_quote() -> No
 def test_at_the_end_nothing_is_taken_from_a_stale_book() -> None:
     played = closing(70)
     played.book(41, 45)
-    assert withdrawn(played.tick(12)) == ["stale book"]
-    assert sent([*played.tick(), *played.tick()]) == []
+    assert cancel_reasons(played.tick(12)) == ["stale book"]
+    assert submitted_orders([*played.tick(), *played.tick()]) == []
 
 
 def test_at_the_end_it_takes_what_is_there() -> None:
@@ -468,18 +468,18 @@ def test_at_the_end_it_takes_what_is_there() -> None:
     played.tick()
     played.trade(40, 5, ASK)
     assert played.position == contracts(5)
-    assert withdrawn(played.tick(140)) == ["close is near"]
-    (out,) = sent(played.tick())
+    assert cancel_reasons(played.tick(140)) == ["close is near"]
+    (out,) = submitted_orders(played.tick())
     assert (out.side, out.price, out.qty) == (ASK, cents(39), contracts(5))
-    assert (out.tif, out.reduce_only) == (Tif.IOC, True)
-    assert sent(played.tick()) == []
+    assert (out.tif, out.reduce_only) == (TimeInForce.IOC, True)
+    assert submitted_orders(played.tick()) == []
     assert played.position == 0
 
 
 def test_at_the_end_it_gives_way_by_no_more_than_its_slippage() -> None:
     played = closing(30, slippage="2c")
-    assert sent(played.book(39, 45)) == []
-    (out,) = sent(played.book(41, 45))
+    assert submitted_orders(played.book(39, 45)) == []
+    (out,) = submitted_orders(played.book(41, 45))
     assert out.price == cents(41)
 
 
@@ -490,7 +490,7 @@ def test_at_the_end_it_gets_out_in_trouble_too(trouble: str) -> None:
     played.at += 2
     asks = ((cents(44), contracts(9)),) if trouble == "a jump" else ()
     played.play(BookSnapshot(played.now, TICKER, ((cents(42), contracts(9)),), asks))
-    assert [(order.tif, order.price) for order in sent(played.tick())] == [(Tif.IOC, cents(42))]
+    assert [(order.tif, order.price) for order in submitted_orders(played.tick())] == [(TimeInForce.IOC, cents(42))]
 
 
 @pytest.mark.parametrize("is_short", [False, True])
@@ -504,13 +504,15 @@ def test_at_the_end_it_does_not_sell_into_a_book_that_was_emptied_a_moment_ago(i
 
     bid(42)
     emptied = [effect for price in (25, 12, *[12] * 8) for effect in bid(price)]
-    assert sent(emptied) == []
+    assert submitted_orders(emptied) == []
     lasting = [effect for _ in range(12) for effect in bid(12)]
-    assert {(order.tif, order.price) for order in sent(lasting)} == {(Tif.IOC, cents(88 if is_short else 12))}
+    assert {(order.tif, order.price) for order in submitted_orders(lasting)} == {
+        (TimeInForce.IOC, cents(88 if is_short else 12))
+    }
 
 
 def test_at_the_end_it_tries_once_a_second() -> None:
     played = closing(30)
     played.book(39, 45, size=1)
-    assert sent(played.tick(0.3)) == []
-    assert len(sent([*played.tick(0.8), *played.tick(1)])) >= 1
+    assert submitted_orders(played.tick(0.3)) == []
+    assert len(submitted_orders([*played.tick(0.8), *played.tick(1)])) >= 1

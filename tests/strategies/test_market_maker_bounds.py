@@ -12,15 +12,15 @@ import msgspec
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from support.tape import NO_LIMITS, T0, TICKER, Tape, market
+from support.tape import NO_LIMITS, T0, TICKER, StrategyHarness, market
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, FillBooked, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import BookSnapshot, FairValue, MarketChange
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, Wanted
+from kalshi_cli.strategies.market_maker import MarketMaker, MarketMakerParams, QuoteTarget
 from verification.strategies import session
 
 PARAMS = MarketMakerParams(
@@ -35,13 +35,13 @@ PARAMS = MarketMakerParams(
 )
 
 
-class Watched(Tape):
+class Watched(StrategyHarness):
     """Holds every order against the book of the moment at which it is decided."""
 
     def record(self, effect: Effect) -> None:
         super().record(effect)
         order = wanted_by(effect)
-        if order is None or order.tif is not Tif.GTC:
+        if order is None or order.tif is not TimeInForce.GTC:
             return
         book = self.engine.state.books[TICKER]
         assert order.post_only
@@ -126,7 +126,7 @@ def test_the_property_meets_fills_full_inventories_amends_pulls_and_exits() -> N
             seen["full"] += abs(played.position) == PARAMS.max_inventory
             for effect in effects:
                 order = wanted_by(effect)
-                seen["taken"] += order is not None and order.tif is Tif.IOC
+                seen["taken"] += order is not None and order.tif is TimeInForce.IOC
                 seen[type(effect).__name__] += 1
                 if isinstance(effect, CancelOrder):
                     seen[effect.reason] += 1
@@ -137,14 +137,14 @@ def test_the_property_meets_fills_full_inventories_amends_pulls_and_exits() -> N
 class Greedy(MarketMaker):
     """A broken variant: it forgets what it holds."""
 
-    def _wanted(self, *args: Any, **more: Any) -> Wanted | None:
+    def _wanted(self, *args: Any, **more: Any) -> QuoteTarget | None:
         return super()._wanted(*args[:4], Qty(0), *args[5:], **more)  # type: ignore[arg-type, call-arg]
 
 
 class Crossing(MarketMaker):
     """A broken variant: it does not look at the other side of the book."""
 
-    def _wanted(self, *args: Any, **more: Any) -> Wanted | None:
+    def _wanted(self, *args: Any, **more: Any) -> QuoteTarget | None:
         found = super()._wanted(*args, **more)
         side, fair = args[2], args[3]
         price = Price(min(ONE_DOLLAR - 100, max(100, (fair - side.sign * 200) // 100 * 100)))

@@ -6,16 +6,16 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.tape import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
+from support.tape import NO_LIMITS, T0, TICKER, StrategyHarness, cancel_reasons, market, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.sizing import Allotment, Sizing
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.inputs import FairInput
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import FairValue, MarketChange, PublicTrade
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.model_edge import ModelEdge, ModelEdgeParams
 
@@ -23,11 +23,11 @@ from kalshi_cli.strategies.model_edge import ModelEdge, ModelEdgeParams
 class Model:
     """A tape, a strategy that hears a model, and what the model says."""
 
-    def __init__(self, *, allotment: Allotment | None = None, **params: Any) -> None:
+    def __init__(self, *, allotment: StrategyAllocation | None = None, **params: Any) -> None:
         limits = NO_LIMITS
         if allotment is not None:
             limits = msgspec.structs.replace(NO_LIMITS, allotments={"model-edge": allotment})
-        self.tape = Tape(ModelEdge(ModelEdgeParams(**({"source": "fair.csv"} | params))), limits=limits)
+        self.tape = StrategyHarness(ModelEdge(ModelEdgeParams(**({"source": "fair.csv"} | params))), limits=limits)
 
     def say(self, fair: int, *, for_s: float = 1_000.0, ticker: str = TICKER) -> list[Effect]:
         ends = Ts(self.tape.now + int(for_s * 1000))
@@ -38,7 +38,7 @@ class Model:
 
     @property
     def held(self) -> int:
-        """The position, once what was sent has arrived."""
+        """The position, once what was submitted_orders has arrived."""
         self.tape.tick(0.001)
         return self.tape.position
 
@@ -64,8 +64,8 @@ def test_parameters_that_mean_nothing_are_refused_at_the_start(given: dict[str, 
 
 def test_it_buys_yes_where_the_model_thinks_more_of_it_and_says_so() -> None:
     model = Model()
-    assert sent(model.book(40, 44)) == [], "nobody said anything yet"
-    [order] = sent(model.say(50))
+    assert submitted_orders(model.book(40, 44)) == [], "nobody said anything yet"
+    [order] = submitted_orders(model.say(50))
     assert (order.side, order.price, order.qty, order.fair) == (BID, cents(44), contracts(5), cents(50))
     assert "worth 50c" in order.reason
     assert model.held == contracts(5)
@@ -74,7 +74,7 @@ def test_it_buys_yes_where_the_model_thinks_more_of_it_and_says_so() -> None:
 def test_it_buys_no_where_the_model_thinks_less_of_yes() -> None:
     model = Model()
     model.book(56, 60)
-    [order] = sent(model.say(50))
+    [order] = submitted_orders(model.say(50))
     assert (order.side, order.price) == (ASK, cents(56))
     assert model.held == -contracts(5)
 
@@ -84,13 +84,13 @@ def test_within_the_fee_and_the_wanted_edge_it_does_nothing() -> None:
     for ask, edge, trades in ((45, 3, True), (46, 3, False), (45, 4, False)):
         model = Model(edge=cents(edge))
         model.book(ask - 2, ask)
-        assert (sent(model.say(50)) != []) is trades, (ask, edge)
+        assert (submitted_orders(model.say(50)) != []) is trades, (ask, edge)
 
 
 def test_post_only_it_joins_the_best_price_and_pays_no_fee_of_takers() -> None:
     model = Model(take=False)
     model.book(46, 50)
-    [order] = sent(model.say(50))
+    [order] = submitted_orders(model.say(50))
     assert (order.side, order.price, order.post_only) == (BID, cents(46), True)
     assert model.held == 0
     model.tape.play(PublicTrade(model.tape.now, TICKER, "p1", cents(45), contracts(500), ASK))
@@ -104,10 +104,10 @@ def test_resting_it_never_turns_a_position_around() -> None:
     model.say(50)
     model.tape.play(PublicTrade(model.tape.now, TICKER, "p1", cents(45), contracts(500), ASK))
     assert model.held == contracts(5)
-    assert sent(model.book(48, 56)) == []
+    assert submitted_orders(model.book(48, 56)) == []
     flat = Model(take=False)
     flat.book(48, 56)
-    assert [order.side for order in sent(flat.say(50))] == [ASK]
+    assert [order.side for order in submitted_orders(flat.say(50))] == [ASK]
 
 
 def test_it_adds_up_to_the_most_that_may_be_held_and_no_further() -> None:
@@ -120,11 +120,11 @@ def test_it_adds_up_to_the_most_that_may_be_held_and_no_further() -> None:
 
 def test_how_much_is_what_the_sizing_says() -> None:
     """Kelly of 60 against 44 cents and a fee of 1.73: (0.6 - 0.4573) / (1 - 0.4573) = 26 % of $1,000, of which 10 %."""
-    kelly = Allotment(budget=dollars(1_000), sizing=Sizing(kind="kelly", fraction=0.1, max_fraction=0.5))
+    kelly = StrategyAllocation(budget=dollars(1_000), sizing=Sizing(kind="kelly", fraction=0.1, max_fraction=0.5))
     model = Model(max_held=contracts(500), allotment=kelly)
     model.tape.engine.state.cash_besides = Money(dollars(10_000))
     model.book(40, 44, size=1_000)
-    [order] = sent(model.say(60))
+    [order] = submitted_orders(model.say(60))
     assert order.qty == contracts(57)
 
 
@@ -133,9 +133,9 @@ def test_a_position_is_closed_when_the_market_pays_what_it_is_worth() -> None:
     model.say(50)
     model.book(40, 44)
     assert model.held == contracts(5)
-    assert sent(model.book(49, 51)) == [], "after the fee 49 is less than 50"
-    [order] = sent(model.book(52, 54))
-    assert (order.side, order.price, order.tif, order.reduce_only) == (ASK, cents(52), Tif.IOC, True)
+    assert submitted_orders(model.book(49, 51)) == [], "after the fee 49 is less than 50"
+    [order] = submitted_orders(model.book(52, 54))
+    assert (order.side, order.price, order.tif, order.reduce_only) == (ASK, cents(52), TimeInForce.IOC, True)
     assert model.held == 0
 
 
@@ -145,15 +145,15 @@ def test_a_model_that_changes_its_mind_is_followed_out_and_then_in_again_on_the_
     model.book(40, 44)
     assert model.held == contracts(5)
     model.tape.at += 4
-    [closing] = sent(model.say(30))
+    [closing] = submitted_orders(model.say(30))
     assert (closing.side, closing.reduce_only) == (ASK, True)
     assert model.held == 0
-    [opening] = sent(model.book(40, 44))
+    [opening] = submitted_orders(model.book(40, 44))
     assert (opening.side, opening.reduce_only) == (ASK, False)
 
 
 def test_with_an_exit_edge_it_leaves_for_a_little_less_than_the_worth() -> None:
-    assert [len(sent(_held(exit_edge=edge).book(49, 51))) for edge in (Price(0), cents(3))] == [0, 1]
+    assert [len(submitted_orders(_held(exit_edge=edge).book(49, 51))) for edge in (Price(0), cents(3))] == [0, 1]
 
 
 def test_it_gets_out_also_right_after_the_clock_was_set_back() -> None:
@@ -163,17 +163,17 @@ def test_it_gets_out_also_right_after_the_clock_was_set_back() -> None:
     model.say(50)
     assert model.held == contracts(5)
     model.tape.tick(-3_600)
-    assert [order.reduce_only for order in sent(model.say(30))] == [True]
+    assert [order.reduce_only for order in submitted_orders(model.say(30))] == [True]
 
 
 def test_a_probability_that_is_over_opens_nothing_and_takes_back_what_rests() -> None:
     model = Model(take=False)
     model.book(46, 50)
-    assert len(sent(model.say(50, for_s=10))) == 1
-    assert withdrawn(model.tape.tick(9)) == []
-    assert withdrawn(model.tape.tick(1.1)) == ["no valid probability"]
-    assert sent(model.book(46, 50)) == []
-    assert len(sent(model.say(50))) == 1
+    assert len(submitted_orders(model.say(50, for_s=10))) == 1
+    assert cancel_reasons(model.tape.tick(9)) == []
+    assert cancel_reasons(model.tape.tick(1.1)) == ["no valid probability"]
+    assert submitted_orders(model.book(46, 50)) == []
+    assert len(submitted_orders(model.say(50))) == 1
 
 
 @pytest.mark.parametrize(("on_stale", "left"), [("hold", contracts(5)), ("close", 0)])
@@ -191,23 +191,23 @@ def test_an_order_whose_edge_is_gone_is_taken_back() -> None:
     model.book(40, 44, size=2)
     model.say(50)
     assert model.held == contracts(2), "three rest"
-    assert withdrawn(model.say(44)) == ["the edge is gone"]
+    assert cancel_reasons(model.say(44)) == ["the edge is gone"]
 
 
 def test_what_does_not_fill_in_time_is_taken_back() -> None:
     model = Model(rest_s=5)
     model.book(40, 44, size=2)
     model.say(50)
-    assert withdrawn(model.tape.tick(4.9)) == []
-    assert withdrawn(model.tape.tick(0.2)) == ["not filled in time"]
+    assert cancel_reasons(model.tape.tick(4.9)) == []
+    assert cancel_reasons(model.tape.tick(0.2)) == ["not filled in time"]
 
 
 def test_it_opens_only_so_long_before_the_close() -> None:
     model = Model(before_close_s=60)
     model.tape.play(MarketChange(model.tape.now, market(close_time=Ts(T0 + 70_000)), FeeSchedule()))
     model.say(50)
-    assert sent(model.book(40, 44)) == []
-    assert len(sent(model.book(40, 44, after=7))) == 1
+    assert submitted_orders(model.book(40, 44)) == []
+    assert len(submitted_orders(model.book(40, 44, after=7))) == 1
 
 
 @pytest.mark.parametrize("case", ["min price", "unknown market", "no book", "gap"])
@@ -215,16 +215,16 @@ def test_it_keeps_its_hands_off(case: str) -> None:
     model = Model(min_price=cents(45)) if case == "min price" else Model()
     if case == "unknown market":
         model.book(40, 44)
-        assert sent(model.say(50, ticker="KXB-9")) == []
+        assert submitted_orders(model.say(50, ticker="KXB-9")) == []
         return
     if case == "min price":
         model.book(40, 44)
-    assert sent(model.say(50)) == []
+    assert submitted_orders(model.say(50)) == []
     if case == "gap":
         model.say(0)
         model.book(40, 44)
         model.tape.engine.state.books[TICKER].invalidate("gap")
-        assert sent(model.say(50)) == []
+        assert submitted_orders(model.say(50)) == []
 
 
 def _held(**params: Any) -> Model:

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from support.tape import NO_LIMITS, TICKER, Tape, held, market, sent, withdrawn
+from support.tape import NO_LIMITS, TICKER, StrategyHarness, cancel_reasons, held, market, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents, contracts
@@ -14,8 +14,8 @@ from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.inputs import SignalInput
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, NewsSignal
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.strategies import news as module
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.news import News, NewsParams
@@ -26,9 +26,9 @@ USUAL: dict[str, Any] = {"source": "-", "max_shift": cents(20), "half_life_s": 1
 class Paper:
     """A tape with a book of 49 and 51 cents, a strategy that hears news, and the news."""
 
-    def __init__(self, *, limits: Limits = NO_LIMITS, **params: Any) -> None:
+    def __init__(self, *, limits: RiskLimits = NO_LIMITS, **params: Any) -> None:
         self.strategy = News(NewsParams(**(USUAL | params)))
-        self.tape = Tape(self.strategy, limits=limits)
+        self.tape = StrategyHarness(self.strategy, limits=limits)
         self._ids = count(1)
         self.book(49, 51)
 
@@ -51,7 +51,7 @@ def fair_after(*signals: tuple[float, Side], later_s: float = 0.0, **params: Any
     paper.book(1, 99, after=0.0)
     for confidence, side in signals:
         paper.tell(confidence, side)
-    [order] = sent(paper.book(5, 6, after=later_s)) or sent(paper.book(94, 95, after=0.0))
+    [order] = submitted_orders(paper.book(5, 6, after=later_s)) or submitted_orders(paper.book(94, 95, after=0.0))
     assert order.fair is not None
     return order.fair
 
@@ -60,9 +60,9 @@ def test_what_became_known_a_while_ago_has_worn_off_since() -> None:
     """A sender that tries again for an hour, or a queue that stood still, brings no news."""
     paper = Paper()
     hour_ago = NewsSignal(Ts(paper.tape.now - 3_600_000), "old", TICKER, BID, 9_000)
-    assert sent(paper.tape.play(hour_ago)) == []
+    assert submitted_orders(paper.tape.play(hour_ago)) == []
     half = NewsSignal(Ts(paper.tape.now - 100_000), "half", TICKER, BID, 9_000)
-    (order,) = sent(paper.tape.play(half))
+    (order,) = submitted_orders(paper.tape.play(half))
     assert order.fair == 5_000 + 900, "after one half-life"
 
 
@@ -90,7 +90,7 @@ def test_it_asks_for_its_source() -> None:
 
 def test_it_buys_what_the_news_makes_likelier_and_says_why() -> None:
     paper = Paper()
-    [order] = sent(paper.tell(0.5))
+    [order] = submitted_orders(paper.tell(0.5))
     assert (order.side, order.price, order.qty, order.fair) == (BID, cents(51), contracts(5), cents(60))
     assert "50c to 60c" in order.reason
     assert paper.held == contracts(5)
@@ -98,25 +98,25 @@ def test_it_buys_what_the_news_makes_likelier_and_says_why() -> None:
 
 def test_it_sells_what_the_news_makes_less_likely() -> None:
     paper = Paper()
-    [order] = sent(paper.tell(0.5, ASK))
+    [order] = submitted_orders(paper.tell(0.5, ASK))
     assert (order.side, order.price, order.fair) == (ASK, cents(49), cents(40))
     assert paper.held == -contracts(5)
 
 
 def test_a_signal_that_does_not_beat_the_price_and_the_fee_is_not_traded_on() -> None:
     """At 51 cents a taker pays 1.75 cents: of 60 that leaves 7.25."""
-    assert sent(Paper(edge=cents(8)).tell(0.5)) == []
-    assert sent(Paper(edge=cents(7)).tell(0.5)) != []
-    assert sent(Paper().tell(0.2)) == [], "54 against 52.75"
+    assert submitted_orders(Paper(edge=cents(8)).tell(0.5)) == []
+    assert submitted_orders(Paper(edge=cents(7)).tell(0.5)) != []
+    assert submitted_orders(Paper().tell(0.2)) == [], "54 against 52.75"
 
 
 def test_the_price_that_others_already_moved_is_not_moved_again() -> None:
     """What counts is the mid from before the news."""
     paper = Paper(edge=cents(12))
-    assert sent(paper.tell(0.5)) == []
-    assert sent(paper.book(58, 59)) == []
+    assert submitted_orders(paper.tell(0.5)) == []
+    assert submitted_orders(paper.book(58, 59)) == []
     paper.tell(0.1)
-    assert sent(paper.book(40, 42)) != [], "50 moved by more than 10, and not 41"
+    assert submitted_orders(paper.book(40, 42)) != [], "50 moved by more than 10, and not 41"
 
 
 def test_signals_wear_off() -> None:
@@ -135,22 +135,22 @@ def test_signals_add_up_as_odds_and_never_beyond_certainty() -> None:
 
 def test_a_signal_that_comes_twice_is_one() -> None:
     paper = Paper(edge=cents(12))
-    assert sent(paper.tell(0.5, name="same")) == []
-    assert sent(paper.tell(0.5, name="same")) == []
-    assert sent(paper.tell(0.5, name="other")) != []
+    assert submitted_orders(paper.tell(0.5, name="same")) == []
+    assert submitted_orders(paper.tell(0.5, name="same")) == []
+    assert submitted_orders(paper.tell(0.5, name="other")) != []
 
 
 def test_of_very_many_ids_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_IDS", 2)
     paper = Paper(edge=cents(12))
     for name in ("a", "b", "c", "a"):
-        last = sent(paper.tell(0.5 if name == "a" else 0.0, name=name))
+        last = submitted_orders(paper.tell(0.5 if name == "a" else 0.0, name=name))
     assert last != [], "a counts again"
 
 
 def test_a_star_names_every_market_that_begins_so() -> None:
     for about, trades in (("KXA*", True), ("*", True), ("KXA", False), ("KXB*", False)):
-        assert (sent(Paper().tell(0.5, about=about)) != []) is trades, about
+        assert (submitted_orders(Paper().tell(0.5, about=about)) != []) is trades, about
 
 
 def test_only_so_many_markets_are_entered_on_one_signal() -> None:
@@ -158,14 +158,14 @@ def test_only_so_many_markets_are_entered_on_one_signal() -> None:
     paper.tape.play(MarketChange(paper.tape.now, market("KXA-2"), FeeSchedule()))
     levels = (((cents(49), contracts(9)),), ((cents(51), contracts(9)),))
     paper.tape.play(BookSnapshot(paper.tape.now, "KXA-2", *levels))
-    assert [order.ticker for order in sent(paper.tell(0.5, about="KXA*"))] == [TICKER]
+    assert [order.ticker for order in submitted_orders(paper.tell(0.5, about="KXA*"))] == [TICKER]
 
 
 def test_without_a_price_from_before_the_news_it_does_nothing() -> None:
     paper = Paper()
     paper.tape.engine.state.books[TICKER].invalidate("gap")
-    assert sent(paper.tell(0.9)) == []
-    assert sent(paper.book(49, 51)) == []
+    assert submitted_orders(paper.tell(0.9)) == []
+    assert submitted_orders(paper.book(49, 51)) == []
 
 
 @pytest.mark.parametrize(
@@ -176,11 +176,11 @@ def test_it_gets_out_at_the_target_at_the_stop_and_in_time(bid: int, ask: int, a
     paper = Paper(hold_s=60)
     paper.tell(0.5)
     assert paper.held == contracts(5)
-    orders = sent(paper.book(bid, ask, after=after))
+    orders = submitted_orders(paper.book(bid, ask, after=after))
     assert [order.reason for order in orders] == ([why] if why else [])
     if why:
         assert (orders[0].side, orders[0].price, orders[0].tif, orders[0].reduce_only) == (
-            ASK, cents(bid), Tif.IOC, True,
+            ASK, cents(bid), TimeInForce.IOC, True,
         )  # fmt: skip
         assert paper.held == 0
 
@@ -189,13 +189,15 @@ def test_it_gets_out_when_the_news_wore_off_or_turned() -> None:
     paper = Paper()
     paper.tell(0.4)
     assert paper.held == contracts(5)
-    assert sent(paper.tape.tick(190)) == []
-    assert [order.reason for order in sent(paper.tape.tick(20))] == ["worn off"], "a tenth is left after two half lives"
+    assert submitted_orders(paper.tape.tick(190)) == []
+    assert [order.reason for order in submitted_orders(paper.tape.tick(20))] == ["worn off"], (
+        "a tenth is left after two half lives"
+    )
     other = Paper()
     other.tell(0.4)
     assert other.held == contracts(5)
     other.tape.at += 4
-    assert [order.reason for order in sent(other.tell(0.4, ASK))] == ["worn off"]
+    assert [order.reason for order in submitted_orders(other.tell(0.4, ASK))] == ["worn off"]
 
 
 def test_the_same_news_does_not_open_a_market_again() -> None:
@@ -205,8 +207,8 @@ def test_the_same_news_does_not_open_a_market_again() -> None:
     paper.book(43, 45)
     assert paper.held == 0
     for _ in range(3):
-        assert sent(paper.book(43, 45)) == []
-    assert sent(paper.tell(0.9)) != [], "other news does"
+        assert submitted_orders(paper.book(43, 45)) == []
+    assert submitted_orders(paper.tell(0.9)) != [], "other news does"
 
 
 def test_an_entry_that_does_not_fill_is_taken_back() -> None:
@@ -214,22 +216,22 @@ def test_an_entry_that_does_not_fill_is_taken_back() -> None:
     paper.book(49, 51, size=2)
     paper.tell(0.5)
     assert paper.held == contracts(2), "three rest"
-    assert withdrawn(paper.tape.tick(4.9)) == []
-    assert withdrawn(paper.tape.tick(0.2)) == ["entry not filled in time"]
+    assert cancel_reasons(paper.tape.tick(4.9)) == []
+    assert cancel_reasons(paper.tape.tick(0.2)) == ["entry not filled in time"]
 
 
 def test_an_entry_that_a_limit_refused_is_tried_again_while_the_news_lasts() -> None:
-    paper = Paper(limits=Limits(min_edge=None, max_order_qty=contracts(1), max_book_age_ms=None))
-    assert sent(paper.tell(0.5)) == []
+    paper = Paper(limits=RiskLimits(min_edge=None, max_order_qty=contracts(1), max_book_age_ms=None))
+    assert submitted_orders(paper.tell(0.5)) == []
     denied = len(paper.tape.effects)
     paper.book(49, 51)
     assert len(paper.tape.effects) > denied, "refused again, and recorded"
 
 
 def test_a_position_of_an_earlier_run_is_closed_because_its_news_is_not_known_any_more() -> None:
-    tape = Tape(News(NewsParams(**USUAL)))
+    tape = StrategyHarness(News(NewsParams(**USUAL)))
     tape.recall([_order_of_old()], [held()])
-    assert [order.reason for order in sent(tape.book(49, 51))] == ["worn off"]
+    assert [order.reason for order in submitted_orders(tape.book(49, 51))] == ["worn off"]
 
 
 def _order_of_old() -> Any:

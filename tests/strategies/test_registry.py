@@ -13,14 +13,14 @@ from textwrap import dedent
 
 import msgspec
 import pytest
-from support.tape import TICKER, Tape, sent
+from support.tape import TICKER, StrategyHarness, submitted_orders
 
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.account.sizing import RESERVED, Sizing
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.config_section import section_problems
@@ -38,7 +38,7 @@ class Fade(Strategy):
 
     name, Params = "fade", FadeParams
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         ask, fair = view.book(ticker).best_ask, self.params.fair
         if ask is not None and fair - ask >= self.params.edge and not view.orders(ticker):
             yield Place(ticker, BID, ask, self.params.size, fair=fair, reason="cheap against fair")
@@ -102,16 +102,16 @@ def test_the_built_in_strategy_is_found_by_name() -> None:
 @pytest.mark.parametrize("suffix", [":Fade", ""])
 def test_a_file_is_loaded_and_trades(file: Path, suffix: str) -> None:
     strategy = registry.make(f"{file}{suffix}", {"edge": "5c", "size": "2.5"})
-    played = Tape(strategy)
-    (order,) = sent(played.book(40, 44))
+    played = StrategyHarness(strategy)
+    (order,) = submitted_orders(played.book(40, 44))
     assert (order.side, order.price, order.qty) == (BID, cents(44), Qty(250))
     assert (order.fair, order.strategy, order.reason) == (cents(50), "fade", "cheap against fair")
-    assert sent(played.book(43, 46)) == []
+    assert submitted_orders(played.book(43, 46)) == []
 
 
 def test_the_strategy_of_the_manual_needs_no_more_than_is_written_there() -> None:
-    played = Tape(Fade(registry.params_from(Fade, {"fair": "$0.60"})))
-    (order,) = sent(played.book(40, 44))
+    played = StrategyHarness(Fade(registry.params_from(Fade, {"fair": "$0.60"})))
+    (order,) = submitted_orders(played.book(40, 44))
     assert (order.ticker, order.price, order.fair) == (TICKER, cents(44), cents(60))
 
 
@@ -119,7 +119,7 @@ def test_hooks_that_are_not_overridden_do_nothing() -> None:
     class Idle(Strategy):
         name = "idle"
 
-    played = Tape(Idle(StrategyParams()))
+    played = StrategyHarness(Idle(StrategyParams()))
     played.book(40, 44)
     played.trade(44, 5, ASK)
     assert played.tick() == []
@@ -412,8 +412,8 @@ def test_what_every_strategy_is_given_is_listed_as_it_is_configured() -> None:
 
 def test_a_name_in_the_configuration_that_is_nearly_a_strategy_of_the_run_is_noticed(file: Path) -> None:
     run = several(["spike"])
-    assert registry.misspelt(["spkie", "spike", "fade", "crypto-ta"], run) == [("spkie", "spike")]
-    assert registry.misspelt(["spike", str(file)], run) == []
+    assert registry.likely_misspelled(["spkie", "spike", "fade", "crypto-ta"], run) == [("spkie", "spike")]
+    assert registry.likely_misspelled(["spike", str(file)], run) == []
 
 
 def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:

@@ -13,19 +13,19 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from support.simulation import TICKER as SIM_TICKER
 from support.simulation import Simulation
-from support.tape import NO_LIMITS, TICKER, Tape, held, old_order, sent, withdrawn
+from support.tape import NO_LIMITS, TICKER, StrategyHarness, cancel_reasons, held, old_order, submitted_orders
 
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
-from kalshi_cli.core.account.sizing import Allotment, Sizing
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.messages import Filled, Message, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.runner import pump
+from kalshi_cli.services.runner import process_messages
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.spike import Spike
 
@@ -36,15 +36,15 @@ def spike(**given: object) -> Spike:
     return strategy
 
 
-def tape(**given: object) -> Tape:
-    return Tape(spike(**given))
+def tape(**given: object) -> StrategyHarness:
+    return StrategyHarness(spike(**given))
 
 
-def entered(**given: object) -> Tape:
+def entered(**given: object) -> StrategyHarness:
     """Short 5 from 48, after a rise."""
     played = tape(**given)
     played.book(40, 42)
-    assert len(sent(played.book(46, 48))) == 1
+    assert len(submitted_orders(played.book(46, 48))) == 1
     played.trade(48, 105, BID)
     assert played.position == -contracts(5)
     return played
@@ -52,24 +52,24 @@ def entered(**given: object) -> Tape:
 
 def test_a_sudden_rise_is_sold_at_the_ask() -> None:
     played = tape()
-    assert sent(played.book(40, 42)) == []
-    (order,) = sent(played.book(46, 48))
+    assert submitted_orders(played.book(40, 42)) == []
+    (order,) = submitted_orders(played.book(46, 48))
     assert (order.side, order.price, order.qty) == (ASK, cents(48), contracts(5))
-    assert (order.fair, order.post_only, order.tif) == (cents(41), True, Tif.GTC)
+    assert (order.fair, order.post_only, order.tif) == (cents(41), True, TimeInForce.GTC)
     assert order.reason == "mid 41c -> 47c within 60 s"
 
 
 def test_a_sudden_fall_is_bought_at_the_bid() -> None:
     played = tape()
     played.book(46, 48)
-    (order,) = sent(played.book(40, 42))
+    (order,) = submitted_orders(played.book(40, 42))
     assert (order.side, order.price, order.fair) == (BID, cents(40), cents(47))
 
 
 def test_a_slow_move_is_no_spike() -> None:
     played = tape(window_s="10", move="3c", move_pct="50")
     for step in range(8):
-        assert sent(played.book(40 + step, 42 + step, after=11)) == []
+        assert submitted_orders(played.book(40 + step, 42 + step, after=11)) == []
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_slow_move_is_no_spike() -> None:
 def test_a_spike_is_large_in_cents_and_in_percent(move: str, percent: str, orders: int) -> None:
     played = tape(move=move, move_pct=percent)
     played.book(40, 42)
-    assert len(sent(played.book(46, 48))) == orders
+    assert len(submitted_orders(played.book(46, 48))) == orders
 
 
 def test_a_move_that_the_reference_made_as_well_is_left_alone() -> None:
@@ -86,7 +86,7 @@ def test_a_move_that_the_reference_made_as_well_is_left_alone() -> None:
     played.index(1_000_000_000)
     played.book(40, 42)
     played.index(1_001_000_000)
-    assert sent(played.book(46, 48)) == []
+    assert submitted_orders(played.book(46, 48)) == []
 
 
 def test_a_move_that_the_reference_did_not_make_is_faded() -> None:
@@ -94,7 +94,7 @@ def test_a_move_that_the_reference_did_not_make_is_faded() -> None:
     played.index(1_000_000_000)
     played.book(40, 42)
     played.index(1_000_100_000)
-    assert len(sent(played.book(46, 48))) == 1
+    assert len(submitted_orders(played.book(46, 48))) == 1
 
 
 @pytest.mark.parametrize("silent_s", [0, 16, 200])
@@ -106,48 +106,48 @@ def test_where_the_reference_fell_silent_nobody_knows_what_explains_a_move(silen
     for _ in range(silent_s):
         played.tick(1)
         played.book(40, 42)
-    assert len(sent(played.book(46, 48))) == (silent_s == 0)
+    assert len(submitted_orders(played.book(46, 48))) == (silent_s == 0)
 
 
 def test_after_the_clock_was_set_back_no_mid_from_before_is_compared_with() -> None:
     played = tape()
     played.book(40, 42)
     played.tick(-3_600)
-    assert sent(played.book(46, 48)) == []
-    assert len(sent(played.book(40, 42))) == 1, "what is seen from then on counts"
+    assert submitted_orders(played.book(46, 48)) == []
+    assert len(submitted_orders(played.book(40, 42))) == 1, "what is seen from then on counts"
 
 
 def test_an_order_is_as_large_as_the_configuration_says() -> None:
-    share = Allotment(sizing=Sizing(kind="fraction", fraction=0.01))
-    played = Tape(spike(), limits=msgspec.structs.replace(NO_LIMITS, allotments={"spike": share}))
+    share = StrategyAllocation(sizing=Sizing(kind="fraction", fraction=0.01))
+    played = StrategyHarness(spike(), limits=msgspec.structs.replace(NO_LIMITS, allotments={"spike": share}))
     played.book(40, 42)
-    assert sent(played.book(46, 48)) == [], "until the balance is known"
+    assert submitted_orders(played.book(46, 48)) == [], "until the balance is known"
     played.engine.state.cash_besides = dollars(1_000)
-    (order,) = sent(played.book(46, 48))
+    (order,) = submitted_orders(played.book(46, 48))
     assert order.qty == contracts(18), "for ten dollars at 52c, with a taker's fee"
 
 
 def test_nothing_is_entered_near_the_ends_or_without_two_sides() -> None:
     played = tape(min_price="10c")
     played.book(5, 6)
-    assert sent(played.book(1, 2)) == []
+    assert submitted_orders(played.book(1, 2)) == []
     played.book(3, 4)
-    assert sent(played.book(93, 95)) == []
+    assert submitted_orders(played.book(93, 95)) == []
 
 
 def test_a_filled_entry_rests_its_exit_at_the_target() -> None:
     played = entered(target="2c")
-    (exit_,) = sent(played.book(45, 48))
+    (exit_,) = submitted_orders(played.book(45, 48))
     assert (exit_.side, exit_.price, exit_.qty, exit_.post_only) == (BID, cents(46), contracts(5), True)
     covered = played.book(44, 48)
-    assert not any(isinstance(effect, SubmitOrder | Denied) for effect in covered), "nothing more is asked for"
+    assert not any(isinstance(effect, SubmitOrder | OrderRefused) for effect in covered), "nothing more is asked for"
     played.trade(46, 5, ASK)
     assert played.position == 0
 
 
 def test_an_exit_never_crosses_where_the_market_moved_past_the_target() -> None:
     played = entered(target="2c")
-    (exit_,) = sent(played.book(40, 42))
+    (exit_,) = submitted_orders(played.book(40, 42))
     assert exit_.price == cents(41)
 
 
@@ -156,10 +156,10 @@ def test_a_partly_filled_entry_is_covered_for_what_it_has() -> None:
     played.book(40, 42)
     played.book(46, 48)
     played.trade(48, 102, BID)
-    (exit_,) = sent(played.book(46, 48))
+    (exit_,) = submitted_orders(played.book(46, 48))
     assert exit_.qty == contracts(2)
     played.tick(25)
-    assert withdrawn(played.effects) == ["entry not filled in time"], "and only the entry"
+    assert cancel_reasons(played.effects) == ["entry not filled in time"], "and only the entry"
 
 
 @pytest.mark.parametrize(("side", "book"), [(ASK, (51, 52)), (BID, (36, 37))])
@@ -169,9 +169,13 @@ def test_the_stop_takes_back_the_exit_and_takes_the_price_that_is_there(side: Si
     played.book(*((46, 48) if side is ASK else (40, 42)))
     played.trade(48 if side is ASK else 40, 105, side.opposite)
     played.book(*((46, 48) if side is ASK else (40, 42)))
-    assert withdrawn(played.book(*book)) == ["stop"]
-    (out,) = sent(played.book(*book))
-    assert (out.side, out.price, out.tif) == (side.opposite, cents(book[1] if side is ASK else book[0]), Tif.IOC)
+    assert cancel_reasons(played.book(*book)) == ["stop"]
+    (out,) = submitted_orders(played.book(*book))
+    assert (out.side, out.price, out.tif) == (
+        side.opposite,
+        cents(book[1] if side is ASK else book[0]),
+        TimeInForce.IOC,
+    )
     assert out.reduce_only
     assert out.reason == "stop"
     played.tick()
@@ -181,9 +185,9 @@ def test_the_stop_takes_back_the_exit_and_takes_the_price_that_is_there(side: Si
 def test_time_ends_a_trade_even_when_nothing_moves() -> None:
     played = entered(hold_s="30")
     played.book(46, 48)
-    assert withdrawn(played.tick(31)) == ["time"]
+    assert cancel_reasons(played.tick(31)) == ["time"]
     played.tick(1)
-    assert [order.reason for order in sent(played.effects)][-1] == "time"
+    assert [order.reason for order in submitted_orders(played.effects)][-1] == "time"
     played.tick(1)
     assert played.position == 0
 
@@ -193,8 +197,8 @@ def test_leaving_is_tried_once_a_second_and_waits_for_a_price() -> None:
     played.book(46, 48, size=1)
     played.tick(31)
     played.tick(1)
-    assert len(sent(played.tick(0.5))) == 0
-    assert len(sent(played.tick(1))) == 1, "only one contract was there; the rest is tried again"
+    assert len(submitted_orders(played.tick(0.5))) == 0
+    assert len(submitted_orders(played.tick(1))) == 1, "only one contract was there; the rest is tried again"
 
 
 def test_leaving_goes_on_after_the_clock_was_set_back() -> None:
@@ -205,25 +209,25 @@ def test_leaving_goes_on_after_the_clock_was_set_back() -> None:
     played.tick(0.1)
     left = played.position
     assert -contracts(5) < left < 0, "one contract at a time is there"
-    assert [(order.side, order.qty) for order in sent(played.tick(-3_600))] == [(BID, -left)]
+    assert [(order.side, order.qty) for order in submitted_orders(played.tick(-3_600))] == [(BID, -left)]
 
 
 def test_an_unfilled_entry_is_taken_back_and_the_market_left_alone_for_a_while() -> None:
     played = tape(rest_s="20", cooldown_s="30")
     played.book(40, 42)
     played.book(46, 48)
-    assert withdrawn(played.tick(21)) == ["entry not filled in time"]
+    assert cancel_reasons(played.tick(21)) == ["entry not filled in time"]
     played.tick(1)
     played.tick(1)
     played.book(40, 42)
-    assert sent(played.book(46, 48)) == [], "the cooldown"
-    assert len(sent(played.book(40, 42, after=31))) == 1
+    assert submitted_orders(played.book(46, 48)) == [], "the cooldown"
+    assert len(submitted_orders(played.book(40, 42, after=31))) == 1
 
 
 def test_a_position_of_an_earlier_run_is_looked_after() -> None:
     played = tape()
     played.recall([old_order()], [held()])
-    (exit_,) = sent(played.book(39, 41))
+    (exit_,) = submitted_orders(played.book(39, 41))
     assert (exit_.side, exit_.price, exit_.qty) == (ASK, cents(42), contracts(5)), "target from the mid at take-over"
 
 
@@ -231,18 +235,18 @@ def test_an_order_of_an_earlier_run_counts_as_the_entry() -> None:
     played = tape()
     played.recall([old_order(status=OrderStatus.RESTING, filled=contracts(0))])
     played.book(40, 42)
-    assert sent(played.book(46, 48)) == [], "or it would hold twice its size"
-    assert withdrawn(played.tick(25)) == ["entry not filled in time"]
+    assert submitted_orders(played.book(46, 48)) == [], "or it would hold twice its size"
+    assert cancel_reasons(played.tick(25)) == ["entry not filled in time"]
 
 
 def test_another_strategys_position_is_not_its_business() -> None:
     played = tape()
     played.recall([old_order(strategy="other")], [held()])
     played.book(40, 42)
-    assert sent(played.book(46, 48))[0].reason.startswith("mid")
+    assert submitted_orders(played.book(46, 48))[0].reason.startswith("mid")
 
 
-def closed_by_a_person(played: Tape, qty: int) -> None:
+def closed_by_a_person(played: StrategyHarness, qty: int) -> None:
     by_hand = msgspec.structs.replace(
         held(BID, 48, qty), trade_id="by hand", order_id="theirs", client_order_id="", ts=played.now
     )
@@ -251,11 +255,11 @@ def closed_by_a_person(played: Tape, qty: int) -> None:
 
 def test_an_exit_for_what_a_person_closed_is_taken_back_at_once() -> None:
     played = entered()
-    (exit_,) = sent(played.tick())
+    (exit_,) = submitted_orders(played.tick())
     assert (exit_.side, exit_.qty) == (BID, contracts(5)), "companion: it rests, and filled it would open a long"
     closed_by_a_person(played, 5)
-    assert withdrawn(played.tick()) == ["nothing left to exit"]
-    assert [sent(played.tick()) for _ in range(200)] == [[]] * 200
+    assert cancel_reasons(played.tick()) == ["nothing left to exit"]
+    assert [submitted_orders(played.tick()) for _ in range(200)] == [[]] * 200
     assert played.engine.state.orders.live() == []
 
 
@@ -263,8 +267,8 @@ def test_an_exit_is_never_larger_than_what_a_person_left() -> None:
     played = entered()
     played.tick()
     closed_by_a_person(played, 2)
-    assert withdrawn(played.tick()) == ["more than is held"]
-    (exit_,) = sent(played.tick())
+    assert cancel_reasons(played.tick()) == ["more than is held"]
+    (exit_,) = submitted_orders(played.tick())
     assert (exit_.side, exit_.qty) == (BID, contracts(3))
 
 
@@ -277,7 +281,7 @@ steps = st.one_of(
 )
 
 
-def play(played: Tape, script: Any) -> Iterator[list[Effect]]:
+def play(played: StrategyHarness, script: Any) -> Iterator[list[Effect]]:
     mid = 50
     for kind, first, second, third in script:
         if kind == "book":
@@ -289,12 +293,12 @@ def play(played: Tape, script: Any) -> Iterator[list[Effect]]:
             yield played.tick(first)
 
 
-def assert_modest(played: Tape, effects: list[Effect]) -> None:
+def assert_modest(played: StrategyHarness, effects: list[Effect]) -> None:
     size = contracts(5)
     bids, asks = played.engine.state.orders.worst_case(TICKER)
     assert played.position + bids <= size
     assert asks - played.position <= size
-    for order in sent(effects):
+    for order in submitted_orders(effects):
         assert order.reason
         if order.reason.startswith("mid"):
             assert order.fair is not None
@@ -305,24 +309,24 @@ def assert_modest(played: Tape, effects: list[Effect]) -> None:
 @settings(max_examples=120, deadline=None)
 @given(st.lists(steps, min_size=4, max_size=40), st.sampled_from([0, 150, 2_000]))
 def test_it_never_holds_more_than_its_size(script: Any, latency_ms: int) -> None:
-    played = Tape(spike(), latency_ms=latency_ms)
+    played = StrategyHarness(spike(), latency_ms=latency_ms)
     for effects in play(played, script):
         assert_modest(played, effects)
-    event(f"orders: {min(3, len(sent(played.effects)))}")
+    event(f"orders: {min(3, len(submitted_orders(played.effects)))}")
 
 
 def test_the_property_meets_entries_targets_stops_and_timeouts() -> None:
     rng = random.Random(7)
     seen: dict[str, int] = {}
     for _ in range(40):
-        played, at, script = Tape(spike(), latency_ms=150), 50, list[Any]()
+        played, at, script = StrategyHarness(spike(), latency_ms=150), 50, list[Any]()
         for _ in range(60):
             at = min(90, max(5, at + rng.choice([-6, -3, -1, 0, 0, 1, 3, 6])))
             script.append(("book", at, rng.randint(1, 3), rng.choice([1.0, 2.0, 8.0, 130.0])))
             script.append(("trade", rng.randint(-2, 3), rng.randint(1, 200), rng.choice([BID, ASK])))
         for effects in play(played, script):
             assert_modest(played, effects)
-            for order in sent(effects):
+            for order in submitted_orders(effects):
                 kind = order.reason.split()[0]
                 seen[kind] = seen.get(kind, 0) + 1
     assert seen.keys() == {"mid", "target", "stop", "time"}
@@ -342,7 +346,7 @@ class Greedy(Spike):
 
 
 def test_the_property_finds_a_variant_that_enters_twice() -> None:
-    played = Tape(Greedy(spike().params))
+    played = StrategyHarness(Greedy(spike().params))
     with pytest.raises(AssertionError):  # noqa: PT012
         for effects in play(played, [("book", bid, 2, 1.0) for bid in (40, 46, 47, 48, 46, 52, 40)]):
             assert_modest(played, effects)
@@ -401,7 +405,7 @@ def at_the_exchange(folder: Path) -> list[Effect]:
             sim.client,
             sim.store,
             sim.clock,
-            Tape().engine.limits,
+            StrategyHarness().engine.limits,
             markets=[sim.client.market(SIM_TICKER)],
             fees={},
             new_id=sim.new_id,
@@ -411,7 +415,7 @@ def at_the_exchange(folder: Path) -> list[Effect]:
         store = Recorded()
 
         def hear(message: Message) -> None:
-            pump((*venue.observe(message), message), engine, venue, store)
+            process_messages((*venue.observe(message), message), engine, venue, store)
 
         for kind, first, second in SCRIPT:
             sim.clock.advance(first if kind == "wait" else 1.0)
@@ -437,5 +441,7 @@ def test_it_does_the_same_on_paper_and_at_the_simulated_exchange(tmp_path: Path)
 
 
 def test_an_engine_without_markets_leaves_it_silent() -> None:
-    engine = Engine(State(now=Ts(0)), Tape().engine.limits, [spike()], new_id=lambda: "x", order_expiry_s=None)
+    engine = TradingEngine(
+        EngineState(now=Ts(0)), StrategyHarness().engine.limits, [spike()], new_id=lambda: "x", order_expiry_s=None
+    )
     assert engine.step(Tick(Ts(1))) == []

@@ -3,34 +3,34 @@
 from __future__ import annotations
 
 import pytest
-from support.tape import Tape, sent
+from support.tape import StrategyHarness, submitted_orders
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Price, cents, contracts
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.strategies import registry
 
 
-def tape(**given: object) -> Tape:
-    return Tape(registry.make("threshold", given))
+def tape(**given: object) -> StrategyHarness:
+    return StrategyHarness(registry.make("threshold", given))
 
 
 def test_below_one_price_it_takes_the_offer() -> None:
     played = tape()
-    (order,) = sent(played.book(28, 30))
-    assert (order.side, order.price, order.qty, order.tif) == (BID, cents(30), contracts(5), Tif.IOC)
+    (order,) = submitted_orders(played.book(28, 30))
+    assert (order.side, order.price, order.qty, order.tif) == (BID, cents(30), contracts(5), TimeInForce.IOC)
     assert order.reason == "at 30c, worth 50c"
 
 
 def test_above_another_it_takes_the_bid() -> None:
-    (order,) = sent(tape().book(70, 72))
+    (order,) = submitted_orders(tape().book(70, 72))
     assert (order.side, order.price) == (ASK, cents(70))
 
 
 def test_in_between_it_does_nothing() -> None:
     played = tape()
-    assert sent(played.book(29, 31)) == []
-    assert sent(played.book(69, 71)) == []
+    assert submitted_orders(played.book(29, 31)) == []
+    assert submitted_orders(played.book(69, 71)) == []
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_in_between_it_does_nothing() -> None:
     [({}, cents(50)), ({"fair": "41c"}, cents(41)), ({"buy_below": "0.3", "sell_above": "0.395"}, Price(3_475))],
 )
 def test_the_belief_is_the_one_that_was_given_or_the_middle(given: dict[str, str], fair: Price) -> None:
-    (order,) = sent(tape(**given).book(28, 30))
+    (order,) = submitted_orders(tape(**given).book(28, 30))
     assert order.fair == fair
 
 
@@ -60,12 +60,12 @@ def test_a_fair_value_is_a_price_as_a_person_types_it() -> None:
 
 def test_it_goes_on_up_to_its_position_and_not_further() -> None:
     played = tape(max_position="8")
-    assert [order.qty for order in sent(played.book(28, 30))] == [contracts(5)]
-    assert sent(played.book(28, 30)) == [], "not twice within three seconds"
-    assert [order.qty for order in sent(played.book(28, 30, after=3))] == [contracts(3)]
+    assert [order.qty for order in submitted_orders(played.book(28, 30))] == [contracts(5)]
+    assert submitted_orders(played.book(28, 30)) == [], "not twice within three seconds"
+    assert [order.qty for order in submitted_orders(played.book(28, 30, after=3))] == [contracts(3)]
     played.tick()
     assert played.position == contracts(8)
-    assert sent(played.book(28, 30, after=3)) == []
+    assert submitted_orders(played.book(28, 30, after=3)) == []
 
 
 def test_what_was_bought_below_is_sold_above_all_of_it() -> None:
@@ -74,17 +74,17 @@ def test_what_was_bought_below_is_sold_above_all_of_it() -> None:
     played.book(28, 30, after=3)
     played.tick()
     assert played.position == contracts(10)
-    (order,) = sent(played.book(72, 74, after=3))
+    (order,) = submitted_orders(played.book(72, 74, after=3))
     assert (order.side, order.qty, order.reduce_only, order.reason) == (ASK, contracts(10), True, "back across")
     played.tick()
     assert played.position == 0
-    (order,) = sent(played.book(72, 74, after=3))
+    (order,) = submitted_orders(played.book(72, 74, after=3))
     assert (order.side, order.reduce_only) == (ASK, False), "and then the other way"
 
 
 def test_near_the_ends_nothing_is_opened_but_what_is_held_is_closed() -> None:
-    assert sent(tape(min_price="10c").book(7, 9)) == []
+    assert submitted_orders(tape(min_price="10c").book(7, 9)) == []
     played = tape()
     played.book(28, 30)
-    (order,) = sent(played.book(98, 99, after=3))
+    (order,) = submitted_orders(played.book(98, 99, after=3))
     assert (order.price, order.reason) == (cents(98), "back across")

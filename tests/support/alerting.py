@@ -10,25 +10,25 @@ from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Alerts, Sink
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.config.schema import AlertChannel, AlertsConfig
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.incidents import Matter
+from kalshi_cli.core.monitoring.incidents import Incident
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.services.monitoring.alerting import Alerting, Terms
+from kalshi_cli.net.delivery import DeliveryResult
+from kalshi_cli.services.monitoring.alerting import Alerting, AlertTerms
 from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import BY_ALERT, EVER, Cycle
+from kalshi_cli.store.records import ALERT_REASON_PREFIX, ALL_TIME, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 T0 = Ts(1_780_000_000_000)
-TAKEN = Delivery(outcome="delivered", text="taken")
-DOWN = Delivery(outcome="retry", text="connection refused")
-GONE = Delivery(outcome="gone", text="HTTP 410")
-PHONE = Sink(url="https://example.com/hook")
-EVERYTHING = Sink(url="https://example.com/all", tiers=("critical", "warning", "info"))
+TAKEN = DeliveryResult(outcome="delivered", text="taken")
+DOWN = DeliveryResult(outcome="retry", text="connection refused")
+GONE = DeliveryResult(outcome="gone", text="HTTP 410")
+PHONE = AlertChannel(url="https://example.com/hook")
+EVERYTHING = AlertChannel(url="https://example.com/all", tiers=("critical", "warning", "info"))
 
 _ids = count(1)
 
@@ -39,9 +39,9 @@ class Sinks:
     def __init__(self) -> None:
         self.taken: list[tuple[str, Notice]] = []
         self.tries: list[tuple[str, Notice]] = []
-        self.answers: dict[str, Callable[[], Delivery]] = {}
+        self.answers: dict[str, Callable[[], DeliveryResult]] = {}
 
-    def deliver(self, name: str, notice: Notice, within_s: float = 5.0) -> Delivery:
+    def deliver(self, name: str, notice: Notice, within_s: float = 5.0) -> DeliveryResult:
         assert within_s > 0
         self.tries.append((name, notice))
         answer = self.answers.get(name, lambda: TAKEN)()
@@ -60,11 +60,11 @@ class WatchedStore(Store):
     between: Callable[[], None] = staticmethod(lambda: None)
     summing: Callable[[], None] = staticmethod(lambda: None)
 
-    def last_cycle(self) -> Cycle | None:
+    def last_cycle(self) -> Heartbeat | None:
         self.between()
         return super().last_cycle()
 
-    def fills(self, since: Ts = EVER) -> tuple[Fill, ...]:
+    def fills(self, since: Ts = ALL_TIME) -> tuple[Fill, ...]:
         self.summing()
         return super().fills(since)
 
@@ -77,7 +77,7 @@ class AlertProgram:
         folder: Path,
         *,
         clock: ManualClock | None = None,
-        sinks: Mapping[str, Sink] | None = None,
+        sinks: Mapping[str, AlertChannel] | None = None,
         receiver: Sinks | None = None,
         **policy: Any,
     ) -> None:
@@ -86,22 +86,24 @@ class AlertProgram:
         self.path = folder / "state.db"
         self.store = WatchedStore.open(self.path, account="alice", environment="sim")
         self.receiver = receiver or Sinks()
-        self.stopped: list[Matter] = []
-        self.stop: Callable[[Matter], None] = lambda _cause: pause(folder, BY_ALERT)
+        self.stopped: list[Incident] = []
+        self.stop: Callable[[Incident], None] = lambda _cause: pause(folder, ALERT_REASON_PREFIX)
         self.sinks = wanted = {"phone": PHONE} if sinks is None else dict(sinks)
-        terms = Terms(alerts=Alerts(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York"))
+        terms = AlertTerms(
+            alerts=AlertsConfig(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York")
+        )
         self.alerting = Alerting(
             self.store.alert_book, self.store, terms, self.receiver, self.clock,
             lambda: f"notice-{next(_ids)}", self._stop,
         )  # fmt: skip
 
-    def _stop(self, cause: Matter) -> None:
+    def _stop(self, cause: Incident) -> None:
         self.stopped.append(cause)
         self.stop(cause)
 
     def record(self, code: str, subject: str = "KXA", tier: str = "warning", text: str = "so it is") -> None:
         """As a loop does."""
-        self.store.record(Alert(self.clock.now(), tier, code, subject, text))
+        self.store.record(AlertRaised(self.clock.now(), tier, code, subject, text))
 
     def tell(self) -> list[str]:
         """Look and deliver once; the titles that arrived."""

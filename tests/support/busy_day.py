@@ -7,14 +7,14 @@ from typing import Any
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
 from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, quote
 from support.specification import channels
 
 
-def talk(exchange: Exchange, alice: Caller) -> None:
+def talk(exchange: SimulatedExchange, alice: Caller) -> None:
     """A combo is made, bob quotes it, alice takes the quote, and it is executed."""
     exchange.list_series(SeriesSpec(ticker="KXMVESIM", title="Combos"))
     exchange.list_market(make_market("KXSIM-27-T1", event_ticker="KXSIM-27"), alice.now)

@@ -14,15 +14,15 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.core.model.messages import AmendEnded
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.endpoints.base import Calls
+from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import NewRfq
-from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, ExchangeOptions, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 from support.specification import Operation
@@ -77,10 +77,10 @@ def with_game(sim: Simulation) -> str:
     return next(iter(sim.client.milestones())).milestone_id
 
 
-def legs() -> list[MveLeg]:
+def legs() -> list[ComboLeg]:
     return [
-        MveLeg(event_ticker=GAME, market_ticker=f"{GAME}-BOS", side="yes"),
-        MveLeg(event_ticker="KXSIM-26JUN", market_ticker=TICKER, side="no"),
+        ComboLeg(event_ticker=GAME, market_ticker=f"{GAME}-BOS", side="yes"),
+        ComboLeg(event_ticker="KXSIM-26JUN", market_ticker=TICKER, side="no"),
     ]
 
 
@@ -225,7 +225,9 @@ class FullExchange:
     """A small exchange in which there is one of everything, and a client whose every request is checked."""
 
     def __init__(self, folder: Path) -> None:
-        self.sim: Simulation = Simulation(folder, options=SimOptions(read_rate=100_000, write_rate=100_000, shards=2))
+        self.sim: Simulation = Simulation(
+            folder, options=ExchangeOptions(read_rate=100_000, write_rate=100_000, shards=2)
+        )
         self.client: KalshiClient = self.sim.client
         self.sim.market()
         self.sim.quote(BID, 30, who="alice")
@@ -334,7 +336,7 @@ CALLS: dict[str, Callable[[FullExchange], object]] = {
     # orders
     "create_order": lambda s: s.client.create_order(s.new_order()),
     "close_order": lambda s: s.client.close_order(
-        msgspec.structs.replace(s.new_order(), tif=Tif.IOC, reduce_only=True, expires=None)
+        msgspec.structs.replace(s.new_order(), tif=TimeInForce.IOC, reduce_only=True, expires=None)
     ),
     "cancel_order": lambda s: s.client.cancel_order(s.resting()),
     "cancel_all": lambda s: s.client.cancel_all(),
@@ -410,5 +412,5 @@ def driven(name: str) -> Driven:
 
 def client_methods() -> set[str]:
     """Every public name of the client that is a call."""
-    groups = [group for group in KalshiClient.__mro__ if issubclass(group, Calls)]
+    groups = [group for group in KalshiClient.__mro__ if issubclass(group, Endpoints)]
     return {name for group in groups for name in vars(group) if not name.startswith("_")} - NOT_CALLS

@@ -17,9 +17,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from kalshi_cli.base.units import Money, Ts, dollars, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
-from kalshi_cli.simulator.model.journal import Journal, MemoryJournal
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
+from kalshi_cli.simulator.model.journal import ExchangeJournal, MemoryJournal
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.stream.connection import Connection
 from support.specification import SPECS, check_frame, check_request, check_response
@@ -38,16 +45,16 @@ def new_ids(start: int = 1) -> Iterator[str]:
 
 
 def make_exchange(
-    options: SimOptions | None = None,
-    journal: Journal | None = None,
+    options: ExchangeOptions | None = None,
+    journal: ExchangeJournal | None = None,
     fees: FeeSchedule | None = None,
     *,
     first_id: int = 1,
-) -> Exchange:
+) -> SimulatedExchange:
     """One market of one event, open for a day; alice (Ed25519), bob (RSA) and a maker of the world's, $1,000 each."""
     ids = new_ids(first_id)
-    options = options or SimOptions(read_rate=0, write_rate=0)
-    exchange = Exchange(new_id=lambda: next(ids), options=options, journal=journal)
+    options = options or ExchangeOptions(read_rate=0, write_rate=0)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=options, journal=journal)
     exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated", fees=fees or FeeSchedule()))
     exchange.list_event(EventSpec(event_ticker="KXSIM-26JUN", series_ticker="KXSIM", title="In June"), T0)
     exchange.list_market(make_market(), T0)
@@ -99,7 +106,7 @@ class Caller:
     Every answer is checked against the specification, and every request that was accepted.
     """
 
-    def __init__(self, exchange: Exchange, who: str | None = "alice") -> None:
+    def __init__(self, exchange: SimulatedExchange, who: str | None = "alice") -> None:
         self.exchange = exchange
         self.who = who
         self.now = T0
@@ -178,14 +185,16 @@ def order(side: Side, price: str, count: str, **changes: Any) -> NewOrder:
     return NewOrder(**(fields | changes))
 
 
-def quote(exchange: Exchange, side: Side, price: str, count: str, now: Ts = T0, **changes: Any) -> Receipt:
+def quote(
+    exchange: SimulatedExchange, side: Side, price: str, count: str, now: Ts = T0, **changes: Any
+) -> OrderReceipt:
     """The world's maker rests an order; it must be taken."""
     receipt = exchange.submit("maker", order(side, price, count, **changes), now)
-    assert isinstance(receipt, Receipt), receipt
+    assert isinstance(receipt, OrderReceipt), receipt
     return receipt
 
 
-def total(exchange: Exchange) -> Money:
+def total(exchange: SimulatedExchange) -> Money:
     """Cash of all accounts, fees collected, and a dollar for each open pair: never changes while nothing settles."""
     cash = sum(exchange.cash(account) for account in exchange.accounts())
     longs = sum(
@@ -197,14 +206,14 @@ def total(exchange: Exchange) -> Money:
     return Money(cash + exchange.fees_collected() + longs * 10_000)
 
 
-FREE = SimOptions(read_rate=0, write_rate=0)
+FREE = ExchangeOptions(read_rate=0, write_rate=0)
 
 
-def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> Exchange:
+def killed(journal: MemoryJournal, first_id: int = 1_000_000) -> SimulatedExchange:
     """A new exchange from what the journal holds, as after `kill -9`."""
     survivor = MemoryJournal()
     survivor.items = dict(reversed(journal.items.items()))  # a database gives them in any order
     ids = new_ids(first_id)
-    exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=FREE, journal=survivor)
     assert exchange.restore()
     return exchange

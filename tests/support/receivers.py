@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.notify import apprise_channels
 from kalshi_cli.notify.notifier import Notifier
@@ -39,8 +39,8 @@ def notice(**changes: Any) -> Notice:
     return Notice(**(usual | changes))
 
 
-def notifier(resolve: Callable[[str, int], list[str]] | None = None, **sinks: Sink | str) -> Notifier:
-    made = {name: Sink(url=sink) if isinstance(sink, str) else sink for name, sink in sinks.items()}
+def notifier(resolve: Callable[[str, int], list[str]] | None = None, **sinks: AlertChannel | str) -> Notifier:
+    made = {name: AlertChannel(url=sink) if isinstance(sink, str) else sink for name, sink in sinks.items()}
     return Notifier(made, SystemClock(), resolve) if resolve else Notifier(made, SystemClock())
 
 

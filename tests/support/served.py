@@ -31,17 +31,24 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_price, parse_qty, parse_ts
-from kalshi_cli.cli.exit_codes import ends_of
+from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.main import main, root
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, RateLimiter
-from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.exchange.wire.account import ApiLimits, TokenBucketLimits
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving.server import SimServer
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.store.shared_counters import SharedCounters
 from support.specification import SPECS, check_request, check_response
 
 TWO_SIDED = "KXRAIN-40JAN01-T1.0"
@@ -59,9 +66,9 @@ OPENED, CLOSES, CLOSED_AT = (parse_ts(f"{day}T15:00:00Z") for day in ("2024-01-0
 
 FINE_GRID = PriceGrid(
     (
-        Band(Price(0), Price(1000), Price(10)),
-        Band(Price(1000), Price(9000), Price(100)),
-        Band(Price(9000), ONE_DOLLAR, Price(10)),
+        PriceBand(Price(0), Price(1000), Price(10)),
+        PriceBand(Price(1000), Price(9000), Price(100)),
+        PriceBand(Price(9000), ONE_DOLLAR, Price(10)),
     )
 )
 
@@ -79,7 +86,7 @@ class SteadyClock(SystemClock):
         return Ts((super().now() - 5) // 10 * 10 + 5 + int(self.shift_s * 1000))
 
 
-class CheckedExchange(Exchange):
+class CheckedExchange(SimulatedExchange):
     """Holds what it is asked for, and what it answers, against the specification; `served` shows the problems."""
 
     def __init__(self, **options: Any) -> None:
@@ -122,10 +129,10 @@ class Served:
 
     def _spare_the_wait(self) -> None:
         """Leave behind what a program does that asked for the limits: nobody keeps to those of a new account here."""
-        plenty = Allowance(PACE, PACE)
+        plenty = TokenBucketLimits(PACE, PACE)
         (self.state / "sim").mkdir(parents=True)
-        pace = SharedNumbers(self.state / "sim" / "pace", NUMBERS, self.clock)
-        RateLimiter(self.clock, shared=pace).configure(Limits("prime", plenty, plenty), KNOWN_COSTS)
+        pace = SharedCounters(self.state / "sim" / "pace", NUMBERS, self.clock)
+        RateLimiter(self.clock, shared=pace).configure(ApiLimits("prime", plenty, plenty), KNOWN_COSTS)
         pace.close()
 
     def variables(self, rest_url: str = "", ws_url: str = "") -> dict[str, str]:
@@ -159,11 +166,11 @@ class Served:
         found: list[tuple[str, Side, Price, int]] = self.call(lambda: self.exchange.resting(ME))
         return found
 
-    def submit(self, who: str, ticker: str, side: Side, price: str, count: str, **more: Any) -> Receipt:
+    def submit(self, who: str, ticker: str, side: Side, price: str, count: str, **more: Any) -> OrderReceipt:
         """An order of the world's, past signatures and limits; it must be taken."""
         order = NewOrder(ticker=ticker, side=side, price=parse_price(price), qty=parse_qty(count), **more)
         receipt = self.call(lambda: self.exchange.submit(who, order, self.clock.now()))
-        assert isinstance(receipt, Receipt), receipt
+        assert isinstance(receipt, OrderReceipt), receipt
         return receipt
 
     def trade_a_little(self) -> None:
@@ -243,7 +250,7 @@ def program(*words: str | Path, err: io.StringIO | None = None) -> Ended:
     with redirect_stdout(out), redirect_stderr(err):
         code = main(line)
     name = command_of(line)
-    assert not name or code in ANYWHERE or code in ends_of(name), (
+    assert not name or code in ANYWHERE or code in exit_codes_of(name), (
         f"{name} is not said to end with {code}: {err.getvalue()}"
     )
     return Ended(int(code), out.getvalue(), err.getvalue())
@@ -325,7 +332,7 @@ def _listed(now: Ts, clock_window_ms: int, **changes: Any) -> CheckedExchange:
         "read_rate": PACE, "write_rate": PACE, "clock_past_ms": clock_window_ms,
         "clock_future_ms": clock_window_ms, "shards": 2, "transfer_ms": 0,
     }  # fmt: skip
-    options = SimOptions(**(usual | changes))
+    options = ExchangeOptions(**(usual | changes))
     exchange = CheckedExchange(new_id=lambda: next(ids), options=options)
     source = (("National Weather Service", "https://www.weather.gov/okx/"),)
     for series, title in (("KXRAIN", "Rain in New York"), ("KXWIND", "Wind in New York")):
@@ -351,7 +358,7 @@ def _listed(now: Ts, clock_window_ms: int, **changes: Any) -> CheckedExchange:
         (FINE, ASK, "0.0350", "80"),
     ):
         order = NewOrder(ticker=ticker, side=side, price=parse_price(price), qty=parse_qty(count))
-        assert isinstance(exchange.submit("maker", order, now), Receipt)
+        assert isinstance(exchange.submit("maker", order, now), OrderReceipt)
     return exchange
 
 

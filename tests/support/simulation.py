@@ -16,14 +16,21 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.orders.place import OrderDesk, Ticket
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.services.orders.place import OrderService, OrderTicket
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.sqlite_store import Store
 from support.specification import CheckedTransport
@@ -68,15 +75,15 @@ class Simulation:
         self,
         folder: Path,
         *,
-        options: SimOptions | None = None,
+        options: ExchangeOptions | None = None,
         cash: Money | None = None,
         offset_ms: Callable[[], int] = lambda: 0,
     ) -> None:
         ids = count(1)
         self.new_id: Callable[[], str] = lambda: f"{next(ids):08d}-0000-4000-8000-000000000000"
         self.clock = ManualClock(T0)
-        options = options or SimOptions(read_rate=0, write_rate=0)
-        self.exchange = Exchange(new_id=self.new_id, options=options, offset_ms=offset_ms)
+        options = options or ExchangeOptions(read_rate=0, write_rate=0)
+        self.exchange = SimulatedExchange(new_id=self.new_id, options=options, offset_ms=offset_ms)
         self.exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
         for ticker in (TICKER, OTHER):
             event = ticker.rpartition("-")[0]
@@ -113,11 +120,13 @@ class Simulation:
         self.store.close()
         self.client.close()
 
-    def desk(self, limits: Limits | None = None) -> OrderDesk:
+    def desk(self, limits: RiskLimits | None = None) -> OrderService:
         schedule = FeeSchedule()
-        return OrderDesk(self.client, self.store, self.clock, limits or Limits(), lambda _market: schedule, self.new_id)
+        return OrderService(
+            self.client, self.store, self.clock, limits or RiskLimits(), lambda _market: schedule, self.new_id
+        )
 
-    def place(self, limits: Limits | None = None, **changes: Any) -> Any:
+    def place(self, limits: RiskLimits | None = None, **changes: Any) -> Any:
         """Place an order by the desk, as a person would."""
         desk = self.desk(limits)
         return desk.send(*desk.propose(ticket(**changes)))
@@ -126,14 +135,14 @@ class Simulation:
         """Somebody else rests (or takes); the exchange's id."""
         order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty))
         receipt = self.exchange.submit(who, order, self.clock.now())
-        assert isinstance(receipt, Receipt), receipt
+        assert isinstance(receipt, OrderReceipt), receipt
         return receipt.order_id
 
     def take(self, side: Side, price: int, qty: int, *, ticker: str = TICKER) -> Qty:
         """Bob takes what rests at the price or better; how much he got."""
-        order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty), tif=Tif.IOC)
+        order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty), tif=TimeInForce.IOC)
         receipt = self.exchange.submit("bob", order, self.clock.now())
-        assert isinstance(receipt, Receipt), receipt
+        assert isinstance(receipt, OrderReceipt), receipt
         return receipt.filled
 
     def market(self, bid: int = 40, ask: int = 44, *, ticker: str = TICKER) -> None:
@@ -143,7 +152,7 @@ class Simulation:
         self.quote(ASK, ask, ticker=ticker)
 
 
-def ticket(**changes: Any) -> Ticket:
+def ticket(**changes: Any) -> OrderTicket:
     fields: dict[str, Any] = {
         "ticker": TICKER,
         "outcome": "yes",
@@ -151,7 +160,7 @@ def ticket(**changes: Any) -> Ticket:
         "qty": contracts(10),
         "price": cents(40),
     }
-    return Ticket(**(fields | changes))
+    return OrderTicket(**(fields | changes))
 
 
 def price(value: int) -> Price:

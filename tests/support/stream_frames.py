@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.exchange.stream.sequencing import Sequencer
+from kalshi_cli.exchange.stream.sequencing import StreamSession
 from support.specification import SPECS, check_command
 
 NOW = Ts(5_000)
@@ -26,7 +26,7 @@ def delta(seq: int, ticker: str = "A", change: str = "1.00", sid: int = 1) -> by
     return encode("orderbook_delta", body, sid=sid, seq=seq)
 
 
-def commands(sequencer: Sequencer) -> list[dict[str, Any]]:
+def commands(sequencer: StreamSession) -> list[dict[str, Any]]:
     """What it sends, all of it as the specification has it."""
     sent = [json.loads(raw) for raw in sequencer.outbox]
     for raw in sequencer.outbox if SPECS.exists() else ():

@@ -7,9 +7,9 @@ from typing import Any
 from kalshi_cli.base.units import Money, Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.testing import NO_LIMITS, T0, TICKER, Tape, market, sent, withdrawn
+from kalshi_cli.testing import NO_LIMITS, T0, TICKER, StrategyHarness, cancel_reasons, market, submitted_orders
 
-__all__ = ["NO_LIMITS", "T0", "TICKER", "Tape", "held", "market", "sent", "withdrawn"]
+__all__ = ["NO_LIMITS", "T0", "TICKER", "StrategyHarness", "cancel_reasons", "held", "market", "submitted_orders"]
 
 
 def held(side: Side = BID, at_price: int = 40, qty: int = 5) -> Fill:

@@ -10,26 +10,26 @@ import msgspec
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.runner import pump
-from kalshi_cli.services.trading.run_reporter import Journal
-from kalshi_cli.services.trading.run_summary import Plan, Summary
+from kalshi_cli.services.runner import process_messages
+from kalshi_cli.services.trading.run_reporter import EventLog
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
-from kalshi_cli.services.trading.start import agree
+from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from support.simulation import TICKER, Simulation
 
 INTERVAL_S = 2.0
-LIMITS = Limits(min_edge=None)
+LIMITS = RiskLimits(min_edge=None)
 
 
 class Quoter(Strategy):
@@ -37,7 +37,7 @@ class Quoter(Strategy):
 
     name = "quoter"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         if not view.orders(TICKER):
             yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
 
@@ -46,21 +46,21 @@ class TradingLoop:
     """Engine, venue and store, started as `kalshi trade` does; `ticks` lets time pass."""
 
     def __init__(
-        self, sim: Simulation, *strategies: Strategy, expiry_s: float | None = 90.0, limits: Limits = LIMITS
+        self, sim: Simulation, *strategies: Strategy, expiry_s: float | None = 90.0, limits: RiskLimits = LIMITS
     ) -> None:
         self.sim = sim
         self.said: list[str] = []
         self.heard: list[Message] = []
-        self.engine: Engine = load_engine(
+        self.engine: TradingEngine = load_engine(
             sim.client, sim.store, sim.clock, limits,
             markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id,
             strategies=strategies or [Quoter(StrategyParams())], order_expiry_s=expiry_s,
-            agree=lambda *parts: agree(*parts, tell=self.said.append, note=self.said.append),
+            agree=lambda *parts: reconcile_at_start(*parts, tell=self.said.append, note=self.said.append),
         )  # fmt: skip
         self.venue = LiveVenue(
             sim.client, None, sim.clock,
             live=self.engine.state.orders.live, since=self.engine.state.last_entry,
-            elsewhere=self.engine.state.elsewhere, tell=self.said.append,
+            elsewhere=self.engine.state.untraded_held_markets, tell=self.said.append,
         )  # fmt: skip
 
     def take(self, *messages: Message) -> None:
@@ -68,7 +68,7 @@ class TradingLoop:
         for message in messages:
             found = list(self.venue.observe(message))
             self.heard += found
-            pump((*found, message), self.engine, self.venue, self.sim.store)
+            process_messages((*found, message), self.engine, self.venue, self.sim.store)
 
     def ticks(self, number: int, every_s: float = INTERVAL_S) -> None:
         """So many intervals, each with a fresh book where it can be read."""
@@ -80,13 +80,13 @@ class TradingLoop:
 
     def stop(self) -> None:
         """A person asks for an orderly end; ticks go on, and ask for each cancel again."""
-        self.take(Command(self.sim.clock.now(), None, "SIGTERM"))
+        self.take(StateCommand(self.sim.clock.now(), None, "SIGTERM"))
 
     @property
     def live(self) -> list[Order]:
         return self.engine.state.orders.live(TICKER)
 
-    def alerts(self, *codes: str) -> list[Alert]:
+    def alerts(self, *codes: str) -> list[AlertRaised]:
         """What was told, oldest first."""
         return [alert for alert in reversed(self.sim.store.alerts()) if not codes or alert.code in codes]
 
@@ -95,8 +95,8 @@ class TradingLoop:
         return sum(1 for sent, _ in self.sim.wire.sent if sent == method)
 
 
-NO_EDGE = Limits(min_edge=None)
-PLAN = Plan(
+NO_EDGE = RiskLimits(min_edge=None)
+PLAN = RunPlan(
     run_id="run-1",
     pid=4242,
     strategy="bidder",
@@ -115,7 +115,7 @@ class Bidder(Strategy):
 
     name = "bidder"
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         if not view.orders(ticker) and not view.position(ticker):
             yield Place(ticker, BID, cents(40), contracts(10), reason="a bid")
 
@@ -126,7 +126,7 @@ class Broken(Bidder):
     name = "broken"
     seen = 0
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         self.seen += 1
         if self.seen == 3:
             raise LookupError("lost my way")
@@ -138,10 +138,10 @@ class TradingSession:
 
     def __init__(self, sim: Simulation, *strategies: Strategy, **plan: Any) -> None:
         self.sim = sim
-        self.shown: list[Summary] = []
-        self.asked: list[Command] = []
+        self.shown: list[RunSummary] = []
+        self.asked: list[StateCommand] = []
         self.noted: list[str] = []
-        self.journal: Journal | None = None
+        self.journal: EventLog | None = None
         sim.market(39, 44)
         self.engine = load_engine(
             sim.client,
@@ -171,7 +171,7 @@ class TradingSession:
                 if command.state is None:
                     return
 
-    def over(self, feed: Iterable[Message]) -> Summary:
+    def over(self, feed: Iterable[Message]) -> RunSummary:
         sim = self.sim
         session = Session(
             self.plan,
@@ -195,7 +195,7 @@ class Many(Strategy):
 
     name = "many"
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Place]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Place]:
         if not view.orders():
             for n in range(12):
                 yield Place(ticker, BID, cents(20 + n), contracts(1), fair=cents(60), post_only=True)

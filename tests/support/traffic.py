@@ -2,7 +2,8 @@
 
 The account trades with the real client, straight into the simulated exchange, in virtual time. What it learns it learns
 as the program does: from replies, from the stream, and from pages of REST, in between and instead of each other. An act
-takes a `Choice`, so that hypothesis can draw what a fixed seed draws otherwise. After every act both sides must agree.
+takes a `MarketSelection`, so that hypothesis can draw what a fixed seed draws otherwise. After every act both sides
+must agree.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, dollars, notional
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.open_amends import worse_of
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.account.open_amends import worse_case_terms
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market import fees
-from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, FillBooked, Resync, SettlementBooked, SubmitOrder
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, FillBooked, ResyncBook, SettlementBooked, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.messages import (
     AmendEnded,
@@ -37,21 +38,28 @@ from kalshi_cli.core.model.messages import (
     OrderRejected,
     OrderState,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, StpMode, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
-from kalshi_cli.exchange.wire.account import Allowance
-from kalshi_cli.exchange.wire.account import Limits as Pace
+from kalshi_cli.exchange.stream.sequencing import BOOK, StreamSession
+from kalshi_cli.exchange.wire.account import ApiLimits as Pace
+from kalshi_cli.exchange.wire.account import TokenBucketLimits
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.simulator.stream.connection import Connection
@@ -86,7 +94,7 @@ ALICE, OTHERS = "alice", ("bob", "carol")
 SHARDS, SUBACCOUNTS = 2, 2
 OVERLAP_MS = 60_000
 CHANNELS = (BOOK, "fill", "user_orders", "order_group_updates")
-UNLIMITED = Pace("prestige", Allowance(10**9, 10**9), Allowance(10**9, 10**9))
+UNLIMITED = Pace("prestige", TokenBucketLimits(10**9, 10**9), TokenBucketLimits(10**9, 10**9))
 
 FeeOf = Callable[..., Money]
 
@@ -140,8 +148,8 @@ class Traffic:
         self.clock = ManualClock(T0)
         self._hears = hears
         self.precision = choice.pick((fees.DIRECT, fees.INTERMEDIARY))
-        options = SimOptions(read_rate=0, write_rate=0, shards=SHARDS, balance_precision=self.precision)
-        self.exchange = Exchange(new_id=lambda: next(ids), options=options)
+        options = ExchangeOptions(read_rate=0, write_rate=0, shards=SHARDS, balance_precision=self.precision)
+        self.exchange = SimulatedExchange(new_id=lambda: next(ids), options=options)
         self.charged: dict[str, FeeSchedule] = {}
         self.deposited: dict[tuple[int, int], Money] = {}
         self._open_accounts()
@@ -181,15 +189,15 @@ class Traffic:
             transport=SimTransport(self.exchange, self.clock),
             limiter=RateLimiter(self.clock, UNLIMITED),
         )
-        state = State(now=self.now)
-        self.engine = Engine(state, Limits(), (), new_id=self.new_id, order_expiry_s=None)
+        state = EngineState(now=self.now)
+        self.engine = TradingEngine(state, RiskLimits(), (), new_id=self.new_id, order_expiry_s=None)
         self.orders = state.orders
         self.venue = LiveVenue(self.client, None, self.clock, live=self.orders.live, since=T0)
         self.ledgers: defaultdict[tuple[int, int], Ledger] = defaultdict(ledger)
         self._fee_of = fee_of
         self._rounding: dict[str, fees.RoundingAccumulator] = {}
         self._unchecked: list[Fill] = []
-        self.sequencer = Sequencer(channels=CHANNELS)
+        self.sequencer = StreamSession(channels=CHANNELS)
         self.stream: Connection | None = None
         self.groups: list[OrderGroup] = []
         self.since = T0
@@ -214,7 +222,7 @@ class Traffic:
                     for ledger in self.ledgers.values():
                         if ledger.holdings(settlement.ticker):
                             ledger.settle(settlement)
-                elif isinstance(effect, Resync) and self.stream is not None:  # it sends crossing orders on purpose
+                elif isinstance(effect, ResyncBook) and self.stream is not None:  # it sends crossing orders on purpose
                     self.sequencer.resync([effect.ticker])
 
     def _count(self, message: Message) -> None:
@@ -462,8 +470,8 @@ class Acts(Traffic):
         wanted = msgspec.structs.replace(
             before, price=price, qty=Qty(before.filled + left), reduced=Qty(0), expires=expires
         )
-        doubtful = worse_of(before, wanted, self.now)
-        self.orders.doubt(doubtful)
+        doubtful = worse_case_terms(before, wanted, self.now)
+        self.orders.mark_unconfirmed(doubtful)
         self.seen[f"amend of {what}"] += 1
         self.step(self.venue.perform(AmendOrder(before, wanted, doubtful)))
 
@@ -506,11 +514,11 @@ class Acts(Traffic):
             side=choice.pick((BID, ASK)),
             price=choice.pick(self._prices(ticker)),
             qty=Qty(choice.pick(COUNTS)),
-            tif=choice.pick((Tif.GTC, Tif.GTC, Tif.IOC)),
+            tif=choice.pick((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC)),
             stp_maker=choice.pick((True, False)),
         )
         receipt = self.exchange.submit(choice.pick(OTHERS), new, self.now)
-        self.seen["other placed"] += isinstance(receipt, Receipt)
+        self.seen["other placed"] += isinstance(receipt, OrderReceipt)
 
     def hit(self, choice: Choice) -> None:
         """Somebody else trades with an order of ours, if none of the others is before it."""
@@ -518,7 +526,11 @@ class Acts(Traffic):
         if order is None:
             return
         new = NewOrder(
-            ticker=order.ticker, side=order.side.opposite, price=order.price, qty=Qty(choice.pick(COUNTS)), tif=Tif.IOC
+            ticker=order.ticker,
+            side=order.side.opposite,
+            price=order.price,
+            qty=Qty(choice.pick(COUNTS)),
+            tif=TimeInForce.IOC,
         )
         self.exchange.submit(choice.pick(OTHERS), new, self.now)
 
@@ -599,7 +611,7 @@ class Acts(Traffic):
         self._pass(11)
         market = self.exchange._state.markets[ticker]
         assert market.settled is not None
-        self.sequencer.unfollow([ticker])
+        self.sequencer.unsubscribe_markets([ticker])
         held = [ledger for ledger in self.ledgers.values() if ledger.holdings(ticker)]
         self.seen[f"settled {market.result}"] += bool(held)
 
@@ -697,7 +709,9 @@ class Acts(Traffic):
             status=OrderStatus.SUBMITTED,
             created=self.now,
             updated=self.now,
-            tif={"fok": Tif.FOK, "ioc": Tif.IOC, "reduce_only": Tif.IOC}.get(kind, Tif.GTC),
+            tif={"fok": TimeInForce.FOK, "ioc": TimeInForce.IOC, "reduce_only": TimeInForce.IOC}.get(
+                kind, TimeInForce.GTC
+            ),
             post_only=kind == "post_only",
             reduce_only=kind == "reduce_only",
             expires=self._soon(choice) if kind == "expiring" else None,
@@ -705,7 +719,7 @@ class Acts(Traffic):
             order_group_id=choice.pick(joined).group_id if kind == "group" and joined else "",
             exchange_index=shard,
             subaccount=subaccount,
-            self_trade_prevention=choice.pick((StpMode.TAKER, StpMode.MAKER)),
+            self_trade_prevention=choice.pick((SelfTradePrevention.TAKER, SelfTradePrevention.MAKER)),
         )
         self.seen[f"sent {kind}"] += 1
         return order

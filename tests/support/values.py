@@ -10,17 +10,17 @@ from itertools import count
 from typing import Any
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.intents import OrderRequest
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Balance, Settlement
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
@@ -34,9 +34,9 @@ class Scripted(Strategy):
     def __init__(self, name: str) -> None:
         super().__init__(StrategyParams())
         self.name = name  # type: ignore[misc]
-        self.wants: list[Intent] = []
+        self.wants: list[OrderRequest] = []
 
-    def on_tick(self, _view: View) -> Iterable[Intent]:
+    def on_tick(self, _view: StrategyContext) -> Iterable[OrderRequest]:
         while self.wants:
             yield self.wants.pop(0)
 
@@ -88,11 +88,11 @@ def make_fill(trade_id: str = "t1", **changes: Any) -> Fill:
     return Fill(trade_id=trade_id, **(fields | changes))
 
 
-def hold_position(state: State, strategy: str = "s", trade_id: str = "t1", **changes: Any) -> None:
+def hold_position(state: EngineState, strategy: str = "s", trade_id: str = "t1", **changes: Any) -> None:
     """Book a fill with the account and with the strategy whose order it was."""
     fill = make_fill(trade_id, **changes)
     state.ledger.book(fill)
-    state.book_own(strategy, fill)
+    state.record_own_fill(strategy, fill)
 
 
 def make_settlement(**changes: Any) -> Settlement:
@@ -118,16 +118,16 @@ def make_book(bid: int = 40, ask: int = 44, *, size: int = 100, ticker: str = "K
     return BookSnapshot(Ts(ts), ticker, ((cents(bid), contracts(size)),), ((cents(ask), contracts(size)),))
 
 
-def make_state(*markets: Market, **fields: Any) -> State:
-    return State(markets=markets or (make_market(),), now=NOW, **fields)
+def make_state(*markets: Market, **fields: Any) -> EngineState:
+    return EngineState(markets=markets or (make_market(),), now=NOW, **fields)
 
 
-def make_engine(*strategies: Any, limits: Limits | None = None, state: State | None = None) -> Engine:
+def make_engine(*strategies: Any, limits: RiskLimits | None = None, state: EngineState | None = None) -> TradingEngine:
     ids: Iterator[int] = count(1)
     new_id: Callable[[], str] = lambda: f"id{next(ids)}"  # noqa: E731
-    return Engine(
+    return TradingEngine(
         state or make_state(),
-        limits or Limits(min_edge=None),
+        limits or RiskLimits(min_edge=None),
         strategies,
         new_id=new_id,
         order_expiry_s=90,
@@ -147,7 +147,7 @@ def full_order(client_order_id: str = "c1", **changes: Any) -> Order:
         "status": OrderStatus.SUBMITTED,
         "created": NOW,
         "updated": NOW,
-        "tif": Tif.GTC,
+        "tif": TimeInForce.GTC,
         "post_only": True,
         "reduce_only": True,
         "expires": Ts(NOW + 90_000),

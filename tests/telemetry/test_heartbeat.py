@@ -13,7 +13,7 @@ from support.served import eventually
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.net.address_guard import AddressError
-from kalshi_cli.telemetry.heartbeat import Heartbeat
+from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
 
@@ -22,8 +22,8 @@ def no_warning(text: str) -> None:
     raise AssertionError(f"warned: {text}")
 
 
-def heartbeat(url: str, tell: Callable[[str], None] = no_warning, **more: Any) -> Heartbeat:
-    return Heartbeat(url, RUN, 60.0, more.pop("clock", SystemClock()), tell, **more)
+def heartbeat(url: str, tell: Callable[[str], None] = no_warning, **more: Any) -> HeartbeatPinger:
+    return HeartbeatPinger(url, RUN, 60.0, more.pop("clock", SystemClock()), tell, **more)
 
 
 def test_start_success_and_fail_carry_the_run_and_the_reason() -> None:

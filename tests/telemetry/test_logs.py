@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.text import MASK, conceal
+from kalshi_cli.base.text import MASK, mask
 from kalshi_cli.base.units import Ts
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 
@@ -149,7 +149,7 @@ SECRETS = {
 
 @pytest.mark.parametrize("secret", SECRETS.values(), ids=SECRETS)
 def test_no_secret_is_in_a_line_whoever_wrote_it(tmp_path: Path, secret: str) -> None:
-    conceal("canary-5d0a2f77c1")
+    mask("canary-5d0a2f77c1")
     log_in(tmp_path).line("alert", detail=f"could not send to {secret} today", reason="x" * 1_990 + secret)
     text = (tmp_path / LOG).read_text()
     assert MASK in text

@@ -22,8 +22,8 @@ from support.places import ROOT
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.schema import TIERS
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.monitoring.runbook_index import REMEDIES, remedy_of
-from kalshi_cli.telemetry.metrics import Metrics, MetricsServer, Reading
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES, runbook_for
+from kalshi_cli.telemetry.metrics import Metrics, MetricsServer, MetricsSnapshot
 
 SCRIPTS = ROOT / "scripts"
 RUNBOOK = SCRIPTS.parent / "runbooks/execution.md"
@@ -31,13 +31,13 @@ RULES = SCRIPTS / "prometheus/kalshi.rules.yml"
 DASHBOARD = SCRIPTS / "grafana/kalshi.json"
 
 
-def reading(**changes: Any) -> Reading:
+def reading(**changes: Any) -> MetricsSnapshot:
     fields: dict[str, Any] = {
         "completed": Ts(1_780_000_000_500), "cycles": 7, "state": TradingState.REDUCING, "is_blind": False,
         "balance": Money(1_234_560_000), "day_net": Money(-1_500_000), "win_rate": 0.25, "open_positions": 3,
         "live_orders": 5, "unknown_orders": 1, "feed_age_s": 0.5, "feed_lag_s": 0.03,
     }  # fmt: skip
-    return Reading(**(fields | changes))
+    return MetricsSnapshot(**(fields | changes))
 
 
 def used(metrics: Metrics) -> Metrics:
@@ -195,7 +195,7 @@ def rules() -> list[dict[str, Any]]:
 def test_orders_that_are_refused_send_everybody_to_one_command() -> None:
     """A check finds it and a rule does: who is called must not be told to look in two places."""
     (found,) = [rule["annotations"] for rule in rules() if rule["alert"] == "KalshiOrdersRejected"]
-    remedy = remedy_of("REJECT_RATE")
+    remedy = runbook_for("REJECT_RATE")
     assert (found["command"], found["runbook"]) == (remedy.command, remedy.runbook)
     step = next(line for line in RUNBOOK.read_text().splitlines() if "**Rejections**" in line)
     assert f"**Rejections**: `{remedy.command}`" in step

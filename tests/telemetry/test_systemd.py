@@ -13,7 +13,7 @@ import pytest
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.telemetry.systemd import Supervisor
+from kalshi_cli.telemetry.systemd import SystemdNotifier
 
 PID = 4242
 
@@ -48,7 +48,9 @@ def test_ready_after_the_first_completed_cycle_and_a_watchdog_that_is_fed_in_tim
     name = f"@kalshi-{uuid.uuid4()}" if is_abstract else path
     clock = ManualClock(Ts(0))
     with listening(name) as here:
-        one = Supervisor({"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(PID)}, PID, clock)
+        one = SystemdNotifier(
+            {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(PID)}, PID, clock
+        )
         assert heard(here) == []
         one.beat("1 cycles")
         assert heard(here) == [["READY=1", "WATCHDOG=1", "STATUS=1 cycles"]]
@@ -66,14 +68,14 @@ def test_ready_after_the_first_completed_cycle_and_a_watchdog_that_is_fed_in_tim
 @pytest.mark.parametrize("more", [{}, {"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, {"WATCHDOG_USEC": "soon"}])
 def test_a_watchdog_that_is_not_ours_is_not_fed(path: str, more: dict[str, str]) -> None:
     with listening(path) as here:
-        Supervisor({"NOTIFY_SOCKET": path, **more}, PID, ManualClock(Ts(0))).beat("up")
+        SystemdNotifier({"NOTIFY_SOCKET": path, **more}, PID, ManualClock(Ts(0))).beat("up")
         assert heard(here) == [["READY=1", "STATUS=up"]]
 
 
 def test_a_socket_that_nobody_reads_holds_nothing_up(path: str) -> None:
     clock = ManualClock(Ts(0))
     with listening(path) as here:
-        one = Supervisor({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "2"}, PID, clock)
+        one = SystemdNotifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "2"}, PID, clock)
         for _ in range(10_000):
             clock.advance(1)
             one.beat("x" * 200)
@@ -82,6 +84,6 @@ def test_a_socket_that_nobody_reads_holds_nothing_up(path: str) -> None:
 
 @pytest.mark.parametrize("name", ["", "vsock:2:1234", "/nowhere/there"])
 def test_without_a_socket_there_is_nobody_to_tell(name: str) -> None:
-    one = Supervisor({"NOTIFY_SOCKET": name}, PID, ManualClock(Ts(0)))
+    one = SystemdNotifier({"NOTIFY_SOCKET": name}, PID, ManualClock(Ts(0)))
     one.beat("up")
     one.stopping()

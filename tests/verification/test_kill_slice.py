@@ -54,7 +54,7 @@ def test_a_list_that_is_believed_before_the_reads_have_caught_up_is_found_out(mo
     def act(account: Account) -> Measured:
         account.fill(0, 0)
         account.sim.quote(exact.BID, 7, 1, who="alice")
-        return account.kill(None, cancel.Scope(ticker="*"))
+        return account.kill(None, cancel.CancelScope(ticker="*"))
 
     assert with_account(BASIC, 1, act).is_proven
     monkeypatch.setattr(cancel, "MARGIN_MS", -60_000)

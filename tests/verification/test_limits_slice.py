@@ -10,13 +10,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import verification.simulate.session as session
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.sizing import Allotment
-from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst
+from kalshi_cli.core.account.sizing import StrategyAllocation
+from kalshi_cli.core.account.worst_case import LiveOrderRisk, OutcomeLosses, event_max_loss, max_loss
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.risk import review
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from verification.limits import NO_SLACK, Losses, Open, losses, objections, of_event
 from verification.simulate.plan import ALL_ON, draw
 from verification.simulate.program import KEY
@@ -38,17 +38,17 @@ def test_the_worst_of_a_market_is_what_the_program_counts_in_its_own_way() -> No
     for _ in range(2_000):
         held, resting = dice.randint(-20, 20), orders(dice)
         qty, cost = contracts(held), abs(held) * 100 * dice.randint(100, 9_900)
-        live = [Live(order.side, order.price, order.qty) for order in resting]
-        assert losses(qty, cost, resting) == at_worst(qty, Money(cost), live), (held, cost, resting)
+        live = [LiveOrderRisk(order.side, order.price, order.qty) for order in resting]
+        assert losses(qty, cost, resting) == max_loss(qty, Money(cost), live), (held, cost, resting)
 
 
 def test_the_worst_of_an_event_is_its_worst_winner() -> None:
     dice = random.Random(8)
     for _ in range(500):
         markets: list[Losses] = [(dice.randint(-50, 50), dice.randint(-50, 50)) for _ in range(dice.randint(1, 4))]
-        theirs = [Outcomes(Money(if_no), Money(if_yes)) for if_no, if_yes in markets]
+        theirs = [OutcomeLosses(Money(if_no), Money(if_yes)) for if_no, if_yes in markets]
         for is_exclusive in (True, False):
-            assert of_event(markets, is_exclusive=is_exclusive) == event_at_worst(theirs, is_exclusive=is_exclusive)
+            assert of_event(markets, is_exclusive=is_exclusive) == event_max_loss(theirs, is_exclusive=is_exclusive)
 
 
 def test_a_close_at_a_profit_gives_the_win_away() -> None:
@@ -58,24 +58,24 @@ def test_a_close_at_a_profit_gives_the_win_away() -> None:
     assert losses(1_000, 2_000_000, [ask]) == (2_000_000, 2_500_000)
 
 
-BUDGET = Limits(allotments={"maker": Allotment(budget=dollars(4))})
+BUDGET = RiskLimits(allotments={"maker": StrategyAllocation(budget=dollars(4))})
 NOON = Ts(1_772_971_200_000)
 
 
-def opened() -> Exchange:
+def opened() -> SimulatedExchange:
     public = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     return open_exchange(draw(9), NOON, public)
 
 
-def placed(exchange: Exchange, name: str, ticker: str, side: Side, price: int, account: str = ME) -> str:
+def placed(exchange: SimulatedExchange, name: str, ticker: str, side: Side, price: int, account: str = ME) -> str:
     """Place five contracts; return the exchange's id of the order."""
     order = NewOrder(client_order_id=name, ticker=ticker, side=side, price=cents(price), qty=contracts(5))
     receipt = exchange.submit(account, order, NOON)
-    assert isinstance(receipt, Receipt)
+    assert isinstance(receipt, OrderReceipt)
     return receipt.order_id
 
 
-def beyond_its_budget(exchange: Exchange, wanted: Open, *unseen: str) -> list[str]:
+def beyond_its_budget(exchange: SimulatedExchange, wanted: Open, *unseen: str) -> list[str]:
     owners = {"known": "maker", "copy": "maker"}
     return objections(exchange, ME, BUDGET, wanted, NOON, owners, NO_SLACK._replace(unseen=frozenset(unseen)))
 

@@ -9,8 +9,8 @@ from support.simulation import OTHER, TICKER
 
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from verification.machine.examples import run
 from verification.machine.rules import FAULTS_OF_A_CREATE, Machine
 
@@ -42,7 +42,7 @@ def test_an_order_through_all_that_can_happen_to_it(machine: Machine) -> None:
     do = machine
     do.open_group()
     for side, price in ((BID, 42), (ASK, 48), (BID, 40)):
-        do.place(ticker=TICKER, side=side, price=price, count=3, tif=Tif.GTC)
+        do.place(ticker=TICKER, side=side, price=price, count=3, tif=TimeInForce.GTC)
     for what in ("duplicate", "reorder", "drop"):
         do.upset_frames(what)
     do.deliver_next_frame()
@@ -87,10 +87,10 @@ def test_an_order_through_all_that_can_happen_to_it(machine: Machine) -> None:
 
 def test_nothing_is_sent_once_a_halt_is_committed(machine: Machine) -> None:
     machine.person_decides(TradingState.HALTED)
-    machine.place(ticker=TICKER, side=BID, price=42, count=1, tif=Tif.GTC)
+    machine.place(ticker=TICKER, side=BID, price=42, count=1, tif=TimeInForce.GTC)
     assert machine.stage.seen["place"] == 0
     machine.carry_on()
-    machine.place(ticker=TICKER, side=BID, price=42, count=1, tif=Tif.GTC)
+    machine.place(ticker=TICKER, side=BID, price=42, count=1, tif=TimeInForce.GTC)
     assert machine.stage.seen["place"] == 1
 
 
@@ -102,10 +102,12 @@ def test_money_from_nowhere_is_found(machine: Machine) -> None:
 
 
 def test_a_second_order_under_one_id_is_found(machine: Machine) -> None:
-    machine.place(ticker=TICKER, side=BID, price=44, count=1, tif=Tif.IOC)
+    machine.place(ticker=TICKER, side=BID, price=44, count=1, tif=TimeInForce.IOC)
     (name,) = machine.stage.model
-    order = NewOrder(ticker=TICKER, side=BID, price=cents(44), qty=contracts(1), tif=Tif.IOC, client_order_id=name)
-    assert isinstance(machine.stage.exchange.submit("alice", order, machine.stage.clock.now()), Receipt)
+    order = NewOrder(
+        ticker=TICKER, side=BID, price=cents(44), qty=contracts(1), tif=TimeInForce.IOC, client_order_id=name
+    )
+    assert isinstance(machine.stage.exchange.submit("alice", order, machine.stage.clock.now()), OrderReceipt)
     with pytest.raises(AssertionError, match="2 orders on the exchange"):
         machine.holds()
     machine.stage.model[name]["most"] = 2
@@ -113,6 +115,6 @@ def test_a_second_order_under_one_id_is_found(machine: Machine) -> None:
 
 def test_a_limit_that_is_broken_at_the_exchange_is_found(machine: Machine) -> None:
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(90))
-    assert isinstance(machine.stage.exchange.submit("alice", order, machine.stage.clock.now()), Receipt)
+    assert isinstance(machine.stage.exchange.submit("alice", order, machine.stage.clock.now()), OrderReceipt)
     with pytest.raises(AssertionError, match="I-RISK"):
         machine.holds()

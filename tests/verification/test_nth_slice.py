@@ -9,8 +9,8 @@ import pytest
 from support.simulation import Simulation
 
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.model.order_terms import BID, Tif
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from verification.nth import ending
 from verification.nth.faults import KINDS, Wires
 from verification.nth.person import Person, Told
@@ -73,26 +73,26 @@ def person(tmp_path: Path) -> Person:
 def taken_twice(person: Person, name: str) -> None:
     """The exchange gets a second order under this id."""
     order = NewOrder(
-        ticker="KXSIM-26JUN-T3", side=BID, price=cents(44), qty=contracts(1), tif=Tif.IOC, client_order_id=name
+        ticker="KXSIM-26JUN-T3", side=BID, price=cents(44), qty=contracts(1), tif=TimeInForce.IOC, client_order_id=name
     )
     receipt = person.sim.exchange.submit("alice", order, person.sim.clock.now())
-    assert isinstance(receipt, Receipt)
+    assert isinstance(receipt, OrderReceipt)
 
 
 def test_the_judge_is_content_with_a_session_that_went_well(person: Person) -> None:
-    person.place("mine", price=cents(45), tif=Tif.IOC)
+    person.place("mine", price=cents(45), tif=TimeInForce.IOC)
     assert judged(person.sim, person) == []
 
 
 def test_the_judge_finds_a_second_order_under_one_id(person: Person) -> None:
-    person.place("mine", price=cents(45), tif=Tif.IOC)
+    person.place("mine", price=cents(45), tif=TimeInForce.IOC)
     taken_twice(person, "mine")
     assert any("2 orders on the exchange" in found for found in judged(person.sim, person))
 
 
 @pytest.mark.parametrize(("code", "words"), [(3, "and it is at the exchange"), (7, "nothing of it was in doubt")])
 def test_the_judge_finds_a_person_who_was_told_wrong(person: Person, code: int, words: str) -> None:
-    person.place("mine", price=cents(45), tif=Tif.IOC)
+    person.place("mine", price=cents(45), tif=TimeInForce.IOC)
     person.told[0] = person.told[0]._replace(code=code)
     assert any(words in found for found in judged(person.sim, person))
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from kalshi_cli.core.model.effects import Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import Effect, OrderRefused, SubmitOrder
 from verification.strategies import session
 
 THREE = ("spike", "market-maker", "crypto-ta")
@@ -27,7 +27,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[session.Result, li
 
 def test_the_exits_of_spike_go_out(played: tuple[session.Result, list[Effect]]) -> None:
     _, seen = played
-    assert not [each for each in seen if isinstance(each, Denied) and each.detail == "fair=missing"]
+    assert not [each for each in seen if isinstance(each, OrderRefused) and each.detail == "fair=missing"]
     exits = [each.order for each in seen if isinstance(each, SubmitOrder) and each.order.reason == "target"]
     assert {order.strategy for order in exits} == {"spike"}
     assert len(exits) > 5
@@ -41,6 +41,6 @@ def test_the_market_maker_trades(played: tuple[session.Result, list[Effect]]) ->
 
 def test_the_order_rate_refuses_nearly_nothing(played: tuple[session.Result, list[Effect]]) -> None:
     _, seen = played
-    denied = Counter(each.code for each in seen if isinstance(each, Denied))
+    denied = Counter(each.code for each in seen if isinstance(each, OrderRefused))
     sent = sum(isinstance(each, SubmitOrder) for each in seen)
     assert denied["ORDER_RATE"] + denied["MARKET_RATE"] < sent / 20, (denied, sent)

@@ -11,18 +11,18 @@ import pytest
 
 import kalshi_cli.views as all_views
 from kalshi_cli.base.units import Ts
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.row import Row, names
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.row import OutputRow, names
 
 
-class Leg(Row, frozen=True, kw_only=True):
+class Leg(OutputRow, frozen=True, kw_only=True):
     ticker: str
 
 
-class Trip(Row, frozen=True, kw_only=True):
+class Trip(OutputRow, frozen=True, kw_only=True):
     count: int
     city: str | None
-    reason: Prose | None
+    reason: TruncatableText | None
     since: Ts | None
     legs: tuple[Leg, ...]
 
@@ -36,7 +36,7 @@ def source(**more: object) -> SimpleNamespace:
 
 def test_a_field_is_found_by_its_name_or_where_the_view_says() -> None:
     found = Trip.of(source(home=SimpleNamespace(city="NY"), reason="why", since=Ts(7)))
-    assert found == Trip(count=3, city="NY", reason=Prose("why"), since=Ts(7), legs=(Leg(ticker="KX"),))
+    assert found == Trip(count=3, city="NY", reason=TruncatableText("why"), since=Ts(7), legs=(Leg(ticker="KX"),))
 
 
 def test_what_is_empty_or_behind_nothing_is_missing() -> None:
@@ -58,7 +58,7 @@ def test_a_field_that_the_source_lacks_is_a_mistake() -> None:
         Leg.of(SimpleNamespace())
 
 
-def every(kind: type[Row] = Row) -> Iterator[type[Row]]:
+def every(kind: type[OutputRow] = OutputRow) -> Iterator[type[OutputRow]]:
     for narrower in kind.__subclasses__():
         yield narrower
         yield from every(narrower)

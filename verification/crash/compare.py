@@ -9,10 +9,10 @@ from pathlib import Path
 from support.served import KEY_ID, ME
 
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.simulator.model.records import CANCELED, EXECUTED, RESTING, OrderRecord
-from kalshi_cli.store.records import Memory
+from kalshi_cli.store.records import RecoveredState
 from kalshi_cli.store.sqlite_store import Store
 from verification.crash.stage import EXPIRY_S, MARKETS, Stage
 
@@ -23,10 +23,12 @@ _ENDED = {
 IN_DOUBT = (OrderStatus.SUBMITTED, OrderStatus.UNKNOWN)
 
 
-def remembered(path: Path) -> Memory:
+def remembered(path: Path) -> RecoveredState:
     """What the file holds, all of it."""
     with Store.open(path, account=KEY_ID, environment="sim", create=False) as store:
-        return Memory(orders=store.orders(), fills=store.fills(), settlements=store.settlements(), halt=store.halt())
+        return RecoveredState(
+            orders=store.orders(), fills=store.fills(), settlements=store.settlements(), halt=store.halt()
+        )
 
 
 def is_whole(path: Path) -> list[str]:
@@ -98,13 +100,13 @@ def _differences(ours: Order, theirs: OrderRecord | None) -> list[str]:
     return []
 
 
-def _books(stage: Stage, memory: Memory) -> list[str]:
+def _books(stage: Stage, memory: RecoveredState) -> list[str]:
     """Fills by their id, then what follows from them: positions and cash."""
     mirror = stage.exchange._state.members[ME].mirror
     assert mirror is not None
     theirs, ours = (sorted((fill.trade_id, fill.order_id) for fill in fills) for fills in (mirror.fills, memory.fills))
     problems = [] if theirs == ours else [f"fills: {len(ours)} booked, the exchange has {len(theirs)}"]
-    ledger = fold((*memory.fills, *memory.settlements))
+    ledger = build_ledger((*memory.fills, *memory.settlements))
     for ticker in MARKETS:
         held, really = ledger.position(ticker).qty, stage.exchange.position(ME, ticker)
         problems += [] if held == really else [f"position: {ticker} {held}, the exchange has {really}"]

@@ -126,14 +126,14 @@ def _repeat_creates() -> None:
 
 def _never_expire() -> None:
     """Let orders of the loop rest for ever."""
-    from kalshi_cli.core.engine.engine import Engine
+    from kalshi_cli.core.engine.engine import TradingEngine
 
-    begin = Engine.__init__
+    begin = TradingEngine.__init__
 
     def begun(engine: Any, *args: Any, **more: Any) -> None:
         begin(engine, *args, **(more | {"order_expiry_s": None}))
 
-    Engine.__init__ = begun  # type: ignore[method-assign]
+    TradingEngine.__init__ = begun  # type: ignore[method-assign]
 
 
 SABOTAGES = {

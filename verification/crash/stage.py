@@ -16,7 +16,7 @@ from support.fault_proxy import Answer, FaultProxy, fault_proxy
 from support.served import ME, TWO_SIDED, Served
 
 from kalshi_cli.base.units import Price, Qty, Ts, contracts
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.simulator.model.listing import NewOrder
 from kalshi_cli.simulator.protocol.replies import Request, Response
 
@@ -160,7 +160,7 @@ class Stage:
             order_id, side, price, remaining = dice.choice(mine)
             ticker = self.exchange._state.live[order_id].ticker
             against, qty = (ASK if side is BID else BID), Qty(dice.choice((remaining, max(100, remaining // 2))))
-            taking = NewOrder(ticker=ticker, side=against, price=price, qty=qty, tif=Tif.IOC)
+            taking = NewOrder(ticker=ticker, side=against, price=price, qty=qty, tif=TimeInForce.IOC)
             self.exchange.submit("maker", taking, now)
             return
         ticker = dice.choice(MARKETS)

@@ -23,18 +23,18 @@ from wsproto.utilities import LocalProtocolError
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Resync, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import ResyncBook, SubmitOrder
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.messages import BookSnapshot, Command, FeedGap, FeedState, OrderRejected
+from kalshi_cli.core.model.messages import BookSnapshot, FeedGap, FeedState, OrderRejected, StateCommand
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, LiveFeed
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.reader import Pace, Stream
+from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 from kalshi_cli.exchange.wire.markets import read_market
 
 Kind = Literal["cut", "silent", "pulse", "books", "market"]
@@ -57,10 +57,10 @@ class Quoter:
     name = "quoter"
     is_hedged = False
 
-    def on_book(self, view: View, ticker: str) -> Iterable[Place]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:
         yield Place(ticker, BID, cents(1), contracts(1))
 
-    def on_tick(self, view: View) -> Iterable[Place]:
+    def on_tick(self, view: StrategyContext) -> Iterable[Place]:
         return [Place(ticker, BID, cents(1), contracts(1)) for ticker in view.tickers]
 
     def on_trade(self, *_: Any) -> None:
@@ -155,8 +155,10 @@ def _no(levels: list[list[str]]) -> list[list[str]]:
 
 def outage(kind: Kind, scale: float, seed: int) -> Outage:
     """One outage with all patience scaled; AssertionError where there is no trading again in twice the time."""
-    exchange, clock, pace, ids = Exchange(), SystemClock(), Pace(), itertools.count(1)
-    scaled = Pace(**{name: getattr(pace, name) * scale for name in pace.__struct_fields__ if name != "connect_s"})
+    exchange, clock, pace, ids = Exchange(), SystemClock(), StreamTimings(), itertools.count(1)
+    scaled = StreamTimings(
+        **{name: getattr(pace, name) * scale for name in pace.__struct_fields__ if name != "connect_s"}
+    )
     now = clock.now()
     body = {"open_time": Ts(now - HOUR_MS), "close_time": Ts(now + HOUR_MS)}
     markets = [read_market(msgspec.json.encode({"market": market_body(name, **body)})) for name in "AB"]
@@ -168,9 +170,9 @@ def outage(kind: Kind, scale: float, seed: int) -> Outage:
     stream = Stream(exchange.server.url, signer, clock, random.Random(seed), tickers=["A", "B"], pace=scaled)
     feed = LiveFeed(stream, client, clock, markets=markets, interval_s=2 * scale, check_every_s=CHECK_EVERY_S * scale)
     age_ms = int(10_000 * scale)
-    limits = Limits(min_edge=None, max_orders_per_minute=None, max_api_errors=None, max_book_age_ms=age_ms)
-    engine = Engine(
-        State(markets=markets, now=now), limits, [Quoter()], new_id=lambda: str(next(ids)), order_expiry_s=60
+    limits = RiskLimits(min_edge=None, max_orders_per_minute=None, max_api_errors=None, max_book_age_ms=age_ms)
+    engine = TradingEngine(
+        EngineState(markets=markets, now=now), limits, [Quoter()], new_id=lambda: str(next(ids)), order_expiry_s=60
     )
     exchange.start()
     stream.start()
@@ -181,14 +183,16 @@ def outage(kind: Kind, scale: float, seed: int) -> Outage:
         exchange.stop()
 
 
-def _played(exchange: Exchange, stream: Stream, feed: LiveFeed, engine: Engine, kind: Kind, limit_s: float) -> Outage:
+def _played(
+    exchange: Exchange, stream: Stream, feed: LiveFeed, engine: TradingEngine, kind: Kind, limit_s: float
+) -> Outage:
     broke = noticed = 0.0
     falsest, calm_until = 0.0, time.monotonic() + 0.3
     book = engine.state.books["B"]
     for message in feed:
         for effect in engine.step(message):
             at = time.monotonic()
-            if isinstance(effect, Resync):
+            if isinstance(effect, ResyncBook):
                 stream.resync(effect.ticker)
             if not isinstance(effect, SubmitOrder):
                 continue
@@ -203,11 +207,11 @@ def _played(exchange: Exchange, stream: Stream, feed: LiveFeed, engine: Engine, 
         elif broke and not noticed and not book.is_usable:
             noticed = now
         if now > calm_until + limit_s:
-            feed.request(Command(engine.state.now, None, "too late"))
+            feed.request(StateCommand(engine.state.now, None, "too late"))
     raise AssertionError(f"{kind}: {'noticed, but no trading again' if noticed else 'not noticed'} in {limit_s:.0f} s")
 
 
-def _falseness(exchange: Exchange, engine: Engine, ticker: str, at: float) -> float:
+def _falseness(exchange: Exchange, engine: TradingEngine, ticker: str, at: float) -> float:
     """For how many seconds the book of a decision had not been the exchange's."""
     book = engine.state.books[ticker]
     assert book.is_usable, "an order without a book"

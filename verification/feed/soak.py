@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Resync
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import ResyncBook
 from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, Tick
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.sequencing import BOOK, Said, Sequencer
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.exchange.stream.inbox import MessageQueue
+from kalshi_cli.exchange.stream.sequencing import BOOK, Said, StreamSession
 from kalshi_cli.net.websocket_framing import Framing
 from verification.feed.stage import T0, TICKERS, framed, market_of
 
@@ -88,10 +88,14 @@ class _Tape:
 def soak(messages: int) -> Soak:
     """So many frames, in batches as a socket would give them; what the sequencer asks for is answered."""
     began = time.monotonic()
-    tape, framing, inbox = _Tape(), Framing(), Inbox[Said](100_000)
-    sequencer = Sequencer(TICKERS, channels=[BOOK, "trade"])
-    engine = Engine(
-        State(markets=[market_of(ticker) for ticker in TICKERS], now=T0), Limits(), [], new_id=str, order_expiry_s=60
+    tape, framing, inbox = _Tape(), Framing(), MessageQueue[Said](100_000)
+    sequencer = StreamSession(TICKERS, channels=[BOOK, "trade"])
+    engine = TradingEngine(
+        EngineState(markets=[market_of(ticker) for ticker in TICKERS], now=T0),
+        RiskLimits(),
+        [],
+        new_id=str,
+        order_expiry_s=60,
     )
     sequencer.connect()
     sequencer.outbox.clear()
@@ -116,13 +120,13 @@ def soak(messages: int) -> Soak:
     return Soak(done, gaps, slope, threading.active_count(), descriptors, time.monotonic() - began)
 
 
-def _heard(inbox: Inbox[Said], engine: Engine, now: Ts) -> int:
+def _heard(inbox: MessageQueue[Said], engine: TradingEngine, now: Ts) -> int:
     heard: deque[Any] = deque()
     inbox.take(heard)
     for each in (*heard, Tick(now)):
         if isinstance(each, Message):
             effects = engine.step(each)
-            assert not any(isinstance(effect, Resync) for effect in effects), "the tape itself is wrong"
+            assert not any(isinstance(effect, ResyncBook) for effect in effects), "the tape itself is wrong"
     return sum(1 for each in heard if isinstance(each, FeedGap))
 
 

@@ -20,23 +20,30 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Resync, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import ResyncBook, SubmitOrder
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import FeedGap, FeedState, Message, OrderRejected, PublicTrade, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
+from kalshi_cli.exchange.stream.inbox import MessageQueue
+from kalshi_cli.exchange.stream.sequencing import BOOK, StreamSession
 from kalshi_cli.net.websocket_framing import Framing
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.stream.connection import Connection
 
 T0 = Ts(1_780_000_000_000)
@@ -63,19 +70,19 @@ class Eager:
     name = "eager"
     is_hedged = False
 
-    def on_book(self, view: View, ticker: str) -> Iterable[Place]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Place]:
         return self._wants(view)
 
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Place]:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Place]:
         return self._wants(view)
 
-    def on_tick(self, view: View) -> Iterable[Place]:
+    def on_tick(self, view: StrategyContext) -> Iterable[Place]:
         return self._wants(view)
 
-    def on_fill(self, view: View, fill: Fill) -> None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> None:
         return None
 
-    def _wants(self, view: View) -> Iterable[Place]:
+    def _wants(self, view: StrategyContext) -> Iterable[Place]:
         return [Place(ticker, BID, cents(1), contracts(1)) for ticker in view.tickers]
 
 
@@ -98,10 +105,10 @@ class Stage:
         self.exchange = self._listed()
         self._resting: deque[str] = deque()
         self._versions: dict[tuple[int, str], deque[tuple[int, Levels]]] = {}
-        self.sequencer = Sequencer(TICKERS, channels=[BOOK, "trade"])
-        self.engine = Engine(
-            State(markets=[market_of(ticker) for ticker in TICKERS], now=T0),
-            Limits(min_edge=None, max_orders_per_minute=None, price_collar=None, max_api_errors=None),
+        self.sequencer = StreamSession(TICKERS, channels=[BOOK, "trade"])
+        self.engine = TradingEngine(
+            EngineState(markets=[market_of(ticker) for ticker in TICKERS], now=T0),
+            RiskLimits(min_edge=None, max_orders_per_minute=None, price_collar=None, max_api_errors=None),
             [Eager()] if is_eager else [], new_id=lambda: f"o{next(self._ids)}", order_expiry_s=60,
         )  # fmt: skip
         headers = Signer("alice-key", KEY, self.clock).headers("GET", STREAM_PATH)
@@ -112,12 +119,12 @@ class Stage:
         self.sequencer.connect()
         self.settle()
 
-    def _listed(self) -> Exchange:
+    def _listed(self) -> SimulatedExchange:
         """Two markets of two events, and a maker who is rich."""
         ids = itertools.count(1)
-        exchange = Exchange(
+        exchange = SimulatedExchange(
             new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000",
-            options=SimOptions(read_rate=0, write_rate=0),
+            options=ExchangeOptions(read_rate=0, write_rate=0),
         )
         exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
         for ticker in TICKERS:
@@ -147,7 +154,7 @@ class Stage:
             side = rng.choice((BID, ASK))
             taking = NewOrder(
                 ticker=ticker, side=side, price=cents(99 if side is BID else 1), qty=contracts(rng.randrange(1, 30)),
-                tif=Tif.IOC,
+                tif=TimeInForce.IOC,
             )  # fmt: skip
             self.exchange.submit("taker", taking, now)
         else:
@@ -155,7 +162,7 @@ class Stage:
             price = cents(rng.randrange(40, 50) if side is BID else rng.randrange(51, 60))
             resting = NewOrder(ticker=ticker, side=side, price=price, qty=contracts(rng.randrange(1, 20)))
             receipt = self.exchange.submit("maker", resting, now)
-            if isinstance(receipt, Receipt) and receipt.remaining:
+            if isinstance(receipt, OrderReceipt) and receipt.remaining:
                 self._resting.append(receipt.order_id)
         self.settle()
         self.hear(Tick(now))
@@ -203,7 +210,7 @@ class Stage:
 
     def read_all(self, line: bytes) -> float:
         """Bytes as they come off a socket, through the reader and the engine as in a run; the seconds that it took."""
-        framing, inbox, heard = Framing(), Inbox[Any](len(line)), deque[Any]()
+        framing, inbox, heard = Framing(), MessageQueue[Any](len(line)), deque[Any]()
         began = time.perf_counter()
         for at in range(0, len(line), CHUNK):
             now = self.clock.now()
@@ -232,7 +239,7 @@ class Stage:
                 self.decisions += 1
                 self.compare(effect.order.ticker)
                 self.engine.step(OrderRejected(self.clock.now(), effect.order.client_order_id, "test"))
-            elif isinstance(effect, Resync):
+            elif isinstance(effect, ResyncBook):
                 self.sequencer.resync((effect.ticker,))
             else:
                 self.refusals += type(effect).__name__ == "Denied"

@@ -19,16 +19,16 @@ from support.simulation import TICKER, Simulation, Wire
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Priority, RateLimiter
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.orders.cancel import Scope
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.services.orders.cancel import CancelScope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
+from kalshi_cli.store.shared_counters import SharedCounters
 from verification.kill.result import Line
 
 RTT_S = 0.01
-EVERYTHING = Scope()
+EVERYTHING = CancelScope()
 BASIC, ADVANCED = (200, 100), (300, 300)
 """Read and write tokens a second; a bucket of the simulator holds one second's worth."""
 
@@ -37,7 +37,7 @@ BASIC, ADVANCED = (200, 100), (300, 300)
 class Measured:
     """One run of the kill switch."""
 
-    outcome: Outcome
+    outcome: KillSwitchResult
     left: int
     triggered_s: float = 0.0
     too_many: int = 0
@@ -68,16 +68,16 @@ class Account:
 
     def __init__(self, folder: Path, rates: tuple[int, int], seed: int) -> None:
         read, write = rates
-        options = SimOptions(
+        options = ExchangeOptions(
             read_rate=read, write_rate=write, read_lag_ms=500, usage_tier="basic" if rates == BASIC else "advanced"
         )
         self.sim = Simulation(folder, options=options)
         clock = self.sim.clock
         clock.advance(100 + random.Random(seed).random())
         self._pace = folder / "pace"
-        self.limiter = RateLimiter(clock, shared=SharedNumbers(self._pace, NUMBERS, clock))
-        self.limiter.rank = Rank.KILL
-        self.bystander = RateLimiter(clock, shared=SharedNumbers(self._pace, NUMBERS, clock))
+        self.limiter = RateLimiter(clock, shared=SharedCounters(self._pace, NUMBERS, clock))
+        self.limiter.rank = Priority.KILL
+        self.bystander = RateLimiter(clock, shared=SharedCounters(self._pace, NUMBERS, clock))
         self.counted = Counted(self.sim.checked)
         self.sim.wire = Wire(self.counted)
         self.client = self.sim.connect(limiter=self.limiter)
@@ -96,12 +96,12 @@ class Account:
         for n in range(number):
             group = ids[n % groups] if groups else ""
             order = NewOrder(ticker=TICKER, side=BID, price=cents(5 + n % 30), qty=contracts(1), group_id=group)
-            assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+            assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), OrderReceipt)
         sim.clock.advance(5)
         sim.exchange.advance(sim.clock.now())
         return ids
 
-    def kill(self, groups: list[str] | None, scope: Scope = EVERYTHING) -> Measured:
+    def kill(self, groups: list[str] | None, scope: CancelScope = EVERYTHING) -> Measured:
         """Press it. `groups` are those that the state file knows."""
         clock = self.sim.clock
         progress: list[int] = []

@@ -10,9 +10,9 @@ from support.simulation import Simulation, Wire
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Timeouts
-from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Rank, RateLimiter
-from kalshi_cli.simulator.model.listing import SimOptions
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.exchange.rest.rate_limits import NUMBERS, Priority, RateLimiter
+from kalshi_cli.simulator.model.listing import ExchangeOptions
+from kalshi_cli.store.shared_counters import SharedCounters
 from verification.kill.exact import Counted
 from verification.kill.result import Line
 
@@ -23,12 +23,12 @@ AT_ONCE = Timeouts(total=0.001)
 def three_programs(seconds: float, *, is_shared: bool = True) -> tuple[int, list[int]]:
     """How often the exchange refused for pace, and how many reads each program got: the loop, and two others."""
     with tempfile.TemporaryDirectory() as folder:
-        sim = Simulation(Path(folder), options=SimOptions())
+        sim = Simulation(Path(folder), options=ExchangeOptions())
         clock, counted = sim.clock, Counted(sim.checked)
         sim.wire = Wire(counted)
         clients: list[KalshiClient] = []
-        for rank in (Rank.CHECK, Rank.CHECK, Rank.TRADER):  # the loop asks last, and still goes first
-            shared = SharedNumbers(Path(folder) / "pace", NUMBERS, clock) if is_shared else None
+        for rank in (Priority.CHECK, Priority.CHECK, Priority.TRADER):  # the loop asks last, and still goes first
+            shared = SharedCounters(Path(folder) / "pace", NUMBERS, clock) if is_shared else None
             limiter = RateLimiter(clock, shared=shared)
             limiter.rank = rank
             clients.append(sim.connect(limiter=limiter, timeouts=AT_ONCE))

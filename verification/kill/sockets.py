@@ -101,7 +101,7 @@ def fill(exchange: Served, number: int, groups: int) -> list[str]:
     home = exchange.state / "sim"
     with Store.open(home / "state.db", account=KEY_ID, environment="sim") as store:
         for group_id in made if number % 2 else made[:1]:
-            store.keep_group(RunGroup(group_id, 0))
+            store.save_order_group(RunGroup(group_id, 0))
     return made
 
 

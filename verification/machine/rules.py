@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from support.simulation import DAY_MS, OTHER, T0, TICKER
 
-from kalshi_cli.base.errors import InstanceError
+from kalshi_cli.base.errors import AnotherInstanceError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, contracts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Amend, Cancel, Place
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.cancel import CancelScope
 from kalshi_cli.services.orders.kill_switch import KillSwitch
-from kalshi_cli.services.runner import act, pump
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.services.runner import perform_effects, process_messages
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Halt
 from verification.machine.stage import ME, Stage
@@ -107,7 +107,7 @@ class Machine(RuleBasedStateMachine):
         if self._mine(at) is None:
             self.carry_on()
             is_long = self.stage.engine.state.ledger.position(TICKER).qty > 0
-            self.place(TICKER, ASK if is_long else BID, 42, 1, Tif.GTC)
+            self.place(TICKER, ASK if is_long else BID, 42, 1, TimeInForce.GTC)
             self.stage.listen()
         return self._mine(at)
 
@@ -118,8 +118,14 @@ class Machine(RuleBasedStateMachine):
 
     # -- the program ------------------------------------------------------------------------------------------------
 
-    @rule(ticker=MARKETS, side=SIDES, price=PRICES, count=COUNTS, tif=st.sampled_from((Tif.GTC, Tif.GTC, Tif.IOC)))
-    def place(self, ticker: str, side: Side, price: int, count: int, tif: Tif) -> None:
+    @rule(
+        ticker=MARKETS,
+        side=SIDES,
+        price=PRICES,
+        count=COUNTS,
+        tif=st.sampled_from((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC)),
+    )
+    def place(self, ticker: str, side: Side, price: int, count: int, tif: TimeInForce) -> None:
         before = self.stage.engine.tally.orders
         fair = Price(5_000)
         self.stage.tick(
@@ -131,7 +137,7 @@ class Machine(RuleBasedStateMachine):
     @rule(side=SIDES, depth=st.sampled_from((0, 1, 4)), count=COUNTS)
     def quote(self, side: Side, depth: int, count: int) -> None:
         """An order near the market, which is likely to be taken."""
-        self.place(TICKER, side, 42 - side.sign * depth, count, Tif.GTC)
+        self.place(TICKER, side, 42 - side.sign * depth, count, TimeInForce.GTC)
 
     @rule(at=st.integers(0, 5))
     def cancel(self, at: int) -> None:
@@ -152,7 +158,9 @@ class Machine(RuleBasedStateMachine):
         self._did("amend")
 
         def send() -> None:
-            pump(act(verdict, stage.venue, stage.sim.store), stage.engine, stage.venue, stage.sim.store)
+            process_messages(
+                perform_effects(verdict, stage.venue, stage.sim.store), stage.engine, stage.venue, stage.sim.store
+            )
 
         stage.call(send)
 
@@ -184,7 +192,7 @@ class Machine(RuleBasedStateMachine):
             try:
                 with lock(path, self.stage.clock):
                     raise AssertionError("two instances hold one account")
-            except InstanceError:
+            except AnotherInstanceError:
                 self._did("second_instance")
 
     # -- the network ------------------------------------------------------------------------------------------------
@@ -198,7 +206,7 @@ class Machine(RuleBasedStateMachine):
     def place_into(self, ticker: str, side: Side, price: int, count: int, fault: str) -> None:
         self.carry_on()
         self.stage.next_fault = fault
-        self.place(ticker, side, price, count, Tif.GTC)
+        self.place(ticker, side, price, count, TimeInForce.GTC)
 
     @rule()
     def deliver_late(self) -> None:
@@ -253,7 +261,7 @@ class Machine(RuleBasedStateMachine):
             return
         price, standing = levels[0]
         taker = NewOrder(
-            ticker=ticker, side=side.opposite, price=price, qty=Qty(max(1, standing // share)), tif=Tif.IOC
+            ticker=ticker, side=side.opposite, price=price, qty=Qty(max(1, standing // share)), tif=TimeInForce.IOC
         )
         exchange.submit("bob", taker, self.stage.clock.now())
         self._did("fill" if share == 1 else "partial_fill")
@@ -281,7 +289,7 @@ class Machine(RuleBasedStateMachine):
         stage.pass_a_moment()
         order = NewOrder(ticker=ticker, side=side, price=Price(100 * price), qty=contracts(2))
         receipt = stage.exchange.submit(ME, order, stage.clock.now())
-        if isinstance(receipt, Receipt):
+        if isinstance(receipt, OrderReceipt):
             leg = 100 * price if side is BID else ONE_DOLLAR - 100 * price
             stage.slack = Money(stage.slack + leg * 200)
             stage.slack_qty += 200
@@ -371,7 +379,7 @@ class Machine(RuleBasedStateMachine):
         def press() -> None:
             sim = stage.sim
             switch = KillSwitch(
-                sim.client, stage.clock, Scope(), tell=sim.said.append,
+                sim.client, stage.clock, CancelScope(), tell=sim.said.append,
                 live=sim.store.live_orders, look_up=stage.look_up,
             )  # fmt: skip
             outcomes.append(switch.run(10.0, groups=()).is_clean)

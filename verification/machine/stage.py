@@ -19,22 +19,22 @@ from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.intents import OrderRequest
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.messages import Command, MarketChange, Message, Tick
+from kalshi_cli.core.model.messages import MarketChange, Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.sequencing import BOOK, Sequencer
+from kalshi_cli.exchange.stream.sequencing import BOOK, StreamSession
 from kalshi_cli.services.account.recovery import load_engine, read_account, reconcile_unknown
-from kalshi_cli.services.runner import pump
+from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.exchange import STREAM_PATH
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.stream.connection import Connection
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy
@@ -47,7 +47,7 @@ ME = "alice"
 KEY = OwnKey(PLAIN_KEY)
 CHANNELS = (BOOK, "fill", "user_orders", "order_group_updates")
 CASH = dollars(1_000)
-LIMITS = Limits(
+LIMITS = RiskLimits(
     max_position=3_000, max_exposure=Money(25_000_000), max_order_qty=2_000, max_orders_per_minute=None,  # type: ignore[arg-type]
     min_edge=None, price_collar=None,
 )  # fmt: skip
@@ -66,9 +66,9 @@ class Wish(Strategy):
     name = "machine"
 
     def __init__(self) -> None:
-        self.wanted: list[Intent] = []
+        self.wanted: list[OrderRequest] = []
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         wanted, self.wanted = self.wanted, []
         yield from wanted
 
@@ -91,7 +91,7 @@ class Stage:
     """One exchange, one program that may crash and come back, and faults that wait for the next request."""
 
     def __init__(self, folder: Path, *, client_ids: str, read_lag_ms: int) -> None:
-        options = SimOptions(
+        options = ExchangeOptions(
             read_rate=0, write_rate=0, client_ids=client_ids, read_lag_ms=read_lag_ms, clock_past_ms=60_000
         )
         self.sim = Simulation(folder, options=options, cash=CASH)
@@ -124,12 +124,12 @@ class Stage:
         self.strategy = Wish()
         self.next_fault = ""
         markets = [sim.client.market(ticker) for ticker in self.exchange.tickers("active")]
-        self.engine: Engine = load_engine(
+        self.engine: TradingEngine = load_engine(
             sim.client, sim.store, self.clock, LIMITS, markets=markets,
             fees={market.ticker: FeeSchedule() for market in markets}, new_id=sim.new_id,
             strategies=[self.strategy], order_expiry_s=60.0,
         )  # fmt: skip
-        self.sequencer = Sequencer([market.ticker for market in markets], channels=CHANNELS)
+        self.sequencer = StreamSession([market.ticker for market in markets], channels=CHANNELS)
         self.venue = LiveVenue(
             sim.client, _Stream(self), self.clock,  # type: ignore[arg-type]
             live=self.engine.state.orders.live, since=self.engine.state.last_entry, known=sim.store.order,
@@ -158,7 +158,7 @@ class Stage:
         """Let the program hear; it may be cut off in the middle."""
         with self._contained():
             for message in messages:
-                pump((*self.venue.observe(message), message), self.engine, self.venue, self.sim.store)
+                process_messages((*self.venue.observe(message), message), self.engine, self.venue, self.sim.store)
 
     def call(self, act: Callable[[], object]) -> bool:
         """Something a person asks for; whether it went well."""
@@ -174,7 +174,7 @@ class Stage:
     def _contained(self) -> Any:
         return _Contained(self)
 
-    def tick(self, *wanted: Intent) -> None:
+    def tick(self, *wanted: OrderRequest) -> None:
         """A second later; the strategy wants this now."""
         self.clock.advance(1.0)
         self.strategy.wanted.extend(wanted)
@@ -184,7 +184,7 @@ class Stage:
     def _obey_halt(self) -> None:
         halt = self.sim.store.halt()
         if halt.state is not self.engine.state.trading:
-            self.take(Command(self._now(), halt.state, halt.code, halt.reason))
+            self.take(StateCommand(self._now(), halt.state, halt.code, halt.reason))
 
     def read_account(self) -> bool:
         """A complete read, and its repairs; False where none came."""

@@ -100,8 +100,9 @@ BOOKS = (
         "what may be live comes before what ended the run",
         "a refused key ends a run with 5 while its orders rest (F79)",
         "services/trading/stop_signals.py",
-        "    if live:\n        return error if isinstance(error, OutcomeUnknownError) else left_live(live, error)",
-        "    if live and isinstance(error, KeyboardInterrupt):\n        return left_live(live, error)",
+        "    if live:\n"
+        "        return error if isinstance(error, OutcomeUnknownError) else orders_left_live(live, error)",
+        "    if live and isinstance(error, KeyboardInterrupt):\n        return orders_left_live(live, error)",
         ("tests/services/trading/test_wind_down.py",),
     ),
     Mutant(

@@ -81,7 +81,7 @@ DURABILITY = (
         "a halt beside the state file counts",
         "an older copy of the state file lifts the halt",
         "store/sqlite_store.py",
-        "return halt if halt.state is TradingState.HALTED else beside(self._home) or halt",
+        "return halt if halt.state is TradingState.HALTED else read_marker_files(self._home) or halt",
         "return halt",
         ("tests/store/test_halt_beside.py",),
     ),

@@ -57,7 +57,7 @@ OUTSIDE = (
         "a dispute ends the price from before it",
         "a crash that one venue shows first is traded on at the price before it",
         "feeds/spot/reader.py",
-        "                    self._bring(SpotLost(now, self._symbol))",
+        "                    self._bring(SpotUnavailable(now, self._symbol))",
         "                    pass",
         ("tests/simulator/serving/test_spot.py",),
     ),

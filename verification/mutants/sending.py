@@ -58,8 +58,8 @@ SENDING = (
         "a create is never repeated after a lost answer",
         "one intent, two orders (F01)",
         "exchange/rest/call.py",
-        "CREATE = Retry(tries=3, is_harmless_twice=False, may_trade=True)",
-        "CREATE = Retry(tries=3, is_harmless_twice=True, may_trade=True)",
+        "CREATE = RetryPolicy(tries=3, is_harmless_twice=False, may_trade=True)",
+        "CREATE = RetryPolicy(tries=3, is_harmless_twice=True, may_trade=True)",
         ("tests/exchange/test_client.py",),
     ),
     Mutant(
@@ -178,7 +178,8 @@ SENDING = (
         "a list that lacks an order which may rest ends nothing",
         "an order that rests is taken for one that never arrived, and counts in no limit",
         "core/account/reconciliation.py",
-        "    is_over = known.tif is not Tif.GTC or (known.expires is not None and snapshot.as_of > known.expires)",
+        "    is_over = known.tif is not TimeInForce.GTC"
+        " or (known.expires is not None and snapshot.as_of > known.expires)",
         "    is_over = True",
         ("tests/core/account/test_disputes.py",),
     ),

@@ -8,10 +8,10 @@ from support.simulation import T0, Simulation
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, dollars
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
-from kalshi_cli.services.account.recovery import reconcile_unknown, restore
+from kalshi_cli.services.account.recovery import reconcile_unknown, restore_engine
 from kalshi_cli.simulator.model.records import RESTING, OrderRecord
 from kalshi_cli.store.sqlite_store import Store
 from verification import invariants
@@ -37,10 +37,10 @@ def settle(sim: Simulation, wires: Wires) -> None:
         for _ in range(8):
             sim.clock.advance(5.0)
             wires.deliver()
-        _, doubtful = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+        _, doubtful = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
         if not doubtful:
             sim.clock.advance(40.0)
-            reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+            reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
             return
 
 
@@ -132,8 +132,8 @@ def _books(found: Truth, sim: Simulation) -> Iterator[str]:
         invariants.cash_adds_up(sim.exchange, found, _ALICES_CASH),
     ):
         yield from wrong
-    state = State(now=sim.clock.now())
-    engine = restore(store.load(), state, Limits(), (), new_id=sim.new_id, order_expiry_s=None)
+    state = EngineState(now=sim.clock.now())
+    engine = restore_engine(store.load(), state, RiskLimits(), (), new_id=sim.new_id, order_expiry_s=None)
     try:
         snapshot = account_snapshot(sim.client, sim.clock, since=T0, live=state.orders.live())
     except KalshiError as error:

@@ -10,7 +10,7 @@ from support.simulation import Simulation, ticket
 from kalshi_cli.base.errors import ExchangeError, ExitCode, KalshiError, OutcomeUnknownError, UnreachableError
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.kill_switch import KillSwitch
@@ -80,7 +80,7 @@ class Person:
     def reconcile(self, step: str = "reconcile") -> None:
         def act() -> None:
             sim = self.sim
-            _, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+            _, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
             if open_:
                 raise OutcomeUnknownError(f"{len(open_)} orders are still unknown")
 
@@ -106,7 +106,7 @@ class Person:
             if outcome.worst is not None:
                 raise outcome.worst
 
-        results: list[batch.Result] = []
+        results: list[batch.BatchLineResult] = []
         self.do("batch", "batch", act)
         for result in results:
             error = result.error
@@ -120,7 +120,7 @@ class Person:
         def act() -> None:
             desk = self.sim.desk()
             order = desk.client.order(order_id)
-            engine, proposal = amend.propose(desk, order, amend.Change(**changes))
+            engine, proposal = amend.propose(desk, order, amend.AmendRequest(**changes))
             wanted.append(proposal.amend.wanted)
             amend.send(desk, engine, proposal)
 
@@ -168,7 +168,7 @@ class Person:
         sim = self.sim
 
         def act() -> None:
-            switch = KillSwitch(sim.client, sim.clock, cancel.Scope(ticker=pattern), tell=sim.said.append)
+            switch = KillSwitch(sim.client, sim.clock, cancel.CancelScope(ticker=pattern), tell=sim.said.append)
             outcome = switch.run(groups=() if with_groups else None)
             if not outcome.is_clean:
                 raise OutcomeUnknownError(f"{outcome.remaining} orders may still rest")
@@ -185,7 +185,7 @@ class Person:
         sim = self.sim
 
         def act() -> None:
-            desk = close.CloseDesk(sim.desk(), close.Walk(), sim.said.append)
+            desk = close.PositionCloser(sim.desk(), close.ClosePolicy(), sim.said.append)
             closings, error = close.close_all(lambda: (desk, desk.plans(ticker)), lambda _plans: None)
             if error is not None:
                 raise error

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from support.simulation import Simulation
 
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from verification.nth import ending
 from verification.nth.faults import KINDS, Kind, Wires
 from verification.nth.person import Person, Told
@@ -33,9 +33,9 @@ class Rules(NamedTuple):
     read_lag_ms: int
 
     @property
-    def options(self) -> SimOptions:
+    def options(self) -> ExchangeOptions:
         # What is delivered late must not be refused for its age alone: that would hide the fault.
-        return SimOptions(
+        return ExchangeOptions(
             read_rate=0, write_rate=0, client_ids=self.client_ids, read_lag_ms=self.read_lag_ms,
             clock_past_ms=60_000, clock_future_ms=60_000,
         )  # fmt: skip

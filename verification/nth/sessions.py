@@ -11,12 +11,12 @@ from support.simulation import OTHER, TICKER, Simulation
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.messages import Command, Message, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.model.messages import Message, StateCommand, Tick
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account import portfolio
 from kalshi_cli.services.account.recovery import load_engine
@@ -48,7 +48,7 @@ def _place(person: Person) -> None:
 
 
 def _take(person: Person) -> None:
-    person.place("takes", price=cents(45), qty=contracts(5), tif=Tif.IOC)
+    person.place("takes", price=cents(45), qty=contracts(5), tif=TimeInForce.IOC)
     person.place("refused", price=cents(45), qty=contracts(5), post_only=True)
     person.place("denied", price=cents(99))
 
@@ -149,12 +149,12 @@ class Quoter(Strategy):
     def __init__(self) -> None:
         self._ticks = 0
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         self._ticks += 1
         if self._ticks == 1:
             yield Place(TICKER, BID, cents(40), contracts(10), fair=cents(60), reason="rest", post_only=True)
         if self._ticks == 2:
-            yield Place(OTHER, BID, cents(44), contracts(4), fair=cents(60), reason="take", tif=Tif.IOC)
+            yield Place(OTHER, BID, cents(44), contracts(4), fair=cents(60), reason="take", tif=TimeInForce.IOC)
         if self._ticks == 4:
             for each in view.orders(TICKER):
                 yield Cancel(each.client_order_id, reason="replace")
@@ -178,7 +178,7 @@ def _ticks(person: Person) -> Iterator[Message]:
             sim.take(ASK, 40, 4)
         yield from tick()
     person.wires.step = "stop"
-    yield Command(sim.clock.now(), None, "the proof")
+    yield StateCommand(sim.clock.now(), None, "the proof")
     for _ in range(3):
         yield from tick()
 
@@ -189,7 +189,7 @@ def _loop(person: Person) -> None:
     def act() -> None:
         markets = [sim.client.market(ticker) for ticker in (TICKER, OTHER)]
         engine = load_engine(
-            sim.client, sim.store, sim.clock, Limits(), markets=markets,
+            sim.client, sim.store, sim.clock, RiskLimits(), markets=markets,
             fees={ticker: FeeSchedule() for ticker in (TICKER, OTHER)}, new_id=sim.new_id,
             strategies=[Quoter()], order_expiry_s=20.0,
         )  # fmt: skip

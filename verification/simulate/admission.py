@@ -26,7 +26,7 @@ from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from verification import limits as reckoned
 from verification.limits import Open, Slack
 from verification.simulate.world import ME
@@ -41,7 +41,7 @@ MINUTE_MS = 60_000
 class Admission:
     """Of one session, over all its processes."""
 
-    def __init__(self, stage: Stage, limits: Limits) -> None:
+    def __init__(self, stage: Stage, limits: RiskLimits) -> None:
         self._stage = stage
         self._limits = limits
         self._owners: dict[str, str] = {}

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import (
-    Alert,
-    Denied,
+    AlertRaised,
     Effect,
     FillBooked,
     OrderChanged,
+    OrderRefused,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
@@ -25,7 +25,7 @@ from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.simulator.model.records import RESTING
 from kalshi_cli.store.sqlite_store import Store
 from verification import invariants
@@ -56,13 +56,13 @@ _TOLD = {"DAILY_LOSS": "F63", "API_GUARD": "F05 guard", "LATE_ORDER": "F04 told"
 class Checker:
     """Of one session, over all its processes."""
 
-    def __init__(self, stage: Stage, limits: Limits) -> None:
+    def __init__(self, stage: Stage, limits: RiskLimits) -> None:
         self._stage = stage
         self._limits = limits
         self._start = stage.exchange.cash(ME)
         self._wealth = invariants.wealth(stage.exchange)
         self._is_dirty = True
-        self._engine: Engine | None = None
+        self._engine: TradingEngine | None = None
         self._before: dict[str, Order] = {}
         self._posts: Counter[str] = Counter()
         self._twins: dict[str, float] = {}
@@ -221,13 +221,13 @@ class Checker:
 
     # -- the program ------------------------------------------------------------------------------------------------
 
-    def begins(self, engine: Engine) -> None:
+    def begins(self, engine: TradingEngine) -> None:
         """A loop starts: what it remembers is what it is held to from now on."""
         self._engine = engine
         self._before = self._orders(engine)
         self.say(self.stops.begins())
 
-    def ended_well(self, engine: Engine) -> None:
+    def ended_well(self, engine: TradingEngine) -> None:
         """The loop ended in good order."""
         self.say(self.stops.ended(engine))
 
@@ -237,7 +237,7 @@ class Checker:
         self._twins = {name: max(seen, 0.0) for name, seen in self._twins.items()}
 
     @staticmethod
-    def _orders(engine: Engine) -> dict[str, Order]:
+    def _orders(engine: TradingEngine) -> dict[str, Order]:
         index = engine.state.orders
         found = {name: tracked.order for name, tracked in index._by_client_id.items()}
         return found | {tracked.order.order_id: tracked.order for tracked in index._by_order_id.values()}
@@ -253,13 +253,13 @@ class Checker:
         elif isinstance(effect, StateChanged) and effect.state is TradingState.HALTED:
             self._has_halted = True
             self.stops.moved(effect.state)
-        elif isinstance(effect, Alert) and effect.code == "DOUBLE_ORDER" and self._has_halted:
+        elif isinstance(effect, AlertRaised) and effect.code == "DOUBLE_ORDER" and self._has_halted:
             self._noticed(effect.subject)
         elif isinstance(effect, FillBooked):
             self._stage.count["fills booked"] += 1
         elif isinstance(effect, SettlementBooked):
             self._stage.hit("F46")
-        elif isinstance(effect, Denied):
+        elif isinstance(effect, OrderRefused):
             self._stage.count[f"denied {effect.code}"] += 1
             self._stage.hit(_DENIED.get(effect.code, ""))
         elif isinstance(effect, OrderChanged):
@@ -267,9 +267,9 @@ class Checker:
             if "insufficient_balance" in effect.order.code and effect.order.ticker == TICKERS[-1]:
                 self._stage.hit("F50")
             self._stage.hit("F29" if effect.order.status is OrderStatus.REJECTED and effect.order.post_only else "")
-        if isinstance(effect, Alert | StateChanged):
+        if isinstance(effect, AlertRaised | StateChanged):
             self._stage.count[f"told {effect.code}"] += 1
-            self._stage.hit(_TOLD.get(effect.code, "") if isinstance(effect, Alert) else "")
+            self._stage.hit(_TOLD.get(effect.code, "") if isinstance(effect, AlertRaised) else "")
 
     def _noticed(self, order_id: str) -> None:
         """Trading was halted, and a person told of this order, which is there besides another under its name."""
@@ -348,7 +348,7 @@ class Checker:
 
     # -- when all is quiet ------------------------------------------------------------------------------------------
 
-    def quiet(self, engine: Engine) -> None:
+    def quiet(self, engine: TradingEngine) -> None:
         """Everything is delivered: nothing is in doubt, and both sides say the same, to the micro-dollar."""
         exchange, store = self._stage.exchange, self._file()
         found = invariants.truth(exchange, ME)

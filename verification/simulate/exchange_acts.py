@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
-from kalshi_cli.simulator.protocol.replies import WireError
+from kalshi_cli.simulator.protocol.replies import HttpError
 from verification.simulate.plan import EXCHANGE, Fault
 from verification.simulate.world import ME, TICKERS
 
@@ -114,7 +114,7 @@ class ExchangeActs:
         stage, until = self._stage, self._stage.timeline.seconds + 2 + fault.size / 200
 
         def read() -> None:
-            with suppress(WireError):
+            with suppress(HttpError):
                 while True:
                     stage.exchange._gate.charge(ME, 10, stage.timeline.now(), is_write=False)
             if stage.timeline.seconds < until:

@@ -14,8 +14,8 @@ from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.services.account.rebuild import rebuild
 from kalshi_cli.services.orders import batch
 from kalshi_cli.services.orders.batch import BatchLine
-from kalshi_cli.services.orders.close import CloseDesk, Walk
-from kalshi_cli.services.orders.place import Ticket, order_desk
+from kalshi_cli.services.orders.close import ClosePolicy, PositionCloser
+from kalshi_cli.services.orders.place import OrderTicket, order_desk
 from verification import invariants
 from verification.simulate.plan import Fault
 from verification.simulate.program import VirtualResources, virtual
@@ -68,7 +68,9 @@ class People:
             bid, ask = stage.exchange.top(ticker)
             at = (ask or bid or (cents(50), 0))[0] if fault.size % 2 else (bid or ask or (cents(50), 0))[0]
             desk = order_desk(app)
-            ticket = Ticket(ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, expires_in_s=15.0)
+            ticket = OrderTicket(
+                ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, expires_in_s=15.0
+            )
             desk.send(*desk.propose(ticket))
             stage.count["placed by a person"] += 1
 
@@ -84,7 +86,7 @@ class People:
             for number, ticker in enumerate((*TICKERS, TICKERS[0]), 1):
                 bid, ask = stage.exchange.top(ticker)
                 at = ((bid if number % 2 else ask) or (cents(50), 0))[0]
-                ticket = Ticket(
+                ticket = OrderTicket(
                     ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, post_only=True,
                     expires_in_s=15.0,
                 )  # fmt: skip
@@ -101,7 +103,7 @@ class People:
         self.excuse(len(TICKERS) + 1)
         self.beside("batch", do)
 
-    def _is_so(self, result: batch.Result) -> None:
+    def _is_so(self, result: batch.BatchLineResult) -> None:
         """What a person is told of an order of a batch is what became of it."""
         stage = self._stage
         if result.order is None:
@@ -125,8 +127,8 @@ class People:
         stage.world.thin_out(ticker, BID if qty > 0 else ASK)
 
         def do(app: VirtualResources) -> None:
-            walk = Walk(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
-            closer = CloseDesk(order_desk(app), walk, lambda text: stage.tell("close", text))
+            walk = ClosePolicy(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
+            closer = PositionCloser(order_desk(app), walk, lambda text: stage.tell("close", text))
             for closing in closer.close(closer.plans(ticker)):
                 plan = closing.plan
                 if plan.worst is not None and plan.touch is not None and closing.average is not None:

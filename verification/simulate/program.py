@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from kalshi_cli.app import trading as loops_module
 from kalshi_cli.app.environment import Environment
-from kalshi_cli.app.trading import Loops, RecordRequest, TradeRequest
+from kalshi_cli.app.trading import RecordRequest, RunModes, TradeRequest
 from kalshi_cli.base.units import Money, contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
-from kalshi_cli.config.schema import Credentials, CredentialsByEnv, Exchange, Risk, Trade
+from kalshi_cli.config.schema import Credentials, CredentialsByEnv, ExchangeConfig, RiskConfig, TradeConfig
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.account.sizing import StrategyAllocation
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AccountSnapshot, Message, Tick
@@ -29,7 +29,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.research.backtest import BacktestRequest
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
-from kalshi_cli.services.trading.run_reporter import Journal
+from kalshi_cli.services.trading.run_reporter import EventLog
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -46,9 +46,9 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 OWN_KEY = OwnKey(KEY)
 
 BUDGETS = {
-    "market-maker": Allotment(budget=dollars(4)),
-    "threshold": Allotment(budget=dollars(6)),
-    "flooder": Allotment(budget=dollars(10)),
+    "market-maker": StrategyAllocation(budget=dollars(4)),
+    "threshold": StrategyAllocation(budget=dollars(6)),
+    "flooder": StrategyAllocation(budget=dollars(10)),
 }
 
 
@@ -59,8 +59,8 @@ def configuration(plan: Plan, home: Path) -> Config:
         env="sim",
         state=home,
         credentials=CredentialsByEnv(sim=Credentials(key_id=KEY_ID)),
-        exchange=Exchange(rest_url="http://localhost/trade-api/v2", ws_url="ws://localhost/trade-api/ws/v2"),
-        risk=Risk(
+        exchange=ExchangeConfig(rest_url="http://localhost/trade-api/v2", ws_url="ws://localhost/trade-api/ws/v2"),
+        risk=RiskConfig(
             max_position=contracts(10 if is_all_on else (30, 60)[plan.seed % 2]),
             max_exposure=dollars(((40, 60, 90), (9, 12, 90))[is_all_on][plan.seed % 3]),
             max_event_exposure=dollars(((20, 30, 250), (6, 250, 8))[is_all_on][plan.seed % 3]),
@@ -77,7 +77,7 @@ def configuration(plan: Plan, home: Path) -> Config:
             max_orders_per_minute=300 if is_all_on and plan.seed % 4 == 3 else 25 if plan.seed % 4 == 1 else 60,
             max_market_orders_per_minute=300 if is_all_on else 60,
         ),
-        trade=Trade(interval_s=plan.interval_s, order_expiry_s=plan.expiry_s, stop_budget_s=5.0),
+        trade=TradeConfig(interval_s=plan.interval_s, order_expiry_s=plan.expiry_s, stop_budget_s=5.0),
         references={},
         allotments=BUDGETS if is_all_on else {},
     )
@@ -155,8 +155,8 @@ class VirtualEnvironment(Environment):
         self._who = who
         self._rng = random.Random(stage.dice.random())
 
-    def open(self, journal: Journal | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
-        reports, stage = journal or Journal(self.clock, limits_of(self.config)), self.stage
+    def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> VirtualResources:
+        reports, stage = journal or EventLog(self.clock, limits_of(self.config)), self.stage
         return VirtualResources(
             stage=stage, who=self._who, config=self.config, homes=self.homes, stack=self.stack,
             clock=self.clock, machine=self.machine, rng=self._rng, run_id=stage.new_id(), new_id=stage.new_id,
@@ -176,7 +176,7 @@ def virtual(stage: Stage, who: str) -> Iterator[VirtualResources]:
         yield environment.open()
 
 
-class VirtualLoops(Loops):
+class VirtualLoops(RunModes):
     """The loop, as it is composed; with the stream in step and strategies that make trouble."""
 
     environment: VirtualEnvironment

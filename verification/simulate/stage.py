@@ -17,7 +17,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.messages import Command
+from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.services.account.recovery import load_engine, read_account, reconcile
 from verification.simulate.checker import Checker
 from verification.simulate.exchange_acts import ExchangeActs
@@ -68,7 +68,7 @@ class Stage:
         self.count: Counter[str] = Counter()
         self.late = 0
         self.engine: Any = None
-        self.ask: Callable[[Command], None] = lambda _command: None
+        self.ask: Callable[[StateCommand], None] = lambda _command: None
         self.said: list[str] = []
         self._dead: set[str] = set()
         self._ids = iter(range(1, 10_000_000))
@@ -160,7 +160,7 @@ class Stage:
 
     def _advance(self) -> None:
         if self.timeline.seconds >= self._ends_s and self.is_running:
-            self.ask(Command(self.clock.now(), None, "the end"))
+            self.ask(StateCommand(self.clock.now(), None, "the end"))
         self.exchange.advance(self.timeline.now())
         self.timeline.after(1.0, self._advance)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
 from verification.simulate.world import ME
 
@@ -96,7 +96,7 @@ class Stops:
         """The loop has taken a message."""
         self._slowest_s = 0.0
 
-    def ended(self, engine: Engine) -> list[str]:
+    def ended(self, engine: TradingEngine) -> list[str]:
         """A loop has ended in good order: it has canceled its orders, but where a slow request took its time."""
         known = (engine.state.orders.by_order_id(name) for name in self._resting)
         left = [each.order_id for each in known if each is not None and each.strategy in engine.strategies]
@@ -109,7 +109,7 @@ class Stops:
     def _resting(self) -> set[str]:
         return {order.order_id for order in self._stage.exchange._state.members[ME].orders()}
 
-    def tick(self, engine: Engine) -> list[str]:
+    def tick(self, engine: TradingEngine) -> list[str]:
         """The loop ticked: orders of its strategies that it must take back, and knows, may not just rest."""
         now, found = self._stage.timeline.seconds, []
         resting = self._resting if self.is_halted or engine.is_stopping else set()

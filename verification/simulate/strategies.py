@@ -6,11 +6,11 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, PublicTrade, SpotPrice, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike, SpikeParams
@@ -28,8 +28,16 @@ class Dicey(Strategy):
         return Price(max(1, min(9_999, price + side.sign * 900)))
 
     def place(
-        self, view: View, ticker: str, side: Side, price: int, qty: int, tif: Tif = Tif.GTC, *, post_only: bool = False
-    ) -> Iterator[Intent]:
+        self,
+        view: StrategyContext,
+        ticker: str,
+        side: Side,
+        price: int,
+        qty: int,
+        tif: TimeInForce = TimeInForce.GTC,
+        *,
+        post_only: bool = False,
+    ) -> Iterator[OrderRequest]:
         at = view.snap(ticker, side, price)
         if at is not None and 0 < at < 10_000:
             size, fair = contracts(qty), self.fair(side, at)
@@ -41,7 +49,7 @@ class Quoter(Dicey):
 
     name = "quoter"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         for ticker in view.tickers:
             book = view.book(ticker)
             bid, ask = book.best_bid, book.best_ask
@@ -61,7 +69,7 @@ class Taker(Dicey):
 
     name = "taker"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         for ticker in view.tickers:
             if self.dice.random() < 0.75:
                 continue
@@ -69,7 +77,7 @@ class Taker(Dicey):
             book = view.book(ticker)
             price = book.best_ask if side is BID else book.best_bid
             if price is not None:
-                tif = self.dice.choice((Tif.IOC, Tif.IOC, Tif.GTC))
+                tif = self.dice.choice((TimeInForce.IOC, TimeInForce.IOC, TimeInForce.GTC))
                 yield from self.place(view, ticker, side, price, self.dice.randint(1, 12), tif)
 
 
@@ -78,7 +86,7 @@ class Churner(Dicey):
 
     name = "churner"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         for order in view.orders():
             yield Cancel(order.client_order_id, "churn")
         for ticker in view.tickers[:1]:
@@ -92,7 +100,7 @@ class Flooder(Dicey):
 
     name = "flooder"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         for ticker in view.tickers:
             book = view.book(ticker)
             if book.best_bid is not None and self.dice.random() < 0.5:
@@ -120,25 +128,25 @@ class Troubled(Strategy):
     def waiting(self) -> str:  # type: ignore[override]
         return self._inner.waiting
 
-    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None:
         return self._inner.on_book(view, ticker)
 
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None:
         return self._inner.on_trade(view, trade)
 
-    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None:
         return self._inner.on_fill(view, fill)
 
-    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None:
         return self._inner.on_spot(view, spot)
 
-    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None:
         return self._inner.on_fair(view, fair)
 
-    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None:
         return self._inner.on_signal(view, signal)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         trouble = self._trouble()
         if trouble == "raise":
             raise ValueError("a mistake in a strategy")

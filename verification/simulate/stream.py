@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.exchange.stream import reader
-from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.websocket_framing import CLOSE, PING, TEXT
 from kalshi_cli.simulator.protocol.replies import Response
@@ -30,7 +30,7 @@ class _KilledError(BaseException):
     """The process of the thread is gone."""
 
 
-class SteppedInbox(Inbox[Any]):
+class SteppedInbox(MessageQueue[Any]):
     """Whoever waits for messages lets time pass instead."""
 
     stage: Stage

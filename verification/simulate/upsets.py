@@ -8,13 +8,13 @@ import sqlite3
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from kalshi_cli.base.errors import InstanceError
+from kalshi_cli.base.errors import AnotherInstanceError
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.messages import Command
+from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.services.account.recovery import reconcile
-from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.cancel import CancelScope
 from kalshi_cli.services.orders.cancel_all import cancel_everything
-from kalshi_cli.services.trading.halts import Halts
+from kalshi_cli.services.trading.halts import TradingControl
 from verification.simulate.people import People
 from verification.simulate.plan import PROCESS, Fault
 from verification.simulate.program import VirtualResources, trade
@@ -113,7 +113,7 @@ class Upsets:
 
     def _stop(self, _fault: Fault) -> None:
         self._stage.hit("F16")
-        self._stage.ask(Command(self._stage.clock.now(), None, "SIGTERM"))
+        self._stage.ask(StateCommand(self._stage.clock.now(), None, "SIGTERM"))
 
     # -- others -----------------------------------------------------------------------------------------------------
 
@@ -126,7 +126,7 @@ class Upsets:
             if not self._halts(app) or fault.size % 3 == 0:
                 return
             placed = stage.checker.others_placed
-            outcome = cancel_everything(app, Scope(), 20.0, with_groups=True)
+            outcome = cancel_everything(app, CancelScope(), 20.0, with_groups=True)
             stage.hit("F64")
             resting = list(stage.exchange._state.members[ME].orders())
             if not app.store.halt().is_final:
@@ -139,7 +139,7 @@ class Upsets:
         self.people.beside("cancel-all", do)
 
     def _halts(self, app: VirtualResources) -> bool:
-        is_halted = Halts(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0)
+        is_halted = TradingControl(app).halt("KILL_SWITCH", "somebody asked for it", busy_ms=0)
         if is_halted:
             self._stage.checker.stops.moved(TradingState.HALTED)
         return is_halted
@@ -169,7 +169,7 @@ class Upsets:
         def do(app: VirtualResources) -> None:
             try:
                 trade(app.stage, "second", 5.0)
-            except InstanceError:
+            except AnotherInstanceError:
                 stage.hit("F60")
             else:
                 stage.checker.say(["F60 a second loop runs on the same account"])
@@ -188,7 +188,7 @@ class Upsets:
 
     def resume(self) -> None:
         """A person lets it go on."""
-        self.people.beside("resume", lambda app: _ignore(Halts(app).resume("looked at it")))
+        self.people.beside("resume", lambda app: _ignore(TradingControl(app).resume("looked at it")))
 
     # -- before the next start --------------------------------------------------------------------------------------
 

@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.model.records import BookChange, BookCleared, Happening, OrderRecord
 from verification.invariants import BookHistory, Levels
 from verification.simulate.plan import ALL_ON, Plan
@@ -23,10 +30,10 @@ TICKERS = ("KXSIM-26JUN-T3", "KXSIM-26JUN-T5", "KXSIM-26JUL-T3")
 DAY_MS = 86_400_000
 
 
-def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> Exchange:
+def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> SimulatedExchange:
     """Three markets of two events; alice with a key, a maker and a taker with money."""
     ids = iter(range(1, 10_000_000))
-    options = SimOptions(
+    options = ExchangeOptions(
         client_ids=plan.client_ids,
         shards=plan.shards,
         read_lag_ms=plan.read_lag_ms,
@@ -36,7 +43,7 @@ def open_exchange(plan: Plan, now: Ts, public_key: bytes) -> Exchange:
         ioc_shows_remainder=plan.seed % 4 == 0,
         asks_read_as=("sell_yes", "buy_no")[plan.seed % 2],
     )
-    exchange = Exchange(new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000", options=options)
+    exchange = SimulatedExchange(new_id=lambda: f"{next(ids):08d}-0000-4000-8000-000000000000", options=options)
     exchange.list_series(SeriesSpec(ticker="KXSIM", title="Simulated"))
     for ticker in TICKERS:
         event = ticker.rpartition("-")[0]
@@ -142,10 +149,10 @@ class World:
         elif stage.plan.has_others:
             self.other_program(ticker)
 
-    def _submit(self, who: str, order: NewOrder) -> Receipt | None:
+    def _submit(self, who: str, order: NewOrder) -> OrderReceipt | None:
         stage = self._stage
         receipt = stage.exchange.submit(who, order, stage.timeline.next_ms())
-        return receipt if isinstance(receipt, Receipt) else None
+        return receipt if isinstance(receipt, OrderReceipt) else None
 
     def _quote(self, ticker: str) -> None:
         stage, dice, mid = self._stage, self._dice, self._mids[ticker]
@@ -169,7 +176,7 @@ class World:
     def _take(self, ticker: str, side: Side, qty: int) -> None:
         price = self._mids[ticker] + side.sign * 3
         if 0 < price < 100:
-            order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty), tif=Tif.IOC)
+            order = NewOrder(ticker=ticker, side=side, price=cents(price), qty=contracts(qty), tif=TimeInForce.IOC)
             self._submit("bob", order)
 
     def take_ours(self, ticker: str) -> None:
@@ -189,7 +196,7 @@ class World:
         mine = max(1, int(order.remaining * share))
         qty = Qty(better - order.remaining + mine) if share < 1 else Qty(better)
         crossing = NewOrder(
-            ticker=order.ticker, side=order.side.opposite, price=order.price, qty=Qty(max(1, qty)), tif=Tif.IOC
+            ticker=order.ticker, side=order.side.opposite, price=order.price, qty=Qty(max(1, qty)), tif=TimeInForce.IOC
         )
         self._submit("bob", crossing)
         return order.filled > before

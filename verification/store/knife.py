@@ -13,12 +13,12 @@ from typing import Any
 
 from support.values import fork, full_fill, full_order, full_settlement
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.store.database import Database
-from kalshi_cli.store.records import Memory
+from kalshi_cli.store.records import RecoveredState
 from verification.store.bench import opened, say
 
 PAGE = 4096
@@ -54,7 +54,7 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
         try:
             with opened(place) as store:
                 found = store.load(), store.orders()
-        except StateError as error:
+        except StateFileError as error:
             problems.append(f"knife: after statement {nth}: {error.message}")
             continue
         if found not in whole:
@@ -65,7 +65,7 @@ def knife(home: Path, *, is_torn: bool = False) -> list[str]:
     return [*problems, "knife: it never completes"]
 
 
-def _states(home: Path) -> list[tuple[Memory, tuple[Any, ...]]]:
+def _states(home: Path) -> list[tuple[RecoveredState, tuple[Any, ...]]]:
     """The state of the file after each effect of the session, and before the first."""
     with opened(home) as store:
         found = [(store.load(), store.orders())]
@@ -127,7 +127,7 @@ def damage(home: Path, dice: random.Random, tries: int) -> list[str]:
             try:
                 with opened(home, create=False) as store:
                     seen["read as before" if (store.load(), store.orders()) == before else "other values"] += 1
-            except StateError as error:
+            except StateFileError as error:
                 seen[error.code] += 1
                 if error.code not in ("state_damaged", "state_newer", "state_unusable", "state_other_account"):
                     problems.append(f"damage: not told as such: {error.message}")

@@ -13,7 +13,7 @@ from support.values import NOW, fork, full_fill, full_order
 
 from kalshi_cli.core.model.effects import FillBooked, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from verification.store.bench import at, opened, say, timed
 
 
@@ -102,7 +102,7 @@ def _look(home: Path, until: float) -> tuple[int, list[float]]:
     return len(took), took
 
 
-def _cycle(number: int) -> Cycle:
-    return Cycle(
+def _cycle(number: int) -> Heartbeat:
+    return Heartbeat(
         run_id="r", pid=1, mode="sim", strategy="s", started=NOW, completed=NOW, cycles=number, is_running=True
     )  # fmt: skip

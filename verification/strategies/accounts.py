@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.market.baskets import Kin, pays_at_least
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.market.baskets import EventRelation, min_payout
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.risk.budget import at_risk
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.views.runs import StrategyPartRow
 from verification import invariants
@@ -24,7 +24,7 @@ MOST_LOST = 100
 """What a basket may lose a contract by its own parameters (`max_repair_loss`), in ten-thousandths of a dollar."""
 
 
-def stays_inside(stage: Stage, limits: Limits, engine: Engine) -> list[str]:
+def stays_inside(stage: Stage, limits: RiskLimits, engine: TradingEngine) -> list[str]:
     """At this moment: the account's limits and every budget hold, and no order of ours could trade with another."""
     wrong = within_limits(stage.exchange, ME, limits)
     for name, allotment in limits.allotments.items():
@@ -41,7 +41,7 @@ def stays_inside(stage: Stage, limits: Limits, engine: Engine) -> list[str]:
     return wrong + [f"own orders cross in {ticker}" for ticker in bids if bids[ticker] >= asks.get(ticker, ONE_DOLLAR)]
 
 
-def account_agrees(stage: Stage, engine: Engine) -> list[str]:
+def account_agrees(stage: Stage, engine: TradingEngine) -> list[str]:
     """At the end: positions, their cost, profit and fees, and the cash, are the exchange's own to the micro-dollar."""
     found = invariants.truth(stage.exchange, ME)
     ledger = engine.state.ledger
@@ -57,7 +57,7 @@ def account_agrees(stage: Stage, engine: Engine) -> list[str]:
     ]
 
 
-def parts_agree(stage: Stage, engine: Engine, parts: Iterable[StrategyPartRow]) -> list[str]:
+def parts_agree(stage: Stage, engine: TradingEngine, parts: Iterable[StrategyPartRow]) -> list[str]:
     """What each strategy gained, and people beside them, as the exchange's own fills say; and together, the account.
 
     Counted without a ledger: what the fills of each owner paid and brought, and what is left at its price.
@@ -96,7 +96,7 @@ def parts_agree(stage: Stage, engine: Engine, parts: Iterable[StrategyPartRow]) 
     return wrong
 
 
-def baskets(stage: Stage, engine: Engine) -> tuple[int, list[str]]:
+def baskets(stage: Stage, engine: TradingEngine) -> tuple[int, list[str]]:
     """How many complete baskets `arbitrage` holds, and those that lose in the worst outcome more than it may."""
     ledger = engine.state.by_strategy.get(ARBITRAGE) or Ledger()
     events: defaultdict[str, list[str]] = defaultdict(list)
@@ -107,9 +107,9 @@ def baskets(stage: Stage, engine: Engine) -> tuple[int, list[str]]:
     for event, tickers in events.items():
         markets = [market for ticker in tickers if (market := engine.state.seen(ticker)) is not None]
         positions = [ledger.position(ticker) for ticker in tickers]
-        kin = Kin(is_exclusive=engine.state.family(event).is_exclusive)
+        kin = EventRelation(is_exclusive=engine.state.family(event).is_exclusive)
         legs = [(market, BID if each.qty > 0 else ASK) for market, each in zip(markets, positions, strict=True)]
-        pays, sizes = pays_at_least(kin, legs), {abs(each.qty) for each in positions}
+        pays, sizes = min_payout(kin, legs), {abs(each.qty) for each in positions}
         if not pays or len(sizes) > 1:
             continue  # not whole: it is being repaired
         complete += 1

@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterator
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 EVERY_MS, HOLD_MS = 20_000, 120_000
@@ -35,13 +35,13 @@ class Random(Strategy):
         self._next = Ts(0)
         self._leave: dict[str, Ts] = {}
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         for ticker in view.tickers:
             held, book = view.position(ticker), view.book(ticker)
             if held and view.now >= self._leave.get(ticker, 0):
                 side, price = (ASK, book.best_bid) if held > 0 else (BID, book.best_ask)
                 if price is not None:
-                    yield Place(ticker, side, price, Qty(abs(held)), tif=Tif.IOC, reduce_only=True)
+                    yield Place(ticker, side, price, Qty(abs(held)), tif=TimeInForce.IOC, reduce_only=True)
         if view.now < self._next:
             return
         self._next = Ts(view.now + EVERY_MS)
@@ -52,4 +52,4 @@ class Random(Strategy):
             return
         self._leave[ticker] = Ts(view.now + HOLD_MS)
         fair = Price(price + side.sign * cents(6))
-        yield Place(ticker, side, price, SIZE, fair=fair, reason="dice", tif=Tif.IOC)
+        yield Place(ticker, side, price, SIZE, fair=fair, reason="dice", tif=TimeInForce.IOC)

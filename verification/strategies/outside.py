@@ -9,7 +9,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 from kalshi_cli.simulator.world.underlyings import spike
 from kalshi_cli.simulator.world.world import STEP_MS
 from verification.strategies.stage import Stage
@@ -49,7 +49,7 @@ class Outside:
     def _look(self, now: Ts) -> None:
         if now % SPOT_EVERY_MS < STEP_MS:
             for symbol in self._symbols:
-                size = Dice(self._stage.seed, "size", symbol, now).heavy(0.02, 5)
+                size = SeededRandom(self._stage.seed, "size", symbol, now).heavy(0.02, 5)
                 price = round(self._stage.world.spot(symbol, now) * ONE_DOLLAR)
                 self._bring(SpotPrice(now, symbol, price, "world", round(size * 100_000_000)))
         for model in self._models:
@@ -62,7 +62,7 @@ class Outside:
         """The world's own chance, not quite."""
         world = self._stage.world
         for ticker in world._open:
-            noise = MODEL_SD * Dice(self._stage.seed, "model", ticker, now // WRONG_FOR_MS).normal()
+            noise = MODEL_SD * SeededRandom(self._stage.seed, "model", ticker, now // WRONG_FOR_MS).normal()
             fair = Price(max(1, min(ONE_DOLLAR - 1, round(world.fair(ticker) + noise))))
             self._bring(FairValue(now, ticker, fair, model.source, Ts(now + round(model.valid_s * 1000))))
 
@@ -74,7 +74,7 @@ class Outside:
             if push is None or name in self._heard or push.at + LATEST_MS < now:
                 continue
             self._heard.add(name)
-            dice = Dice(self._stage.seed, "news", name)
+            dice = SeededRandom(self._stage.seed, "news", name)
             at = Ts(push.at + round(dice.between(EARLIEST_MS, LATEST_MS)))
             is_up = (push.size > 0) != dice.chance(WRONG)
             confidence = round(10_000 * min(1.0, abs(push.size) / LARGEST_PUSH))

@@ -14,22 +14,22 @@ import msgspec
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.limits import limits_of
-from kalshi_cli.core.account.sizing import Allotment
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert, Denied, Effect, FillBooked
+from kalshi_cli.core.account.sizing import StrategyAllocation
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, OrderRefused
 from kalshi_cli.core.model.markets import FeeSchedule, Market
-from kalshi_cli.core.model.messages import Command, MarketChange, Tick
-from kalshi_cli.core.model.order_terms import BID, Tif
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.exchange.live.families import Families
+from kalshi_cli.core.model.messages import MarketChange, StateCommand, Tick
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.exchange.live.families import EventFamilyCache
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine, read_account
-from kalshi_cli.services.markets.market_query import universe
-from kalshi_cli.services.runner import pump
-from kalshi_cli.services.trading.run_score import Score
-from kalshi_cli.services.trading.start import agree
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.services.markets.market_query import run_markets
+from kalshi_cli.services.runner import process_messages
+from kalshi_cli.services.trading.run_score import StrategyResults
+from kalshi_cli.services.trading.start import reconcile_at_start
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -84,11 +84,11 @@ class _Notes:
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
-        if isinstance(effect, Denied):
+        if isinstance(effect, OrderRefused):
             self.denied[effect.code] += 1
         elif isinstance(effect, FillBooked):
             self.fills.append(effect)
-        elif isinstance(effect, Alert) and effect.tier == "critical":
+        elif isinstance(effect, AlertRaised) and effect.tier == "critical":
             self.critical.append(f"{effect.code} {effect.subject}: {effect.text}")
 
 
@@ -126,7 +126,7 @@ class _Session:
         self.stage = stage = Stage(seed)
         self.store = Store.open(home / "state.db", account=ME, environment="sim")
         self.notes = _Notes(self.store)
-        self.families = Families(stage.client)
+        self.families = EventFamilyCache(stage.client)
         self.limits = _limits(home, self.names)
         self.said: list[str] = []
         self.wrong: list[str] = []
@@ -134,35 +134,36 @@ class _Session:
         self.messages = 0
         self.strategies = [make(name, seed) for name in names]
         stage.client.refresh_limits()
-        markets = universe(stage.client, stage.now(), (), "")
+        markets = run_markets(stage.client, stage.now(), (), "")
         self.fees: dict[str, FeeSchedule] = {market.ticker: self.families.fees(market) for market in markets}
         self.stage.stream.connect(self.fees)
         self.engine = self._engine(markets)
         self.venue = LiveVenue(
             stage.client, stage.stream, stage,  # type: ignore[arg-type]
             live=self.engine.state.orders.live, known=self.engine.state.orders.by_order_id,
-            since=self.engine.state.last_entry, elsewhere=self.engine.state.elsewhere, tell=self.said.append,
+            since=self.engine.state.last_entry, elsewhere=self.engine.state.untraded_held_markets,
+            tell=self.said.append,
         )  # fmt: skip
         self.feed = LiveFeed(
             stage.stream, stage.client, stage,  # type: ignore[arg-type]
             markets=markets, interval_s=INTERVAL_S, discover=self._newly_open, charge=self.families.fees_anew,
             quoted=lambda: [order.ticker for order in self.engine.state.orders.live()], tell=self.said.append,
         )  # fmt: skip
-        Outside(stage, [each for one in self.strategies for each in one.inputs()], self.feed.bring)
-        self.score = Score(self.engine)
+        Outside(stage, [each for one in self.strategies for each in one.inputs()], self.feed.enqueue)
+        self.score = StrategyResults(self.engine)
 
-    def _engine(self, markets: Sequence[Market]) -> Engine:
+    def _engine(self, markets: Sequence[Market]) -> TradingEngine:
         stage = self.stage
         return load_engine(
             stage.client, self.store, stage, self.limits, markets=markets, fees=self.fees, new_id=stage.new_id,
             families={market.event_ticker: self.families.family(market) for market in markets},
             references=REFERENCES, strategies=self.strategies, order_expiry_s=EXPIRY_S,
-            agree=lambda *parts: agree(*parts, tell=self.said.append, note=self.said.append),
+            agree=lambda *parts: reconcile_at_start(*parts, tell=self.said.append, note=self.said.append),
         )  # fmt: skip
 
     def _newly_open(self) -> list[MarketChange]:
         now = self.stage.now()
-        found = [one for one in universe(self.stage.client, now, (), "") if one.ticker not in self.fees]
+        found = [one for one in run_markets(self.stage.client, now, (), "") if one.ticker not in self.fees]
         self.fees.update({market.ticker: self.families.fees(market) for market in found})
         return [MarketChange(now, one, self.fees[one.ticker], self.families.family(one)) for one in found]
 
@@ -176,7 +177,7 @@ class _Session:
         is_over = False
         for message in self.feed:
             self.messages += 1
-            pump((*self.venue.observe(message), message), self.engine, self.venue, self.notes)
+            process_messages((*self.venue.observe(message), message), self.engine, self.venue, self.notes)
             if not isinstance(message, Tick):
                 continue
             self._look()
@@ -184,7 +185,7 @@ class _Session:
                 is_person_due = not self._trade_by_hand()
             if self.stage.monotonic() >= minutes * 60 and not is_over:
                 is_over = True
-                self.feed.request(Command(self.stage.now(), None, "the end"))
+                self.feed.request(StateCommand(self.stage.now(), None, "the end"))
         self.stage.wait(1.0)
         for _ in range(2):
             self.stage.wait(1.0)
@@ -202,9 +203,9 @@ class _Session:
         """A person buys something at the exchange, past this program; whether there was anything."""
         for ticker, book in self.engine.state.books.items():
             if book.best_ask is not None and cents(20) < book.best_ask < cents(80):
-                order = NewOrder(ticker=ticker, side=BID, price=book.best_ask, qty=contracts(3), tif=Tif.IOC)
+                order = NewOrder(ticker=ticker, side=BID, price=book.best_ask, qty=contracts(3), tif=TimeInForce.IOC)
                 receipt = self.stage.exchange.submit(ME, order, self.stage.now())
-                if isinstance(receipt, Receipt) and receipt.filled:
+                if isinstance(receipt, OrderReceipt) and receipt.filled:
                     return True
         return False
 
@@ -234,10 +235,10 @@ class _Session:
         )
 
 
-def _limits(home: Path, names: Sequence[str]) -> Limits:
+def _limits(home: Path, names: Sequence[str]) -> RiskLimits:
     """Those of a program that nobody configured; with budgets where several strategies share the account."""
     found = limits_of(Config(env="sim", state=home))
     if len(names) == 1:
         return found
-    allotments: Mapping[str, Allotment] = {name: Allotment(budget=BUDGET) for name in names}
+    allotments: Mapping[str, StrategyAllocation] = {name: StrategyAllocation(budget=BUDGET) for name in names}
     return msgspec.structs.replace(found, allotments=allotments)

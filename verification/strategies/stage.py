@@ -16,14 +16,14 @@ from kalshi_cli.config.config import Config
 from kalshi_cli.core.model.messages import FeedState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.sequencing import Said, Sequencer
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.exchange.stream.inbox import MessageQueue
+from kalshi_cli.exchange.stream.sequencing import Said, StreamSession
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.simulator.stream.connection import Connection
 from kalshi_cli.simulator.world.families import Listing
-from kalshi_cli.simulator.world.world import STEP_MS, World
+from kalshi_cli.simulator.world.world import STEP_MS, MarketSimulation
 from verification.keys import OwnKey
 
 ME = "trader"
@@ -55,8 +55,8 @@ class Stage:
         self._after: list[Callable[[Ts], None]] = []
         ids = count(1)
         self.new_id: Callable[[], str] = lambda: f"{next(ids):08d}-0000-4000-8000-000000000000"
-        self.exchange = Exchange(new_id=self.new_id, options=SimOptions())
-        self.world = World(self.exchange, seed=seed, start=self.now())
+        self.exchange = SimulatedExchange(new_id=self.new_id, options=ExchangeOptions())
+        self.world = MarketSimulation(self.exchange, seed=seed, start=self.now())
         catalogue = self.world._catalogue
         everything = catalogue.open_at
 
@@ -118,7 +118,7 @@ class _Wire(httpx.BaseTransport):
         return response
 
 
-class _Inbox(Inbox[Said]):
+class _Inbox(MessageQueue[Said]):
     def __init__(self, stage: Stage) -> None:
         super().__init__(1_000_000)
         self._stage = stage
@@ -138,10 +138,10 @@ class InStep:
 
     def __init__(self, stage: Stage, index_ids: Iterable[str]) -> None:
         self._stage = stage
-        self._sequencer = Sequencer(index_ids=index_ids)
+        self._sequencer = StreamSession(index_ids=index_ids)
         self._connection: Connection | None = None
         self._held: list[Said] = []
-        self.inbox: Inbox[Said] = _Inbox(stage)
+        self.inbox: MessageQueue[Said] = _Inbox(stage)
         self.is_live = False
         self.failure = None
 
@@ -186,7 +186,7 @@ class InStep:
         self._sequencer.follow(tuple(tickers))
 
     def unsubscribe(self, tickers: Iterable[str]) -> None:
-        self._sequencer.unfollow(tuple(tickers))
+        self._sequencer.unsubscribe_markets(tuple(tickers))
 
     def resync(self, ticker: str) -> None:
         self._sequencer.resync((ticker,))

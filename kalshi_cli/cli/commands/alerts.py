@@ -7,10 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, home_of, opened, show_list, show_view
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_app, show_list, show_view
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list")
+app = CommandGroup(
+    "What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list"
+)
 
 What = Annotated[
     str,
@@ -20,7 +22,7 @@ What = Annotated[
 ]
 Paper = Annotated[bool, typer.Option("--paper", help="Those of trading on paper.")]
 
-LONGEST_S = 30 * 86_400
+MAX_SILENCE_S = 30 * 86_400
 """A silence that outlives a month is one that nobody remembers."""
 
 
@@ -37,7 +39,7 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     from kalshi_cli.services.monitoring.alerting import alerts_view
     from kalshi_cli.services.monitoring.alerts import overview
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         view = alerts_view(overview(desk, home_of(desk, paper=paper)), desk.config.alerts.sinks)
         show_view(ctx, view, title="alerts", now=desk.clock.now())
 
@@ -53,14 +55,14 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.services.monitoring.alerts import try_sinks
+    from kalshi_cli.services.monitoring.alerts import send_test_notices
     from kalshi_cli.views.alerts import DeliveryRow
-    from kalshi_cli.views.formats import Prose
+    from kalshi_cli.views.formats import TruncatableText
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         rows = [
-            DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=Prose(each.text))
-            for name, each in try_sinks(desk, sink).items()
+            DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=TruncatableText(each.text))
+            for name, each in send_test_notices(desk, sink).items()
         ]
         if not rows:
             raise KalshiError(
@@ -88,18 +90,18 @@ def silence(
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
     from kalshi_cli.base.units import Ts, format_ts
-    from kalshi_cli.core.monitoring.incidents import Silence
+    from kalshi_cli.core.monitoring.incidents import AlertSilence
     from kalshi_cli.services.monitoring.alerts import alerting
 
-    if not 0 < lasts <= LONGEST_S:
+    if not 0 < lasts <= MAX_SILENCE_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
     code, subject = _named(what)
     _refuse_unknown(code)
-    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
+    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
         now = desk.clock.now()
         until = Ts(now + int(lasts * 1000))
-        told.book.silence(Silence(code, subject, until, reason.strip(), now))
-        note(f"nobody is told of {code} {subject} until {format_ts(until)}")
+        told.book.silence(AlertSilence(code, subject, until, reason.strip(), now))
+        info(f"nobody is told of {code} {subject} until {format_ts(until)}")
 
 
 @app.command("unsilence")
@@ -112,10 +114,10 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     from kalshi_cli.services.monitoring.alerts import alerting
 
     code, subject = _named(what)
-    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
+    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
         if not told.book.unsilence(code, subject):
             raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
-        note(f"{code} {subject} is told again")
+        info(f"{code} {subject} is told again")
 
 
 @app.command("retry")
@@ -125,17 +127,17 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     \b
     kalshi alerts retry
     """
-    from kalshi_cli.core.monitoring.check_report import counted
+    from kalshi_cli.base.units import pluralize
     from kalshi_cli.services.monitoring.alerts import alerting
 
-    with opened(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
+    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
         told.look()
         woken = told.book.retry_dead(desk.clock.now())
-        note(f"{counted(woken, 'dead letter')} taken up again")
+        info(f"{pluralize(woken, 'dead letter')} taken up again")
         waiting = told.deliver(RETRY_S)
         if waiting:
             raise KalshiError(
-                f"{counted(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"
+                f"{pluralize(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"
             )
 
 

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, agreed, choice_option, note_unsent, opened, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, choice_option, note_unsent, open_app, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes
 
-app = Commands("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
+app = CommandGroup("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
 
 
 @app.command("show")
@@ -21,7 +21,7 @@ def show(ctx: typer.Context) -> None:
     """
     from kalshi_cli.services.account.cash import allocation_view
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")
 
 
@@ -46,7 +46,7 @@ def set_(
     from kalshi_cli.services.account.cash import allocation_view, wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         if dry_run:
             note_unsent()
             show_view(ctx, allocation_view(wanted), title="not sent")

@@ -14,22 +14,22 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, agreed, flags_of, note_unsent, opened
+from kalshi_cli.cli.options import CommandGroup, agreed, flags_of, note_unsent, open_app
 from kalshi_cli.cli.order_options import DryRun
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
-app = Commands("A signed raw call.")
+app = CommandGroup("A signed raw call.")
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
-LONGEST_BODY = 1_000_000
+MAX_BODY_LENGTH = 1_000_000
 """Bytes that `--input` reads; the largest batch of orders has a tenth of it."""
-LONGEST_INDENTED = 2_000_000
+MAX_INDENTED_LENGTH = 2_000_000
 DEEPEST_INDENTED = 32
 """Bytes and levels of an answer that is indented: together they bound what an indent makes of it."""
 _CHUNK = 64 * 1024
 
 
-class Field(NamedTuple):
+class RequestField(NamedTuple):
     """A value as it was typed. One of -F that looks like a JSON constant or an integer is one, in a body."""
 
     text: str
@@ -46,7 +46,7 @@ class Field(NamedTuple):
 
 
 _CONSTANTS: dict[str, object] = {"true": True, "false": False, "null": None}
-Fields = dict[str, list[Field]]
+Fields = dict[str, list[RequestField]]
 
 
 @app.command("api")
@@ -95,7 +95,7 @@ def api(
     if not has_body:
         params |= {name: [field.text for field in given] for name, given in fields.items()}
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         if method != "GET":
             shown = body.decode(errors="replace")[:500]
             facts = [f"{desk.config.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
@@ -131,7 +131,7 @@ def _indented(answer: bytes) -> bytes:
     """Return JSON with an indent. Return other text, and JSON that an indent would make huge, unchanged."""
     import msgspec
 
-    if len(answer) > LONGEST_INDENTED:
+    if len(answer) > MAX_INDENTED_LENGTH:
         return answer
     brackets = _STRING.sub(b"", answer).translate(None, delete=_NO_BRACKETS)
     if max(accumulate(1 if char in b"[{" else -1 for char in brackets), default=0) > DEEPEST_INDENTED:
@@ -167,7 +167,7 @@ def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
             name, equals, value = word.partition("=")
             if not name or not equals:
                 raise UsageError(f"not a field: {word[:40]!r}", hint="like -f status=resting")
-            fields.setdefault(name, []).append(Field(value, is_typed))
+            fields.setdefault(name, []).append(RequestField(value, is_typed))
     return fields
 
 
@@ -189,12 +189,12 @@ def _read(source: str) -> bytes:
     import msgspec
 
     if source == "-":
-        body = sys.stdin.read(LONGEST_BODY + 1).encode()
+        body = sys.stdin.read(MAX_BODY_LENGTH + 1).encode()
     else:
         with Path(source).open("rb") as file:
-            body = file.read(LONGEST_BODY + 1)
-    if len(body) > LONGEST_BODY:
-        raise UsageError(f"a body of more than {LONGEST_BODY} bytes", hint="send it in parts")
+            body = file.read(MAX_BODY_LENGTH + 1)
+    if len(body) > MAX_BODY_LENGTH:
+        raise UsageError(f"a body of more than {MAX_BODY_LENGTH} bytes", hint="send it in parts")
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

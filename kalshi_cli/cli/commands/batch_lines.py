@@ -13,14 +13,14 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
 from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT, STPS, TIFS
-from kalshi_cli.core.model.order_terms import StpMode, Tif
-from kalshi_cli.services.orders.batch import MOST_ORDERS, BatchLine
-from kalshi_cli.services.orders.place import Ticket
+from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
+from kalshi_cli.services.orders.batch import MAX_ORDERS, BatchLine
+from kalshi_cli.services.orders.place import OrderTicket
 
-LONGEST_LINE = 10_000
+MAX_LINE_LENGTH = 10_000
 """Characters; an order has about two hundred."""
 
-MOST_LINES = 10 * MOST_ORDERS
+MAX_LINES = 10 * MAX_ORDERS
 """Lines that are read at all, empty ones too."""
 
 
@@ -37,11 +37,11 @@ def read_lines(source: str) -> list[BatchLine]:
 
 def _lines(texts: Iterable[str]) -> list[BatchLine]:
     lines: list[BatchLine] = []
-    for number, text in enumerate(islice(texts, MOST_LINES), start=1):
+    for number, text in enumerate(islice(texts, MAX_LINES), start=1):
         if not text.strip():
             continue
-        if len(lines) == MOST_ORDERS:
-            raise UsageError(f"more than {MOST_ORDERS} orders in one batch", hint="nothing was sent; split the file")
+        if len(lines) == MAX_ORDERS:
+            raise UsageError(f"more than {MAX_ORDERS} orders in one batch", hint="nothing was sent; split the file")
         try:
             lines.append(BatchLine(number, _ticket(text)))
         except ValueError as error:
@@ -53,9 +53,9 @@ def _lines(texts: Iterable[str]) -> list[BatchLine]:
     return lines
 
 
-def _ticket(text: str) -> Ticket:
-    if len(text) > LONGEST_LINE:
-        raise ValueError(f"longer than {LONGEST_LINE} characters")
+def _ticket(text: str) -> OrderTicket:
+    if len(text) > MAX_LINE_LENGTH:
+        raise ValueError(f"longer than {MAX_LINE_LENGTH} characters")
     if holds_private_key(text):
         raise ValueError("it holds a private key")
     try:
@@ -85,7 +85,7 @@ def _ticket(text: str) -> Ticket:
     missing = [name for name in _REQUIRED if _FIELDS[name][0] not in given]
     if missing:
         raise ValueError(f"{', '.join(missing)} missing")
-    return Ticket(**given)
+    return OrderTicket(**given)
 
 
 class _Number(str):
@@ -136,13 +136,13 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "action": ("action", _word("buy", "sell")),
     "count": ("qty", _typed(qty_from_user)),
     "price": ("price", _typed(price_from_user)),
-    "tif": ("tif", lambda value: Tif[_word(*TIFS)(value).upper()]),
+    "tif": ("tif", lambda value: TimeInForce[_word(*TIFS)(value).upper()]),
     "post_only": ("post_only", _flag),
     "reduce_only": ("reduce_only", _flag),
     "expires_in": ("expires_in_s", _typed(duration_from_user)),
     "client_order_id": ("client_order_id", _text),
     "group": ("order_group_id", _text),
-    "stp": ("self_trade_prevention", lambda value: StpMode[_word(*STPS)(value).upper()]),
+    "stp": ("self_trade_prevention", lambda value: SelfTradePrevention[_word(*STPS)(value).upper()]),
     "cancel_on_pause": ("cancel_on_pause", _flag),
     "subaccount": ("subaccount", _subaccount),
 }

@@ -15,23 +15,23 @@ from kalshi_cli.base.errors import (
     KalshiError,
     OutcomeUnknownError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import counted, format_ts
+from kalshi_cli.base.units import format_ts, pluralize
 from kalshi_cli.cli.kill_signals import KillSignals
-from kalshi_cli.cli.options import Commands, duration_option, load_config, show_view
-from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.cli.options import CommandGroup, duration_option, load_config, show_view
+from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
-    from kalshi_cli.services.orders.kill_switch import Outcome
+    from kalshi_cli.services.orders.kill_switch import KillSwitchResult
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.store.lock import KillLock
     from kalshi_cli.views.orders import CancelAllView
 
-app = Commands()
+app = CommandGroup()
 
 NEEDED = ("env", "state", "credentials", "exchange.rest_url")
 """Of the configuration; whatever else is wrong with it must not stop this."""
@@ -39,7 +39,7 @@ NEEDED = ("env", "state", "credentials", "exchange.rest_url")
 HALT_WAITS_MS = 1_000
 """How long the halt waits for another program that writes the state file; it is on file beside that already."""
 
-MOST_IDS = 5
+MAX_IDS = 5
 
 
 @app.command("cancel-all")
@@ -78,16 +78,16 @@ def cancel_all(
         config = load_config(ctx, NEEDED, distrust=_warn)
         does_halt, lock = is_everything and not no_halt, None
         if does_halt:
-            from kalshi_cli.services.orders.halt_marker import pull
+            from kalshi_cli.services.orders.halt_marker import write_halt_marker
 
-            lock = pull(config, SystemClock().now())
+            lock = write_halt_marker(config, SystemClock().now())
         from msgspec.structs import asdict, replace
 
         from kalshi_cli.app.environment import opened
         from kalshi_cli.cli.commands.close import flattened
         from kalshi_cli.services.orders.kill_alert import telling
 
-        with opened(config, tell, note, _warn) as desk, _with_a_key(desk):
+        with opened(config, warn, info, _warn) as desk, _with_a_key(desk):
             _introduce(config)
             halted = lock is not None and _halted(desk, lock)
             with telling(desk, does_halt=does_halt) as cancels_are_out:
@@ -106,8 +106,8 @@ def cancel_all(
         if not outcome.is_clean:
             raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
     if does_halt and not halted:
-        raise StateError(
-            f"{counted(outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
+        raise StateFileError(
+            f"{pluralize(outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
             hint=f"end what trades here (kalshi stop), see that {home} can be written, then: kalshi cancel-all",
         )
     if unclosed is not None:
@@ -124,14 +124,14 @@ def _introduce(config: Config) -> None:
     """Show a host that is not the environment's own, and what of the configuration is not used."""
     for other in config.other_hosts:
         if other.setting in NEEDED:
-            tell(f"not a host of {config.env}: {other}")
+            warn(f"not a host of {config.env}: {other}")
     for problem in config.problems:
-        note(f"ignored: {problem}")
+        info(f"ignored: {problem}")
 
 
 def _warn(error: KalshiError) -> None:
     """Say what any other command would refuse: files that others may write do not stop the kill switch."""
-    tell(f"warning: {error.message}; done all the same. Then: {error.hint}")
+    warn(f"warning: {error.message}; done all the same. Then: {error.hint}")
 
 
 @contextmanager
@@ -160,13 +160,13 @@ def _with_a_key(desk: Resources) -> Iterator[None]:
 def _halted(desk: Resources, lock: KillLock) -> bool:
     """Write the halt, lock it against a resume, and return whether it could be written."""
     from kalshi_cli.services.orders.halt_marker import CODE, REASON
-    from kalshi_cli.services.trading.halts import Halts
+    from kalshi_cli.services.trading.halts import TradingControl
 
     desk.stack.callback(lock.release)
-    is_written = Halts(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
+    is_written = TradingControl(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
     lock.hold(desk.machine.now())  # a resume may have had it, or there was no state directory yet
     if is_written:
-        note("trading is halted; when all is well: kalshi resume --reason TEXT")
+        info("trading is halted; when all is well: kalshi resume --reason TEXT")
     return is_written
 
 
@@ -182,7 +182,7 @@ class _Kill:
         pattern: str | None,
         within: float | None,
     ) -> None:
-        from kalshi_cli.services.orders.cancel import Scope
+        from kalshi_cli.services.orders.cancel import CancelScope
         from kalshi_cli.services.orders.kill_switch import DEADLINE_S
 
         if desk.config.read_only:
@@ -192,10 +192,10 @@ class _Kill:
         self._desk = desk
         self._signals = signals
         self._lock = lock
-        self._scope = Scope(event=(event or "").upper(), ticker=(pattern or "").upper())
+        self._scope = CancelScope(event=(event or "").upper(), ticker=(pattern or "").upper())
         self._until = desk.machine.monotonic() + (within or DEADLINE_S)
 
-    def run(self) -> Outcome:
+    def run(self) -> KillSwitchResult:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
         from kalshi_cli.cli.screen.progress import progress
         from kalshi_cli.services.orders.cancel_all import cancel_everything
@@ -209,7 +209,7 @@ class _Kill:
                 with_groups=self._lock is not None, progress=show, answered=self._signals.let_go,
             )  # fmt: skip
 
-    def kept(self, outcome: Outcome, *, halted: bool) -> tuple[Outcome, bool]:
+    def kept(self, outcome: KillSwitchResult, *, halted: bool) -> tuple[KillSwitchResult, bool]:
         """Return what is left, and whether the halt holds.
 
         Where something lifted it, an order may have been placed since: it is written again, and everything is canceled
@@ -218,11 +218,11 @@ class _Kill:
         from msgspec.structs import replace
 
         from kalshi_cli.services.orders.halt_marker import CODE, REASON
-        from kalshi_cli.services.trading.halts import Halts
+        from kalshi_cli.services.trading.halts import TradingControl
 
-        halts, times = Halts(self._desk), 0
+        halts, times = TradingControl(self._desk), 0
         while halted and not halts.holds(busy_ms=HALT_WAITS_MS):
-            tell("the halt is GONE: something lifted it while this ran; writing it again")
+            warn("the halt is GONE: something lifted it while this ran; writing it again")
             halted, times = halts.halt(CODE, REASON, busy_ms=HALT_WAITS_MS), times + 1
             if times > 1:
                 outcome = replace(outcome, is_verified=False)
@@ -238,7 +238,7 @@ class _Kill:
         return outcome, halted
 
 
-def _view(outcome: Outcome, *, halted: bool) -> CancelAllView:
+def _view(outcome: KillSwitchResult, *, halted: bool) -> CancelAllView:
     from kalshi_cli.views.orders import CancelAllView
 
     remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
@@ -248,34 +248,36 @@ def _view(outcome: Outcome, *, halted: bool) -> CancelAllView:
 _UNHALTED = "the halt could NOT be written: whatever trades here may place again"
 
 
-def _unclean(outcome: Outcome, *, halt: str) -> OutcomeUnknownError:
-    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MOST_IDS])
-    more = f" and {outcome.remaining - MOST_IDS} more" if outcome.remaining > MOST_IDS else ""
+def _unclean(outcome: KillSwitchResult, *, halt: str) -> OutcomeUnknownError:
+    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MAX_IDS])
+    more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
     if outcome.is_verified:
-        what = f"{counted(outcome.remaining, 'order')} still resting: {ids}{more}"
+        what = f"{pluralize(outcome.remaining, 'order')} still resting: {ids}{more}"
     else:
-        some = counted(outcome.remaining, "order") if ids else "orders"
+        some = pluralize(outcome.remaining, "order") if ids else "orders"
         what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
         if not outcome.is_answered:
             what += "; the exchange itself answered no cancel of this run"
         if outcome.unexplained:
-            names = ", ".join(order.order_id for order in outcome.unexplained[:MOST_IDS])
+            names = ", ".join(order.order_id for order in outcome.unexplained[:MAX_IDS])
             what += (
-                f"; nothing shows that {counted(len(outcome.unexplained), 'order')} of the state file ended: {names}"
+                f"; nothing shows that {pluralize(len(outcome.unexplained), 'order')} of the state file ended: {names}"
             )
     hint = "run it again; else cancel on the web site"
     if outcome.unexplained:
         hint = "kalshi order reconcile, then run this again; else cancel on the web site"
     if outcome.agreed:
-        from kalshi_cli.services.orders.quotes import trades_by
+        from kalshi_cli.services.orders.quotes import execution_deadline
 
-        names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MOST_IDS])
-        what = f"{counted(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
-        hint = f"they trade before {format_ts(max(map(trades_by, outcome.agreed)))} or never; then run this again"
+        names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MAX_IDS])
+        what = f"{pluralize(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
+        hint = (
+            f"they trade before {format_ts(max(map(execution_deadline, outcome.agreed)))} or never; then run this again"
+        )
     if outcome.in_doubt:
         from kalshi_cli.core.account.reconciliation import provable_at
 
-        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MOST_IDS])
+        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MAX_IDS])
         what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
         last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
         hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"

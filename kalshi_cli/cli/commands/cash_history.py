@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, open_app, show_list, show_view
 
-app = Commands("Deposits, withdrawals and API keys.")
+app = CommandGroup("Deposits, withdrawals and API keys.")
 
 LIMIT = typer.Option(min=1, max=1_000_000, help="At most so many.")
 
@@ -20,11 +20,11 @@ def deposits(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     \b
     kalshi deposits
     """
-    from kalshi_cli.views.cash import MovementRow
+    from kalshi_cli.views.cash import CashMovementRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.deposits(limit + 1)
-        show_list(ctx, MovementRow, found, limit=limit, empty="no deposits", now=desk.clock.now())
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="no deposits", now=desk.clock.now())
 
 
 @app.command("withdrawals")
@@ -34,11 +34,11 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     \b
     kalshi withdrawals --json
     """
-    from kalshi_cli.views.cash import MovementRow
+    from kalshi_cli.views.cash import CashMovementRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.withdrawals(limit + 1)
-        show_list(ctx, MovementRow, found, limit=limit, empty="no withdrawals", now=desk.clock.now())
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="no withdrawals", now=desk.clock.now())
 
 
 @app.command("keys")
@@ -50,5 +50,5 @@ def keys(ctx: typer.Context) -> None:
     """
     from kalshi_cli.views.cash import KeysView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, KeysView.of(desk.client.api_keys()), title="API keys", now=desk.clock.now())

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened, show_view
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, open_app, show_view
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("The local catalogue of markets, events and series: for searching, and for completing tickers.")
+app = CommandGroup("The local catalogue of markets, events and series: for searching, and for completing tickers.")
 
 
 @app.command("refresh")
@@ -25,7 +25,7 @@ def refresh(
     from kalshi_cli.cli.screen.prompts import progress
     from kalshi_cli.services.markets import catalog
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         began = desk.clock.monotonic()
         done = catalog.refresh(
             desk.config,
@@ -44,14 +44,14 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.services.markets.catalog import catalogue_view, measured
+    from kalshi_cli.services.markets.catalog import catalog_stats, catalogue_view
 
-    with opened(ctx) as desk:
-        extent, now = measured(desk.catalogue), desk.clock.now()
+    with open_app(ctx) as desk:
+        extent, now = catalog_stats(desk.catalogue), desk.clock.now()
         if extent is None:
-            note("there is no catalogue; make one: kalshi catalogue refresh")
+            info("there is no catalogue; make one: kalshi catalogue refresh")
         elif not extent.is_indexed:
-            note("this SQLite has no full-text search (FTS5): letters are compared instead of words")
+            info("this SQLite has no full-text search (FTS5): letters are compared instead of words")
         show_view(ctx, catalogue_view(desk.config, extent, now), title="catalogue", now=now)
 
 
@@ -64,6 +64,6 @@ def clear(ctx: typer.Context) -> None:
     """
     from kalshi_cli.services.markets.catalog import clear
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         path = clear(desk.config, desk.clock)
-        note(f"deleted {path}" if path is not None else "there was no catalogue")
+        info(f"deleted {path}" if path is not None else "there was no catalogue")

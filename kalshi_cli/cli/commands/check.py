@@ -14,26 +14,26 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.cli.options import Commands, Paper, duration_option, flags_of, home_of, opened
-from kalshi_cli.cli.screen.output import Format, close_out, default_format, note, tell, write_out
+from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, flags_of, home_of, open_app
+from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
-app = Commands("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
+app = CommandGroup("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
 
 WITHIN_S = 13.0
 """Monitoring systems and cron give a check fifteen seconds. These count from the start of the program; what is left is
 for Python to come up before, and for the last word after."""
 
-LEAST_S = 1.0
+MIN_TIME_S = 1.0
 """What is left to look where the program took all that time to start."""
 
-SAYING_S = 0.5
+OUTPUT_RESERVE_S = 0.5
 """How long the last word of a check may take that has no more time."""
 
-LONGEST_LINE = 4_000
+MAX_LINE_LENGTH = 4_000
 """What monitoring systems take of a line, with all its numbers."""
 
-MOST_LINES = 18
+MAX_LINES = 18
 """Mail and pagers show the beginning of a check's output; two more lines are on stderr."""
 
 
@@ -308,18 +308,18 @@ ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orde
 
 def left_s(wanted_s: float, age_s: float) -> float:
     """What is left of the time of a check in a program of that age."""
-    return max(LEAST_S, wanted_s - age_s)
+    return max(MIN_TIME_S, wanted_s - age_s)
 
 
 def _run(
     ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, is_paper: bool = False, **wanted: Any
 ) -> None:
-    from kalshi_cli.services.monitoring.check_runner import Wanted, run_checks
+    from kalshi_cli.services.monitoring.check_runner import CheckRequest, run_checks
 
     flags, wanted_s = flags_of(ctx), within or WITHIN_S
     within_s = left_s(wanted_s, flags.age_s)
     checks = ALL if name == "all" else (name,)
-    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, opened(ctx) as desk:
+    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, open_app(ctx) as desk:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:
@@ -327,12 +327,12 @@ def _run(
                 write_out("", flush=True)
             except OSError as error:  # nobody may be reading, a disk may be full: others are told all the same
                 close_out()
-                tell(f"what was found cannot be written: {error.strerror}")
+                warn(f"what was found cannot be written: {error.strerror}")
             stop.verdict, stop.is_shown = found.verdict, True
 
         verdict = run_checks(
             desk,
-            Wanted(
+            CheckRequest(
                 name=name,
                 checks=checks,
                 within_s=within_s,
@@ -360,16 +360,16 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
     elif form is Format.CSV:
         render_rows(BreachRow, [BreachRow.of(breach) for breach in found.breaches], form)
     else:
-        write_out(f"{safe_text(redact(found.first_line), LONGEST_LINE)}\n")
+        write_out(f"{safe_text(redact(found.first_line), MAX_LINE_LENGTH)}\n")
         for part in parts:
-            write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), LONGEST_LINE)}\n")
-        most = MOST_LINES - 3 - len(parts)
+            write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), MAX_LINE_LENGTH)}\n")
+        most = MAX_LINES - 3 - len(parts)
         for breach in found.breaches[:most]:  # in no columns: what a table would cut is what counts
-            write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), LONGEST_LINE)}\n")
+            write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), MAX_LINE_LENGTH)}\n")
         if len(found.breaches) > most:
-            note(f"... and {len(found.breaches) - most} more: --json has all")
+            info(f"... and {len(found.breaches) - most} more: --json has all")
         if found.verdict is not Verdict.OK:
-            note(f"what to do: kalshi runbook {found.runbook}")
+            info(f"what to do: kalshi runbook {found.runbook}")
 
 
 _TAKES_VALUE = (
@@ -388,7 +388,7 @@ def _unknown(check: str, why: str) -> CheckReport:
     return CheckReport(check=check, verdict=Verdict.UNKNOWN, summary=redact(why), runbook="could-not-look")
 
 
-class Stop:
+class TimeoutResult:
     """What is known when the time is over, and whether it was shown."""
 
     verdict = Verdict.UNKNOWN
@@ -396,17 +396,17 @@ class Stop:
 
 
 @contextmanager
-def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: float) -> Iterator[Stop]:
+def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: float) -> Iterator[TimeoutResult]:
     """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe; and when it is
     told to end. `of_s` is how long it may take in all, with its start.
 
     With the verdict, where that is known and shown, and only telling others of it takes too long.
     """
-    stop = Stop()
+    stop = TimeoutResult()
 
     def say(why: str) -> None:
         if stop.is_shown:
-            note(f"not everybody could be told: {why}")
+            info(f"not everybody could be told: {why}")
         else:
             show(_unknown(check, why), form)
             write_out("", flush=True)
@@ -414,7 +414,7 @@ def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: floa
     def give_up(why: str) -> None:
         saying = threading.Thread(target=say, args=(why,), daemon=True)
         saying.start()
-        saying.join(SAYING_S)  # nobody may be reading
+        saying.join(OUTPUT_RESERVE_S)  # nobody may be reading
         os._exit(stop.verdict.value)
 
     timer = threading.Timer(seconds, give_up, (f"nothing known within {of_s:g} s",))

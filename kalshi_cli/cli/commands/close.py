@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, duration_option, note_unsent, opened, price_option, show_list, ticker
+from kalshi_cli.cli.options import CommandGroup, duration_option, note_unsent, open_app, price_option, show_list, ticker
 from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
-from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.services.orders.close import CloseDesk, ClosePlan, Walk
+    from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, PositionCloser
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import CancelAllView
 
-app = Commands("Close positions.")
+app = CommandGroup("Close positions.")
 
 DEFAULT_TRIES = 10
 
@@ -47,7 +47,7 @@ def close(
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
     kalshi close KXHIGHNY-26NOV21-B53.5 --max-slippage 2c --json
     """
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         walk = walk_of(max_slippage, step, tries, within)
         close_positions(ctx, desk, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
 
@@ -71,31 +71,38 @@ def flatten(
     kalshi flatten --dry-run
     kalshi cancel-all && kalshi flatten --max-slippage 3c --yes
     """
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         walk = walk_of(max_slippage, step, tries, within)
         close_positions(ctx, desk, walk, "", subaccount, yes=yes, dry_run=dry_run)
 
 
-def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> Walk:
+def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:
     """The walk that the options ask for."""
-    from kalshi_cli.services.orders.close import Walk
+    from kalshi_cli.services.orders.close import ClosePolicy
 
     given = {"max_slippage": max_slippage, "step": step, "within_s": within}
     chosen = {name: value for name, value in given.items() if value is not None}
-    return Walk(**chosen, tries=tries, may_reach_a_cent=max_slippage is not None)
+    return ClosePolicy(**chosen, tries=tries, may_reach_a_cent=max_slippage is not None)
 
 
 def close_positions(
-    ctx: typer.Context, desk: Resources, walk: Walk, name: str, subaccount: int | None, *, yes: bool, dry_run: bool
+    ctx: typer.Context,
+    desk: Resources,
+    walk: ClosePolicy,
+    name: str,
+    subaccount: int | None,
+    *,
+    yes: bool,
+    dry_run: bool,
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
     from kalshi_cli.services.orders.close import failure
-    from kalshi_cli.services.trading.halts import Halts
+    from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
 
-    who = Halts(desk).loop_beside()
+    who = TradingControl(desk).running_loop()
     if who is not None:
-        note(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
+        info(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
     closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
     if dry_run:
         note_unsent()
@@ -107,7 +114,7 @@ def close_positions(
     if (error := failure(closings)) is not None:
         stuck = [each.plan.market.ticker for each in closings if each.error and each.error.code == "NOT_CLOSING"]
         if stuck and who is not None:
-            note(
+            info(
                 f"orders that rest, such as the running loop's, keep {', '.join(stuck)} from being closed, and a loop "
                 "replaces what is only canceled: kalshi pause takes its own back; then close again"
             )
@@ -122,20 +129,20 @@ def flattened(
     from kalshi_cli.views.close import CloseRow, FlattenView
 
     if not may_close:
-        tell("nothing was closed: first it must be certain that trading is halted and that nothing rests")
+        warn("nothing was closed: first it must be certain that trading is halted and that nothing rests")
         return FlattenView.of(view, positions=()), None
     closings, error = close_all(lambda: planned(desk, walk_of()), lambda plans: confirm_plans(desk, plans, yes=yes))
     return FlattenView.of(view, positions=tuple(map(CloseRow.of, closings))), error
 
 
 def planned(
-    desk: Resources, walk: Walk, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
-) -> tuple[CloseDesk, list[ClosePlan]]:
+    desk: Resources, walk: ClosePolicy, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
+) -> tuple[PositionCloser, list[ClosePlan]]:
     """What is held, and the desk that closes it."""
-    from kalshi_cli.services.orders.close import CloseDesk
+    from kalshi_cli.services.orders.close import PositionCloser
     from kalshi_cli.services.orders.place import order_desk
 
-    closer = CloseDesk(order_desk(desk, is_rehearsal=dry_run), walk, note, subaccount)
+    closer = PositionCloser(order_desk(desk, is_rehearsal=dry_run), walk, info, subaccount)
     return closer, closer.plans(name)
 
 
@@ -146,7 +153,7 @@ def confirm_plans(desk: Resources, plans: Sequence[ClosePlan], *, yes: bool) -> 
     facts = [_fact(plan) for plan in plans]
     if not desk.needs_confirmation or yes or not plans:
         for fact in facts:
-            note(fact)
+            info(fact)
         return
     confirm("close these positions?", [desk.config.env, *facts], hosts=desk.other_hosts, yes=yes)
 

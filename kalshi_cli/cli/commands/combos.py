@@ -6,11 +6,20 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, agreed, choice_option, flags_of, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    agreed,
+    choice_option,
+    flags_of,
+    note_unsent,
+    open_app,
+    show_list,
+    show_view,
+)
 from kalshi_cli.cli.order_options import DryRun, Yes
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("Combos: from what they can be made, and the market of chosen legs.", default="list")
+app = CommandGroup("Combos: from what they can be made, and the market of chosen legs.", default="list")
 
 STATUSES = ("unopened", "open", "closed", "all")
 CollectionName = Annotated[
@@ -34,7 +43,7 @@ def list_(
     from kalshi_cli.services.markets.combos import collection_row
     from kalshi_cli.views.combos import CollectionRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
         show_list(ctx, CollectionRow, map(collection_row, found), empty="no collection", now=desk.clock.now())
 
@@ -48,7 +57,7 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     """
     from kalshi_cli.services.markets.combos import collection_view
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         view = collection_view(desk.client, collection.upper())
         show_view(ctx, view, title=view.collection, now=desk.clock.now())
 
@@ -67,18 +76,18 @@ def create(
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
     """
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core.model.markets import MveLeg
+    from kalshi_cli.core.model.markets import ComboLeg
     from kalshi_cli.services.markets.combos import combo_view, legs
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         chosen = legs(desk.client, leg)
         if dry_run:
             note_unsent()
-            render_rows(MveLeg, chosen, flags_of(ctx).form, title="not sent")
+            render_rows(ComboLeg, chosen, flags_of(ctx).form, title="not sent")
             return
         words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
         agreed(desk, "make this market?", f"{desk.config.env}: a combo of {words}", yes=yes)
         made = desk.client.create_combo(collection.upper(), chosen, with_market=True)
-        note(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
+        info(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
         view = combo_view(collection.upper(), made, chosen)
         show_view(ctx, view, title=made.market_ticker, now=desk.clock.now())

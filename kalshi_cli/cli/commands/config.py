@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, load_config, show_list
+from kalshi_cli.cli.options import CommandGroup, load_config, show_list
 
-app = Commands("Show, find and check the configuration.")
+app = CommandGroup("Show, find and check the configuration.")
 
 
 @app.command("show")
@@ -16,10 +16,10 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi config show
     """
-    from kalshi_cli.config.sources import masked
+    from kalshi_cli.config.sources import mask_secrets
     from kalshi_cli.views.settings import SettingRow
 
-    show_list(ctx, SettingRow, masked(load_config(ctx)))
+    show_list(ctx, SettingRow, mask_secrets(load_config(ctx)))
 
 
 @app.command("path")
@@ -30,7 +30,7 @@ def path(ctx: typer.Context) -> None:
     kalshi config path --env demo
     """
     from kalshi_cli.config.config import config_dir, state_dir
-    from kalshi_cli.views.settings import PathRow, path_row
+    from kalshi_cli.views.settings import FilePathRow, path_row
 
     config = load_config(ctx)
     rows = [
@@ -39,7 +39,7 @@ def path(ctx: typer.Context) -> None:
     ]
     if config.credential.private_key_path is not None:
         rows.append(path_row("private key", config.credential.private_key_path.expanduser()))
-    show_list(ctx, PathRow, rows)
+    show_list(ctx, FilePathRow, rows)
 
 
 @app.command("check")
@@ -51,20 +51,20 @@ def check(ctx: typer.Context) -> None:
     """
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.base.errors import ConfigError
-    from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.cli.screen.output import info
     from kalshi_cli.config.config import refuse_other_hosts
-    from kalshi_cli.services.monitoring.alert_channels import sink_problems
+    from kalshi_cli.services.monitoring.alert_channels import channel_problems
     from kalshi_cli.strategies.config_section import section_problems
 
     config = load_config(ctx)
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unheard = section_problems(config.strategies, config.allotments)
-    problems = [*sink_problems(config, SystemClock()), *of_strategies]
+    problems = [*channel_problems(config, SystemClock()), *of_strategies]
     if problems:
         hint = "docs/alerts.md, docs/strategies.md; then: kalshi config check"
         raise ConfigError(problems[0], more=problems[1:], hint=hint)
     for name in unheard:
-        note(
+        info(
             f"strategies.{name} is for a strategy of your own that is called so: none that is built in or installed is"
         )
-    note(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")
+    info(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")

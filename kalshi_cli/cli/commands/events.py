@@ -6,12 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    choice_option,
+    duration_option,
+    flags_of,
+    open_app,
+    show_list,
+    show_view,
+)
 from kalshi_cli.cli.screen.output import Format
 
 ALL = "--limit N or --all"
 
-app = Commands("Events and series.")
+app = CommandGroup("Events and series.")
 
 STATUSES = ("unopened", "open", "closed", "settled", "all")
 
@@ -34,12 +42,12 @@ def events(
     kalshi events --series KXHIGHNY
     kalshi events --search fed --status all --json
     """
-    from kalshi_cli.cli.commands.market_list import tell_age
+    from kalshi_cli.cli.commands.market_list import print_catalog_age
     from kalshi_cli.services.markets.market_query import EventQuery
     from kalshi_cli.services.markets.market_search import choose_events
     from kalshi_cli.views.events import EventRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         query = EventQuery(
             status="" if status == "all" else status,
             series=series.upper(),
@@ -48,7 +56,7 @@ def events(
         )
         now = desk.clock.now()
         choice = choose_events(query, now, desk.catalogue if search else None, desk.client)
-        tell_age(choice, search, now)
+        print_catalog_age(choice, search, now)
         most = None if everything else limit
         show_list(ctx, EventRow, choice.items, limit=most, more=ALL, is_live=True, empty="no event fits", now=now)
 
@@ -67,7 +75,7 @@ def event(
     """
     from kalshi_cli.services.markets.market_details import read_event
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         is_whole = flags_of(ctx).form in (Format.JSON, Format.NDJSON)
         view = read_event(desk.client, desk.families, name.upper(), now, is_whole=is_whole)
@@ -88,14 +96,14 @@ def series(
     kalshi series --category Crypto
     kalshi series --search temperature --volume --json
     """
-    from kalshi_cli.cli.commands.market_list import tell_age
+    from kalshi_cli.cli.commands.market_list import print_catalog_age
     from kalshi_cli.services.markets.market_search import choose_series
     from kalshi_cli.views.events import SeriesRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now, catalogue = desk.clock.now(), desk.catalogue if search else None
         choice = choose_series(category, tag, search, catalogue, desk.client, with_volume=volume)
-        tell_age(choice, search, now)
+        print_catalog_age(choice, search, now)
         show_list(ctx, SeriesRow, choice.items, is_live=True, empty="no series fits", now=now)
 
 
@@ -111,6 +119,6 @@ def series_info(
     """
     from kalshi_cli.services.markets.market_details import read_series
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         view = read_series(desk.client, name.upper())
         show_view(ctx, view, title=view.ticker, now=desk.clock.now())

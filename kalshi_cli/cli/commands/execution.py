@@ -7,9 +7,9 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, choice_option, duration_option, home_of, opened, show_view
+from kalshi_cli.cli.options import CommandGroup, Paper, choice_option, duration_option, home_of, open_app, show_view
 
-app = Commands("How well orders are carried out.")
+app = CommandGroup("How well orders are carried out.")
 
 KEYS = ("strategy", "market", "day")
 WEEK_S = 7 * 86_400.0
@@ -39,17 +39,17 @@ def execution(
     """
     from zoneinfo import ZoneInfo
 
-    from kalshi_cli.cli.screen.output import note
+    from kalshi_cli.cli.screen.output import info
     from kalshi_cli.services.account.execution import executed
-    from kalshi_cli.services.trading.status import shown
+    from kalshi_cli.services.trading.status import shown_account
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)
         start, zone = Ts(now - int((since or WEEK_S) * 1000)), ZoneInfo(desk.config.day_zone)
-        status, store = shown(desk, home_of(desk, paper=paper))
+        status, store = shown_account(desk, home_of(desk, paper=paper))
         if status.preface:
-            note(status.preface)
+            info(status.preface)
         found = executed(store, by, since=start, within_ms=within_ms, now=now, zone=zone)
         show_view(ctx, found, title=f"execution by {by}", now=now)
         if not found.orders:
-            note("no order was sent since then")
+            info("no order was sent since then")

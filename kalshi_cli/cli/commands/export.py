@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, ago, choice_option, duration_option, flags_of, opened, show_list
+from kalshi_cli.cli.options import CommandGroup, ago, choice_option, duration_option, flags_of, open_app, show_list
 from kalshi_cli.cli.screen.output import Format
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.orders import Order
     from kalshi_cli.services.resources import Resources
 
-app = Commands("The whole history, as CSV unless --format says otherwise.")
+app = CommandGroup("The whole history, as CSV unless --format says otherwise.")
 
 KEYS = ("day", "market", "event", "series", "strategy")
 
@@ -29,7 +29,7 @@ def fills(
     """
     from kalshi_cli.views.exports import FillExport, fill_export
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         start = ago(desk, since)
         orders = _orders(desk)
         found = list(desk.client.all_fills(None, start))[::-1]
@@ -48,11 +48,11 @@ def pnl(
     \b
     kalshi export pnl --by day > daily.csv
     """
-    from kalshi_cli.services.account.portfolio import pnl_of
+    from kalshi_cli.services.account.portfolio import account_pnl
     from kalshi_cli.views.positions import PnlRow
 
-    with opened(ctx) as desk:
-        _, parts = pnl_of(desk, by, ago(desk, since))
+    with open_app(ctx) as desk:
+        _, parts = account_pnl(desk, by, ago(desk, since))
         rows = [PnlRow.of(part, key=key) for key, part in sorted(parts.items())]
         show_list(ctx, PnlRow, rows, form=_form(ctx), empty="nothing was traded")
 
@@ -71,12 +71,12 @@ def lots(
     kalshi export tax-lots --closed > lots.csv
     """
     from kalshi_cli.core.account.tax_lots import tax_lots
-    from kalshi_cli.services.account.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import account_portfolio
     from kalshi_cli.views.exports import LotExport
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         start = ago(desk, since)
-        found = tax_lots(portfolio_of(desk).entries)
+        found = tax_lots(account_portfolio(desk).entries)
         wanted = [lot for lot in found if (lot.closed >= (start or 0) if lot.closed else not is_open_left_out)]
         show_list(ctx, LotExport, wanted, form=_form(ctx), empty="no lots", now=desk.clock.now())
 

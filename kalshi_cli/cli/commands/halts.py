@@ -9,13 +9,13 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, flags_of, opened, show_view
-from kalshi_cli.cli.screen.output import ask, note, tell
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_app, show_view
+from kalshi_cli.cli.screen.output import info, prompt, warn
 
 if TYPE_CHECKING:
-    from kalshi_cli.views.row import Row
+    from kalshi_cli.views.row import OutputRow
 
-app = Commands("Pause, resume and stop what trades on this account.")
+app = CommandGroup("Pause, resume and stop what trades on this account.")
 
 
 @app.command("pause")
@@ -32,14 +32,14 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    from kalshi_cli.services.trading.halts import Halts, words
+    from kalshi_cli.services.trading.halts import TradingControl, describe
     from kalshi_cli.views.halts import HaltView
 
-    with opened(ctx) as desk:
-        halt = Halts(desk).pause(reason.strip())
+    with open_app(ctx) as desk:
+        halt = TradingControl(desk).pause(reason.strip())
         if halt.is_final:
-            note(f"halted already, and stays so: {words(halt)}")
-        note("paused; no new orders until: kalshi resume --reason TEXT")
+            info(f"halted already, and stays so: {describe(halt)}")
+        info("paused; no new orders until: kalshi resume --reason TEXT")
         _shown(ctx, HaltView.of(halt), desk.clock.now(), "pause")
 
 
@@ -55,27 +55,32 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.services.trading.halts import Halts, words
-    from kalshi_cli.views.formats import Prose, Standing
+    from kalshi_cli.services.trading.halts import TradingControl, describe
+    from kalshi_cli.views.formats import TradingStateCell, TruncatableText
     from kalshi_cli.views.halts import ResumeView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            tell(words(Halts(desk).now()))
-            reason = ask("why is it safe to trade?").strip()
+            warn(describe(TradingControl(desk).now()))
+            reason = prompt("why is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-        before, now = Halts(desk).resume(reason), desk.clock.now()
-        note(
-            f"trading is active again; before, {words(before)}"
+        before, now = TradingControl(desk).resume(reason), desk.clock.now()
+        info(
+            f"trading is active again; before, {describe(before)}"
             if before.state.value != "active"
             else "trading is active, as it was"
         )
-        for remark in (Halts(desk).trips_again(before), *Halts(desk).leftovers()):
+        for remark in (TradingControl(desk).would_halt_again(before), *TradingControl(desk).leftovers()):
             if remark:
-                note(remark)
-        given = {"state": Standing("active"), "code": "RESUMED", "reason": Prose(reason), "since": now}
+                info(remark)
+        given = {
+            "state": TradingStateCell("active"),
+            "code": "RESUMED",
+            "reason": TruncatableText(reason),
+            "since": now,
+        }
         _shown(ctx, ResumeView.of(before, **given), now, "resume")
 
 
@@ -89,24 +94,24 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.services.trading.halts import Halts
-    from kalshi_cli.services.trading.status import status_of
+    from kalshi_cli.services.trading.halts import TradingControl
+    from kalshi_cli.services.trading.status import run_status
     from kalshi_cli.views.halts import StopView
 
-    with opened(ctx) as desk:
-        stopped = Halts(desk).stop()
+    with open_app(ctx) as desk:
+        stopped = TradingControl(desk).stop()
         for pid in stopped:
-            note(f"the loop (pid {pid}) has stopped, and nothing of it is live")
-        status = status_of(desk, desk.home)
+            info(f"the loop (pid {pid}) has stopped, and nothing of it is live")
+        status = run_status(desk, desk.home)
         if not stopped:
-            note("no loop is running here")
+            info("no loop is running here")
             if status.rest:
-                note(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
+                info(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
         view = StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
         _shown(ctx, view, desk.clock.now(), "stop")
 
 
-def _shown(ctx: typer.Context, view: Row, now: Ts, title: str) -> None:
+def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
     """The same as data, where a format was asked for: a person has read it already."""
 
     if flags_of(ctx).form is not None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened, show_list
+from kalshi_cli.cli.options import CommandGroup, open_app, show_list
 
-app = Commands("Is everything in place to trade?")
+app = CommandGroup("Is everything in place to trade?")
 
 
 @app.command("health-check")
@@ -27,7 +27,7 @@ def show_health(ctx: typer.Context) -> int:
     from kalshi_cli.services.monitoring.health import health_of, worst
     from kalshi_cli.views.checks import HealthRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         findings = health_of(desk)
         show_list(ctx, HealthRow, findings)
     return worst(findings).value

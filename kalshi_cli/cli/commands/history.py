@@ -8,11 +8,11 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, choice_option, duration_option, flags_of, opened, show_list, ticker
+from kalshi_cli.cli.options import CommandGroup, choice_option, duration_option, flags_of, open_app, show_list, ticker
 
 ALL = "--limit N or --all"
 
-app = Commands("Trades and candles.")
+app = CommandGroup("Trades and candles.")
 
 INTERVALS = {"1m": (1, 3 * 3_600), "1h": (60, 7 * 86_400), "1d": (1440, 90 * 86_400)}
 """Minutes of a candle, and how many seconds are shown where nobody says."""
@@ -33,16 +33,16 @@ def trades(
     kalshi trades KXHIGHNY-26NOV21-B53.5
     kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
     """
-    from kalshi_cli.views.market_history import PrintRow, print_row
+    from kalshi_cli.views.market_history import PublicTradeRow, print_row
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         low, high = _ago(now, since), _ago(now, until)
         found = desk.client.all_trades(name.upper(), low, high, None if everything else limit + 1)
         if not found:
             desk.client.market(name.upper())  # nothing traded, or no such market?
         most = None if everything else limit
-        show_list(ctx, PrintRow, map(print_row, found), limit=most, more=ALL, empty="no trades", now=now)
+        show_list(ctx, PublicTradeRow, map(print_row, found), limit=most, more=ALL, empty="no trades", now=now)
 
 
 @app.command("candles")
@@ -74,7 +74,7 @@ def candles(
         raise UsageError("name markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
     if plot and len(tickers) != 1:
         raise UsageError("a chart is of one market", hint="kalshi candles TICKER --plot")
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         start, end = Ts(now - int((since or usual_s) * 1000)), _ago(now, until) or Ts(now + minutes * 60_000)
         if len(tickers) == 1:

@@ -10,13 +10,13 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import ConfigError, CredentialsError, RefusedError, UsageError
-from kalshi_cli.base.text import conceal
-from kalshi_cli.cli.options import Commands, flags_of
-from kalshi_cli.cli.screen.output import ask, note, tell
+from kalshi_cli.base.text import mask
+from kalshi_cli.cli.options import CommandGroup, flags_of
+from kalshi_cli.cli.screen.output import info, prompt, warn
 
-app = Commands("Set this program up.")
+app = CommandGroup("Set this program up.")
 
-MOST_TRIES = 5
+MAX_TRIES = 5
 
 WHERE_KEYS_ARE_MADE = {
     "demo": "demo.kalshi.co, Account & security, API keys",
@@ -28,7 +28,7 @@ LIMITS = {
     "risk.max_position": ("position", "How many contracts in one market at most?", "100"),
 }
 """Dotted path -> name, question, default."""
-SINK = "alerts.sinks.main.url"
+ALERT_CHANNEL_PATH = "alerts.sinks.main.url"
 
 
 @app.command("init")
@@ -58,7 +58,7 @@ def init(
     path = (flags.config or config_dir() / "config.yaml").expanduser().absolute()
     _refuse_to_replace(path, is_forced=force)
     if sys.stdin.isatty():
-        tell("a few questions: which exchange, its key, three limits, whom to tell; Enter takes what is in [brackets]")
+        warn("a few questions: which exchange, its key, three limits, whom to tell; Enter takes what is in [brackets]")
     env = flags.env or _asked("Which exchange: sim (ours, nothing needed), demo or prod?", "sim", _checked("env"))
     answers: dict[str, Answer] = {"env": env}
     if env in WHERE_KEYS_ARE_MADE:
@@ -71,19 +71,19 @@ def init(
     if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", _usable_sink, sink):
         answers["alerts.sinks"] = {"main": {"url": url}}
     kept = write(path, filled(template(), answers))
-    note(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
+    info(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
     _look(ctx, path, env, has_sink=bool(url))
 
 
 def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
     here = Path("config.yaml").absolute()
     if here.exists() and here != path:
-        note(f"{here} is read first in this directory, not {path}")
+        info(f"{here} is read first in this directory, not {path}")
     if not path.exists() or is_forced:
         return
     if not sys.stdin.isatty():
         raise RefusedError(f"there is a configuration already: {path}", hint="kalshi init --force", code="exists")
-    if ask(f"{path} is there already. Write a new one, and keep that as {path.name}.before? [y/N]").lower() != "y":
+    if prompt(f"{path} is there already. Write a new one, and keep that as {path.name}.before? [y/N]").lower() != "y":
         raise RefusedError("nothing was written", hint="kalshi config show", code="exists")
 
 
@@ -91,12 +91,12 @@ def _asked(question: str, default: str, check: Callable[[str], str], given: str 
     """What was given, else what a person answers until it can be used, else the default."""
     if given or not sys.stdin.isatty():
         return check(given or default)
-    for _ in range(MOST_TRIES):
-        answer = ask(f"{question} [{default}]" if default else question).strip() or default
+    for _ in range(MAX_TRIES):
+        answer = prompt(f"{question} [{default}]" if default else question).strip() or default
         try:
             return check(answer)
         except ConfigError as error:
-            tell(error.message)
+            warn(error.message)
     raise UsageError("no answer that can be used", hint="kalshi init -h")
 
 
@@ -117,11 +117,11 @@ def _usable_sink(url: str) -> str:
     """An address to which something can be delivered, as far as that is known without asking anybody."""
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config import sources
-    from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
+    from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
 
     if url:
-        conceal(url)
-        refuse_unusable_sinks(sources.load(None, {}, {SINK: url}, [SINK]), SystemClock())
+        mask(url)
+        require_usable_channels(sources.load(None, {}, {ALERT_CHANNEL_PATH: url}, [ALERT_CHANNEL_PATH]), SystemClock())
     return url
 
 
@@ -130,7 +130,7 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
     if not sys.stdin.isatty() and not (key_id and key):
         raise UsageError(f"{env} needs a key", hint=f"--key-id ID --key FILE; made at {WHERE_KEYS_ARE_MADE[env]}")
     if not (key_id and key):
-        tell(f"a key is made at {WHERE_KEYS_ARE_MADE[env]}: save the file, and copy the id")
+        warn(f"a key is made at {WHERE_KEYS_ARE_MADE[env]}: save the file, and copy the id")
     found = _asked("The id of the key?", "", _checked(f"credentials.{env}.key_id"), key_id)
     if not found:
         raise UsageError("without the id of a key nothing can be signed", hint=f"made at {WHERE_KEYS_ARE_MADE[env]}")
@@ -143,11 +143,11 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
 
 def _usable_key(text: str) -> str:
     """A path of a key that can be loaded; one that others may read is closed to them, if a person says so."""
-    from kalshi_cli.services.setup import is_open_to_others, load_key
+    from kalshi_cli.services.setup import is_readable_by_others, load_key
 
     path = Path(text).expanduser()
-    if is_open_to_others(path):
-        if not sys.stdin.isatty() or ask(f"others can read {path}. Make it yours alone (chmod 600)? [Y/n]") == "n":
+    if is_readable_by_others(path):
+        if not sys.stdin.isatty() or prompt(f"others can read {path}. Make it yours alone (chmod 600)? [Y/n]") == "n":
             raise CredentialsError(f"others can read {path}", hint=f"chmod 600 {path}")
         path.chmod(0o600)
     try:
@@ -167,11 +167,11 @@ def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
     flags.config = path
     code = show_health(ctx)
     if code:
-        tell("not everything is green: each line has its remedy; then again: kalshi health-check")
+        warn("not everything is green: each line has its remedy; then again: kalshi health-check")
     else:
         paper = " --paper" if env in WHERE_KEYS_ARE_MADE else ""
-        note(f"next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
-        note("off until you set them: risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
+        info(f"next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
+        info("off until you set them: risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
     if has_sink:
-        note("try the sink: kalshi alerts test")
+        info("try the sink: kalshi alerts test")
     raise typer.Exit(code)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, agreed, opened, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, open_app, show_view
 from kalshi_cli.cli.order_options import Yes
 
-app = Commands("Rate limits of the account.", default="show")
+app = CommandGroup("Rate limits of the account.", default="show")
 
 
 @app.command("show")
@@ -19,7 +19,7 @@ def show(ctx: typer.Context) -> None:
     """
     from kalshi_cli.services.account.cash import limits
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
 
 
@@ -32,7 +32,7 @@ def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     """
     from kalshi_cli.services.account.cash import limits
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         agreed(desk, "ask for it?", f"{desk.config.env}: the Advanced API tier, for good", yes=yes)
         desk.client.upgrade_tier()
         show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import RefusedError, UsageError
-from kalshi_cli.cli.options import Commands, duration_option, flags_of, opened, show_list
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_app, show_list
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("Lock markets against new positions, for a while.")
+app = CommandGroup("Lock markets against new positions, for a while.")
 
-LONGEST_S = 366 * 86_400
+MAX_LOCK_S = 366 * 86_400
 
 
 @app.command("lock")
@@ -32,21 +32,21 @@ def lock(
     kalshi lock
     """
     from kalshi_cli.base.units import format_ts
-    from kalshi_cli.services.trading.market_locks import Locks
+    from kalshi_cli.services.trading.market_locks import MarketLockService
     from kalshi_cli.views.locks import LockRow
 
-    if ticker and (lasts is None or lasts > LONGEST_S):
+    if ticker and (lasts is None or lasts > MAX_LOCK_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
     if not ticker and (lasts is not None or reason):
         raise UsageError("which market?", hint="kalshi lock TICKER --for 3h")
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         if ticker:
-            locked = Locks(desk).lock(ticker.upper(), lasts, reason.strip())
+            locked = MarketLockService(desk).lock(ticker.upper(), lasts, reason.strip())
             until, way_out = format_ts(locked.until), f"kalshi unlock {locked.ticker}"
-            note(f"nothing is opened in {locked.ticker} until {until}, or: {way_out}")
+            info(f"nothing is opened in {locked.ticker} until {until}, or: {way_out}")
             if flags_of(ctx).form is None:
                 return
-        held = [each for each in Locks(desk).now() if not ticker or each.ticker == ticker.upper()]
+        held = [each for each in MarketLockService(desk).now() if not ticker or each.ticker == ticker.upper()]
         show_list(ctx, LockRow, held, empty="no market is locked", now=desk.clock.now())
 
 
@@ -60,9 +60,9 @@ def unlock(
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
-    from kalshi_cli.services.trading.market_locks import Locks
+    from kalshi_cli.services.trading.market_locks import MarketLockService
 
-    with opened(ctx) as desk:
-        if not Locks(desk).unlock(ticker.upper()):
+    with open_app(ctx) as desk:
+        if not MarketLockService(desk).unlock(ticker.upper()):
             raise RefusedError(f"{ticker.upper()} is not locked", hint="kalshi lock", code="NOT_LOCKED")
-        note(f"{ticker.upper()} is open to new orders again")
+        info(f"{ticker.upper()} is open to new orders again")

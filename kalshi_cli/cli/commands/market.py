@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened, show_view, ticker
+from kalshi_cli.cli.options import CommandGroup, open_app, show_view, ticker
 
-app = Commands("One market, and the exchange itself.")
+app = CommandGroup("One market, and the exchange itself.")
 
 
 @app.command("market")
@@ -22,7 +22,7 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     """
     from kalshi_cli.services.markets.market_details import read_market
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         view = read_market(desk.client, desk.families, name.upper(), now)
         show_view(ctx, view, title=view.ticker, now=now)
@@ -37,6 +37,6 @@ def exchange(ctx: typer.Context) -> None:
     """
     from kalshi_cli.services.markets.exchange_hours import read_exchange
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         show_view(ctx, read_exchange(desk.client, now), title="exchange", now=now)

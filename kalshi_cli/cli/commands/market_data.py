@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, choice_option, opened, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, choice_option, open_app, show_list, show_view
 
-app = Commands("Milestones, live data, incentives, structured targets, tags.")
+app = CommandGroup("Milestones, live data, incentives, structured targets, tags.")
 
 INCENTIVE_STATES = ("active", "upcoming", "closed", "paid_out", "all")
 INCENTIVE_TYPES = ("liquidity", "volume", "margin_maker_volume", "margin_taker_volume", "all")
@@ -36,7 +36,7 @@ def milestones(
     from kalshi_cli.base.units import Ts
     from kalshi_cli.views.market_data import MilestoneRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         found = desk.client.milestones(
             event.upper() or None,
@@ -73,7 +73,7 @@ def live(
         raise UsageError(
             "name one thing to look at", hint="EVENT, --milestone ID (from kalshi milestones) or --weather CITY"
         )
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         now = desk.clock.now()
         if city:
             points = desk.client.weather(city, last_s=3_600).points
@@ -100,7 +100,7 @@ def incentives(
     """
     from kalshi_cli.views.market_data import IncentiveRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.incentives(status, kind, limit=limit)
         show_list(ctx, IncentiveRow, found, empty="no incentive fits", now=desk.clock.now())
 
@@ -119,7 +119,7 @@ def targets(
     """
     from kalshi_cli.views.market_data import TargetRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.targets(kind or None, competition or None, limit=limit)
         show_list(ctx, TargetRow, found, empty="no target fits", now=desk.clock.now())
 
@@ -137,7 +137,7 @@ def tags(
     """
     from kalshi_cli.views.market_data import SportRow, TagRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         if sports:
             rows = (SportRow.of(one, competitions=tuple(one.competitions)) for one in desk.client.sport_filters())
             show_list(ctx, SportRow, rows, empty="no sports")

@@ -7,30 +7,30 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.screen.output import Format, note
+from kalshi_cli.cli.screen.output import Format, info
 from kalshi_cli.cli.screen.prompts import progress
-from kalshi_cli.views.formats import when
+from kalshi_cli.views.formats import format_time
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Market
-    from kalshi_cli.services.markets.market_search import Choice
+    from kalshi_cli.services.markets.market_search import MarketSelection
 
 OLD_MS = 86_400_000
 """A catalogue older than this misses what was listed since."""
 
 
-def tell_age(choice: Choice[Any], search: str, now: Ts) -> None:
+def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> None:
     """Where they were found, and how old that is; how to find more where there is no catalogue."""
     if choice.as_of is None:
         if search:
-            note("searched the exchange's list by letters; kalshi catalogue refresh makes a catalogue of words")
+            info("searched the exchange's list by letters; kalshi catalogue refresh makes a catalogue of words")
         return
     old = "; kalshi catalogue refresh brings what is new" if now - choice.as_of > OLD_MS else ""
-    note(f"catalogue as of {when(choice.as_of, now)}{old}")
+    info(f"catalogue as of {format_time(choice.as_of, now)}{old}")
     if choice.seen:
-        note("a refresh of changes leaves out what only traded: prices are those of each row's as_of")
+        info("a refresh of changes leaves out what only traded: prices are those of each row's as_of")
     if not choice.has_all:
-        note("nothing has all of these words; these have some of them")
+        info("nothing has all of these words; these have some of them")
 
 
 def shown_while_read(

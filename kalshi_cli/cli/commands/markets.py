@@ -8,19 +8,19 @@ import typer
 
 from kalshi_cli.base.units import Qty
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     choice_option,
     count_option,
     duration_option,
     flags_of,
-    opened,
+    open_app,
     show_list,
     ticker,
 )
 
 ALL = "--limit N or --all"
 
-app = Commands("Markets, order books, and the exchange itself.")
+app = CommandGroup("Markets, order books, and the exchange itself.")
 
 STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
 SORTS = ("volume", "spread", "close", "ticker")
@@ -53,13 +53,13 @@ def markets(
     kalshi markets --all --format ndjson > markets.ndjson
     """
 
-    from kalshi_cli.cli.commands.market_list import shown_while_read, tell_age
+    from kalshi_cli.cli.commands.market_list import print_catalog_age, shown_while_read
     from kalshi_cli.services.markets.market_query import MarketQuery
-    from kalshi_cli.services.markets.market_search import choose
+    from kalshi_cli.services.markets.market_search import select_markets
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
     form = flags_of(ctx).form
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         query = MarketQuery(
             status="" if status == "all" else status,
             series=series.upper(),
@@ -72,7 +72,7 @@ def markets(
             combos=combos,
         )
         now, show = desk.clock.now(), shown_while_read(form, is_long=everything, is_held=bool(sort))
-        choice = choose(
+        choice = select_markets(
             query,
             now,
             desk.catalogue if search or offline else None,
@@ -80,7 +80,7 @@ def markets(
             is_offline=offline,
             show=show,
         )
-        tell_age(choice, search, now)
+        print_catalog_age(choice, search, now)
         cached = (CachedMarketRow.of(each, as_of=choice.seen[each.ticker]) for each in choice.items)
         show_list(
             ctx, CachedMarketRow if offline else MarketRow, cached if offline else choice.items, limit=query.limit,
@@ -114,6 +114,6 @@ def orderbook(
     if watch:
         watch_book(ctx, names, depth, size)
         return
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         snapshots = read_books(desk.client, [name.upper() for name in names])
         render_books([orderbook_view(snapshot, depth, size) for snapshot in snapshots], flags_of(ctx).form)

@@ -8,13 +8,13 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     agreed,
     choice_option,
     count_option,
     duration_option,
     note_unsent,
-    opened,
+    open_app,
     price_option,
     show_list,
     show_view,
@@ -23,9 +23,9 @@ from kalshi_cli.cli.order_options import DryRun, Yes, order_argument, subaccount
 
 if TYPE_CHECKING:
     from kalshi_cli.services.orders.amend import AmendProposal
-    from kalshi_cli.services.orders.batch import Judged
+    from kalshi_cli.services.orders.batch import ReviewedLine
 
-app = Commands()
+app = CommandGroup()
 
 
 @app.command("amend")
@@ -51,10 +51,10 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.services.orders.amend import Change, propose, send
+    from kalshi_cli.services.orders.amend import AmendRequest, propose, send
     from kalshi_cli.services.orders.cancel import find_order
     from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.services.trading.stop_signals import on_the_way
+    from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.orders import change_view
 
     if no_expiry and expires_in is not None:
@@ -64,8 +64,8 @@ def amend(
     life = 0.0 if no_expiry else expires_in
     if price is None and count is None and life is None:
         raise UsageError("nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
-    change = Change(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
-    with opened(ctx) as desk:
+    change = AmendRequest(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         engine, proposal = propose(orders, find_order(desk, order_id), change)
         before = proposal.amend.before
@@ -77,7 +77,7 @@ def amend(
         if agreed(desk, "amend this order?", *_facts(proposal, desk.config.env), yes=yes):
             # The question may have stood for minutes: look again before sending.
             engine, proposal = propose(orders, find_order(desk, before.order_id), change)
-        with on_the_way(f"the amend of order {before.order_id}"):
+        with in_flight(f"the amend of order {before.order_id}"):
             after = send(orders, engine, proposal)
         view = change_view(proposal.amend.before, after, change.outcome)
         show_view(ctx, view, title=after.ticker, now=desk.clock.now())
@@ -117,7 +117,7 @@ def decrease(
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         before = find_order(desk, order_id)
         how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
         fact = f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"
@@ -139,13 +139,13 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.services.orders.cancel import Scope, find_order
-    from kalshi_cli.services.orders.queue_positions import places
+    from kalshi_cli.services.orders.cancel import CancelScope, find_order
+    from kalshi_cli.services.orders.queue_positions import queue_positions
     from kalshi_cli.views.orders import QueueRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         wanted = [find_order(desk, each) for each in ids or ()]
-        found = places(desk.client, Scope(ticker=pattern.upper()), wanted, subaccount)
+        found = queue_positions(desk.client, CancelScope(ticker=pattern.upper()), wanted, subaccount)
         rows = (QueueRow.of(order, ahead=ahead) for order, ahead in found)
         show_list(ctx, QueueRow, rows, empty="no order rests")
 
@@ -172,11 +172,11 @@ def batch(
     from kalshi_cli.cli.commands.batch_lines import read_lines
     from kalshi_cli.services.orders.batch import batch_row, propose, send
     from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.services.trading.stop_signals import on_the_way
+    from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         engine, judged = propose(orders, lines)
         facts = _batch_facts(judged, desk.config.env)
@@ -186,14 +186,14 @@ def batch(
             return
         if agreed(desk, "place these orders?", *facts, yes=yes):
             engine, judged = propose(orders, lines)
-        with on_the_way("the batch"):
+        with in_flight("the batch"):
             outcome = send(orders, engine, judged)
             show_list(ctx, BatchRow, map(batch_row, outcome.results))
     if outcome.worst is not None:
         raise outcome.worst
 
 
-def _batch_facts(judged: list[Judged], env: str) -> list[str]:
+def _batch_facts(judged: list[ReviewedLine], env: str) -> list[str]:
     from kalshi_cli.base.units import Money, show_money
 
     passed = [each for each in judged if each.denied is None]

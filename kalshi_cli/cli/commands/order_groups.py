@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.base.units import counted
-from kalshi_cli.cli.options import Commands, agreed, count_option, opened, show_list, show_view
+from kalshi_cli.base.units import pluralize
+from kalshi_cli.cli.options import CommandGroup, agreed, count_option, open_app, show_list, show_view
 from kalshi_cli.cli.order_options import Yes, subaccount_option
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.wire.groups import OrderGroup
     from kalshi_cli.services.resources import Resources
 
-app = Commands(
+app = CommandGroup(
     "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
     "canceled and no new one is taken until it is reset."
 )
@@ -39,7 +39,7 @@ def list_(
     """
     from kalshi_cli.views.orders import GroupRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_list(ctx, GroupRow, desk.client.order_groups(subaccount), empty="there are no order groups")
 
 
@@ -52,7 +52,7 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     """
     from kalshi_cli.views.orders import GroupView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, GroupView.of(desk.client.order_group(group_id, subaccount)), title=group_id)
 
 
@@ -72,7 +72,7 @@ def create(
     from kalshi_cli.base.units import show_qty
     from kalshi_cli.views.orders import GroupView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         fact = f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
         agreed(desk, "create this order group?", fact, yes=yes)
         group = desk.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
@@ -88,11 +88,11 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
-    from kalshi_cli.services.trading.refusals import sent
+    from kalshi_cli.services.trading.refusals import translate_halt
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
-        sent(desk.store, lambda: desk.client.limit_order_group(group, limit))
+        translate_halt(desk.store, lambda: desk.client.limit_order_group(group, limit))
         _done(ctx, group, "limit set")
 
 
@@ -105,7 +105,7 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     """
     from kalshi_cli.services.trading.run_order_groups import note_group
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
         desk.client.trigger_order_group(group)
         note_group(desk, group_id, is_triggered=True)
@@ -121,7 +121,7 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     """
     from kalshi_cli.services.trading.run_order_groups import reset_group
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "reset", yes=yes)
         reset_group(desk, group)
         _done(ctx, group, "reset")
@@ -134,7 +134,7 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         group = _asked(desk, group_id, subaccount, "delete", yes=yes)
         desk.client.delete_order_group(group)
         _done(ctx, group, "deleted")
@@ -146,12 +146,12 @@ def _asked(desk: Resources, group_id: str, subaccount: int | None, verb: str, *,
     if desk.config.read_only:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
     group = desk.client.order_group(group_id, subaccount)
-    fact = f"{desk.config.env}: order group {group_id} with {counted(len(group.orders or ()), 'order')}"
+    fact = f"{desk.config.env}: order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
     agreed(desk, f"{verb} this order group?", fact, yes=yes)
     return group
 
 
 def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
-    from kalshi_cli.views.orders import GroupDone
+    from kalshi_cli.views.orders import GroupActionResult
 
-    show_view(ctx, GroupDone(order_group_id=group.group_id, done=what))
+    show_view(ctx, GroupActionResult(order_group_id=group.group_id, done=what))

@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError, UnreachableError
-from kalshi_cli.base.units import counted, format_ts
+from kalshi_cli.base.units import format_ts, pluralize
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     agreed,
     choice_option,
     count_option,
     duration_option,
     note_unsent,
-    opened,
+    open_app,
     price_option,
     show_list,
     show_view,
     ticker,
 )
 from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, subaccount_option
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.engine.engine import Engine
+    from kalshi_cli.core.engine.engine import TradingEngine
     from kalshi_cli.core.model.orders import Order
-    from kalshi_cli.services.orders.place import Proposal, Ticket
+    from kalshi_cli.services.orders.place import OrderProposal, OrderTicket
 
-app = Commands("Place, change, list and cancel orders.")
+app = CommandGroup("Place, change, list and cancel orders.")
 
 STATUSES = ("resting", "canceled", "executed", "all")
-MOST_IDS = 10_000
+MAX_IDS = 10_000
 
 
 @app.command("place")
@@ -65,28 +65,28 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.core.model.order_terms import StpMode, Tif
-    from kalshi_cli.services.orders.place import Ticket, order_desk
-    from kalshi_cli.services.trading.stop_signals import on_the_way
+    from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
+    from kalshi_cli.services.orders.place import OrderTicket, order_desk
+    from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.orders import order_row
 
-    ticket = Ticket(
+    ticket = OrderTicket(
         ticker=name.upper(),
         outcome=side,  # type: ignore[arg-type]
         action=action,  # type: ignore[arg-type]
         qty=count,
         price=price,
-        tif=Tif[tif.upper()],
+        tif=TimeInForce[tif.upper()],
         post_only=post_only,
         reduce_only=reduce_only,
         expires_in_s=expires_in,
         client_order_id=client_order_id,
         order_group_id=group,
-        self_trade_prevention=StpMode[stp.upper()],
+        self_trade_prevention=SelfTradePrevention[stp.upper()],
         cancel_on_pause=cancel_on_pause,
         subaccount=subaccount,
     )
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         engine, proposal = orders.propose(ticket)
         typed = (ticket.outcome, ticket.action)
@@ -99,21 +99,21 @@ def place(
             return
         if agreed(desk, "place this order?", *_facts(ticket, proposal, desk.config.env), yes=yes):
             engine, proposal = orders.propose(ticket)  # the question may have stood for minutes: look again
-        with on_the_way(f"order {proposal.submit.order.client_order_id}"):
+        with in_flight(f"order {proposal.submit.order.client_order_id}"):
             order = orders.send(engine, proposal)
             show_view(ctx, order_row(order, typed), title=order.ticker, now=desk.clock.now())
 
 
-def _note_doubts(engine: Engine) -> None:
+def _note_doubts(engine: TradingEngine) -> None:
     """Whoever places while another order is in doubt should know: it may be the same one."""
     from kalshi_cli.core.model.orders import OrderStatus
 
     doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
     if doubts:
-        note(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
+        info(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
 
 
-def _facts(ticket: Ticket, proposal: Proposal, env: str) -> list[str]:
+def _facts(ticket: OrderTicket, proposal: OrderProposal, env: str) -> list[str]:
     """What a person must know before saying yes."""
     from kalshi_cli.base.units import show_money, show_price, show_qty
 
@@ -143,11 +143,11 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.services.orders.cancel import Scope
+    from kalshi_cli.services.orders.cancel import CancelScope
     from kalshi_cli.views.orders import OrderRow, order_row
 
-    scope = Scope(ticker=pattern.upper())
-    with opened(ctx) as desk:
+    scope = CancelScope(ticker=pattern.upper())
+    with open_app(ctx) as desk:
         found = desk.client.all_orders(
             status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
         )
@@ -167,7 +167,7 @@ def show(
     from kalshi_cli.services.orders.cancel import find_order
     from kalshi_cli.views.orders import order_row
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, order_row(find_order(desk, order_id)), title=order_id, now=desk.clock.now())
 
 
@@ -186,9 +186,9 @@ def cancel(
     from kalshi_cli.services.orders.cancel import cancel_by_any_id
     from kalshi_cli.views.orders import CancelRow
 
-    wanted = [line.strip() for line in sys.stdin if line.strip()][:MOST_IDS] if ids == ["-"] else ids
-    with opened(ctx) as desk:
-        agreed(desk, "cancel them?", f"{desk.config.env}: {counted(len(wanted), 'order')}", yes=yes)
+    wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
+    with open_app(ctx) as desk:
+        agreed(desk, "cancel them?", f"{desk.config.env}: {pluralize(len(wanted), 'order')}", yes=yes)
         outcomes = cancel_by_any_id(desk, wanted)
         show_list(ctx, CancelRow, outcomes, empty="no ids were given")
     unknown = [o for o in outcomes if o.is_unknown]
@@ -196,7 +196,7 @@ def cancel(
     failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
     if unknown:
         raise OutcomeUnknownError(
-            f"{len(unknown)} of {counted(len(outcomes), 'cancel')} not answered", hint="kalshi order list"
+            f"{len(unknown)} of {pluralize(len(outcomes), 'cancel')} not answered", hint="kalshi order list"
         )
     if unreached:
         raise UnreachableError(
@@ -230,7 +230,7 @@ def reconcile(
     from kalshi_cli.services.account.recovery import reconciled_row
     from kalshi_cli.views.orders import ReconciledRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         false: dict[str, str] = {}
 
         def repaired(order: Order, text: str) -> None:

@@ -8,9 +8,18 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, ago, choice_option, duration_option, flags_of, opened, show_list, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    ago,
+    choice_option,
+    duration_option,
+    flags_of,
+    open_app,
+    show_list,
+    show_view,
+)
 
-app = Commands("Balance, positions, fills, profit and loss.")
+app = CommandGroup("Balance, positions, fills, profit and loss.")
 
 KEYS = ("market", "event", "series", "strategy", "day")
 
@@ -30,7 +39,7 @@ def balance(
     """
     from kalshi_cli.services.account.cash import balance as read_balance
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, read_balance(desk.client, subaccount), title="balance", now=desk.clock.now())
 
 
@@ -45,11 +54,11 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
-    from kalshi_cli.services.account.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import account_portfolio
     from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
 
-    with opened(ctx) as desk:
-        found = portfolio_of(desk)
+    with open_app(ctx) as desk:
+        found = account_portfolio(desk)
         marks = found.marks
         held = [position for position in found.open_positions if subaccount in (None, position.subaccount)]
         rows = [position_row(position, marks[position.ticker]) for position in held]
@@ -71,7 +80,7 @@ def fills(
     """
     from kalshi_cli.views.positions import FillRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.all_fills(name.upper() or None, ago(desk, since), limit + 1)
         show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=desk.clock.now())
 
@@ -101,7 +110,7 @@ def settlements(
     if upcoming:
         _calendar(ctx, name, event, limit)
         return
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         start = ago(desk, since)
         found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
         rows = map(settlement_row, found)
@@ -110,11 +119,11 @@ def settlements(
 
 def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
     """What is held, by the time at which it is decided."""
-    from kalshi_cli.services.account.portfolio import portfolio_of
+    from kalshi_cli.services.account.portfolio import account_portfolio
     from kalshi_cli.views.cash import UpcomingRow, upcoming_row
 
-    with opened(ctx) as desk:
-        found = portfolio_of(desk)
+    with open_app(ctx) as desk:
+        found = account_portfolio(desk)
         held = [(position, found.markets.get(position.ticker)) for position in found.open_positions]
         rows = [
             upcoming_row(position, market)
@@ -143,7 +152,7 @@ def pnl(
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
-    from kalshi_cli.services.account.portfolio import pnl_of
+    from kalshi_cli.services.account.portfolio import account_pnl
     from kalshi_cli.views.positions import pnl_view
 
     if picture is not None and not plot:
@@ -151,17 +160,17 @@ def pnl(
     if plot:
         _plot(ctx, since, picture)
         return
-    with opened(ctx) as desk:
-        whole, parts = pnl_of(desk, by, ago(desk, since))
+    with open_app(ctx) as desk:
+        whole, parts = account_pnl(desk, by, ago(desk, since))
         show_view(ctx, pnl_view(whole, parts), title=f"profit and loss by {by}")
 
 
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
     """The curve of the account, on the screen or in a file of ours."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.account.portfolio import curve_of
+    from kalshi_cli.services.account.portfolio import equity_curve
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
-    with opened(ctx) as desk:
-        points = curve_of(desk, ago(desk, since))
+    with open_app(ctx) as desk:
+        points = equity_curve(desk, ago(desk, since))
     show_curve(points, picture)

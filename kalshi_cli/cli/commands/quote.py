@@ -7,19 +7,21 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     agreed,
     duration_option,
     note_unsent,
-    opened,
+    open_app,
     price_option,
     show_list,
     show_view,
 )
 from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list")
+app = CommandGroup(
+    "Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list"
+)
 
 RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
 QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
@@ -42,7 +44,7 @@ def list_(
     from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
         show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=desk.clock.now())
 
@@ -69,15 +71,15 @@ def create(
     """
     from kalshi_cli.services.orders import quotes as talks
     from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.views.quotes import DealRow, NewQuoteView
+    from kalshi_cli.views.quotes import NewQuoteView, QuoteTradeRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
         facts = [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
-            show_list(ctx, DealRow, talks.deal_rows(deal))
+            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
         agreed(desk, "quote?", *facts, yes=yes)
         quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
@@ -101,18 +103,18 @@ def confirm(
     """
     from kalshi_cli.services.orders import quotes as talks
     from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.views.quotes import DealRow
+    from kalshi_cli.views.quotes import QuoteTradeRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_confirm(orders, quote_id, rfq_id)
         facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
-            show_list(ctx, DealRow, talks.deal_rows(deal))
+            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
         if not desk.needs_confirmation:
-            note(*facts)
+            info(*facts)
         # The exchange gives seconds: what was reviewed is sent, without another look.
         agreed(desk, "confirm this quote?", *facts, yes=yes)
         quote = talks.confirm(orders, deal)
@@ -128,9 +130,9 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.quotes import EndedView
+    from kalshi_cli.views.quotes import DeletedView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         agreed(desk, "take it back?", f"{desk.config.env}: quote {quote_id}", yes=yes)
         desk.client.delete_quote(quote_id, rfq_id)
-        show_view(ctx, EndedView(id=quote_id, deleted=True), title=quote_id)
+        show_view(ctx, DeletedView(id=quote_id, deleted=True), title=quote_id)

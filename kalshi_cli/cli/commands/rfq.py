@@ -7,22 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     agreed,
     choice_option,
     count_option,
     duration_option,
     money_option,
     note_unsent,
-    opened,
+    open_app,
     show_list,
     show_view,
     ticker,
 )
 from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
-app = Commands(
+app = CommandGroup(
     "Requests for quotes: ask for a size, get quotes from makers, accept one. All combos trade this way.",
     default="list",
 )
@@ -50,7 +50,7 @@ def list_(
     """
     from kalshi_cli.views.quotes import RfqRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.rfqs(
             None if status == "all" else status,
             market.upper() or None,
@@ -70,7 +70,7 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
     """
     from kalshi_cli.views.quotes import RfqRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         show_view(ctx, RfqRow.of(desk.client.rfq(rfq_id)), title=rfq_id, now=desk.clock.now())
 
 
@@ -107,7 +107,7 @@ def create(
         is_hidden=hidden,
         subaccount=subaccount or 0,
     )
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         desk.client.whose(subaccount)
         size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
         if dry_run:
@@ -117,7 +117,7 @@ def create(
         fact = f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"
         agreed(desk, "ask for quotes?", fact, yes=yes)
         rfq_id = desk.client.create_rfq(new)
-        note(f"see the quotes: kalshi rfq quotes {rfq_id}")
+        info(f"see the quotes: kalshi rfq quotes {rfq_id}")
         show_view(ctx, new_rfq_row(new, rfq_id, "open"), title=rfq_id)
 
 
@@ -128,12 +128,12 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     \b
     kalshi rfq delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.quotes import EndedView
+    from kalshi_cli.views.quotes import DeletedView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         agreed(desk, "take it back?", f"{desk.config.env}: RFQ {rfq_id}", yes=yes)
         desk.client.delete_rfq(rfq_id)
-        show_view(ctx, EndedView(id=rfq_id, deleted=True), title=rfq_id)
+        show_view(ctx, DeletedView(id=rfq_id, deleted=True), title=rfq_id)
 
 
 @app.command("quotes")
@@ -151,7 +151,7 @@ def quotes(
     from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.quotes(rfq_id or None, status or None, limit=limit)
         show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote yet", now=desk.clock.now())
 
@@ -179,18 +179,18 @@ def accept(
     """
     from kalshi_cli.services.orders import quotes as talks
     from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.views.quotes import DealRow
+    from kalshi_cli.views.quotes import QuoteTradeRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         orders = order_desk(desk, is_rehearsal=dry_run)
         deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
-            show_list(ctx, DealRow, talks.deal_rows(deal))
+            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
         if not desk.needs_confirmation:
-            note(*facts)
+            info(*facts)
         if agreed(desk, "accept this quote?", *facts, yes=yes):
             # The question may have stood for minutes: look again before sending.
             deal = talks.propose_accept(orders, rfq_id, quote_id, side)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, flags_of
+from kalshi_cli.cli.options import CommandGroup, flags_of
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
-app = Commands("What to do when something is wrong.")
+app = CommandGroup("What to do when something is wrong.")
 
 
 @app.command("runbook")

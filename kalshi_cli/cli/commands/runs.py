@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import HaltedError, KalshiError, UsageError
-from kalshi_cli.base.units import counted
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     Paper,
     agreed,
     duration_option,
     environment_of,
     flags_of,
     home_of,
-    opened,
+    open_app,
     show_view,
 )
-from kalshi_cli.cli.screen.output import note, tell
+from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
-    from kalshi_cli.services.trading.run_summary import Plan, Summary
+    from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 
-app = Commands("Run strategies, and watch them run.")
+app = CommandGroup("Run strategies, and watch them run.")
 
 Names = Annotated[str, typer.Option("--strategy", metavar="NAME[,NAME]", help="Built in, or FILE.py:Class.")]
 Tuning = Annotated[
@@ -61,9 +61,9 @@ def trade(
     kalshi trade --strategy spike,crypto-ta --param spike.move=4c
     kalshi trade --strategy ./fade.py:Fade --env prod --paper
     """
-    from kalshi_cli.app.trading import Loops, TradeRequest
+    from kalshi_cli.app.trading import RunModes, TradeRequest
     from kalshi_cli.cli.screen.live import is_live, status_display
-    from kalshi_cli.config.schema import LONGEST_INTERVAL_S
+    from kalshi_cli.config.schema import MAX_INTERVAL_S
     from kalshi_cli.services.trading.run_summary import trade_summary
     from kalshi_cli.services.trading.stop_signals import RunEnd
 
@@ -72,12 +72,12 @@ def trade(
     for given in (tickers, series):
         if given is not None and not given.replace(",", "").strip():
             raise UsageError("an empty choice would mean the busiest markets", hint="leave the option out to mean that")
-    if interval is not None and interval > LONGEST_INTERVAL_S:
+    if interval is not None and interval > MAX_INTERVAL_S:
         raise UsageError(
-            f"--interval is {LONGEST_INTERVAL_S}s at most",
+            f"--interval is {MAX_INTERVAL_S}s at most",
             hint="reads of the account, halts and cancels wait for the next cycle; a strategy may skip cycles",
         )
-    with RunEnd(tell) as end, environment_of(ctx) as environment:
+    with RunEnd(warn) as end, environment_of(ctx) as environment:
         request = TradeRequest(
             strategies=tuple(name.strip() for name in strategy.split(",")),
             tickers=tuple(name.strip().upper() for name in (tickers or "").split(",") if name.strip()),
@@ -92,19 +92,19 @@ def trade(
             fact = f"{environment.config.env}: {strategy} will place orders by itself"
             agreed(environment, "trade with real money?", fact, yes=yes)
         with status_display() as show:
-            summary = Loops(environment).trade(request, _banner, show)
+            summary = RunModes(environment).trade(request, _banner, show)
         end.count_with(lambda: summary.live_orders)
         show_view(ctx, trade_summary(summary), title="summary")
         environment.close()  # a simulated exchange takes its time, and this is when people press Ctrl-C again
         _end(summary)
 
 
-def _end(summary: Summary) -> None:
+def _end(summary: RunSummary) -> None:
     """Raise what a run did not end well by; what may still be live goes first."""
-    from kalshi_cli.services.trading.stop_signals import SIGNALS, left_live
+    from kalshi_cli.services.trading.stop_signals import SIGNALS, orders_left_live
 
     if summary.live_orders:
-        raise left_live(summary.live_orders)
+        raise orders_left_live(summary.live_orders)
     if summary.stopped_by in SIGNALS:
         raise typer.Exit(summary.exit_code)
     if summary.halt:
@@ -113,14 +113,14 @@ def _end(summary: Summary) -> None:
         raise _failure(summary)
 
 
-def _failure(summary: Summary) -> KalshiError:
+def _failure(summary: RunSummary) -> KalshiError:
     """A strategy that raised was taken out: what the numbers say of it is not what it would have done."""
     return KalshiError(f"a strategy failed: {'; '.join(summary.failed)}", hint="mend it", code="strategy_failed")
 
 
-def _banner(plan: Plan) -> None:
-    what = f"strategy {plan.strategy} on {counted(plan.markets, 'market')}"
-    note(plan.words, f"{what}; Ctrl-C stops in good order", *(f"code {file}" for file in plan.code))
+def _banner(plan: RunPlan) -> None:
+    what = f"strategy {plan.strategy} on {pluralize(plan.markets, 'market')}"
+    info(plan.words, f"{what}; Ctrl-C stops in good order", *(f"code {file}" for file in plan.code))
 
 
 def _params(given: list[str] | None) -> dict[str, str]:
@@ -156,7 +156,7 @@ def backtest(
     kalshi backtest --strategy spike --data tape.jsonl.gz --results results.json
     kalshi backtest --strategy spike --data tape.jsonl.gz --plot curve.svg
     """
-    from kalshi_cli.app.trading import Loops
+    from kalshi_cli.app.trading import RunModes
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
     from kalshi_cli.services.research.backtest import BacktestRequest, backtest_view
 
@@ -172,7 +172,7 @@ def backtest(
             params=_params(param),
             latency_ms=latency_ms,
         )
-        report = Loops(environment).backtest(request)
+        report = RunModes(environment).backtest(request)
         if report.summary.failed:
             raise _failure(report.summary)
         show_view(ctx, backtest_view(report), title=f"backtest of {strategy}")
@@ -199,7 +199,7 @@ def record(
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --duration 10m
     kalshi record KXBTCD-26NOV2114-T86249.99 --out btc.jsonl.gz --strategy crypto-ta
     """
-    from kalshi_cli.app.trading import Loops, RecordRequest
+    from kalshi_cli.app.trading import RecordRequest, RunModes
 
     if param and not strategy:
         raise UsageError("--param is a parameter of a --strategy", hint="name the strategy, too")
@@ -211,8 +211,8 @@ def record(
             params=_params(param),
             duration_s=duration,
         )
-        lines = Loops(environment).record(request)
-        note(f"{counted(lines, 'line')} in {out}")
+        lines = RunModes(environment).record(request)
+        info(f"{pluralize(lines, 'line')} in {out}")
 
 
 @app.command("status")
@@ -231,17 +231,17 @@ def status(
     kalshi status --watch
     kalshi status --paper
     """
-    from kalshi_cli.services.trading.status import remarks, status_of, status_view
+    from kalshi_cli.services.trading.status import run_status, status_notes, status_view
 
     if watch:
         from kalshi_cli.cli.commands.watch import watch_status
 
         watch_status(ctx, is_paper=paper)
         return
-    with opened(ctx) as desk:
-        found, now = status_of(desk, home_of(desk, paper=paper)), desk.clock.now()
+    with open_app(ctx) as desk:
+        found, now = run_status(desk, home_of(desk, paper=paper)), desk.clock.now()
         if found.preface:
-            note(found.preface)
+            info(found.preface)
         show_view(ctx, status_view(found), title="status", now=now)
-        for remark in remarks(found, now):
-            note(remark)
+        for remark in status_notes(found, now):
+            info(remark)

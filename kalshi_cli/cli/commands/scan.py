@@ -12,23 +12,23 @@ import typer
 
 from kalshi_cli.base.units import Money, Qty, qty_from_user
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     choice_option,
     duration_option,
     money_option,
-    opened,
+    open_app,
     price_option,
     show_list,
 )
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.market.opportunities import Listed
+    from kalshi_cli.core.market.opportunities import ScannedMarket
     from kalshi_cli.services.research.scan import OpenFamily
     from kalshi_cli.services.resources import Resources
-    from kalshi_cli.views.row import Row
+    from kalshi_cli.views.row import OutputRow
 
-app = Commands("What is worth a look among all open markets, net of fees. Nothing is traded.")
+app = CommandGroup("What is worth a look among all open markets, net of fees. Nothing is traded.")
 
 T = TypeVar("T")
 WIDTHS = ("cents", "percent", "keeps")
@@ -56,7 +56,7 @@ MinVolume = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
 
 
-class Look(NamedTuple):
+class ScanContext(NamedTuple):
     """The open events, as they are read, and how many rows are wanted of them."""
 
     desk: Resources
@@ -64,7 +64,7 @@ class Look(NamedTuple):
     limit: int
 
     @property
-    def markets(self) -> Iterator[Listed]:
+    def markets(self) -> Iterator[ScannedMarket]:
         return (listed for family in self.families for listed in family.markets)
 
     def best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
@@ -75,19 +75,19 @@ class Look(NamedTuple):
 
 def _cut(found: list[T], limit: int) -> list[T]:
     if len(found) > limit:
-        note(f"the list was cut at {limit}; see more with --limit N")
+        info(f"the list was cut at {limit}; see more with --limit N")
     return found[:limit]
 
 
-class Shown(NamedTuple):
+class ScanOutput(NamedTuple):
     """The rows of a look, and what is said where there are none."""
 
-    of: type[Row]
-    rows: Iterable[Row]
+    of: type[OutputRow]
+    rows: Iterable[OutputRow]
     empty: str
 
 
-def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], None]:
+def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], None]:
     """`kalshi scan NAME`, of what a function finds: it gets a Look and the options of its own. All take the same scope;
     `traded` is what a market must have traded where nobody says."""
 
@@ -96,10 +96,10 @@ def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
             from kalshi_cli.cli.screen.prompts import progress
             from kalshi_cli.services.research.scan import ScanScope, read_families
 
-            with opened(ctx) as desk:
+            with open_app(ctx) as desk:
                 now, scope = desk.clock.now(), ScanScope(series.upper(), event.upper(), min_volume)
                 families = read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
-                shown = find(Look(desk, families, limit), **own)
+                shown = find(ScanContext(desk, families, limit), **own)
                 show_list(ctx, shown.of, shown.rows, empty=shown.empty, now=desk.clock.now())
 
         _, *own = signature(find, eval_str=True).parameters.values()
@@ -119,11 +119,11 @@ def look_for(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
 # -- the looks ----------------------------------------------------------------------------------------------------
 
 
-@look_for("arbitrage")
+@run_scan("arbitrage")
 def arbitrage(
-    look: Look,
+    look: ScanContext,
     min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
-) -> Shown:
+) -> ScanOutput:
     """Markets of one event that, bought together, pay more than they cost whatever happens.
 
     NO of several markets of which at most one comes true; YES of a lower threshold and NO of a higher one.
@@ -135,22 +135,22 @@ def arbitrage(
     kalshi scan arbitrage --min-profit 1.00 --json
     kalshi scan arbitrage --series KXHIGHNY
     """
-    from kalshi_cli.services.research.scan import MOST_BOOKS, find_arbitrage
+    from kalshi_cli.services.research.scan import MAX_BOOKS, find_arbitrage
     from kalshi_cli.views.scan import ArbitrageRow, arbitrage_row
 
     found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
     if unread:
-        note(f"{unread} more events may have some: only {MOST_BOOKS} books were read; narrow it with --series")
+        info(f"{unread} more events may have some: only {MAX_BOOKS} books were read; narrow it with --series")
     if found:
-        note("prices move, and legs are not bought at once: one that misses leaves a position")
+        info("prices move, and legs are not bought at once: one that misses leaves a position")
     best = look.best(found, lambda each: (-each.basket.net, each.event.event_ticker))
-    return Shown(ArbitrageRow, [arbitrage_row(*each) for each in best], "no basket pays after fees")
+    return ScanOutput(ArbitrageRow, [arbitrage_row(*each) for each in best], "no basket pays after fees")
 
 
-@look_for("spread", traded="1")
+@run_scan("spread", traded="1")
 def spread(
-    look: Look, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
-) -> Shown:
+    look: ScanContext, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
+) -> ScanOutput:
     """The widest spreads of what trades, and what a maker of both sides keeps of them after maker fees.
 
     \b
@@ -160,16 +160,16 @@ def spread(
     from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import SpreadRow
 
-    def order(found: opportunities.Spread) -> tuple[float, int, str]:
+    def order(found: opportunities.SpreadMatch) -> tuple[float, int, str]:
         width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
         return -width, -found.listed.market.volume_24h, found.listed.market.ticker
 
     best = look.best(map(opportunities.spread, look.markets), order)
-    return Shown(SpreadRow, map(SpreadRow.of, best), "no market fits")
+    return ScanOutput(SpreadRow, map(SpreadRow.of, best), "no market fits")
 
 
-@look_for("movers")
-def movers(look: Look) -> Shown:
+@run_scan("movers")
+def movers(look: ScanContext) -> ScanOutput:
     """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
 
     \b
@@ -179,16 +179,18 @@ def movers(look: Look) -> Shown:
     from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import MoverRow
 
-    def order(found: opportunities.Move) -> tuple[int, int, str]:
+    def order(found: opportunities.PriceMove) -> tuple[int, int, str]:
         return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
 
-    return Shown(MoverRow, map(MoverRow.of, look.best(map(opportunities.move, look.markets), order)), "nothing moved")
+    return ScanOutput(
+        MoverRow, map(MoverRow.of, look.best(map(opportunities.move, look.markets), order)), "nothing moved"
+    )
 
 
-@look_for("cheap")
+@run_scan("cheap")
 def cheap(
-    look: Look, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
-) -> Shown:
+    look: ScanContext, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
+) -> ScanOutput:
     """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
 
     \b
@@ -198,19 +200,19 @@ def cheap(
     from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import CheapRow
 
-    def order(found: opportunities.Cheap) -> tuple[int, int, str, str]:
+    def order(found: opportunities.LowPriceMatch) -> tuple[int, int, str, str]:
         return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
 
     found = (each for listed in look.markets for each in opportunities.cheap(listed, below))
-    return Shown(CheapRow, map(CheapRow.of, look.best(found, order)), "nothing is that cheap")
+    return ScanOutput(CheapRow, map(CheapRow.of, look.best(found, order)), "nothing is that cheap")
 
 
-@look_for("closing")
+@run_scan("closing")
 def closing(
-    look: Look,
+    look: ScanContext,
     within: Annotated[Any, duration_option("--within", text="That close so soon.")] = "1h",
     margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
-) -> Shown:
+) -> ScanOutput:
     """Markets that close soon and are not decided yet, the next one first.
 
     \b
@@ -223,7 +225,7 @@ def closing(
     now, within_ms = look.desk.clock.now(), int(within * 1000)
     found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))
     best = look.best(found, lambda each: (each.market.close_time, each.market.ticker))
-    return Shown(ClosingRow, (ClosingRow.of(each.market) for each in best), "nothing closes that soon")
+    return ScanOutput(ClosingRow, (ClosingRow.of(each.market) for each in best), "nothing closes that soon")
 
 
 # -- another venue ------------------------------------------------------------------------------------------------
@@ -270,13 +272,13 @@ def cross_venue(
     """
     from kalshi_cli.base.errors import NotFoundError
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.services.research.cross_venue import compare, venue_row
+    from kalshi_cli.services.research.cross_venue import compare_venues, venue_row
     from kalshi_cli.services.research.polymarket import listener, pairs_of
     from kalshi_cli.views.scan import VenueRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         pairs = pairs_of(desk, table)
-        found = compare(
+        found = compare_venues(
             desk.client, desk.families, pairs, listener(desk, clob_url, gamma_url), fee, desk.clock.now(),
             lambda some: progress(some, "reading Polymarket", len(some)), desk.tell,
         )  # fmt: skip

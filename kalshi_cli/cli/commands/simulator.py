@@ -12,7 +12,7 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
-    Commands,
+    CommandGroup,
     choice_option,
     duration_option,
     environment_of,
@@ -20,14 +20,14 @@ from kalshi_cli.cli.options import (
     ticker,
     time_option,
 )
-from kalshi_cli.cli.screen.output import note, write_out
+from kalshi_cli.cli.screen.output import info, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.simulator.serving.announcement import Announcement
-    from kalshi_cli.simulator.serving.controls import Report
+    from kalshi_cli.simulator.serving.controls import ControlReport
 
-app = Commands("The simulated exchange.")
+app = CommandGroup("The simulated exchange.")
 
 
 @app.command("serve")
@@ -85,7 +85,7 @@ def stop(ctx: typer.Context) -> None:
     """
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         ended = environment.simulator.stop()
-        note("no process serves the simulated exchange" if ended is None else f"stopped: pid {ended.pid} has ended")
+        info("no process serves the simulated exchange" if ended is None else f"stopped: pid {ended.pid} has ended")
 
 
 @app.command("reset")
@@ -97,14 +97,14 @@ def reset(ctx: typer.Context) -> None:
     """
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         environment.reset()
-        note("the simulated exchange starts anew")
+        info("the simulated exchange starts anew")
 
 
 class _Serving(NamedTuple):
     """Which process serves it, and what that one said."""
 
     announced: Announcement | None
-    report: Report | None
+    report: ControlReport | None
 
 
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
@@ -114,12 +114,14 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
         _show(ctx, environment, environment.served, report)
 
 
-def _show(ctx: typer.Context, environment: Environment, served: Announcement | None, report: Report | None) -> None:
+def _show(
+    ctx: typer.Context, environment: Environment, served: Announcement | None, report: ControlReport | None
+) -> None:
     """Show which process serves it, and how that said it stands."""
-    from kalshi_cli.views.simulator import SimStatus
+    from kalshi_cli.views.simulator import SimulatorStatusView
 
     offset_ms = report.offset_ms if report else environment.simulator.offset_ms()
-    status = SimStatus.of(
+    status = SimulatorStatusView.of(
         _Serving(served, report),
         time=report.time if report else environment.clock.now(),
         clock_ahead_s=offset_ms / 1000,

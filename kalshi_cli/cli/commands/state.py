@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import Commands, opened, show_view
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, open_app, show_view
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("The state file: what this program remembers of an account.")
+app = CommandGroup("The state file: what this program remembers of an account.")
 
 
 @app.command("rebuild")
@@ -24,13 +24,13 @@ def rebuild(ctx: typer.Context) -> None:
     from kalshi_cli.services.account.rebuild import rebuild as rebuild_state
     from kalshi_cli.views.rebuild import RebuiltView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         rebuilt = rebuild_state(desk)
         show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=desk.clock.now())
         if rebuilt.are_notices_lost:
-            note("alerts that nobody had been told of could not be read, and are lost with the old file")
+            info("alerts that nobody had been told of could not be read, and are lost with the old file")
         if rebuilt.are_locks_lost:
-            note(
+            info(
                 "locks of markets could not be read, and are lost with the old file: kalshi lock TICKER --for DURATION"
             )
-        note("trading is halted until: kalshi resume --reason TEXT")
+        info("trading is halted until: kalshi resume --reason TEXT")

@@ -8,10 +8,12 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import Commands, show_list, show_view
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, show_list, show_view
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("The strategies and their parameters; `new` writes one to begin with.", default="show", takes_words=True)
+app = CommandGroup(
+    "The strategies and their parameters; `new` writes one to begin with.", default="show", takes_words=True
+)
 
 
 @app.command("show")
@@ -30,7 +32,7 @@ def show(
     from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
 
     if not name:
-        show_list(ctx, StrategyRow, registry.everything())
+        show_list(ctx, StrategyRow, registry.all_strategies())
         return
     parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
     show_view(ctx, StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters))))
@@ -53,7 +55,7 @@ def new(
 
     code, test = (str(path) for path in write_strategy(name, folder))
     show_view(ctx, NewStrategyView(name=name, code=code, test=test))
-    note(
+    info(
         "next:",
         f"  pytest {quote(test)}",
         f"  kalshi strategies {quote(code)}",

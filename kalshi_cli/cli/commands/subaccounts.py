@@ -6,10 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, money_option, note_unsent, open_app, show_list, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes
 
-app = Commands(
+app = CommandGroup(
     "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
 )
 
@@ -25,7 +25,7 @@ def list_(ctx: typer.Context) -> None:
     """
     from kalshi_cli.views.cash import SubaccountRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
         show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=desk.clock.now())
 
@@ -39,7 +39,7 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
     """
     from kalshi_cli.views.cash import NewSubaccountView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         agreed(desk, "open it?", f"{desk.config.env}: a new subaccount, which cannot be closed again", yes=yes)
         made = NewSubaccountView(subaccount=desk.client.create_subaccount(exchange_index))
         show_view(ctx, made, title="new subaccount")
@@ -63,7 +63,7 @@ def netting(
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         if change is not None:
             number, word = change
             agreed(desk, "switch it?", f"{desk.config.env}: netting of subaccount {number} {word}", yes=yes)
@@ -93,7 +93,7 @@ def transfer(
     from kalshi_cli.base.units import show_money
     from kalshi_cli.views.cash import SubaccountMoveView
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
         fact = f"{desk.config.env}: {what}"
         status, transfer_id = "dry_run", client_transfer_id or desk.new_id()
@@ -134,6 +134,6 @@ def transfers(
 
     from kalshi_cli.views.cash import SubaccountTransferRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.subaccount_transfers()
         show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import Commands, agreed, money_option, note_unsent, opened, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, money_option, note_unsent, open_app, show_list, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes
 
 if TYPE_CHECKING:
     from kalshi_cli.services.account.cash import ShardMove
     from kalshi_cli.services.resources import Resources
 
-app = Commands(
+app = CommandGroup(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
     "`kalshi transfer send`, whose -h has the options.",
     default="send",
@@ -45,7 +45,7 @@ def send(
     from kalshi_cli.services.account import cash
     from kalshi_cli.views.cash import TransferRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         move = cash.ShardMove(
             amount=amount,
             from_shard=start,
@@ -65,9 +65,9 @@ def send(
 
 
 def _facts(desk: Resources, move: ShardMove) -> list[str]:
-    from kalshi_cli.services.account.cash import facts
+    from kalshi_cli.services.account.cash import describe_transfer
 
-    return [f"{desk.config.env}: {fact}" for fact in facts(desk.client, move)]
+    return [f"{desk.config.env}: {fact}" for fact in describe_transfer(desk.client, move)]
 
 
 @app.command("list")
@@ -83,7 +83,7 @@ def list_(
 
     from kalshi_cli.views.cash import TransferRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.shard_transfers(limit + 1)
         show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())
 
@@ -99,6 +99,6 @@ def show(
     """
     from kalshi_cli.views.cash import TransferRow
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         found = desk.client.shard_transfer(transfer_id)
         show_view(ctx, TransferRow.of(found), title="transfer", now=desk.clock.now())

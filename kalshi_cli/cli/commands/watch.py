@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import Commands, duration_option, environment_of, flags_of, load_config
-from kalshi_cli.cli.screen.output import Format, note, write_out
+from kalshi_cli.cli.options import CommandGroup, duration_option, environment_of, flags_of, load_config
+from kalshi_cli.cli.screen.output import Format, info, write_out
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.watching import Watching
+    from kalshi_cli.app.watching import WatchSession
     from kalshi_cli.views.order_book import OrderbookView
-    from kalshi_cli.views.watch import TapeRow
+    from kalshi_cli.views.watch import StreamRow
 
-app = Commands("Markets as they move.")
+app = CommandGroup("Markets as they move.")
 
 
 @app.command("watch")
@@ -34,10 +34,10 @@ def watch(
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
     kalshi watch KXBTCD-26NOV2114-T86249.99 --duration 1m --format ndjson | jq .yes_bid
     """
-    from kalshi_cli.app.watching import Watch
+    from kalshi_cli.app.watching import LiveWatch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.views.watch import TapeRow
+    from kalshi_cli.views.watch import StreamRow
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
@@ -46,7 +46,7 @@ def watch(
     is_screen = form is Format.TABLE
     with (
         environment_of(ctx) as environment,
-        Watch(environment).open(names, duration, unheard if is_screen else note) as watching,
+        LiveWatch(environment).open(names, duration, ignore_message if is_screen else info) as watching,
     ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_board
@@ -55,14 +55,14 @@ def watch(
         elif form is Format.PLAIN:
             _write_lines(_tape(watching))
         else:
-            render_rows(TapeRow, _tape(watching), form)
+            render_rows(StreamRow, _tape(watching), form)
     if watching.stopped_by:
         raise typer.Exit(SIGNALS[watching.stopped_by])
 
 
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
     """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
-    from kalshi_cli.app.watching import Watch
+    from kalshi_cli.app.watching import LiveWatch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_book, render_rows
     from kalshi_cli.views.order_book import OrderbookView
@@ -73,10 +73,10 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
     if form in (Format.JSON, Format.CSV):
         raise UsageError(f"a book that moves has no end, so it is no {form.upper()}", hint="use --format ndjson")
     is_screen = form is Format.TABLE
-    tell = unheard if is_screen else note
+    tell = ignore_message if is_screen else info
     with (
         environment_of(ctx) as environment,
-        Watch(environment).open([names[0].upper()], None, tell, is_book=True) as watching,
+        LiveWatch(environment).open([names[0].upper()], None, tell, is_book=True) as watching,
     ):
         if is_screen:
             from kalshi_cli.cli.screen.watch import show_ladder
@@ -92,7 +92,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
         raise typer.Exit(SIGNALS[watching.stopped_by])
 
 
-def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
+def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
     """The book each time it changed. While it cannot be believed there is none, and that is said."""
     from kalshi_cli.views.watch import book_view
 
@@ -102,7 +102,7 @@ def _books(watching: Watching, depth: int) -> Iterator[OrderbookView]:
         is_stale = watching.board.stale_since(line, watching.now) is not None
         if is_stale and not was_stale:
             why = f"gone: the market is {line.status}" if line.is_over else f"STALE: {watching.board.state}"
-            note(f"the book of {line.ticker} is {why}")
+            info(f"the book of {line.ticker} is {why}")
         was_stale = is_stale
         if is_stale or line.heard is None or line.is_midway:
             continue
@@ -123,7 +123,7 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
         raise UsageError("a status that is watched has no end, so it is no JSON", hint="use --format ndjson")
-    with statuses(load_config(ctx), note, is_paper=is_paper) as watched:
+    with statuses(load_config(ctx), info, is_paper=is_paper) as watched:
         views = ((now, status_view(status)) for now, status in watched)
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status
@@ -141,11 +141,11 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
         raise typer.Exit(SIGNALS[watched.stopped_by])
 
 
-def unheard(_text: str) -> None:
+def ignore_message(_text: str) -> None:
     """The screen shows the state of the connection itself."""
 
 
-def _tape(watching: Watching) -> Iterator[TapeRow]:
+def _tape(watching: WatchSession) -> Iterator[StreamRow]:
     from kalshi_cli.views.watch import tape_rows
 
     for told in watching:
@@ -153,9 +153,9 @@ def _tape(watching: Watching) -> Iterator[TapeRow]:
             yield from tape_rows(told)
 
 
-def _write_lines(rows: Iterable[TapeRow]) -> None:
+def _write_lines(rows: Iterable[StreamRow]) -> None:
     """A line as it comes, without columns: nobody knows how wide the next one is."""
-    from kalshi_cli.views.watch import line_of
+    from kalshi_cli.views.watch import text_line
 
     for row in rows:
-        write_out(line_of(row) + "\n", flush=True)
+        write_out(text_line(row) + "\n", flush=True)

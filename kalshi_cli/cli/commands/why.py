@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import Commands, Paper, duration_option, home_of, opened, show_view
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, home_of, open_app, show_view
+from kalshi_cli.cli.screen.output import info
 
-app = Commands("Why nothing was traded.")
+app = CommandGroup("Why nothing was traded.")
 
 HOUR_S = 3_600
 
@@ -33,14 +33,14 @@ def why(
     kalshi why KXHIGHNY-26NOV21-T50 --since 1d --json
     """
     from kalshi_cli.services.trading.order_funnel import funnel
-    from kalshi_cli.services.trading.status import shown
+    from kalshi_cli.services.trading.status import shown_account
 
-    with opened(ctx) as desk:
+    with open_app(ctx) as desk:
         start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))
-        status, store = shown(desk, home_of(desk, paper=paper))
+        status, store = shown_account(desk, home_of(desk, paper=paper))
         if status.preface:
-            note(status.preface)
+            info(status.preface)
         found = funnel(store, status, start, name.upper())
         show_view(ctx, found, title="why", now=desk.clock.now())
         for remark in found.remarks:
-            note(remark)
+            info(remark)

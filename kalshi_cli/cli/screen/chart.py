@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 from kalshi_cli.core.model.markets import Candle
 
 HEIGHT = 14
@@ -21,7 +21,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 _RANGE, _CLOSE, _QUOTED = "│", "█", "·"
 
 
-class Column(NamedTuple):
+class ChartColumn(NamedTuple):
     """What one column shows; prices in ten-thousandths of a dollar."""
 
     low: int | None
@@ -61,7 +61,7 @@ def _groups(candles: Sequence[Candle], room: int) -> list[Sequence[Candle]]:
     return [candles[at : at + size] for at in range(0, len(candles), size)]
 
 
-def _column(group: Sequence[Candle]) -> Column:
+def _column(group: Sequence[Candle]) -> ChartColumn:
     lows = [candle.price.low for candle in group if candle.price.low is not None]
     highs = [candle.price.high for candle in group if candle.price.high is not None]
     closes = [candle.price.close for candle in group if candle.price.close is not None]
@@ -70,7 +70,7 @@ def _column(group: Sequence[Candle]) -> Column:
         for candle in group
         if candle.yes_bid.close is not None and candle.yes_ask.close is not None
     ]
-    return Column(
+    return ChartColumn(
         min(lows, default=None),
         max(highs, default=None),
         closes[-1] if closes else None,
@@ -84,7 +84,7 @@ def _line(price: int, bottom: int, top: int) -> int:
     return round((price - bottom) * (HEIGHT - 1) / (top - bottom))
 
 
-def _cell(column: Column, line: int, bottom: int, top: int) -> str:
+def _cell(column: ChartColumn, line: int, bottom: int, top: int) -> str:
     if column.close is not None and column.low is not None and column.high is not None:
         if line == _line(column.close, bottom, top):
             return _CLOSE
@@ -111,7 +111,7 @@ def _times(candles: Sequence[Candle], width: int) -> str:
     return f"{first}{' ' * gap}{last}" if gap > 0 else first
 
 
-def _legend(candles: Sequence[Candle], columns: Sequence[Column], most: int) -> str:
+def _legend(candles: Sequence[Candle], columns: Sequence[ChartColumn], most: int) -> str:
     shared = -(-len(candles) // len(columns))
     each = "" if shared == 1 else f", {shared} candles a column"
     volume = f"; volume up to {show_qty(Qty(most))}" if most else ""
@@ -122,7 +122,7 @@ def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> 
     """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
     form = form or default_format()
     if form not in (Format.TABLE, Format.PLAIN):
-        note("a chart is for people: without --plot, or with --format table or plain")
+        info("a chart is for people: without --plot, or with --format table or plain")
         return False
     lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
     write_out("\n".join([title, *lines]) + "\n" if lines else "")

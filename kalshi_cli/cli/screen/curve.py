@@ -16,7 +16,7 @@ from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Ts, show_money
-from kalshi_cli.cli.screen.output import Format, note, write_out
+from kalshi_cli.cli.screen.output import Format, info, write_out
 
 Point = tuple[Ts, Money]
 
@@ -38,7 +38,7 @@ def require_curve(form: Format | None, picture: Path | None, usage: str) -> None
 def show_curve(points: Sequence[Point], picture: Path | None) -> None:
     """On the screen, or into the file."""
     if not points:
-        note("nothing was traded")
+        info("nothing was traded")
         return
     title = f"profit and loss: {show_money(points[-1][1])}"
     if picture is None:
@@ -47,7 +47,7 @@ def show_curve(points: Sequence[Point], picture: Path | None) -> None:
         return
     with open(open_regular(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
         file.write(svg_curve(points, title))
-    note(f"drawn: {picture}")
+    info(f"drawn: {picture}")
 
 
 def draw_curve(points: Sequence[Point], width: int) -> list[str]:

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from kalshi_cli.cli.screen.output import Format, note
+from kalshi_cli.cli.screen.output import Format, info
 from kalshi_cli.cli.screen.render import status_block
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from kalshi_cli.services.trading.run_summary import Summary
+    from kalshi_cli.services.trading.run_summary import RunSummary
 
 
 def is_live() -> bool:
@@ -28,10 +28,10 @@ def is_live() -> bool:
 
 
 @contextmanager
-def status_display() -> Iterator[Callable[[Summary], None]]:
+def status_display() -> Iterator[Callable[[RunSummary], None]]:
     """Gives the function that shows a status; what is noted meanwhile scrolls by above it."""
     if not is_live():
-        yield lambda now: note(*status_block(now).split("\n"))
+        yield lambda now: info(*status_block(now).split("\n"))
         return
     from rich.console import Console, Group
     from rich.live import Live
@@ -40,7 +40,7 @@ def status_display() -> Iterator[Callable[[Summary], None]]:
 
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
-    def panel(now: Summary) -> Group:
+    def panel(now: RunSummary) -> Group:
         return Group(Rule(style="dim"), Text(folded(status_block(now), console.width), style="cyan"))
 
     with Live(console=console, auto_refresh=False, transient=True) as live:

@@ -70,7 +70,7 @@ def _drop(stream: TextIO) -> None:
         os.close(nowhere)
 
 
-LONGEST_ANSWER = 10_000
+MAX_ANSWER_LENGTH = 10_000
 """Characters that are read of an answer."""
 
 _is_quiet = False
@@ -82,13 +82,13 @@ def set_quiet(is_quiet: bool) -> None:
     _is_quiet = is_quiet
 
 
-def note(*lines: str) -> None:
+def info(*lines: str) -> None:
     """Write remarks for a person to stderr, a line each; nothing with --quiet."""
     if not _is_quiet:
-        tell(*lines)
+        warn(*lines)
 
 
-def tell(*lines: str) -> None:
+def warn(*lines: str) -> None:
     """Write what a person must know to stderr, after what stdout has so far.
 
     Each argument is one line, without secrets: what is quoted in it from outside cannot begin another one.
@@ -102,14 +102,14 @@ def tell(*lines: str) -> None:
         _drop(sys.stderr)
 
 
-def ask(question: str) -> str:
+def prompt(question: str) -> str:
     """Return the line that a person types after a question on stderr; "" at the end of input.
 
     UsageError where it is a private key, pasted by mistake: its other lines would answer what is asked next.
     """
     sys.stderr.write(one_line(question) + " ")
     sys.stderr.flush()
-    answer = sys.stdin.readline(LONGEST_ANSWER).strip()
+    answer = sys.stdin.readline(MAX_ANSWER_LENGTH).strip()
     if holds_private_key(answer):
         conceal_key(answer)
         _drop_typed()

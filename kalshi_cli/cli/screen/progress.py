@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kalshi_cli.cli.screen.live import is_live
-from kalshi_cli.cli.screen.output import note
+from kalshi_cli.cli.screen.output import info
 
 EVERY_S = 2.0
 """Between two lines where there is no terminal."""
@@ -22,7 +22,7 @@ def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[in
             nonlocal shown
             if monotonic() - shown >= EVERY_S:
                 shown = monotonic()
-                note(f"{done} of {known} {what}")
+                info(f"{done} of {known} {what}")
 
         yield line
         return

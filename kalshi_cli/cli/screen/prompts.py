@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.cli.screen.output import ask, tell
+from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.config.hosts import OtherHost
@@ -25,12 +25,12 @@ def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], 
     if yes:
         return
     for fact in facts:
-        tell(fact)
+        warn(fact)
     for host in hosts:
-        tell(f"not a host of the exchange: {host}")
+        warn(f"not a host of the exchange: {host}")
     if not sys.stdin.isatty():
         raise RefusedError("not confirmed: there is no terminal to ask on", hint="add --yes", code="not_confirmed")
-    if ask(f"{question} [y/N]").lower() not in ("y", "yes"):
+    if prompt(f"{question} [y/N]").lower() not in ("y", "yes"):
         raise RefusedError("not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
 
 

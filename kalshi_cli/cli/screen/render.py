@@ -20,25 +20,25 @@ from msgspec import Struct
 
 from kalshi_cli.base.text import csv_line, csv_text, one_line, redact
 from kalshi_cli.base.units import Qty, Ts, show_money
-from kalshi_cli.cli.screen.output import Format, default_format, note, write_out
+from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
 from kalshi_cli.core.model.messages import Level
-from kalshi_cli.views.formats import columns, human, inner_rows, is_number, is_text, wire
-from kalshi_cli.views.order_book import FillCost, LevelRow, MarketLevelRow, OrderbookView
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import columns, inner_rows, is_number, is_text, to_machine, to_text
+from kalshi_cli.views.order_book import FillCostRow, LevelRow, MarketLevelRow, OrderbookView
+from kalshi_cli.views.row import OutputRow
 
 if TYPE_CHECKING:
-    from kalshi_cli.services.trading.run_summary import Summary
+    from kalshi_cli.services.trading.run_summary import RunSummary
     from kalshi_cli.views.runs import StrategyPartRow
 
-LONGEST_IN_MEMORY = 8 * 1024 * 1024
+MAX_IN_MEMORY_LENGTH = 8 * 1024 * 1024
 """Bytes of a JSON document that wait in memory for its end; a longer one waits in a temporary file."""
 
 _CHUNK = 64 * 1024
 
-PART = 1_000
+ALIGN_ROWS = 1_000
 """Rows of a plain list that are aligned together."""
 
-SCREENFUL = 200
+MAX_TABLE_ROWS = 200
 """More rows than this are a listing, not a screen: written plainly, which costs a tenth of drawing them."""
 
 
@@ -64,10 +64,10 @@ def render_rows(
         _json(of, rows)
         return
     coming = iter(rows)
-    first = list(islice(coming, SCREENFUL + 1))
+    first = list(islice(coming, MAX_TABLE_ROWS + 1))
     if not first:
-        note(empty)
-    elif form is Format.TABLE and len(first) <= SCREENFUL:
+        info(empty)
+    elif form is Format.TABLE and len(first) <= MAX_TABLE_ROWS:
         from kalshi_cli.cli.screen.tables import draw_rows
 
         draw_rows(of, first, title, now)
@@ -75,13 +75,13 @@ def render_rows(
         _plain(of, chain(first, coming))
 
 
-def render_one(row: Row, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
+def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
     """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
     form = form or default_format()
     of = type(row)
     parts = [(name, kind, getattr(row, name)) for name, kind in inner_rows(of)]
     if form is Format.JSON:
-        write_out(msgspec.json.format(msgspec.json.encode(wire(of)(row)), indent=2).decode() + "\n")
+        write_out(msgspec.json.format(msgspec.json.encode(to_machine(of)(row)), indent=2).decode() + "\n")
     elif form in (Format.NDJSON, Format.CSV):
         listed = [kind for name, kind in inner_rows(of) if name == "rows"]
         if listed and form is Format.CSV:
@@ -116,7 +116,7 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
         render_rows(LevelRow, _ladder(view), form, empty=f"nobody quotes {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
         write_out("\n")
-        render_rows(FillCost, view.to_fill, form)
+        render_rows(FillCostRow, view.to_fill, form)
 
 
 def render_books(views: Sequence[OrderbookView], form: Format | None = None) -> None:
@@ -153,7 +153,7 @@ def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
 
 def _lines(of: type[Struct], rows: Iterable[Struct]) -> Iterator[str]:
     """One JSON object a row."""
-    write, encode = wire(of), msgspec.json.Encoder().encode
+    write, encode = to_machine(of), msgspec.json.Encoder().encode
     return (encode(write(row)).decode() for row in rows)
 
 
@@ -161,7 +161,7 @@ def _json(of: type[Struct], rows: Iterable[Struct]) -> None:
     """Nothing is written before the last row has come: until then the text waits, a long one on disk."""
     from tempfile import SpooledTemporaryFile
 
-    with SpooledTemporaryFile(max_size=LONGEST_IN_MEMORY, mode="w+", encoding="utf-8", newline="") as draft:
+    with SpooledTemporaryFile(max_size=MAX_IN_MEMORY_LENGTH, mode="w+", encoding="utf-8", newline="") as draft:
         before = "[\n  "
         for line in _lines(of, rows):
             draft.write(before + line)
@@ -187,7 +187,7 @@ def _csv(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
 
 @cache
 def _csv_cell(kind: Any) -> Callable[[Any], str]:
-    write, is_guarded = wire(kind), is_text(kind)
+    write, is_guarded = to_machine(kind), is_text(kind)
 
     def cell(value: Any) -> str:
         written = write(value)
@@ -210,11 +210,11 @@ def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
     from tabulate import tabulate
 
     fields = columns(of)
-    shows = [(column.name, human(column.kind)) for column in fields]
+    shows = [(column.name, to_text(column.kind)) for column in fields]
     aligned = ["right" if is_number(column.kind) else "left" for column in fields]
     names = [column.name for column in fields]
     headers, coming, is_first = names, iter(rows), True
-    while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, PART)]:
+    while part := [[show(getattr(row, name)) for name, show in shows] for row in islice(coming, ALIGN_ROWS)]:
         text = tabulate(part, headers=headers, tablefmt="plain", disable_numparse=True, colalign=aligned)
         lines = text.splitlines()[0 if is_first else 1 :]
         write_out("".join(f"{line.rstrip()}\n" for line in lines))
@@ -224,10 +224,10 @@ def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
         is_first = False
 
 
-def _plain_one(row: Row) -> None:
+def _plain_one(row: OutputRow) -> None:
     fields = columns(type(row))
     width = max(len(column.name) for column in fields)
-    write_out("".join(f"{c.name:<{width}}  {human(c.kind)(getattr(row, c.name))}\n" for c in fields))
+    write_out("".join(f"{c.name:<{width}}  {to_text(c.kind)(getattr(row, c.name))}\n" for c in fields))
 
 
 # -- the block of a running loop ----------------------------------------------------------------------------------
@@ -242,9 +242,9 @@ def _part_line(part: StrategyPartRow) -> str:
     )
 
 
-def status_block(now: Summary) -> str:
+def status_block(now: RunSummary) -> str:
     """A run so far, in three lines, one for each of several strategies, and what is amiss: read once a minute."""
-    from kalshi_cli.services.trading.status import triggered
+    from kalshi_cli.services.trading.status import triggered_group_text
 
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
     gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
@@ -264,7 +264,7 @@ def status_block(now: Summary) -> str:
         lines.append(f"  REDUCING, {now.reducing}")
     lines += (f"  out: {failure}" for failure in now.failed)
     for group_id in now.triggered_groups:
-        remark, remedy = triggered(group_id)
+        remark, remedy = triggered_group_text(group_id)
         lines += [f"  {remark}", remedy]
     if now.denied:
         lines.append("  denied: " + ", ".join(f"{code} {count}" for code, count in sorted(now.denied.items())))

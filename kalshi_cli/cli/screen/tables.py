@@ -18,30 +18,30 @@ from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
-from kalshi_cli.cli.screen.output import note, write_out
-from kalshi_cli.views.formats import MISSING, Column, age, cell, columns, is_moment, is_number, style
+from kalshi_cli.cli.screen.output import info, write_out
+from kalshi_cli.views.formats import MISSING, OutputColumn, cell, columns, format_age, is_moment, is_number, style
 from kalshi_cli.views.order_book import LevelRow, OrderbookView
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.row import OutputRow
 
 GAP = 2
-SHORTEST_PROSE, SHORTEST_LINE = 12, 16
+MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
 """The least of a prose that is cut, and of one that goes on below."""
-LONGEST_BAR = 40
+MAX_BAR_LENGTH = 40
 
 
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
     """A list, with the columns that the row type shows, as many as fit; of what is no view, all."""
-    of = kind if issubclass(kind, Row) else Row
+    of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     console = _console()
-    shortest = SHORTEST_LINE if of.wraps else SHORTEST_PROSE
+    shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
     fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
     if of.vital and now is not None and len(fitted) < len(fields):
         for row, line in zip(rows, cells, strict=True):
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
-            line |= {name: age(ts, now) for name, ts in moments.items() if ts is not None}
+            line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
         fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
     console.width = max(console.width, sum(fitted.values()) + GAP * (len(fitted) - 1))
     shown = [column for column in fields if column.name in fitted]
@@ -60,10 +60,10 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for line in cells:
         hint = line.get("hint", MISSING)
         if hint != MISSING and cell_len(hint) > fitted.get("hint", 0):
-            note(f"{line[fields[0].name]}: {hint}")  # whole: a command in it is there to be copied
+            info(f"{line[fields[0].name]}: {hint}")  # whole: a command in it is there to be copied
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
-        note(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
+        info(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
 
 
 def draw_markdown(text: str) -> None:
@@ -73,16 +73,16 @@ def draw_markdown(text: str) -> None:
     _draw(_console(), "", Markdown(text, hyperlinks=False))
 
 
-def _widths(fields: Sequence[Column], cells: Sequence[dict[str, str]]) -> dict[str, int]:
+def _widths(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> dict[str, int]:
     return {c.name: max(cell_len(c.label), *(cell_len(line[c.name]) for line in cells)) for c in fields}
 
 
 def fit(
-    fields: Sequence[Column],
+    fields: Sequence[OutputColumn],
     widths: dict[str, int],
     room: int,
     vital: Collection[str] = (),
-    shortest: int = SHORTEST_PROSE,
+    shortest: int = MIN_PROSE_LENGTH,
 ) -> dict[str, int]:
     """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
     that are vital never."""
@@ -101,12 +101,12 @@ def fit(
         kept.remove(droppable[-1])
 
 
-def draw_one(row: Row, title: str, now: Ts | None) -> None:
+def draw_one(row: OutputRow, title: str, now: Ts | None) -> None:
     """One object as key and value; long text is wrapped, not cut."""
     _draw(_console(), title, one_grid(row, now))
 
 
-def one_grid(row: Row, now: Ts | None) -> Table:
+def one_grid(row: OutputRow, now: Ts | None) -> Table:
     """An object as `draw_one` draws it."""
     grid = _grid(has_header=False)
     grid.add_column(no_wrap=True)
@@ -134,7 +134,7 @@ def ladder(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRo
     for name in ("price", "count", "total"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column()
-    room = max(8, min(LONGEST_BAR, width - 40))
+    room = max(8, min(MAX_BAR_LENGTH, width - 40))
     for row in (*reversed(asks), None, *bids):
         if row is None:
             text = f"spread {show_price(view.spread)}   mid {show_price(view.mid)}"

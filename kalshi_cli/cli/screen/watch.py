@@ -21,29 +21,29 @@ from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
 
 if TYPE_CHECKING:
-    from kalshi_cli.app.watching import Watching
+    from kalshi_cli.app.watching import WatchSession
     from kalshi_cli.services.markets.watch_board import WatchBoard, WatchedMarket
     from kalshi_cli.views.runs import StatusView
 
-FEWEST_TRADES = 3
+MIN_TRADES = 3
 """Lines that the tape of trades keeps, however many markets there are."""
 
 
-def show_board(watching: Watching, env: str) -> None:
+def show_board(watching: WatchSession, env: str) -> None:
     """Draw until it ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
             draw(draw_board(watching.board, env, now, console.width, console.height))
 
 
-def show_ladder(watching: Watching, env: str, depth: int) -> None:
+def show_ladder(watching: WatchSession, env: str, depth: int) -> None:
     """The book of the one market that is watched, until it ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
             draw(draw_ladder(watching.board, env, now, depth, console.width, console.height))
 
 
-def _moments(watching: Watching) -> Iterator[Ts]:
+def _moments(watching: WatchSession) -> Iterator[Ts]:
     """When to draw: at once, then not too often."""
     drawn = 0
     for _ in watching:
@@ -66,7 +66,7 @@ class _Column(NamedTuple):
 def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int) -> RenderableType:
     """The head, the markets, and below them the trades that fit."""
     lines = list(board.lines.values())
-    most = max(2, height - FEWEST_TRADES - 4)
+    most = max(2, height - MIN_TRADES - 4)
     shown = lines if len(lines) <= most else lines[: most - 1]
     parts: list[RenderableType] = [_head(board, env, now, width), Text(), _markets(board, shown, now, width)]
     if len(shown) < len(lines):

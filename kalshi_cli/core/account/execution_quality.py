@@ -23,15 +23,15 @@ from kalshi_cli.core.model.orders import Fill, Order
 WITHIN_MS = 30_000
 """An order that traded so soon after its decision did what it was for."""
 
-LAST = 50
-BEFORE = 500
+RECENT_SAMPLE = 50
+BASELINE_SAMPLE = 500
 """Orders, and fills, that are held against those before them, and how many of those."""
 
 NEWEST_MS = 86_400_000
 """What is older than a day is not what is going on now."""
 
-FEWEST = 20
-FEWEST_BEFORE = 50
+MIN_RECENT_SAMPLE = 20
+MIN_BASELINE_SAMPLE = 50
 """Fewer say nothing."""
 
 SIGMAS = 3.0
@@ -44,7 +44,7 @@ WORSE_SLIPPAGE = 50
 T = TypeVar("T")
 
 
-class Sent(msgspec.Struct, frozen=True):
+class PlacementSample(msgspec.Struct, frozen=True):
     """An order of ours that the exchange took: how long that took where somebody measured it, and when it first
     traded; where no fill of it is booked yet, the last news of it."""
 
@@ -56,7 +56,7 @@ class Sent(msgspec.Struct, frozen=True):
         return self.filled_at is not None and self.filled_at - self.order.created <= within_ms
 
 
-class Traded(msgspec.Struct, frozen=True):
+class FillSample(msgspec.Struct, frozen=True):
     """A fill and the order that it is of."""
 
     fill: Fill
@@ -73,7 +73,7 @@ class Traded(msgspec.Struct, frozen=True):
         return Money(self.edge(self.fill.price) - self.fill.fee)
 
 
-class Execution(msgspec.Struct, frozen=True, kw_only=True):
+class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
     """Counts that add up: over strategies, markets, days. `latencies` (ms) are sorted.
 
     `judged` orders are old enough to tell whether they traded in time; of `valued` contracts, in `valued_fills`, a fair
@@ -126,7 +126,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return Price(round(money / self.valued)) if self.valued else None
 
 
-class Drop(msgspec.Struct, frozen=True, kw_only=True):
+class QualityDrop(msgspec.Struct, frozen=True, kw_only=True):
     """A number that got worse than it was, not by chance and not by little: the share of orders that did not trade in
     time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar."""
 
@@ -135,17 +135,17 @@ class Drop(msgspec.Struct, frozen=True, kw_only=True):
     before: float
 
 
-class Trend(msgspec.Struct, frozen=True, kw_only=True):
+class QualityTrend(msgspec.Struct, frozen=True, kw_only=True):
     """The last orders and fills, those before them, and what got worse."""
 
-    recent: Execution
-    before: Execution
-    drops: tuple[Drop, ...]
+    recent: ExecutionQuality
+    before: ExecutionQuality
+    drops: tuple[QualityDrop, ...]
 
 
 def match(
     orders: Iterable[Order], fills: Iterable[Fill], latencies: Mapping[str, int]
-) -> tuple[list[Sent], list[Traded]]:
+) -> tuple[list[PlacementSample], list[FillSample]]:
     """Own orders that were taken, and their fills, each once and oldest first; `latencies` by client order id."""
     own = {order.order_id: order for order in orders if order.order_id and not order.is_foreign}
     booked = {fill.key: fill for fill in fills if fill.order_id in own}
@@ -153,20 +153,24 @@ def match(
     for fill in booked.values():
         first[fill.order_id] = min(fill.ts, first.get(fill.order_id, fill.ts))
     sent = [
-        Sent(order, latencies.get(order.client_order_id), first.get(name, order.updated if order.filled else None))
+        PlacementSample(
+            order, latencies.get(order.client_order_id), first.get(name, order.updated if order.filled else None)
+        )
         for name, order in own.items()
     ]
-    traded = [Traded(fill, own[fill.order_id]) for fill in booked.values()]
+    traded = [FillSample(fill, own[fill.order_id]) for fill in booked.values()]
     sent.sort(key=lambda one: (one.order.created, one.order.order_id))
     traded.sort(key=lambda one: (one.fill.ts, one.fill.key))
     return sent, traded
 
 
-def sum_up(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: int = WITHIN_MS) -> Execution:
+def summarize(
+    sent: Sequence[PlacementSample], traded: Sequence[FillSample], now: Ts, within_ms: int = WITHIN_MS
+) -> ExecutionQuality:
     """The counts of some orders and some fills."""
     judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
     valued = [one for one in traded if one.order.fair is not None]
-    return Execution(
+    return ExecutionQuality(
         orders=len(sent),
         orders_filled=sum(one.filled_at is not None for one in sent),
         judged=len(judged),
@@ -183,22 +187,24 @@ def sum_up(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: i
 
 
 def parts(
-    sent: Sequence[Sent],
-    traded: Sequence[Traded],
+    sent: Sequence[PlacementSample],
+    traded: Sequence[FillSample],
     key: Callable[[Order], str],
     now: Ts,
     within_ms: int = WITHIN_MS,
-) -> dict[str, Execution]:
+) -> dict[str, ExecutionQuality]:
     """The counts by any key of an order; its fills are where it is."""
-    found: dict[str, tuple[list[Sent], list[Traded]]] = {}
+    found: dict[str, tuple[list[PlacementSample], list[FillSample]]] = {}
     for one in sent:
         found.setdefault(key(one.order), ([], []))[0].append(one)
     for each in traded:
         found.setdefault(key(each.order), ([], []))[1].append(each)
-    return {name: sum_up(*found[name], now, within_ms) for name in sorted(found)}
+    return {name: summarize(*found[name], now, within_ms) for name in sorted(found)}
 
 
-def trend(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: int = WITHIN_MS) -> Trend:
+def trend(
+    sent: Sequence[PlacementSample], traded: Sequence[FillSample], now: Ts, within_ms: int = WITHIN_MS
+) -> QualityTrend:
     """The last against those before, both oldest first, as `match` has them."""
     judged = [one for one in sent if _is_old_enough(one, now, within_ms)]
     last, before = _split(judged, lambda one: one.order.created, now)
@@ -208,9 +214,9 @@ def trend(sent: Sequence[Sent], traded: Sequence[Traded], now: Ts, within_ms: in
         _worse("placement", _waited(last), _waited(before), lambda was: WORSE_PLACEMENT * was),
         _worse("slippage", _lost(last_fills), _lost(fills_before), lambda _: WORSE_SLIPPAGE),
     )
-    return Trend(
-        recent=sum_up(last, last_fills, now, within_ms),
-        before=sum_up(before, fills_before, now, within_ms),
+    return QualityTrend(
+        recent=summarize(last, last_fills, now, within_ms),
+        before=summarize(before, fills_before, now, within_ms),
         drops=tuple(drop for drop in found if drop is not None),
     )
 
@@ -221,25 +227,25 @@ _Seen = tuple[int, int]
 """One observation: an amount, and of how much it is."""
 
 
-def _is_old_enough(one: Sent, now: Ts, within_ms: int) -> bool:
+def _is_old_enough(one: PlacementSample, now: Ts, within_ms: int) -> bool:
     return now - one.order.created >= within_ms
 
 
 def _split(found: Sequence[T], ts_of: Callable[[T], Ts], now: Ts) -> tuple[list[T], list[T]]:
-    last = [one for one in found[-LAST:] if ts_of(one) > now - NEWEST_MS]
+    last = [one for one in found[-RECENT_SAMPLE:] if ts_of(one) > now - NEWEST_MS]
     older = found[: len(found) - len(last)]
-    return last, list(older[-BEFORE:])
+    return last, list(older[-BASELINE_SAMPLE:])
 
 
-def _missed(sent: Sequence[Sent], within_ms: int) -> list[_Seen]:
+def _missed(sent: Sequence[PlacementSample], within_ms: int) -> list[_Seen]:
     return [(0 if one.is_in_time(within_ms) else 1, 1) for one in sent]
 
 
-def _waited(sent: Sequence[Sent]) -> list[_Seen]:
+def _waited(sent: Sequence[PlacementSample]) -> list[_Seen]:
     return [(one.latency_ms, 1) for one in sent if one.latency_ms is not None]
 
 
-def _lost(traded: Sequence[Traded]) -> list[_Seen]:
+def _lost(traded: Sequence[FillSample]) -> list[_Seen]:
     """By order."""
     found: dict[str, _Seen] = {}
     for one in traded:
@@ -249,16 +255,18 @@ def _lost(traded: Sequence[Traded]) -> list[_Seen]:
     return list(found.values())
 
 
-def _worse(name: str, recent: Sequence[_Seen], before: Sequence[_Seen], least: Callable[[float], float]) -> Drop | None:
+def _worse(
+    name: str, recent: Sequence[_Seen], before: Sequence[_Seen], least: Callable[[float], float]
+) -> QualityDrop | None:
     """Where the average is larger than it was, by `least` of what it was and beyond chance; larger is worse."""
-    if len(recent) < FEWEST or len(before) < FEWEST_BEFORE:
+    if len(recent) < MIN_RECENT_SAMPLE or len(before) < MIN_BASELINE_SAMPLE:
         return None
     (now, whole), (was, whole_before) = _average(recent), _average(before)
     spread = sum((amount - was * of) ** 2 for amount, of in before) / len(before)
     error = math.sqrt(spread * (len(recent) / whole**2 + len(before) / whole_before**2))
     if now - was < least(was) or now - was <= SIGMAS * error:
         return None
-    return Drop(name=name, recent=now, before=was)
+    return QualityDrop(name=name, recent=now, before=was)
 
 
 def _average(seen: Sequence[_Seen]) -> tuple[float, int]:

@@ -10,8 +10,15 @@ from collections.abc import Callable, Iterable, Mapping
 
 from kalshi_cli.base.units import Money
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.order_index import OrderIndex
-from kalshi_cli.core.account.worst_case import Live, Outcomes, at_worst, event_at_worst, live_part, with_trade
+from kalshi_cli.core.account.order_index import OrderRegistry
+from kalshi_cli.core.account.worst_case import (
+    LiveOrderRisk,
+    OutcomeLosses,
+    after_trade,
+    event_max_loss,
+    live_part,
+    max_loss,
+)
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule
@@ -26,7 +33,7 @@ class Exposures:
     def __init__(
         self,
         ledger: Ledger,
-        orders: OrderIndex,
+        orders: OrderRegistry,
         fees: Mapping[str, FeeSchedule],
         event_of: Callable[[str], str],
     ) -> None:
@@ -34,7 +41,7 @@ class Exposures:
         self._orders = orders
         self._fees = fees
         self._event_of = event_of
-        self._markets: dict[str, dict[int, Outcomes]] = {}
+        self._markets: dict[str, dict[int, OutcomeLosses]] = {}
         self._events: dict[str, dict[str, None]] = {}
         self._placed: dict[str, str] = {}
         self._total = 0
@@ -49,8 +56,8 @@ class Exposures:
         return Money(sum(outcomes.worst for outcomes in self._outcomes(ticker, extra).values()))
 
     def event(self, event_ticker: str, *, is_exclusive: bool, extra: Place | None = None) -> Money:
-        """The most that the markets of an event can lose together; see `event_at_worst`."""
-        by_subaccount: dict[int, list[Outcomes]] = {}
+        """The most that the markets of an event can lose together; see `event_max_loss`."""
+        by_subaccount: dict[int, list[OutcomeLosses]] = {}
         self._catch_up()
         tickers = dict(self._events.get(event_ticker, {}))
         if extra is not None and self._event_of(extra.ticker) == event_ticker:
@@ -58,7 +65,7 @@ class Exposures:
         for ticker in tickers:
             for subaccount, outcomes in self._outcomes(ticker, extra).items():
                 by_subaccount.setdefault(subaccount, []).append(outcomes)
-        return Money(sum(event_at_worst(each, is_exclusive=is_exclusive) for each in by_subaccount.values()))
+        return Money(sum(event_max_loss(each, is_exclusive=is_exclusive) for each in by_subaccount.values()))
 
     @property
     def events(self) -> list[str]:
@@ -73,14 +80,14 @@ class Exposures:
             return Money(self._total)
         return Money(self._total - self.market(extra.ticker) + self.market(extra.ticker, extra))
 
-    def _outcomes(self, ticker: str, extra: Place | None) -> dict[int, Outcomes]:
+    def _outcomes(self, ticker: str, extra: Place | None) -> dict[int, OutcomeLosses]:
         """By subaccount."""
         self._catch_up()
         known = self._markets.get(ticker, {})
         if extra is None or extra.ticker != ticker:
             return known
         fee = estimate(self._schedule(ticker), extra.price, extra.qty, is_taker=not extra.post_only)
-        live = Live(extra.side, extra.price, extra.qty, fee)
+        live = LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
         return {**known, extra.subaccount: self._count(ticker, extra.subaccount, live)}
 
     def _schedule(self, ticker: str) -> FeeSchedule:
@@ -113,12 +120,12 @@ class Exposures:
             self._events.setdefault(event, {})[ticker] = None
             self._total += sum(outcomes.worst for outcomes in found.values())
 
-    def _count(self, ticker: str, subaccount: int, *extra: Live) -> Outcomes:
+    def _count(self, ticker: str, subaccount: int, *extra: LiveOrderRisk) -> OutcomeLosses:
         """One subaccount in one market. What traded and is in no fill yet was charged its fee already."""
         position, schedule = self._ledger.position(ticker, subaccount), self._schedule(ticker)
         live = [live_part(order, schedule) for order in self._orders.live(ticker) if order.subaccount == subaccount]
         held, cost = position.qty, position.cost
         for order, qty in self._orders.untold(ticker):
             if order.subaccount == subaccount:
-                held, cost = with_trade(held, cost, order.side, order.price, qty)
-        return at_worst(held, cost, (*live, *extra))
+                held, cost = after_trade(held, cost, order.side, order.price, qty)
+        return max_loss(held, cost, (*live, *extra))

@@ -60,7 +60,7 @@ class Position(msgspec.Struct, frozen=True):
         """What it is worth at a YES price; zero when flat, None where there is no mark for what is held."""
         if not self.qty:
             return Money(0)
-        return None if mark is None else notional(held_price(self.qty, mark), Qty(abs(self.qty)))
+        return None if mark is None else notional(price_of_side(self.qty, mark), Qty(abs(self.qty)))
 
     def unrealized(self, mark: Price | None) -> Money | None:
         """Value less cost; None where there is no mark for what is held."""
@@ -68,7 +68,7 @@ class Position(msgspec.Struct, frozen=True):
         return None if value is None else Money(value - self.cost)
 
 
-class _Holding:
+class _PositionLot:
     """The position of one subaccount in one market, and the lots it was bought in."""
 
     def __init__(self, ticker: str, subaccount: int, *, is_fifo: bool) -> None:
@@ -81,9 +81,9 @@ class _Holding:
         was = self.position
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
         gone = self._take(closing)
-        got = held_price(was.qty, price) * closing
+        got = price_of_side(was.qty, price) * closing
         opening = abs(change) - closing
-        paid = held_price(change, price) * opening
+        paid = price_of_side(change, price) * opening
         if opening:
             self._put(Qty(opening), Money(paid))
         self.position = Position(
@@ -115,7 +115,7 @@ class _Holding:
         return gone
 
 
-MOST_RESULTS = 1_000
+MAX_RESULTS = 1_000
 """Of one market, under different times; beyond it those in the middle are forgotten."""
 
 _Key = tuple[Ts, int, int, str, str]
@@ -130,7 +130,7 @@ class _Market:
         self._ticker = ticker
         self._is_fifo = is_fifo
         self._events: list[tuple[_Key, Fill | Settlement]] = []
-        self._holdings: dict[int, _Holding] = {}
+        self._holdings: dict[int, _PositionLot] = {}
         self._done = 0
         self.changes = 0
         """How often anything was booked."""
@@ -157,8 +157,8 @@ class _Market:
             return None
         self._results[settlement.ts] = settlement
         stated = [self._results[ts] for ts in sorted(self._results)]
-        if len(stated) > MOST_RESULTS:  # a result may be dated anew each time that it is read
-            del self._results[stated[MOST_RESULTS // 2].ts]
+        if len(stated) > MAX_RESULTS:  # a result may be dated anew each time that it is read
+            del self._results[stated[MAX_RESULTS // 2].ts]
         holds = stated[-1]
         for earlier in reversed(stated[:-1]):
             if msgspec.structs.replace(earlier, ts=holds.ts) != holds:
@@ -191,7 +191,9 @@ class _Market:
         for _, event in self._events[self._done :]:
             if isinstance(event, Fill):
                 if event.subaccount not in self._holdings:
-                    self._holdings[event.subaccount] = _Holding(self._ticker, event.subaccount, is_fifo=self._is_fifo)
+                    self._holdings[event.subaccount] = _PositionLot(
+                        self._ticker, event.subaccount, is_fifo=self._is_fifo
+                    )
                 self._holdings[event.subaccount].trade(event.side.sign * event.qty, event.price, event.fee)
             else:
                 for holding in self._holdings.values():
@@ -340,10 +342,10 @@ def _rank(fill: Fill) -> int:
 
     Which was first decides what closed and what opened where an order goes through flat, and so what was realized.
     """
-    leg = held_price(fill.side.sign, fill.price)
+    leg = price_of_side(fill.side.sign, fill.price)
     return leg if fill.is_taker else -leg
 
 
-def held_price(signed: int, price: Price) -> Price:
+def price_of_side(signed: int, price: Price) -> Price:
     """A YES price as the price of the side held: itself for YES, one dollar less it for NO."""
     return price if signed > 0 else Price(ONE_DOLLAR - price)

@@ -23,7 +23,7 @@ def has_terms(stated: Order, wanted: Order) -> bool:
     return terms == (wanted.price, wanted.filled + wanted.remaining, wanted.expires)
 
 
-def worse_of(before: Order, wanted: Order, now: Ts) -> Order:
+def worse_case_terms(before: Order, wanted: Order, now: Ts) -> Order:
     """Return one order that can cost at least as much as either. It counts while an amend is on its way."""
     worst_price = max if before.side is BID else min
     left = max(before.remaining, wanted.remaining)

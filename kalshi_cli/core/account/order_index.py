@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.core.account.open_amends import has_terms, is_amend_open, worse_of
+from kalshi_cli.core.account.open_amends import has_terms, is_amend_open, worse_case_terms
 from kalshi_cli.core.account.tracked_order import Tracked, was_raised
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.messages import Message
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 MAX_HELD_FILLS = 1_000
@@ -56,7 +56,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 
 
-class OrderIndex:
+class OrderRegistry:
     """Orders by our id and by theirs. `apply` merges a message and returns the changed order, or None."""
 
     def __init__(self) -> None:
@@ -95,7 +95,7 @@ class OrderIndex:
         tracked = self._by_order_id.get(order_id)
         return tracked.order if tracked else None
 
-    def known_as(self, order_id: str, client_order_id: str) -> Order | None:
+    def find(self, order_id: str, client_order_id: str) -> Order | None:
         """The order that both ids name, either of which may be empty."""
         tracked = self._find(order_id, client_order_id)
         return tracked.order if tracked else None
@@ -160,7 +160,7 @@ class OrderIndex:
 
     # -- what changes it ------------------------------------------------------------------------------------------
 
-    def doubt(self, doubtful: Order, wanted: Order | None = None) -> None:
+    def mark_unconfirmed(self, doubtful: Order, wanted: Order | None = None) -> None:
         """An amend of this order is about to be asked for: from now on it counts as the worse of both.
 
         A resting order becomes UNKNOWN only so. It ends with `AmendEnded`, once `wanted` is stated, or with the order.
@@ -187,7 +187,7 @@ class OrderIndex:
         del self._live[tracked.order.ticker][tracked]
         self.moved.add(tracked.order.ticker)
 
-    def learn(self, filed: Order) -> bool:
+    def merge(self, filed: Order) -> bool:
         """Take in an order that another program of ours began or amended, as the state file has it; whether it is new.
 
         A file that trails takes nothing back, and an amend that nobody knows the end of makes it the worse of both.
@@ -199,7 +199,7 @@ class OrderIndex:
             self.adopt(filed)
             known = self.by_order_id(filed.order_id)
             if is_amend_open(filed) and known is not None and known.status.is_live:
-                self.doubt(worse_of(known, filed, filed.updated))
+                self.mark_unconfirmed(worse_case_terms(known, filed, filed.updated))
         return False
 
     def adopt(self, stated: Order) -> Order | None:
@@ -257,7 +257,7 @@ class OrderIndex:
         order = tracked.order
         if message.filled >= order.qty:
             status = OrderStatus.FILLED
-        elif message.remaining > 0 and order.tif is Tif.GTC:
+        elif message.remaining > 0 and order.tif is TimeInForce.GTC:
             status = OrderStatus.RESTING
         else:  # the rest was cancelled at once; `remaining` of an unfilled IOC is not to be relied on (2026-10)
             status = OrderStatus.CANCELED

@@ -11,10 +11,10 @@ from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
-Entry = Fill | Settlement
+LedgerEntry = Fill | Settlement
 
 
-class Pnl(msgspec.Struct):
+class ProfitAndLoss(msgspec.Struct):
     """Micro-dollars. `realized` and `unrealized` are before fees; `net` is what the account gained."""
 
     realized: Money = Money(0)
@@ -31,50 +31,50 @@ class Pnl(msgspec.Struct):
         self.fees = Money(self.fees + fees)
 
 
-def fold(entries: Iterable[Entry]) -> Ledger:
+def build_ledger(entries: Iterable[LedgerEntry]) -> Ledger:
     """The ledger after all fills and settlements, in the order of their time."""
     ledger = Ledger()
-    for entry in in_order(entries):
+    for entry in sort_by_time(entries):
         _book(ledger, entry)
     return ledger
 
 
-def in_order(entries: Iterable[Entry]) -> list[Entry]:
+def sort_by_time(entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
     """By time; at equal times fills come before the settlement, and otherwise the given order holds."""
     return sorted(entries, key=lambda entry: (entry.ts, isinstance(entry, Settlement)))
 
 
-def parts(
-    entries: Iterable[Entry],
+def group_by(
+    entries: Iterable[LedgerEntry],
     marks: Mapping[str, Price | None],
-    key: Callable[[str, Entry | None], str],
+    key: Callable[[str, LedgerEntry | None], str],
     *,
     since: Ts | None = None,
-) -> dict[str, Pnl]:
+) -> dict[str, ProfitAndLoss]:
     """P&L by any key; the parts add up to the whole.
 
     `key(ticker, entry)` names the part; it is asked with None for what is still open at the end. Entries before `since`
     build the positions and are counted in no part: what they had gained by then, at cost, is where counting starts.
     """
     ledger = Ledger()
-    found: dict[str, Pnl] = {}
-    for entry in in_order(entries):
+    found: dict[str, ProfitAndLoss] = {}
+    for entry in sort_by_time(entries):
         before = _so_far(ledger, entry.ticker)
         if not _book(ledger, entry):
             continue
         after = _so_far(ledger, entry.ticker)
         if since is None or entry.ts >= since:
-            part = found.setdefault(key(entry.ticker, entry), Pnl())
+            part = found.setdefault(key(entry.ticker, entry), ProfitAndLoss())
             part.add(realized=after.realized - before.realized, fees=after.fees - before.fees)
     for position in ledger.positions.values():
         open_profit = position.unrealized(marks.get(position.ticker))
         if position.qty and open_profit is not None:
-            found.setdefault(key(position.ticker, None), Pnl()).add(unrealized=open_profit)
+            found.setdefault(key(position.ticker, None), ProfitAndLoss()).add(unrealized=open_profit)
     return found
 
 
 def curve(
-    entries: Iterable[Entry], marks: Mapping[str, Price | None], now: Ts, *, since: Ts | None = None
+    entries: Iterable[LedgerEntry], marks: Mapping[str, Price | None], now: Ts, *, since: Ts | None = None
 ) -> list[tuple[Ts, Money]]:
     """What the account had gained after each moment at which something was booked; at `now` with what is open.
 
@@ -83,7 +83,7 @@ def curve(
     ledger = Ledger()
     points: list[tuple[Ts, Money]] = []
     before = Money(0)
-    for entry in in_order(entries):
+    for entry in sort_by_time(entries):
         _book(ledger, entry)
         gained = Money(ledger.realized - ledger.fees)
         if since is not None and entry.ts < since:
@@ -99,21 +99,21 @@ def curve(
     return points
 
 
-def total(found: Iterable[Pnl]) -> Pnl:
+def total(found: Iterable[ProfitAndLoss]) -> ProfitAndLoss:
     """The sum of the parts."""
-    whole = Pnl()
+    whole = ProfitAndLoss()
     for part in found:
         whole.add(part.realized, part.unrealized, part.fees)
     return whole
 
 
-def _so_far(ledger: Ledger, ticker: str) -> Pnl:
+def _so_far(ledger: Ledger, ticker: str) -> ProfitAndLoss:
     """What a market brought, over all subaccounts, without what is open."""
-    whole = Pnl()
+    whole = ProfitAndLoss()
     for position in ledger.holdings(ticker):
         whole.add(realized=position.realized, fees=position.fees)
     return whole
 
 
-def _book(ledger: Ledger, entry: Entry) -> bool:
+def _book(ledger: Ledger, entry: LedgerEntry) -> bool:
     return ledger.settle(entry) is not None if isinstance(entry, Settlement) else ledger.book(entry)

@@ -18,12 +18,12 @@ import msgspec
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.orders import Fill
 
-FEWEST_FILLS = 30
-FEWEST_EVENTS = 10
+MIN_FILLS = 30
+MIN_EVENTS = 10
 """Fewer of them say nothing: a thousand fills on one outcome are one bet."""
 
 
-class Bet(msgspec.Struct, frozen=True, kw_only=True):
+class EdgeSample(msgspec.Struct, frozen=True, kw_only=True):
     """A fill of a strategy: signed contracts, and what it believed one YES to be worth when it decided."""
 
     ts: Ts
@@ -31,7 +31,7 @@ class Bet(msgspec.Struct, frozen=True, kw_only=True):
     fair: Price
 
 
-class EdgeKept(msgspec.Struct, frozen=True, kw_only=True):
+class EdgeRealization(msgspec.Struct, frozen=True, kw_only=True):
     """`sigma` is how far what was earned is above what was expected, in standard deviations; None where the sample is
     too small to say."""
 
@@ -40,17 +40,19 @@ class EdgeKept(msgspec.Struct, frozen=True, kw_only=True):
     events: int
 
 
-def bets_of(fills: Iterable[Fill], fairs: Mapping[str, Price]) -> dict[str, list[Bet]]:
+def bets_of(fills: Iterable[Fill], fairs: Mapping[str, Price]) -> dict[str, list[EdgeSample]]:
     """By market, oldest first; `fairs` is by order id, and a fill without one is nobody's bet."""
-    found: dict[str, list[Bet]] = {}
+    found: dict[str, list[EdgeSample]] = {}
     for fill in sorted(fills, key=lambda fill: fill.ts):
         fair = fairs.get(fill.order_id)
         if fair is not None:
-            found.setdefault(fill.ticker, []).append(Bet(ts=fill.ts, qty=fill.side.sign * fill.qty, fair=fair))
+            found.setdefault(fill.ticker, []).append(EdgeSample(ts=fill.ts, qty=fill.side.sign * fill.qty, fair=fair))
     return found
 
 
-def edge_kept(bets: Mapping[str, Sequence[Bet]], values: Mapping[str, Price], event_of: Mapping[str, str]) -> EdgeKept:
+def edge_kept(
+    bets: Mapping[str, Sequence[EdgeSample]], values: Mapping[str, Price], event_of: Mapping[str, str]
+) -> EdgeRealization:
     """Over markets that settled (`values`: the payout of one YES) and those whose bets are closed."""
     luck, fills = 0.0, 0
     deviations: dict[str, float] = {}
@@ -64,11 +66,11 @@ def edge_kept(bets: Mapping[str, Sequence[Bet]], values: Mapping[str, Price], ev
         fills += len(placed)
         deviations[event] = deviations.get(event, 0.0) + math.sqrt(variance)
     spread = math.sqrt(sum(each * each for each in deviations.values()))
-    says_something = fills >= FEWEST_FILLS and len(deviations) >= FEWEST_EVENTS and spread > 0
-    return EdgeKept(sigma=luck / spread if says_something else None, fills=fills, events=len(deviations))
+    says_something = fills >= MIN_FILLS and len(deviations) >= MIN_EVENTS and spread > 0
+    return EdgeRealization(sigma=luck / spread if says_something else None, fills=fills, events=len(deviations))
 
 
-def _counted(placed: Sequence[Bet], value: Price | None) -> tuple[float, float] | None:
+def _counted(placed: Sequence[EdgeSample], value: Price | None) -> tuple[float, float] | None:
     """What one market earned beyond what was expected, and the variance of that; None while it is open."""
     earned = variance = 0.0
     held = 0

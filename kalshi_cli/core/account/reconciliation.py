@@ -13,8 +13,8 @@ import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import is_amend_open
-from kalshi_cli.core.account.order_index import DUPLICATE_ID, OrderIndex, is_id_taken
-from kalshi_cli.core.model.effects import Alert, Effect, OrderChanged
+from kalshi_cli.core.account.order_index import DUPLICATE_ID, OrderRegistry, is_id_taken
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     AmendEnded,
@@ -26,7 +26,7 @@ from kalshi_cli.core.model.messages import (
     OrderState,
     Settled,
 )
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 NEVER_ARRIVED_MARGIN_MS = 45_000
@@ -40,7 +40,7 @@ OLDER_MS = 10_000
 """Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
 
 
-def diff(orders: OrderIndex, is_booked: Callable[[Fill], bool], snapshot: AccountSnapshot) -> list[Message]:
+def diff(orders: OrderRegistry, is_booked: Callable[[Fill], bool], snapshot: AccountSnapshot) -> list[Message]:
     """Messages that bring us to the snapshot; applying them twice changes nothing more.
 
     Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
@@ -91,7 +91,7 @@ class Dispute(NamedTuple):
     is_certain: bool = False
 
 
-def disputes(orders: OrderIndex, snapshot: AccountSnapshot) -> Iterator[Dispute]:
+def disputes(orders: OrderRegistry, snapshot: AccountSnapshot) -> Iterator[Dispute]:
     """Orders of ours of which a reply said what the records of this read do not: another id, more filled, over.
 
     The record is the one under the order's exchange id, if it has our client id too; else the one under our client id,
@@ -123,14 +123,14 @@ def _is_proven(dispute: Dispute, snapshot: AccountSnapshot) -> bool:
     is_late = snapshot.as_of > provable_at(known)
     if dispute.record is not None:
         return is_late
-    is_over = known.tif is not Tif.GTC or (known.expires is not None and snapshot.as_of > known.expires)
+    is_over = known.tif is not TimeInForce.GTC or (known.expires is not None and snapshot.as_of > known.expires)
     return is_late and is_over and known.order_id not in {fill.order_id for fill in snapshot.fills}
 
 
 def told(before: Order, after: Order, now: Ts) -> list[Effect]:
     """Return what tells a person, and the state file, that something false was on file of an order."""
     text = _difference(before, after)
-    alert = Alert(now, "warning", "ORDER_REPAIRED", after.client_order_id, f"{after.ticker}: {text}")
+    alert = AlertRaised(now, "warning", "ORDER_REPAIRED", after.client_order_id, f"{after.ticker}: {text}")
     return [alert, OrderChanged(after, text)]
 
 
@@ -195,6 +195,6 @@ class DriftWatch:
         for ticker, (mine, theirs) in stays.items():
             if self._told.get(ticker) != (mine, theirs):
                 text = f"we count {show_qty(mine)}, the exchange {show_qty(theirs)}"
-                alerts.append(Alert(snapshot.ts, "critical", "DRIFT", ticker, text))
+                alerts.append(AlertRaised(snapshot.ts, "critical", "DRIFT", ticker, text))
         self._seen, self._told = found, stays
         return alerts

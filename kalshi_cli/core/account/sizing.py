@@ -27,22 +27,22 @@ class Sizing(msgspec.Struct, frozen=True, kw_only=True):
     max_fraction: Annotated[float, Meta(gt=0, le=1)] = 0.05
 
 
-class Allotment(msgspec.Struct, frozen=True, kw_only=True):
+class StrategyAllocation(msgspec.Struct, frozen=True, kw_only=True):
     """What one strategy gets, as it is configured. Without a `budget` only the limits of the account bound it."""
 
     budget: Annotated[Money, Meta(ge=0)] | None = None
     sizing: Sizing = Sizing()
 
 
-NO_ALLOTMENT = Allotment()
+NO_ALLOTMENT = StrategyAllocation()
 
 NOTHING = Qty(0)
 
-RESERVED = Allotment.__struct_fields__
+RESERVED = StrategyAllocation.__struct_fields__
 """What is configured beside the parameters of a strategy, so that no parameter is called so."""
 
 
-def size(
+def order_size(
     sizing: Sizing,
     side: Side,
     price: Price,

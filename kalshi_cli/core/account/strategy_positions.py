@@ -20,17 +20,17 @@ from typing import NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.account.ledger import held_price
+from kalshi_cli.core.account.ledger import price_of_side
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
-OTHERS = ""
+UNOWNED_STRATEGY = ""
 """The owner of what no strategy traded."""
 
 DAY_MS = 86_400_000
 
 
-class Losses(msgspec.Struct):
+class LossStreak(msgspec.Struct):
     """What one owner lost by closing in this market, the fees of these closes included.
 
     A round is whatever it lost between two times that it opened something. Rounds are counted until they are earned
@@ -75,25 +75,25 @@ class _Share(NamedTuple):
 _NONE = _Share(0, 0)
 
 
-class Shares:
+class StrategyPositions:
     """One market, by subaccount and owner. The sum over all owners is the position of the subaccount."""
 
     def __init__(self, entries: Iterable[Fill | Settlement], owner_of: Callable[[Fill], str]) -> None:
         self._held: dict[int, dict[str, _Share]] = {}
-        self._losses: dict[str, Losses] = {}
+        self._losses: dict[str, LossStreak] = {}
         for entry in entries:
             if isinstance(entry, Fill):
                 owner = owner_of(entry)
                 gained, opened = self.trade(entry.subaccount, owner, entry.side.sign * entry.qty, entry.price)
                 fee = entry.fee if opened < entry.qty else 0
-                losses = self._losses.setdefault(owner, Losses())
+                losses = self._losses.setdefault(owner, LossStreak())
                 losses.count(entry.ts, gained - fee, has_opened=opened > 0)
             else:
                 self._held.clear()
 
-    def with_trades(self, trades: Iterable[tuple[int, str, int, Price]]) -> Shares:
+    def with_trades(self, trades: Iterable[tuple[int, str, int, Price]]) -> StrategyPositions:
         """The same with more trades after it: subaccount, owner, change, YES price."""
-        more = Shares((), lambda _fill: OTHERS)
+        more = StrategyPositions((), lambda _fill: UNOWNED_STRATEGY)
         more._held = {subaccount: dict(held) for subaccount, held in self._held.items()}
         for trade in trades:
             more.trade(*trade)
@@ -102,26 +102,26 @@ class Shares:
     def trade(self, subaccount: int, owner: str, change: int, price: Price) -> tuple[Money, Qty]:
         """Somebody traded: what that gained with what it closed, before fees, and how much it opened. What others hold
         and a strategy on the other side are then one thing, and gone."""
-        held = self._held.setdefault(subaccount, {OTHERS: _NONE})
+        held = self._held.setdefault(subaccount, {UNOWNED_STRATEGY: _NONE})
         was = held.get(owner, _NONE)
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0
         kept, opening = was.less(closing), abs(change) - closing
-        held[owner] = _Share(was.qty + change, kept.cost + held_price(change, price) * opening)
-        for name in sorted(held.keys() - {OTHERS}):
-            own, others = held[name], held[OTHERS]
+        held[owner] = _Share(was.qty + change, kept.cost + price_of_side(change, price) * opening)
+        for name in sorted(held.keys() - {UNOWNED_STRATEGY}):
+            own, others = held[name], held[UNOWNED_STRATEGY]
             if own.qty * others.qty < 0:
                 gone = min(abs(own.qty), abs(others.qty))
-                held[name], held[OTHERS] = own.less(gone), others.less(gone)
-        return Money(held_price(was.qty, price) * closing - (was.cost - kept.cost)), Qty(opening)
+                held[name], held[UNOWNED_STRATEGY] = own.less(gone), others.less(gone)
+        return Money(price_of_side(was.qty, price) * closing - (was.cost - kept.cost)), Qty(opening)
 
     def of(self, owner: str, subaccount: int | None = None) -> Qty:
         """What one holds in a subaccount, or over all of them, signed."""
         found = (held for number, held in self._held.items() if subaccount in (None, number))
         return Qty(sum(held.get(owner, _NONE).qty for held in found))
 
-    def losses(self, owner: str) -> Losses:
+    def losses(self, owner: str) -> LossStreak:
         """What one lost by closing."""
-        return self._losses.get(owner) or Losses()
+        return self._losses.get(owner) or LossStreak()
 
     def cost_of(self, owner: str, subaccount: int) -> Money:
         """What one paid for what it holds in a subaccount, without fees."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 
@@ -47,7 +47,7 @@ class Tracked:
     @property
     def is_proven(self) -> bool:
         """Whether anything but the reply to its create shows that the exchange has an order under its exchange id."""
-        is_over = self.order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED) and self.order.tif is Tif.GTC
+        is_over = self.order.status in (OrderStatus.CANCELED, OrderStatus.EXPIRED) and self.order.tif is TimeInForce.GTC
         return self.stated is not None or bool(self.trades) or is_over
 
     def contradicts(self, record: Order) -> bool:

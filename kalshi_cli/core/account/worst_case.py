@@ -12,7 +12,7 @@ from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 
 
-class Outcomes(NamedTuple):
+class OutcomeLosses(NamedTuple):
     """What is lost at most if a market settles NO, and if it settles YES; below zero it is won."""
 
     if_no: Money
@@ -24,7 +24,7 @@ class Outcomes(NamedTuple):
         return Money(max(0, *self))
 
 
-class Live(NamedTuple):
+class LiveOrderRisk(NamedTuple):
     """What may still trade of an order, and the fee of that at most."""
 
     side: Side
@@ -33,17 +33,17 @@ class Live(NamedTuple):
     fee: Money = Money(0)
 
 
-def live_part(order: Order, schedule: FeeSchedule) -> Live:
+def live_part(order: Order, schedule: FeeSchedule) -> LiveOrderRisk:
     """What may still trade of an order. What rests on the book pays as a maker; anything else may take.
 
     Its own price is the dearest: a better one saves more than it adds to the fee.
     """
     is_taker = not order.post_only and order.status is not OrderStatus.RESTING
     fee = estimate(schedule, order.price, order.remaining, is_taker=is_taker)
-    return Live(order.side, order.price, order.remaining, fee)
+    return LiveOrderRisk(order.side, order.price, order.remaining, fee)
 
 
-def with_trade(qty: Qty, cost: Money, side: Side, price: Price, count: Qty) -> tuple[Qty, Money]:
+def after_trade(qty: Qty, cost: Money, side: Side, price: Price, count: Qty) -> tuple[Qty, Money]:
     """A position and its cost after a trade that is certain, at its order's price: no fill is worse than that."""
     closed = min(count, abs(qty)) if qty * side.sign < 0 else 0
     kept = cost - cost * closed // abs(qty) if closed else cost
@@ -51,7 +51,7 @@ def with_trade(qty: Qty, cost: Money, side: Side, price: Price, count: Qty) -> t
     return Qty(qty + side.sign * count), Money(kept + paid * (count - closed))
 
 
-def at_worst(qty: Qty, cost: Money, live: Iterable[Live]) -> Outcomes:
+def max_loss(qty: Qty, cost: Money, live: Iterable[LiveOrderRisk]) -> OutcomeLosses:
     """What a position with these orders loses at most, whichever of them fill and in whatever order: now, or counted
     from any moment while they do.
 
@@ -73,7 +73,7 @@ def at_worst(qty: Qty, cost: Money, live: Iterable[Live]) -> Outcomes:
             if_no += max(0, fee - price * count)
     if_no += _filled(max(0, -qty), cost, bids)
     if_yes += _filled(max(0, qty), cost, asks)
-    return Outcomes(Money(if_no), Money(if_yes))
+    return OutcomeLosses(Money(if_no), Money(if_yes))
 
 
 def _filled(held: int, cost: Money, orders: list[tuple[int, int]]) -> int:
@@ -93,7 +93,7 @@ def _filled(held: int, cost: Money, orders: list[tuple[int, int]]) -> int:
     return lost - left * ONE_DOLLAR - (-cost * left // held)
 
 
-def event_at_worst(markets: Sequence[Outcomes], *, is_exclusive: bool) -> Money:
+def event_max_loss(markets: Sequence[OutcomeLosses], *, is_exclusive: bool) -> Money:
     """The most that the markets of one event can lose together, in one subaccount.
 
     In an exclusive event at most one of them settles YES: the worst of all those outcomes counts.

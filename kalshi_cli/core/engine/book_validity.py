@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Ts, show_price, show_qty
-from kalshi_cli.core.market.order_book import OrderBook, Quoted
-from kalshi_cli.core.model.effects import Alert, Effect, Resync
+from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
+from kalshi_cli.core.model.effects import AlertRaised, Effect, ResyncBook
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.messages import BookCheck, Level
+from kalshi_cli.core.model.messages import BookVerification, Level
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 
 CROSSED_MS = 1_000
 """How long a book may look crossed. The deltas of one matching event share a `ts` and may cross in between (recorded
 May 2026); a book that is still crossed a second later is wrong."""
 
-FIRST_PAUSE_MS, LONGEST_PAUSE_MS = 1_000, 60_000
+FIRST_PAUSE_MS, MAX_PAUSE_MS = 1_000, 60_000
 """After a snapshot was asked for: how long until the next, where the book is still wrong; doubled each time."""
 
 FORGET_MS = 60_000
@@ -29,10 +29,10 @@ FORGET_MS = 60_000
 ACCOUNT_AGE_MS = 10_000
 """The oldest read of the account that still counts as recent. A loop reads it every eight seconds, at the next tick."""
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Of markets without a book, so many are named."""
 
-MOST_LEVELS = 100
+MAX_LEVELS = 100
 """Of each side so many levels are compared with a read, the best first."""
 
 
@@ -57,14 +57,14 @@ class _Spot(NamedTuple):
 class _Pair(NamedTuple):
     """One spot, as we have it and as the exchange's own read has it."""
 
-    ours: Quoted | None
-    theirs: Quoted | None
+    ours: PriceLevel | None
+    theirs: PriceLevel | None
 
 
 class BookWatch:
     """Distrusts books, asks for new ones at growing intervals, and says once what was wrong with both views of it."""
 
-    def __init__(self, state: State, limits: Limits) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits) -> None:
         self._state = state
         self._limits = limits
         self.crossed: dict[str, Ts] = {}
@@ -74,7 +74,7 @@ class BookWatch:
         """Where the last read said otherwise, and nothing has moved since."""
         self._blind: dict[str, Ts] = {}
 
-    def odd(self, book: OrderBook) -> list[Effect]:
+    def check_changed_book(self, book: OrderBook) -> list[Effect]:
         """What follows from a book that changed and is unusable or crossed now."""
         if not book.is_usable:
             return self._distrust(book, "BOOK_IMPOSSIBLE", book.unusable_reason)
@@ -87,7 +87,7 @@ class BookWatch:
         book.invalidate("crossed")
         return self._distrust(book, "BOOK_IMPOSSIBLE", views)
 
-    def check(self, message: BookCheck) -> list[Effect]:
+    def check(self, message: BookVerification) -> list[Effect]:
         """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
         still: one that moves differs because it is newer, or older, by the time that the read took."""
         book = self._state.books.get(message.ticker)
@@ -123,7 +123,7 @@ class BookWatch:
         quote = self._state.quotes.get(book.ticker)
         if quote is not None and code == "BOOK_IMPOSSIBLE":
             views += f"; the ticker channel last said {show_price(quote.bid)} and {show_price(quote.ask)}"
-        return [Resync(book.ticker, book.unusable_reason), Alert(now, "warning", code, book.ticker, views)]
+        return [ResyncBook(book.ticker, book.unusable_reason), AlertRaised(now, "warning", code, book.ticker, views)]
 
     def tick(self) -> list[Effect]:
         """Ask again for books that are still wrong; and one that is crossed may not wait for its next change."""
@@ -138,12 +138,12 @@ class BookWatch:
             if now - doubt.last > max(FORGET_MS, 2 * doubt.pause_ms):
                 del self._doubts[ticker]
             elif not book.is_usable and not doubt.again_at - doubt.pause_ms <= now < doubt.again_at:
-                doubt.pause_ms = min(2 * doubt.pause_ms, LONGEST_PAUSE_MS)
+                doubt.pause_ms = min(2 * doubt.pause_ms, MAX_PAUSE_MS)
                 doubt.last, doubt.again_at = now, now + doubt.pause_ms
-                effects.append(Resync(ticker, book.unusable_reason))
+                effects.append(ResyncBook(ticker, book.unusable_reason))
         return effects
 
-    def unwatched(self) -> list[tuple[Order, str]]:
+    def orders_to_cancel(self) -> list[tuple[Order, str]]:
         """Orders of strategies that must not rest: nobody can see the book of their market, or it closes."""
         state, limit = self._state, self._limits.max_book_age_ms
         blind, found = dict[str, Ts](), list[tuple[Order, str]]()
@@ -163,18 +163,18 @@ class BookWatch:
         return found
 
 
-def without_book(state: State) -> str:
+def markets_without_book(state: EngineState) -> str:
     """Open markets whose book cannot be believed, and why; empty where every one can."""
     found = [
         f"{ticker}: {book.unusable_reason}"
         for ticker, book in state.books.items()
         if not book.is_usable and (market := state.markets.get(ticker)) and market.status is MarketStatus.ACTIVE
     ]
-    more = f"; and {len(found) - MOST_NAMED} more" if len(found) > MOST_NAMED else ""
-    return "; ".join(found[:MOST_NAMED]) + more
+    more = f"; and {len(found) - MAX_NAMED} more" if len(found) > MAX_NAMED else ""
+    return "; ".join(found[:MAX_NAMED]) + more
 
 
-def is_in_sight(state: State, now: Ts, max_book_age_ms: int | None) -> bool:
+def can_trade(state: EngineState, now: Ts, max_book_age_ms: int | None) -> bool:
     """Return whether the account was read lately and one book of the open markets, if there are any, is new enough."""
     is_read = state.account_read is not None and abs(now - state.account_read) <= ACCOUNT_AGE_MS
     ages = [
@@ -188,8 +188,8 @@ def is_in_sight(state: State, now: Ts, max_book_age_ms: int | None) -> bool:
 
 def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _Pair]:
     """The best of a side, and each level down to where the shallower of both views ends."""
-    views = [Quoted(*level) for level in book.levels(side, MOST_LEVELS)]
-    reads = [Quoted(*level) for level in sorted(read, reverse=side is BID)[:MOST_LEVELS]]
+    views = [PriceLevel(*level) for level in book.levels(side, MAX_LEVELS)]
+    reads = [PriceLevel(*level) for level in sorted(read, reverse=side is BID)[:MAX_LEVELS]]
     pairs = {_Spot(side): _Pair(views[0] if views else None, reads[0] if reads else None)}
     if views and reads:
         ours, theirs = {at.price: at for at in views}, {at.price: at for at in reads}
@@ -201,5 +201,5 @@ def _pairs(side: Side, book: OrderBook, read: Sequence[Level]) -> dict[_Spot, _P
     return pairs
 
 
-def _shown(quoted: Quoted | None) -> str:
+def _shown(quoted: PriceLevel | None) -> str:
     return "nothing" if quoted is None else f"{show_qty(quoted.qty)} at {show_price(quoted.price)}"

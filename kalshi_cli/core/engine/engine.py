@@ -11,34 +11,34 @@ from kalshi_cli.core.account.order_index import DUPLICATE_ID, ids_of
 from kalshi_cli.core.engine.book_validity import BookWatch
 from kalshi_cli.core.engine.market_updates import MarketNews
 from kalshi_cli.core.engine.order_group_watch import GroupWatch
-from kalshi_cli.core.engine.strategy_runner import Asked, Hooks, Strategy
-from kalshi_cli.core.engine.tally import Tally
+from kalshi_cli.core.engine.strategy_runner import StrategyCall, StrategyProtocol, StrategyRunner
+from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import (
-    Alert,
+    AlertRaised,
     AmendOrder,
     CancelOrder,
     CloseOrder,
-    Denied,
     Effect,
     FillBooked,
     OrderChanged,
+    OrderRefused,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
+from kalshi_cli.core.model.intents import Amend, Cancel, CloseOrderRequest, OrderRequest, Place
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk import review
-from kalshi_cli.core.risk.exits import OTHERS_CLOSE, Exits
+from kalshi_cli.core.risk.exits import BLOCKED_BY_EXIT, ProtectiveExits
 from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state import exchange_state
 from kalshi_cli.core.state.back_off import back_off_of
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import SentOrder
-from kalshi_cli.core.state.state import MINUTE_MS, State
+from kalshi_cli.core.state.state import MINUTE_MS, EngineState
 
 MAX_UNOWNED = 1_000
 """Orders that nobody knows yet and that traded: their fills are credited once the order turns out to be ours."""
@@ -47,14 +47,14 @@ CANCEL_AGAIN_MS = 2_000
 """An unanswered cancel is asked for again after this long."""
 
 
-class Engine:
+class TradingEngine:
     """One account's brain. Every order passes `risk.review`; every change of an order, fill or halt is an effect."""
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
-        strategies: Sequence[Strategy],
+        state: EngineState,
+        limits: RiskLimits,
+        strategies: Sequence[StrategyProtocol],
         *,
         new_id: Callable[[], str],
         order_expiry_s: float | None,
@@ -64,13 +64,13 @@ class Engine:
         here since."""
         self.state = state
         self.limits = limits
-        self.tally = Tally()
+        self.tally = RunCounters()
         self.is_starting = False
         """The account is not agreed upon yet: no strategy is asked, whatever the reads bring."""
         self.is_stopping = False
         self.disputed: tuple[Order, ...] = ()
         """Orders of which the last read of the account said other things than a reply, and was not yet proof."""
-        self._hooks = Hooks(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
+        self._hooks = StrategyRunner(state, limits, strategies, self._consider, self._withdraw, self._may_ask)
         state.strategies = self._hooks.names
         self._new_id = new_id
         self._order_expiry_s = order_expiry_s
@@ -82,12 +82,12 @@ class Engine:
         self._drift = reconciliation.DriftWatch()
         self._group_watch = GroupWatch(state)
         self._guards = Guards(state, limits, self._tighten, self._known)
-        self._exits = Exits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
+        self._exits = ProtectiveExits(state, limits, self._hooks.names, self.place, self._cancel, self._hooks.hedged)
         self._untold_fills: list[tuple[str, Fill]] | None = None
         self._unowned: dict[str, list[Fill]] = {}
         self._reactions: dict[type[messages.Message], Callable[[Any], list[Effect]]] = {
             **MarketNews(state, self._book_watch, self._hooks, self._guards, self._look_at_exits).reactions,
-            messages.BookCheck: self._book_watch.check,
+            messages.BookVerification: self._book_watch.check,
             messages.Tick: self._on_tick,
             messages.OrderAccepted: self._on_order,
             messages.OrderRejected: self._on_order,
@@ -98,15 +98,15 @@ class Engine:
             messages.OrderCanceled: self._on_order,
             messages.CancelFailed: self._on_order,
             messages.AmendEnded: self._on_order,
-            messages.OrdersBeside: self._on_orders_beside,
+            messages.ExternalOrders: self._on_orders_beside,
             messages.Filled: self._on_filled,
             messages.Settled: self._on_settled,
             messages.GroupChange: self._group_watch.heard,
             messages.AccountSnapshot: self._on_account,
-            messages.AccountUnread: self._on_account_unread,
-            **exchange_state.reactions(state, self._cancelling.clear),
+            messages.AccountStale: self._on_account_unread,
+            **exchange_state.exchange_reactions(state, self._cancelling.clear),
             messages.ReadFailed: self._guards.unread,
-            messages.Command: self._on_command,
+            messages.StateCommand: self._on_command,
         }
 
     @property
@@ -140,7 +140,7 @@ class Engine:
         return self._hooks.waiting
 
     @property
-    def asked(self) -> Asked | None:
+    def asked(self) -> StrategyCall | None:
         """The strategy whose code is running at this moment, if any; another thread may look."""
         return self._hooks.asked
 
@@ -188,12 +188,12 @@ class Engine:
                 if owner is None:
                     self._keep_unowned(entry)  # its order may be one of ours whose reply never came
                 elif owner.strategy:
-                    self.state.book_own(owner.strategy, entry)
-        self._guards.recalled()
+                    self.state.record_own_fill(owner.strategy, entry)
+        self._guards.on_restored()
 
     def _on_tick(self, _message: messages.Tick) -> list[Effect]:
         effects = self._guards.tick() + self._withdraw()
-        for order, reason in self._book_watch.unwatched():
+        for order, reason in self._book_watch.orders_to_cancel():
             effects += self._cancel(order, reason)
         effects += self._book_watch.tick() + self._look_at_exits()
         return effects + self._hooks.on_tick()
@@ -204,33 +204,33 @@ class Engine:
 
     # -- intents -----------------------------------------------------------------------------------------------------
 
-    def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
+    def _consider(self, strategy: str, intent: OrderRequest) -> list[Effect]:
         if isinstance(intent, Cancel):
             order = self.state.orders.get(intent.client_order_id)
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
         if isinstance(intent, Amend):
             before = self.state.orders.by_order_id(intent.order_id)
-            if before is None or before.strategy != strategy or not self._exits.is_in_a_way(before, intent):
+            if before is None or before.strategy != strategy or not self._exits.blocks_exit(before, intent):
                 return [self.amend(intent, strategy)]
-            return [self._denied(strategy, before.ticker, OTHERS_CLOSE)]
+            return [self._denied(strategy, before.ticker, BLOCKED_BY_EXIT)]
         if not isinstance(intent, Place):
             raise TypeError(f"a strategy yields Place, Amend or Cancel, not {type(intent).__name__}")
         needs = intent.needs if isinstance(intent.needs, tuple) else ()
         belong = (intent, *(each for each in needs if isinstance(each, Place)))  # what else it needs says the review
-        asked = (self._exits.objection(strategy, each) for each in belong)
+        asked = (self._exits.refusal_reason(strategy, each) for each in belong)
         objection = next((each for each in asked if each is not None), None)
         if objection is None:
             verdict = self.place(intent, strategy)
-            is_met = isinstance(verdict, Denied) and verdict.code == "SELF_CROSS" and intent.reduce_only
-            return [verdict, *(self._exits.make_way(strategy, intent) if is_met else ())]
+            is_met = isinstance(verdict, OrderRefused) and verdict.code == "SELF_CROSS" and intent.reduce_only
+            return [verdict, *(self._exits.cancel_opposing_quotes(strategy, intent) if is_met else ())]
         return [self._denied(strategy, intent.ticker, objection)]
 
-    def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> Denied:
-        denied = Denied(self.state.now, strategy, ticker, *objection)
+    def _denied(self, strategy: str, ticker: str, objection: tuple[str, str]) -> OrderRefused:
+        denied = OrderRefused(self.state.now, strategy, ticker, *objection)
         self._count(denied)
         return denied
 
-    def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | Denied:
+    def place(self, intent: Place, strategy: str = "", client_order_id: str = "") -> SubmitOrder | OrderRefused:
         """Review an intent and, if it passes, count its order as live from now on. A person's order has no strategy."""
         verdict = review.review(
             self.state,
@@ -241,7 +241,7 @@ class Engine:
             expiry_s=self._order_expiry_s if strategy else None,
         )
         self._count(verdict)
-        if not isinstance(verdict, Denied):
+        if not isinstance(verdict, OrderRefused):
             self.state.orders.add(verdict.order)
         return verdict
 
@@ -249,27 +249,27 @@ class Engine:
         """An order that passed its review and has not left: it counts no more, and may be placed again later."""
         self.state.take_back(order)
 
-    def close(self, intent: Close) -> CloseOrder | Denied:
+    def close(self, intent: CloseOrderRequest) -> CloseOrder | OrderRefused:
         """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
         verdict = review.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
         self._count(verdict)
-        if not isinstance(verdict, Denied):
+        if not isinstance(verdict, OrderRefused):
             self.state.orders.add(verdict.order)
         return verdict
 
-    def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | Denied:
+    def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | OrderRefused:
         """Review an amend and, if it passes, count the order as the worse of both from now on. A person's amend has no
         strategy."""
         is_going = intent.order_id in self._cancelling
         verdict = review.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going)
         self._count(verdict)
-        if not isinstance(verdict, Denied):
-            self.state.orders.doubt(verdict.doubtful, verdict.wanted)
+        if not isinstance(verdict, OrderRefused):
+            self.state.orders.mark_unconfirmed(verdict.doubtful, verdict.wanted)
         return verdict
 
-    def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | Denied) -> None:
+    def _count(self, verdict: SubmitOrder | CloseOrder | AmendOrder | OrderRefused) -> None:
         self.tally.intents += 1
-        if isinstance(verdict, Denied):
+        if isinstance(verdict, OrderRefused):
             self.tally.count_denied(verdict.code)
         else:
             self.tally.orders += 1
@@ -283,7 +283,7 @@ class Engine:
         asked = self._cancelling.get(order.order_id)
         if not order.status.is_live or not order.order_id:
             return []
-        if asked is not None and -exchange_state.CLOSED_AGAIN_MS <= self.state.now - asked < CANCEL_AGAIN_MS:
+        if asked is not None and -exchange_state.CLOSED_RECHECK_MS <= self.state.now - asked < CANCEL_AGAIN_MS:
             return []
         self._cancelling[order.order_id] = self.state.now
         return [CancelOrder(order, reason)]
@@ -308,7 +308,7 @@ class Engine:
         """A guard stops trading, or all of it that adds risk. Never loosens. Told in a halt too: it may be a pause."""
         if self.state.trading is not TradingState.HALTED:
             self.state.trading = trading
-        alert = Alert(self.state.now, "critical", code, subject, text)
+        alert = AlertRaised(self.state.now, "critical", code, subject, text)
         return [StateChanged(self.state.now, self.state.trading, code, text), alert, *self._withdraw()]
 
     # -- orders, fills, settlements -------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ class Engine:
         if isinstance(message, messages.CancelFailed):
             self._cancelling.pop(message.order_id, None)
             if exchange_state.is_closed(message.code):
-                self._cancelling[message.order_id] = Ts(self.state.now + exchange_state.CLOSED_AGAIN_MS)
+                self._cancelling[message.order_id] = Ts(self.state.now + exchange_state.CLOSED_RECHECK_MS)
         guarded = self._guards.order(message, before, order)
         if order is None or self._guards.is_undecided(order):
             return guarded
@@ -335,7 +335,7 @@ class Engine:
         effects = [*guarded, OrderChanged(order)]  # what is on file already makes no guard speak again after a crash
         if isinstance(message, messages.OrderUnknown):
             text = f"{order.ticker} {order.side.value} may be live: {message.reason}"
-            effects.append(Alert(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
+            effects.append(AlertRaised(self.state.now, "warning", "ORDER_UNKNOWN", order.client_order_id, text))
         return effects + self._credit_unowned(order)
 
     def _on_repaired(self, message: messages.OrderRepaired) -> list[Effect]:
@@ -368,7 +368,7 @@ class Engine:
         effects += self._count_day(fill)
         order = self._owner(fill)
         if order is None:
-            self._guards.unowned(fill)
+            self._guards.on_unmatched_fill(fill)
             self._keep_unowned(fill)
             return effects
         return effects + self._credit(order, fill)
@@ -382,7 +382,7 @@ class Engine:
     def _credit(self, order: Order, fill: Fill) -> list[Effect]:
         """Book a fill with the strategy whose order it was, and tell it; at once, or when a whole read is booked."""
         effects = self._guards.owned(fill, order)
-        if not order.strategy or not self.state.book_own(order.strategy, fill):
+        if not order.strategy or not self.state.record_own_fill(order.strategy, fill):
             return effects
         if self._untold_fills is not None:
             self._untold_fills.append((order.strategy, fill))
@@ -424,7 +424,7 @@ class Engine:
     def _known(self, order_id: str, client_order_id: str) -> Order | None:
         """The order that these ids name; one that was placed beside us joins with what the state file has of it."""
         orders = self.state.orders
-        known = orders.known_as(order_id, client_order_id)
+        known = orders.find(order_id, client_order_id)
         filed = self._on_file(client_order_id or order_id) if known is None else None
         if filed is None or filed.is_foreign or filed.code == DUPLICATE_ID:
             return known
@@ -433,10 +433,10 @@ class Engine:
         joined = orders.add(filed)
         return joined if filed.order_id in ("", order_id) or not order_id else None  # else it is a second one
 
-    def _on_orders_beside(self, message: messages.OrdersBeside) -> list[Effect]:
+    def _on_orders_beside(self, message: messages.ExternalOrders) -> list[Effect]:
         """What other programs of ours placed or amended counts at once, before the exchange tells of it."""
         for order in message.orders:
-            if self.state.orders.learn(order):
+            if self.state.orders.merge(order):
                 self.state.count_sent(SentOrder.of(order))
         return []
 
@@ -463,12 +463,12 @@ class Engine:
             effects += self._hooks.on_fill(strategy, fill)
         return effects
 
-    def _on_account_unread(self, _message: messages.AccountUnread) -> list[Effect]:
+    def _on_account_unread(self, _message: messages.AccountStale) -> list[Effect]:
         """Nobody decides until the account was read again."""
         self._is_account_unread = True
         return []
 
-    def _on_command(self, message: messages.Command) -> list[Effect]:
+    def _on_command(self, message: messages.StateCommand) -> list[Effect]:
         if message.state is None:
             self.is_stopping = True
             return self._withdraw()

@@ -6,13 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from kalshi_cli.core.engine.book_validity import BookWatch
-from kalshi_cli.core.engine.strategy_runner import Hooks
+from kalshi_cli.core.engine.strategy_runner import StrategyRunner
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model import messages
-from kalshi_cli.core.model.effects import Alert, Effect
+from kalshi_cli.core.model.effects import AlertRaised, Effect
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.risk.guards import Guards
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 
 
 class MarketNews:
@@ -20,9 +20,9 @@ class MarketNews:
 
     def __init__(
         self,
-        state: State,
+        state: EngineState,
         book_watch: BookWatch,
-        hooks: Hooks,
+        hooks: StrategyRunner,
         guards: Guards,
         look_at_exits: Callable[[str], list[Effect]],
     ) -> None:
@@ -38,13 +38,13 @@ class MarketNews:
             messages.PublicTrade: self._hooks.on_trade,
             messages.ReferencePrice: self._on_reference,
             messages.SpotPrice: self._on_spot,
-            messages.SpotLost: self._on_spot_lost,
+            messages.SpotUnavailable: self._on_spot_lost,
             messages.FairValue: self._on_fair,
             messages.NewsSignal: self._hooks.on_signal,
             messages.FeedGap: self._on_gap,
             messages.FeedState: self._on_feed_state,
             messages.MarketChange: self._on_market,
-            messages.Valued: self._on_valued,
+            messages.MarksUpdate: self._on_valued,
             messages.MarketLocks: self._on_locks,
         }
 
@@ -71,7 +71,7 @@ class MarketNews:
     def _decide(self, book: OrderBook) -> list[Effect]:
         """Let the strategies look at a book that changed, if it can be believed."""
         if not book.is_usable or book.is_crossed:
-            return self._book_watch.odd(book)
+            return self._book_watch.check_changed_book(book)
         if self._book_watch.crossed:
             self._book_watch.crossed.pop(book.ticker, None)
         return self._look_at_exits(book.ticker) + self._hooks.on_book(book.ticker)
@@ -89,7 +89,7 @@ class MarketNews:
         self._state.spots[message.symbol] = message
         return self._hooks.on_spot(message)
 
-    def _on_spot_lost(self, message: messages.SpotLost) -> list[Effect]:
+    def _on_spot_lost(self, message: messages.SpotUnavailable) -> list[Effect]:
         self._state.spots.pop(message.symbol, None)
         return []
 
@@ -108,7 +108,7 @@ class MarketNews:
         if message.is_live:
             self._state.feed_ts = message.ts
             return []
-        return [Alert(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
+        return [AlertRaised(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
 
     def _on_market(self, message: messages.MarketChange) -> list[Effect]:
         market = message.market
@@ -125,7 +125,7 @@ class MarketNews:
         self._state.locks = dict(message.until)
         return []
 
-    def _on_valued(self, message: messages.Valued) -> list[Effect]:
+    def _on_valued(self, message: messages.MarksUpdate) -> list[Effect]:
         self._state.valued.update({market.ticker: market for market in message.markets})
         self._state.exposures.look_again(market.ticker for market in message.markets)
         return self._guards.loss()

@@ -6,10 +6,10 @@ import re
 
 import msgspec
 
-from kalshi_cli.core.model.effects import Alert, Effect, GroupSwitched
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderGroupStateChanged
 from kalshi_cli.core.model.messages import GroupChange, OrderRejected, OrderState
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 
 _ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
 
@@ -17,7 +17,7 @@ _ABOUT_A_GROUP = re.compile("order.?group", re.IGNORECASE)
 class GroupWatch:
     """Keeps `state.triggered_groups`."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EngineState) -> None:
         self._state = state
 
     def heard(self, message: GroupChange) -> list[Effect]:
@@ -29,7 +29,7 @@ class GroupWatch:
             if group not in triggered:
                 return []
             triggered.discard(group)
-            return [GroupSwitched(group, is_triggered=False)]
+            return [OrderGroupStateChanged(group, is_triggered=False)]
         if message.change not in ("triggered", "deleted") or group in triggered:
             return []
         triggered.add(group)
@@ -37,8 +37,8 @@ class GroupWatch:
         text = f"the exchange {what} until it is reset: kalshi order group reset {group}"
         if message.change == "deleted":
             text = f"somebody deleted it: the exchange {what}; the next start makes another"
-        alert = Alert(self._state.now, "critical", "GROUP_TRIGGERED", group, text)
-        return [alert, GroupSwitched(group, is_triggered=True)]
+        alert = AlertRaised(self._state.now, "critical", "GROUP_TRIGGERED", group, text)
+        return [alert, OrderGroupStateChanged(group, is_triggered=True)]
 
     def refused(self, order: Order, refusal: OrderRejected) -> list[Effect]:
         """How a trigger is learned without the stream. The code is not published (October 2026), so any text about an

@@ -6,22 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple, Protocol
 
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.core.model.effects import Alert, Effect
-from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.intents import OrderRequest
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 
-LONGEST_WAITING = 300
+MAX_WAITING_LENGTH = 300
 """Characters of what strategies say that they lack."""
 
 MAX_INTENTS = 100
 """Intents that one hook of a strategy may yield; the rest of a longer answer is dropped with an alert."""
 
 
-class Strategy(Protocol):
+class StrategyProtocol(Protocol):
     """What the engine calls. Hooks yield intents, or return None."""
 
     @property
@@ -30,41 +30,41 @@ class Strategy(Protocol):
     def is_hedged(self) -> bool: ...
     @property
     def waiting(self) -> str: ...
-    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None: ...
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None: ...
-    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None: ...
-    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None: ...
-    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None: ...
-    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None: ...
-    def on_tick(self, view: View) -> Iterable[Intent] | None: ...
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None: ...
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None: ...
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None: ...
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None: ...
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None: ...
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None: ...
+    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None: ...
 
 
-class Asked(NamedTuple):
+class StrategyCall(NamedTuple):
     """Code of a strategy that is running: in which call of a hook, counted from 1, and whose."""
 
     call: int
     strategy: str
 
 
-class HungError(BaseException):
+class StrategyTimeoutError(BaseException):
     """Raised in the middle of a hook that does not come back, by whoever watches it. Not for a strategy to catch."""
 
 
-class Hooks:
+class StrategyRunner:
     """Asks the strategies, while `may_ask` allows it. `consider` takes what they want, `withdraw` follows when one of
     them failed."""
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
-        strategies: Sequence[Strategy],
-        consider: Callable[[str, Intent], list[Effect]],
+        state: EngineState,
+        limits: RiskLimits,
+        strategies: Sequence[StrategyProtocol],
+        consider: Callable[[str, OrderRequest], list[Effect]],
         withdraw: Callable[[], list[Effect]],
         may_ask: Callable[[], bool],
     ) -> None:
         self._state = state
-        self._running = [(strategy, View(state, strategy.name, limits)) for strategy in strategies]
+        self._running = [(strategy, StrategyContext(state, strategy.name, limits)) for strategy in strategies]
         self._consider = consider
         self._withdraw = withdraw
         self._may_ask = may_ask
@@ -74,7 +74,7 @@ class Hooks:
         """What they hold pays for one another, so no exit may look at a part of it."""
         self.failed: dict[str, str] = {}
         """Strategies that were taken out, and why."""
-        self.asked: Asked | None = None
+        self.asked: StrategyCall | None = None
         """Set exactly while a strategy's own code is running; another thread, or a signal handler, may look."""
         self._calls = 0
 
@@ -82,7 +82,7 @@ class Hooks:
     def waiting(self) -> str:
         """Which strategies lack what to decide by, in their words."""
         said = ((strategy.name, strategy.waiting) for strategy, _ in self._running)
-        return safe_text("; ".join(f"{name}: {what}" for name, what in said if what), LONGEST_WAITING)
+        return safe_text("; ".join(f"{name}: {what}" for name, what in said if what), MAX_WAITING_LENGTH)
 
     def on_book(self, ticker: str) -> list[Effect]:
         return self._ask_all(lambda strategy: strategy.on_book, ticker)
@@ -111,14 +111,16 @@ class Hooks:
         return self._ask_all(lambda strategy: strategy.on_tick)
 
     def _ask_all(
-        self, hook: Callable[[Strategy], Callable[..., Iterable[Intent] | None]], *args: object
+        self, hook: Callable[[StrategyProtocol], Callable[..., Iterable[OrderRequest] | None]], *args: object
     ) -> list[Effect]:
         effects: list[Effect] = []
         for strategy, view in tuple(self._running):
             effects += self._ask(strategy, hook(strategy), view, *args)
         return effects
 
-    def _ask(self, strategy: Strategy, hook: Callable[..., Iterable[Intent] | None], *args: object) -> list[Effect]:
+    def _ask(
+        self, strategy: StrategyProtocol, hook: Callable[..., Iterable[OrderRequest] | None], *args: object
+    ) -> list[Effect]:
         """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
         effects: list[Effect] = []
         if not self._may_ask():
@@ -127,25 +129,25 @@ class Hooks:
             for count, intent in enumerate(self._answers(strategy.name, hook, args)):
                 if count == MAX_INTENTS:
                     text = f"more than {MAX_INTENTS} intents at once; the rest was dropped"
-                    effects.append(Alert(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
+                    effects.append(AlertRaised(self._state.now, "warning", "STRATEGY_FLOOD", strategy.name, text))
                     break
                 effects += self._consider(strategy.name, intent)
-        except (Exception, SystemExit, HungError) as error:
+        except (Exception, SystemExit, StrategyTimeoutError) as error:
             self._running = [(other, seen) for other, seen in self._running if other is not strategy]
             why = redact(f"{type(error).__name__}: {error}{_where(error)}")  # it is written down
             self.failed[strategy.name] = why
             text = f"{why}; its orders are being canceled"
-            code = "STRATEGY_HUNG" if isinstance(error, HungError) else "STRATEGY_FAILED"
-            effects.append(Alert(self._state.now, "critical", code, strategy.name, text))
+            code = "STRATEGY_HUNG" if isinstance(error, StrategyTimeoutError) else "STRATEGY_FAILED"
+            effects.append(AlertRaised(self._state.now, "critical", code, strategy.name, text))
             effects += self._withdraw()
         return effects
 
     def _answers(
-        self, name: str, hook: Callable[..., Iterable[Intent] | None], args: tuple[object, ...]
-    ) -> Iterator[Intent]:
+        self, name: str, hook: Callable[..., Iterable[OrderRequest] | None], args: tuple[object, ...]
+    ) -> Iterator[OrderRequest]:
         """What a strategy wants. `asked` is set while its own code runs, and never while ours does."""
         self._calls += 1
-        asked = Asked(self._calls, name)
+        asked = StrategyCall(self._calls, name)
         try:
             self.asked = asked
             answer = hook(*args)

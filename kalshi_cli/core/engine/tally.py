@@ -8,7 +8,7 @@ from kalshi_cli.base.units import Money, Qty
 from kalshi_cli.core.model.orders import Fill
 
 
-class Tally(msgspec.Struct):
+class RunCounters(msgspec.Struct):
     """Counters that only grow. A closing trade is won if it made money after its own fee."""
 
     intents: int = 0

@@ -6,7 +6,7 @@ All on the YES scale: a leg on the side BID buys YES at the asks; one on ASK buy
              matches those itself, so nobody meets one except between two deltas, and no strategy is shown that.
     no       NO of n markets of which at most one settles YES pays n - 1 dollars: where the n bids are above $1.
     yes      YES of markets of which one must settle YES pays $1: where the asks are below $1. The exchange never says
-             that one must; the operator has to (`Kin.exhaustive`).
+             that one must; the operator has to (`EventRelation.exhaustive`).
     ladder   "above 10" and "above 20" of one quantity: YES of the first and NO of the second pay $1, in between $2:
              where the bid of the second is above the ask of the first.
 
@@ -40,14 +40,14 @@ _HALF = 0.5
 """How far the strike in a ticker may be from the market's own: "20 or more" has the floor 19.5."""
 
 
-class Kin(msgspec.Struct, frozen=True):
+class EventRelation(msgspec.Struct, frozen=True):
     """What is known of an event. `exhaustive`: how many markets it has, where one of them is sure to settle YES."""
 
     is_exclusive: bool = False
     exhaustive: int = 0
 
 
-class Offer(msgspec.Struct, frozen=True):
+class MarketOffer(msgspec.Struct, frozen=True):
     """One market as it can be traded now: levels of its book, best first."""
 
     market: Market
@@ -56,15 +56,15 @@ class Offer(msgspec.Struct, frozen=True):
     fees: FeeSchedule = FeeSchedule()
 
 
-def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None = None) -> Offer:
+def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None = None) -> MarketOffer:
     """A book as an offer, `depth` levels of each side; nothing of one that cannot be believed."""
     if depth == 1:
         bid, ask = book.bid, book.ask
-        return Offer(market, (bid,) if bid else (), (ask,) if ask else (), fees)
-    return Offer(market, book.levels(BID, depth), book.levels(ASK, depth), fees)
+        return MarketOffer(market, (bid,) if bid else (), (ask,) if ask else (), fees)
+    return MarketOffer(market, book.levels(BID, depth), book.levels(ASK, depth), fees)
 
 
-class Leg(NamedTuple):
+class BasketLeg(NamedTuple):
     """One order: `price` is the last level that it needs, `standing` what stands there and before, `cost` what it pays
     without fees, `fee` the most that it is charged."""
 
@@ -80,7 +80,7 @@ class Basket(msgspec.Struct, frozen=True):
     """`qty` of each leg pay at least `pays` per contract (in ten-thousandths, above one dollar for several NO)."""
 
     kind: str
-    legs: tuple[Leg, ...]
+    legs: tuple[BasketLeg, ...]
     """The one of which least stands first."""
     qty: Qty
     pays: int
@@ -106,17 +106,17 @@ class Basket(msgspec.Struct, frozen=True):
         return Price(self.net // self.qty)
 
 
-class Candidate(NamedTuple):
+class BasketCandidate(NamedTuple):
     """Legs whose best prices leave something before fees."""
 
     kind: str
-    legs: tuple[tuple[Offer, Side], ...]
+    legs: tuple[tuple[MarketOffer, Side], ...]
     pays: int
 
 
 def find(
-    kin: Kin,
-    offers: Sequence[Offer],
+    kin: EventRelation,
+    offers: Sequence[MarketOffer],
     *,
     at_least: Price = NOTHING,
     most: Qty | None = None,
@@ -126,39 +126,41 @@ def find(
 
     Each is as large as the books carry, up to `most`. They may share legs: buying one can take another away.
     """
-    walked = (walk(candidate, at_least=at_least, most=most) for candidate in candidates(kin, offers, max_legs))
+    walked = (fill_basket(candidate, at_least=at_least, most=most) for candidate in candidates(kin, offers, max_legs))
     return sorted((basket for basket in walked if basket is not None), key=lambda basket: -basket.net)
 
 
-def candidates(kin: Kin, offers: Sequence[Offer], max_legs: int | None = None) -> Iterator[Candidate]:
+def candidates(
+    kin: EventRelation, offers: Sequence[MarketOffer], max_legs: int | None = None
+) -> Iterator[BasketCandidate]:
     """What would pay before fees, by the best prices alone: one look at each market."""
     for each in offers:
         if each.bids and each.asks and each.bids[0][0] > each.asks[0][0]:
-            yield Candidate("pair", ((each, BID), (each, ASK)), ONE_DOLLAR)
+            yield BasketCandidate("pair", ((each, BID), (each, ASK)), ONE_DOLLAR)
     if kin.is_exclusive:
         yield from _all_no(offers, max_legs)
     asks = [each.asks[0][0] for each in offers if each.asks]
     is_few = max_legs is None or len(offers) <= max_legs
     if is_few and _is_whole(kin, len(offers)) and len(asks) == len(offers) and sum(asks) < ONE_DOLLAR:
-        yield Candidate("yes", tuple((each, BID) for each in offers), ONE_DOLLAR)
-    for rungs in ladders([each.market for each in offers]):
+        yield BasketCandidate("yes", tuple((each, BID) for each in offers), ONE_DOLLAR)
+    for rungs in threshold_chains([each.market for each in offers]):
         yield from _two_rungs([offers[place] for place in rungs])
 
 
-def _all_no(offers: Sequence[Offer], max_legs: int | None) -> Iterator[Candidate]:
+def _all_no(offers: Sequence[MarketOffer], max_legs: int | None) -> Iterator[BasketCandidate]:
     """The highest bids, from two on: each further leg adds its bid, and asks for its own fee and depth."""
     bid_for = sorted((each for each in offers if each.bids), key=lambda each: (-each.bids[0][0], each.market.ticker))
     together = 0
     for count, each in enumerate(bid_for[:max_legs], 1):
         together += each.bids[0][0]
         if count > 1 and together > ONE_DOLLAR:
-            yield Candidate("no", tuple((chosen, ASK) for chosen in bid_for[:count]), (count - 1) * ONE_DOLLAR)
+            yield BasketCandidate("no", tuple((chosen, ASK) for chosen in bid_for[:count]), (count - 1) * ONE_DOLLAR)
 
 
-def _two_rungs(rungs: Sequence[Offer]) -> Iterator[Candidate]:
+def _two_rungs(rungs: Sequence[MarketOffer]) -> Iterator[BasketCandidate]:
     """Of rungs that each imply the one before: NO of one against the cheapest YES of a lower one."""
-    lower: list[Offer] = []
-    cheapest: Offer | None = None
+    lower: list[MarketOffer] = []
+    cheapest: MarketOffer | None = None
     at: float | None = None
     for rung in rungs:
         strike = _strike(rung.market)[1]
@@ -168,12 +170,12 @@ def _two_rungs(rungs: Sequence[Offer]) -> Iterator[Candidate]:
                     cheapest = each
             lower, at = [], strike
         if cheapest is not None and rung.bids and rung.bids[0][0] > cheapest.asks[0][0]:
-            yield Candidate("ladder", ((cheapest, BID), (rung, ASK)), ONE_DOLLAR)
+            yield BasketCandidate("ladder", ((cheapest, BID), (rung, ASK)), ONE_DOLLAR)
         if rung.asks:
             lower.append(rung)
 
 
-def ladders(markets: Sequence[Market]) -> list[list[int]]:
+def threshold_chains(markets: Sequence[Market]) -> list[list[int]]:
     """Places of markets that ask about one quantity, each list from the rung that is reached most easily upwards."""
     found: dict[tuple[str, str], list[int]] = {}
     for place, market in enumerate(markets):
@@ -208,11 +210,11 @@ def _strike(market: Market) -> tuple[str, float]:
     return (kind, strike) if abs(number - strike) <= _HALF else ("", 0.0)
 
 
-def _is_whole(kin: Kin, count: int) -> bool:
+def _is_whole(kin: EventRelation, count: int) -> bool:
     return count == kin.exhaustive > 0
 
 
-def pays_at_least(kin: Kin, legs: Sequence[tuple[Market, Side]]) -> int:
+def min_payout(kin: EventRelation, legs: Sequence[tuple[Market, Side]]) -> int:
     """What one contract of each leg pays together in the worst outcome, as far as it is known; per contract."""
     sides = {side for _, side in legs}
     if sides == {ASK} and kin.is_exclusive:
@@ -229,11 +231,12 @@ def pays_at_least(kin: Kin, legs: Sequence[tuple[Market, Side]]) -> int:
 
 
 def may_pay(
-    kin: Kin, rungs: Sequence[Sequence[int]], bids: Sequence[Price | None], asks: Sequence[Price | None]
+    kin: EventRelation, rungs: Sequence[Sequence[int]], bids: Sequence[Price | None], asks: Sequence[Price | None]
 ) -> bool:
     """Whether `candidates` would find anything but pairs, or nearly so: cheap enough for every change of a best price.
 
-    `rungs` is what `ladders` says of the markets, `bids` and `asks` their best prices, None where nobody quotes.
+    `rungs` is what `threshold_chains` says of the markets, `bids` and `asks` their best prices, None where nobody
+    quotes.
     """
     if kin.is_exclusive and sum(bid for bid in bids if bid is not None) > ONE_DOLLAR:
         return True
@@ -251,7 +254,7 @@ def may_pay(
     return False
 
 
-def walk(candidate: Candidate, *, at_least: Price = NOTHING, most: Qty | None = None) -> Basket | None:
+def fill_basket(candidate: BasketCandidate, *, at_least: Price = NOTHING, most: Qty | None = None) -> Basket | None:
     """As many contracts as leave `at_least` each after fees, down the levels of every leg; None where none do."""
     levels = [each.bids if side is ASK else each.asks for each, side in candidate.legs]
     taken: list[list[int]] = [[0] for _ in levels]
@@ -279,7 +282,7 @@ def walk(candidate: Candidate, *, at_least: Price = NOTHING, most: Qty | None = 
     return basket if basket.net > 0 and basket.net >= at_least * qty else None
 
 
-def _left(candidate: Candidate, prices: Sequence[Price]) -> int:
+def _left(candidate: BasketCandidate, prices: Sequence[Price]) -> int:
     """What one contract of each leg leaves after fees, in millionths of a dollar."""
     left = candidate.pays * ONE_CONTRACT
     for (each, side), price in zip(candidate.legs, prices, strict=True):
@@ -292,9 +295,9 @@ def leg_price(side: Side, price: Price) -> Price:
     return price if side is BID else Price(ONE_DOLLAR - price)
 
 
-def _leg(each: Offer, side: Side, taken: list[tuple[Level, int]]) -> Leg:
+def _leg(each: MarketOffer, side: Side, taken: list[tuple[Level, int]]) -> BasketLeg:
     used = [(price, standing, qty) for (price, standing), qty in taken if qty]
     cost = sum(leg_price(side, price) * qty for price, _, qty in used)
     fee = sum(estimate(each.fees, price, Qty(qty), is_taker=True) for price, _, qty in used)
     standing = Qty(sum(standing for _, standing, _ in used))
-    return Leg(each.market.ticker, side, used[-1][0], standing, Money(cost), Money(fee + A_CENT))
+    return BasketLeg(each.market.ticker, side, used[-1][0], standing, Money(cost), Money(fee + A_CENT))

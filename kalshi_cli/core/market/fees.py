@@ -52,7 +52,7 @@ def estimate(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -
     return Money(trade_fee(schedule, price, qty, is_taker=is_taker) + max(amount % DIRECT, -amount % DIRECT))
 
 
-class Charge(NamedTuple):
+class FeeCharge(NamedTuple):
     """The fee of one fill in its parts. `net` can be below zero for a small later fill of an order (a rebate)."""
 
     trade_fee: Money
@@ -73,10 +73,10 @@ class RoundingAccumulator:
         self.precision = precision
         self.gathered = Money(0)
 
-    def charge(self, revenue: Money, fee: Money) -> Charge:
+    def charge(self, revenue: Money, fee: Money) -> FeeCharge:
         """Book a fill: `revenue` is what it does to cash before fees (below zero for a buy), `fee` its trade fee."""
         rounding = Money((revenue - fee) % self.precision)
         gathered = self.gathered + rounding
         rebate = _REBATE if gathered > _REBATE else Money(0)
         self.gathered = Money(gathered - rebate)
-        return Charge(fee, rounding, rebate)
+        return FeeCharge(fee, rounding, rebate)

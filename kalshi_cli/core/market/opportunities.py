@@ -11,22 +11,22 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.market.baskets import Basket, Kin, Offer, candidates
+from kalshi_cli.core.market.baskets import Basket, EventRelation, MarketOffer, candidates
 from kalshi_cli.core.market.fees import estimate, trade_fee
 from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import BID, Side
 
-LOT = Qty(100 * ONE_CONTRACT)
+REFERENCE_SIZE = Qty(100 * ONE_CONTRACT)
 """For what a maker keeps: fees round up to $0.0001 an order, which on one contract would hide what they are."""
 
-MOST_LEGS = 20
+MAX_LEGS = 20
 """Of one basket."""
 
-FREE = FeeSchedule(multiplier=0)
+NO_FEES = FeeSchedule(multiplier=0)
 
 
-class Listed(msgspec.Struct, frozen=True):
+class ScannedMarket(msgspec.Struct, frozen=True):
     """An open market, its event, and what trades of it are charged now."""
 
     market: Market
@@ -36,16 +36,16 @@ class Listed(msgspec.Struct, frozen=True):
 
 def fees_now(market: Market, fees: FeeSchedule, now: Ts) -> FeeSchedule:
     """The schedule, but nothing while the fees of this market are waived."""
-    return FREE if market.fee_waiver_until is not None and now < market.fee_waiver_until else fees
+    return NO_FEES if market.fee_waiver_until is not None and now < market.fee_waiver_until else fees
 
 
 # -- one market ---------------------------------------------------------------------------------------------------
 
 
-class Spread(msgspec.Struct, frozen=True):
+class SpreadMatch(msgspec.Struct, frozen=True):
     """`share` of the middle; `keeps` is what a maker of both sides is left with for each contract, after fees."""
 
-    listed: Listed
+    listed: ScannedMarket
     bid: Price
     ask: Price
     keeps: Price
@@ -59,19 +59,19 @@ class Spread(msgspec.Struct, frozen=True):
         return 2 * self.width / (self.ask + self.bid)
 
 
-def spread(listed: Listed) -> Spread | None:
+def spread(listed: ScannedMarket) -> SpreadMatch | None:
     """Nothing of a market that only one side quotes, nor of a crossed one."""
     bid, ask = listed.market.yes_bid, listed.market.yes_ask
     if bid is None or ask is None or ask <= bid:
         return None
-    fees = sum(trade_fee(listed.fees, price, LOT, is_taker=False) for price in (bid, ask))
-    return Spread(listed, bid, ask, Price((notional(Price(ask - bid), LOT) - fees) // LOT))
+    fees = sum(trade_fee(listed.fees, price, REFERENCE_SIZE, is_taker=False) for price in (bid, ask))
+    return SpreadMatch(listed, bid, ask, Price((notional(Price(ask - bid), REFERENCE_SIZE) - fees) // REFERENCE_SIZE))
 
 
-class Move(msgspec.Struct, frozen=True):
+class PriceMove(msgspec.Struct, frozen=True):
     """The last trade against the last a day ago."""
 
-    listed: Listed
+    listed: ScannedMarket
     previous: Price
     last: Price
 
@@ -81,18 +81,18 @@ class Move(msgspec.Struct, frozen=True):
         return self.last - self.previous
 
 
-def move(listed: Listed) -> Move | None:
+def move(listed: ScannedMarket) -> PriceMove | None:
     """Nothing of what did not trade in the last day: its last price is not news."""
     market = listed.market
     if market.last is None or market.previous_price is None or not market.volume_24h:
         return None
-    return Move(listed, market.previous_price, market.last) if market.last != market.previous_price else None
+    return PriceMove(listed, market.previous_price, market.last) if market.last != market.previous_price else None
 
 
-class Cheap(msgspec.Struct, frozen=True):
+class LowPriceMatch(msgspec.Struct, frozen=True):
     """A side that can be bought: `price` of that side, `size` what stands there, `fee` for all of it."""
 
-    listed: Listed
+    listed: ScannedMarket
     side: str
     price: Price
     size: Qty
@@ -104,7 +104,7 @@ class Cheap(msgspec.Struct, frozen=True):
         return self.fee / notional(self.price, self.size)
 
 
-def cheap(listed: Listed, below: Price) -> Iterator[Cheap]:
+def cheap(listed: ScannedMarket, below: Price) -> Iterator[LowPriceMatch]:
     """YES, NO, both or neither: what is offered at less than `below`."""
     market = listed.market
     sides = (
@@ -113,10 +113,10 @@ def cheap(listed: Listed, below: Price) -> Iterator[Cheap]:
     )
     for side, price, size in sides:
         if price is not None and 0 < price < below and size:
-            yield Cheap(listed, side, price, size, estimate(listed.fees, price, size, is_taker=True))
+            yield LowPriceMatch(listed, side, price, size, estimate(listed.fees, price, size, is_taker=True))
 
 
-def middle(market: Market) -> Price | None:
+def mid_price(market: Market) -> Price | None:
     """Between the quotes, rounded down; the last trade where one is missing."""
     if market.yes_bid is None or market.yes_ask is None:
         return market.last
@@ -125,7 +125,7 @@ def middle(market: Market) -> Price | None:
 
 def is_undecided(market: Market, now: Ts, within_ms: int, margin: Price) -> bool:
     """Whether it closes within that time and is priced at least `margin` away from zero and from one dollar."""
-    price = middle(market)
+    price = mid_price(market)
     return now < market.close_time <= now + within_ms and price is not None and margin <= price <= ONE_DOLLAR - margin
 
 
@@ -136,7 +136,7 @@ def open_markets(event: Event) -> list[Market]:
     return [market for market in event.markets if market.status is MarketStatus.ACTIVE]
 
 
-def listed_offer(listed: Listed) -> Offer:
+def listed_offer(listed: ScannedMarket) -> MarketOffer:
     """What the list says of a book: its best prices, with what stands there."""
     market = listed.market
 
@@ -144,16 +144,16 @@ def listed_offer(listed: Listed) -> Offer:
         return ((price, size),) if price is not None and size else ()
 
     bids, asks = level(market.yes_bid, market.yes_bid_size), level(market.yes_ask, market.yes_ask_size)
-    return Offer(market, bids, asks, listed.fees)
+    return MarketOffer(market, bids, asks, listed.fees)
 
 
-def legs_of(event: Event, offers: Sequence[Offer]) -> set[str]:
+def legs_of(event: Event, offers: Sequence[MarketOffer]) -> set[str]:
     """Tickers whose books have to be read: those of all baskets that would pay before fees by these prices."""
-    found = candidates(Kin(is_exclusive=event.mutually_exclusive), offers, MOST_LEGS)
+    found = candidates(EventRelation(is_exclusive=event.mutually_exclusive), offers, MAX_LEGS)
     return {offer.market.ticker for candidate in found for offer, _ in candidate.legs}
 
 
-def apart(baskets: Iterable[Basket]) -> list[Basket]:
+def disjoint(baskets: Iterable[Basket]) -> list[Basket]:
     """Of baskets that share legs only the first: what is left can all be done, if nobody is faster."""
     taken: set[str] = set()
     chosen = []
@@ -175,7 +175,7 @@ class VenueQuote(msgspec.Struct, frozen=True):
     ask: Level | None
 
 
-class Edge(msgspec.Struct, frozen=True):
+class CrossVenueEdge(msgspec.Struct, frozen=True):
     """What `qty` contracts leave that are bought on one venue and sold on the other, after the fees of both."""
 
     qty: Qty
@@ -187,7 +187,9 @@ class Edge(msgspec.Struct, frozen=True):
         return Price(self.net // self.qty)
 
 
-def edge(ours: Level | None, side: Side, fees: FeeSchedule, theirs: Level | None, fee_rate: int) -> Edge | None:
+def edge(
+    ours: Level | None, side: Side, fees: FeeSchedule, theirs: Level | None, fee_rate: int
+) -> CrossVenueEdge | None:
     """Trade at `ours` (BID buys YES at our ask) and the other way at `theirs`; None where either has nobody.
 
     `fee_rate` is theirs, in ten-thousandths: rate * contracts * price * (1 - price), rounded up.
@@ -201,4 +203,4 @@ def edge(ours: Level | None, side: Side, fees: FeeSchedule, theirs: Level | None
     gain = other - price if side is BID else price - other
     raw = fee_rate * qty * other * (ONE_DOLLAR - other)
     their_fee = -(-raw // (ONE_DOLLAR * ONE_DOLLAR))
-    return Edge(qty, Money(gain * qty - estimate(fees, price, qty, is_taker=True) - their_fee))
+    return CrossVenueEdge(qty, Money(gain * qty - estimate(fees, price, qty, is_taker=True) - their_fee))

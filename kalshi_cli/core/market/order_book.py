@@ -17,14 +17,14 @@ from kalshi_cli.core.model.order_terms import BID, Side
 _ONE = int(ONE_DOLLAR)
 
 
-class Quoted(NamedTuple):
+class PriceLevel(NamedTuple):
     """A price with the count that stands there."""
 
     price: Price
     qty: Qty
 
 
-class Sweep(NamedTuple):
+class FillEstimate(NamedTuple):
     """What an order would take from the book: `filled` of what was asked, for `notional` (price times count).
 
     All on the YES scale. `worst` is the last price reached; `average` is rounded against us, up for a bid and down for
@@ -121,14 +121,14 @@ class OrderBook:
     # -- what it says ---------------------------------------------------------------------------------------------
 
     @property
-    def bid(self) -> Quoted | None:
+    def bid(self) -> PriceLevel | None:
         """The best bid with its count."""
-        return None if self.best_bid is None else Quoted(self.best_bid, Qty(self._bids[self.best_bid]))
+        return None if self.best_bid is None else PriceLevel(self.best_bid, Qty(self._bids[self.best_bid]))
 
     @property
-    def ask(self) -> Quoted | None:
+    def ask(self) -> PriceLevel | None:
         """The best ask with its count."""
-        return None if self.best_ask is None else Quoted(self.best_ask, Qty(self._asks[self.best_ask]))
+        return None if self.best_ask is None else PriceLevel(self.best_ask, Qty(self._asks[self.best_ask]))
 
     @property
     def mid(self) -> Price | None:
@@ -154,7 +154,7 @@ class OrderBook:
         levels = sorted(self._bids.items(), reverse=True) if side is BID else sorted(self._asks.items())
         return [(price, Qty(qty)) for price, qty in levels[:depth]]
 
-    def best_besides(self, side: Side, own: Mapping[Price, int]) -> Price | None:
+    def best_excluding(self, side: Side, own: Mapping[Price, int]) -> Price | None:
         """The best price of a side at which more stands than the contracts that `own` has there."""
         best = self.best_bid if side is BID else self.best_ask
         if best is None or self.qty_at(side, best) > own.get(best, 0):
@@ -166,7 +166,7 @@ class OrderBook:
         """What stands at a price; 0 where nothing does."""
         return Qty((self._bids if side is BID else self._asks).get(price, 0))
 
-    def cost(self, side: Side, qty: Qty) -> Sweep:
+    def cost(self, side: Side, qty: Qty) -> FillEstimate:
         """What `qty` would cost now as an order of ours on `side`: a bid takes the asks. `filled` may fall short."""
         left, total, worst = int(qty), 0, None
         for price, standing in self.levels(side.opposite):
@@ -178,6 +178,6 @@ class OrderBook:
             worst = price
         filled = qty - left
         if worst is None:
-            return Sweep(Qty(0), Money(0), None, None)
+            return FillEstimate(Qty(0), Money(0), None, None)
         average = -(-total // filled) if side is BID else total // filled
-        return Sweep(Qty(filled), Money(total), worst, Price(average))
+        return FillEstimate(Qty(filled), Money(total), worst, Price(average))

@@ -6,7 +6,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 
@@ -36,7 +36,7 @@ class CloseOrder(Effect, frozen=True):
     order: Order
 
     def __post_init__(self) -> None:
-        if not self.order.reduce_only or self.order.tif is not Tif.IOC or self.order.strategy:
+        if not self.order.reduce_only or self.order.tif is not TimeInForce.IOC or self.order.strategy:
             raise ValueError(f"order {self.order.client_order_id} could do more than close")
 
 
@@ -75,7 +75,7 @@ class FillBooked(Effect, frozen=True):
     order: Order | None = None
 
 
-class GroupSwitched(Effect, frozen=True):
+class OrderGroupStateChanged(Effect, frozen=True):
     """An order group takes no more orders (`is_triggered`), or takes them again. A restart resets none."""
 
     order_group_id: str
@@ -88,7 +88,7 @@ class SettlementBooked(Effect, frozen=True):
     settlement: Settlement
 
 
-class Denied(Effect, frozen=True):
+class OrderRefused(Effect, frozen=True):
     """A control refused an intent. Recorded, never sent."""
 
     ts: Ts
@@ -98,14 +98,14 @@ class Denied(Effect, frozen=True):
     detail: str
 
 
-class Resync(Effect, frozen=True):
+class ResyncBook(Effect, frozen=True):
     """The book of this market cannot be trusted: fetch a fresh snapshot."""
 
     ticker: str
     reason: str
 
 
-class Alert(Effect, frozen=True):
+class AlertRaised(Effect, frozen=True):
     """Somebody should know. `code` is stable; `tier` is critical, warning or info."""
 
     ts: Ts

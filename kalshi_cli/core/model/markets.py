@@ -107,7 +107,7 @@ class Market(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.yes_bid is None else Price(ONE_DOLLAR - self.yes_bid)
 
 
-class MveLeg(msgspec.Struct, frozen=True, kw_only=True):
+class ComboLeg(msgspec.Struct, frozen=True, kw_only=True):
     """One leg of a combo: the side of a market that must win. `settlement_value` is what its YES paid, once known."""
 
     event_ticker: str
@@ -140,7 +140,7 @@ class MarketDetails(Market, frozen=True, kw_only=True):
     functional_strike: str = ""
     custom_strike: dict[str, object] | None = None
     mve_collection: str = ""
-    mve_legs: tuple[MveLeg, ...] = ()
+    mve_legs: tuple[ComboLeg, ...] = ()
     primary_participant: str = ""
     is_provisional: bool = False
 
@@ -207,7 +207,7 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
     is_exclusive: bool = False
 
 
-class Ohlc(msgspec.Struct, frozen=True):
+class OhlcPrices(msgspec.Struct, frozen=True):
     """First, lowest, highest and last price of a period; None where there was none."""
 
     open: Price | None = None
@@ -223,9 +223,9 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     end: Ts
-    yes_bid: Ohlc
-    yes_ask: Ohlc
-    price: Ohlc
+    yes_bid: OhlcPrices
+    yes_ask: OhlcPrices
+    price: OhlcPrices
     mean: Price | None
     previous: Price | None
     volume: Qty

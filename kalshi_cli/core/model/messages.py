@@ -46,7 +46,7 @@ class BookDelta(Message, frozen=True, gc=False):
     has_more: bool = False
 
 
-class BookCheck(Message, frozen=True):
+class BookVerification(Message, frozen=True):
     """The book of a market by a read beside the stream, asked for at `ts`: a second view, nothing to trade on."""
 
     ticker: str
@@ -108,7 +108,7 @@ class SpotPrice(Message, frozen=True, gc=False):
     size: int | None = None
 
 
-class SpotLost(Message, frozen=True):
+class SpotUnavailable(Message, frozen=True):
     """What a coin costs is not known any more: the venues contradict each other. It is once a price comes again."""
 
     symbol: str
@@ -144,7 +144,7 @@ class MarketChange(Message, frozen=True):
     family: Family | None = None
 
 
-class Valued(Message, frozen=True):
+class MarksUpdate(Message, frozen=True):
     """Markets that are held but not traded here, as they are now: for what the positions in them are worth."""
 
     markets: tuple[Market, ...]
@@ -254,13 +254,13 @@ class ExchangeChange(Message, frozen=True):
     is_announced: bool = False
 
 
-class OrdersBeside(Message, frozen=True):
+class ExternalOrders(Message, frozen=True):
     """Orders that other programs of this machine began or amended, as the state file has them."""
 
     orders: tuple[Order, ...]
 
 
-class Sight(Message, frozen=True):
+class AccountVisibility(Message, frozen=True):
     """The account cannot be read, or not as it is now, since `blind_since`; or, with None, it can again."""
 
     blind_since: Ts | None
@@ -283,7 +283,7 @@ class AccountSnapshot(Message, frozen=True, kw_only=True):
     balance: Balance
 
 
-class AccountUnread(Message, frozen=True):
+class AccountStale(Message, frozen=True):
     """After a reconnect the account could not be read: what happened to it meanwhile is not known."""
 
     reason: str
@@ -295,7 +295,7 @@ class ReadFailed(Message, frozen=True):
     reason: str
 
 
-class Command(Message, frozen=True):
+class StateCommand(Message, frozen=True):
     """A person or a signal: move to `state`, or (with None) stop in good order. `source` says who."""
 
     state: TradingState | None

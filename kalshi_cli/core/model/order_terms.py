@@ -26,7 +26,7 @@ class Side(StrEnum):
 BID, ASK = Side.BID, Side.ASK
 
 
-class Tif(StrEnum):
+class TimeInForce(StrEnum):
     """Time in force, in the exchange's words."""
 
     GTC = "good_till_canceled"
@@ -34,13 +34,13 @@ class Tif(StrEnum):
     FOK = "fill_or_kill"
 
 
-class StpMode(StrEnum):
+class SelfTradePrevention(StrEnum):
     """Which of two orders of ours that meet goes, in the exchange's words."""
 
     TAKER = "taker_at_cross"
     MAKER = "maker"
 
 
-def mirror(side: Side, price: Price) -> tuple[Side, Price]:
+def other_outcome(side: Side, price: Price) -> tuple[Side, Price]:
     """The same order seen from the other outcome: a bid for NO at q is an ask for YES at one dollar less q."""
     return (ASK if side is BID else BID), Price(ONE_DOLLAR - price)

@@ -10,7 +10,7 @@ from enum import StrEnum
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import Side, StpMode, Tif
+from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInForce
 
 
 class OrderStatus(StrEnum):
@@ -53,7 +53,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     status: OrderStatus
     created: Ts
     updated: Ts
-    tif: Tif = Tif.GTC
+    tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
     reduce_only: bool = False
     expires: Ts | None = None
@@ -67,7 +67,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     is_foreign: bool = False
     order_group_id: str = ""
     subaccount: int = 0
-    self_trade_prevention: StpMode | None = StpMode.TAKER
+    self_trade_prevention: SelfTradePrevention | None = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
 
     @property

@@ -8,7 +8,7 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
 
-class Band(msgspec.Struct, frozen=True):
+class PriceBand(msgspec.Struct, frozen=True):
     """One band of a price grid: from start to end, both included, in steps."""
 
     start: Price
@@ -19,7 +19,7 @@ class Band(msgspec.Struct, frozen=True):
 class PriceGrid(msgspec.Struct, frozen=True):
     """The valid prices of a market, from its `price_ranges` (never from the structure's label)."""
 
-    bands: tuple[Band, ...]
+    bands: tuple[PriceBand, ...]
 
     def is_valid(self, price: Price) -> bool:
         """On the grid and strictly between zero and one dollar."""
@@ -48,4 +48,4 @@ class PriceGrid(msgspec.Struct, frozen=True):
         return self.snap(BID, price), self.snap(ASK, price)
 
 
-CENT_GRID = PriceGrid((Band(Price(0), ONE_DOLLAR, Price(100)),))
+CENT_GRID = PriceGrid((PriceBand(Price(0), ONE_DOLLAR, Price(100)),))

@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import fold
+from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.check_report import Breach
@@ -20,7 +20,7 @@ Place = tuple[int, str]
 """A subaccount, and a market."""
 
 
-class Books(msgspec.Struct, frozen=True, kw_only=True):
+class AccountHistory(msgspec.Struct, frozen=True, kw_only=True):
     """Fills and settlements, as one side has them."""
 
     fills: Sequence[Fill] = ()
@@ -35,7 +35,9 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     ledger: Ledger
 
 
-def compare(ours: Books, theirs: Books, stated: Mapping[Place, Qty], *, read_until: Ts, now: Ts) -> Compared:
+def compare(
+    ours: AccountHistory, theirs: AccountHistory, stated: Mapping[Place, Qty], *, read_until: Ts, now: Ts
+) -> Compared:
     """Fills that one side lacks, or has otherwise; positions that differ.
 
     What happened after `read_until` is not ours yet, and not theirs for certain: lists of the exchange trail.
@@ -65,7 +67,7 @@ def compare(ours: Books, theirs: Books, stated: Mapping[Place, Qty], *, read_unt
         else:
             what = f"we lack its settlement: {settlement.result}, at {show_price(settlement.value)}"
             breaches.append(_breach("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
-    ledger = fold((*ours.fills, *ours.settlements, *unread))
+    ledger = build_ledger((*ours.fills, *ours.settlements, *unread))
     return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
 
 

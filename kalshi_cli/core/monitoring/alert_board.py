@@ -1,7 +1,8 @@
 """What somebody is told of, when, and how often: pure; every time is passed in.
 
-A `Matter` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind) fires
-once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it happened.
+A `Incident` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind)
+fires once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it
+happened.
 
 What is first of a code is told at once. That opens a window (`group_ms`): what follows of the same code is told
 together when it closes, but for what is graver, and what is critical and back after its end. A key is told again after
@@ -20,12 +21,12 @@ import msgspec
 from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring import incidents
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, gravity, stops_trading, worst
+from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Incident, severity_rank, stops_trading, worst
 from kalshi_cli.core.monitoring.notices import Kind, Notice
-from kalshi_cli.core.monitoring.runbook_index import remedy_of
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 
 class Decision(msgspec.Struct, frozen=True):
@@ -33,17 +34,17 @@ class Decision(msgspec.Struct, frozen=True):
     explained it is over and it was found again. A silence is for the telling; it holds up no stop."""
 
     notices: tuple[Notice, ...]
-    stoppers: tuple[Matter, ...]
+    stoppers: tuple[Incident, ...]
 
 
 class Board:
     """All matters of an account, as they are kept; `decide` says what is told now."""
 
-    def __init__(self, policy: incidents.Policy, env: str, new_id: Callable[[], str]) -> None:
-        self.matters: dict[str, dict[str, Matter]] = {}
+    def __init__(self, policy: incidents.AlertPolicy, env: str, new_id: Callable[[], str]) -> None:
+        self.matters: dict[str, dict[str, Incident]] = {}
         """By code, then by subject."""
-        self.windows: dict[str, incidents.Window] = {}
-        self.silences: Sequence[incidents.Silence] = ()
+        self.windows: dict[str, incidents.GroupingWindow] = {}
+        self.silences: Sequence[incidents.AlertSilence] = ()
         self.loop_seen = Ts(0)
         """When a loop was last there."""
         self.is_heard: Callable[[str, str], bool] = lambda _tier, _event: True
@@ -59,24 +60,24 @@ class Board:
         self._new_id = new_id
         self._begun: dict[tuple[str, str], None] = {}
 
-    def all(self) -> Iterator[Matter]:
+    def all(self) -> Iterator[Incident]:
         """Every matter."""
         for group in self.matters.values():
             yield from group.values()
 
-    def put(self, matter: Matter) -> None:
+    def put(self, matter: Incident) -> None:
         """As it is now."""
         self.matters.setdefault(matter.code, {})[matter.subject] = matter
 
-    def _known(self, code: str, subject: str) -> Matter | None:
+    def _known(self, code: str, subject: str) -> Incident | None:
         return self.matters.get(code, {}).get(subject)
 
-    def _placed(self, matter: Matter) -> Matter:
+    def _placed(self, matter: Incident) -> Incident:
         """Under its own subject, or under that of all the others where there are too many."""
         group = self.matters.get(matter.code, {})
         if matter.subject in group or len(group) < incidents.MAX_SUBJECTS:
             return matter
-        return replace(matter, subject=incidents.REST)
+        return replace(matter, subject=incidents.OTHER_SUBJECTS)
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
@@ -85,7 +86,7 @@ class Board:
 
         So is what a loop that is gone said, where this source sees the same.
         """
-        found = [incidents.found_by(source, breach, now, event) for breach in breaches if breach.severity != "note"]
+        found = [incidents.from_check(source, breach, now, event) for breach in breaches if breach.severity != "note"]
         held = {self._hold(matter) for matter in found}
         if any(matter.is_unknown for matter in found):
             return
@@ -108,7 +109,7 @@ class Board:
 
         A stop that this one replaced still holds: a person has to resume before either is over.
         """
-        self._hold(incidents.found_by(source, breach, now, "emergency_stop"))
+        self._hold(incidents.from_check(source, breach, now, "emergency_stop"))
 
     def resumed(self, now: Ts) -> None:
         """A person resumed trading: every stop is over."""
@@ -121,7 +122,7 @@ class Board:
             if matter.lasts and matter.ended is None:
                 self._over(matter, now)
 
-    def happen(self, alert: Alert, now: Ts) -> None:
+    def happen(self, alert: AlertRaised, now: Ts) -> None:
         """Something that was recorded: an event, the begin of what lasts, or its end."""
         matter = incidents.recorded(alert, now)
         ended = [self._known(code, matter.subject) for code in incidents.ENDS.get(alert.code, ())]
@@ -133,7 +134,7 @@ class Board:
         elif not held:  # else its end is what is told
             self._add(self._placed(matter), now)
 
-    def _add(self, matter: Matter, now: Ts) -> None:
+    def _add(self, matter: Incident, now: Ts) -> None:
         """An event, or one more. Of what holds, or did a moment ago, it says nothing new; too old is no news."""
         known = self._known(matter.code, matter.subject)
         if now - matter.since > self._policy.stale_ms:
@@ -151,7 +152,7 @@ class Board:
             )  # fmt: skip
         self.put(matter)
 
-    def _hold(self, matter: Matter) -> tuple[str, str]:
+    def _hold(self, matter: Incident) -> tuple[str, str]:
         """It holds: it begins, goes on, is back, or became graver. Code and subject under which it is kept."""
         matter = self._placed(matter)
         known = self._known(matter.code, matter.subject)
@@ -165,25 +166,25 @@ class Board:
         return matter.code, matter.subject
 
     @staticmethod
-    def _was_critical(known: Matter | None, matter: Matter) -> bool:
+    def _was_critical(known: Incident | None, matter: Incident) -> bool:
         """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago. What
         could not stop trading then is looked at again."""
         if known is None or known.tier != "critical" or known.must_stop:
             return False
         return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
 
-    def _again(self, known: Matter, matter: Matter, told: Ts) -> Matter:
+    def _again(self, known: Incident, matter: Incident, told: Ts) -> Incident:
         """It was told before, as an event, or as over since."""
         matter = replace(matter, count=known.count + 1)
         if matter.seen - told >= self._policy.repeat_ms:
             return matter
         if known.lasts:
             return replace(matter, told=told, has_returned=True)
-        is_told = gravity(matter.tier) <= gravity(known.tier)
+        is_told = severity_rank(matter.tier) <= severity_rank(known.tier)
         untold = 0 if is_told else matter.untold
         return replace(matter, told=told, since=known.since, untold=untold, is_known=True)
 
-    def _still(self, known: Matter, matter: Matter) -> Matter:
+    def _still(self, known: Incident, matter: Incident) -> Incident:
         """The same, going on. It is told anew where it became graver, or certain."""
         tier = worst((known.tier, matter.tier))
         is_certain = not matter.is_unknown or known.count + 1 >= incidents.LOOKS
@@ -196,7 +197,7 @@ class Board:
             is_known=known.is_known, has_returned=known.has_returned or is_back, must_stop=known.must_stop,
         )  # fmt: skip
 
-    def _over(self, matter: Matter, now: Ts) -> None:
+    def _over(self, matter: Incident, now: Ts) -> None:
         """It does not hold any more. What was never certain enough was never there."""
         if matter.is_known or matter.untold:
             self.put(replace(matter, ended=now))
@@ -210,7 +211,7 @@ class Board:
     def decide(self, now: Ts) -> Decision:
         """What is told at this moment. Asked again at the same moment it tells nothing more."""
         self._correct(now)
-        causes, halts = self.causes(now), incidents.Causes(_explained_by(self._halts(now)))
+        causes, halts = self.causes(now), incidents.IncidentCauses(_explained_by(self._halts(now)))
         stoppers = tuple(self._stoppers(causes))
         notices: list[Notice] = []
         for code in sorted(self.matters):
@@ -225,7 +226,7 @@ class Board:
         self._forget(now)
         return Decision(tuple(notices), stoppers)
 
-    def _stoppers(self, causes: incidents.Causes) -> Iterator[Matter]:
+    def _stoppers(self, causes: incidents.IncidentCauses) -> Iterator[Incident]:
         """What began, or was found again, and stops trading; what lasts and is explained is kept for when it is not."""
         for matter in [matter for key in self._begun if (matter := self._known(*key)) is not None]:
             is_explained = self._is_explained(matter, causes)
@@ -235,7 +236,7 @@ class Board:
                     yield matter
         self._begun.clear()
 
-    def causes(self, now: Ts) -> incidents.Causes:
+    def causes(self, now: Ts) -> incidents.IncidentCauses:
         """What something greater explains while it holds; of a halt, whatever else is said of it.
 
         Only what was seen to hold lately explains anything, and nobody's silence is for more than it covers. The pause
@@ -255,7 +256,7 @@ class Board:
                 on_shard[shard] = on_shard.get(shard, frozenset()).union(incidents.INHIBITS[each.code])
         if 0 < self.shards <= len(on_shard):
             explaining |= frozenset.intersection(*on_shard.values())
-        return incidents.Causes(_explained_by(self._halts(now)) | explaining, on_shard)
+        return incidents.IncidentCauses(_explained_by(self._halts(now)) | explaining, on_shard)
 
     def _halts(self, now: Ts) -> frozenset[str]:
         """The codes of the trading state on file, and HALTED of a halt."""
@@ -263,20 +264,20 @@ class Board:
         stops = {matter.code for matter in firing if matter.source in (HALT, REDUCING)}
         return frozenset(stops | ({"HALTED"} if any(matter.source == HALT for matter in firing) else set()))
 
-    def _explains(self, matter: Matter, now: Ts) -> bool:
+    def _explains(self, matter: Incident, now: Ts) -> bool:
         """Whoever says that it holds is still there, and it is not silenced."""
         is_late = now - matter.seen > incidents.CHECK_GONE_MS and matter.source != LOOP
         return not (is_late or self._is_left_by_loop(matter, now) or self._is_silenced(matter, now))
 
-    def _is_left_by_loop(self, matter: Matter, now: Ts) -> bool:
+    def _is_left_by_loop(self, matter: Incident, now: Ts) -> bool:
         """A loop said it, and none is there any more to say that it is over."""
         loop_seen = self.loop_seen if self.loop_seen <= now + incidents.AHEAD_MS else Ts(0)
         return matter.source == LOOP and now - max(matter.seen, loop_seen) > incidents.LOOP_GONE_MS
 
-    def _is_silenced(self, matter: Matter, now: Ts) -> bool:
+    def _is_silenced(self, matter: Incident, now: Ts) -> bool:
         return any(silence.covers(matter, now) for silence in self.silences)
 
-    def _waits(self, matter: Matter, halts: incidents.Causes, now: Ts) -> bool:
+    def _waits(self, matter: Incident, halts: incidents.IncidentCauses, now: Ts) -> bool:
         """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
         not what a halt brought about, which is all the news there was."""
         is_old = now - matter.seen > self._policy.stale_ms
@@ -298,11 +299,11 @@ class Board:
             if window.until > ahead + self._policy.group_ms:
                 self.windows[code] = replace(window, until=now)
 
-    def is_hushed(self, matter: Matter, causes: incidents.Causes, now: Ts) -> bool:
+    def is_hushed(self, matter: Incident, causes: incidents.IncidentCauses, now: Ts) -> bool:
         """Whether it is silenced, or something greater that holds explains it."""
         return self._is_explained(matter, causes) or self._is_silenced(matter, now)
 
-    def _is_explained(self, matter: Matter, causes: incidents.Causes) -> bool:
+    def _is_explained(self, matter: Incident, causes: incidents.IncidentCauses) -> bool:
         if matter.source in (HALT, REDUCING):
             return False
         shard = incidents.shard_named(matter.subject)
@@ -310,7 +311,7 @@ class Board:
             shard = self.shard_of(matter.subject)
         return causes.explain(matter.code, shard)
 
-    def _drop_hushed(self, code: str, hushed: Collection[str], causes: incidents.Causes) -> None:
+    def _drop_hushed(self, code: str, hushed: Collection[str], causes: incidents.IncidentCauses) -> None:
         """What nobody was to be told of, and is over meanwhile or was an event, is left untold for good.
 
         What a check found, and something greater explains, waits for the check to find it again: what still holds
@@ -332,7 +333,7 @@ class Board:
         heard = [matter for matter in self.matters[code].values() if matter.subject not in hushed]
         fresh = [matter for matter in heard if self._is_due(matter, now)]
         tier = worst(matter.tier for matter in fresh)
-        is_graver = window is not None and gravity(tier) > gravity(window.tier)
+        is_graver = window is not None and severity_rank(tier) > severity_rank(window.tier)
         if fresh and (is_open or is_graver or self._is_back(code, fresh, now)):
             notices.append(self._notice("firing" if any(m.is_firing for m in fresh) else "event", fresh, now))
             self._open_window(notices[-1])
@@ -345,7 +346,7 @@ class Board:
             self._open_window(notices[-1])
         return notices
 
-    def _is_back(self, code: str, fresh: Collection[Matter], now: Ts) -> bool:
+    def _is_back(self, code: str, fresh: Collection[Incident], now: Ts) -> bool:
         """Whether something critical among them was over, and cannot wait: up to RETOLD of a code in the time of a
         window; a halt always, because nobody but a person ends one, and so what an alert did to trading."""
         back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
@@ -354,8 +355,8 @@ class Board:
             for matter in self.matters[code].values()
             if matter.has_returned and matter.is_known and now - (matter.told or 0) < self._policy.group_ms
         ]
-        is_always = code in incidents.TOLD_EACH_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
-        return is_always or (bool(back) and len(retold) < incidents.RETOLD)
+        is_always = code in incidents.NOTIFY_EVERY_TIME or any(matter.source in (HALT, REDUCING) for matter in back)
+        return is_always or (bool(back) and len(retold) < incidents.MAX_REPEAT_ALERTS)
 
     def _tell_resolved(self, code: str, now: Ts, *, is_open: bool) -> list[Notice]:
         """What was told and is over: at once if all of its code is, else with a window."""
@@ -372,7 +373,7 @@ class Board:
             self._open_window(notice)
         return [notice]
 
-    def _is_ripe(self, matter: Matter, now: Ts) -> bool:
+    def _is_ripe(self, matter: Incident, now: Ts) -> bool:
         """Return whether the end of a matter that is over may be told.
 
         A matter that stopped trading waits for a person to resume. A stop on file must stay away for RESUMED_MS after
@@ -387,28 +388,31 @@ class Board:
         return now - (matter.ended or now) >= quiet_ms
 
     def _open_window(self, notice: Notice) -> None:
-        self.windows[notice.code] = incidents.Window(notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier)
+        self.windows[notice.code] = incidents.GroupingWindow(
+            notice.code, Ts(notice.ts + self._policy.group_ms), notice.tier
+        )
 
-    def _is_due(self, matter: Matter, now: Ts) -> bool:
+    def _is_due(self, matter: Incident, now: Ts) -> bool:
         """An event that was told is told again after `repeat_ms`; what fires, and news, whenever its code may be."""
         is_early = matter.told is not None and not self._is_long_told(matter, now)
-        is_news = matter.tier == "info" or matter.code in incidents.TOLD_EACH_TIME
-        may_be_early = matter.lasts or is_news or matter.subject == incidents.REST
+        is_news = matter.tier == "info" or matter.code in incidents.NOTIFY_EVERY_TIME
+        may_be_early = matter.lasts or is_news or matter.subject == incidents.OTHER_SUBJECTS
         return matter.untold > 0 and (may_be_early or not is_early)
 
-    def _is_long_told(self, matter: Matter, now: Ts) -> bool:
+    def _is_long_told(self, matter: Incident, now: Ts) -> bool:
         return matter.told is not None and now - matter.told >= self._policy.repeat_ms
 
-    def _is_quiet(self, matter: Matter, now: Ts) -> bool:
+    def _is_quiet(self, matter: Incident, now: Ts) -> bool:
         return matter.ended is not None and now - matter.ended >= self._policy.repeat_ms
 
-    def _notice(self, kind: Kind, told: list[Matter], now: Ts) -> Notice:
+    def _notice(self, kind: Kind, told: list[Incident], now: Ts) -> Notice:
         """Tell these together: of an end what was told before comes first, then what holds, the gravest, the oldest."""
         is_end = kind == "resolved"
         told = sorted(
-            told, key=lambda m: (is_end and m.told is None, m.ended is not None, -gravity(m.tier), m.since, m.subject)
+            told,
+            key=lambda m: (is_end and m.told is None, m.ended is not None, -severity_rank(m.tier), m.since, m.subject),
         )
-        first, remedy = told[0], remedy_of(told[0].code)
+        first, remedy = told[0], runbook_for(told[0].code)
         for matter in told:
             is_past = kind == "event" and matter.lasts and (matter.told is None or self._is_quiet(matter, now))
             last = matter.told if is_end and matter.told is not None else now

@@ -12,9 +12,8 @@ from enum import IntEnum
 import msgspec
 
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import counted as counted
 from kalshi_cli.core.monitoring.ranges import parse_range
-from kalshi_cli.core.monitoring.runbook_index import remedy_of
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 
 class Verdict(IntEnum):
@@ -35,7 +34,7 @@ SEVERITIES = {
 """How bad a breach is -> what it makes of a check; worst first. A note is said and changes nothing."""
 
 
-LONGEST_LEAD = 240
+MAX_LEAD_LENGTH = 240
 """Characters of what is worst: a pager shows no more of the first line."""
 
 CAUSES = ("CREDENTIALS", "CLOCK", "STATE_UNUSABLE", "EXCHANGE_PAUSED")
@@ -157,14 +156,14 @@ def report(
     """The outcome, the worst things first; where it is not OK, its summary begins with the worst of them, or what that
     follows from, and the runbook is of that one. `of` is the check that found it, where there are several.
     """
-    ordered = worst_first(breaches)
+    ordered = sort_by_severity(breaches)
     verdict = verdict_of(ordered)
     if verdict is Verdict.OK:
         return CheckReport(
             check=check, verdict=verdict, summary=summary, breaches=tuple(ordered), measures=tuple(measures)
         )
     lead = cause_of(ordered)
-    said = safe_text(f"{of}: {lead.text}" if of else lead.text, LONGEST_LEAD)
+    said = safe_text(f"{of}: {lead.text}" if of else lead.text, MAX_LEAD_LENGTH)
     is_all = summary in (lead.value, f"{lead.subject} {lead.value}")
     return CheckReport(
         check=check,
@@ -172,11 +171,11 @@ def report(
         summary=said if is_all else f"{said}; {summary}",
         breaches=tuple(ordered),
         measures=tuple(measures),
-        runbook=remedy_of(lead.code).runbook,
+        runbook=runbook_for(lead.code).runbook,
     )
 
 
-def worst_first(breaches: Iterable[Breach]) -> list[Breach]:
+def sort_by_severity(breaches: Iterable[Breach]) -> list[Breach]:
     """By severity; of the same, what others follow from."""
     ranks = list(SEVERITIES)
     return sorted(breaches, key=lambda breach: (ranks.index(breach.severity), _cause_rank(breach)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict
 from kalshi_cli.core.monitoring.incidents import ENDS
 
@@ -23,7 +23,7 @@ KILL_MS = 5_000
 _OF_PERSON = ("CANCEL_ALL", "PAUSED")
 
 
-class Halted(msgspec.Struct, frozen=True, kw_only=True):
+class HaltState(msgspec.Struct, frozen=True, kw_only=True):
     """The trading state on file: since when, and by what. Active since a person resumed."""
 
     is_active: bool = True
@@ -35,7 +35,9 @@ _OUT = ("STRATEGY_FAILED", "STRATEGY_HUNG")
 """After these a strategy is asked no more, for as long as the loop runs."""
 
 
-def errors(alerts: Iterable[Alert], measure: Measure, *, halt: Halted, now: Ts) -> tuple[list[Breach], Measure]:
+def errors(
+    alerts: Iterable[AlertRaised], measure: Measure, *, halt: HaltState, now: Ts
+) -> tuple[list[Breach], Measure]:
     """A breach for each cause, as soon as all of them together are too many; those that happened most are first.
 
     What a person did is no error. What is over, because it ended or because a person resumed since, warns for a while
@@ -53,7 +55,7 @@ def errors(alerts: Iterable[Alert], measure: Measure, *, halt: Halted, now: Ts) 
     judged = measure
     if msgspec.structs.replace(measure, value=standing).verdict is not Verdict.CRITICAL:
         judged = msgspec.structs.replace(measure, warn=measure.warn or measure.crit, crit="")
-    causes: dict[tuple[str, str], list[Alert]] = {}
+    causes: dict[tuple[str, str], list[AlertRaised]] = {}
     for alert in counted:
         causes.setdefault((alert.code, alert.subject), []).append(alert)
     return [
@@ -63,7 +65,7 @@ def errors(alerts: Iterable[Alert], measure: Measure, *, halt: Halted, now: Ts) 
     ], measure
 
 
-def _is_of_person(alert: Alert, halt: Halted) -> bool:
+def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     """The kill switch triggers the order groups too. After a resume nobody can tell which did; whoever resumed was told
     of those that still are."""
     if alert.code == "GROUP_TRIGGERED":
@@ -73,7 +75,7 @@ def _is_of_person(alert: Alert, halt: Halted) -> bool:
     return alert.code in _OF_PERSON
 
 
-def _is_over(alert: Alert, alerts: Iterable[Alert], halt: Halted) -> bool:
+def _is_over(alert: AlertRaised, alerts: Iterable[AlertRaised], halt: HaltState) -> bool:
     if halt.is_active and alert.ts < halt.since:
         return True
     return any(
@@ -82,24 +84,24 @@ def _is_over(alert: Alert, alerts: Iterable[Alert], halt: Halted) -> bool:
     )
 
 
-def taken_out(alerts: Iterable[Alert]) -> tuple[Alert, ...]:
+def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...]:
     """What put each strategy out that failed, by name, of the alerts since the loop began: it runs on without them."""
     failed = {alert.subject: alert for alert in alerts if alert.code in _OUT}
     return tuple(alert for _, alert in sorted(failed.items()))
 
 
-def strategies_out(alerts: Iterable[Alert]) -> list[Breach]:
+def disabled_strategy_breaches(alerts: Iterable[AlertRaised]) -> list[Breach]:
     """Strategies that failed since the loop began."""
     return [
         Breach(
             subject=alert.subject, value=f"out since {format_ts(alert.ts)}: {alert.text}", limit="asked by the loop",
             severity="critical", code="STRATEGY_OUT",
         )
-        for alert in taken_out(alerts)
+        for alert in disabled_strategies(alerts)
     ]  # fmt: skip
 
 
-def _said(same: list[Alert]) -> str:
+def _said(same: list[AlertRaised]) -> str:
     last = max(same, key=lambda alert: alert.ts)
     times = "" if len(same) == 1 else f"{len(same)} times, last "
     return f"{times}at {format_ts(last.ts)}: {last.text}"

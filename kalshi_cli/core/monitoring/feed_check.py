@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from kalshi_cli.base.units import format_ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.state.exchange_state import pause_of, shards
@@ -16,7 +16,7 @@ _SIGHT = ("BLIND", "SIGHTED")
 
 
 def without_books(no_book: str) -> tuple[list[Breach], int]:
-    """A breach for each market that `Cycle.no_book` names, and how many there are with those it does not name."""
+    """A breach for each market that `Heartbeat.no_book` names, and how many there are with those it does not name."""
     parts = [part for part in _NEXT.split(no_book) if part]
     more = int(parts.pop().split()[1]) if parts and _MORE.fullmatch(parts[-1]) else 0
     breaches = [
@@ -28,7 +28,7 @@ def without_books(no_book: str) -> tuple[list[Breach], int]:
     return breaches, len(breaches) + more
 
 
-def blindness(alerts: Iterable[Alert]) -> list[Breach]:
+def account_unreadable_breach(alerts: Iterable[AlertRaised]) -> list[Breach]:
     """That the loop cannot read the account, by what it said last of that."""
     last = max((alert for alert in alerts if alert.code in _SIGHT), key=lambda alert: alert.ts, default=None)
     if last is None or last.code != "BLIND":
@@ -47,7 +47,7 @@ def pause_words(status: ExchangeStatus) -> str:
     return "" if "" in pauses else "the exchange is paused" if "EXCHANGE_PAUSED" in pauses else "trading is paused"
 
 
-def calmed(breaches: Iterable[Breach], why: str) -> list[Breach]:
+def excused_by_pause(breaches: Iterable[Breach], why: str) -> list[Breach]:
     """The same as notes, where there is a reason for the quiet."""
     if not why:
         return list(breaches)

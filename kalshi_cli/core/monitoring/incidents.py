@@ -10,11 +10,11 @@ import msgspec
 
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.runbook_index import remedy_of
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
-GRAVITY = ("info", "warning", "critical")
+SEVERITY_RANK = ("info", "warning", "critical")
 """The tiers, from the least."""
 
 LOOP, HALT, REDUCING = "loop", "halt", "reducing"
@@ -30,7 +30,7 @@ ENDS: dict[str, tuple[str, ...]] = {
 }
 """What a loop records -> what of the same subject is over with it. What can end lasts; all else is an event."""
 
-LASTING = {ended for codes in ENDS.values() for ended in codes}
+CONDITION_CODES = {ended for codes in ENDS.values() for ended in codes}
 
 PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 """Codes of which each is said of one shard: `shard 1`."""
@@ -38,7 +38,7 @@ PAUSES = ("EXCHANGE_PAUSED", "TRADING_PAUSED")
 SEEN_BY: dict[str, tuple[str, ...]] = {"check exchange": PAUSES, "check feed": ("SOURCE_STALE",)}
 """A check -> what a loop says that it sees as well: once that loop is gone, the check knows when it is over."""
 
-TOLD_EACH_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
+NOTIFY_EVERY_TIME = ("PAUSED_BY_ALERT", "FLATTENED", "FLATTEN_FAILED")
 """What trading does because of an alert is told at once each time; it takes a person before there is a next one."""
 
 _NOISE = ("FEED*", "BOOK*", "POST_ONLY*", "API*", "UNANSWERED", "ORDER_UNKNOWN", "COULD_NOT_LOOK")
@@ -67,16 +67,16 @@ exchange that is slow, paused or out of sight brings with it, is no reason to cl
 thought of here is none either."""
 
 MAX_SUBJECTS = 100
-REST = "others"
+OTHER_SUBJECTS = "others"
 """Subjects of one code that are known one by one; any more are counted as one."""
 
 NAMED = 20
 """Subjects that one notice names."""
 
-RETOLD = 3
+MAX_REPEAT_ALERTS = 3
 """Critical things of one code that are told at once, within a window, when they are back after their end was told."""
 
-LONGEST_TEXT, LONGEST_SUBJECT = 500, 200
+MAX_TEXT_LENGTH, MAX_SUBJECT_LENGTH = 500, 200
 
 LOOP_GONE_MS, CHECK_GONE_MS = 300_000, 3_600_000
 """What nobody has seen for so long (the loop that recorded it, the check that found it) explains nothing any more."""
@@ -92,7 +92,7 @@ LOOKS = 2
 """A check that could not look is told of when it could not so often in a row."""
 
 
-class Policy(msgspec.Struct, frozen=True):
+class AlertPolicy(msgspec.Struct, frozen=True):
     """How long is told together, after how long again, and how old an event may be."""
 
     group_ms: int
@@ -100,7 +100,7 @@ class Policy(msgspec.Struct, frozen=True):
     stale_ms: int
 
 
-class Silence(msgspec.Struct, frozen=True):
+class AlertSilence(msgspec.Struct, frozen=True):
     """Nobody is told of what has such a code and subject (globs) before `until`."""
 
     code: str
@@ -109,12 +109,12 @@ class Silence(msgspec.Struct, frozen=True):
     reason: str
     created: Ts
 
-    def covers(self, matter: Matter, now: Ts) -> bool:
+    def covers(self, matter: Incident, now: Ts) -> bool:
         is_current = self.created - now <= AHEAD_MS and now < self.until
         return is_current and fnmatchcase(matter.code, self.code) and fnmatchcase(matter.subject, self.subject)
 
 
-class Window(msgspec.Struct, frozen=True):
+class GroupingWindow(msgspec.Struct, frozen=True):
     """After something of a code was told: until when more of it waits, unless it is graver than `tier`."""
 
     code: str
@@ -122,7 +122,7 @@ class Window(msgspec.Struct, frozen=True):
     tier: str
 
 
-class Causes(msgspec.Struct, frozen=True):
+class IncidentCauses(msgspec.Struct, frozen=True):
     """Codes (as globs) that something greater explains: wherever they are said, and on which shard."""
 
     everywhere: frozenset[str]
@@ -134,7 +134,7 @@ class Causes(msgspec.Struct, frozen=True):
         return any(fnmatchcase(code, glob) for glob in self.everywhere | here)
 
 
-class Matter(msgspec.Struct, frozen=True, kw_only=True):
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
     """One thing to tell. `untold` times it began, or happened, since somebody was last told of it (`told`).
 
     It holds since `since`, and `is_known` once that was told; `ended` is since when it does not. `is_resolved`: its end
@@ -172,29 +172,29 @@ class Matter(msgspec.Struct, frozen=True, kw_only=True):
         return self.lasts and self.ended is None and (self.is_known or self.untold > 0)
 
 
-def found_by(source: str, breach: Breach, now: Ts, event: str) -> Matter:
+def from_check(source: str, breach: Breach, now: Ts, event: str) -> Incident:
     """What a check found; of a breach that is unknown it is not yet sure that there is anything."""
-    value, wanted = safe_text(breach.value, LONGEST_TEXT), safe_text(breach.wanted, LONGEST_SUBJECT)
+    value, wanted = safe_text(breach.value, MAX_TEXT_LENGTH), safe_text(breach.wanted, MAX_SUBJECT_LENGTH)
     is_unknown = breach.severity == "unknown"
-    return Matter(
-        code=breach.code, subject=safe_text(breach.subject, LONGEST_SUBJECT), source=source,
-        tier="warning" if is_unknown else breach.severity, event=event or remedy_of(breach.code).event,
+    return Incident(
+        code=breach.code, subject=safe_text(breach.subject, MAX_SUBJECT_LENGTH), source=source,
+        tier="warning" if is_unknown else breach.severity, event=event or runbook_for(breach.code).event,
         text=f"{value}, wanted is {wanted}" if wanted else value, value=value,
-        wanted=safe_text(breach.limit, LONGEST_SUBJECT), unit=breach.unit,
+        wanted=safe_text(breach.limit, MAX_SUBJECT_LENGTH), unit=breach.unit,
         since=now, seen=now, lasts=True, is_unknown=is_unknown, untold=0 if is_unknown else 1,
     )  # fmt: skip
 
 
-def recorded(alert: Alert, now: Ts) -> Matter:
+def recorded(alert: AlertRaised, now: Ts) -> Incident:
     """What a loop recorded, seen now."""
-    return Matter(
-        code=alert.code, subject=safe_text(alert.subject, LONGEST_SUBJECT), source=LOOP, tier=alert.tier,
-        event=remedy_of(alert.code).event, text=safe_text(alert.text, LONGEST_TEXT), since=alert.ts, seen=now,
-        lasts=alert.code in LASTING,
+    return Incident(
+        code=alert.code, subject=safe_text(alert.subject, MAX_SUBJECT_LENGTH), source=LOOP, tier=alert.tier,
+        event=runbook_for(alert.code).event, text=safe_text(alert.text, MAX_TEXT_LENGTH), since=alert.ts, seen=now,
+        lasts=alert.code in CONDITION_CODES,
     )  # fmt: skip
 
 
-def stops_trading(matter: Matter) -> bool:
+def stops_trading(matter: Incident) -> bool:
     """Whether it stops trading, where the configuration says that what is critical does."""
     return matter.tier == "critical" and matter.code in STOPS
 
@@ -208,11 +208,11 @@ def shard_named(subject: str) -> int | None:
 _SHARD = re.compile(r"shard (\d{1,9})")
 
 
-def gravity(tier: str) -> int:
+def severity_rank(tier: str) -> int:
     """More is graver."""
-    return GRAVITY.index(tier)
+    return SEVERITY_RANK.index(tier)
 
 
 def worst(tiers: Iterable[str]) -> str:
     """The gravest tier; that of news where there is none."""
-    return max(tiers, key=gravity, default="info")
+    return max(tiers, key=severity_rank, default="info")

@@ -11,20 +11,20 @@ from typing import Any, TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Money, Qty, show_money, show_qty
-from kalshi_cli.core.account.worst_case import Outcomes, at_worst, event_at_worst, live_part
+from kalshi_cli.core.account.worst_case import OutcomeLosses, event_max_loss, live_part, max_loss
 from kalshi_cli.core.model.markets import Family, FeeSchedule
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 K = TypeVar("K", bound=Hashable)
 
-MOST_PCT = 1_000_000.0
+MAX_PCT = 1_000_000.0
 """So much is used of a limit that allows nothing."""
 
 
-class Stake(msgspec.Struct, frozen=True, kw_only=True):
+class MarketExposure(msgspec.Struct, frozen=True, kw_only=True):
     """What one subaccount has in one market: signed contracts, what they cost, its resting orders and their fees."""
 
     ticker: str
@@ -42,12 +42,12 @@ class Stake(msgspec.Struct, frozen=True, kw_only=True):
         return Qty(max(self.qty + bids, asks - self.qty))
 
     @property
-    def outcomes(self) -> Outcomes:
+    def outcomes(self) -> OutcomeLosses:
         """What is lost at most if the market settles NO, and if YES; below zero it is won."""
-        return at_worst(self.qty, self.cost, [live_part(order, self.fees) for order in self.orders])
+        return max_loss(self.qty, self.cost, [live_part(order, self.fees) for order in self.orders])
 
 
-class Use(msgspec.Struct, frozen=True, kw_only=True):
+class LimitUsage(msgspec.Struct, frozen=True, kw_only=True):
     """What is used of one limit, in the units of that limit and as text."""
 
     code: str
@@ -62,7 +62,7 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         """Percent of the limit."""
         if self.limit:
             return round(100 * self.used / self.limit, 1)
-        return MOST_PCT if self.used > 0 else 0.0
+        return MAX_PCT if self.used > 0 else 0.0
 
     def breach(self, measure: Measure) -> tuple[Breach, ...]:
         """It as a breach, where it is one by the thresholds of a measure in percent."""
@@ -72,12 +72,12 @@ class Use(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(msgspec.structs.replace(breach, limit=self.shown_limit, unit=unit) for breach in found)
 
 
-def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]) -> list[Use]:
+def uses(stakes: Sequence[MarketExposure], limits: RiskLimits, families: Mapping[str, Family]) -> list[LimitUsage]:
     """Every limit that is set, of each market, event and category and of the whole account; the most used first.
 
     `families` has the kin of each market, by its ticker, as far as that is known.
     """
-    found: list[Use] = []
+    found: list[LimitUsage] = []
     if limits.max_position is not None:
         found += [
             _use("POSITION_LIMIT", ticker, Qty(sum(stake.most_held for stake in held)), limits.max_position, show_qty)
@@ -104,20 +104,20 @@ def uses(stakes: Sequence[Stake], limits: Limits, families: Mapping[str, Family]
     return sorted(found, key=lambda use: -use.pct)
 
 
-def event_exposure(stakes: Iterable[Stake], *, is_exclusive: bool) -> Money:
+def event_exposure(stakes: Iterable[MarketExposure], *, is_exclusive: bool) -> Money:
     """The most that the markets of one event can lose together; nothing nets between subaccounts."""
     by_subaccount = _grouped(stakes, lambda stake: stake.subaccount).values()
     return Money(
-        sum(event_at_worst([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
+        sum(event_max_loss([stake.outcomes for stake in held], is_exclusive=is_exclusive) for held in by_subaccount)
     )
 
 
-def _grouped(stakes: Iterable[Stake], key: Callable[[Stake], K]) -> dict[K, list[Stake]]:
-    found: dict[K, list[Stake]] = {}
+def _grouped(stakes: Iterable[MarketExposure], key: Callable[[MarketExposure], K]) -> dict[K, list[MarketExposure]]:
+    found: dict[K, list[MarketExposure]] = {}
     for stake in stakes:
         found.setdefault(key(stake), []).append(stake)
     return found
 
 
-def _use(code: str, subject: str, used: int, limit: int, show: Callable[[Any], str]) -> Use:
-    return Use(code=code, subject=subject, used=used, limit=limit, shown=show(used), shown_limit=show(limit))
+def _use(code: str, subject: str, used: int, limit: int, show: Callable[[Any], str]) -> LimitUsage:
+    return LimitUsage(code=code, subject=subject, used=used, limit=limit, shown=show(used), shown_limit=show(limit))

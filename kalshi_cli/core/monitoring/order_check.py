@@ -10,12 +10,12 @@ from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, OWN_ID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
-from kalshi_cli.core.risk.guards import IN_DOUBT, LONG_MS
+from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
 
 LATE_MS = 10_000
 """The exchange may take so long to let an order expire, and its clock may differ from ours."""
 
-FEWEST_SENT = 10
+MIN_ORDERS_SENT = 10
 """Orders below which a share of refusals says nothing."""
 
 
@@ -39,16 +39,16 @@ class Resting(msgspec.Struct, frozen=True):
         return self.known is not None and not self.known.is_foreign
 
 
-def in_doubt(live: Iterable[Order], now: Ts) -> list[Breach]:
+def unconfirmed_orders(live: Iterable[Order], now: Ts) -> list[Breach]:
     """Orders of the file that were sent, and of which nobody knows for long whether they are there."""
     return [
         _breach("ORDER_UNKNOWN_LONG", order, f"in doubt since {format_ts(order.updated)}", "an answer within 30 s")
         for order in live
-        if order.status in IN_DOUBT and now - order.updated > LONG_MS
+        if order.status in UNCONFIRMED_STATUSES and now - order.updated > UNCONFIRMED_ALERT_MS
     ]
 
 
-def left_over(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int | None) -> list[Breach]:
+def orphaned_orders(resting: Iterable[Resting], now: Ts, *, alone_after_ms: int | None) -> list[Breach]:
     """Own orders that rest beyond their expiry; without a loop also those of strategies, after `alone_after_ms`.
 
     A loop looks after its own orders, and a person after what was placed by hand.
@@ -96,7 +96,7 @@ def _difference(known: Order, record: Order) -> str:
     return f"is {known.status.value} on file, and rests at the exchange" if is_over else ""
 
 
-def foreign(resting: Iterable[Resting]) -> list[Breach]:
+def external_orders(resting: Iterable[Resting]) -> list[Breach]:
     """Orders that were not placed from here."""
     return [
         _breach(
@@ -108,7 +108,7 @@ def foreign(resting: Iterable[Resting]) -> list[Breach]:
     ]  # fmt: skip
 
 
-def of_triggered(resting: Sequence[Resting], triggered: Collection[str]) -> list[Breach]:
+def orders_in_triggered_groups(resting: Sequence[Resting], triggered: Collection[str]) -> list[Breach]:
     """Groups that take no orders, and orders that rest in one all the same."""
     closed = [
         Breach(
@@ -137,7 +137,7 @@ def judged(sent: Iterable[Order]) -> list[Order]:
 def refusals(sent: Iterable[Order], measure: Measure) -> tuple[tuple[Breach, ...], Measure | None]:
     """Return the share of judged orders that were refused, in percent; no measure where there were too few."""
     reached = judged(sent)
-    if len(reached) < FEWEST_SENT:
+    if len(reached) < MIN_ORDERS_SENT:
         return (), None
     refused = [order for order in reached if order.status is OrderStatus.REJECTED]
     measure = msgspec.structs.replace(measure, value=round(100 * len(refused) / len(reached), 1))

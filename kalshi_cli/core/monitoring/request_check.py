@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
-from kalshi_cli.core.monitoring.order_check import FEWEST_SENT, is_refused_here
+from kalshi_cli.core.monitoring.order_check import MIN_ORDERS_SENT, is_refused_here
 
 FEWEST = 20
 """Order requests below which a share of denials says nothing."""
@@ -58,7 +58,7 @@ def no_orders(
 def none_taken(orders: Sequence[Order]) -> list[Breach]:
     """Return that the exchange took none of the orders that a loop sent, once there were enough to say so."""
     sent = [order for order in orders if not is_refused_here(order)]
-    if len(sent) < FEWEST_SENT or any(order.order_id for order in sent):
+    if len(sent) < MIN_ORDERS_SENT or any(order.order_id for order in sent):
         return []
     value = f"the exchange took none of {len(sent)} orders of the last day"
     return [Breach(subject="loop", value=value, limit="an order that is taken", severity="critical", code="NO_ORDERS")]

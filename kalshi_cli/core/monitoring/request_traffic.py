@@ -10,7 +10,7 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 
-FEWEST = 10
+MIN_REQUESTS = 10
 """Requests of a window below which their share of failures says nothing."""
 
 SOON, LONG = (2, 10), (15, 60)
@@ -20,7 +20,7 @@ says that it matters, the short one that it goes on."""
 GAP_MINUTES = 10
 
 
-class Minute(msgspec.Struct, frozen=True, kw_only=True):
+class RequestMinute(msgspec.Struct, frozen=True, kw_only=True):
     """What a program saw within one minute: requests, those without a usable answer, gaps in the stream.
 
     `p99_ms` is of the last few minutes up to then; None where nothing was asked.
@@ -44,15 +44,15 @@ def p99(values: Iterable[float]) -> float | None:
     return ordered[math.ceil(0.99 * len(ordered)) - 1] if ordered else None
 
 
-def failed_pct(minutes: Sequence[Minute], now: Ts, window: int) -> float | None:
+def failed_pct(minutes: Sequence[RequestMinute], now: Ts, window: int) -> float | None:
     """The share of failures in percent, over this minute and `window` whole ones; None where too little was asked."""
     first = now // 60_000 - window
     within = [each for each in minutes if each.minute >= first]
     requests = sum(each.requests for each in within)
-    return 100 * sum(each.failures for each in within) / requests if requests >= FEWEST else None
+    return 100 * sum(each.failures for each in within) / requests if requests >= MIN_REQUESTS else None
 
 
-def only_failures(minutes: Sequence[Minute], now: Ts) -> bool:
+def only_failures(minutes: Sequence[RequestMinute], now: Ts) -> bool:
     """Return whether requests were made in the shortest window and none of them got a usable answer.
 
     However few they were: no share is needed to see that nothing works.
@@ -62,7 +62,9 @@ def only_failures(minutes: Sequence[Minute], now: Ts) -> bool:
     return requests > 0 and requests == sum(each.failures for each in within)
 
 
-def failing(minutes: Sequence[Minute], now: Ts, warn: str, crit: str) -> tuple[tuple[Breach, ...], list[Measure]]:
+def failing(
+    minutes: Sequence[RequestMinute], now: Ts, warn: str, crit: str
+) -> tuple[tuple[Breach, ...], list[Measure]]:
     """The share of failures against its ranges: each of the lesser share of two windows.
 
     Empty of measures where too little was asked.
@@ -82,6 +84,6 @@ def failing(minutes: Sequence[Minute], now: Ts, warn: str, crit: str) -> tuple[t
     return (), measures
 
 
-def gaps(minutes: Sequence[Minute], now: Ts) -> int:
+def gaps(minutes: Sequence[RequestMinute], now: Ts) -> int:
     """Times that the stream had to begin anew, lately."""
     return sum(each.gaps for each in minutes if each.minute >= now // 60_000 - GAP_MINUTES)

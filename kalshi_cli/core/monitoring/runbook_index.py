@@ -17,12 +17,12 @@ class Remedy(msgspec.Struct, frozen=True):
     event: str = "error"
 
 
-def remedy_of(code: str) -> Remedy:
+def runbook_for(code: str) -> Remedy:
     """What to do about it; for a code that nobody listed, what one does first."""
-    return REMEDIES.get(code, UNLISTED)
+    return REMEDIES.get(code, DEFAULT_RUNBOOK)
 
 
-UNLISTED = Remedy("halted", "kalshi status")
+DEFAULT_RUNBOOK = Remedy("halted", "kalshi status")
 
 _CODES: tuple[tuple[Remedy, str], ...] = (
     (Remedy("", "kalshi fills", "trade_executed"), "TAKE_PROFIT TRADE_EXECUTED"),

@@ -18,10 +18,10 @@ from msgspec import inspect
 
 from kalshi_cli.core.monitoring.check_report import Breach
 
-MOST_ITEMS = 200
+MAX_ITEMS = 200
 """Of a list, or of a map, so many are looked at."""
 
-MOST_TEXT = 60
+MAX_TEXT = 60
 
 
 class KnownField(msgspec.Struct, frozen=True):
@@ -31,7 +31,7 @@ class KnownField(msgspec.Struct, frozen=True):
     values: tuple[str, ...] = ()
 
 
-class Known(msgspec.Struct, frozen=True):
+class KnownSchema(msgspec.Struct, frozen=True):
     """The published specification, as far as fields go.
 
     `replies` names the object of each route, `frames` those that a type of stream message can be.
@@ -51,7 +51,7 @@ def missing(body: Any, wanted: type, where: str) -> list[Breach]:
     return list(found.values())
 
 
-def unfamiliar(body: Any, known: Known, names: tuple[str, ...], where: str) -> list[Breach]:
+def unfamiliar(body: Any, known: KnownSchema, names: tuple[str, ...], where: str) -> list[Breach]:
     """Notes: a field that no object of these names has, a value that a closed list does not have."""
     found = {(b.code, b.subject, b.value): b for b in _unfamiliar(body, known, names, where)}
     return list(found.values())
@@ -79,10 +79,10 @@ def _missing(value: Any, wanted: inspect.Type, where: str) -> Iterator[Breach]:
             elif field.required:
                 yield _critical(inner, "MISSING_FIELD", "absent", _name(field.type))
     elif isinstance(fitting, inspect.DictType) and isinstance(value, dict):
-        for name, item in islice(value.items(), MOST_ITEMS):
+        for name, item in islice(value.items(), MAX_ITEMS):
             yield from _missing(item, fitting.value_type, f"{where}.{name}")
     elif isinstance(fitting, inspect.ListType | inspect.VarTupleType):
-        for item in value[:MOST_ITEMS]:
+        for item in value[:MAX_ITEMS]:
             yield from _missing(item, fitting.item_type, f"{where}[]")
     elif isinstance(fitting, inspect.TupleType):
         for item, each in zip(value, fitting.item_types, strict=False):
@@ -127,7 +127,7 @@ def _kind(value: Any) -> str:
         return "null" if value is None else "boolean"
     kinds = {str: "string", int: "number", float: "number", list: "list", dict: "object"}
     kind = kinds.get(type(value), type(value).__name__)
-    return f"{kind} {value[:MOST_TEXT]!r}" if isinstance(value, str) else kind
+    return f"{kind} {value[:MAX_TEXT]!r}" if isinstance(value, str) else kind
 
 
 def _name(wanted: inspect.Type) -> str:
@@ -153,9 +153,9 @@ def _critical(subject: str, code: str, value: str, limit: str) -> Breach:
 # -- what is listed -----------------------------------------------------------------------------------------------
 
 
-def _unfamiliar(value: Any, known: Known, names: tuple[str, ...], where: str) -> Iterator[Breach]:
+def _unfamiliar(value: Any, known: KnownSchema, names: tuple[str, ...], where: str) -> Iterator[Breach]:
     if isinstance(value, list):
-        for item in value[:MOST_ITEMS]:
+        for item in value[:MAX_ITEMS]:
             yield from _unfamiliar(item, known, names, f"{where}[]")
         return
     if not isinstance(value, dict):
@@ -179,7 +179,7 @@ def _new_values(value: Any, lists: list[tuple[str, ...]], where: str) -> Iterato
         return
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and text not in allowed:
-            yield _note(where, "NEW_VALUE", text[:MOST_TEXT], ", ".join(sorted(allowed)))
+            yield _note(where, "NEW_VALUE", text[:MAX_TEXT], ", ".join(sorted(allowed)))
 
 
 def _note(subject: str, code: str, value: str, limit: str) -> Breach:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 
 STALE, ANSWERS = "SOURCE_STALE", "SOURCE_ANSWERS"
@@ -67,30 +67,30 @@ class SourceWatch:
     `recorded` are the alerts on file, newest first: those that a run before left open are ended here.
     """
 
-    def __init__(self, recorded: Iterable[Alert]) -> None:
+    def __init__(self, recorded: Iterable[AlertRaised]) -> None:
         newest: dict[str, str] = {}
         for alert in recorded:
             if alert.code in (STALE, ANSWERS):
                 newest.setdefault(alert.subject, alert.code)
         self._stale = {name for name, code in newest.items() if code == STALE}
 
-    def look(self, sources: Iterable[Source], now: Ts) -> list[Alert]:
+    def look(self, sources: Iterable[Source], now: Ts) -> list[AlertRaised]:
         """Return what changed since the last look."""
         known = _oldest_by_name(sources)
         stale = {name: source for name, source in known.items() if source.is_stale(now)}
         alerts = [
-            Alert(now, "warning", STALE, name, f"{source.text(now)}; it may take {source.limit_s:g} s")
+            AlertRaised(now, "warning", STALE, name, f"{source.text(now)}; it may take {source.limit_s:g} s")
             for name, source in stale.items()
             if name not in self._stale
         ]
         for name in sorted(self._stale - stale.keys()):
             text = "it answers again" if name in known else "this loop does not listen to it"
-            alerts.append(Alert(now, "info", ANSWERS, name, text))
+            alerts.append(AlertRaised(now, "info", ANSWERS, name, text))
         self._stale = set(stale)
         return alerts
 
-    def stopped(self, now: Ts) -> list[Alert]:
+    def stopped(self, now: Ts) -> list[AlertRaised]:
         """Return the ends of what is open: the loop stops, and nobody listens any more."""
-        alerts = [Alert(now, "info", ANSWERS, name, "the loop has stopped") for name in sorted(self._stale)]
+        alerts = [AlertRaised(now, "info", ANSWERS, name, "the loop has stopped") for name in sorted(self._stale)]
         self._stale = set()
         return alerts

@@ -35,15 +35,15 @@ from kalshi_cli.base.units import (
     show_qty,
 )
 from kalshi_cli.core.account.ledger import Position
-from kalshi_cli.core.model.effects import Alert, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Place
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.risk.review import is_raise
 from kalshi_cli.core.state.exchange_state import pause_of
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State, mark
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState, mark
 
 STEP_MS = 1_000
 """From the moment that an exit is due to its first order, and from one order to the next."""
@@ -65,7 +65,7 @@ A_SPREAD = cents(2)
 STOP_LOSS, TAKE_PROFIT = "stop-loss", "take-profit"
 """The reasons of the orders."""
 
-OTHERS_CLOSE = "SELF_CROSS", "another strategy closes against it"
+BLOCKED_BY_EXIT = "SELF_CROSS", "another strategy closes against it"
 
 _CODES = {STOP_LOSS: "STOP_LOSS", TAKE_PROFIT: "TAKE_PROFIT"}
 
@@ -83,7 +83,7 @@ def is_spread(position: Position, worth: Money, offered: Money | None) -> bool:
     return is_small and offered is not None and offered >= position.cost
 
 
-class _Walk(msgspec.Struct):
+class Liquidation(msgspec.Struct):
     """One exit on its way. Prices are those of what is held."""
 
     reason: str
@@ -95,7 +95,7 @@ class _Walk(msgspec.Struct):
     is_stuck: bool = False
 
 
-class _Tops(msgspec.Struct):
+class _QuoteHistory(msgspec.Struct):
     """Best bid and best ask of a market: now, the best of both since `since`, and of about ten seconds before that."""
 
     since: Ts
@@ -120,15 +120,15 @@ class _Tops(msgspec.Struct):
         return Price(self.shown[1] - min(self.best[1], self.before[1]))
 
 
-class Exits:
+class ProtectiveExits:
     """Closes what the strategies `names` hold, without the `hedged`; `place` and `cancel` are the engine's."""
 
     def __init__(
         self,
-        state: State,
-        limits: Limits,
+        state: EngineState,
+        limits: RiskLimits,
         names: Iterable[str],
-        place: Callable[[Place, str], SubmitOrder | Denied],
+        place: Callable[[Place, str], SubmitOrder | OrderRefused],
         cancel: Callable[[Order, str], list[Effect]],
         hedged: Container[str] = (),
     ) -> None:
@@ -138,33 +138,33 @@ class Exits:
         self._watched = [name for name in self._names if name not in hedged]
         self._place = place
         self._cancel = cancel
-        self._walks: dict[_Key, _Walk] = {}
+        self._walks: dict[_Key, Liquidation] = {}
         self._waiting: dict[tuple[str, str], tuple[Ts, Ts]] = {}
         """Strategies that want to close in a market without a clear price: since when, and when they last asked."""
-        self._tops: dict[str, _Tops] = {}
+        self._tops: dict[str, _QuoteHistory] = {}
         self._ways: dict[tuple[str, Side], Ts] = {}
         """Sides of markets on which no strategy opens anything until then, because another one closes against it."""
 
-    def objection(self, strategy: str, intent: Place) -> tuple[str, str] | None:
+    def refusal_reason(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
         too far from what the position is worth, or at a moment in which nobody says what that is."""
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
         if self._is_way(intent.ticker, intent.side):
-            return OTHERS_CLOSE
+            return BLOCKED_BY_EXIT
         for (name, ticker, _), walk in self._walks.items():
             if (name, ticker) == (strategy, intent.ticker):
                 return _CODES[walk.reason], "the position is being closed"
         return None
 
-    def is_in_a_way(self, before: Order, intent: Amend) -> bool:
+    def blocks_exit(self, before: Order, intent: Amend) -> bool:
         """It would bring an order back to where another strategy closes, or make it larger there."""
         return self._is_way(before.ticker, before.side) and is_raise(before, intent)
 
     def _is_way(self, ticker: str, side: Side) -> bool:
         return 0 < self._ways.get((ticker, side), 0) - self._state.now <= 2 * STUCK_MS
 
-    def make_way(self, strategy: str, intent: Place) -> list[Effect]:
+    def cancel_opposing_quotes(self, strategy: str, intent: Place) -> list[Effect]:
         """A close would trade with what other strategies of ours quote: that is taken back, and does not come again
         before the close had its time. Otherwise none gets out as long as another one makes the market."""
         other = intent.side.opposite
@@ -173,7 +173,7 @@ class Exits:
         theirs = [order for order in met if order.strategy in self._names and order.strategy != strategy]
         if theirs:
             self._ways[intent.ticker, other] = Ts(self._state.now + STUCK_MS)
-        return [effect for order in theirs for effect in self._cancel(order, OTHERS_CLOSE[1])]
+        return [effect for order in theirs for effect in self._cancel(order, BLOCKED_BY_EXIT[1])]
 
     def _too_far(self, intent: Place) -> tuple[str, str] | None:
         """Measured from the best price for it, so at that price a strategy always gets out."""
@@ -226,7 +226,7 @@ class Exits:
             return []
         is_ahead = walk is not None and walk.next_at - now > REST_MS + STUCK_MS  # by a clock that was set back
         if walk is None or walk.reason != reason or is_ahead:
-            walk = self._walks[key] = _Walk(reason, now, Ts(now + STEP_MS))
+            walk = self._walks[key] = Liquidation(reason, now, Ts(now + STEP_MS))
         is_time, live = now >= walk.next_at, self._state.orders.live(position.ticker)
         own = [o for o in live if o.strategy == strategy or (is_time and self._is_in_the_way(o, position))]
         if own:
@@ -262,12 +262,12 @@ class Exits:
         return TAKE_PROFIT if take is not None and paid is not None and paid * 100 >= position.cost * take else ""
 
     def _is_spread(self, position: Position, worth: Money) -> bool:
-        offered = self._state.best_of_others(position.ticker, ASK if position.qty > 0 else BID)
+        offered = self._state.best_external_price(position.ticker, ASK if position.qty > 0 else BID)
         return is_spread(position, worth, position.value(offered))
 
     def _best_for(self, position: Position) -> Price | None:
         """The best price on the YES scale that somebody else pays for it."""
-        return self._state.best_of_others(position.ticker, BID if position.qty > 0 else ASK)
+        return self._state.best_external_price(position.ticker, BID if position.qty > 0 else ASK)
 
     def _remember(self, ticker: str) -> None:
         book = self._state.books.get(ticker)
@@ -276,13 +276,13 @@ class Exits:
         bid, ask = book.best_bid, book.best_ask
         shown = Price(0) if bid is None else bid, Price(ONE_DOLLAR) if ask is None else ask
         if ticker not in self._tops:
-            self._tops[ticker] = _Tops(self._state.now, shown, shown, shown)
+            self._tops[ticker] = _QuoteHistory(self._state.now, shown, shown, shown)
         self._tops[ticker].show(self._state.now, shown)
 
     def _is_unclear(self, ticker: str, side: Side) -> bool:
         """Others quote so far apart that the price is none, as the control `max_spread` counts; or their best price on
         this side is by as much worse than a moment ago: whoever takes all others away names the one that is left."""
-        bid, ask = self._state.best_of_others(ticker, BID), self._state.best_of_others(ticker, ASK)
+        bid, ask = self._state.best_external_price(ticker, BID), self._state.best_external_price(ticker, ASK)
         most, tops = self._limits.max_spread, self._tops.get(ticker)
         if most is None:
             return False
@@ -295,7 +295,7 @@ class Exits:
         other, worse = (book.best_ask, min) if position.qty > 0 else (book.best_bid, max)
         return worse((at for at in (market.last, other) if at is not None), default=None)
 
-    def _step(self, key: _Key, walk: _Walk, position: Position, owned: Qty) -> list[Effect]:
+    def _step(self, key: _Key, walk: Liquidation, position: Position, owned: Qty) -> list[Effect]:
         """One order, where somebody pays enough; else only the price gives way."""
         strategy, ticker, subaccount = key
         best, is_long = self._best_for(position), position.qty > 0
@@ -321,11 +321,11 @@ class Exits:
         if pays < reach:
             return self._stuck(key, f"nobody pays {show_price(reach)}")
         intent = Place(
-            ticker, side, best, qty, reason=walk.reason, tif=Tif.IOC, reduce_only=True, subaccount=subaccount
+            ticker, side, best, qty, reason=walk.reason, tif=TimeInForce.IOC, reduce_only=True, subaccount=subaccount
         )
         told = self._begun(key, walk, position, "now")
         verdict = self._place(intent, strategy)
-        if isinstance(verdict, Denied):
+        if isinstance(verdict, OrderRefused):
             return [*told, verdict, *self._stuck(key, f"{verdict.code} {verdict.detail}")]
         return [*told, verdict]
 
@@ -342,7 +342,7 @@ class Exits:
             qty = min(qty, limits.max_order_cost // (best if side is BID else ONE_DOLLAR - best))
         return Qty(qty)
 
-    def _begun(self, key: _Key, walk: _Walk, position: Position, when: str) -> list[Effect]:
+    def _begun(self, key: _Key, walk: Liquidation, position: Position, when: str) -> list[Effect]:
         """Somebody hears of an exit when its first order goes, or waits for the spread."""
         if walk.is_begun:
             return []
@@ -355,7 +355,7 @@ class Exits:
             f"{show_money(worth)}: they are being sold {when}, and {strategy} opens nothing there meanwhile"
         )
         tier = "warning" if walk.reason == STOP_LOSS else "info"
-        return [Alert(self._state.now, tier, _CODES[walk.reason], ticker, text)]
+        return [AlertRaised(self._state.now, tier, _CODES[walk.reason], ticker, text)]
 
     def _stuck(self, key: _Key, why: str) -> list[Effect]:
         """A stop-loss that sells nothing is told once."""
@@ -364,4 +364,4 @@ class Exits:
             return []
         walk.is_stuck = True
         text = f"what {strategy} holds is below risk.stop_loss_pct and is not sold: {why}. It is tried on"
-        return [Alert(self._state.now, "critical", "STOP_LOSS_STUCK", ticker, text)]
+        return [AlertRaised(self._state.now, "critical", "STOP_LOSS_STUCK", ticker, text)]

@@ -13,23 +13,23 @@ from collections.abc import Callable
 from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty, format_ts
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_ORDER
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 
 HOUR_MS = 3_600_000
 
-MOST_DOUBLED = 9
+MAX_DOUBLED = 9
 """A cooldown is twice as long after each further loss, up to so many times: from a minute to eight and a half hours."""
 
 Objection = tuple[str, str]
 """A stable code, and `key=value` detail."""
 
-Control = Callable[[State, Limits, Place, str], Objection | None]
+Control = Callable[[EngineState, RiskLimits, Place, str], Objection | None]
 """The last is the strategy that asks; empty for a person."""
 
 
-def is_reducing(state: State, intent: Place, strategy: str) -> bool:
+def is_reducing(state: EngineState, intent: Place, strategy: str) -> bool:
     """Return whether an order only closes what its strategy and the account hold.
 
     Of the account it adds nothing, or is cut by the exchange to what is held: a strategy may hold more than the
@@ -42,7 +42,7 @@ def is_reducing(state: State, intent: Place, strategy: str) -> bool:
     return adds_nothing(state, intent, strategy)
 
 
-def adds_nothing(state: State, intent: Place, strategy: str) -> bool:
+def adds_nothing(state: EngineState, intent: Place, strategy: str) -> bool:
     """Return whether an order makes its subaccount's position smaller without crossing zero, and its strategy's.
 
     Even if all live orders on its side fill first.
@@ -55,7 +55,7 @@ def adds_nothing(state: State, intent: Place, strategy: str) -> bool:
     return not strategy or closes_own(state, intent, strategy)
 
 
-def closes_own(state: State, intent: Place, strategy: str) -> bool:
+def closes_own(state: EngineState, intent: Place, strategy: str) -> bool:
     """Return whether an order makes what its strategy holds smaller, even if all its own orders there fill first."""
     owned = state.owned(intent.ticker, strategy, intent.subaccount)
     if owned * intent.side.sign >= 0:
@@ -65,7 +65,7 @@ def closes_own(state: State, intent: Place, strategy: str) -> bool:
     return pending + intent.qty <= abs(owned)
 
 
-def order_rate(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def order_rate(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """Runaway loops: orders within the last minute, of all markets and of one. What only closes may always go.
 
     Of several strategies each may use what the others leave, but for what is kept for them: half of an equal share each
@@ -88,7 +88,7 @@ def order_rate(state: State, limits: Limits, intent: Place, strategy: str) -> Ob
     return None
 
 
-def _kept_for_others(state: State, strategy: str, limit: int, sent: Counter[str]) -> int:
+def _kept_for_others(state: EngineState, strategy: str, limit: int, sent: Counter[str]) -> int:
     """Return tenths of orders of the limit that other strategies have not used yet and this one may not borrow."""
     share = max(min(1, limit), limit // max(1, len(state.strategies))) * AN_ORDER
     half = (share // AN_ORDER + 1) // 2 * AN_ORDER
@@ -98,7 +98,7 @@ def _kept_for_others(state: State, strategy: str, limit: int, sent: Counter[str]
     return sum(max(0, (half if count < half else share) - count) for count in others)
 
 
-def live_orders(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def live_orders(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """How many orders may still trade, those of others included."""
     limit, live = limits.max_live_orders, state.orders.count_live
     if limit is None or live < limit or is_reducing(state, intent, strategy):
@@ -106,7 +106,7 @@ def live_orders(state: State, limits: Limits, intent: Place, strategy: str) -> O
     return "LIVE_ORDERS", f"live={live} limit={limit}"
 
 
-def churn(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def churn(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """Contracts that were traded in this market within an hour, with everything that rests there filled."""
     if limits.max_churn is None or is_reducing(state, intent, strategy):
         return None
@@ -119,7 +119,7 @@ def churn(state: State, limits: Limits, intent: Place, strategy: str) -> Objecti
     return "CHURN", f"worst={format_qty(worst)} limit={format_qty(limits.max_churn)} window_s=3600"
 
 
-def position_limit(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def position_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """The position if every live order on this side fills, too, and all that other subaccounts may hold on top of it.
 
     What only closes the position of its own subaccount adds to nothing. What is held the other way makes no room: a
@@ -136,7 +136,7 @@ def position_limit(state: State, limits: Limits, intent: Place, strategy: str) -
     return None
 
 
-def event_limit(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def event_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """The most that the markets of one event can lose together."""
     if limits.max_event_exposure is None or adds_nothing(state, intent, strategy):
         return None
@@ -145,7 +145,7 @@ def event_limit(state: State, limits: Limits, intent: Place, strategy: str) -> O
     return _exceeded("EVENT_EXPOSURE", before, after, limits.max_event_exposure, f"event={event}")
 
 
-def category_limit(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def category_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """The most that all events of a category can lose. An event of no known category counts in each, so it is held
     against the fullest."""
     if limits.max_category_exposure is None or adds_nothing(state, intent, strategy):
@@ -159,7 +159,7 @@ def category_limit(state: State, limits: Limits, intent: Place, strategy: str) -
     return _exceeded("CATEGORY_EXPOSURE", before, after, limits.max_category_exposure, name)
 
 
-def exposure_limit(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def exposure_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """The most that all markets together can lose."""
     if limits.max_exposure is None or adds_nothing(state, intent, strategy):
         return None
@@ -174,7 +174,7 @@ def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str)
     return code, " ".join((f"worst_loss={format_money(after)}", f"limit={format_money(limit)}", *which))
 
 
-def cooldown(state: State, limits: Limits, intent: Place, strategy: str) -> Objection | None:
+def cooldown(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """A strategy that has just closed at a loss opens nothing in that market for a while, and for twice as long after
     each further loss that it did not earn back: whoever makes the only prices there could sell to it dear and buy back
     cheap for ever. Nor does one whose close has no fills yet, because nobody knows what it lost."""
@@ -185,12 +185,12 @@ def cooldown(state: State, limits: Limits, intent: Place, strategy: str) -> Obje
     losses = state.losses(strategy, intent.ticker)
     if losses.at is None:
         return None
-    doubled = min(max(0, losses.rounds - 1), MOST_DOUBLED)
+    doubled = min(max(0, losses.rounds - 1), MAX_DOUBLED)
     until = Ts(losses.at + limits.cooldown_after_loss_ms * 2**doubled)
     return ("COOLDOWN", f"until={format_ts(until)} losses={losses.rounds}") if state.now < until else None
 
 
-def _is_closing_untold(state: State, ticker: str, strategy: str) -> bool:
+def _is_closing_untold(state: EngineState, ticker: str, strategy: str) -> bool:
     """A reply said that an order of the strategy traded against what it held, and the fills are on their way."""
     untold = [order for order, _ in state.orders.untold(ticker) if order.strategy == strategy]
     if not untold:

@@ -16,24 +16,24 @@ from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.order_index import OWN_ID, is_as_sent
 from kalshi_cli.core.market.fees import estimate
-from kalshi_cli.core.model.effects import Alert, Effect, OrderChanged, Resync
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged, ResyncBook
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderAccepted, OrderRejected, OrderUnknown, ReadFailed
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk.loss_guards import Drawdown, LossLimit, Tighten
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import MINUTE_MS, State
-from kalshi_cli.core.state.trading_day import DayCount
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import MINUTE_MS, EngineState
+from kalshi_cli.core.state.trading_day import TradingDayTotals
 
-UNANSWERED = 3
+MAX_UNANSWERED = 3
 """Creates in a row without a usable answer after which no more are sent."""
 
-CROSSINGS = 3
+MAX_POST_ONLY_CROSSES = 3
 """Post-only orders refused at one price within a minute after which the book is not believed."""
 
-LONG_MS = 30_000
+UNCONFIRMED_ALERT_MS = 30_000
 """How long an order may be in doubt, or a fill be missing, until somebody is told."""
 
 FEE_TOLERANCE = Money(10_000)
@@ -53,25 +53,25 @@ _NO_FAULT_OF_OURS = re.compile(
 """Refusals that a sound program meets as well: of the market's state, of its pace. Those that never left this machine
 have codes in capitals."""
 
-IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
+UNCONFIRMED_STATUSES = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 """Sent, and it is not known whether they are there."""
 
 
 class Guards:
     """All of them. The engine tells what happened; what must be done comes back."""
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten, known: Known) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, known: Known) -> None:
         self._state = state
-        self._answers = _Answers(state, limits, tighten)
-        self._crossings = _Crossings(state)
+        self._answers = _ResponseGuard(state, limits, tighten)
+        self._crossings = _PostOnlyGuard(state)
         self._fees = _Fees(state)
-        self._strangers = _Strangers(state, tighten, known)
-        self._doubts = _Doubts(state)
-        self._day = DayCount(state, limits)
+        self._strangers = _ExternalOrderGuard(state, tighten, known)
+        self._doubts = _UnconfirmedOrderGuard(state)
+        self._day = TradingDayTotals(state, limits)
         self._loss = LossLimit(state, limits, tighten, self._day)
         self._drawdown = Drawdown(state, limits, tighten, self._day)
 
-    def recalled(self) -> None:
+    def on_restored(self) -> None:
         """The state file was taken back: what happened before its last entry is nobody's news."""
         self._strangers.since = self._state.last_entry or self._state.now
 
@@ -94,13 +94,13 @@ class Guards:
         if before.status not in _GIVEN_UP or not _counts(order):
             return []
         text = f"{_words(order)}: it counted as {before.status.value}, and now it is {order.status.value}"
-        return [Alert(self._state.now, "critical", "LATE_ORDER", order.client_order_id, text)]
+        return [AlertRaised(self._state.now, "critical", "LATE_ORDER", order.client_order_id, text)]
 
     def owned(self, fill: Fill, order: Order) -> list[Effect]:
         """A fill was booked, and whose order it was is known."""
         return self._fees.charged(fill, order)
 
-    def unowned(self, fill: Fill) -> None:
+    def on_unmatched_fill(self, fill: Fill) -> None:
         """A fill was booked of an order that nobody here knows yet."""
         self._strangers.traded(fill)
 
@@ -129,7 +129,7 @@ class Guards:
     def gained(self) -> Money | None:
         """What the account gained since its first fill, at what others quote; None while something that is open has no
         price."""
-        gained, is_certain = self._day.ever()
+        gained, is_certain = self._day.net_since_first_fill()
         return Money(gained - self._day.held_up()) if is_certain else None
 
     def tick(self) -> list[Effect]:
@@ -144,7 +144,7 @@ class Guards:
         return self.loss()
 
 
-class _Answers:
+class _ResponseGuard:
     """API_GUARD: an exchange that does not answer, or that refuses whatever is sent. A person must look at it.
 
     Three creates in a row without an answer: each may be live, and the next would be the same. `max_api_errors`
@@ -152,7 +152,7 @@ class _Answers:
     row that were refused for what they are.
     """
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten) -> None:
         self._state = state
         self._limit = limits.max_api_errors
         self._tighten = tighten
@@ -178,9 +178,9 @@ class _Answers:
             return []
         self._creates, self._last = self._creates + 1, message.reason
         effects = self.failed(message.reason)
-        if self._creates != UNANSWERED:
+        if self._creates != MAX_UNANSWERED:
             return effects
-        return effects + self._trip(f"{UNANSWERED} orders in a row got no usable answer")
+        return effects + self._trip(f"{MAX_UNANSWERED} orders in a row got no usable answer")
 
     def failed(self, reason: str) -> list[Effect]:
         """A request got no usable answer."""
@@ -208,10 +208,10 @@ class _Answers:
         return self._tighten(TradingState.REDUCING, API_GUARD, "orders", text)
 
 
-class _Crossings:
+class _PostOnlyGuard:
     """POST_ONLY_CROSS: orders that must not take keep being refused because they would. Then our book is wrong."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EngineState) -> None:
         self._state = state
         self._refused: deque[tuple[Ts, str, Price]] = deque()
 
@@ -224,18 +224,19 @@ class _Crossings:
             self._refused.popleft()
         self._refused.append((now, order.ticker, order.price))
         same = [entry for entry in self._refused if entry[1:] == (order.ticker, order.price)]
-        if len(same) < CROSSINGS or book is None:
+        if len(same) < MAX_POST_ONLY_CROSSES or book is None:
             return []
         self._refused = deque(entry for entry in self._refused if entry not in same)
         book.invalidate("post-only orders keep crossing")
-        text = f"{CROSSINGS} post-only orders at {show_price(order.price)} would have traded; the book is read again"
+        price = show_price(order.price)
+        text = f"{MAX_POST_ONLY_CROSSES} post-only orders at {price} would have traded; the book is read again"
         return [
-            Resync(order.ticker, book.unusable_reason),
-            Alert(now, "warning", "POST_ONLY_CROSS", order.ticker, text),
+            ResyncBook(order.ticker, book.unusable_reason),
+            AlertRaised(now, "warning", "POST_ONLY_CROSS", order.ticker, text),
         ]
 
 
-class _Charged(msgspec.Struct):
+class _FeeTotals(msgspec.Struct):
     """The fills of one order, and what they were expected to cost."""
 
     qty: Qty = Qty(0)
@@ -247,15 +248,15 @@ class _Charged(msgspec.Struct):
 class _Fees:
     """FEE_MISMATCH: the exchange charged something else than we reckon with, so edges are not what they seem."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EngineState) -> None:
         self._state = state
-        self._charged: dict[str, _Charged] = {}
+        self._charged: dict[str, _FeeTotals] = {}
 
     def charged(self, fill: Fill, order: Order) -> list[Effect]:
         schedule = self._state.fees.get(fill.ticker)
         if schedule is None or order.is_foreign:
             return []
-        sums = self._charged.setdefault(fill.order_id, _Charged())
+        sums = self._charged.setdefault(fill.order_id, _FeeTotals())
         sums.qty = Qty(sums.qty + fill.qty)
         sums.fees = Money(sums.fees + fill.fee)
         sums.estimate = Money(sums.estimate + estimate(schedule, fill.price, fill.qty, is_taker=fill.is_taker))
@@ -273,17 +274,17 @@ class _Fees:
         if abs(sums.fees - sums.estimate) <= FEE_TOLERANCE + (sums.fills - 1) * FEE_STEP:
             return []
         text = f"{order.ticker}: charged {show_money(sums.fees)}, expected {show_money(sums.estimate)}"
-        return [Alert(self._state.now, "warning", "FEE_MISMATCH", order.client_order_id, text)]
+        return [AlertRaised(self._state.now, "warning", "FEE_MISMATCH", order.client_order_id, text)]
 
 
-class _Strangers:
+class _ExternalOrderGuard:
     """Orders and fills of the account that were not made here. They count; they are never touched.
 
     FOREIGN_ACTIVITY is a person or another program. OTHER_INSTANCE is this program, on another machine or before its
     state file was lost. DOUBLE_ORDER and ID_CLASH must not be possible, so they stop everything.
     """
 
-    def __init__(self, state: State, tighten: Tighten, known: Known) -> None:
+    def __init__(self, state: EngineState, tighten: Tighten, known: Known) -> None:
         self._state = state
         self._tighten = tighten
         self._known = known
@@ -343,7 +344,7 @@ class _Strangers:
         for order_id, (ts, fill) in list(self._unowned.items()):
             if self._known(order_id, fill.client_order_id) is None:
                 is_maybe_ours = any(not order.order_id for order in self._state.orders.live(fill.ticker))
-                if self._state.now - ts <= LONG_MS or is_maybe_ours:
+                if self._state.now - ts <= UNCONFIRMED_ALERT_MS or is_maybe_ours:
                     continue
                 what = f"{fill.side.value} {show_qty(fill.qty)} {fill.ticker} at {show_price(fill.price)} traded"
                 effects += self._told(order_id, fill.client_order_id, what)
@@ -354,36 +355,44 @@ class _Strangers:
         code, who = "FOREIGN_ACTIVITY", "another program or a person"
         if client_order_id.startswith(OWN_ID):
             code, who = "OTHER_INSTANCE", "this program, on another machine or with another state file"
-        return [Alert(self._state.now, "critical", code, order_id, f"{what}: placed by {who}. It counts, and is left")]
+        return [
+            AlertRaised(self._state.now, "critical", code, order_id, f"{what}: placed by {who}. It counts, and is left")
+        ]
 
 
-class _Doubts:
+class _UnconfirmedOrderGuard:
     """ORDER_UNKNOWN_LONG and FILLS_MISSING: what should have been resolved by now was not."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EngineState) -> None:
         self._state = state
         self._told: set[str] = set()
         self._missing: dict[str, Ts] = {}
 
     def look(self) -> list[Effect]:
         now, orders = self._state.now, self._state.orders
-        long = [order for order in orders.live() if order.status in IN_DOUBT and now - order.updated > LONG_MS]
+        long = [
+            order
+            for order in orders.live()
+            if order.status in UNCONFIRMED_STATUSES and now - order.updated > UNCONFIRMED_ALERT_MS
+        ]
         untold = {order.order_id: (order, qty) for order, qty in orders.untold()}
         self._missing = {order_id: self._missing.get(order_id, now) for order_id in untold}
-        missing = [untold[order_id] for order_id, since in self._missing.items() if now - since > LONG_MS]
+        missing = [untold[order_id] for order_id, since in self._missing.items() if now - since > UNCONFIRMED_ALERT_MS]
         found = {f"order {order.client_order_id}": self._unknown(order) for order in long}
         found |= {f"fills {order.order_id}": self._lacking(order, qty) for order, qty in missing}
         alerts: list[Effect] = [alert for key, alert in found.items() if key not in self._told]
         self._told = set(found)
         return alerts
 
-    def _unknown(self, order: Order) -> Alert:
-        text = f"{_words(order)} may be live, and nobody knows since {LONG_MS // 1000} s: kalshi order reconcile"
-        return Alert(self._state.now, "critical", "ORDER_UNKNOWN_LONG", order.client_order_id, text)
+    def _unknown(self, order: Order) -> AlertRaised:
+        since_s = UNCONFIRMED_ALERT_MS // 1000
+        text = f"{_words(order)} may be live, and nobody knows since {since_s} s: kalshi order reconcile"
+        return AlertRaised(self._state.now, "critical", "ORDER_UNKNOWN_LONG", order.client_order_id, text)
 
-    def _lacking(self, order: Order, qty: Qty) -> Alert:
-        text = f"{_words(order)} traded {show_qty(qty)} more than there are fills of since {LONG_MS // 1000} s"
-        return Alert(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)
+    def _lacking(self, order: Order, qty: Qty) -> AlertRaised:
+        since_s = UNCONFIRMED_ALERT_MS // 1000
+        text = f"{_words(order)} traded {show_qty(qty)} more than there are fills of since {since_s} s"
+        return AlertRaised(self._state.now, "warning", "FILLS_MISSING", order.client_order_id, text)
 
 
 def _counts(order: Order) -> bool:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.trading_day import DayCount
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.trading_day import TradingDayTotals
 
-CERTAIN_MS = 15_000
+LOSS_CONFIRM_MS = 15_000
 """How long a loss that our own quotes hide must show at every look: an order on its way looks like one for a moment.
 More than the oldest book that is traded on by default, and than the longest way from one read of the account to the
 next."""
@@ -21,9 +21,9 @@ Tighten = Callable[[TradingState, str, str, str], list[Effect]]
 
 
 class Lasting:
-    """Whether something is so for `CERTAIN_MS`, at every look since."""
+    """Whether something is so for `LOSS_CONFIRM_MS`, at every look since."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: EngineState) -> None:
         self._state = state
         self._since: Ts | None = None
 
@@ -33,7 +33,7 @@ class Lasting:
             return False
         if self._since is None or self._since > self._state.now:  # by a clock that was set back
             self._since = self._state.now
-        return self._state.now - self._since >= CERTAIN_MS
+        return self._state.now - self._since >= LOSS_CONFIRM_MS
 
 
 class LossLimit:
@@ -42,7 +42,7 @@ class LossLimit:
     At once with the best prices of the books as they are; at what others quote, where that lasts.
     """
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, day: TradingDayTotals) -> None:
         self._state = state
         self._limit = limits.max_daily_loss
         self._tighten = tighten
@@ -76,7 +76,7 @@ class Drawdown:
     state file, and begins again when a person resumes.
     """
 
-    def __init__(self, state: State, limits: Limits, tighten: Tighten, day: DayCount) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, day: TradingDayTotals) -> None:
         self._state = state
         self._limit = limits.max_drawdown
         self._tighten = tighten
@@ -102,7 +102,7 @@ class Drawdown:
 
     def _fall(self, limit: Money) -> Money:
         """What has no price counts at its cost, and then this is not remembered as the best."""
-        gained, is_certain = self._day.ever()
+        gained, is_certain = self._day.net_since_first_fill()
         hidden, best = self._day.held_up(), self._state.best_gained
         if is_certain and (best is None or gained - hidden > best):
             best = self._state.best_gained = Money(gained - hidden)

@@ -11,21 +11,27 @@ from collections.abc import Sequence
 import msgspec
 
 from kalshi_cli.base.units import Qty, Ts, format_qty
-from kalshi_cli.core.account.open_amends import worse_of
-from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Denied, SubmitOrder
-from kalshi_cli.core.model.intents import Amend, Close, Place
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.account.open_amends import worse_case_terms
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderRefused, SubmitOrder
+from kalshi_cli.core.model.intents import Amend, CloseOrderRequest, Place
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.exposure_controls import Control, is_reducing
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER, SentOrder
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 
 
 def review(
-    state: State, limits: Limits, intent: Place, *, client_order_id: str, strategy: str, expiry_s: float | None
-) -> SubmitOrder | Denied:
+    state: EngineState,
+    limits: RiskLimits,
+    intent: Place,
+    *,
+    client_order_id: str,
+    strategy: str,
+    expiry_s: float | None,
+) -> SubmitOrder | OrderRefused:
     """Hold an intent against every control.
 
     `strategy` is empty for an order that a person typed: then no fair value is asked for, nor sight of the account:
@@ -40,13 +46,13 @@ def review(
     if denied is not None:
         return denied
     life = expiry_s if intent.expires_in_s is None else (intent.expires_in_s or None)
-    expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is Tif.GTC else None
+    expires = Ts(state.now + int(life * 1000)) if life is not None and intent.tif is TimeInForce.GTC else None
     order = _order(state, intent, client_order_id, strategy, expires)
     denied = _held_up(state, limits, order, intent.needs)
     return denied or SubmitOrder(order, state.trading, state.locks.get(intent.ticker, Ts(0)))
 
 
-def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place]) -> Denied | None:
+def _held_up(state: EngineState, limits: RiskLimits, first: Order, needs: Sequence[Place]) -> OrderRefused | None:
     """What objects to one of the orders that must be able to follow, each with all before it live; nothing of it stays.
 
     Half of what belongs together would have to be sold again, at a loss, for as often as it is tried.
@@ -59,7 +65,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
             state.count_sent(SentOrder(state.now, order.ticker, order.strategy, client_order_id=order.client_order_id))
             ours = f"{first.client_order_id}+{count}"
             verdict = review(state, limits, intent, client_order_id=ours, strategy=first.strategy, expiry_s=None)
-            if isinstance(verdict, Denied):
+            if isinstance(verdict, OrderRefused):
                 return msgspec.structs.replace(verdict, detail=f"{verdict.detail} needed_by={first.ticker}")
             order = verdict.order
     finally:
@@ -68,7 +74,7 @@ def _held_up(state: State, limits: Limits, first: Order, needs: Sequence[Place])
     return None
 
 
-def _in_group(state: State, intent: Place) -> Place:
+def _in_group(state: EngineState, intent: Place) -> Place:
     """With the order group of its shard, where this run has one and the strategy named none; a group is of the
     subaccount that is meant where none is named.
     """
@@ -80,7 +86,9 @@ def _in_group(state: State, intent: Place) -> Place:
     return msgspec.structs.replace(intent, order_group_id=state.groups[market.exchange_index])
 
 
-def review_close(state: State, limits: Limits, intent: Close, *, client_order_id: str) -> CloseOrder | Denied:
+def review_close(
+    state: EngineState, limits: RiskLimits, intent: CloseOrderRequest, *, client_order_id: str
+) -> CloseOrder | OrderRefused:
     """Hold a person's close against the controls. No halt stops it, so it must be able to do nothing but close.
 
     It is reduce-only, immediate or cancelled, on the side that makes the position smaller, and with our own live orders
@@ -92,7 +100,7 @@ def review_close(state: State, limits: Limits, intent: Close, *, client_order_id
         intent.price,
         intent.qty,
         reason="close",
-        tif=Tif.IOC,
+        tif=TimeInForce.IOC,
         reduce_only=True,
         subaccount=intent.subaccount,
     )
@@ -100,17 +108,19 @@ def review_close(state: State, limits: Limits, intent: Close, *, client_order_id
     return denied or CloseOrder(_order(state, order, client_order_id))
 
 
-def _more_than_held(state: State, intent: Close) -> Denied | None:
+def _more_than_held(state: EngineState, intent: CloseOrderRequest) -> OrderRefused | None:
     """All our live orders on the closing side fill first: even then the position must not change its side."""
     live = [order for order in state.orders.live(intent.ticker) if order.side is intent.side]
     pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)
     if pending + intent.qty <= abs(intent.held):
         return None
     held, count, others = map(format_qty, (intent.held, intent.qty, Qty(pending)))
-    return Denied(state.now, "", intent.ticker, "NOT_CLOSING", f"held={held} count={count} own_orders={others}")
+    return OrderRefused(state.now, "", intent.ticker, "NOT_CLOSING", f"held={held} count={count} own_orders={others}")
 
 
-def _order(state: State, intent: Place, client_order_id: str, strategy: str = "", expires: Ts | None = None) -> Order:
+def _order(
+    state: EngineState, intent: Place, client_order_id: str, strategy: str = "", expires: Ts | None = None
+) -> Order:
     """A new order as it is sent, on the shard of its market."""
     return Order(
         client_order_id=client_order_id,
@@ -137,8 +147,8 @@ def _order(state: State, intent: Place, client_order_id: str, strategy: str = ""
 
 
 def review_amend(
-    state: State, limits: Limits, intent: Amend, *, strategy: str = "", is_going: bool = False
-) -> AmendOrder | Denied:
+    state: EngineState, limits: RiskLimits, intent: Amend, *, strategy: str = "", is_going: bool = False
+) -> AmendOrder | OrderRefused:
     """Hold an amend against the controls, as if an order of the new price and size took the old one's place.
 
     What makes the order smaller or its price worse for the others passes every limit, and only needs a valid price and
@@ -151,7 +161,7 @@ def review_amend(
     if before is None or before.status is not OrderStatus.RESTING or is_going:
         known = "unknown" if before is None else "canceling" if is_going else before.status.value
         ticker = before.ticker if before is not None else ""
-        return Denied(state.now, strategy, ticker, "NOT_RESTING", f"status={known}")
+        return OrderRefused(state.now, strategy, ticker, "NOT_RESTING", f"status={known}")
     fair = before.fair if intent.fair is None else intent.fair
     order = Place(
         before.ticker,
@@ -170,7 +180,7 @@ def review_amend(
         denied = _objection(state, limits, order, controls, strategy)
     wrong = _wrong_amend(before, intent) if strategy else ""
     if denied is None and wrong:
-        denied = Denied(state.now, strategy, before.ticker, "BAD_INTENT", wrong)
+        denied = OrderRefused(state.now, strategy, before.ticker, "BAD_INTENT", wrong)
     if denied is not None:
         return denied
     wanted = msgspec.structs.replace(
@@ -182,7 +192,7 @@ def review_amend(
         fair=fair,
     )
     knew_lock = state.locks.get(before.ticker, Ts(0))
-    return AmendOrder(before, wanted, worse_of(before, wanted, state.now), state.trading, knew_lock)
+    return AmendOrder(before, wanted, worse_case_terms(before, wanted, state.now), state.trading, knew_lock)
 
 
 def is_raise(before: Order, intent: Amend) -> bool:
@@ -195,7 +205,7 @@ def _lasts_longer(before: Order, intent: Amend) -> bool:
     return intent.expires is not None and before.expires is not None and not 0 < intent.expires <= before.expires
 
 
-def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> SentOrder:
+def counted(state: EngineState, verdict: SubmitOrder | CloseOrder | AmendOrder) -> SentOrder:
     """Return what a reviewed order or amend counts for against the order rate.
 
     A smaller size or another expiry keeps the place in the queue (2026-10), and counts for a tenth of an order.
@@ -214,7 +224,7 @@ def counted(state: State, verdict: SubmitOrder | CloseOrder | AmendOrder) -> Sen
     return SentOrder(state.now, before.ticker, before.strategy, tenths, is_exempt)
 
 
-def _passes_rate(state: State, order: Order) -> bool:
+def _passes_rate(state: EngineState, order: Order) -> bool:
     """What only closes is not held against the order rate."""
     intent = Place(
         order.ticker,
@@ -237,14 +247,14 @@ def _wrong_amend(before: Order, intent: Amend) -> str:
 
 
 def _objection(
-    state: State, limits: Limits, intent: Place, controls: tuple[Control, ...], strategy: str
-) -> Denied | None:
+    state: EngineState, limits: RiskLimits, intent: Place, controls: tuple[Control, ...], strategy: str
+) -> OrderRefused | None:
     asked = (control(state, limits, intent, strategy) for control in controls)
     objection = next((each for each in asked if each is not None), None)
-    return Denied(state.now, strategy, intent.ticker, *objection) if objection is not None else None
+    return OrderRefused(state.now, strategy, intent.ticker, *objection) if objection is not None else None
 
 
-def adding(state: State) -> list[Order]:
+def adding(state: EngineState) -> list[Order]:
     """Return the live orders of strategies that are not sure to make a position smaller, whichever of all orders fill.
 
     Of those on the closing side the oldest stay, up to what their strategy holds, and together up to the position of

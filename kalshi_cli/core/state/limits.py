@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.account.sizing import Allotment
+from kalshi_cli.core.account.sizing import StrategyAllocation
 
 DAY_MS = 86_400_000
 
@@ -17,7 +17,7 @@ def utc_midnight(ts: Ts) -> Ts:
     return Ts(ts - ts % DAY_MS)
 
 
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
+class RiskLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What the controls hold an intent against. None switches a control off; zero allows nothing."""
 
     max_position: Qty | None = Qty(10_000)
@@ -43,7 +43,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     stop_loss_pct: int | None = None
     take_profit_pct: int | None = None
     max_close_slippage: Price | None = Price(1_000)
-    allotments: Mapping[str, Allotment] = {}
+    allotments: Mapping[str, StrategyAllocation] = {}
     """By strategy."""
     day_start: Callable[[Ts], Ts] = utc_midnight
     """The midnight before a moment, in the zone of the trading day: a pure function, made where zones are known."""

@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterable, Mapping
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.exposure import Exposures
 from kalshi_cli.core.account.ledger import Ledger, Position
-from kalshi_cli.core.account.order_index import OrderIndex
-from kalshi_cli.core.account.strategy_positions import OTHERS, Losses, Shares
+from kalshi_cli.core.account.order_index import OrderRegistry
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY, LossStreak, StrategyPositions
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.intents import Place
@@ -25,7 +25,7 @@ AHEAD_MS = 5_000
 MINUTE_MS = 60_000
 
 
-class State:
+class EngineState:
     """Books, orders, positions and the trading state of one account. Only the engine changes it."""
 
     def __init__(
@@ -50,14 +50,14 @@ class State:
         self.valued: dict[str, Market] = {}
         """Markets that are held but not traded here, as they were last read: for their price, and for nothing else."""
         self.fees: dict[str, FeeSchedule] = dict(fees or {})
-        self.orders = orders = OrderIndex()
+        self.orders = orders = OrderRegistry()
         self.ledger = Ledger()
         self.exposures = Exposures(self.ledger, orders, self.fees, self.event_of)
         self.cash_besides: Money | None = None
         """The balance without what the ledger booked; None until the account was read."""
         self.by_strategy: dict[str, Ledger] = {}
         """The fills of each strategy's own orders. What it still holds of them is `owned`."""
-        self._shares: dict[str, tuple[list[int], Shares]] = {}
+        self._shares: dict[str, tuple[list[int], StrategyPositions]] = {}
         self.indexes: dict[str, ReferencePrice] = {}
         self.references: dict[str, str] = dict(references or {})
         self.families: dict[str, Family] = dict(families or {})
@@ -143,11 +143,11 @@ class State:
         traded = sum(order.side.sign * qty for order, qty in untold if order.subaccount == subaccount)
         return Qty(self.ledger.position(ticker, subaccount).qty + traded)
 
-    def book_own(self, strategy: str, fill: Fill) -> bool:
+    def record_own_fill(self, strategy: str, fill: Fill) -> bool:
         """Book a fill with the strategy whose order it was; whether it is new."""
         return self.by_strategy.setdefault(strategy, Ledger()).book(fill)
 
-    def losses(self, strategy: str, ticker: str) -> Losses:
+    def losses(self, strategy: str, ticker: str) -> LossStreak:
         """What a strategy lost there by closing what was still its own."""
         return self._booked_shares(ticker).losses(strategy)
 
@@ -161,7 +161,7 @@ class State:
         shares, untold = self._booked_shares(ticker), self.orders.untold(ticker)
         if untold:
             shares = shares.with_trades(
-                (order.subaccount, order.strategy or OTHERS, order.side.sign * qty, order.price)
+                (order.subaccount, order.strategy or UNOWNED_STRATEGY, order.side.sign * qty, order.price)
                 for order, qty in untold
             )
         return shares.of(strategy, subaccount)
@@ -175,17 +175,17 @@ class State:
         qty, cost = shares.of(strategy, subaccount), shares.cost_of(strategy, subaccount)
         return Position(ticker, qty, cost, subaccount=subaccount)
 
-    def _booked_shares(self, ticker: str) -> Shares:
+    def _booked_shares(self, ticker: str) -> StrategyPositions:
         ledgers = [self.ledger, *self.by_strategy.values()]
         changes = [ledger.changes(ticker) for ledger in ledgers]
         counted, shares = self._shares.get(ticker, ([], None))
         if shares is None or counted != changes:
-            shares = Shares(self.ledger.entries_of(ticker), self._owner_of)
+            shares = StrategyPositions(self.ledger.entries_of(ticker), self._owner_of)
             self._shares[ticker] = changes, shares
         return shares
 
     def _owner_of(self, fill: Fill) -> str:
-        return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), OTHERS)
+        return next((name for name, ledger in self.by_strategy.items() if ledger.is_booked(fill)), UNOWNED_STRATEGY)
 
     def subaccounts(self, ticker: str) -> set[int]:
         """Those that hold anything in a market, or have live orders there."""
@@ -244,13 +244,13 @@ class State:
                 net[position.ticker] = Qty(net.get(position.ticker, 0) + position.qty)
         return net
 
-    def best_of_others(self, ticker: str, side: Side) -> Price | None:
+    def best_external_price(self, ticker: str, side: Side) -> Price | None:
         """The best price of a side that somebody else quotes: what rests there of this account buys nothing from it."""
         own: dict[Price, int] = {}
         for order in self.orders.live(ticker) if self.are_own_in_books else ():
             if order.side is side and order.status is OrderStatus.RESTING:
                 own[order.price] = own.get(order.price, 0) + order.remaining
-        return self.books[ticker].best_besides(side, own)
+        return self.books[ticker].best_excluding(side, own)
 
     def held_up(self, ticker: str, qty: Qty) -> Money:
         """How much better a net position looks in a book of this run for our own quotes, against the rule of `mark` at
@@ -261,7 +261,7 @@ class State:
         if book is None or not book.is_usable or is_settled:
             return Money(0)
         last = market.last if market is not None else None
-        others = _closing(self.best_of_others(ticker, BID), self.best_of_others(ticker, ASK), last, qty)
+        others = _closing(self.best_external_price(ticker, BID), self.best_external_price(ticker, ASK), last, qty)
         with_own = mark(book, market, qty)
         return Money(max(0, qty * (with_own - others)) if with_own is not None and others is not None else 0)
 
@@ -273,7 +273,7 @@ class State:
         """A market as it was last read, also one that is only held."""
         return self.markets.get(ticker) or self.valued.get(ticker)
 
-    def elsewhere(self) -> list[str]:
+    def untraded_held_markets(self) -> list[str]:
         """Markets that are held but not traded here; those with the most at stake first."""
         held: dict[str, int] = {}
         for position in self.ledger.positions.values():

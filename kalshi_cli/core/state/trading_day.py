@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State, mark
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState, mark
 
 
-class DayCount:
+class TradingDayTotals:
     """Counts the day as cheaply as it can: of what came before midnight only the sum is kept, market by market."""
 
-    def __init__(self, state: State, limits: Limits) -> None:
+    def __init__(self, state: EngineState, limits: RiskLimits) -> None:
         self._state = state
         self._day_start = limits.day_start
         self._start: Ts | None = None
@@ -44,7 +44,7 @@ class DayCount:
         self._changed.clear()
         return Money(ledger.realized - ledger.fees - sum(self._before.values()) + self._unrealized()[0])
 
-    def ever(self) -> tuple[Money, bool]:
+    def net_since_first_fill(self) -> tuple[Money, bool]:
         """What the account gained since its first fill, and whether there is a price for all of what is open."""
         unrealized, is_certain = self._unrealized()
         return Money(self._state.ledger.realized - self._state.ledger.fees + unrealized), is_certain

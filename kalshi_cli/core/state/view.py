@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.account.sizing import NO_ALLOTMENT, size
+from kalshi_cli.core.account.sizing import NO_ALLOTMENT, order_size
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import AHEAD_MS, State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import AHEAD_MS, EngineState
 
 INDEX_MS = 15_000
 """An index comes every second. One that is older than this is not that of now."""
 
 
-class View:
+class StrategyContext:
     """Read-only; what one strategy sees. `now` is the time of the message at hand, in milliseconds."""
 
-    def __init__(self, state: State, strategy: str, limits: Limits | None = None) -> None:
+    def __init__(self, state: EngineState, strategy: str, limits: RiskLimits | None = None) -> None:
         self._state = state
         self._strategy = strategy
-        self._limits = limits or Limits()
+        self._limits = limits or RiskLimits()
 
     @property
     def now(self) -> Ts:
@@ -108,7 +108,7 @@ class View:
         """
         limits, cash = self._limits, self.cash
         allotment = limits.allotments.get(self._strategy, NO_ALLOTMENT)
-        return size(
+        return order_size(
             allotment.sizing,
             side,
             price,

@@ -16,25 +16,25 @@ from urllib.parse import quote
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.exchange.rest.call import READ, Params, Rest
+from kalshi_cli.exchange.rest.call import READ, Params, RestTransport
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
-from kalshi_cli.exchange.wire.values import Page, WireError
+from kalshi_cli.exchange.wire.values import Page, ResponseFormatError
 
 T = TypeVar("T")
 
 PAGE = 1000
-MOST_PAGES = 5000
-MOST_EMPTY_PAGES = 20
+MAX_PAGES = 5000
+MAX_EMPTY_PAGES = 20
 """Pages in a row without an item: a list that goes on and says nothing."""
 ACCOUNT_LIST_S = 600.0
 """Seconds for a whole list of the account."""
 NAMES_A_CALL = 100
 
 
-class Calls:
+class Endpoints:
     """Base of the groups: `market_calls`, `order_calls`, ... `KalshiClient` is all of them in one."""
 
-    def __init__(self, rest: Rest, clock: Clock, limiter: RateLimiter) -> None:
+    def __init__(self, rest: RestTransport, clock: Clock, limiter: RateLimiter) -> None:
         self._rest = rest
         self._clock = clock
         self._limiter = limiter
@@ -94,21 +94,23 @@ class Calls:
         cursor: str | None = None
         until = math.inf if is_public else self._clock.monotonic() + ACCOUNT_LIST_S
         count = empty = 0
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             if self._clock.monotonic() >= until:
                 raise UnreachableError(f"GET {path}: the list takes longer to read than it may", code="too_slow")
             page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))
             count, empty = count + len(page.items), 0 if page.items else empty + 1
             if most_items is not None and count > most_items:
-                raise WireError(f"{path}: the list has more than {most_items:,} items", code="too_many_items")
+                raise ResponseFormatError(f"{path}: the list has more than {most_items:,} items", code="too_many_items")
             yield from page.items
             cursor = page.cursor
             if not cursor:
                 return
-            if cursor in seen or empty == MOST_EMPTY_PAGES:
-                raise WireError(f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop")
+            if cursor in seen or empty == MAX_EMPTY_PAGES:
+                raise ResponseFormatError(
+                    f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop"
+                )
             seen.add(cursor)
-        raise WireError(f"{path}: the list has more than {MOST_PAGES} pages", code="too_many_pages")
+        raise ResponseFormatError(f"{path}: the list has more than {MAX_PAGES} pages", code="too_many_pages")
 
 
 def seconds(ts: Ts | None) -> int | None:
@@ -116,7 +118,7 @@ def seconds(ts: Ts | None) -> int | None:
     return None if ts is None else ts // 1000
 
 
-def part(name: str) -> str:
+def escape_path_part(name: str) -> str:
     """A ticker or id inside a path. An empty one would turn the cancel of one order into that of all."""
     if not name or name.strip(".") == "":
         raise UsageError(f"not a ticker or an id: {name!r}", hint="kalshi markets and kalshi events list tickers")
@@ -132,7 +134,7 @@ def missing(text: str, hint: str) -> Iterator[None]:
         raise NotFoundError(text, hint=hint, code=error.code, status=error.status) from error
 
 
-def named(ticker: str) -> AbstractContextManager[None]:
+def not_found_as(ticker: str) -> AbstractContextManager[None]:
     """A 404 of a market in a person's words."""
     return missing(f"there is no market {ticker}", "kalshi markets --search TEXT")
 
@@ -142,11 +144,11 @@ def understood(subject: str, hint: str = "") -> Iterator[None]:
     """Turn the answer to a write that cannot be read into OutcomeUnknownError."""
     try:
         yield
-    except WireError as error:
-        raise unknown(subject, error, hint) from error
+    except ResponseFormatError as error:
+        raise unreadable_reply_error(subject, error, hint) from error
 
 
-def unknown(subject: str, error: WireError, hint: str = "") -> OutcomeUnknownError:
+def unreadable_reply_error(subject: str, error: ResponseFormatError, hint: str = "") -> OutcomeUnknownError:
     """A write was answered with something that cannot be read; without a `hint` that is kept with the order."""
     said = f"; the reply was {error.said}" if error.said else "; the reply was empty"
     return OutcomeUnknownError(

@@ -7,23 +7,23 @@ from collections.abc import Iterator, Sequence
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Series
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, missing, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, missing, seconds
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 
 EVENTS_A_PAGE = 200
-MOST_PERCENTILES = 10
+MAX_PERCENTILES = 10
 
 
-class EventCalls(Calls):
+class EventEndpoints(Endpoints):
     """Public: they need no key, but for the forecasts."""
 
     def event(self, ticker: str, *, with_markets: bool = False) -> Event:
         """An event, which names its series and may override the fees; its markets, where asked for, are whole."""
         nested = {"with_nested_markets": "true" if with_markets else None}
         with missing(f"there is no event {ticker}", "kalshi events"):
-            return wire_events.read_event(self._get(f"/events/{part(ticker)}", nested, is_public=True))
+            return wire_events.read_event(self._get(f"/events/{escape_path_part(ticker)}", nested, is_public=True))
 
     def events(
         self,
@@ -71,7 +71,9 @@ class EventCalls(Calls):
 
     def event_metadata(self, ticker: str) -> EventMetadata:
         """Pictures, competition and settlement sources of an event."""
-        return wire_events.read_event_metadata(self._get(f"/events/{part(ticker)}/metadata", is_public=True))
+        return wire_events.read_event_metadata(
+            self._get(f"/events/{escape_path_part(ticker)}/metadata", is_public=True)
+        )
 
     def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
         """Overrides of fees that begin or end, for one event or all."""
@@ -84,9 +86,9 @@ class EventCalls(Calls):
         """What the market expected of a numeric event. Percentiles are in hundredths of a percent (5000: the median),
         at most ten; `interval_min` is 0 (five seconds), 1, 60 or 1440. Needs a key.
         """
-        if not 1 <= len(percentiles) <= MOST_PERCENTILES:
-            raise UsageError(f"between one and {MOST_PERCENTILES} percentiles can be asked for")
-        path = f"/series/{part(series)}/events/{part(event)}/forecast_percentile_history"
+        if not 1 <= len(percentiles) <= MAX_PERCENTILES:
+            raise UsageError(f"between one and {MAX_PERCENTILES} percentiles can be asked for")
+        path = f"/series/{escape_path_part(series)}/events/{escape_path_part(event)}/forecast_percentile_history"
         params: Params = {
             "percentiles": [str(each) for each in percentiles],
             "start_ts": start // 1000,
@@ -101,7 +103,7 @@ class EventCalls(Calls):
         """A series and its fee schedule."""
         volume = {"include_volume": "true" if with_volume else None}
         with missing(f"there is no series {ticker}", "kalshi series"):
-            return wire_events.read_series(self._get(f"/series/{part(ticker)}", volume, is_public=True))
+            return wire_events.read_series(self._get(f"/series/{escape_path_part(ticker)}", volume, is_public=True))
 
     def series_list(
         self,

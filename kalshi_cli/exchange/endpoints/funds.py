@@ -10,22 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.exchange.endpoints.base import Calls, part, understood, unknown
+from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, understood, unreadable_reply_error
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
 from kalshi_cli.exchange.wire.account import ApiKeys, VolumeProgress
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"
 _ALLOCATION = "/portfolio/target_balance_allocation"
-MOST_MOVEMENTS = 500
+MAX_MOVEMENTS = 500
 """The largest page of deposits, withdrawals and transfers between shards."""
 
 
-class FundsCalls(Calls):
+class FundsEndpoints(Endpoints):
     """The account's money between its own pockets, and what the account may do."""
 
     # -- subaccounts --
@@ -85,7 +85,7 @@ class FundsCalls(Calls):
         if is_taken(refusal.code):
             return False
         if not reply.lstrip().startswith(b"{") or refusal.message or refusal.code:
-            raise unknown(subject, WireError("the answer cannot be read"), hint)
+            raise unreadable_reply_error(subject, ResponseFormatError("the answer cannot be read"), hint)
         return True
 
     def subaccount_transfers(self) -> Iterator[wire_funds.SubaccountTransfer]:
@@ -124,11 +124,11 @@ class FundsCalls(Calls):
 
     def shard_transfers(self, limit: int | None = None) -> Iterator[wire_funds.ShardTransfer]:
         """Transfers between shards."""
-        return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MOST_MOVEMENTS)
+        return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MAX_MOVEMENTS)
 
     def shard_transfer(self, transfer_id: str) -> wire_funds.ShardTransfer:
         """One transfer between shards."""
-        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{part(transfer_id)}"))
+        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{escape_path_part(transfer_id)}"))
 
     def allocation(self) -> wire_funds.Allocation:
         """How free cash is spread over the shards."""
@@ -148,11 +148,11 @@ class FundsCalls(Calls):
 
     def deposits(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
         """Money that came in."""
-        return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MOST_MOVEMENTS)
+        return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MAX_MOVEMENTS)
 
     def withdrawals(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
         """Money that went out."""
-        return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MOST_MOVEMENTS)
+        return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MAX_MOVEMENTS)
 
     # -- what the account may do --
 

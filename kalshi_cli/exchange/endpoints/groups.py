@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.exchange.endpoints.base import Calls, missing, part, understood
-from kalshi_cli.exchange.rest.call import CANCEL, ONCE, REARM, Retry
+from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, missing, understood
+from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, RetryPolicy
 from kalshi_cli.exchange.wire import groups as wire_groups
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.values import read_done
@@ -25,7 +25,7 @@ BETWEEN_S = 0.25
 _LOOK = "kalshi order group list"
 
 
-class GroupCalls(Calls):
+class OrderGroupEndpoints(Endpoints):
     """The account's order groups. A group lives on one shard, and in one subaccount."""
 
     def order_groups(self, subaccount: int | None = None) -> list[OrderGroup]:
@@ -37,7 +37,7 @@ class GroupCalls(Calls):
     def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
         """One group with the ids of its orders."""
         owner = self.whose(subaccount) or 0
-        path = f"{_GROUPS}/{part(group_id)}"
+        path = f"{_GROUPS}/{escape_path_part(group_id)}"
         with _named(group_id):
             body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
         return wire_groups.read_group(body, group_id, owner)
@@ -53,7 +53,7 @@ class GroupCalls(Calls):
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
         """Another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
         is_lower = group.limit is not None and limit <= group.limit
-        self._put(group, "limit", wire_groups.limit_body(limit), retry=CANCEL if is_lower else REARM)
+        self._put(group, "limit", wire_groups.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
 
     def trigger_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders, and refuse new ones until it is reset."""
@@ -61,14 +61,14 @@ class GroupCalls(Calls):
 
     def reset_order_group(self, group: OrderGroup) -> None:
         """Take orders again, and count matches from zero. A halt stops it."""
-        self._put(group, "reset", retry=REARM)
+        self._put(group, "reset", retry=RETRY_RESET)
 
     def delete_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders and forget it."""
-        path = f"{_GROUPS}/{part(group.group_id)}"
+        path = f"{_GROUPS}/{escape_path_part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
 
-        def delete(retry: Retry) -> None:
+        def delete(retry: RetryPolicy) -> None:
             reply = self._rest.call("DELETE", path, retry, subject=subject, params=_whose(group), if_unknown=_LOOK)
             _done(reply, subject)
 
@@ -79,9 +79,9 @@ class GroupCalls(Calls):
             with suppress(NotFoundError):  # it did happen
                 delete(CANCEL)
 
-    def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: Retry = CANCEL) -> None:
+    def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: RetryPolicy = CANCEL) -> None:
         """Harmless twice: each of them says how the group shall be, not what to add."""
-        path = f"{_GROUPS}/{part(group.group_id)}/{verb}"
+        path = f"{_GROUPS}/{escape_path_part(group.group_id)}/{verb}"
         subject = f"the {verb} of order group {group.group_id}"
         with _named(group.group_id):
             reply = self._rest.call(

@@ -10,22 +10,22 @@ from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, named, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, not_found_as, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import candles as wire_candles
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.candles import Cutoff
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 CANDLES_A_REQUEST = 10_000
 """Of all markets of a request together (API.md section 5.10); kept on the routes of one market too."""
 
-MOST_REQUESTS = 500
+MAX_REQUESTS = 500
 """Of one span; a year of minutes is 53."""
 
 
-class HistoryCalls(Calls):
+class HistoryEndpoints(Endpoints):
     """Nothing here merges the tiers; that is `desk.history`. Only fills, orders and positions need a key."""
 
     def historical_cutoff(self) -> Cutoff:
@@ -38,12 +38,12 @@ class HistoryCalls(Calls):
         self, series: str, ticker: str, start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
     ) -> list[Candle]:
         """One market of the live tier, oldest first. `with_previous` adds the last candle from before `start`."""
-        path = f"/series/{part(series)}/markets/{part(ticker)}/candlesticks"
+        path = f"/series/{escape_path_part(series)}/markets/{escape_path_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
             if with_previous and not found:
                 span["include_latest_before_start"] = "true"
-            with named(ticker):
+            with not_found_as(ticker):
                 found += wire_candles.read_candles(self._get(path, span, is_public=True))
         return found
 
@@ -66,10 +66,10 @@ class HistoryCalls(Calls):
 
     def event_candles(self, series: str, event: str, start: Ts, end: Ts, interval_min: int) -> dict[str, list[Candle]]:
         """All markets of an event. The exchange may cut the span; the rest is asked for until it is complete."""
-        path = f"/series/{part(series)}/events/{part(event)}/candlesticks"
+        path = f"/series/{escape_path_part(series)}/events/{escape_path_part(event)}/candlesticks"
         found: dict[str, dict[Ts, Candle]] = {}
         at = start
-        for _ in range(MOST_REQUESTS):
+        for _ in range(MAX_REQUESTS):
             params = {"start_ts": at // 1000, "end_ts": end // 1000, "period_interval": interval_min}
             read = wire_candles.read_event_candles(self._get(path, params, is_public=True))
             for ticker, candles in read.markets.items():
@@ -77,16 +77,16 @@ class HistoryCalls(Calls):
             if read.until >= end // 1000 * 1000:
                 return {ticker: [by_end[key] for key in sorted(by_end)] for ticker, by_end in found.items()}
             if read.until < at:
-                raise WireError(f"{path}: the span was cut before its start", code="no_progress")
+                raise ResponseFormatError(f"{path}: the span was cut before its start", code="no_progress")
             at = Ts(read.until + 1000)
-        raise WireError(f"{path}: more than {MOST_REQUESTS} requests for one span", code="too_many_pages")
+        raise ResponseFormatError(f"{path}: more than {MAX_REQUESTS} requests for one span", code="too_many_pages")
 
     def historical_candles(self, ticker: str, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
         """One market that settled before the cutoff, oldest first."""
-        path = f"/historical/markets/{part(ticker)}/candlesticks"
+        path = f"/historical/markets/{escape_path_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
-            with named(ticker):
+            with not_found_as(ticker):
                 found += wire_candles.read_historical_candles(self._get(path, span, is_public=True))
         return found
 
@@ -118,8 +118,10 @@ class HistoryCalls(Calls):
 
     def historical_market(self, ticker: str) -> MarketDetails:
         """One market that settled before the cutoff."""
-        with named(ticker):
-            return wire_markets.read_market(self._get(f"/historical/markets/{part(ticker)}", is_public=True))
+        with not_found_as(ticker):
+            return wire_markets.read_market(
+                self._get(f"/historical/markets/{escape_path_part(ticker)}", is_public=True)
+            )
 
     def historical_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
@@ -158,7 +160,7 @@ def spans(start: Ts, end: Ts, interval_min: int, most: int) -> list[dict[str, st
     found: list[dict[str, str | int | None]] = []
     at, last = start // 1000, end // 1000
     while at <= last:
-        if len(found) == MOST_REQUESTS:
+        if len(found) == MAX_REQUESTS:
             raise UsageError("so many candles are too much for one call", hint="a longer interval or a shorter span")
         until = min(at + length - 1, last)
         found.append({"start_ts": at, "end_ts": until, "period_interval": interval_min})

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Market
-from kalshi_cli.exchange.endpoints.base import PAGE, Calls, seconds
+from kalshi_cli.exchange.endpoints.base import PAGE, Endpoints, seconds
 from kalshi_cli.exchange.endpoints.events import EVENTS_A_PAGE
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire.values import Page
 
 
-class CatalogueCalls(Calls):
+class ListingEndpoints(Endpoints):
     """Public: they need no key. A cursor that the exchange forgot begins anew, without an error (seen June 2026)."""
 
     def market_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Market]:

@@ -9,11 +9,11 @@ from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, named, part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, not_found_as, seconds
 from kalshi_cli.exchange.wire import markets as wire_markets
 
 
-class MarketCalls(Calls):
+class MarketEndpoints(Endpoints):
     """Public: they need no key."""
 
     def markets(
@@ -56,17 +56,17 @@ class MarketCalls(Calls):
     def market(self, ticker: str) -> MarketDetails:
         """One market with everything it has; one that settled months ago comes from the historical tier."""
         try:
-            body = self._get(f"/markets/{part(ticker)}", is_public=True)
+            body = self._get(f"/markets/{escape_path_part(ticker)}", is_public=True)
         except NotFoundError:
-            with named(ticker):
-                body = self._get(f"/historical/markets/{part(ticker)}", is_public=True)
+            with not_found_as(ticker):
+                body = self._get(f"/historical/markets/{escape_path_part(ticker)}", is_public=True)
         return wire_markets.read_market(body)
 
     def orderbook(self, ticker: str, depth: int = 0) -> BookSnapshot:
         """The book on the YES scale; `depth` best levels, 0 for all. Stamped with the time it was asked for."""
         now = self._clock.now()
-        with named(ticker):
-            body = self._get(f"/markets/{part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
+        with not_found_as(ticker):
+            body = self._get(f"/markets/{escape_path_part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
         return wire_markets.read_orderbook(body, ticker, now)
 
     def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, OutcomeUnknownError, UnreachableError
-from kalshi_cli.base.units import Qty, Ts
+from kalshi_cli.base.units import Qty, Ts, pluralize
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import (
     AmendEnded,
@@ -18,24 +18,30 @@ from kalshi_cli.core.model.messages import (
     OrderRejected,
     OrderUnknown,
 )
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import counted
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, part, seconds, understood, unknown
-from kalshi_cli.exchange.rest.call import CANCEL, CREATE, NO_CONTENT, ONCE, Retry
+from kalshi_cli.exchange.endpoints.base import (
+    NAMES_A_CALL,
+    Endpoints,
+    escape_path_part,
+    seconds,
+    understood,
+    unreadable_reply_error,
+)
+from kalshi_cli.exchange.rest.call import CANCEL, CREATE, NO_CONTENT, ONCE, RetryPolicy
 from kalshi_cli.exchange.wire import changes as wire_changes
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.changes import Placed, QueuePosition, TakenBack
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 _ORDERS = "/portfolio/events/orders"
 _BATCH = f"{_ORDERS}/batched"
 
-MOST_OPEN_ORDERS = 200_000
+MAX_OPEN_ORDERS = 200_000
 """The most that the exchange lets a user have open."""
 
 
-class OrderCalls(Calls):
+class OrderEndpoints(Endpoints):
     """The account's orders."""
 
     def create_order(self, order: Order, reviewed: TradingState = TradingState.ACTIVE) -> OrderAccepted:
@@ -45,7 +51,7 @@ class OrderCalls(Calls):
         """
         return self._create(order, CREATE, reviewed)
 
-    def _create(self, order: Order, retry: Retry, reviewed: TradingState) -> OrderAccepted:
+    def _create(self, order: Order, retry: RetryPolicy, reviewed: TradingState) -> OrderAccepted:
         subject, body = f"order {order.client_order_id} on {order.ticker}", wire_orders.create_body(order)
         reply = self._rest.call("POST", _ORDERS, retry, subject=subject, body=body, reviewed=reviewed)
         with understood(subject):
@@ -56,7 +62,7 @@ class OrderCalls(Calls):
 
         ValueError for any other order.
         """
-        if not order.reduce_only or order.tif is not Tif.IOC:
+        if not order.reduce_only or order.tif is not TimeInForce.IOC:
             raise ValueError(f"order {order.client_order_id} could do more than close")
         return self._create(order, ONCE, TradingState.HALTED)
 
@@ -66,15 +72,19 @@ class OrderCalls(Calls):
         Nothing is raised but for a halt or read-only: where the whole batch was refused so was each of it, and where no
         answer came nobody knows of any.
         """
-        subject = f"a batch of {counted(len(orders), 'order')}"
+        subject = f"a batch of {pluralize(len(orders), 'order')}"
         body = wire_orders.create_many_body(orders)
         try:
             reply = self._rest.call(
                 "POST", _BATCH, CREATE, subject=subject, body=body, items=len(orders), reviewed=reviewed
             )
             return wire_changes.read_created_many(reply, orders, self._clock.now())
-        except (OutcomeUnknownError, WireError) as error:
-            why = unknown(subject, error).message if isinstance(error, WireError) else error.message
+        except (OutcomeUnknownError, ResponseFormatError) as error:
+            why = (
+                unreadable_reply_error(subject, error).message
+                if isinstance(error, ResponseFormatError)
+                else error.message
+            )
             return [OrderUnknown(self._clock.now(), order.client_order_id, why) for order in orders]
         except (ExchangeError, UnreachableError) as error:
             code = "credentials" if isinstance(error, CredentialsError) else error.code
@@ -90,7 +100,7 @@ class OrderCalls(Calls):
         `reviewed` as for a create.
         """
         subject = f"the amend of order {before.order_id}"
-        path = f"{_ORDERS}/{part(before.order_id)}/amend"
+        path = f"{_ORDERS}/{escape_path_part(before.order_id)}/amend"
         params, body = wire_orders.subaccount_params(before), wire_changes.amend_body(before, wanted)
         reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body, reviewed=reviewed)
         with understood(subject):
@@ -102,7 +112,7 @@ class OrderCalls(Calls):
         `to` is harmless twice and repeated where no answer came; `by` never is.
         """
         subject = f"the decrease of order {order.order_id}"
-        path = f"{_ORDERS}/{part(order.order_id)}/decrease"
+        path = f"{_ORDERS}/{escape_path_part(order.order_id)}/decrease"
         params, body = wire_orders.subaccount_params(order), wire_changes.decrease_body(order, by=by, to=to)
         reply = self._rest.call("POST", path, ONCE if to is None else CANCEL, subject=subject, params=params, body=body)
         with understood(subject):
@@ -111,7 +121,7 @@ class OrderCalls(Calls):
     def cancel_order(self, order: Order) -> OrderCanceled:
         """Take it back. NotFoundError proves nothing: filled, gone already, or not visible yet."""
         subject = f"the cancel of order {order.order_id}"
-        path = f"{_ORDERS}/{part(order.order_id)}"
+        path = f"{_ORDERS}/{escape_path_part(order.order_id)}"
         reply = self._rest.call("DELETE", path, CANCEL, subject=subject, params=wire_orders.cancel_params(order))
         with understood(subject):
             return wire_orders.read_canceled(reply, order)
@@ -127,14 +137,14 @@ class OrderCalls(Calls):
         return [outcome for at in starts for outcome in self._cancel_few(orders[at : at + most])]
 
     def _cancel_few(self, orders: Sequence[Order]) -> list[TakenBack]:
-        subject, body = f"the cancel of {counted(len(orders), 'order')}", wire_changes.cancel_many_body(orders)
+        subject, body = f"the cancel of {pluralize(len(orders), 'order')}", wire_changes.cancel_many_body(orders)
         try:
             reply = self._rest.call("DELETE", _BATCH, CANCEL, subject=subject, body=body, items=len(orders))
             return wire_changes.read_canceled_many(reply, orders, self._clock.now())
         except CredentialsError:
             raise
         except KalshiError as error:
-            code = "unanswered" if isinstance(error, OutcomeUnknownError | WireError) else error.code
+            code = "unanswered" if isinstance(error, OutcomeUnknownError | ResponseFormatError) else error.code
             return [CancelFailed(self._clock.now(), each.order_id, each.client_order_id, code) for each in orders]
 
     def cancel_all(self, subaccount: int | None = None) -> None:
@@ -170,12 +180,14 @@ class OrderCalls(Calls):
             "subaccount": self.whose(subaccount),
             "exchange_index": exchange_index,
         }
-        most = MOST_OPEN_ORDERS if status == "resting" else None
+        most = MAX_OPEN_ORDERS if status == "resting" else None
         return self._pages("/portfolio/orders", params, wire_orders.read_orders, most_items=most)
 
     def queue_position(self, order_id: str) -> Qty:
         """How many contracts must trade before this resting order does."""
-        return wire_changes.read_queue_position(self._get(f"/portfolio/orders/{part(order_id)}/queue_position"))
+        return wire_changes.read_queue_position(
+            self._get(f"/portfolio/orders/{escape_path_part(order_id)}/queue_position")
+        )
 
     def queue_positions(
         self, tickers: Sequence[str] = (), *, event: str | None = None, subaccount: int | None = None
@@ -188,7 +200,7 @@ class OrderCalls(Calls):
 
     def order(self, order_id: str) -> Order:
         """One order. Right after a create or a cancel it may be missing or stale."""
-        order = wire_orders.read_order(self._get(f"/portfolio/orders/{part(order_id)}"))
+        order = wire_orders.read_order(self._get(f"/portfolio/orders/{escape_path_part(order_id)}"))
         if order.order_id != order_id:
-            raise WireError(f"asked for order {order_id}, the exchange answered with {order.order_id[:64]}")
+            raise ResponseFormatError(f"asked for order {order_id}, the exchange answered with {order.order_id[:64]}")
         return order

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
-from kalshi_cli.exchange.endpoints.base import Calls, seconds
+from kalshi_cli.exchange.endpoints.base import Endpoints, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.account import Payout
 
 
-class PortfolioCalls(Calls):
+class PortfolioEndpoints(Endpoints):
     """The account's money and positions."""
 
     def fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> Iterator[Fill]:

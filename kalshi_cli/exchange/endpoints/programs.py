@@ -10,12 +10,12 @@ from itertools import islice
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.model.markets import MveLeg
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Calls, missing, part, seconds
+from kalshi_cli.core.model.markets import ComboLeg
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, missing, seconds
 from kalshi_cli.exchange.rest.call import CANCEL, Params
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
-from kalshi_cli.exchange.wire.combos import Collection, MadeCombo
+from kalshi_cli.exchange.wire.combos import Collection, CreatedCombo
 from kalshi_cli.exchange.wire.values import Json
 
 _COLLECTIONS = "/multivariate_event_collections"
@@ -24,7 +24,7 @@ COLLECTIONS_A_PAGE, MILESTONES_A_PAGE = 200, 500
 INCENTIVES_A_PAGE, TARGETS_A_PAGE = 10_000, 2_000
 
 
-class ProgramCalls(Calls):
+class MarketDataEndpoints(Endpoints):
     """Everything about the markets that is not a market."""
 
     # -- combos --
@@ -40,13 +40,13 @@ class ProgramCalls(Calls):
     def collection(self, ticker: str) -> Collection:
         """One collection, with its events."""
         with missing(f"there is no collection {ticker}", "kalshi combos"):
-            return wire_combos.read_collection(self._get(f"{_COLLECTIONS}/{part(ticker)}", is_public=True))
+            return wire_combos.read_collection(self._get(f"{_COLLECTIONS}/{escape_path_part(ticker)}", is_public=True))
 
-    def create_combo(self, collection: str, legs: Sequence[MveLeg], *, with_market: bool = False) -> MadeCombo:
+    def create_combo(self, collection: str, legs: Sequence[ComboLeg], *, with_market: bool = False) -> CreatedCombo:
         """The market of these legs, made if there is none yet. It must be made before it can be asked for or traded."""
         body = wire_combos.combo_body(legs, with_market=with_market)
         subject, hint = "the combo", "make it again: the same legs are the same market"
-        path = f"{_COLLECTIONS}/{part(collection)}"
+        path = f"{_COLLECTIONS}/{escape_path_part(collection)}"
         return wire_combos.read_made_combo(
             self._rest.call("POST", path, CANCEL, subject=subject, body=body, if_unknown=hint)
         )
@@ -80,12 +80,14 @@ class ProgramCalls(Calls):
     def milestone(self, milestone_id: str) -> wire_programs.Milestone:
         """One of them."""
         with missing(f"there is no milestone {milestone_id}", "kalshi milestones"):
-            return wire_programs.read_milestone(self._get(f"/milestones/{part(milestone_id)}", is_public=True))
+            return wire_programs.read_milestone(
+                self._get(f"/milestones/{escape_path_part(milestone_id)}", is_public=True)
+            )
 
     def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> wire_programs.LiveData:
         """What is known now of a milestone; with its type by the older route."""
-        kind = f"{part(type_)}/" if type_ else ""
-        path, params = f"/live_data/{kind}milestone/{part(milestone_id)}", _players(with_players)
+        kind = f"{escape_path_part(type_)}/" if type_ else ""
+        path, params = f"/live_data/{kind}milestone/{escape_path_part(milestone_id)}", _players(with_players)
         with missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones"):
             return wire_programs.read_live(self._get(path, params, is_public=True))
 
@@ -100,13 +102,13 @@ class ProgramCalls(Calls):
         """What is known now of an event: a price, a temperature; `range_` like 15min, 1h, 1d."""
         with missing(f"nothing is told of event {event}", f"for a game: kalshi milestones --event {event}"):
             return wire_programs.read_live(
-                self._get(f"/live_data/events/{part(event)}", {"range": range_}, is_public=True)
+                self._get(f"/live_data/events/{escape_path_part(event)}", {"range": range_}, is_public=True)
             )
 
     def game_plays(self, milestone_id: str) -> list[list[Json]] | None:
         """What happened in a game, by period; None where it is not told."""
         return wire_programs.read_plays(
-            self._get(f"/live_data/milestone/{part(milestone_id)}/game_stats", is_public=True)
+            self._get(f"/live_data/milestone/{escape_path_part(milestone_id)}/game_stats", is_public=True)
         )
 
     def weather(
@@ -114,12 +116,14 @@ class ProgramCalls(Calls):
     ) -> wire_programs.WeatherIndex:
         """The temperature index of a city by the minute; either from `start` to `end`, or the last seconds."""
         params: Params = {"from": start, "to": end, "last_sec": last_s}
-        return wire_programs.read_weather(self._get(f"/live_data/weather/{part(city)}", params, is_public=True))
+        return wire_programs.read_weather(
+            self._get(f"/live_data/weather/{escape_path_part(city)}", params, is_public=True)
+        )
 
     def weather_calibrations(self, city: str) -> list[Json]:
         """How that index was made up over time."""
         return wire_programs.read_calibrations(
-            self._get(f"/live_data/weather/{part(city)}/calibrations", is_public=True)
+            self._get(f"/live_data/weather/{escape_path_part(city)}/calibrations", is_public=True)
         )
 
     # -- incentives, targets, tags --
@@ -155,7 +159,7 @@ class ProgramCalls(Calls):
     def target(self, target_id: str) -> wire_programs.Target:
         """One of them."""
         with missing(f"there is no structured target {target_id}", "kalshi targets"):
-            return wire_programs.read_target(self._get(f"{_TARGETS}/{part(target_id)}", is_public=True))
+            return wire_programs.read_target(self._get(f"{_TARGETS}/{escape_path_part(target_id)}", is_public=True))
 
     def tags(self) -> dict[str, tuple[str, ...]]:
         """The tags of series, by category."""

@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.base import Calls, missing, named, part, seconds, understood
+from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, missing, not_found_as, seconds, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
 from kalshi_cli.exchange.wire import quotes as wire_quotes
-from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Quote, Rfq
+from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 
 _RFQS, _QUOTES, _BLOCKS = "/communications/rfqs", "/communications/quotes", "/communications/block-trade-proposals"
 RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
 
 
-class QuoteCalls(Calls):
+class RfqEndpoints(Endpoints):
     """What members say to each other before they trade."""
 
     def communications_id(self) -> str:
@@ -52,13 +52,13 @@ class QuoteCalls(Calls):
     def rfq(self, rfq_id: str) -> Rfq:
         """One request, of anybody."""
         with missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all"):
-            return wire_quotes.read_rfq(self._get(f"{_RFQS}/{part(rfq_id)}"))
+            return wire_quotes.read_rfq(self._get(f"{_RFQS}/{escape_path_part(rfq_id)}"))
 
     def create_rfq(self, new: NewRfq) -> str:
         """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
         subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
         body = wire_quotes.rfq_body(new)
-        with named(new.ticker):
+        with not_found_as(new.ticker):
             reply = self._rest.call(
                 "POST", _RFQS, ONCE, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
             )
@@ -77,7 +77,12 @@ class QuoteCalls(Calls):
         """Take a request back, with its quotes; NotFoundError where it is closed already."""
         subject, hint = f"the end of RFQ {rfq_id}", "look at it: kalshi rfq list"
         self._rest.call(
-            "DELETE", f"{_RFQS}/{part(rfq_id)}", CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT
+            "DELETE",
+            f"{_RFQS}/{escape_path_part(rfq_id)}",
+            CANCEL,
+            subject=subject,
+            if_unknown=hint,
+            answered=NO_CONTENT,
         )
 
     # -- quotes --
@@ -91,7 +96,7 @@ class QuoteCalls(Calls):
         min_updated: Ts | None = None,
         max_updated: Ts | None = None,
         limit: int | None = None,
-    ) -> Iterator[Quote]:
+    ) -> Iterator[RfqQuote]:
         """Quotes that others made on one's own requests, or (`is_maker`) that one made oneself."""
         params = {
             "rfq_id": rfq_id,
@@ -103,7 +108,7 @@ class QuoteCalls(Calls):
         }
         return self._pages(_QUOTES, params, wire_quotes.read_quotes, limit, most=QUOTES_A_PAGE)
 
-    def quote(self, quote_id: str, rfq_id: str = "") -> Quote:
+    def quote(self, quote_id: str, rfq_id: str = "") -> RfqQuote:
         """One quote, of one's own or on one's own request. Open and cancelled ones are not kept for long."""
         with missing(f"there is no quote {quote_id}, or no longer", "kalshi rfq quotes RFQ, or kalshi quote list"):
             return wire_quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
@@ -196,10 +201,14 @@ class QuoteCalls(Calls):
 
     def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
         """Accept a proposal; with the second acceptance it trades."""
-        path, body = f"{_BLOCKS}/{part(block_id)}/accept", wire_quotes.block_accept_body(subaccount)
+        path, body = f"{_BLOCKS}/{escape_path_part(block_id)}/accept", wire_quotes.block_accept_body(subaccount)
         subject, hint = f"the acceptance of block trade {block_id}", "see what became of it: kalshi api GET " + _BLOCKS
         self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint, answered=NO_CONTENT)
 
 
 def _quote_path(quote_id: str, rfq_id: str) -> str:
-    return f"{_RFQS}/{part(rfq_id)}/quotes/{part(quote_id)}" if rfq_id else f"{_QUOTES}/{part(quote_id)}"
+    return (
+        f"{_RFQS}/{escape_path_part(rfq_id)}/quotes/{escape_path_part(quote_id)}"
+        if rfq_id
+        else f"{_QUOTES}/{escape_path_part(quote_id)}"
+    )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import ExchangeStatus
-from kalshi_cli.exchange.endpoints.base import Calls
+from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
 from kalshi_cli.exchange.rest.their_clock import STANDS_STILL_S
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import status
-from kalshi_cli.exchange.wire.account import Costs, Limits
+from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
 from kalshi_cli.exchange.wire.status import Schedule
 
 FAR_AHEAD_MS = 5_000
 """The exchange refuses what is signed at a time that is further off."""
 
 
-class StatusCalls(Calls):
+class ExchangeEndpoints(Endpoints):
     """Up or down, when, how current, and how fast."""
 
     def exchange_status(self) -> ExchangeStatus:
@@ -49,20 +49,20 @@ class StatusCalls(Calls):
         as_of = status.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
         return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
-    def limits(self) -> Limits:
+    def limits(self) -> ApiLimits:
         """The account's tier and allowances."""
         return wire_account.read_limits(self._get("/account/limits"))
 
-    def endpoint_costs(self) -> Costs:
+    def endpoint_costs(self) -> RequestCosts:
         """What requests cost."""
         return wire_account.read_costs(self._get("/account/endpoint_costs", is_public=True))
 
-    def refresh_limits(self) -> Limits:
+    def refresh_limits(self) -> ApiLimits:
         """Read both and pace by them from now on."""
         limits = self.limits()
         self.pace(limits, self.endpoint_costs())
         return limits
 
-    def pace(self, limits: Limits, costs: Costs) -> None:
+    def pace(self, limits: ApiLimits, costs: RequestCosts) -> None:
         """Ask no faster than that from now on."""
         self._limiter.configure(limits, costs)

@@ -15,11 +15,11 @@ from kalshi_cli.core.model.markets import Candle, Market
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.exchange.endpoints.events import EventCalls
-from kalshi_cli.exchange.endpoints.history import HistoryCalls
-from kalshi_cli.exchange.endpoints.markets import MarketCalls
-from kalshi_cli.exchange.endpoints.orders import OrderCalls
-from kalshi_cli.exchange.endpoints.portfolio import PortfolioCalls
+from kalshi_cli.exchange.endpoints.events import EventEndpoints
+from kalshi_cli.exchange.endpoints.history import HistoryEndpoints
+from kalshi_cli.exchange.endpoints.markets import MarketEndpoints
+from kalshi_cli.exchange.endpoints.orders import OrderEndpoints
+from kalshi_cli.exchange.endpoints.portfolio import PortfolioEndpoints
 from kalshi_cli.exchange.wire.candles import Cutoff
 
 RECENT_MS = 7 * 86_400_000
@@ -27,7 +27,7 @@ RECENT_MS = 7 * 86_400_000
 _ENDED = {"canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED), "executed": (OrderStatus.FILLED,)}
 
 
-class TierCalls(MarketCalls, EventCalls, HistoryCalls, OrderCalls, PortfolioCalls):
+class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderEndpoints, PortfolioEndpoints):
     """The whole past of what the other groups read in parts."""
 
     def all_trades(

@@ -9,10 +9,10 @@ from typing import TypeVar
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import is_id_taken
-from kalshi_cli.core.model.messages import AccountSnapshot, Message, Valued
+from kalshi_cli.core.model.messages import AccountSnapshot, MarksUpdate, Message
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.dates import no_later
+from kalshi_cli.exchange.live.dates import limit_future_times
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ NEW_MS = 900_000
 MARKETS_ONE_BY_ONE = 3
 """Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
 
-MOST_ELSEWHERE = 300
+MAX_ELSEWHERE = 300
 """Markets that are not traded whose prices one read asks for."""
 
 
@@ -76,24 +76,24 @@ def _snapshot(
         new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
         look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
     settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
-    now, there = clock.now(), client.latest_there(clock.monotonic())
+    now, there = clock.now(), client.max_server_time(clock.monotonic())
     return AccountSnapshot(
         now,
         as_of=as_of,
         since=since,
-        orders=tuple(no_later(order, now, there) for order in orders.values()),
-        fills=tuple(no_later(fill, now, there) for fill in fills),
-        settlements=tuple(no_later(settlement, now, there) for settlement in settlements),
+        orders=tuple(limit_future_times(order, now, there) for order in orders.values()),
+        fills=tuple(limit_future_times(fill, now, there) for fill in fills),
+        settlements=tuple(limit_future_times(settlement, now, there) for settlement in settlements),
         positions=tuple(client.positions()),
         balance=client.balance(),
     )
 
 
-def valued(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
+def marks_update(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
     """What positions in these markets are worth now; those beyond the limit, and of no market at all, are not read."""
     if not tickers:
         return []
-    return [Valued(clock.now(), tuple(client.markets(tickers=tickers[:MOST_ELSEWHERE])))]
+    return [MarksUpdate(clock.now(), tuple(client.markets(tickers=tickers[:MAX_ELSEWHERE])))]
 
 
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:

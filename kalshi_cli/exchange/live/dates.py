@@ -14,7 +14,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
-MOST_AHEAD_MS = 7_000
+MAX_AHEAD_MS = 7_000
 """How much later than our clock such a time may be: with a clock that is five seconds behind nothing is traded, and a
 bit for the exchange's own machines."""
 
@@ -24,17 +24,17 @@ _PARTS = ("order", "fill", "settlement")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def no_later(said: S, now: Ts, there: Ts) -> S:
+def limit_future_times(said: S, now: Ts, there: Ts) -> S:
     """The same; of its times, and those of the order or fill in it, one that cannot be true is as late as can be.
 
     Fills and settlements are held to the exchange's own clock, which shows at most `there`: they are filed under their
     times for good, and ours may be set wrong for a moment. When an order expires is left alone: that is to come.
     """
     is_filed = isinstance(said, Fill | Settlement)
-    latest = max(now, there) + MOST_AHEAD_MS if is_filed else now + MOST_AHEAD_MS
+    latest = max(now, there) + MAX_AHEAD_MS if is_filed else now + MAX_AHEAD_MS
     changes = {name: Ts(latest) for name in _TIMES if (getattr(said, name, None) or 0) > latest}
     for name in _PARTS:
         part = getattr(said, name, None)
-        if part is not None and (held := no_later(part, now, there)) is not part:
+        if part is not None and (held := limit_future_times(part, now, there)) is not part:
             changes[name] = held
     return msgspec.structs.replace(said, **changes) if changes else said

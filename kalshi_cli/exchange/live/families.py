@@ -6,7 +6,7 @@ from kalshi_cli.core.model.markets import Event, Family, FeeSchedule, Market, Se
 from kalshi_cli.exchange.client import KalshiClient
 
 
-class Families:
+class EventFamilyCache:
     """Events and series, each read once: who a market's kin are, and how it charges."""
 
     def __init__(self, client: KalshiClient) -> None:
@@ -32,7 +32,7 @@ class Families:
     def fees(self, market: Market) -> FeeSchedule:
         """The schedule of a market: the event's override, else the series'."""
         event = self.event(market.event_ticker)
-        return in_force(event, self.series(event.series_ticker))
+        return current_fees(event, self.series(event.series_ticker))
 
     def family(self, market: Market) -> Family:
         """What limits and strategies need to know of a market's kin."""
@@ -46,7 +46,7 @@ class Families:
         )
 
 
-def in_force(event: Event, series: Series) -> FeeSchedule:
+def current_fees(event: Event, series: Series) -> FeeSchedule:
     """The schedule of an event: its own where it has one, else that of its series."""
     own = event.fee_multiplier_override
     return FeeSchedule(event.fee_type_override or series.fees.type, series.fees.multiplier if own is None else own)

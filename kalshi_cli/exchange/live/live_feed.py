@@ -12,10 +12,10 @@ from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, Message
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS, no_later
+from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS, limit_future_times
 from kalshi_cli.exchange.live.market_watch import MarketWatch
-from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
-from kalshi_cli.exchange.stream.inbox import Inbox
+from kalshi_cli.exchange.stream.frames import FEES_CHANGED, MarketLifecycleEvent
+from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.stream.sequencing import Said
 
@@ -30,10 +30,10 @@ MAX_LAG_MS = 10_000
 """A message about a book that is so old when its turn comes is from a stream that trails, or from a queue that we do
 not keep up with; all that waits is as old. What is known to be wrong with our clock is taken off."""
 
-CHECK_EVERY_S, MOST_CHECKED = 15.0, 100
+CHECK_EVERY_S, MAX_CHECKED = 15.0, 100
 """Books are compared with a read of them: one request for so many. Two reads find a book that stands still."""
 
-MOST_OUTSIDE = 1_000
+MAX_OUTSIDE = 1_000
 """Messages from outside the exchange that wait; more means that they come faster than they can be decided on."""
 
 DISCOVER_EVERY_S = 60.0
@@ -90,10 +90,10 @@ class LiveFeed:
         self._tell = tell
         self._watch = MarketWatch(client, clock, tell)
         self._watch.follow(markets)
-        self._inbox: Inbox[Said] = stream.inbox if stream is not None else Inbox(0)
+        self._inbox: MessageQueue[Said] = stream.inbox if stream is not None else MessageQueue(0)
         self._pending: deque[Said] = deque()
-        self._commands: deque[messages.Command] = deque()
-        self._outside: deque[Message] = deque(maxlen=MOST_OUTSIDE)
+        self._commands: deque[messages.StateCommand] = deque()
+        self._outside: deque[Message] = deque(maxlen=MAX_OUTSIDE)
         self._down_since: float | None = None
         self._is_polling = False
         self._cannot_poll = False
@@ -101,12 +101,12 @@ class LiveFeed:
         self.lag_ms: int | None = None
         """How old the oldest message about a book was, when it was given out, of those between the last two ticks."""
 
-    def request(self, command: messages.Command) -> None:
+    def request(self, command: messages.StateCommand) -> None:
         """Give this out as the next message. Any thread may call it, and any signal handler."""
         self._commands.append(command)
         self._inbox.wake()
 
-    def bring(self, message: Message) -> None:
+    def enqueue(self, message: Message) -> None:
         """Give this out soon, before what the stream says next. Any thread may call it; of too many the oldest go."""
         self._outside.append(message)
         self._inbox.wake()
@@ -171,8 +171,8 @@ class LiveFeed:
         if not self._pending:
             self._inbox.take(self._pending)
         ts = said.ts
-        if ts > wall + MOST_AHEAD_MS:
-            said = no_later(said, wall, self._client.latest_there(now))
+        if ts > wall + MAX_AHEAD_MS:
+            said = limit_future_times(said, wall, self._client.max_server_time(now))
         if isinstance(said, BookDelta | BookSnapshot):
             lag_ms = wall - self._ahead_ms - said.ts
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:
@@ -184,18 +184,18 @@ class LiveFeed:
                 if isinstance(following, BookDelta) and following.ts == ts and following.ticker == said.ticker:
                     return BookDelta(said.ts, said.ticker, said.side, said.price, said.delta, has_more=True)
             return said
-        if isinstance(said, Lifecycle):
+        if isinstance(said, MarketLifecycleEvent):
             return self._live_on(said)
         if isinstance(said, messages.FeedState) and said.is_live:
             self._watch.mark(self._watch.tickers)  # what changed meanwhile was not said
         return said
 
-    def _live_on(self, said: Lifecycle) -> Message | None:
+    def _live_on(self, said: MarketLifecycleEvent) -> Message | None:
         """A hint to read the market again; only a close that comes earlier is believed on the spot."""
         self._watch.mark((said.ticker,))
         if said.kind == FEES_CHANGED:
             self._charges_anew.add(said.event_ticker)
-        return None if said.close_time is None else self._watch.hasten(said.ticker, said.close_time)
+        return None if said.close_time is None else self._watch.refresh_soon(said.ticker, said.close_time)
 
     def _distrust(self, reason: str) -> messages.FeedGap:
         """Whatever waits is from before; begin again. Only whether there is a stream is still worth knowing."""
@@ -265,18 +265,18 @@ class LiveFeed:
             return
         self._cannot_check = False
         for book in books:
-            yield messages.BookCheck(book.ts, book.ticker, book.bids, book.asks)
+            yield messages.BookVerification(book.ts, book.ticker, book.bids, book.asks)
 
     def _to_check(self) -> list[str]:
         is_open = {market.ticker for market in self._watch.markets if market.status is MarketStatus.ACTIVE}
         found = dict.fromkeys(ticker for ticker in self._quoted() if ticker in is_open)
         if not self._unchecked:
             self._unchecked.extend(is_open)
-        while self._unchecked and len(found) < MOST_CHECKED:
+        while self._unchecked and len(found) < MAX_CHECKED:
             ticker = self._unchecked.popleft()
             if ticker in is_open:
                 found[ticker] = None
-        return list(found)[:MOST_CHECKED]
+        return list(found)[:MAX_CHECKED]
 
     def _poll(self) -> Iterator[Message]:
         """Books over REST while there is no stream; never beside one: its changes belong to its own snapshots."""

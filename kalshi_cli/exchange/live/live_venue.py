@@ -11,14 +11,14 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Qty, Ts, format_ts
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model import messages
-from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, CloseOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, CloseOrder, Effect, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.account_snapshot import OVERLAP_MS, account_snapshot, valued
-from kalshi_cli.exchange.live.dates import no_later
+from kalshi_cli.exchange.live.account_snapshot import OVERLAP_MS, account_snapshot, marks_update
+from kalshi_cli.exchange.live.dates import limit_future_times
 
 if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
@@ -32,10 +32,10 @@ SOON_S = 1.0
 REFUSALS = 3
 """Refusals of the key in a row, by any call, after which it is believed."""
 
-LONGEST_PAUSE_S = 30.0
+MAX_PAUSE_S = 30.0
 """... and, at most, after reads that failed: each of them holds up the loop."""
 
-LONGEST_PAUSE_IN_DOUBT_S = 5.0
+MAX_PAUSE_IN_DOUBT_S = 5.0
 """... and while an order is in doubt: what became of it is known soon after the exchange answers again."""
 
 GET_WITHIN_S = 3.0
@@ -44,10 +44,10 @@ GET_WITHIN_S = 3.0
 READ_WITHIN_S = 10.0
 """How long a loop waits for one read of the account, all its requests together."""
 
-BLIND_AFTER_S = 15.0
+UNREADABLE_AFTER_S = 15.0
 """The account could not be read for about so long: somebody is told, well within half a minute."""
 
-STANDS_STILL_MS = 30_000
+STALE_SNAPSHOT_MS = 30_000
 """Reads of the account that are no newer than this tell nothing of it; five seconds behind is common."""
 
 SKEW_TOLD_MS, SKEW_REFUSED_MS = 1_250, 5_000
@@ -113,7 +113,7 @@ class LiveVenue:
         return [self._no_later(reply) for reply in self._perform(effect)]
 
     def _no_later(self, reply: Message) -> Message:
-        return no_later(reply, self._clock.now(), self._client.latest_there(self._clock.monotonic()))
+        return limit_future_times(reply, self._clock.now(), self._client.max_server_time(self._clock.monotonic()))
 
     def _perform(self, effect: Effect) -> Iterable[Message]:
         if isinstance(effect, SubmitOrder):
@@ -124,7 +124,7 @@ class LiveVenue:
             return self._cancel(effect.order)
         if isinstance(effect, AmendOrder):
             return self._amend(effect)
-        if isinstance(effect, Resync):
+        if isinstance(effect, ResyncBook):
             return self._resync(effect.ticker)
         return ()
 
@@ -247,7 +247,7 @@ class LiveVenue:
 
     def _read(self, *, is_back: bool) -> list[Message]:
         """A whole read or none; `is_back` after a reconnect, when nobody may decide without one."""
-        self._client.bound_reads(GET_WITHIN_S)
+        self._client.limit_reads(GET_WITHIN_S)
         try:
             snapshot = account_snapshot(
                 self._client,
@@ -271,12 +271,12 @@ class LiveVenue:
     def _sight(self, snapshot: messages.AccountSnapshot) -> list[Message]:
         """What it shows is the account as it was up to `as_of`: one that stands still is no sight of it."""
         was_blind = self._is_blind
-        self._is_blind = snapshot.ts - (self._client.clock_skew_ms or 0) - snapshot.as_of > STANDS_STILL_MS
+        self._is_blind = snapshot.ts - (self._client.clock_skew_ms or 0) - snapshot.as_of > STALE_SNAPSHOT_MS
         if not self._is_blind:
             self._sighted = snapshot.ts
-            return [messages.Sight(snapshot.ts, None)] if was_blind else []
+            return [messages.AccountVisibility(snapshot.ts, None)] if was_blind else []
         reason = f"reads of the account stand still at {format_ts(snapshot.as_of)}"
-        return [] if was_blind else [messages.Sight(snapshot.ts, self._sighted, reason)]
+        return [] if was_blind else [messages.AccountVisibility(snapshot.ts, self._sighted, reason)]
 
     @property
     def _is_in_doubt(self) -> bool:
@@ -290,13 +290,13 @@ class LiveVenue:
             self._tell(f"the account could not be read: {error}")
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
-        heard: list[Message] = [messages.AccountUnread(now, error.message)] if is_back else []
+        heard: list[Message] = [messages.AccountStale(now, error.message)] if is_back else []
         if isinstance(error, errors.NoAnswerError):  # not our network, our pace or our key
             heard.append(messages.ReadFailed(now, error.message))
-        if not self._is_blind and at - self._failing_since >= BLIND_AFTER_S - SOON_S:
+        if not self._is_blind and at - self._failing_since >= UNREADABLE_AFTER_S - SOON_S:
             self._is_blind = True
-            heard.append(messages.Sight(now, self._sighted, error.message))
-        longest = LONGEST_PAUSE_IN_DOUBT_S if self._is_in_doubt else LONGEST_PAUSE_S
+            heard.append(messages.AccountVisibility(now, self._sighted, error.message))
+        longest = MAX_PAUSE_IN_DOUBT_S if self._is_in_doubt else MAX_PAUSE_S
         self._due_at = at + min(longest, SOON_S * 2 ** min(self._failures, 10))
         return heard
 
@@ -322,7 +322,7 @@ class LiveVenue:
         if self._clock.monotonic() < self._value_due_at:
             return []
         try:
-            found = valued(self._client, self._clock, self._elsewhere())
+            found = marks_update(self._client, self._clock, self._elsewhere())
         except (errors.ExchangeError, errors.UnreachableError):
             return []
         self._value_due_at = self._clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)

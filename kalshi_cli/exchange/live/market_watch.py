@@ -16,7 +16,7 @@ from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import MarketChange
 from kalshi_cli.exchange.client import KalshiClient
 
-MOST_AT_ONCE = 100
+MAX_AT_ONCE = 100
 """Markets re-read by one request."""
 
 AGAIN_S = 5.0
@@ -63,7 +63,7 @@ class MarketWatch:
             if ticker in self._markets:
                 self._due[ticker] = min(at, self._due.get(ticker, at))
 
-    def hasten(self, ticker: str, close_time: Ts) -> MarketChange | None:
+    def refresh_soon(self, ticker: str, close_time: Ts) -> MarketChange | None:
         """The market closes earlier than we thought, by the stream's own word: that may not wait for a read."""
         market = self._markets.get(ticker)
         if market is None or close_time >= market.close_time:
@@ -75,7 +75,7 @@ class MarketWatch:
         """What changed by the clock, and what the exchange says of the markets that were due. Never raises."""
         found = self._by_clock()
         now = self._clock.monotonic()
-        due = [ticker for ticker, at in self._due.items() if at <= now][:MOST_AT_ONCE]
+        due = [ticker for ticker, at in self._due.items() if at <= now][:MAX_AT_ONCE]
         if due:
             found += self._read(due)
         return found

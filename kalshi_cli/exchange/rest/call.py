@@ -1,6 +1,6 @@
 """One call to the exchange: signed afresh for each attempt, paced, bounded, repeated only by the table.
 
-What may be repeated after what is the heart of the matter, so it is data (`Retry`). Three things end an attempt:
+What may be repeated after what is the heart of the matter, so it is data (`RetryPolicy`). Three things end an attempt:
 
     never left     the connection was not made, or the exchange refused for pace (429): any verb may go again
     unknown        a timeout, a reset, a 5xx, a reply cut short, for a write also a 4xx without an error of the exchange
@@ -31,7 +31,14 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.rest.their_clock import MOVES_ON_S, TheirClock
-from kalshi_cli.exchange.wire.replies import is_definite, is_of_exchange, is_taken, read_refusal, refused, unproven
+from kalshi_cli.exchange.wire.replies import (
+    is_definite,
+    is_of_exchange,
+    is_taken,
+    read_refusal,
+    rejection_error,
+    unproven,
+)
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
 
@@ -41,10 +48,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LONGEST_REPLY = 32 * 1024 * 1024
+MAX_REPLY_LENGTH = 32 * 1024 * 1024
 """Bytes; the series list, the longest reply there is, has about twenty million."""
 
-MOST_OBJECTS, MOST_VALUES = 150_000, 1_500_000
+MAX_OBJECTS, MAX_VALUES = 150_000, 1_500_000
 """The most values of one reply, counted by `{` and `,` before decoding: an empty object takes hundreds of bytes."""
 
 
@@ -60,7 +67,7 @@ class Timeouts(NamedTuple):
     total: float = 10.0
 
 
-class Retry(NamedTuple):
+class RetryPolicy(NamedTuple):
     """How often a call is sent at most, and whether it may go again when nobody knows what the last one did.
 
     What `may_trade` can place an order or make one larger: a halt stops it, and nothing else.
@@ -71,25 +78,25 @@ class Retry(NamedTuple):
     may_trade: bool = False
 
 
-READ = Retry(tries=4, is_harmless_twice=True)
-CREATE = Retry(tries=3, is_harmless_twice=False, may_trade=True)
-CANCEL = Retry(tries=3, is_harmless_twice=True)
-ONCE = Retry(tries=3, is_harmless_twice=False)
-REARM = Retry(tries=3, is_harmless_twice=True, may_trade=True)
+READ = RetryPolicy(tries=4, is_harmless_twice=True)
+CREATE = RetryPolicy(tries=3, is_harmless_twice=False, may_trade=True)
+CANCEL = RetryPolicy(tries=3, is_harmless_twice=True)
+ONCE = RetryPolicy(tries=3, is_harmless_twice=False)
+RETRY_RESET = RetryPolicy(tries=3, is_harmless_twice=True, may_trade=True)
 
 _RECONCILE = "run `kalshi order reconcile` before anything else"
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NOTICES = ("Deprecation", "Sunset")
 """Headers by which a route says, beside a polite 2xx, that it will be switched off (RFC 9745, RFC 8594)."""
-_MOST_NOTICES, _LONGEST_NOTICE = 100, 200
+_MAX_NOTICES, _MAX_NOTICE_LENGTH = 100, 200
 _OF_ACCOUNT = re.compile(r"/(portfolio|account|communications|exchange/user_data_timestamp)(/|$)")
 """Routes of which no reply is believed that was kept by something on the way, and says so in `Age`."""
 REPLAYED = "replayed"
 _DIGITS = re.compile("[0-9]+")
 _FIRST_PAUSE_S = 0.1
 _FIRST_PAUSE_429_S = 0.05
-_MOST_429 = 3
+_MAX_429 = 3
 """Refusals for pace that one call takes; more would make a storm of many callers."""
 
 ANY_SUCCESS = range(200, 300)
@@ -138,7 +145,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
     return kept
 
 
-class Rest:
+class RestTransport:
     """Calls to one environment of the exchange. Threads may share it."""
 
     def __init__(
@@ -217,7 +224,7 @@ class Rest:
         self,
         method: str,
         path: str,
-        retry: Retry,
+        retry: RetryPolicy,
         *,
         subject: str = "",
         params: Params | None = None,
@@ -264,7 +271,7 @@ class Rest:
             failure = outcome
             refusals += isinstance(failure.error, errors.RateLimitedError)
             is_unknown = is_unknown or failure.is_unknown
-            if refusals == _MOST_429:
+            if refusals == _MAX_429:
                 break
             if failure.is_unknown and not retry.is_harmless_twice:
                 break
@@ -319,7 +326,7 @@ class Rest:
             wait_s = reply.wait_s
         if method != "GET" and not is_definite(refusal.code, reply.status):
             return _Failure(unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
-        no = refused(what, reply.status, reply.body, self.their_clock.skew_ms)
+        no = rejection_error(what, reply.status, reply.body, self.their_clock.skew_ms)
         if reply.status == 429 or reply.status >= 500:  # a 5xx of a read: it may go again
             return _Failure(no, is_unknown=False, wait_s=wait_s)
         raise no
@@ -362,9 +369,9 @@ class Rest:
         response = self._transport.handle_request(request)
         try:
             headers = response.headers
-            body = read_body(response, LONGEST_REPLY)
-            if body.count(b"{") > MOST_OBJECTS or body.count(b",") > MOST_VALUES:
-                raise httpx.DecodingError(f"a reply of more than {MOST_OBJECTS:,} objects or {MOST_VALUES:,} values")
+            body = read_body(response, MAX_REPLY_LENGTH)
+            if body.count(b"{") > MAX_OBJECTS or body.count(b",") > MAX_VALUES:
+                raise httpx.DecodingError(f"a reply of more than {MAX_OBJECTS:,} objects or {MAX_VALUES:,} values")
         finally:
             response.close()
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
@@ -391,8 +398,8 @@ class Rest:
 
     def _note(self, what: str, notice: str) -> None:
         """A route was or will be switched off; each is passed on once."""
-        if what not in self.notices and len(self.notices) < _MOST_NOTICES:
-            self.notices[what] = safe_text(notice, _LONGEST_NOTICE)
+        if what not in self.notices and len(self.notices) < _MAX_NOTICES:
+            self.notices[what] = safe_text(notice, _MAX_NOTICE_LENGTH)
             self._on_notice(what, self.notices[what])
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:

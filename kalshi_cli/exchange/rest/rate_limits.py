@@ -5,8 +5,8 @@ the bucket refills continuously. The local buckets hold a tenth less than the ex
 arrive bunched. Creates leave room for a few cancels, and waiting creates hold no place in any queue, so that a cancel
 never waits behind one.
 
-The programs of one account on one machine share what is spent (`Numbers`): none of them plans with tokens that another
-has taken. Of the reads, a few are left to the trade loop; and while the kill switch writes, nobody else does.
+The programs of one account on one machine share what is spent (`CounterStore`): none of them plans with tokens that
+another has taken. Of the reads, a few are left to the trade loop; and while the kill switch writes, nobody else does.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from enum import IntEnum
 from typing import Protocol, TypeVar
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import RateLimitedError, StateError
-from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
+from kalshi_cli.base.errors import RateLimitedError, StateFileError
+from kalshi_cli.exchange.wire.account import ApiLimits, EndpointCost, RequestCosts, TokenBucketLimits
 
 T = TypeVar("T")
 
 API_ROOT = "/trade-api/v2"
 
-BASIC = Limits("basic", Allowance(200, 200), Allowance(100, 100))
+BASIC = ApiLimits("basic", TokenBucketLimits(200, 200), TokenBucketLimits(100, 100))
 """What a new account has; used until the account's own limits were read."""
 
-KNOWN_COSTS = Costs(
+KNOWN_COSTS = RequestCosts(
     10,
     (
         EndpointCost("DELETE", "/portfolio/events/orders", 2),
@@ -57,11 +57,11 @@ _SMALLEST, _SLOWEST, _LARGEST = 10.0, 1.0, 1e6
 """Tokens, and tokens a second, that an account can have: one request now and then; the highest tier has some ten
 thousand. Numbers in a file that are outside of these say nothing: they would keep everybody waiting."""
 
-QUIET_S = 2.0
+KILL_SWITCH_HOLD_S = 2.0
 """How long after a write of the kill switch nobody else writes."""
 
 
-class Rank(IntEnum):
+class Priority(IntEnum):
     """Who goes first where tokens are short."""
 
     CHECK = 0
@@ -71,7 +71,7 @@ class Rank(IntEnum):
     """The kill switch: for as long as it writes, nobody else of this account does."""
 
 
-class Numbers(Protocol):
+class CounterStore(Protocol):
     """A few numbers, all zero at first, which one program or thread at a time may change."""
 
     def held(self) -> AbstractContextManager[list[float]]:
@@ -79,7 +79,7 @@ class Numbers(Protocol):
         ...
 
 
-class LocalNumbers:
+class LocalCounters:
     """Those of this process."""
 
     def __init__(self) -> None:
@@ -144,16 +144,16 @@ class RateLimiter:
     def __init__(
         self,
         clock: Clock,
-        limits: Limits = BASIC,
-        costs: Costs = KNOWN_COSTS,
+        limits: ApiLimits = BASIC,
+        costs: RequestCosts = KNOWN_COSTS,
         *,
-        shared: Numbers | None = None,
+        shared: CounterStore | None = None,
         tell: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self.rank = Rank.CHECK
+        self.rank = Priority.CHECK
         self._clock = clock
         self._shared = shared
-        self._numbers: Numbers = shared or LocalNumbers()
+        self._numbers: CounterStore = shared or LocalCounters()
         self._tell = tell
         self._part = 1.0
         self._limits = limits
@@ -161,7 +161,7 @@ class RateLimiter:
         self._costs = _by_shape(costs)
         self._default = costs.default
 
-    def configure(self, limits: Limits, costs: Costs) -> None:
+    def configure(self, limits: ApiLimits, costs: RequestCosts) -> None:
         """Use the account's own allowance and the exchange's own costs from now on, in every program that shares."""
         self._limits = limits
         self._fit()
@@ -223,22 +223,22 @@ class RateLimiter:
         bucket, reserve = self._bucket(method, path)  # anew each time: what is shared may have become unusable
         now = self._clock.monotonic()
         is_write = bucket is self._write
-        if is_write and self.rank is not Rank.KILL and now < numbers[_QUIET_UNTIL] <= now + QUIET_S:
+        if is_write and self.rank is not Priority.KILL and now < numbers[_QUIET_UNTIL] <= now + KILL_SWITCH_HOLD_S:
             raise RateLimitedError(
                 f"{method} {path} was not sent: `kalshi cancel-all` is running on this account",
                 hint="try again when it is done",
                 code="kill_switch",
             )
-        if self.rank is Rank.KILL:
+        if self.rank is Priority.KILL:
             cost = min(cost, bucket.size(numbers)[0])  # what no bucket holds goes with a full one: never is too late
         wait = bucket.wait(numbers, now, cost, reserve)
         if wait <= _A_MICROSECOND:
             bucket.take(numbers, cost)
-            if is_write and self.rank is Rank.KILL:
-                numbers[_QUIET_UNTIL] = now + QUIET_S
+            if is_write and self.rank is Priority.KILL:
+                numbers[_QUIET_UNTIL] = now + KILL_SWITCH_HOLD_S
         return wait
 
-    def let_others_write(self) -> None:
+    def allow_other_writers(self) -> None:
         """The kill switch is done."""
 
         def end(numbers: list[float]) -> None:
@@ -256,8 +256,8 @@ class RateLimiter:
             try:
                 with self._shared.held() as numbers:
                     return change(numbers)
-            except StateError as error:
-                self._shared, self._numbers, self._part = None, LocalNumbers(), 0.5
+            except StateFileError as error:
+                self._shared, self._numbers, self._part = None, LocalCounters(), 0.5
                 self._fit()
                 self._tell(f"the pace is not shared with other programs, so half of it is used: {error.message}")
         with self._numbers.held() as numbers:
@@ -269,7 +269,7 @@ class RateLimiter:
         if method == "GET" or not short.startswith(
             ("/portfolio/events/orders", "/portfolio/order_groups", "/communications", "/account/api_usage_level")
         ):
-            is_last = self._shared is not None and self.rank is Rank.CHECK
+            is_last = self._shared is not None and self.rank is Priority.CHECK
             return self._read, float(READS_IN_RESERVE * self._default if is_last else 0)
         if method == "DELETE" or short.endswith("/trigger"):
             return self._write, 0.0
@@ -277,7 +277,7 @@ class RateLimiter:
         return self._write, float(CANCELS_IN_RESERVE * cancel)
 
 
-def _less_a_tenth(allowance: Allowance, part: float) -> tuple[float, float]:
+def _less_a_tenth(allowance: TokenBucketLimits, part: float) -> tuple[float, float]:
     """Capacity and refill, of that part of the allowance."""
     capacity = float(allowance.bucket_capacity)
     return max(capacity * 0.9 * part, min(capacity, _DEAREST)), float(allowance.refill_rate) * part
@@ -286,7 +286,7 @@ def _less_a_tenth(allowance: Allowance, part: float) -> tuple[float, float]:
 _Shape = tuple[str, ...]
 
 
-def _by_shape(costs: Costs) -> dict[_Shape, int]:
+def _by_shape(costs: RequestCosts) -> dict[_Shape, int]:
     """`DELETE /trade-api/v2/portfolio/events/orders/:order_id` -> ("DELETE", "", "portfolio", ..., ":")."""
     return {
         (each.method, *(part[:1] if part[:1] in (":", "*") else part for part in _parts(each.path))): each.cost

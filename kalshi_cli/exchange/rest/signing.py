@@ -23,14 +23,14 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, Distrust, refuse
 from kalshi_cli.base.file_trust import doubt_file
 from kalshi_cli.base.files import OtherKindError, open_regular
-from kalshi_cli.base.text import conceal
+from kalshi_cli.base.text import mask
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 
 _HASH = hashes.SHA256()
 _PSS = padding.PSS(mgf=padding.MGF1(_HASH), salt_length=32)
-_LONGEST_FILE = 64 * 1024
-_SHORTEST_RSA = 2048
+_MAX_FILE_LENGTH = 64 * 1024
+_MIN_RSA_LENGTH = 2048
 _PART_OF_KEY = 24  # characters of a line of the file that are nothing else
 
 
@@ -51,17 +51,17 @@ def load_key(path: Path, distrust: Distrust = refuse) -> PrivateKey:
         # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
         _check_owner(path, descriptor, distrust)
         with open(descriptor, "rb", closefd=False) as file:
-            pem = file.read(_LONGEST_FILE + 1)
+            pem = file.read(_MAX_FILE_LENGTH + 1)
     except OSError as error:
         raise _refused(path, f"it cannot be read ({error.strerror})", "check the file") from error
     finally:
         os.close(descriptor)
-    if len(pem) > _LONGEST_FILE:
+    if len(pem) > _MAX_FILE_LENGTH:
         raise _refused(path, "it is far too long for a key", "give the .key or .pem file that Kalshi made")
     key = _parse(path, pem)
     for line in pem.split():
         if len(line) >= _PART_OF_KEY:
-            conceal(line.decode("ascii", "replace"))
+            mask(line.decode("ascii", "replace"))
     return key
 
 
@@ -94,7 +94,7 @@ def _parse(path: Path, pem: bytes) -> PrivateKey:
     except (ValueError, UnsupportedAlgorithm) as error:
         raise _refused(path, "it is not a private key in PEM form", "give the file that Kalshi made") from error
     if isinstance(key, RSAPrivateKey):
-        if key.key_size < _SHORTEST_RSA:
+        if key.key_size < _MIN_RSA_LENGTH:
             raise _refused(path, f"RSA of {key.key_size} bits is too short", "make a new key on kalshi.com")
         _check_signs(path, key)
         return key

@@ -32,7 +32,7 @@ _DRIFT_MS = 1.0
 """How much two clocks may drift apart in a second, at most: also while one of them is being set slowly."""
 _FURTHEST_MS = 86_400_000
 """A date that is later than our own clock by more is no date."""
-_MOST_OLDER = 100
+_MAX_OLDER = 100
 
 _DATE = re.compile(r"[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT", re.ASCII)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -89,7 +89,7 @@ class TheirClock:
     def _has_moved_on(self, target: str, found: _Bounds, sent_s: float) -> bool:
         before = self._older.get(target)
         if before is None or before.at(found.since).and_also(found) is None:
-            if len(self._older) >= _MOST_OLDER:
+            if len(self._older) >= _MAX_OLDER:
                 self._older.clear()
             self._older[target] = found
             return False

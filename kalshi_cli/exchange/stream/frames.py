@@ -19,7 +19,7 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire import values as wire_values
 from kalshi_cli.exchange.wire.orders import OrderFields, order_of
-from kalshi_cli.exchange.wire.values import count, known_counts, known_prices, level_price
+from kalshi_cli.exchange.wire.values import count, known_counts, known_prices, parse_book_price
 
 FEES_CHANGED = "event_fees"
 """The kind of a Lifecycle that says: this event charges otherwise than before."""
@@ -32,7 +32,7 @@ class FrameError(ValueError):
     """A frame that cannot be trusted: broken JSON, a missing or impossible field. Treat it as a gap."""
 
 
-class Lifecycle(msgspec.Struct, frozen=True, kw_only=True):
+class MarketLifecycleEvent(msgspec.Struct, frozen=True, kw_only=True):
     """What happened to a market or (`event_created`, `event_fees`) an event. The whole of it is one REST read away.
 
     `kind` is the exchange's word: created, activated, deactivated, close_date_updated, determined, settled,
@@ -166,7 +166,7 @@ class Tickers(msgspec.Struct, gc=False):
     market_tickers: list[str] = []
 
 
-class Trouble(msgspec.Struct, gc=False):
+class StreamError(msgspec.Struct, gc=False):
     """What an `error` reports."""
 
     code: int
@@ -253,7 +253,7 @@ class UnsubscribedFrame(Frame, tag="unsubscribed", gc=False):
 
 
 class ErrorFrame(Frame, tag="error", gc=False):
-    msg: Trouble
+    msg: StreamError
 
     @property
     def is_terminal(self) -> bool:
@@ -325,7 +325,7 @@ FRAMES: dict[str, type[Frame]] = {str(frame.__struct_config__.tag): frame for fr
 # -- frame to message ---------------------------------------------------------------------------------------------
 
 
-def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> Message | Lifecycle | None:
+def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> Message | MarketLifecycleEvent | None:
     """What the frame says, in the core's words; None where it says nothing to the core (acks, errors).
 
     `use_yes_price` is what the subscription asked for: without it NO levels come in NO prices. `recv_ts` stands in
@@ -341,7 +341,7 @@ def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> M
 
 def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
     """The hot path, 99 frames of 100: no call that a look-up can replace."""
-    price = known_prices.get(body.price_dollars) or level_price(body.price_dollars)
+    price = known_prices.get(body.price_dollars) or parse_book_price(body.price_dollars)
     delta = known_counts.get(body.delta_fp) or count(body.delta_fp)
     if body.side == "yes":
         side = BID
@@ -353,7 +353,7 @@ def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
     return BookDelta(recv_ts if at is None else at, body.market_ticker, side, price, delta)
 
 
-def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifecycle | None:
+def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | MarketLifecycleEvent | None:
     if isinstance(frame, SnapshotFrame):
         return _snapshot(frame.msg, _at(frame.sending_ts_ms, recv_ts), use_yes_price)
     if isinstance(frame, TickerFrame):
@@ -367,9 +367,9 @@ def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | Lifec
     if isinstance(frame, LifecycleFrame):
         return _lifecycle(frame.msg, recv_ts)
     if isinstance(frame, EventLifecycleFrame):
-        return Lifecycle(ts=recv_ts, ticker="", kind="event_created", event_ticker=frame.msg.event_ticker)
+        return MarketLifecycleEvent(ts=recv_ts, ticker="", kind="event_created", event_ticker=frame.msg.event_ticker)
     if isinstance(frame, EventFeesFrame):
-        return Lifecycle(ts=recv_ts, ticker="", kind=FEES_CHANGED, event_ticker=frame.msg.event_ticker)
+        return MarketLifecycleEvent(ts=recv_ts, ticker="", kind=FEES_CHANGED, event_ticker=frame.msg.event_ticker)
     if isinstance(frame, GroupFrame):
         return _group_change(frame.msg, recv_ts)
     if isinstance(frame, ReferenceFrame):
@@ -386,7 +386,7 @@ def _at(ts_ms: Ts | None, recv_ts: Ts) -> Ts:
 def _levels(pairs: list[_Pair], side: str, use_yes_price: bool) -> tuple[Level, ...]:
     """NO bids are YES offers; without `use_yes_price` they come at the price of NO."""
     flip = side == "no" and not use_yes_price
-    levels = [(level_price(price), wire_values.no_negative(qty)) for price, qty in pairs]
+    levels = [(parse_book_price(price), wire_values.parse_non_negative_count(qty)) for price, qty in pairs]
     return tuple((Price(ONE_DOLLAR - price), qty) for price, qty in levels) if flip else tuple(levels)
 
 
@@ -408,7 +408,7 @@ def _quote(body: _Ticker, recv_ts: Ts) -> messages.Quote:
         wire_values.quote_price(body.yes_ask_dollars),
         wire_values.quote_size(body.yes_ask_size_fp),
         wire_values.quote_price(body.price_dollars),
-        wire_values.no_negative(body.volume_fp),
+        wire_values.parse_non_negative_count(body.volume_fp),
     )
 
 
@@ -417,8 +417,8 @@ def _trade(body: _Trade, recv_ts: Ts) -> messages.PublicTrade:
         _at(body.ts_ms, recv_ts),
         body.market_ticker,
         body.trade_id,
-        level_price(body.yes_price_dollars),
-        wire_values.no_negative(body.count_fp),
+        parse_book_price(body.yes_price_dollars),
+        wire_values.parse_non_negative_count(body.count_fp),
         wire_values.book_side(body.taker_book_side, body.taker_outcome_side),
     )
 
@@ -430,8 +430,8 @@ def _filled(body: _Fill, recv_ts: Ts) -> messages.Filled:
         order_id=body.order_id,
         ticker=body.market_ticker,
         side=wire_values.book_side(body.book_side, body.outcome_side),
-        price=level_price(body.yes_price_dollars),
-        qty=wire_values.no_negative(body.count_fp),
+        price=parse_book_price(body.yes_price_dollars),
+        qty=wire_values.parse_non_negative_count(body.count_fp),
         fee=parse_money(body.fee_cost),
         is_taker=body.is_taker,
         ts=ts,
@@ -449,8 +449,8 @@ def _order_state(body: _UserOrder, recv_ts: Ts) -> messages.OrderState:
     return messages.OrderState(updated, order)
 
 
-def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
-    return Lifecycle(
+def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> MarketLifecycleEvent:
+    return MarketLifecycleEvent(
         ts=recv_ts,
         ticker=body.market_ticker,
         kind=body.event_type,
@@ -464,7 +464,7 @@ def _lifecycle(body: _Lifecycle, recv_ts: Ts) -> Lifecycle:
 
 
 def _group_change(body: _Group, recv_ts: Ts) -> messages.GroupChange:
-    limit = None if body.contracts_limit_fp is None else wire_values.no_negative(body.contracts_limit_fp)
+    limit = None if body.contracts_limit_fp is None else wire_values.parse_non_negative_count(body.contracts_limit_fp)
     return messages.GroupChange(_at(body.ts_ms, recv_ts), body.order_group_id, body.event_type, limit)
 
 

@@ -9,11 +9,11 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 
-MOST_WAITING_BYTES = 16 * 1024 * 1024
+MAX_WAITING_BYTES = 16 * 1024 * 1024
 """As they came on the wire. Read, they take up to nine times as much."""
 
 
-class Inbox(Generic[T]):
+class MessageQueue(Generic[T]):
     """A bounded queue of batches between one writer thread and one reader thread.
 
     Batches, because a lock per message would cost more than the message. Built on SimpleQueue, whose `put` may be
@@ -44,7 +44,7 @@ class Inbox(Generic[T]):
     def has_room(self, count: int, size: int) -> bool:
         """Return whether so many messages of so many bytes fit in."""
         waiting_bytes = self._put_bytes - self._taken_bytes
-        return len(self) + count <= self._limit and waiting_bytes + size <= MOST_WAITING_BYTES
+        return len(self) + count <= self._limit and waiting_bytes + size <= MAX_WAITING_BYTES
 
     def wake(self) -> None:
         """End a `take` that waits."""

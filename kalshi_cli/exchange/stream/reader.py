@@ -21,8 +21,8 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.core.model.messages import FeedGap, FeedState
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.inbox import Inbox
-from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, Sequencer
+from kalshi_cli.exchange.stream.inbox import MessageQueue
+from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, StreamSession
 from kalshi_cli.net import websocket
 from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
@@ -34,7 +34,7 @@ _MAX_REFUSALS = 3
 """A key that worked a minute ago is not given up on the first 401: gateways have bad moments too."""
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class StreamTimings(msgspec.Struct, frozen=True, kw_only=True):
     """How patient the stream is, in seconds."""
 
     connect_s: float = 10.0
@@ -54,17 +54,17 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """A connection that lived so long was good: the next pause is the first again."""
 
 
-class Tap(Protocol):
+class FrameObserver(Protocol):
     """Who listens in on the raw frames, on the stream's own thread: the recorder."""
 
     def connected(self, *, use_yes_price: bool) -> None: ...
     def frame(self, raw: bytes | str) -> None: ...
 
 
-class _Signs:
+class _SilenceMonitor:
     """Of life, on the monotonic clock: when what was last seen of a connection."""
 
-    def __init__(self, now: float, pace: Pace) -> None:
+    def __init__(self, now: float, pace: StreamTimings) -> None:
         self.now = now
         self.heard = now  # any frame
         self.booked = now  # a message about a book
@@ -100,17 +100,17 @@ class Stream:
         channels: Iterable[str] = CHANNELS,
         index_ids: Iterable[str] = (),
         queue_size: int = 100_000,
-        pace: Pace | None = None,
+        pace: StreamTimings | None = None,
         tell: Callable[[str], None] = lambda _text: None,
-        tap: Tap | None = None,
+        tap: FrameObserver | None = None,
     ) -> None:
         self._url = ws_url
         self._signer = signer
         self._clock = clock
         self._rng = rng
-        self._pace = pace or Pace()
+        self._pace = pace or StreamTimings()
         self._tap = tap
-        self._sequencer = Sequencer(tickers, channels=channels, index_ids=index_ids, tell=tell)
+        self._sequencer = StreamSession(tickers, channels=channels, index_ids=index_ids, tell=tell)
         self._requests: deque[Callable[[], None]] = deque()
         self._hang_up = ""
         self._stopping = threading.Event()
@@ -121,7 +121,7 @@ class Stream:
         self._heard_at: float | None = None
         self._held: list[Said] = []  # what was said before every channel was answered
         self._held_bytes = 0
-        self.inbox: Inbox[Said] = Inbox(queue_size)
+        self.inbox: MessageQueue[Said] = MessageQueue(queue_size)
         self.is_connected = False
         """There is a connection, perhaps without answers yet: books come from it and from nowhere else."""
         self.is_live = False
@@ -158,7 +158,7 @@ class Stream:
     def unsubscribe(self, tickers: Iterable[str]) -> None:
         """Follow these markets no longer."""
         unwanted = tuple(tickers)
-        self._requests.append(lambda: self._sequencer.unfollow(unwanted))
+        self._requests.append(lambda: self._sequencer.unsubscribe_markets(unwanted))
         self._wake()
 
     def resync(self, ticker: str) -> None:
@@ -261,7 +261,7 @@ class Stream:
         self._sequencer.connect()
         self._listen_in(lambda tap: tap.connected(use_yes_price=True))
         framing = Framing()
-        signs = _Signs(self._clock.monotonic(), self._pace)
+        signs = _SilenceMonitor(self._clock.monotonic(), self._pace)
         self._heard_at = signs.heard
         with selectors.DefaultSelector() as selector:
             selector.register(sock, selectors.EVENT_READ)
@@ -332,7 +332,7 @@ class Stream:
         self._held_bytes += size
         return self.inbox.has_room(len(self._held), self._held_bytes)
 
-    def _judge(self, signs: _Signs) -> None:
+    def _judge(self, signs: _SilenceMonitor) -> None:
         """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
         now, pace, sequencer = signs.now, self._pace, self._sequencer
         if now - signs.heard >= pace.silence_s:
@@ -361,7 +361,7 @@ class Stream:
             signs.repair_at = now + signs.repair_pause
             sequencer.repair()
 
-    def _listen_in(self, call: Callable[[Tap], None]) -> None:
+    def _listen_in(self, call: Callable[[FrameObserver], None]) -> None:
         """A recording that cannot be written ends everything: it would be silently incomplete."""
         try:
             if self._tap is not None:

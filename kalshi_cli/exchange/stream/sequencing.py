@@ -45,10 +45,10 @@ MAX_SIDS = 1_000
 MAX_TICKERS = 100_000
 """Books of one subscription for which no markets were named: a recording, or an exchange that misbehaves."""
 
-PASSING_CODES = frozenset({1, 10, 18, 25, 27})
+TRANSIENT_ERROR_CODES = frozenset({1, 10, 18, 25, 27})
 """Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
 
-Said = Message | frames.Lifecycle
+Said = Message | frames.MarketLifecycleEvent
 
 
 class _Subscription:
@@ -66,7 +66,7 @@ class _Subscription:
         self.asked_id = 0  # the newest get_snapshot
 
 
-class Sequencer:
+class StreamSession:
     """Turns the frames of a connection into messages, and knows what to send so that every book becomes usable again.
 
     `tell` hears, in plain words, what the exchange refused and what it sent that we do not know. A recording is read by
@@ -157,7 +157,7 @@ class Sequencer:
         self._wanted.update(dict.fromkeys(tickers))
         self.repair()
 
-    def unfollow(self, tickers: Iterable[str]) -> None:
+    def unsubscribe_markets(self, tickers: Iterable[str]) -> None:
         """Follow these markets no longer."""
         for ticker in tickers:
             self._wanted.pop(ticker, None)
@@ -288,7 +288,7 @@ class Sequencer:
         """Something of this sid was missed; counting goes on from `last`."""
         subscription.last = last
         if subscription.channel == LIFECYCLE:
-            return [frames.Lifecycle(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
+            return [frames.MarketLifecycleEvent(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
         if subscription.channel != BOOK or not subscription.tickers:
             return []
         subscription.fresh.clear()
@@ -336,7 +336,7 @@ class Sequencer:
             return [FeedGap(recv_ts, tickers, reason)] if channel == BOOK and tickers else []
         sid, action, tickers = self._asked.pop(frame.id or 0, (0, "", ()))
         subscription = self._subscriptions.get(sid)
-        if subscription is None or trouble.code in PASSING_CODES:
+        if subscription is None or trouble.code in TRANSIENT_ERROR_CODES:
             self._tell_once(reason)
             return []
         return self._refused(subscription, action, tickers, named, reason, recv_ts)
@@ -443,7 +443,7 @@ def recorded_frames(*, use_yes_price: bool) -> Callable[[bytes, Ts], list[Messag
     `use_yes_price` is what the recorder's subscription had asked for. Lifecycle frames are left out: they only say that
     a market should be read again.
     """
-    sequencer = Sequencer(channels=(), use_yes_price=use_yes_price)
+    sequencer = StreamSession(channels=(), use_yes_price=use_yes_price)
 
     def read(raw: bytes, recv_ts: Ts) -> list[Message]:
         said = sequencer.on_frame(raw, recv_ts)

@@ -109,7 +109,7 @@ read_payouts = values.paged("settlements", _Settlement, _paid, "settlements", is
 
 
 # -- limits -------------------------------------------------------------------------------------------------------
-class Allowance(msgspec.Struct, frozen=True):
+class TokenBucketLimits(msgspec.Struct, frozen=True):
     """A token bucket of the exchange: tokens a second, and how many it holds."""
 
     refill_rate: int
@@ -125,12 +125,12 @@ class Grant(msgspec.Struct, frozen=True):
     expires_ts: int | None = None
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ApiLimits(msgspec.Struct, frozen=True):
     """`GET /account/limits`."""
 
     usage_tier: str
-    read: Allowance
-    write: Allowance
+    read: TokenBucketLimits
+    write: TokenBucketLimits
     grants: tuple[Grant, ...] = ()
 
 
@@ -142,14 +142,14 @@ class EndpointCost(msgspec.Struct, frozen=True):
     cost: int
 
 
-class Costs(msgspec.Struct, frozen=True, rename={"default": "default_cost", "exceptions": "endpoint_costs"}):
+class RequestCosts(msgspec.Struct, frozen=True, rename={"default": "default_cost", "exceptions": "endpoint_costs"}):
     """`GET /account/endpoint_costs`: the rule, and the exceptions from it."""
 
     default: int
     exceptions: tuple[EndpointCost, ...]
 
 
-def _limits(limits: Limits) -> Limits:
+def _limits(limits: ApiLimits) -> ApiLimits:
     if min(limits.read.refill_rate, limits.read.bucket_capacity) < 1:
         raise ValueError("a read allowance of nothing")
     if min(limits.write.refill_rate, limits.write.bucket_capacity) < 1:
@@ -157,15 +157,15 @@ def _limits(limits: Limits) -> Limits:
     return limits
 
 
-def _costs(costs: Costs) -> Costs:
+def _costs(costs: RequestCosts) -> RequestCosts:
     if costs.default < 0 or any(each.cost < 0 for each in costs.exceptions):
         raise ValueError("a negative cost")
     return costs
 
 
-read_limits = values.whole(Limits, _limits, "the rate limits")
+read_limits = values.whole(ApiLimits, _limits, "the rate limits")
 """`GET /account/limits`."""
-read_costs = values.whole(Costs, _costs, "the endpoint costs")
+read_costs = values.whole(RequestCosts, _costs, "the endpoint costs")
 """`GET /account/endpoint_costs`."""
 
 
@@ -185,7 +185,7 @@ class ApiKeys(msgspec.Struct, frozen=True):
     region_expires: Ts | None
 
 
-class VolumeGoal(msgspec.Struct, frozen=True):
+class TierVolumeGoal(msgspec.Struct, frozen=True):
     """Contracts in thirty days that earn a tier, and that keep it."""
 
     level: str
@@ -198,7 +198,7 @@ class VolumeProgress(msgspec.Struct, frozen=True):
 
     computed: Ts
     volume: Qty
-    goals: tuple[VolumeGoal, ...]
+    goals: tuple[TierVolumeGoal, ...]
 
 
 class _ApiKeys(msgspec.Struct):
@@ -219,7 +219,7 @@ class _Progress(msgspec.Struct):
 
 
 def _progress(wire: _Progress) -> VolumeProgress:
-    return convert(VolumeProgress, wire, goals=tuple(convert(VolumeGoal, goal) for goal in wire.goals))
+    return convert(VolumeProgress, wire, goals=tuple(convert(TierVolumeGoal, goal) for goal in wire.goals))
 
 
 read_api_keys = values.whole(_ApiKeys, partial(convert, ApiKeys), "the API keys")

@@ -9,7 +9,7 @@ import msgspec
 from msgspec import field
 
 from kalshi_cli.base.units import Price, Ts
-from kalshi_cli.core.model.markets import Candle, Ohlc
+from kalshi_cli.core.model.markets import Candle, OhlcPrices
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.values import Count, Moment, Seconds, Unit, convert, outcome_price, quote_price, seconds
 
@@ -91,7 +91,7 @@ class _EventBody(msgspec.Struct):
 
 
 def _candle(wire: _Candle | _OldCandle) -> Candle:
-    bid, ask, price = (convert(Ohlc, each) for each in (wire.yes_bid, wire.yes_ask, wire.price))
+    bid, ask, price = (convert(OhlcPrices, each) for each in (wire.yes_bid, wire.yes_ask, wire.price))
     traded = wire.price
     return convert(
         Candle,

@@ -126,9 +126,9 @@ def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnd
 
     def convert(wire: _Amended) -> messages.AmendEnded:
         check_about(wire.order_id, wire.client_order_id, before)
-        filled = before.filled + (values.no_negative(wire.fill_count) if wire.fill_count else 0)
+        filled = before.filled + (values.parse_non_negative_count(wire.fill_count) if wire.fill_count else 0)
         if wire.remaining_count is not None:
-            left = values.no_negative(wire.remaining_count)
+            left = values.parse_non_negative_count(wire.remaining_count)
             if left == 0 and filled < wanted.qty:  # such as PostOnlyCrossCancel; only a read tells which
                 raise ValueError("it does not say whether the rest filled or was canceled")
             filled = max(filled, wanted.qty - left)
@@ -148,7 +148,7 @@ def read_decreased(body: bytes, order: Order) -> Order:
 
     def convert(wire: _Decreased) -> Order:
         check_about(wire.order_id, wire.client_order_id, order)
-        left = values.no_negative(wire.remaining_count)
+        left = values.parse_non_negative_count(wire.remaining_count)
         gone = order.qty - order.filled - left
         if gone < 0:
             raise ValueError(f"{format_qty(left)} are left of {format_qty(order.remaining)}")
@@ -196,7 +196,10 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         return messages.OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
     if not item.order_id or item.fill_count is None or item.remaining_count is None:
         return messages.OrderUnknown(now, name, "the reply does not say what became of it")
-    filled, left = values.no_negative(item.fill_count), values.no_negative(item.remaining_count)
+    filled, left = (
+        values.parse_non_negative_count(item.fill_count),
+        values.parse_non_negative_count(item.remaining_count),
+    )
     return messages.OrderAccepted(now if item.ts_ms is None else item.ts_ms, name, item.order_id, filled, left)
 
 
@@ -219,7 +222,7 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
         return messages.CancelFailed(now, order.order_id, order.client_order_id, "unanswered")
     if item.error is not None:
         return messages.CancelFailed(now, order.order_id, order.client_order_id, item.error.code.lower() or "rejected")
-    reduced = values.no_negative(item.reduced_by) if item.reduced_by else None
+    reduced = values.parse_non_negative_count(item.reduced_by) if item.reduced_by else None
     ts = now if item.ts_ms is None else item.ts_ms
     return messages.OrderCanceled(ts, order.order_id, order.client_order_id, reduced=reduced)
 
@@ -241,7 +244,7 @@ class _QueuePosition(msgspec.Struct):
     ahead: values.Count = field(name="queue_position_fp")
 
 
-read_queue_position = values.single("queue_position_fp", str, values.no_negative, "a place in the queue")
+read_queue_position = values.single("queue_position_fp", str, values.parse_non_negative_count, "a place in the queue")
 """`GET /portfolio/orders/{order_id}/queue_position`."""
 read_queue_positions = values.listed(
     "queue_positions", _QueuePosition, partial(values.convert, QueuePosition), "places in the queue"

@@ -8,10 +8,10 @@ import msgspec
 from msgspec import field
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.markets import MarketDetails, MveLeg
+from kalshi_cli.core.model.markets import ComboLeg, MarketDetails
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.markets import Details, details_of
+from kalshi_cli.exchange.wire.markets import MarketDetailsBody, details_of
 from kalshi_cli.exchange.wire.values import Moment, PriceRange, convert, grid_of
 
 
@@ -44,7 +44,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     grid: PriceGrid | None
 
 
-class MadeCombo(msgspec.Struct, frozen=True, kw_only=True):
+class CreatedCombo(msgspec.Struct, frozen=True, kw_only=True):
     """The market of some legs; `market` only where it was asked for."""
 
     event_ticker: str
@@ -52,7 +52,7 @@ class MadeCombo(msgspec.Struct, frozen=True, kw_only=True):
     market: MarketDetails | None
 
 
-def combo_body(legs: Sequence[MveLeg], *, with_market: bool) -> bytes:
+def combo_body(legs: Sequence[ComboLeg], *, with_market: bool) -> bytes:
     selected = [
         {"market_ticker": leg.market_ticker, "event_ticker": leg.event_ticker, "side": leg.side} for leg in legs
     ]
@@ -79,7 +79,7 @@ class _Collection(msgspec.Struct, gc=False):
 class _MadeBody(msgspec.Struct):
     event_ticker: str
     market_ticker: str
-    market: Details | None = None
+    market: MarketDetailsBody | None = None
 
 
 def _collection(wire: _Collection) -> Collection:
@@ -87,8 +87,8 @@ def _collection(wire: _Collection) -> Collection:
     return convert(Collection, wire, events=wire.events or (), grid=grid)
 
 
-def _made_combo(wire: _MadeBody) -> MadeCombo:
-    return convert(MadeCombo, wire, market=None if wire.market is None else details_of(wire.market))
+def _made_combo(wire: _MadeBody) -> CreatedCombo:
+    return convert(CreatedCombo, wire, market=None if wire.market is None else details_of(wire.market))
 
 
 read_collection = values.single("multivariate_contract", _Collection, _collection, "a collection")

@@ -11,7 +11,7 @@ from msgspec import field
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Market, Series
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.markets import Details, Listed, details_of, market_of
+from kalshi_cli.exchange.wire.markets import MarketDetailsBody, MarketSummaryBody, details_of, market_of
 from kalshi_cli.exchange.wire.values import Count, Moment, Names, Seconds, Text, Unit, convert
 
 
@@ -56,18 +56,18 @@ class _Event(msgspec.Struct, gc=False):
 
 
 class _NestedEvent(_Event, gc=False):
-    markets: list[Listed] | None = None
+    markets: list[MarketSummaryBody] | None = None
 
 
-class WholeEvent(_Event, gc=False):
+class EventBody(_Event, gc=False):
     """With its markets, where they were asked for."""
 
-    markets: list[Details] | None = None
+    markets: list[MarketDetailsBody] | None = None
 
 
 class _EventBody(msgspec.Struct):
-    event: WholeEvent
-    markets: list[Details] | None = None
+    event: EventBody
+    markets: list[MarketDetailsBody] | None = None
 
 
 def _event(wire: _Event, markets: tuple[Market, ...]) -> Event:
@@ -94,7 +94,7 @@ read_events = values.paged("events", _NestedEvent, _listed, "events", is_require
 # -- series -------------------------------------------------------------------------------------------------------
 
 
-class WholeSeries(msgspec.Struct, gc=False):
+class SeriesBody(msgspec.Struct, gc=False):
     """All a series has; the volume only where it was asked for."""
 
     ticker: str
@@ -115,13 +115,13 @@ class WholeSeries(msgspec.Struct, gc=False):
     exchange_index: int = 0
 
 
-def _series(wire: WholeSeries) -> Series:
+def _series(wire: SeriesBody) -> Series:
     return convert(Series, wire, fees=FeeSchedule(FeeType(wire.fee_type), _thousandths(wire.fee_multiplier)))
 
 
-read_series = values.single("series", WholeSeries, _series, "a series")
+read_series = values.single("series", SeriesBody, _series, "a series")
 """`GET /series/{series_ticker}`."""
-read_series_list = values.listed("series", WholeSeries, _series, "the series")
+read_series_list = values.listed("series", SeriesBody, _series, "the series")
 """`GET /series`, which comes whole."""
 
 

@@ -17,9 +17,9 @@ from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.values import Cents, Dollars, Seconds, convert, integer_cents
 
 PRIMARY = 0
-MOST_SUBACCOUNTS = 64
+MAX_SUBACCOUNTS = 64
 """The primary account and 63 numbered ones."""
-MOST_SHARD = 100
+MAX_SHARD = 100
 CENT = 10_000
 CENTI_CENT = 100
 """In units of Money."""
@@ -115,8 +115,8 @@ def shard_transfer_body(
         "source": "event_contract",
         "destination": "event_contract",
         "amount": _whole(amount, CENTI_CENT, "$0.0001"),
-        "source_exchange_shard": _within(from_shard, MOST_SHARD, "shard"),
-        "destination_exchange_shard": _within(to_shard, MOST_SHARD, "shard"),
+        "source_exchange_shard": _within(from_shard, MAX_SHARD, "shard"),
+        "destination_exchange_shard": _within(to_shard, MAX_SHARD, "shard"),
     }
     if from_subaccount or to_subaccount:
         body["source_subaccount"] = _subaccount(from_subaccount)
@@ -136,14 +136,14 @@ def subaccount_transfer_body(
             "from_subaccount": _subaccount(from_subaccount),
             "to_subaccount": _subaccount(to_subaccount),
             "amount_cents": _whole(amount, CENT, "a cent"),
-            "exchange_index": _within(exchange_index, MOST_SHARD, "shard"),
+            "exchange_index": _within(exchange_index, MAX_SHARD, "shard"),
         }
     )
 
 
 def subaccount_body(exchange_index: int) -> bytes:
     """The body of `POST /portfolio/subaccounts`."""
-    return values.body_of({}, exchange_index=_within(exchange_index, MOST_SHARD, "shard"))
+    return values.body_of({}, exchange_index=_within(exchange_index, MAX_SHARD, "shard"))
 
 
 def netting_body(subaccount: int, *, enabled: bool) -> bytes:
@@ -157,7 +157,7 @@ def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
     The exchange refuses shares that do not add up to 100.
     """
     listed = [
-        {"exchange_index": _within(shard, MOST_SHARD, "shard"), "percent": _within(percent, 100, "percentage")}
+        {"exchange_index": _within(shard, MAX_SHARD, "shard"), "percent": _within(percent, 100, "percentage")}
         for shard, percent in sorted(shares.items())
     ]
     return values.body_of({"allocations": listed}, resting_margin_reservation=reservation)
@@ -172,7 +172,7 @@ def _whole(amount: Money, unit: int, name: str) -> int:
 
 
 def _subaccount(number: int) -> int:
-    return _within(number, MOST_SUBACCOUNTS - 1, "subaccount")
+    return _within(number, MAX_SUBACCOUNTS - 1, "subaccount")
 
 
 def _within(number: int, most: int, name: str) -> int:

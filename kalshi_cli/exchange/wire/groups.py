@@ -6,7 +6,7 @@ import msgspec
 from msgspec import field
 
 from kalshi_cli.base.units import Qty, format_qty
-from kalshi_cli.exchange.wire.values import body_of, convert, no_negative, read
+from kalshi_cli.exchange.wire.values import body_of, convert, parse_non_negative_count, read
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,5 +84,5 @@ def read_groups(body: bytes, subaccount: int) -> list[OrderGroup]:
 def _of(wire: _Group, group_id: str, subaccount: int, orders: tuple[str, ...] | None) -> OrderGroup:
     if not group_id:
         raise ValueError("a group without an id")
-    limit = no_negative(wire.limit) if wire.limit else None
+    limit = parse_non_negative_count(wire.limit) if wire.limit else None
     return convert(OrderGroup, wire, group_id=group_id, limit=limit, subaccount=subaccount, orders=orders)

@@ -1,4 +1,5 @@
-"""The REST bodies of markets, in two depths: `Listed` for lists of tens of thousands, `Details` with everything.
+"""The REST bodies of markets, in two depths: `Listed` for lists of tens of thousands, `MarketDetailsBody` with
+everything.
 
 Decoding all fields of fifty thousand markets would cost half as much again, for times and texts that no list shows.
 """
@@ -11,7 +12,7 @@ import msgspec
 from msgspec import field
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
-from kalshi_cli.core.model.markets import Market, MarketDetails, MarketStatus, MveLeg
+from kalshi_cli.core.model.markets import ComboLeg, Market, MarketDetails, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.values import (
@@ -22,10 +23,10 @@ from kalshi_cli.exchange.wire.values import (
     book_side,
     convert,
     grid_of,
-    level_price,
-    maybe_ts,
-    no_negative,
     outcome_price,
+    parse_book_price,
+    parse_non_negative_count,
+    parse_optional_time,
     quote_price,
     quote_size,
     read,
@@ -45,7 +46,7 @@ _AnyPrice = Annotated[str | None, Unit(_price)]
 _AnyQuote = Annotated[str | None, Unit(_quote)]
 
 
-class Listed(msgspec.Struct, gc=False):
+class MarketSummaryBody(msgspec.Struct, gc=False):
     """What trading needs. The rest of the object is skipped."""
 
     ticker: str
@@ -81,14 +82,14 @@ class Listed(msgspec.Struct, gc=False):
     previous_price_dollars: str | None = None
 
 
-class Leg(msgspec.Struct, gc=False):
+class ComboLegBody(msgspec.Struct, gc=False):
     event_ticker: str = ""
     market_ticker: str = ""
     side: str = ""
     settlement_value: _AnyPrice = field(name="yes_settlement_value_dollars", default=None)
 
 
-class Details(Listed, gc=False):
+class MarketDetailsBody(MarketSummaryBody, gc=False):
     """The whole object. Text that the exchange may leave out is empty, times and prices are None."""
 
     market_type: str = "binary"
@@ -108,12 +109,12 @@ class Details(Listed, gc=False):
     functional_strike: Text = None
     custom_strike: dict[str, object] | None = None
     mve_collection: Text = field(name="mve_collection_ticker", default=None)
-    mve_legs: list[Leg] | None = field(name="mve_selected_legs", default=None)
+    mve_legs: list[ComboLegBody] | None = field(name="mve_selected_legs", default=None)
     primary_participant: Text = field(name="primary_participant_key", default=None)
     is_provisional: bool = False
 
 
-def market_of(wire: Listed) -> Market:
+def market_of(wire: MarketSummaryBody) -> Market:
     """The half of a market that trading needs; ValueError where a field cannot be read."""
     value = wire.settlement_value_dollars
     try:
@@ -128,15 +129,15 @@ def market_of(wire: Listed) -> Market:
             yes_ask=quote_price(wire.yes_ask_dollars),
             yes_ask_size=quote_size(wire.yes_ask_size_fp),
             last=outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
-            volume=no_negative(wire.volume_fp),
-            volume_24h=no_negative(wire.volume_24h_fp),
-            open_interest=no_negative(wire.open_interest_fp),
+            volume=parse_non_negative_count(wire.volume_fp),
+            volume_24h=parse_non_negative_count(wire.volume_24h_fp),
+            open_interest=parse_non_negative_count(wire.open_interest_fp),
             open_time=ts_of(wire.open_time),
             close_time=ts_of(wire.close_time),
-            expected_expiration_time=maybe_ts(wire.expected_expiration_time),
+            expected_expiration_time=parse_optional_time(wire.expected_expiration_time),
             result=wire.result,
             settlement_value=outcome_price(value) if value else None,
-            settlement_ts=maybe_ts(wire.settlement_ts),
+            settlement_ts=parse_optional_time(wire.settlement_ts),
             exchange_index=wire.exchange_index,
             subtitle=wire.yes_sub_title,
             strike_type=wire.strike_type or "",
@@ -147,14 +148,14 @@ def market_of(wire: Listed) -> Market:
             price_structure=wire.price_level_structure,
             can_close_early=wire.can_close_early,
             early_close_condition=wire.early_close_condition or "",
-            fee_waiver_until=maybe_ts(wire.fee_waiver_expiration_time),
+            fee_waiver_until=parse_optional_time(wire.fee_waiver_expiration_time),
             previous_price=_price(wire.previous_price_dollars) or None,  # 0.0000: it had not traded a day ago
         )
     except ValueError as error:
         raise ValueError(f"market {wire.ticker}: {error}") from error
 
 
-def details_of(wire: Details) -> MarketDetails:
+def details_of(wire: MarketDetailsBody) -> MarketDetails:
     """The whole market; ValueError where a field cannot be read."""
     lean = market_of(wire)
     known = {name: getattr(lean, name) for name in Market.__struct_fields__}
@@ -164,15 +165,15 @@ def details_of(wire: Details) -> MarketDetails:
         raise ValueError(f"market {wire.ticker}: {error}") from error
 
 
-def leg_of(wire: Leg) -> MveLeg:
-    return convert(MveLeg, wire)
+def leg_of(wire: ComboLegBody) -> ComboLeg:
+    return convert(ComboLeg, wire)
 
 
-read_market = values.single("market", Details, details_of, "a market")
+read_market = values.single("market", MarketDetailsBody, details_of, "a market")
 """`GET /markets/{ticker}` and `GET /historical/markets/{ticker}`, with everything in it."""
-read_markets = values.paged("markets", Listed, market_of, "markets", is_required=True)
+read_markets = values.paged("markets", MarketSummaryBody, market_of, "markets", is_required=True)
 """`GET /markets` and `GET /historical/markets`: of tens of thousands, only what trading needs."""
-read_whole_markets = values.paged("markets", Details, details_of, "markets", is_required=True)
+read_whole_markets = values.paged("markets", MarketDetailsBody, details_of, "markets", is_required=True)
 """The same lists with everything, for those that are short."""
 
 
@@ -210,7 +211,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 def _bids(pairs: _Pairs | None) -> tuple[Level, ...]:
-    return tuple((level_price(price), no_negative(qty)) for price, qty in pairs or ())
+    return tuple((parse_book_price(price), parse_non_negative_count(qty)) for price, qty in pairs or ())
 
 
 def _book(wire: _Book, ticker: str, now: Ts) -> BookSnapshot:
@@ -225,7 +226,7 @@ def _trade(wire: _Trade) -> PublicTrade:
         wire.ticker,
         wire.trade_id,
         outcome_price(wire.yes_price_dollars),
-        no_negative(wire.count_fp),
+        parse_non_negative_count(wire.count_fp),
         book_side(wire.taker_book_side, wire.taker_outcome_side),
         wire.is_block_trade,
     )

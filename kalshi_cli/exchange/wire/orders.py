@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Ts, format_price, format_qty, parse_money
 from kalshi_cli.core.model.messages import OrderAccepted, OrderCanceled
-from kalshi_cli.core.model.order_terms import StpMode
+from kalshi_cli.core.model.order_terms import SelfTradePrevention
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.exchange.wire import values
 
@@ -42,7 +42,10 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
     """The order on the YES scale; ValueError where a field is wrong. `why` is the reason of the last update."""
     status = values.order_status(wire.status, why)
     side = values.book_side(wire.book_side, wire.outcome_side)
-    initial, filled = values.no_negative(wire.initial_count_fp), values.no_negative(wire.fill_count_fp)
+    initial, filled = (
+        values.parse_non_negative_count(wire.initial_count_fp),
+        values.parse_non_negative_count(wire.fill_count_fp),
+    )
     return Order(
         client_order_id=wire.client_order_id,
         order_id=wire.order_id,
@@ -51,7 +54,7 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
         price=values.outcome_price(wire.yes_price_dollars),
         qty=initial,
         filled=filled,
-        reduced=values.reduced(status, initial, filled, values.no_negative(wire.remaining_count_fp)),
+        reduced=values.reduced(status, initial, filled, values.parse_non_negative_count(wire.remaining_count_fp)),
         status=status,
         created=created,
         updated=updated,
@@ -67,7 +70,7 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
     )
 
 
-_STP_MODES = {mode.value: mode for mode in StpMode}
+_STP_MODES = {mode.value: mode for mode in SelfTradePrevention}
 """A mode that the exchange adds later reads as none."""
 
 
@@ -111,7 +114,7 @@ def _create(order: Order) -> _Create:
         count=format_qty(order.qty),
         price=format_price(order.price),
         time_in_force=order.tif.value,
-        self_trade_prevention_type=(order.self_trade_prevention or StpMode.TAKER).value,
+        self_trade_prevention_type=(order.self_trade_prevention or SelfTradePrevention.TAKER).value,
         expiration_time=None if order.expires is None else order.expires // 1000,
         post_only=order.post_only,
         reduce_only=order.reduce_only,
@@ -165,8 +168,8 @@ def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
             wire.ts_ms,
             client_order_id,
             wire.order_id,
-            values.no_negative(wire.fill_count),
-            values.no_negative(wire.remaining_count),
+            values.parse_non_negative_count(wire.fill_count),
+            values.parse_non_negative_count(wire.remaining_count),
         )
 
     return values.read(_created, convert, body, "a new order")
@@ -185,7 +188,7 @@ def read_canceled(body: bytes, order: Order) -> OrderCanceled:
 
     def convert(wire: _Canceled) -> OrderCanceled:
         check_about(wire.order_id, wire.client_order_id, order)
-        reduced = values.no_negative(wire.reduced_by)
+        reduced = values.parse_non_negative_count(wire.reduced_by)
         return OrderCanceled(wire.ts_ms, wire.order_id, order.client_order_id, reduced=reduced)
 
     return values.read(_canceled, convert, body, "a cancel")
@@ -206,7 +209,7 @@ def _order(wire: _Order) -> Order:
         wire,
         created=values.ts_of(created),
         updated=values.ts_of(wire.last_update_time or created),
-        expires=values.maybe_ts(wire.expiration_time),
+        expires=values.parse_optional_time(wire.expiration_time),
     )
 
 
@@ -231,7 +234,7 @@ def _fill(wire: _Fill) -> Fill:
         ticker=wire.ticker,
         side=values.book_side(wire.book_side, wire.outcome_side),
         price=values.outcome_price(wire.yes_price_dollars),
-        qty=values.no_negative(wire.count_fp),
+        qty=values.parse_non_negative_count(wire.count_fp),
         fee=parse_money(wire.fee_cost),
         is_taker=wire.is_taker,
         ts=values.ts_of(wire.created_time),

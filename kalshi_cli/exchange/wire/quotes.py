@@ -18,10 +18,10 @@ from kalshi_cli.base.units import (
     parse_money,
     show_money,
 )
-from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.markets import Leg, leg_of
-from kalshi_cli.exchange.wire.values import Moment, convert, no_negative, outcome_price
+from kalshi_cli.exchange.wire.markets import ComboLegBody, leg_of
+from kalshi_cli.exchange.wire.values import Moment, convert, outcome_price, parse_non_negative_count
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,10 +45,10 @@ class Rfq(msgspec.Struct, frozen=True, kw_only=True):
     closed: Ts | None
     reason: str
     collection: str
-    legs: tuple[MveLeg, ...]
+    legs: tuple[ComboLeg, ...]
 
 
-class Quote(msgspec.Struct, frozen=True, kw_only=True):
+class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
     """What a maker bids for YES and for NO, each for a size of its own; None is a side it does not bid for.
 
     Who accepts the YES bid sells YES to the maker: it buys NO at one dollar less the bid. `status` is open, accepted,
@@ -211,7 +211,7 @@ class _Rfq(msgspec.Struct, gc=False):
     creator_user_id: str = ""
     subaccount: int = field(name="creator_subaccount", default=0)
     collection: str = field(name="mve_collection_ticker", default="")
-    legs: list[Leg] | None = field(name="mve_selected_legs", default=None)
+    legs: list[ComboLegBody] | None = field(name="mve_selected_legs", default=None)
 
 
 class _Quote(msgspec.Struct, gc=False):
@@ -265,24 +265,24 @@ def _rfq(wire: _Rfq) -> Rfq:
     return convert(
         Rfq,
         wire,
-        qty=None if target else no_negative(wire.qty),  # "0.00" beside a target cost
+        qty=None if target else parse_non_negative_count(wire.qty),  # "0.00" beside a target cost
         target=target or None,
         is_mine=bool(wire.creator_user_id),
         legs=tuple(map(leg_of, wire.legs or ())),
     )
 
 
-def _quote(wire: _Quote) -> Quote:
-    whole = no_negative(wire.contracts_fp)
+def _quote(wire: _Quote) -> RfqQuote:
+    whole = parse_non_negative_count(wire.contracts_fp)
     target = None if wire.target is None else parse_money(wire.target)
     is_mine = bool(wire.creator_user_id)
     return convert(
-        Quote,
+        RfqQuote,
         wire,
         yes_bid=outcome_price(wire.yes_bid) or None,
         no_bid=outcome_price(wire.no_bid) or None,
-        yes_qty=whole if wire.yes_qty is None else no_negative(wire.yes_qty),
-        no_qty=whole if wire.no_qty is None else no_negative(wire.no_qty),
+        yes_qty=whole if wire.yes_qty is None else parse_non_negative_count(wire.yes_qty),
+        no_qty=whole if wire.no_qty is None else parse_non_negative_count(wire.no_qty),
         target=target or None,
         is_mine=is_mine,
         subaccount=wire.creator_subaccount if is_mine else wire.rfq_creator_subaccount,

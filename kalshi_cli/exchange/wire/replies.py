@@ -19,7 +19,7 @@ from kalshi_cli.base.text import redact
 _LONGEST = 300
 
 
-class Refusal(NamedTuple):
+class ExchangeRejection(NamedTuple):
     """An error body, whatever its shape; empty where it did not say. `code` is in lower case."""
 
     code: str
@@ -27,20 +27,20 @@ class Refusal(NamedTuple):
     details: str
 
 
-def read_refusal(body: bytes) -> Refusal:
+def read_refusal(body: bytes) -> ExchangeRejection:
     """Never fails: a body that is no JSON is its own message."""
     try:
         wire = msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        return Refusal("", redact(body[: 4 * _LONGEST].decode(errors="replace"))[:_LONGEST].strip(), "")
+        return ExchangeRejection("", redact(body[: 4 * _LONGEST].decode(errors="replace"))[:_LONGEST].strip(), "")
     if not isinstance(wire, dict):
-        return Refusal("", "", "")
+        return ExchangeRejection("", "", "")
     error = wire.get("error", wire)
     if not isinstance(error, dict):
         text = _text(error)
-        return Refusal(PACE if text.lower() == "too many requests" else "", text, "")
+        return ExchangeRejection(PACE if text.lower() == "too many requests" else "", text, "")
     code, message, details = (_text(error.get(key)) for key in ("code", "message", "details"))
-    return Refusal(code.lower(), message or _text(error.get("msg")), details)
+    return ExchangeRejection(code.lower(), message or _text(error.get("msg")), details)
 
 
 def _text(value: object) -> str:
@@ -120,7 +120,7 @@ _KEY_HINTS = {
 }
 
 
-def advice(code: str, text: str) -> str:
+def error_hint(code: str, text: str) -> str:
     """What a person can do about a refusal with this code and text; empty where that is not known."""
     found = (hint for said, hint in _DETAIL_HINTS.items() if said in text.lower())
     return next(found, _HINTS.get(code, ""))
@@ -137,7 +137,7 @@ def short_of_cash(code: str, shard: int) -> str:
     )
 
 
-def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
+def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
     """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
     refusal = read_refusal(body)
     details, said = refusal.details, _words(refusal)
@@ -147,7 +147,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     if status == 403:
         return errors.CredentialsError(
             message,
-            hint=advice(refusal.code, f"{refusal.message} {details}")
+            hint=error_hint(refusal.code, f"{refusal.message} {details}")
             or "the key lacks a scope, or is locked to a subaccount or region: kalshi keys",
             code=refusal.code or "forbidden",
             status=status,
@@ -159,7 +159,7 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
         )
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
-    hint = advice(refusal.code, details)
+    hint = error_hint(refusal.code, details)
     if status == 410:
         return errors.ExchangeError(
             f"{what} was switched off by the exchange (410): {said}",
@@ -177,7 +177,9 @@ def refused(what: str, status: int, body: bytes, skew_ms: int | None = None) -> 
     )
 
 
-def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int | None) -> errors.CredentialsError:
+def _bad_credentials(
+    message: str, status: int, refusal: ExchangeRejection, skew_ms: int | None
+) -> errors.CredentialsError:
     hint = _KEY_HINTS.get(refusal.details.lower(), "check the API key id and the private key")
     if refusal.code == "header_timestamp_expired":
         hint = "set this machine's clock (for example with ntp)"
@@ -189,7 +191,7 @@ def _bad_credentials(message: str, status: int, refusal: Refusal, skew_ms: int |
     )
 
 
-def unproven(what: str, status: int, refusal: Refusal) -> errors.UnreachableError:
+def unproven(what: str, status: int, refusal: ExchangeRejection) -> errors.UnreachableError:
     """Return the error for an answer that does not tell whether `what` happened; see `is_definite`."""
     if 300 <= status < 400:
         return errors.UnreachableError(
@@ -216,6 +218,6 @@ def unproven(what: str, status: int, refusal: Refusal) -> errors.UnreachableErro
     )
 
 
-def _words(refusal: Refusal) -> str:
+def _words(refusal: ExchangeRejection) -> str:
     said = ": ".join(part for part in (refusal.message or refusal.code, refusal.details) if part)
     return said or "it gave no reason"

@@ -28,7 +28,7 @@ class _Status(msgspec.Struct, gc=False):
     shards: list[_Shard] | None = field(name="exchange_index_statuses", default=None)
 
 
-class OpenHours(msgspec.Struct, frozen=True):
+class TradingHours(msgspec.Struct, frozen=True):
     """From when to when the exchange is open: "HH:MM", Eastern time."""
 
     open_time: str
@@ -40,13 +40,13 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
 
     start_time: str = ""
     end_time: str = ""
-    monday: tuple[OpenHours, ...] = ()
-    tuesday: tuple[OpenHours, ...] = ()
-    wednesday: tuple[OpenHours, ...] = ()
-    thursday: tuple[OpenHours, ...] = ()
-    friday: tuple[OpenHours, ...] = ()
-    saturday: tuple[OpenHours, ...] = ()
-    sunday: tuple[OpenHours, ...] = ()
+    monday: tuple[TradingHours, ...] = ()
+    tuesday: tuple[TradingHours, ...] = ()
+    wednesday: tuple[TradingHours, ...] = ()
+    thursday: tuple[TradingHours, ...] = ()
+    friday: tuple[TradingHours, ...] = ()
+    saturday: tuple[TradingHours, ...] = ()
+    sunday: tuple[TradingHours, ...] = ()
 
 
 class Schedule(msgspec.Struct, frozen=True):

@@ -21,14 +21,14 @@ from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_qty, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.model.price_grid import Band, PriceGrid
+from kalshi_cli.core.model.price_grid import PriceBand, PriceGrid
 
 T = TypeVar("T")
 W = TypeVar("W")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-class WireError(NoAnswerError):
+class ResponseFormatError(NoAnswerError):
     """A reply that cannot be read: broken, cut short, or without a field that we will not guess."""
 
     default_code = "unreadable_reply"
@@ -36,7 +36,7 @@ class WireError(NoAnswerError):
     """How the reply began, as far as it is shown and kept; without secrets."""
 
 
-LONGEST_SAID = 1_000
+MAX_ERROR_TEXT = 1_000
 """Bytes kept of a reply that cannot be read."""
 
 
@@ -51,7 +51,7 @@ _witness: ContextVar[list[tuple[type, bytes]] | None] = ContextVar("witness", de
 
 
 @contextmanager
-def witnessed() -> Iterator[list[tuple[type, bytes]]]:
+def capture_bodies() -> Iterator[list[tuple[type, bytes]]]:
     """Every body that is read meanwhile, and the struct it is read as: for `desk.schema`, which looks closer."""
     seen: list[tuple[type, bytes]] = []
     token = _witness.set(seen)
@@ -69,11 +69,11 @@ def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: byte
     try:
         return convert(decoder.decode(body))
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
-        unreadable = WireError(
+        unreadable = ResponseFormatError(
             f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
             hint="try again; if it stays, the exchange changed its format and this program needs an update",
         )
-        unreadable.said = safe_text(redact(body[: 4 * LONGEST_SAID].decode(errors="replace")), LONGEST_SAID)
+        unreadable.said = safe_text(redact(body[: 4 * MAX_ERROR_TEXT].decode(errors="replace")), MAX_ERROR_TEXT)
         raise unreadable from error
 
 
@@ -101,7 +101,7 @@ known_prices: dict[str, Price] = {}
 known_counts: dict[str, Qty] = {}
 
 
-def level_price(text: str) -> Price:
+def parse_book_price(text: str) -> Price:
     """A price that can rest in a book: strictly between zero and one dollar."""
     price = known_prices.get(text)
     if price is None:
@@ -138,7 +138,7 @@ def count(text: str) -> Qty:
     return qty
 
 
-def no_negative(text: str) -> Qty:
+def parse_non_negative_count(text: str) -> Qty:
     """A count that is an amount, not a change."""
     qty = count(text)
     if qty < 0:
@@ -209,7 +209,7 @@ def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
         start, end, step = outcome_price(each.start), outcome_price(each.end), outcome_price(each.step)
         if start > end or step == 0:
             raise ValueError(f"an impossible band of prices: {each.start} to {each.end} in steps of {each.step}")
-        bands.append(Band(start, end, step))
+        bands.append(PriceBand(start, end, step))
     return PriceGrid(tuple(bands))
 
 
@@ -222,7 +222,7 @@ def ts_of(moment: datetime) -> Ts:
     return Ts((moment - _EPOCH) // _MILLISECOND)
 
 
-def maybe_ts(moment: datetime | None) -> Ts | None:
+def parse_optional_time(moment: datetime | None) -> Ts | None:
     return None if moment is None else ts_of(moment)
 
 
@@ -243,7 +243,7 @@ Cents = Annotated[int, Unit(integer_cents)]
 CentiCents = Annotated[int, Unit(lambda value: Money(value * 100))]
 Dollars = Annotated[str, Unit(parse_money)]
 OutcomePrice = Annotated[str, Unit(outcome_price)]
-Count = Annotated[str, Unit(no_negative)]
+Count = Annotated[str, Unit(parse_non_negative_count)]
 Text = Annotated[str | None, Unit(str, "")]
 Names = Annotated[tuple[str, ...] | None, Unit(tuple, ())]
 Json = dict[str, object]

@@ -13,9 +13,9 @@ from functools import partial
 import msgspec
 
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, millis, trade
+from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue, decoded, parse_milliseconds, trade
 
-_MOST_TRADES = 100
+_MAX_TRADES = 100
 
 
 class _Refusal(msgspec.Struct):
@@ -43,12 +43,12 @@ _frame = msgspec.json.Decoder(_Frame)
 _trades = msgspec.json.Decoder(list[_Trade])
 
 
-def subscribe(pair: Pair) -> str:
+def subscribe(pair: TradingPair) -> str:
     """Asks for the trades. Names of streams are in small letters."""
     return msgspec.json.encode({"method": "SUBSCRIBE", "params": [f"{pair.name.lower()}@trade"], "id": 1}).decode()
 
 
-def read_frame(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
+def read_frame(venue: str, raw: bytes, pair: TradingPair) -> list[SpotPrice]:
     """The trade in a frame; nothing of acknowledgements and other pairs."""
     frame = decoded(_frame, raw)
     if frame.code is not None or frame.error is not None:
@@ -57,18 +57,18 @@ def read_frame(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
         raise SpotError("refused", "the server is about to shut down")
     if frame.kind != "trade" or frame.symbol != pair.name:
         return []
-    return [trade(pair, venue, frame.price, frame.size, millis(frame.at))]
+    return [trade(pair, venue, frame.price, frame.size, parse_milliseconds(frame.at))]
 
 
-def rest_path(pair: Pair) -> str:
+def rest_path(pair: TradingPair) -> str:
     """Where the last trades are."""
-    return f"/api/v3/trades?symbol={pair.name}&limit={_MOST_TRADES}"
+    return f"/api/v3/trades?symbol={pair.name}&limit={_MAX_TRADES}"
 
 
-def read_answer(venue: str, raw: bytes, pair: Pair) -> list[SpotPrice]:
+def read_answer(venue: str, raw: bytes, pair: TradingPair) -> list[SpotPrice]:
     """The last trades, the oldest first."""
-    found = decoded(_trades, raw)[-_MOST_TRADES:]
-    return [trade(pair, venue, x.price, x.qty, millis(x.time)) for x in found]
+    found = decoded(_trades, raw)[-_MAX_TRADES:]
+    return [trade(pair, venue, x.price, x.qty, parse_milliseconds(x.time)) for x in found]
 
 
 def _venue(name: str, ws_url: str, rest_url: str) -> Venue:

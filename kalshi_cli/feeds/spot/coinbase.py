@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue, decoded, time_of, trade
+from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue, decoded, time_of, trade
 
 NAME = "coinbase"
 _TRADES = ("match", "last_match")
@@ -37,13 +37,13 @@ _frame = msgspec.json.Decoder(_Frame)
 _ticker = msgspec.json.Decoder(_Ticker)
 
 
-def subscribe(pair: Pair) -> str:
+def subscribe(pair: TradingPair) -> str:
     """Asks for the trades, and for a heartbeat each second."""
     request = {"type": "subscribe", "product_ids": [pair.name], "channels": ["matches", "heartbeat"]}
     return msgspec.json.encode(request).decode()
 
 
-def read_frame(raw: bytes, pair: Pair) -> list[SpotPrice]:
+def read_frame(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
     """The trade in a frame; nothing of heartbeats, acknowledgements and other pairs."""
     frame = decoded(_frame, raw)
     if frame.type == "error":
@@ -53,12 +53,12 @@ def read_frame(raw: bytes, pair: Pair) -> list[SpotPrice]:
     return [trade(pair, NAME, frame.price, frame.size, time_of(frame.time))]
 
 
-def rest_path(pair: Pair) -> str:
+def rest_path(pair: TradingPair) -> str:
     """Where the last trade is."""
     return f"/products/{pair.name}/ticker"
 
 
-def read_answer(raw: bytes, pair: Pair) -> list[SpotPrice]:
+def read_answer(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
     """The last trade."""
     ticker = decoded(_ticker, raw)
     return [trade(pair, NAME, ticker.price, ticker.size, time_of(ticker.time))]

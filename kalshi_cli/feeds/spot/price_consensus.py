@@ -19,7 +19,7 @@ _BACK_MS = 1_000
 """A price that was heard longer than this after now is from before the clock was set back: it is not fresh."""
 
 
-class Belief:
+class PriceConsensus:
     """The newest price of each venue, of one coin. `max_apart_pct` is how far two may be apart, in percent."""
 
     def __init__(self, venues: Sequence[str], max_age_ms: int, max_apart_pct: float) -> None:

@@ -17,10 +17,10 @@ import httpx
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.core.model.messages import SpotLost, SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice, SpotUnavailable
 from kalshi_cli.feeds.source_monitor import SourceMonitor
-from kalshi_cli.feeds.spot.price_consensus import Belief
-from kalshi_cli.feeds.spot.venue import Pair, SpotError, Venue
+from kalshi_cli.feeds.spot.price_consensus import PriceConsensus
+from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
@@ -37,7 +37,7 @@ read in vain by then."""
 _CHUNK = 64 * 1024
 
 
-class Pace(msgspec.Struct, frozen=True, kw_only=True):
+class SpotTimings(msgspec.Struct, frozen=True, kw_only=True):
     """How patient a reader is, in seconds."""
 
     connect_s: float = 10.0
@@ -55,11 +55,11 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How long the end of a loop waits for threads that hang in a connection attempt."""
 
 
-class Source(msgspec.Struct, frozen=True):
+class VenueSource(msgspec.Struct, frozen=True):
     """A venue of a coin, and where it is."""
 
     venue: Venue
-    pair: Pair
+    pair: TradingPair
     ws_url: str
     rest_url: str
 
@@ -76,15 +76,15 @@ class SpotReader:
     def __init__(
         self,
         symbol: str,
-        sources: Sequence[Source],
+        sources: Sequence[VenueSource],
         clock: Clock,
         rng: random.Random,
-        bring: Callable[[SpotPrice | SpotLost], None],
+        bring: Callable[[SpotPrice | SpotUnavailable], None],
         *,
         max_age_s: float = 10.0,
         max_apart_pct: float = 1.0,
         tell: Callable[[str], None] = lambda _text: None,
-        pace: Pace | None = None,
+        pace: SpotTimings | None = None,
     ) -> None:
         self._symbol = symbol
         self._sources = tuple(sources)
@@ -92,9 +92,9 @@ class SpotReader:
         self._rng = rng
         self._bring = bring
         self._tell = tell
-        self._pace = pace or Pace()
+        self._pace = pace or SpotTimings()
         self._max_age_s = max_age_s
-        self._belief = Belief([source.venue.name for source in sources], int(max_age_s * 1000), max_apart_pct)
+        self._belief = PriceConsensus([source.venue.name for source in sources], int(max_age_s * 1000), max_apart_pct)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._streamed = clock.monotonic()
@@ -107,7 +107,7 @@ class SpotReader:
         """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
 
     @contextmanager
-    def listening(self) -> Iterator[SpotReader]:
+    def run_in_thread(self) -> Iterator[SpotReader]:
         """Listen until the context ends; a thread that hangs in a connection attempt then ends with the process."""
         threads = [
             threading.Thread(target=self._follow, args=(source,), name=f"spot-{source.venue.name}", daemon=True)
@@ -149,7 +149,7 @@ class SpotReader:
                     self._bring(believed)
                 elif self._belief.is_disputed and not self._is_lost:
                     self._is_lost = True
-                    self._bring(SpotLost(now, self._symbol))
+                    self._bring(SpotUnavailable(now, self._symbol))
             is_any_fresh = is_any_fresh or is_fresh
         self._look()
         return is_any_fresh
@@ -177,13 +177,13 @@ class SpotReader:
     def _is_blind(self) -> bool:
         return self._clock.monotonic() - self._streamed >= self._max_age_s
 
-    def _count(self, source: Source, kind: str) -> None:
+    def _count(self, source: VenueSource, kind: str) -> None:
         with self._lock:
             self.errors[source.venue.name, kind] += 1
 
     # -- a connection ---------------------------------------------------------------------------------------------
 
-    def _follow(self, source: Source) -> None:
+    def _follow(self, source: VenueSource) -> None:
         """The thread of one venue."""
         attempt, poll_at = 0, 0.0
         while not self._stopping.is_set():
@@ -205,12 +205,12 @@ class SpotReader:
                 poll_at = self._poll_if_blind(source, poll_at)
                 self._stopping.wait(min(self._pace.look_s, max(0.001, until - self._clock.monotonic())))
 
-    def _connect(self, source: Source) -> websocket.WebSocket:
+    def _connect(self, source: VenueSource) -> websocket.WebSocket:
         connection = websocket.connect(source.ws_url, {}, self._clock, self._pace.connect_s)
         connection.send(source.venue.subscribe(source.pair))
         return connection
 
-    def _listen(self, source: Source, connection: websocket.WebSocket, poll_at: float) -> float:
+    def _listen(self, source: VenueSource, connection: websocket.WebSocket, poll_at: float) -> float:
         """Read until stopped; raises when the connection is no good any more."""
         connection.sock.settimeout(self._pace.look_s)
         framing = Framing(MAX_FRAME)
@@ -234,7 +234,7 @@ class SpotReader:
 
     # -- REST -----------------------------------------------------------------------------------------------------
 
-    def _poll_if_blind(self, source: Source, poll_at: float) -> float:
+    def _poll_if_blind(self, source: VenueSource, poll_at: float) -> float:
         """Read the venue over REST where no stream gives prices, and not too often; when it may be read next."""
         self._look()
         if not self._is_blind() or self._clock.monotonic() < poll_at:
@@ -247,7 +247,7 @@ class SpotReader:
             self._count(source, "unread")
         return self._clock.monotonic() + self._pace.poll_every_s
 
-    def _read(self, source: Source) -> bytes:
+    def _read(self, source: VenueSource) -> bytes:
         within_s = self._pace.poll_within_s
         request = httpx.Request(
             "GET",

@@ -18,9 +18,9 @@ from kalshi_cli.core.model.messages import SpotPrice
 PRICE_DECIMALS, SIZE_DECIMALS = 4, 8
 """Prices are in ten-thousandths of a dollar, sizes in hundred-millionths of a coin."""
 
-_LONGEST_NUMBER = 40
+_MAX_NUMBER_LENGTH = 40
 """Digits."""
-_MOST_DIGITS = 12
+_MAX_DIGITS = 12
 """Before or after the point: no price and no size is so large, and `1e999999` must not become a number here."""
 
 _MS_FROM, _MS_UNTIL = 10**12, 10**13
@@ -35,7 +35,7 @@ class SpotError(Exception):
         self.kind = kind
 
 
-class Pair(msgspec.Struct, frozen=True):
+class TradingPair(msgspec.Struct, frozen=True):
     """What is asked for: our name of the coin (`BTC`), and the venue's of the pair (`BTC-USD`)."""
 
     symbol: str
@@ -49,53 +49,53 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     ws_url: str
     rest_url: str
     pair: str
-    subscribe: Callable[[Pair], str]
-    read_frame: Callable[[bytes, Pair], list[SpotPrice]]
-    rest_path: Callable[[Pair], str]
-    read_answer: Callable[[bytes, Pair], list[SpotPrice]]
+    subscribe: Callable[[TradingPair], str]
+    read_frame: Callable[[bytes, TradingPair], list[SpotPrice]]
+    rest_path: Callable[[TradingPair], str]
+    read_answer: Callable[[bytes, TradingPair], list[SpotPrice]]
 
-    def pair_of(self, symbol: str, pattern: str = "") -> Pair:
+    def pair_of(self, symbol: str, pattern: str = "") -> TradingPair:
         """The pair of a coin, by a pattern of one's own or by the venue's."""
-        return Pair(symbol, (pattern or self.pair).replace("COIN", symbol))
+        return TradingPair(symbol, (pattern or self.pair).replace("COIN", symbol))
 
 
-def fixed(number: Decimal | str, decimals: int) -> int:
+def parse_fixed(number: Decimal | str, decimals: int) -> int:
     """A decimal number, not below zero, as an integer of `decimals` places. SpotError where that is not exact."""
     try:
         value = Decimal(number)
     except InvalidOperation:
         value = Decimal("NaN")
-    is_short = len(value.as_tuple().digits) <= _LONGEST_NUMBER
-    if not value.is_finite() or value < 0 or abs(value.adjusted()) > _MOST_DIGITS or not is_short:
-        raise SpotError("junk", f"not a number: {str(number)[:_LONGEST_NUMBER]!r}")
+    is_short = len(value.as_tuple().digits) <= _MAX_NUMBER_LENGTH
+    if not value.is_finite() or value < 0 or abs(value.adjusted()) > _MAX_DIGITS or not is_short:
+        raise SpotError("junk", f"not a number: {str(number)[:_MAX_NUMBER_LENGTH]!r}")
     above, below = value.as_integer_ratio()
     scale: int = 10**decimals
     whole, rest = divmod(above * scale, below)
     if rest:
-        raise SpotError("junk", f"more than {decimals} decimals: {str(number)[:_LONGEST_NUMBER]}")
+        raise SpotError("junk", f"more than {decimals} decimals: {str(number)[:_MAX_NUMBER_LENGTH]}")
     return whole
 
 
-def trade(pair: Pair, venue: str, price: Decimal | str, size: Decimal | str, ts: Ts) -> SpotPrice:
+def trade(pair: TradingPair, venue: str, price: Decimal | str, size: Decimal | str, ts: Ts) -> SpotPrice:
     """One trade as a message; SpotError where a number is none."""
-    found = fixed(price, PRICE_DECIMALS)
+    found = parse_fixed(price, PRICE_DECIMALS)
     if not found:
         raise SpotError("junk", "a price of nothing")
-    return SpotPrice(ts, pair.symbol, found, venue, fixed(size, SIZE_DECIMALS))
+    return SpotPrice(ts, pair.symbol, found, venue, parse_fixed(size, SIZE_DECIMALS))
 
 
 def time_of(text: str) -> Ts:
     """RFC 3339 as milliseconds; SpotError where it is no time."""
     try:
-        return millis(parse_ts(text))
+        return parse_milliseconds(parse_ts(text))
     except (ValueError, OverflowError):
-        raise SpotError("junk", f"not a time: {text[:_LONGEST_NUMBER]!r}") from None
+        raise SpotError("junk", f"not a time: {text[:_MAX_NUMBER_LENGTH]!r}") from None
 
 
-def millis(value: int) -> Ts:
+def parse_milliseconds(value: int) -> Ts:
     """Milliseconds since 1970; SpotError where it must be something else."""
     if not _MS_FROM <= value < _MS_UNTIL:
-        raise SpotError("junk", f"not a time in milliseconds: {str(value)[:_LONGEST_NUMBER]}")
+        raise SpotError("junk", f"not a time in milliseconds: {str(value)[:_MAX_NUMBER_LENGTH]}")
     return Ts(value)
 
 

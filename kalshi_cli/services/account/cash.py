@@ -19,7 +19,7 @@ RESOLVE_S = 10.0
 """How long an unanswered transfer is looked for."""
 COMPLETE_S = 3.0
 """How long an accepted transfer is watched until it is complete."""
-MOST_KNOWN = 2_000
+MAX_KNOWN = 2_000
 """Transfers read to tell a new one from those of before."""
 _PAUSE_S = 0.5
 
@@ -38,7 +38,7 @@ def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
         as_of=found.ts,
         resting_value=None if resting is None else resting.total,
         shards=tuple(
-            cash.ShardRow(exchange_index=shard, cash=held, resting_value=by_shard.get(shard))
+            cash.ShardCashRow(exchange_index=shard, cash=held, resting_value=by_shard.get(shard))
             for shard, held in sorted(found.shards.items())
         ),
     )
@@ -87,7 +87,7 @@ class ShardMove(msgspec.Struct, frozen=True, kw_only=True):
         return f"move {show_money(self.amount)} from {start} to {end}"
 
 
-def facts(client: KalshiClient, move: ShardMove) -> list[str]:
+def describe_transfer(client: KalshiClient, move: ShardMove) -> list[str]:
     """What a person must know before saying yes: what moves, and what lies there now."""
     lies = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
     there = lies.get((move.from_shard, move.from_subaccount))
@@ -103,7 +103,7 @@ def transfer(client: KalshiClient, clock: Clock, move: ShardMove) -> ShardTransf
 
     OutcomeUnknownError, naming the transfer's id, where it is not found there: then it may still happen.
     """
-    known = {one.transfer_id for one in client.shard_transfers(MOST_KNOWN)}
+    known = {one.transfer_id for one in client.shard_transfers(MAX_KNOWN)}
     started = clock.now()
     try:
         transfer_id = client.transfer_to_shard(
@@ -145,7 +145,7 @@ def _look_for(client: KalshiClient, clock: Clock, move: ShardMove, known: set[st
     wanted = (move.from_shard, move.to_shard, move.amount)
     while clock.monotonic() < until:
         with suppress(KalshiError):  # whatever is wrong with looking, money may be on its way, and that must be said
-            for one in client.shard_transfers(MOST_KNOWN):
+            for one in client.shard_transfers(MAX_KNOWN):
                 if one.transfer_id not in known and (one.from_shard, one.to_shard, one.amount) == wanted:
                     return one
         clock.sleep(_PAUSE_S)
@@ -184,7 +184,9 @@ def allocation_view(allocation: Allocation) -> cash.AllocationView:
     return cash.AllocationView(
         active=bool(allocation.shares),
         resting_margin_reservation=allocation.reservation,
-        rows=tuple(cash.ShareRow(exchange_index=at, percent=share) for at, share in sorted(allocation.shares.items())),
+        rows=tuple(
+            cash.AllocationRow(exchange_index=at, percent=share) for at, share in sorted(allocation.shares.items())
+        ),
     )
 
 

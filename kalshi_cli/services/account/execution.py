@@ -6,7 +6,15 @@ from collections.abc import Callable, Sequence
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.account.execution_quality import Execution, Sent, Traded, match, parts, sum_up, trend
+from kalshi_cli.core.account.execution_quality import (
+    ExecutionQuality,
+    FillSample,
+    PlacementSample,
+    match,
+    parts,
+    summarize,
+    trend,
+)
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.store.sqlite_store import Store
@@ -18,12 +26,14 @@ def begun(store: Store | None, since: Ts) -> list[Order]:
     return [order for order in store.orders(since) if order.created >= since] if store is not None else []
 
 
-def read(store: Store | None, since: Ts) -> tuple[list[Sent], list[Traded]]:
+def read(store: Store | None, since: Ts) -> tuple[list[PlacementSample], list[FillSample]]:
     """Own orders that were decided on since then, and their fills, as far as they are booked."""
     return carried_out(store, begun(store, since), since)
 
 
-def carried_out(store: Store | None, orders: Sequence[Order], since: Ts) -> tuple[list[Sent], list[Traded]]:
+def carried_out(
+    store: Store | None, orders: Sequence[Order], since: Ts
+) -> tuple[list[PlacementSample], list[FillSample]]:
     """Return what became of these orders, which were decided on since then."""
     return match(orders, store.fills(since), store.placements()) if store is not None else ([], [])
 
@@ -41,7 +51,7 @@ def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts
     sent, traded = read(store, since)
     change = trend(sent, traded, now, within_ms)
     return ExecutionView.of(
-        _row("all", sum_up(sent, traded, now, within_ms)),
+        _row("all", summarize(sent, traded, now, within_ms)),
         since=since,
         within_s=within_ms / 1000,
         rows=tuple(_row(key, part) for key, part in parts(sent, traded, keys[by], now, within_ms).items()),
@@ -50,7 +60,7 @@ def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts
     )
 
 
-def _row(key: str, found: Execution) -> ExecutionRow:
+def _row(key: str, found: ExecutionQuality) -> ExecutionRow:
     return ExecutionRow.of(
         found,
         key=key,

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import suppress
 
-from kalshi_cli.base.errors import ExchangeError, StateError
+from kalshi_cli.base.errors import ExchangeError, StateFileError
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.store.records import KeyLock
+from kalshi_cli.store.records import KeyRestriction
 from kalshi_cli.store.sqlite_store import Store
 
-NOT_TOLD = (403, 404, 410)
+KEYS_NOT_READABLE_STATUSES = (403, 404, 410)
 """Answers to whom the exchange does not show its keys; nothing is wrong with what else they do."""
 
 
-def lock_of(client: KalshiClient, key_id: str, store: Store | None, tell: Callable[[str], None]) -> int | None:
+def key_restriction_of(
+    client: KalshiClient, key_id: str, store: Store | None, tell: Callable[[str], None]
+) -> int | None:
     """The subaccount that this key is locked to; None where to none, or where nobody says.
 
     What `store` remembers is not asked again. Raises what any read of the account would: the key is refused, nobody
@@ -27,14 +29,14 @@ def lock_of(client: KalshiClient, key_id: str, store: Store | None, tell: Callab
         return known.subaccount
     try:
         keys = client.api_keys().keys
-    except WireError as error:
+    except ResponseFormatError as error:
         tell(f"whether this key is locked to a subaccount is not known: {error.message}; exchange.subaccount says it")
         return None
     except ExchangeError as error:
-        if error.status not in NOT_TOLD:
+        if error.status not in KEYS_NOT_READABLE_STATUSES:
             raise
         return None
-    found = next((KeyLock(key.api_key_id, key.subaccount) for key in keys if key.api_key_id == key_id), None)
+    found = next((KeyRestriction(key.api_key_id, key.subaccount) for key in keys if key.api_key_id == key_id), None)
     if found is None:
         return None
     if store is not None:
@@ -51,7 +53,7 @@ def learn_key(resources: Resources, store: Store | None = None) -> KalshiClient:
     if client.lock is not None or resources.signer is None:
         return client
     if store is None:
-        with suppress(StateError):  # it is told by whoever needs the file
+        with suppress(StateFileError):  # it is told by whoever needs the file
             store = resources.remembered()
-    client.lock = lock_of(client, resources.signer.key_id, store, resources.tell)
+    client.lock = key_restriction_of(client, resources.signer.key_id, store, resources.tell)
     return client

@@ -32,8 +32,8 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
     stated: dict[tuple[int, str], ExchangePosition]
 
     @property
-    def entries(self) -> list[pnl.Entry]:
-        return pnl.in_order((*self.fills, *self.settlements))
+    def entries(self) -> list[pnl.LedgerEntry]:
+        return pnl.sort_by_time((*self.fills, *self.settlements))
 
     @property
     def open_positions(self) -> list[Position]:
@@ -64,7 +64,7 @@ def read(client: KalshiClient) -> Portfolio:
     """Read it from the exchange: all fills ever, settlements and positions, and the markets of what is open."""
     # They come newest first, and what happened within one millisecond is folded in the order given.
     fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
-    ledger = pnl.fold((*fills, *settlements))
+    ledger = pnl.build_ledger((*fills, *settlements))
     held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
     subaccounts = sorted({client.lock or 0} | {number for number, _ in ledger.positions})
     return Portfolio(
@@ -80,7 +80,7 @@ def read(client: KalshiClient) -> Portfolio:
     )
 
 
-def grouped(
+def group_pnl(
     portfolio: Portfolio,
     by: str,
     *,
@@ -90,7 +90,7 @@ def grouped(
     strategy_of: Callable[[Fill], str],
     event_of: Callable[[str], str],
     series_of: Callable[[str], str],
-) -> dict[str, pnl.Pnl]:
+) -> dict[str, pnl.ProfitAndLoss]:
     """P&L by one of KEYS. Days are days of `zone`; what is open counts for today.
 
     With `strategy`, every strategy has its own ledger, as if each had an account: the parts still add up, because
@@ -98,35 +98,37 @@ def grouped(
     """
     if by == "strategy":
         return _by_strategy(portfolio, since, strategy_of)
-    keys: dict[str, Callable[[str, pnl.Entry | None], str]] = {
+    keys: dict[str, Callable[[str, pnl.LedgerEntry | None], str]] = {
         "market": lambda ticker, _: ticker,
         "event": lambda ticker, _: event_of(ticker),
         "series": lambda ticker, _: series_of(ticker),
         "day": lambda _, entry: day_of(entry.ts if entry is not None else now, zone),
     }
-    return pnl.parts(portfolio.entries, portfolio.marks, keys[by], since=since)
+    return pnl.group_by(portfolio.entries, portfolio.marks, keys[by], since=since)
 
 
-def _by_strategy(portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]) -> dict[str, pnl.Pnl]:
+def _by_strategy(
+    portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]
+) -> dict[str, pnl.ProfitAndLoss]:
     # One mark a market for all: two strategies against each other add up to nothing, whatever the mark is.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
     marks |= portfolio.marks
     names = sorted({strategy_of(fill) for fill in portfolio.fills})
     return {
         name or "(none)": pnl.total(
-            pnl.parts(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
+            pnl.group_by(_entries_of(portfolio, name, strategy_of), marks, lambda t, _: t, since=since).values()
         )
         for name in names
     }
 
 
-def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], str]) -> Iterable[pnl.Entry]:
+def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], str]) -> Iterable[pnl.LedgerEntry]:
     fills = [fill for fill in portfolio.fills if strategy_of(fill) == name]
     traded = {fill.ticker for fill in fills}
     return [*fills, *(settlement for settlement in portfolio.settlements if settlement.ticker in traded)]
 
 
-def portfolio_of(resources: Resources) -> Portfolio:
+def account_portfolio(resources: Resources) -> Portfolio:
     """Positions and P&L as of now."""
     found = read(learn_key(resources))
     for ticker in found.drifting:
@@ -134,12 +136,14 @@ def portfolio_of(resources: Resources) -> Portfolio:
     return found
 
 
-def pnl_of(resources: Resources, by: str, since: Ts | None) -> tuple[pnl.Pnl, dict[str, pnl.Pnl]]:
+def account_pnl(
+    resources: Resources, by: str, since: Ts | None
+) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
     """Profit and loss: the whole, and its parts by one of `KEYS`."""
     store = resources.remembered()
     strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
-    parts = grouped(
-        portfolio_of(resources), by,
+    parts = group_pnl(
+        account_portfolio(resources), by,
         since=since, zone=ZoneInfo(resources.config.day_zone), now=resources.clock.now(),
         strategy_of=lambda fill: strategies.get(fill.order_id, ""),
         event_of=lambda ticker: resources.client.market(ticker).event_ticker,
@@ -148,7 +152,7 @@ def pnl_of(resources: Resources, by: str, since: Ts | None) -> tuple[pnl.Pnl, di
     return pnl.total(parts.values()), parts
 
 
-def curve_of(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
+def equity_curve(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
     """What the account had gained over time."""
-    found = portfolio_of(resources)
+    found = account_portfolio(resources)
     return pnl.curve(found.entries, found.marks, resources.clock.now(), since=since)

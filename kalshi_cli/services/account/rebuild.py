@@ -9,22 +9,22 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.errors import RefusedError, StateError
+from kalshi_cli.base.errors import RefusedError, StateFileError
 from kalshi_cli.base.units import Money, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.store.alert_tables import letters_left
+from kalshi_cli.store.alert_tables import recover_notices
 from kalshi_cli.store.halt_file import read_halt_file, write_halt_file
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.quarantine import locks_left, move_aside
+from kalshi_cli.store.quarantine import quarantine, recover_locks
 from kalshi_cli.store.records import Halt
 
 _REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer")
 
 
-class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
+class StateRebuild(msgspec.Struct, frozen=True, kw_only=True):
     """What was wrong, where the old file is now, and what the exchange told."""
 
     why: str
@@ -45,7 +45,7 @@ class Rebuilt(msgspec.Struct, frozen=True, kw_only=True):
     """Others of them could not be read."""
 
 
-def rebuild(resources: Resources) -> Rebuilt:
+def rebuild(resources: Resources) -> StateRebuild:
     """Make the state file of this account anew. A halt that was, stays; else it is halted for this.
 
     Raises RefusedError where the file can be used, and InstanceError while a loop runs. Where the account cannot be
@@ -58,11 +58,11 @@ def rebuild(resources: Resources) -> Rebuilt:
         if read_halt_file(home) is None:
             reason = "the state file was made anew: compare positions and open orders with the web site"
             write_halt_file(home, Halt(TradingState.HALTED, "REBUILT", reason, now))
-        kept = move_aside(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
+        kept = quarantine(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
         halt = resources.store.halt()
         resources.store.set_halt(halt)
-        letters, are_all = letters_left(kept) if kept is not None else ([], False)
-        locks, are_all_locks = locks_left(kept) if kept is not None else ([], False)
+        letters, are_all = recover_notices(kept) if kept is not None else ([], False)
+        locks, are_all_locks = recover_locks(kept) if kept is not None else ([], False)
         with resources.open_store(resources.home) as store:
             for letter in letters:
                 store.alert_book.post(letter.notice, letter.sink, letter.created)
@@ -73,7 +73,7 @@ def rebuild(resources: Resources) -> Rebuilt:
             markets=(), fees={}, new_id=resources.new_id,
         )  # fmt: skip
     ledger = engine.state.ledger
-    return Rebuilt(
+    return StateRebuild(
         why=why,
         kept=str(kept or ""),
         halt=halt,
@@ -96,7 +96,7 @@ def _what_is_wrong(resources: Resources) -> str:
         with resources.open_store(resources.home, create=False) as store:
             store.load()
             store.orders()
-    except StateError as error:
+    except StateFileError as error:
         if error.code not in _REBUILDABLE:
             raise
         return error.message

@@ -11,24 +11,24 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.open_amends import is_amend_open
-from kalshi_cli.core.account.pnl import in_order
+from kalshi_cli.core.account.pnl import sort_by_time
 from kalshi_cli.core.account.reconciliation import provable_at
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.engine.strategy_runner import Strategy
-from kalshi_cli.core.engine.tally import Tally
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
+from kalshi_cli.core.engine.tally import RunCounters
 from kalshi_cli.core.model.effects import Effect, OrderChanged
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.back_off import API_GUARD, back_off_of
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.account_snapshot import account_snapshot
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.store.records import Memory
-from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.store.records import RecoveredState
+from kalshi_cli.store.state_store import OrderStore
 from kalshi_cli.views.orders import ReconciledRow, order_row
 
 OVERLAP_MS = 3_600_000
@@ -43,27 +43,29 @@ MANY = 100
 
 def load_engine(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    limits: Limits,
+    limits: RiskLimits,
     *,
     markets: Iterable[Market],
     fees: Mapping[str, FeeSchedule],
     new_id: Callable[[], str],
-    strategies: Sequence[Strategy] = (),
+    strategies: Sequence[StrategyProtocol] = (),
     references: Mapping[str, str] | None = None,
     families: Mapping[str, Family] | None = None,
     order_expiry_s: float | None = None,
-    agree: Callable[[KalshiClient, Notebook, Clock, Engine], object] | None = None,
-) -> Engine:
+    agree: Callable[[KalshiClient, OrderStore, Clock, TradingEngine], object] | None = None,
+) -> TradingEngine:
     """An engine that remembers everything and agrees with the exchange: load, reconcile, repair.
 
     `agree` is how: one read, where nothing else is said; `start.agree` before any strategy acts.
     """
     memory = store.load()
-    engine = restore(
+    engine = restore_engine(
         memory,
-        State(markets=markets, fees=fees, references=references, families=families, lock=client.lock, now=clock.now()),
+        EngineState(
+            markets=markets, fees=fees, references=references, families=families, lock=client.lock, now=clock.now()
+        ),
         limits,
         strategies,
         new_id=new_id,
@@ -74,11 +76,11 @@ def load_engine(
     engine.is_starting = True
     (agree or read_account)(client, store, clock, engine)
     engine.is_starting = False
-    engine.tally = Tally()  # what was missed while nobody ran is not this run's doing
+    engine.tally = RunCounters()  # what was missed while nobody ran is not this run's doing
     return engine
 
 
-def _catch_up(store: Notebook, memory: Memory, engine: Engine) -> None:
+def _catch_up(store: OrderStore, memory: RecoveredState, engine: TradingEngine) -> None:
     """Write down of orders what the fills on file say of them.
 
     Another program may have booked the fill of an order that it did not know; nobody would tell of its end again.
@@ -89,19 +91,19 @@ def _catch_up(store: Notebook, memory: Memory, engine: Engine) -> None:
             store.record(OrderChanged(after))
 
 
-def restore(
-    memory: Memory,
-    state: State,
-    limits: Limits,
-    strategies: Sequence[Strategy],
+def restore_engine(
+    memory: RecoveredState,
+    state: EngineState,
+    limits: RiskLimits,
+    strategies: Sequence[StrategyProtocol],
     *,
     new_id: Callable[[], str],
     order_expiry_s: float | None,
     on_file: Callable[[str], Order | None] = lambda _any_id: None,
-) -> Engine:
+) -> TradingEngine:
     """The engine as the state file left it; `on_file` looks there for an order that the engine does not remember."""
-    engine = Engine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
-    engine.recall(memory.orders, in_order((*memory.fills, *memory.settlements)))
+    engine = TradingEngine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
+    engine.recall(memory.orders, sort_by_time((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
     cause = memory.halt.code if memory.api_guard_at is None else API_GUARD
     state.back_off = back_off_of(cause, state.now)
@@ -112,9 +114,9 @@ def restore(
 
 def read_account(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    engine: Engine,
+    engine: TradingEngine,
     *,
     since: Ts | None = None,
     lookup: Sequence[Order] = (),
@@ -131,7 +133,7 @@ def read_account(
     return snapshot, effects
 
 
-def in_doubt(engine: Engine) -> list[Order]:
+def unconfirmed_orders(engine: TradingEngine) -> list[Order]:
     """Orders of which nobody knows whether they are on the exchange, or the terms, or whether a reply was true."""
     return [*(order for order in engine.state.orders.live() if is_in_doubt(order)), *engine.disputed]
 
@@ -141,7 +143,7 @@ def is_in_doubt(order: Order) -> bool:
     return order.status in _IN_DOUBT and (not order.order_id or is_amend_open(order))
 
 
-def found_as(order: Order) -> str:
+def reconciliation_result(order: Order) -> str:
     """What became of an order that was in doubt, in one word for people and scripts."""
     if order.status in _IN_DOUBT:
         return "still_unknown"
@@ -150,9 +152,9 @@ def found_as(order: Order) -> str:
 
 def reconcile_unknown(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    limits: Limits,
+    limits: RiskLimits,
     new_id: Callable[[], str],
     *,
     wait_s: float = 0.0,
@@ -167,9 +169,9 @@ def reconcile_unknown(
     """
     memory = store.load()
     names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
-    engine = restore(
+    engine = restore_engine(
         memory,
-        State(lock=client.lock, now=clock.now()),
+        EngineState(lock=client.lock, now=clock.now()),
         limits,
         (),
         new_id=new_id,
@@ -186,7 +188,7 @@ def reconcile_unknown(
 
     hear(*read_account(client, store, clock, engine))
     if wait_s:
-        wait_for_proof(client, store, clock, engine, until=until, note=note, heard=hear)
+        wait_until_resolved(client, store, clock, engine, until=until, note=note, heard=hear)
     disputed = {order.client_order_id: order for order in engine.disputed}
     known = engine.state.orders
     found = (known.get(old.client_order_id) or known.by_order_id(old.order_id) for old in (names | disputed).values())
@@ -195,11 +197,11 @@ def reconcile_unknown(
     return [order for order in orders if order not in open_], open_
 
 
-def wait_for_proof(
+def wait_until_resolved(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    engine: Engine,
+    engine: TradingEngine,
     *,
     until: float,
     note: Callable[[str], None],
@@ -212,7 +214,7 @@ def wait_for_proof(
     noted, is_blind = 0, False
     while True:
         left_ms = (until - clock.monotonic()) * 1000
-        doubtful = in_doubt(engine)
+        doubtful = unconfirmed_orders(engine)
         due = [order for order in doubtful if provable_at(order) - clock.now() <= left_ms]
         if not due or left_ms <= 0:
             return doubtful
@@ -253,7 +255,7 @@ def reconcile(
 
 def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
     """Return it with what was found, and when a doubt ends."""
-    found = "still_unknown" if is_open else found_as(order)
+    found = "still_unknown" if is_open else reconciliation_result(order)
     if repaired and found == "adopted":
         found = "repaired"
     due = provable_at(order) if found == "still_unknown" else None

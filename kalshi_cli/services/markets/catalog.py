@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import InstanceError, StateError, UnreachableError
+from kalshi_cli.base.errors import AnotherInstanceError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config
-from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, catalogue_path, delete_catalogue, open_catalogue
 from kalshi_cli.store.lock import holder, lock
-from kalshi_cli.views.catalog import CatalogueView, RefreshView
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.catalog import CatalogView, RefreshView
+from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Event, Market, Series
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-MOST_ENTRIES = 300_000
+MAX_ENTRIES = 300_000
 """Kept; beyond, the markets that close first go."""
 
 FORGET_OVER_MS = 7 * 86_400_000
@@ -44,7 +44,7 @@ RESUME_WITHIN_MS = 3_600_000
 OVERLAP_MS = 300_000
 """Changes are asked for from a little before the last refresh: clocks differ, and reads trail."""
 
-MOST_PAGES = 5_000
+MAX_PAGES = 5_000
 
 EVERYTHING = (
     (Kind.SERIES, None),
@@ -70,8 +70,8 @@ def _alone(config: Config, clock: Clock) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(path, clock))
-        except InstanceError as error:
-            raise InstanceError(
+        except AnotherInstanceError as error:
+            raise AnotherInstanceError(
                 f"the catalogue is being refreshed by another process ({holder(path)})", hint="wait until it is done"
             ) from error
         yield
@@ -84,21 +84,21 @@ def refresh(
     show: Callable[[Iterator[int]], Iterable[int]] = lambda pages: pages,
     *,
     is_full: bool = False,
-) -> Refresh:
+) -> CatalogRefresh:
     """Make the catalogue, or bring it up to date; what was read. A broken one is made anew. `show` sees the pages."""
     with _alone(config, clock):
         for is_last_try in (False, True):
             catalogue = open_catalogue(config, create=True)
             assert catalogue is not None
             try:
-                one = Refresh(client, catalogue, clock, is_full=is_full)
+                one = CatalogRefresh(client, catalogue, clock, is_full=is_full)
                 for _ in show(one.pages()):
                     pass
                 return one
-            except StateError as error:
+            except StateFileError as error:
                 if is_last_try or error.code not in ("state", "state_damaged"):
                     raise
-                throw_away(catalogue)
+                delete(catalogue)
             finally:
                 catalogue.close()
         raise AssertionError("the second try returns or raises")
@@ -116,7 +116,7 @@ def clear(config: Config, clock: Clock) -> Path | None:
 # -- finding ------------------------------------------------------------------------------------------------------
 
 
-class Found(msgspec.Struct, frozen=True, kw_only=True):
+class CatalogMatches(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found, the best first. `has_all` is False where nothing has every word, and these have some."""
 
     entries: list[Entry]
@@ -129,8 +129,8 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def search(
-    catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, most: int = 1_000
-) -> Found | None:
+    catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, most: int = 1_000
+) -> CatalogMatches | None:
     """Entries by the beginnings of words in ticker and titles; without text all, by ticker.
 
     None where there is no complete catalogue: ask the exchange instead. A broken one is thrown away first.
@@ -143,28 +143,28 @@ def search(
             return None
         found = catalogue.search(kind, text, narrow=narrow, most=most)
         if found or len(text.split()) < 2:
-            return Found(entries=found, as_of=as_of)
+            return CatalogMatches(entries=found, as_of=as_of)
         found = catalogue.search(kind, text, narrow=narrow, needs_all=False, most=most)
-        return Found(entries=found, as_of=as_of, has_all=not found)
-    except StateError:
-        throw_away(catalogue)
+        return CatalogMatches(entries=found, as_of=as_of, has_all=not found)
+    except StateFileError:
+        delete(catalogue)
         return None
 
 
-def measured(catalogue: Catalogue | None) -> Extent | None:
+def catalog_stats(catalogue: Catalogue | None) -> CatalogStats | None:
     """What it holds; None where there is none, or none that can be read."""
     if catalogue is None:
         return None
     try:
         return catalogue.extent()
-    except StateError:
-        throw_away(catalogue)
+    except StateFileError:
+        delete(catalogue)
         return None
 
 
-def throw_away(catalogue: Catalogue) -> None:
+def delete(catalogue: Catalogue) -> None:
     """It is broken; the next refresh makes a new one."""
-    with suppress(StateError):
+    with suppress(StateFileError):
         catalogue.discard()
 
 
@@ -204,7 +204,7 @@ def _cached(entry: Entry, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(entry.body, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
-        raise StateError(
+        raise StateFileError(
             f"the catalogue's entry of {entry.ticker} cannot be read", hint="kalshi catalogue clear"
         ) from error
 
@@ -212,7 +212,7 @@ def _cached(entry: Entry, kind: type[T]) -> T:
 # -- keeping it fresh ---------------------------------------------------------------------------------------------
 
 
-class Refresh:
+class CatalogRefresh:
     """One refresh: iterate over `pages` to its end. Interrupted, the next one goes on with the page that is missing."""
 
     def __init__(self, client: KalshiClient, catalogue: Catalogue, clock: Clock, *, is_full: bool = False) -> None:
@@ -235,17 +235,17 @@ class Refresh:
         for step in range(self.progress.step, len(lists)):
             kind, status = lists[step]
             yield from self._read(kind, status, step)
-        self._catalogue.finish(self.progress, forget_over_before=Ts(self._now - FORGET_OVER_MS), most=MOST_ENTRIES)
+        self._catalogue.finish(self.progress, forget_over_before=Ts(self._now - FORGET_OVER_MS), most=MAX_ENTRIES)
 
     def _read(self, kind: Kind, status: str | None, step: int) -> Iterator[int]:
         """One list to its end. Each page is on disk, with the cursor of the next, before it is told of."""
         cursor = self.progress.cursor if step == self.progress.step else ""
         seen = {cursor}
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             entries, cursor = self._page(kind, cursor, status)
             is_last = not cursor
             started, since = self.progress.started, self.progress.since
-            self.progress = Progress(started=started, since=since, step=step + is_last, cursor=cursor)
+            self.progress = RefreshProgress(started=started, since=since, step=step + is_last, cursor=cursor)
             self._catalogue.put(entries, self.progress)
             self.counts[kind] += len(entries)
             yield len(entries)
@@ -254,7 +254,7 @@ class Refresh:
             if cursor in seen:
                 raise UnreachableError(f"the list of {kind}s repeats itself and cannot be read to its end")
             seen.add(cursor)
-        raise UnreachableError(f"the list of {kind}s has more than {MOST_PAGES} pages")
+        raise UnreachableError(f"the list of {kind}s has more than {MAX_PAGES} pages")
 
     def _page(self, kind: Kind, cursor: str, status: str | None) -> tuple[list[Entry], str]:
         since, client, catalogue = self.progress.since, self._client, self._catalogue
@@ -269,14 +269,16 @@ class Refresh:
         return [_market_entry(each, titles.get(each.event_ticker, "")) for each in markets.items], markets.cursor
 
 
-def _begin(as_of: Ts | None, unfinished: Progress | None, now: Ts, *, is_full: bool) -> tuple[Progress, bool]:
+def _begin(
+    as_of: Ts | None, unfinished: RefreshProgress | None, now: Ts, *, is_full: bool
+) -> tuple[RefreshProgress, bool]:
     """Where to begin, and whether that goes on with a refresh that was interrupted."""
     is_full = is_full or as_of is None or now - as_of > FULL_AGAIN_MS
     is_fresh = unfinished is not None and now - unfinished.started < RESUME_WITHIN_MS
     if unfinished is not None and is_fresh and (unfinished.since is None or not is_full):
         return unfinished, True
     since = None if is_full or as_of is None else Ts(as_of - OVERLAP_MS)
-    return Progress(started=now, since=since), False
+    return RefreshProgress(started=now, since=since), False
 
 
 def _distinct(tickers: Iterable[str]) -> Sequence[str]:
@@ -320,7 +322,7 @@ def _series_entry(series: Series) -> Entry:
     )
 
 
-def refresh_view(done: Refresh, seconds: float) -> RefreshView:
+def refresh_view(done: CatalogRefresh, seconds: float) -> RefreshView:
     """Return what a refresh read."""
     return RefreshView(
         read="everything" if done.is_full else "changes",
@@ -332,14 +334,14 @@ def refresh_view(done: Refresh, seconds: float) -> RefreshView:
     )
 
 
-def catalogue_view(config: Config, extent: Extent | None, now: Ts) -> CatalogueView:
+def catalogue_view(config: Config, extent: CatalogStats | None, now: Ts) -> CatalogView:
     """Return what a catalogue holds; nothing where there is none."""
     path = catalogue_path(config)
     if extent is None:
-        return CatalogueView(path=Prose(str(path)))
-    return CatalogueView.of(
+        return CatalogView(path=TruncatableText(str(path)))
+    return CatalogView.of(
         extent,
-        path=Prose(str(path)),
+        path=TruncatableText(str(path)),
         age_s=None if extent.as_of is None else (now - extent.as_of) / 1000,
         search="words" if extent.is_indexed else "letters",
     )

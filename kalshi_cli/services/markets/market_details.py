@@ -9,14 +9,14 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.families import Families, in_force
+from kalshi_cli.exchange.live.families import EventFamilyCache, current_fees
 from kalshi_cli.exchange.wire.events import FeeChange
 from kalshi_cli.views.events import EventView, SeriesView, WholeEvent
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.markets import FeeChangeRow, MarketRow, MarketView, fee_rows
 
 
-def read_market(client: KalshiClient, families: Families, ticker: str, now: Ts) -> MarketView:
+def read_market(client: KalshiClient, families: EventFamilyCache, ticker: str, now: Ts) -> MarketView:
     """Return a market from whichever tier has it, with its sources, and its fees now and later."""
     market = client.market(ticker)
     event, fees = families.event(market.event_ticker), families.fees(market)
@@ -32,13 +32,13 @@ def read_market(client: KalshiClient, families: Families, ticker: str, now: Ts) 
 
 
 def read_event(
-    client: KalshiClient, families: Families, ticker: str, now: Ts, *, is_whole: bool
+    client: KalshiClient, families: EventFamilyCache, ticker: str, now: Ts, *, is_whole: bool
 ) -> EventView | WholeEvent:
     """Return an event with its markets, those of both tiers; `is_whole` with all they have."""
     event = client.event(ticker, with_markets=True)
     known = {market.ticker for market in event.markets}
     markets = (*event.markets, *(old for old in client.historical_markets_of(ticker) if old.ticker not in known))
-    fees, metadata = in_force(event, families.series(event.series_ticker)), client.event_metadata(ticker)
+    fees, metadata = current_fees(event, families.series(event.series_ticker)), client.event_metadata(ticker)
     found = {
         "fee_type": fees.type,
         "fee_multiplier": fees.factor,
@@ -52,7 +52,7 @@ def read_event(
             msgspec.structs.replace(event, markets=markets), **found, image_url=metadata.image_url or None
         )
     # By what tells them apart: what they have in common is above them.
-    rows = tuple(MarketRow.of(market, title=Prose(market.subtitle or market.title)) for market in markets)
+    rows = tuple(MarketRow.of(market, title=TruncatableText(market.subtitle or market.title)) for market in markets)
     return EventView.of(event, **found, markets=rows)
 
 

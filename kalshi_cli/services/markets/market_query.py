@@ -15,7 +15,7 @@ from kalshi_cli.core.model.markets import Event, Market, Series
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.exchange.client import KalshiClient
 
-MOST_MARKETS = 50
+MAX_MARKETS = 50
 """Markets that a loop follows when nobody names any."""
 
 SOON_MS = 60_000
@@ -55,10 +55,10 @@ def select(
         event=query.event or None,
         combos=query.combos,
     )
-    return narrowed(show(found), query, now)
+    return filter_markets(show(found), query, now)
 
 
-def narrowed(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
+def filter_markets(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
     """Those that fit, in the order that was asked for; one more than the limit where there are more.
 
     Holds no more of them than the limit; only a whole list that must be sorted is held whole.
@@ -72,7 +72,7 @@ def narrowed(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[M
     return islice(kept, query.limit + 1)
 
 
-def universe(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
+def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
     """The markets of a loop: those named, those of a series, else the busiest open ones.
 
     NotFoundError where a name is unknown or nothing is open; a loop never starts on less than it was asked for.
@@ -88,7 +88,7 @@ def universe(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str)
     ]
     if not markets:
         raise NotFoundError("no market is open to trade", hint="kalshi markets --status open")
-    return sorted(markets, key=_ORDERS["volume"])[:MOST_MARKETS]
+    return sorted(markets, key=_ORDERS["volume"])[:MAX_MARKETS]
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,10 +109,10 @@ def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[
         min_close=now if is_timed else None,
         with_markets=is_timed,
     )
-    return narrowed_events(found, query, now)
+    return filter_events(found, query, now)
 
 
-def narrowed_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterator[Event]:
+def filter_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterator[Event]:
     """Those with the words, and of which a market closes in time."""
     until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     for event in found:

@@ -7,25 +7,25 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from kalshi_cli.base.errors import StateError, UsageError
+from kalshi_cli.base.errors import StateFileError, UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Market, MarketStatus, Series
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
-from kalshi_cli.services.markets.catalog import MOST_ENTRIES, Found, cached_market, search, throw_away
+from kalshi_cli.services.markets.catalog import MAX_ENTRIES, CatalogMatches, cached_market, delete, search
 from kalshi_cli.services.markets.market_query import (
     EventQuery,
     MarketQuery,
-    narrowed,
-    narrowed_events,
+    filter_events,
+    filter_markets,
     select,
     select_events,
     select_series,
 )
-from kalshi_cli.store.catalog.entries import Kind, Narrow
+from kalshi_cli.store.catalog.entries import CatalogFilter, Kind
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
 
-MOST_CANDIDATES = 2_000
+MAX_CANDIDATES = 2_000
 """Markets that a search takes from the catalogue before prices and filters are looked at."""
 
 TRADING = ("unopened", "open", "paused")
@@ -35,7 +35,7 @@ TRADING = ("unopened", "open", "paused")
 T = TypeVar("T")
 
 
-class Choice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     """What was asked for, one more than the limit where there are more.
 
     `as_of` is the age of the catalogue it was found in, None where the exchange's list was read; `has_all` is False
@@ -49,7 +49,7 @@ class Choice(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     seen: Mapping[str, Ts] = {}
 
 
-def choose(
+def select_markets(
     query: MarketQuery,
     now: Ts,
     catalogue: Catalogue | None,
@@ -57,51 +57,55 @@ def choose(
     *,
     is_offline: bool = False,
     show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
-) -> Choice[Market]:
+) -> MarketSelection[Market]:
     """With `is_offline` the exchange is not asked, and each market is as old as the catalogue's entry.
 
     UsageError where that is wanted and there is no catalogue. `show` sees the markets that the exchange lists go by.
     """
     is_catalogued = query.status in TRADING and not query.combos
     if not is_offline and not (query.search and is_catalogued):
-        return Choice(items=select(client(), query, now, show))
-    narrow = Narrow(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
-    most = MOST_ENTRIES if is_offline else MOST_CANDIDATES
+        return MarketSelection(items=select(client(), query, now, show))
+    narrow = CatalogFilter(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
+    most = MAX_ENTRIES if is_offline else MAX_CANDIDATES
     found = search(catalogue, Kind.MARKET, query.search, narrow=narrow, most=most)
     if is_offline:
         listed: Iterable[Market] = _cached(catalogue, found)
     elif found is None:
-        return Choice(items=select(client(), query, now, show))
+        return MarketSelection(items=select(client(), query, now, show))
     else:
         listed = _live(client(), found.tickers)
     assert found is not None
     wanted = (market for market in listed if _has_status(market, query.status, now))
     bare = msgspec.structs.replace(query, search="")  # found already, and by more than the exact words
     seen = {entry.ticker: entry.seen for entry in found.entries} if is_offline else {}
-    return Choice(items=narrowed(wanted, bare, now), as_of=found.as_of, has_all=found.has_all, seen=seen)
+    return MarketSelection(items=filter_markets(wanted, bare, now), as_of=found.as_of, has_all=found.has_all, seen=seen)
 
 
-def _cached(catalogue: Catalogue | None, found: Found | None) -> list[Market]:
+def _cached(catalogue: Catalogue | None, found: CatalogMatches | None) -> list[Market]:
     try:
         if found is not None:
             return [cached_market(entry) for entry in found.entries]
-    except StateError:
+    except StateFileError:
         if catalogue is not None:
-            throw_away(catalogue)
+            delete(catalogue)
     hint = "make one: kalshi catalogue refresh"
     raise UsageError("there is no catalogue to look into", hint=hint, code="no_catalogue")
 
 
-def choose_events(query: EventQuery, now: Ts, catalogue: Catalogue | None, client: KalshiClient) -> Choice[Event]:
+def choose_events(
+    query: EventQuery, now: Ts, catalogue: Catalogue | None, client: KalshiClient
+) -> MarketSelection[Event]:
     """Events with these words, those of the catalogue in the order of their rank, each read live."""
     found = None
     if query.search and query.status in TRADING:
-        found = search(catalogue, Kind.EVENT, query.search, narrow=Narrow(parent=query.series), most=MOST_CANDIDATES)
+        found = search(
+            catalogue, Kind.EVENT, query.search, narrow=CatalogFilter(parent=query.series), most=MAX_CANDIDATES
+        )
     if found is None:
-        return Choice(items=select_events(client, query, now))
+        return MarketSelection(items=select_events(client, query, now))
     listed = _live_events(client, query, found.tickers)
     bare = msgspec.structs.replace(query, search="")
-    return Choice(items=narrowed_events(listed, bare, now), as_of=found.as_of, has_all=found.has_all)
+    return MarketSelection(items=filter_events(listed, bare, now), as_of=found.as_of, has_all=found.has_all)
 
 
 def _live_events(client: KalshiClient, query: EventQuery, tickers: Sequence[str]) -> Iterator[Event]:
@@ -115,14 +119,14 @@ def _live_events(client: KalshiClient, query: EventQuery, tickers: Sequence[str]
 
 def choose_series(
     category: str, tag: str, words: str, catalogue: Catalogue | None, client: KalshiClient, *, with_volume: bool
-) -> Choice[Series]:
+) -> MarketSelection[Series]:
     """Series with these words: which, says the catalogue; what they are, the one list that the exchange has."""
-    found = search(catalogue, Kind.SERIES, words, most=MOST_CANDIDATES) if words else None
+    found = search(catalogue, Kind.SERIES, words, most=MAX_CANDIDATES) if words else None
     if found is None:
-        return Choice(items=iter(select_series(client, category, tag, words, with_volume=with_volume)))
+        return MarketSelection(items=iter(select_series(client, category, tag, words, with_volume=with_volume)))
     listed = {one.ticker: one for one in select_series(client, category, tag, "", with_volume=with_volume)}
     items = (listed[ticker] for ticker in found.tickers if ticker in listed)
-    return Choice(items=items, as_of=found.as_of, has_all=found.has_all)
+    return MarketSelection(items=items, as_of=found.as_of, has_all=found.has_all)
 
 
 def _live(client: KalshiClient, tickers: Sequence[str]) -> Iterator[Market]:

@@ -13,18 +13,18 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
-    Command,
     FeedGap,
     FeedState,
     MarketChange,
     Message,
     PublicTrade,
     Quote,
+    StateCommand,
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
 
-MOST_TRADES = 200
+MAX_TRADES = 200
 """Trades that a board remembers."""
 
 POLL_S = 2.0
@@ -82,7 +82,7 @@ class WatchBoard:
     def __init__(self, markets: Iterable[Market], now: Ts, *, is_streamed: bool) -> None:
         self._is_streamed = is_streamed
         self.lines = {market.ticker: WatchedMarket(market) for market in markets}
-        self.trades: deque[PublicTrade] = deque(maxlen=MOST_TRADES)
+        self.trades: deque[PublicTrade] = deque(maxlen=MAX_TRADES)
         self.is_live = False
         self.state = "connecting"
         self.since = now
@@ -184,7 +184,7 @@ def _shown(line: WatchedMarket) -> tuple[object, ...]:
 # -- without a stream ---------------------------------------------------------------------------------------------
 
 
-class Polled:
+class PollingFeed:
     """The same messages from REST, for whoever has no key: quotes at intervals, trades where the volume rose.
 
     With `is_book` the whole books come instead of quotes. Ends after a Command.
@@ -204,12 +204,12 @@ class Polled:
         self._volumes = {market.ticker: market.volume for market in markets}
         self._is_book = is_book
         self._tell = tell
-        self._commands: deque[Command] = deque()
+        self._commands: deque[StateCommand] = deque()
         self._since = clock.now()
         self._seen: deque[str] = deque(maxlen=1_000)
         self._is_failing = False
 
-    def request(self, command: Command) -> None:
+    def request(self, command: StateCommand) -> None:
         """Give this out as the last message, within a moment."""
         self._commands.append(command)
 

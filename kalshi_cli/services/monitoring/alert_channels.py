@@ -7,7 +7,7 @@ from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import Config
 
 
-def sink_problems(config: Config, machine: Clock) -> list[str]:
+def channel_problems(config: Config, machine: Clock) -> list[str]:
     """Each sink that nothing can be delivered to, and why. Asks nobody outside."""
     if not config.alerts.sinks and not config.alerts.fallback:
         return []
@@ -21,8 +21,8 @@ def sink_problems(config: Config, machine: Clock) -> list[str]:
     return problems
 
 
-def refuse_unusable_sinks(config: Config, machine: Clock) -> None:
+def require_usable_channels(config: Config, machine: Clock) -> None:
     """ConfigError that names each of them."""
-    problems = sink_problems(config, machine)
+    problems = channel_problems(config, machine)
     if problems:
         raise ConfigError(problems[0], more=problems[1:], hint="docs/alerts.md; then: kalshi config check")

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, KalshiError, StateError, TerminatedError
+from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, TerminationRequested
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.monitoring.alerting import Alerting
 from kalshi_cli.store.alert_tables import FLATTEN
@@ -36,7 +36,7 @@ FLATTEN_AGAIN_S, FLATTEN_LONGEST_S = 5.0, 300.0
 """How long after a first attempt that left positions open the next one begins; twice as long each time, up to this."""
 
 
-class Courier:
+class AlertDispatcher:
     """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
 
     `flatten` closes the positions, in another thread, records what came of it, and returns whether none is left; None
@@ -50,7 +50,7 @@ class Courier:
         clock: Clock,
         tell: Callable[[str], None],
         flatten: Callable[[], bool] | None,
-        directly: Callable[[Alert], None],
+        directly: Callable[[AlertRaised], None],
         look_s: float = LOOK_S,
     ) -> None:
         self._opened = opened
@@ -65,7 +65,7 @@ class Courier:
         self._is_closed = False
         self._tries = 0
         self._close_at = 0.0
-        self._last: Alert | None = None
+        self._last: AlertRaised | None = None
         self._has_begun = threading.Event()
         self._is_trading = False
         self._count_shards: Callable[[], int] = lambda: 0
@@ -88,10 +88,10 @@ class Courier:
         try:
             yield
         except BaseException as error:
-            if not isinstance(error, KeyboardInterrupt | TerminatedError):
+            if not isinstance(error, KeyboardInterrupt | TerminationRequested):
                 is_refused = self._is_trading and isinstance(error, CredentialsError) and error.code != "CLOCK"
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
-                self._last = Alert(self._clock.now(), "critical", code, subject, _reason(error))
+                self._last = AlertRaised(self._clock.now(), "critical", code, subject, _reason(error))
             raise
         finally:
             self._is_over.set()
@@ -109,7 +109,7 @@ class Courier:
                 with self._opened() as alerting:
                     carry(alerting)
                     return
-            except StateError as error:
+            except StateFileError as error:
                 self._say(f"nobody is told of alerts: {error.message}")
             if self._is_over.wait(self._look_s * REST_LOOKS):
                 return
@@ -122,7 +122,7 @@ class Courier:
                 self._has_begun.clear()
                 alerting.begin()
             if looks % REST_LOOKS == 0:
-                alerting.beside_loop(self._count_shards())
+                alerting.record_loop_presence(self._count_shards())
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
             self._obey(alerting)
@@ -138,7 +138,7 @@ class Courier:
             postman.join(max(0.0, until - self._clock.monotonic()))
         try:
             alerting.deliver(until - self._clock.monotonic())  # what one would not take may be for the other by now
-        except StateError:  # who knows what of it was told
+        except StateFileError:  # who knows what of it was told
             self._is_decided.clear()
             raise
 
@@ -180,7 +180,7 @@ class Courier:
             return
         self._closing = None
         failed = self._closing_failed
-        if isinstance(failed, StateError):
+        if isinstance(failed, StateFileError):
             self._say(f"positions are not closed yet, it is tried again: {failed.message}")
         elif self._is_closed:
             alerting.book.set_mark(FLATTEN, 0)
@@ -209,7 +209,7 @@ class Courier:
             self._record_open(alerting, _UNCLOSED)
 
     def _record_open(self, alerting: Alerting, text: str) -> None:
-        alerting.record(Alert(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
+        alerting.record(AlertRaised(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
 
     def _say(self, text: str) -> None:
         if text != self._said:

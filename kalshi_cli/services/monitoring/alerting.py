@@ -17,29 +17,37 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Alerts, Sink, hidden_address
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.config.schema import AlertChannel, AlertsConfig, hidden_address
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.alert_board import Board, Decision
 from kalshi_cli.core.monitoring.check_report import Breach
-from kalshi_cli.core.monitoring.incidents import HALT, LOOP, REDUCING, Matter, Policy, Silence, gravity
+from kalshi_cli.core.monitoring.incidents import (
+    HALT,
+    LOOP,
+    REDUCING,
+    AlertPolicy,
+    AlertSilence,
+    Incident,
+    severity_rank,
+)
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.services.monitoring.daily_summary import DayNews, booked_news
-from kalshi_cli.store.alert_tables import FLATTEN, LONGEST_RETRY_MS, STOPPED, AlertBook, Letter, SinkState
+from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
+from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import RESUMED
-from kalshi_cli.views.alerts import AlertRow, AlertsView, LetterRow, SinkRow
+from kalshi_cli.views.alerts import AlertChannelRow, AlertRow, AlertsView, UndeliveredNoticeRow
 
 if TYPE_CHECKING:
-    from kalshi_cli.net.delivery import Delivery
+    from kalshi_cli.net.delivery import DeliveryResult
 
-AT_ONCE = 500
+READ_BATCH_SIZE = 500
 ROUNDS = 50
 """Rows of the state file that are read at a time, and how often in one look: more than the file keeps."""
 
 ATTEMPT_S = 4.0
 """So that what is critical reaches one sink within 5 s while another one hangs."""
-SHORTEST_ATTEMPT_S = 1.0
+MIN_ATTEMPT_S = 1.0
 
 FIRST_RETRY_MS = 5_000
 """After the first failure of a sink; doubled with each, up to LONGEST_RETRY_MS."""
@@ -54,19 +62,19 @@ LOOP_SEEN_MS = 60_000
 """So often a loop's courier writes down that the loop is there."""
 
 
-class Notifier(Protocol):
+class NotifierProtocol(Protocol):
     """Whoever delivers: `notify/notifier.py`."""
 
-    def deliver(self, name: str, notice: Notice, within_s: float = ...) -> Delivery:
+    def deliver(self, name: str, notice: Notice, within_s: float = ...) -> DeliveryResult:
         """One attempt, within that time. Raises nothing."""
         ...
 
 
-class Terms(msgspec.Struct, frozen=True, kw_only=True):
+class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
     """What alerting goes by: the policy, whom there is to tell, and whose account and day it is."""
 
-    alerts: Alerts
-    sinks: Mapping[str, Sink]
+    alerts: AlertsConfig
+    sinks: Mapping[str, AlertChannel]
     env: str
     zone: ZoneInfo
 
@@ -79,24 +87,24 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
         return any(self._hears(sink, tier, event) for sink in self.sinks.values())
 
     @staticmethod
-    def _hears(sink: Sink, tier: str, event: str) -> bool:
+    def _hears(sink: AlertChannel, tier: str, event: str) -> bool:
         return tier in sink.tiers or event in sink.events
 
 
-class Overview(msgspec.Struct, frozen=True, kw_only=True):
+class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of alerts. Of a matter, `told` is when a sink took it. `hushed` are code and subject of what nobody
     is told of now; `dropped` letters went because too many waited."""
 
-    matters: tuple[Matter, ...] = ()
+    matters: tuple[Incident, ...] = ()
     hushed: frozenset[tuple[str, str]] = frozenset()
-    waiting: tuple[Letter, ...] = ()
-    dead: tuple[Letter, ...] = ()
-    silences: tuple[Silence, ...] = ()
-    sinks: tuple[SinkState, ...] = ()
+    waiting: tuple[QueuedNotice, ...] = ()
+    dead: tuple[QueuedNotice, ...] = ()
+    silences: tuple[AlertSilence, ...] = ()
+    sinks: tuple[AlertChannelState, ...] = ()
     dropped: int = 0
 
 
-def _delivered(matter: Matter, taken: Mapping[tuple[str, Ts], Ts]) -> Matter:
+def _delivered(matter: Incident, taken: Mapping[tuple[str, Ts], Ts]) -> Incident:
     """It with the moment at which a sink took what is told of it; none while it is back, and that is not told yet.
 
     `taken` is what was delivered: by code and time of the notice, when.
@@ -114,13 +122,13 @@ class Alerting:
 
     def __init__(
         self,
-        book: AlertBook,
+        book: AlertStore,
         store: Store,
-        terms: Terms,
-        notifier: Notifier,
+        terms: AlertTerms,
+        notifier: NotifierProtocol,
         clock: Clock,
         new_id: Callable[[], str],
-        stop: Callable[[Matter], None],
+        stop: Callable[[Incident], None],
     ) -> None:
         self.book = book
         self._store = store
@@ -129,9 +137,11 @@ class Alerting:
         self._clock = clock
         self._new_id = new_id
         self._stop = stop
-        self._day = DayNews(book, store, terms.alerts.drawdown, terms.zone)
+        self._day = DailySummary(book, store, terms.alerts.drawdown, terms.zone)
         alerts = terms.alerts
-        self._policy = Policy(int(alerts.group_s * 1000), int(alerts.repeat_s * 1000), int(alerts.give_up_s * 1000))
+        self._policy = AlertPolicy(
+            int(alerts.group_s * 1000), int(alerts.repeat_s * 1000), int(alerts.give_up_s * 1000)
+        )
 
     # -- deciding -------------------------------------------------------------------------------------------------
 
@@ -145,7 +155,7 @@ class Alerting:
         held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
         self._move(lambda board, now: board.end(LOOP, now, held))
 
-    def beside_loop(self, shards: int) -> None:
+    def record_loop_presence(self, shards: int) -> None:
         """A loop is there, also while it does not beat because it is blind. Written down once a minute; and how many
         shards the exchange has, once it counted them."""
         now = self._clock.now()
@@ -154,7 +164,7 @@ class Alerting:
         if not 0 <= now - self.book.mark("loop") < LOOP_SEEN_MS:
             self.book.set_mark("loop", now)
 
-    def record(self, alert: Alert) -> None:
+    def record(self, alert: AlertRaised) -> None:
         """Leave something to be told, as a loop does."""
         self._store.record(alert)
 
@@ -192,7 +202,7 @@ class Alerting:
             self._day.tell(board, day, now)
             self._see_stops(board, now)
             board.observe("sinks", self._failing(), now)
-            book.bury(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
+            book.discard_orphaned(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
             return self._stopping(board, board.decide(now), now)
 
@@ -205,17 +215,17 @@ class Alerting:
         board.shard_of = cache(book.shard_of)
         return board
 
-    def _recorded(self) -> tuple[int, int, list[Alert]]:
+    def _recorded(self) -> tuple[int, int, list[AlertRaised]]:
         begin = self.book.mark("alerts")
-        found = self.book.alerts_after(begin, AT_ONCE)
+        found = self.book.alerts_after(begin, READ_BATCH_SIZE)
         return begin, found[-1][0] if found else begin, [alert for _, alert in found]
 
-    def _booked(self) -> tuple[int, int, list[Alert]]:
+    def _booked(self) -> tuple[int, int, list[AlertRaised]]:
         begin = self.book.mark("booked")
-        end = min(self.book.last_booked(), begin + AT_ONCE)
+        end = min(self.book.last_booked(), begin + READ_BATCH_SIZE)
         big_win = self._terms.alerts.big_win if self._is_heard("info", "big_win") else None
         is_heard = self._is_heard("info", "trade_executed")
-        news = booked_news(self.book, begin, AT_ONCE, big_win, is_heard=is_heard) if begin < end else []
+        news = fill_alerts(self.book, begin, READ_BATCH_SIZE, big_win, is_heard=is_heard) if begin < end else []
         return begin, end, news
 
     def _is_heard(self, tier: str, event: str) -> bool:
@@ -252,7 +262,9 @@ class Alerting:
         self._stop(cause)
         why = f"because of {cause.code} {cause.subject}"
         if self.trading() is not TradingState.HALTED:
-            told = Alert(now, "critical", "PAUSE_FAILED", "account", f"trading goes on, and was to be paused {why}")
+            told = AlertRaised(
+                now, "critical", "PAUSE_FAILED", "account", f"trading goes on, and was to be paused {why}"
+            )
         elif self.book.mark(STOPPED):
             return decision  # what comes on top of what stopped it stops nothing more
         else:
@@ -261,19 +273,19 @@ class Alerting:
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
             text = f"{why}; nothing resumes by itself: kalshi resume --reason TEXT"
-            told = Alert(now, "warning", "PAUSED_BY_ALERT", "account", text)
+            told = AlertRaised(now, "warning", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
 
-    def overview(self) -> Overview:
+    def overview(self) -> AlertOverview:
         """What is kept, as it is now."""
         book, now = self.book, self._clock.now()
         board = self._board()
         book.load(board)
         causes = board.causes(now)
-        matters = sorted(board.all(), key=lambda m: (not m.is_firing, -gravity(m.tier), m.since, m.subject))
+        matters = sorted(board.all(), key=lambda m: (not m.is_firing, -severity_rank(m.tier), m.since, m.subject))
         taken = {(each.notice.code, each.notice.ts): each.moved for each in book.letters("delivered")}
-        return Overview(
+        return AlertOverview(
             matters=tuple(_delivered(matter, taken) for matter in matters),
             hushed=frozenset((m.code, m.subject) for m in matters if board.is_hushed(m, causes, now)),
             waiting=tuple(book.letters("waiting")),
@@ -297,23 +309,25 @@ class Alerting:
         names = self.sinks if only is None else only
         if not self.book.count_waiting(names):  # to look is cheap, to claim is to write
             return 0
-        while (left := until - self._clock.monotonic()) >= SHORTEST_ATTEMPT_S:
-            claimed = self.book.claim(names, self._clock.now())
+        while (left := until - self._clock.monotonic()) >= MIN_ATTEMPT_S:
+            claimed = self.book.claim_notice(names, self._clock.now())
             if claimed is None:
                 break
             self._attempt(*claimed, min(left, ATTEMPT_S))
         return self.book.count_waiting(names)
 
-    def _attempt(self, letter: Letter, state: SinkState, within_s: float) -> None:
+    def _attempt(self, letter: QueuedNotice, state: AlertChannelState, within_s: float) -> None:
         delivery = self._notifier.deliver(letter.sink, letter.notice, within_s)
         now, tries = self._clock.now(), letter.tries + 1
         if delivery.outcome == "delivered":
             done = replace(letter, status="delivered", tries=tries, moved=now, error="")
-            self.book.settle(done, SinkState(sink=state.sink, last_delivered=now, last_failed=state.last_failed))
+            self.book.settle(
+                done, AlertChannelState(sink=state.sink, last_delivered=now, last_failed=state.last_failed)
+            )
             return
         failures = state.failures + 1
-        wait_ms = min(FIRST_RETRY_MS << min(failures - 1, 20), LONGEST_RETRY_MS)
-        wait_ms = min(max(wait_ms, int(delivery.retry_after_s * 1000)), LONGEST_RETRY_MS)
+        wait_ms = min(FIRST_RETRY_MS << min(failures - 1, 20), MAX_RETRY_MS)
+        wait_ms = min(max(wait_ms, int(delivery.retry_after_s * 1000)), MAX_RETRY_MS)
         after = replace(
             state, failures=failures, claimed_until=Ts(0), last_failed=now, error=delivery.text,
             retry_at=Ts(0) if delivery.outcome == "refused" else Ts(now + wait_ms),
@@ -322,14 +336,14 @@ class Alerting:
         tried = replace(letter, status="dead" if is_dead else "waiting", tries=tries, moved=now, error=delivery.text)
         self.book.settle(tried, after, fallback=self._fallback(tried))
 
-    def _fallback(self, letter: Letter) -> str:
+    def _fallback(self, letter: QueuedNotice) -> str:
         """Who hears of it as well, once it is dead or has failed often enough."""
         name = self._terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
         return name if is_needed and name in self._terms.sinks else ""
 
 
-def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
+def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
     """Return it as it is shown, with the sinks of the configuration."""
     states = {state.sink: state for state in found.sinks}
     return AlertsView.of(
@@ -338,10 +352,10 @@ def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
         undelivered=len(found.waiting),
         dead=len(found.dead),
         alerts=tuple(_alert(matter, found) for matter in found.matters),
-        letters=tuple(map(LetterRow.of, (*found.waiting, *found.dead))),
+        letters=tuple(map(UndeliveredNoticeRow.of, (*found.waiting, *found.dead))),
         sinks=tuple(
-            SinkRow.of(
-                states.get(name) or SinkState(sink=name),
+            AlertChannelRow.of(
+                states.get(name) or AlertChannelState(sink=name),
                 address=hidden_address(sink.url) if sink.url else str(sink.url_file or ""),
                 hears=" ".join((*sink.tiers, *sink.events)),
             )
@@ -350,7 +364,7 @@ def alerts_view(found: Overview, sinks: Mapping[str, Sink]) -> AlertsView:
     )
 
 
-def _alert(matter: Matter, found: Overview) -> AlertRow:
+def _alert(matter: Incident, found: AlertOverview) -> AlertRow:
     is_hushed = (matter.code, matter.subject) in found.hushed
     is_held_back = is_hushed and matter.lasts and matter.ended is None
     is_firing = matter.is_firing or is_held_back

@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.base.errors import StateError, UsageError
-from kalshi_cli.config.schema import Sink
-from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.core.monitoring.incidents import Matter
+from kalshi_cli.base.errors import StateFileError, UsageError
+from kalshi_cli.config.schema import AlertChannel
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.monitoring.incidents import Incident
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.core.monitoring.runbook_index import remedy_of
-from kalshi_cli.net.delivery import Delivery
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
+from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.notify.notifier import Notifier
-from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
-from kalshi_cli.services.monitoring.alerting import Alerting, Overview, Terms
+from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
+from kalshi_cli.services.monitoring.alerting import Alerting, AlertOverview, AlertTerms
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import BY_ALERT
+from kalshi_cli.store.records import ALERT_REASON_PREFIX
 
 WAIT_S = 0.2
 DIRECTLY_S = 4.0
@@ -30,7 +30,7 @@ def alerting(
     resources: Resources,
     home: Home | None = None,
     *,
-    more: Mapping[str, Sink] | None = None,
+    more: Mapping[str, AlertChannel] | None = None,
     busy_ms: int | None = None,
 ) -> Iterator[Alerting]:
     """Open the alerts of the account, or of another home, with a connection for the thread that enters it.
@@ -41,10 +41,10 @@ def alerting(
     home = home or resources.home
     sinks = {**resources.config.alerts.sinks, **(more or {})}
 
-    def stop(cause: Matter) -> None:
+    def stop(cause: Incident) -> None:
         try:
-            pause(home.folder, f"{BY_ALERT}{cause.code} {cause.subject}")
-        except StateError as error:  # it is told all the same
+            pause(home.folder, f"{ALERT_REASON_PREFIX}{cause.code} {cause.subject}")
+        except StateFileError as error:  # it is told all the same
             resources.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
 
     with resources.open_store(home, busy_ms=busy_ms) as store:
@@ -54,20 +54,20 @@ def alerting(
         )
 
 
-def _terms(resources: Resources, sinks: Mapping[str, Sink]) -> Terms:
+def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerms:
     config = resources.config
-    return Terms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone))
+    return AlertTerms(alerts=config.alerts, sinks=sinks, env=config.env, zone=ZoneInfo(config.day_zone))
 
 
-def overview(resources: Resources, home: Home | None = None) -> Overview:
+def overview(resources: Resources, home: Home | None = None) -> AlertOverview:
     """Return what is kept, as it is now; without a state file nothing is, and none is made."""
     if not ((home or resources.home).folder / "state.db").exists():
-        return Overview()
+        return AlertOverview()
     with alerting(resources, home) as found:
         return found.overview()
 
 
-def try_sinks(resources: Resources, only: str = "") -> dict[str, Delivery]:
+def send_test_notices(resources: Resources, only: str = "") -> dict[str, DeliveryResult]:
     """Send a test notice to each sink now, or to one of them; what became of each. Needs no state file.
 
     ConfigError where a sink cannot be used.
@@ -75,7 +75,7 @@ def try_sinks(resources: Resources, only: str = "") -> dict[str, Delivery]:
     sinks = resources.config.alerts.sinks
     if only and only not in sinks:
         raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
-    refuse_unusable_sinks(resources.config, resources.machine)
+    require_usable_channels(resources.config, resources.machine)
     notifier, now = Notifier(sinks, resources.machine), resources.clock.now()
     notice = Notice(
         notice_id=resources.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
@@ -85,9 +85,9 @@ def try_sinks(resources: Resources, only: str = "") -> dict[str, Delivery]:
     return {name: notifier.deliver(name, notice) for name in ([only] if only else sinks)}
 
 
-def tell_directly(resources: Resources, alert: Alert, within_s: float = DIRECTLY_S) -> None:
+def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = DIRECTLY_S) -> None:
     """Deliver an alert that the state file cannot hold to every channel that wants it, within `within_s` seconds."""
-    remedy, sinks, now = remedy_of(alert.code), resources.config.alerts.sinks, resources.clock.now()
+    remedy, sinks, now = runbook_for(alert.code), resources.config.alerts.sinks, resources.clock.now()
     notice = Notice(
         notice_id=resources.new_id(), kind="event", tier=alert.tier, event=remedy.event, code=alert.code,
         subject=alert.subject, text=f"{alert.text}; the state file cannot be used", env=resources.config.env,

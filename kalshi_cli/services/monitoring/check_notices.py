@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.incidents import STOPS
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.core.monitoring.runbook_index import remedy_of
+from kalshi_cli.core.monitoring.runbook_index import runbook_for
 from kalshi_cli.services.monitoring.alerting import Alerting
 from kalshi_cli.services.monitoring.alerts import alerting
 from kalshi_cli.services.resources import Home, Resources
@@ -44,7 +44,7 @@ def tell_sinks(
     that `may_stop` no trading is not written down either where a critical alert would stop it: neither does it, nor
     does it count as known once a look finds it that may.
     """
-    more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": Sink(url=notify)} if notify else {}
+    more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
     sinks = {**resources.config.alerts.sinks, **more}
     if not (sinks or (home.folder / "state.db").exists()):
         return
@@ -74,7 +74,13 @@ def _complain(resources: Resources, told: Alerting, since: Ts) -> None:
 
 
 def _tell_directly(
-    resources: Resources, sinks: Mapping[str, Sink], findings: Findings, until: float, why: str, *, is_doubt_new: bool
+    resources: Resources,
+    sinks: Mapping[str, AlertChannel],
+    findings: Findings,
+    until: float,
+    why: str,
+    *,
+    is_doubt_new: bool,
 ) -> None:
     from kalshi_cli.notify.notifier import Notifier
 
@@ -102,7 +108,7 @@ def _is_told(breach: Breach, *, is_doubt_new: bool) -> bool:
 
 def _notice(resources: Resources, source: str, breaches: Sequence[Breach], why: str) -> Notice:
     first, now = breaches[0], resources.clock.now()
-    remedy = remedy_of(first.code)
+    remedy = runbook_for(first.code)
     return Notice(
         notice_id=resources.new_id(), kind="firing", tier="critical" if first.severity == "critical" else "warning",
         event=remedy.event, code=first.code, subject=first.subject,

@@ -9,16 +9,16 @@ from importlib import import_module
 import msgspec
 
 from kalshi_cli.base.errors import KalshiError, UnreachableError
-from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, worst_first
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, cause_of, report, sort_by_severity
 from kalshi_cli.core.monitoring.error_check import SHOWN_ONLY
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring import health
 from kalshi_cli.services.monitoring.check_notices import BUSY_MS, tell_sinks
-from kalshi_cli.services.monitoring.check_turns import Turns
-from kalshi_cli.services.monitoring.checks.readings import LOCK, Loop, Readings, in_doubt, loop_at
+from kalshi_cli.services.monitoring.check_turns import CheckRunLock
+from kalshi_cli.services.monitoring.checks.readings import LOCK, CheckData, LoopRecord, in_doubt, loop_at
 from kalshi_cli.services.monitoring.schema_check import check_schema
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.sqlite_store import Store
@@ -31,7 +31,7 @@ LONGER = {"schema": 0.2}
 """Who asks for one thing after the other may look for so much longer, and has no more than a few to tell after it."""
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
 
     Without a `home` the loop is the one of the account, or of the only home in which one was ever started.
@@ -58,14 +58,14 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
 Show = Callable[[CheckReport, Sequence[CheckReport]], None]
 
 
-def run_checks(resources: Resources, wanted: Wanted, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
+def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
     """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling.
 
     A look that is held up, by whatever, ends with what is known by then, in a thread of its own; `leave` then ends this
     process.
     """
     until = resources.machine.monotonic() + wanted.within_s
-    turns = Turns(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
+    turns = CheckRunLock(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
     with turns.taken() as turn:
         if not turn.is_ours:
             whole, past = turns.skipped(turn)
@@ -97,7 +97,12 @@ def run_checks(resources: Resources, wanted: Wanted, show: Show, leave: Callable
 
 
 def _conclude(
-    resources: Resources, wanted: Wanted, turns: Turns, known: Sequence[CheckReport], show: Show, until: float
+    resources: Resources,
+    wanted: CheckRequest,
+    turns: CheckRunLock,
+    known: Sequence[CheckReport],
+    show: Show,
+    until: float,
 ) -> Verdict:
     """What of the wanted is not known by now is in doubt."""
     reports, late = list(known), UnreachableError("no time was left to look", code="too_slow")
@@ -118,7 +123,7 @@ def _conclude(
     return whole.verdict
 
 
-def _home(resources: Resources, wanted: Wanted) -> Home:
+def _home(resources: Resources, wanted: CheckRequest) -> Home:
     """Return whose alerts it is about: the account's, or without a key another home's that has a state file."""
     if wanted.home is not None or resources.home.account:
         return wanted.home or resources.home
@@ -127,9 +132,9 @@ def _home(resources: Resources, wanted: Wanted) -> Home:
     )
 
 
-def _look(resources: Resources, wanted: Wanted, known: list[CheckReport]) -> None:
+def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) -> None:
     """One after the other; what each found is `known` at once."""
-    readings = Readings(
+    readings = CheckData(
         resources.config, resources.limits, resources.clock,
         connect=lambda: _bounded(resources.client, wanted.within_s * LOOKING / 2),
         learn_key=lambda: learn_key(resources),
@@ -147,11 +152,11 @@ def _look(resources: Resources, wanted: Wanted, known: list[CheckReport]) -> Non
         known.append(_examined(readings, name, wanted))  # noqa: PERF401 - another thread looks on
 
 
-def _examined(readings: Readings, name: str, wanted: Wanted) -> CheckReport:
+def _examined(readings: CheckData, name: str, wanted: CheckRequest) -> CheckReport:
     check = import_module(f"kalshi_cli.services.monitoring.checks.{name}")
     if wanted.warn or wanted.crit:
-        configured: Bound = getattr(readings.config.checks, check.FIRST)
-        bound = Bound(warn=wanted.warn or configured.warn, crit=wanted.crit or configured.crit)
+        configured: CheckRange = getattr(readings.config.checks, check.FIRST)
+        bound = CheckRange(warn=wanted.warn or configured.warn, crit=wanted.crit or configured.crit)
         readings.checks = msgspec.structs.replace(readings.config.checks, **{check.FIRST: bound})
     try:
         found: CheckReport = check.examine(readings)
@@ -168,18 +173,18 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
     parts = [f"{verdict.name}: {', '.join(names)}" for verdict, names in named.items() if names]
     breaches = [breach for each in reports for breach in each.breaches]
     measures = [measure for each in reports for measure in each.measures]
-    lead = cause_of(worst_first(breaches)) if breaches else None
+    lead = cause_of(sort_by_severity(breaches)) if breaches else None
     of = next((each.check for each in reports if lead in each.breaches), "")
     return report("all", "; ".join([f"{fine} of {len(reports)} OK", *parts]), breaches, measures, of=of)
 
 
 def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
     """The client; one read that takes too long must leave time to say so."""
-    client.bound_reads(seconds)
+    client.limit_reads(seconds)
     return client
 
 
-def _loop(resources: Resources, wanted: Wanted, store: Store | None) -> Loop:
+def _loop(resources: Resources, wanted: CheckRequest, store: Store | None) -> LoopRecord:
     """Return the loop that was asked for, or the only one that was ever started; else that of the account."""
     beside = wanted.home or resources.homes[-1]
     other = loop_at(beside, resources.remembered(beside, BUSY_MS))

@@ -10,15 +10,15 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.account.pnl import Entry, fold, in_order, parts, total
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, group_by, sort_by_time, total
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.state.trading_day import day_start
-from kalshi_cli.store.alert_tables import AlertBook
+from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.sqlite_store import Store
 
 LATE_MS = 600_000
@@ -28,27 +28,29 @@ Heard = Callable[[str, str], bool]
 """Whether anybody asked for such a tier, or such an event."""
 
 
-def booked_news(book: AlertBook, begin: int, limit: int, big_win: Money | None, *, is_heard: bool) -> list[Alert]:
+def fill_alerts(
+    book: AlertStore, begin: int, limit: int, big_win: Money | None, *, is_heard: bool
+) -> list[AlertRaised]:
     """Trades, if anybody hears of them, and closings that brought `big_win`, of what was booked after `begin`."""
     fills, settlements = book.fills_after(begin, limit), book.settlements_after(begin, limit)
     found = [_trade(fill) for fill in fills] if is_heard else []
     if big_win is not None:
-        gains: dict[str, list[tuple[Entry, Money | None]]] = {}
-        booked: list[Entry] = [*fills, *settlements]
+        gains: dict[str, list[tuple[LedgerEntry, Money | None]]] = {}
+        booked: list[LedgerEntry] = [*fills, *settlements]
         for entry in booked:
             if entry.ticker not in gains:
-                gains[entry.ticker] = gained(book.entries_of(entry.ticker))
+                gains[entry.ticker] = result_of_close(book.entries_of(entry.ticker))
             won = sum(gain or 0 for each, gain in gains[entry.ticker] if each == entry)
             if won >= big_win > 0:
                 found.append(_big_win(entry, Money(won)))
     return found
 
 
-def gained(entries: Iterable[Entry]) -> list[tuple[Entry, Money | None]]:
+def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, Money | None]]:
     """What each trade or settlement of a market realized, less its fee; None where it closed nothing."""
     ledger = Ledger()
-    found: list[tuple[Entry, Money | None]] = []
-    for entry in in_order(entries):
+    found: list[tuple[LedgerEntry, Money | None]] = []
+    for entry in sort_by_time(entries):
         before, is_closing = ledger.realized, _closes(ledger, entry)
         if isinstance(entry, Settlement):
             ledger.settle(entry)
@@ -59,24 +61,24 @@ def gained(entries: Iterable[Entry]) -> list[tuple[Entry, Money | None]]:
     return found
 
 
-def _closes(ledger: Ledger, entry: Entry) -> bool:
+def _closes(ledger: Ledger, entry: LedgerEntry) -> bool:
     if isinstance(entry, Settlement):
         return any(position.qty for position in ledger.holdings(entry.ticker))
     return ledger.position(entry.ticker, entry.subaccount).qty * entry.side.sign < 0
 
 
-def _trade(fill: Fill) -> Alert:
+def _trade(fill: Fill) -> AlertRaised:
     verb, how = "bought" if fill.side is BID else "sold", "taker" if fill.is_taker else "maker"
     text = f"{verb} {show_qty(fill.qty)} YES at {show_price(fill.price)} ({how}, fee {show_money(fill.fee)})"
-    return Alert(fill.ts, "info", "TRADE_EXECUTED", fill.ticker, text)
+    return AlertRaised(fill.ts, "info", "TRADE_EXECUTED", fill.ticker, text)
 
 
-def _big_win(entry: Entry, won: Money) -> Alert:
+def _big_win(entry: LedgerEntry, won: Money) -> AlertRaised:
     how = "settled" if isinstance(entry, Settlement) else "closed"
-    return Alert(entry.ts, "info", "BIG_WIN", entry.ticker, f"{how} with {show_money(won)} won, after its fee")
+    return AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{how} with {show_money(won)} won, after its fee")
 
 
-class Day(msgspec.Struct, frozen=True, kw_only=True):
+class TradingDaySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The day by the clock and the heartbeat row: its best so far, what it is now, a summary of the last if due.
     `is_today` where a loop beat on it."""
 
@@ -85,19 +87,19 @@ class Day(msgspec.Struct, frozen=True, kw_only=True):
     best: Money
     now: Money | None
     summarized: Ts
-    summary: Alert | None
+    summary: AlertRaised | None
 
 
-class DayNews:
+class DailySummary:
     """The trading day of an account, by its state file. `look` reads, `tell` is part of the transaction."""
 
-    def __init__(self, book: AlertBook, store: Store, drawdown: Money, zone: ZoneInfo) -> None:
+    def __init__(self, book: AlertStore, store: Store, drawdown: Money, zone: ZoneInfo) -> None:
         self._book = book
         self._store = store
         self._drawdown = drawdown
         self._zone = zone
 
-    def look(self, now: Ts, is_heard: Heard) -> Day:
+    def look(self, now: Ts, is_heard: Heard) -> TradingDaySummary:
         """As it is now."""
         start, cycle = day_start(now, self._zone), self._store.last_cycle()
         is_today = cycle is not None and cycle.completed >= start
@@ -107,7 +109,7 @@ class DayNews:
         summary = None
         if 0 < summarized < start <= now - LATE_MS and is_heard("info", "daily_summary"):
             summary = self._summary(summarized, start)
-        return Day(
+        return TradingDaySummary(
             start=start,
             is_today=is_today,
             best=Money(max(best, pnl or 0)),
@@ -116,7 +118,7 @@ class DayNews:
             summary=summary,
         )
 
-    def tell(self, board: Board, day: Day, now: Ts) -> None:
+    def tell(self, board: Board, day: TradingDaySummary, now: Ts) -> None:
         """Its fall from its best, while it lasts; and once a day, what it brought."""
         book = self._book
         if book.mark("best_day") != day.start or book.mark("best") < day.best:
@@ -133,16 +135,16 @@ class DayNews:
             if day.summary is not None:
                 board.happen(day.summary, now)
 
-    def _breaches(self, fall: int, day: Day) -> list[Breach]:
+    def _breaches(self, fall: int, day: TradingDaySummary) -> list[Breach]:
         if not 0 < self._drawdown <= fall:
             return []
         value = f"{show_money(Money(fall))} below the best of the day, {show_money(day.best)}"
         limit = show_money(self._drawdown)
         return [Breach(subject="account", value=value, limit=limit, severity="warning", code="DAY_DRAWDOWN")]
 
-    def _summary(self, since: Ts, until: Ts) -> Alert | None:
+    def _summary(self, since: Ts, until: Ts) -> AlertRaised | None:
         """What was realized from midnight to midnight; of days on which nobody looked, together. None without any."""
-        entries: list[Entry] = [*self._store.fills(), *self._store.settlements()]
+        entries: list[LedgerEntry] = [*self._store.fills(), *self._store.settlements()]
         entries = [entry for entry in entries if entry.ts < until]
         moved = {entry.ticker for entry in entries if entry.ts >= since}
         if not moved:
@@ -150,18 +152,18 @@ class DayNews:
         gains = [
             gain
             for ticker in moved
-            for entry, gain in gained(each for each in entries if each.ticker == ticker)
+            for entry, gain in result_of_close(each for each in entries if each.ticker == ticker)
             if gain is not None and entry.ts >= since
         ]
-        day = total(parts(entries, {}, lambda ticker, _: ticker, since=since).values())
-        held = sum(1 for position in fold(entries).positions.values() if position.qty)
+        day = total(group_by(entries, {}, lambda ticker, _: ticker, since=since).values())
+        held = sum(1 for position in build_ledger(entries).positions.values() if position.qty)
         trades = sum(1 for entry in entries if entry.ts >= since and isinstance(entry, Fill))
         won = f"{sum(gain > 0 for gain in gains)} of {len(gains)} closings won" if gains else "none closed"
         text = (
             f"{trades} trades, realized {show_money(Money(day.realized - day.fees))} after "
             f"{show_money(day.fees)} of fees, {won}, {held} positions open"
         )
-        return Alert(until, "info", "DAILY_SUMMARY", self._date(since), text)
+        return AlertRaised(until, "info", "DAILY_SUMMARY", self._date(since), text)
 
     def _date(self, ts: Ts) -> str:
         return datetime.fromtimestamp(ts / 1000, self._zone).date().isoformat()

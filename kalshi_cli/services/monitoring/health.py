@@ -11,18 +11,18 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
-from kalshi_cli.base.units import Ts, format_ts, show_money
+from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.monitoring.check_report import Verdict, counted
+from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.account.key_lock import learn_key
-from kalshi_cli.services.monitoring.alerting import Overview
+from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ WAITING_WARN_MS = 60_000
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
     """One check: what was found, and the remedy where it is not OK."""
 
     check: str
@@ -47,7 +47,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 Check = Callable[[], tuple[Verdict, str, str]]
 
 
-def examine(name: str, clock: Clock, check: Check) -> Finding:
+def examine(name: str, clock: Clock, check: Check) -> HealthResult:
     """Run one check; a known error is a finding too: CRITICAL for credentials, UNKNOWN where it could not look."""
     started = clock.monotonic()
     try:
@@ -57,16 +57,16 @@ def examine(name: str, clock: Clock, check: Check) -> Finding:
     except KalshiError as error:
         verdict, detail, hint = Verdict.UNKNOWN, error.message, error.hint
     took = round((clock.monotonic() - started) * 1000, 1)
-    return Finding(check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took)
+    return HealthResult(check=name, verdict=verdict, detail=detail, hint=hint, latency_ms=took)
 
 
-def worst(findings: list[Finding]) -> Verdict:
+def worst(findings: list[HealthResult]) -> Verdict:
     """CRITICAL beats UNKNOWN beats WARNING beats OK."""
     ranking = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
     return next((verdict for verdict in ranking if any(f.verdict is verdict for f in findings)), Verdict.OK)
 
 
-def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], None]) -> None:
+def require_ready_to_trade(client: KalshiClient, home: Path, tell: Callable[[str], None]) -> None:
     """What a loop must know before it starts: the exchange answers, the clock is right, there is room on the disk.
 
     A warning is told; what is critical is an error: CredentialsError for a clock that would spoil every signature.
@@ -82,7 +82,7 @@ def refuse_unless_fit(client: KalshiClient, home: Path, tell: Callable[[str], No
             tell(f"warning: {detail}; {hint}")
 
 
-def refuse_skewed(client: KalshiClient) -> None:
+def require_synced_clock(client: KalshiClient) -> None:
     """CredentialsError where the replies so far tell that our clock is too far off to sign or date an order."""
     skew = client.clock_skew_ms
     if skew is not None and skew > SKEW_CRITICAL_MS:
@@ -182,10 +182,10 @@ def stream(
         return Verdict.OK, "no address of a stream is configured", ""
     if signer is None:
         return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
-    from kalshi_cli.exchange.stream.reader import Pace, Stream
+    from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 
     wait_s = max(within_s - HANG_UP_S, 0.1)
-    probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",), pace=Pace(connect_s=wait_s))
+    probe = Stream(ws_url, signer, clock, rng, channels=("market_lifecycle_v2",), pace=StreamTimings(connect_s=wait_s))
     probe.start()
     try:
         until = clock.monotonic() + wait_s
@@ -201,7 +201,7 @@ def stream(
     return Verdict.OK, "connected and subscribed", ""
 
 
-def feeds(cycle: Cycle | None, *, is_running: bool) -> tuple[Verdict, str, str]:
+def feeds(cycle: Heartbeat | None, *, is_running: bool) -> tuple[Verdict, str, str]:
     """How old the running loop's last message of the stream is."""
     if not is_running or cycle is None:
         return Verdict.OK, "no loop is running, so nothing is fed", ""
@@ -212,7 +212,7 @@ def feeds(cycle: Cycle | None, *, is_running: bool) -> tuple[Verdict, str, str]:
     return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
 
 
-def sinks(names: Sequence[str], told: Overview, now: Ts) -> tuple[Verdict, str, str]:
+def sinks(names: Sequence[str], told: AlertOverview, now: Ts) -> tuple[Verdict, str, str]:
     """Who is told when something is wrong, and whether what was to be told got there."""
     if not names:
         return Verdict.OK, "none: nobody is told when something is wrong", "alerts.sinks in the configuration"
@@ -237,7 +237,7 @@ def state(store: Store) -> tuple[Verdict, str, str]:
         return Verdict.WARNING, text, "find out why, then: kalshi resume --reason TEXT"
     doubtful = [order for order in store.live_orders() if order.status is OrderStatus.UNKNOWN]
     if doubtful:
-        return Verdict.CRITICAL, f"{counted(len(doubtful), 'order')} in doubt", "kalshi order reconcile"
+        return Verdict.CRITICAL, f"{pluralize(len(doubtful), 'order')} in doubt", "kalshi order reconcile"
     return Verdict.OK, "readable, nothing in doubt", ""
 
 
@@ -246,7 +246,7 @@ def state(store: Store) -> tuple[Verdict, str, str]:
 NEED_KEY = ("account", "limits", "stream")
 
 
-def health_of(resources: Resources) -> list[Finding]:
+def health_of(resources: Resources) -> list[HealthResult]:
     """Every check, in the order in which things depend on each other. What is wrong with the key is told once."""
     refuse_other_hosts(resources.config, "exchange.rest_url", "exchange.ws_url")
     checks: dict[str, Check] = {
@@ -264,7 +264,7 @@ def health_of(resources: Resources) -> list[Finding]:
     }
     if not resources.config.other_hosts:
         del checks["host"]
-    findings: list[Finding] = []
+    findings: list[HealthResult] = []
     for name, check in checks.items():
         is_refused = any(each.check in ("key", "account") and each.verdict is Verdict.CRITICAL for each in findings)
         is_held_up = is_refused and name in NEED_KEY
@@ -273,20 +273,20 @@ def health_of(resources: Resources) -> list[Finding]:
 
 
 def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
-    from kalshi_cli.services.trading.status import status_of
+    from kalshi_cli.services.trading.status import run_status
 
-    status = status_of(resources)
+    status = run_status(resources)
     return feeds(status.cycle, is_running=status.is_running)
 
 
 def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
     """Usable as far as this machine can tell; nothing is sent."""
-    from kalshi_cli.services.monitoring.alert_channels import refuse_unusable_sinks
+    from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
     from kalshi_cli.services.monitoring.alerts import overview
 
     try:
-        refuse_unusable_sinks(resources.config, resources.machine)
+        require_usable_channels(resources.config, resources.machine)
     except ConfigError as error:
         return Verdict.CRITICAL, error.message, error.hint
     names = tuple(resources.config.alerts.sinks)
-    return sinks(names, overview(resources) if names else Overview(), resources.clock.now())
+    return sinks(names, overview(resources) if names else AlertOverview(), resources.clock.now())

@@ -28,14 +28,15 @@ from kalshi_cli.base.errors import (
     RefusedError,
     UnreachableError,
 )
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, verdict_of
-from kalshi_cli.core.monitoring.schema_drift import Known, missing, unfamiliar
+from kalshi_cli.base.units import pluralize
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, verdict_of
+from kalshi_cli.core.monitoring.schema_drift import KnownSchema, missing, unfamiliar
 from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.route_samples import Sample
 from kalshi_cli.exchange.stream.frames import FRAMES
-from kalshi_cli.exchange.wire.values import WireError, witnessed
+from kalshi_cli.exchange.wire.values import ResponseFormatError, capture_bodies
 from kalshi_cli.services.resources import Resources
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ LISTEN_S = 4.0
 """How long the stream may take to connect and to answer."""
 QUIET_S = 0.5
 """Frames that follow the last answer by themselves: snapshots, the first changes."""
-MOST_FRAMES = 500
+MAX_FRAMES = 500
 
 
 class _FirstFrames:
@@ -64,7 +65,7 @@ class _FirstFrames:
     def connected(self, *, use_yes_price: bool) -> None: ...
 
     def frame(self, raw: bytes | str) -> None:
-        if len(self.heard) < MOST_FRAMES:
+        if len(self.heard) < MAX_FRAMES:
             self.heard.append(raw.encode() if isinstance(raw, str) else raw)
 
 
@@ -93,10 +94,10 @@ def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, 
     return kept.heard
 
 
-class Examination:
+class SchemaCheck:
     """One run of the check; `report` is its outcome, whenever it is asked for."""
 
-    def __init__(self, client: KalshiClient, clock: Clock, known: Known, within_s: float) -> None:
+    def __init__(self, client: KalshiClient, clock: Clock, known: KnownSchema, within_s: float) -> None:
         self._client = client
         self._clock = clock
         self._known = known
@@ -131,13 +132,13 @@ class Examination:
 
     def _ask(self, sample: Sample) -> None:
         self._looked.add(sample.route)
-        with witnessed() as seen:
+        with capture_bodies() as seen:
             error = self._take(sample)
         found = [breach for struct, body in seen for breach in self._compared(struct, body, sample.route)]
         self._breaches += found
         if error is None or any(breach.severity == "critical" for breach in found):
             return
-        if isinstance(error, WireError) and all(_is_json(body) for _, body in seen):
+        if isinstance(error, ResponseFormatError) and all(_is_json(body) for _, body in seen):
             self._critical(sample.route, "UNREADABLE", error.message, "an answer that can be read")
         elif isinstance(error, ExchangeError) and error.status == 410:
             self._critical(sample.route, "GONE", "410", "an answer")
@@ -244,12 +245,12 @@ class Examination:
         ranks = {"critical": 0, "unknown": 1, "note": 2}
         breaches = sorted({*self._breaches, *self._notices()}, key=lambda b: (ranks[b.severity], b.subject, b.code))
         counts = {severity: sum(b.severity == severity for b in breaches) for severity in ranks}
-        parts = [counted(len(self._looked), "route")]
+        parts = [pluralize(len(self._looked), "route")]
         if self._bare:
             parts.append(f"{len(self._bare)} without data")
         parts += [f"{number} {word}" for word, number in (("critical", counts["critical"]),) if number]
         parts += [f"{number} not looked at" for number in (counts["unknown"],) if number]
-        parts.append(counted(counts["note"], "note"))
+        parts.append(pluralize(counts["note"], "note"))
         return CheckReport(
             check="schema",
             verdict=verdict_of(breaches),
@@ -287,7 +288,7 @@ def examine(
 ) -> CheckReport:
     """Look at every route once. `frames` is None where nobody serves a stream."""
     with_account = is_keyed and not is_public_only
-    run = Examination(client, clock, route_samples.known_fields(), within_s)
+    run = SchemaCheck(client, clock, route_samples.known_fields(), within_s)
     run.read(sample for sample in route_samples.SAMPLES if with_account or not sample.is_private)
     if with_account:
         run.probe(is_real_money=is_real_money)
@@ -321,7 +322,7 @@ def check_schema(resources: Resources, *, is_public_only: bool, within_s: float)
     """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
     signer, ws_url = resources.signer, resources.ws_url
     client = resources.connected(lambda _reviewed: None)  # a probe that is told "410", as it should be, is no alert
-    client.bound_reads(within_s / 2)  # one that hangs leaves time to say so
+    client.limit_reads(within_s / 2)  # one that hangs leaves time to say so
 
     def frames(ticker: str) -> list[bytes]:
         assert signer is not None

@@ -17,13 +17,13 @@ from kalshi_cli.base.errors import (
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
-    StateError,
+    StateFileError,
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import has_terms, is_amend_open
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, Denied
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, OrderRefused
 from kalshi_cli.core.model.intents import Amend
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import AmendEnded, Message, OrderState
@@ -32,18 +32,18 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
-    OrderDesk,
+    OrderService,
     check_grid,
     price_of,
 )
-from kalshi_cli.services.runner import act, pump
-from kalshi_cli.services.trading.refusals import halted, refusal, rejection, unwritten
-from kalshi_cli.store.records import MovedError
+from kalshi_cli.services.runner import perform_effects, process_messages
+from kalshi_cli.services.trading.refusals import halted, refusal, rejection, sent_but_not_saved
+from kalshi_cli.store.records import ConcurrentChangeError
 
 _S = 1000
 
 
-class Change(msgspec.Struct, frozen=True, kw_only=True):
+class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What a person wants to be different; None leaves it as it is.
 
     `price` is that of the `outcome`, `qty` what shall be left to trade from now on. `expires_in_s` 0 takes the expiry
@@ -61,12 +61,12 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
 
     market: Market
     amend: AmendOrder
-    change: Change
+    change: AmendRequest
     cost: Money
     fee: Money
 
 
-def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, AmendProposal]:
+def propose(desk: OrderService, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
     """Bring the account up to date and hold the changed order against every control. Sends nothing.
 
     `order` as just read from the exchange. Raises RefusedError with the control's code.
@@ -83,7 +83,7 @@ def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, Amen
         desk.store.record(effect)
     known = engine.state.orders.by_order_id(order.order_id) or order
     verdict = engine.amend(_intent(market, known, change, desk.clock.now()))
-    if isinstance(verdict, Denied):
+    if isinstance(verdict, OrderRefused):
         desk.store.record(verdict)
         raise refusal(verdict, desk.store.halt())
     left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
@@ -91,7 +91,7 @@ def propose(desk: OrderDesk, order: Order, change: Change) -> tuple[Engine, Amen
     return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
 
 
-def _intent(market: Market, order: Order, change: Change, now: Ts) -> Amend:
+def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amend:
     price, qty = order.price, order.remaining
     if change.price is not None:
         price = change.price if change.outcome == "yes" else Price(ONE_DOLLAR - change.price)
@@ -110,15 +110,15 @@ def _intent(market: Market, order: Order, change: Change, now: Ts) -> Amend:
     return Amend(order.order_id, price, qty, expires)
 
 
-def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
+def send(desk: OrderService, engine: TradingEngine, proposal: AmendProposal) -> Order:
     """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
     order_id = proposal.amend.before.order_id
     for last_try in (False,) * (TRIES - 1) + (True,):
         amend, venue = proposal.amend, desk.venue(engine)
         try:
-            replies: list[Message] = list(act(amend, venue, desk.store))
+            replies: list[Message] = list(perform_effects(amend, venue, desk.store))
             break
-        except MovedError as error:
+        except ConcurrentChangeError as error:
             if last_try:
                 raise halted(error, desk.store.halt()) from error
             engine, proposal = propose(desk, desk.client.order(order_id), proposal.change)
@@ -126,9 +126,9 @@ def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
             raise halted(error, desk.store.halt()) from error
     orders = engine.state.orders
     try:
-        pump(replies, engine, venue, desk.store)
-    except StateError as error:
-        raise unwritten(f"the amend of order {order_id} was sent", error) from error
+        process_messages(replies, engine, venue, desk.store)
+    except StateFileError as error:
+        raise sent_but_not_saved(f"the amend of order {order_id} was sent", error) from error
     refused = next((reply for reply in replies if isinstance(reply, AmendEnded) and reply.code), None)
     if refused is not None:
         raise rejection("the order was not amended", amend.before, refused.code, refused.detail)
@@ -144,7 +144,7 @@ def send(desk: OrderDesk, engine: Engine, proposal: AmendProposal) -> Order:
     return order
 
 
-def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
+def _resolve(desk: OrderService, engine: TradingEngine, amend: AmendOrder) -> Order:
     """No answer came. Look until the order shows the new terms or is over, or the patience ends.
 
     The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.
@@ -160,7 +160,7 @@ def _resolve(desk: OrderDesk, engine: Engine, amend: AmendOrder) -> Order:
             f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
             hint=f"kalshi order reconcile (order id {order_id}); until then the worse of both counts",
         )
-    pump([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
+    process_messages([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
     return engine.state.orders.by_order_id(order_id) or stated
 
 

@@ -15,34 +15,33 @@ from kalshi_cli.base.errors import (
     NotFoundError,
     OutcomeUnknownError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.base.units import Money, Ts, pluralize
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import OrderRejected
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.orders.place import (
-    OrderDesk,
-    Ticket,
-    look_for,
+    OrderService,
+    OrderTicket,
     price_of,
+    wait_for_orders,
 )
-from kalshi_cli.services.runner import pump
-from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, unwritten
+from kalshi_cli.services.runner import process_messages
+from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import NO_HALT, Halt
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.orders import BatchRow
 
-MOST_ORDERS = 1_000
-MOST_MARKETS = 100
+MAX_ORDERS = 1_000
+MAX_MARKETS = 100
 """Orders, and different markets, in one batch."""
 
 LOOK_AGAIN_MS = 2_000
@@ -56,15 +55,15 @@ class BatchLine(NamedTuple):
     """An order and the line it was typed on."""
 
     number: int
-    ticket: Ticket
+    ticket: OrderTicket
 
 
-class Judged(msgspec.Struct, frozen=True, kw_only=True):
+class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line after its review: an order that may be sent, or the reason why not."""
 
     number: int
-    ticket: Ticket
-    verdict: SubmitOrder | Denied
+    ticket: OrderTicket
+    verdict: SubmitOrder | OrderRefused
     cost: Money = Money(0)
     fee: Money = Money(0)
     halt: Halt = NO_HALT
@@ -73,14 +72,14 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def denied(self) -> RefusedError | None:
         """Why it may not be sent."""
-        return refusal(self.verdict, self.halt) if isinstance(self.verdict, Denied) else None
+        return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else None
 
 
-class Result(NamedTuple):
+class BatchLineResult(NamedTuple):
     """What became of a line. `error` is None where the order was placed; `order` None where a control refused it."""
 
     number: int
-    ticket: Ticket
+    ticket: OrderTicket
     order: Order | None
     status: str
     error: KalshiError | None
@@ -89,7 +88,7 @@ class Result(NamedTuple):
 class BatchOutcome(NamedTuple):
     """What became of every line; `trouble` is what kept the rest from being sent, or from being written down."""
 
-    results: tuple[Result, ...]
+    results: tuple[BatchLineResult, ...]
     trouble: KalshiError | None
 
     @property
@@ -103,7 +102,7 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
     return isinstance(error, OutcomeUnknownError), error.exit_code
 
 
-def propose(desk: OrderDesk, lines: Sequence[BatchLine]) -> tuple[Engine, list[Judged]]:
+def propose(desk: OrderService, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
     """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
 
     UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
@@ -118,22 +117,24 @@ def propose(desk: OrderDesk, lines: Sequence[BatchLine]) -> tuple[Engine, list[J
     for line, intent in zip(lines, intents, strict=True):
         verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
         cost, fee = Money(0), Money(0)
-        if isinstance(verdict, Denied):
+        if isinstance(verdict, OrderRefused):
             desk.store.record(verdict)
         else:
             cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
         judged.append(
-            Judged(number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=desk.store.halt())
+            ReviewedLine(
+                number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=desk.store.halt()
+            )
         )
     return engine, judged
 
 
-def _markets(desk: OrderDesk, lines: Sequence[BatchLine]) -> dict[str, Market]:
+def _markets(desk: OrderService, lines: Sequence[BatchLine]) -> dict[str, Market]:
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
-    if len(lines) > MOST_ORDERS or len(tickers) > MOST_MARKETS:
+    if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
         raise UsageError(
             f"{len(lines)} orders on {len(tickers)} markets are too many for one batch",
-            hint=f"at most {MOST_ORDERS} orders on {MOST_MARKETS} markets; split the file",
+            hint=f"at most {MAX_ORDERS} orders on {MAX_MARKETS} markets; split the file",
         )
     found: dict[str, Market] = {}
     missing: list[str] = []
@@ -152,7 +153,7 @@ def _markets(desk: OrderDesk, lines: Sequence[BatchLine]) -> dict[str, Market]:
     return found
 
 
-def _intents(desk: OrderDesk, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
+def _intents(desk: OrderService, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
     uses = Counter(line.ticket.client_order_id for line in lines)
     intents, wrong = [], []
     for line in lines:
@@ -179,7 +180,7 @@ def _refuse_lines(wrong: list[str]) -> None:
         raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
 
 
-def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> BatchOutcome:
+def send(desk: OrderService, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
     The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
@@ -206,41 +207,41 @@ def send(desk: OrderDesk, engine: Engine, judged: Sequence[Judged]) -> BatchOutc
         if trouble is not None:
             break
         few = [submit.order for submit in submits]
-        look_for(desk.client, desk.store, desk.clock, engine, few)
+        wait_for_orders(desk.client, desk.store, desk.clock, engine, few)
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
             trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
             break
     return BatchOutcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
 
 
-def _passing(lines: Iterable[Judged]) -> list[SubmitOrder]:
+def _passing(lines: Iterable[ReviewedLine]) -> list[SubmitOrder]:
     return [each.verdict for each in lines if isinstance(each.verdict, SubmitOrder)]
 
 
-def _look(desk: OrderDesk, engine: Engine, looked: Ts) -> Ts:
+def _look(desk: OrderService, engine: TradingEngine, looked: Ts) -> Ts:
     """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
     if desk.clock.now() - looked > LOOK_AGAIN_MS:
         desk.look_again(engine)
         looked = desk.clock.now()
-    desk.count_beside(engine)
+    desk.include_external_orders(engine)
     if desk.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
         engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
     return looked
 
 
-def _reviewed(desk: OrderDesk, engine: Engine, judged: Judged) -> Judged:
+def _reviewed(desk: OrderService, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
     """Held against every control as of now, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
     intent = judged.ticket.intent(engine.state.markets[order.ticker])
     verdict = engine.place(intent, client_order_id=order.client_order_id)
-    if isinstance(verdict, Denied):
+    if isinstance(verdict, OrderRefused):
         desk.store.record(verdict)
     return msgspec.structs.replace(judged, verdict=verdict, halt=desk.store.halt())
 
 
 def _send_few(
-    desk: OrderDesk, engine: Engine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
+    desk: OrderService, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
 ) -> KalshiError | None:
     """One request. The error, where no other may follow this one."""
     orders = [submit.order for submit in submits]
@@ -250,11 +251,11 @@ def _send_few(
             desk.store.record(submit)
             written.append(submit.order)
         replies = venue.submit_batch(submits)
-    except (HaltedError, StateError) as error:  # nothing has left
+    except (HaltedError, StateFileError) as error:  # nothing has left
         code = error.code if isinstance(error, HaltedError) else NOT_SENT
         details.update({order.client_order_id: error.message for order in written})
-        with suppress(StateError):
-            pump(
+        with suppress(StateFileError):
+            process_messages(
                 (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),
                 engine,
                 venue,
@@ -263,18 +264,20 @@ def _send_few(
         return halted(error, desk.store.halt()) if isinstance(error, HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
-        pump(replies, engine, venue, desk.store)
-    except StateError as error:
-        return unwritten(f"a batch of {counted(len(orders), 'order')} was sent", error)
+        process_messages(replies, engine, venue, desk.store)
+    except StateFileError as error:
+        return sent_but_not_saved(f"a batch of {pluralize(len(orders), 'order')} was sent", error)
     for reply in replies:
         if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
             return rejection("the batch was not placed", orders[0], reply.code, reply.detail)
     return None
 
 
-def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: KalshiError | None) -> Result:
-    if isinstance(judged.verdict, Denied):
-        return Result(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
+def _result(
+    judged: ReviewedLine, engine: TradingEngine, details: dict[str, str], trouble: KalshiError | None
+) -> BatchLineResult:
+    if isinstance(judged.verdict, OrderRefused):
+        return BatchLineResult(judged.number, judged.ticket, None, OrderStatus.DENIED.value, judged.denied)
     name = judged.verdict.order.client_order_id
     order = engine.state.orders.get(name) or judged.verdict.order
     status = order.status.value
@@ -289,12 +292,12 @@ def _result(judged: Judged, engine: Engine, details: dict[str, str], trouble: Ka
         error = UnreachableError("proven not to be on the exchange", code="never_arrived")
     elif order.status is OrderStatus.REJECTED:
         error = rejection("not placed", order, order.code, details.get(name, ""))
-    return Result(judged.number, judged.ticket, order, status, error)
+    return BatchLineResult(judged.number, judged.ticket, order, status, error)
 
 
-def batch_row(found: Judged | Result) -> BatchRow:
+def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
     """Return what became of a line, or would in a dry run."""
-    if isinstance(found, Result):
+    if isinstance(found, BatchLineResult):
         order, status, error = found.order, found.status, found.error
     else:
         order, status, error = None, "denied" if found.denied else "dry_run", found.denied
@@ -306,5 +309,5 @@ def batch_row(found: Judged | Result) -> BatchRow:
         remaining=order.remaining if order else None,
         status=status,
         code=error.code if error else None,
-        detail=Prose(error.message) if error else None,
+        detail=TruncatableText(error.message) if error else None,
     )

@@ -14,7 +14,7 @@ from kalshi_cli.base.errors import (
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
-    StateError,
+    StateFileError,
     UnreachableError,
 )
 from kalshi_cli.core.model.orders import Order, OrderStatus
@@ -25,15 +25,15 @@ SETTLE_S = 0.1
 """Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026). Less
 where less is missing."""
 
-SHORTEST_S = 0.03
+MIN_S_LENGTH = 0.03
 
-PATIENCE_S = 10.0
+CATCH_UP_TIMEOUT_S = 10.0
 
 MARGIN_MS = 100
 """How far the clocks of the exchange's own machines may be apart."""
 
 
-class Scope(msgspec.Struct, frozen=True):
+class CancelScope(msgspec.Struct, frozen=True):
     """Which orders: all, or those of an event, or with a ticker like the pattern.
 
     A ticker does not tell its event: the exchange is asked for the orders of one.
@@ -51,27 +51,27 @@ class Scope(msgspec.Struct, frozen=True):
         return not self.ticker or fnmatchcase(order.ticker, self.ticker)
 
 
-def has_caught_up(client: KalshiClient, clock: Clock, since_s: float) -> bool:
+def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
     """Wait until the exchange says that its reads hold everything up to `since_s` of our monotonic clock; False if it
     takes too long.
 
     What its clock showed then is known within a second, and closer with each date. An answer brings it forward only
     where it is newer than the one before: one that something on the way kept must not.
     """
-    until = clock.monotonic() + PATIENCE_S
-    due, before = client.latest_there(since_s), math.inf
+    until = clock.monotonic() + CATCH_UP_TIMEOUT_S
+    due, before = client.max_server_time(since_s), math.inf
     while True:
         as_of = client.user_data_timestamp()
-        there = client.latest_there(since_s)
+        there = client.max_server_time(since_s)
         due = there if as_of > before else max(due, there)
         before = as_of
         missing_ms = due + MARGIN_MS - as_of
         if missing_ms <= 0 or clock.monotonic() >= until:
             return missing_ms <= 0
-        clock.sleep(min(SETTLE_S, max(SHORTEST_S, missing_ms / 2_000)))
+        clock.sleep(min(SETTLE_S, max(MIN_S_LENGTH, missing_ms / 2_000)))
 
 
-class Canceled(msgspec.Struct, frozen=True, kw_only=True):
+class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one cancel: how much was taken back, or why not."""
 
     order_id: str
@@ -82,12 +82,12 @@ class Canceled(msgspec.Struct, frozen=True, kw_only=True):
     is_unreached: bool = False
 
 
-def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[Canceled]:
+def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResult]:
     """Cancel these by id, one after the other. An id that is not live is reported, not hidden."""
     return [_cancel_one(client, order_id) for order_id in order_ids]
 
 
-def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
+def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     try:
         order = client.order(order_id)
         try:
@@ -102,14 +102,14 @@ def _cancel_one(client: KalshiClient, order_id: str) -> Canceled:
     except CredentialsError:
         raise
     except NotFoundError as error:
-        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
+        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_missing=True)
     except OutcomeUnknownError as error:
-        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
+        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unknown=True)
     except (RateLimitedError, UnreachableError) as error:
-        return Canceled(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
+        return CancelResult(order_id=order_id, canceled=False, detail=error.message, is_unreached=True)
     except ExchangeError as error:
-        return Canceled(order_id=order_id, canceled=False, detail=error.message)
-    return Canceled(order_id=order_id, canceled=True)
+        return CancelResult(order_id=order_id, canceled=False, detail=error.message)
+    return CancelResult(order_id=order_id, canceled=True)
 
 
 def find_order(resources: Resources, any_id: str) -> Order:
@@ -117,11 +117,11 @@ def find_order(resources: Resources, any_id: str) -> Order:
     return resources.client.order(_order_id(resources, any_id))
 
 
-def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[Canceled]:
+def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:
     """Cancel these, by the exchange's ids or by ours. A broken state file holds up no cancel: only ours need it."""
     try:
         order_ids = [_order_id(resources, any_id) for any_id in ids]
-    except StateError as error:
+    except StateFileError as error:
         resources.tell(f"ids of your own are not understood: {error.message}")
         order_ids = ids
     return cancel_orders(resources.client, order_ids)

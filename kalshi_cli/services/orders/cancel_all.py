@@ -7,10 +7,10 @@ from contextlib import suppress
 
 import msgspec
 
-from kalshi_cli.base.errors import CredentialsError, StateError
-from kalshi_cli.base.units import counted
+from kalshi_cli.base.errors import CredentialsError, StateFileError
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.exchange.rest.rate_limits import Rank
+from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile
 from kalshi_cli.services.orders import cancel, kill_switch, quotes
@@ -18,29 +18,29 @@ from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.run_order_groups import note_group
 from kalshi_cli.store.lock import holder
 
-MOST_IDS = 5
+MAX_IDS = 5
 """Orders that are named where nothing could be canceled."""
 
 
 def cancel_everything(
     resources: Resources,
-    scope: cancel.Scope,
+    scope: cancel.CancelScope,
     within_s: float = kill_switch.DEADLINE_S,
     *,
     with_groups: bool = False,
     progress: Callable[[int, int], None] = lambda _gone, _known: None,
     answered: Callable[[], None] = lambda: None,
-) -> kill_switch.Outcome:
+) -> kill_switch.KillSwitchResult:
     """The kill switch, without the halt; `with_groups` triggers the order groups first.
 
     Whatever the state file would tell is asked for once, and done without where it cannot be read.
     """
     if scope.is_everything:
-        resources.limiter.rank = Rank.KILL
+        resources.limiter.rank = Priority.KILL
     groups: list[OrderGroup] = []
     ours: set[str] | None = None
     known: tuple[Order, ...] = ()
-    with suppress(StateError):  # said already, when the halt could not be written
+    with suppress(StateFileError):  # said already, when the halt could not be written
         groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in resources.store.groups()]
         known = resources.store.live_orders()
         ours = {order.order_id for order in known if not order.is_foreign}
@@ -48,7 +48,7 @@ def cancel_everything(
     def live() -> tuple[Order, ...]:
         nonlocal known
         if ours is not None:
-            with suppress(StateError):
+            with suppress(StateFileError):
                 known = resources.store.live_orders()
         return known
 
@@ -60,12 +60,12 @@ def cancel_everything(
     try:
         outcome = switch.run(within_s, groups if with_groups else None)
     finally:
-        resources.limiter.let_others_write()
+        resources.limiter.allow_other_writers()
     if ours is not None:
         for group_id in outcome.triggered:
             note_group(resources, group_id, is_triggered=True)
     if scope.is_everything and (outcome.is_clean or (outcome.in_doubt and not outcome.remaining_orders)):
-        outcome = msgspec.structs.replace(outcome, agreed=quotes.agreed(resources.client, resources.note))
+        outcome = msgspec.structs.replace(outcome, agreed=quotes.accepted_quotes(resources.client, resources.note))
     return outcome
 
 
@@ -74,10 +74,10 @@ def left_here(resources: Resources) -> str:
     try:
         who, store = holder(resources.state_dir / "trade.lock"), resources.remembered()
         live = store.live_orders() if store is not None else ()
-    except (CredentialsError, StateError) as unread:
+    except (CredentialsError, StateFileError) as unread:
         return f"the state file cannot tell what is live: {unread.message}"
     if not live and who is None:
         return ""
-    names = ", ".join(order.client_order_id or order.order_id for order in live[:MOST_IDS])
+    names = ", ".join(order.client_order_id or order.order_id for order in live[:MAX_IDS])
     loop = f"; a loop is running ({who})" if who is not None else ""
-    return f"{counted(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{loop}"
+    return f"{pluralize(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{loop}"

@@ -15,14 +15,14 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownErr
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.intents import Close
+from kalshi_cli.core.model.intents import CloseOrderRequest
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.services.orders.cancel import has_caught_up
-from kalshi_cli.services.orders.place import OrderDesk
-from kalshi_cli.services.trading.stop_signals import on_the_way
+from kalshi_cli.services.orders.cancel import is_list_current
+from kalshi_cli.services.orders.place import OrderService
+from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
 PAUSE_S = 0.5
@@ -35,7 +35,7 @@ USUAL_SLIPPAGE = cents(5)
 OVERLAP_MS = 60_000
 
 
-class Walk(msgspec.Struct, frozen=True, kw_only=True):
+class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
     """How far a close may go: prices from the best one at the start, tries, seconds for each position.
 
     Without a `max_slippage` it is USUAL_SLIPPAGE, or what `risk.max_close_slippage` allows where that is less.
@@ -97,7 +97,7 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.worst is None else self.own(self.worst)
 
 
-class Closing(msgspec.Struct, frozen=True, kw_only=True):
+class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one position. `average` is on the YES scale; None, as `fees`, where the fills cannot be read yet.
 
     `error` says why something is left; a later position is not begun where it `stops`.
@@ -125,14 +125,14 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
         return self.error is not None and type(self.error) not in (KalshiError, RefusedError, ExchangeError)
 
 
-class CloseDesk:
+class PositionCloser:
     """Closes positions of one subaccount: `plans` reads, `close` sends.
 
     RefusedError where the walk would go further than the limits allow.
     """
 
     def __init__(
-        self, orders: OrderDesk, walk: Walk, tell: Callable[[str], None], subaccount: int | None = None
+        self, orders: OrderService, walk: ClosePolicy, tell: Callable[[str], None], subaccount: int | None = None
     ) -> None:
         self._orders = orders
         self._client, self._clock = orders.client, orders.clock
@@ -164,7 +164,7 @@ class CloseDesk:
 
     def _held(self, ticker: str = "") -> dict[str, Qty]:
         """Positions as the exchange states them: newer than the last order here, and than the start of this desk."""
-        if not has_caught_up(self._client, self._clock, self._written):
+        if not is_list_current(self._client, self._clock, self._written):
             raise UnreachableError(
                 "the exchange's lists trail behind; what is held is not known", hint="try again: kalshi positions"
             )
@@ -199,22 +199,22 @@ class CloseDesk:
 
     # -- closing it -----------------------------------------------------------------------------------------------
 
-    def close(self, plans: Sequence[ClosePlan]) -> list[Closing]:
+    def close(self, plans: Sequence[ClosePlan]) -> list[CloseResult]:
         """Close one position after the other. After an unknown outcome, or a trouble of all, none is begun any more."""
-        done: list[Closing] = []
-        stopper: Closing | None = None
+        done: list[CloseResult] = []
+        stopper: CloseResult | None = None
         for plan in plans:
             if stopper is not None:
                 why = KalshiError(f"not begun, because of {stopper.plan.market.ticker}", code="not_begun")
-                done.append(Closing(plan=plan, closed=Qty(0), left=plan.qty, error=why))
+                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=why))
             elif plan.refusal is not None:
-                done.append(Closing(plan=plan, closed=Qty(0), left=plan.qty, error=plan.refusal))
+                done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=plan.refusal))
             else:
                 done.append(self._close_one(plan))
                 stopper = done[-1] if done[-1].stops else None
         return done
 
-    def _close_one(self, plan: ClosePlan) -> Closing:
+    def _close_one(self, plan: ClosePlan) -> CloseResult:
         """Order after order, until nothing is left or the walk is over; then what came of it, freshly read."""
         started, sent = self._clock.now(), _Sent()
         error: KalshiError | None = None
@@ -224,8 +224,8 @@ class CloseDesk:
             error = raised
         left = Qty(plan.qty - sent.filled)
         if isinstance(error, OutcomeUnknownError):
-            return Closing(plan=plan, closed=sent.filled, left=left, error=error)
-        closing = Closing(plan=plan, closed=sent.filled, left=left, error=error)
+            return CloseResult(plan=plan, closed=sent.filled, left=left, error=error)
+        closing = CloseResult(plan=plan, closed=sent.filled, left=left, error=error)
         try:
             return self._read_again(closing, sent, started)
         except KalshiError as raised:
@@ -250,9 +250,9 @@ class CloseDesk:
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
                 signed = Qty(-plan.side.sign * held)
-                verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
+                verdict = engine.close(CloseOrderRequest(ticker, limit, left, held=signed, subaccount=self._subaccount))
                 proposal = self._orders.judged(engine, market, verdict)
-                with on_the_way(f"order {proposal.submit.order.client_order_id}"):
+                with in_flight(f"order {proposal.submit.order.client_order_id}"):
                     order = self._orders.send(engine, proposal)
                 self._written = self._clock.monotonic()
                 filled = order.filled
@@ -274,7 +274,7 @@ class CloseDesk:
         held = self._held(plan.market.ticker).get(plan.market.ticker, Qty(0))
         return Qty(max(0, -plan.side.sign * held))
 
-    def _read_again(self, closing: Closing, sent: _Sent, started: Ts) -> Closing:
+    def _read_again(self, closing: CloseResult, sent: _Sent, started: Ts) -> CloseResult:
         """What is left as the exchange states it, and what was paid."""
         plan = closing.plan
         left = self._still_held(plan)
@@ -351,8 +351,8 @@ def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedul
 
 
 def close_all(
-    plan: Callable[[], tuple[CloseDesk, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
-) -> tuple[list[Closing], KalshiError | None]:
+    plan: Callable[[], tuple[PositionCloser, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
+) -> tuple[list[CloseResult], KalshiError | None]:
     """Close what is held once somebody agreed. An error is returned: what was canceled before is to be told too."""
     try:
         closer, plans = plan()
@@ -363,7 +363,7 @@ def close_all(
     return closings, failure(closings)
 
 
-def failure(closings: Sequence[Closing]) -> KalshiError | None:
+def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
     """The error that a command ends with; None where everything was closed.
 
     One that stopped everything comes first, an unknown outcome above all. Where something was closed, or for more than

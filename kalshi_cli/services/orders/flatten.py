@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
-from kalshi_cli.base.errors import ExchangeError, KalshiError, StateError
+from kalshi_cli.base.errors import ExchangeError, KalshiError, StateFileError
 from kalshi_cli.base.units import show_qty
-from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.services.orders.close import CloseDesk, ClosePlan, Closing, Walk, close_all
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, CloseResult, PositionCloser, close_all
 from kalshi_cli.services.orders.place import order_desk
 from kalshi_cli.services.resources import Resources
 
@@ -29,24 +29,24 @@ def flatten(open_own: Callable[[], AbstractContextManager[Resources]]) -> bool:
         while any(order.strategy for order in own.store.live_orders()) and own.machine.monotonic() < until:
             own.machine.sleep(WAIT_S)
         closings, errors = _close_everything(own)
-        busy = next((error for error in errors if isinstance(error, StateError)), None)
+        busy = next((error for error in errors if isinstance(error, StateFileError)), None)
         if busy is not None:
             raise busy
         own.store.record(_flattened(own, closings, errors))
         return not errors
 
 
-def _close_everything(resources: Resources) -> tuple[list[Closing], list[KalshiError]]:
+def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[KalshiError]]:
     """What is held in the primary subaccount, then in each of the others, whatever became of the ones before.
 
     A key that is locked to a subaccount closes that one.
     """
-    closings: list[Closing] = []
+    closings: list[CloseResult] = []
     errors: list[KalshiError] = []
 
     def close(subaccount: int | None) -> None:
-        def planned() -> tuple[CloseDesk, list[ClosePlan]]:
-            closer = CloseDesk(order_desk(resources), Walk(), resources.note, subaccount)
+        def planned() -> tuple[PositionCloser, list[ClosePlan]]:
+            closer = PositionCloser(order_desk(resources), ClosePolicy(), resources.note, subaccount)
             return closer, closer.plans()
 
         done, error = close_all(planned, lambda _plans: None)
@@ -68,17 +68,17 @@ def _close_everything(resources: Resources) -> tuple[list[Closing], list[KalshiE
     return closings, errors
 
 
-def _flattened(resources: Resources, closings: Sequence[Closing], errors: Sequence[KalshiError]) -> Alert:
+def _flattened(resources: Resources, closings: Sequence[CloseResult], errors: Sequence[KalshiError]) -> AlertRaised:
     done = ", ".join(_name(closing.plan) for closing in closings if closing.is_done)
     text = f"closed {done}" if done else "nothing was closed" if closings or errors else "nothing was held"
     if not errors:
-        return Alert(resources.clock.now(), "warning", "FLATTENED", "account", text)
+        return AlertRaised(resources.clock.now(), "warning", "FLATTENED", "account", text)
     left = ", ".join(
         f"{show_qty(each.left)} {each.plan.outcome.upper()} of {_name(each.plan)}" for each in closings if each.left
     )
     reasons = dict.fromkeys(error.message for error in errors)
     text = "; ".join([text, *([f"left: {left}"] if left else []), *reasons])
-    return Alert(resources.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
+    return AlertRaised(resources.clock.now(), "critical", "FLATTEN_FAILED", "account", text)
 
 
 def _name(plan: ClosePlan) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import Config, state_dir
 from kalshi_cli.core.model.exchange import TradingState
@@ -19,14 +19,15 @@ from kalshi_cli.store.records import Halt
 CODE, REASON = "CANCEL_ALL", "kill switch"
 
 
-def pull(config: Config, now: Ts) -> KillLock:
-    """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `Halts` tries again.
+def write_halt_marker(config: Config, now: Ts) -> KillLock:
+    """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `TradingControl` tries
+    again.
 
     While the lock is held that this gives, nobody lifts the halt.
     """
     home = state_dir(config)
     lock = KillLock(home)
-    with suppress(StateError):
+    with suppress(StateFileError):
         if os.path.isdir(home):
             lock.hold(now)
             write_halt_file(home, Halt(TradingState.HALTED, CODE, REASON, now))

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from kalshi_cli.base.errors import KalshiError, StateError
-from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.services.monitoring.alerts import alerting, tell_directly
+from kalshi_cli.base.errors import KalshiError, StateFileError
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
 from kalshi_cli.services.orders.halt_marker import CODE, REASON
 from kalshi_cli.services.resources import Resources
 
@@ -51,13 +51,13 @@ def _tell(resources: Resources, are_out: threading.Event, until: float, untold: 
         with alerting(resources, busy_ms=BUSY_MS) as told:
             told.look()
     except KalshiError:
-        alert = Alert(resources.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
-        tell_directly(resources, alert, until - resources.machine.monotonic())
+        alert = AlertRaised(resources.clock.now(), "critical", CODE, "account", f"trading is halted: {REASON}")
+        notify_directly(resources, alert, until - resources.machine.monotonic())
         untold.clear()
         return
 
     def deliver(name: str) -> None:
-        with suppress(StateError), alerting(resources, busy_ms=int(1000 * WITHIN_S)) as told:
+        with suppress(StateFileError), alerting(resources, busy_ms=int(1000 * WITHIN_S)) as told:
             if not told.deliver(until - resources.machine.monotonic(), [name]):
                 untold.discard(name)
 

@@ -17,15 +17,14 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, NotFoundError, OutcomeUnknownError
-from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.base.units import Ts, format_ts, pluralize
 from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.messages import CancelFailed
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.exchange.wire.quotes import Quote
-from kalshi_cli.services.orders.cancel import SETTLE_S, Scope, has_caught_up
+from kalshi_cli.exchange.wire.quotes import RfqQuote
+from kalshi_cli.services.orders.cancel import SETTLE_S, CancelScope, is_list_current
 
 DEADLINE_S = 60.0
 
@@ -52,7 +51,7 @@ REFUSALS = 3
 """Refusals of the key after which it is believed: one can be a clock that was just set."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class KillSwitchResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
 
     `triggered` are the order groups that take nothing now until a person resets them. `in_doubt` are our own orders
@@ -69,7 +68,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: tuple[Order, ...] = ()
     unexplained: tuple[Order, ...] = ()
     is_answered: bool = True
-    agreed: tuple[Quote, ...] = ()
+    agreed: tuple[RfqQuote, ...] = ()
     """Quotes that were accepted and may trade yet: they rest nowhere, and cannot be cancelled."""
 
     @property
@@ -97,7 +96,7 @@ class KillSwitch:
         self,
         client: KalshiClient,
         clock: Clock,
-        scope: Scope,
+        scope: CancelScope,
         *,
         tell: Callable[[str], None],
         progress: Callable[[int, int], None] = lambda _gone, _known: None,
@@ -129,7 +128,7 @@ class KillSwitch:
         self._doubted: list[Order] = []
         self._wrote_s = clock.monotonic()
 
-    def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> Outcome:
+    def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> KillSwitchResult:
         """Run until a proof or the deadline. OutcomeUnknownError where the key is refused again and again.
 
         Given `groups`, the order groups of the account are triggered before all else, these without a look at the rest:
@@ -149,12 +148,12 @@ class KillSwitch:
             self._trigger(self._listed(), min(self._until, self._clock.monotonic() + GROUPS_S))
         if self._triggered:
             ids = ", ".join(list(self._triggered)[:5])
-            text = f"{counted(len(self._triggered), 'order group')} triggered; to use one again:"
+            text = f"{pluralize(len(self._triggered), 'order group')} triggered; to use one again:"
             self._say(f"{text} kalshi order group reset ID ({ids})")
         resting = self._emptied({} if is_gone else self._known)
         left = tuple((self._known if resting is None else resting).values())
         by_group = {order.order_id for order in rested if order.order_group_id in self._triggered}
-        return Outcome(
+        return KillSwitchResult(
             canceled=len(self._known.keys() | by_group) - len(left),
             remaining_orders=left,
             is_verified=resting is not None and not self._travelling and (bool(resting) or self._is_proven),
@@ -205,7 +204,7 @@ class KillSwitch:
             self._try(self._look_up)
         travelling = [
             order
-            for order in on_the_way(self._live())
+            for order in in_flight_orders(self._live())
             if self._scope.holds(order) and order.order_group_id not in self._triggered
         ]
         if travelling != self._doubted:
@@ -230,7 +229,7 @@ class KillSwitch:
         asked = [group for group in groups if group.group_id not in self._triggered]
         for number, group in enumerate(asked):
             if self._clock.monotonic() >= until:
-                self._say(f"for want of time not triggered: {counted(len(asked) - number, 'order group')}")
+                self._say(f"for want of time not triggered: {pluralize(len(asked) - number, 'order group')}")
                 return
             try:
                 self._client.trigger_order_group(group)
@@ -336,7 +335,7 @@ class KillSwitch:
         self._is_behind = False
 
         def look() -> None:
-            self._is_behind = not has_caught_up(self._client, self._clock, self._wrote_s)
+            self._is_behind = not is_list_current(self._client, self._clock, self._wrote_s)
             if self._is_behind:
                 self._say("the exchange's lists trail behind; trying again")
             else:
@@ -418,7 +417,7 @@ class KillSwitch:
 
     def _locked_out(self, error: CredentialsError) -> OutcomeUnknownError:
         ids = ", ".join(list(self._known)[:5])
-        known = counted(len(self._known), "order") if ids else "orders"
+        known = pluralize(len(self._known), "order") if ids else "orders"
         return OutcomeUnknownError(
             f"{error.message}; this key cannot cancel, and {known} may rest{': ' * bool(ids)}{ids}",
             hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
@@ -454,7 +453,7 @@ def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
     return list(found.values())
 
 
-def on_the_way(live: Iterable[Order]) -> list[Order]:
+def in_flight_orders(live: Iterable[Order]) -> list[Order]:
     """Our own orders that may still arrive: nobody has heard that the exchange has them, nor proven that it has not."""
     return [order for order in live if not order.order_id]
 

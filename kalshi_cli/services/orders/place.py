@@ -14,33 +14,33 @@ from kalshi_cli.base.errors import (
     KalshiError,
     OutcomeUnknownError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional, show_price
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, is_as_sent
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.fees import estimate
-from kalshi_cli.core.model.effects import Alert, CloseOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
-from kalshi_cli.core.model.messages import OrderRejected, OrdersBeside
-from kalshi_cli.core.model.order_terms import ASK, BID, StpMode, Tif, mirror
+from kalshi_cli.core.model.messages import ExternalOrders, OrderRejected
+from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, TimeInForce, other_outcome
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.account_snapshot import valued
+from kalshi_cli.exchange.live.account_snapshot import marks_update
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine, read_account
-from kalshi_cli.services.monitoring.health import refuse_skewed
+from kalshi_cli.services.monitoring.health import require_synced_clock
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.runner import act, pump
-from kalshi_cli.services.trading.refusals import clash, duplicate, halted, refusal, rejection, unwritten
-from kalshi_cli.store.records import Halt, Memory, MovedError
-from kalshi_cli.store.state_store import Glance, Notebook
+from kalshi_cli.services.runner import perform_effects, process_messages
+from kalshi_cli.services.trading.refusals import duplicate, halted, id_conflict, refusal, rejection, sent_but_not_saved
+from kalshi_cli.store.records import ConcurrentChangeError, Halt, RecoveredState
+from kalshi_cli.store.state_store import OrderStore, ReadOnlyStore
 
 TRIES = 3
 """How often an order is reviewed because another program was faster with its own."""
@@ -49,7 +49,7 @@ RESOLVE_S = 10.0
 """How long a one-shot order looks for itself on the exchange after an unanswered send."""
 
 
-class Ticket(msgspec.Struct, frozen=True, kw_only=True):
+class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
     """An order as a person typed it: an outcome, buy or sell, and the price of that outcome."""
 
     ticker: str
@@ -57,14 +57,14 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
     action: Literal["buy", "sell"]
     qty: Qty
     price: Price
-    tif: Tif = Tif.GTC
+    tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
     reduce_only: bool = False
     expires_in_s: float | None = None
     client_order_id: str = ""
     order_group_id: str = ""
     subaccount: int | None = None
-    self_trade_prevention: StpMode = StpMode.TAKER
+    self_trade_prevention: SelfTradePrevention = SelfTradePrevention.TAKER
     cancel_on_pause: bool = False
 
     def intent(self, market: Market) -> Place:
@@ -75,7 +75,7 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         side = BID if self.action == "buy" else ASK
         price = self.price
         if self.outcome == "no":
-            side, price = mirror(side, price)
+            side, price = other_outcome(side, price)
         check_grid(market, price, self.outcome)
         return Place(
             self.ticker,
@@ -94,7 +94,9 @@ class Ticket(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def look_for(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, orders: Sequence[Order]) -> None:
+def wait_for_orders(
+    client: KalshiClient, store: OrderStore, clock: Clock, engine: TradingEngine, orders: Sequence[Order]
+) -> None:
     """Read the account until none of these is unknown any more, or RESOLVE_S is over."""
     until = clock.monotonic() + RESOLVE_S
     known = engine.state.orders
@@ -126,14 +128,14 @@ def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> N
     )
 
 
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
     """A reviewed order and what it can cost, to be confirmed before anything is sent."""
 
     market: Market
     submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
-    ticket: Ticket | None = None
+    ticket: OrderTicket | None = None
     """As it was typed, to propose it again; of a close there is none."""
 
     @property
@@ -142,22 +144,22 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
         return Money(self.cost + self.fee)
 
 
-class Aloud:
+class NotifyingStore:
     """The state file of a command that a person waits for: what is critical is told as well as written down."""
 
-    def __init__(self, store: Notebook, tell: Callable[[str], None]) -> None:
+    def __init__(self, store: OrderStore, tell: Callable[[str], None]) -> None:
         self._store = store
         self._tell = tell
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
-        if isinstance(effect, Alert) and effect.tier == "critical":
+        if isinstance(effect, AlertRaised) and effect.tier == "critical":
             self._tell(f"CRITICAL {effect.code} {effect.subject}: {effect.text}")
 
     def together(self) -> AbstractContextManager[None]:
         return self._store.together()
 
-    def load(self) -> Memory:
+    def load(self) -> RecoveredState:
         return self._store.load()
 
     def news(self) -> tuple[Order, ...]:
@@ -170,15 +172,15 @@ class Aloud:
         return self._store.halt()
 
 
-class OrderDesk:
+class OrderService:
     """Places one order: `propose` reads and reviews, `send` sends, once."""
 
     def __init__(
         self,
         client: KalshiClient,
-        store: Notebook,
+        store: OrderStore,
         clock: Clock,
-        limits: Limits,
+        limits: RiskLimits,
         schedule_of: Callable[[Market], FeeSchedule],
         new_id: Callable[[], str],
         family_of: Callable[[Market], Family] = lambda market: Family(event_ticker=market.event_ticker),
@@ -192,7 +194,7 @@ class OrderDesk:
         self._new_id = new_id
         self._family_of = family_of
 
-    def engine(self, markets: Sequence[Market]) -> Engine:
+    def engine(self, markets: Sequence[Market]) -> TradingEngine:
         """An engine that knows the account as of now, with the books and fees of these markets."""
         engine = load_engine(
             self.client,
@@ -210,23 +212,23 @@ class OrderDesk:
             for book in self.client.orderbooks([market.ticker for market in markets]):
                 engine.step(book)
         self._mark_elsewhere(engine)
-        self.count_beside(engine)
+        self.include_external_orders(engine)
         return engine
 
-    def count_beside(self, engine: Engine) -> None:
+    def include_external_orders(self, engine: TradingEngine) -> None:
         """What other programs began since the engine was loaded counts too, right before anything is reviewed."""
-        engine.step(OrdersBeside(engine.state.now, self.store.news()))
+        engine.step(ExternalOrders(engine.state.now, self.store.news()))
 
-    def look_again(self, engine: Engine) -> None:
+    def look_again(self, engine: TradingEngine) -> None:
         """Bring an engine up to date: the books first, so that the day's loss is counted by them."""
         for book in self.client.orderbooks(list(engine.state.markets)):
             engine.step(book)
         read_account(self.client, self.store, self.clock, engine)
         self._mark_elsewhere(engine)
 
-    def _mark_elsewhere(self, engine: Engine) -> None:
+    def _mark_elsewhere(self, engine: TradingEngine) -> None:
         """What is held in other markets counts for the day's loss at what it is worth now."""
-        for message in valued(self.client, self.clock, engine.state.elsewhere()):
+        for message in marks_update(self.client, self.clock, engine.state.untraded_held_markets()):
             for effect in engine.step(message):
                 self.store.record(effect)
 
@@ -235,7 +237,7 @@ class OrderDesk:
         if client_order_id and self.store.order(client_order_id) is not None:
             raise duplicate(client_order_id)
 
-    def taken(self, engine: Engine, tickets: Sequence[Ticket]) -> set[str]:
+    def taken(self, engine: TradingEngine, tickets: Sequence[OrderTicket]) -> set[str]:
         """Which of the ids that a person typed an order of the account has, whoever made it, whatever became of it.
 
         Looked for at the exchange: where it refuses only the ids of open orders, it would take an older one again.
@@ -246,7 +248,7 @@ class OrderDesk:
             found |= typed.keys() & {order.client_order_id for order in self.client.all_orders(ticker=ticker)}
         return found
 
-    def venue(self, engine: Engine) -> LiveVenue:
+    def venue(self, engine: TradingEngine) -> LiveVenue:
         """Where the engine's effects go; without a stream."""
         orders = engine.state.orders
         return LiveVenue(
@@ -254,7 +256,7 @@ class OrderDesk:
             live=orders.looked_for, known=orders.by_order_id, since=engine.state.last_entry,
         )  # fmt: skip
 
-    def propose(self, ticket: Ticket) -> tuple[Engine, Proposal]:
+    def propose(self, ticket: OrderTicket) -> tuple[TradingEngine, OrderProposal]:
         """Bring account and market up to date and hold the order against every control.
 
         Raises RefusedError with the control's code. Sends nothing.
@@ -262,7 +264,7 @@ class OrderDesk:
         self.refuse_used(ticket.client_order_id)
         self.client.whose(ticket.subaccount)
         market = self.client.market(ticket.ticker)
-        refuse_skewed(self.client)
+        require_synced_clock(self.client)
         intent = ticket.intent(market)
         engine = self.engine([market])
         if self.taken(engine, [ticket]):
@@ -270,15 +272,17 @@ class OrderDesk:
         verdict = engine.place(intent, client_order_id=ticket.client_order_id)
         return engine, msgspec.structs.replace(self.judged(engine, market, verdict), ticket=ticket)
 
-    def judged(self, engine: Engine, market: Market, verdict: SubmitOrder | CloseOrder | Denied) -> Proposal:
+    def judged(
+        self, engine: TradingEngine, market: Market, verdict: SubmitOrder | CloseOrder | OrderRefused
+    ) -> OrderProposal:
         """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
-        if isinstance(verdict, Denied):
+        if isinstance(verdict, OrderRefused):
             self.store.record(verdict)
             raise refusal(verdict, self.store.halt())
         cost, fee = price_of(verdict.order, engine.state.fees[market.ticker])
-        return Proposal(market=market, submit=verdict, cost=cost, fee=fee)
+        return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee)
 
-    def send(self, engine: Engine, proposal: Proposal) -> Order:
+    def send(self, engine: TradingEngine, proposal: OrderProposal) -> Order:
         """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows.
 
         Where another program was faster with its own order, this one is reviewed again, a few times at most.
@@ -287,9 +291,9 @@ class OrderDesk:
         for last_try in (False,) * (TRIES - 1) + (True,):
             venue = self.venue(engine)
             try:
-                replies = list(act(proposal.submit, venue, self.store))
+                replies = list(perform_effects(proposal.submit, venue, self.store))
                 break
-            except MovedError as error:
+            except ConcurrentChangeError as error:
                 if last_try or proposal.ticket is None:
                     raise halted(error, self.store.halt()) from error
                 again = msgspec.structs.replace(proposal.ticket, client_order_id=client_order_id)
@@ -297,12 +301,12 @@ class OrderDesk:
             except HaltedError as error:
                 raise halted(error, self.store.halt()) from error
         try:
-            pump(replies, engine, venue, self.store)
-        except StateError as error:
-            raise unwritten(f"order {client_order_id} was sent", error) from error
+            process_messages(replies, engine, venue, self.store)
+        except StateFileError as error:
+            raise sent_but_not_saved(f"order {client_order_id} was sent", error) from error
         order = engine.state.orders.get(client_order_id) or proposal.submit.order
         if order.status is OrderStatus.UNKNOWN:
-            order = resolve(self.client, self.store, self.clock, engine, order)
+            order = resolve_unconfirmed(self.client, self.store, self.clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
             raise UnreachableError(
                 f"no answer came, and order {client_order_id} is proven not to be on the exchange",
@@ -315,7 +319,7 @@ class OrderDesk:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
             raise rejection("nothing was placed", order, order.code, details)
         if not is_as_sent(proposal.submit.order, order):
-            raise clash(order)
+            raise id_conflict(order)
         return order
 
 
@@ -326,31 +330,35 @@ def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
     return notional(own_price, order.qty), fee
 
 
-def resolve(client: KalshiClient, store: Notebook, clock: Clock, engine: Engine, order: Order) -> Order:
+def resolve_unconfirmed(
+    client: KalshiClient, store: OrderStore, clock: Clock, engine: TradingEngine, order: Order
+) -> Order:
     """No answer came. Look for the order until it is found, is proven absent, or the patience ends.
 
     Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.
     """
     before = engine.state.trading
-    look_for(client, store, clock, engine, [order])
+    wait_for_orders(client, store, clock, engine, [order])
     found = engine.state.orders.get(order.client_order_id) or order
     if found.status is not OrderStatus.UNKNOWN:
         return found
     if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
-        raise clash(order)
+        raise id_conflict(order)
     raise OutcomeUnknownError(
         f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
         hint=f"kalshi order reconcile (client order id {order.client_order_id})",
     )
 
 
-def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderDesk:
+def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderService:
     """Return what places one order; refused at once where writes are switched off. A rehearsal leaves no trace."""
     if resources.config.read_only and not is_rehearsal:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
     learn_key(resources, None if is_rehearsal else resources.store)
-    store: Notebook = Glance(resources.remembered()) if is_rehearsal else Aloud(resources.store, resources.tell)
+    store: OrderStore = (
+        ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
+    )
     kin = resources.families
-    return OrderDesk(
+    return OrderService(
         resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
     )

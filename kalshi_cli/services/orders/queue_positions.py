@@ -9,11 +9,11 @@ from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Qty
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.cancel import CancelScope
 
 
-def places(
-    client: KalshiClient, scope: Scope, wanted: Sequence[Order], subaccount: int | None = None
+def queue_positions(
+    client: KalshiClient, scope: CancelScope, wanted: Sequence[Order], subaccount: int | None = None
 ) -> list[tuple[Order, Qty | None]]:
     """Each of the wanted orders, or all that rest within the scope, with the contracts ahead of it.
 

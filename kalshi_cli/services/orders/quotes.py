@@ -26,21 +26,21 @@ from kalshi_cli.base.errors import (
     NotFoundError,
     OutcomeUnknownError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.model.effects import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.quotes import NewRfq, Quote, Rfq
+from kalshi_cli.exchange.wire.quotes import NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import short_of_cash
-from kalshi_cli.services.orders.place import OrderDesk, Proposal, Ticket
-from kalshi_cli.services.trading.refusals import halted, sent
-from kalshi_cli.views.quotes import DealRow, QuoteRow, RfqRow
+from kalshi_cli.services.orders.place import OrderProposal, OrderService, OrderTicket
+from kalshi_cli.services.trading.refusals import halted, translate_halt
+from kalshi_cli.views.quotes import QuoteRow, QuoteTradeRow, RfqRow
 
 MAY_TRADE_MS = 60_000
 """After it was accepted or confirmed a quote trades within 45 s or not at all: the maker may take 30 s to confirm, and
@@ -49,7 +49,7 @@ the orders enter the book 15 s later. The rest is for a late request, and for cl
 AGREED = "quote_agreed"
 """The code of an order that stands for a quote which may trade."""
 
-MOST_AGREED = 100
+MAX_AGREED = 100
 """Quotes that may trade, of each kind: enough to know that there are some."""
 
 LOOK_S = 5.0
@@ -61,13 +61,13 @@ Outcome = Literal["yes", "no"]
 _OTHER: dict[str, Outcome] = {"yes": "no", "no": "yes"}
 
 
-class Deal(msgspec.Struct, frozen=True, kw_only=True):
+class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
     """What would be traded, reviewed: one order of ours for each bid that could be met."""
 
     rfq: Rfq
-    quote: Quote | None
-    tickets: tuple[Ticket, ...]
-    proposals: tuple[Proposal, ...]
+    quote: RfqQuote | None
+    tickets: tuple[OrderTicket, ...]
+    proposals: tuple[OrderProposal, ...]
 
     @property
     def reviewed(self) -> TradingState:
@@ -118,7 +118,7 @@ def request(
 # -- the requester ------------------------------------------------------------------------------------------------
 
 
-def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> Deal:
+def propose_accept(desk: OrderService, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
     """Hold the order that this acceptance would lead to against every control. Sends nothing.
 
     To accept the YES bid is to buy NO at one dollar less it. Raises RefusedError with the control's code.
@@ -135,20 +135,20 @@ def propose_accept(desk: OrderDesk, rfq_id: str, quote_id: str, side: str) -> De
     price = quote.price(side)
     if price is None:
         raise UsageError(f"the quote does not bid for {side.upper()}", hint=f"--side {_OTHER[side]}")
-    ticket = Ticket(
+    ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=_OTHER[side],
         action="buy",
         qty=quote.qty(side),
         price=price,
-        tif=Tif.GTC if rfq.rest_remainder else Tif.IOC,
+        tif=TimeInForce.GTC if rfq.rest_remainder else TimeInForce.IOC,
         subaccount=rfq.subaccount or None,
     )
     _, proposal = desk.propose(ticket)
-    return Deal(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
+    return QuoteTrade(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def accept(desk: OrderDesk, deal: Deal, side: str) -> Quote:
+def accept(desk: OrderService, deal: QuoteTrade, side: str) -> RfqQuote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
     client, reviewed = desk.client, deal.reviewed
     return _sent(
@@ -160,14 +160,14 @@ def accept(desk: OrderDesk, deal: Deal, side: str) -> Quote:
 
 
 def propose_quote(
-    desk: OrderDesk,
+    desk: OrderService,
     rfq_id: str,
     yes_bid: Price | None,
     no_bid: Price | None,
     *,
     post_only: bool,
     subaccount: int | None,
-) -> Deal:
+) -> QuoteTrade:
     """Hold what could come of either bid against every control. Sends nothing."""
     if yes_bid is None and no_bid is None:
         raise UsageError("a quote bids for YES, for NO, or for both", hint="--yes-bid 0.40 --no-bid 0.55")
@@ -181,7 +181,7 @@ def propose_quote(
         raise RefusedError("this RFQ is your own", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ")
     bids: tuple[tuple[Outcome, Price | None], ...] = (("yes", yes_bid), ("no", no_bid))
     tickets = tuple(
-        Ticket(
+        OrderTicket(
             ticker=rfq.ticker,
             outcome=outcome,
             action="buy",
@@ -193,7 +193,7 @@ def propose_quote(
         for outcome, bid in bids
         if bid is not None
     )
-    return Deal(rfq=rfq, quote=None, tickets=tickets, proposals=tuple(desk.propose(one)[1] for one in tickets))
+    return QuoteTrade(rfq=rfq, quote=None, tickets=tickets, proposals=tuple(desk.propose(one)[1] for one in tickets))
 
 
 def _most(rfq: Rfq, bid: Price) -> Qty:
@@ -203,7 +203,7 @@ def _most(rfq: Rfq, bid: Price) -> Qty:
     return Qty(rfq.target // max(1, ONE_DOLLAR - bid))
 
 
-def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
+def propose_confirm(desk: OrderService, quote_id: str, rfq_id: str) -> QuoteTrade:
     """Hold the order that this confirmation would lead to against every control. Sends nothing."""
     quote = desk.client.quote(quote_id, rfq_id)
     if not quote.is_mine or quote.status != "accepted":
@@ -217,7 +217,7 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
     bid = quote.bid(side)
     if bid is None:
         raise UnreachableError("the quote was accepted on a side that it does not bid for", hint="kalshi quote list")
-    ticket = Ticket(
+    ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=side,
         action="buy",
@@ -227,16 +227,16 @@ def propose_confirm(desk: OrderDesk, quote_id: str, rfq_id: str) -> Deal:
         subaccount=quote.subaccount or None,
     )
     _, proposal = desk.propose(ticket)
-    return Deal(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
+    return QuoteTrade(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def confirm(desk: OrderDesk, deal: Deal) -> Quote:
+def confirm(desk: OrderService, deal: QuoteTrade) -> RfqQuote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
     client, reviewed = desk.client, deal.reviewed
     return _sent(desk, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
 
 
-def create(desk: OrderDesk, deal: Deal, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
+def create(desk: OrderService, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
     """Send a reviewed quote; its id."""
     ticket = deal.tickets[0]
     try:
@@ -256,7 +256,7 @@ def create(desk: OrderDesk, deal: Deal, yes_bid: Price | None, no_bid: Price | N
 # -- what both do -------------------------------------------------------------------------------------------------
 
 
-def _sent(desk: OrderDesk, deal: Deal, send: Callable[[Quote], None], wanted: str) -> Quote:
+def _sent(desk: OrderService, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
     """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
     cannot any more."""
     client, quote = desk.client, deal.quote
@@ -280,7 +280,7 @@ def _sent(desk: OrderDesk, deal: Deal, send: Callable[[Quote], None], wanted: st
                 hint="nothing is outstanding: kalshi rfq list, kalshi quote list",
                 code="never_arrived",
             ) from error
-        if not has_gone(found, wanted):
+        if not has_ended(found, wanted):
             raise
         return found
     with suppress(KalshiError):  # it is done; how it stands now is only to be shown
@@ -288,7 +288,7 @@ def _sent(desk: OrderDesk, deal: Deal, send: Callable[[Quote], None], wanted: st
     return msgspec.structs.replace(quote, status=wanted)
 
 
-def _written(desk: OrderDesk, submit: SubmitOrder | CloseOrder, quote: Quote) -> Order:
+def _written(desk: OrderService, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
     """What the quote would trade, on file before the request leaves. RefusedError where a halt stops it."""
     now = desk.clock.now()
     agreed = msgspec.structs.replace(
@@ -300,43 +300,43 @@ def _written(desk: OrderDesk, submit: SubmitOrder | CloseOrder, quote: Quote) ->
         updated=now,
         expires=Ts(now + MAY_TRADE_MS),
     )
-    sent(desk.store, lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
+    translate_halt(desk.store, lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
     return agreed
 
 
-def _ended(desk: OrderDesk, agreed: Order, code: str) -> None:
+def _ended(desk: OrderService, agreed: Order, code: str) -> None:
     """It cannot trade. Where that cannot be written down it counts until its time is over."""
     over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=desk.clock.now())
-    with suppress(StateError):
+    with suppress(StateFileError):
         desk.store.record(OrderChanged(over))
 
 
-def _look(client: KalshiClient, clock: Clock, quote: Quote, wanted: str) -> Quote:
+def _look(client: KalshiClient, clock: Clock, quote: RfqQuote, wanted: str) -> RfqQuote:
     """As last seen within LOOK_S: gone that far, cancelled, or as it was."""
     until, seen = clock.monotonic() + LOOK_S, quote
     while True:
         with suppress(KalshiError):  # whatever is wrong with looking, it may have happened, and that must be said
             seen = client.quote(quote.quote_id, quote.rfq_id)
-        if has_gone(seen, wanted) or seen.status == "cancelled" or clock.monotonic() >= until:
+        if has_ended(seen, wanted) or seen.status == "cancelled" or clock.monotonic() >= until:
             return seen
         clock.sleep(_PAUSE_S)
 
 
-def has_gone(quote: Quote, wanted: str) -> bool:
+def has_ended(quote: RfqQuote, wanted: str) -> bool:
     """Whether a quote is accepted, confirmed or executed, or already further."""
     return quote.status in _AHEAD[_AHEAD.index(wanted) :]
 
 
-def agreed(client: KalshiClient, tell: Callable[[str], None]) -> tuple[Quote, ...]:
+def accepted_quotes(client: KalshiClient, tell: Callable[[str], None]) -> tuple[RfqQuote, ...]:
     """Quotes that may trade yet, whoever of this account agreed to them, and wherever: nothing cancels those.
 
     Empty where nobody can tell: a key may not be allowed to look, and what this program agreed to is on file.
     """
-    found: list[Quote] = []
+    found: list[RfqQuote] = []
     try:
         for status in ("accepted", "confirmed"):
-            found += client.quotes(status=status, limit=MOST_AGREED)
-        found += client.quotes(status="confirmed", is_maker=True, limit=MOST_AGREED)
+            found += client.quotes(status=status, limit=MAX_AGREED)
+        found += client.quotes(status="confirmed", is_maker=True, limit=MAX_AGREED)
     except (NotFoundError, CredentialsError):
         pass
     except KalshiError as error:
@@ -344,12 +344,12 @@ def agreed(client: KalshiClient, tell: Callable[[str], None]) -> tuple[Quote, ..
     return tuple(found)
 
 
-def trades_by(quote: Quote) -> Ts:
+def execution_deadline(quote: RfqQuote) -> Ts:
     """By when an accepted quote has traded, or never will."""
     return Ts((quote.accepted or quote.updated) + MAY_TRADE_MS)
 
 
-def follow(client: KalshiClient, clock: Clock, quote: Quote, within_s: float) -> Quote:
+def follow(client: KalshiClient, clock: Clock, quote: RfqQuote, within_s: float) -> RfqQuote:
     """Look at an accepted quote until it is executed or cancelled, or the time is over."""
     until, seen = clock.monotonic() + within_s, quote
     while seen.status not in ("executed", "cancelled") and clock.monotonic() < until:
@@ -368,7 +368,7 @@ def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
     return RfqRow.of(new, rfq_id=rfq_id or None, status=status, mine=True, legs=(), **nothing)
 
 
-def quote_row(quote: Quote) -> QuoteRow:
+def quote_row(quote: RfqQuote) -> QuoteRow:
     """Return a quote with what whoever accepts its bids pays."""
     return QuoteRow.of(
         quote,
@@ -379,10 +379,10 @@ def quote_row(quote: Quote) -> QuoteRow:
     )
 
 
-def deal_rows(deal: Deal) -> list[DealRow]:
+def deal_rows(deal: QuoteTrade) -> list[QuoteTradeRow]:
     """Return the orders that a quote would lead to."""
     return [
-        DealRow(
+        QuoteTradeRow(
             ticker=ticket.ticker,
             outcome=ticket.outcome,
             count=ticket.qty,

@@ -9,13 +9,13 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.account.pnl import Pnl, parts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.account.pnl import ProfitAndLoss, group_by
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.messages import Message, Tick
-from kalshi_cli.services.runner import Venue, run
-from kalshi_cli.services.trading.run_score import Score
-from kalshi_cli.services.trading.run_summary import Plan, Summary, summarize
+from kalshi_cli.services.runner import VenueProtocol, run
+from kalshi_cli.services.trading.run_score import StrategyResults
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, summarize
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 
@@ -36,13 +36,13 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
     `curve` is what was made or lost until when, in recorded time, where it changed.
     """
 
-    summary: Summary
+    summary: RunSummary
     max_drawdown: Money
-    markets: dict[str, Pnl]
+    markets: dict[str, ProfitAndLoss]
     curve: tuple[tuple[Ts, Money], ...]
 
 
-MOST_POINTS = 20_000
+MAX_POINTS = 20_000
 """Of a curve; of a longer one every second point is left out, as often as it takes."""
 
 
@@ -53,9 +53,11 @@ class Unrecorded:
         """Forget it."""
 
 
-def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, clock: Clock) -> BacktestReport:
+def backtest(
+    plan: RunPlan, engine: TradingEngine, feed: Iterable[Message], venue: VenueProtocol, clock: Clock
+) -> BacktestReport:
     """The same loop over a recording; equity is looked at on every tick."""
-    score = Score(engine)
+    score = StrategyResults(engine)
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
     curve: list[tuple[Ts, Money]] = []
@@ -82,7 +84,7 @@ def backtest(plan: Plan, engine: Engine, feed: Iterable[Message], venue: Venue, 
         day_net=score.gained().net,
         stopped_by="end of data",
     )
-    markets = parts(entries, state.marks(), lambda ticker, _: ticker)
+    markets = group_by(entries, state.marks(), lambda ticker, _: ticker)
     return BacktestReport(
         summary=summary,
         max_drawdown=Money(deepest),
@@ -95,7 +97,7 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
     """Where it changed; the first point stays, and there are never more than MOST_POINTS."""
     if not curve or curve[-1][1] != net:
         curve.append((ts, net))
-    if len(curve) > MOST_POINTS:
+    if len(curve) > MAX_POINTS:
         del curve[1::2]
 
 

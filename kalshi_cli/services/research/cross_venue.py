@@ -6,26 +6,26 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.market.opportunities import Edge, edge, fees_now
+from kalshi_cli.core.market.opportunities import CrossVenueEdge, edge, fees_now
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.families import Families
+from kalshi_cli.exchange.live.families import EventFamilyCache
 from kalshi_cli.feeds.fair_values import SourceError
-from kalshi_cli.feeds.market_map import Pair
-from kalshi_cli.feeds.polymarket import Heard
+from kalshi_cli.feeds.market_map import MarketPair
+from kalshi_cli.feeds.polymarket import PolymarketQuote
 from kalshi_cli.views.scan import VenueRow
 
 
 class VenuePair(NamedTuple):
     """`buy`: YES bought on Kalshi and sold there; `sell`: bought there and sold on Kalshi. None where nobody quotes."""
 
-    pair: Pair
+    pair: MarketPair
     market: Market
-    heard: Heard
-    buy: Edge | None
-    sell: Edge | None
+    heard: PolymarketQuote
+    buy: CrossVenueEdge | None
+    sell: CrossVenueEdge | None
 
     @property
     def best(self) -> Money | None:
@@ -45,21 +45,21 @@ def venue_row(found: VenuePair, now: Ts) -> VenueRow:
     )
 
 
-def compare(
+def compare_venues(
     client: KalshiClient,
-    families: Families,
-    pairs: Sequence[Pair],
-    hear: Callable[[Pair], Heard],
+    families: EventFamilyCache,
+    pairs: Sequence[MarketPair],
+    hear: Callable[[MarketPair], PolymarketQuote],
     fee_rate: int,
     now: Ts,
-    show: Callable[[Sequence[Pair]], Iterable[Pair]],
+    show: Callable[[Sequence[MarketPair]], Iterable[MarketPair]],
     tell: Callable[[str], None],
 ) -> list[VenuePair]:
     """What pays best first; pairs that cannot be compared are told, and left out. `fee_rate`: see `core.scan.edge`.
 
     Kalshi is read last, in one request a hundred markets, so that its prices are the newest.
     """
-    heard: dict[str, Heard] = {}
+    heard: dict[str, PolymarketQuote] = {}
     for pair in show(pairs):
         try:
             heard[pair.ticker] = hear(pair)
@@ -80,7 +80,9 @@ def compare(
     return sorted(found, key=lambda each: (each.best is None, -(each.best or 0), each.pair.ticker))
 
 
-def _compared(families: Families, pair: Pair, market: Market, heard: Heard, fee_rate: int, now: Ts) -> VenuePair:
+def _compared(
+    families: EventFamilyCache, pair: MarketPair, market: Market, heard: PolymarketQuote, fee_rate: int, now: Ts
+) -> VenuePair:
     fees = fees_now(market, families.fees(market), now)
     bid, ask = _level(market.yes_bid, market.yes_bid_size), _level(market.yes_ask, market.yes_ask_size)
     buy = edge(ask, BID, fees, heard.quote.bid, fee_rate)

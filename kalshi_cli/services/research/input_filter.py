@@ -10,13 +10,13 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable
 from kalshi_cli.services.research.backtest import BacktestRequest
 
 _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "probability", NewsSignal: "news"}
 
 
-class Hearing:
+class InputFilter:
     """Lets through what the inputs ask for, and remembers of what nothing came.
 
     A probability without an end holds for as long as the input says: only a file with times has such.
@@ -40,7 +40,7 @@ class Hearing:
         """These messages, without what nobody asked for."""
         for message in messages:
             kind = type(message)
-            if isinstance(message, SpotLost):
+            if isinstance(message, SpotUnavailable):
                 if message.symbol not in self._asked.get(SpotPrice, ()):
                     continue
             elif kind in _WORDS:
@@ -53,7 +53,7 @@ class Hearing:
                     continue
             yield message
 
-    def unheard(self, request: BacktestRequest) -> list[str]:
+    def missing_inputs(self, request: BacktestRequest) -> list[str]:
         """Coins of which no price came. UsageError where nothing at all came of something that is asked for: what the
         numbers then say of a strategy is not what it would have done."""
         for kind, subjects in self._asked.items():

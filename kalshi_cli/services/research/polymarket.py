@@ -10,12 +10,12 @@ from kalshi_cli.base.files import read_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.feeds import market_map
 from kalshi_cli.feeds.fair_values import SourceError
-from kalshi_cli.feeds.market_map import Pair
-from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, Heard, hear
+from kalshi_cli.feeds.market_map import MarketPair
+from kalshi_cli.feeds.polymarket import CLOB_URL, GAMMA_URL, MAX_BYTES, Fetch, PolymarketQuote, read_quote
 from kalshi_cli.services.resources import Resources
 
 
-def pairs_of(resources: Resources, path: Path) -> list[Pair]:
+def pairs_of(resources: Resources, path: Path) -> list[MarketPair]:
     """The map. UsageError where any line of it is none, once all that is wrong with it was told."""
     name = safe_text(path.name, 80)
     try:
@@ -31,16 +31,16 @@ def pairs_of(resources: Resources, path: Path) -> list[Pair]:
     return pairs
 
 
-def listener(resources: Resources, clob_url: str, gamma_url: str) -> Callable[[Pair], Heard]:
+def listener(resources: Resources, clob_url: str, gamma_url: str) -> Callable[[MarketPair], PolymarketQuote]:
     """Asks for their prices; "" is Polymarket's own address. UnreachableError where the venue does not answer."""
     clob, gamma = _fetch(resources, clob_url or CLOB_URL), _fetch(resources, gamma_url or GAMMA_URL)
-    return lambda pair: hear(pair, clob, gamma)
+    return lambda pair: read_quote(pair, clob, gamma)
 
 
 def _fetch(resources: Resources, base: str) -> Fetch:
     """Reads below this address: https, or http on this machine; no redirects, five seconds, so many bytes."""
     from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
-    from kalshi_cli.net.guarded_client import WebSink
+    from kalshi_cli.net.guarded_client import PinnedHttpClient
 
     try:
         why = refusal(parse_web_address(base)) or ("it must not have a query" if "?" in base else "")
@@ -50,7 +50,9 @@ def _fetch(resources: Resources, base: str) -> Fetch:
         raise UsageError(f"an address of Polymarket cannot be used: {why}", code="bad_parameter")
 
     def fetch(path: str) -> bytes:
-        answer = WebSink(parse_web_address(base.rstrip("/") + path), resources.machine, resolve_here).read(MAX_BYTES)
+        answer = PinnedHttpClient(parse_web_address(base.rstrip("/") + path), resources.machine, resolve_here).read(
+            MAX_BYTES
+        )
         if answer.is_whole:
             return answer.body
         if answer.delivery.outcome == "retry":

@@ -7,26 +7,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.model.inputs import Input
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
-from kalshi_cli.feeds.recorded_results import Outcome, read_results
+from kalshi_cli.feeds.recorded_results import MarketResult, read_results
 from kalshi_cli.feeds.replay import Replay
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest, backtest
-from kalshi_cli.services.research.input_filter import Hearing
-from kalshi_cli.services.trading.run_summary import Plan
+from kalshi_cli.services.research.input_filter import InputFilter
+from kalshi_cli.services.trading.run_summary import RunPlan
 from kalshi_cli.simulator.paper.venue import PaperVenue
 
 
 def over_recordings(
     request: BacktestRequest,
-    plan: Plan,
-    limits: Limits,
-    strategies: Sequence[Strategy],
+    plan: RunPlan,
+    limits: RiskLimits,
+    strategies: Sequence[StrategyProtocol],
     *,
     cash: Money,
     new_id: Callable[[], str],
@@ -41,7 +41,7 @@ def over_recordings(
     `inputs` are what the strategies ask for from outside the exchange: UsageError where nothing of it was recorded.
     """
     clock = ManualClock(Ts(0))
-    results: dict[str, Outcome] = {}
+    results: dict[str, MarketResult] = {}
     for path in request.results:
         results.update(read_results(path))
     replay = Replay(
@@ -50,8 +50,8 @@ def over_recordings(
         results=results,
         clock=clock,
     )
-    engine = Engine(
-        State(references=references, are_own_in_books=False, now=Ts(0)),
+    engine = TradingEngine(
+        EngineState(references=references, are_own_in_books=False, now=Ts(0)),
         limits,
         strategies,
         new_id=new_id,
@@ -65,7 +65,7 @@ def over_recordings(
         latency_ms=request.latency_ms,
     )
     engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
-    hearing = Hearing(inputs)
+    hearing = InputFilter(inputs)
     report = backtest(plan, engine, hearing.of(replay), venue, clock)
     if not engine.state.markets:
         names = ", ".join(path.name for path in request.files)
@@ -73,6 +73,6 @@ def over_recordings(
         raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
     if not fees.keys() >= engine.state.markets.keys():
         note("the recording does not say what each series charges: fees are those of most (taker 7% of p(1-p))")
-    for coin in hearing.unheard(request):
+    for coin in hearing.missing_inputs(request):
         tell(f"no outside price of {coin} was heard: nothing was traded on one")
     return report

@@ -6,14 +6,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.core.market.baskets import Basket, Kin, find, offer
-from kalshi_cli.core.market.opportunities import MOST_LEGS, Listed, apart, fees_now, legs_of, listed_offer, open_markets
+from kalshi_cli.core.market.baskets import Basket, EventRelation, find, offer
+from kalshi_cli.core.market.opportunities import (
+    MAX_LEGS,
+    ScannedMarket,
+    disjoint,
+    fees_now,
+    legs_of,
+    listed_offer,
+    open_markets,
+)
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, Series
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.families import in_force
+from kalshi_cli.exchange.live.families import current_fees
 
-MOST_BOOKS = 1_000
+MAX_BOOKS = 1_000
 """Books that one scan reads: ten requests."""
 
 Show = Callable[[Iterator[Event]], Iterable[Event]]
@@ -32,7 +40,7 @@ class OpenFamily(NamedTuple):
     """An event and those of its open markets that are looked at."""
 
     event: Event
-    markets: list[Listed]
+    markets: list[ScannedMarket]
 
 
 def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -> Iterator[OpenFamily]:
@@ -48,7 +56,7 @@ def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -
     for event in show(events):
         fees = _fees(event, schedules, client)
         markets = [
-            Listed(market, event, fees_now(market, fees, now))
+            ScannedMarket(market, event, fees_now(market, fees, now))
             for market in open_markets(event)
             if market.close_time > now and market.volume_24h >= scope.min_volume
         ]
@@ -60,7 +68,7 @@ def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> F
     """A series that the list has not, or not yet, is asked for by its name."""
     if event.series_ticker not in schedules:
         schedules[event.series_ticker] = client.series(event.series_ticker)
-    return in_force(event, schedules[event.series_ticker])
+    return current_fees(event, schedules[event.series_ticker])
 
 
 # -- baskets ------------------------------------------------------------------------------------------------------
@@ -92,12 +100,12 @@ def find_arbitrage(client: KalshiClient, families: Iterable[OpenFamily], least: 
         offers = [listed_offer(listed) for listed in family.markets]
         legs = legs_of(family.event, offers)
         if legs:
-            looks = find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)
+            looks = find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
             wanted.append((looks[0].net if looks else 0, family, legs))
     chosen: list[tuple[OpenFamily, set[str]]] = []
     books = 0
     for _, family, legs in sorted(wanted, key=lambda each: (-each[0], each[1].event.event_ticker)):
-        if books + len(legs) <= MOST_BOOKS:
+        if books + len(legs) <= MAX_BOOKS:
             books += len(legs)
             chosen.append((family, legs))
     known = _read_books(client, [ticker for _, legs in chosen for ticker in sorted(legs)])
@@ -124,5 +132,7 @@ def _baskets(family: OpenFamily, legs: set[str], books: dict[str, OrderBook]) ->
         if ticker in legs and ticker in books:
             markets[ticker] = listed.market
             offers.append(offer(listed.market, books[ticker], listed.fees))
-    for basket in apart(find(Kin(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MOST_LEGS)):
+    for basket in disjoint(
+        find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
+    ):
         yield FoundBasket(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))

@@ -10,17 +10,17 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, StateError
+from kalshi_cli.base.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
 from kalshi_cli.base.units import format_ts, show_money
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.store.halt_file import beside, read_halt_file, remove_halt_file, write_halt_file
+from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
-from kalshi_cli.store.pause import pause, read_pause, unpause
-from kalshi_cli.store.records import NO_HALT, PAUSED, Halt, MovedError
+from kalshi_cli.store.pause import pause, read_pause, remove_pause_file
+from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt
 from kalshi_cli.store.sqlite_store import Store
 
 BEYOND_BUDGET_S = 15.0
@@ -29,19 +29,19 @@ BEYOND_BUDGET_S = 15.0
 _LOOK_S = 0.05
 
 
-def gravest(halts: list[Halt]) -> Halt:
+def most_severe(halts: list[Halt]) -> Halt:
     """Of several, the one that a person has to know of first."""
     ranks = (lambda halt: halt.is_final, lambda halt: halt.is_pause, lambda halt: halt.state is TradingState.REDUCING)
     return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
 
 
-def words(halt: Halt) -> str:
+def describe(halt: Halt) -> str:
     """The trading state in one sentence: which it is, since when, its code and its reason."""
     what = "paused" if halt.is_pause else halt.state.value
     return f"trading is {what} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
 
 
-def way_out(halt: Halt) -> str:
+def resume_hint(halt: Halt) -> str:
     """What ends it, and what goes on meanwhile."""
     if halt.is_pause:
         return "nothing new is placed until: kalshi resume --reason TEXT"
@@ -60,7 +60,7 @@ def refuse_if_halted(store: Store, reviewed: TradingState = TradingState.REDUCIN
     if halt.state is TradingState.HALTED:
         raise _halted(halt)
     if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:
-        raise MovedError(
+        raise ConcurrentChangeError(
             f"only orders that reduce are taken since: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
         )
 
@@ -73,17 +73,17 @@ def refuse_to_start(store: Store) -> None:
 
 
 def _halted(halt: Halt) -> HaltedError:
-    return HaltedError(words(halt), hint=way_out(halt))
+    return HaltedError(describe(halt), hint=resume_hint(halt))
 
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
     """Leave halt and pause of one state directory; what it was. Where the halt cannot be left, the pause stays too."""
-    before = (store.halt() if store is not None else beside(home)) or NO_HALT
+    before = (store.halt() if store is not None else read_marker_files(home)) or NO_HALT
     if store is None:
         remove_halt_file(home)
     elif before.state is not TradingState.ACTIVE:
         store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", reason, clock.now()))
-    unpause(home)
+    remove_pause_file(home)
     return before
 
 
@@ -129,8 +129,8 @@ def _sure_holder(lock: Path, clock: Clock) -> LockHolder | None:
     return None
 
 
-class Halts:
-    """What a person says to everything that runs here: `Halts(resources).pause(...)`."""
+class TradingControl:
+    """What a person says to everything that runs here: `TradingControl(resources).pause(...)`."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
@@ -154,17 +154,17 @@ class Halts:
         is_beside = True
         try:
             write_halt_file(resources.state_dir, after)
-        except StateError:
+        except StateFileError:
             is_beside = False
         try:
             with resources.open_store(resources.home, busy_ms=busy_ms, is_reported=True) as store:
                 store.set_halt(after)
-        except StateError as error:
+        except StateFileError as error:
             if is_beside:
                 self._resources.tell(f"the halt is kept beside the state file, and holds: {error.message}")
                 return True
             self._resources.tell(f"the halt could NOT be written down: {error.message}")
-            with suppress(StateError):
+            with suppress(StateFileError):
                 who = holder(self._resources.state_dir / "trade.lock")
                 if who is not None:
                     self._resources.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
@@ -173,7 +173,7 @@ class Halts:
 
     def holds(self, *, busy_ms: int | None = None) -> bool:
         """Return whether the halt still holds."""
-        with suppress(StateError):
+        with suppress(StateFileError):
             if read_halt_file(self._resources.state_dir) is not None:
                 return True
             store = self._resources.remembered(busy_ms=busy_ms)
@@ -193,20 +193,20 @@ class Halts:
         found = [halt for home in self._homes if (halt := read_pause(home.folder)) is not None]
         with suppress(KalshiError):
             found += [store.halt() for _, store in self._stores() if store is not None]
-        return gravest(found)
+        return most_severe(found)
 
     def now(self) -> Halt:
         """What holds up trading here, on the account or on paper: the gravest of them."""
-        return gravest([_halt_of(home, store) for home, store in self._stores()])
+        return most_severe([_halt_of(home, store) for home, store in self._stores()])
 
     def resume(self, reason: str) -> Halt:
         """Leave every halt and pause; the gravest of them. RefusedError while a kill switch runs."""
         clock = self._resources.clock
         with no_kill(self._resources.state_dir, self._resources.machine):
             left = [resume(home.folder, store, reason, clock) for home, store in self._stores()]
-        return gravest(left)
+        return most_severe(left)
 
-    def trips_again(self, before: Halt) -> str:
+    def would_halt_again(self, before: Halt) -> str:
         """What to know after a resume on a day that lost too much, whatever held trading up: the same loss stops it
         again; "" otherwise. Where no loop wrote down what the day lost, a DAILY_LOSS of today says it."""
         limit, now = self._resources.config.risk.max_daily_loss, self._resources.clock.now()
@@ -224,7 +224,7 @@ class Halts:
             "once until midnight of day_zone, unless it is started with a higher one"
         )
 
-    def loop_beside(self) -> LockHolder | None:
+    def running_loop(self) -> LockHolder | None:
         """The loop that may place orders on the account now; None where none runs, or a halt or pause holds it up."""
         who = holder(self._resources.state_dir / "trade.lock")
         if who is None:
@@ -272,4 +272,4 @@ class Halts:
 
 def _halt_of(home: Home, store: Store | None) -> Halt:
     """Return what holds up trading in a home, by its state file or what is beside it."""
-    return (store.halt() if store is not None else beside(home.folder)) or NO_HALT
+    return (store.halt() if store is not None else read_marker_files(home.folder)) or NO_HALT

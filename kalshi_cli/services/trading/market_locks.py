@@ -22,8 +22,8 @@ def with_locks(feed: Iterable[Message], store: Store) -> Iterator[Message]:
         yield message
 
 
-class Locks:
-    """What a person says of a market to everything that trades here: `Locks(resources).lock(...)`."""
+class MarketLockService:
+    """What a person says of a market to everything that trades here: `MarketLockService(resources).lock(...)`."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.status import Status, out
+from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.views.formats import Prose
-from kalshi_cli.views.why import RefusalRow, StrategyFunnelRow, WhyView
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.why import RefusedOrdersRow, StrategyFunnelRow, WhyView
 
-SETTINGS = {
+RULE_OF_CODE = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
     "BAD_INTENT": "the strategy: it asks for what no order can be",
     "BLIND": "the account cannot be read: kalshi health-check",
@@ -52,7 +52,7 @@ SETTINGS = {
 }
 """Which setting, or what else, decides about a denial."""
 
-REFUSED = {
+REJECTION_CAUSES = {
     "available_balance_too_low": "cash: kalshi balance",
     "exchange_is_paused": "the exchange: kalshi exchange",
     "insufficient_balance": "cash, on the shard of the market: kalshi balance",
@@ -66,7 +66,7 @@ NO_FAIR = ("MIN_EDGE", "fair=missing")
 """What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
 
 
-def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> WhyView:
+def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") -> WhyView:
     """Return it since then, from the state file: orders that began since, and refusals from the minute of it on."""
     denied_to = store.denials(since, ticker) if store is not None else {}
     denials = sum((Counter(codes) for codes in denied_to.values()), Counter[str]())
@@ -98,7 +98,7 @@ def funnel(store: Store | None, status: Status, since: Ts, ticker: str = "") -> 
 
 
 def _by_strategy(
-    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: Status
+    denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: RunStatus
 ) -> Iterator[StrategyFunnelRow]:
     specs = status.running.strategy.split(",") if status.running is not None else []
     running = [spec for spec in specs if ".py" not in spec]  # a file says only when it runs what its strategy is called
@@ -127,39 +127,39 @@ def _stage(order: Order) -> str:
     return "live" if order.status.is_live else "ended"
 
 
-def _refusal(code: str, count: int, latest: Denied | None) -> RefusalRow:
+def _refusal(code: str, count: int, latest: OrderRefused | None) -> RefusedOrdersRow:
     """What our own controls refused."""
-    decided_by = SETTINGS.get(code, "")
+    decided_by = RULE_OF_CODE.get(code, "")
     if latest is not None and (code, latest.detail) == NO_FAIR:
         decided_by = "the strategy: it gave no fair value, and without one there is no edge to hold against a limit"
-    return RefusalRow(
+    return RefusedOrdersRow(
         by="here",
         code=code,
         count=count,
         ticker=latest.ticker if latest is not None else "",
-        detail=Prose(latest.detail if latest is not None else ""),
+        detail=TruncatableText(latest.detail if latest is not None else ""),
         last=latest.ts if latest is not None else None,
-        decided_by=Prose(decided_by),
+        decided_by=TruncatableText(decided_by),
     )
 
 
-def _rejections(orders: Sequence[Order]) -> Iterator[RefusalRow]:
+def _rejections(orders: Sequence[Order]) -> Iterator[RefusedOrdersRow]:
     """What the exchange refused, by its code."""
     refused = [order for order in orders if order.status is OrderStatus.REJECTED]
     latest = {order.code: order for order in refused}
     for code, count in _worst_first(Counter(order.code for order in refused)):
-        yield RefusalRow(
+        yield RefusedOrdersRow(
             by="exchange",
             code=code or "(none)",
             count=count,
             ticker=latest[code].ticker,
-            detail=Prose(""),
+            detail=TruncatableText(""),
             last=latest[code].updated,
-            decided_by=Prose(REFUSED.get(code, "")),
+            decided_by=TruncatableText(REJECTION_CAUSES.get(code, "")),
         )
 
 
-def _remarks(status: Status, *, wanted: bool) -> list[str]:
+def _remarks(status: RunStatus, *, wanted: bool) -> list[str]:
     remarks = []
     halt = status.halt
     if halt.state is not TradingState.ACTIVE:
@@ -174,7 +174,7 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
         remarks.append(f"no usable book: {status.cycle.no_book}")
     if status.running is not None and status.running.waiting:
         remarks.append(f"strategies that cannot decide yet: {status.running.waiting}")
-    remarks += [out(alert) for alert in status.failed]
+    remarks += [disabled_strategy_text(alert) for alert in status.failed]
     remarks += [f"outside source is stale: {source}" for source in status.stale_sources]
     if status.triggered_groups:
         remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
@@ -183,7 +183,7 @@ def _remarks(status: Status, *, wanted: bool) -> list[str]:
     return remarks
 
 
-def _last_run(status: Status) -> str:
+def _last_run(status: RunStatus) -> str:
     """When the last loop was seen, what ended it, and its exit code where that was not 0."""
     if status.cycle is None or status.ended is None:
         return ""

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.engine.strategy_runner import Strategy
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import StrategyProtocol
 from kalshi_cli.core.model.markets import Family, FeeSchedule, Market
 from kalshi_cli.core.model.messages import MarketChange
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.services.account.recovery import restore
-from kalshi_cli.services.runner import pump
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.services.account.recovery import restore_engine
+from kalshi_cli.services.runner import process_messages
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.store.sqlite_store import Store
 
@@ -21,18 +21,18 @@ from kalshi_cli.store.sqlite_store import Store
 def load_paper(
     store: Store,
     clock: Clock,
-    limits: Limits,
+    limits: RiskLimits,
     *,
     cash: Money,
     markets: Sequence[Market],
     fees: Mapping[str, FeeSchedule],
     new_id: Callable[[], str],
-    strategies: Sequence[Strategy],
+    strategies: Sequence[StrategyProtocol],
     references: Mapping[str, str],
     families: Mapping[str, Family] | None = None,
     order_expiry_s: float | None,
     resync: Callable[[str], None] = lambda _ticker: None,
-) -> tuple[Engine, PaperVenue]:
+) -> tuple[TradingEngine, PaperVenue]:
     """Engine and venue as the last run on paper left them; the orders that it left live are ended.
 
     `cash` is what the paper account began with.
@@ -47,7 +47,7 @@ def load_paper(
         stale=memory.orders,
         resync=resync,
     )
-    state = State(
+    state = EngineState(
         markets=markets,
         fees=fees,
         references=references,
@@ -55,8 +55,8 @@ def load_paper(
         are_own_in_books=False,
         now=clock.now(),
     )
-    engine = restore(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
+    engine = restore_engine(memory, state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s)
     for market in markets:
         venue.observe(MarketChange(state.now, market))
-    pump([venue.snapshot(state.now)], engine, venue, store)
+    process_messages([venue.snapshot(state.now)], engine, venue, store)
     return engine, venue

@@ -12,16 +12,16 @@ from kalshi_cli.base.errors import (
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
 )
 from kalshi_cli.core.account.order_index import DUPLICATE_ID
-from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.exchange.wire.replies import advice, short_of_cash
-from kalshi_cli.services.trading.halts import way_out, words
+from kalshi_cli.exchange.wire.replies import error_hint, short_of_cash
+from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import Halt
-from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.store.state_store import OrderStore
 
 
 def duplicate(client_order_id: str) -> RefusedError:
@@ -33,7 +33,7 @@ def duplicate(client_order_id: str) -> RefusedError:
     )
 
 
-def clash(order: Order) -> OutcomeUnknownError:
+def id_conflict(order: Order) -> OutcomeUnknownError:
     """What is on the exchange under our id is not what we sent; the engine has halted trading."""
     return OutcomeUnknownError(
         f"the exchange has another order than the one sent under the client order id {order.client_order_id}; trading "
@@ -43,10 +43,10 @@ def clash(order: Order) -> OutcomeUnknownError:
     )
 
 
-def refusal(denied: Denied, halt: Halt) -> RefusedError:
+def refusal(denied: OrderRefused, halt: Halt) -> RefusedError:
     """A control said no. Where that is for the `halt` on file: since when, why, and what ends it."""
     if denied.code == halt.state.value.upper():
-        return RefusedError(f"refused: {denied.code} {words(halt)}", hint=way_out(halt), code=denied.code)
+        return RefusedError(f"refused: {denied.code} {describe(halt)}", hint=resume_hint(halt), code=denied.code)
     return RefusedError(
         f"refused: {denied.code} {denied.detail}", hint=_HINTS.get(denied.code, "nothing was sent"), code=denied.code
     )
@@ -56,11 +56,11 @@ def halted(error: HaltedError, halt: Halt) -> RefusedError:
     """The `halt` on file, or what another program did, came between the review and the request: nothing was sent."""
     code = error.code.upper()
     if code == halt.state.value.upper():
-        return RefusedError(f"nothing was sent: {words(halt)}", hint=way_out(halt), code=code)
+        return RefusedError(f"nothing was sent: {describe(halt)}", hint=resume_hint(halt), code=code)
     return RefusedError(error.message, hint=_HINTS[code], code=code)
 
 
-def sent(store: Notebook, write: Callable[[], None]) -> None:
+def translate_halt(store: OrderStore, write: Callable[[], None]) -> None:
     """A write that a halt stops; RefusedError where it did, and nothing was sent."""
     try:
         write()
@@ -68,7 +68,7 @@ def sent(store: Notebook, write: Callable[[], None]) -> None:
         raise halted(error, store.halt()) from error
 
 
-def unwritten(what: str, error: StateError) -> OutcomeUnknownError:
+def sent_but_not_saved(what: str, error: StateFileError) -> OutcomeUnknownError:
     """Something was sent, and the state file took no note of what came of it."""
     return OutcomeUnknownError(
         f"{what}, but what came of it could not be written down: {error.message}",
@@ -79,7 +79,7 @@ def unwritten(what: str, error: StateError) -> OutcomeUnknownError:
 def rejection(what: str, order: Order, code: str, details: str) -> KalshiError:
     """The exchange said no, or the request never got there: the exit code tells them apart."""
     hint = _HINTS.get(code.upper()) or short_of_cash(code, order.exchange_index)
-    hint = hint or advice(code, details) or f"kalshi market {order.ticker}"
+    hint = hint or error_hint(code, details) or f"kalshi market {order.ticker}"
     return NEVER_THERE.get(code, ExchangeError)(f"{what}: {details or code}", hint=hint, code=code)
 
 

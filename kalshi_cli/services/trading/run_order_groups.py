@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, StateError
+from kalshi_cli.base.errors import ExchangeError, KalshiError, NotFoundError, StateFileError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.core.model.effects import GroupSwitched
+from kalshi_cli.core.model.effects import OrderGroupStateChanged
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.trading.refusals import sent
+from kalshi_cli.services.trading.refusals import translate_halt
 from kalshi_cli.store.lock import no_kill
 from kalshi_cli.store.records import RunGroup
 from kalshi_cli.store.sqlite_store import Store
@@ -25,11 +25,11 @@ from kalshi_cli.store.sqlite_store import Store
 GONE = 410
 
 
-class RunGroups:
+class RunOrderGroups:
     """The order groups of one run. `limit` is in contracts that may match within 15 seconds, None for no groups."""
 
     def __init__(
-        self, client: KalshiClient, store: Store, state: State, limit: Qty | None, tell: Callable[[str], None]
+        self, client: KalshiClient, store: Store, state: EngineState, limit: Qty | None, tell: Callable[[str], None]
     ) -> None:
         self._client = client
         self._store = store
@@ -108,7 +108,7 @@ class RunGroups:
         except KalshiError as error:
             self._tell(_refusal(shard, error))
             raise
-        self._store.keep_group(RunGroup(group.group_id, shard))
+        self._store.save_order_group(RunGroup(group.group_id, shard))
         return group.group_id
 
 
@@ -131,13 +131,13 @@ def note_group(resources: Resources, group_id: str, *, is_triggered: bool) -> No
     try:
         store = resources.remembered()
         if store is not None:
-            store.record(GroupSwitched(group_id, is_triggered))
-    except StateError as error:
+            store.record(OrderGroupStateChanged(group_id, is_triggered))
+    except StateFileError as error:
         resources.tell(f"the state file does not know of it: {error.message}")
 
 
 def reset_group(resources: Resources, group: OrderGroup) -> None:
     """Let orders into a group again that was triggered: not while trading is halted or a kill switch runs."""
     with no_kill(resources.state_dir, resources.machine):
-        sent(resources.store, lambda: resources.client.reset_order_group(group))
+        translate_halt(resources.store, lambda: resources.client.reset_order_group(group))
     note_group(resources, group.group_id, is_triggered=False)

@@ -14,49 +14,49 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Money, Ts, format_money, format_price, format_qty, format_ts
 from kalshi_cli.core.model.effects import (
-    Alert,
+    AlertRaised,
     AmendOrder,
     CancelOrder,
     CloseOrder,
-    Denied,
     Effect,
     FillBooked,
     OrderChanged,
+    OrderRefused,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
 from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.services.trading.order_funnel import SETTINGS
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.services.trading.order_funnel import RULE_OF_CODE
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.telemetry.log_fields import edge, limit_fields, money_field, order_fields, price_field, text_field
-from kalshi_cli.telemetry.request_counts import Traffic
+from kalshi_cli.telemetry.request_counts import RequestCounters
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.engine.engine import Engine
-    from kalshi_cli.services.trading.run_summary import Plan, Summary
-    from kalshi_cli.telemetry.heartbeat import Heartbeat
+    from kalshi_cli.core.engine.engine import TradingEngine
+    from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
+    from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
     from kalshi_cli.telemetry.metrics import Metrics
-    from kalshi_cli.telemetry.systemd import Supervisor
+    from kalshi_cli.telemetry.systemd import SystemdNotifier
     from kalshi_cli.telemetry.tables import Tables
     from kalshi_cli.telemetry.trade_book import TradeBook
 
 DAYS_EVERY_S = 60.0
 """How often the day's row is written; also after midnight and at the end."""
 
-MOST_ORDERS = 10_000
+MAX_ORDERS = 10_000
 """Orders whose acknowledgement is awaited, and orders of which it is remembered what was told last."""
 
-LONGEST_ANSWER = 2_000
+MAX_ANSWER_LENGTH = 2_000
 """Bytes of an answer that are kept."""
 
-MOST_CAUSES = 1_000
+MAX_CAUSES = 1_000
 """Causes of refusals and gaps that are told apart within one minute."""
 
 _ENDS = {
@@ -67,7 +67,7 @@ _ENDS = {
 """What else can become of an order that was sent, in the words of the log."""
 
 
-class Pulse(msgspec.Struct, frozen=True, kw_only=True):
+class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
     """A completed cycle. It `is_fresh` where the account and a book are new enough, and the state file took it down."""
 
     cycles: int
@@ -79,7 +79,7 @@ class Pulse(msgspec.Struct, frozen=True, kw_only=True):
     feed_lag_ms: int | None
 
 
-class Outputs(msgspec.Struct, frozen=True, kw_only=True):
+class LogOutputs(msgspec.Struct, frozen=True, kw_only=True):
     """Where it is told. `line` writes a line of the log; the others are there where they are switched on.
 
     `opened` says where a person can look, once a loop begins: one that never does has nothing to show.
@@ -88,12 +88,12 @@ class Outputs(msgspec.Struct, frozen=True, kw_only=True):
     line: Callable[..., None] = lambda _event, **_fields: None
     tables: Tables | None = None
     metrics: Metrics | None = None
-    heartbeat: Heartbeat | None = None
-    service: Supervisor | None = None
+    heartbeat: HeartbeatPinger | None = None
+    service: SystemdNotifier | None = None
     opened: Callable[[], None] = lambda: None
 
 
-class Journal:
+class EventLog:
     """Of one command, or of one run of the loop; then `open` and `began` are called first, and `ended` last.
 
     `decided_s` is when the decision in progress began, on the monotonic clock; None outside of a loop, where it begins
@@ -103,16 +103,16 @@ class Journal:
     def __init__(
         self,
         clock: Clock,
-        limits: Limits | None = None,
-        outputs: Outputs | None = None,
+        limits: RiskLimits | None = None,
+        outputs: LogOutputs | None = None,
         *,
         decided_s: Callable[[], float | None] = lambda: None,
         day_of: Callable[[Ts], str] = format_ts,
     ) -> None:
         self._clock = clock
-        self.traffic = Traffic(clock)
+        self.traffic = RequestCounters(clock)
         self._limits = limit_fields(limits) if limits is not None else None
-        self._out = Outputs()
+        self._out = LogOutputs()
         if outputs is not None:
             self.open(outputs)
         self._decided_s = decided_s
@@ -121,7 +121,7 @@ class Journal:
         self._told: dict[str, tuple[object, ...]] = {}
         self._causes: dict[tuple[str, ...], int] = {}
         self._causes_minute = 0
-        self._engine: Engine | None = None
+        self._engine: TradingEngine | None = None
         self._book: TradeBook | None = None
         self._days_due_at = 0.0
         self._today = ""
@@ -133,21 +133,21 @@ class Journal:
             AmendOrder: self._amended,
             CancelOrder: self._canceling,
             SettlementBooked: self._settled,
-            Denied: self._denied,
-            Alert: self._alerted,
+            OrderRefused: self._denied,
+            AlertRaised: self._alerted,
             StateChanged: self._moved,
         }
 
-    def open(self, outputs: Outputs) -> None:
+    def open(self, outputs: LogOutputs) -> None:
         """Write to these from here on; before, nothing is written."""
         self._out = outputs
         if outputs.metrics is not None:
-            for code in SETTINGS:  # from 0 on: the first refusal is an increase too
+            for code in RULE_OF_CODE:  # from 0 on: the first refusal is an increase too
                 outputs.metrics.denied.labels(code)
 
     # -- a run --------------------------------------------------------------------------------------------------------
 
-    def began(self, plan: Plan, engine: Engine, store: Store) -> None:
+    def on_start(self, plan: RunPlan, engine: TradingEngine, store: Store) -> None:
         """The account is agreed upon, and strategies are asked from here on."""
         self._engine = engine
         self._out.opened()
@@ -174,7 +174,7 @@ class Journal:
                 count = len(message.tickers) or None
                 self._out.line("feed_gap", ticker=ticker, markets=count, reason=message.reason)
 
-    def cycle(self, pulse: Pulse) -> None:
+    def cycle(self, pulse: CycleReport) -> None:
         """A cycle was completed: what the gauges show, what the dead man's switch hears."""
         self._unrealized = pulse.unrealized
         if self._out.metrics is not None:
@@ -202,7 +202,7 @@ class Journal:
         if self._out.service is not None:
             self._out.service.stopping()
 
-    def ended(self, summary: Summary, why: str = "") -> None:
+    def ended(self, summary: RunSummary, why: str = "") -> None:
         """The run is over: in good order where `why` is empty and nothing of its own is live."""
         if self._out.tables is not None:
             self._write_days()
@@ -224,12 +224,12 @@ class Journal:
             self._is_failing = True
             self._out.heartbeat.fail(reason)
 
-    def _reading(self, pulse: Pulse) -> Any:
-        from kalshi_cli.telemetry.metrics import Reading
+    def _reading(self, pulse: CycleReport) -> Any:
+        from kalshi_cli.telemetry.metrics import MetricsSnapshot
 
         assert self._engine is not None
         state, live = self._engine.state, self._engine.state.orders.live()
-        return Reading(
+        return MetricsSnapshot(
             completed=self._clock.now(),
             cycles=pulse.cycles,
             state=state.trading,
@@ -265,13 +265,13 @@ class Journal:
             is_plain = 200 <= status < 300 and (b'"order_id"' in body or not path.endswith("/events/orders"))
             self._out.line(
                 "request", method=method, path=path, status=status, latency_ms=round(seconds * 1000, 1),
-                detail=text_field("" if is_plain else body[:LONGEST_ANSWER].decode(errors="replace")),
+                detail=text_field("" if is_plain else body[:MAX_ANSWER_LENGTH].decode(errors="replace")),
             )  # fmt: skip
 
     def _submitted(self, effect: SubmitOrder | CloseOrder) -> None:
         order = effect.order
         decided = self._decided_s()
-        if len(self._waiting) < MOST_ORDERS:
+        if len(self._waiting) < MAX_ORDERS:
             self._waiting[order.client_order_id] = self._clock.monotonic() if decided is None else decided
         self._count(OrderStatus.SUBMITTED.value)
         held = None if self._engine is None else format_qty(self._engine.state.held(order.ticker, order.subaccount))
@@ -298,8 +298,10 @@ class Journal:
         if since is not None and order.order_id:
             latency_s = self._clock.monotonic() - since
             if store is not None:
-                with suppress(StateError):  # a state file that takes nothing down is found out by what must be in it
-                    store.placed(order.client_order_id, round(latency_s * 1000))
+                with suppress(
+                    StateFileError
+                ):  # a state file that takes nothing down is found out by what must be in it
+                    store.record_placement(order.client_order_id, round(latency_s * 1000))
             if self._out.metrics is not None:
                 self._out.metrics.placement_seconds.observe(latency_s)
         if event == "order_acknowledged" or not order.status.is_live:
@@ -337,7 +339,7 @@ class Journal:
             revenue=format_money(settled.revenue), realized=money_field(realized), exchange_ts_ms=settled.ts,
         )  # fmt: skip
 
-    def _denied(self, effect: Denied) -> None:
+    def _denied(self, effect: OrderRefused) -> None:
         if self._out.metrics is not None:
             self._out.metrics.denied.labels(effect.code).inc()
         if self._is_news("denied", effect.code, effect.strategy, effect.ticker):
@@ -349,7 +351,7 @@ class Journal:
                 detail=effect.detail,
             )
 
-    def _alerted(self, effect: Alert) -> None:
+    def _alerted(self, effect: AlertRaised) -> None:
         if self._out.metrics is not None:
             self._out.metrics.alerts.labels(effect.tier).inc()
         self._out.line("alert", tier=effect.tier, code=effect.code, subject=effect.subject, detail=effect.text)
@@ -367,7 +369,7 @@ class Journal:
         if self._told.pop(key, None) == terms:
             self._told[key] = terms
             return True
-        if len(self._told) == MOST_ORDERS:
+        if len(self._told) == MAX_ORDERS:
             del self._told[next(iter(self._told))]
         self._told[key] = terms
         return False
@@ -386,7 +388,7 @@ class Journal:
                 if count > 1:
                     self._out.line(f"{event}_repeated", cause=" ".join(what), count=count - 1)
             self._causes, self._causes_minute = {}, minute
-        if cause not in self._causes and len(self._causes) >= MOST_CAUSES:
+        if cause not in self._causes and len(self._causes) >= MAX_CAUSES:
             return False
         self._causes[cause] = self._causes.get(cause, 0) + 1
         return self._causes[cause] == 1

@@ -6,35 +6,35 @@ from collections.abc import Iterable
 
 from kalshi_cli.base.units import Money, Price, Qty
 from kalshi_cli.core.account.ledger import Ledger, Position
-from kalshi_cli.core.account.pnl import Pnl
+from kalshi_cli.core.account.pnl import ProfitAndLoss
 from kalshi_cli.core.account.sizing import NO_ALLOTMENT
-from kalshi_cli.core.account.strategy_positions import OTHERS
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.risk.budget import at_risk
 from kalshi_cli.core.state.state import mark
-from kalshi_cli.views.formats import Gain
+from kalshi_cli.views.formats import SignedMoney
 from kalshi_cli.views.runs import StrategyPartRow
 
 
-class Score:
+class StrategyResults:
     """What a run gained since it began, from the engine's ledger; a position without a price counts at cost.
 
     What it began with in markets that are not its own has no price yet: it counts from the first one that is known.
     Else a run would have lost what was lost before it.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: TradingEngine) -> None:
         self._engine = engine
         self._start = self._now(engine.state.ledger)
         self._start_of = {name: self._now(self._own(name)) for name in engine.strategies}
         self._unpriced = {
             position.ticker: {name: [*self._own(name).holdings(position.ticker)] for name in engine.strategies}
-            | {OTHERS: [*engine.state.ledger.holdings(position.ticker)]}
+            | {UNOWNED_STRATEGY: [*engine.state.ledger.holdings(position.ticker)]}
             for position in engine.state.ledger.positions.values()
             if position.qty and self._price(position.ticker) is None
         }
 
-    def gained(self) -> Pnl:
+    def gained(self) -> ProfitAndLoss:
         self._price_the_start()
         return _less(self._now(self._engine.state.ledger), self._start)
 
@@ -46,7 +46,7 @@ class Score:
         for part in by_name.values():
             rest = _less(rest, part)
         found = [self._part(name, gained) for name, gained in by_name.items()]
-        return (*found, self._part(OTHERS, rest)) if rest.net or rest.fees else tuple(found)
+        return (*found, self._part(UNOWNED_STRATEGY, rest)) if rest.net or rest.fees else tuple(found)
 
     def unrealized(self) -> Money:
         """What is open now, against what it cost."""
@@ -59,8 +59,8 @@ class Score:
     def _price_the_start(self) -> None:
         for ticker in [ticker for ticker in self._unpriced if self._price(ticker) is not None]:
             for name, held in self._unpriced.pop(ticker).items():
-                before = Pnl(Money(0), self._open(held), Money(0))
-                if name == OTHERS:
+                before = ProfitAndLoss(Money(0), self._open(held), Money(0))
+                if name == UNOWNED_STRATEGY:
                     self._start = _sum(self._start, before)
                 else:
                     self._start_of[name] = _sum(self._start_of[name], before)
@@ -75,33 +75,33 @@ class Score:
         """What these are worth now, against what they cost."""
         return Money(sum(each.unrealized(self._price(each.ticker)) or 0 for each in positions if each.qty))
 
-    def _now(self, ledger: Ledger) -> Pnl:
-        return Pnl(ledger.realized, self._open(ledger.positions.values()), ledger.fees)
+    def _now(self, ledger: Ledger) -> ProfitAndLoss:
+        return ProfitAndLoss(ledger.realized, self._open(ledger.positions.values()), ledger.fees)
 
-    def _part(self, strategy: str, gained: Pnl) -> StrategyPartRow:
+    def _part(self, strategy: str, gained: ProfitAndLoss) -> StrategyPartRow:
         engine = self._engine
         return StrategyPartRow(
             strategy=strategy,
             live_orders=sum(1 for order in engine.state.orders.live() if order.strategy == strategy),
             at_risk=at_risk(engine.state, strategy),
             budget=engine.limits.allotments.get(strategy, NO_ALLOTMENT).budget,
-            realized=Gain(gained.realized),
-            unrealized=Gain(gained.unrealized),
+            realized=SignedMoney(gained.realized),
+            unrealized=SignedMoney(gained.unrealized),
             fees=gained.fees,
-            net=Gain(gained.net),
+            net=SignedMoney(gained.net),
         )
 
 
-def _sum(one: Pnl, other: Pnl) -> Pnl:
-    return Pnl(
+def _sum(one: ProfitAndLoss, other: ProfitAndLoss) -> ProfitAndLoss:
+    return ProfitAndLoss(
         Money(one.realized + other.realized),
         Money(one.unrealized + other.unrealized),
         Money(one.fees + other.fees),
     )
 
 
-def _less(one: Pnl, other: Pnl) -> Pnl:
-    return Pnl(
+def _less(one: ProfitAndLoss, other: ProfitAndLoss) -> ProfitAndLoss:
+    return ProfitAndLoss(
         Money(one.realized - other.realized),
         Money(one.unrealized - other.unrealized),
         Money(one.fees - other.fees),

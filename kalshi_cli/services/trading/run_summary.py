@@ -6,15 +6,15 @@ import msgspec
 
 from kalshi_cli.base.errors import ExitCode
 from kalshi_cli.base.units import Money
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.services.trading.run_score import Score
+from kalshi_cli.services.trading.run_score import StrategyResults
 from kalshi_cli.services.trading.stop_signals import exit_code
-from kalshi_cli.views.formats import Gain, Ratio
+from kalshi_cli.views.formats import Ratio, SignedMoney
 from kalshi_cli.views.runs import TradeSummary
 
 
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
+class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
     """What is run. `words` says the mode so that nobody can take one for another, `code` which strategy files."""
 
     run_id: str
@@ -30,7 +30,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     stop_budget_s: float
 
 
-class Summary(TradeSummary, frozen=True, kw_only=True):
+class RunSummary(TradeSummary, frozen=True, kw_only=True):
     """One run, with what is amiss."""
 
     failed: tuple[str, ...]
@@ -51,11 +51,18 @@ class Summary(TradeSummary, frozen=True, kw_only=True):
 
 
 def summarize(
-    engine: Engine, score: Score, plan: Plan, *, cycles: int, uptime_s: float, day_net: Money, stopped_by: str
-) -> Summary:
+    engine: TradingEngine,
+    score: StrategyResults,
+    plan: RunPlan,
+    *,
+    cycles: int,
+    uptime_s: float,
+    day_net: Money,
+    stopped_by: str,
+) -> RunSummary:
     """One run in numbers, as it stands."""
     tally, gained = engine.tally, score.gained()
-    return Summary(
+    return RunSummary(
         strategy=plan.strategy,
         env=plan.env,
         mode=plan.mode,
@@ -70,19 +77,19 @@ def summarize(
         live_orders=sum(1 for order in engine.state.orders.live() if order.strategy),
         win_rate=None if tally.win_rate is None else Ratio(tally.win_rate),
         denied=dict(sorted(tally.denied.items())),
-        realized=Gain(gained.realized),
-        unrealized=Gain(gained.unrealized),
+        realized=SignedMoney(gained.realized),
+        unrealized=SignedMoney(gained.unrealized),
         fees=gained.fees,
-        net=Gain(gained.net),
+        net=SignedMoney(gained.net),
         balance=engine.cash,
-        day_net=Gain(day_net),
+        day_net=SignedMoney(day_net),
         failed=engine.failed,
         strategies=score.parts(),
         stopped_by=stopped_by or ("halt" if engine.state.trading is TradingState.HALTED else "end of data"),
     )
 
 
-def trade_summary(summary: Summary) -> TradeSummary:
+def trade_summary(summary: RunSummary) -> TradeSummary:
     """Return the numbers alone; who has no name is `(none)`."""
     parts = (msgspec.structs.replace(part, strategy=part.strategy or "(none)") for part in summary.strategies)
     return TradeSummary.of(summary, strategies=tuple(parts))

@@ -9,30 +9,30 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import show_money, show_price, show_qty
-from kalshi_cli.core.engine.book_validity import is_in_sight, without_book
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert, Effect, FillBooked, SettlementBooked, StateChanged
+from kalshi_cli.core.engine.book_validity import can_trade, markets_without_book
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised, Effect, FillBooked, SettlementBooked, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.messages import Command, Message, Tick
+from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch
-from kalshi_cli.services.runner import Recorder, Venue, run
-from kalshi_cli.services.trading.run_reporter import Journal, Pulse
-from kalshi_cli.services.trading.run_score import Score
-from kalshi_cli.services.trading.run_summary import Plan, Summary, summarize
+from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol, run
+from kalshi_cli.services.trading.run_reporter import CycleReport, EventLog
+from kalshi_cli.services.trading.run_score import StrategyResults
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, summarize
 from kalshi_cli.services.trading.stop_signals import exit_code_of, truthful
-from kalshi_cli.services.trading.wind_down import LONGEST_WHY, WindDown, own_live, tell_live
-from kalshi_cli.store.records import PAUSED, Cycle
+from kalshi_cli.services.trading.wind_down import MAX_WHY_LENGTH, WindDown, own_live, tell_live
+from kalshi_cli.store.records import PAUSED, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
 
 TRAFFIC_EVERY_S = 5.0
 
 
-class Reported:
+class ReportingRecorder:
     """Writes effects down, and tells a person of alerts, fills and settlements as they come."""
 
-    def __init__(self, store: Recorder, tell: Callable[[str], None], note: Callable[[str], None]) -> None:
+    def __init__(self, store: RecorderProtocol, tell: Callable[[str], None], note: Callable[[str], None]) -> None:
         self._store = store
         self._tell = tell
         self._note = note
@@ -41,7 +41,7 @@ class Reported:
 
     def record(self, effect: Effect) -> None:
         self._store.record(effect)
-        if isinstance(effect, Alert):
+        if isinstance(effect, AlertRaised):
             if (effect.code, effect.text) != self._moved:
                 self._tell(f"{effect.tier.upper()} {effect.code} {effect.subject}: {effect.text}")
         elif isinstance(effect, StateChanged):
@@ -63,29 +63,29 @@ class Session:
 
     def __init__(
         self,
-        plan: Plan,
-        engine: Engine,
+        plan: RunPlan,
+        engine: TradingEngine,
         feed: Iterable[Message],
-        venue: Venue,
+        venue: VenueProtocol,
         store: Store,
         clock: Clock,
         *,
-        ask: Callable[[Command], None],
+        ask: Callable[[StateCommand], None],
         tell: Callable[[str], None],
         note: Callable[[str], None],
-        show: Callable[[Summary], None],
+        show: Callable[[RunSummary], None],
         feed_age_s: Callable[[], float | None],
         feed_lag_ms: Callable[[], int | None] = lambda: None,
-        journal: Journal | None = None,
+        journal: EventLog | None = None,
         sources: Callable[[], tuple[Source, ...]] = tuple,
     ) -> None:
-        self._journal = journal or Journal(clock)
+        self._journal = journal or EventLog(clock)
         self._plan = plan
         self._engine = engine
         self._feed = feed
         self._venue = venue
         self._store = store
-        self._recorder = Reported(store, tell, note)
+        self._recorder = ReportingRecorder(store, tell, note)
         self._clock = clock
         self._ask = ask
         self._tell = tell
@@ -93,7 +93,7 @@ class Session:
         self._show = show
         self._feed_age_s = feed_age_s
         self._feed_lag_ms = feed_lag_ms
-        self._score = Score(engine)
+        self._score = StrategyResults(engine)
         self._started_at = clock.now()
         self._started = clock.monotonic()
         self._shown = self._started
@@ -107,7 +107,7 @@ class Session:
         self._sources = sources
         self._source_watch = SourceWatch(store.alerts())
 
-    def run(self) -> Summary:
+    def run(self) -> RunSummary:
         """Run until a command, the duration or the feed ends it; then cancel what is live, within the stop budget.
 
         Raises what ended it otherwise; OutcomeUnknownError in its place where orders may be live then, which are told.
@@ -115,7 +115,7 @@ class Session:
         """
         if self._engine.state.trading is not TradingState.ACTIVE:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
-        self._journal.began(self._plan, self._engine, self._store)
+        self._journal.on_start(self._plan, self._engine, self._store)
         why = "interrupted again while it was stopping"
         failure: BaseException | None = KeyboardInterrupt()
         try:
@@ -146,7 +146,7 @@ class Session:
                 self._journal.ended(self.summary(), why)
         return self.summary()
 
-    def summary(self) -> Summary:
+    def summary(self) -> RunSummary:
         """The run so far."""
         summary = summarize(
             self._engine,
@@ -168,7 +168,7 @@ class Session:
 
     def _after(self, message: Message) -> None:
         """After each message: why we stop. After each completed cycle: heartbeat, halt, status, duration."""
-        if isinstance(message, Command) and message.state is None:
+        if isinstance(message, StateCommand) and message.state is None:
             self._stopped_by = message.source
         if not isinstance(message, Tick):
             self._journal.heard(message)
@@ -180,9 +180,9 @@ class Session:
             self._beat(is_running=True)
         self._obey_halt()
         self._journal.cycle(
-            Pulse(
+            CycleReport(
                 cycles=self._cycles,
-                is_fresh=is_in_sight(self._engine.state, self._clock.now(), self._engine.limits.max_book_age_ms),
+                is_fresh=can_trade(self._engine.state, self._clock.now(), self._engine.limits.max_book_age_ms),
                 day_net=self._engine.day_net,
                 unrealized=self._score.unrealized(),
                 halt=self._halt,
@@ -195,13 +195,13 @@ class Session:
             self._shown = now
             self._show(self.summary())
         if self._plan.duration_s is not None and now - self._started >= self._plan.duration_s:
-            self._ask(Command(self._clock.now(), None, "duration"))
+            self._ask(StateCommand(self._clock.now(), None, "duration"))
 
     def _obey_halt(self) -> None:
         """Another process may have halted, paused or resumed this account: what is on file decides."""
         before, self._halt = self._halt, self._store.halt()
         if self._halt.state is not self._engine.state.trading:
-            self._ask(Command(self._clock.now(), self._halt.state, self._halt.code, self._halt.reason))
+            self._ask(StateCommand(self._clock.now(), self._halt.state, self._halt.code, self._halt.reason))
         elif self._halt.is_final and before.is_pause:
             self._tell(_said(self._halt.state, self._halt.code, self._halt.reason))
 
@@ -213,7 +213,7 @@ class Session:
             if minutes := self._journal.traffic.take():
                 self._store.add_traffic(minutes)
 
-    def _record_all(self, alerts: Iterable[Alert]) -> None:
+    def _record_all(self, alerts: Iterable[AlertRaised]) -> None:
         for alert in alerts:
             self._recorder.record(alert)
 
@@ -222,7 +222,7 @@ class Session:
         plan, age_s, summary = self._plan, self._feed_age_s(), self.summary() if not is_running else None
         code = exit_code_of(failure) if failure is not None else summary.exit_code if summary is not None else None
         self._store.beat(
-            Cycle(
+            Heartbeat(
                 run_id=plan.run_id,
                 pid=plan.pid,
                 mode=plan.mode,
@@ -235,11 +235,11 @@ class Session:
                 cash=self._engine.cash,
                 day_pnl=self._engine.day_net,
                 feed_lag_ms=self._feed_lag_ms(),
-                no_book=without_book(self._engine.state),
+                no_book=markets_without_book(self._engine.state),
                 waiting=self._engine.waiting,
                 sources=pack_sources(self._sources()),
                 gained=self._engine.gained,
-                stopped_by=safe_text(why or summary.stopped_by, LONGEST_WHY) if summary is not None else "",
+                stopped_by=safe_text(why or summary.stopped_by, MAX_WHY_LENGTH) if summary is not None else "",
                 exit_code=code,
             )
         )

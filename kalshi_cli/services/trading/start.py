@@ -12,25 +12,24 @@ from collections.abc import Callable, Iterable
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.base.units import Ts, format_ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.reconciliation import drift, provable_at
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, FillBooked, OrderChanged, SettlementBooked
 from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.monitoring.check_report import counted
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.account.recovery import (
     LOOK_EVERY_S,
-    found_as,
-    in_doubt,
     is_in_doubt,
     read_account,
-    wait_for_proof,
+    reconciliation_result,
+    unconfirmed_orders,
+    wait_until_resolved,
 )
-from kalshi_cli.store.state_store import Notebook
+from kalshi_cli.store.state_store import OrderStore
 
 UNREAD_S = 60.0
 """How long a start waits for an account that cannot be read."""
@@ -41,10 +40,10 @@ PROOF_S = 120.0
 DRIFT_S = 15.0
 """... and for positions and fills to agree: either may trail the other by a moment."""
 
-MOST_LINES = 20
+MAX_LINES = 20
 
 
-class Differences:
+class AccountDifferences:
     """What was found to differ, for a person."""
 
     def __init__(self, orders: Iterable[Order]) -> None:
@@ -81,7 +80,7 @@ class Differences:
         if before is None:
             return "foreign" if order.is_foreign and order.status.is_live else ""
         if is_in_doubt(before):
-            return "" if is_in_doubt(order) else found_as(order)
+            return "" if is_in_doubt(order) else reconciliation_result(order)
         if not order.status.is_live:
             return "ended"
         return "changed" if order != before else ""
@@ -90,8 +89,8 @@ class Differences:
         """One line: `reconciled: 3 fills, 1 settlement, 1 order adopted`."""
         kinds = [kind for kind, _ in self.orders]
         booked = ((len(self.fills), "fill"), (len(self.settlements), "settlement"))
-        parts = [counted(many, what) for many, what in booked if many]
-        parts += [f"{counted(kinds.count(kind), 'order')} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
+        parts = [pluralize(many, what) for many, what in booked if many]
+        parts += [f"{pluralize(kinds.count(kind), 'order')} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
         return "reconciled: " + (", ".join(parts) if parts else "nothing differs")
 
     def lines(self) -> list[str]:
@@ -101,15 +100,15 @@ class Differences:
             f"  settled {each.ticker}: {each.result}, paid {show_money(each.revenue)}" for each in self.settlements
         ]
         found += [_fill_line(fill) for fill in self.fills]
-        rest = len(found) - MOST_LINES
-        return found[:MOST_LINES] + ([f"  ... and {rest} more"] if rest > 0 else [])
+        rest = len(found) - MAX_LINES
+        return found[:MAX_LINES] + ([f"  ... and {rest} more"] if rest > 0 else [])
 
 
-def agree(
+def reconcile_at_start(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    engine: Engine,
+    engine: TradingEngine,
     *,
     tell: Callable[[str], None],
     note: Callable[[str], None],
@@ -118,25 +117,25 @@ def agree(
 
     Raises what cannot be waited away: UnreachableError (6), OutcomeUnknownError (7), RefusedError (3, DRIFT).
     """
-    differences = Differences(engine.state.orders.live())
+    differences = AccountDifferences(engine.state.orders.live())
     try:
         differences.hear(*_read_patiently(client, store, clock, engine, tell))
         until = clock.monotonic() + PROOF_S
-        wait_for_proof(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
+        wait_until_resolved(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
         unexplained = _unexplained(client, store, clock, engine, tell, differences)
     finally:
         lines = differences.lines()
         for line in (differences.summary(), *lines):
             (tell if lines else note)(line)
-    _refuse_doubt(in_doubt(engine), clock.now(), tell)
+    _refuse_doubt(unconfirmed_orders(engine), clock.now(), tell)
     _refuse_drift(unexplained, engine, tell)
 
 
 def _read_patiently(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    engine: Engine,
+    engine: TradingEngine,
     tell: Callable[[str], None],
     since: Ts | None = None,
 ) -> tuple[AccountSnapshot, list[Effect]]:
@@ -165,11 +164,11 @@ def _read_patiently(
 
 def _unexplained(
     client: KalshiClient,
-    store: Notebook,
+    store: OrderStore,
     clock: Clock,
-    engine: Engine,
+    engine: TradingEngine,
     tell: Callable[[str], None],
-    differences: Differences,
+    differences: AccountDifferences,
 ) -> dict[str, str]:
     """What is wrong with a position, by market, where our fills do not make it, even all of them read again."""
     until = clock.monotonic() + DRIFT_S
@@ -182,7 +181,7 @@ def _unexplained(
         differences.hear(*_read_patiently(client, store, clock, engine, tell, since=Ts(0)))
 
 
-def _wrong_positions(engine: Engine, snapshot: AccountSnapshot) -> dict[str, str]:
+def _wrong_positions(engine: TradingEngine, snapshot: AccountSnapshot) -> dict[str, str]:
     """By market: the exchange's position is another, or an order traded more than we have fills of."""
     positions, home = engine.state.ledger.positions.values(), engine.state.home  # a read has that one alone
     held = {position.ticker: position.qty for position in positions if position.subaccount == home}
@@ -208,7 +207,7 @@ def _refuse_doubt(doubtful: list[Order], now: Ts, tell: Callable[[str], None]) -
         tell(f"still in doubt until {until}, its whole exposure reserved: {order.client_order_id} {order.ticker}")
 
 
-def _refuse_drift(found: dict[str, str], engine: Engine, tell: Callable[[str], None]) -> None:
+def _refuse_drift(found: dict[str, str], engine: TradingEngine, tell: Callable[[str], None]) -> None:
     traded = [f"{ticker}: {text}" for ticker, text in found.items() if ticker in engine.state.markets]
     if traded:
         raise RefusedError(

@@ -8,22 +8,21 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.account.pnl import fold
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.base.units import Ts, format_ts, pluralize
+from kalshi_cli.core.account.pnl import build_ledger
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.monitoring.check_report import counted
-from kalshi_cli.core.monitoring.error_check import taken_out
+from kalshi_cli.core.monitoring.error_check import disabled_strategies
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.core.state.trading_day import day_of
 from kalshi_cli.services.resources import Home, Resources
-from kalshi_cli.services.trading.halts import words
+from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.store.alert_tables import FLATTEN
-from kalshi_cli.store.halt_file import beside
+from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
 from kalshi_cli.store.pause import FILE as PAUSE_FILE
-from kalshi_cli.store.records import NO_HALT, Cycle, Halt
+from kalshi_cli.store.records import NO_HALT, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.runs import StatusView
 
@@ -32,7 +31,7 @@ STALLED_CYCLES = 5
 """A loop whose last cycle is longer ago than that, and than so many of its cycles take, does not do its work."""
 
 
-class Status(msgspec.Struct, frozen=True, kw_only=True):
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     """`pid` is that of the process that holds the account's lock now; `cycle` the last completed one of any run."""
 
     env: str
@@ -42,7 +41,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     pid: int | None
     is_running: bool
     halt: Halt
-    cycle: Cycle | None
+    cycle: Heartbeat | None
     open_positions: int
     unknown_orders: int
     resting_orders: int
@@ -59,7 +58,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     """The last cycle of a running loop that has been without one for too long: stopped, or stuck."""
     is_abandoned: bool
     """Nothing runs, and what ran last did not end in good order: it was killed."""
-    failed: tuple[Alert, ...] = ()
+    failed: tuple[AlertRaised, ...] = ()
     """What put each strategy out that failed in the last run, which went on without them."""
     is_at_exchange: bool = True
     """What is on file as resting is at the exchange: another program may look at it, and cancel it."""
@@ -90,7 +89,7 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         return self.cycle.ended_in_order if self.cycle is not None and not self.is_running else None
 
     @property
-    def running(self) -> Cycle | None:
+    def running(self) -> Heartbeat | None:
         """The last cycle of the loop that runs now, if it has completed one."""
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
 
@@ -109,8 +108,8 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def in_short(self) -> str:
         """What is on file, for a line about something else: the halt, what is held, what may rest."""
-        held = counted(self.open_positions, "open position") if self.open_positions else ""
-        state = words(self.halt) if self.halt.state is not TradingState.ACTIVE else ""
+        held = pluralize(self.open_positions, "open position") if self.open_positions else ""
+        state = describe(self.halt) if self.halt.state is not TradingState.ACTIVE else ""
         return (
             "; ".join(part for part in (state, held, self.rest) if part)
             or "nothing is held or rests, as far as is known"
@@ -122,21 +121,21 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         if not self.resting_orders:
             return ""
         until = f"until {format_ts(self.resting_until)[11:19]} UTC" if self.resting_until else "until they are canceled"
-        return f"{counted(self.resting_orders, 'order')} may rest {until}"
+        return f"{pluralize(self.resting_orders, 'order')} may rest {until}"
 
 
-def remarks(status: Status, now: Ts) -> Iterator[str]:
+def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
     """What a person has to do something about."""
     if status.ended_in_order is False and not status.is_at_exchange:
         yield "the last loop did not stop in good order; nothing of it is at the exchange"
     elif status.ended_in_order is False:
-        doubt = f"{counted(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
+        doubt = f"{pluralize(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
         left = ", ".join(part for part in (status.rest, doubt) if part) or "no order of it is on file as resting"
         yield f"the last loop did not stop in good order: {left}. Look: kalshi order list; end it: kalshi cancel-all"
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
         yield f"the loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago; what it placed may be live"
-    yield from (out(alert) for alert in status.failed)
+    yield from (disabled_strategy_text(alert) for alert in status.failed)
     yield from (f"outside source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
         yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
@@ -146,15 +145,15 @@ def remarks(status: Status, now: Ts) -> Iterator[str]:
             "them while it runs. Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
         )
     for group_id in status.triggered_groups:
-        yield from triggered(group_id)
+        yield from triggered_group_text(group_id)
 
 
-def out(alert: Alert) -> str:
+def disabled_strategy_text(alert: AlertRaised) -> str:
     """A strategy that failed, and by what."""
     return f"strategy {alert.subject} is out since {format_ts(alert.ts)}: {alert.code} {alert.text}"
 
 
-def triggered(group_id: str) -> tuple[str, str]:
+def triggered_group_text(group_id: str) -> tuple[str, str]:
     """Return a line on an order group that takes nothing, and one with what ends that."""
     return (
         f"order group {group_id} is triggered: nothing new is placed in it, also no exits:",
@@ -171,20 +170,20 @@ def read_status(
     *,
     mode: str = "live",
     is_at_exchange: bool = True,
-) -> Status:
+) -> RunStatus:
     """Of one state directory. Without a state file nothing ever ran here, but it may be paused."""
     who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
-    ledger = fold((*store.fills(), *store.settlements())) if store is not None else fold(())
+    ledger = build_ledger((*store.fills(), *store.settlements())) if store is not None else build_ledger(())
     live = store.live_orders() if store is not None else ()
-    halt = store.halt() if store is not None else beside(home) or NO_HALT
+    halt = store.halt() if store is not None else read_marker_files(home) or NO_HALT
     if halt.is_pause and not halt.reason:
         halt = msgspec.structs.replace(halt, reason=f"there is a file {home / PAUSE_FILE}")
     asked = store.alert_book.mark(FLATTEN) if store is not None else 0
     resting = [order for order in live if _rests(order, now)]
     ends = [order.expires for order in resting if order.expires is not None]
     blind_since = _blind_since(store, cycle) if store is not None and cycle is not None and who is not None else None
-    return Status(
+    return RunStatus(
         env=env,
         mode=mode,
         is_at_exchange=is_at_exchange,
@@ -202,7 +201,7 @@ def read_status(
         blind_since=blind_since,
         stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,  # no cycle counts while blind
         is_abandoned=who is None and cycle is not None and cycle.is_running,
-        failed=taken_out(store.alerts(cycle.started)) if store is not None and cycle is not None else (),
+        failed=disabled_strategies(store.alerts(cycle.started)) if store is not None and cycle is not None else (),
     )
 
 
@@ -216,7 +215,7 @@ def _is_unknown(order: Order, *, is_running: bool) -> bool:
     return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
 
 
-def _stalled_since(who: LockHolder | None, cycle: Cycle | None, now: Ts) -> Ts | None:
+def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> Ts | None:
     """Its last cycle, where that is too long ago. A loop that is still starting has none."""
     if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
         return None
@@ -224,19 +223,19 @@ def _stalled_since(who: LockHolder | None, cycle: Cycle | None, now: Ts) -> Ts |
     return cycle.completed if now - cycle.completed > max(STALLED_MS, STALLED_CYCLES * pace) else None
 
 
-def _blind_since(store: Store, cycle: Cycle) -> Ts | None:
+def _blind_since(store: Store, cycle: Heartbeat) -> Ts | None:
     """When the account was last seen, if the newest alert of this run about it says that it is not."""
     about = (alert for alert in store.alerts(cycle.started) if alert.code in ("BLIND", "SIGHTED"))
     newest = next(about, None)
     return newest.ts if newest is not None and newest.code == "BLIND" else None
 
 
-def status_of(resources: Resources, home: Home | None = None) -> Status:
+def run_status(resources: Resources, home: Home | None = None) -> RunStatus:
     """Return what runs here and how it is doing, from the state file; nothing is asked of the exchange."""
-    return shown(resources, home)[0]
+    return shown_account(resources, home)[0]
 
 
-def shown(resources: Resources, home: Home | None = None) -> tuple[Status, Store | None]:
+def shown_account(resources: Resources, home: Home | None = None) -> tuple[RunStatus, Store | None]:
     """Return the status that is shown, and the state file that it is of.
 
     Without a `home` it is the account's; it is the other home's where nothing else ever was done here, or the one loop
@@ -250,7 +249,7 @@ def shown(resources: Resources, home: Home | None = None) -> tuple[Status, Store
     return msgspec.structs.replace(account, preface=_beside(account, other)), store
 
 
-def _look(resources: Resources, home: Home) -> tuple[Status, Store | None]:
+def _look(resources: Resources, home: Home) -> tuple[RunStatus, Store | None]:
     now, config = resources.clock.now(), resources.config
     store, day = resources.remembered(home), day_of(now, ZoneInfo(config.day_zone))
     return read_status(
@@ -258,7 +257,7 @@ def _look(resources: Resources, home: Home) -> tuple[Status, Store | None]:
     ), store
 
 
-def _why_other(account: Status, store: Store | None, other: Status) -> str:
+def _why_other(account: RunStatus, store: Store | None, other: RunStatus) -> str:
     """Return why the other home is shown where it was not asked for; "" where it is not."""
     if other.is_running and not account.is_running:
         return (
@@ -274,7 +273,7 @@ def _why_other(account: Status, store: Store | None, other: Status) -> str:
     return ""
 
 
-def _beside(account: Status, other: Status) -> str:
+def _beside(account: RunStatus, other: RunStatus) -> str:
     """Return where to look for what ran last, where that was in the other home."""
     if (
         account.is_running
@@ -285,7 +284,7 @@ def _beside(account: Status, other: Status) -> str:
     return f"this is the account; what ran last ran on {other.mode}: --{other.mode} shows it"
 
 
-def status_view(status: Status) -> StatusView:
+def status_view(status: RunStatus) -> StatusView:
     """Return it as it is shown."""
     running = status.running
     ages = (None, None) if running is None else (running.feed_age_ms, running.feed_lag_ms)

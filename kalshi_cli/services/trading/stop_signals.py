@@ -15,15 +15,15 @@ from kalshi_cli.base.errors import (
     ExitCode,
     KalshiError,
     OutcomeUnknownError,
-    StateError,
-    TerminatedError,
+    StateFileError,
+    TerminationRequested,
 )
-from kalshi_cli.core.model.messages import Command
-from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.core.model.messages import StateCommand
+from kalshi_cli.store.pause import pause, remove_pause_file
 
 
 @contextmanager
-def on_the_way(what: str) -> Iterator[None]:
+def in_flight(what: str) -> Iterator[None]:
     """Answer for an order from before it is sent until its outcome is known: a signal in between leaves a doubt."""
     try:
         yield
@@ -39,7 +39,7 @@ WAY_OUT = (
 """What to do about orders that a run left behind."""
 
 
-def left_live(count: int | StateError, cause: BaseException | None = None) -> OutcomeUnknownError:
+def orders_left_live(count: int | StateFileError, cause: BaseException | None = None) -> OutcomeUnknownError:
     """Make the error of a run that is over while so many of its orders may be live, whatever ended it (`cause`).
 
     A StateError in place of the count says why they could not be counted.
@@ -50,13 +50,13 @@ def left_live(count: int | StateError, cause: BaseException | None = None) -> Ou
     return OutcomeUnknownError(f"orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
 
 
-def truthful(error: BaseException, live: int | StateError, tell: Callable[[str], None]) -> BaseException:
+def truthful(error: BaseException, live: int | StateFileError, tell: Callable[[str], None]) -> BaseException:
     """Return what a run ends with that `error` ended: that its orders may be live comes before every other reason.
 
     They may be where they could not be counted: `live` is then the error of the state file.
     """
     if live:
-        return error if isinstance(error, OutcomeUnknownError) else left_live(live, error)
+        return error if isinstance(error, OutcomeUnknownError) else orders_left_live(live, error)
     if isinstance(error, KeyboardInterrupt):
         tell("nothing of this run is live")
         return type(error)()
@@ -85,7 +85,7 @@ class RunEnd:
             return
         try:
             ended = truthful(error, self._count(), self._tell)
-        except StateError as uncounted:
+        except StateFileError as uncounted:
             ended = truthful(error, uncounted, self._tell)
         if ended is not error:
             raise ended from error
@@ -107,7 +107,7 @@ def exit_code_of(error: BaseException) -> ExitCode:
     if isinstance(error, KalshiError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
-        return ExitCode.TERMINATED if isinstance(error, TerminatedError) else ExitCode.INTERRUPTED
+        return ExitCode.TERMINATED if isinstance(error, TerminationRequested) else ExitCode.INTERRUPTED
     return ExitCode.FAILED if isinstance(error, OSError) else ExitCode.BUG
 
 
@@ -124,7 +124,7 @@ class StopSignals:
     SIGTERM and SIGHUP that is a TerminatedError.
     """
 
-    def __init__(self, clock: Clock, ask: Callable[[Command], None] | None = None) -> None:
+    def __init__(self, clock: Clock, ask: Callable[[StateCommand], None] | None = None) -> None:
         self._ask = ask
         self.heard = ""
         """The first one, once it came."""
@@ -136,7 +136,7 @@ class StopSignals:
         """Return whether a signal asks for an orderly stop, rather than interrupts."""
         return self._ask is not None
 
-    def pass_to(self, ask: Callable[[Command], None]) -> None:
+    def pass_to(self, ask: Callable[[StateCommand], None]) -> None:
         """Ask for an orderly stop with this, from here on."""
         self._ask = ask
 
@@ -153,13 +153,13 @@ class StopSignals:
         is_first, name = not self.heard, signal.Signals(number).name
         self.heard = self.heard or name
         if self._ask is None:
-            raise KeyboardInterrupt if number == signal.SIGINT else TerminatedError
+            raise KeyboardInterrupt if number == signal.SIGINT else TerminationRequested
         if number == signal.SIGINT and not is_first:
             # What is live is told next, and a third must not cut that off.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
-        self._ask(Command(self._clock.now(), None, name))
+        self._ask(StateCommand(self._clock.now(), None, name))
 
 
 class PauseSignal:
@@ -179,7 +179,7 @@ class PauseSignal:
     def _toggle(self, _number: int, _frame: FrameType | None) -> None:
         """Anything may be interrupted by this: it must not raise, nor print by way of a stream in use."""
         try:
-            if not unpause(self._home):
+            if not remove_pause_file(self._home):
                 pause(self._home, "SIGUSR1")
         except KalshiError as error:
             with suppress(OSError):

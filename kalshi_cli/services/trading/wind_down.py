@@ -8,35 +8,35 @@ from contextlib import contextmanager, suppress
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import KalshiError, StateError
+from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import show_price, show_qty
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder
-from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
+from kalshi_cli.core.model.messages import FeedGap, Message, StateCommand, Tick
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.live.live_venue import LiveVenue
-from kalshi_cli.services.account.recovery import restore
-from kalshi_cli.services.runner import Recorder, Venue
+from kalshi_cli.services.account.recovery import restore_engine
+from kalshi_cli.services.runner import RecorderProtocol, VenueProtocol
 from kalshi_cli.services.trading.stop_signals import StopSignals, exit_code_of, truthful
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
-LONGEST_WHY = 200
+MAX_WHY_LENGTH = 200
 
 LAST_S = 2.0
 """An order that the last read has just shown is asked for once, for so long after that read."""
 
-MOST_TOLD = 20
+MAX_TOLD = 20
 """Orders that are named one by one when a run ends with them live."""
 
 Tell = Callable[[str], None]
 
 
-def own_live(engine: Engine) -> list[Order]:
+def own_live(engine: TradingEngine) -> list[Order]:
     """Return the orders of strategies that may be live; those that a person placed stay when a run ends."""
     return [order for order in engine.state.orders.live() if order.strategy]
 
@@ -48,12 +48,12 @@ def left_on_file(store: Store) -> list[Order]:
 
 def tell_live(orders: Sequence[Order], tell: Tell) -> None:
     """Name the orders that a run leaves behind, and say what to do about them."""
-    for order in orders[:MOST_TOLD]:
+    for order in orders[:MAX_TOLD]:
         what = f"{order.side.value} {show_qty(order.remaining)} at {show_price(order.price)} {order.ticker}"
         name = f"order {order.order_id}" if order.order_id else f"client order id {order.client_order_id}"
         tell(f"{'STILL LIVE' if order.order_id else 'MAY BE LIVE'} {what}: {name}")
     if orders:
-        more = f"and {len(orders) - MOST_TOLD} more; " if len(orders) > MOST_TOLD else ""
+        more = f"and {len(orders) - MAX_TOLD} more; " if len(orders) > MAX_TOLD else ""
         tell(f"{more}next: kalshi cancel-all (it halts), or kalshi order reconcile, kalshi order cancel ID")
 
 
@@ -65,9 +65,9 @@ class WindDown:
 
     def __init__(
         self,
-        engine: Engine,
-        venue: Venue,
-        recorder: Recorder,
+        engine: TradingEngine,
+        venue: VenueProtocol,
+        recorder: RecorderProtocol,
         clock: Clock,
         budget_s: float,
         *,
@@ -89,7 +89,7 @@ class WindDown:
 
     def run(self, cause: BaseException | None = None) -> None:
         """Cancel, wait for the answers, and look for orders whose outcome is unknown. `cause` is what ended the run."""
-        if isinstance(cause, StateError):
+        if isinstance(cause, StateFileError):
             self._can_record = False  # it may fail slowly, and the cancels have no time for that
             self._complain(cause)
         until = self._clock.monotonic() + self._budget_s
@@ -111,7 +111,7 @@ class WindDown:
             except KalshiError as error:
                 self._complain(error)
         last = self._clock.monotonic() + LAST_S
-        for effect in self._engine.step(Command(self._clock.now(), None, "stopping")):
+        for effect in self._engine.step(StateCommand(self._clock.now(), None, "stopping")):
             is_new = isinstance(effect, CancelOrder) and effect.order.order_id not in self._asked
             if self._clock.monotonic() >= (max(until, last) if is_new else until):
                 continue
@@ -150,8 +150,10 @@ def cancel_left(
     note: Tell,
 ) -> None:
     """Cancel the orders that earlier runs left, by a fresh read of the account, for a run that ends before its loop."""
-    state = State(lock=client.lock, now=clock.now())
-    engine = restore(store.load(), state, Limits(), (), new_id=new_id, order_expiry_s=None, on_file=store.order)
+    state = EngineState(lock=client.lock, now=clock.now())
+    engine = restore_engine(
+        store.load(), state, RiskLimits(), (), new_id=new_id, order_expiry_s=None, on_file=store.order
+    )
     orders = engine.state.orders
     venue = LiveVenue(
         client, None, clock, live=orders.live, known=orders.by_order_id, since=engine.state.last_entry, tell=tell
@@ -161,7 +163,7 @@ def cancel_left(
 
 @contextmanager
 def starting(
-    store: Store, clock: Clock, signals: StopSignals, cycle: Cycle, cancel: Callable[[], None] | None, tell: Tell
+    store: Store, clock: Clock, signals: StopSignals, cycle: Heartbeat, cancel: Callable[[], None] | None, tell: Tell
 ) -> Iterator[None]:
     """Put the end of a start in order, whatever ends it: cancel what earlier runs left live, and write the end down.
 
@@ -190,11 +192,11 @@ def starting(
             left = left_on_file(store) if cancel is not None else []
             tell_live(left, tell)
             failure = truthful(failure, len(left), tell)
-        except StateError as uncounted:
+        except StateFileError as uncounted:
             failure = truthful(failure, uncounted, tell)
-        with suppress(StateError):
+        with suppress(StateFileError):
             code = exit_code_of(failure)
-            ended = {"completed": clock.now(), "stopped_by": safe_text(why, LONGEST_WHY), "exit_code": code}
+            ended = {"completed": clock.now(), "stopped_by": safe_text(why, MAX_WHY_LENGTH), "exit_code": code}
             store.beat(msgspec.structs.replace(cycle, **ended))
         if failure is error:
             raise

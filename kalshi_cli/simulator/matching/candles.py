@@ -13,7 +13,7 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE, local, moment
 from kalshi_cli.simulator.model.records import BookChange, Happening, MarketRecord, TradeRecord
 
@@ -21,7 +21,7 @@ KEPT = {1: 2_880, 60: 2_160, 1440: 1_100}
 """Periods kept of each length in minutes: two days, ninety days, three years. The journal overwrites the oldest."""
 
 
-class Range(msgspec.Struct):
+class Ohlc(msgspec.Struct):
     """First, lowest, highest, last."""
 
     open: Price
@@ -41,9 +41,9 @@ class BarRecord(msgspec.Struct, kw_only=True):
     ticker: str
     interval: int
     end: Ts
-    bid: Range
-    ask: Range
-    price: Range | None = None
+    bid: Ohlc
+    ask: Ohlc
+    price: Ohlc | None = None
     paid: Money = Money(0)
     volume: Qty = Qty(0)
     previous: Price | None = None
@@ -66,14 +66,14 @@ class BarRecord(msgspec.Struct, kw_only=True):
             ticker=self.ticker,
             interval=self.interval,
             end=end,
-            bid=Range(bid, bid, bid, bid),
-            ask=Range(ask, ask, ask, ask),
+            bid=Ohlc(bid, bid, bid, bid),
+            ask=Ohlc(ask, ask, ask, ask),
             previous=self.last,
             open_interest=self.open_interest,
         )
 
 
-class Candles:
+class CandleBuilder:
     """The bars of all markets. `touch` and `forget` write to the journal."""
 
     def __init__(self, touch: Callable[[str, msgspec.Struct], None], forget: Callable[[str], None]) -> None:
@@ -82,7 +82,9 @@ class Candles:
         self._bars: dict[str, dict[int, dict[Ts, BarRecord]]] = {}
         self._seen: dict[str, tuple[Price, Price, int]] = {}
 
-    def observe(self, happened: Sequence[Happening], books: dict[str, Book], markets: dict[str, MarketRecord]) -> None:
+    def observe(
+        self, happened: Sequence[Happening], books: dict[str, MatchingBook], markets: dict[str, MarketRecord]
+    ) -> None:
         """Take in what just happened; the books are as it left them. Clearing a closed market leaves no bar behind."""
         moments: dict[str, Ts] = {}
         prints: dict[str, list[TradeRecord]] = {}
@@ -99,7 +101,7 @@ class Candles:
                 self._seen[ticker] = seen
                 self._add(ticker, now, books[ticker], traded, markets[ticker].open_interest)
 
-    def _add(self, ticker: str, now: Ts, book: Book, traded: Sequence[TradeRecord], open_interest: Qty) -> None:
+    def _add(self, ticker: str, now: Ts, book: MatchingBook, traded: Sequence[TradeRecord], open_interest: Qty) -> None:
         bid, ask = _top(book)
         for interval in KEPT:
             bar = self._current(ticker, interval, now, book)
@@ -153,7 +155,7 @@ class Candles:
 
     # -- parts --
 
-    def _current(self, ticker: str, interval: int, now: Ts, book: Book) -> BarRecord:
+    def _current(self, ticker: str, interval: int, now: Ts, book: MatchingBook) -> BarRecord:
         bars = self._bars.setdefault(ticker, {}).setdefault(interval, {})
         last = bars[next(reversed(bars))] if bars else None
         end = period_end(now, interval)
@@ -167,8 +169,8 @@ class Candles:
                 ticker=ticker,
                 interval=interval,
                 end=end,
-                bid=Range(bid, bid, bid, bid),
-                ask=Range(ask, ask, ask, ask),
+                bid=Ohlc(bid, bid, bid, bid),
+                ask=Ohlc(ask, ask, ask, ask),
             )
         bars[end] = bar
         if len(bars) > KEPT[interval]:
@@ -197,14 +199,14 @@ def _flat(last: BarRecord, start: Ts, until: Ts) -> Iterator[BarRecord]:
         end = period_end(Ts(end + 1), last.interval)
 
 
-def _top(book: Book) -> tuple[Price, Price]:
+def _top(book: MatchingBook) -> tuple[Price, Price]:
     bid, ask = book.top(BID), book.top(ASK)
     return bid[0] if bid else Price(0), ask[0] if ask else ONE_DOLLAR
 
 
 def _print(bar: BarRecord, trade: TradeRecord) -> None:
     if bar.price is None:
-        bar.price = Range(trade.price, trade.price, trade.price, trade.price)
+        bar.price = Ohlc(trade.price, trade.price, trade.price, trade.price)
     bar.price.add(trade.price)
     bar.paid = Money(bar.paid + notional(trade.price, trade.qty))
     bar.volume = Qty(bar.volume + trade.qty)

@@ -13,7 +13,7 @@ import msgspec
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 
 PRECISION = 100
 """Balances of direct members are kept to $0.0001 (since 28 May 2026); through an intermediary, to the cent."""
@@ -27,7 +27,7 @@ _MAKER_RATE = {FeeType.WITH_MAKER: 175, FeeType.WITH_COMBO_MAKER: 350}
 _FEE_SCALE = 10**13  # rate 1e-4 x multiplier 1e-3 x count 1e-2 x price 1e-4 x price 1e-4, to steps of 1e-4 dollar
 
 
-class Terms(msgspec.Struct, frozen=True):
+class FeeTerms(msgspec.Struct, frozen=True):
     """What a fill of a market is charged, and how it is rounded.
 
     `flat_fee` is for each contract of a taker where the schedule is `flat`; None reckons such a series as a quadratic
@@ -67,7 +67,7 @@ def closable(holding: Qty, side: Side) -> Qty:
     return Qty(max(0, -holding * side.sign))
 
 
-class Booking(msgspec.Struct, frozen=True):
+class FillBooking(msgspec.Struct, frozen=True):
     """What a fill did to the cash, what it cost in fees (net of roundings and rebate), and the order's accumulator."""
 
     cash: Money
@@ -76,8 +76,8 @@ class Booking(msgspec.Struct, frozen=True):
 
 
 def book_fill(
-    holding: HoldingRecord, order: OrderRecord, price: Price, qty: Qty, terms: Terms, *, is_taker: bool
-) -> Booking:
+    holding: PositionRecord, order: OrderRecord, price: Price, qty: Qty, terms: FeeTerms, *, is_taker: bool
+) -> FillBooking:
     """Apply one fill to a holding: close what is held on the other side first, then open.
 
     A closed pair of YES and NO pays one dollar at once, so closing at leg price q brings 1 - q. The change of the
@@ -103,10 +103,10 @@ def book_fill(
     holding.fees = Money(holding.fees + net_fee)
     holding.traded = Money(holding.traded + leg * qty)
     holding.volume = Qty(holding.volume + qty)
-    return Booking(Money(rounded + rebate), net_fee, Money(rounding - rebate))
+    return FillBooking(Money(rounded + rebate), net_fee, Money(rounding - rebate))
 
 
-def collateral(orders: Iterable[OrderRecord], held: Qty, terms: Terms, *, incoming: str = "") -> Money:
+def collateral(orders: Iterable[OrderRecord], held: Qty, terms: FeeTerms, *, incoming: str = "") -> Money:
     """Cash that the orders of an account in one market may need: the full leg price of what does not close, and fees.
 
     The dearest legs of a side fill first: they close what is held, and what that brings pays for the next. Bids and
@@ -130,13 +130,13 @@ def collateral(orders: Iterable[OrderRecord], held: Qty, terms: Terms, *, incomi
     return Money(opened + need)
 
 
-def order_need(order: OrderRecord, qty: Qty, terms: Terms, *, is_taker: bool) -> Money:
+def order_need(order: OrderRecord, qty: Qty, terms: FeeTerms, *, is_taker: bool) -> Money:
     """What `qty` of an order needs where nothing held can be closed: then `collateral` is the sum of these."""
     fee = terms.held(order.price, qty, is_taker=is_taker)
     return Money(leg_price(order.side, order.price) * qty + fee)
 
 
-def payout(holding: HoldingRecord, value: Price) -> Money:
+def payout(holding: PositionRecord, value: Price) -> Money:
     """What a settled position brings: `value` for each YES, one dollar less it for each NO."""
     per_contract = value if holding.qty > 0 else ONE_DOLLAR - value
     return Money(abs(holding.qty) * per_contract)

@@ -6,12 +6,12 @@ Nothing is refused here: the rules of who may do what are those of `sim.floor` a
 from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.simulator.matching.collateral import book_fill, collateral, leg_price, order_need
 from kalshi_cli.simulator.matching.member import NONE
-from kalshi_cli.simulator.matching.order_book import Plan
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.agenda import Agenda
+from kalshi_cli.simulator.matching.order_book import MatchPlan
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.records import (
     CANCELED,
     EXECUTED,
@@ -25,10 +25,10 @@ GROUP_WINDOW_MS = 15_000
 """An order group counts the contracts that were matched in a window of this length, which rolls."""
 
 
-class Engine:
+class MatchingEngine:
     """Moves orders, contracts and money. All its methods leave books, purses and reservations in step."""
 
-    def __init__(self, state: State, agenda: Agenda) -> None:
+    def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
         self.state = state
         self.agenda = agenda
 
@@ -50,12 +50,14 @@ class Engine:
 
     # -- executing --
 
-    def execute(self, order: OrderRecord, plan: Plan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False) -> None:
+    def execute(
+        self, order: OrderRecord, plan: MatchPlan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False
+    ) -> None:
         """Do what was planned for `wanted` contracts of an order that is not in the book, and rest what may rest."""
         for own in plan.removes:
-            self.take_off(own, "SelfTradeCancel", now)
+            self.cancel_order(own, "SelfTradeCancel", now)
         left = Qty(wanted - plan.qty)
-        rests = order.tif is Tif.GTC and not plan.is_stopped and left > 0
+        rests = order.tif is TimeInForce.GTC and not plan.is_stopped and left > 0
         if rests:
             # Seen on the wire: what an aggressor leaves may be told before what it took (recordings of May 2026).
             self._tell_book(order, left, now)
@@ -176,11 +178,11 @@ class Engine:
 
     def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order and let go of what was held back for it; `is_told` sends the change of the book."""
-        taken = self.take_off(order, reason, now, is_told=is_told)
+        taken = self.cancel_order(order, reason, now, is_told=is_told)
         self.reserve(order, now, was=taken)
         return taken
 
-    def take_off(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+    def cancel_order(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order; whoever calls reckons its reservation."""
         taken = self._lift(order, now, is_told=is_told)
         order.status, order.reason = CANCELED, reason
@@ -233,7 +235,7 @@ class Engine:
             newest = max(purse.orders(), key=lambda order: order.rank, default=None)
             if newest is None:
                 break
-            self.take_off(newest, "MarginCancel", now)
+            self.cancel_order(newest, "MarginCancel", now)
             purse.reserve(newest.ticker, self.state.terms(newest.ticker))
 
     def _tell_book(self, order: OrderRecord, delta: Qty, now: Ts) -> None:

@@ -8,28 +8,28 @@ from collections import deque
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.records import (
     RESTING,
+    BalanceRecord,
     FillRecord,
     GroupRecord,
-    HoldingRecord,
     OrderRecord,
-    PurseRecord,
+    PositionRecord,
     SettlementRecord,
 )
 
-Mirrored = PurseRecord | GroupRecord | OrderRecord | FillRecord | HoldingRecord | SettlementRecord
+Mirrored = BalanceRecord | GroupRecord | OrderRecord | FillRecord | PositionRecord | SettlementRecord
 
 
-class Mirror:
+class DelayedView:
     """The read side of one account. `put` what changed; `at` shows it once it is old enough."""
 
     def __init__(self, lag_ms: int) -> None:
         self.lag_ms = lag_ms
-        self.purses: dict[tuple[int, int], PurseRecord] = {}
+        self.purses: dict[tuple[int, int], BalanceRecord] = {}
         self.groups: dict[str, GroupRecord] = {}
         self.orders: dict[str, OrderRecord] = {}
         self.resting: dict[str, OrderRecord] = {}
         self.fills: list[FillRecord] = []
-        self.holdings: dict[tuple[int, str], HoldingRecord] = {}
+        self.holdings: dict[tuple[int, str], PositionRecord] = {}
         self.settlements: list[SettlementRecord] = []
         self._pending: deque[tuple[Ts, Mirrored]] = deque()
 
@@ -40,7 +40,7 @@ class Mirror:
         else:
             self._pending.append((now, copy.copy(record)))
 
-    def at(self, now: Ts) -> Mirror:
+    def at(self, now: Ts) -> DelayedView:
         """Let in what is old enough now."""
         while self._pending and self._pending[0][0] <= now - self.lag_ms:
             self._show(self._pending.popleft()[1])
@@ -56,7 +56,7 @@ class Mirror:
                     self.resting.pop(record.order_id, None)
             case FillRecord():
                 self.fills.append(record)
-            case HoldingRecord():
+            case PositionRecord():
                 self.holdings[record.subaccount, record.ticker] = record
             case SettlementRecord():
                 self.settlements.append(record)
@@ -64,5 +64,5 @@ class Mirror:
                 self.groups[record.group_id] = record
                 if record.is_deleted:
                     del self.groups[record.group_id]
-            case PurseRecord():
+            case BalanceRecord():
                 self.purses[record.subaccount, record.exchange_index] = record

@@ -12,7 +12,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.simulator.model.records import OrderRecord
 
 
-class Plan(msgspec.Struct):
+class MatchPlan(msgspec.Struct):
     """What an incoming order would do: whom it meets, in order, and which resting orders of its own it removes.
 
     `is_stopped` means that it met an order of its own account and must not go on.
@@ -55,7 +55,7 @@ class _Ladder:
                 del self.keys[bisect_left(self.keys, key)]
 
 
-class Book:
+class MatchingBook:
     """The resting orders of one market."""
 
     def __init__(self) -> None:
@@ -85,9 +85,9 @@ class Book:
         best = self.top(side.opposite)
         return best is not None and (best[0] <= price if side is BID else best[0] >= price)
 
-    def plan(self, order: OrderRecord, qty: Qty) -> Plan:
+    def plan(self, order: OrderRecord, qty: Qty) -> MatchPlan:
         """Match `qty` of `order` against the other side, changing nothing. The trade price is the resting order's."""
-        plan = Plan([], [])
+        plan = MatchPlan([], [])
         if not self.would_cross(order.side, order.price):
             return plan
         for resting in self.orders(order.side.opposite):

@@ -9,28 +9,35 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.simulator.matching.candles import BarRecord, Candles
-from kalshi_cli.simulator.matching.collateral import Terms
-from kalshi_cli.simulator.matching.member import MAX_SUBACCOUNT, Member, Purse, group_key, holding_key, purse_key
-from kalshi_cli.simulator.matching.mirror import Mirror, Mirrored
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.matching.candles import BarRecord, CandleBuilder
+from kalshi_cli.simulator.matching.collateral import FeeTerms
+from kalshi_cli.simulator.matching.member import (
+    MAX_SUBACCOUNT,
+    AccountBalance,
+    SimAccount,
+    group_key,
+    holding_key,
+    purse_key,
+)
+from kalshi_cli.simulator.matching.mirror import DelayedView, Mirrored
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.calendar import FAR
-from kalshi_cli.simulator.model.journal import Journal
-from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, SeriesSpec, SimOptions
-from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord, Talks
+from kalshi_cli.simulator.model.journal import ExchangeJournal
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, ExchangeOptions, SeriesSpec
+from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord, RfqRecords
 from kalshi_cli.simulator.model.records import (
     RESTING,
     AccountRecord,
+    BalanceRecord,
     FeeChangeRecord,
     FillRecord,
     GroupChanged,
     GroupRecord,
     Happening,
-    HoldingRecord,
     KeyRecord,
     MarketRecord,
     OrderRecord,
-    PurseRecord,
+    PositionRecord,
     SettlementRecord,
     StateRecord,
     TradeRecord,
@@ -47,13 +54,13 @@ _TYPES: dict[str, type] = {
     "market": MarketRecord,
     "collection": CollectionSpec,
     "account": AccountRecord,
-    "purse": PurseRecord,
+    "purse": BalanceRecord,
     "key": KeyRecord,
     "movement": MovementRecord,
     "transfer": TransferRecord,
     "terms": TermsRecord,
     "group": GroupRecord,
-    "holding": HoldingRecord,
+    "holding": PositionRecord,
     "order": OrderRecord,
     "fill": FillRecord,
     "settlement": SettlementRecord,
@@ -66,26 +73,26 @@ _TYPES: dict[str, type] = {
 }
 
 
-class State:
+class SimulatorState:
     """The tables. `touch` marks a record as changed; `commit` writes down what must be, then lets it be told."""
 
-    def __init__(self, new_id: Callable[[], str], options: SimOptions, journal: Journal | None) -> None:
+    def __init__(self, new_id: Callable[[], str], options: ExchangeOptions, journal: ExchangeJournal | None) -> None:
         self.new_id = new_id
         self.options = options
         self.switches = StateRecord()
         self.series: dict[str, SeriesSpec] = {}
         self.events: dict[str, EventSpec] = {}
         self.markets: dict[str, MarketRecord] = {}
-        self.books: dict[str, Book] = {}
+        self.books: dict[str, MatchingBook] = {}
         self.shards: dict[str, int] = {}
         self.keys: dict[str, KeyRecord] = {}
         self.funds: dict[str, Account] = {}
-        self.talks = Talks()
+        self.talks = RfqRecords()
         self.collections: dict[str, CollectionSpec] = {}
-        self.members: dict[str, Member] = {}
+        self.members: dict[str, SimAccount] = {}
         self.live: dict[str, OrderRecord] = {}
         self.trades: dict[str, deque[TradeRecord]] = {}
-        self.candles = Candles(self.touch, self.forget)
+        self.candles = CandleBuilder(self.touch, self.forget)
         self.fee_changes: list[FeeChangeRecord] = []
         self.trade_count = 0
         self.order_count = 0
@@ -95,14 +102,14 @@ class State:
         self.happened: list[Happening] = []
         self._observed = 0
         self._untold: set[str] = set()
-        self._terms: dict[FeeSchedule, Terms] = {}
+        self._terms: dict[FeeSchedule, FeeTerms] = {}
         self._journal = journal
         self._waiting: list[OrderRecord] = []
         self._dirty: dict[str, msgspec.Struct | None] = {}
         self._must_save = False
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def terms(self, ticker: str, now: Ts | None = None) -> Terms:
+    def terms(self, ticker: str, now: Ts | None = None) -> FeeTerms:
         """What a fill of this market is charged `now`; without a time, when no waiver helps: what must be there."""
         schedule, waived = self.fees_of(ticker), self.markets[ticker].spec.fee_waiver_until
         if now is not None and waived is not None and now < waived:
@@ -110,7 +117,7 @@ class State:
         found = self._terms.get(schedule)
         if found is None:
             options = self.options
-            found = self._terms[schedule] = Terms(
+            found = self._terms[schedule] = FeeTerms(
                 schedule, options.flat_fee, options.balance_precision, options.holds_fees
             )
         return found
@@ -130,7 +137,7 @@ class State:
         """`key` now holds `record`."""
         self._dirty[key] = record
 
-    def show(self, member: Member, key: str, record: Mirrored, now: Ts) -> None:
+    def show(self, member: SimAccount, key: str, record: Mirrored, now: Ts) -> None:
         """`key` now holds `record` of this account. If it has a key, that is written before anybody hears of it."""
         self._dirty[key] = record
         if member.mirror is not None:
@@ -163,11 +170,11 @@ class State:
             self._untold.add(order.order_id)
             self.happened.append(order)
 
-    def touch_account(self, member: Member) -> None:
+    def touch_account(self, member: SimAccount) -> None:
         self.touch(f"account/{member.record.name}", member.record)
         self._must_save = self._must_save or member.mirror is not None
 
-    def touch_purse(self, member: Member, purse: Purse, now: Ts) -> None:
+    def touch_purse(self, member: SimAccount, purse: AccountBalance, now: Ts) -> None:
         purse.record.updated = now
         self.show(member, purse_key(purse.record), purse.record, now)
 
@@ -188,12 +195,13 @@ class State:
         group.updated = now
         self.show(self.members[group.account], group_key(group), group, now)
 
-    def touch_holding(self, member: Member, holding: HoldingRecord, now: Ts) -> None:
+    def touch_holding(self, member: SimAccount, holding: PositionRecord, now: Ts) -> None:
         holding.updated = now
         self.show(member, holding_key(holding), holding, now)
 
-    def add_subaccount(self, member: Member, now: Ts) -> int | None:
-        """The number of a new subaccount, without money (`Floor.move_cash` brings some); None where all 63 are there.
+    def add_subaccount(self, member: SimAccount, now: Ts) -> int | None:
+        """The number of a new subaccount, without money (`OrderGateway.move_cash` brings some); None where all 63 are
+        there.
 
         It is there on every shard at once, and cannot be taken away again.
         """
@@ -261,7 +269,7 @@ class State:
                     purse.reserve(ticker, self.terms(ticker))
         return bool(items)
 
-    def _upgrade(self, member: Member) -> None:
+    def _upgrade(self, member: SimAccount) -> None:
         """An account of a journal from before there were purses: its cash goes into the first one."""
         if member.record.cash is None:
             return
@@ -278,7 +286,7 @@ class State:
             case SeriesSpec() | EventSpec() | MarketRecord() | CollectionSpec():
                 self._take_listed(record)
             case AccountRecord():
-                self.members[record.name] = Member(record)
+                self.members[record.name] = SimAccount(record)
             case KeyRecord():
                 self.add_key(record)
             case MovementRecord() | TransferRecord() | TermsRecord():
@@ -292,7 +300,7 @@ class State:
             case TradeRecord():
                 self.trades[record.ticker].append(record)
                 self.trade_count = max(self.trade_count, record.number + 1)
-            case PurseRecord() | GroupRecord() | OrderRecord() | FillRecord() | HoldingRecord() | SettlementRecord():
+            case BalanceRecord() | GroupRecord() | OrderRecord() | FillRecord() | PositionRecord() | SettlementRecord():
                 self._take_own(record, self.members[record.account])
 
     def _take_listed(self, record: SeriesSpec | EventSpec | MarketRecord | CollectionSpec) -> None:
@@ -306,18 +314,18 @@ class State:
             case CollectionSpec():
                 self.collections[record.ticker] = record
 
-    def _take_own(self, record: Mirrored, member: Member) -> None:
+    def _take_own(self, record: Mirrored, member: SimAccount) -> None:
         match record:
             case GroupRecord():
                 self.group_count = max(self.group_count, record.number + 1)
                 self.add_group(record)
-            case PurseRecord():
-                member.purses[record.subaccount, record.exchange_index] = Purse(record)
+            case BalanceRecord():
+                member.purses[record.subaccount, record.exchange_index] = AccountBalance(record)
             case OrderRecord():
                 self._take_order(record)
             case FillRecord():
                 member.fills = record.number + 1
-            case HoldingRecord():
+            case PositionRecord():
                 member.purse(record.subaccount, record.exchange_index).holdings[record.ticker] = record
                 member.markets.add(record.ticker)
             case SettlementRecord():
@@ -338,7 +346,7 @@ class State:
     def add_market(self, market: MarketRecord) -> None:
         ticker = market.spec.ticker
         self.markets[ticker] = market
-        self.books[ticker] = Book()
+        self.books[ticker] = MatchingBook()
         self.trades[ticker] = deque(maxlen=TRADES_KEPT)
         event = market.spec.event_ticker
         for name in (ticker, event, self.events[event].series_ticker):
@@ -387,7 +395,7 @@ class State:
         self.keys[key.key_id] = key
         member = self.members[key.account]
         if member.mirror is None:
-            member.mirror = Mirror(self.options.read_lag_ms)
+            member.mirror = DelayedView(self.options.read_lag_ms)
             purses = [purse.record for purse in member.purses.values()]
             owned: list[Mirrored] = [*purses, *member.groups.values(), *member.holdings(), *member.orders()]
             for record in owned:

@@ -7,7 +7,7 @@ import heapq
 from kalshi_cli.base.units import Ts
 
 
-class Agenda:
+class EventQueue:
     """Entries come out once, in the order of their time. An entry may be out of date: whoever takes it checks."""
 
     def __init__(self) -> None:

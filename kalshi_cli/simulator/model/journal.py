@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 
-class Journal(Protocol):
+class ExchangeJournal(Protocol):
     """A durable dictionary. `store.sqlite.SqliteJournal` is the one on disk."""
 
     def save(self, items: dict[str, bytes | None]) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import Side, Tif
+from kalshi_cli.core.model.order_terms import Side, TimeInForce
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceGrid
 
 
@@ -96,7 +96,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[LegSpec, ...] = ()
 
 
-class SimOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How the exchange behaves where the real one is not certain, or not always the same (API.md section 14).
 
     `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
@@ -217,7 +217,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     side: Side
     price: Price
     qty: Qty
-    tif: Tif = Tif.GTC
+    tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
     reduce_only: bool = False
     expires: Ts | None = None
@@ -229,7 +229,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     group_id: str = ""
 
 
-class Receipt(msgspec.Struct, frozen=True, kw_only=True):
+class OrderReceipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a new order did at once. `cost` and `fees` are of what filled; `remaining` is what rests now."""
 
     order_id: str
@@ -241,7 +241,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     ts: Ts
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class OrderRejection(msgspec.Struct, frozen=True):
     """Why an order or a cancel was refused: the HTTP status and the exchange's code, in its own words.
 
     The body is nested under `error`, or with `is_flat` it is not.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price
-from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 
 
 def _tapered(edge: int, centre: int, width: int = 1_000) -> PriceGrid:
@@ -11,15 +11,15 @@ def _tapered(edge: int, centre: int, width: int = 1_000) -> PriceGrid:
     inner = Price(ONE_DOLLAR - width)
     return PriceGrid(
         (
-            Band(Price(0), Price(width), Price(edge)),
-            Band(Price(width), inner, Price(centre)),
-            Band(inner, ONE_DOLLAR, Price(edge)),
+            PriceBand(Price(0), Price(width), Price(edge)),
+            PriceBand(Price(width), inner, Price(centre)),
+            PriceBand(inner, ONE_DOLLAR, Price(edge)),
         )
     )
 
 
 def _even(step: int) -> PriceGrid:
-    return PriceGrid((Band(Price(0), ONE_DOLLAR, Price(step)),))
+    return PriceGrid((PriceBand(Price(0), ONE_DOLLAR, Price(step)),))
 
 
 STRUCTURES: dict[str, PriceGrid] = {

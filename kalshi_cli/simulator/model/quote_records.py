@@ -100,7 +100,7 @@ class BlockRecord(msgspec.Struct, kw_only=True):
 TalkRecord = RfqRecord | QuoteRecord | BlockRecord
 
 
-class Talks:
+class RfqRecords:
     """The same, while the exchange runs: all there are, and the newest numbers."""
 
     def __init__(self) -> None:

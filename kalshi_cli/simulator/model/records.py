@@ -10,7 +10,7 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
-from kalshi_cli.core.model.order_terms import Side, Tif
+from kalshi_cli.core.model.order_terms import Side, TimeInForce
 from kalshi_cli.simulator.model.listing import MarketSpec
 
 RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
@@ -34,7 +34,7 @@ class OrderRecord(msgspec.Struct, kw_only=True):
     remaining: Qty
     filled: Qty = Qty(0)
     status: str = RESTING
-    tif: Tif = Tif.GTC
+    tif: TimeInForce = TimeInForce.GTC
     expires: Ts | None = None
     stp_maker: bool = False
     cancel_on_pause: bool = False
@@ -92,7 +92,7 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
     ts: Ts
 
 
-class HoldingRecord(msgspec.Struct, kw_only=True):
+class PositionRecord(msgspec.Struct, kw_only=True):
     """What a subaccount has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
 
     account: str
@@ -121,7 +121,7 @@ class AccountRecord(msgspec.Struct, kw_only=True):
     cash: Money | None = None
 
 
-class PurseRecord(msgspec.Struct, kw_only=True):
+class BalanceRecord(msgspec.Struct, kw_only=True):
     """The cash of one subaccount on one shard."""
 
     account: str
@@ -330,7 +330,7 @@ class EventFeesChanged(msgspec.Struct, frozen=True):
     event_ticker: str
 
 
-class Told(msgspec.Struct, frozen=True):
+class StreamNotification(msgspec.Struct, frozen=True):
     """Something for the communications channel: `kind` and `msg` as on the wire, of the RFQ `rfq_id` of `creator`.
 
     Only the accounts of `audience` hear of it; None is everybody (but for those who asked for their own RFQs only).
@@ -382,11 +382,11 @@ Happening = (
     | EventListed
     | EventFeesChanged
     | GroupChanged
-    | Told
+    | StreamNotification
     | IndexTick
     | PythTick
     | TradeRecord
     | FillRecord
     | OrderRecord
-    | HoldingRecord
+    | PositionRecord
 )

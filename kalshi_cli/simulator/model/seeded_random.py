@@ -13,7 +13,7 @@ from hashlib import blake2b
 _MASK = (1 << 64) - 1
 
 
-class Dice:
+class SeededRandom:
     """The draws that belong to one key, such as (seed, "noise", ticker, step)."""
 
     __slots__ = ("_state",)

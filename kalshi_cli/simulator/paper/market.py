@@ -13,7 +13,7 @@ from kalshi_cli.core.model.order_terms import BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.simulator.paper.queue_position import QueuePlace, Taken, reaches
 
-NEVER = Ts(2**62)
+FAR_FUTURE = Ts(2**62)
 
 
 class Placed:
@@ -55,7 +55,7 @@ class PaperMarket:
 
     @property
     def close_time(self) -> Ts:
-        return self.market.close_time if self.market is not None else NEVER
+        return self.market.close_time if self.market is not None else FAR_FUTURE
 
     def on(self, side: Side) -> list[Placed]:
         """Our orders of one side, best first."""

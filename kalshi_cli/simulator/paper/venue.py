@@ -20,7 +20,7 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.market.fees import estimate, trade_fee
-from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, Resync, SubmitOrder
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
@@ -41,12 +41,12 @@ from kalshi_cli.core.model.messages import (
     Settled,
     Tick,
 )
-from kalshi_cli.core.model.order_terms import BID, Side, Tif
+from kalshi_cli.core.model.order_terms import BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.state import mark
 from kalshi_cli.simulator.paper.account import PaperAccount
-from kalshi_cli.simulator.paper.market import NEVER, PaperMarket, Placed
+from kalshi_cli.simulator.paper.market import FAR_FUTURE, PaperMarket, Placed
 from kalshi_cli.simulator.paper.queue_position import QueuePlace, reaches
 
 MAX_ENDED = 10_000
@@ -85,7 +85,7 @@ class PaperVenue:
         self._now = Ts(0)
         self._markets: dict[str, PaperMarket] = {}
         self._on_the_way: deque[tuple[Ts, _Sent]] = deque()
-        self._wake = NEVER
+        self._wake = FAR_FUTURE
         self._live: dict[str, Placed] = {}
         self._ended: dict[str, Order] = {}
         self._stale = tuple(order for order in stale if order.status.is_live)
@@ -121,7 +121,7 @@ class PaperVenue:
             arrives = Ts(self._now + self._latency_ms)
             self._on_the_way.append((arrives, effect))
             self._wake = min(self._wake, arrives)
-        elif isinstance(effect, Resync):
+        elif isinstance(effect, ResyncBook):
             self._resync(effect.ticker)
         return ()
 
@@ -157,17 +157,17 @@ class PaperVenue:
             else:
                 replies.append(self._cancel(paper, effect))
         self._on_the_way = waiting
-        ends = [NEVER]
+        ends = [FAR_FUTURE]
         for placed in tuple(self._live.values()):
             paper = self._at(placed.order.ticker)
-            end = min(placed.order.expires or NEVER, paper.close_time)
+            end = min(placed.order.expires or FAR_FUTURE, paper.close_time)
             if end > self._now:
                 ends.append(end)
             elif paper.close_time <= self._now:
                 replies.append(self._withdraw(paper, placed, "CloseCancel"))
             else:
                 replies.append(OrderState(self._now, self._end(paper, placed, OrderStatus.EXPIRED)))
-        self._wake = min(min(ends), min((arrives for arrives, _ in waiting), default=NEVER))
+        self._wake = min(min(ends), min((arrives for arrives, _ in waiting), default=FAR_FUTURE))
         return replies
 
     def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[Message]:
@@ -186,7 +186,7 @@ class PaperVenue:
             yield OrderRejected(self._now, order.client_order_id, *refusal)
             return
         filled = sum(qty for _, qty in takes)
-        rests = order.tif is Tif.GTC and filled < wanted and not is_self_cross
+        rests = order.tif is TimeInForce.GTC and filled < wanted and not is_self_cross
         left = Qty(wanted - filled if rests else 0)
         yield OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
         self._live[order.client_order_id] = placed
@@ -197,7 +197,7 @@ class PaperVenue:
         order = placed.order
         if rests:
             paper.rest(placed)
-            self._wake = min(self._wake, order.expires or NEVER, paper.close_time)
+            self._wake = min(self._wake, order.expires or FAR_FUTURE, paper.close_time)
         yield from self._take(paper, placed, takes)
         if not rests and placed.left:
             self._end(paper, placed, OrderStatus.CANCELED)
@@ -220,7 +220,7 @@ class PaperVenue:
             refusal = self._closed_to(paper, order)
             if refusal is None:
                 placed.order = order
-                self._wake = min(self._wake, order.expires or NEVER)
+                self._wake = min(self._wake, order.expires or FAR_FUTURE)
             yield AmendEnded(self._now, placed.order, *(refusal or ()))
             return
         del paper.orders[place]  # it does not stand in its own way
@@ -252,11 +252,11 @@ class PaperVenue:
         closed = self._closed_to(paper, order)
         if closed is not None:
             return closed
-        if order.reduce_only and order.tif is Tif.GTC:
+        if order.reduce_only and order.tif is TimeInForce.GTC:
             return "invalid_order", "reduce_only can only be used with IoC or FoK orders"
         if order.post_only and (takes or is_self_cross):
             return "invalid_order", "post only cross"
-        if order.tif is Tif.FOK and sum(qty for _, qty in takes) < wanted:
+        if order.tif is TimeInForce.FOK and sum(qty for _, qty in takes) < wanted:
             return "fill_or_kill_insufficient_resting_volume", ""
         if not placed.opening:
             return None  # what only closes a position brings cash, more than its fee

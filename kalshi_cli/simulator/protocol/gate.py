@@ -14,15 +14,15 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.model.records import KeyRecord
-from kalshi_cli.simulator.protocol.replies import WireError, nested, too_many
+from kalshi_cli.simulator.protocol.replies import HttpError, nested, too_many
 from kalshi_cli.simulator.protocol.scopes import check_scope
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
 
 
-class Bucket:
+class ServerTokenBucket:
     """Tokens that refill continuously, up to a capacity. Counted in thousandths, so no fraction is lost."""
 
     def __init__(self, rate: int, capacity: int, now: Ts) -> None:
@@ -42,7 +42,7 @@ class Bucket:
         self._level -= cost * 1000
 
 
-class Gate:
+class Authenticator:
     """Verifies requests against registered public keys, and charges the buckets of their accounts.
 
     `rates` returns an account's tokens a second, read and write; `capacities` how many its buckets hold.
@@ -50,7 +50,7 @@ class Gate:
 
     def __init__(
         self,
-        options: SimOptions,
+        options: ExchangeOptions,
         rates: Callable[[str], tuple[int, int]],
         capacities: Callable[[str], tuple[int, int]],
     ) -> None:
@@ -58,7 +58,7 @@ class Gate:
         self._rates = rates
         self._capacities = capacities
         self._keys: dict[str, tuple[KeyRecord, RSAPublicKey | Ed25519PublicKey]] = {}
-        self._buckets: dict[tuple[str, bool, int], Bucket] = {}
+        self._buckets: dict[tuple[str, bool, int], ServerTokenBucket] = {}
 
     def admit(self, key: KeyRecord) -> None:
         """Let this key sign; ValueError where it is neither RSA nor Ed25519."""
@@ -112,15 +112,15 @@ class Gate:
         for bucket in buckets:
             bucket.pay(cost)
 
-    def _bucket(self, key: tuple[str, bool, int], now: Ts) -> Bucket:
+    def _bucket(self, key: tuple[str, bool, int], now: Ts) -> ServerTokenBucket:
         account, is_write, _ = key
         bucket, rate = self._buckets.get(key), self._rates(account)[is_write]
         if bucket is None or bucket.rate != rate:
-            bucket = self._buckets[key] = Bucket(rate, self._capacities(account)[is_write], now)
+            bucket = self._buckets[key] = ServerTokenBucket(rate, self._capacities(account)[is_write], now)
         return bucket
 
 
-def missing_signature() -> WireError:
+def missing_signature() -> HttpError:
     return nested(401, "signature_is_missing_from_headers")
 
 

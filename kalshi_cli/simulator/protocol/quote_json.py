@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
-from kalshi_cli.simulator.model.records import MarketRecord, Told
+from kalshi_cli.simulator.model.records import MarketRecord, StreamNotification
 from kalshi_cli.simulator.protocol.replies import Json
 from kalshi_cli.simulator.protocol.shapes import legs_json, rfc3339
 
 if TYPE_CHECKING:
-    from kalshi_cli.simulator.matching.state import State
+    from kalshi_cli.simulator.matching.state import SimulatorState
 
 
 def communications_id(user_id: str) -> str:
@@ -25,7 +25,7 @@ def communications_id(user_id: str) -> str:
     return blake2b(user_id.encode(), digest_size=16, person=b"communications").hexdigest()
 
 
-def rfq_json(rfq: RfqRecord, state: State, viewer: str) -> Json:
+def rfq_json(rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
     user_id, is_own = state.members[rfq.account].record.user_id, rfq.account == viewer
     is_hidden = rfq.is_obscured and not is_own and rfq.reason != EXECUTED
     shown: Json = {
@@ -49,7 +49,7 @@ def rfq_json(rfq: RfqRecord, state: State, viewer: str) -> Json:
     return shown
 
 
-def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: State, viewer: str) -> Json:
+def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
     """As its maker or the requester sees it; nobody else does."""
     maker, asker = state.members[quote.account].record.user_id, state.members[rfq.account].record.user_id
     hides_asker = rfq.is_obscured and viewer != rfq.account and quote.status != EXECUTED
@@ -90,7 +90,7 @@ def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: State, viewer: str) ->
     return shown
 
 
-def block_json(block: BlockRecord, state: State, viewer: str) -> Json:
+def block_json(block: BlockRecord, state: SimulatorState, viewer: str) -> Json:
     """As one of its parties sees it: who the other one is, and its order, stays empty."""
     users = {name: state.members[name].record.user_id for name in (block.proposer, block.buyer, block.seller)}
     shown: Json = {
@@ -123,7 +123,7 @@ def block_json(block: BlockRecord, state: State, viewer: str) -> Json:
 # -- the channel --------------------------------------------------------------------------------------------------
 
 
-def rfq_told(kind: str, rfq: RfqRecord, state: State, now: Ts) -> Told:
+def rfq_told(kind: str, rfq: RfqRecord, state: SimulatorState, now: Ts) -> StreamNotification:
     """`rfq_created` or `rfq_deleted`, for everybody. The former does not say who asks (seen in 2026)."""
     user_id = state.members[rfq.account].record.user_id
     msg: Json = {"id": rfq.rfq_id, "creator_id": "", **_asked(rfq)}
@@ -134,17 +134,17 @@ def rfq_told(kind: str, rfq: RfqRecord, state: State, now: Ts) -> Told:
     else:
         is_hidden = rfq.is_obscured and rfq.reason != EXECUTED
         msg |= {"deleted_ts": rfc3339(now), "creator_id": "" if is_hidden else communications_id(user_id)}
-    return Told(kind, msg, rfq.rfq_id, rfq.account)
+    return StreamNotification(kind, msg, rfq.rfq_id, rfq.account)
 
 
 def quote_told(
     kind: str,
     quote: QuoteRecord,
     rfq: RfqRecord,
-    state: State,
+    state: SimulatorState,
     now: Ts,
     orders: Mapping[str, tuple[str, str]] | None = None,
-) -> list[Told]:
+) -> list[StreamNotification]:
     """`quote_created`, `quote_accepted` or `quote_executed`: one message for the maker, one for the requester.
 
     `orders` has the order id and the client order id of each.
@@ -157,11 +157,11 @@ def quote_told(
             msg |= {"order_id": order_id, "client_order_id": client_order_id, "executed_ts": rfc3339(now)}
         if subaccount:
             msg["subaccount"] = subaccount
-        found.append(Told(kind, msg, rfq.rfq_id, rfq.account, frozenset({account})))
+        found.append(StreamNotification(kind, msg, rfq.rfq_id, rfq.account, frozenset({account})))
     return found
 
 
-def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: State, account: str) -> Json:
+def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: SimulatorState, account: str) -> Json:
     whole = quote_json(quote, rfq, state, account)
     msg: Json = {
         "quote_id": quote.quote_id,

@@ -12,7 +12,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.calendar import FAR
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.model.listing import OrderRejection
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -37,7 +37,7 @@ class Response(msgspec.Struct, frozen=True):
     late_ms: int = 0
 
 
-class WireError(Exception):
+class HttpError(Exception):
     """An error on its way to the wire, with the exact body it will have there."""
 
     def __init__(self, status: int, body: Json) -> None:
@@ -46,20 +46,20 @@ class WireError(Exception):
         self.body = body
 
 
-def nested(status: int, code: str, details: str = "", message: str = "") -> WireError:
+def nested(status: int, code: str, details: str = "", message: str = "") -> HttpError:
     """`{"error": {code, message, details}}`: authentication, orders, most others."""
     error = {"code": code, "message": message or code.replace("_", " ")}
-    return WireError(status, {"error": error | ({"details": details} if details else {})})
+    return HttpError(status, {"error": error | ({"details": details} if details else {})})
 
 
-def flat(details: str, code: str = "bad_request") -> WireError:
+def flat(details: str, code: str = "bad_request") -> HttpError:
     """Return `{code, message, details}`: a body that could not be decoded, a confirmation that came too late."""
-    return WireError(400, {"code": code, "message": code.replace("_", " "), "details": details})
+    return HttpError(400, {"code": code, "message": code.replace("_", " "), "details": details})
 
 
-def bare(operation: str, field: str, rule: str) -> WireError:
+def bare(operation: str, field: str, rule: str) -> HttpError:
     """`{"msg": ...}`: a query parameter that failed validation, in the words of the exchange's validator."""
-    return WireError(
+    return HttpError(
         400,
         {
             "msg": f"Parameter validation failed for {operation}: Key: '{operation}Params.{field}' "
@@ -68,12 +68,12 @@ def bare(operation: str, field: str, rule: str) -> WireError:
     )
 
 
-def too_many() -> WireError:
+def too_many() -> HttpError:
     """429, where `error` is a string; without any header that says when to come back."""
-    return WireError(429, {"error": "too many requests"})
+    return HttpError(429, {"error": "too many requests"})
 
 
-def refused(refusal: Refusal) -> WireError:
+def refused(refusal: OrderRejection) -> HttpError:
     if refusal.is_flat:
         return flat(refusal.details, refusal.code)
     return nested(refusal.status, refusal.code, refusal.details)
@@ -137,11 +137,11 @@ class Query:
             raise self.missing(name)
         return value
 
-    def missing(self, name: str) -> WireError:
+    def missing(self, name: str) -> HttpError:
         """What the exchange says where a parameter is not there."""
         return self.wrong(name, "required")
 
-    def wrong(self, name: str, rule: str) -> WireError:
+    def wrong(self, name: str, rule: str) -> HttpError:
         """What the exchange says where a parameter breaks a rule of its validator."""
         return bare(self._operation, _go_name(name), rule)
 

@@ -23,7 +23,7 @@ LEGACY = (
 _JSON_NAMES = {int: "number", float: "number", str: "string", bool: "bool", list: "array", dict: "object"}
 
 
-class Call(msgspec.Struct, frozen=True):
+class RouteCall(msgspec.Struct, frozen=True):
     """One request on its way through a route: who, what, when. `path` holds the values of the path's parameters.
 
     `lock` is the only subaccount that the key may name, where it is restricted to one.
@@ -59,7 +59,7 @@ class Route(msgspec.Struct, frozen=True):
     method: str
     path: str
     operation: str
-    answer: Callable[[Call], Json | None]
+    answer: Callable[[RouteCall], Json | None]
     is_private: bool = False
     is_write: bool = False
     cost: int = DEFAULT_COST
@@ -121,7 +121,7 @@ class Router:
         parts = path.split("/")
         return any(method == known and _matches(pattern, parts) for known, pattern in self._legacy)
 
-    def endpoint_costs(self, _: Call) -> Json:
+    def endpoint_costs(self, _: RouteCall) -> Json:
         return {"default_cost": DEFAULT_COST, "endpoint_costs": self._costs}
 
 

@@ -9,14 +9,14 @@ from zlib import crc32
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.simulator.matching.candles import BarRecord, Range
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.matching.candles import BarRecord, Ohlc
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.listing import EventSpec, LegSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.records import (
     FillRecord,
-    HoldingRecord,
     MarketRecord,
     OrderRecord,
+    PositionRecord,
     SettlementRecord,
     TradeRecord,
 )
@@ -104,7 +104,7 @@ def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> 
     return shown
 
 
-def market_json(market: MarketRecord, book: Book, now: Ts, before: BarRecord | None = None) -> Json:
+def market_json(market: MarketRecord, book: MatchingBook, now: Ts, before: BarRecord | None = None) -> Json:
     """`before` is the hour that ended a day ago."""
     spec = market.spec
     bid, ask = book.top(BID), book.top(ASK)
@@ -222,7 +222,7 @@ def old_candle_json(bar: BarRecord) -> Json:
     }
 
 
-def _range(prices: Range) -> dict[str, str]:
+def _range(prices: Ohlc) -> dict[str, str]:
     return {name: format_price(getattr(prices, name)) for name in ("open", "low", "high", "close")}
 
 
@@ -231,7 +231,7 @@ def _mean(bar: BarRecord) -> Price:
     return Price((2 * bar.paid + bar.volume) // (2 * bar.volume))
 
 
-def levels_json(book: Book, side: Side, depth: int, *, is_no_scale: bool) -> list[list[str]]:
+def levels_json(book: MatchingBook, side: Side, depth: int, *, is_no_scale: bool) -> list[list[str]]:
     """[price, count], the best last. NO levels are NO bids: an ask of YES at p is a bid for NO at one dollar less p."""
     levels = reversed(book.levels(side, depth))
     return [
@@ -240,7 +240,7 @@ def levels_json(book: Book, side: Side, depth: int, *, is_no_scale: bool) -> lis
     ]
 
 
-def book_json(book: Book, depth: int) -> Json:
+def book_json(book: MatchingBook, depth: int) -> Json:
     return {
         "yes_dollars": levels_json(book, BID, depth, is_no_scale=True),
         "no_dollars": levels_json(book, ASK, depth, is_no_scale=True),
@@ -330,7 +330,7 @@ def trade_json(trade: TradeRecord) -> Json:
     }
 
 
-def position_json(holding: HoldingRecord) -> Json:
+def position_json(holding: PositionRecord) -> Json:
     return {
         "ticker": holding.ticker,
         "exchange_index": holding.exchange_index,
@@ -343,7 +343,7 @@ def position_json(holding: HoldingRecord) -> Json:
     }
 
 
-def event_position_json(event_ticker: str, holdings: list[HoldingRecord]) -> Json:
+def event_position_json(event_ticker: str, holdings: list[PositionRecord]) -> Json:
     def total(field: str) -> str:
         return format_money(sum(getattr(holding, field) for holding in holdings))
 

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
 from kalshi_cli.simulator.matching.collateral import collateral
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.mirror import Mirror
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord, PurseRecord
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.mirror import DelayedView
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.records import BalanceRecord, OrderRecord, PositionRecord
 from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import (
     event_position_json,
     fill_json,
@@ -23,20 +23,20 @@ from kalshi_cli.simulator.protocol.shapes import (
     position_json,
     settlement_json,
 )
-from kalshi_cli.simulator.rest.historical import Tiers
+from kalshi_cli.simulator.rest.historical import DataTiers
 
 
 class AccountReads:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self._tiers = Tiers(state)
+        self._tiers = DataTiers(state)
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
 
-        def route(path: str, operation: str, answer: Callable[[Call], Json], cost: int = 10) -> Route:
+        def route(path: str, operation: str, answer: Callable[[RouteCall], Json], cost: int = 10) -> Route:
             return Route("GET", path, operation, answer, is_private=True, cost=cost)
 
         return [
@@ -52,14 +52,14 @@ class AccountReads:
             route("/historical/positions", "GetHistoricalPositions", self.old_positions),
         ]
 
-    def orders(self, call: Call) -> Json:
+    def orders(self, call: RouteCall) -> Json:
         return self._orders(call, is_old=False)
 
-    def old_orders(self, call: Call) -> Json:
+    def old_orders(self, call: RouteCall) -> Json:
         """Those that ended before the cutoff."""
         return self._orders(call, is_old=True)
 
-    def _orders(self, call: Call, *, is_old: bool) -> Json:
+    def _orders(self, call: RouteCall, *, is_old: bool) -> Json:
         query, member, mirror = call.query, self._member(call), self._mirror(call)
         status = query.one_of("status", ("resting", "canceled", "executed"))
         ticker, events = query.text("ticker"), set(query.many("event_ticker", most=10))
@@ -81,26 +81,26 @@ class AccountReads:
         found, cursor = query.page(newest, lambda order: -order.rank)
         return {"orders": [self._order(order, member) for order in found], "cursor": cursor}
 
-    def order(self, call: Call) -> Json:
+    def order(self, call: RouteCall) -> Json:
         order = self._mirror(call).orders.get(call.path[0])
         if order is None or call.lock not in (None, order.subaccount) or self._tiers.at(call.now).has_order(order):
             raise nested(404, "not_found")
         return {"order": self._order(order, self._member(call))}
 
-    def queue_position(self, call: Call) -> Json:
+    def queue_position(self, call: RouteCall) -> Json:
         order = self._state.live.get(call.path[0])
         if order is None or order.account != call.account or call.lock not in (None, order.subaccount):
             raise nested(404, "not_found")
         return {"queue_position_fp": format_qty(self._state.books[order.ticker].ahead_of(order))}
 
-    def fills(self, call: Call) -> Json:
+    def fills(self, call: RouteCall) -> Json:
         return self._fills(call, is_old=False)
 
-    def old_fills(self, call: Call) -> Json:
+    def old_fills(self, call: RouteCall) -> Json:
         """Those from before the cutoff."""
         return self._fills(call, is_old=True)
 
-    def _fills(self, call: Call, *, is_old: bool) -> Json:
+    def _fills(self, call: RouteCall, *, is_old: bool) -> Json:
         cutoff = self._tiers.at(call.now)
         query, (low, high) = call.query, call.query.window()
         tickers, order_id = set(query.many("ticker")), query.text("order_id")
@@ -118,7 +118,7 @@ class AccountReads:
         found, cursor = query.page(newest, lambda fill: -fill.number)
         return {"fills": [fill_json(fill) for fill in found], "cursor": cursor}
 
-    def settlements(self, call: Call) -> Json:
+    def settlements(self, call: RouteCall) -> Json:
         query, (low, high) = call.query, call.query.window()
         ticker, event, subaccount = query.text("ticker"), query.text("event_ticker"), call.subaccount(None)
         newest = (
@@ -132,14 +132,14 @@ class AccountReads:
         found, cursor = query.page(newest, lambda one: -one.number)
         return {"settlements": [settlement_json(one) for one in found], "cursor": cursor}
 
-    def positions(self, call: Call) -> Json:
+    def positions(self, call: RouteCall) -> Json:
         return self._positions(call, is_old=False)
 
-    def old_positions(self, call: Call) -> Json:
+    def old_positions(self, call: RouteCall) -> Json:
         """Settled ones from before the cutoff, whole events at a time."""
         return self._positions(call, is_old=True)
 
-    def _positions(self, call: Call, *, is_old: bool) -> Json:
+    def _positions(self, call: RouteCall, *, is_old: bool) -> Json:
         query = call.query
         shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or ("all" if is_old else "unsettled")
         live = self._tiers.live_events(self._mirror(call).holdings.values(), call.now)
@@ -157,7 +157,7 @@ class AccountReads:
             and (not counted or ("position" in counted and holding.qty) or ("total_traded" in counted))
         ]
         found, cursor = query.page(holdings, lambda item: item[0])
-        by_event: dict[str, list[HoldingRecord]] = {}
+        by_event: dict[str, list[PositionRecord]] = {}
         for _, holding in found:
             by_event.setdefault(self._event_of(holding.ticker), []).append(holding)
         return {
@@ -166,7 +166,7 @@ class AccountReads:
             "event_positions": [event_position_json(event, held) for event, held in by_event.items()],
         }
 
-    def balance(self, call: Call) -> Json:
+    def balance(self, call: RouteCall) -> Json:
         """Of one subaccount (the primary one), on one shard or all of them."""
         mirror, subaccount = self._mirror(call), call.subaccount(0)
         shard = call.query.number("exchange_index")
@@ -199,10 +199,10 @@ class AccountReads:
 
     # -- parts --
 
-    def _order(self, order: OrderRecord, member: Member) -> Json:
+    def _order(self, order: OrderRecord, member: SimAccount) -> Json:
         return order_json(order, member.record.user_id, self._state.options.asks_read_as)
 
-    def _held_back(self, mirror: Mirror, subaccount: int) -> dict[int, int]:
+    def _held_back(self, mirror: DelayedView, subaccount: int) -> dict[int, int]:
         """What the resting orders of a subaccount need, by shard."""
         orders: dict[str, list[OrderRecord]] = {}
         for order in mirror.resting.values():
@@ -216,7 +216,7 @@ class AccountReads:
             found[shard] = found.get(shard, 0) + need
         return found
 
-    def _value(self, holdings: Iterator[HoldingRecord]) -> Money:
+    def _value(self, holdings: Iterator[PositionRecord]) -> Money:
         """Positions at the last price: 2 contracts at 0.99 were shown as 198 cents (recorded in June 2026)."""
         total = 0
         for holding in holdings:
@@ -226,11 +226,11 @@ class AccountReads:
                 total += notional(price, Qty(abs(holding.qty)))
         return Money(total)
 
-    def _member(self, call: Call) -> Member:
+    def _member(self, call: RouteCall) -> SimAccount:
         assert call.account is not None
         return self._state.members[call.account]
 
-    def _mirror(self, call: Call) -> Mirror:
+    def _mirror(self, call: RouteCall) -> DelayedView:
         mirror = self._member(call).mirror
         assert mirror is not None
         return mirror.at(call.now)
@@ -246,5 +246,5 @@ def exact(money: Money) -> str:
     return format_money(Money(money // 100 * 100))[:-2]
 
 
-def _cash(purses: Iterable[PurseRecord]) -> Money:
+def _cash(purses: Iterable[BalanceRecord]) -> Money:
     return Money(sum(purse.cash for purse in purses))

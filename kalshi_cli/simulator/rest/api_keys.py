@@ -10,18 +10,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import KeyRecord
-from kalshi_cli.simulator.protocol.gate import Gate
-from kalshi_cli.simulator.protocol.replies import Json, WireError, flat, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.gate import Authenticator
+from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 
 B = TypeVar("B", bound=msgspec.Struct)
 Scope = Literal[
     "read", "write", "read::block_trade_accept", "read::portfolio_balance", "write::trade", "write::transfer",
     "write::block_trade_accept", "write::fcm_risk",
 ]  # fmt: skip
-MOST_KEYS = 100
+MAX_KEYS = 100
 """Keys of one account. The real limit is not published."""
 
 
@@ -42,14 +42,16 @@ class _Generated(_NewKey, kw_only=True):
 class ApiKeyRoutes:
     """Every method answers the body of its success, or None where there is none."""
 
-    def __init__(self, state: State, gate: Gate) -> None:
+    def __init__(self, state: SimulatorState, gate: Authenticator) -> None:
         self._state = state
         self._gate = gate
 
     def routes(self) -> list[Route]:
         """Return the table of these endpoints."""
 
-        def route(method: str, path: str, operation: str, answer: Callable[[Call], Json | None], success: int) -> Route:
+        def route(
+            method: str, path: str, operation: str, answer: Callable[[RouteCall], Json | None], success: int
+        ) -> Route:
             return Route(method, path, operation, answer, is_private=True, success=success)
 
         return [
@@ -59,7 +61,7 @@ class ApiKeyRoutes:
             route("DELETE", "/api_keys/:api_key", "DeleteApiKey", self.delete, 204),
         ]
 
-    def api_keys(self, call: Call) -> Json:
+    def api_keys(self, call: RouteCall) -> Json:
         """Return all keys of the account."""
         keys = []
         for key in self._own(call):
@@ -67,12 +69,12 @@ class ApiKeyRoutes:
             keys.append(shown | ({} if key.subaccount is None else {"subaccount": key.subaccount}))
         return {"api_keys": keys}
 
-    def create(self, call: Call) -> Json:
+    def create(self, call: RouteCall) -> Json:
         """Register a public key that the caller made."""
         body = _read(call.body, _Registered)
         return {"api_key_id": self._add(call, body, body.public_key.encode())}
 
-    def generate(self, call: Call) -> Json:
+    def generate(self, call: RouteCall) -> Json:
         """Make a key pair and hand over the private key, once."""
         body = _read(call.body, _Generated)
         made: rsa.RSAPrivateKey | Ed25519PrivateKey = (
@@ -83,7 +85,7 @@ class ApiKeyRoutes:
         private = made.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
         return {"api_key_id": self._add(call, body, public), "private_key": private, "key_type": body.key_type}
 
-    def delete(self, call: Call) -> None:
+    def delete(self, call: RouteCall) -> None:
         """Let a key of the account sign no longer."""
         key = self._state.keys.get(call.path[0])
         if key is None or key.account != call.account:
@@ -91,14 +93,14 @@ class ApiKeyRoutes:
         self._gate.dismiss(key.key_id)
         self._state.drop_key(key)
 
-    def _add(self, call: Call, wanted: _NewKey, public_key: bytes) -> str:
+    def _add(self, call: RouteCall, wanted: _NewKey, public_key: bytes) -> str:
         assert call.account is not None
         if "write" in wanted.scopes and "read" not in wanted.scopes:
             raise _wrong("the scope write needs read")
         if wanted.subaccount is not None and not self._state.members[call.account].has_subaccount(wanted.subaccount):
             raise _wrong("subaccount")
-        if len(self._own(call)) >= MOST_KEYS:
-            raise _wrong(f"at most {MOST_KEYS} keys")
+        if len(self._own(call)) >= MAX_KEYS:
+            raise _wrong(f"at most {MAX_KEYS} keys")
         key = KeyRecord(
             key_id=self._state.new_id(),
             account=call.account,
@@ -115,7 +117,7 @@ class ApiKeyRoutes:
         self._state.keep(f"key/{key.key_id}", key)
         return key.key_id
 
-    def _own(self, call: Call) -> list[KeyRecord]:
+    def _own(self, call: RouteCall) -> list[KeyRecord]:
         return [key for key in self._state.keys.values() if key.account == call.account]
 
 
@@ -126,5 +128,5 @@ def _read(body: bytes, kind: type[B]) -> B:
         raise flat(str(error)) from error
 
 
-def _wrong(details: str) -> WireError:
+def _wrong(details: str) -> HttpError:
     return nested(400, "invalid_parameters", details)

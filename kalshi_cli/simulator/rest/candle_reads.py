@@ -7,30 +7,30 @@ from itertools import pairwise
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.candles import BarRecord, period_end
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import candle_json, old_candle_json
-from kalshi_cli.simulator.rest.historical import Tiers
+from kalshi_cli.simulator.rest.historical import DataTiers
 
 INTERVALS = (1, 60, 1440)
-MOST_CANDLES = 10_000
+MAX_CANDLES = 10_000
 """Of all markets of one request."""
 
-MOST_OF_EVENT = 5_000
+MAX_OF_EVENT = 5_000
 """Of all markets of an event together: a longer span is cut, and the answer says where. UNVERIFIED how many."""
 
 _FORECAST_INTERVALS = (0, *INTERVALS)
-_MOST_PERCENTILES = 10
+_MAX_PERCENTILES = 10
 
 
 class CandleReads:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self._tiers = Tiers(state)
+        self._tiers = DataTiers(state)
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
@@ -45,7 +45,7 @@ class CandleReads:
             Route("GET", old, "GetMarketCandlesticksHistorical", self.old_market),
         ]
 
-    def market(self, call: Call) -> Json:
+    def market(self, call: RouteCall) -> Json:
         series, ticker = call.path
         start, end, interval = _span(call)
         market = self._find(ticker, call.now, is_old=False)
@@ -54,7 +54,7 @@ class CandleReads:
         _check_count(start, end, interval, 1)
         return {"ticker": ticker, "candlesticks": self._candles(call, market, start, end, interval)}
 
-    def old_market(self, call: Call) -> Json:
+    def old_market(self, call: RouteCall) -> Json:
         (ticker,) = call.path
         start, end, interval = _span(call)
         market = self._find(ticker, call.now, is_old=True)
@@ -62,7 +62,7 @@ class CandleReads:
         bars = self._bars(market, start, end, interval, call.now)
         return {"ticker": ticker, "candlesticks": [old_candle_json(bar) for bar in bars]}
 
-    def batch(self, call: Call) -> Json:
+    def batch(self, call: RouteCall) -> Json:
         """Markets that are not known, or history, are left out."""
         tickers = call.query.many("market_tickers")
         if not tickers:
@@ -82,11 +82,11 @@ class CandleReads:
             ]
         }
 
-    def event(self, call: Call) -> Json:
+    def event(self, call: RouteCall) -> Json:
         start, end, interval = _span(call)
         markets = self._markets_of(call)
         if markets:
-            most = MOST_OF_EVENT // len(markets)
+            most = MAX_OF_EVENT // len(markets)
             end = min(end, Ts(start + most * interval * 60_000 - 1000))
         return {
             "market_tickers": [market.spec.ticker for market in markets],
@@ -96,9 +96,9 @@ class CandleReads:
             "adjusted_end_ts": end // 1000,
         }
 
-    def forecast(self, call: Call) -> Json:
+    def forecast(self, call: RouteCall) -> Json:
         """Where the prices of "above" markets cross each percentile. Empty for an event that has not two of them."""
-        percentiles = [int(one) for one in call.query.repeated("percentiles", most=_MOST_PERCENTILES) if one.isdigit()]
+        percentiles = [int(one) for one in call.query.repeated("percentiles", most=_MAX_PERCENTILES) if one.isdigit()]
         if not percentiles or max(percentiles) > 9999:
             raise call.query.wrong("percentiles", "lte")
         start, end, interval = _span(call, _FORECAST_INTERVALS)
@@ -130,7 +130,7 @@ class CandleReads:
 
     # -- parts --
 
-    def _candles(self, call: Call, market: MarketRecord, start: Ts, end: Ts, interval: int) -> list[Json]:
+    def _candles(self, call: RouteCall, market: MarketRecord, start: Ts, end: Ts, interval: int) -> list[Json]:
         bars = list(self._bars(market, start, end, interval, call.now))
         if call.query.flag("include_latest_before_start"):
             first = period_end(start, interval)
@@ -151,7 +151,7 @@ class CandleReads:
             raise nested(404, "not_found")
         return market
 
-    def _markets_of(self, call: Call) -> list[MarketRecord]:
+    def _markets_of(self, call: RouteCall) -> list[MarketRecord]:
         series, event = call.path
         known = self._state.events.get(event)
         if known is None or known.series_ticker != series:
@@ -161,7 +161,7 @@ class CandleReads:
         return [m for m in markets if m.spec.event_ticker == event and not cutoff.has_market(m)]
 
 
-def _span(call: Call, intervals: tuple[int, ...] = INTERVALS) -> tuple[Ts, Ts, int]:
+def _span(call: RouteCall, intervals: tuple[int, ...] = INTERVALS) -> tuple[Ts, Ts, int]:
     """Start and end (milliseconds, whole seconds) and the length of a period in minutes; all three are required."""
     query = call.query
     start, end, interval = (query.needed(name) for name in ("start_ts", "end_ts", "period_interval"))
@@ -173,8 +173,8 @@ def _span(call: Call, intervals: tuple[int, ...] = INTERVALS) -> tuple[Ts, Ts, i
 
 
 def _check_count(start: Ts, end: Ts, interval: int, markets: int) -> None:
-    if ((end - start) // (interval * 60_000) + 1) * markets > MOST_CANDLES:
-        raise nested(400, "invalid_parameters", f"more than {MOST_CANDLES} candlesticks")
+    if ((end - start) // (interval * 60_000) + 1) * markets > MAX_CANDLES:
+        raise nested(400, "invalid_parameters", f"more than {MAX_CANDLES} candlesticks")
 
 
 def _percentile(percentile: int, curve: list[tuple[float, float]]) -> Json:

@@ -16,13 +16,13 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import local
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, WireError, flat, nested, too_many
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested, too_many
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import ranges, rfc3339
 from kalshi_cli.simulator.rest.market_reads import whole_market
 from kalshi_cli.simulator.trading.lifecycle import Lifecycle
@@ -32,7 +32,7 @@ STRUCTURE = "center_deci_edge_centi_cent"
 SHARD = 1
 """Where combos trade, if the exchange has so many shards."""
 TIMER_S = 5
-MOST_A_WEEK = 5_000
+MAX_A_WEEK = 5_000
 """New combos of one member."""
 WEEK_MS = 7 * 86_400_000
 COLLECTIONS_A_PAGE = 200
@@ -49,10 +49,10 @@ class _Create(msgspec.Struct):
     with_market_payload: bool = False
 
 
-class Combos:
+class ComboService:
     """The collections, the markets made from them, and how those end."""
 
-    def __init__(self, state: State, life: Lifecycle) -> None:
+    def __init__(self, state: SimulatorState, life: Lifecycle) -> None:
         self._state = state
         self._life = life
         self._made: dict[str, deque[Ts]] = {}
@@ -75,7 +75,7 @@ class Combos:
 
     # -- endpoints --
 
-    def collections(self, call: Call) -> Json:
+    def collections(self, call: RouteCall) -> Json:
         query = call.query
         status = query.one_of("status", ("unopened", "open", "closed"))
         event, series = query.text("associated_event_ticker"), query.text("series_ticker")
@@ -90,10 +90,10 @@ class Combos:
         shown = [self._collection_json(spec, call.now) for _, spec in page]
         return {"multivariate_contracts": shown, "cursor": cursor}
 
-    def collection(self, call: Call) -> Json:
+    def collection(self, call: RouteCall) -> Json:
         return {"multivariate_contract": self._collection_json(self._find(call), call.now)}
 
-    def create(self, call: Call) -> Json:
+    def create(self, call: RouteCall) -> Json:
         """The market of these legs, made if there is none yet."""
         assert call.account is not None
         spec = self._find(call)
@@ -111,7 +111,7 @@ class Combos:
             made["market"] = whole_market(self._state, self._state.markets[ticker], call.now)
         return made
 
-    def _find(self, call: Call) -> CollectionSpec:
+    def _find(self, call: RouteCall) -> CollectionSpec:
         spec = self._state.collections.get(call.path[0])
         if spec is None:
             raise nested(404, "not_found")
@@ -139,8 +139,8 @@ class Combos:
         )
 
     def _count(self, account: str, now: Ts) -> None:
-        made = self._made.setdefault(account, deque(maxlen=MOST_A_WEEK))
-        if len(made) == MOST_A_WEEK and made[0] > now - WEEK_MS:
+        made = self._made.setdefault(account, deque(maxlen=MAX_A_WEEK))
+        if len(made) == MAX_A_WEEK and made[0] > now - WEEK_MS:
             raise too_many()
         made.append(now)
 
@@ -190,7 +190,7 @@ class Combos:
         legs = tuple(self._known(leg) for leg in market.spec.legs)
         market.spec = msgspec.structs.replace(market.spec, legs=legs)
         self._state.touch_market(market, now)
-        value = worth(legs)
+        value = payout_value(legs)
         if value is not None:
             self._life.settle(market.spec.ticker, value, now)
 
@@ -240,7 +240,7 @@ class Combos:
         }
 
 
-def worth(legs: tuple[LegSpec, ...]) -> Price | None:
+def payout_value(legs: tuple[LegSpec, ...]) -> Price | None:
     """What one YES of a combo pays, in whole cents; None while its legs do not decide it."""
     paid = list(_paid(legs))
     if 0 in paid:
@@ -272,5 +272,5 @@ def _names(spec: CollectionSpec, legs: tuple[LegSpec, ...]) -> tuple[str, str]:
     return event, f"{event}-{digest[11:]}"
 
 
-def _wrong(details: str) -> WireError:
+def _wrong(details: str) -> HttpError:
     return nested(400, "invalid_parameters", details)

@@ -7,12 +7,12 @@ from __future__ import annotations
 from itertools import count
 
 from kalshi_cli.base.units import Qty, Ts, format_qty
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import event_json, rfc3339, series_json
-from kalshi_cli.simulator.rest.historical import Tiers
+from kalshi_cli.simulator.rest.historical import DataTiers
 from kalshi_cli.simulator.rest.market_reads import is_combo, shown_as, whole_market
 
 _STATUSES = ("unopened", "open", "closed", "settled")
@@ -22,9 +22,9 @@ EVENTS_A_PAGE = 200
 class EventReads:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self._tiers = Tiers(state)
+        self._tiers = DataTiers(state)
         self._numbers: dict[str, int] = {}
         self._next = count()
 
@@ -43,7 +43,7 @@ class EventReads:
 
     # -- events --
 
-    def events(self, call: Call) -> Json:
+    def events(self, call: RouteCall) -> Json:
         query, state = call.query, self._state
         status = query.one_of("status", _STATUSES)
         series, tickers = query.text("series_ticker"), set(query.many("tickers"))
@@ -65,7 +65,7 @@ class EventReads:
         shown = [self._event(ticker, children[ticker], call.now, is_nested=is_nested) for ticker in found]
         return {"events": shown, "milestones": [], "cursor": cursor}
 
-    def multivariate(self, call: Call) -> Json:
+    def multivariate(self, call: RouteCall) -> Json:
         """Combos, by series or by collection."""
         query = call.query
         series, collection = query.text("series_ticker"), query.text("collection_ticker")
@@ -84,7 +84,7 @@ class EventReads:
         shown = [self._event(ticker, children[ticker], call.now, is_nested=is_nested) for ticker in found]
         return {"events": shown, "cursor": cursor}
 
-    def event(self, call: Call) -> Json:
+    def event(self, call: RouteCall) -> Json:
         ticker = self._known(call)
         markets = self._children()[ticker]
         is_nested = call.query.flag("with_nested_markets")
@@ -93,7 +93,7 @@ class EventReads:
             "markets": [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)],
         }
 
-    def metadata(self, call: Call) -> Json:
+    def metadata(self, call: RouteCall) -> Json:
         """No pictures here: the exchange is made of text."""
         ticker = self._known(call)
         series = self._state.series[self._state.events[ticker].series_ticker]
@@ -111,7 +111,7 @@ class EventReads:
 
     # -- series --
 
-    def series_list(self, call: Call) -> Json:
+    def series_list(self, call: RouteCall) -> Json:
         """All of them; a list of tags finds those that have any."""
         query = call.query
         category, tags = query.text("category"), set(query.many("tags"))
@@ -125,14 +125,14 @@ class EventReads:
         ]
         return {"series": [self._series(ticker, with_volume=with_volume) for ticker in found]}
 
-    def series(self, call: Call) -> Json:
+    def series(self, call: RouteCall) -> Json:
         if call.path[0] not in self._state.series:
             raise nested(404, "not_found")
         return {"series": self._series(call.path[0], with_volume=call.query.flag("include_volume"))}
 
     # -- fees to come --
 
-    def event_fee_changes(self, call: Call) -> Json:
+    def event_fee_changes(self, call: RouteCall) -> Json:
         event = call.query.text("event_ticker")
         changes = (c for c in self._state.fee_changes if c.event_ticker and event in (None, c.event_ticker))
         found, cursor = call.query.page(changes, lambda change: change.number)
@@ -151,7 +151,7 @@ class EventReads:
             "cursor": cursor,
         }
 
-    def series_fee_changes(self, call: Call) -> Json:
+    def series_fee_changes(self, call: RouteCall) -> Json:
         series, with_past = call.query.text("series_ticker"), call.query.flag("show_historical")
         return {
             "series_fee_change_arr": [
@@ -172,7 +172,7 @@ class EventReads:
 
     # -- parts --
 
-    def _known(self, call: Call) -> str:
+    def _known(self, call: RouteCall) -> str:
         if call.path[0] not in self._state.events:
             raise nested(404, "not_found")
         return call.path[0]

@@ -10,16 +10,16 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty
 from kalshi_cli.simulator.matching.collateral import leg_price
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.mirror import Mirror
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.mirror import DelayedView
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.transfer_records import MovementRecord, TransferRecord
 from kalshi_cli.simulator.protocol.replies import Json, flat, nested, refused
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.rest.account_reads import exact
-from kalshi_cli.simulator.trading.order_gateway import Floor
-from kalshi_cli.simulator.trading.transfers import Funds
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
+from kalshi_cli.simulator.trading.transfers import CashService
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -82,12 +82,12 @@ class _Allocation(msgspec.Struct):
 class FundsRoutes:
     """Every method answers the body of its success, or None where there is none."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self._state = state
-        self._funds = Funds(state, floor)
+        self._funds = CashService(state, floor)
 
     def routes(self) -> list[Route]:
-        def route(method: str, path: str, operation: str, answer: Callable[[Call], Json | None]) -> Route:
+        def route(method: str, path: str, operation: str, answer: Callable[[RouteCall], Json | None]) -> Route:
             return Route(method, path, operation, answer, is_private=True)
 
         subaccounts, between = "/portfolio/subaccounts", "/portfolio/intra_exchange_instance_transfer"
@@ -122,7 +122,7 @@ class FundsRoutes:
 
     # -- tiers --
 
-    def limits(self, call: Call) -> Json:
+    def limits(self, call: RouteCall) -> Json:
         name = _name(call)
         (read, write), sizes = self._funds.rates(name), self._funds.capacities(name)
         grant = {"exchange_instance": "event_contract", "level": "advanced", "source": "manual"}
@@ -133,7 +133,7 @@ class FundsRoutes:
             "grants": [grant] if self._funds.of(name).terms.is_advanced else [],
         }
 
-    def volume_progress(self, call: Call) -> Json:
+    def volume_progress(self, call: RouteCall) -> Json:
         """Computed every full hour, as the exchange does it by a timer."""
         computed = Ts(call.now // HOUR_MS * HOUR_MS)
         ours = sum(fill.qty for fill in self._mirror(call).fills if computed - 30 * DAY_MS <= fill.ts <= computed)
@@ -149,7 +149,7 @@ class FundsRoutes:
         progress = {"computed_ts": computed // 1000, "trailing_30d_volume_fp": format_qty(Qty(ours)), "goals": goals}
         return {"volume_progress": [progress]}
 
-    def upgrade(self, call: Call) -> None:
+    def upgrade(self, call: RouteCall) -> None:
         """For who placed one of the last hundred orders by API: here every order was."""
         if not self._mirror(call).orders:
             raise nested(403, "forbidden", "no API-created order was found in the latest 100 orders")
@@ -157,20 +157,20 @@ class FundsRoutes:
 
     # -- in and out --
 
-    def deposits(self, call: Call) -> Json:
+    def deposits(self, call: RouteCall) -> Json:
         return self._movements(call, "deposits", is_out=False)
 
-    def withdrawals(self, call: Call) -> Json:
+    def withdrawals(self, call: RouteCall) -> Json:
         return self._movements(call, "withdrawals", is_out=True)
 
-    def _movements(self, call: Call, name: str, *, is_out: bool) -> Json:
+    def _movements(self, call: RouteCall, name: str, *, is_out: bool) -> Json:
         newest = (one for one in reversed(self._funds.of(_name(call)).movements) if one.is_out == is_out)
         found, cursor = call.query.page(newest, lambda one: -one.number, most=500)
         return {name: [_movement_json(one) for one in found], "cursor": cursor}
 
     # -- subaccounts --
 
-    def create_subaccount(self, call: Call) -> Json:
+    def create_subaccount(self, call: RouteCall) -> Json:
         self._free_of_lock(call)
         wanted = _read(call.body or b"{}", _NewSubaccount)
         self._known_shard(wanted.exchange_index)
@@ -181,7 +181,7 @@ class FundsRoutes:
             raise nested(400, "invalid_parameters", "the maximum of 63 subaccounts is reached")
         return {"subaccount_number": number}
 
-    def subaccount_balances(self, call: Call) -> Json:
+    def subaccount_balances(self, call: RouteCall) -> Json:
         purses = self._mirror(call).purses
         shown = [
             {
@@ -194,7 +194,7 @@ class FundsRoutes:
         ]
         return {"subaccount_balances": shown}
 
-    def netting(self, call: Call) -> Json:
+    def netting(self, call: RouteCall) -> Json:
         off = self._funds.of(_name(call)).terms.netting_off
         shown = [
             {"subaccount_number": number, "enabled": number not in off, "exchange_index": shard}
@@ -202,7 +202,7 @@ class FundsRoutes:
         ]
         return {"netting_configs": shown}
 
-    def set_netting(self, call: Call) -> None:
+    def set_netting(self, call: RouteCall) -> None:
         wanted = _read(call.body, _Netting)
         number = call.allowed(wanted.subaccount_number, 0)
         if number is None or not self._member(call).has_subaccount(number):
@@ -211,7 +211,7 @@ class FundsRoutes:
         off = sorted({*terms.netting_off, number} if not wanted.enabled else {*terms.netting_off} - {number})
         self._funds.set_terms(msgspec.structs.replace(terms, netting_off=off))
 
-    def transfer_to_subaccount(self, call: Call) -> Json:
+    def transfer_to_subaccount(self, call: RouteCall) -> Json:
         """At once; an id that was used before is a conflict, whatever else is asked under it."""
         self._free_of_lock(call)
         wanted = _read(call.body, _BetweenSubaccounts)
@@ -226,11 +226,11 @@ class FundsRoutes:
             call.now,
             client_transfer_id=wanted.client_transfer_id,
         )
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         return {}
 
-    def subaccount_transfers(self, call: Call) -> Json:
+    def subaccount_transfers(self, call: RouteCall) -> Json:
         newest = (one for one in reversed(self._funds.of(_name(call)).transfers) if not one.is_async)
         found, cursor = call.query.page(newest, lambda one: -one.number)
         shown = [
@@ -248,7 +248,7 @@ class FundsRoutes:
 
     # -- shards --
 
-    def transfer_to_shard(self, call: Call) -> Json:
+    def transfer_to_shard(self, call: RouteCall) -> Json:
         """Accepted now, done a moment later. An id that comes again stands for the transfer it stood for before."""
         self._free_of_lock(call)
         wanted = _read(call.body, _BetweenShards)
@@ -277,7 +277,7 @@ class FundsRoutes:
             client_transfer_id=wanted.client_transfer_id,
             is_async=True,
         )
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         return {"transfer_id": outcome.transfer_id}
 
@@ -286,23 +286,23 @@ class FundsRoutes:
             return {"transfer_id": before.transfer_id}
         raise nested(409, "transfer_already_exists", "client_transfer_id was used before")
 
-    def shard_transfers(self, call: Call) -> Json:
+    def shard_transfers(self, call: RouteCall) -> Json:
         newest = (one for one in reversed(self._funds.of(_name(call)).transfers) if one.is_async)
         found, cursor = call.query.page(newest, lambda one: -one.number, most=500)
         return {"transfers": [_transfer_json(one) for one in found], "cursor": cursor}
 
-    def shard_transfer(self, call: Call) -> Json:
+    def shard_transfer(self, call: RouteCall) -> Json:
         for one in self._funds.of(_name(call)).transfers:
             if one.is_async and one.transfer_id == call.path[0]:
                 return {"transfer": _transfer_json(one)}
         raise nested(404, "not_found")
 
-    def allocation(self, call: Call) -> Json:
+    def allocation(self, call: RouteCall) -> Json:
         terms = self._funds.of(_name(call)).terms
         shares = [{"exchange_index": shard, "percent": percent} for shard, percent in sorted(terms.shares.items())]
         return {"allocations": shares, "resting_margin_reservation": terms.reservation}
 
-    def set_allocation(self, call: Call) -> Json:
+    def set_allocation(self, call: RouteCall) -> Json:
         self._free_of_lock(call)
         wanted = _read(call.body, _Allocation)
         shares = {share.exchange_index: share.percent for share in wanted.allocations}
@@ -316,7 +316,7 @@ class FundsRoutes:
         self._funds.set_terms(terms)
         return {}
 
-    def resting_value(self, call: Call) -> Json:
+    def resting_value(self, call: RouteCall) -> Json:
         """What resting orders cost if they fill, over all subaccounts."""
         worth = dict.fromkeys(range(self._state.options.shards), 0)
         for order in self._member(call).orders():
@@ -330,15 +330,15 @@ class FundsRoutes:
 
     # -- parts --
 
-    def _member(self, call: Call) -> Member:
+    def _member(self, call: RouteCall) -> SimAccount:
         return self._state.members[_name(call)]
 
-    def _mirror(self, call: Call) -> Mirror:
+    def _mirror(self, call: RouteCall) -> DelayedView:
         mirror = self._member(call).mirror
         assert mirror is not None
         return mirror.at(call.now)
 
-    def _pockets(self, call: Call) -> list[tuple[int, int]]:
+    def _pockets(self, call: RouteCall) -> list[tuple[int, int]]:
         """Every subaccount that the key may see, on every shard."""
         numbers = [call.lock] if call.lock is not None else range(self._member(call).record.subaccounts + 1)
         return [(number, shard) for number in numbers for shard in range(self._state.options.shards)]
@@ -348,13 +348,13 @@ class FundsRoutes:
             raise nested(400, "invalid_parameters", f"exchange index {shard} does not exist")
 
     @staticmethod
-    def _free_of_lock(call: Call) -> None:
+    def _free_of_lock(call: RouteCall) -> None:
         """A key of one subaccount moves no money between several."""
         if call.lock is not None:
             raise nested(403, "forbidden", f"this API key is restricted to subaccount {call.lock}")
 
 
-def _name(call: Call) -> str:
+def _name(call: RouteCall) -> str:
     assert call.account is not None
     return call.account
 

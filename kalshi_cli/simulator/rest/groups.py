@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kalshi_cli.base.units import Qty, contracts, format_qty
-from kalshi_cli.simulator.matching.mirror import Mirror
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.mirror import DelayedView
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.records import GroupRecord
 from kalshi_cli.simulator.protocol.replies import Json, nested, refused
-from kalshi_cli.simulator.protocol.routing import Call, Route, decode_body
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall, decode_body
 from kalshi_cli.simulator.rest.order_writes import Fields, read_count
-from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 _GROUPS = "/portfolio/order_groups"
 _GROUP = f"{_GROUPS}/:order_group_id"
@@ -23,17 +23,19 @@ HIGHEST_LIMIT = contracts(1_000_000)
 class GroupRoutes:
     """Every method answers the body of its success."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self._state = state
         self._groups = floor.groups
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
 
-        def read(path: str, operation: str, answer: Callable[[Call], Json]) -> Route:
+        def read(path: str, operation: str, answer: Callable[[RouteCall], Json]) -> Route:
             return Route("GET", path, operation, answer, is_private=True)
 
-        def write(method: str, path: str, operation: str, answer: Callable[[Call], Json], success: int = 200) -> Route:
+        def write(
+            method: str, path: str, operation: str, answer: Callable[[RouteCall], Json], success: int = 200
+        ) -> Route:
             return Route(method, path, operation, answer, is_private=True, is_write=True, success=success)
 
         return [
@@ -46,13 +48,13 @@ class GroupRoutes:
             write("PUT", f"{_GROUP}/reset", "ResetOrderGroup", self.reset),
         ]
 
-    def groups(self, call: Call) -> Json:
+    def groups(self, call: RouteCall) -> Json:
         """`{}` for an account with none, as recorded (on perps)."""
         owner = call.subaccount(None)
         found = [group for group in self._mirror(call).groups.values() if owner in (None, group.subaccount)]
         return {"order_groups": [{"id": group.group_id, **_json(group)} for group in found]} if found else {}
 
-    def group(self, call: Call) -> Json:
+    def group(self, call: RouteCall) -> Json:
         mirror, owner = self._mirror(call), call.subaccount(None)
         group = mirror.groups.get(call.path[0])
         if group is None or owner not in (None, group.subaccount):
@@ -60,7 +62,7 @@ class GroupRoutes:
         orders = [order.order_id for order in mirror.resting.values() if order.group_id == group.group_id]
         return {**_json(group), "orders": orders}
 
-    def create(self, call: Call) -> Json:
+    def create(self, call: RouteCall) -> Json:
         assert call.account is not None
         fields = Fields(decode_body(call.body), "CreateOrderGroupRequest")
         made = self._groups.create(
@@ -70,7 +72,7 @@ class GroupRoutes:
             subaccount=call.allowed(fields.whole("subaccount"), 0) or 0,
             exchange_index=fields.whole("exchange_index") or 0,
         )
-        if isinstance(made, Refusal):
+        if isinstance(made, OrderRejection):
             raise refused(made)
         return {
             "order_group_id": made.group_id,
@@ -78,32 +80,32 @@ class GroupRoutes:
             "exchange_index": made.exchange_index,
         }
 
-    def set_limit(self, call: Call) -> Json:
+    def set_limit(self, call: RouteCall) -> Json:
         limit = _limit(Fields(decode_body(call.body), "UpdateOrderGroupLimitRequest"))
         self._groups.set_limit(self._found(call), limit, call.now)
         return {}
 
-    def trigger(self, call: Call) -> Json:
+    def trigger(self, call: RouteCall) -> Json:
         self._groups.trigger(self._found(call), call.now)
         return {}
 
-    def reset(self, call: Call) -> Json:
+    def reset(self, call: RouteCall) -> Json:
         self._groups.reset(self._found(call), call.now)
         return {}
 
-    def delete(self, call: Call) -> Json:
+    def delete(self, call: RouteCall) -> Json:
         self._groups.delete(self._found(call), call.now)
         return {}
 
-    def _found(self, call: Call) -> GroupRecord:
+    def _found(self, call: RouteCall) -> GroupRecord:
         assert call.account is not None
         shard = call.query.number("exchange_index") or 0
         found = self._groups.find(call.account, call.path[0], call.subaccount(0) or 0, shard)
-        if isinstance(found, Refusal):
+        if isinstance(found, OrderRejection):
             raise refused(found)
         return found
 
-    def _mirror(self, call: Call) -> Mirror:
+    def _mirror(self, call: RouteCall) -> DelayedView:
         assert call.account is not None
         mirror = self._state.members[call.account].mirror
         assert mirror is not None

@@ -9,14 +9,14 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.records import RESTING, HoldingRecord, MarketRecord, OrderRecord
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.records import RESTING, MarketRecord, OrderRecord, PositionRecord
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 
 
-class Cutoff(NamedTuple):
+class HistoryCutoff(NamedTuple):
     """Markets by settlement, trades and fills by time, settled positions by their last change: `data`. Orders by their
     end: `orders`.
     """
@@ -37,17 +37,17 @@ class Cutoff(NamedTuple):
         return order.status != RESTING and order.updated < self.orders
 
 
-class Tiers:
+class DataTiers:
     """Where the line is now, and the endpoint that tells."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
         return [Route("GET", "/historical/cutoff", "GetHistoricalCutoff", self.cutoff)]
 
-    def cutoff(self, call: Call) -> Json:
+    def cutoff(self, call: RouteCall) -> Json:
         now = self.at(call.now)
         return {
             "market_settled_ts": rfc3339(now.data),
@@ -56,18 +56,18 @@ class Tiers:
             "market_positions_last_updated_ts": rfc3339(now.data),
         }
 
-    def at(self, now: Ts) -> Cutoff:
+    def at(self, now: Ts) -> HistoryCutoff:
         """In whole seconds, as filters are."""
         options = self._state.options
         data, orders = now - options.history_after_ms, now - options.orders_after_ms
-        return Cutoff(Ts(max(0, data // 1000 * 1000)), Ts(max(0, orders // 1000 * 1000)))
+        return HistoryCutoff(Ts(max(0, data // 1000 * 1000)), Ts(max(0, orders // 1000 * 1000)))
 
-    def event_of(self, holding: HoldingRecord) -> str:
+    def event_of(self, holding: PositionRecord) -> str:
         """The event of a position; a market that is long gone stands for itself."""
         market = self._state.markets.get(holding.ticker)
         return market.spec.event_ticker if market is not None else holding.ticker
 
-    def live_events(self, holdings: Iterable[HoldingRecord], now: Ts) -> set[str]:
+    def live_events(self, holdings: Iterable[PositionRecord], now: Ts) -> set[str]:
         """The events of which an account's positions are live: they move to history together, never one by one."""
         cutoff = self.at(now)
         return {

@@ -1,7 +1,7 @@
 """What is told of the outside world while it happens: games with their plays, charts of prices, temperatures.
 
-All of it is reckoned from `Outside`, the references that the markets follow, so that a live score and the price of the
-market beside it are two views of one thing. Shapes of `details` are our own: the specification leaves them open.
+All of it is reckoned from `OutsideData`, the references that the markets follow, so that a live score and the price of
+the market beside it are two views of one thing. Shapes of `details` are our own: the specification leaves them open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE, local
 from kalshi_cli.simulator.model.listing import EventSpec
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 from kalshi_cli.simulator.protocol.replies import Json
 
 GAME_MS = 3 * HOUR
@@ -28,7 +28,7 @@ _LATE_MS = 2 * MINUTE
 """A reading may come so long after its minute."""
 
 
-class Outside(Protocol):
+class OutsideData(Protocol):
     """The references behind the markets."""
 
     @property
@@ -58,7 +58,7 @@ SPORTS = {
 }
 
 
-class Play(msgspec.Struct, frozen=True):
+class GamePlay(msgspec.Struct, frozen=True):
     """The score after a turn."""
 
     period: int
@@ -71,7 +71,7 @@ def starts(event: EventSpec) -> Ts:
     return Ts((event.strike_date or Ts(0)) - GAME_MS)
 
 
-def plays(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> list[Play]:
+def plays(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> list[GamePlay]:
     """The turns of a game so far; scores only rise, and at the end the one wins whose market does."""
     total, found = sport.periods * sport.turns, []
     away = home = 0
@@ -86,14 +86,14 @@ def plays(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> list[Pla
         if turn == total:
             last = outside.reference(event, at) or 0.0
             away, home = (away, max(home, away + 1)) if last >= 0 else (max(away, home + 1), home)
-        found.append(Play((turn - 1) // sport.turns + 1, away, home))
+        found.append(GamePlay((turn - 1) // sport.turns + 1, away, home))
     return found
 
 
-def game_json(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> Json:
+def game_json(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> Json:
     """The state of a game: scheduled, in_progress or final."""
     so_far, length = plays(sport, event, outside, now), sport.periods * sport.turns
-    last = so_far[-1] if so_far else Play(1, 0, 0)
+    last = so_far[-1] if so_far else GamePlay(1, 0, 0)
     status = "scheduled" if now < starts(event) else "final" if len(so_far) == length else "in_progress"
     return {
         "status": status,
@@ -104,10 +104,10 @@ def game_json(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> Json
     }
 
 
-def play_by_play(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> Json:
+def play_by_play(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> Json:
     """The turns in which somebody scored, by period."""
     so_far = plays(sport, event, outside, now)
-    before = Play(1, 0, 0)
+    before = GamePlay(1, 0, 0)
     periods: list[list[Json]] = [[] for _ in range(so_far[-1].period if so_far else 0)]
     for play in so_far:
         for who, scored in (("away", play.away - before.away), ("home", play.home - before.home)):
@@ -118,7 +118,7 @@ def play_by_play(sport: Sport, event: EventSpec, outside: Outside, now: Ts) -> J
     return {"periods": [{"events": events} for events in periods]}
 
 
-def chart_json(event: EventSpec, outside: Outside, now: Ts, span: int) -> list[Json]:
+def chart_json(event: EventSpec, outside: OutsideData, now: Ts, span: int) -> list[Json]:
     """Values at even steps up to now, or to the end of the event."""
     end = Ts(min(now, event.strike_date or now))
     found = []
@@ -130,7 +130,7 @@ def chart_json(event: EventSpec, outside: Outside, now: Ts, span: int) -> list[J
     return found
 
 
-def temperature(event: EventSpec | None, outside: Outside, at: Ts) -> float:
+def temperature(event: EventSpec | None, outside: OutsideData, at: Ts) -> float:
     """Degrees Fahrenheit in New York: the day's high in the afternoon, the least before dawn; without an event of the
     day, what is usual."""
     moment = local(at)
@@ -141,14 +141,14 @@ def temperature(event: EventSpec | None, outside: Outside, at: Ts) -> float:
     return high - 7 * (1 - math.cos((hour - 15.5) / 24 * 2 * math.pi))
 
 
-def weather_point(value: float, outside: Outside, minute: Ts, now: Ts, *, is_detailed: bool) -> Json | None:
+def weather_point(value: float, outside: OutsideData, minute: Ts, now: Ts, *, is_detailed: bool) -> Json | None:
     """One minute of the index; None for one that is not published yet."""
     is_open = minute > now - _LATE_MS
     if is_open and not is_detailed:
         return None
     readings = []
     for station in STATIONS:
-        dice = Dice(outside.seed, "weather", station, minute)
+        dice = SeededRandom(outside.seed, "weather", station, minute)
         reading = value + 0.8 * dice.normal()
         code = "pending" if is_open else "ok" if dice.chance(0.98) else "missing"
         shown: Json = {"station_id": station, "code": code}

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import FAR
 from kalshi_cli.simulator.model.records import MarketRecord, TradeRecord
 from kalshi_cli.simulator.protocol.replies import Json, Query, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import book_json, market_json, rfc3339, trade_json
-from kalshi_cli.simulator.rest.historical import Tiers
+from kalshi_cli.simulator.rest.historical import DataTiers
 
 _SHOWN_AS = {
     MarketStatus.INITIALIZED: "unopened",
@@ -34,9 +34,9 @@ _DAY_MS = 86_400_000
 class Reads:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self._tiers = Tiers(state)
+        self._tiers = DataTiers(state)
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
@@ -55,12 +55,12 @@ class Reads:
 
     # -- the exchange --
 
-    def user_data_timestamp(self, call: Call) -> Json:
+    def user_data_timestamp(self, call: RouteCall) -> Json:
         return {"as_of_time": rfc3339(Ts(call.now - self._state.options.read_lag_ms))}
 
     # -- markets --
 
-    def markets(self, call: Call) -> Json:
+    def markets(self, call: RouteCall) -> Json:
         query, now = call.query, call.now
         status = query.one_of("status", _FILTERS)
         windows = _windows(query, status)
@@ -80,7 +80,7 @@ class Reads:
         found, cursor = query.page(filter(wanted, self._listed(now, is_old=False)), lambda market: market.number)
         return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
 
-    def old_markets(self, call: Call) -> Json:
+    def old_markets(self, call: RouteCall) -> Json:
         """Those that settled before the cutoff, by one filter at most."""
         query, now = call.query, call.now
         tickers, event, series = set(query.many("tickers")), query.text("event_ticker"), query.text("series_ticker")
@@ -96,33 +96,33 @@ class Reads:
         found, cursor = query.page(filter(wanted, self._listed(now, is_old=True)), lambda market: market.number)
         return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
 
-    def market(self, call: Call) -> Json:
+    def market(self, call: RouteCall) -> Json:
         return {"market": self._market(self._find(call, is_old=False), call.now)}
 
-    def old_market(self, call: Call) -> Json:
+    def old_market(self, call: RouteCall) -> Json:
         return {"market": self._market(self._find(call, is_old=True), call.now)}
 
     # -- books and prints --
 
-    def orderbook(self, call: Call) -> Json:
+    def orderbook(self, call: RouteCall) -> Json:
         market = self._find(call, is_old=False)
         depth = call.query.number("depth", most=100) or 0
         return {"orderbook_fp": book_json(self._state.books[market.spec.ticker], depth)}
 
-    def orderbooks(self, call: Call) -> Json:
+    def orderbooks(self, call: RouteCall) -> Json:
         listed = {market.spec.ticker for market in self._listed(call.now, is_old=False)}
         known = [ticker for ticker in call.query.repeated("tickers") if ticker in listed]
         books = [{"ticker": ticker, "orderbook_fp": book_json(self._state.books[ticker], 0)} for ticker in known]
         return {"orderbooks": books}
 
-    def trades(self, call: Call) -> Json:
+    def trades(self, call: RouteCall) -> Json:
         return self._trades(call, is_old=False)
 
-    def old_trades(self, call: Call) -> Json:
+    def old_trades(self, call: RouteCall) -> Json:
         """Those from before the cutoff; as far back as prints are kept."""
         return self._trades(call, is_old=True)
 
-    def _trades(self, call: Call, *, is_old: bool) -> Json:
+    def _trades(self, call: RouteCall, *, is_old: bool) -> Json:
         query, cutoff = call.query, self._tiers.at(call.now)
         ticker, (low, high) = query.text("ticker"), query.window()
         is_block = query.one_of("is_block_trade", ("true", "false"))
@@ -145,7 +145,7 @@ class Reads:
         cutoff = self._tiers.at(now)
         return (market for market in self._state.markets.values() if cutoff.has_market(market) is is_old)
 
-    def _find(self, call: Call, *, is_old: bool) -> MarketRecord:
+    def _find(self, call: RouteCall, *, is_old: bool) -> MarketRecord:
         market = self._state.markets.get(call.path[0])
         if market is None or self._tiers.at(call.now).has_market(market) is not is_old:
             raise nested(404, "not_found")
@@ -158,7 +158,7 @@ class Reads:
         return whole_market(self._state, market, now)
 
 
-def whole_market(state: State, market: MarketRecord, now: Ts) -> Json:
+def whole_market(state: SimulatorState, market: MarketRecord, now: Ts) -> Json:
     """A market as JSON, what it was a day ago included."""
     ticker = market.spec.ticker
     before = state.candles.before(ticker, 60, Ts(now - _DAY_MS + 1))

@@ -6,13 +6,13 @@ from collections.abc import Callable
 
 from kalshi_cli.base.units import Ts, format_qty
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.protocol.replies import Json, nested, refused
-from kalshi_cli.simulator.protocol.routing import Call, Route, decode_body
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall, decode_body
 from kalshi_cli.simulator.rest.order_writes import Fields, Writes, read_count, read_price, receipt_json
-from kalshi_cli.simulator.trading.amends import KEEP, Amendment, Amends
-from kalshi_cli.simulator.trading.order_gateway import Floor, Pocket
+from kalshi_cli.simulator.trading.amends import KEEP, Amendment, OrderAmends
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 _ORDER = "/portfolio/events/orders/:order_id"
 
@@ -20,15 +20,15 @@ _ORDER = "/portfolio/events/orders/:order_id"
 class ChangeRoutes:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self._state = state
-        self._amends = Amends(state, floor)
+        self._amends = OrderAmends(state, floor)
         self._writes = Writes(state, floor)
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
 
-        def write(path: str, operation: str, answer: Callable[[Call], Json]) -> Route:
+        def write(path: str, operation: str, answer: Callable[[RouteCall], Json]) -> Route:
             return Route("POST", f"{_ORDER}/{path}", operation, answer, is_private=True, is_write=True, is_routed=True)
 
         queue = "/portfolio/orders/queue_positions"
@@ -38,7 +38,7 @@ class ChangeRoutes:
             Route("GET", queue, "GetOrderQueuePositions", self.queue_positions, is_private=True),
         ]
 
-    def amend(self, call: Call) -> Json:
+    def amend(self, call: RouteCall) -> Json:
         assert call.account is not None
         fields = Fields(decode_body(call.body), "AmendOrderV2Request")
         expires, ticker = fields.whole("expiration_time"), fields.text("ticker")
@@ -55,14 +55,14 @@ class ChangeRoutes:
         if found is not None and found.account == call.account and fields.whole("exchange_index") is None:
             ticker = found.ticker  # the mismatch is told, not hidden behind a 404 of another shard
         outcome = self._amends.amend(call.account, call.path[0], wish, call.now, self._pocket(call, fields, ticker))
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         shown = receipt_json(outcome.receipt)
         if not outcome.has_counts:
             shown = {name: value for name, value in shown.items() if name in ("order_id", "client_order_id", "ts_ms")}
         return shown
 
-    def decrease(self, call: Call) -> Json:
+    def decrease(self, call: RouteCall) -> Json:
         assert call.account is not None
         fields = Fields(decode_body(call.body), "DecreaseOrderV2Request")
         by, to = fields.text("reduce_by", is_required=False), fields.text("reduce_to", is_required=False)
@@ -79,7 +79,7 @@ class ChangeRoutes:
             to=count if to else None,
             pocket=self._pocket(call, fields, fields.text("market_ticker", is_required=False)),
         )
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         shown: Json = {
             "order_id": outcome.order_id,
@@ -90,11 +90,11 @@ class ChangeRoutes:
             shown["client_order_id"] = outcome.client_order_id
         return shown
 
-    def _pocket(self, call: Call, fields: Fields, ticker: str) -> Pocket:
+    def _pocket(self, call: RouteCall, fields: Fields, ticker: str) -> Pocket:
         """The subaccount is in the query, the shard in the body: by name, or by the market."""
         return call.subaccount(0) or 0, self._writes.shard(fields.whole("exchange_index"), ticker)
 
-    def queue_positions(self, call: Call) -> Json:
+    def queue_positions(self, call: RouteCall) -> Json:
         """The places of all resting orders of one subaccount, as the matching engine has them."""
         assert call.account is not None
         query, owner = call.query, call.subaccount(0)

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
-from kalshi_cli.core.model.order_terms import Side, Tif
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.simulator.protocol.replies import Json, WireError, flat, nested, refused
-from kalshi_cli.simulator.protocol.routing import Call, batch_items, decode_body, json_name
-from kalshi_cli.simulator.trading.order_gateway import Floor, Pocket
+from kalshi_cli.core.model.order_terms import Side, TimeInForce
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested, refused
+from kalshi_cli.simulator.protocol.routing import RouteCall, batch_items, decode_body, json_name
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 E = TypeVar("E", bound=StrEnum)
 _STPS = ("taker_at_cross", "maker")
@@ -22,28 +22,28 @@ _STPS = ("taker_at_cross", "maker")
 class Writes:
     """Every method answers the body of its success, or None where there is none."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self._state = state
         self._floor = floor
 
-    def create(self, call: Call) -> Json:
+    def create(self, call: RouteCall) -> Json:
         return self._create(call, decode_body(call.body))
 
-    def create_batch(self, call: Call) -> Json:
+    def create_batch(self, call: RouteCall) -> Json:
         items = batch_items(call.body)
         for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
             _whose(call, item)
         return {"orders": [self._create_item(call, item) for item in items]}
 
-    def cancel(self, call: Call) -> Json:
+    def cancel(self, call: RouteCall) -> Json:
         return self._cancel(call, call.path[0], self.pocket(call, call.subaccount(0)))
 
-    def cancel_batch(self, call: Call) -> Json:
+    def cancel_batch(self, call: RouteCall) -> Json:
         items = batch_items(call.body)
         owners = [_whose(call, item) for item in items]
         return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
 
-    def pocket(self, call: Call, subaccount: int | None) -> Pocket:
+    def pocket(self, call: RouteCall, subaccount: int | None) -> Pocket:
         """Where the query of a write says that its order is: without shard and market, on shard 0."""
         shard = call.query.number("exchange_index", least=-1)
         return subaccount or 0, self.shard(shard, call.query.text("market_ticker"))
@@ -56,7 +56,7 @@ class Writes:
             raise nested(400, "invalid_parameters", "exchange_index -1 needs the market")
         return self._state.shard_of(ticker) if ticker else 0
 
-    def cancel_all(self, call: Call) -> None:
+    def cancel_all(self, call: RouteCall) -> None:
         assert call.account is not None
         if not self._state.switches.is_active:
             raise nested(409, "exchange_is_paused")
@@ -64,26 +64,26 @@ class Writes:
         self._floor.cancel_all(call.account, call.now, subaccount=owner)
         self._floor.keep_cancelling(call.account, call.now, owner)
 
-    def _create(self, call: Call, body: Json) -> Json:
+    def _create(self, call: RouteCall, body: Json) -> Json:
         """A key that is restricted to a subaccount places there, also where the body names none."""
         assert call.account is not None
         order = msgspec.structs.replace(read_order(body), subaccount=_whose(call, body))
         outcome = self._floor.submit(call.account, order, call.now)
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         return receipt_json(outcome)
 
-    def _create_item(self, call: Call, item: Json) -> Json:
+    def _create_item(self, call: RouteCall, item: Json) -> Json:
         try:
             return self._create(call, item)
-        except WireError as error:
+        except HttpError as error:
             return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
-    def _cancel(self, call: Call, order_id: str, pocket: Pocket) -> Json:
+    def _cancel(self, call: RouteCall, order_id: str, pocket: Pocket) -> Json:
         assert call.account is not None
         order = self._state.live.get(order_id)
         outcome = self._floor.cancel(call.account, order_id, call.now, pocket)
-        if isinstance(outcome, Refusal):
+        if isinstance(outcome, OrderRejection):
             raise refused(outcome)
         assert order is not None
         shown: Json = {"order_id": order_id, "reduced_by": format_qty(outcome), "ts_ms": call.now}
@@ -91,22 +91,22 @@ class Writes:
             shown["client_order_id"] = order.client_order_id
         return shown
 
-    def _cancel_item(self, call: Call, item: Json, subaccount: int) -> Json:
+    def _cancel_item(self, call: RouteCall, item: Json, subaccount: int) -> Json:
         order_id = str(item.get("order_id", ""))
         try:
             fields = Fields(item)
             named, ticker = fields.whole("exchange_index"), fields.text("market_ticker", is_required=False)
             return self._cancel(call, order_id, (subaccount, self.shard(named, ticker)))
-        except WireError as error:
+        except HttpError as error:
             return {"order_id": order_id, "reduced_by": "0.00", "error": error.body.get("error", error.body)}
 
 
-def _whose(call: Call, item: Json) -> int:
+def _whose(call: RouteCall, item: Json) -> int:
     """The subaccount that the body of a write names, else the primary one or that of the key."""
     return call.allowed(Fields(item).whole("subaccount"), 0) or 0
 
 
-def receipt_json(receipt: Receipt) -> Json:
+def receipt_json(receipt: OrderReceipt) -> Json:
     """The slim answer to a create: averages only where something filled; the fee is per contract, to four places."""
     shown: Json = {
         "order_id": receipt.order_id,
@@ -132,7 +132,7 @@ def read_order(body: Json) -> NewOrder:
     fields = Fields(body)
     ticker, side = fields.text("ticker"), fields.choice("side", Side)
     count, price = fields.text("count"), fields.text("price")
-    tif = fields.choice("time_in_force", Tif)
+    tif = fields.choice("time_in_force", TimeInForce)
     stp = fields.text("self_trade_prevention_type")
     if stp not in _STPS:
         raise nested(400, "invalid_parameters", f"self_trade_prevention_type is one of {', '.join(_STPS)}")

@@ -11,20 +11,20 @@ from datetime import datetime
 from hashlib import blake2b
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import DAY, MINUTE, day_code
 from kalshi_cli.simulator.model.listing import EventSpec
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.model.seeded_random import stable_id
 from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 from kalshi_cli.simulator.rest.live_data import (
     INDEX_VERSION,
     RANGES,
     SPORTS,
     STATIONS,
-    Outside,
+    OutsideData,
     Sport,
     chart_json,
     game_json,
@@ -35,7 +35,7 @@ from kalshi_cli.simulator.rest.live_data import (
 )
 
 CITY = "new_york"
-LONGEST_MS = 2 * DAY
+MAX_MS_LENGTH = 2 * DAY
 """The longest window of a temperature index in one answer."""
 _RATES = "KXFEDDECISION"
 _TEMPERATURE = "KXHIGHNY"
@@ -46,14 +46,14 @@ _STATES = ("all", "active", "upcoming", "closed", "paid_out")
 class Programs:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
-        self.outside: Outside | None = None
+        self.outside: OutsideData | None = None
 
     def routes(self) -> list[Route]:
         """The table of these endpoints."""
 
-        def route(path: str, operation: str, answer: Callable[[Call], Json]) -> Route:
+        def route(path: str, operation: str, answer: Callable[[RouteCall], Json]) -> Route:
             return Route("GET", path, operation, answer)
 
         return [
@@ -75,7 +75,7 @@ class Programs:
 
     # -- milestones --
 
-    def milestones(self, call: Call) -> Json:
+    def milestones(self, call: RouteCall) -> Json:
         query = call.query
         query.needed("limit")
         since = _moment(query.text("minimum_start_date"))
@@ -97,7 +97,7 @@ class Programs:
         page, cursor = query.page(found, lambda item: item[0], most=500)
         return {"milestones": [shown for _, shown in page], "cursor": cursor}
 
-    def milestone(self, call: Call) -> Json:
+    def milestone(self, call: RouteCall) -> Json:
         return {"milestone": self._milestone(self._event(call.path[0]))}
 
     def _happenings(self) -> list[EventSpec]:
@@ -141,16 +141,16 @@ class Programs:
 
     # -- live data --
 
-    def live(self, call: Call) -> Json:
+    def live(self, call: RouteCall) -> Json:
         return {"live_data": self._live(call.path[-1], call.now)}
 
-    def live_of_type(self, call: Call) -> Json:
+    def live_of_type(self, call: RouteCall) -> Json:
         found = self._live(call.path[1], call.now)
         if found["type"] != call.path[0]:
             raise nested(404, "not_found")
         return {"live_data": found}
 
-    def live_batch(self, call: Call) -> Json:
+    def live_batch(self, call: RouteCall) -> Json:
         """Of those of which something is told."""
         wanted = call.query.repeated("milestone_ids")
         known = {
@@ -159,7 +159,7 @@ class Programs:
         there = [one for one in wanted if one in known] if self.outside is not None else []
         return {"live_datas": [self._live(one, call.now) for one in there]}
 
-    def game_stats(self, call: Call) -> Json:
+    def game_stats(self, call: RouteCall) -> Json:
         """Null where no plays are told of this kind of milestone."""
         event = self._event(call.path[0])
         sport = SPORTS.get(event.series_ticker)
@@ -175,7 +175,7 @@ class Programs:
         details = game_json(sport, event, self.outside, now)
         return {"type": sport.type, "milestone_id": milestone_id, "details": details}
 
-    def live_event(self, call: Call) -> Json:
+    def live_event(self, call: RouteCall) -> Json:
         """Charts of what crypto and temperature events follow; 404 for others."""
         event = self._state.events.get(call.path[0])
         category = self._state.series[event.series_ticker].category if event is not None else ""
@@ -192,7 +192,7 @@ class Programs:
             shown["is_historical"] = event.strike_date is not None and call.now >= event.strike_date
         return {"live_data": shown | {"default_range": usual, "range_options": list(RANGES)}}
 
-    def weather(self, call: Call) -> Json:
+    def weather(self, call: RouteCall) -> Json:
         start, end = self._window(call)
         points = []
         if self.outside is not None:
@@ -204,12 +204,12 @@ class Programs:
         version = INDEX_VERSION if points else ""
         return {"city": CITY, "config_version": version, "units": "fahrenheit", "timeseries": points}
 
-    def calibrations(self, call: Call) -> Json:
+    def calibrations(self, call: RouteCall) -> Json:
         _check_city(call.path[0])
         first = {"config_version": INDEX_VERSION, "stations": list(STATIONS), "valid_from": "2026-01-01T00:00:00Z"}
         return {"city": CITY, "units": "fahrenheit", "calibrations": [first]}
 
-    def _window(self, call: Call) -> tuple[int, int]:
+    def _window(self, call: RouteCall) -> tuple[int, int]:
         """Milliseconds, both ends included; 400 for what makes no window."""
         _check_city(call.path[0])
         query = call.query
@@ -223,13 +223,13 @@ class Programs:
                 raise nested(400, "invalid_parameters", "from needs to")
             end = call.now
         start = end - DAY if start is None else start
-        if start > end or end - start > LONGEST_MS:
+        if start > end or end - start > MAX_MS_LENGTH:
             raise nested(400, "invalid_parameters", "the window is empty or too long")
         return start, end
 
     # -- incentives --
 
-    def incentives(self, call: Call) -> Json:
+    def incentives(self, call: RouteCall) -> Json:
         query = call.query
         status, kind = query.one_of("status", _STATES) or "all", query.one_of("type", _INCENTIVES) or "all"
         description = query.text("incentive_description")
@@ -270,7 +270,7 @@ class Programs:
 
     # -- structured targets --
 
-    def targets(self, call: Call) -> Json:
+    def targets(self, call: RouteCall) -> Json:
         query = call.query
         ids, kind, competition = (
             query.repeated("ids", least=0, most=2_000),
@@ -287,7 +287,7 @@ class Programs:
         page, cursor = query.page(found, lambda item: item[0], most=2_000, size="page_size")
         return {"structured_targets": [shown for _, shown in page], "cursor": cursor}
 
-    def target(self, call: Call) -> Json:
+    def target(self, call: RouteCall) -> Json:
         for shown in self._targets():
             if shown["id"] == call.path[0]:
                 return {"structured_target": shown}
@@ -317,13 +317,13 @@ class Programs:
 
     # -- search --
 
-    def tags(self, _: Call) -> Json:
+    def tags(self, _: RouteCall) -> Json:
         found: dict[str, dict[str, None]] = {}
         for spec in self._state.series.values():
             found.setdefault(spec.category, {}).update(dict.fromkeys(spec.tags))
         return {"tags_by_categories": {category: list(tags) for category, tags in sorted(found.items())}}
 
-    def sports(self, _: Call) -> Json:
+    def sports(self, _: RouteCall) -> Json:
         listed = [sport for series, sport in SPORTS.items() if series in self._state.series]
         filters = {
             sport.sport: {"scopes": ["Games"], "competitions": {sport.competition: {"scopes": ["Games"]}}}

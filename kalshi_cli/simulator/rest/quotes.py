@@ -13,14 +13,14 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_price, parse_qty
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.simulator.protocol.quote_json import block_json, communications_id, quote_json, rfq_json
 from kalshi_cli.simulator.protocol.replies import Json, flat, nested, refused
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.trading.block_trades import BlockTrades
-from kalshi_cli.simulator.trading.quotes import Quotes
+from kalshi_cli.simulator.trading.quotes import RfqService
 
 T = TypeVar("T")
 B = TypeVar("B", bound=msgspec.Struct)
@@ -77,7 +77,7 @@ class _AcceptBlock(msgspec.Struct):
 class QuoteRoutes:
     """Every method answers the body of its success, or None where there is none."""
 
-    def __init__(self, state: State, quotes: Quotes) -> None:
+    def __init__(self, state: SimulatorState, quotes: RfqService) -> None:
         self._state = state
         self._quotes = quotes
         self._blocks = BlockTrades(state, quotes.floor)
@@ -108,12 +108,12 @@ class QuoteRoutes:
             _write(post, f"{block}/:block_id/accept", "AcceptBlockTradeProposal", self.accept_block),
         ]
 
-    def identity(self, call: Call) -> Json:
+    def identity(self, call: RouteCall) -> Json:
         return {"communications_id": communications_id(self._state.members[_name(call)].record.user_id)}
 
     # -- requests --
 
-    def rfqs(self, call: Call) -> Json:
+    def rfqs(self, call: RouteCall) -> Json:
         query, me = call.query, _name(call)
         event, ticker = query.text("event_ticker"), query.text("market_ticker")
         status, subaccount = query.one_of("status", ("open", "closed")), query.number("subaccount", most=63)
@@ -132,13 +132,13 @@ class QuoteRoutes:
         found, cursor = query.page(newest, lambda rfq: -rfq.number, most=100)
         return {"rfqs": [rfq_json(rfq, self._state, me) for rfq in found], "cursor": cursor}
 
-    def rfq(self, call: Call) -> Json:
+    def rfq(self, call: RouteCall) -> Json:
         rfq = self._state.talks.rfqs.get(call.path[0])
         if rfq is None:
             raise nested(404, "not_found")
         return {"rfq": rfq_json(rfq, self._state, _name(call))}
 
-    def create_rfq(self, call: Call) -> Json:
+    def create_rfq(self, call: RouteCall) -> Json:
         body = _read(call.body, _NewRfq)
         made = self._quotes.ask(
             _name(call),
@@ -154,12 +154,12 @@ class QuoteRoutes:
         )
         return {"id": _done(made).rfq_id}
 
-    def delete_rfq(self, call: Call) -> None:
+    def delete_rfq(self, call: RouteCall) -> None:
         _settled(self._quotes.withdraw(_name(call), call.path[0], call.now))
 
     # -- quotes --
 
-    def quotes(self, call: Call) -> Json:
+    def quotes(self, call: RouteCall) -> Json:
         query, me, (low, high) = call.query, _name(call), call.query.window()
         status = query.one_of("status", ("open", "accepted", "confirmed", "executed", "cancelled"))
         rfq_id, maker, asker = (
@@ -184,10 +184,10 @@ class QuoteRoutes:
         found, cursor = query.page(newest, lambda quote: -quote.number, usual=500, most=500)
         return {"quotes": [self._shown(quote, me) for quote in found], "cursor": cursor}
 
-    def quote(self, call: Call) -> Json:
+    def quote(self, call: RouteCall) -> Json:
         return {"quote": self._shown(self._find(call), _name(call))}
 
-    def create_quote(self, call: Call) -> Json:
+    def create_quote(self, call: RouteCall) -> Json:
         body = _read(call.body, _NewQuote)
         made = self._quotes.quote(
             _name(call),
@@ -201,17 +201,17 @@ class QuoteRoutes:
         )
         return {"id": _done(made).quote_id}
 
-    def delete_quote(self, call: Call) -> None:
-        _settled(self._quotes.retract(_name(call), self._find(call), call.now))
+    def delete_quote(self, call: RouteCall) -> None:
+        _settled(self._quotes.delete_quote(_name(call), self._find(call), call.now))
 
-    def accept(self, call: Call) -> None:
+    def accept(self, call: RouteCall) -> None:
         side = _read(call.body, _Accept).accepted_side
         _settled(self._quotes.accept(_name(call), self._find(call), side, call.now))
 
-    def confirm(self, call: Call) -> None:
+    def confirm(self, call: RouteCall) -> None:
         _settled(self._quotes.confirm(_name(call), self._find(call), call.now))
 
-    def _find(self, call: Call) -> QuoteRecord:
+    def _find(self, call: RouteCall) -> QuoteRecord:
         """The quote of the path, where the caller is its maker or the requester; to others there is none."""
         *scope, quote_id = call.path
         quote = self._state.talks.quotes.get(quote_id)
@@ -229,7 +229,7 @@ class QuoteRoutes:
 
     # -- block trades --
 
-    def blocks(self, call: Call) -> Json:
+    def blocks(self, call: RouteCall) -> Json:
         query, me = call.query, _name(call)
         ticker, status = query.text("market_ticker"), query.text("status")
         seen: Iterable[BlockRecord] = (
@@ -242,7 +242,7 @@ class QuoteRoutes:
         found, cursor = query.page(seen, lambda block: -block.number, most=100)
         return {"block_trade_proposals": [block_json(block, self._state, me) for block in found], "cursor": cursor}
 
-    def propose_block(self, call: Call) -> Json:
+    def propose_block(self, call: RouteCall) -> Json:
         body = _read(call.body, _NewBlock)
         made = self._blocks.propose(
             _name(call),
@@ -257,12 +257,14 @@ class QuoteRoutes:
         )
         return {"block_trade_proposal_id": _done(made).block_id}
 
-    def accept_block(self, call: Call) -> None:
+    def accept_block(self, call: RouteCall) -> None:
         subaccount = call.allowed(_read(call.body or b"{}", _AcceptBlock).subaccount, None)
         _settled(self._blocks.accept(_name(call), call.path[0], subaccount, call.now))
 
 
-def _route(method: str, path: str, operation: str, answer: Callable[[Call], Json | None], *, cost: int = 10) -> Route:
+def _route(
+    method: str, path: str, operation: str, answer: Callable[[RouteCall], Json | None], *, cost: int = 10
+) -> Route:
     return Route(method, path, operation, answer, is_private=True, cost=cost)
 
 
@@ -270,7 +272,7 @@ def _write(
     method: str,
     path: str,
     operation: str,
-    answer: Callable[[Call], Json | None],
+    answer: Callable[[RouteCall], Json | None],
     *,
     success: int = 204,
     cost: int = 10,
@@ -280,7 +282,7 @@ def _write(
     )
 
 
-def _name(call: Call) -> str:
+def _name(call: RouteCall) -> str:
     assert call.account is not None
     return call.account
 
@@ -292,13 +294,13 @@ def _read(body: bytes, kind: type[B]) -> B:
         raise flat(f"{kind.__name__.lstrip('_')}: {error}") from error
 
 
-def _done(outcome: T | Refusal) -> T:
-    if isinstance(outcome, Refusal):
+def _done(outcome: T | OrderRejection) -> T:
+    if isinstance(outcome, OrderRejection):
         raise refused(outcome)
     return outcome
 
 
-def _settled(refusal: Refusal | None) -> None:
+def _settled(refusal: OrderRejection | None) -> None:
     if refusal is not None:
         raise refused(refusal)
 

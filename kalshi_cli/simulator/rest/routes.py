@@ -6,29 +6,29 @@ from collections.abc import Callable
 
 import msgspec
 
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.rest.account_reads import AccountReads
 from kalshi_cli.simulator.rest.candle_reads import CandleReads
 from kalshi_cli.simulator.rest.event_reads import EventReads
 from kalshi_cli.simulator.rest.funds import FundsRoutes
 from kalshi_cli.simulator.rest.groups import GroupRoutes
-from kalshi_cli.simulator.rest.historical import Tiers
+from kalshi_cli.simulator.rest.historical import DataTiers
 from kalshi_cli.simulator.rest.market_reads import Reads
 from kalshi_cli.simulator.rest.order_changes import ChangeRoutes
 from kalshi_cli.simulator.rest.order_writes import Writes
 from kalshi_cli.simulator.rest.status import Standing
-from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 
-def all_routes(state: State, floor: Floor) -> list[Route]:
+def all_routes(state: SimulatorState, floor: OrderGateway) -> list[Route]:
     """Everything that answers under `/trade-api/v2`."""
     return [
         *Standing(state).routes(),
         *CandleReads(state).routes(),  # before /markets/:ticker
         *Reads(state).routes(),
-        *Tiers(state).routes(),
+        *DataTiers(state).routes(),
         *EventReads(state).routes(),
         *FundsRoutes(state, floor).routes(),
         *ChangeRoutes(state, floor).routes(),  # before /portfolio/orders/:order_id
@@ -41,7 +41,7 @@ def all_routes(state: State, floor: Floor) -> list[Route]:
 def _writes(writes: Writes) -> list[Route]:
     orders = "/portfolio/events/orders"
 
-    def route(method: str, path: str, operation: str, answer: Callable[[Call], Json | None], cost: int) -> Route:
+    def route(method: str, path: str, operation: str, answer: Callable[[RouteCall], Json | None], cost: int) -> Route:
         return Route(method, path, operation, answer, is_private=True, is_write=True, cost=cost)
 
     create = route("POST", orders, "CreateOrderV2", writes.create, 10)

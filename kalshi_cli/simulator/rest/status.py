@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import maintenance
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.routing import Call, Route
+from kalshi_cli.simulator.protocol.routing import Route, RouteCall
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 
 _WEEK_MS = 7 * 86_400_000
@@ -16,7 +16,7 @@ _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "su
 class Standing:
     """Every method answers the body of a 200."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:
@@ -25,7 +25,7 @@ class Standing:
             Route("GET", "/exchange/schedule", "GetExchangeSchedule", self.schedule),
         ]
 
-    def status(self, _: Call) -> Json:
+    def status(self, _: RouteCall) -> Json:
         """The fields at the top are those of shard 0."""
         shown = self._flags(0)
         resumes = self._state.switches.reopens([0])
@@ -46,7 +46,7 @@ class Standing:
             "intra_exchange_transfers_active": pause != "exchange",
         }
 
-    def schedule(self, call: Call) -> Json:
+    def schedule(self, call: RouteCall) -> Json:
         """Open all day, every day, but for the weekly maintenance where the exchange has one."""
         day = [{"open_time": "00:00", "close_time": "23:59"}]
         start = Ts(call.now // _WEEK_MS * _WEEK_MS)

@@ -12,7 +12,8 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.serving.keys import ServedAccount
 
 if TYPE_CHECKING:
-    from kalshi_cli.config.schema import Sim
+    from kalshi_cli.config.schema import SimulatorConfig
+    from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +38,7 @@ class Announcement(Address, frozen=True, kw_only=True):
     is_background: bool
 
 
-def build_of(options: Sim) -> str:
+def build_of(options: SimulatorConfig) -> str:
     """Return a text that differs between versions of this program, also edited ones, and between settings.
 
     The seed does not count: it is that of the exchange on disk.
@@ -47,3 +48,11 @@ def build_of(options: Sim) -> str:
     found = sorted((str(name), stat.st_size, stat.st_mtime_ns) for name, stat in sources)
     settings = msgspec.json.encode(msgspec.structs.replace(options, seed=0))
     return f"{crc32(repr(found).encode()):08x}{crc32(settings):08x}"
+
+
+def options_of(chosen: SimulatorConfig) -> ExchangeOptions:
+    """Return every switch of the configuration that the exchange has under the same name."""
+    from kalshi_cli.simulator.model.listing import ExchangeOptions
+
+    shared = {name for name in ExchangeOptions.__struct_fields__ if name in chosen.__struct_fields__}
+    return ExchangeOptions(**{name: getattr(chosen, name) for name in shared})

@@ -9,7 +9,14 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.protocol.replies import Request, Response
-from kalshi_cli.simulator.serving.controls import ControlError, Controls, Report, Status, Stop, read_command
+from kalshi_cli.simulator.serving.controls import (
+    ControlError,
+    ControlReport,
+    Controls,
+    StatusCommand,
+    StopCommand,
+    read_command,
+)
 
 PREFIX = "/sim/"
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -57,13 +64,13 @@ class ControlRoute:
             return Response(_STATUS[error.code], {"content-type": "application/json"}, body)
         return Response(200, {"content-type": "application/json"}, msgspec.json.encode(report))
 
-    def _perform(self, request: Request, now: Ts, service: Service) -> Report:
+    def _perform(self, request: Request, now: Ts, service: Service) -> ControlReport:
         command, others = read_command(request.path.removeprefix(PREFIX), request.body), service.connections - 1
-        if isinstance(command, Stop):
+        if isinstance(command, StopCommand):
             if others > 0:
                 raise ControlError("conflict", f"{others} other connections are open")
             service.end()
-            command = Status()
+            command = StatusCommand()
         report = self._controls.perform(command, now)
         ends_in_s = service.ends_in_s
         ends = None if ends_in_s is None else Ts(now - report.offset_ms + int(ends_in_s * 1000))

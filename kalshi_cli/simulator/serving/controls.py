@@ -15,10 +15,10 @@ from msgspec import Meta
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.serving.spot import VENUES, Fault, SpotVenues
 from kalshi_cli.simulator.stream.subscription import CHANNELS
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 DAY_MS = 86_400_000
 FURTHEST_MS = 366 * DAY_MS
@@ -28,19 +28,19 @@ Ticker = Annotated[str, Meta(min_length=1, max_length=100)]
 Shard = Annotated[int, Meta(ge=0, le=1_000)]
 
 
-class Command(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
+class ControlCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="command", forbid_unknown_fields=True):
     """Base of the commands; the tag is the last part of the route."""
 
 
-class Status(Command, frozen=True, kw_only=True, tag="status"):
+class StatusCommand(ControlCommand, frozen=True, kw_only=True, tag="status"):
     """Only look."""
 
 
-class Stop(Command, frozen=True, kw_only=True, tag="stop"):
+class StopCommand(ControlCommand, frozen=True, kw_only=True, tag="stop"):
     """End the process that serves the exchange, unless other programs are connected to it."""
 
 
-class Pause(Command, frozen=True, kw_only=True, tag="pause"):
+class PauseCommand(ControlCommand, frozen=True, kw_only=True, tag="pause"):
     """Trading, or with `is_whole` everything, cancels too: on one shard or all of them, or of one market."""
 
     is_whole: bool = False
@@ -49,49 +49,49 @@ class Pause(Command, frozen=True, kw_only=True, tag="pause"):
     for_ms: Annotated[int, Meta(gt=0, le=7 * DAY_MS)] | None = None
 
 
-class Resume(Command, frozen=True, kw_only=True, tag="resume"):
+class ResumeCommand(ControlCommand, frozen=True, kw_only=True, tag="resume"):
     ticker: Ticker | None = None
     shard: Shard | None = None
 
 
-class Close(Command, frozen=True, kw_only=True, tag="close"):
+class CloseCommand(ControlCommand, frozen=True, kw_only=True, tag="close"):
     """Now, whenever it was meant to."""
 
     ticker: Ticker
 
 
-class Settle(Command, frozen=True, kw_only=True, tag="settle"):
+class SettleCommand(ControlCommand, frozen=True, kw_only=True, tag="settle"):
     """`value` is yes, no, or what one YES pays: 0.37 (dollars) or 37c, in whole cents."""
 
     ticker: Ticker
     value: Annotated[str, Meta(max_length=20)]
 
 
-class Amend(Command, frozen=True, kw_only=True, tag="amend"):
+class AmendCommand(ControlCommand, frozen=True, kw_only=True, tag="amend"):
     """Another value, before the payout."""
 
     ticker: Ticker
     value: Annotated[str, Meta(max_length=20)]
 
 
-class Dispute(Command, frozen=True, kw_only=True, tag="dispute"):
+class DisputeCommand(ControlCommand, frozen=True, kw_only=True, tag="dispute"):
     ticker: Ticker
 
 
-class Clock(Command, frozen=True, kw_only=True, tag="clock"):
+class ClockCommand(ControlCommand, frozen=True, kw_only=True, tag="clock"):
     """Forward by, or to, or (neither) back to the machine's time."""
 
     forward_ms: Annotated[int, Meta(gt=0, le=20 * FURTHEST_MS)] | None = None
     to: Ts | None = None
 
 
-class Shuffle(Command, frozen=True, kw_only=True, tag="shuffle"):
+class ShuffleCommand(ControlCommand, frozen=True, kw_only=True, tag="shuffle"):
     """None lets messages come in their order."""
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
-class Stream(Command, frozen=True, kw_only=True, tag="stream"):
+class StreamCommand(ControlCommand, frozen=True, kw_only=True, tag="stream"):
     """Hang up on everybody; or end the subscriptions of `channel` with error 10 or 25; or fail the next command."""
 
     hang_up: Literal["reset", "close"] | None = None
@@ -99,17 +99,30 @@ class Stream(Command, frozen=True, kw_only=True, tag="stream"):
     channel: str = ""
 
 
-class Spot(Command, frozen=True, kw_only=True, tag="spot"):
+class SpotCommand(ControlCommand, frozen=True, kw_only=True, tag="spot"):
     """What is wrong with the spot that a venue tells, or all of them; nothing any more where `fault` is empty."""
 
     fault: Fault
     venue: Literal["coinbase", "kraken", "binance", "binance_us"] | None = None
 
 
-AnyCommand = Status | Stop | Pause | Resume | Close | Settle | Amend | Dispute | Clock | Shuffle | Stream | Spot
+AnyCommand = (
+    StatusCommand
+    | StopCommand
+    | PauseCommand
+    | ResumeCommand
+    | CloseCommand
+    | SettleCommand
+    | AmendCommand
+    | DisputeCommand
+    | ClockCommand
+    | ShuffleCommand
+    | StreamCommand
+    | SpotCommand
+)
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
     """How the exchange stands, and in `done` what the command did.
 
     The server adds how many `connections` others have to it, and when it `ends` by itself, in the machine's time.
@@ -154,8 +167,8 @@ class Controls:
 
     def __init__(
         self,
-        exchange: Exchange,
-        world: World,
+        exchange: SimulatedExchange,
+        world: MarketSimulation,
         offset_ms: Callable[[], int] = lambda: 0,
         shift: Callable[[int], None] = lambda _offset_ms: None,
         spots: SpotVenues | None = None,
@@ -166,7 +179,7 @@ class Controls:
         self._offset_ms = offset_ms
         self._shift = shift
 
-    def perform(self, command: AnyCommand, now: Ts) -> Report:
+    def perform(self, command: AnyCommand, now: Ts) -> ControlReport:
         """Do it at once, and say how things stand then. ControlError where it cannot be done."""
         try:
             done = self._do(command, now)
@@ -176,62 +189,62 @@ class Controls:
 
     def _do(self, command: AnyCommand, now: Ts) -> str:
         match command:
-            case Pause() | Resume():
+            case PauseCommand() | ResumeCommand():
                 return self._pause(command, now)
-            case Close() | Settle() | Amend() | Dispute():
+            case CloseCommand() | SettleCommand() | AmendCommand() | DisputeCommand():
                 return self._end(command, now)
-            case Clock():
+            case ClockCommand():
                 return self._set_clock(command, now)
-            case Shuffle():
+            case ShuffleCommand():
                 self._exchange.set_shuffle(command.seed, now)
                 return "messages come in their order" if command.seed is None else "messages and replies are shuffled"
-            case Stream():
+            case StreamCommand():
                 return self._upset(command, now)
-            case Spot():
+            case SpotCommand():
                 return self._distort(command)
-            case Status() | Stop():
+            case StatusCommand() | StopCommand():
                 return ""
 
-    def _pause(self, command: Pause | Resume, now: Ts) -> str:
+    def _pause(self, command: PauseCommand | ResumeCommand, now: Ts) -> str:
         exchange, ticker, shard = self._exchange, command.ticker, command.shard
         if ticker is not None:
             status = self._known(ticker)
-            wanted = MarketStatus.ACTIVE if isinstance(command, Pause) else MarketStatus.INACTIVE
+            wanted = MarketStatus.ACTIVE if isinstance(command, PauseCommand) else MarketStatus.INACTIVE
             if status is not wanted:
                 raise ControlError("conflict", f"{ticker} is {status.value}")
-            if shard is not None or (isinstance(command, Pause) and (command.is_whole or command.for_ms)):
+            if shard is not None or (isinstance(command, PauseCommand) and (command.is_whole or command.for_ms)):
                 raise ControlError("invalid", "a market is paused by itself: without a shard, a kind or an end")
-            if isinstance(command, Pause):
+            if isinstance(command, PauseCommand):
                 exchange.pause_market(ticker, now)
                 return f"{ticker} is paused"
             exchange.resume_market(ticker, now)
             return f"{ticker} trades again; what rested there was canceled"
         where = "the exchange" if shard is None else f"shard {shard}"
-        if isinstance(command, Resume):
+        if isinstance(command, ResumeCommand):
             exchange.resume(now, shard=shard)
             return f"{where} is open"
         until = None if command.for_ms is None else Ts(now + command.for_ms)
         exchange.pause("exchange" if command.is_whole else "trading", now, shard=shard, until=until)
         return f"{where} is paused, cancels too" if command.is_whole else f"trading is paused on {where}"
 
-    def _end(self, command: Close | Settle | Amend | Dispute, now: Ts) -> str:
+    def _end(self, command: CloseCommand | SettleCommand | AmendCommand | DisputeCommand, now: Ts) -> str:
         exchange, ticker, status = self._exchange, command.ticker, self._known(command.ticker)
         is_determined = status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED, MarketStatus.AMENDED)
-        if isinstance(command, Close):
+        if isinstance(command, CloseCommand):
             if status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
                 raise ControlError("conflict", f"{ticker} is {status.value}")
             exchange.set_close_time(ticker, now, now)
             return f"{ticker} is closed"
-        if isinstance(command, Dispute):
+        if isinstance(command, DisputeCommand):
             exchange.dispute(ticker, now)
             return f"{ticker} is disputed: it pays nothing until it is settled or amended"
         value = _value(command.value)
-        if isinstance(command, Amend) and not is_determined:
+        if isinstance(command, AmendCommand) and not is_determined:
             raise ControlError("conflict", f"{ticker} is {status.value}: only what is determined can be amended")
         exchange.settle(ticker, value, now)
         return f"{ticker} is determined: one YES pays {value / ONE_DOLLAR:.2f}"
 
-    def _set_clock(self, command: Clock, now: Ts) -> str:
+    def _set_clock(self, command: ClockCommand, now: Ts) -> str:
         before = self._offset_ms()
         if command.forward_ms is not None and command.to is not None:
             raise ControlError("invalid", "forward by a duration, or to a moment: not both")
@@ -254,7 +267,7 @@ class Controls:
             "the clock is the machine's" if after == 0 else f"the clock is {after / 1000:.0f} s ahead of the machine's"
         )
 
-    def _upset(self, command: Stream, now: Ts) -> str:
+    def _upset(self, command: StreamCommand, now: Ts) -> str:
         if (command.hang_up is None) == (command.error is None):
             raise ControlError("invalid", "hang up, or an error: one of them")
         if command.hang_up is not None:
@@ -267,7 +280,7 @@ class Controls:
         assert command.error is not None
         return f"{self._exchange.break_channel(command.channel, command.error, now)} subscriptions were ended"
 
-    def _distort(self, command: Spot) -> str:
+    def _distort(self, command: SpotCommand) -> str:
         if self._spots is None:
             raise ControlError("conflict", "nobody serves this exchange, so nobody hears its spot")
         for venue in VENUES if command.venue is None else (command.venue,):
@@ -280,9 +293,9 @@ class Controls:
         except KeyError:
             raise ControlError("not_found", f"there is no market {ticker}") from None
 
-    def _report(self, done: str) -> Report:
+    def _report(self, done: str) -> ControlReport:
         exchange, standing = self._exchange, self._exchange.standing()
-        return Report(
+        return ControlReport(
             done=done,
             time=exchange.time,
             offset_ms=self._offset_ms(),

@@ -7,14 +7,14 @@ from urllib.parse import parse_qs
 import httpx
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.protocol.replies import Request
 
 
 class SimTransport(httpx.BaseTransport):
     """`httpx.Client(transport=SimTransport(exchange, clock))`; the host of the URL does not matter."""
 
-    def __init__(self, exchange: Exchange, clock: Clock) -> None:
+    def __init__(self, exchange: SimulatedExchange, clock: Clock) -> None:
         self._exchange = exchange
         self._clock = clock
 

@@ -16,7 +16,7 @@ from uvicorn.protocols.websockets.wsproto_impl import WSProtocol
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.protocol.routing import BASE
 from kalshi_cli.simulator.serving.control_route import PREFIX, ControlRoute
@@ -56,7 +56,7 @@ class SimServer:
 
     def __init__(
         self,
-        exchange: Exchange,
+        exchange: SimulatedExchange,
         clock: Clock,
         host: str = "127.0.0.1",
         port: int = 0,

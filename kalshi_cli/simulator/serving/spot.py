@@ -13,15 +13,15 @@ from typing import Any, Literal
 import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 from kalshi_cli.simulator.protocol.replies import Json, Request, Response
 
 PREFIX = "/spot/"
 VENUES = ("coinbase", "kraken", "binance", "binance_us")
 COINS = ("BTC", "ETH")
 EVERY_MS = 250
-_MOST_AT_ONCE = 40
-_MOST_WAITING = 1_000
+_MAX_AT_ONCE = 40
+_MAX_WAITING = 1_000
 _WRONG = 1.05
 """How a venue errs that tells a wrong price."""
 
@@ -37,7 +37,7 @@ class SpotStream:
         self.venue = venue
         self.coins: dict[str, str] = {}
         """By the venue's name of the pair."""
-        self.outbox: deque[str] = deque(maxlen=_MOST_WAITING)
+        self.outbox: deque[str] = deque(maxlen=_MAX_WAITING)
         self.hung_up = ""
         self.wake: Callable[[], None] = lambda: None
         self.told = now
@@ -106,13 +106,13 @@ class SpotVenues:
             stream.outbox.append('{"type": 7, "channel')
             stream.wake()
         elif fault != "freeze":
-            for at in range(since + EVERY_MS, now + 1, EVERY_MS)[-_MOST_AT_ONCE:]:
+            for at in range(since + EVERY_MS, now + 1, EVERY_MS)[-_MAX_AT_ONCE:]:
                 for name, coin in stream.coins.items():
                     stream.say(_TRADES[stream.venue](name, self._trade(stream.venue, coin, Ts(at))))
 
     def _trade(self, venue: str, coin: str, at: Ts) -> _Trade:
         price = self._price(coin, at) * (_WRONG if self.faults.get(venue) == "wrong" else 1)
-        size = Dice(self._seed, "spot", coin, at).heavy(0.02, 5)
+        size = SeededRandom(self._seed, "spot", coin, at).heavy(0.02, 5)
         return _Trade(at // EVERY_MS, f"{price:.2f}", f"{size:.8f}", at)
 
 

@@ -35,7 +35,7 @@ ERRORS = {
 """6, 16 and 17 are retired. 9 (authentication required) and 23 (match ids) cannot come: the connection itself needs a
 key, and no channel that there is takes match ids."""
 
-MOST_SHARDS = 100
+MAX_SHARDS = 100
 
 
 class CommandError(Exception):
@@ -136,7 +136,7 @@ def share_of(params: Json, channels: list[str]) -> tuple[int, int] | None:
         raise CommandError(11)
     if factor <= 0:
         raise CommandError(19)
-    if factor > MOST_SHARDS:
+    if factor > MAX_SHARDS:
         raise CommandError(22)
     if not 0 <= (key or 0) < factor:
         raise CommandError(21)

@@ -27,10 +27,10 @@ from kalshi_cli.simulator.stream.commands import (
     share_of,
     sids_of,
 )
-from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, Subscription
+from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, ChannelSubscription
 
 if TYPE_CHECKING:
-    from kalshi_cli.simulator.stream.shuffle import Shuffle
+    from kalshi_cli.simulator.stream.shuffle import MessageShuffler
     from kalshi_cli.simulator.stream.source import StreamSource
 
 MAX_SUBSCRIPTIONS = 1_000
@@ -46,7 +46,7 @@ class Connection:
         self.account = account
         self.outbox: deque[str] = deque()
         self.wake: Callable[[], None] = lambda: None
-        self.subscriptions: dict[int, Subscription] = {}
+        self.subscriptions: dict[int, ChannelSubscription] = {}
         self.hung_up = ""
         self._source = source
         self._on_close = on_close
@@ -120,7 +120,7 @@ class Connection:
         limited = sum(CHANNELS[channel].has_markets for channel in channels)
         self._refuse_too_much(len(channels), limited * len(known or ()))
         for channel in channels:
-            sub = Subscription(
+            sub = ChannelSubscription(
                 self._next_sid, channel, None if known is None or not CHANNELS[channel].has_markets else set(known)
             )
             sub.ids, sub.shard, sub.is_own_only = asked[channel], share, own_only
@@ -164,7 +164,7 @@ class Connection:
         except CommandError as error:
             self.send(sub, "error", error.msg(), now, command_id)
 
-    def _update_markets(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
+    def _update_markets(self, command_id: int, sub: ChannelSubscription, action: object, params: Json, now: Ts) -> None:
         if action not in ("add_markets", "delete_markets", "get_snapshot") or sub.tickers is None:
             raise CommandError(13)
         tickers = markets_of(params, [sub.channel], self._tickers_by_id(params))
@@ -190,7 +190,7 @@ class Connection:
         if sub.channel == TICKER and wants_tickers:
             self._tickers(sub, added, now)
 
-    def _update_ids(self, command_id: int, sub: Subscription, action: object, params: Json, now: Ts) -> None:
+    def _update_ids(self, command_id: int, sub: ChannelSubscription, action: object, params: Json, now: Ts) -> None:
         kind = sub.kind
         if action == kind.listing:
             known = {kind.ids: self._source.names(sub.channel, now)}
@@ -219,7 +219,7 @@ class Connection:
         if followed + markets > self._source.state.options.market_limit:
             raise CommandError(26)
 
-    def _followed(self, sub: Subscription, params: Json) -> Json:
+    def _followed(self, sub: ChannelSubscription, params: Json) -> Json:
         """All markets of a subscription, by ticker or by id: as the command named them."""
         if sub.skips_tickers:
             return {}
@@ -230,7 +230,7 @@ class Connection:
 
     # -- frames --
 
-    def send(self, sub: Subscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
+    def send(self, sub: ChannelSubscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
         """A frame of a subscription, numbered where the channel is. A full outbox ends the subscription instead."""
         waiting = len(self.outbox) + len(self._waiting) + len(self._collected)
         if waiting >= self._source.state.options.outbox_limit:
@@ -243,21 +243,21 @@ class Connection:
         frame["msg"] = msg
         self._put(frame, now)
 
-    def end(self, sub: Subscription, code: int, now: Ts) -> None:
+    def end(self, sub: ChannelSubscription, code: int, now: Ts) -> None:
         """A terminal error: the subscription is dead."""
         if self.subscriptions.pop(sub.sid, None) is not None:
             number = {"seq": sub.seq + 1} if sub.kind.is_numbered else {}
             self._put({"type": "error", "sid": sub.sid, **number, "msg": {"code": code, "msg": ERRORS[code]}}, now)
 
-    def _ok(self, command_id: int, sub: Subscription, msg: Json, now: Ts) -> None:
+    def _ok(self, command_id: int, sub: ChannelSubscription, msg: Json, now: Ts) -> None:
         self.send(sub, "ok", msg, now, command_id)
 
-    def _snapshots(self, sub: Subscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
+    def _snapshots(self, sub: ChannelSubscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
         for ticker in tickers:
             msg = self._source.snapshot(ticker, use_yes_price=sub.use_yes_price)
             self.send(sub, "orderbook_snapshot", msg, now, command_id)
 
-    def _tickers(self, sub: Subscription, tickers: list[str], now: Ts) -> None:
+    def _tickers(self, sub: ChannelSubscription, tickers: list[str], now: Ts) -> None:
         for ticker in tickers:
             self.send(sub, "ticker", self._source.ticker(ticker, now), now)
 
@@ -270,7 +270,7 @@ class Connection:
         self.outbox.append(text)
         self.wake()
 
-    def mix(self, shuffle: Shuffle) -> bool:
+    def mix(self, shuffle: MessageShuffler) -> bool:
         """Put what was collected into another order, behind what waits already; whether anything waits now."""
         if self._collected:
             self._waiting += shuffle.mix(self._collected)

@@ -9,17 +9,17 @@ import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_money, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.listing import EventSpec
 from kalshi_cli.simulator.model.records import (
     BookChange,
     FillRecord,
     GroupChanged,
-    HoldingRecord,
     IndexTick,
     MarketChanged,
     MarketRecord,
     OrderRecord,
+    PositionRecord,
     PythTick,
     TradeRecord,
 )
@@ -40,7 +40,7 @@ from kalshi_cli.simulator.protocol.shapes import (
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
 
 
-def snapshot_msg(market: MarketRecord, book: Book, *, use_yes_price: bool) -> Json:
+def snapshot_msg(market: MarketRecord, book: MatchingBook, *, use_yes_price: bool) -> Json:
     """The whole book. The key of an empty side is absent."""
     shown: Json = {"market_ticker": market.spec.ticker, "market_id": market.market_id}
     for key, side in (("yes_dollars_fp", BID), ("no_dollars_fp", ASK)):
@@ -69,7 +69,7 @@ def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own
     return shown
 
 
-def ticker_msg(market: MarketRecord, book: Book, now: Ts) -> Json:
+def ticker_msg(market: MarketRecord, book: MatchingBook, now: Ts) -> Json:
     """Top of book and totals.
 
     `volume_fp` and `open_interest_fp` count both sides of every contract, unlike REST; the dollar fields are the halves
@@ -173,7 +173,7 @@ def user_order_msg(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
     return shown
 
 
-def position_msg(holding: HoldingRecord, user_id: str) -> Json:
+def position_msg(holding: PositionRecord, user_id: str) -> Json:
     return {
         "user_id": user_id,
         "market_ticker": holding.ticker,
@@ -311,7 +311,7 @@ def _raw_index(index_id: str, value: int, ts: Ts) -> str:
     return msgspec.json.encode(raw).decode()
 
 
-class IndexTape:
+class IndexMessages:
     """The last minute of an outside index, for the averages that its messages carry. Values are 1e-4 dollars."""
 
     def __init__(self, index_id: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import (
     BookChange,
     BookCleared,
@@ -15,18 +15,18 @@ from kalshi_cli.simulator.model.records import (
     FillRecord,
     GroupChanged,
     Happening,
-    HoldingRecord,
     IndexTick,
     MarketChanged,
     OrderRecord,
+    PositionRecord,
     PythTick,
-    Told,
+    StreamNotification,
     TradeRecord,
 )
 from kalshi_cli.simulator.protocol.replies import Json
 from kalshi_cli.simulator.stream import frames
 from kalshi_cli.simulator.stream.connection import Connection
-from kalshi_cli.simulator.stream.shuffle import Shuffle
+from kalshi_cli.simulator.stream.shuffle import MessageShuffler
 from kalshi_cli.simulator.stream.source import StreamSource
 from kalshi_cli.simulator.stream.subscription import (
     BOOK,
@@ -42,17 +42,17 @@ from kalshi_cli.simulator.stream.subscription import (
     TALKS,
     TICKER,
     TRADE,
-    Subscription,
+    ChannelSubscription,
 )
 
 
 class Hub:
     """Who listens to what. Messages are made only where somebody does."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self.state = state
         self.connections: dict[Connection, None] = {}
-        self.shuffle: Shuffle | None = None
+        self.shuffle: MessageShuffler | None = None
         self.source = StreamSource(state)
         self._stale: dict[str, None] = {}
         self._told: dict[str, Ts] = {}
@@ -126,14 +126,14 @@ class Hub:
             case OrderRecord():
                 order = partial(frames.user_order_msg, item, self._user(item.account), self._asks)
                 self._send(ORDERS, "user_order", item.ticker, order, now, item.account)
-            case HoldingRecord():
+            case PositionRecord():
                 held = partial(frames.position_msg, item, self._user(item.account))
                 self._send(POSITIONS, "market_position", item.ticker, held, now, item.account)
             case GroupChanged():
                 self._send(GROUPS, "order_group_updates", "", partial(frames.group_msg, item), now, item.account)
             case MarketChanged() | EventListed() | EventFeesChanged():
                 self._publish_life(item, now)
-            case Told():
+            case StreamNotification():
                 self._publish_talk(item, now)
             case IndexTick():
                 self._publish_index(item, now)
@@ -147,7 +147,7 @@ class Hub:
     def _user(self, account: str) -> str:
         return self.state.members[account].record.user_id
 
-    def _listeners(self, channel: str) -> list[tuple[Connection, Subscription]]:
+    def _listeners(self, channel: str) -> list[tuple[Connection, ChannelSubscription]]:
         return [
             (connection, sub)
             for connection in self.connections
@@ -199,7 +199,7 @@ class Hub:
             channel = COMBO_LIFECYCLE if is_combo else LIFECYCLE
             self._send(channel, channel if kind == LIFECYCLE else kind, "", make, now)
 
-    def _publish_talk(self, told: Told, now: Ts) -> None:
+    def _publish_talk(self, told: StreamNotification, now: Ts) -> None:
         for connection, sub in self._listeners(TALKS):
             is_mine = connection.account == told.creator
             is_for = told.audience is None or connection.account in told.audience
@@ -214,7 +214,7 @@ class Hub:
             self._send_named(FAST_INDEX, tick.index_id, partial(frames.fast_index_msg, tick), now)
         if tick.is_fast:
             return
-        tape = self.source.indices.setdefault(tick.index_id, frames.IndexTape(tick.index_id))
+        tape = self.source.indices.setdefault(tick.index_id, frames.IndexMessages(tick.index_id))
         msg = tape.msg(tick.value, tick.ts)
         if msg is None:
             return
@@ -230,7 +230,7 @@ class Hub:
         for connection, sub in self._wanting(channel, name):
             connection.send(sub, channel, make(), now)
 
-    def _wanting(self, channel: str, name: str) -> Iterator[tuple[Connection, Subscription]]:
+    def _wanting(self, channel: str, name: str) -> Iterator[tuple[Connection, ChannelSubscription]]:
         return ((connection, sub) for connection, sub in self._listeners(channel) if sub.wants_id(name))
 
     def rewind(self) -> None:

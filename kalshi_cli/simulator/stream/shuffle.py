@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TypeVar
 
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 T = TypeVar("T")
 
 
-class Shuffle:
+class MessageShuffler:
     """Draws one such order after the other; the same seed gives the same ones."""
 
     def __init__(self, seed: int) -> None:
@@ -39,6 +39,6 @@ class Shuffle:
             turns[place], turns[other] = turns[other], turns[place]
         return [queues[sid].popleft() for sid in turns]
 
-    def _dice(self) -> Dice:
+    def _dice(self) -> SeededRandom:
         self._drawn += 1
-        return Dice(self.seed, "shuffle", self._drawn)
+        return SeededRandom(self.seed, "shuffle", self._drawn)

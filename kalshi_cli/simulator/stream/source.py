@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.protocol.replies import Json
 from kalshi_cli.simulator.stream import frames
 from kalshi_cli.simulator.stream.subscription import FAST_INDEX, PYTH
@@ -15,13 +15,13 @@ LISTED_FOR_MS = 7_200_000
 class StreamSource:
     """Offers the state of the exchange to all connections, and what goes for all of them alike."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: SimulatorState) -> None:
         self.state = state
         self.is_collecting = False
         """Frames wait for a shuffle instead of going out at once."""
         self.fails_next = 0
         """The code of an error that the next command is answered with; 0 where it is done."""
-        self.indices: dict[str, frames.IndexTape] = {}
+        self.indices: dict[str, frames.IndexMessages] = {}
         self.fast: dict[str, Ts] = {}
         self.underlyings: dict[str, Ts] = {}
 

@@ -59,7 +59,7 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
-class Subscription:
+class ChannelSubscription:
     """One channel of one connection. `tickers` None is every market; `ids` are indices or underlyings."""
 
     def __init__(self, sid: int, channel: str, tickers: set[str] | None) -> None:

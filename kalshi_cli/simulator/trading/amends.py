@@ -6,11 +6,11 @@ import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import Side
-from kalshi_cli.simulator.matching.order_book import Plan
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Receipt, Refusal
+from kalshi_cli.simulator.matching.order_book import MatchPlan
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderReceipt, OrderRejection
 from kalshi_cli.simulator.model.records import OrderRecord
-from kalshi_cli.simulator.trading.order_gateway import Floor, Pocket
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 KEEP = Ts(-1)
 """An expiry that stays what it is."""
@@ -34,46 +34,46 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
 class Amended(msgspec.Struct, frozen=True):
     """What an amendment did; without `has_counts` the exchange tells the order's id alone."""
 
-    receipt: Receipt
+    receipt: OrderReceipt
     has_counts: bool
 
 
-class Amends:
+class OrderAmends:
     """Amends and decreases resting orders. A refusal changes nothing."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self.state = state
         self.floor = floor
         self.engine = floor.engine
 
     def decrease(
         self, account: str, order_id: str, now: Ts, *, by: Qty | None, to: Qty | None, pocket: Pocket | None = None
-    ) -> OrderRecord | Refusal:
+    ) -> OrderRecord | OrderRejection:
         """Leave less of an order, at its place in the queue: exactly one of `by` and `to`. At nothing it is cancelled.
 
         More than is left may be taken off, which is a cancel; a larger order cannot be made (both UNVERIFIED).
         """
         order = self.floor.find(account, order_id, pocket)
-        if isinstance(order, Refusal):
+        if isinstance(order, OrderRejection):
             return order
-        if (fixed := self.floor.is_fixed(order, now)) is not None:
+        if (fixed := self.floor.cancel_refusal(order, now)) is not None:
             return fixed
         left = Qty(max(0, order.remaining - by)) if by is not None else to
         if left is None or left > order.remaining:
-            return Refusal(400, "invalid_order_size", "an order cannot be decreased to more than is left of it")
+            return OrderRejection(400, "invalid_order_size", "an order cannot be decreased to more than is left of it")
         self.engine.shrink(order, left, "Decrease", now)
         return order
 
     def amend(
         self, account: str, order_id: str, wish: Amendment, now: Ts, pocket: Pocket | None = None
-    ) -> Amended | Refusal:
+    ) -> Amended | OrderRejection:
         """Another price, size or expiry.
 
         Only what makes the order smaller or changes its expiry keeps its place in the queue; anything else enters it
         again, behind all others, and it trades where it crosses.
         """
         order = self.floor.find(account, order_id, pocket)
-        if isinstance(order, Refusal):
+        if isinstance(order, OrderRejection):
             return order
         refusal = self._refuse(order, wish, now)
         if refusal is not None:
@@ -83,19 +83,19 @@ class Amends:
             self._rename(order, wish)
             self._set_expiry(order, wish)
             self.engine.shrink(order, left, "Amend", now)
-            plan, fees = Plan([], []), order.taker_fees
+            plan, fees = MatchPlan([], []), order.taker_fees
         else:
             entered = msgspec.structs.replace(order, price=wish.price, qty=wish.qty, remaining=left)
             plan, fees = self.state.books[order.ticker].plan(entered, left), order.taker_fees
             crosses = self.state.books[order.ticker].would_cross(order.side, wish.price)
             if order.post_only and crosses and self.state.options.post_only_amend == "refuse":
-                return Refusal(400, "invalid_order", "post only cross")
+                return OrderRejection(400, "invalid_order", "post only cross")
             if not self.engine.can_pay(entered, instead_of=order):
-                return Refusal(400, "insufficient_balance")
+                return OrderRejection(400, "insufficient_balance")
             self._rename(order, wish)
             self._set_expiry(order, wish)
             if order.post_only and crosses:
-                plan = Plan([], [])
+                plan = MatchPlan([], [])
                 self.engine.release(order, "PostOnlyCrossCancel", now)
             else:
                 self._enter_again(order, wish, plan, left, now)
@@ -103,7 +103,7 @@ class Amends:
         has_counts = bool(plan.qty) or order.remaining != was or self.state.options.amend_shows_counts
         return Amended(receipt, has_counts)
 
-    def _refuse(self, order: OrderRecord, wish: Amendment, now: Ts) -> Refusal | None:
+    def _refuse(self, order: OrderRecord, wish: Amendment, now: Ts) -> OrderRejection | None:
         market, options = self.state.markets[order.ticker], self.state.options
         if (paused := self.floor.paused(market, now)) is not None:
             return paused
@@ -114,20 +114,20 @@ class Amends:
         }
         for code, is_wrong in mismatches.items():
             if is_wrong:
-                return Refusal(options.mismatch_status, code)
+                return OrderRejection(options.mismatch_status, code)
         if wish.qty <= 0 or wish.qty < order.filled:
-            return Refusal(400, "invalid_order_size")
+            return OrderRejection(400, "invalid_order_size")
         if not market.spec.grid.is_valid(wish.price):
-            return Refusal(400, "invalid_price")
+            return OrderRejection(400, "invalid_price")
         if wish.expires not in (KEEP, None) and wish.expires <= now:
-            return Refusal(400, "invalid_order", "Expiration timestamp must be in the future")
+            return OrderRejection(400, "invalid_order", "Expiration timestamp must be in the future")
         renamed = wish.updated_client_order_id
         member = self.state.members[order.account]
         if renamed != order.client_order_id and self.floor.is_used(member, renamed):
-            return Refusal(409, "order_already_exists")
+            return OrderRejection(409, "order_already_exists")
         return None
 
-    def _enter_again(self, order: OrderRecord, wish: Amendment, plan: Plan, left: Qty, now: Ts) -> None:
+    def _enter_again(self, order: OrderRecord, wish: Amendment, plan: MatchPlan, left: Qty, now: Ts) -> None:
         self.engine.take_back(order, now)
         order.price, order.qty, order.queued, order.reason = wish.price, wish.qty, self.state.order_count, "Amend"
         self.state.order_count += 1

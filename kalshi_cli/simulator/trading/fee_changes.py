@@ -6,7 +6,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import FeeChangeRecord
 from kalshi_cli.simulator.trading.lifecycle import Lifecycle
 
@@ -14,7 +14,7 @@ from kalshi_cli.simulator.trading.lifecycle import Lifecycle
 class FeeChanges:
     """Announces them, and makes them hold when they fall due."""
 
-    def __init__(self, state: State, life: Lifecycle) -> None:
+    def __init__(self, state: SimulatorState, life: Lifecycle) -> None:
         self._state = state
         self._life = life
 

@@ -9,22 +9,22 @@ import msgspec
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.simulator.matching.collateral import payout
-from kalshi_cli.simulator.matching.member import Member, Purse
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.agenda import Agenda
+from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.records import (
     BookCleared,
     EventFeesChanged,
     EventListed,
-    HoldingRecord,
     MarketChanged,
     MarketRecord,
     OrderRecord,
+    PositionRecord,
     SettlementRecord,
 )
-from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 
 def linger_ms(ticker: str) -> int:
@@ -42,11 +42,11 @@ KEEP_SETTLED_MS = 3_600_000
 class Lifecycle:
     """What happens to markets without anybody placing an order."""
 
-    def __init__(self, state: State, floor: Floor, agenda: Agenda) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway, agenda: EventQueue) -> None:
         self.state = state
         self.floor = floor
         self.agenda = agenda
-        self._old = Agenda()
+        self._old = EventQueue()
         self.paid: list[str] = []
         """Markets that paid since somebody looked; whoever looks empties it."""
 
@@ -240,7 +240,9 @@ class Lifecycle:
         if not any(ticker in member.markets for member in readers):
             self.state.drop_market(ticker)
 
-    def _pay_purse(self, member: Member, purse: Purse, holding: HoldingRecord, market: MarketRecord, now: Ts) -> None:
+    def _pay_purse(
+        self, member: SimAccount, purse: AccountBalance, holding: PositionRecord, market: MarketRecord, now: Ts
+    ) -> None:
         value = market.value
         assert value is not None
         paid = payout(holding, value)

@@ -4,32 +4,32 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.simulator.matching.collateral import closable
-from kalshi_cli.simulator.matching.matching_engine import Engine
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.order_book import Plan
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.agenda import Agenda
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.simulator.matching.matching_engine import MatchingEngine
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.order_book import MatchPlan
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
 from kalshi_cli.simulator.model.records import MarketRecord, OrderRecord
-from kalshi_cli.simulator.trading.order_groups import NOT_FOUND, Groups
+from kalshi_cli.simulator.trading.order_groups import NOT_FOUND, OrderGroups
 
 Pocket = tuple[int, int]
 """Which purse of a member: (subaccount, shard)."""
 
 
-class Floor:
+class OrderGateway:
     """Everything a member does with orders and money, but for amendments."""
 
-    def __init__(self, state: State, agenda: Agenda) -> None:
+    def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
         self.state = state
-        self.engine = Engine(state, agenda)
-        self.groups = Groups(state, self.engine)
+        self.engine = MatchingEngine(state, agenda)
+        self.groups = OrderGroups(state, self.engine)
 
     # -- placing --
 
-    def submit(self, account: str, new: NewOrder, now: Ts) -> Receipt | Refusal:
+    def submit(self, account: str, new: NewOrder, now: Ts) -> OrderReceipt | OrderRejection:
         """Place an order. A refusal changes nothing at all."""
         state, member = self.state, self.state.members[account]
         if (refusal := self._refuse(member, new, now)) is not None:
@@ -38,12 +38,12 @@ class Floor:
         if (refusal := self.groups.refuse(order)) is not None:
             return refusal
         plan = state.books[new.ticker].plan(order, order.remaining)
-        if new.tif is Tif.FOK and plan.qty < new.qty:
-            return Refusal(409, "fill_or_kill_insufficient_resting_volume")
+        if new.tif is TimeInForce.FOK and plan.qty < new.qty:
+            return OrderRejection(409, "fill_or_kill_insufficient_resting_volume")
         if new.reduce_only and order.remaining == 0 and state.options.reduce_only_refused:
-            return Refusal(400, "invalid_order", "no position to reduce")
+            return OrderRejection(400, "invalid_order", "no position to reduce")
         if not self.engine.can_pay(order):
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         state.order_count += 1
         if new.client_order_id:
             member.client_ids[new.client_order_id] = order.order_id
@@ -53,7 +53,9 @@ class Floor:
             self.engine.release(order, "", now)
         return self.receipt(order, plan, now, Money(0))
 
-    def cross(self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts) -> tuple[str, str] | Refusal:
+    def cross(
+        self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts
+    ) -> tuple[str, str] | OrderRejection:
         """Trade two orders of two accounts with each other, past the book: their ids, the maker's first."""
         orders = []
         for account, new in (maker, taker):
@@ -61,7 +63,7 @@ class Floor:
                 return refusal
             order = self._order(account, new, now)
             if not self.engine.can_pay(order):
-                return Refusal(400, "insufficient_balance")
+                return OrderRejection(400, "insufficient_balance")
             orders.append(order)
         for order in orders:
             order.rank = self.state.order_count
@@ -101,7 +103,7 @@ class Floor:
             rank=self.state.order_count,
         )
 
-    def _refuse(self, member: Member, new: NewOrder, now: Ts) -> Refusal | None:
+    def _refuse(self, member: SimAccount, new: NewOrder, now: Ts) -> OrderRejection | None:
         """What can be said against an order before it is matched."""
         market = self.state.markets.get(new.ticker)
         if market is None or new.exchange_index not in (None, market.spec.exchange_index):
@@ -109,48 +111,52 @@ class Floor:
         if (paused := self.paused(market, now)) is not None:
             return paused
         if not member.has_subaccount(new.subaccount):
-            return Refusal(400, "invalid_parameters", "subaccount")
+            return OrderRejection(400, "invalid_parameters", "subaccount")
         if self.is_used(member, new.client_order_id):
-            return Refusal(409, "order_already_exists")
+            return OrderRejection(409, "order_already_exists")
         if new.qty <= 0:
-            return Refusal(400, "invalid_order_size")
+            return OrderRejection(400, "invalid_order_size")
         if not market.spec.grid.is_valid(new.price):
-            return Refusal(400, "invalid_price")
-        if new.expires is not None and (new.tif is not Tif.GTC or new.expires <= now):
-            why = "Expiration timestamp must be in the future" if new.tif is Tif.GTC else "expiration_time needs GTC"
-            return Refusal(400, "invalid_order", why)
-        if new.reduce_only and new.tif is not Tif.IOC:
-            return Refusal(400, "invalid_order", "reduce_only can only be used with IoC or FoK orders")
+            return OrderRejection(400, "invalid_price")
+        if new.expires is not None and (new.tif is not TimeInForce.GTC or new.expires <= now):
+            why = (
+                "Expiration timestamp must be in the future"
+                if new.tif is TimeInForce.GTC
+                else "expiration_time needs GTC"
+            )
+            return OrderRejection(400, "invalid_order", why)
+        if new.reduce_only and new.tif is not TimeInForce.IOC:
+            return OrderRejection(400, "invalid_order", "reduce_only can only be used with IoC or FoK orders")
         if new.post_only and self.state.books[new.ticker].would_cross(new.side, new.price):
-            return Refusal(400, "invalid_order", "post only cross")
+            return OrderRejection(400, "invalid_order", "post only cross")
         if member.open_orders >= self.state.options.max_open_orders:
-            return Refusal(400, "invalid_order", "too many open orders")
+            return OrderRejection(400, "invalid_order", "too many open orders")
         return None
 
-    def paused(self, market: MarketRecord, now: Ts) -> Refusal | None:
+    def paused(self, market: MarketRecord, now: Ts) -> OrderRejection | None:
         """Why nothing may be placed or amended in a market now."""
         pause = self.state.switches.pause_of(market.spec.exchange_index)
         if pause == "exchange":
-            return Refusal(409, "exchange_is_paused")
+            return OrderRejection(409, "exchange_is_paused")
         status = market.status(now)
         if pause or status is MarketStatus.INACTIVE:
-            return Refusal(409, "trading_is_paused")
+            return OrderRejection(409, "trading_is_paused")
         if status is not MarketStatus.ACTIVE:
-            return Refusal(self.state.options.inactive_status, "market_inactive")
+            return OrderRejection(self.state.options.inactive_status, "market_inactive")
         return None
 
-    def is_used(self, member: Member, client_order_id: str) -> bool:
+    def is_used(self, member: SimAccount, client_order_id: str) -> bool:
         """Whether the account has had this id: ever, or (by the other published rule) on an order that still rests."""
         earlier = member.client_ids.get(client_order_id) if client_order_id else None
         if earlier is None:
             return False
         return self.state.options.client_ids == "forever" or earlier in self.state.live
 
-    def receipt(self, order: OrderRecord, plan: Plan, now: Ts, fees_before: Money) -> Receipt:
+    def receipt(self, order: OrderRecord, plan: MatchPlan, now: Ts, fees_before: Money) -> OrderReceipt:
         """What an execution did at once; the order had paid `fees_before` as a taker before it."""
         unfilled = Qty(order.qty - order.filled)
-        shows_rest = order.tif is Tif.IOC and not order.filled and self.state.options.ioc_shows_remainder
-        return Receipt(
+        shows_rest = order.tif is TimeInForce.IOC and not order.filled and self.state.options.ioc_shows_remainder
+        return OrderReceipt(
             order_id=order.order_id,
             client_order_id=order.client_order_id,
             filled=plan.qty,
@@ -162,32 +168,32 @@ class Floor:
 
     # -- cancelling --
 
-    def find(self, account: str, order_id: str, pocket: Pocket | None = None) -> OrderRecord | Refusal:
+    def find(self, account: str, order_id: str, pocket: Pocket | None = None) -> OrderRecord | OrderRejection:
         """A live order of this account; asked for in a purse that is not its own, it is not found."""
         order = self.state.live.get(order_id)
         if order is None or order.account != account:
             return NOT_FOUND
         return order if pocket in (None, (order.subaccount, order.exchange_index)) else NOT_FOUND
 
-    def is_fixed(self, order: OrderRecord, now: Ts) -> Refusal | None:
+    def cancel_refusal(self, order: OrderRecord, now: Ts) -> OrderRejection | None:
         """Why an order cannot be cancelled or made smaller now."""
         if self.state.switches.pause_of(order.exchange_index) == "exchange":
-            return Refusal(409, "exchange_is_paused")
+            return OrderRejection(409, "exchange_is_paused")
         if self.state.markets[order.ticker].status(now) not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
-            return Refusal(self.state.options.inactive_status, "market_inactive")
+            return OrderRejection(self.state.options.inactive_status, "market_inactive")
         return None
 
-    def cancel(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> Qty | Refusal:
+    def cancel(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> Qty | OrderRejection:
         """Take an order off the book: what was left of it, or why not."""
         order = self.find(account, order_id, pocket)
-        if isinstance(order, Refusal):
+        if isinstance(order, OrderRejection):
             return order
-        return self.is_fixed(order, now) or self.engine.release(order, "", now)
+        return self.cancel_refusal(order, now) or self.engine.release(order, "", now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None, subaccount: int | None = None) -> int:
         """Cancel what can be cancelled, of one market or subaccount or (None) of all; says how many orders that was."""
         ids = [order.order_id for order in self.state.members[account].orders(ticker, subaccount)]
-        return sum(not isinstance(self.cancel(account, order_id, now), Refusal) for order_id in ids)
+        return sum(not isinstance(self.cancel(account, order_id, now), OrderRejection) for order_id in ids)
 
     def keep_cancelling(self, account: str, now: Ts, subaccount: int | None = None) -> None:
         """The kill switch may also take what is placed within the minute after it, as is documented."""
@@ -209,7 +215,7 @@ class Floor:
         purse.record.cash = Money(purse.record.cash + amount)
         self.state.touch_purse(member, purse, now)
 
-    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> Refusal | None:
+    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> OrderRejection | None:
         """Move `amount` between two purses, each a (subaccount, shard); what resting orders hold back stays.
 
         None where it moved, else the reason: 404 where there is no such subaccount or shard, 400 where the amount is
@@ -221,10 +227,10 @@ class Floor:
                 return NOT_FOUND
         if amount <= 0 or source == target:
             why = "amount" if amount <= 0 else "source and destination are the same"
-            return Refusal(400, "invalid_parameters", why)
+            return OrderRejection(400, "invalid_parameters", why)
         giver, taker = member.purse(*source), member.purse(*target)
         if giver.free < amount:
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         giver.record.cash = Money(giver.record.cash - amount)
         taker.record.cash = Money(taker.record.cash + amount)
         self.state.touch_purse(member, giver, now)

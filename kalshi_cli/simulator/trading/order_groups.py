@@ -9,35 +9,35 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from kalshi_cli.base.units import Qty, Ts
-from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS, Engine
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS, MatchingEngine
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.records import GroupRecord, OrderRecord
 
-NOT_FOUND = Refusal(404, "not_found")
-PAUSED = Refusal(409, "exchange_is_paused")
+NOT_FOUND = OrderRejection(404, "not_found")
+PAUSED = OrderRejection(409, "exchange_is_paused")
 
 
-class Groups:
+class OrderGroups:
     """Makes, changes and triggers order groups. A refusal changes nothing."""
 
-    def __init__(self, state: State, engine: Engine) -> None:
+    def __init__(self, state: SimulatorState, engine: MatchingEngine) -> None:
         self.state = state
         self.engine = engine
 
     def create(
         self, account: str, limit: Qty, now: Ts, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> GroupRecord | Refusal:
+    ) -> GroupRecord | OrderRejection:
         state, member = self.state, self.state.members[account]
         if not 0 <= exchange_index < state.options.shards:
             return NOT_FOUND
         if state.switches.pause_of(exchange_index) == "exchange":
             return PAUSED
         if not member.has_subaccount(subaccount):
-            return Refusal(400, "invalid_parameters", "subaccount")
+            return OrderRejection(400, "invalid_parameters", "subaccount")
         if len(member.groups) >= state.options.max_order_groups:
-            return Refusal(400, "invalid_parameters", "too many order groups")
+            return OrderRejection(400, "invalid_parameters", "too many order groups")
         group = GroupRecord(
             group_id=state.new_id(),
             account=account,
@@ -54,7 +54,7 @@ class Groups:
         state.touch_group(group, "created", now)
         return group
 
-    def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord | Refusal:
+    def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord | OrderRejection:
         """A group of this account, as a write names it: without its own subaccount and shard it is not found.
 
         Nothing can be done with it in a pause of the whole exchange, which takes no cancel either.
@@ -67,14 +67,14 @@ class Groups:
             return NOT_FOUND
         return PAUSED if self.state.switches.pause_of(exchange_index) == "exchange" else group
 
-    def refuse(self, order: OrderRecord) -> Refusal | None:
+    def refuse(self, order: OrderRecord) -> OrderRejection | None:
         """Why an order may not join the group it names; None where it may, or names none."""
         if not order.group_id:
             return None
         group = self.find(order.account, order.group_id, order.subaccount, order.exchange_index)
-        if isinstance(group, Refusal):
-            return Refusal(404, "not_found", "order group")
-        return Refusal(400, self.state.options.triggered_group_code) if group.is_triggered else None
+        if isinstance(group, OrderRejection):
+            return OrderRejection(404, "not_found", "order group")
+        return OrderRejection(400, self.state.options.triggered_group_code) if group.is_triggered else None
 
     def set_limit(self, group: GroupRecord, limit: Qty, now: Ts) -> None:
         """Another limit; what was matched already may trigger it at once."""
@@ -122,7 +122,7 @@ class Groups:
                 self.engine.release(order, "", now)
 
 
-def orders_of(member: Member, group: GroupRecord) -> Iterable[OrderRecord]:
+def orders_of(member: SimAccount, group: GroupRecord) -> Iterable[OrderRecord]:
     purse = member.purse(group.subaccount, group.exchange_index)
     return (order for order in purse.orders() if order.group_id == group.group_id)
 

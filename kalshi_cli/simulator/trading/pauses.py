@@ -8,18 +8,18 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import State
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import maintenance
 from kalshi_cli.simulator.model.records import MarketChanged, OrderRecord
-from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 KINDS = ("trading", "exchange")
 
 
-class Pauses:
+class PauseController:
     """Resting orders survive a pause unless they asked not to; those of a market do not survive its reactivation."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self.state = state
         self.floor = floor
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.matching.collateral import Terms
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.agenda import Agenda
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.matching.collateral import FeeTerms
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.agenda import EventQueue
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
 from kalshi_cli.simulator.model.quote_records import (
     ACCEPTED,
     CANCELLED,
@@ -30,10 +30,10 @@ from kalshi_cli.simulator.model.quote_records import (
     RfqRecord,
 )
 from kalshi_cli.simulator.protocol.quote_json import quote_told, rfq_told
-from kalshi_cli.simulator.trading.order_gateway import Floor
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 from kalshi_cli.simulator.trading.order_groups import NOT_FOUND
 
-MOST_OPEN = 100
+MAX_OPEN = 100
 """Open requests of one member."""
 KEEP_CLOSED_MS = 3_600_000
 """A closed request can be read for so long."""
@@ -42,17 +42,17 @@ NOT_CONFIRMED = "not_confirmed"
 KEEP_CANCELLED_MS = 60_000
 """A cancelled quote can be read for so long; the real ones are not durable either, for how long is not published."""
 
-EXPIRED = Refusal(400, "expired", "the quote was not confirmed in time", is_flat=True)
-CLOSED = Refusal(400, "rfq_closed", "the RFQ was deleted, expired or executed")
+EXPIRED = OrderRejection(400, "expired", "the quote was not confirmed in time", is_flat=True)
+CLOSED = OrderRejection(400, "rfq_closed", "the RFQ was deleted, expired or executed")
 
 
-class Quotes:
+class RfqService:
     """Everything members do with requests and quotes, and what time does to them."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self.state = state
         self.floor = floor
-        self._agenda = Agenda()
+        self._agenda = EventQueue()
 
     def restart(self) -> None:
         """After a restore: put everything that will fall due on the agenda again."""
@@ -76,7 +76,7 @@ class Quotes:
         is_obscured: bool = False,
         replaces: bool = False,
         subaccount: int = 0,
-    ) -> RfqRecord | Refusal:
+    ) -> RfqRecord | OrderRejection:
         """Ask for quotes, by contracts or by cost; `replaces` deletes the open request of the account on this market.
 
         409 where there is one otherwise.
@@ -96,11 +96,11 @@ class Quotes:
         own = [rfq for rfq in self.state.talks.open_rfqs() if rfq.account == account]
         same = next((rfq for rfq in own if rfq.ticker == ticker), None)
         if same is not None and not replaces:
-            return Refusal(409, "rfq_already_exists", f"there is an open RFQ on {ticker}")
+            return OrderRejection(409, "rfq_already_exists", f"there is an open RFQ on {ticker}")
         if same is not None and (fixed := self.withdraw(account, same.rfq_id, now)) is not None:
             return fixed
-        if same is None and len(own) >= MOST_OPEN:
-            return _wrong(f"at most {MOST_OPEN} RFQs may be open")
+        if same is None and len(own) >= MAX_OPEN:
+            return _wrong(f"at most {MAX_OPEN} RFQs may be open")
         rfq = RfqRecord(
             rfq_id=self.state.new_id(),
             number=self.state.talks.count,
@@ -122,7 +122,7 @@ class Quotes:
         self.state.happened.append(rfq_told("rfq_created", rfq, self.state, now))
         return rfq
 
-    def withdraw(self, account: str, rfq_id: str, now: Ts) -> Refusal | None:
+    def withdraw(self, account: str, rfq_id: str, now: Ts) -> OrderRejection | None:
         """Delete an open request with its quotes; not once a maker has confirmed (404: all that is declared)."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None or rfq.account != account or rfq.closed is not None:
@@ -156,7 +156,7 @@ class Quotes:
         post_only: bool = False,
         subaccount: int = 0,
         confirms_ms: int | None = None,
-    ) -> QuoteRecord | Refusal:
+    ) -> QuoteRecord | OrderRejection:
         """Answer a request; an earlier open quote of this maker is replaced."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None:
@@ -201,14 +201,14 @@ class Quotes:
         self.state.happened.extend(quote_told("quote_created", quote, rfq, self.state, now))
         return quote
 
-    def retract(self, account: str, quote: QuoteRecord, now: Ts) -> Refusal | None:
+    def delete_quote(self, account: str, quote: QuoteRecord, now: Ts) -> OrderRejection | None:
         """Delete a quote of one's own; once it is accepted it stays, and is not found (404: all that is declared)."""
         if quote.account != account or quote.status != OPEN:
             return NOT_FOUND
         self._cancel(quote, "deleted", now)
         return None
 
-    def accept(self, account: str, quote: QuoteRecord, side: str, now: Ts) -> Refusal | None:
+    def accept(self, account: str, quote: QuoteRecord, side: str, now: Ts) -> OrderRejection | None:
         """The requester takes the `side` bid of a quote: it sells that side to the maker, who is to confirm."""
         rfq = self.state.talks.rfqs.get(quote.rfq_id)
         if rfq is None or rfq.account != account:
@@ -226,14 +226,14 @@ class Quotes:
             return _wrong("the quote does not bid for this side")
         order = self._order(quote, rfq, side, is_maker=False)
         if not self.floor.could_pay(account, order, now):
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         quote.status, quote.accepted_side, quote.accepted = ACCEPTED, side, now
         self._keep_quote(quote, now)
         self._plan_quote(quote)
         self.state.happened.extend(quote_told("quote_accepted", quote, rfq, self.state, now))
         return None
 
-    def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> Refusal | None:
+    def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> OrderRejection | None:
         """The maker stands by an accepted quote; from here on neither can withdraw."""
         if quote.account == account and quote.reason == NOT_CONFIRMED:
             return EXPIRED
@@ -241,7 +241,7 @@ class Quotes:
             return NOT_FOUND
         order = self._order(quote, self.state.talks.rfqs[quote.rfq_id], quote.accepted_side, is_maker=True)
         if not self.floor.could_pay(account, order, now):
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         quote.status, quote.confirmed = CONFIRMED, now
         self._keep_quote(quote, now)
         self._plan_quote(quote)
@@ -263,7 +263,7 @@ class Quotes:
             side=maker_side if is_maker else maker_side.opposite,
             price=price,
             qty=accepted_qty(quote, side),
-            tif=Tif.GTC if is_maker or rfq.rest_remainder else Tif.IOC,
+            tif=TimeInForce.GTC if is_maker or rfq.rest_remainder else TimeInForce.IOC,
             post_only=is_maker and quote.post_only,
             subaccount=quote.subaccount if is_maker else rfq.subaccount,
         )
@@ -278,15 +278,15 @@ class Quotes:
             for is_maker in (True, False)
         )
         maker = self.floor.submit(quote.account, maker_order, now)
-        if isinstance(maker, Refusal):
+        if isinstance(maker, OrderRejection):
             is_cross = maker.details == "post only cross"
             self._cancel(quote, "PostOnlyCrossCancel" if is_cross else maker.code, now)
             return
         taker = self.floor.submit(rfq.account, taker_order, now)
         left = self.state.live.get(maker.order_id)
-        if left is not None and (isinstance(taker, Refusal) or not quote.rest_remainder):
+        if left is not None and (isinstance(taker, OrderRejection) or not quote.rest_remainder):
             self.floor.release(left, "", now)
-        if isinstance(taker, Refusal):
+        if isinstance(taker, OrderRejection):
             self._cancel(quote, taker.code, now)
             return
         quote.status, quote.executed = EXECUTED, now
@@ -375,7 +375,7 @@ def accepted_qty(quote: QuoteRecord, side: str) -> Qty:
     return quote.yes_qty if side == "yes" else quote.no_qty
 
 
-def size(rfq: RfqRecord, bid: Price, terms: Terms) -> Qty:
+def size(rfq: RfqRecord, bid: Price, terms: FeeTerms) -> Qty:
     """How many contracts a bid stands for. By cost it is what the requester can buy of the other side, fees included.
 
     A recorded accept of July 2026: $10.00 against a NO bid of 0.7450 was 37.27 contracts.
@@ -394,9 +394,9 @@ def size(rfq: RfqRecord, bid: Price, terms: Terms) -> Qty:
     return qty
 
 
-def _ids(receipt: Receipt) -> tuple[str, str]:
+def _ids(receipt: OrderReceipt) -> tuple[str, str]:
     return receipt.order_id, receipt.client_order_id
 
 
-def _wrong(details: str) -> Refusal:
-    return Refusal(400, "invalid_parameters", details)
+def _wrong(details: str) -> OrderRejection:
+    return OrderRejection(400, "invalid_parameters", details)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import uuid
 
 from kalshi_cli.base.units import Money, Ts
-from kalshi_cli.simulator.matching.member import Member
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import Refusal
+from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.transfer_records import (
     Account,
     FundsRecord,
@@ -20,7 +20,7 @@ from kalshi_cli.simulator.model.transfer_records import (
     TermsRecord,
     TransferRecord,
 )
-from kalshi_cli.simulator.trading.order_gateway import Floor, Pocket
+from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 SWEEP_MS = 10_000
 """How often free cash is spread as the target allocation says."""
@@ -43,10 +43,10 @@ documented in August 2026 and recorded in July (Basic 400). In June Basic held 2
 _MOVEMENTS = uuid.UUID("6c7f0d2e-52a4-4b8b-9a10-6b1f4f1d0c55")
 
 
-class Funds:
+class CashService:
     """What happens to money other than trading. All of it is kept in the state: any number of these may be made."""
 
-    def __init__(self, state: State, floor: Floor) -> None:
+    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
         self._state = state
         self._floor = floor
 
@@ -62,11 +62,11 @@ class Funds:
 
     def withdraw(
         self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> Refusal | None:
+    ) -> OrderRejection | None:
         """Money goes out, as far as no resting order needs it; None where it went."""
         member = self._state.members[name]
         if amount <= 0 or member.purse(subaccount, exchange_index).free < amount:
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         self._floor.deposit(name, Money(-amount), now, subaccount=subaccount, exchange_index=exchange_index)
         self._note(name, amount, now, is_out=True)
         return None
@@ -96,7 +96,7 @@ class Funds:
         *,
         client_transfer_id: str = "",
         is_async: bool = False,
-    ) -> TransferRecord | Refusal:
+    ) -> TransferRecord | OrderRejection:
         """Move cash between two purses, each a (subaccount, shard): at once, or `transfer_ms` from now."""
         member = self._state.members[name]
         refusal = self._refuse(member, source, target, amount)
@@ -126,27 +126,27 @@ class Funds:
         found = (one for one in self.of(name).transfers if one.is_async == is_async)
         return next((one for one in found if one.client_transfer_id == client_transfer_id != ""), None)
 
-    def _refuse(self, member: Member, source: Pocket, target: Pocket, amount: Money) -> Refusal | None:
+    def _refuse(self, member: SimAccount, source: Pocket, target: Pocket, amount: Money) -> OrderRejection | None:
         for subaccount, shard in (source, target):
             if not member.has_subaccount(subaccount):
-                return Refusal(400, "invalid_parameters", f"subaccount {subaccount} does not exist")
+                return OrderRejection(400, "invalid_parameters", f"subaccount {subaccount} does not exist")
             if not 0 <= shard < self._state.options.shards:
-                return Refusal(400, "invalid_parameters", f"exchange index {shard} does not exist")
+                return OrderRejection(400, "invalid_parameters", f"exchange index {shard} does not exist")
         if source == target:
-            return Refusal(400, "invalid_parameters", "source and destination are the same")
+            return OrderRejection(400, "invalid_parameters", "source and destination are the same")
         if amount <= 0:
-            return Refusal(400, "invalid_parameters", "amount must be positive")
+            return OrderRejection(400, "invalid_parameters", "amount must be positive")
         if member.purse(*source).free < amount:
-            return Refusal(400, "insufficient_balance")
+            return OrderRejection(400, "insufficient_balance")
         return None
 
-    def _hold(self, member: Member, record: TransferRecord) -> None:
+    def _hold(self, member: SimAccount, record: TransferRecord) -> None:
         """Until it moves, nothing else can use it: held back as what resting orders need is."""
         purse = member.purse(record.from_subaccount, record.from_shard)
         purse.reserved[_held(record)] = record.amount
         purse.reserved_total = Money(purse.reserved_total + record.amount)
 
-    def _complete(self, member: Member, record: TransferRecord, now: Ts) -> None:
+    def _complete(self, member: SimAccount, record: TransferRecord, now: Ts) -> None:
         source, target = (record.from_subaccount, record.from_shard), (record.to_subaccount, record.to_shard)
         member.purse(*source).drop(_held(record))
         if self._floor.move_cash(record.account, source, target, record.amount, now) is not None:
@@ -174,7 +174,7 @@ class Funds:
             if terms.shares and now >= terms.swept + SWEEP_MS:
                 self._sweep(self._state.members[name], terms, now)
 
-    def _sweep(self, member: Member, terms: TermsRecord, now: Ts) -> None:
+    def _sweep(self, member: SimAccount, terms: TermsRecord, now: Ts) -> None:
         """Spread the free cash of the primary subaccount, in whole cents, from where there is too much."""
         terms.swept = now
         self._keep(terms)

@@ -29,9 +29,9 @@ from kalshi_cli.simulator.model.calendar import (
 )
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
-from kalshi_cli.simulator.model.seeded_random import Dice, stable_id
+from kalshi_cli.simulator.model.seeded_random import SeededRandom, stable_id
 from kalshi_cli.simulator.rest.live_data import SPORTS
-from kalshi_cli.simulator.world.underlyings import Paths, Source
+from kalshi_cli.simulator.world.underlyings import Paths, PriceSource
 
 SPREAD = (
     "center_whole_edge_half_cent",
@@ -46,10 +46,10 @@ SPREAD = (
 )
 """The price structures of one hour's Ether strikes, each its own: with those elsewhere, all twelve always trade."""
 
-BTC = Source(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
-ETH = Source(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
-GOLD = Source(name="XAU", level=2_400, daily_sd=0.01, is_log=True, jump_sd=0.0008, jump_every_s=3_600)
-SPX = Source(name="SPX", level=6_800, daily_sd=0.0095, is_log=True, jump_sd=0.0015, jump_every_s=1_800)
+BTC = PriceSource(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
+ETH = PriceSource(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
+GOLD = PriceSource(name="XAU", level=2_400, daily_sd=0.01, is_log=True, jump_sd=0.0008, jump_every_s=3_600)
+SPX = PriceSource(name="SPX", level=6_800, daily_sd=0.0095, is_log=True, jump_sd=0.0015, jump_every_s=1_800)
 
 _NBA = (
     ("ATL", "Atlanta"), ("BOS", "Boston"), ("BKN", "Brooklyn"), ("CHI", "Chicago"), ("CLE", "Cleveland"),
@@ -84,7 +84,7 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
     market: MarketSpec
     event: EventSpec
-    source: Source
+    source: PriceSource
     low: float = -math.inf
     high: float = math.inf
     average_s: int = 1
@@ -97,7 +97,7 @@ def thresholds(
     now: Ts,
     series: str,
     coin: str,
-    source: Source,
+    source: PriceSource,
     *,
     step: int,
     each_side: int,
@@ -140,7 +140,7 @@ def thresholds(
         yield Listing(market=market, event=event, source=source, low=strike - 0.005, average_s=60, pace=1.5)
 
 
-def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: Source, structure: str) -> Listing:
+def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: PriceSource, structure: str) -> Listing:
     """Up or down over the running quarter of an hour, with sub-cent prices in the tails."""
     opens = Ts(now - now % (15 * MINUTE))
     close = Ts(opens + 15 * MINUTE)
@@ -165,7 +165,7 @@ def _up_or_down(
     event_ticker: str,
     ticker: str,
     coin: str,
-    source: Source,
+    source: PriceSource,
     opens: Ts,
     close: Ts,
     *,
@@ -207,9 +207,9 @@ def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
     for day in (today, today + timedelta(days=1)):
         opens, close = moment(day - timedelta(days=1), 10), moment(day, 23, 59)
         usual = 62 - 23 * math.cos((day.timetuple().tm_yday - 22) / 365 * 2 * math.pi)
-        level = usual + 5 * Dice(paths.seed, "KXHIGHNY", day.isoformat()).normal()
+        level = usual + 5 * SeededRandom(paths.seed, "KXHIGHNY", day.isoformat()).normal()
         name = f"KXHIGHNY/{day.isoformat()}"
-        source = Source(name=name, level=level, daily_sd=2.2, jump_sd=0.5, jump_every_s=1_800)
+        source = PriceSource(name=name, level=level, daily_sd=2.2, jump_sd=0.5, jump_every_s=1_800)
         low = 2 * round(paths.of(source).at(opens) / 2) - 3
         buckets = [_Bucket(f"T{low}", f"{low - 1}° or below", -math.inf, low - 0.5, cap=low)]
         buckets += [
@@ -263,13 +263,13 @@ def games(paths: Paths, now: Ts) -> Iterator[Listing]:
             ("KXMLBGAME", "baseball", _MLB) if day.month in _BASEBALL_MONTHS else ("KXNBAGAME", "basketball", _NBA)
         )
         left = list(teams)
-        dice = Dice(paths.seed, series, day.isoformat())
+        dice = SeededRandom(paths.seed, series, day.isoformat())
         opens = moment(day - timedelta(days=1), 10)
         for number in range(_GAMES_A_DAY):
             (away, away_name), (home, home_name) = (left.pop(dice.below(len(left))) for _ in "ah")
             close = moment(day, 21 + number // 2, 30 * (number % 2))
             name = f"{series}/{day.isoformat()}/{home}"
-            source = Source(name=name, level=3 * dice.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
+            source = PriceSource(name=name, level=3 * dice.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
             title = f"{away_name} at {home_name} Winner?"
             event = EventSpec(
                 event_ticker=f"{series}-{day_code(close)}{away}{home}",
@@ -294,8 +294,8 @@ def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
     following = next(i for i, day in enumerate(meetings) if moment(day, 14) > now)
     opens, close = moment(meetings[following - 1], 14), moment(meetings[following], 14)
     name = f"KXFEDDECISION/{meetings[following].isoformat()}"
-    level = -25 * Dice(paths.seed, name).uniform()
-    source = Source(name=name, level=level, daily_sd=1.5, jump_sd=1.0, jump_every_s=1_800)
+    level = -25 * SeededRandom(paths.seed, name).uniform()
+    source = PriceSource(name=name, level=level, daily_sd=1.5, jump_sd=1.0, jump_every_s=1_800)
     title = f"Fed decision in {day_words(close)[:3]} {local(close).year}?"
     event = EventSpec(
         event_ticker=f"KXFEDDECISION-{month_code(close)}",
@@ -340,7 +340,7 @@ class _Bucket(msgspec.Struct, frozen=True):
 def _buckets(
     paths: Paths,
     event: EventSpec,
-    source: Source,
+    source: PriceSource,
     buckets: list[_Bucket] | tuple[_Bucket, ...],
     rule: str,
     opens: Ts,
@@ -370,5 +370,5 @@ def _buckets(
             rules_primary=rule.format(bucket.label) + ", then the market resolves to Yes.",
             rules_secondary="The first official report decides; later revisions do not count.",
         )
-        pace = (0.05, 0.4, 0.7, 1.0)[Dice(paths.seed, "pace", ticker).below(4)]
+        pace = (0.05, 0.4, 0.7, 1.0)[SeededRandom(paths.seed, "pace", ticker).below(4)]
         yield Listing(market=market, event=event, source=source, low=bucket.low, high=bucket.high, pace=pace)

@@ -79,7 +79,7 @@ SERIES = (
 )
 
 
-class Catalogue:
+class MarketListings:
     """What is open at a moment, what it is worth, and how it ended."""
 
     def __init__(self, seed: int, shards: int = 1) -> None:

@@ -15,10 +15,10 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import CollectionSpec, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import DECLINED, RfqRecord
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 Chance = Callable[[str], float | None]
 """How likely a market ends as YES by its reference; None where nobody knows."""
@@ -29,7 +29,7 @@ _A_LOOK = 50
 """Requests answered in one look, at most."""
 
 
-class Manner(msgspec.Struct, frozen=True, kw_only=True):
+class RfqMakerStyle(msgspec.Struct, frozen=True, kw_only=True):
     """How a quoter quotes: `margin` is taken on each side, in dollars; `confirms_ms` is how long it thinks it over."""
 
     account: str
@@ -38,8 +38,8 @@ class Manner(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MANNERS = (
-    Manner(account="quoter-1", margin=0.012, confirms_ms=800),
-    Manner(account="quoter-2", margin=0.025, confirms_ms=400),
+    RfqMakerStyle(account="quoter-1", margin=0.012, confirms_ms=800),
+    RfqMakerStyle(account="quoter-2", margin=0.025, confirms_ms=400),
 )
 
 _COMBO_FEES = FeeSchedule(FeeType.WITH_COMBO_MAKER, 1000)
@@ -70,10 +70,10 @@ def collections(opens: Ts) -> list[CollectionSpec]:
     ]
 
 
-class Quoter:
+class RfqMaker:
     """One account that quotes what is asked for, once."""
 
-    def __init__(self, exchange: Exchange, seed: int, manner: Manner) -> None:
+    def __init__(self, exchange: SimulatedExchange, seed: int, manner: RfqMakerStyle) -> None:
         self._exchange = exchange
         self._seed = seed
         self._manner = manner
@@ -81,14 +81,14 @@ class Quoter:
     def answer(self, chance: Chance, now: Ts) -> None:
         """Quote the open requests that have waited long enough."""
         for rfq in self._exchange.unanswered(self._manner.account)[:_A_LOOK]:
-            dice = Dice(self._seed, self._manner.account, rfq.ticker, rfq.number)
+            dice = SeededRandom(self._seed, self._manner.account, rfq.ticker, rfq.number)
             if now < rfq.created + dice.between(_SOONEST_MS, _LATEST_MS):
                 continue
             fair = self._fair(rfq.ticker, chance)
             if fair is not None:
                 self._quote(rfq, fair, dice, now)
 
-    def _quote(self, rfq: RfqRecord, fair: float, dice: Dice, now: Ts) -> None:
+    def _quote(self, rfq: RfqRecord, fair: float, dice: SeededRandom, now: Ts) -> None:
         grid, margin = self._exchange.grid(rfq.ticker), self._manner.margin * dice.between(0.7, 1.3)
         yes, no = _bid(grid, fair - margin), _bid(grid, 1 - fair - margin)
         if (yes, no) != (DECLINED, DECLINED):

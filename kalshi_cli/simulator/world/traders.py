@@ -12,11 +12,11 @@ import math
 import msgspec
 
 from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.price_grid import PriceGrid
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import NewOrder
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 CENT = 100.0
 """A cent in units of Price, as a float: what traders think in, before a price is snapped to the grid."""
@@ -31,7 +31,7 @@ _MISPRICED = 2 * CENT
 _MAX_HELD = 3_000 * ONE_CONTRACT
 
 
-class Scene(msgspec.Struct):
+class MarketContext(msgspec.Struct):
     """One market at one moment, as traders see it: `view` is what they believe, in units of Price."""
 
     ticker: str
@@ -65,7 +65,7 @@ CROWD = ("crowd-1", "crowd-2", "sweeper")
 class Maker:
     """One account that quotes every market, each in its own time."""
 
-    def __init__(self, exchange: Exchange, seed: int, style: Style) -> None:
+    def __init__(self, exchange: SimulatedExchange, seed: int, style: Style) -> None:
         self._exchange = exchange
         self._seed = seed
         self._style = style
@@ -77,13 +77,13 @@ class Maker:
         self._believes.pop(ticker, None)
         self._due.pop(ticker, None)
 
-    def quote(self, scene: Scene, now: Ts) -> None:
+    def quote(self, scene: MarketContext, now: Ts) -> None:
         """Move the quotes to where they should be, if this maker looks at this market now."""
         style, ticker = self._style, scene.ticker
         believed = self._believes.get(ticker, scene.view)
         if now < self._due.get(ticker, 0) and abs(scene.view - believed) < _SURPRISE:
             return
-        dice = Dice(self._seed, style.account, ticker, now)
+        dice = SeededRandom(self._seed, style.account, ticker, now)
         self._due[ticker] = now + int(style.every_ms * dice.between(0.5, 1.5) / max(0.3, scene.pace))
         believed = self._believes[ticker] = style.lag * believed + (1 - style.lag) * scene.view
         wanted, at = self._wanted(scene, believed, now, dice), _moment(self._exchange, now)
@@ -99,7 +99,9 @@ class Maker:
             order = NewOrder(ticker=ticker, side=side, price=price, qty=size, post_only=True)
             self._exchange.submit(style.account, order, at)
 
-    def _wanted(self, scene: Scene, believed: float, now: Ts, dice: Dice) -> dict[tuple[Side, Price], Qty]:
+    def _wanted(
+        self, scene: MarketContext, believed: float, now: Ts, dice: SeededRandom
+    ) -> dict[tuple[Side, Price], Qty]:
         style = self._style
         held = self._exchange.position(style.account, scene.ticker)
         tired = max(-3.0, min(3.0, held / ONE_CONTRACT / style.size / 3)) * CENT
@@ -119,24 +121,24 @@ class Maker:
                     found.setdefault((side, price), _size(dice, style.size))
         return found
 
-    def _away(self, scene: Scene, now: Ts) -> tuple[Side, ...]:
+    def _away(self, scene: MarketContext, now: Ts) -> tuple[Side, ...]:
         """The sides this maker stays away from in this half minute."""
-        dice = Dice(self._seed, "away", self._style.account, scene.ticker, now // 30_000)
+        dice = SeededRandom(self._seed, "away", self._style.account, scene.ticker, now // 30_000)
         if not dice.chance(0.6 if scene.pace < _ILLIQUID else 0.03):
             return ()
         return ((BID,), (ASK,), (BID, ASK))[dice.below(3)]
 
 
-class Crowd:
+class TakerFlow:
     """Takers: two accounts that trade at random, and one that sweeps what is mispriced."""
 
-    def __init__(self, exchange: Exchange, seed: int) -> None:
+    def __init__(self, exchange: SimulatedExchange, seed: int) -> None:
         self._exchange = exchange
         self._seed = seed
 
-    def trade(self, scene: Scene, now: Ts, seconds: float) -> None:
+    def trade(self, scene: MarketContext, now: Ts, seconds: float) -> None:
         """What the crowd does in this market during the last `seconds`."""
-        dice = Dice(self._seed, "crowd", scene.ticker, now)
+        dice = SeededRandom(self._seed, "crowd", scene.ticker, now)
         bid, ask = self._exchange.top(scene.ticker)
         if ask is not None and ask[0] < scene.view - _MISPRICED:
             self._sweep(scene, BID, now, dice)
@@ -145,15 +147,17 @@ class Crowd:
         elif dice.chance(1 - math.exp(-seconds * scene.pace / 12)):
             self._take_or_rest(scene, bid and bid[0], ask and ask[0], now, dice)
 
-    def _sweep(self, scene: Scene, side: Side, now: Ts, dice: Dice) -> None:
+    def _sweep(self, scene: MarketContext, side: Side, now: Ts, dice: SeededRandom) -> None:
         """Take everything up to a cent short of the view, as far as one order goes."""
         limit = scene.grid.snap(side, Price(round(scene.view - side.sign * CENT)))
         if limit is not None and dice.chance(0.7):
             qty = _whole(dice.heavy(60, 2_000))
-            order = NewOrder(ticker=scene.ticker, side=side, price=limit, qty=qty, tif=Tif.IOC)
+            order = NewOrder(ticker=scene.ticker, side=side, price=limit, qty=qty, tif=TimeInForce.IOC)
             self._exchange.submit("sweeper", order, _moment(self._exchange, now))
 
-    def _take_or_rest(self, scene: Scene, bid: Price | None, ask: Price | None, now: Ts, dice: Dice) -> None:
+    def _take_or_rest(
+        self, scene: MarketContext, bid: Price | None, ask: Price | None, now: Ts, dice: SeededRandom
+    ) -> None:
         account, now = CROWD[dice.below(2)], _moment(self._exchange, now)
         held = self._exchange.position(account, scene.ticker)
         side = BID if dice.chance(0.5 - max(-0.4, min(0.4, held / _MAX_HELD))) else ASK
@@ -178,11 +182,11 @@ class Crowd:
             price = scene.grid.snap(side, Price(min(max(slack, 1), ONE_DOLLAR - 1)))
             if price is None:
                 return
-            order = NewOrder(ticker=scene.ticker, side=side, price=price, qty=qty, tif=Tif.IOC)
+            order = NewOrder(ticker=scene.ticker, side=side, price=price, qty=qty, tif=TimeInForce.IOC)
         self._exchange.submit(account, order, now)
 
 
-def _moment(exchange: Exchange, now: Ts) -> Ts:
+def _moment(exchange: SimulatedExchange, now: Ts) -> Ts:
     """Return when something happens that was drawn for `now`: never before what has happened already."""
     return Ts(max(now, exchange.time))
 
@@ -191,7 +195,7 @@ def _whole(count: float) -> Qty:
     return Qty(max(1, round(count)) * ONE_CONTRACT)
 
 
-def _size(dice: Dice, typical: float) -> Qty:
+def _size(dice: SeededRandom, typical: float) -> Qty:
     """Around the typical size; one in six has a fraction, as many here trade for an amount of dollars."""
     count = typical * dice.between(0.5, 1.6)
     if dice.chance(1 / 6):

@@ -13,7 +13,7 @@ from functools import lru_cache
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.model.seeded_random import Dice
+from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 _BLOCK_S = float(1 << 17)
 """Seconds between the ends of a path's blocks (36 hours); finer points are filled in between them."""
@@ -30,7 +30,7 @@ _PATHS_KEPT = 64
 _POINTS_KEPT = 256
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True):
+class PriceSource(msgspec.Struct, frozen=True, kw_only=True):
     """How one path behaves: around `level`, with `daily_sd` (of the logarithm where `is_log`), and sudden jumps.
 
     `jump_sd` is the size of a jump on the same scale as `daily_sd`, `jump_every_s` the slot in which one happens.
@@ -44,10 +44,10 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     jump_every_s: int
 
 
-class Path:
+class PricePath:
     """One source under one seed."""
 
-    def __init__(self, seed: int, source: Source) -> None:
+    def __init__(self, seed: int, source: PriceSource) -> None:
         self.source = source
         self._seed = seed
         self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
@@ -118,13 +118,13 @@ class Path:
         known = self._drawn.get(level)
         if known is None or known[0] != index:
             stream = "end" if level < 0 else str(level)
-            known = self._drawn[level] = (index, Dice(self._seed, self.source.name, stream, index).normal())
+            known = self._drawn[level] = (index, SeededRandom(self._seed, self.source.name, stream, index).normal())
         return known[1]
 
     def _jump(self, t: float) -> float:
         """One jump in each slot, paid back by a slow drift over the slot: on the scale of minutes it stays."""
         slot, inside = divmod(t, self.source.jump_every_s)
-        dice = Dice(self._seed, self.source.name, "jump", int(slot))
+        dice = SeededRandom(self._seed, self.source.name, "jump", int(slot))
         size = self.source.jump_sd * dice.normal()
         at = dice.between(0.1, 0.9)
         share = inside / self.source.jump_every_s
@@ -147,17 +147,17 @@ class Paths:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self._kept: dict[str, Path] = {}
+        self._kept: dict[str, PricePath] = {}
 
-    def of(self, source: Source) -> Path:
-        found = self._kept.pop(source.name, None) or Path(self.seed, source)
+    def of(self, source: PriceSource) -> PricePath:
+        found = self._kept.pop(source.name, None) or PricePath(self.seed, source)
         self._kept[source.name] = found
         if len(self._kept) > _PATHS_KEPT:
             del self._kept[next(iter(self._kept))]
         return found
 
 
-class Spike(msgspec.Struct, frozen=True):
+class PriceSpike(msgspec.Struct, frozen=True):
     """The crowd pushes a market away from its fair value at `at`; the push fades with time constant `decay_s`."""
 
     at: Ts
@@ -165,21 +165,21 @@ class Spike(msgspec.Struct, frozen=True):
     decay_s: float
 
 
-def spike(seed: int, ticker: str, ts: int) -> Spike | None:
+def spike(seed: int, ticker: str, ts: int) -> PriceSpike | None:
     """The spike of the slot that holds this moment, if there is one. `size` is in units of Price, signed."""
     return _spike_of(seed, ticker, ts // (_MOOD_S * 1000))
 
 
 @lru_cache(maxsize=1024)  # each market asks at each step
-def _spike_of(seed: int, ticker: str, slot: int) -> Spike | None:
-    dice = Dice(seed, "spike", ticker, slot)
+def _spike_of(seed: int, ticker: str, slot: int) -> PriceSpike | None:
+    dice = SeededRandom(seed, "spike", ticker, slot)
     if not dice.chance(_MOOD_CHANCE):
         return None
     at = Ts((slot * _MOOD_S + dice.below(_MOOD_S // 2)) * 1000)  # over well before the slot ends
-    return Spike(at, dice.sign() * dice.between(500, 1_300), dice.between(10, 30))
+    return PriceSpike(at, dice.sign() * dice.between(500, 1_300), dice.between(10, 30))
 
 
-def mood(seed: int, ticker: str, ts: int) -> float:
+def crowd_bias(seed: int, ticker: str, ts: int) -> float:
     """How far the crowd believes away from fair now, in units of Price."""
     push = spike(seed, ticker, ts)
     if push is None or ts < push.at:

@@ -13,15 +13,15 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.markets import MarketStatus
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import EventSpec
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.protocol.routing import BASE
 from kalshi_cli.simulator.world.families import BTC, ETH, GOLD, Listing
-from kalshi_cli.simulator.world.listings import SERIES, Catalogue
-from kalshi_cli.simulator.world.quoters import COMBO_SERIES, MANNERS, Quoter, collections
-from kalshi_cli.simulator.world.traders import CENT, CROWD, STYLES, Crowd, Maker, Scene
-from kalshi_cli.simulator.world.underlyings import Source, mood
+from kalshi_cli.simulator.world.listings import SERIES, MarketListings
+from kalshi_cli.simulator.world.quoters import COMBO_SERIES, MANNERS, RfqMaker, collections
+from kalshi_cli.simulator.world.traders import CENT, CROWD, STYLES, Maker, MarketContext, TakerFlow
+from kalshi_cli.simulator.world.underlyings import PriceSource, crowd_bias
 
 STEP_MS = 250
 """World time in which everybody moves once, each at a moment of its own."""
@@ -56,25 +56,25 @@ class Move(NamedTuple):
     seconds: float
 
 
-class World:
+class MarketSimulation:
     """Drives one exchange. Call `ensure_open` once, then `advance` with every look at the clock.
 
     `speed` multiplies how much is traded, not time itself.
     """
 
-    def __init__(self, exchange: Exchange, *, seed: int, start: Ts, speed: float = 1.0) -> None:
+    def __init__(self, exchange: SimulatedExchange, *, seed: int, start: Ts, speed: float = 1.0) -> None:
         self._exchange = exchange
         self._seed = seed
         self._speed = speed
-        self._catalogue = Catalogue(seed, exchange.options.shards)
+        self._catalogue = MarketListings(seed, exchange.options.shards)
         self._makers = [Maker(exchange, seed, style) for style in STYLES]
-        self._crowd = Crowd(exchange, seed)
-        self._quoters = [Quoter(exchange, seed, manner) for manner in MANNERS]
+        self._crowd = TakerFlow(exchange, seed)
+        self._quoters = [RfqMaker(exchange, seed, manner) for manner in MANNERS]
         self._open: dict[str, Listing] = {}
         self._early: dict[str, Listing] = {}
-        self._sources: dict[str, Source | None] = {}
+        self._sources: dict[str, PriceSource | None] = {}
         self._moves: list[Move] = []
-        self._scenes: dict[str, Scene] = {}
+        self._scenes: dict[str, MarketContext] = {}
         self._at = Ts(start - start % STEP_MS)
         exchange.follow(self)
 
@@ -194,14 +194,14 @@ class World:
         listing = self._open.get(ticker)
         return None if listing is None else self._catalogue.chance(listing, self._at)
 
-    def _scene(self, listing: Listing, now: Ts) -> Scene:
+    def _scene(self, listing: Listing, now: Ts) -> MarketContext:
         market, close = listing.market, self._exchange.close_time(listing.market.ticker)
         left = max(0.0, (close - now) / max(1, close - market.open_time))
         chance = self._catalogue.chance(listing, now)
         calm = min(1.0, 8 * chance * (1 - chance)) * min(1.0, left * 10)  # no fancies about what is nearly decided
-        view = chance * ONE_DOLLAR + calm * mood(self._seed, market.ticker, now)
+        view = chance * ONE_DOLLAR + calm * crowd_bias(self._seed, market.ticker, now)
         grid = self._exchange.grid(market.ticker)
-        return Scene(market.ticker, grid, min(max(view, _LOWEST), ONE_DOLLAR - _LOWEST), listing.pace, left)
+        return MarketContext(market.ticker, grid, min(max(view, _LOWEST), ONE_DOLLAR - _LOWEST), listing.pace, left)
 
     def _publish(self, now: Ts) -> None:
         """Once a second: the indices with their averages, and the Pyth prices."""

@@ -41,7 +41,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     seen: Ts = Ts(0)
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class RefreshProgress(msgspec.Struct, frozen=True, kw_only=True):
     """How far a refresh has come. `since` None: everything is read, not only what changed.
 
     `step` counts the lists that are done, `cursor` is where to go on in the next one.
@@ -53,11 +53,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str = ""
 
 
-class Extent(msgspec.Struct, frozen=True, kw_only=True):
+class CatalogStats(msgspec.Struct, frozen=True, kw_only=True):
     """What a catalogue holds. `as_of` is None until a refresh was completed; `unfinished` is one that was not."""
 
     as_of: Ts | None
-    unfinished: Progress | None
+    unfinished: RefreshProgress | None
     markets: int
     events: int
     series: int
@@ -65,7 +65,7 @@ class Extent(msgspec.Struct, frozen=True, kw_only=True):
     is_indexed: bool
 
 
-class Narrow(msgspec.Struct, frozen=True, kw_only=True):
+class CatalogFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Where to look: `parent` as in `Entry`, `series` (of markets) that of their event; with `open_at` neither what
     settled nor what closed before then."""
 
@@ -74,4 +74,4 @@ class Narrow(msgspec.Struct, frozen=True, kw_only=True):
     open_at: Ts | None = None
 
 
-ANYWHERE = Narrow()
+ANYWHERE = CatalogFilter()

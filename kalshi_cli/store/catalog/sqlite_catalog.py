@@ -13,14 +13,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kalshi_cli import __version__
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import HOSTS, Config, state_dir
-from kalshi_cli.store.catalog.entries import ANYWHERE, Entry, Extent, Kind, Narrow, Progress
+from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress
 from kalshi_cli.store.database import PARTS, Database
 from kalshi_cli.store.migrations import step
 
-MOST_WORDS = 12
+MAX_WORDS = 12
 """Words of a search that are looked for; a whole sentence is no search."""
 
 _WORD = re.compile(r"[^\W_]+")
@@ -101,11 +101,11 @@ class Catalogue:
         if not create:
             try:
                 return cls._open(path, source, create=False, can_index=can_index)
-            except StateError:
+            except StateFileError:
                 return None
         try:
             found = cls._open(path, source, create=True, can_index=can_index)
-        except StateError as error:
+        except StateFileError as error:
             if error.code in ("state_unwritable", "state_full", "state_locked"):
                 raise
             found = None
@@ -139,7 +139,7 @@ class Catalogue:
 
     # -- a refresh ------------------------------------------------------------------------------------------------
 
-    def put(self, entries: Iterable[Entry], progress: Progress) -> None:
+    def put(self, entries: Iterable[Entry], progress: RefreshProgress) -> None:
         """Add or replace these, and note how far the refresh has come: all or nothing."""
         with self._database.writing(durable=False) as execute:
             for entry in entries:
@@ -149,7 +149,7 @@ class Catalogue:
                 (progress.started, progress.since, progress.step, progress.cursor),
             )
 
-    def finish(self, progress: Progress, *, forget_over_before: Ts, most: int) -> None:
+    def finish(self, progress: RefreshProgress, *, forget_over_before: Ts, most: int) -> None:
         """The refresh is complete. What it did not meet, if it read everything, goes; so does what settled and closed
         before `forget_over_before`, and beyond `most` entries those that close first."""
         with self._database.writing(durable=False) as execute:
@@ -165,14 +165,16 @@ class Catalogue:
                 )
             execute("UPDATE listing SET as_of = ?, started = NULL", (progress.started,))
 
-    def extent(self) -> Extent:
+    def extent(self) -> CatalogStats:
         """How much there is, and how old."""
         as_of, *unfinished = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
         counts = dict(self._database.read("SELECT kind, COUNT(*) FROM entries GROUP BY kind"))
         started, since, step, cursor = unfinished
-        return Extent(
+        return CatalogStats(
             as_of=as_of,
-            unfinished=None if started is None else Progress(started=started, since=since, step=step, cursor=cursor),
+            unfinished=None
+            if started is None
+            else RefreshProgress(started=started, since=since, step=step, cursor=cursor),
             markets=counts.get(Kind.MARKET, 0),
             events=counts.get(Kind.EVENT, 0),
             series=counts.get(Kind.SERIES, 0),
@@ -183,7 +185,7 @@ class Catalogue:
     # -- finding --------------------------------------------------------------------------------------------------
 
     def search(
-        self, kind: Kind, text: str, *, narrow: Narrow = ANYWHERE, needs_all: bool = True, most: int
+        self, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
         """Entries with all of these words (or any of them), the best first. Beginnings of words are enough.
 
@@ -199,7 +201,7 @@ class Catalogue:
         if narrow.open_at is not None:
             rules.append(f"NOT is_over AND (closes IS NULL OR closes > {int(narrow.open_at)})")
         where = " AND ".join(rules)
-        words = list(islice(_WORD.findall(text.casefold()), MOST_WORDS))
+        words = list(islice(_WORD.findall(text.casefold()), MAX_WORDS))
         if words:
             return self._find(words, "AND" if needs_all else "OR", where, values, most)
         # Something was typed, but no word: a dash, a smiley. That is found nowhere, rather than everywhere.
@@ -287,7 +289,7 @@ def _delete(path: Path) -> None:
         try:
             each.unlink(missing_ok=True)
         except OSError as error:
-            raise StateError(f"cannot delete {each}: {error.strerror}", hint="delete it by hand") from error
+            raise StateFileError(f"cannot delete {each}: {error.strerror}", hint="delete it by hand") from error
 
 
 def _has_fts(database: Database) -> bool:

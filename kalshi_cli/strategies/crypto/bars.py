@@ -32,7 +32,7 @@ class _Bar(msgspec.Struct):
     volume: float
 
 
-class Signals(NamedTuple):
+class BarIndicators(NamedTuple):
     """What the indicators say. `macd` (the histogram) is in standard deviations of a bar, `vwap` (how far the price is
     above that of the hour) in those of the bars since the hour began."""
 
@@ -113,7 +113,7 @@ class Bars:
         return math.sqrt(sum(move * move for move, _ in self._moves) / seconds) if seconds else 0.0
 
     @property
-    def signals(self) -> Signals | None:
+    def signals(self) -> BarIndicators | None:
         """What the indicators say now; None before there are enough bars, or while nothing moves."""
         macd = self._macd[-1] if len(self._macd) else None
         vwap = self._vwap[-1] if len(self._vwap) else None
@@ -124,4 +124,4 @@ class Bars:
         way = sum(abs(after - before) for before, after in pairwise(closes))
         is_trend = way > 0 and abs(closes[-1] - closes[0]) >= TREND_FROM * way
         spread = unit * math.sqrt(len(self._vwap))
-        return Signals(self._rsi[-1], macd.histogram / unit, (closes[-1] - vwap) / spread, is_trend)
+        return BarIndicators(self._rsi[-1], macd.histogram / unit, (closes[-1] - vwap) / spread, is_trend)

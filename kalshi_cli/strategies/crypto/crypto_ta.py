@@ -10,16 +10,16 @@ from typing import Annotated
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import Input, SpotInput
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, above, within
 from kalshi_cli.strategies.crypto.bars import Bars
 from kalshi_cli.strategies.crypto.probability import chance, tilt
-from kalshi_cli.strategies.order_edges import edge_after_fee, way_out
+from kalshi_cli.strategies.order_edges import edge_after_fee, exit_at_best
 
 RETRY_MS = 3_000
 """After an order in a market the next one is not before this, whatever became of it."""
@@ -78,17 +78,17 @@ class CryptoTa(Strategy):
     def inputs(self) -> tuple[Input, ...]:
         return tuple(SpotInput(symbol=coin) for coin in self._bars)
 
-    def on_spot(self, view: View, spot: SpotPrice) -> None:  # noqa: ARG002
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> None:  # noqa: ARG002
         bars = self._bars.get(spot.symbol)
         if bars is not None:  # a price without a size counts as one coin: then VWAP is a mean over prices
             size = 1.0 if spot.size is None else spot.size / _SIZE_UNIT
             bars.add(spot.ts, spot.price / _SPOT_UNIT, size)
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         if self._coin(ticker) is not None:
             yield from self._decide(view, ticker)
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         """A price that grows old is noticed also where no book moves."""
         for ticker in view.tickers:
             if self._coin(ticker) is not None:
@@ -98,7 +98,7 @@ class CryptoTa(Strategy):
         few = [coin for coin, count in counts.items() if coin in traded and count < least]
         self.waiting = ", ".join(f"{counts[coin]} of {least} bars of {coin}" for coin in few)
 
-    def fair(self, view: View, ticker: str) -> Price | None:
+    def fair(self, view: StrategyContext, ticker: str) -> Price | None:
         """What one YES is worth; None where that is not known, or not any of its business."""
         market, coin = view.market(ticker), self._coin(ticker)
         bounds = None if market is None else _bounds(market)
@@ -116,7 +116,7 @@ class CryptoTa(Strategy):
         found = chance(spot / _SPOT_UNIT, *bounds, left_s, bars.vol * self.params.vol_factor, push)
         return Price(max(1, min(ONE_DOLLAR - 1, round(found * ONE_DOLLAR))))
 
-    def _decide(self, view: View, ticker: str) -> Iterator[Intent]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         fair, orders, held = self.fair(view, ticker), view.orders(ticker), view.position(ticker)
         market = view.market(ticker)
         if fair is None or market is None:
@@ -136,13 +136,13 @@ class CryptoTa(Strategy):
             self._again[ticker] = Ts(view.now + RETRY_MS)
             yield intent
 
-    def _why_not(self, view: View, order: Order, fair: Price) -> str:
+    def _why_not(self, view: StrategyContext, order: Order, fair: Price) -> str:
         """Why an order should not rest any more; empty where it should."""
         if view.now - order.created > self.params.rest_s * 1000:
             return "not filled in time"
         return "" if self._edge(view, order.ticker, order.side, order.price, fair) > 0 else "the edge is gone"
 
-    def _enter(self, view: View, ticker: str, fair: Price) -> Place | None:
+    def _enter(self, view: StrategyContext, ticker: str, fair: Price) -> Place | None:
         """Take what is offered too cheap or bid too dear; what of it is not there rests for a while."""
         book, params = view.book(ticker), self.params
         offers = [(BID, book.best_ask), (ASK, book.best_bid)]
@@ -156,20 +156,20 @@ class CryptoTa(Strategy):
         reason = f"worth {fair / 100:g}c, edge {edge / 100:g}c"
         return Place(ticker, side, price, qty, fair=fair, reason=reason) if qty else None
 
-    def _leave(self, view: View, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
+    def _leave(self, view: StrategyContext, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
         """Close where the market pays what the position is worth; before the close also for a little less. What nobody
         pays as much for is worth more at the settlement."""
         reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
-        place = way_out(view, ticker, held, reason, fair)
+        place = exit_at_best(view, ticker, held, reason, fair)
         least = -self.params.slippage if is_late else 0
         if place is None or self._edge(view, ticker, place.side, place.price, fair) < least:
             return None
         return place
 
-    def _edge(self, view: View, ticker: str, side: Side, price: Price, fair: Price) -> int:
+    def _edge(self, view: StrategyContext, ticker: str, side: Side, price: Price, fair: Price) -> int:
         return edge_after_fee(view, ticker, side, price, fair, is_taker=True)
 
-    def _busy(self, view: View, ticker: str) -> int:
+    def _busy(self, view: StrategyContext, ticker: str) -> int:
         """How many other markets of the same coin have orders or positions: they win and lose together."""
         coin = self._coin(ticker)
         others = (other for other in view.tickers if other != ticker and self._coin(other) == coin)

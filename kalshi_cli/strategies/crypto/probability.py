@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from kalshi_cli.strategies.crypto.bars import Signals
+from kalshi_cli.strategies.crypto.bars import BarIndicators
 
 AVERAGE_S = 60.0
 """The index that decides is averaged over the last minute, and an average moves less than a price."""
@@ -37,7 +37,7 @@ def chance(spot: float, low: float, high: float, left_s: float, vol: float, tilt
     return below(high) - below(low)
 
 
-def tilt(signals: Signals, most: float) -> float:
+def tilt(signals: BarIndicators, most: float) -> float:
     """What the indicators say about where it goes, in standard deviations, never more than `most` either way.
 
     In a trend all three are followed, a third each. In a range what has run away from the middle is expected back: RSI

@@ -12,13 +12,13 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen.tables import draw_rows
 from kalshi_cli.views.alerts import AlertRow
-from kalshi_cli.views.formats import Prose
+from kalshi_cli.views.formats import TruncatableText
 
 ROW = AlertRow(
     tier="critical", code="ORDER_UNKNOWN_LONG", subject="account", state="firing",
     since=Ts(1_780_000_000_000), count=1, told=Ts(1_780_000_000_000), waiting=0, silenced=False, source="loop",
-    value=Prose(""), limit=Prose(""), unit="",
-    text=Prose("an order whose fate is not known, and has not been for a long time"),
+    value=TruncatableText(""), limit=TruncatableText(""), unit="",
+    text=TruncatableText("an order whose fate is not known, and has not been for a long time"),
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from support.served import KEY_ID, ME, TWO_SIDED, Ended, Served, program, served
 
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.store.lock import KILL_LOCK
 from kalshi_cli.store.records import NO_HALT, RunGroup
 from kalshi_cli.store.sqlite_store import Store
@@ -106,7 +106,7 @@ def lifting(exchange: Served, times: int, *, after_s: float = 0.0, then_s: float
                 with Store.open(path, account=KEY_ID, environment="sim") as store:
                     store.set_halt(NO_HALT)
                 order = NewOrder(ticker=TWO_SIDED, side=BID, price=cents(38), qty=contracts(1))
-                assert isinstance(exchange.exchange.submit(ME, order, now), Receipt)
+                assert isinstance(exchange.exchange.submit(ME, order, now), OrderReceipt)
             elif number >= 2 * times:
                 time.sleep(then_s)
         return response
@@ -200,7 +200,7 @@ def test_after_the_kill_switch_the_group_of_a_loop_waits_for_a_reset(exchange: S
     group_id = program("order", "group", "create", "--limit", "50", "--json").json["order_group_id"]
     assert buy().code == 0  # so that there is a state file
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
-        store.keep_group(RunGroup(group_id, 0))
+        store.save_order_group(RunGroup(group_id, 0))
     assert buy("--group", group_id).code == 0
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["canceled"]) == (0, 2), "what went with its group before the first look counts"
@@ -237,5 +237,5 @@ def test_a_configuration_that_is_no_yaml_says_that_nothing_was_done_unless_the_e
 def test_resume_says_what_still_holds_up_trading(exchange: Served) -> None:
     assert buy().code == 0
     with Store.open(exchange.state / "sim" / "state.db", account=KEY_ID, environment="sim") as store:
-        store.keep_group(RunGroup("tripped", 0, is_triggered=True))
+        store.save_order_group(RunGroup("tripped", 0, is_triggered=True))
     assert "kalshi order group reset tripped" in program("resume", "--reason", "test").err

@@ -36,7 +36,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.services.monitoring.checks import readings
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 EXCLUSIVE = "KXONE-40JAN01"
@@ -373,7 +373,7 @@ def test_a_loop_counts_what_the_account_gained_as_the_check_does(proxy: FaultPro
     assert cycle.gained is not None
     assert cycle.gained < 0
     assert check("pnl").code == 0
-    assert store.see_gained(Money(-(10**12)), SystemClock().now()).gained == cycle.gained
+    assert store.update_account_high(Money(-(10**12)), SystemClock().now()).gained == cycle.gained
 
 
 def test_money_that_comes_or_goes_is_no_profit(proxy: FaultProxy) -> None:
@@ -433,9 +433,9 @@ def test_a_key_that_is_refused_is_unknown_and_says_so(proxy: FaultProxy, monkeyp
 # -- heartbeat ----------------------------------------------------------------------------------------------------
 
 
-def _cycle(age_s: float = 0.0, *, is_running: bool = True, gained: Money | None = None, mode: str = "sim") -> Cycle:
+def _cycle(age_s: float = 0.0, *, is_running: bool = True, gained: Money | None = None, mode: str = "sim") -> Heartbeat:
     now = SystemClock().now()
-    return Cycle(
+    return Heartbeat(
         run_id="r", pid=os.getpid(), mode=mode, strategy="spike", started=Ts(now - 3_600_000),
         completed=Ts(now - int(age_s * 1000)), cycles=10, is_running=is_running, gained=gained,
     )  # fmt: skip

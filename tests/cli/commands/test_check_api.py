@@ -12,7 +12,7 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.core.monitoring.request_traffic import Minute
+from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.store.sqlite_store import Store
 
 
@@ -122,7 +122,7 @@ def test_a_check_that_saw_only_failures_is_critical_whatever_their_kind(proxy: F
 @pytest.mark.parametrize("kind", FAILURES)
 def test_failures_now_are_critical_however_well_it_went_before(proxy: FaultProxy, store: Store, kind: str) -> None:
     """One hour of good answers must not outweigh an exchange that has stopped answering."""
-    store.add_traffic([Minute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
+    store.add_traffic([RequestMinute(minute=minute(at), requests=300, p99_ms=40) for at in range(4, 60)])
     proxy.faults.append(replace(FAILURES[kind]))
     ended = check("--within", "4s")
     assert (ended.code, ("critical", "API_ERRORS", "requests") in found(ended)[1]) == (2, True)
@@ -132,7 +132,7 @@ def test_failures_now_are_critical_however_well_it_went_before(proxy: FaultProxy
 def test_where_only_the_loop_gets_answers_the_check_could_not_find_out(
     proxy: FaultProxy, store: Store, kind: str
 ) -> None:
-    store.add_traffic([Minute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
+    store.add_traffic([RequestMinute(minute=minute(at), requests=3_000, p99_ms=40) for at in range(60)])
     proxy.faults.append(replace(FAILURES[kind]))
     assert found(check("--within", "4s")) == (3, [("unknown", "COULD_NOT_LOOK", "requests")])
 
@@ -155,7 +155,7 @@ def test_a_probe_that_was_cut_off_by_the_rate_limit_is_unknown(proxy: FaultProxy
 
 
 def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultProxy, store: Store) -> None:
-    store.add_traffic([Minute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
+    store.add_traffic([RequestMinute(minute=minute(at), requests=30, failures=15, p99_ms=40) for at in range(12)])
     assert found(check()) == (2, [("critical", "API_ERRORS", "requests")])
     proxy.faults.append(Fault("reset", "GET", "", times=1_000))
     ended = check("--within", "4s")
@@ -164,15 +164,15 @@ def test_what_the_loop_counted_decides_also_where_we_get_no_answer(proxy: FaultP
 
 
 def test_what_is_over_is_a_warning_for_a_while(proxy: FaultProxy, store: Store) -> None:
-    bad = [Minute(minute=minute(at), requests=30, failures=15) for at in range(10, 14)]
-    store.add_traffic([*bad, *(Minute(minute=minute(at), requests=30) for at in range(10))])
+    bad = [RequestMinute(minute=minute(at), requests=30, failures=15) for at in range(10, 14)]
+    store.add_traffic([*bad, *(RequestMinute(minute=minute(at), requests=30) for at in range(10))])
     assert found(check()) == (1, [("warning", "API_ERRORS", "requests")])
 
 
 def test_a_percentile_of_a_loop_counts_while_it_is_new(proxy: FaultProxy, store: Store) -> None:
-    store.add_traffic([Minute(minute=minute(10), requests=30, p99_ms=90_000)])
+    store.add_traffic([RequestMinute(minute=minute(10), requests=30, p99_ms=90_000)])
     assert check().code == 0
-    store.add_traffic([Minute(minute=minute(), requests=30, p99_ms=90_000)])
+    store.add_traffic([RequestMinute(minute=minute(), requests=30, p99_ms=90_000)])
     ended = check()
     assert (found(ended), measures(ended)["api_p99_ms"]) == ((2, [("critical", "API_SLOW", "requests")]), 90_000)
 

@@ -12,10 +12,10 @@ from support.served import KEY_ID, Ended, Served, bare_variables, program, serve
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
@@ -49,7 +49,7 @@ def found(ended: Ended) -> list[tuple[str, str, str]]:
 
 
 def alarm(store: Store, code: str = "BLIND", subject: str = "account", ago_ms: int = 1_000) -> None:
-    store.record(Alert(Ts(SystemClock().now() - ago_ms), "critical", code, subject, "why"))
+    store.record(AlertRaised(Ts(SystemClock().now() - ago_ms), "critical", code, subject, "why"))
 
 
 def test_where_nothing_was_recorded_all_is_fine() -> None:
@@ -64,7 +64,7 @@ def test_of_a_loop_that_runs_nothing_else_is_said(store: Store, tmp_path: Path) 
 
 def test_what_is_older_than_an_hour_or_no_error_is_fine(store: Store) -> None:
     alarm(store, ago_ms=HOUR_MS + 1_000)
-    store.record(Alert(SystemClock().now(), "warning", "FEED_DOWN", "stream", "why"))
+    store.record(AlertRaised(SystemClock().now(), "warning", "FEED_DOWN", "stream", "why"))
     assert check().code == 0
 
 
@@ -81,7 +81,7 @@ def test_errors_of_the_last_hour_warn_and_many_are_critical(store: Store, count:
 def test_a_strategy_that_the_loop_runs_on_without_is_critical_however_long_ago(store: Store, tmp_path: Path) -> None:
     now = SystemClock().now()
     alarm(store, "STRATEGY_FAILED", "spike", ago_ms=2 * HOUR_MS)
-    cycle = Cycle(
+    cycle = Heartbeat(
         run_id="r", pid=os.getpid(), mode="sim", strategy="spike", started=Ts(now - 3 * HOUR_MS), completed=now,
         cycles=10, is_running=True,
     )  # fmt: skip

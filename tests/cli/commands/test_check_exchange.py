@@ -13,7 +13,7 @@ from support.fault_proxy import Fault, FaultProxy, fault_proxy
 from support.served import Served, bare_variables, program, served, set_variables
 
 from kalshi_cli.base.units import parse_ts
-from kalshi_cli.exchange.wire.status import OpenHours, Schedule, Week
+from kalshi_cli.exchange.wire.status import Schedule, TradingHours, Week
 from kalshi_cli.services.markets.exchange_hours import is_within_hours
 
 CHECK = ("check", "exchange", "--no-notify")
@@ -205,8 +205,8 @@ def test_the_hours_of_the_week_say_when_it_should_be_open(
     monday: list[tuple[str, str]], tuesday: list[tuple[str, str]], now: str, is_open: bool
 ) -> None:
     week = Week(
-        monday=tuple(OpenHours(*session) for session in monday),
-        tuesday=tuple(OpenHours(*session) for session in tuesday),
+        monday=tuple(TradingHours(*session) for session in monday),
+        tuesday=tuple(TradingHours(*session) for session in tuesday),
     )
     assert is_within_hours(Schedule((week,), ()), parse_ts(now)) is is_open
     assert is_within_hours(Schedule((), ()), parse_ts(now))

@@ -27,10 +27,10 @@ from support.served import (
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.core.model.effects import Alert
-from kalshi_cli.core.monitoring.request_traffic import Minute
+from kalshi_cli.core.model.effects import AlertRaised
+from kalshi_cli.core.monitoring.request_traffic import RequestMinute
 from kalshi_cli.store.lock import LockHolder, lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 
@@ -83,7 +83,7 @@ def beat(store: Store, ago_s: float = 0.0, **changes: Any) -> None:
         "completed": Ts(now - int(ago_s * 1000)), "cycles": 10, "is_running": True, "feed_age_ms": 500,
         "feed_lag_ms": 20,
     }  # fmt: skip
-    store.beat(Cycle(**(fields | changes)))
+    store.beat(Heartbeat(**(fields | changes)))
 
 
 def check(*words: str) -> Ended:
@@ -141,7 +141,7 @@ def test_messages_that_come_late_are_told(store: Store, lag_ms: int, code: int) 
 @pytest.mark.usefixtures("running")
 def test_markets_without_a_book_are_named_and_a_stream_that_does_not_hold_is_told(store: Store) -> None:
     beat(store, no_book="KXA-1: no snapshot yet; KXA-2: it broke; and 3 more")
-    store.add_traffic([Minute(minute=SystemClock().now() // 60_000, gaps=6)])
+    store.add_traffic([RequestMinute(minute=SystemClock().now() // 60_000, gaps=6)])
     ended = check("-w", "100", "-c", "200")
     assert found(ended) == (
         1,
@@ -177,9 +177,9 @@ def test_a_market_or_a_loop_that_has_only_just_begun_need_not_have_a_book_yet(
 def test_a_loop_that_cannot_read_the_account_is_blind_until_it_can(store: Store) -> None:
     beat(store)
     now = SystemClock().now()
-    store.record(Alert(Ts(now - 5_000), "critical", "BLIND", "account", "why"))
+    store.record(AlertRaised(Ts(now - 5_000), "critical", "BLIND", "account", "why"))
     assert found(check("-w", "100", "-c", "200")) == (2, [("critical", "BLIND", "account")])
-    store.record(Alert(now, "info", "SIGHTED", "account", "again"))
+    store.record(AlertRaised(now, "info", "SIGHTED", "account", "again"))
     assert check("-w", "100", "-c", "200").code == 0
 
 

@@ -21,13 +21,13 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import ALL, LEAST_S, left_s
-from kalshi_cli.cli.options import Flags
+from kalshi_cli.cli.commands.check import ALL, MIN_TIME_S, left_s
+from kalshi_cli.cli.options import GlobalOptions
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
 from kalshi_cli.services.monitoring import check_runner
-from kalshi_cli.services.monitoring.check_runner import Wanted, run_checks
-from kalshi_cli.services.monitoring.check_turns import MOST_SKIPPED
+from kalshi_cli.services.monitoring.check_runner import CheckRequest, run_checks
+from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
 from kalshi_cli.store.lock import lock
 
 CHECK = ("check", "balance")
@@ -186,7 +186,7 @@ def test_runs_that_find_one_at_work_are_fine_until_there_are_too_many(
 ) -> None:
     words = (*CHECK, "--notify", sink.url)
     with lock(state(tmp_path) / "checks" / "balance.lock", SystemClock()):
-        for _ in range(MOST_SKIPPED):
+        for _ in range(MAX_SKIPPED):
             ended = program(*words)
             assert (ended.code, f"already running (pid {os.getpid()}" in ended.out) == (0, True)
         assert program("check", "positions").code == 0
@@ -262,9 +262,9 @@ def test_where_the_exchange_hangs_what_is_known_without_it_is_shown_and_told(
 
 
 def test_the_time_of_a_check_counts_from_the_start_of_the_program() -> None:
-    assert (left_s(13.0, 5.0), left_s(13.0, 0.0), left_s(13.0, 60.0)) == (8.0, 13.0, LEAST_S)
-    assert Flags(started_s=SystemClock().monotonic() - 5.0).age_s >= 5.0
-    assert Flags().age_s == 0.0, "a call within another program"
+    assert (left_s(13.0, 5.0), left_s(13.0, 0.0), left_s(13.0, 60.0)) == (8.0, 13.0, MIN_TIME_S)
+    assert GlobalOptions(started_s=SystemClock().monotonic() - 5.0).age_s >= 5.0
+    assert GlobalOptions().age_s == 0.0, "a call within another program"
 
 
 def test_a_program_that_came_up_late_has_little_left_to_look(
@@ -308,7 +308,7 @@ def test_a_look_that_is_held_up_loses_nothing_of_what_the_others_found(
         shown.extend(parts)
 
     with opened(load(None, dict(os.environ), {}), lambda _text: None) as app:
-        wanted = Wanted(name="all", checks=("heartbeat", "held", "errors"), within_s=10.0, notify=sink.url)
+        wanted = CheckRequest(name="all", checks=("heartbeat", "held", "errors"), within_s=10.0, notify=sink.url)
         verdict = run_checks(app, wanted, show, leave)
     assert (verdict, left) == (Verdict.CRITICAL, [Verdict.CRITICAL])
     assert [(each.check, each.verdict.name) for each in shown] == [

@@ -126,7 +126,7 @@ def test_what_a_loop_left_behind_is_critical_and_what_a_loop_looks_after_is_fine
 
 def test_an_order_in_a_group_that_takes_none_is_critical(proxy: FaultProxy, store: Store, resting: str) -> None:
     remember(store, order_id=resting)
-    store.keep_group(RunGroup("11111111-0000-4000-8000-000000000000", 0, is_triggered=True))
+    store.save_order_group(RunGroup("11111111-0000-4000-8000-000000000000", 0, is_triggered=True))
     assert found() == (1, [("warning", "GROUP_TRIGGERED", "11111111-0000-4000-8000-000000000000")])
     listed(proxy, order_group_id="11111111-0000-4000-8000-000000000000")
     assert found()[0] == 2

@@ -15,12 +15,12 @@ from support.served import KEY_ID, TWO_SIDED, Ended, Served, bare_variables, pro
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Money, Price, Ts, cents, contracts
-from kalshi_cli.core.model.effects import Denied, FillBooked, OrderChanged
+from kalshi_cli.core.model.effects import FillBooked, OrderChanged, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.records import Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
@@ -94,7 +94,7 @@ def remember(
                 fair=cents(44),
             )  # fmt: skip
             store.record(OrderChanged(order))
-            store.placed(name, latency_ms + dice.randint(-10, 10))
+            store.record_placement(name, latency_ms + dice.randint(-10, 10))
             if number % 50 < 50 * rate:
                 fill = Fill(
                     trade_id=name, order_id=order.order_id, ticker=TWO_SIDED, side=BID,
@@ -206,7 +206,7 @@ def looping(store: Store, tmp_path: Path, *, hours: float, waiting: str = "") ->
     now = SystemClock().now()
     with lock(tmp_path / "state" / "sim" / "trade.lock", SystemClock()):
         store.beat(
-            Cycle(
+            Heartbeat(
                 run_id="r", pid=os.getpid(), mode="sim", strategy="spike", started=Ts(now - int(hours * HOUR_MS)),
                 completed=now, cycles=10, is_running=True, waiting=waiting,
             )
@@ -271,10 +271,10 @@ def test_order_requests_that_kalshi_denies_are_seen(store: Store, denied: int, t
     now = SystemClock().now()
     for number in range(denied):
         denial = "MIN_EDGE" if number % 4 else "SPREAD"
-        store.record(Denied(now, "spike", TWO_SIDED, denial, ""))
+        store.record(OrderRefused(now, "spike", TWO_SIDED, denial, ""))
     for _ in range(500):
-        store.record(Denied(now, "", TWO_SIDED, "PRICE_COLLAR", "a person"))
-        store.record(Denied(Ts(now - 2 * HOUR_MS), "spike", TWO_SIDED, "MIN_EDGE", "long ago"))
+        store.record(OrderRefused(now, "", TWO_SIDED, "PRICE_COLLAR", "a person"))
+        store.record(OrderRefused(Ts(now - 2 * HOUR_MS), "spike", TWO_SIDED, "MIN_EDGE", "long ago"))
     for number in range(taken):
         sent(store, f"c{number}", order_id=f"o{number}", status=OrderStatus.CANCELED)
     store.denials(now)

@@ -13,7 +13,7 @@ from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
-from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, Ohlc
+from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, OhlcPrices
 from kalshi_cli.services.markets.exchange_hours import weekly_maintenance
 
 EVENT = "KXRAIN-40JAN01"
@@ -184,8 +184,8 @@ def test_what_is_wrong_is_said_in_one_line_with_a_next_step(words: list[str], co
 
 def candle(at: int, prices: str | None, *, bid: int | None = None, ask: int | None = None, volume: int = 0) -> Candle:
     """`prices` is open, low, high, close in cents."""
-    ohlc = Ohlc(*(Price(int(cents) * 100) for cents in prices.split())) if prices else Ohlc()
-    quotes = [Ohlc(*[None if cents is None else Price(cents * 100)] * 4) for cents in (bid, ask)]
+    ohlc = OhlcPrices(*(Price(int(cents) * 100) for cents in prices.split())) if prices else OhlcPrices()
+    quotes = [OhlcPrices(*[None if cents is None else Price(cents * 100)] * 4) for cents in (bid, ask)]
     return Candle(
         end=Ts(parse_ts("2026-11-21T00:00:00Z") + at * 60_000),
         yes_bid=quotes[0],

@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Ts, dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle, Halt, MarketLock
+from kalshi_cli.store.records import Halt, Heartbeat, MarketLock
 from kalshi_cli.store.sqlite_store import Store
 
 JUNK = b"this was a database once" * 500
@@ -79,7 +79,7 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     with Store.open(exchange.state / "sim-paper" / "state.db", account="paper", environment="sim") as store:
         now = exchange.clock.now()
         store.beat(
-            Cycle(
+            Heartbeat(
                 run_id="p", pid=1, mode="paper", strategy="spike", started=now, completed=now, cycles=1, is_running=True
             )
         )  # fmt: skip
@@ -95,8 +95,8 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     assert "did not stop in good order; nothing of it is at the exchange" in told.err
 
 
-def cycle(now: Ts, lost_today: int | None) -> Cycle:
-    return Cycle(
+def cycle(now: Ts, lost_today: int | None) -> Heartbeat:
+    return Heartbeat(
         run_id="r", pid=1, mode="sim", strategy="spike", started=now, completed=now, cycles=1, is_running=False,
         day_pnl=None if lost_today is None else dollars(-lost_today),
     )  # fmt: skip

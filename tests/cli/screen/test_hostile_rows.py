@@ -26,7 +26,7 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.text import LONGEST, safe_lines, safe_text
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.commands.check import show
-from kalshi_cli.cli.screen.output import Format, tell
+from kalshi_cli.cli.screen.output import Format, warn
 from kalshi_cli.cli.screen.render import render_one, render_rows
 from kalshi_cli.cli.screen.watch import draw_board, draw_ladder
 from kalshi_cli.core.model.markets import Market, MarketStatus
@@ -35,20 +35,20 @@ from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.notify.notice_text import inert, to_body, to_json, to_title
+from kalshi_cli.notify.notice_text import escape_markup, to_body, to_json, to_title
 from kalshi_cli.services.markets.watch_board import WatchBoard
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 from kalshi_cli.telemetry.metrics import Metrics
 from kalshi_cli.telemetry.tables import TRADES, Tables, TradeRow
-from kalshi_cli.views.formats import Loose, Ratio, without_none
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.formats import ExchangeJson, Ratio, without_none
+from kalshi_cli.views.row import OutputRow
 
 NOW = Ts(1_780_000_000_000)
 ALL = (*HOSTILE, *LONE, HUGE)
 WIDTHS = ("20", "80", "200")
 
 
-def every(kind: type[Row] = Row) -> Iterator[type[Row]]:
+def every(kind: type[OutputRow] = OutputRow) -> Iterator[type[OutputRow]]:
     for narrower in kind.__subclasses__():
         yield narrower
         yield from every(narrower)
@@ -69,7 +69,7 @@ def filled(kind: Any, texts: Iterator[str]) -> Any:
         return tuple(filled(arg, texts) for arg in ((args[0],) * 2 if args[1:] == (...,) else args))
     if origin is dict:
         return {next(texts): filled(args[1], texts) for _ in range(2)}
-    if bare is Loose:
+    if bare is ExchangeJson:
         return {next(texts): [next(texts), {next(texts): 1}], "n": float("nan")}
     if isinstance(bare, type) and issubclass(bare, Enum):
         return next(iter(bare))
@@ -93,7 +93,9 @@ TEXTS = endless()
 
 
 @pytest.mark.parametrize("of", ROWS, ids=lambda of: of.__name__)
-def test_a_row_of_hostile_text_is_harmless_in_every_format(of: type[Row], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_of_hostile_text_is_harmless_in_every_format(
+    of: type[OutputRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     for number, form in enumerate(Format):
         monkeypatch.setenv("COLUMNS", WIDTHS[number % len(WIDTHS)])
@@ -137,7 +139,7 @@ def test_the_check_would_notice() -> None:
 
 def test_remarks_and_errors() -> None:
     for text in ALL:
-        _, err = printed(tell, f"error: {text}")
+        _, err = printed(warn, f"error: {text}")
         assert harmful(err) == ""
         assert len(err) <= LONGEST + 1
         assert harmful(safe_lines(text)) == harmful(safe_text(text)) == ""
@@ -193,7 +195,7 @@ def test_a_notice_is_harmless_to_machines_and_to_chats() -> None:
 
 def test_no_mention_and_no_link_is_left() -> None:
     for text in HOSTILE:
-        said = inert(text, LONGEST)
+        said = escape_markup(text, LONGEST)
         assert not any(part in said for part in ("@everyone", "@here", "<!channel>", "](", "://", "<@"))
 
 

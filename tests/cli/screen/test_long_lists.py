@@ -25,7 +25,7 @@ from kalshi_cli.cli.main import main
 from kalshi_cli.cli.screen import render
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import render_rows
-from kalshi_cli.views.row import Row
+from kalshi_cli.views.row import OutputRow
 
 MANY, SOME, FEW = 20_000, 7_000, 2_000
 ALL = ("markets", "--all", "-q", "--format")
@@ -123,7 +123,7 @@ def test_a_list_that_is_held_does_grow(many: dict[str, str]) -> None:
     assert large > small + 3 * A_LITTLE
 
 
-class Word(Row, frozen=True, kw_only=True):
+class Word(OutputRow, frozen=True, kw_only=True):
     word: str
 
 
@@ -159,7 +159,7 @@ def test_a_document_of_parts_is_the_document(count: int, monkeypatch: pytest.Mon
     assert printed(Format.PLAIN, count).split() == whole[Format.PLAIN].split()
 
 
-class Pair(Row, frozen=True, kw_only=True):
+class Pair(OutputRow, frozen=True, kw_only=True):
     left: str
     right: int
 

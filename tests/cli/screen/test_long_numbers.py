@@ -13,15 +13,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kalshi_cli.__main__ import MOST_DIGITS as MOST_OF_INT
+from kalshi_cli.__main__ import MAX_DIGITS as MOST_OF_INT
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import ConfigError, UsageError
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_price, price_from_user, qty_from_user
 from kalshi_cli.config.sources import load
-from kalshi_cli.config.yaml_file import MOST_DIGITS
+from kalshi_cli.config.yaml_file import MAX_DIGITS
 from kalshi_cli.feeds import fair_values, news_signals, polymarket
 from kalshi_cli.feeds.recorded_results import read_history, read_results
-from kalshi_cli.feeds.spot.venue import SpotError, fixed
+from kalshi_cli.feeds.spot.venue import SpotError, parse_fixed
 
 SOON_S = 20.0
 SIZE = 900_000
@@ -54,7 +54,7 @@ YAML = {
     "sexagesimal_float": "1" + ":1" * (SIZE // 2) + ".5",
     "hexadecimal": "0x" + "f" * SIZE,
     "binary": "0b" + "1" * SIZE,
-    "just_too_long": "1" * (MOST_DIGITS + 1),
+    "just_too_long": "1" * (MAX_DIGITS + 1),
 }
 
 
@@ -68,8 +68,8 @@ def test_a_number_of_a_configuration_is_refused_soon(tmp_path: Path, name: str, 
 
 def test_the_longest_number_of_a_configuration_is_one_of_forty_characters(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
-    file.write_text(f"sim: {{seed: {'1' * (MOST_DIGITS + 1)}}}\n")
-    with pytest.raises(ConfigError, match=f"seed: a number of more than {MOST_DIGITS} digits"):
+    file.write_text(f"sim: {{seed: {'1' * (MAX_DIGITS + 1)}}}\n")
+    with pytest.raises(ConfigError, match=f"seed: a number of more than {MAX_DIGITS} digits"):
         load(file, {}, {})
     file.write_text(f"sim: {{seed: '{'1' * 18}'}}\n")
     assert load(file, {}, {}).sim.seed == int("1" * 18)
@@ -100,7 +100,7 @@ def test_a_number_in_the_json_or_csv_of_a_source_is_refused_soon(tmp_path: Path,
         polymarket.read_best(book.encode(), "1")
     for text in (number, Decimal(number) if number != NUMBERS["beyond"] else "NaN"):
         with pytest.raises(SpotError):
-            fixed(text, 4)
+            parse_fixed(text, 4)
     for name, text in (
         ("a.json", f'[{{"ticker": "KXA", "result": "yes", "settlement_value_dollars": {value}}}]'),
         ("a.jsonl", f'{{"ticker": "KXA", "result": "yes", "settlement_value_dollars": {value}}}\n'),

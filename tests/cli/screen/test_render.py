@@ -20,25 +20,34 @@ import kalshi_cli.views as all_rows
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
-from kalshi_cli.cli.screen.render import SCREENFUL, render_book, render_one, render_rows
+from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
 from kalshi_cli.cli.screen.tables import fit
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.services.orders.place import Ticket
+from kalshi_cli.services.orders.place import OrderTicket
 from kalshi_cli.views import runs as run_rows
 from kalshi_cli.views import scan as scan_rows
 from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 from kalshi_cli.views.checks import HealthRow
-from kalshi_cli.views.formats import Gain, Prose, Ratio, Verdict, columns, human, when, wire
+from kalshi_cli.views.formats import (
+    Ratio,
+    SignedMoney,
+    TruncatableText,
+    Verdict,
+    columns,
+    format_time,
+    to_machine,
+    to_text,
+)
 from kalshi_cli.views.markets import MarketRow
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
 from kalshi_cli.views.orders import CancelAllView, OrderRow, ReconciledRow, order_row
 from kalshi_cli.views.positions import FillRow, PnlRow, PnlView, PositionRow
 from kalshi_cli.views.quotes import QuoteRow
-from kalshi_cli.views.row import Action, Outcome, Row
+from kalshi_cli.views.row import Action, Outcome, OutputRow
 from kalshi_cli.views.settings import SettingRow
 from kalshi_cli.views.strategies import ParameterRow, StrategyRow
 
@@ -49,7 +58,7 @@ def market(ticker: str = "KXHIGHNY-26NOV21-B53.5", title: str = "High in NYC?", 
     given = {
         "ticker": ticker,
         "event_ticker": "KXHIGHNY-26NOV21",
-        "title": Prose(title),
+        "title": TruncatableText(title),
         "status": "active",
         "yes_bid": cents(47),
         "yes_ask": None,
@@ -70,16 +79,16 @@ def listed(title: str = "", subtitle: str = "") -> Market:
     )  # fmt: skip
 
 
-class Every(Row, frozen=True, kw_only=True):
+class Every(OutputRow, frozen=True, kw_only=True):
     """A field of every type that a row may declare."""
 
     words: str
-    prose: Prose
+    prose: TruncatableText
     verdict: Verdict | None
     price: Price | None
     qty: Qty
     money: Money
-    gain: Gain | None
+    gain: SignedMoney | None
     ts: Ts
     ratio: Ratio | None
     number: float
@@ -92,12 +101,12 @@ class Every(Row, frozen=True, kw_only=True):
 
 EVERY = Every(
     words="KX",
-    prose=Prose("t"),
+    prose=TruncatableText("t"),
     verdict=Verdict("OK"),
     price=cents(5),
     qty=Qty(1),
     money=Money(12_345_600),
-    gain=Gain(Money(-1_500_000)),
+    gain=SignedMoney(Money(-1_500_000)),
     ts=Ts(0),
     ratio=Ratio(0.5),
     number=12.5,
@@ -152,17 +161,17 @@ def test_every_type_has_its_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_numbers_that_are_none_become_null_and_a_dash() -> None:
-    assert wire(Ratio | None)(float("nan")) is None
-    assert wire(float)(float("inf")) is None
-    assert human(float)(float("nan")) == "—"
-    assert human(Price | None)(None) == "—"
+    assert to_machine(Ratio | None)(float("nan")) is None
+    assert to_machine(float)(float("inf")) is None
+    assert to_text(float)(float("nan")) == "—"
+    assert to_text(Price | None)(None) == "—"
 
 
 def test_a_type_nobody_can_write_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="bytes"):
-        wire(bytes)
+        to_machine(bytes)
     with pytest.raises(TypeError, match="bytes"):
-        human(bytes)
+        to_text(bytes)
 
 
 def test_an_error_half_way_leaves_no_half_document(capsys: pytest.CaptureFixture[str]) -> None:
@@ -219,15 +228,33 @@ def test_csv_reads_back_and_no_text_is_a_formula(titles: list[str]) -> None:
 
 
 def test_csv_quotes_everything_and_leaves_negative_numbers_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    row = PnlRow(key="-KX", realized=Gain(Money(-5)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(-5)))
+    row = PnlRow(
+        key="-KX",
+        realized=SignedMoney(Money(-5)),
+        unrealized=SignedMoney(Money(0)),
+        fees=Money(0),
+        net=SignedMoney(Money(-5)),
+    )
     render_rows(PnlRow, [row], Format.CSV)
     _, line = capsys.readouterr().out.splitlines()
     assert line == '"\'-KX","-0.000005","0.000000","0.000000","-0.000005"'
 
 
 def test_csv_of_an_object_with_rows_is_the_rows(capsys: pytest.CaptureFixture[str]) -> None:
-    part = PnlRow(key="KX", realized=Gain(Money(1)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(1)))
-    whole = PnlView(realized=Gain(Money(1)), unrealized=Gain(Money(0)), fees=Money(0), net=Gain(Money(1)), rows=(part,))
+    part = PnlRow(
+        key="KX",
+        realized=SignedMoney(Money(1)),
+        unrealized=SignedMoney(Money(0)),
+        fees=Money(0),
+        net=SignedMoney(Money(1)),
+    )
+    whole = PnlView(
+        realized=SignedMoney(Money(1)),
+        unrealized=SignedMoney(Money(0)),
+        fees=Money(0),
+        net=SignedMoney(Money(1)),
+        rows=(part,),
+    )
     render_one(whole, Format.CSV)
     assert capsys.readouterr().out.splitlines()[1].startswith('"KX"')
     render_one(whole, Format.PLAIN)
@@ -309,12 +336,12 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
 
 @pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
 def test_what_a_list_is_for_goes_on_below_where_it_does_not_fit(
-    of: type[Row], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    of: type[OutputRow], is_whole: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [f"word{number}" for number in range(20)]
     monkeypatch.setenv("COLUMNS", "80")
     prose = [column.name for column in columns(of) if column.is_prose]
-    texts = dict.fromkeys(of.__struct_fields__, "1") | {prose[-1]: Prose(" ".join(words))}
+    texts = dict.fromkeys(of.__struct_fields__, "1") | {prose[-1]: TruncatableText(" ".join(words))}
     render_rows(of, [of(**texts)], Format.TABLE)
     shown = capsys.readouterr().out
     assert all(word in shown.split() for word in words) is is_whole
@@ -361,7 +388,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
         (scan_rows.VenueRow, "ticker buy_edge sell_edge profit kalshi_bid", "ticker buy_edge sell_edge profit"),
     ],
 )
-def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[Row], at_80: str, at_60: str) -> None:
+def test_a_narrow_table_keeps_what_a_person_decides_by(of: type[OutputRow], at_80: str, at_60: str) -> None:
     by_name = {column.name: column for column in columns(of)}
     fields = [by_name[name] for name in of.shown or by_name]
     widths = {column.name: max(len(column.label), WIDE.get(column.name, 6)) for column in fields}
@@ -376,7 +403,8 @@ def test_what_closes_soon_has_both_prices_and_the_time_on_a_narrow_screen(
     monkeypatch.setenv("COLUMNS", str(width))
     now = Ts(1_795_000_000_000)
     row = scan_rows.ClosingRow(
-        ticker="KXQUICKSETTLE-26NOV21H1218-2", event_ticker="KXQUICKSETTLE-26NOV21H1218", title=Prose("ETH " * 20),
+        ticker="KXQUICKSETTLE-26NOV21H1218-2", event_ticker="KXQUICKSETTLE-26NOV21H1218",
+        title=TruncatableText("ETH " * 20),
         close_time=Ts(now + 780_000), yes_bid=cents(15), yes_ask=Price(2580), last=cents(16),
         volume_24h=contracts(10), open_interest=contracts(10),
     )  # fmt: skip
@@ -412,8 +440,14 @@ def test_a_hint_that_a_narrow_table_cuts_is_told_whole_so_that_its_command_can_b
     width: int, told: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hint = "sudo timedatectl set-ntp true, then look at it again with: kalshi health-check --env prod"
-    found = HealthRow(check="clock", status=Verdict("CRITICAL"), latency_ms=1.0, detail=Prose("off"), hint=Prose(hint))
-    fine = HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=Prose("12 GB"), hint=None)
+    found = HealthRow(
+        check="clock",
+        status=Verdict("CRITICAL"),
+        latency_ms=1.0,
+        detail=TruncatableText("off"),
+        hint=TruncatableText(hint),
+    )
+    fine = HealthRow(check="disk", status=Verdict("OK"), latency_ms=1.0, detail=TruncatableText("12 GB"), hint=None)
     monkeypatch.setenv("COLUMNS", str(width))
     render_rows(HealthRow, [found, fine], Format.TABLE)
     shown = capsys.readouterr()
@@ -429,19 +463,19 @@ def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
 
 
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    render_rows(MarketRow, [market()] * (SCREENFUL + 1), Format.TABLE)
+    render_rows(MarketRow, [market()] * (MAX_TABLE_ROWS + 1), Format.TABLE)
     assert capsys.readouterr().out.startswith("ticker ")
-    render_rows(MarketRow, [market()] * SCREENFUL, Format.TABLE)
+    render_rows(MarketRow, [market()] * MAX_TABLE_ROWS, Format.TABLE)
     assert "yes_bid" not in capsys.readouterr().out
 
 
 def test_times_are_told_from_now() -> None:
     now = Ts(1_781_148_600_000)
-    assert when(CLOSE, now) == "Jun 11 06:29 (in 2h)"
-    assert when(Ts(now - 90_000), now) == "Jun 11 03:28 (1m ago)"
-    assert when(now, now) == "Jun 11 03:30 (now)"
-    assert when(Ts(0), now).startswith("1970-01-01 00:00 (")
-    assert when(CLOSE, None) == "2026-06-11 06:29"
+    assert format_time(CLOSE, now) == "Jun 11 06:29 (in 2h)"
+    assert format_time(Ts(now - 90_000), now) == "Jun 11 03:28 (1m ago)"
+    assert format_time(now, now) == "Jun 11 03:30 (now)"
+    assert format_time(Ts(0), now).startswith("1970-01-01 00:00 (")
+    assert format_time(CLOSE, None) == "2026-06-11 06:29"
 
 
 # -- whatever is inside -------------------------------------------------------------------------------------------
@@ -502,24 +536,24 @@ CONTRACT = {
 
 
 @pytest.mark.parametrize("row", CONTRACT)
-def test_a_row_has_the_fields_that_scripts_rely_on(row: type[Row]) -> None:
+def test_a_row_has_the_fields_that_scripts_rely_on(row: type[OutputRow]) -> None:
     assert set(CONTRACT[row].split()) <= set(row.__struct_fields__)
 
 
-def every_row() -> list[type[Row]]:
+def every_row() -> list[type[OutputRow]]:
     return [
         kind
         for module in pkgutil.iter_modules(all_rows.__path__)
         for kind in vars(import_module(f"{all_rows.__name__}.{module.name}")).values()
-        if isinstance(kind, type) and issubclass(kind, Row) and kind is not Row
+        if isinstance(kind, type) and issubclass(kind, OutputRow) and kind is not OutputRow
     ]
 
 
 @pytest.mark.parametrize("row", every_row())
-def test_every_field_of_every_row_can_be_written(row: type[Row]) -> None:
+def test_every_field_of_every_row_can_be_written(row: type[OutputRow]) -> None:
     for field in msgspec.structs.fields(row):
-        assert callable(wire(field.type))
-    assert all(callable(human(column.kind)) for column in columns(row))
+        assert callable(to_machine(field.type))
+    assert all(callable(to_text(column.kind)) for column in columns(row))
     assert set(row.shown) <= {column.name for column in columns(row)}
 
 
@@ -546,7 +580,7 @@ def order(side: Side = BID, price: Price = FORTY, **more: object) -> Order:
     st.integers(min_value=1, max_value=99).map(cents),
 )
 def test_an_order_reads_back_as_it_was_typed(outcome: Outcome, action: Action, price: Price) -> None:
-    placed = Ticket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(listed())
+    placed = OrderTicket(ticker="KX", outcome=outcome, action=action, qty=contracts(1), price=price).intent(listed())
     row = order_row(order(placed.side, placed.price), (outcome, action))
     assert (row.side, row.action, row.price, row.book_side) == (outcome, action, price, placed.side)
 
@@ -609,14 +643,14 @@ def test_what_a_terminal_shows_of_a_row_is_a_column_of_it() -> None:
     """Rows inside a row follow it by themselves: to name them as a line of it is a mistake."""
     for module in pkgutil.iter_modules(all_rows.__path__):
         import_module(f"{all_rows.__name__}.{module.name}")
-    kinds = list(every(Row))
+    kinds = list(every(OutputRow))
     assert {OrderRow, PnlView} < set(kinds)
     for kind in kinds:
         names = {column.name for column in columns(kind)}
         assert names.issuperset((*kind.shown, *kind.screen)), kind.__name__
 
 
-def every(kind: type[Row]) -> Iterator[type[Row]]:
+def every(kind: type[OutputRow]) -> Iterator[type[OutputRow]]:
     for narrower in kind.__subclasses__():
         yield narrower
         yield from every(narrower)

@@ -10,8 +10,8 @@ from support.values import NOW, make_balance, make_book, make_fill, make_order, 
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, disputes
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert, Effect, OrderChanged, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import (
@@ -26,35 +26,35 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.order_check import Resting, differing
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 FRESH = Ts(NOW + NEVER_ARRIVED_MARGIN_MS + 1)
 FALSE, TRUE = "false-id", "true-id"
 
 
 @pytest.fixture
-def engine() -> Engine:
+def engine() -> TradingEngine:
     ids = iter(f"own{n}" for n in range(1, 100))
-    engine = Engine(make_state(), Limits(min_edge=None), (), new_id=lambda: next(ids), order_expiry_s=None)
+    engine = TradingEngine(make_state(), RiskLimits(min_edge=None), (), new_id=lambda: next(ids), order_expiry_s=None)
     engine.step(make_book())
     return engine
 
 
-def place(engine: Engine, lasts_s: float = 0) -> Order:
+def place(engine: TradingEngine, lasts_s: float = 0) -> Order:
     verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(10), expires_in_s=lasts_s), "fade")
     assert isinstance(verdict, SubmitOrder), verdict
     return verdict.order
 
 
 def acknowledged(
-    engine: Engine, order_id: str = FALSE, filled: int = 0, left: int = 10, *, lasts_s: float = 0
+    engine: TradingEngine, order_id: str = FALSE, filled: int = 0, left: int = 10, *, lasts_s: float = 0
 ) -> Order:
     order = place(engine, lasts_s)
     engine.step(OrderAccepted(NOW, order.client_order_id, order_id, contracts(filled), contracts(left)))
     return ours(engine, order.client_order_id)
 
 
-def ours(engine: Engine, name: str = "own1") -> Order:
+def ours(engine: TradingEngine, name: str = "own1") -> Order:
     found = engine.state.orders.get(name)
     assert found is not None
     return found
@@ -74,10 +74,10 @@ def repairs(effects: list[Effect]) -> list[str]:
 
 
 def codes(effects: list[Effect]) -> list[str]:
-    return [effect.code for effect in effects if isinstance(effect, Alert)]
+    return [effect.code for effect in effects if isinstance(effect, AlertRaised)]
 
 
-def test_a_false_id_is_repaired_by_a_fresh_read_and_both_count_until_then(engine: Engine) -> None:
+def test_a_false_id_is_repaired_by_a_fresh_read_and_both_count_until_then(engine: TradingEngine) -> None:
     acknowledged(engine)
     effects = engine.step(read(record(), as_of=FRESH - 1))
     assert (repairs(effects), codes(effects)) == ([], [])
@@ -96,7 +96,7 @@ def test_a_false_id_is_repaired_by_a_fresh_read_and_both_count_until_then(engine
 
 
 @pytest.mark.parametrize("is_met_first", [True, False])
-def test_fills_under_the_true_id_are_attached_and_credited(engine: Engine, is_met_first: bool) -> None:
+def test_fills_under_the_true_id_are_attached_and_credited(engine: TradingEngine, is_met_first: bool) -> None:
     acknowledged(engine, filled=10, left=0)
     over = record(status=OrderStatus.FILLED, filled=contracts(10))
     if is_met_first:
@@ -110,7 +110,7 @@ def test_fills_under_the_true_id_are_attached_and_credited(engine: Engine, is_me
 
 
 @pytest.mark.parametrize(("status", "left"), [(OrderStatus.RESTING, 10), (OrderStatus.CANCELED, 0)])
-def test_a_false_fill_count_is_lowered(engine: Engine, status: OrderStatus, left: int) -> None:
+def test_a_false_fill_count_is_lowered(engine: TradingEngine, status: OrderStatus, left: int) -> None:
     acknowledged(engine, TRUE, filled=10, left=0)
     reduced = contracts(10 - left)
     effects = engine.step(read(record(status=status, reduced=reduced)))
@@ -120,7 +120,7 @@ def test_a_false_fill_count_is_lowered(engine: Engine, status: OrderStatus, left
     assert engine.disputed == ()
 
 
-def test_a_fill_count_that_its_fills_or_the_record_explain_is_left(engine: Engine) -> None:
+def test_a_fill_count_that_its_fills_or_the_record_explain_is_left(engine: TradingEngine) -> None:
     acknowledged(engine, TRUE, filled=10, left=0)
     engine.step(Filled(NOW, make_fill("t1", order_id=TRUE, qty=contracts(10))))
     effects = engine.step(read(record()))
@@ -128,7 +128,7 @@ def test_a_fill_count_that_its_fills_or_the_record_explain_is_left(engine: Engin
     assert ours(engine).filled == contracts(10)
 
 
-def test_an_order_that_a_reply_ended_and_that_rests_comes_back(engine: Engine) -> None:
+def test_an_order_that_a_reply_ended_and_that_rests_comes_back(engine: TradingEngine) -> None:
     acknowledged(engine, TRUE)
     engine.step(OrderCanceled(NOW, TRUE, "own1"))
     assert engine.state.orders.live() == []
@@ -140,7 +140,7 @@ def test_an_order_that_a_reply_ended_and_that_rests_comes_back(engine: Engine) -
     assert repairs(engine.step(read(empty))) == [], "nothing of it can trade"
 
 
-def test_terms_that_a_reply_dated_later_are_repaired(engine: Engine) -> None:
+def test_terms_that_a_reply_dated_later_are_repaired(engine: TradingEngine) -> None:
     acknowledged(engine, TRUE)
     engine.step(OrderState(NOW, record(reduced=contracts(7), updated=Ts(NOW + 1))))
     assert ours(engine).remaining == contracts(3)
@@ -149,7 +149,7 @@ def test_terms_that_a_reply_dated_later_are_repaired(engine: Engine) -> None:
     assert repairs(engine.step(late)) == []
 
 
-def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(engine: Engine) -> None:
+def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(engine: TradingEngine) -> None:
     acknowledged(engine, lasts_s=10)
     (text,) = repairs(engine.step(read()))
     assert text == f"its id was {FALSE}, is none, status was resting, is unknown"
@@ -161,7 +161,7 @@ def test_an_order_that_the_exchange_never_had_is_in_doubt_and_then_ended(engine:
 
 @pytest.mark.parametrize("lasts_s", [0, 3_600])
 def test_an_acknowledged_order_that_may_rest_is_not_ended_because_a_list_lacks_it(
-    engine: Engine, lasts_s: float
+    engine: TradingEngine, lasts_s: float
 ) -> None:
     acknowledged(engine, lasts_s=lasts_s)
     assert repairs(engine.step(read())) == []
@@ -169,20 +169,20 @@ def test_an_acknowledged_order_that_may_rest_is_not_ended_because_a_list_lacks_i
     assert (ours(engine).order_id, ours(engine).status) == (FALSE, OrderStatus.RESTING)
 
 
-def test_an_order_of_which_the_same_read_has_a_fill_was_there(engine: Engine) -> None:
+def test_an_order_of_which_the_same_read_has_a_fill_was_there(engine: TradingEngine) -> None:
     acknowledged(engine, TRUE, lasts_s=10)
     fill = make_fill("t1", order_id=TRUE, qty=contracts(10))
     assert repairs(engine.step(read(fills=(fill,)))) == []
     assert (ours(engine).order_id, ours(engine).filled) == (TRUE, contracts(10))
 
 
-def test_a_record_under_our_id_of_another_market_or_side_is_not_the_order(engine: Engine) -> None:
+def test_a_record_under_our_id_of_another_market_or_side_is_not_the_order(engine: TradingEngine) -> None:
     acknowledged(engine, lasts_s=10)
     (text,) = repairs(engine.step(read(record(side=ASK))))
     assert "is none" in text
 
 
-def test_an_id_that_the_exchange_gives_to_another_order_is_repaired_at_once(engine: Engine) -> None:
+def test_an_id_that_the_exchange_gives_to_another_order_is_repaired_at_once(engine: TradingEngine) -> None:
     """F21: nothing has to be waited for, since the exchange itself says whose id it is."""
     acknowledged(engine)
     theirs = record(FALSE, "somebody", side=ASK, price=cents(60))
@@ -200,7 +200,7 @@ def names_on_file(effects: list[Effect]) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("is_a_read", [True, False])
 def test_one_false_record_that_renames_our_order_is_undone_by_the_next_true_one(
-    engine: Engine, is_a_read: bool
+    engine: TradingEngine, is_a_read: bool
 ) -> None:
     """Otherwise it stays without id, and nothing but its expiry or the kill switch ends it."""
     acknowledged(engine, TRUE)
@@ -219,7 +219,7 @@ def test_one_false_record_that_renames_our_order_is_undone_by_the_next_true_one(
     assert repairs(engine.step(read(true))) == []
 
 
-def test_an_order_met_under_our_id_while_ours_had_a_false_one_is_ours(engine: Engine) -> None:
+def test_an_order_met_under_our_id_while_ours_had_a_false_one_is_ours(engine: TradingEngine) -> None:
     acknowledged(engine, FALSE)
     engine.step(OrderState(NOW, record()))
     engine.step(Filled(NOW, make_fill("t1", order_id=TRUE, client_order_id="", qty=contracts(4))))
@@ -230,7 +230,7 @@ def test_an_order_met_under_our_id_while_ours_had_a_false_one_is_ours(engine: En
     assert ("own1", TRUE) in names_on_file(effects)
 
 
-def test_an_order_of_the_other_side_under_the_id_of_one_in_doubt_is_no_answer(engine: Engine) -> None:
+def test_an_order_of_the_other_side_under_the_id_of_one_in_doubt_is_no_answer(engine: TradingEngine) -> None:
     order = place(engine)
     engine.step(OrderUnknown(NOW, order.client_order_id, "timeout"))
     engine.step(OrderState(NOW, record("o2", side=ASK)))
@@ -239,7 +239,7 @@ def test_an_order_of_the_other_side_under_the_id_of_one_in_doubt_is_no_answer(en
     assert (ours(engine).order_id, ours(engine).status) == ("", OrderStatus.UNKNOWN)
 
 
-def test_a_message_about_another_order_does_not_change_ours(engine: Engine) -> None:
+def test_a_message_about_another_order_does_not_change_ours(engine: TradingEngine) -> None:
     acknowledged(engine)
     engine.step(Filled(NOW, make_fill("t1", order_id=FALSE, client_order_id="", side=ASK, qty=contracts(1))))
     engine.step(OrderState(NOW, record(FALSE, "somebody", side=ASK, filled=contracts(1))))
@@ -249,14 +249,14 @@ def test_a_message_about_another_order_does_not_change_ours(engine: Engine) -> N
     assert met.filled == contracts(1)
 
 
-def test_a_reply_with_the_id_of_an_order_that_we_know_is_no_acknowledgement(engine: Engine) -> None:
+def test_a_reply_with_the_id_of_an_order_that_we_know_is_no_acknowledgement(engine: TradingEngine) -> None:
     acknowledged(engine, TRUE)
     acknowledged(engine, TRUE)
     assert (ours(engine, "own2").order_id, ours(engine, "own2").status) == ("", OrderStatus.UNKNOWN)
     assert ours(engine).order_id == TRUE
 
 
-def test_a_record_that_is_another_order_of_ours_repairs_nothing(engine: Engine) -> None:
+def test_a_record_that_is_another_order_of_ours_repairs_nothing(engine: TradingEngine) -> None:
     first, second = acknowledged(engine, FALSE), acknowledged(engine, TRUE)
     assert engine.step(OrderRepaired(NOW, first, record(name=""))) == []
     gone = msgspec.structs.replace(second, order_id="before")
@@ -265,7 +265,7 @@ def test_a_record_that_is_another_order_of_ours_repairs_nothing(engine: Engine) 
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])
-def test_two_orders_whose_ids_were_swapped_by_replies_get_their_own(engine: Engine, is_reversed: bool) -> None:
+def test_two_orders_whose_ids_were_swapped_by_replies_get_their_own(engine: TradingEngine, is_reversed: bool) -> None:
     acknowledged(engine, FALSE), acknowledged(engine, TRUE)
     records = [record(TRUE, "own1"), record(FALSE, "own2")]
     effects = engine.step(read(*(reversed(records) if is_reversed else records)))
@@ -277,7 +277,7 @@ def test_two_orders_whose_ids_were_swapped_by_replies_get_their_own(engine: Engi
     assert engine.disputed == ()
 
 
-def test_a_file_with_one_id_for_two_orders_is_loaded_with_one_of_them_in_doubt(engine: Engine) -> None:
+def test_a_file_with_one_id_for_two_orders_is_loaded_with_one_of_them_in_doubt(engine: TradingEngine) -> None:
     """kill -9 between two repairs leaves it so."""
     twins = [record(TRUE, "own1", created=Ts(NOW - 2)), record(TRUE, "own2", created=Ts(NOW - 1))]
     engine.recall(twins, ())
@@ -288,7 +288,7 @@ def test_a_file_with_one_id_for_two_orders_is_loaded_with_one_of_them_in_doubt(e
 
 
 @pytest.mark.parametrize("lasts_s", [0, 10])
-def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(engine: Engine, lasts_s: float) -> None:
+def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(engine: TradingEngine, lasts_s: float) -> None:
     """Not even after its expiry: the exchange had it, so that it may have traded, and only its record says how far."""
     expires = acknowledged(engine, lasts_s=lasts_s).expires
     engine.step(OrderState(NOW, record(FALSE, expires=expires)))
@@ -297,7 +297,7 @@ def test_an_order_that_was_shown_is_never_ended_by_a_list_that_lacks_it(engine: 
     assert engine.state.orders.worst_case("KXA-1") == (contracts(10), 0)
 
 
-def test_orders_of_others_in_doubt_or_being_amended_are_no_dispute(engine: Engine) -> None:
+def test_orders_of_others_in_doubt_or_being_amended_are_no_dispute(engine: TradingEngine) -> None:
     engine.step(OrderState(NOW, make_order("web", order_id="f1")))
     order = place(engine)
     engine.step(OrderUnknown(NOW, order.client_order_id, "timeout"))
@@ -307,7 +307,7 @@ def test_orders_of_others_in_doubt_or_being_amended_are_no_dispute(engine: Engin
 # -- two orders of one intent -----------------------------------------------------------------------------------------
 
 
-def test_a_second_order_halts_once_the_exchange_has_shown_the_first(engine: Engine) -> None:
+def test_a_second_order_halts_once_the_exchange_has_shown_the_first(engine: TradingEngine) -> None:
     """Until then the id in the reply may be false; and the second is on file only once that is known."""
     acknowledged(engine, "o1")
     second = record("o2")
@@ -320,13 +320,15 @@ def test_a_second_order_halts_once_the_exchange_has_shown_the_first(engine: Engi
     assert codes(engine.step(OrderState(NOW, second))) == []
 
 
-def test_second_orders_that_are_kept_in_mind_are_limited(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_orders_that_are_kept_in_mind_are_limited(
+    engine: TradingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kalshi_cli.core.risk.guards.MAX_WATCHED", 1)
     acknowledged(engine, "o1")
     for order_id in ("o2", "o3"):
         engine.step(OrderState(NOW, record(order_id)))
     effects = engine.step(OrderState(NOW, record("o1")))
-    assert [effect.subject for effect in effects if isinstance(effect, Alert)] == ["o3"]
+    assert [effect.subject for effect in effects if isinstance(effect, AlertRaised)] == ["o3"]
 
 
 # -- the check ----------------------------------------------------------------------------------------------------

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from support.values import NOW, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule
 from kalshi_cli.core.model.messages import Filled, OrderAccepted, OrderNeverArrived, OrderUnknown
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 EXCLUSIVE, FREE = ("KXE-1", "KXE-2", "KXE-3"), ("KXN-1", "KXN-2")
 MARKETS = (*EXCLUSIVE, *FREE)
@@ -56,14 +56,14 @@ class World:
         families = {
             name: Family(event_ticker=name, category="Sports", is_exclusive=name == "KXE") for name in ("KXE", "KXN")
         }
-        limits = Limits(
+        limits = RiskLimits(
             min_edge=None, max_position=None, max_order_cost=None, max_orders_per_minute=None, price_collar=None,
             max_daily_loss=None, max_event_exposure=MAX_EVENT, max_category_exposure=MAX_CATEGORY,
             max_exposure=MAX_TOTAL, max_live_orders=MAX_LIVE,
         )  # fmt: skip
         fees = {name: FeeSchedule() for name in MARKETS}
         state = make_state(*markets, families=families, fees=fees)
-        self.engine: Engine = make_engine(state=state, limits=limits)
+        self.engine: TradingEngine = make_engine(state=state, limits=limits)
         for ticker in MARKETS:
             self.engine.step(make_book(ticker=ticker))
         self.pending: list[Pending] = []

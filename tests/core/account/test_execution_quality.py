@@ -12,23 +12,23 @@ from support.values import NOW, make_fill, make_order
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.execution_quality import (
-    BEFORE,
-    FEWEST,
-    FEWEST_BEFORE,
-    LAST,
+    BASELINE_SAMPLE,
+    MIN_BASELINE_SAMPLE,
+    MIN_RECENT_SAMPLE,
     NEWEST_MS,
+    RECENT_SAMPLE,
     WITHIN_MS,
-    Execution,
+    ExecutionQuality,
     match,
     parts,
-    sum_up,
+    summarize,
     trend,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 LATER = Ts(NOW + 3_600_000)
-ADDED = [name for name in Execution.__struct_fields__ if name != "latencies"]
+ADDED = [name for name in ExecutionQuality.__struct_fields__ if name != "latencies"]
 
 
 def order(number: int, **changes: Any) -> Order:
@@ -40,8 +40,8 @@ def fill(number: int, **changes: Any) -> Fill:
     return make_fill(f"t{number}", **({"order_id": f"o{number}", "ts": Ts(NOW + number)} | changes))
 
 
-def summed(orders: list[Order], fills: list[Fill], latencies: dict[str, int] | None = None) -> Execution:
-    return sum_up(*match(orders, fills, latencies or {}), LATER)
+def summed(orders: list[Order], fills: list[Fill], latencies: dict[str, int] | None = None) -> ExecutionQuality:
+    return summarize(*match(orders, fills, latencies or {}), LATER)
 
 
 # -- by hand ------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def test_an_order_counts_once_it_is_old_enough_and_well_where_it_traded_by_then(
         fill(3, ts=Ts(NOW + 2)),
         fill(9, order_id="o0", ts=Ts(NOW + WITHIN_MS + 5)),
     ]
-    found = sum_up(*match(orders, fills, {}), Ts(NOW + WITHIN_MS))
+    found = summarize(*match(orders, fills, {}), Ts(NOW + WITHIN_MS))
     assert (found.orders, found.orders_filled, found.judged, found.in_time) == (4, 3, 3, 1)
     assert found.fill_rate == pytest.approx(1 / 3)
 
@@ -103,7 +103,7 @@ def test_placement_is_told_by_the_nearest_rank() -> None:
 def test_what_was_not_taken_or_is_not_ours_is_in_nothing() -> None:
     orders = [order(1, order_id=""), order(2, is_foreign=True)]
     found = summed(orders, [fill(2), fill(3)], {"c1": 5, "c2": 5})
-    assert found == sum_up([], [], LATER)
+    assert found == summarize([], [], LATER)
     assert (found.fill_rate, found.maker_share, found.slippage, found.placement_ms(99)) == (None,) * 4
 
 
@@ -153,7 +153,7 @@ def test_neither_order_nor_repetition_changes_anything(some: list[Any], dice: ra
 def test_the_parts_add_up_to_the_whole(some: list[Any]) -> None:
     sent, traded = match(*happened(some))
     found = parts(sent, traded, lambda one: one.strategy, LATER)
-    whole = sum_up(sent, traded, LATER)
+    whole = summarize(sent, traded, LATER)
     for name in ADDED:
         assert sum(getattr(part, name) for part in found.values()) == getattr(whole, name), name
     assert sorted(one for part in found.values() for one in part.latencies) == list(whole.latencies)
@@ -163,7 +163,7 @@ def test_the_parts_add_up_to_the_whole(some: list[Any]) -> None:
 def test_every_fill_of_an_own_order_is_counted_once(some: list[Any]) -> None:
     orders, fills, latencies = happened(some)
     own = {one.order_id for one in orders if not one.is_foreign}
-    whole = sum_up(*match(orders, fills, latencies), LATER)
+    whole = summarize(*match(orders, fills, latencies), LATER)
     assert whole.fills == sum(one.order_id in own for one in fills)
     assert whole.contracts == sum(one.qty for one in fills if one.order_id in own)
     assert whole.orders == len(own) >= whole.judged >= whole.in_time
@@ -174,18 +174,20 @@ def test_the_properties_look_at_something() -> None:
     """A fill that is left out, and one that is counted twice, make them fail."""
     orders, fills = [order(1), order(2)], [fill(1), fill(2)]
     sent, traded = match(orders, fills, {})
-    whole = sum_up(sent, traded, LATER)
+    whole = summarize(sent, traded, LATER)
     assert (
-        sum_up(sent, traded[1:], LATER).contracts
+        summarize(sent, traded[1:], LATER).contracts
         < whole.contracts
-        < sum_up(sent, [*traded, traded[0]], LATER).contracts
+        < summarize(sent, [*traded, traded[0]], LATER).contracts
     )
 
 
 # -- drops --------------------------------------------------------------------------------------------------------
 
 
-def run(recent: dict[str, Any], before: dict[str, Any], *, last: int = LAST, older: int = BEFORE) -> list[str]:
+def run(
+    recent: dict[str, Any], before: dict[str, Any], *, last: int = RECENT_SAMPLE, older: int = BASELINE_SAMPLE
+) -> list[str]:
     """What got worse. Of each: the share that trades, the latency and its spread (ms), the price paid for 44 cents."""
     dice = random.Random(1)
     orders, fills, latencies = [], [], {}
@@ -228,27 +230,36 @@ def test_what_is_certain_but_small_is_no_drop() -> None:
 
 
 def test_what_is_large_but_may_be_chance_is_no_drop() -> None:
-    assert run({"rate": 0.35}, {"rate": 0.5}, last=FEWEST) == []
+    assert run({"rate": 0.35}, {"rate": 0.5}, last=MIN_RECENT_SAMPLE) == []
     assert run({"latency": 300}, {"spread": 1_000}) == []
 
 
 @pytest.mark.parametrize(
     ("timed", "timed_before", "drops"),
-    [(FEWEST, FEWEST_BEFORE, ["placement"]), (FEWEST - 1, BEFORE, []), (LAST, FEWEST_BEFORE - 1, [])],
+    [
+        (MIN_RECENT_SAMPLE, MIN_BASELINE_SAMPLE, ["placement"]),
+        (MIN_RECENT_SAMPLE - 1, BASELINE_SAMPLE, []),
+        (RECENT_SAMPLE, MIN_BASELINE_SAMPLE - 1, []),
+    ],
 )
 def test_a_sample_that_is_too_small_says_nothing(timed: int, timed_before: int, drops: list[str]) -> None:
-    orders = [order(number) for number in range(BEFORE + LAST)]
+    orders = [order(number) for number in range(BASELINE_SAMPLE + RECENT_SAMPLE)]
     latencies = {f"c{number}": 100 + number % 10 for number in range(timed_before)}
-    latencies |= {f"c{BEFORE + number}": 900 for number in range(timed)}
+    latencies |= {f"c{BASELINE_SAMPLE + number}": 900 for number in range(timed)}
     assert [drop.name for drop in trend(*match(orders, [], latencies), LATER).drops] == drops
 
 
-@pytest.mark.parametrize(("of", "drops"), [(1, []), (LAST, ["slippage"])])
+@pytest.mark.parametrize(("of", "drops"), [(1, []), (RECENT_SAMPLE, ["slippage"])])
 def test_many_fills_of_one_order_are_one_observation(of: int, drops: list[str]) -> None:
     """Fifty fills, three cents worse than those before: of one order, and of fifty."""
-    orders = [order(number, price=cents(43 if number >= BEFORE else 40)) for number in range(BEFORE + of)]
-    fills = [fill(number) for number in range(BEFORE)]
-    fills += [fill(BEFORE + at, order_id=f"o{BEFORE + at % of}", price=cents(43)) for at in range(LAST)]
+    orders = [
+        order(number, price=cents(43 if number >= BASELINE_SAMPLE else 40)) for number in range(BASELINE_SAMPLE + of)
+    ]
+    fills = [fill(number) for number in range(BASELINE_SAMPLE)]
+    fills += [
+        fill(BASELINE_SAMPLE + at, order_id=f"o{BASELINE_SAMPLE + at % of}", price=cents(43))
+        for at in range(RECENT_SAMPLE)
+    ]
     assert [drop.name for drop in trend(*match(orders, fills, {}), LATER).drops] == drops
 
 
@@ -256,12 +267,12 @@ def test_the_last_are_of_one_day_and_the_baseline_is_whatever_came_before() -> N
     orders = [order(number) for number in range(100)]
     sent, traded = match(orders, [fill(1)], {})
     fresh = trend(sent, traded, LATER)
-    assert (fresh.recent.orders, fresh.before.orders) == (LAST, 50)
+    assert (fresh.recent.orders, fresh.before.orders) == (RECENT_SAMPLE, 50)
     old = trend(sent, traded, Ts(NOW + NEWEST_MS + 90))
     assert (old.recent.orders, old.before.orders) == (9, 91)
     assert (old.recent.fills, old.before.fills) == (0, 1)
-    many, traded = match([order(number) for number in range(BEFORE + LAST + 10)], [], {})
-    assert trend(many, traded, LATER).before.orders == BEFORE
+    many, traded = match([order(number) for number in range(BASELINE_SAMPLE + RECENT_SAMPLE + 10)], [], {})
+    assert trend(many, traded, LATER).before.orders == BASELINE_SAMPLE
 
 
 def test_an_order_without_a_fair_value_has_no_slippage_to_fall() -> None:

@@ -27,7 +27,7 @@ from kalshi_cli.base.units import (
     parse_qty,
     parse_ts,
 )
-from kalshi_cli.core.account.ledger import MOST_RESULTS, Ledger, Position
+from kalshi_cli.core.account.ledger import MAX_RESULTS, Ledger, Position
 from kalshi_cli.core.market.fees import trade_fee
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -360,9 +360,9 @@ def test_the_last_result_holds_since_it_was_first_stated_in_whatever_order_resul
 
 def test_a_result_that_is_dated_anew_for_ever_fills_no_memory_and_stays_what_it_was_first() -> None:
     ledger = booked([fill("a", BID, 4_000, 100, 1)])
-    assert [bool(ledger.settle(settlement(10_000, ts))) for ts in range(5, 5 + 2 * MOST_RESULTS)].count(True) == 1
+    assert [bool(ledger.settle(settlement(10_000, ts))) for ts in range(5, 5 + 2 * MAX_RESULTS)].count(True) == 1
     assert [entry.ts for entry in ledger.entries] == [1, 5]
-    assert ledger.settle(settlement(0, 5 + 2 * MOST_RESULTS)), "amended"
+    assert ledger.settle(settlement(0, 5 + 2 * MAX_RESULTS)), "amended"
 
 
 def test_a_settlement_is_booked_once_and_an_amended_one_replaces_it() -> None:

@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
-from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS, MAX_HELD_FILLS, TRANSITIONS, OrderIndex
+from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS, MAX_HELD_FILLS, TRANSITIONS, OrderRegistry
 from kalshi_cli.core.model.messages import (
     CancelFailed,
     Filled,
@@ -23,7 +23,7 @@ from kalshi_cli.core.model.messages import (
     OrderUnknown,
     Tick,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
 SUBMITTED, UNKNOWN, RESTING = OrderStatus.SUBMITTED, OrderStatus.UNKNOWN, OrderStatus.RESTING
@@ -33,7 +33,12 @@ OVER = {FILLED, CANCELED, EXPIRED}
 
 
 def intent(
-    client_order_id: str = "c1", *, side: Side = BID, qty: int = 1_000, tif: Tif = Tif.GTC, ticker: str = "T"
+    client_order_id: str = "c1",
+    *,
+    side: Side = BID,
+    qty: int = 1_000,
+    tif: TimeInForce = TimeInForce.GTC,
+    ticker: str = "T",
 ) -> Order:
     return Order(
         client_order_id=client_order_id,
@@ -104,15 +109,15 @@ def fill(trade_id: str, qty: int, *, order_id: str = "x1", client_order_id: str 
     return Filled(trade.ts, trade)
 
 
-def after(messages: Sequence[Message], order: Order | None = None) -> OrderIndex:
-    index = OrderIndex()
+def after(messages: Sequence[Message], order: Order | None = None) -> OrderRegistry:
+    index = OrderRegistry()
     index.add(order or intent())
     for message in messages:
         index.apply(message)
     return index
 
 
-def ours(index: OrderIndex) -> Order:
+def ours(index: OrderRegistry) -> Order:
     order = index.get("c1")
     assert order is not None
     return order
@@ -157,10 +162,10 @@ messages = st.one_of(
 
 
 @settings(max_examples=400)
-@given(st.lists(messages, max_size=12), st.sampled_from(Tif))
-def test_whatever_arrives_an_order_keeps_its_sum_and_its_graph(news: list[Message], tif: Tif) -> None:
+@given(st.lists(messages, max_size=12), st.sampled_from(TimeInForce))
+def test_whatever_arrives_an_order_keeps_its_sum_and_its_graph(news: list[Message], tif: TimeInForce) -> None:
     """I-ORDER: initial = filled + remaining + reduced, filled never falls, statuses follow the graph."""
-    index = OrderIndex()
+    index = OrderRegistry()
     index.add(intent(tif=tif))
     for message in news:
         before = {id_: index.by_order_id(id_) for id_ in ("x1", "x2")} | {"c1": index.get("c1")}
@@ -195,7 +200,7 @@ def reachable(status: OrderStatus) -> set[OrderStatus]:
     return set(TRANSITIONS[status]).union(*(TRANSITIONS[step] for step in TRANSITIONS[status] if step.is_live))
 
 
-def twin(index: OrderIndex) -> Order | None:
+def twin(index: OrderRegistry) -> Order | None:
     """The other order that was found under our id, if the news held one."""
     named = [order for order in (index.by_order_id("x1"), index.by_order_id("x2")) if order is not None]
     return next((order for order in named if order.is_foreign), None)
@@ -233,17 +238,17 @@ def test_an_order_that_is_over_reaches_one_state_whatever_the_order_of_its_news(
 @pytest.mark.parametrize(
     ("filled", "remaining", "tif", "status", "left"),
     [
-        (0, 1_000, Tif.GTC, RESTING, 1_000),
-        (400, 600, Tif.GTC, RESTING, 600),
-        (1_000, 0, Tif.GTC, FILLED, 0),
-        (0, 0, Tif.GTC, CANCELED, 0),  # self-trade prevention: the incoming order was cancelled
-        (400, 0, Tif.IOC, CANCELED, 0),
-        (0, 1_000, Tif.IOC, CANCELED, 0),  # decide by what filled, not by what the reply says is left
-        (1_000, 0, Tif.IOC, FILLED, 0),
-        (1_000, 0, Tif.FOK, FILLED, 0),
+        (0, 1_000, TimeInForce.GTC, RESTING, 1_000),
+        (400, 600, TimeInForce.GTC, RESTING, 600),
+        (1_000, 0, TimeInForce.GTC, FILLED, 0),
+        (0, 0, TimeInForce.GTC, CANCELED, 0),  # self-trade prevention: the incoming order was cancelled
+        (400, 0, TimeInForce.IOC, CANCELED, 0),
+        (0, 1_000, TimeInForce.IOC, CANCELED, 0),  # decide by what filled, not by what the reply says is left
+        (1_000, 0, TimeInForce.IOC, FILLED, 0),
+        (1_000, 0, TimeInForce.FOK, FILLED, 0),
     ],
 )
-def test_the_reply_to_an_order(filled: int, remaining: int, tif: Tif, status: OrderStatus, left: int) -> None:
+def test_the_reply_to_an_order(filled: int, remaining: int, tif: TimeInForce, status: OrderStatus, left: int) -> None:
     order = ours(after([accepted(filled, remaining)], intent(tif=tif)))
     assert (order.status, order.filled, order.remaining, order.order_id) == (status, filled, left, "x1")
     assert (order.strategy, order.reason, order.is_foreign) == ("fade", "cheap", False)
@@ -316,7 +321,7 @@ def test_a_fill_that_names_only_their_id_is_held_until_the_reply_tells_whose_it_
 
 
 def test_both_fills_of_a_trade_between_two_orders_of_ours_are_held_for_their_order() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     index.add(intent())
     index.add(msgspec.structs.replace(intent(), client_order_id="c2", side=ASK))
     for order_id in ("x1", "x2"):
@@ -460,7 +465,7 @@ def test_a_statement_about_another_market_or_side_is_about_another_order() -> No
 
 def test_an_order_we_did_not_place_joins_as_foreign_and_counts() -> None:
     """F26."""
-    index = OrderIndex()
+    index = OrderRegistry()
     adopted = index.adopt(stated(client_order_id="", side=ASK, filled=100, updated=60).order)
     assert adopted is not None
     assert adopted.is_foreign
@@ -474,7 +479,7 @@ def test_an_order_we_did_not_place_joins_as_foreign_and_counts() -> None:
 
 def test_what_a_foreign_order_trades_under_our_eyes_counts_until_its_fills_are_there() -> None:
     """A person's order trades, and the news of that comes before the fill: it is live no more, and in no position."""
-    index = OrderIndex()
+    index = OrderRegistry()
     index.adopt(stated(client_order_id="").order)
     assert index.worst_case("T") == (1_000, 0)
     index.apply(stated(FILLED, client_order_id="", filled=1_000, updated=61))
@@ -486,7 +491,7 @@ def test_what_a_foreign_order_trades_under_our_eyes_counts_until_its_fills_are_t
 
 
 def test_what_a_foreign_order_had_traded_before_may_never_be_read_and_is_not_waited_for() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     index.adopt(stated(client_order_id="", filled=300, updated=130).order)
     assert index.untold() == []
     index.apply(fill("old", 100))
@@ -498,7 +503,7 @@ def test_what_a_foreign_order_had_traded_before_may_never_be_read_and_is_not_wai
 
 
 def test_a_foreign_order_counts_the_fills_held_for_it() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     index.apply(fill("a", 400))
     adopted = index.adopt(stated(client_order_id="theirs").order)
     assert adopted is not None
@@ -538,7 +543,7 @@ def test_an_order_under_our_id_with_other_terms_is_not_ours() -> None:
 
 
 def test_news_about_orders_nobody_knows_changes_nothing() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     for message in (
         accepted(),
         OrderRejected(Ts(1), "c1", "x"),
@@ -572,14 +577,14 @@ def test_orders_come_back_from_the_store_with_their_fills() -> None:
 
 
 def test_orders_from_the_store_that_are_over_do_not_count() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     ended = msgspec.structs.replace(intent(), order_id="x1", status=CANCELED, filled=Qty(100), reduced=Qty(900))
     assert index.add(ended) == ended
     assert index.live() == []
 
 
 def test_live_orders_are_listed_by_market() -> None:
-    index = OrderIndex()
+    index = OrderRegistry()
     for number, (ticker, side) in enumerate([("T", BID), ("U", ASK), ("T", ASK), ("T", BID)]):
         index.add(intent(f"c{number}", side=side, ticker=ticker, qty=100 * (number + 1)))
     assert [order.client_order_id for order in index.live("T")] == ["c0", "c2", "c3"]

@@ -21,14 +21,14 @@ trades = st.lists(
 def test_parts_by_any_key_add_up_to_the_change_of_the_account(
     trades: list[tuple[str, str, int, int, int]], marks: tuple[int, ...], settled: bool
 ) -> None:
-    entries: list[pnl.Entry] = [
+    entries: list[pnl.LedgerEntry] = [
         make_fill(f"t{n}", ticker=ticker, side=side, price=cents(price), qty=contracts(qty), fee=Money(fee), ts=NOW + n)
         for n, (ticker, side, price, qty, fee) in enumerate(trades)
     ]
     if settled:
         entries.append(make_settlement(ticker="KXA-1"))
     prices = dict(zip(["KXA-1", "KXA-2", "KXB-1"], map(cents, marks), strict=True))
-    ledger = pnl.fold(entries)
+    ledger = pnl.build_ledger(entries)
     held = sum(position.value(prices[ticker]) or 0 for (_, ticker), position in ledger.positions.items())
     change_of_account = ledger.cash + held
     keys = {
@@ -37,7 +37,7 @@ def test_parts_by_any_key_add_up_to_the_change_of_the_account(
         "minute": lambda _, entry: str(entry.ts // 5 if entry else "open"),
     }
     for key in keys.values():
-        found = pnl.parts(entries, prices, key)
+        found = pnl.group_by(entries, prices, key)
         assert pnl.total(found.values()).net == change_of_account
     event("several parts" if len({trade[0] for trade in trades}) > 1 else "one part or none")
 
@@ -49,7 +49,7 @@ def test_a_round_trip_in_two_markets_is_counted_where_it_was_made() -> None:
         make_fill("c", ticker="KXB-1", price=cents(30), ts=NOW + 2),
         make_fill("a", ticker="KXA-1"),
     ]
-    found = pnl.parts(entries, {"KXB-1": cents(28)}, lambda ticker, _: ticker)
+    found = pnl.group_by(entries, {"KXB-1": cents(28)}, lambda ticker, _: ticker)
     assert (found["KXA-1"].realized, found["KXA-1"].fees, found["KXA-1"].net) == (500_000, 30, 499_970)
     assert (found["KXB-1"].unrealized, found["KXB-1"].net) == (-200_000, -200_000)
 
@@ -59,14 +59,14 @@ def test_counting_since_a_moment_still_knows_what_was_paid_before() -> None:
         make_fill("a", price=cents(40), fee=Money(99)),
         make_fill("b", side=ASK, price=cents(45), ts=Ts(NOW + 10), fee=Money(1)),
     ]
-    found = pnl.parts(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 10))
+    found = pnl.group_by(entries, {}, lambda ticker, _: ticker, since=Ts(NOW + 10))
     assert (found["KXA-1"].realized, found["KXA-1"].fees) == (500_000, 1)
 
 
 def test_a_position_without_a_price_has_no_unrealized_profit() -> None:
-    assert pnl.parts([make_fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
-    assert pnl.fold([make_fill()]).unrealized({"KXA-1": None}) is None
-    assert pnl.fold([make_fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000
+    assert pnl.group_by([make_fill()], {"KXA-1": None}, lambda ticker, _: ticker)["KXA-1"].unrealized == 0
+    assert pnl.build_ledger([make_fill()]).unrealized({"KXA-1": None}) is None
+    assert pnl.build_ledger([make_fill()]).unrealized({"KXA-1": Price(5_000)}) == 1_000_000
 
 
 @given(trades=trades, mark=st.integers(1, 99), after=st.integers(0, 25))
@@ -80,7 +80,7 @@ def test_the_curve_ends_where_the_whole_is(trades: list[tuple[str, str, int, int
     marks = dict.fromkeys(["KXA-1", "KXA-2", "KXB-1"], cents(mark))
     for since in (None, Ts(NOW + after)):
         points = pnl.curve(entries, marks, Ts(NOW + 99), since=since)
-        whole = pnl.total(pnl.parts(entries, marks, lambda ticker, _: ticker, since=since).values())
+        whole = pnl.total(pnl.group_by(entries, marks, lambda ticker, _: ticker, since=since).values())
         counted = [entry for entry in entries if since is None or entry.ts >= since]
         assert bool(points) == bool(counted)
         if points:

@@ -9,18 +9,18 @@ import pytest
 from support.values import NOW, make_fill
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, cents, contracts
-from kalshi_cli.core.account.realized_edge import FEWEST_EVENTS, FEWEST_FILLS, Bet, EdgeKept, bets_of, edge_kept
+from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, EdgeRealization, EdgeSample, bets_of, edge_kept
 from kalshi_cli.core.model.order_terms import ASK, BID
 
 
-def bet(qty: int, fair: int, at: int = 0) -> Bet:
-    return Bet(ts=Ts(NOW + at), qty=contracts(qty), fair=cents(fair))
+def bet(qty: int, fair: int, at: int = 0) -> EdgeSample:
+    return EdgeSample(ts=Ts(NOW + at), qty=contracts(qty), fair=cents(fair))
 
 
-def world(bias: int, *, seed: int, events: int = 200) -> EdgeKept:
+def world(bias: int, *, seed: int, events: int = 200) -> EdgeRealization:
     """Each event settles by a chance that walks; the strategy sees it `bias` cents too high, and buys three times."""
     dice = random.Random(seed)
-    bets: dict[str, list[Bet]] = {}
+    bets: dict[str, list[EdgeSample]] = {}
     values: dict[str, Price] = {}
     for number in range(events):
         chance, ticker = dice.uniform(0.2, 0.8), f"KX{number}-1"
@@ -49,7 +49,7 @@ def test_fair_values_that_promise_ten_cents_too_much_are_found() -> None:
 
 def test_one_settled_market_is_counted_by_hand() -> None:
     """Ten bought at a fair 40 and ten more at a fair 50, settled YES: 10 x 10 cents, then 20 x 50 cents."""
-    ten = {f"KX{number}-1": [bet(10, 40), bet(10, 50, 1), bet(0, 50, 2)] for number in range(FEWEST_EVENTS)}
+    ten = {f"KX{number}-1": [bet(10, 40), bet(10, 50, 1), bet(0, 50, 2)] for number in range(MIN_EVENTS)}
     kept = edge_kept(ten, dict.fromkeys(ten, ONE_DOLLAR), {})
     luck = 10 * 10 + 20 * 50
     spread = math.sqrt((10 * 10) ** 2 + 20**2 * 50 * 50)
@@ -66,10 +66,10 @@ def test_what_was_bought_and_sold_again_counts_without_a_settlement() -> None:
 
 def test_what_is_open_says_nothing_yet() -> None:
     found = {f"KX{number}-1": [bet(10, 40)] * 3 for number in range(10)}
-    assert edge_kept(found, {}, {}) == EdgeKept(sigma=None, fills=0, events=0)
+    assert edge_kept(found, {}, {}) == EdgeRealization(sigma=None, fills=0, events=0)
 
 
-@pytest.mark.parametrize(("events", "each"), [(FEWEST_EVENTS, 2), (FEWEST_EVENTS - 1, FEWEST_FILLS)])
+@pytest.mark.parametrize(("events", "each"), [(MIN_EVENTS, 2), (MIN_EVENTS - 1, MIN_FILLS)])
 def test_a_sample_that_is_too_small_says_nothing(events: int, each: int) -> None:
     found = {f"KX{number}-1": [bet(10, 40)] * each for number in range(events)}
     kept = edge_kept(found, dict.fromkeys(found, ONE_DOLLAR), {})

@@ -19,13 +19,13 @@ from kalshi_cli.base.units import (
     dollars,
     notional,
 )
-from kalshi_cli.core.account.sizing import Allotment, Sizing, kelly, size
+from kalshi_cli.core.account.sizing import Sizing, StrategyAllocation, kelly, order_size
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import AccountSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 
 FREE = FeeSchedule(multiplier=0)
 FEES = FeeSchedule()
@@ -36,7 +36,7 @@ def sized(sizing: Sizing, side: Side = BID, price: int = 40, fair: int | None = 
     """In contracts."""
     fields: dict[str, Any] = {"fixed": contracts(5), "money": dollars(1_000), "fees": FREE}
     belief = None if fair is None else cents(fair)
-    return size(sizing, side, cents(price), belief, **(fields | changes)) / ONE_CONTRACT
+    return order_size(sizing, side, cents(price), belief, **(fields | changes)) / ONE_CONTRACT
 
 
 def test_fixed_is_what_the_strategy_says_whatever_is_believed_or_owned() -> None:
@@ -129,7 +129,7 @@ def test_no_more_than_the_limits_of_one_order_would_pass() -> None:
 @pytest.mark.parametrize("price", [Price(0), ONE_DOLLAR])
 @pytest.mark.parametrize("side", [BID, ASK])
 def test_a_price_that_is_none_buys_nothing(side: Side, price: Price) -> None:
-    assert size(KELLY, side, price, cents(50), fixed=contracts(5), money=dollars(10), fees=FREE) == 0
+    assert order_size(KELLY, side, price, cents(50), fixed=contracts(5), money=dollars(10), fees=FREE) == 0
 
 
 def test_a_fair_value_that_is_no_probability_has_no_edge() -> None:
@@ -146,20 +146,20 @@ def account() -> AccountSnapshot:
 
 def test_a_strategy_sees_the_balance_once_the_account_was_read() -> None:
     engine = make_engine()
-    view = View(engine.state, "one")
+    view = StrategyContext(engine.state, "one")
     assert view.cash is None
     engine.step(account())
     assert view.cash == engine.cash == 1_000 * DOLLAR
 
 
 def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it() -> None:
-    fraction = Allotment(sizing=Sizing(kind="fraction", fraction=0.02))
-    small = Allotment(budget=dollars(100), sizing=fraction.sizing)
-    limits = Limits(max_order_qty=contracts(40), allotments={"one": fraction, "small": small})
+    fraction = StrategyAllocation(sizing=Sizing(kind="fraction", fraction=0.02))
+    small = StrategyAllocation(budget=dollars(100), sizing=fraction.sizing)
+    limits = RiskLimits(max_order_qty=contracts(40), allotments={"one": fraction, "small": small})
     engine = make_engine(limits=limits, state=make_state(fees={"KXA-1": FREE}))
 
     def wants(strategy: str) -> float:
-        view = View(engine.state, strategy, limits)
+        view = StrategyContext(engine.state, strategy, limits)
         return view.size("KXA-1", BID, cents(40), cents(50), contracts(3)) / ONE_CONTRACT
 
     assert (wants("one"), wants("small"), wants("other")) == (0, 0, 3), "nobody has read the account"
@@ -171,10 +171,10 @@ def test_a_strategy_asks_for_its_size_by_what_is_configured_for_it() -> None:
 
 @pytest.mark.parametrize(("side", "counts"), [(BID, 10), (ASK, 0)])
 def test_what_a_strategy_holds_on_that_side_is_taken_off_its_kelly_stake(side: Side, counts: int) -> None:
-    limits = Limits(max_order_qty=None, max_order_cost=None, allotments={"one": Allotment(sizing=KELLY)})
+    limits = RiskLimits(max_order_qty=None, max_order_cost=None, allotments={"one": StrategyAllocation(sizing=KELLY)})
     engine = make_engine(limits=limits, state=make_state(fees={"KXA-1": FREE}))
     engine.step(account())
-    view = View(engine.state, "one", limits)
+    view = StrategyContext(engine.state, "one", limits)
     order = make_order(strategy="one", order_id="o1")
     engine.recall([order], [make_fill(order_id="o1", client_order_id="c1")])
     assert view.position("KXA-1") == contracts(10)

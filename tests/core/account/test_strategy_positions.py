@@ -11,16 +11,16 @@ from support.values import NOW, make_engine, make_fill, make_order, make_settlem
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import Filled, OrderAccepted, Settled
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Fill, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 
-OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
+OPEN = RiskLimits(min_edge=None, max_book_age_ms=None, max_position=None, max_exposure=None, price_collar=None)
 NAMES = ("one", "two")
 TICKER = "KXA-1"
 
@@ -38,7 +38,7 @@ class Account:
         self.fills: list[Fill] = []
         self.learn(self.engine)
 
-    def learn(self, engine: Engine) -> None:
+    def learn(self, engine: TradingEngine) -> None:
         """Each strategy has one old order for each of its fills to come: only whose it is matters."""
         for name in NAMES:
             for side in (BID, ASK):
@@ -63,10 +63,10 @@ class Account:
     def held(self) -> Qty:
         return self.engine.state.held(TICKER)
 
-    def seen(self, engine: Engine | None = None) -> list[Qty]:
-        return [View((engine or self.engine).state, name).position(TICKER) for name in NAMES]
+    def seen(self, engine: TradingEngine | None = None) -> list[Qty]:
+        return [StrategyContext((engine or self.engine).state, name).position(TICKER) for name in NAMES]
 
-    def restarted(self, fills: list[Fill]) -> Engine:
+    def restarted(self, fills: list[Fill]) -> TradingEngine:
         engine = make_engine(limits=OPEN)
         self.learn(engine)
         engine.recall([], fills)
@@ -147,9 +147,9 @@ def test_what_a_reply_says_was_traded_is_closed_as_well() -> None:
     submit = engine.place(Place(TICKER, BID, make_fill().price, contracts(10)), "one")
     assert isinstance(submit, SubmitOrder)
     engine.step(OrderAccepted(NOW, submit.order.client_order_id, "mine", contracts(10), Qty(0)))
-    assert View(engine.state, "one").position(TICKER) == contracts(10), "companion: it is held"
+    assert StrategyContext(engine.state, "one").position(TICKER) == contracts(10), "companion: it is held"
     engine.step(Filled(NOW, make_fill("closing", order_id="theirs", side=ASK)))
-    assert View(engine.state, "one").position(TICKER) == 0
+    assert StrategyContext(engine.state, "one").position(TICKER) == 0
 
 
 prices = st.lists(
@@ -181,7 +181,7 @@ def test_what_it_holds_after_somebody_closed_its_position_cost_what_it_paid_sinc
     account.trade("one", ASK, rest + 10, price=30)
     share = account.engine.state.share(TICKER, "one", 0)
     assert (share.qty, share.cost) == (-contracts(10), dollars(7))
-    assert View(account.engine.state, "one").cost(TICKER) == dollars(7)
+    assert StrategyContext(account.engine.state, "one").cost(TICKER) == dollars(7)
 
 
 @pytest.mark.parametrize(("price", "is_loss"), [(39, True), (40, False), (41, False)])

@@ -7,14 +7,14 @@ from support.values import NOW, make_balance, make_engine, make_order, make_stat
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, ID_TAKEN
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS, OLDER_MS
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.messages import AccountSnapshot, OrderState, OrderUnknown
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 
-def in_doubt() -> Engine:
+def in_doubt() -> TradingEngine:
     engine = make_engine()
     engine.state.orders.add(make_order("c1", status=OrderStatus.SUBMITTED))
     engine.step(OrderUnknown(NOW, "c1", f"{ID_TAKEN}: 409"))
@@ -49,7 +49,7 @@ def test_an_order_made_before_it_is_another_one_and_ours_ends() -> None:
     assert theirs is not None
     assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, DUPLICATE_ID, "")
     assert (theirs.status, theirs.is_foreign) == (OrderStatus.RESTING, True), "its exposure counts"
-    assert not {"ID_CLASH", "LATE_ORDER"} & {effect.code for effect in effects if isinstance(effect, Alert)}
+    assert not {"ID_CLASH", "LATE_ORDER"} & {effect.code for effect in effects if isinstance(effect, AlertRaised)}
     assert engine.step(read(older(OLDER_MS + 1), later_ms=2_000)) == []
 
 
@@ -63,9 +63,9 @@ def test_an_order_made_when_it_was_sent_is_ours() -> None:
 
 def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back() -> None:
     refused = make_order("c1", status=OrderStatus.REJECTED, code=DUPLICATE_ID)
-    engine = Engine(
+    engine = TradingEngine(
         make_state(),
-        Limits(min_edge=None),
+        RiskLimits(min_edge=None),
         (),
         new_id=lambda: "new",
         order_expiry_s=90,
@@ -73,4 +73,4 @@ def test_after_a_restart_news_of_the_older_one_does_not_bring_ours_back() -> Non
     )
     effects = engine.step(OrderState(NOW, older(OLDER_MS + 1)))
     assert [order.is_foreign for order in engine.state.orders.live()] == [True]
-    assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, Alert)]
+    assert "LATE_ORDER" not in [effect.code for effect in effects if isinstance(effect, AlertRaised)]

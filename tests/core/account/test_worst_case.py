@@ -14,22 +14,22 @@ from hypothesis import strategies as st
 from support.values import NOW, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import (
     CancelFailed,
-    Command,
     Filled,
     OrderAccepted,
     OrderCanceled,
     OrderNeverArrived,
     OrderRejected,
     OrderUnknown,
+    StateCommand,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 MAX_POSITION = contracts(30)
 MAX_EXPOSURE = Money(20_000_000)
@@ -53,11 +53,11 @@ class World:
 
     def __init__(self) -> None:
         markets = [make_market(ticker) for ticker in TICKERS]
-        limits = Limits(
+        limits = RiskLimits(
             min_edge=None, max_position=MAX_POSITION, max_exposure=MAX_EXPOSURE, max_orders_per_minute=None,
             price_collar=None, max_daily_loss=None, max_order_cost=None,
         )  # fmt: skip
-        self.engine: Engine = make_engine(state=make_state(*markets), limits=limits)
+        self.engine: TradingEngine = make_engine(state=make_state(*markets), limits=limits)
         for ticker in TICKERS:
             self.engine.step(make_book(ticker=ticker))
         self.pending: list[Pending] = []
@@ -112,7 +112,7 @@ class World:
 
     def resume(self) -> None:
         """Three orders in doubt stop new ones; a person goes on, so that the limits themselves are what holds."""
-        self.engine.step(Command(NOW, TradingState.ACTIVE, "resume", "on"))
+        self.engine.step(StateCommand(NOW, TradingState.ACTIVE, "resume", "on"))
 
     def check(self) -> None:
         """No subset of what may trade passes a limit."""

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.values import HOUR, NOW, Scripted, make_balance, make_book, make_engine, make_fill, make_order, make_state
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.open_amends import AMEND_UNANSWERED, is_amend_open, worse_of
+from kalshi_cli.core.account.open_amends import AMEND_UNANSWERED, is_amend_open, worse_case_terms
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, Denied, OrderChanged, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, OrderChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Amend, Cancel, Place
 from kalshi_cli.core.model.messages import (
@@ -26,23 +26,23 @@ from kalshi_cli.core.model.messages import (
     OrderState,
     Tick,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, StpMode
+from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 
 S = OrderStatus
 
 
-def desk(**limits: Any) -> Engine:
+def desk(**limits: Any) -> TradingEngine:
     """An engine with a usable book at 40/44, and one order of ours: 10 at 40 resting as `o1`."""
-    engine = make_engine(limits=Limits(**({"min_edge": None} | limits)))
+    engine = make_engine(limits=RiskLimits(**({"min_edge": None} | limits)))
     engine.step(make_book())
     rest(engine, BID, 40, 10)
     return engine
 
 
-def rest(engine: Engine, side: Side, price: int, qty: int, name: str = "c1", order_id: str = "o1") -> Order:
+def rest(engine: TradingEngine, side: Side, price: int, qty: int, name: str = "c1", order_id: str = "o1") -> Order:
     verdict = engine.place(Place("KXA-1", side, cents(price), contracts(qty)), client_order_id=name)
     assert isinstance(verdict, SubmitOrder), verdict
     engine.step(OrderAccepted(NOW, name, order_id, Qty(0), contracts(qty)))
@@ -51,13 +51,13 @@ def rest(engine: Engine, side: Side, price: int, qty: int, name: str = "c1", ord
     return found
 
 
-def amend(engine: Engine, price: int = 40, qty: int = 10, **more: Any) -> AmendOrder:
+def amend(engine: TradingEngine, price: int = 40, qty: int = 10, **more: Any) -> AmendOrder:
     verdict = engine.amend(Amend("o1", cents(price), contracts(qty), **more))
     assert isinstance(verdict, AmendOrder), verdict
     return verdict
 
 
-def order(engine: Engine, order_id: str = "o1") -> Order:
+def order(engine: TradingEngine, order_id: str = "o1") -> Order:
     found = engine.state.orders.by_order_id(order_id)
     assert found is not None
     return found
@@ -83,11 +83,11 @@ def test_what_raises_price_or_size_must_pass_every_limit(
     code: str, limits: dict[str, Any], price: int, qty: int
 ) -> None:
     engine = desk()
-    engine.limits = Limits(min_edge=None, **limits)
+    engine.limits = RiskLimits(min_edge=None, **limits)
     if code == "STALE_BOOK":
         engine.state.now = Ts(NOW + 1)
     verdict = engine.amend(Amend("o1", cents(price), contracts(qty)))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert (verdict.code, verdict.ticker, engine.tally.denied[code]) == (code, "KXA-1", 1)
     assert order(engine).status is S.RESTING, "a denied amend leaves the order as it was"
 
@@ -95,7 +95,7 @@ def test_what_raises_price_or_size_must_pass_every_limit(
 @pytest.mark.parametrize("change", [(40, 9), (39, 10), (39, 5), (40, 10)])
 def test_what_only_lowers_is_stopped_by_no_limit(change: tuple[int, int]) -> None:
     engine = desk()
-    engine.limits = Limits(max_position=Qty(0), max_exposure=dollars(0), max_orders_per_minute=0, max_book_age_ms=0)
+    engine.limits = RiskLimits(max_position=Qty(0), max_exposure=dollars(0), max_orders_per_minute=0, max_book_age_ms=0)
     engine.state.trading = TradingState.REDUCING
     assert amend(engine, *change).wanted.remaining == contracts(change[1])
 
@@ -104,8 +104,8 @@ def test_for_an_ask_a_lower_price_is_the_raise() -> None:
     engine = make_engine()
     engine.step(make_book())
     rest(engine, ASK, 50, 10)
-    engine.limits = Limits(max_order_cost=dollars(5))
-    assert isinstance(engine.amend(Amend("o1", cents(49), contracts(10))), Denied)
+    engine.limits = RiskLimits(max_order_cost=dollars(5))
+    assert isinstance(engine.amend(Amend("o1", cents(49), contracts(10))), OrderRefused)
     assert isinstance(engine.amend(Amend("o1", cents(51), contracts(10))), AmendOrder)
 
 
@@ -119,7 +119,7 @@ def test_other_orders_do() -> None:
     engine = desk(max_position=contracts(14))
     rest(engine, BID, 38, 3, "c2", "o2")
     verdict = engine.amend(Amend("o1", cents(40), contracts(12)))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "POSITION_LIMIT"
     assert [each.client_order_id for each in engine.state.orders.live("KXA-1")] == ["c1", "c2"], "in their old order"
 
@@ -128,14 +128,14 @@ def test_an_amend_must_not_cross_an_order_of_ours() -> None:
     engine = desk()
     rest(engine, ASK, 43, 1, "c2", "o2")
     verdict = engine.amend(Amend("o1", cents(43), contracts(10)))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "SELF_CROSS"
 
 
 @pytest.mark.parametrize(("price", "qty", "code"), [(Price(4_050), 10, "OFF_GRID_PRICE"), (cents(40), 0, "BAD_COUNT")])
 def test_an_order_that_could_not_be_placed_is_not_amended_to(price: Price, qty: int, code: str) -> None:
     verdict = desk().amend(Amend("o1", price, contracts(qty)))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == code
 
 
@@ -144,7 +144,7 @@ def test_nothing_is_amended_while_halted(change: tuple[int, int]) -> None:
     engine = desk()
     engine.state.trading = TradingState.HALTED
     verdict = engine.amend(Amend("o1", cents(change[0]), contracts(change[1])))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "HALTED"
 
 
@@ -156,14 +156,14 @@ def test_only_an_order_that_rests_can_be_amended(state: str) -> None:
     if state == "open":
         amend(engine, 41)
     verdict = engine.amend(Amend("o2" if state == "unknown" else "o1", cents(41), contracts(10)))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "NOT_RESTING"
 
 
 def test_an_amend_counts_against_the_order_rate() -> None:
     engine = desk(max_orders_per_minute=2)
     amend(engine, 41)
-    assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1))), Denied)
+    assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1))), OrderRefused)
     assert engine.tally.orders == 2
 
 
@@ -209,7 +209,7 @@ def test_the_worse_of_both_costs_at_least_as_much_as_either(
         state.orders.add(one)
         return state.exposure("KXA-1")
 
-    worst = worse_of(old, new, NOW)
+    worst = worse_case_terms(old, new, NOW)
     assert reserved(worst) >= max(reserved(old), reserved(new))
     assert worst.remaining == max(old.remaining, new.remaining)
     assert is_amend_open(worst)
@@ -319,7 +319,8 @@ def test_the_doubt_survives_a_restart() -> None:
 def test_an_order_carries_the_terms_of_its_intent() -> None:
     engine = desk()
     terms: dict[str, Any] = {
-        "order_group_id": "g1", "subaccount": 3, "self_trade_prevention": StpMode.MAKER, "cancel_on_pause": True
+        "order_group_id": "g1", "subaccount": 3, "self_trade_prevention": SelfTradePrevention.MAKER,
+        "cancel_on_pause": True
     }  # fmt: skip
     verdict = engine.place(Place("KXA-1", BID, cents(39), contracts(1), **terms))
     assert isinstance(verdict, SubmitOrder)
@@ -329,37 +330,37 @@ def test_an_order_carries_the_terms_of_its_intent() -> None:
 @pytest.mark.parametrize("field", ["order_group_id", "subaccount", "self_trade_prevention", "cancel_on_pause"])
 def test_terms_of_the_wrong_kind_are_refused(field: str) -> None:
     verdict = desk().place(Place("KXA-1", BID, cents(39), contracts(1), **{field: 0.5}))  # type: ignore[arg-type]
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "BAD_INTENT"
 
 
 def test_what_is_held_elsewhere_offsets_no_order_of_another_subaccount() -> None:
     """We hold 10 NO in all. A bid of the primary account closes them; one of subaccount 3 may open as many more."""
-    engine = make_engine(limits=Limits(min_edge=None, max_position=contracts(15), max_exposure=dollars(11)))
+    engine = make_engine(limits=RiskLimits(min_edge=None, max_position=contracts(15), max_exposure=dollars(11)))
     engine.step(make_book())
     engine.step(Filled(NOW, make_fill(side=ASK, price=cents(40))))
     state = engine.state
     assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(10))), SubmitOrder)
     state.orders.apply(OrderCanceled(NOW, "", "id1"))
     verdict = engine.place(Place("KXA-1", BID, cents(39), contracts(10), subaccount=3))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "POSITION_LIMIT"
-    engine.limits = Limits(min_edge=None, max_exposure=dollars(9))
+    engine.limits = RiskLimits(min_edge=None, max_exposure=dollars(9))
     verdict = engine.place(Place("KXA-1", BID, cents(39), contracts(8), subaccount=3))
-    assert isinstance(verdict, Denied)
+    assert isinstance(verdict, OrderRefused)
     assert verdict.code == "EXPOSURE"
     state.trading = TradingState.REDUCING
-    assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1), subaccount=3)), Denied)
+    assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1), subaccount=3)), OrderRefused)
     assert isinstance(engine.place(Place("KXA-1", BID, cents(39), contracts(1))), SubmitOrder)
 
 
 # -- a strategy's own -----------------------------------------------------------------------------------------------
 
 
-def loop(**limits: Any) -> tuple[Engine, Scripted]:
+def loop(**limits: Any) -> tuple[TradingEngine, Scripted]:
     """A strategy whose order of 10 at 40, worth 44 to it, rests as `o1` until a second after NOW plus 90."""
     quoter = Scripted("quoter")
-    engine = make_engine(quoter, limits=Limits(**({"min_edge": None} | limits)))
+    engine = make_engine(quoter, limits=RiskLimits(**({"min_edge": None} | limits)))
     engine.step(make_book())
     quoter.wants.append(Place("KXA-1", BID, cents(40), contracts(10), fair=cents(44), post_only=True))
     (submit,) = [effect for effect in engine.step(Tick(NOW)) if isinstance(effect, SubmitOrder)]
@@ -367,9 +368,9 @@ def loop(**limits: Any) -> tuple[Engine, Scripted]:
     return engine, quoter
 
 
-def wanted_by(engine: Engine, quoter: Scripted, price: int, qty: int, **more: Any) -> AmendOrder | Denied:
+def wanted_by(engine: TradingEngine, quoter: Scripted, price: int, qty: int, **more: Any) -> AmendOrder | OrderRefused:
     quoter.wants.append(Amend("o1", cents(price), contracts(qty), **more))
-    (effect,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, AmendOrder | Denied)]
+    (effect,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, AmendOrder | OrderRefused)]
     return effect
 
 
@@ -381,7 +382,7 @@ def test_a_strategy_amends_its_own_order_and_goes_on_with_it() -> None:
     assert (sent.wanted.fair, sent.wanted.expires) == (cents(45), sent.before.expires)
     assert engine.state.orders.worst_case("KXA-1") == (contracts(12), 0)
     engine.step(AmendEnded(NOW, sent.wanted))
-    (now,) = View(engine.state, "quoter").orders("KXA-1")
+    (now,) = StrategyContext(engine.state, "quoter").orders("KXA-1")
     assert (now.status, now.price, now.remaining, now.fair) == (S.RESTING, cents(41), contracts(12), cents(45))
 
 
@@ -397,7 +398,7 @@ def test_a_strategy_amends_its_own_order_and_goes_on_with_it() -> None:
 def test_a_strategy_raises_only_what_it_could_place(code: str, limits: dict[str, Any], change: tuple[int, int]) -> None:
     engine, quoter = loop(**limits)
     denied = wanted_by(engine, quoter, *change)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert (denied.code, denied.strategy, engine.tally.denied[code]) == (code, "quoter", 1)
     assert order(engine).status is S.RESTING
 
@@ -405,7 +406,7 @@ def test_a_strategy_raises_only_what_it_could_place(code: str, limits: dict[str,
 def test_what_it_believes_by_now_is_what_its_edge_is_held_against() -> None:
     engine, quoter = loop(min_edge=Price(300))
     denied = wanted_by(engine, quoter, 42, 10)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "MIN_EDGE", "44 was believed, and no more is"
     assert isinstance(wanted_by(engine, quoter, 42, 10, fair=cents(46)), AmendOrder)
 
@@ -413,7 +414,7 @@ def test_what_it_believes_by_now_is_what_its_edge_is_held_against() -> None:
 @pytest.mark.parametrize("change", [(40, 9), (39, 10)])
 def test_a_strategy_may_always_make_its_order_smaller_or_worse(change: tuple[int, int]) -> None:
     engine, quoter = loop()
-    engine.limits = Limits(min_edge=Price(9_000), max_position=Qty(0), max_orders_per_minute=0)
+    engine.limits = RiskLimits(min_edge=Price(9_000), max_position=Qty(0), max_orders_per_minute=0)
     assert isinstance(wanted_by(engine, quoter, *change), AmendOrder)
 
 
@@ -421,10 +422,10 @@ def test_what_shall_rest_for_longer_is_held_against_every_control() -> None:
     engine, quoter = loop()
     expires = order(engine).expires
     assert expires is not None
-    engine.limits = Limits(min_edge=Price(9_000))
+    engine.limits = RiskLimits(min_edge=Price(9_000))
     for later in (Ts(expires + 1), Ts(0)):
         denied = wanted_by(engine, quoter, 40, 9, expires=later)
-        assert isinstance(denied, Denied)
+        assert isinstance(denied, OrderRefused)
         assert denied.code == "MIN_EDGE"
     assert isinstance(wanted_by(engine, quoter, 40, 10, expires=Ts(expires - 1)), AmendOrder)
 
@@ -436,14 +437,14 @@ def test_what_shall_rest_for_longer_is_held_against_every_control() -> None:
 def test_an_amend_that_makes_no_sense_is_denied(change: tuple[int, int], more: dict[str, Any]) -> None:
     engine, quoter = loop()
     denied = wanted_by(engine, quoter, *change, **more)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "BAD_INTENT"
 
 
 def test_a_strategy_amends_no_order_of_anybody_else() -> None:
     engine, _ = loop()
     other = Scripted("other")
-    assert isinstance(engine.amend(Amend("o1", cents(39), contracts(5)), "other"), Denied)
+    assert isinstance(engine.amend(Amend("o1", cents(39), contracts(5)), "other"), OrderRefused)
     assert isinstance(engine.amend(Amend("o1", cents(39), contracts(5)), "quoter"), AmendOrder)
     assert other.wants == []
 
@@ -452,7 +453,7 @@ def test_it_waits_for_the_answer_before_the_next() -> None:
     engine, quoter = loop()
     wanted_by(engine, quoter, 41, 10)
     denied = wanted_by(engine, quoter, 42, 10)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "NOT_RESTING"
 
 
@@ -460,7 +461,7 @@ def test_nothing_is_amended_that_is_being_cancelled() -> None:
     engine, quoter = loop()
     quoter.wants.append(Cancel(order(engine).client_order_id))
     denied = wanted_by(engine, quoter, 39, 10)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "NOT_RESTING"
 
 

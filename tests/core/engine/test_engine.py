@@ -23,29 +23,29 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.account.order_index import MAX_ENDED_ORDERS
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.engine.book_validity import CROSSED_MS
-from kalshi_cli.core.engine.engine import CANCEL_AGAIN_MS, Engine
+from kalshi_cli.core.engine.engine import CANCEL_AGAIN_MS, TradingEngine
 from kalshi_cli.core.engine.strategy_runner import MAX_INTENTS
 from kalshi_cli.core.model.effects import (
-    Alert,
+    AlertRaised,
     CancelOrder,
-    Denied,
     Effect,
     FillBooked,
-    GroupSwitched,
     OrderChanged,
-    Resync,
+    OrderGroupStateChanged,
+    OrderRefused,
+    ResyncBook,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
+    AccountVisibility,
     BookDelta,
     CancelFailed,
-    Command,
     FeedGap,
     FeedState,
     Filled,
@@ -62,18 +62,18 @@ from kalshi_cli.core.model.messages import (
     Quote,
     ReferencePrice,
     Settled,
-    Sight,
+    StateCommand,
     Tick,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, StpMode
+from kalshi_cli.core.model.order_terms import ASK, BID, SelfTradePrevention
 from kalshi_cli.core.model.orders import Fill, OrderStatus
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.core.state.exchange_state import CLOSED_AGAIN_MS
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.exchange_state import CLOSED_RECHECK_MS
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_ORDER
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 
-Hook = Callable[[View], Iterable[Any]]
+Hook = Callable[[StrategyContext], Iterable[Any]]
 
 
 class Probe:
@@ -85,23 +85,23 @@ class Probe:
     def __init__(self, answer: Hook | None = None) -> None:
         self.answer = answer
         self.asked: list[str] = []
-        self.view: View | None = None
+        self.view: StrategyContext | None = None
 
-    def _reply(self, view: View, what: str) -> Iterable[Intent] | None:
+    def _reply(self, view: StrategyContext, what: str) -> Iterable[OrderRequest] | None:
         self.asked.append(what)
         self.view = view
         return self.answer(view) if self.answer else None
 
-    def on_book(self, view: View, ticker: str) -> Iterable[Intent] | None:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None:
         return self._reply(view, f"book {ticker}")
 
-    def on_trade(self, view: View, trade: PublicTrade) -> Iterable[Intent] | None:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None:
         return self._reply(view, f"trade {trade.trade_id}")
 
-    def on_fill(self, view: View, fill: Fill) -> Iterable[Intent] | None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None:
         return self._reply(view, f"fill {fill.trade_id}")
 
-    def on_tick(self, view: View) -> Iterable[Intent] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
         return self._reply(view, "tick")
 
 
@@ -109,7 +109,7 @@ def bid(qty: int = 10, price: int = 40, **changes: Any) -> Place:
     return Place("KXA-1", BID, cents(price), contracts(qty), **changes)
 
 
-def once(*intents: Intent) -> Hook:
+def once(*intents: OrderRequest) -> Hook:
     """Answer with these the first time only."""
     left = [intents]
     return lambda _: left.pop() if left else ()
@@ -123,13 +123,13 @@ def kinds(effects: Iterable[Effect]) -> list[str]:
     return [type(effect).__name__ for effect in effects]
 
 
-def submitted(engine: Engine, message: Message) -> str:
+def submitted(engine: TradingEngine, message: Message) -> str:
     effects = [effect for effect in engine.step(message) if isinstance(effect, SubmitOrder)]
     return effects[0].order.client_order_id
 
 
 @pytest.fixture
-def live() -> tuple[Engine, str]:
+def live() -> tuple[TradingEngine, str]:
     """An engine with one resting order of the probe, order id o1."""
     engine = make_engine(Probe(once(bid())))
     order = submitted(engine, make_book())
@@ -169,7 +169,7 @@ def test_a_crossed_book_waits_and_then_is_thrown_away() -> None:
     assert engine.step(delta(BID, 45)) == []
     assert engine.step(delta(BID, 39, ts=NOW + 1 + CROSSED_MS)) == []
     effects = engine.step(delta(BID, 38, ts=NOW + 2 + CROSSED_MS))
-    assert effects[0] == Resync("KXA-1", "crossed")
+    assert effects[0] == ResyncBook("KXA-1", "crossed")
     assert kinds(effects) == ["Resync", "Alert"]
     assert not engine.state.books["KXA-1"].is_usable
     assert len(probe.asked) == 1
@@ -246,17 +246,17 @@ def test_an_unheard_of_message_is_ignored() -> None:
 
 
 def test_an_approved_intent_counts_as_live_before_it_is_sent() -> None:
-    engine = make_engine(Probe(once(bid(), bid())), limits=Limits(min_edge=None, max_position=contracts(15)))
+    engine = make_engine(Probe(once(bid(), bid())), limits=RiskLimits(min_edge=None, max_position=contracts(15)))
     effects = engine.step(make_book())
     assert kinds(effects) == ["SubmitOrder", "Denied"]
-    assert isinstance(effects[1], Denied)
+    assert isinstance(effects[1], OrderRefused)
     assert effects[1].code == "POSITION_LIMIT", "the first order of the same breath is counted"
     assert engine.tally.denied == {"POSITION_LIMIT": 1}
     assert (engine.tally.intents, engine.tally.orders) == (2, 1)
 
 
 def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
-    def answer(view: View) -> Iterator[Intent]:
+    def answer(view: StrategyContext) -> Iterator[OrderRequest]:
         if not view.orders():
             yield bid()
         else:
@@ -269,7 +269,7 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     effects = engine.step(delta())
     assert kinds(effects) == ["Alert", "CancelOrder"]
-    assert isinstance(effects[0], Alert)
+    assert isinstance(effects[0], AlertRaised)
     assert (effects[0].code, effects[0].tier) == ("STRATEGY_FAILED", "critical")
     asked = len(probe.asked)
     engine.step(delta())
@@ -284,7 +284,7 @@ def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
 
 
 def test_an_endless_answer_is_cut() -> None:
-    def endless(_: View) -> Iterator[Intent]:
+    def endless(_: StrategyContext) -> Iterator[OrderRequest]:
         for _number in range(100 * MAX_INTENTS):  # so that the test of an engine without a limit ends, too
             yield bid(qty=0)
 
@@ -293,10 +293,10 @@ def test_an_endless_answer_is_cut() -> None:
 
 
 def test_cancels_go_out_once_until_they_fail_or_time_passes() -> None:
-    def answer(view: View) -> list[Intent]:
+    def answer(view: StrategyContext) -> list[OrderRequest]:
         return [Cancel(order.client_order_id, "x") for order in view.orders()] or [bid()]
 
-    engine = make_engine(Probe(answer), limits=Limits(min_edge=None, max_position=contracts(10)))
+    engine = make_engine(Probe(answer), limits=RiskLimits(min_edge=None, max_position=contracts(10)))
     order = submitted(engine, make_book())
     assert engine.step(delta()) == [], "it has no id yet"
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
@@ -326,11 +326,11 @@ def test_a_person_places_without_a_strategy_and_without_an_expiry() -> None:
 
 @pytest.mark.parametrize("later_ms", [0, 61_000])
 def test_an_order_that_was_taken_back_before_it_left_counts_nowhere(later_ms: int) -> None:
-    engine = make_engine(limits=Limits(max_position=contracts(10), max_book_age_ms=None))
+    engine = make_engine(limits=RiskLimits(max_position=contracts(10), max_book_age_ms=None))
     engine.step(make_book())
     first = engine.place(bid(qty=10), client_order_id="typed-1")
     assert isinstance(first, SubmitOrder)
-    assert isinstance(engine.place(bid(qty=10)), Denied), "it counts"
+    assert isinstance(engine.place(bid(qty=10)), OrderRefused), "it counts"
     engine.step(Tick(Ts(NOW + later_ms)))
     engine.state.sent_last_minute()
     engine.take_back(first.order)
@@ -358,7 +358,7 @@ def test_a_refusal_and_an_unknown_are_told_apart() -> None:
     assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []
 
 
-def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]) -> None:
+def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[TradingEngine, str]) -> None:
     engine, order = live
     fill = make_fill(client_order_id=order, qty=contracts(4), fee=Money(100))
     effects = engine.step(Filled(NOW, fill))
@@ -371,7 +371,7 @@ def test_a_fill_is_booked_once_and_told_to_its_strategy(live: tuple[Engine, str]
 
 
 def test_the_fills_of_two_orders_of_ours_that_traded_with_one_another_are_both_booked_from_a_read(
-    live: tuple[Engine, str],
+    live: tuple[TradingEngine, str],
 ) -> None:
     engine, order = live
     bought = make_fill(client_order_id=order, qty=contracts(4))
@@ -388,18 +388,18 @@ def test_out_of_sight_of_the_account_cancels_go_out_and_orders_do_not() -> None:
     engine = make_engine(probe)
     order = submitted(engine, make_book())
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
-    engine.step(Sight(NOW, Ts(NOW - 15_000), "timeout"))
+    engine.step(AccountVisibility(NOW, Ts(NOW - 15_000), "timeout"))
     (denied,) = engine.step(delta())
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "BLIND"
     probe.answer = lambda _: [Cancel(order)]
     assert kinds(engine.step(delta())) == ["CancelOrder"]
-    engine.step(Sight(NOW, None))
+    engine.step(AccountVisibility(NOW, None))
     probe.answer = lambda _: [bid()]
     assert kinds(engine.step(delta())) == ["SubmitOrder"]
 
 
-def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[Engine, str]) -> None:
+def test_closing_fills_are_won_or_lost_after_their_fee(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
     engine.step(Filled(NOW, make_fill("a", price=cents(40), qty=contracts(10))))
     engine.step(Filled(NOW, make_fill("b", side=ASK, price=cents(42), qty=contracts(5), is_taker=True, order_id="x")))
@@ -433,7 +433,7 @@ def test_a_persons_fill_belongs_to_no_strategy() -> None:
     assert probe.asked == []
 
 
-def test_a_settlement_pays_once(live: tuple[Engine, str]) -> None:
+def test_a_settlement_pays_once(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
     engine.step(Filled(NOW, make_fill()))
     assert kinds(engine.step(Settled(NOW, make_settlement()))) == ["SettlementBooked"]
@@ -444,7 +444,7 @@ def test_a_settlement_pays_once(live: tuple[Engine, str]) -> None:
     assert engine.state.last_entry == known, "or one that is dated anew at each read would hide every drift"
     assert engine.state.ledger.realized == Money(6_000_000)
     assert engine.tally.won == 1
-    view = View(engine.state, "probe")
+    view = StrategyContext(engine.state, "probe")
     assert view.position("KXA-1") == 0
     assert kinds(engine.step(Settled(NOW, make_settlement(ticker="KXB-1")))) == ["SettlementBooked"]
     assert engine.tally.won == 1, "nothing was held there"
@@ -486,7 +486,7 @@ def test_the_account_repairs_what_we_missed_and_twice_changes_nothing() -> None:
     )
     effects = engine.step(found)
     assert sorted(set(kinds(effects))) == ["Alert", "FillBooked", "OrderChanged", "SettlementBooked"]
-    assert [effect.code for effect in effects if isinstance(effect, Alert)] == ["FOREIGN_ACTIVITY"] * 2
+    assert [effect.code for effect in effects if isinstance(effect, AlertRaised)] == ["FOREIGN_ACTIVITY"] * 2
     assert engine.cash == Money(1_000_000_000)
     assert [order.is_foreign for order in engine.state.orders.live()] == [True, True]
     assert engine.step(found) == []
@@ -522,7 +522,7 @@ def test_a_late_order_is_adopted_as_ours() -> None:
     assert [(o.order_id, o.is_foreign) for o in engine.state.orders.live()] == [("o1", False)]
 
 
-def test_resting_orders_missing_from_a_list_stay_live(live: tuple[Engine, str]) -> None:
+def test_resting_orders_missing_from_a_list_stay_live(live: tuple[TradingEngine, str]) -> None:
     engine, order = live
     engine.step(OrderState(NOW, make_order(order, order_id="o1")))
     assert engine.step(snapshot(as_of=Ts(NOW + 10_000_000))) == []
@@ -534,7 +534,7 @@ def test_drift_that_stays_is_an_alert() -> None:
     assert engine.step(snapshot(positions=(stated(3),))) == [], "a fill may be on its way"
     effects = engine.step(snapshot(positions=(stated(3),)))
     assert kinds(effects) == ["Alert"]
-    assert isinstance(effects[0], Alert)
+    assert isinstance(effects[0], AlertRaised)
     assert (effects[0].code, effects[0].text) == ("DRIFT", "we count 0, the exchange 3")
     engine.step(snapshot())
     assert engine.step(snapshot(positions=(stated(3),))) == [], "it starts over once it was gone"
@@ -559,10 +559,10 @@ def test_a_snapshot_older_than_our_newest_fill_is_no_drift() -> None:
 # -- commands -------------------------------------------------------------------------------------------------------
 
 
-def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine, str]) -> None:
+def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
     engine.state.orders.add(make_order("typed", order_id="o8"))
-    effects = engine.step(Command(NOW, None, "SIGINT"))
+    effects = engine.step(StateCommand(NOW, None, "SIGINT"))
     assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1"]
     assert engine.is_stopping
     assert engine.step(delta()) == []
@@ -570,24 +570,24 @@ def test_a_stop_cancels_own_orders_and_asks_no_strategy_again(live: tuple[Engine
 
 @pytest.mark.parametrize("state", [None, TradingState.HALTED])
 def test_a_stop_and_a_halt_cancel_what_another_strategy_left(
-    live: tuple[Engine, str], state: TradingState | None
+    live: tuple[TradingEngine, str], state: TradingState | None
 ) -> None:
     """Of a run that was killed: nobody else would take it back, and it counts as live when this one ends."""
     engine, _ = live
     engine.state.orders.add(make_order("before", order_id="o7", strategy="of-before"))
-    effects = engine.step(Command(NOW, state, "SIGTERM"))
+    effects = engine.step(StateCommand(NOW, state, "SIGTERM"))
     assert [e.order.order_id for e in effects if isinstance(e, CancelOrder)] == ["o1", "o7"]
 
 
-def test_a_halt_is_an_effect_and_cancels(live: tuple[Engine, str]) -> None:
+def test_a_halt_is_an_effect_and_cancels(live: tuple[TradingEngine, str]) -> None:
     engine, _ = live
-    effects = engine.step(Command(NOW, TradingState.HALTED, "cancel-all", "told to"))
+    effects = engine.step(StateCommand(NOW, TradingState.HALTED, "cancel-all", "told to"))
     assert kinds(effects) == ["StateChanged", "CancelOrder"]
     assert isinstance(effects[0], StateChanged)
     assert effects[0].state is TradingState.HALTED
-    assert engine.step(Command(NOW, TradingState.HALTED, "again")) == []
+    assert engine.step(StateCommand(NOW, TradingState.HALTED, "again")) == []
     assert engine.step(delta()) == [], "strategies sleep"
-    assert kinds(engine.step(Command(NOW, TradingState.ACTIVE, "resume", "checked"))) == ["StateChanged"]
+    assert kinds(engine.step(StateCommand(NOW, TradingState.ACTIVE, "resume", "checked"))) == ["StateChanged"]
 
 
 # -- memory, and what a strategy sees -------------------------------------------------------------------------------
@@ -647,9 +647,9 @@ def test_a_restart_does_not_reset_the_order_rate() -> None:
     assert engine.state.sent_last_minute() == {"": AN_ORDER}
 
 
-def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, str]) -> None:
+def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[TradingEngine, str]) -> None:
     engine, order = live
-    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(StateCommand(NOW, TradingState.HALTED, "cancel-all"))
     engine.step(CancelFailed(NOW, "o1", order, "unanswered"))
     assert kinds(engine.step(Tick(Ts(NOW + 1)))) == ["CancelOrder"]
     assert engine.step(Tick(Ts(NOW + 2))) == [], "asked already"
@@ -659,21 +659,23 @@ def test_what_must_not_rest_is_cancelled_until_it_is_gone(live: tuple[Engine, st
 
 
 @pytest.mark.parametrize("answer", ["unanswered", "market_inactive"])
-def test_a_cancel_is_asked_for_again_soon_after_the_clock_was_set_back(live: tuple[Engine, str], answer: str) -> None:
+def test_a_cancel_is_asked_for_again_soon_after_the_clock_was_set_back(
+    live: tuple[TradingEngine, str], answer: str
+) -> None:
     engine, order = live
-    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(StateCommand(NOW, TradingState.HALTED, "cancel-all"))
     engine.step(CancelFailed(NOW, "o1", order, answer))
     engine.step(Tick(Ts(NOW + 1)))
     assert kinds(engine.step(Tick(Ts(NOW - 3_600_000)))) == ["CancelOrder"]
     assert engine.step(Tick(Ts(NOW - 3_599_999))) == [], "asked already"
 
 
-def test_a_cancel_that_a_closed_market_takes_from_nobody_waits_half_a_minute(live: tuple[Engine, str]) -> None:
+def test_a_cancel_that_a_closed_market_takes_from_nobody_waits_half_a_minute(live: tuple[TradingEngine, str]) -> None:
     engine, order = live
-    engine.step(Command(NOW, TradingState.HALTED, "cancel-all"))
+    engine.step(StateCommand(NOW, TradingState.HALTED, "cancel-all"))
     engine.step(CancelFailed(NOW, "o1", order, "market_inactive"))
-    assert engine.step(Tick(Ts(NOW + CLOSED_AGAIN_MS))) == []
-    assert kinds(engine.step(Tick(Ts(NOW + CLOSED_AGAIN_MS + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
+    assert engine.step(Tick(Ts(NOW + CLOSED_RECHECK_MS))) == []
+    assert kinds(engine.step(Tick(Ts(NOW + CLOSED_RECHECK_MS + CANCEL_AGAIN_MS)))) == ["CancelOrder"]
 
 
 def test_a_reset_of_a_group_that_never_tripped_is_no_news() -> None:
@@ -687,15 +689,15 @@ def test_two_strategies_never_trade_with_each_other() -> None:
     engine = make_engine(Probe(once(bid(price=42))), second)
     submitted(engine, make_book())
     second.answer = once(Place("KXA-1", ASK, cents(42), contracts(1)), Place("KXA-1", ASK, cents(43), contracts(1)))
-    first, other = [effect for effect in engine.step(delta()) if isinstance(effect, Denied | SubmitOrder)]
-    assert isinstance(first, Denied)
+    first, other = [effect for effect in engine.step(delta()) if isinstance(effect, OrderRefused | SubmitOrder)]
+    assert isinstance(first, OrderRefused)
     assert first.code == "SELF_CROSS"
     assert isinstance(other, SubmitOrder)
-    assert other.order.self_trade_prevention is StpMode.TAKER, "and the exchange is told, too"
+    assert other.order.self_trade_prevention is SelfTradePrevention.TAKER, "and the exchange is told, too"
 
 
 def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
-    def answer(_: View) -> Iterator[Intent]:
+    def answer(_: StrategyContext) -> Iterator[OrderRequest]:
         yield bid()
         raise ZeroDivisionError("oops")
 
@@ -719,7 +721,7 @@ def test_fills_of_orders_that_nobody_knows_are_bounded(monkeypatch: pytest.Monke
 
 def test_the_view_shows_and_cannot_surprise() -> None:
     engine = make_engine(Probe())
-    view = View(engine.state, "probe")
+    view = StrategyContext(engine.state, "probe")
     engine.step(make_book())
     assert view.now == NOW
     assert view.tickers == ["KXA-1"]
@@ -762,7 +764,7 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     mine = make_order(order_id="o1", status=OrderStatus.RESTING, order_group_id="g1")
     engine.state.orders.add(mine)
     alert, _ = engine.step(GroupChange(Ts(NOW + 1), "g1", "triggered"))
-    assert isinstance(alert, Alert)
+    assert isinstance(alert, AlertRaised)
     assert (alert.tier, alert.code, alert.subject) == ("critical", "GROUP_TRIGGERED", "g1")
     gone = msgspec.structs.replace(mine, status=OrderStatus.CANCELED, updated=Ts(NOW + 2))
     [changed] = engine.step(OrderState(Ts(NOW + 2), gone))
@@ -770,11 +772,11 @@ def test_a_group_that_trips_is_an_alert_names_why_its_orders_went_and_takes_no_n
     assert (changed.order.status, changed.order.code) == (OrderStatus.CANCELED, "GROUP_TRIGGERED")
     again = Place("KXA-1", BID, cents(40), contracts(1), order_group_id="g1")
     refused = engine.place(again)
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "GROUP_TRIGGERED"
-    assert engine.step(GroupChange(Ts(NOW + 3), "g1", "reset")) == [GroupSwitched("g1", is_triggered=False)]
+    assert engine.step(GroupChange(Ts(NOW + 3), "g1", "reset")) == [OrderGroupStateChanged("g1", is_triggered=False)]
     allowed = engine.place(again)
-    assert not isinstance(allowed, Denied) or allowed.code != "GROUP_TRIGGERED"
+    assert not isinstance(allowed, OrderRefused) or allowed.code != "GROUP_TRIGGERED"
 
 
 def test_orders_outside_of_the_group_keep_their_own_reason():

@@ -7,8 +7,8 @@ import pytest
 from support.values import NOW, make_book, make_engine
 
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert, Denied, Effect, GroupSwitched, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderGroupStateChanged, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import GroupChange, OrderRejected
@@ -19,7 +19,7 @@ INTENT = Place("KXA-1", BID, cents(40), contracts(1), fair=cents(60))
 
 
 @pytest.fixture
-def engine() -> Engine:
+def engine() -> TradingEngine:
     made = make_engine()
     made.state.trading = TradingState.ACTIVE
     made.step(make_book())
@@ -28,91 +28,93 @@ def engine() -> Engine:
 
 
 def codes(effects: list[Effect]) -> list[str]:
-    return [effect.code for effect in effects if isinstance(effect, Alert)]
+    return [effect.code for effect in effects if isinstance(effect, AlertRaised)]
 
 
-def test_an_order_of_a_strategy_joins_the_group_of_its_shard(engine: Engine) -> None:
+def test_an_order_of_a_strategy_joins_the_group_of_its_shard(engine: TradingEngine) -> None:
     sent = engine.place(INTENT, "s")
     assert isinstance(sent, SubmitOrder)
     assert sent.order.order_group_id == "g0"
 
 
-def test_a_group_that_the_strategy_names_itself_is_kept(engine: Engine) -> None:
+def test_a_group_that_the_strategy_names_itself_is_kept(engine: TradingEngine) -> None:
     sent = engine.place(msgspec.structs.replace(INTENT, order_group_id="own"), "s")
     assert isinstance(sent, SubmitOrder)
     assert sent.order.order_group_id == "own"
 
 
 @pytest.mark.parametrize("intent", [INTENT, msgspec.structs.replace(INTENT, subaccount=2)])
-def test_an_order_of_a_person_or_of_another_subaccount_joins_none(engine: Engine, intent: Place) -> None:
+def test_an_order_of_a_person_or_of_another_subaccount_joins_none(engine: TradingEngine, intent: Place) -> None:
     sent = engine.place(intent, "s" if intent.subaccount else "")
     assert isinstance(sent, SubmitOrder)
     assert sent.order.order_group_id == ""
 
 
-def test_a_shard_without_a_group_leaves_the_order_without_one(engine: Engine) -> None:
+def test_a_shard_without_a_group_leaves_the_order_without_one(engine: TradingEngine) -> None:
     engine.state.groups = {3: "g3"}
     sent = engine.place(INTENT, "s")
     assert isinstance(sent, SubmitOrder)
     assert sent.order.order_group_id == ""
 
 
-def test_a_market_that_is_not_known_is_still_refused_as_such(engine: Engine) -> None:
+def test_a_market_that_is_not_known_is_still_refused_as_such(engine: TradingEngine) -> None:
     refused = engine.place(msgspec.structs.replace(INTENT, ticker="KXNO"), "s")
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "UNKNOWN_MARKET"
 
 
-def test_a_group_that_tripped_takes_no_order_of_the_run_and_is_written_down(engine: Engine) -> None:
+def test_a_group_that_tripped_takes_no_order_of_the_run_and_is_written_down(engine: TradingEngine) -> None:
     effects = engine.step(GroupChange(Ts(NOW + 1), "g0", "triggered"))
-    assert GroupSwitched("g0", True) in effects
+    assert OrderGroupStateChanged("g0", True) in effects
     assert codes(effects) == ["GROUP_TRIGGERED"]
     refused = engine.place(INTENT, "s")
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "GROUP_TRIGGERED"
 
 
-def test_a_trigger_told_twice_is_one_alert(engine: Engine) -> None:
+def test_a_trigger_told_twice_is_one_alert(engine: TradingEngine) -> None:
     engine.step(GroupChange(Ts(NOW + 1), "g0", "triggered"))
     assert engine.step(GroupChange(Ts(NOW + 2), "g0", "triggered")) == []
 
 
-def test_a_reset_lets_the_run_go_on_and_is_written_down(engine: Engine) -> None:
+def test_a_reset_lets_the_run_go_on_and_is_written_down(engine: TradingEngine) -> None:
     engine.step(GroupChange(Ts(NOW + 1), "g0", "triggered"))
-    assert engine.step(GroupChange(Ts(NOW + 2), "g0", "reset")) == [GroupSwitched("g0", False)]
+    assert engine.step(GroupChange(Ts(NOW + 2), "g0", "reset")) == [OrderGroupStateChanged("g0", False)]
     assert isinstance(engine.place(INTENT, "s"), SubmitOrder)
 
 
-def test_a_group_of_the_run_that_somebody_deletes_is_as_good_as_triggered(engine: Engine) -> None:
+def test_a_group_of_the_run_that_somebody_deletes_is_as_good_as_triggered(engine: TradingEngine) -> None:
     effects = engine.step(GroupChange(Ts(NOW + 1), "g0", "deleted"))
     assert codes(effects) == ["GROUP_TRIGGERED"]
-    assert isinstance(engine.place(INTENT, "s"), Denied)
+    assert isinstance(engine.place(INTENT, "s"), OrderRefused)
 
 
-def test_a_strange_group_that_is_deleted_is_forgotten(engine: Engine) -> None:
+def test_a_strange_group_that_is_deleted_is_forgotten(engine: TradingEngine) -> None:
     engine.step(GroupChange(Ts(NOW + 1), "other", "triggered"))
-    assert engine.step(GroupChange(Ts(NOW + 2), "other", "deleted")) == [GroupSwitched("other", False)]
+    assert engine.step(GroupChange(Ts(NOW + 2), "other", "deleted")) == [OrderGroupStateChanged("other", False)]
     assert engine.state.triggered_groups == set()
 
 
 @pytest.mark.parametrize("change", ["created", "limit_updated"])
-def test_other_changes_of_a_group_mean_nothing(engine: Engine, change: str) -> None:
+def test_other_changes_of_a_group_mean_nothing(engine: TradingEngine, change: str) -> None:
     assert engine.step(GroupChange(Ts(NOW + 1), "g0", change)) == []
 
 
 @pytest.mark.parametrize(
     ("code", "detail"), [("order_group_triggered", ""), ("not_found", "not found: order group"), ("bad", "Order Group")]
 )
-def test_without_the_stream_a_trigger_is_learned_from_the_first_refusal(engine: Engine, code: str, detail: str) -> None:
+def test_without_the_stream_a_trigger_is_learned_from_the_first_refusal(
+    engine: TradingEngine, code: str, detail: str
+) -> None:
     sent = engine.place(INTENT, "s")
     assert isinstance(sent, SubmitOrder)
     effects = engine.step(OrderRejected(Ts(NOW + 1), sent.order.client_order_id, code, detail))
     assert codes(effects) == ["GROUP_TRIGGERED"]
-    assert isinstance(engine.place(INTENT, "s"), Denied)
+    assert isinstance(engine.place(INTENT, "s"), OrderRefused)
 
 
 @pytest.mark.parametrize(("group", "code"), [("g0", "insufficient_balance"), ("", "order_group_triggered")])
-def test_any_other_refusal_says_nothing_of_the_group(engine: Engine, group: str, code: str) -> None:
+def test_any_other_refusal_says_nothing_of_the_group(engine: TradingEngine, group: str, code: str) -> None:
     engine.state.groups = {0: group} if group else {}
     sent = engine.place(INTENT, "s")
     assert isinstance(sent, SubmitOrder)

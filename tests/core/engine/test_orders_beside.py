@@ -7,14 +7,14 @@ from typing import Any
 from support.values import NOW, make_book, make_engine, make_order
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.account.open_amends import worse_of
-from kalshi_cli.core.model.effects import Denied, SubmitOrder
+from kalshi_cli.core.account.open_amends import worse_case_terms
+from kalshi_cli.core.model.effects import OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.messages import AmendEnded, OrdersBeside, OrderState
+from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, OrderState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 
 def placed(**changes: Any) -> Order:
@@ -26,39 +26,39 @@ def bid(qty: int) -> Place:
 
 
 def test_an_order_of_another_program_takes_its_part_of_the_limits() -> None:
-    engine = make_engine(limits=Limits(max_position=contracts(15), max_order_qty=None))
+    engine = make_engine(limits=RiskLimits(max_position=contracts(15), max_order_qty=None))
     engine.step(make_book())
-    assert engine.step(OrdersBeside(NOW, (placed(),))) == []
+    assert engine.step(ExternalOrders(NOW, (placed(),))) == []
     refused = engine.place(bid(10))
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "POSITION_LIMIT"
     assert isinstance(engine.place(bid(5)), SubmitOrder)
 
 
 def test_it_counts_for_the_pace_too_and_only_once() -> None:
-    engine = make_engine(limits=Limits(max_orders_per_minute=2))
+    engine = make_engine(limits=RiskLimits(max_orders_per_minute=2))
     engine.step(make_book())
     for _ in range(3):
-        engine.step(OrdersBeside(NOW, (placed(),)))
+        engine.step(ExternalOrders(NOW, (placed(),)))
     assert isinstance(engine.place(bid(5)), SubmitOrder)
     refused = engine.place(bid(5))
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "ORDER_RATE"
 
 
 def test_what_the_exchange_named_since_is_known_by_that_name() -> None:
     engine = make_engine()
-    engine.step(OrdersBeside(NOW, (placed(),)))
-    engine.step(OrdersBeside(NOW, (make_order("theirs", order_id="o1"),)))
+    engine.step(ExternalOrders(NOW, (placed(),)))
+    engine.step(ExternalOrders(NOW, (make_order("theirs", order_id="o1"),)))
     (order,) = engine.state.orders.live()
     assert (order.order_id, order.status) == ("o1", OrderStatus.RESTING)
 
 
 def test_a_file_that_trails_takes_nothing_back() -> None:
     engine = make_engine()
-    engine.step(OrdersBeside(NOW, (placed(),)))
+    engine.step(ExternalOrders(NOW, (placed(),)))
     engine.step(OrderState(NOW, make_order("theirs", order_id="o1", status=OrderStatus.CANCELED)))
-    engine.step(OrdersBeside(NOW, (placed(),)))
+    engine.step(ExternalOrders(NOW, (placed(),)))
     assert engine.state.orders.live() == []
 
 
@@ -66,8 +66,8 @@ def test_an_order_that_is_amended_elsewhere_counts_as_the_worse_of_both_until_it
     engine = make_engine()
     before = make_order("theirs", order_id="o1")
     wanted = make_order("theirs", order_id="o1", price=cents(41), qty=contracts(4))
-    engine.step(OrdersBeside(NOW, (before,)))
-    engine.step(OrdersBeside(NOW, (worse_of(before, wanted, NOW),)))
+    engine.step(ExternalOrders(NOW, (before,)))
+    engine.step(ExternalOrders(NOW, (worse_case_terms(before, wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.price, order.remaining, order.status) == (cents(41), contracts(10), OrderStatus.UNKNOWN)
     engine.step(AmendEnded(NOW, wanted))
@@ -78,8 +78,8 @@ def test_an_order_that_is_amended_elsewhere_counts_as_the_worse_of_both_until_it
 def test_an_amend_of_an_order_that_had_no_name_yet_here_counts_as_well() -> None:
     engine = make_engine()
     wanted = make_order("theirs", order_id="o1", qty=contracts(25))
-    engine.step(OrdersBeside(NOW, (placed(),)))
-    engine.step(OrdersBeside(NOW, (worse_of(make_order("theirs", order_id="o1"), wanted, NOW),)))
+    engine.step(ExternalOrders(NOW, (placed(),)))
+    engine.step(ExternalOrders(NOW, (worse_case_terms(make_order("theirs", order_id="o1"), wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.order_id, order.remaining, order.status) == ("o1", contracts(25), OrderStatus.UNKNOWN)
 
@@ -88,7 +88,7 @@ def test_an_order_of_strangers_that_a_person_amends_counts_too() -> None:
     engine = make_engine()
     strange = make_order("", order_id="o1", is_foreign=True)
     wanted = make_order("", order_id="o1", is_foreign=True, qty=contracts(20))
-    engine.step(OrdersBeside(NOW, (worse_of(strange, wanted, NOW),)))
+    engine.step(ExternalOrders(NOW, (worse_case_terms(strange, wanted, NOW),)))
     (order,) = engine.state.orders.live()
     assert (order.remaining, order.is_foreign) == (contracts(20), True)
 

@@ -9,14 +9,14 @@ import pytest
 from support.values import NOW
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.engine.strategy_runner import LONGEST_WAITING, Asked, HungError
-from kalshi_cli.core.model.effects import Alert, Effect
-from kalshi_cli.core.model.intents import Cancel, Intent
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import MAX_WAITING_LENGTH, StrategyCall, StrategyTimeoutError
+from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.intents import Cancel, OrderRequest
 from kalshi_cli.core.model.messages import Tick
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
@@ -30,25 +30,25 @@ class Told(Strategy):
         self.do = do
         self.ticks = 0
 
-    def on_tick(self, view: View) -> Iterable[Intent] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
         self.ticks += 1
-        answer: Iterable[Intent] | None = self.do()
+        answer: Iterable[OrderRequest] | None = self.do()
         return answer
 
 
-def engine_of(*strategies: Strategy) -> Engine:
-    return Engine(State(now=NOW), Limits(), strategies, new_id=lambda: "c", order_expiry_s=90.0)
+def engine_of(*strategies: Strategy) -> TradingEngine:
+    return TradingEngine(EngineState(now=NOW), RiskLimits(), strategies, new_id=lambda: "c", order_expiry_s=90.0)
 
 
 def alerts(effects: list[Effect]) -> list[tuple[str, str]]:
-    return [(effect.code, effect.subject) for effect in effects if isinstance(effect, Alert)]
+    return [(effect.code, effect.subject) for effect in effects if isinstance(effect, AlertRaised)]
 
 
 def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
-    seen: list[Asked | None] = []
-    engines: list[Engine] = []
+    seen: list[StrategyCall | None] = []
+    engines: list[TradingEngine] = []
 
-    class Watched(State):
+    class Watched(EngineState):
         """Its orders are looked at when an intent to cancel is considered: then our code runs."""
 
         @property
@@ -66,26 +66,26 @@ def test_who_is_asked_is_known_exactly_while_its_own_code_runs() -> None:
         seen.append(engine.asked)
 
     state = Watched(now=NOW)
-    engine = Engine(state, Limits(), [Told(answer)], new_id=lambda: "c", order_expiry_s=90.0)
+    engine = TradingEngine(state, RiskLimits(), [Told(answer)], new_id=lambda: "c", order_expiry_s=90.0)
     engines.append(engine)
     engine.step(Tick(Ts(NOW + 1)))
-    assert seen[-3:] == [Asked(1, "told"), None, Asked(1, "told")], "its code, ours, its code"
+    assert seen[-3:] == [StrategyCall(1, "told"), None, StrategyCall(1, "told")], "its code, ours, its code"
     assert engine.asked is None
 
 
 def test_every_call_of_a_hook_has_a_number_of_its_own() -> None:
-    seen: list[Asked | None] = []
+    seen: list[StrategyCall | None] = []
     engine = engine_of(Told(lambda: seen.append(engine.asked)))
     for n in range(3):
         engine.step(Tick(Ts(NOW + n)))
-    assert seen == [Asked(1, "told"), Asked(2, "told"), Asked(3, "told")]
+    assert seen == [StrategyCall(1, "told"), StrategyCall(2, "told"), StrategyCall(3, "told")]
 
 
 def hang() -> None:
-    raise HungError("did not come back")
+    raise StrategyTimeoutError("did not come back")
 
 
-def hang_between() -> Iterator[Intent]:
+def hang_between() -> Iterator[OrderRequest]:
     yield Cancel("nothing")
     hang()
 
@@ -139,5 +139,5 @@ def test_who_lacks_something_to_decide_by_is_named_and_who_was_taken_out_is_not(
     engine.step(Tick(NOW))
     assert engine.waiting == "told: 12 of 30 samples"
     patient.waiting = "\x1b" + "x" * 1000
-    assert len(engine.waiting) <= LONGEST_WAITING
+    assert len(engine.waiting) <= MAX_WAITING_LENGTH
     assert engine.waiting.isprintable()

@@ -13,24 +13,24 @@ from kalshi_cli import testing
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.market.baskets import (
     Basket,
-    Kin,
-    Leg,
-    Offer,
+    BasketLeg,
+    EventRelation,
+    MarketOffer,
     find,
-    ladders,
     leg_price,
     may_pay,
+    min_payout,
     offer,
-    pays_at_least,
+    threshold_chains,
 )
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, Market
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.simulator.matching import collateral
-from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 
 FREE = FeeSchedule(FeeType.QUADRATIC, 0)
-EXCLUSIVE = Kin(is_exclusive=True)
+EXCLUSIVE = EventRelation(is_exclusive=True)
 Book = Sequence[tuple[int, int]]
 
 
@@ -46,11 +46,11 @@ def below(strike: float) -> Market:
     return market(f"T{strike:g}", strike_type="less", cap_strike=strike)
 
 
-def at(which: Market | str, bids: Book = (), asks: Book = (), fees: FeeSchedule = FREE) -> Offer:
+def at(which: Market | str, bids: Book = (), asks: Book = (), fees: FeeSchedule = FREE) -> MarketOffer:
     """Prices in cents, counts in contracts, the best first."""
     named = market(which) if isinstance(which, str) else which
     bought, sold = ([(cents(price), contracts(count)) for price, count in side] for side in (bids, asks))
-    return Offer(named, bought, sold, fees)
+    return MarketOffer(named, bought, sold, fees)
 
 
 def orders(basket: Basket) -> list[tuple[str, str, int]]:
@@ -78,7 +78,7 @@ def test_a_leg_that_is_not_worth_its_own_fee_is_left_out() -> None:
 
 def test_bids_of_an_event_that_is_not_exclusive_are_no_basket() -> None:
     offers = [at("A", [(80, 5)]), at("B", [(70, 5)])]
-    assert find(Kin(), offers) == []
+    assert find(EventRelation(), offers) == []
     assert len(find(EXCLUSIVE, offers)) == 1, "companion: of an exclusive one they are"
 
 
@@ -92,11 +92,11 @@ def test_fees_are_paid_out_of_it_before_it_counts(bid: int, found: int) -> None:
 def test_yes_of_every_market_is_a_basket_only_where_the_operator_says_that_one_must_win() -> None:
     offers = [at("A", asks=[(40, 5)]), at("B", asks=[(30, 5)]), at("C", asks=[(20, 5)])]
     assert find(EXCLUSIVE, offers) == []
-    [basket] = find(Kin(exhaustive=3), offers)
+    [basket] = find(EventRelation(exhaustive=3), offers)
     assert (basket.kind, basket.pays, basket.net) == ("yes", 10_000, Money(5 * 100_000 - 30_000))
-    assert find(Kin(exhaustive=4), offers) == [], "a market that is not here could be the one"
-    assert find(Kin(exhaustive=3), [*offers[:2], at("C")]) == [], "nobody sells the third"
-    assert find(Kin(exhaustive=3), offers, max_legs=2) == []
+    assert find(EventRelation(exhaustive=4), offers) == [], "a market that is not here could be the one"
+    assert find(EventRelation(exhaustive=3), [*offers[:2], at("C")]) == [], "nobody sells the third"
+    assert find(EventRelation(exhaustive=3), offers, max_legs=2) == []
 
 
 def test_a_ladder_buys_the_lower_rung_and_sells_the_higher_one() -> None:
@@ -106,14 +106,14 @@ def test_a_ladder_buys_the_lower_rung_and_sells_the_higher_one() -> None:
         at(above(20), [(45, 5)], [(47, 8)]),
         at(above(25), [(46, 5)], [(50, 8)]),
     ]
-    [basket] = find(Kin(), rungs)
+    [basket] = find(EventRelation(), rungs)
     assert (basket.kind, basket.pays, basket.qty) == ("ladder", 10_000, contracts(5))
     assert orders(basket) == [("T30", "ask", 56), ("T20", "bid", 47)], "the cheaper of the two below"
 
 
 def test_a_ladder_of_below_goes_the_other_way_round() -> None:
-    assert len(find(Kin(), [at(below(10), [(56, 5)]), at(below(20), asks=[(50, 5)])])) == 1
-    assert find(Kin(), [at(below(20), [(56, 5)]), at(below(10), asks=[(50, 5)])]) == []
+    assert len(find(EventRelation(), [at(below(10), [(56, 5)]), at(below(20), asks=[(50, 5)])])) == 1
+    assert find(EventRelation(), [at(below(20), [(56, 5)]), at(below(10), asks=[(50, 5)])]) == []
 
 
 @pytest.mark.parametrize(
@@ -131,27 +131,27 @@ def test_a_ladder_of_below_goes_the_other_way_round() -> None:
 )
 def test_markets_that_do_not_ask_about_one_quantity_are_no_ladder(first: Market, second: Market) -> None:
     for low, high in ((first, second), (second, first)):
-        assert find(Kin(), [at(low, asks=[(20, 5)]), at(high, [(80, 5)])]) == []
-        assert pays_at_least(Kin(), [(low, BID), (high, ASK)]) == 0
+        assert find(EventRelation(), [at(low, asks=[(20, 5)]), at(high, [(80, 5)])]) == []
+        assert min_payout(EventRelation(), [(low, BID), (high, ASK)]) == 0
 
 
 def test_players_of_one_event_have_a_ladder_each() -> None:
     one, other = (above(20, f"{name}-20") for name in ("JAMES", "CURRY"))
     high = above(30, "JAMES-30")
-    assert len(find(Kin(), [at(one, asks=[(20, 5)]), at(other, asks=[(10, 5)]), at(high, [(60, 5)])])) == 1
-    assert find(Kin(), [at(other, asks=[(10, 5)]), at(high, [(60, 5)])]) == []
+    assert len(find(EventRelation(), [at(one, asks=[(20, 5)]), at(other, asks=[(10, 5)]), at(high, [(60, 5)])])) == 1
+    assert find(EventRelation(), [at(other, asks=[(10, 5)]), at(high, [(60, 5)])]) == []
 
 
 def test_strikes_below_zero_and_halves_are_strikes() -> None:
     low, high = above(-1.5, "TN1.5"), above(19.5, "20")
-    assert pays_at_least(Kin(), [(low, BID), (high, ASK)]) == 10_000
-    assert pays_at_least(Kin(), [(high, BID), (low, ASK)]) == 0
+    assert min_payout(EventRelation(), [(low, BID), (high, ASK)]) == 10_000
+    assert min_payout(EventRelation(), [(high, BID), (low, ASK)]) == 0
 
 
 def test_a_pair_needs_a_crossed_book() -> None:
-    [basket] = find(Kin(), [at("A", [(55, 5)], [(50, 5)])])
+    [basket] = find(EventRelation(), [at("A", [(55, 5)], [(50, 5)])])
     assert (basket.kind, orders(basket)) == ("pair", [("A", "bid", 50), ("A", "ask", 55)])
-    assert find(Kin(), [at("A", [(50, 5)], [(50, 5)])]) == []
+    assert find(EventRelation(), [at("A", [(50, 5)], [(50, 5)])]) == []
 
 
 def test_books_are_walked_as_long_as_the_next_contract_leaves_enough() -> None:
@@ -168,16 +168,16 @@ def test_books_are_walked_as_long_as_the_next_contract_leaves_enough() -> None:
 
 def test_a_look_at_the_best_prices_tells_whether_there_can_be_a_basket() -> None:
     one, two, none = cents(47), cents(54), None
-    steps = ladders([above(20), above(10)])
+    steps = threshold_chains([above(20), above(10)])
     assert steps == [[1, 0]]
     assert may_pay(EXCLUSIVE, [], [one, two], [none, none])
     assert not may_pay(EXCLUSIVE, [], [one, none], [two, two])
-    assert may_pay(Kin(exhaustive=2), [], [none, none], [one, one])
-    assert not may_pay(Kin(exhaustive=2), [], [none, none], [one, none])
-    assert not may_pay(Kin(exhaustive=2), [], [none, none], [one, two])
-    assert may_pay(Kin(), steps, [two, none], [none, one])
-    assert not may_pay(Kin(), steps, [none, two], [one, two])
-    assert not may_pay(Kin(), [], [two, none], [none, one])
+    assert may_pay(EventRelation(exhaustive=2), [], [none, none], [one, one])
+    assert not may_pay(EventRelation(exhaustive=2), [], [none, none], [one, none])
+    assert not may_pay(EventRelation(exhaustive=2), [], [none, none], [one, two])
+    assert may_pay(EventRelation(), steps, [two, none], [none, one])
+    assert not may_pay(EventRelation(), steps, [none, two], [one, two])
+    assert not may_pay(EventRelation(), [], [two, none], [none, one])
 
 
 def test_the_walk_ends_where_the_next_contract_only_pays_its_fees() -> None:
@@ -190,7 +190,7 @@ def test_the_walk_ends_where_the_next_contract_only_pays_its_fees() -> None:
 
 
 def test_what_is_too_small_for_its_own_rounding_is_left_alone() -> None:
-    tiny = [Offer(market(name), [(cents(51), Qty(50))], [], FREE) for name in "AB"]
+    tiny = [MarketOffer(market(name), [(cents(51), Qty(50))], [], FREE) for name in "AB"]
     assert find(EXCLUSIVE, tiny) == []
 
 
@@ -218,13 +218,13 @@ def test_no_costs_what_yes_leaves_of_a_dollar() -> None:
 def test_what_is_held_pays_nothing_for_sure_unless_it_is_a_basket() -> None:
     low, high = above(10), above(20)
     for legs in ([], [(low, BID)], [(low, ASK)], [(low, BID), (high, BID)], [(low, ASK), (high, BID)]):
-        assert pays_at_least(Kin(), legs) == 0
-    assert pays_at_least(EXCLUSIVE, [(low, ASK)]) == 0
-    assert pays_at_least(EXCLUSIVE, [(low, ASK), (high, ASK)]) == 10_000
-    assert pays_at_least(Kin(exhaustive=2), [(low, BID), (high, BID)]) == 10_000
-    assert pays_at_least(Kin(exhaustive=3), [(low, BID), (high, BID)]) == 0
-    assert pays_at_least(Kin(), [(high, ASK), (low, BID)]) == 10_000
-    assert pays_at_least(Kin(), [(low, ASK), (low, BID)]) == 10_000
+        assert min_payout(EventRelation(), legs) == 0
+    assert min_payout(EXCLUSIVE, [(low, ASK)]) == 0
+    assert min_payout(EXCLUSIVE, [(low, ASK), (high, ASK)]) == 10_000
+    assert min_payout(EventRelation(exhaustive=2), [(low, BID), (high, BID)]) == 10_000
+    assert min_payout(EventRelation(exhaustive=3), [(low, BID), (high, BID)]) == 0
+    assert min_payout(EventRelation(), [(high, ASK), (low, BID)]) == 10_000
+    assert min_payout(EventRelation(), [(low, ASK), (low, BID)]) == 10_000
 
 
 # -- whatever happens -------------------------------------------------------------------------------------------------
@@ -232,7 +232,7 @@ def test_what_is_held_pays_nothing_for_sure_unless_it_is_a_basket() -> None:
 STRIKES = (10, 20, 30, 40)
 
 
-def outcomes(kin: Kin, count: int) -> list[tuple[int, ...]]:
+def outcomes(kin: EventRelation, count: int) -> list[tuple[int, ...]]:
     """Every way in which the markets can settle: 1 for YES."""
     if kin.exhaustive or kin.is_exclusive:
         one = [tuple(int(place == winner) for place in range(count)) for winner in range(count)]
@@ -251,19 +251,19 @@ def book_of(drawn: list[tuple[int, int]], side: Side) -> list[tuple[Price, Qty]]
 
 
 @st.composite
-def events(draw: st.DrawFn) -> tuple[Kin, list[Offer]]:
+def events(draw: st.DrawFn) -> tuple[EventRelation, list[MarketOffer]]:
     kind, count = draw(kins), draw(st.integers(2, 4))
-    kin = Kin(is_exclusive=kind != "ladder", exhaustive=count if kind == "exhaustive" else 0)
+    kin = EventRelation(is_exclusive=kind != "ladder", exhaustive=count if kind == "exhaustive" else 0)
     names = [above(strike) for strike in STRIKES] if kind == "ladder" else [market(name) for name in "ABCD"]
     fees = draw(schedules)
     offers = []
     for each in names[:count]:
         bids, asks = book_of(draw(levels), BID), book_of(draw(levels), ASK)
-        offers.append(Offer(each, bids, asks, fees))
+        offers.append(MarketOffer(each, bids, asks, fees))
     return kin, offers
 
 
-def bought(leg: Leg, each: Offer, qty: Qty, parts: int) -> Money:
+def bought(leg: BasketLeg, each: MarketOffer, qty: Qty, parts: int) -> Money:
     """What the exchange takes for a leg: down the levels, each of them in so many fills."""
     order = OrderRecord(
         order_id="1",
@@ -278,7 +278,7 @@ def bought(leg: Leg, each: Offer, qty: Qty, parts: int) -> Money:
         updated=Ts(0),
         rank=1,
     )
-    holding, paid, left = HoldingRecord(account="me", ticker=leg.ticker), 0, int(qty)
+    holding, paid, left = PositionRecord(account="me", ticker=leg.ticker), 0, int(qty)
     for price, standing in each.bids if leg.side is ASK else each.asks:
         takes = min(left, standing)
         left -= takes
@@ -286,14 +286,16 @@ def bought(leg: Leg, each: Offer, qty: Qty, parts: int) -> Money:
         for part in range(parts):
             some = Qty(takes // parts + (part < takes % parts))
             if some:
-                booking = collateral.book_fill(holding, order, price, some, collateral.Terms(each.fees), is_taker=True)
+                booking = collateral.book_fill(
+                    holding, order, price, some, collateral.FeeTerms(each.fees), is_taker=True
+                )
                 order.rounding = booking.rounding
                 paid -= booking.cash
     assert left == 0
     return Money(paid)
 
 
-def worst(kin: Kin, offers: Sequence[Offer], basket: Basket, parts: int) -> Money:
+def worst(kin: EventRelation, offers: Sequence[MarketOffer], basket: Basket, parts: int) -> Money:
     """What a basket leaves in its worst outcome, after what the exchange charged."""
     places = {each.market.ticker: place for place, each in enumerate(offers)}
     paid = sum(bought(leg, offers[places[leg.ticker]], basket.qty, parts) for leg in basket.legs)
@@ -307,19 +309,19 @@ def worst(kin: Kin, offers: Sequence[Offer], basket: Basket, parts: int) -> Mone
 @settings(max_examples=120, deadline=None)
 @given(events(), st.integers(1, 12), st.sampled_from([None, 150, 2_000]), st.sampled_from([0, 100, 300]))
 def test_a_completed_basket_never_loses(
-    told: tuple[Kin, list[Offer]], parts: int, most: int | None, least: int
+    told: tuple[EventRelation, list[MarketOffer]], parts: int, most: int | None, least: int
 ) -> None:
     kin, offers = told
     found = find(kin, offers, at_least=Price(least), most=None if most is None else Qty(most))
     tops = [[side[0][0] if side else None for side in (each.bids, each.asks)] for each in offers]
-    quick = may_pay(kin, ladders([each.market for each in offers]), *zip(*tops, strict=True))
+    quick = may_pay(kin, threshold_chains([each.market for each in offers]), *zip(*tops, strict=True))
     assert quick or all(basket.kind == "pair" for basket in found)
     for basket in found:
         assert worst(kin, offers, basket, parts) >= basket.net > 0
         assert basket.net >= least * basket.qty
         assert most is None or basket.qty <= most
         markets = {each.market.ticker: each.market for each in offers}
-        assert pays_at_least(kin, [(markets[leg.ticker], leg.side) for leg in basket.legs]) == basket.pays
+        assert min_payout(kin, [(markets[leg.ticker], leg.side) for leg in basket.legs]) == basket.pays
     event(f"baskets: {sorted({basket.kind for basket in found})}")
 
 
@@ -329,11 +331,11 @@ def test_the_property_meets_every_kind_and_outcomes_in_which_nothing_is_left_ove
     told = [
         (EXCLUSIVE, [at("A", [(60, 10)], fees=fees), at("B", [(50, 10)], fees=fees)]),
         (
-            Kin(is_exclusive=True, exhaustive=2),
+            EventRelation(is_exclusive=True, exhaustive=2),
             [at("A", asks=[(40, 10)], fees=fees), at("B", asks=[(50, 10)], fees=fees)],
         ),
-        (Kin(), [at(above(10), asks=[(40, 10)], fees=fees), at(above(20), [(50, 10)], fees=fees)]),
-        (Kin(), [at(above(10), [(60, 10)], [(50, 10)], fees=fees), at(above(20))]),
+        (EventRelation(), [at(above(10), asks=[(40, 10)], fees=fees), at(above(20), [(50, 10)], fees=fees)]),
+        (EventRelation(), [at(above(10), [(60, 10)], [(50, 10)], fees=fees), at(above(20))]),
     ]
     seen = {}
     for kin, offers in told:

@@ -16,15 +16,22 @@ from support.simulation import DAY_MS, T0, Simulation
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, notional, parse_price, parse_qty
 from kalshi_cli.core.account.ledger import Ledger
-from kalshi_cli.core.market.fees import Charge, RoundingAccumulator, trade_fee
+from kalshi_cli.core.market.fees import FeeCharge, RoundingAccumulator, trade_fee
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.simulator.matching import collateral
-from kalshi_cli.simulator.matching.collateral import Terms
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, NewOrder, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.matching.collateral import FeeTerms
+from kalshi_cli.simulator.model.listing import (
+    EventSpec,
+    ExchangeOptions,
+    MarketSpec,
+    NewOrder,
+    OrderReceipt,
+    SeriesSpec,
+)
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
-from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
+from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 
 DIRECT, INTERMEDIARY = Money(100), Money(10_000)
 CENT = Money(10_000)
@@ -117,7 +124,7 @@ def ours(row: Example, precision: Money) -> Money:
 
 def theirs(row: Example, precision: Money) -> Money:
     """The net fee as the exchange books it."""
-    return book(make_record(row), row, precision, HoldingRecord(account="a", ticker="T")).fee
+    return book(make_record(row), row, precision, PositionRecord(account="a", ticker="T")).fee
 
 
 def make_record(row: Example, side: Side = BID) -> OrderRecord:
@@ -137,9 +144,9 @@ def make_record(row: Example, side: Side = BID) -> OrderRecord:
     )
 
 
-def book(order: OrderRecord, row: Example, precision: Money, holding: HoldingRecord) -> collateral.Booking:
+def book(order: OrderRecord, row: Example, precision: Money, holding: PositionRecord) -> collateral.FillBooking:
     """One fill of the row, booked by the exchange's ledger."""
-    terms = Terms(row.schedule, precision=precision)
+    terms = FeeTerms(row.schedule, precision=precision)
     booking = collateral.book_fill(holding, order, order.price, parse_qty(row.qty), terms, is_taker=row.is_taker)
     order.rounding = booking.rounding
     return booking
@@ -161,7 +168,7 @@ def test_the_raw_formula_is_what_is_rounded_up(row: Example) -> None:
 @pytest.mark.parametrize("precision", [DIRECT, INTERMEDIARY])
 @rows
 def test_both_ledgers_agree_on_the_balance(row: Example, precision: Money) -> None:
-    booking = book(make_record(row), row, precision, HoldingRecord(account="a", ticker="T"))
+    booking = book(make_record(row), row, precision, PositionRecord(account="a", ticker="T"))
     paid = notional(parse_price(row.price), parse_qty(row.qty))
     assert booking.cash == -paid - ours(row, precision)
     assert booking.cash % precision == 0
@@ -170,7 +177,7 @@ def test_both_ledgers_agree_on_the_balance(row: Example, precision: Money) -> No
 def test_the_recorded_balance_of_a_fractional_buy_comes_out() -> None:
     """2.5 @ 0.475: the balance moves by -1.2312."""
     row = next(row for row in TABLE if row.qty == "2.5")
-    booking = book(make_record(row), row, DIRECT, HoldingRecord(account="a", ticker="T"))
+    booking = book(make_record(row), row, DIRECT, PositionRecord(account="a", ticker="T"))
     assert (booking.cash, booking.fee) == (-dollars("1.2312"), dollars("0.0437"))
     assert -notional(parse_price(row.price), parse_qty(row.qty)) - ours(row, DIRECT) == -dollars("1.2312")
 
@@ -195,7 +202,7 @@ def test_the_published_three_fills_in_their_parts() -> None:
     assert fee == dollars("0.0005")
 
     direct = RoundingAccumulator()
-    assert [direct.charge(paid, fee) for _ in range(3)] == [Charge(fee, ROUNDED, Money(0))] * 3
+    assert [direct.charge(paid, fee) for _ in range(3)] == [FeeCharge(fee, ROUNDED, Money(0))] * 3
 
     intermediary = RoundingAccumulator(INTERMEDIARY)
     charges = [intermediary.charge(paid, fee) for _ in range(3)]
@@ -206,7 +213,7 @@ def test_the_published_three_fills_in_their_parts() -> None:
 
 @pytest.mark.parametrize("precision", [DIRECT, INTERMEDIARY])
 def test_the_exchange_books_the_published_three_fills(precision: Money) -> None:
-    holding, order = HoldingRecord(account="a", ticker="T"), make_record(THIRD)
+    holding, order = PositionRecord(account="a", ticker="T"), make_record(THIRD)
     bookings = [book(order, THIRD, precision, holding) for _ in range(3)]
     assert [booking.fee for booking in bookings] == NETS[precision]
     assert [booking.cash for booking in bookings] == CASH[precision]
@@ -218,7 +225,7 @@ def test_a_rebate_waits_until_more_than_a_cent_has_gathered() -> None:
     order = RoundingAccumulator(INTERMEDIARY)
     assert [order.charge(half, Money(0)).rebate for _ in range(3)] == [Money(0), Money(0), CENT]
     assert order.gathered == half
-    record, holding = make_record(THIRD), HoldingRecord(account="a", ticker="T")
+    record, holding = make_record(THIRD), PositionRecord(account="a", ticker="T")
     record.rounding = Money(CENT - ROUNDED)
     exactly = book(record, THIRD, DIRECT, holding)
     assert (exactly.cash, exactly.rounding) == (-dollars("0.0105"), CENT)
@@ -233,7 +240,7 @@ class Wired:
     """The examples as trades of the real client: one market with the finest grid for each schedule."""
 
     def __init__(self, folder: Path, precision: Money) -> None:
-        options = SimOptions(read_rate=0, write_rate=0, balance_precision=precision)
+        options = ExchangeOptions(read_rate=0, write_rate=0, balance_precision=precision)
         self.sim = Simulation(folder, options=options)
         self.exchange, self.client = self.sim.exchange, self.sim.client
         self.markets: dict[FeeSchedule, str] = {}
@@ -255,10 +262,10 @@ class Wired:
             self.markets[schedule] = ticker
         self.exchange.advance(T0)
 
-    def other(self, ticker: str, side: Side, price: Price, qty: Qty, tif: Tif = Tif.GTC) -> None:
+    def other(self, ticker: str, side: Side, price: Price, qty: Qty, tif: TimeInForce = TimeInForce.GTC) -> None:
         """Bob rests an order, or takes what rests."""
         receipt = self.exchange.submit("bob", NewOrder(ticker=ticker, side=side, price=price, qty=qty, tif=tif), T0)
-        assert isinstance(receipt, Receipt), receipt
+        assert isinstance(receipt, OrderReceipt), receipt
 
     def place(self, ticker: str, side: Side, price: Price, qty: Qty, *, subaccount: int = 0) -> str:
         """Alice's order, over the wire; its id."""
@@ -286,7 +293,7 @@ class Wired:
         else:
             self.place(ticker, BID, price, all_of_it)
             for _ in range(times):
-                self.other(ticker, ASK, price, qty, Tif.IOC)
+                self.other(ticker, ASK, price, qty, TimeInForce.IOC)
         return list(self.client.fills())[::-1]
 
     def cash(self) -> Money:

@@ -9,20 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.market.baskets import Basket, Leg
+from kalshi_cli.core.market.baskets import Basket, BasketLeg
 from kalshi_cli.core.market.fees import estimate, trade_fee
 from kalshi_cli.core.market.opportunities import (
-    FREE,
-    LOT,
-    Listed,
-    apart,
+    NO_FEES,
+    REFERENCE_SIZE,
+    ScannedMarket,
     cheap,
+    disjoint,
     edge,
     fees_now,
     is_undecided,
     legs_of,
     listed_offer,
-    middle,
+    mid_price,
     move,
     open_markets,
     spread,
@@ -63,11 +63,11 @@ def event(*markets: Market, is_exclusive: bool = True) -> Event:
     )
 
 
-def listed(fees: FeeSchedule = FREE, **changes: Any) -> Listed:
-    return Listed(market(**changes), event(), fees)
+def listed(fees: FeeSchedule = NO_FEES, **changes: Any) -> ScannedMarket:
+    return ScannedMarket(market(**changes), event(), fees)
 
 
-def quoted(bid: int | None, ask: int | None, fees: FeeSchedule = FREE, **more: Any) -> Listed:
+def quoted(bid: int | None, ask: int | None, fees: FeeSchedule = NO_FEES, **more: Any) -> ScannedMarket:
     """Prices in cents."""
     return listed(
         fees, yes_bid=None if bid is None else cents(bid), yes_ask=None if ask is None else cents(ask), **more
@@ -76,7 +76,7 @@ def quoted(bid: int | None, ask: int | None, fees: FeeSchedule = FREE, **more: A
 
 def test_fees_are_nothing_while_they_are_waived_and_the_usual_ones_afterwards() -> None:
     waived = market(fee_waiver_until=NOW)
-    assert fees_now(waived, MAKER, Ts(NOW - 1)) == FREE
+    assert fees_now(waived, MAKER, Ts(NOW - 1)) == NO_FEES
     assert fees_now(waived, MAKER, NOW) == MAKER
     assert fees_now(market(), MAKER, NOW) == MAKER
 
@@ -85,8 +85,10 @@ def test_a_spread_is_what_is_between_the_quotes_less_two_maker_fees() -> None:
     found = spread(quoted(40, 50, MAKER))
     assert found is not None
     assert (found.width, round(found.share, 3)) == (cents(10), 0.222)
-    fees = trade_fee(MAKER, cents(40), LOT, is_taker=False) + trade_fee(MAKER, cents(50), LOT, is_taker=False)
-    assert found.keeps == (cents(10) * LOT - fees) // LOT == 914
+    fees = trade_fee(MAKER, cents(40), REFERENCE_SIZE, is_taker=False) + trade_fee(
+        MAKER, cents(50), REFERENCE_SIZE, is_taker=False
+    )
+    assert found.keeps == (cents(10) * REFERENCE_SIZE - fees) // REFERENCE_SIZE == 914
     free = spread(quoted(40, 50))
     assert free is not None
     assert free.keeps == cents(10)
@@ -137,14 +139,14 @@ def test_each_side_is_cheap_by_its_own_price() -> None:
 @pytest.mark.parametrize(
     "found", [quoted(None, None), quoted(5, 5), quoted(95, 100), quoted(None, 1, yes_ask_size=Qty(0)), quoted(1, 0)]
 )
-def test_what_nobody_offers_below_the_limit_is_not_cheap(found: Listed) -> None:
+def test_what_nobody_offers_below_the_limit_is_not_cheap(found: ScannedMarket) -> None:
     assert list(cheap(found, cents(5))) == []
 
 
 def test_the_middle_is_between_the_quotes_or_else_the_last_trade() -> None:
-    assert middle(quoted(40, 51).market) == Price(4_550)
-    assert middle(quoted(40, None, last=cents(42)).market) == cents(42)
-    assert middle(quoted(None, 40).market) is None
+    assert mid_price(quoted(40, 51).market) == Price(4_550)
+    assert mid_price(quoted(40, None, last=cents(42)).market) == cents(42)
+    assert mid_price(quoted(None, 40).market) is None
 
 
 @pytest.mark.parametrize(
@@ -185,29 +187,29 @@ def test_an_offer_of_the_list_has_the_best_level_of_each_side_where_anything_sta
 
 def test_books_are_wanted_of_what_pays_before_fees_only() -> None:
     markets = [market(f"KXA-1-{name}", yes_bid=cents(bid)) for name, bid in (("A", 60), ("B", 50), ("C", 1))]
-    offers = [listed_offer(Listed(each, event(), FREE)) for each in markets]
+    offers = [listed_offer(ScannedMarket(each, event(), NO_FEES)) for each in markets]
     assert legs_of(event(), offers) == {"KXA-1-A", "KXA-1-B", "KXA-1-C"}
     assert legs_of(event(), offers[1:]) == set()
     assert legs_of(event(is_exclusive=False), offers) == set()
 
 
 def basket(*tickers: str) -> Basket:
-    legs = tuple(Leg(ticker, BID, cents(40), contracts(1), Money(0), Money(0)) for ticker in tickers)
+    legs = tuple(BasketLeg(ticker, BID, cents(40), contracts(1), Money(0), Money(0)) for ticker in tickers)
     return Basket("no", legs, contracts(1), int(ONE_DOLLAR))
 
 
 def test_of_baskets_with_a_leg_in_common_the_first_stays() -> None:
     first, second, third = basket("A", "B"), basket("B", "C"), basket("C", "D")
-    assert apart([first, second, third]) == [first, third]
-    assert apart([second, first, third]) == [second]
+    assert disjoint([first, second, third]) == [first, third]
+    assert disjoint([second, first, third]) == [second]
 
 
 # -- another venue ------------------------------------------------------------------------------------------------
 
 
 def test_an_edge_is_for_what_stands_on_both_venues() -> None:
-    bought = edge((cents(40), contracts(10)), BID, FREE, (cents(45), contracts(4)), 0)
-    sold = edge((cents(40), contracts(10)), ASK, FREE, (cents(45), contracts(40)), 0)
+    bought = edge((cents(40), contracts(10)), BID, NO_FEES, (cents(45), contracts(4)), 0)
+    sold = edge((cents(40), contracts(10)), ASK, NO_FEES, (cents(45), contracts(40)), 0)
     assert bought is not None
     assert sold is not None
     assert (bought.qty, bought.net, bought.each) == (contracts(4), cents(5) * contracts(4), cents(5))
@@ -215,7 +217,7 @@ def test_an_edge_is_for_what_stands_on_both_venues() -> None:
 
 
 def test_their_fee_is_theirs_and_rounded_against_us() -> None:
-    charged = edge((cents(40), contracts(1)), BID, FREE, (Price(5_001), contracts(1)), 700)
+    charged = edge((cents(40), contracts(1)), BID, NO_FEES, (Price(5_001), contracts(1)), 700)
     assert charged is not None
     exact = 700 * contracts(1) * 5_001 * 4_999 / (ONE_DOLLAR * ONE_DOLLAR)
     assert charged.net == 1_001 * contracts(1) - int(exact) - 1
@@ -225,7 +227,7 @@ def test_their_fee_is_theirs_and_rounded_against_us() -> None:
     ("ours", "theirs"), [(None, (1, 1)), ((1, 1), None), (None, None), ((1, 0), (1, 1)), ((1, 1), (1, 0))]
 )
 def test_where_nobody_quotes_there_is_no_edge(ours: Any, theirs: Any) -> None:
-    assert edge(ours, BID, FREE, theirs, 0) is None
+    assert edge(ours, BID, NO_FEES, theirs, 0) is None
 
 
 LEVELS = st.tuples(st.integers(1, 9_999).map(Price), st.integers(1, 1_000_000).map(Qty))
@@ -234,7 +236,7 @@ LEVELS = st.tuples(st.integers(1, 9_999).map(Price), st.integers(1, 1_000_000).m
 @given(LEVELS, LEVELS, st.sampled_from([BID, ASK]), st.sampled_from(list(FeeType)), st.integers(0, 10_000))
 def test_fees_only_take(ours: Level, theirs: Level, side: Side, kind: FeeType, rate: int) -> None:
     free, charged = (
-        edge(ours, side, FREE, theirs, 0),
+        edge(ours, side, NO_FEES, theirs, 0),
         edge(ours, side, FeeSchedule(kind), theirs, rate),
     )
     assert free is not None
@@ -246,7 +248,7 @@ def test_fees_only_take(ours: Level, theirs: Level, side: Side, kind: FeeType, r
 @given(LEVELS, LEVELS)
 def test_before_fees_one_way_wins_what_the_other_loses(ours: Level, theirs: Level) -> None:
     """Even then both ways cost a rounding of at most $0.0001."""
-    buy, sell = edge(ours, BID, FREE, theirs, 0), edge(ours, ASK, FREE, theirs, 0)
+    buy, sell = edge(ours, BID, NO_FEES, theirs, 0), edge(ours, ASK, NO_FEES, theirs, 0)
     assert buy is not None
     assert sell is not None
     assert -200 <= buy.net + sell.net <= 0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.places import SHARED
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, notional, parse_price, parse_qty
-from kalshi_cli.core.market.order_book import OrderBook, Quoted, Sweep
+from kalshi_cli.core.market.order_book import FillEstimate, OrderBook, PriceLevel
 from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 
@@ -149,13 +149,13 @@ def test_a_new_book_is_unusable_and_has_no_prices() -> None:
     assert not made.is_usable
     assert made.unusable_reason == "no snapshot yet"
     assert (made.bid, made.ask, made.mid, made.spread) == (None, None, None, None)
-    assert made.cost(BID, contracts(1)) == Sweep(Qty(0), Money(0), None, None)
+    assert made.cost(BID, contracts(1)) == FillEstimate(Qty(0), Money(0), None, None)
 
 
 def test_a_snapshot_gives_the_best_prices_whatever_the_order_of_its_levels() -> None:
     made = book(BIDS, ASKS)
-    assert made.bid == Quoted(cents(47), contracts(10))
-    assert made.ask == Quoted(cents(52), contracts(2))
+    assert made.bid == PriceLevel(cents(47), contracts(10))
+    assert made.ask == PriceLevel(cents(52), contracts(2))
     assert made.mid == Price(4_950)
     assert made.spread == cents(5)
     assert made.levels(BID, 2) == levels((47, 10), (46, 5))
@@ -187,7 +187,7 @@ def test_a_locked_book_counts_as_crossed_but_stays_usable() -> None:
 
 def test_a_sweep_pays_the_depth_and_may_fall_short() -> None:
     made = book(BIDS, ASKS)
-    assert made.cost(BID, contracts(3)) == Sweep(
+    assert made.cost(BID, contracts(3)) == FillEstimate(
         contracts(3), notional(cents(157), contracts(1)), cents(53), Price(5_234)
     )
     assert made.cost(ASK, contracts(18)).average == Price(4_638)
@@ -249,7 +249,7 @@ def test_a_recorded_half_minute_never_breaks_and_agrees_with_the_ticker_channel(
     if not path.exists():
         pytest.skip("the recorded exchange data is not beside the repository")
     books: dict[str, OrderBook] = {}
-    tops: dict[str, dict[int, tuple[Quoted | None, Quoted | None]]] = {}
+    tops: dict[str, dict[int, tuple[PriceLevel | None, PriceLevel | None]]] = {}
     tickers = []
     with gzip.open(path, "rt") as lines:
         for line in lines:
@@ -289,12 +289,12 @@ def test_a_recorded_half_minute_never_breaks_and_agrees_with_the_ticker_channel(
 
 def test_the_best_besides_our_own_is_where_more_stands_than_ours() -> None:
     made = book(BIDS, ASKS)
-    assert made.best_besides(BID, {}) == cents(47)
-    assert made.best_besides(BID, {cents(47): contracts(9)}) == cents(47)
-    assert made.best_besides(BID, {cents(47): contracts(10)}) == cents(46)
-    assert made.best_besides(BID, {cents(47): contracts(10), cents(46): contracts(6)}) == cents(45)
-    assert made.best_besides(BID, dict(BIDS)) is None
-    assert made.best_besides(BID, {cents(46): contracts(5)}) == cents(47), "what is behind the best hides nothing"
-    assert made.best_besides(ASK, {cents(52): contracts(2)}) == cents(53)
-    assert made.best_besides(ASK, {cents(20): contracts(5)}) == cents(52), "placed, and not in the book yet"
-    assert book([], []).best_besides(BID, {cents(47): contracts(1)}) is None
+    assert made.best_excluding(BID, {}) == cents(47)
+    assert made.best_excluding(BID, {cents(47): contracts(9)}) == cents(47)
+    assert made.best_excluding(BID, {cents(47): contracts(10)}) == cents(46)
+    assert made.best_excluding(BID, {cents(47): contracts(10), cents(46): contracts(6)}) == cents(45)
+    assert made.best_excluding(BID, dict(BIDS)) is None
+    assert made.best_excluding(BID, {cents(46): contracts(5)}) == cents(47), "what is behind the best hides nothing"
+    assert made.best_excluding(ASK, {cents(52): contracts(2)}) == cents(53)
+    assert made.best_excluding(ASK, {cents(20): contracts(5)}) == cents(52), "placed, and not in the book yet"
+    assert book([], []).best_excluding(BID, {cents(47): contracts(1)}) is None

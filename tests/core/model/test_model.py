@@ -13,11 +13,11 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, parse_price
 from kalshi_cli.core.model.markets import FeeType, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.model.price_grid import CENT_GRID, Band, PriceGrid
+from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 
 
 def bands(*rows: tuple[int, int, int]) -> PriceGrid:
-    return PriceGrid(tuple(Band(Price(start), Price(end), Price(step)) for start, end, step in rows))
+    return PriceGrid(tuple(PriceBand(Price(start), Price(end), Price(step)) for start, end, step in rows))
 
 
 def edged(edge: int, centre: int, width: int = 1_000) -> PriceGrid:

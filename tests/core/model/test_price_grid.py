@@ -18,10 +18,10 @@ from support.simulation import DAY_MS, T0, Simulation
 
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.model.price_grid import Band, PriceGrid
-from kalshi_cli.simulator.model.listing import MarketSpec, SimOptions
+from kalshi_cli.core.model.price_grid import PriceBand, PriceGrid
+from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 
 # API.md section 6, in dollars: the step at the edges, the step between, and how wide an edge is.
@@ -83,7 +83,7 @@ def test_a_grid_takes_and_snaps_as_the_naive_walk_does(name: str) -> None:
 def test_a_grid_that_is_off_in_one_step_is_found_out() -> None:
     for name, grid in STRUCTURES.items():
         first, *rest = grid.bands
-        wrong = PriceGrid((Band(first.start, first.end, Price(first.step * 5)), *rest))
+        wrong = PriceGrid((PriceBand(first.start, first.end, Price(first.step * 5)), *rest))
         assert mistakes(name, wrong), name
 
 
@@ -124,7 +124,7 @@ def test_whole_cents_are_valid_in_every_structure_and_the_ends_are_not(name: str
 
 @pytest.fixture
 def sim(tmp_path: Path) -> Iterator[Simulation]:
-    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0))
     yield made
     made.close()
 
@@ -153,7 +153,7 @@ def submit(sim: Simulation, ticker: str, side: Side, price: Price) -> str:
         side=side,
         price=price,
         qty=contracts(1),
-        tif=Tif.IOC,
+        tif=TimeInForce.IOC,
         status=OrderStatus.SUBMITTED,
         created=now,
         updated=now,

@@ -11,26 +11,26 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.alert_board import Board
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.incidents import (
     HALT,
     INHIBITS,
     MAX_SUBJECTS,
+    OTHER_SUBJECTS,
     REDUCING,
-    REST,
     RESUMED_MS,
     STOPS,
-    Matter,
-    Policy,
-    Silence,
+    AlertPolicy,
+    AlertSilence,
+    Incident,
 )
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
-POLICY = Policy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)
+POLICY = AlertPolicy(group_ms=5 * MINUTE, repeat_ms=4 * HOUR, stale_ms=24 * HOUR)
 T0 = Ts(1_780_000_000_000)
 CHECK = "check positions"
 
@@ -44,7 +44,7 @@ class Desk:
         self.board.shards = 1
         self.now = T0
         self.told: list[Notice] = []
-        self.stoppers: list[Matter] = []
+        self.stoppers: list[Incident] = []
 
     def later(self, ms: int) -> list[str]:
         self.now = Ts(self.now + ms)
@@ -76,14 +76,15 @@ class Desk:
 
     def happens(self, code: str, subject: str = "KXA", tier: str = "warning", **more: Any) -> list[str]:
         self.board.happen(
-            Alert(**{"ts": self.now, "tier": tier, "code": code, "subject": subject, "text": "so", **more}), self.now
+            AlertRaised(**{"ts": self.now, "tier": tier, "code": code, "subject": subject, "text": "so", **more}),
+            self.now,
         )
         return self.decide()
 
     def silence(self, code: str, subject: str = "*", for_ms: int = HOUR) -> None:
-        self.board.silences = [Silence(code, subject, Ts(self.now + for_ms), "", self.now)]
+        self.board.silences = [AlertSilence(code, subject, Ts(self.now + for_ms), "", self.now)]
 
-    def matter(self, code: str, subject: str) -> Matter:
+    def matter(self, code: str, subject: str) -> Incident:
         return self.board.matters[code][subject]
 
 
@@ -763,7 +764,7 @@ def test_the_tables_speak_of_codes_that_there_are(code: str) -> None:
 @pytest.mark.parametrize("code", ["DRIFT", "BLIND"])
 def test_ten_thousand_at_once_are_three_notices_at_most(desk: Desk, code: str, subjects: int) -> None:
     for number in range(10_000):
-        desk.board.happen(Alert(desk.now, "critical", code, f"KX{number % subjects}", "so"), desk.now)
+        desk.board.happen(AlertRaised(desk.now, "critical", code, f"KX{number % subjects}", "so"), desk.now)
         if number % 200 == 0:
             desk.later(1_200)
     for _ in range(60):
@@ -786,9 +787,9 @@ def test_more_subjects_than_can_be_known_are_still_told_with_each_window(desk: D
     for number in range(MAX_SUBJECTS + 5):
         desk.happens("DRIFT", f"KX{number}")
     desk.later(5 * MINUTE)
-    assert desk.matter("DRIFT", REST).told is not None
+    assert desk.matter("DRIFT", OTHER_SUBJECTS).told is not None
     desk.happens("DRIFT", "KXNEW")
-    assert desk.later(5 * MINUTE) == [f"event DRIFT {REST} 1"]
+    assert desk.later(5 * MINUTE) == [f"event DRIFT {OTHER_SUBJECTS} 1"]
 
 
 def test_what_flaps_for_a_day_is_a_handful_of_notices(desk: Desk) -> None:

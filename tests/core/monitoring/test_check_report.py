@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report, verdict_of
+from kalshi_cli.base.units import pluralize
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report, verdict_of
 
 
 def breach(severity: str) -> Breach:
@@ -43,7 +44,7 @@ def test_without_numbers_there_is_no_bar() -> None:
 
 
 def test_one_is_told_from_many() -> None:
-    assert [counted(number, "note") for number in (0, 1, 2)] == ["0 notes", "1 note", "2 notes"]
+    assert [pluralize(number, "note") for number in (0, 1, 2)] == ["0 notes", "1 note", "2 notes"]
 
 
 @pytest.mark.parametrize(

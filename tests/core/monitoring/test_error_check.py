@@ -5,28 +5,28 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.check_report import Measure
-from kalshi_cli.core.monitoring.error_check import OVER_MS, Halted, errors, strategies_out
+from kalshi_cli.core.monitoring.error_check import OVER_MS, HaltState, disabled_strategy_breaches, errors
 
 COUNT = Measure(label="errors", value=0, warn="0", crit="10")
 
 
-def alert(code: str = "BLIND", subject: str = "account", ts: int = 0, tier: str = "critical") -> Alert:
-    return Alert(Ts(ts), tier, code, subject, f"text {ts}")
+def alert(code: str = "BLIND", subject: str = "account", ts: int = 0, tier: str = "critical") -> AlertRaised:
+    return AlertRaised(Ts(ts), tier, code, subject, f"text {ts}")
 
 
 @pytest.mark.parametrize(("count", "severity"), [(0, ""), (1, "warning"), (10, "warning"), (11, "critical")])
 def test_errors_are_counted_all_together(count: int, severity: str) -> None:
     alerts = [alert(subject=f"s{number % 2}") for number in range(count)]
-    breaches, measure = errors([*alerts, alert(tier="warning"), alert(tier="info")], COUNT, halt=Halted(), now=Ts(1))
+    breaches, measure = errors([*alerts, alert(tier="warning"), alert(tier="info")], COUNT, halt=HaltState(), now=Ts(1))
     assert measure.value == count
     assert {breach.severity for breach in breaches} == ({severity} if severity else set())
 
 
 def test_each_cause_is_one_breach_with_its_number_and_its_last_words_and_the_most_are_first() -> None:
     breaches, _ = errors(
-        [alert(ts=1000), alert("CLOCK", "host", 3000), alert("CLOCK", "host", 2000)], COUNT, halt=Halted(), now=Ts(1)
+        [alert(ts=1000), alert("CLOCK", "host", 3000), alert("CLOCK", "host", 2000)], COUNT, halt=HaltState(), now=Ts(1)
     )
     assert [(breach.code, breach.subject, breach.value) for breach in breaches] == [
         ("RECENT_ERRORS", "CLOCK host", "2 times, last at 1970-01-01T00:00:03Z: text 3000"),
@@ -34,22 +34,22 @@ def test_each_cause_is_one_breach_with_its_number_and_its_last_words_and_the_mos
     ]
 
 
-KILLED = Halted(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
+KILLED = HaltState(is_active=False, code="CANCEL_ALL", since=Ts(1_000))
 
 
 @pytest.mark.parametrize(
     ("found", "halt", "count"),
     [
         (alert("CANCEL_ALL", ts=1_000), KILLED, 0),
-        (alert("PAUSED", ts=1_000), Halted(), 0),
+        (alert("PAUSED", ts=1_000), HaltState(), 0),
         (alert("GROUP_TRIGGERED", "g", 1_500), KILLED, 0),
-        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),
-        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(since=Ts(1_501)), 0),
-        (alert("GROUP_TRIGGERED", "g", 1_500), Halted(since=Ts(1_500)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(is_active=False, code="DAILY_LOSS", since=Ts(1_000)), 1),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(since=Ts(1_501)), 0),
+        (alert("GROUP_TRIGGERED", "g", 1_500), HaltState(since=Ts(1_500)), 1),
         (alert("CLOCK", ts=1_500), KILLED, 1),
     ],
 )
-def test_what_a_person_did_is_no_error(found: Alert, halt: Halted, count: int) -> None:
+def test_what_a_person_did_is_no_error(found: AlertRaised, halt: HaltState, count: int) -> None:
     assert errors([found], COUNT, halt=halt, now=Ts(2_000))[1].value == count
 
 
@@ -57,25 +57,25 @@ def test_what_a_person_did_is_no_error(found: Alert, halt: Halted, count: int) -
 def test_what_is_over_counts_for_ten_minutes_more(later_ms: int, count: int) -> None:
     now = Ts(1_000 + later_ms)
     sighted = alert("SIGHTED", ts=2_000, tier="info")
-    assert errors([sighted, alert(ts=1_000)], COUNT, halt=Halted(), now=now)[1].value == count
-    resumed = Halted(since=Ts(3_000))
+    assert errors([sighted, alert(ts=1_000)], COUNT, halt=HaltState(), now=now)[1].value == count
+    resumed = HaltState(since=Ts(3_000))
     assert errors([alert("DAILY_LOSS", ts=1_000)], COUNT, halt=resumed, now=now)[1].value == count
-    assert errors([alert(ts=1_000)], COUNT, halt=Halted(), now=now)[1].value == 1
+    assert errors([alert(ts=1_000)], COUNT, halt=HaltState(), now=now)[1].value == 1
     assert errors([alert("DAILY_LOSS", ts=4_000)], COUNT, halt=resumed, now=now)[1].value == 1
 
 
 def test_however_many_are_over_they_are_a_warning() -> None:
     many, only_crit = [alert("CLOCK", ts=1_000) for _ in range(11)], Measure(label="errors", value=0, crit="10")
     for measure in (COUNT, only_crit):
-        breaches, _ = errors(many, measure, halt=Halted(since=Ts(2_000)), now=Ts(3_000))
+        breaches, _ = errors(many, measure, halt=HaltState(since=Ts(2_000)), now=Ts(3_000))
         assert [breach.severity for breach in breaches] == ["warning"]
-    breaches, _ = errors(many, COUNT, halt=Halted(), now=Ts(3_000))
+    breaches, _ = errors(many, COUNT, halt=HaltState(), now=Ts(3_000))
     assert [breach.severity for breach in breaches] == ["critical"]
 
 
 def test_a_strategy_that_failed_is_out_and_one_that_was_only_loud_is_not() -> None:
     alerts = [alert("STRATEGY_FAILED", "spike"), alert("STRATEGY_HUNG", "slow"), alert("STRATEGY_FLOOD", "loud")]
-    assert [(breach.subject, breach.severity) for breach in strategies_out(alerts)] == [
+    assert [(breach.subject, breach.severity) for breach in disabled_strategy_breaches(alerts)] == [
         ("slow", "critical"),
         ("spike", "critical"),
     ]

@@ -6,30 +6,35 @@ import pytest
 from support.values import NOW, make_market
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine.book_validity import without_book
+from kalshi_cli.core.engine.book_validity import markets_without_book
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
-from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.monitoring.feed_check import (
+    account_unreadable_breach,
+    excused_by_pause,
+    pause_words,
+    without_books,
+)
+from kalshi_cli.core.state.state import EngineState
 
 
 @pytest.mark.parametrize(("markets", "named"), [(0, 0), (1, 1), (5, 5), (9, 5)])
 def test_the_markets_that_a_loop_names_are_read_back_and_the_others_counted(markets: int, named: int) -> None:
-    state = State(now=NOW)
+    state = EngineState(now=NOW)
     for number in range(markets):
         ticker = f"KXA-{number}"
         state.markets[ticker], state.books[ticker] = make_market(ticker), OrderBook(ticker)
         state.books[ticker].invalidate("it broke; and how: badly")
-    breaches, count = without_books(without_book(state))
+    breaches, count = without_books(markets_without_book(state))
     assert count == markets
     assert [(breach.subject, breach.value) for breach in breaches] == [
         (f"KXA-{number}", "it broke; and how: badly") for number in range(named)
     ]
 
 
-def alert(code: str, ts: int) -> Alert:
-    return Alert(Ts(NOW + ts), "critical", code, "account", "why")
+def alert(code: str, ts: int) -> AlertRaised:
+    return AlertRaised(Ts(NOW + ts), "critical", code, "account", "why")
 
 
 @pytest.mark.parametrize(
@@ -38,7 +43,7 @@ def alert(code: str, ts: int) -> Alert:
 )
 def test_a_loop_is_blind_until_it_says_that_it_sees(codes: tuple[str, ...], is_blind: bool) -> None:
     said = [alert(code, ts) for ts, code in enumerate(codes)]
-    found = blindness([*reversed(said), alert("CLOCK", 10)])
+    found = account_unreadable_breach([*reversed(said), alert("CLOCK", 10)])
     assert [(breach.severity, breach.code, breach.subject) for breach in found] == (
         [("critical", "BLIND", "account")] if is_blind else []
     )
@@ -61,7 +66,7 @@ def test_it_may_be_quiet_only_where_every_shard_is_paused() -> None:
 
 
 def test_what_a_pause_explains_is_a_note_with_the_reason() -> None:
-    found = blindness([alert("BLIND", 0)])
-    assert calmed(found, "") == found
-    (note,) = calmed(found, "trading is paused")
+    found = account_unreadable_breach([alert("BLIND", 0)])
+    assert excused_by_pause(found, "") == found
+    (note,) = excused_by_pause(found, "trading is paused")
     assert (note.severity, note.value) == ("note", f"{found[0].value} (trading is paused)")

@@ -15,28 +15,28 @@ from kalshi_cli.core.model.markets import Family
 from kalshi_cli.core.model.messages import Filled, OrderState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.monitoring.check_report import Measure
-from kalshi_cli.core.monitoring.limits_check import MOST_PCT, Stake, Use, event_exposure, uses
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.monitoring.limits_check import MAX_PCT, LimitUsage, MarketExposure, event_exposure, uses
+from kalshi_cli.core.state.limits import RiskLimits
 
 PCT = Measure(label="limit_used_pct", value=0.0, unit="%", warn="80", crit="100")
 
 
-def stake(held: int = 0, cost: str = "0", *orders: tuple[Side, int, int], **changes: Any) -> Stake:
+def stake(held: int = 0, cost: str = "0", *orders: tuple[Side, int, int], **changes: Any) -> MarketExposure:
     """Contracts held, dollars paid, and orders as side, cents, contracts."""
     resting = tuple(
         make_order(f"c{n}", side=side, price=cents(price), qty=contracts(count))
         for n, (side, price, count) in enumerate(orders)
     )
     fields: dict[str, Any] = {"ticker": "KXA-1", "subaccount": 0} | changes
-    return Stake(qty=contracts(held), cost=dollars(float(cost)), orders=resting, **fields)  # type: ignore[arg-type]
+    return MarketExposure(qty=contracts(held), cost=dollars(float(cost)), orders=resting, **fields)  # type: ignore[arg-type]
 
 
-def used(found: list[Use]) -> dict[tuple[str, str], int]:
+def used(found: list[LimitUsage]) -> dict[tuple[str, str], int]:
     return {(use.code, use.subject): use.used for use in found}
 
 
-def limits(position: int | None = 100, exposure: int | None = 500) -> Limits:
-    return Limits(
+def limits(position: int | None = 100, exposure: int | None = 500) -> RiskLimits:
+    return RiskLimits(
         max_position=None if position is None else contracts(position),
         max_exposure=None if exposure is None else dollars(exposure),
     )
@@ -53,7 +53,7 @@ def limits(position: int | None = 100, exposure: int | None = 500) -> Limits:
         (stake(-10, "5", (BID, 40, 5), (ASK, 60, 20)), 30),
     ],
 )
-def test_a_position_counts_with_what_rests_on_its_worse_side(held: Stake, worst: int) -> None:
+def test_a_position_counts_with_what_rests_on_its_worse_side(held: MarketExposure, worst: int) -> None:
     found = uses([held], limits(), {})
     assert used(found)["POSITION_LIMIT", "KXA-1"] == contracts(worst)
 
@@ -134,7 +134,7 @@ def test_a_breach_says_how_much_of_what() -> None:
 
 
 def test_a_limit_of_nothing_is_crossed_by_anything() -> None:
-    assert [use.pct for use in uses([stake(1)], limits(0, None), {})] == [MOST_PCT]
+    assert [use.pct for use in uses([stake(1)], limits(0, None), {})] == [MAX_PCT]
     assert [use.pct for use in uses([], limits(None, 0), {})] == [0.0]
 
 
@@ -157,15 +157,21 @@ def test_the_check_and_the_control_before_an_order_count_alike(
         engine.step(OrderState(NOW, order))
     state = engine.state
     position = state.ledger.position("KXA-1")
-    one = Stake(ticker="KXA-1", subaccount=0, qty=position.qty, cost=position.cost, orders=tuple(placed))
+    one = MarketExposure(ticker="KXA-1", subaccount=0, qty=position.qty, cost=position.cost, orders=tuple(placed))
     assert max(0, *one.outcomes) == state.exposure("KXA-1")
     assert one.most_held == state.most_held("KXA-1", besides=1)
 
 
 def test_what_is_lost_is_counted_exactly() -> None:
-    one = Stake(ticker="KXA-1", subaccount=0, qty=Qty(250), cost=Money(1_234_567), orders=())
+    one = MarketExposure(ticker="KXA-1", subaccount=0, qty=Qty(250), cost=Money(1_234_567), orders=())
     assert one.outcomes == (1_234_567, 1_234_567 - 2_500_000)
     bid = make_order(side=BID, price=Price(4_321), qty=Qty(150))
-    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (648_200, 0)
+    assert MarketExposure(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(bid,)).outcomes == (
+        648_200,
+        0,
+    )
     ask = make_order(side=ASK, price=Price(4_321), qty=Qty(150))
-    assert Stake(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (0, 851_900)
+    assert MarketExposure(ticker="KXA-1", subaccount=0, qty=Qty(0), cost=Money(0), orders=(ask,)).outcomes == (
+        0,
+        851_900,
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.notices import Notice
-from kalshi_cli.core.monitoring.runbook_index import REMEDIES, UNLISTED, remedy_of
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES, runbook_for
 
 
 @pytest.mark.parametrize(
@@ -26,5 +26,5 @@ def test_the_title_says_on_a_phone_what_is_wrong_and_whether_it_still_is(kind, c
 
 
 def test_a_code_that_nobody_listed_still_has_something_to_do() -> None:
-    assert remedy_of("NEVER_HEARD_OF") is UNLISTED
-    assert remedy_of("DRIFT") is REMEDIES["DRIFT"]
+    assert runbook_for("NEVER_HEARD_OF") is DEFAULT_RUNBOOK
+    assert runbook_for("DRIFT") is REMEDIES["DRIFT"]

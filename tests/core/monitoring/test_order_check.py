@@ -13,12 +13,12 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.check_report import Breach, Measure
 from kalshi_cli.core.monitoring.order_check import (
     Resting,
-    foreign,
-    in_doubt,
+    external_orders,
     is_refused_here,
-    left_over,
-    of_triggered,
+    orders_in_triggered_groups,
+    orphaned_orders,
     refusals,
+    unconfirmed_orders,
 )
 
 PCT = Measure(label="rejected_pct", value=0.0, unit="%", warn="10", crit="30")
@@ -37,7 +37,7 @@ def test_an_order_in_doubt_for_more_than_half_a_minute_is_critical(status: Order
     long, short = (
         order(name, order_id="", status=status, updated=Ts(NOW - ms)) for name, ms in (("a", 30_001), ("b", 30_000))
     )
-    assert said(in_doubt([long, short, order("c", updated=Ts(NOW - 90_000))], NOW)) == [
+    assert said(unconfirmed_orders([long, short, order("c", updated=Ts(NOW - 90_000))], NOW)) == [
         ("a", "critical", "ORDER_UNKNOWN_LONG")
     ]  # fmt: skip
 
@@ -49,7 +49,7 @@ def test_an_own_order_that_rests_beyond_its_expiry_is_stale(is_known_there: bool
         return Resting(known if is_known_there else order(name), known)
 
     resting = [one("late", 10_001), one("just", 10_000), Resting(order("open"), order("open"))]
-    assert said(left_over(resting, NOW, alone_after_ms=None)) == [("xlate", "critical", "ORDER_STALE")]
+    assert said(orphaned_orders(resting, NOW, alone_after_ms=None)) == [("xlate", "critical", "ORDER_STALE")]
 
 
 def test_without_a_loop_what_a_strategy_left_is_stale_and_what_a_person_placed_is_not() -> None:
@@ -57,8 +57,8 @@ def test_without_a_loop_what_a_strategy_left_is_stale_and_what_a_person_placed_i
         Resting(order(name, created=Ts(NOW - ms)), order(name, created=Ts(NOW - ms), strategy=strategy))
         for name, ms, strategy in (("old", 100_001, "spike"), ("new", 100_000, "spike"), ("hand", 900_000, ""))
     ]
-    assert said(left_over(left, NOW, alone_after_ms=90_000)) == [("xold", "critical", "ORDER_STALE")]
-    assert left_over(left, NOW, alone_after_ms=None) == []
+    assert said(orphaned_orders(left, NOW, alone_after_ms=90_000)) == [("xold", "critical", "ORDER_STALE")]
+    assert orphaned_orders(left, NOW, alone_after_ms=None) == []
 
 
 def test_what_was_not_placed_from_here_is_a_stranger_and_never_stale() -> None:
@@ -68,22 +68,22 @@ def test_what_was_not_placed_from_here_is_a_stranger_and_never_stale() -> None:
         Resting(order("kcli0123", expires=Ts(0)), None),
         Resting(order("ours"), order("ours")),
     ]
-    assert said(foreign(resting)) == [
+    assert said(external_orders(resting)) == [
         ("xweb", "warning", "FOREIGN_ACTIVITY"),
         ("xlisted", "warning", "FOREIGN_ACTIVITY"),
         ("xkcli0123", "warning", "OTHER_INSTANCE"),
     ]
-    assert left_over(resting, NOW, alone_after_ms=0) == []
+    assert orphaned_orders(resting, NOW, alone_after_ms=0) == []
 
 
 def test_a_triggered_group_warns_and_an_order_that_rests_in_it_is_critical() -> None:
     inside, beside = order("in", order_group_id="g1"), order("out", order_group_id="g2")
     resting = [Resting(inside, inside), Resting(beside, beside)]
-    assert said(of_triggered(resting, {"g1"})) == [
+    assert said(orders_in_triggered_groups(resting, {"g1"})) == [
         ("g1", "warning", "GROUP_TRIGGERED"),
         ("xin", "critical", "GROUP_TRIGGERED"),
     ]
-    assert of_triggered(resting, ()) == []
+    assert orders_in_triggered_groups(resting, ()) == []
 
 
 def sent(refused: int, taken: int, **changes: Any) -> list[Order]:

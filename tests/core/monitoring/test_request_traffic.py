@@ -5,14 +5,22 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.monitoring.request_traffic import Minute, failed_pct, failing, gaps, is_failure, only_failures, p99
+from kalshi_cli.core.monitoring.request_traffic import (
+    RequestMinute,
+    failed_pct,
+    failing,
+    gaps,
+    is_failure,
+    only_failures,
+    p99,
+)
 
 NOW = Ts(100 * 60_000 + 30_000)
 
 
-def minutes(*counts: tuple[int, int, int]) -> list[Minute]:
+def minutes(*counts: tuple[int, int, int]) -> list[RequestMinute]:
     """(minutes ago, requests, failures)."""
-    return [Minute(minute=100 - ago, requests=requests, failures=failures) for ago, requests, failures in counts]
+    return [RequestMinute(minute=100 - ago, requests=requests, failures=failures) for ago, requests, failures in counts]
 
 
 def test_what_got_no_usable_answer_failed_and_a_refusal_is_an_answer() -> None:
@@ -84,5 +92,5 @@ def test_only_failures_need_a_request_of_the_last_minutes_and_no_answer(
 
 
 def test_gaps_of_the_last_minutes_are_counted() -> None:
-    seen = [Minute(minute=100, gaps=1), Minute(minute=90, gaps=2), Minute(minute=89, gaps=4)]
+    seen = [RequestMinute(minute=100, gaps=1), RequestMinute(minute=90, gaps=2), RequestMinute(minute=89, gaps=4)]
     assert gaps(seen, NOW) == 3

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kalshi_cli.core.monitoring.schema_drift import MOST_ITEMS, MOST_TEXT, Known, KnownField, missing, unfamiliar
+from kalshi_cli.core.monitoring.schema_drift import MAX_ITEMS, MAX_TEXT, KnownField, KnownSchema, missing, unfamiliar
 
 
 class Wanted(msgspec.Struct):
@@ -100,14 +100,14 @@ def test_what_is_not_as_it_is_read_is_critical_and_said_once(
 
 
 def test_of_a_long_list_only_the_first_are_looked_at() -> None:
-    good = [{"name": "a"}] * MOST_ITEMS
+    good = [{"name": "a"}] * MAX_ITEMS
     assert missing({"many": [*good, {}]}, Outer, "o") == []
     assert len(missing({"many": [*good[1:], {}]}, Outer, "o")) == 1
 
 
 # -- what the published specification has -------------------------------------------------------------------------
 
-KNOWN = Known(
+KNOWN = KnownSchema(
     replies={},
     frames={},
     objects={
@@ -136,7 +136,7 @@ def test_what_is_listed_is_no_note() -> None:
 def test_a_field_or_a_value_that_nobody_listed_is_a_note_said_once() -> None:
     assert told({"colour": "red"}, "Order") == [("UNKNOWN_FIELD", "o.colour", "string 'red'")]
     assert told({"status": "held"}, "Order") == [("NEW_VALUE", "o.status", "held")]
-    assert told({"status": "h" * 100}, "Order") == [("NEW_VALUE", "o.status", "h" * MOST_TEXT)]
+    assert told({"status": "h" * 100}, "Order") == [("NEW_VALUE", "o.status", "h" * MAX_TEXT)]
     assert told([{"legs": [{"side": "maybe"}, {"side": "maybe"}]}], "Order") == [
         ("NEW_VALUE", "o[].legs[].side", "maybe")
     ]

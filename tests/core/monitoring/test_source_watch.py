@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.source_watch import Source, SourceWatch, model_age
 
 NOW = Ts(1_780_000_000_000)
@@ -13,7 +13,7 @@ def source(name: str = "model a", ago_s: float = 0.0, limit_s: float = 60.0, pro
     return Source(name=name, answered=Ts(NOW - int(ago_s * 1000)), limit_s=limit_s, problem=problem)
 
 
-def told(alerts: list[Alert]) -> list[tuple[str, str, str]]:
+def told(alerts: list[AlertRaised]) -> list[tuple[str, str, str]]:
     return [(alert.tier, alert.code, alert.subject) for alert in alerts]
 
 
@@ -51,11 +51,11 @@ def test_the_end_of_a_loop_ends_what_is_open() -> None:
 
 def test_what_a_run_that_was_killed_left_open_is_ended_by_the_next() -> None:
     left = [
-        Alert(NOW, "warning", "SOURCE_STALE", "model a", ""),
-        Alert(NOW, "warning", "SOURCE_STALE", "news b", ""),
-        Alert(NOW, "info", "SOURCE_ANSWERS", "news c", ""),
-        Alert(NOW, "warning", "SOURCE_STALE", "news c", ""),
-        Alert(NOW, "critical", "BLIND", "account", ""),
+        AlertRaised(NOW, "warning", "SOURCE_STALE", "model a", ""),
+        AlertRaised(NOW, "warning", "SOURCE_STALE", "news b", ""),
+        AlertRaised(NOW, "info", "SOURCE_ANSWERS", "news c", ""),
+        AlertRaised(NOW, "warning", "SOURCE_STALE", "news c", ""),
+        AlertRaised(NOW, "critical", "BLIND", "account", ""),
     ]
     watch = SourceWatch(left)
     alerts = watch.look([source()], NOW)

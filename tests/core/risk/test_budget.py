@@ -7,25 +7,25 @@ from typing import Any
 from support.values import NOW, Scripted, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.sizing import Allotment
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.account.sizing import StrategyAllocation
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Filled, OrderAccepted, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.risk.budget import at_risk
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 FREE = FeeSchedule(multiplier=0)
 
 
-def loop(**budgets: Money) -> tuple[Engine, dict[str, Scripted]]:
+def loop(**budgets: Money) -> tuple[TradingEngine, dict[str, Scripted]]:
     """Strategies `one` and `two` in a market of 40/44 that charges nothing."""
     names = {name: Scripted(name) for name in ("one", "two")}
-    allotments = {name: Allotment(budget=budget) for name, budget in budgets.items()}
-    limits = Limits(min_edge=None, price_collar=None, allotments=allotments)
+    allotments = {name: StrategyAllocation(budget=budget) for name, budget in budgets.items()}
+    limits = RiskLimits(min_edge=None, price_collar=None, allotments=allotments)
     state = make_state(make_market(), make_market("KXA-2"), fees={"KXA-1": FREE, "KXA-2": FREE})
     engine = make_engine(*names.values(), limits=limits, state=state)
     for ticker in ("KXA-1", "KXA-2"):
@@ -33,29 +33,29 @@ def loop(**budgets: Money) -> tuple[Engine, dict[str, Scripted]]:
     return engine, names
 
 
-def ask(engine: Engine, who: Scripted, *wants: Any) -> list[Effect]:
+def ask(engine: TradingEngine, who: Scripted, *wants: Any) -> list[Effect]:
     who.wants += wants
-    return [each for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder | AmendOrder | Denied)]
+    return [each for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder | AmendOrder | OrderRefused)]
 
 
 def place(side: Side, price: int, qty: int, ticker: str = "KXA-1") -> Place:
     return Place(ticker, side, cents(price), contracts(qty), fair=cents(50))
 
 
-def placed(engine: Engine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> Order:
+def placed(engine: TradingEngine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> Order:
     (effect,) = ask(engine, who, place(side, price, qty, ticker))
     assert isinstance(effect, SubmitOrder), effect
     return effect.order
 
 
-def refused(engine: Engine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> str:
+def refused(engine: TradingEngine, who: Scripted, side: Side, price: int, qty: int, ticker: str = "KXA-1") -> str:
     (effect,) = ask(engine, who, place(side, price, qty, ticker))
-    assert isinstance(effect, Denied), effect
+    assert isinstance(effect, OrderRefused), effect
     assert effect.strategy == who.name
     return effect.code
 
 
-def filled(engine: Engine, order: Order, qty: int, trade_id: str, ts: Ts = NOW) -> None:
+def filled(engine: TradingEngine, order: Order, qty: int, trade_id: str, ts: Ts = NOW) -> None:
     """The order rests, and trades."""
     name = f"o-{order.client_order_id}"
     engine.step(OrderAccepted(NOW, order.client_order_id, name, Qty(0), order.qty))
@@ -144,7 +144,7 @@ def test_an_amend_is_held_to_the_budget_as_what_it_makes_of_the_order() -> None:
     order = placed(engine, names["one"], BID, 40, 10)
     engine.step(OrderAccepted(NOW, order.client_order_id, "o1", Qty(0), contracts(10)))
     (denied,) = ask(engine, names["one"], Amend("o1", cents(40), contracts(13)))
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "BUDGET"
     (amend,) = ask(engine, names["one"], Amend("o1", cents(40), contracts(12)))
     assert isinstance(amend, AmendOrder)

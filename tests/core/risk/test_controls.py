@@ -19,17 +19,17 @@ from support.values import (
 )
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import Family, FeeSchedule, FeeType
-from kalshi_cli.core.model.messages import Filled, MarketChange, MarketLocks, OrderAccepted, Valued
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.messages import Filled, MarketChange, MarketLocks, MarksUpdate, OrderAccepted
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.risk.controls import CONTROLS, OF_PEOPLE
 from kalshi_cli.core.risk.review import review
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 
 OPEN = {"min_edge": None, "max_orders_per_minute": None}
 
@@ -38,13 +38,15 @@ def place(side: Side = BID, price: int = 41, qty: int = 10, ticker: str = "KXA-1
     return Place(ticker, side, cents(price), contracts(qty), **changes)
 
 
-def code(state: State, intent: Place, strategy: str = "s", **limits: Any) -> str:
-    verdict = review(state, Limits(**{**OPEN, **limits}), intent, client_order_id="new", strategy=strategy, expiry_s=90)
-    return verdict.code if isinstance(verdict, Denied) else "approved"
+def code(state: EngineState, intent: Place, strategy: str = "s", **limits: Any) -> str:
+    verdict = review(
+        state, RiskLimits(**{**OPEN, **limits}), intent, client_order_id="new", strategy=strategy, expiry_s=90
+    )
+    return verdict.code if isinstance(verdict, OrderRefused) else "approved"
 
 
 @pytest.fixture
-def state() -> State:
+def state() -> EngineState:
     markets = [make_market(f"KXA-{n}") for n in (1, 2)] + [make_market("KXB-1", event_ticker="KXB")]
     families = {
         "KXA": Family(event_ticker="KXA", category="Sports", is_exclusive=True),
@@ -61,7 +63,7 @@ def state() -> State:
 # -- what is at risk ----------------------------------------------------------------------------------------------
 
 
-def test_the_markets_of_an_event_are_at_risk_together(state: State) -> None:
+def test_the_markets_of_an_event_are_at_risk_together(state: EngineState) -> None:
     state.orders.add(make_order("other", ticker="KXA-2", status=OrderStatus.UNKNOWN))
     assert state.event_exposure("KXA") == dollars(4)
     assert code(state, place(price=40), max_event_exposure=dollars(8)) == "approved"
@@ -70,7 +72,7 @@ def test_the_markets_of_an_event_are_at_risk_together(state: State) -> None:
     assert code(state, place(price=41), strategy="", max_event_exposure=dollars(8)) == "EVENT_EXPOSURE", "people too"
 
 
-def test_in_an_exclusive_event_only_one_outcome_can_go_against_us(state: State) -> None:
+def test_in_an_exclusive_event_only_one_outcome_can_go_against_us(state: EngineState) -> None:
     state.ledger.book(make_fill(ticker="KXA-2", side=ASK, price=cents(60)))
     assert state.event_exposure("KXA") == dollars(4), "ten NO at 40 cents"
     state.ledger.book(make_fill("t2", side=ASK, price=cents(40)))
@@ -79,7 +81,7 @@ def test_in_an_exclusive_event_only_one_outcome_can_go_against_us(state: State) 
     assert state.event_exposure("KXA") == dollars(10)
 
 
-def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state: State) -> None:
+def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state: EngineState) -> None:
     state.orders.add(make_order("other", ticker="KXB-1"))
     limit: dict[str, Any] = {"max_category_exposure": dollars(8)}
     assert code(state, place(price=40), **limit) == "approved"
@@ -90,20 +92,20 @@ def test_the_events_of_a_category_count_together_and_those_of_none_in_each(state
     assert code(state, place(price=41), **limit) == "CATEGORY_EXPOSURE"
 
 
-def test_an_order_in_an_event_of_no_known_category_is_held_against_the_fullest(state: State) -> None:
+def test_an_order_in_an_event_of_no_known_category_is_held_against_the_fullest(state: EngineState) -> None:
     state.orders.add(make_order("other", ticker="KXB-1"))
     state.families["KXA"] = Family(event_ticker="KXA")
     assert code(state, place(price=40), max_category_exposure=dollars(8)) == "approved"
     assert code(state, place(price=41), max_category_exposure=dollars(8)) == "CATEGORY_EXPOSURE"
 
 
-def test_an_order_in_a_market_that_nobody_read_is_of_the_event_that_its_ticker_names(state: State) -> None:
+def test_an_order_in_a_market_that_nobody_read_is_of_the_event_that_its_ticker_names(state: EngineState) -> None:
     state.orders.add(make_order("typed", ticker="KXA-9"))
     assert state.event_exposure("KXA") >= dollars(4)
     assert state.event_of("NODASH") == "NODASH"
 
 
-def test_exposure_counts_the_fee_of_what_may_still_trade_and_none_that_was_paid(state: State) -> None:
+def test_exposure_counts_the_fee_of_what_may_still_trade_and_none_that_was_paid(state: EngineState) -> None:
     state.fees["KXA-1"] = FeeSchedule()
     assert code(state, place(price=40), max_exposure=Money(4_168_000)) == "approved"
     assert code(state, place(price=40), max_exposure=Money(4_167_999)) == "EXPOSURE"
@@ -121,14 +123,14 @@ def test_what_was_read_of_a_market_since_counts_at_once() -> None:
     assert before > dollars(4), "with the fee that most series charge"
     engine.state.orders.add(make_order("held", ticker="KXR-1"))
     assert engine.state.event_exposure("KXR") == dollars(4)
-    engine.step(Valued(NOW, (make_market("KXR-1", event_ticker="KXY"),)))
+    engine.step(MarksUpdate(NOW, (make_market("KXR-1", event_ticker="KXY"),)))
     assert engine.state.event_exposure("KXY") == dollars(4)
 
 
 # -- how many, how often --------------------------------------------------------------------------------------------
 
 
-def test_the_number_of_live_orders_is_bounded_over_all_markets(state: State) -> None:
+def test_the_number_of_live_orders_is_bounded_over_all_markets(state: EngineState) -> None:
     state.orders.add(make_order("a"))
     state.orders.add(make_order("b", ticker="KXB-1", is_foreign=True, order_id="o9"))
     assert code(state, place(), max_live_orders=3) == "approved"
@@ -137,7 +139,7 @@ def test_the_number_of_live_orders_is_bounded_over_all_markets(state: State) -> 
     assert code(state, place(ASK, 45), max_live_orders=0) == "approved", "it closes"
 
 
-def test_what_is_traded_in_a_market_within_an_hour_is_bounded(state: State) -> None:
+def test_what_is_traded_in_a_market_within_an_hour_is_bounded(state: EngineState) -> None:
     state.ledger.book(make_fill(qty=contracts(20), ts=Ts(NOW - HOUR + 1)))
     state.ledger.book(make_fill("t2", side=ASK, qty=contracts(20), ts=Ts(NOW - 1)))
     state.orders.add(make_order("rests"))
@@ -150,27 +152,27 @@ def test_what_is_traded_in_a_market_within_an_hour_is_bounded(state: State) -> N
 
 
 def test_what_was_traded_and_not_told_yet_is_churn_and_closing_is_not_held_up() -> None:
-    engine = make_engine(limits=Limits(min_edge=None, max_churn=contracts(10)))
+    engine = make_engine(limits=RiskLimits(min_edge=None, max_churn=contracts(10)))
     engine.step(make_book())
-    sent = engine.place(place(price=44, tif=Tif.IOC), "s")
-    assert not isinstance(sent, Denied)
+    sent = engine.place(place(price=44, tif=TimeInForce.IOC), "s")
+    assert not isinstance(sent, OrderRefused)
     engine.step(OrderAccepted(NOW, sent.order.client_order_id, "o1", contracts(10), Qty(0)))
     refused = engine.place(place(qty=1), "s")
-    assert isinstance(refused, Denied)
+    assert isinstance(refused, OrderRefused)
     assert refused.code == "CHURN"
     engine.step(Filled(NOW, make_fill(client_order_id=sent.order.client_order_id, price=cents(44))))
-    assert not isinstance(engine.place(place(ASK, 40), "s"), Denied)
+    assert not isinstance(engine.place(place(ASK, 40), "s"), OrderRefused)
 
 
 def test_after_a_loss_a_strategy_waits_in_that_market_and_others_do_not() -> None:
-    limits = Limits(min_edge=None, cooldown_after_loss_ms=60_000)
-    engine: Engine = make_engine(limits=limits, state=make_state(make_market(), make_market("KXB-1")))
+    limits = RiskLimits(min_edge=None, cooldown_after_loss_ms=60_000)
+    engine: TradingEngine = make_engine(limits=limits, state=make_state(make_market(), make_market("KXB-1")))
     for ticker in ("KXA-1", "KXB-1"):
         engine.step(make_book(ticker=ticker))
 
     def trade(side: Side, price: int, number: int) -> None:
-        sent = engine.place(place(side, price, tif=Tif.IOC), "loser")
-        assert not isinstance(sent, Denied), sent
+        sent = engine.place(place(side, price, tif=TimeInForce.IOC), "loser")
+        assert not isinstance(sent, OrderRefused), sent
         name = sent.order.client_order_id
         engine.step(OrderAccepted(NOW, name, f"o{number}", contracts(10), Qty(0)))
         fill = make_fill(f"t{number}", order_id=f"o{number}", client_order_id=name, side=side, price=cents(price))
@@ -198,7 +200,7 @@ def test_after_a_loss_a_strategy_waits_in_that_market_and_others_do_not() -> Non
 
 def test_each_further_loss_doubles_the_cooldown_until_what_was_lost_is_earned_back() -> None:
     state = make_state(make_market(close_time=Ts(NOW + 100 * HOUR)))
-    engine: Engine = make_engine(limits=Limits(min_edge=None, cooldown_after_loss_ms=60_000), state=state)
+    engine: TradingEngine = make_engine(limits=RiskLimits(min_edge=None, cooldown_after_loss_ms=60_000), state=state)
     engine.step(make_book())
     at, number = NOW, 0
 
@@ -268,12 +270,12 @@ def test_each_further_loss_doubles_the_cooldown_until_what_was_lost_is_earned_ba
 def test_while_the_fills_of_a_close_are_on_their_way_nothing_is_opened_since_nobody_knows_what_it_lost(
     booked: int, sides: tuple[Side, ...], cooldown_ms: int, expected: str
 ) -> None:
-    engine: Engine = make_engine(limits=Limits(min_edge=None), state=make_state(make_market()))
+    engine: TradingEngine = make_engine(limits=RiskLimits(min_edge=None), state=make_state(make_market()))
     engine.step(make_book())
 
     def trade(side: Side, number: int) -> str:
-        sent = engine.place(place(side, 42, tif=Tif.IOC), "s")
-        assert not isinstance(sent, Denied), sent
+        sent = engine.place(place(side, 42, tif=TimeInForce.IOC), "s")
+        assert not isinstance(sent, OrderRefused), sent
         engine.step(OrderAccepted(NOW, sent.order.client_order_id, f"o{number}", contracts(10), Qty(0)))
         return sent.order.client_order_id
 
@@ -295,7 +297,7 @@ def test_while_the_fills_of_a_close_are_on_their_way_nothing_is_opened_since_nob
 # -- when, and at which price, a strategy may open ----------------------------------------------------------------
 
 
-def test_in_a_wide_market_strategies_open_nothing(state: State) -> None:
+def test_in_a_wide_market_strategies_open_nothing(state: EngineState) -> None:
     assert code(state, place(), max_spread=cents(4)) == "approved"
     assert code(state, place(), max_spread=cents(3)) == "SPREAD"
     assert code(state, place(), "", max_spread=cents(3)) == "approved", "a person sees it"
@@ -306,14 +308,14 @@ def test_in_a_wide_market_strategies_open_nothing(state: State) -> None:
     assert code(state, place(), max_spread=cents(59)) == "SPREAD"
     hold_position(state)
     assert code(state, place(ASK, 45), max_spread=cents(0)) == "approved", "it closes"
-    only: dict[str, Any] = {"tif": Tif.IOC, "reduce_only": True}
+    only: dict[str, Any] = {"tif": TimeInForce.IOC, "reduce_only": True}
     assert code(state, place(ASK, 45, **only), max_spread=cents(0)) == "approved"
     assert code(state, place(ASK, 45, 99, **only), max_spread=cents(0)) == "SPREAD", "more than the strategy holds"
     del state.books["KXA-1"]
     assert code(state, place(), max_spread=cents(0), max_book_age_ms=None) == "approved"
 
 
-def test_shortly_before_a_market_closes_strategies_open_nothing(state: State) -> None:
+def test_shortly_before_a_market_closes_strategies_open_nothing(state: EngineState) -> None:
     limit: dict[str, Any] = {"min_time_to_close_ms": HOUR}
     assert code(state, place(), **limit) == "MARKET_CLOSING", "it closes in an hour"
     assert code(state, place(), "", **limit) == "approved"
@@ -322,7 +324,7 @@ def test_shortly_before_a_market_closes_strategies_open_nothing(state: State) ->
     assert code(state, place(ASK, 45), **limit) == "approved"
 
 
-def test_a_price_far_beyond_what_a_strategy_holds_for_fair_is_refused_whatever_others_quote(state: State) -> None:
+def test_a_price_far_beyond_what_a_strategy_holds_for_fair_is_refused_whatever_others_quote(state: EngineState) -> None:
     assert code(state, place(price=44, fair=cents(33))) == "PRICE_COLLAR"
     assert code(state, place(price=44, fair=cents(34))) == "approved"
     assert code(state, place(ASK, 40, fair=cents(51))) == "PRICE_COLLAR"
@@ -333,7 +335,7 @@ def test_a_price_far_beyond_what_a_strategy_holds_for_fair_is_refused_whatever_o
 # -- locks ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_locked_market_takes_only_what_closes(state: State) -> None:
+def test_a_locked_market_takes_only_what_closes(state: EngineState) -> None:
     state.locks = {"KXA-1": Ts(NOW + 1)}
     assert code(state, place()) == code(state, place(), "") == "LOCKED"
     assert code(state, place(ticker="KXB-1")) == "approved"
@@ -360,7 +362,7 @@ def test_each_control_is_asked_once_and_people_are_asked_less() -> None:
     assert set(OF_PEOPLE) < set(CONTROLS)
 
 
-def test_without_limits_nothing_of_this_file_objects(state: State) -> None:
+def test_without_limits_nothing_of_this_file_objects(state: EngineState) -> None:
     state.orders.add(make_order("other", qty=contracts(10_000)))
     none = dict.fromkeys(("max_position", "max_exposure", "max_order_qty", "max_order_cost", "price_collar"))
     assert code(state, place(qty=9_999, ticker="KXB-1"), **none) == "approved"  # type: ignore[arg-type]

@@ -10,13 +10,13 @@ import pytest
 from support.values import HOUR, NOW, make_book, make_engine, make_fill, make_market, make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.effects import Alert, CancelOrder, Denied, Effect, SubmitOrder
+from kalshi_cli.core.model.effects import AlertRaised, CancelOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
-from kalshi_cli.core.model.intents import Amend, Intent, Place
+from kalshi_cli.core.model.intents import Amend, OrderRequest, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
+    AccountVisibility,
     BookSnapshot,
-    Command,
     ExchangeChange,
     FeedGap,
     Filled,
@@ -25,17 +25,17 @@ from kalshi_cli.core.model.messages import (
     OrderRejected,
     OrderState,
     OrderUnknown,
-    Sight,
+    StateCommand,
     Tick,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.risk.exits import REST_MS, STEP_MS, STEPS, STUCK_MS
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 
 COOLDOWN_MS = 600_000
-HALF = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, cooldown_after_loss_ms=COOLDOWN_MS)
+HALF = RiskLimits(min_edge=None, stop_loss_pct=50, max_order_cost=None, cooldown_after_loss_ms=COOLDOWN_MS)
 """Sold below half of what it cost."""
 
 TICKER = "KXA-1"
@@ -48,13 +48,13 @@ class Wishes:
 
     def __init__(self, name: str = "s") -> None:
         self.name = name
-        self.wants: list[Intent] = []
+        self.wants: list[OrderRequest] = []
         self.fails = False
 
-    def on_book(self, view: View, ticker: str) -> None: ...
-    def on_trade(self, view: View, trade: object) -> None: ...
-    def on_fill(self, view: View, fill: Fill) -> None: ...
-    def on_tick(self, view: View) -> Iterable[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> None: ...
+    def on_trade(self, view: StrategyContext, trade: object) -> None: ...
+    def on_fill(self, view: StrategyContext, fill: Fill) -> None: ...
+    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest]:
         if self.fails:
             raise ValueError("a bug")
         wants, self.wants = self.wants, []
@@ -65,7 +65,7 @@ class Exits:
     """An engine in which strategy `s` holds `held` contracts at `price` cents (below zero: NO), and a book 40/44."""
 
     def __init__(
-        self, *, held: int = 10, price: int = 40, limits: Limits = HALF, others: Sequence[Wishes] = ()
+        self, *, held: int = 10, price: int = 40, limits: RiskLimits = HALF, others: Sequence[Wishes] = ()
     ) -> None:
         self.strategy = Wishes()
         self.engine = make_engine(self.strategy, *others, limits=limits)
@@ -81,10 +81,10 @@ class Exits:
         """Its order, accepted and filled."""
         number = f"{strategy}{subaccount}{price}{held}"
         side = BID if held > 0 else ASK
-        intent = Place(TICKER, side, cents(price), contracts(abs(held)), tif=Tif.IOC, subaccount=subaccount)
+        intent = Place(TICKER, side, cents(price), contracts(abs(held)), tif=TimeInForce.IOC, subaccount=subaccount)
         self.engine.state.orders.add(
             make_order(number, order_id=number, side=side, price=intent.price, qty=intent.qty, strategy=strategy,
-                             tif=Tif.IOC, status=OrderStatus.RESTING, subaccount=subaccount)
+                             tif=TimeInForce.IOC, status=OrderStatus.RESTING, subaccount=subaccount)
         )  # fmt: skip
         self.fill(number, side, price, abs(held), subaccount)
 
@@ -125,11 +125,11 @@ def sent(effects: Iterable[Effect]) -> list[Order]:
 
 
 def codes(effects: Iterable[Effect]) -> list[str]:
-    return [effect.code for effect in effects if isinstance(effect, Alert)]
+    return [effect.code for effect in effects if isinstance(effect, AlertRaised)]
 
 
 def denied(effects: Iterable[Effect]) -> list[str]:
-    return [effect.code for effect in effects if isinstance(effect, Denied)]
+    return [effect.code for effect in effects if isinstance(effect, OrderRefused)]
 
 
 def terms(order: Order) -> tuple[Side, int, int]:
@@ -145,7 +145,7 @@ def test_what_is_worth_less_than_the_floor_is_sold_at_the_best_price_a_second_la
     effects = exits.tick()
     (order,) = sent(effects)
     assert terms(order) == (ASK, cents(19), contracts(10))
-    assert (order.tif, order.reduce_only, order.strategy, order.reason) == (Tif.IOC, True, "s", "stop-loss")
+    assert (order.tif, order.reduce_only, order.strategy, order.reason) == (TimeInForce.IOC, True, "s", "stop-loss")
     assert codes(effects) == ["STOP_LOSS"]
     exits.answer(order, 10)
     assert (exits.owned(), sent(exits.tick())) == (0, [])
@@ -186,15 +186,15 @@ def test_a_change_of_the_book_is_enough_no_tick_is_needed() -> None:
     assert len(sent(exits.book(19, 44))) == 1
 
 
-@pytest.mark.parametrize("limits", [Limits(min_edge=None), Limits(min_edge=None, take_profit_pct=150)])
-def test_without_a_floor_nothing_is_sold_at_a_loss(limits: Limits) -> None:
+@pytest.mark.parametrize("limits", [RiskLimits(min_edge=None), RiskLimits(min_edge=None, take_profit_pct=150)])
+def test_without_a_floor_nothing_is_sold_at_a_loss(limits: RiskLimits) -> None:
     exits = Exits(limits=limits)
     exits.book(2, 44)
     assert sent(exits.tick()) == []
 
 
 def test_a_gain_is_taken_only_at_a_price_that_takes_it() -> None:
-    exits = Exits(limits=Limits(min_edge=None, take_profit_pct=150))
+    exits = Exits(limits=RiskLimits(min_edge=None, take_profit_pct=150))
     exits.engine.state.markets[TICKER] = make_market(last=cents(80))
     exits.book(59, 95)
     assert sent(exits.tick()) == []
@@ -330,7 +330,8 @@ def test_an_exit_in_doubt_is_no_reason_to_send_another() -> None:
     effects = [effect for _ in range(15) for effect in exits.tick()]
     assert (sent(effects), codes(effects)) == ([], ["STOP_LOSS_STUCK"])
     found = make_order(order.client_order_id, order_id="x", side=ASK, price=cents(19), filled=contracts(4),
-                        reduced=contracts(6), status=OrderStatus.CANCELED, tif=Tif.IOC, updated=exits.now)  # fmt: skip
+                       reduced=contracts(6), status=OrderStatus.CANCELED, tif=TimeInForce.IOC,
+                       updated=exits.now)  # fmt: skip
     exits.engine.step(OrderState(exits.now, found))
     assert [order.qty for order in sent(exits.tick())] == [contracts(6)], "what it left, once that is known"
 
@@ -393,7 +394,7 @@ def test_what_this_account_bids_itself_is_no_price_that_somebody_pays() -> None:
 )
 def test_where_only_this_account_bids_the_last_price_counts(held: int, last: int, is_low: bool) -> None:
     """And a gain is taken from nobody."""
-    other, limits = Wishes("t"), Limits(min_edge=None, stop_loss_pct=50, take_profit_pct=110)
+    other, limits = Wishes("t"), RiskLimits(min_edge=None, stop_loss_pct=50, take_profit_pct=110)
     exits = Exits(held=held, price=40 if held > 0 else 60, others=[other], limits=limits)
     side, price = (BID, 42) if held > 0 else (ASK, 41)
     quoted(exits, other, Place(TICKER, side, cents(price), contracts(5)))
@@ -433,17 +434,17 @@ def test_one_order_a_second_each_for_what_is_left() -> None:
 
 
 def test_a_price_that_falls_faster_than_it_may_is_followed_a_step_a_second() -> None:
-    exits = Exits(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(3)))
+    exits = Exits(limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(3)))
     assert walk(exits, [19, 17, 10, 10, 10, 10]) == [19, 17, 0, 0, 10, 10]
 
 
 def test_without_a_bound_of_a_step_the_best_price_is_followed_at_once() -> None:
-    exits = Exits(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_close_slippage=None))
     assert walk(exits, [19, 17, 5]) == [19, 17, 5]
 
 
 def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then() -> None:
-    exits = Exits(limits=Limits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(1)))
+    exits = Exits(limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_close_slippage=cents(1)))
     assert walk(exits, [19] * STEPS) == [19] * STEPS
     assert walk(exits, [2] * (REST_MS // STEP_MS)) == [0] * (REST_MS // STEP_MS)
     assert walk(exits, [2, 2]) == [2, 2]
@@ -459,7 +460,7 @@ def test_a_walk_rests_after_its_steps_and_begins_again_from_the_price_of_then() 
 )
 def test_a_large_position_goes_in_orders_that_the_limits_of_one_allow(limit: dict[str, Any], qty: Qty) -> None:
     """Sold at 19 a contract counts as 81 cents."""
-    exits = Exits(held=20, limits=Limits(min_edge=None, stop_loss_pct=50, **limit))
+    exits = Exits(held=20, limits=RiskLimits(min_edge=None, stop_loss_pct=50, **limit))
     exits.book(19, 44)
     assert [order.qty for order in sent(exits.tick())] == [qty]
 
@@ -531,12 +532,12 @@ def test_a_position_of_a_market_that_is_not_traded_here_is_left() -> None:
 
 
 def test_without_a_limit_of_age_a_book_of_an_hour_prices() -> None:
-    exits = Exits(limits=Limits(min_edge=None, stop_loss_pct=50, max_book_age_ms=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_book_age_ms=None))
     exits.book(19, 44)
     assert len(sent(exits.engine.step(Tick(Ts(exits.now + 600_000))))) == 1
 
 
-WIDE = Limits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=cents(21))
+WIDE = RiskLimits(min_edge=None, stop_loss_pct=50, max_order_cost=None, max_spread=cents(21))
 
 
 @pytest.mark.parametrize(("bid", "ask"), [(5, 95), (19, 41), (5, None), (18, 19), (2, 3)])
@@ -603,7 +604,7 @@ def test_once_others_quote_close_together_again_it_is_sold_at_once_or_kept() -> 
 def test_what_this_account_quotes_itself_makes_no_spread_narrow() -> None:
     """Five at 42 are ours: without them nobody offers below 95. One more there and somebody does."""
     other = Wishes("t")
-    exits = Exits(others=[other], limits=Limits(min_edge=None, stop_loss_pct=50, max_spread=cents(23)))
+    exits = Exits(others=[other], limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_spread=cents(23)))
     quoted(exits, other, Place(TICKER, ASK, cents(42), contracts(5)))
     for count, orders in ((5, 0), (6, 1)):
         asks = ((cents(42), contracts(count)), (cents(95), contracts(9)))
@@ -612,7 +613,7 @@ def test_what_this_account_quotes_itself_makes_no_spread_narrow() -> None:
 
 
 def test_a_gain_is_taken_whatever_the_spread() -> None:
-    exits = Exits(limits=Limits(min_edge=None, take_profit_pct=150, max_spread=cents(20)))
+    exits = Exits(limits=RiskLimits(min_edge=None, take_profit_pct=150, max_spread=cents(20)))
     exits.book(60, None)
     assert len(sent(exits.tick())) == 1
 
@@ -624,9 +625,9 @@ def test_a_gain_is_taken_whatever_the_spread() -> None:
 def test_where_no_strategy_is_asked_nothing_is_sold_either(how: str) -> None:
     exits = Exits()
     if how == "halted":
-        exits.engine.step(Command(exits.now, TradingState.HALTED, "cancel-all"))
+        exits.engine.step(StateCommand(exits.now, TradingState.HALTED, "cancel-all"))
     elif how == "stopping":
-        exits.engine.step(Command(exits.now, None, "SIGTERM"))
+        exits.engine.step(StateCommand(exits.now, None, "SIGTERM"))
     else:
         exits.engine.is_starting = True
     exits.book(19, 44)
@@ -637,9 +638,9 @@ def test_where_no_strategy_is_asked_nothing_is_sold_either(how: str) -> None:
 def test_what_only_holds_up_new_risk_does_not_hold_up_an_exit(how: str) -> None:
     exits = Exits()
     if how == "reducing":
-        exits.engine.step(Command(exits.now, TradingState.REDUCING, "DAILY_LOSS"))
+        exits.engine.step(StateCommand(exits.now, TradingState.REDUCING, "DAILY_LOSS"))
     elif how == "blind":
-        exits.engine.step(Sight(exits.now, exits.now, "timeout"))
+        exits.engine.step(AccountVisibility(exits.now, exits.now, "timeout"))
     else:
         exits.engine.state.groups[0] = "g"
         exits.engine.state.triggered_groups.add("g")
@@ -671,7 +672,7 @@ def test_it_is_not_stuck_before_ten_seconds_and_no_gain_is() -> None:
     exits.book(None, 5)
     assert codes(exits.tick(STUCK_MS - 1)) == []
     assert codes(exits.tick(1)) == ["STOP_LOSS_STUCK"]
-    exits = Exits(limits=Limits(min_edge=None, take_profit_pct=150))
+    exits = Exits(limits=RiskLimits(min_edge=None, take_profit_pct=150))
     exits.strategy.wants = [Place(TICKER, BID, cents(40), contracts(1))]
     (order,) = sent(exits.tick())
     assert order.reason == ""
@@ -741,25 +742,25 @@ def test_a_restart_with_an_exit_in_doubt_sends_no_second_one() -> None:
 
 
 def close(price: Any, **changes: Any) -> Place:
-    fields: dict[str, Any] = {"tif": Tif.IOC, "reduce_only": True, "side": ASK}
+    fields: dict[str, Any] = {"tif": TimeInForce.IOC, "reduce_only": True, "side": ASK}
     return Place(TICKER, price=price, qty=contracts(1), **(fields | changes))
 
 
 def test_a_strategy_may_not_close_far_below_what_the_position_is_worth() -> None:
-    exits = Exits(limits=Limits(min_edge=None, max_close_slippage=cents(5), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_close_slippage=cents(5), price_collar=None))
     assert wanted(exits, close(cents(34))) == ["SLIPPAGE"]
     assert wanted(exits, close(cents(35))) == []
 
 
 def test_at_the_best_price_it_always_gets_out_however_far_that_fell() -> None:
-    exits = Exits(limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
     exits.book(2, 90)
     assert wanted(exits, close(cents(2))) == []
 
 
 def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_then_goes() -> None:
     """Those who quote go for a moment; what they leave is one cent for what was worth forty just now."""
-    exits = Exits(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_spread=cents(20), price_collar=None))
     exits.book(2, 90)
     assert [wanted(exits, close(cents(2))) for _ in range(10)] == [["SPREAD"]] * 10
     assert wanted(exits, close(cents(2))) == []
@@ -774,7 +775,7 @@ def test_where_others_quote_far_apart_a_close_waits_ten_seconds_for_them_and_the
 @pytest.mark.parametrize("is_short", [False, True])
 def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(is_short: bool) -> None:
     """A narrow book, and all of it made by whoever wants what is held for a cent."""
-    limits = Limits(min_edge=None, max_spread=cents(20), price_collar=None)
+    limits = RiskLimits(min_edge=None, max_spread=cents(20), price_collar=None)
     exits = Exits(limits=limits, held=-10 if is_short else 10)
     out = close(cents(99), side=BID) if is_short else close(cents(1))
     exits.book(*((98, 99) if is_short else (1, 2)))
@@ -788,7 +789,7 @@ def test_where_others_paid_far_more_a_moment_ago_a_close_waits_as_long(is_short:
 def test_a_close_gets_out_past_what_another_strategy_quotes(held: int) -> None:
     """What it would meet is taken back, and does not come again for ten seconds; the rest, and a person's, stay."""
     other = Wishes("t")
-    limits = Limits(min_edge=None, price_collar=None)
+    limits = RiskLimits(min_edge=None, price_collar=None)
     exits = Exits(held=held, price=40 if held > 0 else 60, limits=limits, others=[other])
     side, at, far = (BID, 42, 39) if held > 0 else (ASK, 42, 45)
     met, _ = quoted(exits, other, *(Place(TICKER, side, cents(price), contracts(5)) for price in (at, far)))
@@ -819,7 +820,7 @@ def test_a_close_gets_out_past_what_another_strategy_quotes(held: int) -> None:
 def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on() -> None:
     """A person's order is left where it is: there is no way to make, however often the close is tried."""
     other = Wishes("t")
-    exits = Exits(limits=Limits(min_edge=None, price_collar=None), others=[other])
+    exits = Exits(limits=RiskLimits(min_edge=None, price_collar=None), others=[other])
     exits.engine.place(Place(TICKER, BID, cents(41), contracts(1)), client_order_id="typed")
     assert wanted(exits, close(cents(40))) == ["SELF_CROSS"]
     other.wants = [Place(TICKER, BID, cents(39), contracts(5))]
@@ -829,7 +830,7 @@ def test_where_a_person_quotes_against_a_close_the_other_strategies_quote_on() -
 def test_nor_is_what_rests_amended_to_where_another_strategy_closes() -> None:
     """It may still be made smaller, or worse for whoever it would meet."""
     other = Wishes("t")
-    exits = Exits(limits=Limits(min_edge=None, price_collar=None), others=[other])
+    exits = Exits(limits=RiskLimits(min_edge=None, price_collar=None), others=[other])
     bids = (Place(TICKER, BID, cents(price), contracts(5)) for price in (42, 39))
     _, far = quoted(exits, other, *bids)
     assert wanted(exits, close(cents(40))) == ["SELF_CROSS"]
@@ -843,7 +844,7 @@ def test_nor_is_what_rests_amended_to_where_another_strategy_closes() -> None:
 
 def test_an_order_does_not_go_where_one_that_it_needs_would_have_to_make_way() -> None:
     other = Wishes("t")
-    exits = Exits(limits=Limits(min_edge=None, price_collar=None), others=[other])
+    exits = Exits(limits=RiskLimits(min_edge=None, price_collar=None), others=[other])
     quoted(exits, other, Place(TICKER, BID, cents(42), contracts(5)))
     assert wanted(exits, close(cents(40))) == ["SELF_CROSS"]
     back, far = Place(TICKER, BID, cents(41), contracts(5)), Place(TICKER, ASK, cents(60), contracts(5))
@@ -860,9 +861,9 @@ def test_what_cannot_be_needed_is_told_as_such(needs: Any) -> None:
 
 
 def test_without_the_limit_or_any_price_to_compare_with_it_is_not_asked() -> None:
-    exits = Exits(limits=Limits(min_edge=None, max_close_slippage=None, price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_close_slippage=None, price_collar=None))
     assert wanted(exits, close(cents(2))) == []
-    exits = Exits(limits=Limits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_close_slippage=cents(1), price_collar=None))
     exits.engine.state.markets[TICKER] = make_market(last=None)
     exits.book(None, None)
     assert wanted(exits, close(cents(2))) == []
@@ -880,7 +881,7 @@ def test_a_close_that_is_no_order_at_all_is_told_as_such(wrong: dict[str, Any]) 
 @pytest.mark.parametrize("done", [0, 1, STEPS])
 def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(done: int) -> None:
     """Due for the first time, in the middle of its walk, or while it rests."""
-    exits = Exits(limits=Limits(min_edge=None, stop_loss_pct=50, max_orders_per_minute=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, stop_loss_pct=50, max_orders_per_minute=None))
     exits.book(19, 44)
     for _ in range(done):
         (order,) = sent(exits.tick())
@@ -891,7 +892,7 @@ def test_a_stop_loss_goes_on_within_a_minute_after_the_clock_was_set_back(done: 
 
 
 def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back() -> None:
-    exits = Exits(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_spread=cents(20), price_collar=None))
     exits.book(2, 90)
     assert wanted(exits, close(cents(2))) == ["SPREAD"]
     exits.tick(-HOUR)
@@ -900,7 +901,7 @@ def test_a_close_waits_ten_seconds_at_most_also_after_the_clock_was_set_back() -
 
 
 def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon() -> None:
-    exits = Exits(limits=Limits(min_edge=None, max_spread=cents(20), price_collar=None))
+    exits = Exits(limits=RiskLimits(min_edge=None, max_spread=cents(20), price_collar=None))
     exits.tick(-HOUR)
     exits.book(2, 6)
     for _ in range(21):
@@ -910,7 +911,7 @@ def test_what_others_paid_before_the_clock_was_set_back_is_forgotten_as_soon() -
 
 def test_nobody_makes_way_for_longer_after_the_clock_was_set_back() -> None:
     other = Wishes("t")
-    exits = Exits(limits=Limits(min_edge=None, price_collar=None), others=[other])
+    exits = Exits(limits=RiskLimits(min_edge=None, price_collar=None), others=[other])
     quoted(exits, other, Place(TICKER, BID, cents(42), contracts(5)))
     assert wanted(exits, close(cents(40))) == ["SELF_CROSS"]
     exits.tick(-HOUR)
@@ -920,7 +921,7 @@ def test_nobody_makes_way_for_longer_after_the_clock_was_set_back() -> None:
 
 # -- the spread that was paid -----------------------------------------------------------------------------------------
 
-NEAR = Limits(min_edge=None, stop_loss_pct=95, max_order_cost=None)
+NEAR = RiskLimits(min_edge=None, stop_loss_pct=95, max_order_cost=None)
 
 
 @pytest.mark.parametrize(
@@ -956,8 +957,8 @@ def test_what_this_account_asks_itself_does_not_say_that_only_the_spread_was_pai
 def test_an_exit_that_works_is_a_warning_and_one_that_is_stuck_is_critical() -> None:
     exits = Exits()
     exits.book(19, 44)
-    told = [effect for effect in exits.tick() if isinstance(effect, Alert)]
+    told = [effect for effect in exits.tick() if isinstance(effect, AlertRaised)]
     exits = Exits()
     exits.book(1, 44)
-    told += [effect for _ in range(12) for effect in exits.tick() if isinstance(effect, Alert)]
+    told += [effect for _ in range(12) for effect in exits.tick() if isinstance(effect, AlertRaised)]
     assert [(alert.code, alert.tier) for alert in told] == [("STOP_LOSS", "warning"), ("STOP_LOSS_STUCK", "critical")]

@@ -8,32 +8,32 @@ import pytest
 from support.values import NOW, make_balance, make_book, make_engine, make_fill, make_market, make_state
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import Alert, Effect, StateChanged, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AlertRaised, Effect, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
     BookSnapshot,
-    Command,
     ExchangeChange,
     FeedGap,
     Filled,
+    MarksUpdate,
     OrderAccepted,
     OrderRejected,
     OrderUnknown,
     ReadFailed,
+    StateCommand,
     Tick,
-    Valued,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.risk.loss_guards import CERTAIN_MS
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.risk.loss_guards import LOSS_CONFIRM_MS
+from kalshi_cli.core.state.limits import RiskLimits
 
 ACTIVE, REDUCING, HALTED = TradingState.ACTIVE, TradingState.REDUCING, TradingState.HALTED
-FOUR = Limits(min_edge=None, max_api_errors=4, max_orders_per_minute=None)
+FOUR = RiskLimits(min_edge=None, max_api_errors=4, max_orders_per_minute=None)
 
 
 def moves(effects: Iterable[Effect]) -> list[tuple[TradingState, str]]:
@@ -41,28 +41,28 @@ def moves(effects: Iterable[Effect]) -> list[tuple[TradingState, str]]:
 
 
 def text(effects: Iterable[Effect]) -> str:
-    (said,) = [effect.text for effect in effects if isinstance(effect, Alert)]
+    (said,) = [effect.text for effect in effects if isinstance(effect, AlertRaised)]
     return said
 
 
 @pytest.fixture
-def engine() -> Engine:
+def engine() -> TradingEngine:
     engine = make_engine(limits=FOUR)
     engine.step(make_book())
     return engine
 
 
-def place(engine: Engine) -> Order:
+def place(engine: TradingEngine) -> Order:
     verdict = engine.place(Place("KXA-1", BID, cents(40), contracts(1)), "s")
     assert isinstance(verdict, SubmitOrder), verdict
     return verdict.order
 
 
-def refused(engine: Engine, code: str, detail: str = "") -> list[Effect]:
+def refused(engine: TradingEngine, code: str, detail: str = "") -> list[Effect]:
     return engine.step(OrderRejected(engine.state.now, place(engine).client_order_id, code, detail))
 
 
-def unread(engine: Engine) -> list[Effect]:
+def unread(engine: TradingEngine) -> list[Effect]:
     return engine.step(ReadFailed(engine.state.now, "503\x1b[31m from the exchange"))
 
 
@@ -75,44 +75,44 @@ def read() -> AccountSnapshot:
 # -- API_GUARD --------------------------------------------------------------------------------------------------------
 
 
-def test_reads_that_fail_in_a_row_reduce_until_a_person_resumes(engine: Engine) -> None:
+def test_reads_that_fail_in_a_row_reduce_until_a_person_resumes(engine: TradingEngine) -> None:
     assert [moves(unread(engine)) for _ in range(3)] == [[]] * 3
     effects = unread(engine)
     assert moves(effects) == [(REDUCING, "API_GUARD")]
     assert "4 requests in a row got no usable answer" in text(effects)
     assert "\x1b" not in text(effects)
     assert moves(unread(engine)) == [], "once"
-    engine.step(Command(NOW, ACTIVE, "RESUMED", "it is well"))
+    engine.step(StateCommand(NOW, ACTIVE, "RESUMED", "it is well"))
     assert [moves(unread(engine)) for _ in range(4)][-1] == [(REDUCING, "API_GUARD")], "counted anew"
 
 
-def test_a_read_that_succeeds_begins_the_count_again(engine: Engine) -> None:
+def test_a_read_that_succeeds_begins_the_count_again(engine: TradingEngine) -> None:
     for _ in range(3):
         unread(engine)
     engine.step(read())
     assert [moves(unread(engine)) for _ in range(4)] == [[], [], [], [(REDUCING, "API_GUARD")]]
 
 
-def test_an_exchange_that_is_paused_and_says_so_need_not_answer(engine: Engine) -> None:
+def test_an_exchange_that_is_paused_and_says_so_need_not_answer(engine: TradingEngine) -> None:
     engine.step(ExchangeChange(NOW, ExchangeStatus(exchange_active=False, trading_active=False)))
     assert [moves(unread(engine)) for _ in range(30)] == [[]] * 30
 
 
-def test_orders_without_an_answer_and_failed_reads_are_one_count(engine: Engine) -> None:
+def test_orders_without_an_answer_and_failed_reads_are_one_count(engine: TradingEngine) -> None:
     for number in range(2):
         engine.step(OrderUnknown(NOW, place(engine).client_order_id, f"timeout {number}"))
     unread(engine)
     assert moves(unread(engine)) == [(REDUCING, "API_GUARD")]
 
 
-def test_orders_that_are_refused_in_a_row_reduce(engine: Engine) -> None:
+def test_orders_that_are_refused_in_a_row_reduce(engine: TradingEngine) -> None:
     assert [moves(refused(engine, "invalid_order", "no such flag")) for _ in range(3)] == [[]] * 3
     effects = refused(engine, "insufficient_balance")
     assert moves(effects) == [(REDUCING, "API_GUARD")]
     assert "the exchange refused 4 orders in a row (insufficient_balance" in text(effects)
 
 
-def test_an_order_that_is_taken_begins_the_count_of_refusals_again(engine: Engine) -> None:
+def test_an_order_that_is_taken_begins_the_count_of_refusals_again(engine: TradingEngine) -> None:
     for _ in range(3):
         refused(engine, "invalid_order")
     order = place(engine)
@@ -128,12 +128,14 @@ def test_an_order_that_is_taken_begins_the_count_of_refusals_again(engine: Engin
         ("STALE_DECISION", ""), ("halted", ""),
     ],
 )  # fmt: skip
-def test_a_refusal_that_a_sound_program_meets_as_well_is_not_counted(engine: Engine, code: str, detail: str) -> None:
+def test_a_refusal_that_a_sound_program_meets_as_well_is_not_counted(
+    engine: TradingEngine, code: str, detail: str
+) -> None:
     assert [moves(refused(engine, code, detail)) for _ in range(12)] == [[]] * 12
 
 
 def test_without_the_limit_only_creates_in_a_row_are_counted() -> None:
-    engine = make_engine(limits=Limits(min_edge=None, max_api_errors=None))
+    engine = make_engine(limits=RiskLimits(min_edge=None, max_api_errors=None))
     engine.step(make_book())
     assert [moves(unread(engine)) for _ in range(30)] == [[]] * 30
     for number in range(3):
@@ -144,16 +146,16 @@ def test_without_the_limit_only_creates_in_a_row_are_counted() -> None:
 # -- DRAWDOWN ---------------------------------------------------------------------------------------------------------
 
 
-def falling(limit: int | None = 2_000_000) -> Engine:
+def falling(limit: int | None = 2_000_000) -> TradingEngine:
     """Ten contracts bought at 40 c; every cent that the bid moves is 10 c. The limit is two dollars."""
-    limits = Limits(min_edge=None, max_daily_loss=None, max_drawdown=None if limit is None else Money(limit))
+    limits = RiskLimits(min_edge=None, max_daily_loss=None, max_drawdown=None if limit is None else Money(limit))
     engine = make_engine(limits=limits)
     engine.step(make_book())
     engine.step(Filled(NOW, make_fill(order_id="old", qty=contracts(10))))
     return engine
 
 
-def at(engine: Engine, bid: int) -> list[Effect]:
+def at(engine: TradingEngine, bid: int) -> list[Effect]:
     """The bid is this now, and time passes."""
     engine.step(make_book(bid, bid + 4, ts=engine.state.now))
     return engine.step(Tick(Ts(engine.state.now + 1)))
@@ -186,7 +188,7 @@ def test_a_person_who_resumes_has_it_counted_from_there() -> None:
     engine = falling()
     at(engine, 70)
     at(engine, 49)
-    assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
+    assert moves(engine.step(StateCommand(NOW, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
     assert moves(at(engine, 30)) == []
     assert moves(at(engine, 28)) == [(REDUCING, "DRAWDOWN")]
 
@@ -194,9 +196,9 @@ def test_a_person_who_resumes_has_it_counted_from_there() -> None:
 def test_the_end_of_a_pause_forgets_no_best() -> None:
     engine = falling()
     at(engine, 70)
-    engine.step(Command(NOW, HALTED, "PAUSED", "lunch"))
+    engine.step(StateCommand(NOW, HALTED, "PAUSED", "lunch"))
     at(engine, 55)
-    assert moves(engine.step(Command(NOW, ACTIVE, "RESUMED", "back"))) == [(ACTIVE, "RESUMED")]
+    assert moves(engine.step(StateCommand(NOW, ACTIVE, "RESUMED", "back"))) == [(ACTIVE, "RESUMED")]
     assert moves(at(engine, 49)) == [(REDUCING, "DRAWDOWN")]
 
 
@@ -216,7 +218,7 @@ def test_what_nobody_knows_a_price_of_is_no_best() -> None:
     at(engine, 90)
     assert engine.state.best_gained == before, "it may be much less"
     known = make_market("KXB-1", status=MarketStatus.ACTIVE, yes_bid=cents(40))
-    engine.step(Valued(NOW, (known,)))
+    engine.step(MarksUpdate(NOW, (known,)))
     assert engine.state.best_gained == Money(5_000_000), "the companion"
 
 
@@ -240,15 +242,15 @@ def test_what_a_loop_writes_down_as_gained_is_what_a_drawdown_is_counted_from() 
 
 # -- what our own quotes hide -----------------------------------------------------------------------------------------
 
-LOSS = Limits(min_edge=None, max_daily_loss=Money(1_500_000), max_drawdown=None)
-FALL = Limits(min_edge=None, max_daily_loss=None, max_drawdown=Money(1_500_000))
+LOSS = RiskLimits(min_edge=None, max_daily_loss=Money(1_500_000), max_drawdown=None)
+FALL = RiskLimits(min_edge=None, max_daily_loss=None, max_drawdown=Money(1_500_000))
 STEP_MS = 2_000
 
 
 class Quoting:
     """Ten contracts bought at 40 c, and a bid of our own for five at 40 c. Others bid 20 c for a hundred."""
 
-    def __init__(self, limits: Limits, *, are_own_in_books: bool = True) -> None:
+    def __init__(self, limits: RiskLimits, *, are_own_in_books: bool = True) -> None:
         self.engine = make_engine(limits=limits, state=make_state(are_own_in_books=are_own_in_books))
         self.book(own=0, others=100)
         self.engine.step(Filled(NOW, make_fill(order_id="old", qty=contracts(10))))
@@ -272,12 +274,12 @@ class Quoting:
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: Limits, code: str) -> None:
+def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: RiskLimits, code: str) -> None:
     run = Quoting(limits)
     run.look(0)
     run.book(own=5)
     assert run.look(0) == []
-    assert run.look(CERTAIN_MS - 1) == [], "it may be an order on its way"
+    assert run.look(LOSS_CONFIRM_MS - 1) == [], "it may be an order on its way"
     effects = run.engine.step(Tick(Ts(run.engine.state.now + 1)))
     assert moves(effects) == [(REDUCING, code)]
     assert "$2.00" in text(effects)
@@ -286,18 +288,18 @@ def test_a_loss_that_only_our_own_bid_hides_is_found_once_it_lasts(limits: Limit
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(limits: Limits, code: str) -> None:
+def test_a_loss_that_is_hidden_is_found_as_soon_after_the_clock_was_set_back(limits: RiskLimits, code: str) -> None:
     run = Quoting(limits)
     run.look(0)
     run.book(own=5)
     run.look(0)
     assert run.look(-3_600_000) == []
     run.book(own=5)
-    assert run.look(CERTAIN_MS) == [(REDUCING, code)]
+    assert run.look(LOSS_CONFIRM_MS) == [(REDUCING, code)]
 
 
 @pytest.mark.parametrize(("limits", "code"), [(LOSS, "DAILY_LOSS"), (FALL, "DRAWDOWN")])
-def test_without_a_bid_of_ours_the_same_prices_act_at_once(limits: Limits, code: str) -> None:
+def test_without_a_bid_of_ours_the_same_prices_act_at_once(limits: RiskLimits, code: str) -> None:
     run = Quoting(limits)
     run.look(0)
     run.book(own=0)
@@ -305,17 +307,17 @@ def test_without_a_bid_of_ours_the_same_prices_act_at_once(limits: Limits, code:
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_where_others_bid_beside_us_nothing_is_lost(limits: Limits) -> None:
+def test_where_others_bid_beside_us_nothing_is_lost(limits: RiskLimits) -> None:
     run = Quoting(limits)
     run.book(own=5, others=1)
-    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(4)] == [[]] * 4
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(limits: Limits) -> None:
+def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(limits: RiskLimits) -> None:
     """Five of others stand there. Each of our quotes is ours before the book shows it: then all five look like ours."""
     run = Quoting(limits)
-    for _ in range(3 * CERTAIN_MS // STEP_MS):
+    for _ in range(3 * LOSS_CONFIRM_MS // STEP_MS):
         run.book(own=0, others=5)
         assert run.engine.state.held_up("KXA-1", contracts(10)) == Money(2_000_000), "so it looks for a moment"
         assert run.look() == []
@@ -324,26 +326,26 @@ def test_a_quote_that_the_book_does_not_show_yet_stops_nothing(limits: Limits) -
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_while_the_book_is_unknown_what_it_hides_is_too(limits: Limits) -> None:
+def test_while_the_book_is_unknown_what_it_hides_is_too(limits: RiskLimits) -> None:
     run = Quoting(limits)
     run.book(own=0, others=5)
     run.look()
     run.engine.step(FeedGap(run.engine.state.now, ("KXA-1",), "seq"))
-    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(4)] == [[]] * 4
 
 
 @pytest.mark.parametrize("limits", [LOSS, FALL])
-def test_on_paper_our_quotes_are_in_no_book_and_hide_nothing(limits: Limits) -> None:
+def test_on_paper_our_quotes_are_in_no_book_and_hide_nothing(limits: RiskLimits) -> None:
     run = Quoting(limits, are_own_in_books=False)
     run.book(own=0, others=5)
-    assert [run.look(CERTAIN_MS) for _ in range(4)] == [[]] * 4
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(4)] == [[]] * 4
 
 
 def test_who_resumes_while_our_bid_still_hides_the_loss_of_the_day_is_stopped_again_at_once() -> None:
     run = Quoting(LOSS)
     run.book(own=5)
-    assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DAILY_LOSS")]]
-    effects = run.engine.step(Command(run.engine.state.now, ACTIVE, "RESUMED", "seen"))
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(2)] == [[], [(REDUCING, "DAILY_LOSS")]]
+    effects = run.engine.step(StateCommand(run.engine.state.now, ACTIVE, "RESUMED", "seen"))
     assert moves(effects) == [(ACTIVE, "RESUMED"), (REDUCING, "DAILY_LOSS")]
 
 
@@ -351,9 +353,11 @@ def test_a_fall_that_our_bid_hid_is_accepted_by_who_resumes() -> None:
     run = Quoting(FALL)
     run.look(0)
     run.book(own=5)
-    assert [run.look(CERTAIN_MS) for _ in range(2)] == [[], [(REDUCING, "DRAWDOWN")]]
-    assert moves(run.engine.step(Command(run.engine.state.now, ACTIVE, "RESUMED", "seen"))) == [(ACTIVE, "RESUMED")]
-    assert [run.look(CERTAIN_MS) for _ in range(3)] == [[]] * 3
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(2)] == [[], [(REDUCING, "DRAWDOWN")]]
+    assert moves(run.engine.step(StateCommand(run.engine.state.now, ACTIVE, "RESUMED", "seen"))) == [
+        (ACTIVE, "RESUMED")
+    ]
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(3)] == [[]] * 3
     assert run.engine.gained == Money(-2_000_000)
 
 
@@ -375,5 +379,5 @@ def test_before_any_best_is_known_nothing_has_fallen() -> None:
     run.engine.step(Filled(NOW, make_fill("t9", order_id="x", ticker="KXB-1", qty=contracts(1))))
     run.engine.state.best_gained = None
     run.book(own=5)
-    assert [run.look(CERTAIN_MS) for _ in range(3)] == [[]] * 3
+    assert [run.look(LOSS_CONFIRM_MS) for _ in range(3)] == [[]] * 3
     assert run.engine.state.best_gained is None

@@ -8,24 +8,24 @@ import pytest
 from support.values import HOUR, NOW, Scripted, make_book, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Denied, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Amend, Place
 from kalshi_cli.core.model.messages import Filled, OrderAccepted, Tick
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
-FREE = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=None)
+FREE = RiskLimits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=None)
 
 
 class Two:
     """A loop of the strategies `one` and `two`, with a book of 40 to 44."""
 
-    def __init__(self, limits: Limits = FREE) -> None:
+    def __init__(self, limits: RiskLimits = FREE) -> None:
         self.who = {name: Scripted(name) for name in ("one", "two")}
-        self.engine: Engine = make_engine(*self.who.values(), limits=limits)
+        self.engine: TradingEngine = make_engine(*self.who.values(), limits=limits)
         self.engine.step(make_book())
         self._count = 0
 
@@ -36,7 +36,7 @@ class Two:
         side: Side = BID if qty > 0 else ASK
         if owner:
             order = make_order(
-                name, order_id=f"o-{name}", side=side, qty=contracts(abs(qty)), strategy=owner, tif=Tif.IOC
+                name, order_id=f"o-{name}", side=side, qty=contracts(abs(qty)), strategy=owner, tif=TimeInForce.IOC
             )
             self.engine.state.orders.add(order)
         fill = make_fill(
@@ -51,9 +51,9 @@ class Two:
         effects = [
             each
             for each in self.engine.step(Tick(self.engine.state.now))
-            if isinstance(each, SubmitOrder | AmendOrder | Denied)
+            if isinstance(each, SubmitOrder | AmendOrder | OrderRefused)
         ]
-        return [each.code if isinstance(each, Denied) else words[type(each)] for each in effects]
+        return [each.code if isinstance(each, OrderRefused) else words[type(each)] for each in effects]
 
     def rests(self, owner: str, side: Side, price: int, qty: int) -> str:
         """An order of this owner's is on the book; its id."""
@@ -73,7 +73,7 @@ def ask(qty: int, price: int = 43, **changes: Any) -> Place:
 
 def out(qty: int) -> Place:
     """An order that only reduces."""
-    return ask(qty, 40, tif=Tif.IOC, reduce_only=True)
+    return ask(qty, 40, tif=TimeInForce.IOC, reduce_only=True)
 
 
 @pytest.mark.parametrize("of", ["", "two"])
@@ -119,14 +119,16 @@ def test_what_only_reduces_is_cut_to_the_account_where_another_holds_part_of_the
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (Limits(min_edge=None, max_daily_loss=Money(-1)), "DAILY_LOSS"),
-        (Limits(min_edge=None, max_live_orders=0), "LIVE_ORDERS"),
-        (Limits(min_edge=None, max_churn=contracts(1)), "CHURN"),
-        (Limits(min_edge=None, max_orders_per_minute=0), "ORDER_RATE"),
-        (Limits(min_edge=None, max_position=contracts(1)), "POSITION_LIMIT"),
+        (RiskLimits(min_edge=None, max_daily_loss=Money(-1)), "DAILY_LOSS"),
+        (RiskLimits(min_edge=None, max_live_orders=0), "LIVE_ORDERS"),
+        (RiskLimits(min_edge=None, max_churn=contracts(1)), "CHURN"),
+        (RiskLimits(min_edge=None, max_orders_per_minute=0), "ORDER_RATE"),
+        (RiskLimits(min_edge=None, max_position=contracts(1)), "POSITION_LIMIT"),
     ],
 )
-def test_no_limit_of_the_account_is_passed_by_what_closes_the_position_of_another(limits: Limits, code: str) -> None:
+def test_no_limit_of_the_account_is_passed_by_what_closes_the_position_of_another(
+    limits: RiskLimits, code: str
+) -> None:
     loop = Two(limits)
     loop.holds("two", 10)
     loop.engine.day_net  # noqa: B018 - counts the day
@@ -157,13 +159,13 @@ def test_what_only_reduces_is_refused_where_the_strategy_itself_has_nothing_to_r
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (Limits(min_edge=Money(0)), "MIN_EDGE"),  # type: ignore[arg-type]
-        (Limits(min_edge=None, max_spread=cents(3)), "SPREAD"),
-        (Limits(min_edge=None, min_time_to_close_ms=2 * HOUR), "MARKET_CLOSING"),
-        (Limits(min_edge=None, price_collar=cents(2)), "PRICE_COLLAR"),
+        (RiskLimits(min_edge=Money(0)), "MIN_EDGE"),  # type: ignore[arg-type]
+        (RiskLimits(min_edge=None, max_spread=cents(3)), "SPREAD"),
+        (RiskLimits(min_edge=None, min_time_to_close_ms=2 * HOUR), "MARKET_CLOSING"),
+        (RiskLimits(min_edge=None, price_collar=cents(2)), "PRICE_COLLAR"),
     ],
 )
-def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(limits: Limits, code: str) -> None:
+def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(limits: RiskLimits, code: str) -> None:
     """Another that quotes the same side, or holds the other one, keeps nobody in a position."""
     fair = cents(44) if code == "PRICE_COLLAR" else None
     loop = Two(limits)
@@ -175,7 +177,7 @@ def test_what_is_asked_of_strategies_alone_asks_only_what_the_strategy_holds(lim
 
 
 def test_a_cooldown_holds_up_no_exit_where_another_holds_the_other_side() -> None:
-    loop = Two(Limits(min_edge=None, cooldown_after_loss_ms=60_000))
+    loop = Two(RiskLimits(min_edge=None, cooldown_after_loss_ms=60_000))
     loop.holds("one", 6, price=43)
     loop.holds("one", -1, price=41)
     loop.holds("two", -5)
@@ -209,13 +211,13 @@ def test_a_person_closes_what_the_account_holds_whoever_bought_it() -> None:
     loop.holds("two", 10)
     loop.engine.state.trading = TradingState.REDUCING
     assert isinstance(loop.engine.place(ask(10)), SubmitOrder)
-    assert isinstance(loop.engine.place(ask(1)), Denied)
+    assert isinstance(loop.engine.place(ask(1)), OrderRefused)
 
 
 def test_what_was_accepted_and_traded_counts_before_its_fills_are_here() -> None:
     loop = Two()
     loop.holds("", 10)
-    loop.who["one"].wants.append(Place("KXA-1", BID, cents(44), contracts(5), tif=Tif.IOC))
+    loop.who["one"].wants.append(Place("KXA-1", BID, cents(44), contracts(5), tif=TimeInForce.IOC))
     (sent,) = [each for each in loop.engine.step(Tick(NOW)) if isinstance(each, SubmitOrder)]
     loop.engine.step(OrderAccepted(NOW, sent.order.client_order_id, "o1", contracts(5), Qty(0)))
     loop.engine.state.trading = TradingState.REDUCING

@@ -11,42 +11,44 @@ from hypothesis import strategies as st
 from support.values import NOW, Scripted, make_book, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, Denied, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Place
 from kalshi_cli.core.model.messages import AmendEnded, Filled, OrderAccepted, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.order_rate import AN_AMEND_IN_PLACE, AN_ORDER
 
-ALL = Limits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=10)
-OF_ONE_MARKET = Limits(
+ALL = RiskLimits(min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=10)
+OF_ONE_MARKET = RiskLimits(
     min_edge=None, max_exposure=None, max_position=None, max_orders_per_minute=None, max_market_orders_per_minute=10
 )
 BUY = Place("KXA-1", BID, cents(40), contracts(1))
 
 
-def loop(*names: str, limits: Limits = ALL) -> tuple[Engine, dict[str, Scripted]]:
+def loop(*names: str, limits: RiskLimits = ALL) -> tuple[TradingEngine, dict[str, Scripted]]:
     strategies = {name: Scripted(name) for name in names}
     engine = make_engine(*strategies.values(), limits=limits)
     engine.step(make_book())
     return engine, strategies
 
 
-def ask(engine: Engine, who: Scripted, *wants: Any) -> list[str]:
+def ask(engine: TradingEngine, who: Scripted, *wants: Any) -> list[str]:
     """What became of each: sent, amended, or the code of what refused it."""
     who.wants += wants
     words = {SubmitOrder: "sent", AmendOrder: "amended"}
     effects = [
-        each for each in engine.step(Tick(engine.state.now)) if isinstance(each, SubmitOrder | AmendOrder | Denied)
+        each
+        for each in engine.step(Tick(engine.state.now))
+        if isinstance(each, SubmitOrder | AmendOrder | OrderRefused)
     ]
-    return [each.code if isinstance(each, Denied) else words[type(each)] for each in effects]
+    return [each.code if isinstance(each, OrderRefused) else words[type(each)] for each in effects]
 
 
 @pytest.mark.parametrize(("limits", "code"), [(ALL, "ORDER_RATE"), (OF_ONE_MARKET, "MARKET_RATE")])
 def test_a_noisy_strategy_borrows_what_the_other_leaves_but_for_what_is_kept_for_that(
-    limits: Limits, code: str
+    limits: RiskLimits, code: str
 ) -> None:
     """Of ten each has five; of these three are kept for it at any time."""
     engine, who = loop("noisy", "calm", limits=limits)
@@ -95,7 +97,7 @@ def test_no_minute_ever_has_more_orders_than_the_limit_and_each_has_half_of_its_
             assert recent.count(name) >= (limit // 3 + 1) // 2
 
 
-def at(engine: Engine, now: int) -> None:
+def at(engine: TradingEngine, now: int) -> None:
     engine.step(Tick(Ts(now)))
     engine.step(make_book(ts=now))
 
@@ -112,12 +114,12 @@ def test_what_was_sent_is_forgotten_within_a_minute_also_after_the_clock_was_set
 def test_what_is_kept_for_others_is_said() -> None:
     engine, who = loop("noisy", "calm")
     who["noisy"].wants += [BUY] * 8
-    (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, Denied)]
+    (denied,) = [each for each in engine.step(Tick(NOW)) if isinstance(each, OrderRefused)]
     assert (denied.strategy, denied.detail) == ("noisy", "sent=7 own=7 kept=3 limit=10 window_s=60")
 
 
 @pytest.mark.parametrize(("limits", "code"), [(ALL, "ORDER_RATE"), (OF_ONE_MARKET, "MARKET_RATE")])
-def test_one_strategy_alone_has_all_of_it(limits: Limits, code: str) -> None:
+def test_one_strategy_alone_has_all_of_it(limits: RiskLimits, code: str) -> None:
     engine, who = loop("noisy", limits=limits)
     assert ask(engine, who["noisy"], *[BUY] * 12) == ["sent"] * 10 + [code] * 2
 
@@ -127,10 +129,10 @@ def test_what_people_send_is_taken_from_all() -> None:
     assert [type(engine.place(BUY)) for _ in range(8)] == [SubmitOrder] * 8
     assert ask(engine, who["noisy"], *[BUY] * 3) == ["sent"] * 2 + ["ORDER_RATE"]
     assert ask(engine, who["calm"], BUY) == ["ORDER_RATE"]
-    assert isinstance(engine.place(BUY), Denied), "nor does a person pass it"
+    assert isinstance(engine.place(BUY), OrderRefused), "nor does a person pass it"
 
 
-def amend(engine: Engine, who: Scripted, price: int, qty: int, expires: Ts | None = None) -> list[str]:
+def amend(engine: TradingEngine, who: Scripted, price: int, qty: int, expires: Ts | None = None) -> list[str]:
     """Ask to amend the order `o1`; where that passes, the exchange takes it."""
     found = ask(engine, who, Amend("o1", cents(price), contracts(qty), expires=expires))
     if found == ["amended"]:
@@ -142,7 +144,7 @@ def amend(engine: Engine, who: Scripted, price: int, qty: int, expires: Ts | Non
     return found
 
 
-def rest(engine: Engine, who: Scripted, intent: Place = BUY) -> None:
+def rest(engine: TradingEngine, who: Scripted, intent: Place = BUY) -> None:
     """It is on the book as `o1`."""
     who.wants.append(intent)
     (order,) = [each.order for each in engine.step(Tick(NOW)) if isinstance(each, SubmitOrder)]
@@ -208,7 +210,7 @@ def test_what_only_closes_passes_the_rate_and_is_not_at_the_other_s_expense() ->
     engine, who = loop("noisy", "calm")
     fill = make_fill(order_id="old", qty=contracts(10))
     engine.step(Filled(NOW, fill))
-    engine.state.book_own("noisy", fill)
+    engine.state.record_own_fill("noisy", fill)
     assert ask(engine, who["noisy"], *[BUY] * 8) == ["sent"] * 7 + ["ORDER_RATE"]
     assert ask(engine, who["noisy"], *[Place("KXA-1", ASK, cents(44), contracts(1))] * 5) == ["sent"] * 5
     assert ask(engine, who["calm"], *[BUY] * 4) == ["sent"] * 3 + ["ORDER_RATE"]
@@ -218,7 +220,7 @@ def test_a_quote_that_only_closes_is_moved_at_nobody_s_expense() -> None:
     engine, who = loop("one", "two", limits=msgspec.structs.replace(ALL, max_orders_per_minute=2))
     fill = make_fill(order_id="old", qty=contracts(10))
     engine.step(Filled(NOW, fill))
-    engine.state.book_own("one", fill)
+    engine.state.record_own_fill("one", fill)
     rest(engine, who["one"], Place("KXA-1", ASK, cents(44), contracts(1)))
     who["one"].wants.append(Amend("o1", cents(43), contracts(1)))
     assert any(isinstance(each, AmendOrder) for each in engine.step(Tick(NOW)))
@@ -227,9 +229,9 @@ def test_a_quote_that_only_closes_is_moved_at_nobody_s_expense() -> None:
 
 
 def test_where_there_are_more_strategies_than_orders_each_may_send_one_while_there_are_any() -> None:
-    engine, who = loop("a", "b", "c", limits=Limits(min_edge=None, max_orders_per_minute=2))
+    engine, who = loop("a", "b", "c", limits=RiskLimits(min_edge=None, max_orders_per_minute=2))
     assert [ask(engine, who[name], BUY, BUY) for name in "abc"] == [
         ["sent", "ORDER_RATE"], ["sent", "ORDER_RATE"], ["ORDER_RATE"] * 2,
     ]  # fmt: skip
-    engine, who = loop("a", "b", limits=Limits(min_edge=None, max_orders_per_minute=0))
+    engine, who = loop("a", "b", limits=RiskLimits(min_edge=None, max_orders_per_minute=0))
     assert ask(engine, who["a"], BUY) == ["ORDER_RATE"]

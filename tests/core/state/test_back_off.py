@@ -9,31 +9,39 @@ import pytest
 from support.values import NOW, Scripted, make_book, make_engine, make_fill, make_order
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Denied, Effect, StateChanged, SubmitOrder
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Effect, OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Amend, Close, Place
-from kalshi_cli.core.model.messages import AmendEnded, Command, Filled, OrderAccepted, OrderUnknown, ReadFailed, Tick
-from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.intents import Amend, CloseOrderRequest, Place
+from kalshi_cli.core.model.messages import (
+    AmendEnded,
+    Filled,
+    OrderAccepted,
+    OrderUnknown,
+    ReadFailed,
+    StateCommand,
+    Tick,
+)
+from kalshi_cli.core.model.order_terms import ASK, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 
 REDUCING = TradingState.REDUCING
-OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=Tif.IOC, reduce_only=True)
+OUT = Place("KXA-1", ASK, cents(40), contracts(1), tif=TimeInForce.IOC, reduce_only=True)
 
 
 class Loop:
     """The strategy `s` holds a hundred contracts; `trip` makes API_GUARD hold."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: RiskLimits | None = None) -> None:
         self.who = Scripted("s")
-        self.engine: Engine = make_engine(
-            self.who, limits=limits or Limits(min_edge=None, max_api_errors=2, max_order_qty=None)
+        self.engine: TradingEngine = make_engine(
+            self.who, limits=limits or RiskLimits(min_edge=None, max_api_errors=2, max_order_qty=None)
         )
         self.engine.step(make_book())
         fill = make_fill(order_id="old", qty=contracts(100))
         self.engine.step(Filled(NOW, fill))
-        self.engine.state.book_own("s", fill)
+        self.engine.state.record_own_fill("s", fill)
 
     @property
     def now(self) -> Ts:
@@ -76,7 +84,7 @@ def sent_at(loop: Loop, upto_ms: int, step_ms: int = 500) -> list[int]:
 
 
 def codes(effects: Iterable[Effect]) -> list[str]:
-    return [effect.code for effect in effects if isinstance(effect, Denied)]
+    return [effect.code for effect in effects if isinstance(effect, OrderRefused)]
 
 
 def test_without_the_guard_what_closes_goes_as_often_as_it_is_asked_for() -> None:
@@ -104,7 +112,7 @@ def test_the_pace_begins_anew_after_a_success() -> None:
 def test_the_wait_is_said() -> None:
     loop = Loop()
     loop.trip()
-    (denied,) = [effect for effect in loop.at(400, OUT) if isinstance(effect, Denied)]
+    (denied,) = [effect for effect in loop.at(400, OUT) if isinstance(effect, OrderRefused)]
     assert (denied.code, denied.detail, denied.strategy) == ("API_GUARD", "wait_ms=600", "s")
 
 
@@ -134,7 +142,7 @@ def test_a_person_does_not_wait() -> None:
     loop.trip()
     for _ in range(3):
         assert isinstance(loop.engine.place(OUT), SubmitOrder)
-    close = Close("KXA-1", cents(40), contracts(1), held=contracts(97))
+    close = CloseOrderRequest("KXA-1", cents(40), contracts(1), held=contracts(97))
     assert isinstance(loop.engine.close(close), CloseOrder)
     assert loop.sends(1_000), "nor do strategies wait for what people send"
 
@@ -142,14 +150,14 @@ def test_a_person_does_not_wait() -> None:
 def test_a_resume_ends_it() -> None:
     loop = Loop()
     loop.trip()
-    loop.engine.step(Command(loop.now, TradingState.ACTIVE, "resume"))
+    loop.engine.step(StateCommand(loop.now, TradingState.ACTIVE, "resume"))
     assert sent_at(loop, 1_000) == [0, 500]
 
 
 @pytest.mark.parametrize(("code", "sent"), [("API_GUARD", [1_000]), ("DAILY_LOSS", [0, 500, 1_000])])
 def test_it_holds_also_where_another_program_met_it_and_for_no_other_guard(code: str, sent: list[int]) -> None:
     loop = Loop()
-    loop.engine.step(Command(loop.now, REDUCING, code))
+    loop.engine.step(StateCommand(loop.now, REDUCING, code))
     assert [ms for ms in (0, 500, 1_000) if loop.sends(ms)] == sent
 
 

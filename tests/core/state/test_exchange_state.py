@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus, ShardStatus
-from kalshi_cli.core.model.messages import ExchangeChange, Sight
-from kalshi_cli.core.state.exchange_state import is_closed, pause_of, reactions
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.model.messages import AccountVisibility, ExchangeChange
+from kalshi_cli.core.state.exchange_state import exchange_reactions, is_closed, pause_of
+from kalshi_cli.core.state.state import EngineState
 
 NOW = Ts(1_780_000_000_000)
 UP = ExchangeStatus(exchange_active=True, trading_active=True)
@@ -39,11 +39,11 @@ def test_a_shard_is_paused_where_it_is_or_everything_is(status: ExchangeStatus |
 
 
 def test_each_change_is_told_once_for_each_shard_and_cancels_are_asked_for_again_on_resumption() -> None:
-    state, resumed = State(now=NOW), []
-    react = reactions(state, lambda: resumed.append(True))[ExchangeChange]
-    told: list[Alert] = []
+    state, resumed = EngineState(now=NOW), []
+    react = exchange_reactions(state, lambda: resumed.append(True))[ExchangeChange]
+    told: list[AlertRaised] = []
     for status in (shards((True, True), (False, True)), shards((True, True), (False, True)), shards((True, True)), UP):
-        told += [effect for effect in react(ExchangeChange(NOW, status)) if isinstance(effect, Alert)]
+        told += [effect for effect in react(ExchangeChange(NOW, status)) if isinstance(effect, AlertRaised)]
     assert [(alert.code, alert.subject, alert.tier) for alert in told] == [
         ("EXCHANGE_PAUSED", "shard 1", "critical"),
         ("EXCHANGE_RESUMED", "shard 1", "info"),
@@ -53,22 +53,22 @@ def test_each_change_is_told_once_for_each_shard_and_cancels_are_asked_for_again
 
 
 def test_a_pause_says_until_when_if_the_exchange_does_and_an_announced_one_is_no_incident() -> None:
-    react = reactions(State(now=NOW), lambda: None)[ExchangeChange]
+    react = exchange_reactions(EngineState(now=NOW), lambda: None)[ExchangeChange]
     status = ExchangeStatus(exchange_active=True, trading_active=False, estimated_resume=Ts(NOW + 60_000))
     (alert,) = react(ExchangeChange(NOW, status, is_announced=True))
-    assert isinstance(alert, Alert)
+    assert isinstance(alert, AlertRaised)
     assert (alert.tier, "until about 2026-05-28T20:27:40Z" in alert.text) == ("info", True)
 
 
 def test_out_of_sight_is_told_once_and_so_is_its_end() -> None:
-    state = State(now=NOW)
-    react = reactions(state, lambda: None)[Sight]
+    state = EngineState(now=NOW)
+    react = exchange_reactions(state, lambda: None)[AccountVisibility]
     blind = Ts(NOW - 15_000)
-    told = [*react(Sight(NOW, blind, "timeout")), *react(Sight(Ts(NOW + 1), blind, "timeout"))]
-    assert [(alert.code, alert.ts) for alert in told if isinstance(alert, Alert)] == [("BLIND", blind)]
+    told = [*react(AccountVisibility(NOW, blind, "timeout")), *react(AccountVisibility(Ts(NOW + 1), blind, "timeout"))]
+    assert [(alert.code, alert.ts) for alert in told if isinstance(alert, AlertRaised)] == [("BLIND", blind)]
     assert state.blind_since == blind
-    (over,) = react(Sight(Ts(NOW + 45_000), None))
-    assert isinstance(over, Alert)
+    (over,) = react(AccountVisibility(Ts(NOW + 45_000), None))
+    assert isinstance(over, AlertRaised)
     assert (over.code, "after 60 s" in over.text, state.blind_since) == ("SIGHTED", True, None)
 
 

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from support.values import NOW, make_engine, make_market
 
 from kalshi_cli.base.units import Price, Ts, cents
-from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.model.intents import OrderRequest
 from kalshi_cli.core.model.markets import Family
-from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, SpotLost, SpotPrice, Tick
+from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, SpotPrice, SpotUnavailable, Tick
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
@@ -25,15 +25,15 @@ class Listener(Strategy):
         super().__init__(StrategyParams())
         self.heard: list[object] = []
 
-    def on_spot(self, view: View, spot: SpotPrice) -> Iterable[Intent] | None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None:
         self.heard.append(spot)
         return None
 
-    def on_fair(self, view: View, fair: FairValue) -> Iterable[Intent] | None:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None:
         self.heard.append(fair)
         return None
 
-    def on_signal(self, view: View, signal: NewsSignal) -> Iterable[Intent] | None:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None:
         self.heard.append(signal)
         return None
 
@@ -51,7 +51,7 @@ def test_prices_beliefs_and_news_from_outside_reach_every_strategy() -> None:
 
 def test_an_outside_price_is_seen_while_it_is_young() -> None:
     engine = make_engine()
-    view = View(engine.state, "any")
+    view = StrategyContext(engine.state, "any")
     assert view.spot("BTC", within_s=5) is None
     engine.step(SpotPrice(NOW, "BTC", 860_000_000, "coinbase"))
     engine.step(Tick(Ts(NOW + 5_000)))
@@ -63,10 +63,10 @@ def test_an_outside_price_is_seen_while_it_is_young() -> None:
 def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again() -> None:
     one = Listener()
     engine = make_engine(one)
-    view = View(engine.state, "any")
+    view = StrategyContext(engine.state, "any")
     for coin in ("BTC", "ETH"):
         engine.step(SpotPrice(NOW, coin, 860_000_000, "coinbase"))
-    assert engine.step(SpotLost(NOW, "BTC")) == engine.step(SpotLost(NOW, "DOGE")) == []
+    assert engine.step(SpotUnavailable(NOW, "BTC")) == engine.step(SpotUnavailable(NOW, "DOGE")) == []
     assert (view.spot("BTC", within_s=5), view.spot("ETH", within_s=5)) == (None, 860_000_000)
     engine.step(SpotPrice(NOW, "BTC", 850_000_000, "coinbase"))
     assert view.spot("BTC", within_s=5) == 850_000_000
@@ -75,7 +75,7 @@ def test_a_price_that_is_disputed_is_seen_no_more_until_there_is_one_again() -> 
 
 def test_a_belief_is_seen_until_it_is_over() -> None:
     engine = make_engine()
-    view = View(engine.state, "any")
+    view = StrategyContext(engine.state, "any")
     assert view.fair("KXA-1") is None
     engine.step(FairValue(NOW, "KXA-1", Price(6_200), "model", Ts(NOW + 1_000)))
     assert view.fair("KXA-1") == 6_200
@@ -88,7 +88,7 @@ def test_a_belief_is_seen_until_it_is_over() -> None:
 
 def test_a_market_brings_its_family_and_knows_its_siblings() -> None:
     engine = make_engine()
-    view = View(engine.state, "any")
+    view = StrategyContext(engine.state, "any")
     market = make_market()
     family = Family(event_ticker=market.event_ticker, series_ticker="KX", category="Crypto", is_exclusive=True)
     assert view.family(market.ticker) == Family(event_ticker=market.event_ticker)
@@ -100,6 +100,6 @@ def test_a_market_brings_its_family_and_knows_its_siblings() -> None:
 
 
 def test_families_can_be_known_from_the_start() -> None:
-    state = State(now=NOW, families={"E": Family(event_ticker="E", is_exclusive=True)})
+    state = EngineState(now=NOW, families={"E": Family(event_ticker="E", is_exclusive=True)})
     assert state.family("E").is_exclusive
     assert not state.family("F").is_exclusive

@@ -6,20 +6,20 @@ import pytest
 
 from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.messages import FairValue, ReferencePrice, SpotPrice
-from kalshi_cli.core.state.state import AHEAD_MS, State
-from kalshi_cli.core.state.view import INDEX_MS, View
+from kalshi_cli.core.state.state import AHEAD_MS, EngineState
+from kalshi_cli.core.state.view import INDEX_MS, StrategyContext
 
 HEARD = Ts(1_780_000_000_000)
 TICKER = "KXBTCD-1"
 
 
-def view_at(after_ms: int) -> View:
-    state = State(now=Ts(HEARD + after_ms), references={"KXBTC": "BRTI"})
+def view_at(after_ms: int) -> StrategyContext:
+    state = EngineState(now=Ts(HEARD + after_ms), references={"KXBTC": "BRTI"})
     state.spots["BTC"] = SpotPrice(HEARD, "BTC", 800_000_000, "coinbase", 1)
     state.fairs[TICKER] = FairValue(HEARD, TICKER, cents(40), "fairs.csv", Ts(HEARD + 300_000))
     state.fairs["KXA-1"] = FairValue(HEARD, "KXA-1", cents(50), "mine")
     state.indexes["BRTI"] = ReferencePrice(HEARD, "BRTI", 123)
-    return View(state, "mine")
+    return StrategyContext(state, "mine")
 
 
 @pytest.mark.parametrize(

@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 from support.values import NOW, make_engine, make_fill, make_market, make_order, make_settlement, make_state
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.effects import Denied, StateChanged, SubmitOrder
+from kalshi_cli.core.model.effects import OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.intents import Place
-from kalshi_cli.core.model.messages import Filled, OrderAccepted, OrderState, Valued
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, mirror
+from kalshi_cli.core.model.messages import Filled, MarksUpdate, OrderAccepted, OrderState
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, other_outcome
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State, mark
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState, mark
+from kalshi_cli.core.state.view import StrategyContext
 
-OPEN = Limits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
+OPEN = RiskLimits(min_edge=None, max_book_age_ms=None, max_position=contracts(15), max_exposure=None)
 
 
-def place(engine: Engine, side: Side = BID, qty: int = 10, strategy: str = "one") -> SubmitOrder | Denied:
+def place(engine: TradingEngine, side: Side = BID, qty: int = 10, strategy: str = "one") -> SubmitOrder | OrderRefused:
     return engine.place(Place("KXA-1", side, cents(42), contracts(qty)), strategy)
 
 
-def filled_at_once(limits: Limits = OPEN) -> Engine:
+def filled_at_once(limits: RiskLimits = OPEN) -> TradingEngine:
     """An order of ten was filled by its reply; the fill itself is still on its way."""
     engine = make_engine(limits=limits)
     submit = place(engine)
@@ -42,7 +42,7 @@ def test_what_a_reply_says_was_traded_counts_before_the_fill_comes() -> None:
     engine = filled_at_once()
     assert engine.state.held("KXA-1") == contracts(10)
     denied = place(engine)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "POSITION_LIMIT"
     assert isinstance(place(engine, ASK), SubmitOrder), "the other way is allowed"
 
@@ -51,7 +51,7 @@ def test_it_counts_as_exposure_too() -> None:
     engine = filled_at_once(msgspec.structs.replace(OPEN, max_position=None, max_exposure=dollars(5)))
     assert engine.state.exposure("KXA-1") == engine.state.total_exposure() == dollars("4.20")
     denied = place(engine)
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "EXPOSURE"
 
 
@@ -98,17 +98,17 @@ def test_the_fill_takes_its_place_and_counts_once() -> None:
 
 def test_a_strategy_sees_its_own_trades_from_the_reply_on() -> None:
     engine = filled_at_once()
-    assert View(engine.state, "one").position("KXA-1") == contracts(10)
-    assert View(engine.state, "two").position("KXA-1") == 0
+    assert StrategyContext(engine.state, "one").position("KXA-1") == contracts(10)
+    assert StrategyContext(engine.state, "two").position("KXA-1") == 0
     engine.step(Filled(NOW, make_fill(client_order_id="id1")))
-    assert View(engine.state, "one").position("KXA-1") == contracts(10)
+    assert StrategyContext(engine.state, "one").position("KXA-1") == contracts(10)
 
 
 def test_a_strategy_knows_what_it_paid_once_the_fill_came_and_no_more_of_what_others_closed() -> None:
     engine = filled_at_once()
-    view = View(engine.state, "one")
+    view = StrategyContext(engine.state, "one")
     assert view.cost("KXA-1") is None, "the price is not known yet"
-    assert View(engine.state, "two").cost("KXA-1") == 0
+    assert StrategyContext(engine.state, "two").cost("KXA-1") == 0
     engine.step(Filled(NOW, make_fill(price=cents(42), client_order_id="id1")))
     assert view.cost("KXA-1") == dollars("4.20")
     by_hand = make_fill("t2", order_id="theirs", side=ASK, price=cents(50), qty=contracts(4))
@@ -153,14 +153,14 @@ def test_held_is_never_less_than_what_was_said_to_have_traded(news: list[str], s
 
 
 def test_the_view_snaps_to_the_grid_of_a_market_it_knows() -> None:
-    view = View(make_state(), "one")
+    view = StrategyContext(make_state(), "one")
     assert view.snap("KXA-1", BID, 4_050) == cents(40)
     assert view.snap("KXA-1", ASK, 4_050) == cents(41)
     assert view.snap("KXZ", BID, 4_050) is None
 
 
 def test_a_view_of_a_market_that_is_not_traded_is_empty() -> None:
-    view = View(make_state(), "one")
+    view = StrategyContext(make_state(), "one")
     assert (view.book("KXZ").is_usable, view.market("KXZ"), view.orders("KXZ"), view.position("KXZ")) == (
         False,
         None,
@@ -172,8 +172,8 @@ def test_a_view_of_a_market_that_is_not_traded_is_empty() -> None:
 
 @pytest.mark.parametrize(("side", "other"), [(BID, ASK), (ASK, BID)])
 def test_no_mirrors_yes(side: Side, other: Side) -> None:
-    assert mirror(side, cents(30)) == (other, cents(70))
-    assert mirror(*mirror(side, cents(30))) == (side, cents(30))
+    assert other_outcome(side, cents(30)) == (other, cents(70))
+    assert other_outcome(*other_outcome(side, cents(30))) == (side, cents(30))
 
 
 def test_a_fill_is_told_to_its_own_strategy_only() -> None:
@@ -185,11 +185,11 @@ def test_a_fill_is_told_to_its_own_strategy_only() -> None:
         def __init__(self, name: str) -> None:
             self.name = name
 
-        def on_book(self, view: View, ticker: str) -> None: ...
-        def on_trade(self, view: View, trade: object) -> None: ...
-        def on_tick(self, view: View) -> None: ...
+        def on_book(self, view: StrategyContext, ticker: str) -> None: ...
+        def on_trade(self, view: StrategyContext, trade: object) -> None: ...
+        def on_tick(self, view: StrategyContext) -> None: ...
 
-        def on_fill(self, view: View, fill: object) -> None:
+        def on_fill(self, view: StrategyContext, fill: object) -> None:
             told.append(self.name)
 
     engine = make_engine(Listener("two"), Listener("one"), limits=OPEN)
@@ -200,7 +200,7 @@ def test_a_fill_is_told_to_its_own_strategy_only() -> None:
 
 
 def test_the_ledger_gives_back_what_was_booked_market_by_market_in_order() -> None:
-    state = State(now=NOW)
+    state = EngineState(now=NOW)
     later, early = make_fill("t2", ts=Ts(NOW + 5)), make_fill("t1", ts=NOW)
     other = make_fill("t3", ticker="KXB-1", ts=Ts(NOW + 1))
     settled = make_settlement()
@@ -253,8 +253,10 @@ def test_what_is_held_but_not_traded_has_a_price_and_nothing_else() -> None:
     for number, (ticker, qty) in enumerate((("KXA-1", 1), ("KXB-1", 1), ("KXC-1", 9), ("KXD-1", 1))):
         state.ledger.book(make_fill(f"t{number}", ticker=ticker, qty=contracts(qty)))
     state.ledger.book(make_fill("gone", ticker="KXD-1", side=ASK, qty=contracts(1)))
-    assert state.elsewhere() == ["KXC-1", "KXB-1"], "the most at stake first; none that is traded here, or flat"
-    effects = engine.step(Valued(NOW, (make_market("KXC-1", yes_bid=cents(20)),)))
+    assert state.untraded_held_markets() == ["KXC-1", "KXB-1"], (
+        "the most at stake first; none that is traded here, or flat"
+    )
+    effects = engine.step(MarksUpdate(NOW, (make_market("KXC-1", yes_bid=cents(20)),)))
     assert state.day_net == -dollars("1.80")
     assert [effect.code for effect in effects if isinstance(effect, StateChanged)] == ["DAILY_LOSS"]
     assert (list(state.books), list(state.markets)) == (["KXA-1"], ["KXA-1"])

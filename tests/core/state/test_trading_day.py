@@ -10,28 +10,28 @@ from hypothesis import strategies as st
 from support.values import NOW, make_fill, make_market, make_settlement, make_state
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.account.pnl import parts, total
+from kalshi_cli.core.account.pnl import group_by, total
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.state.limits import DAY_MS, Limits, utc_midnight
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.trading_day import DayCount
+from kalshi_cli.core.state.limits import DAY_MS, RiskLimits, utc_midnight
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.trading_day import TradingDayTotals
 
 MIDNIGHT = utc_midnight(NOW)
 
 
-def count(*entries: Fill | Settlement, now: int = NOW) -> tuple[State, DayCount]:
+def count(*entries: Fill | Settlement, now: int = NOW) -> tuple[EngineState, TradingDayTotals]:
     state = make_state()
     state.now = Ts(now)
-    day = DayCount(state, Limits())
+    day = TradingDayTotals(state, RiskLimits())
     for entry in entries:
         book(state, day, entry)
     return state, day
 
 
-def book(state: State, day: DayCount, entry: Fill | Settlement) -> None:
+def book(state: EngineState, day: TradingDayTotals, entry: Fill | Settlement) -> None:
     if state.ledger.settle(entry) if isinstance(entry, Settlement) else state.ledger.book(entry):
         day.booked(entry)
 
@@ -130,7 +130,7 @@ def test_the_day_is_the_same_in_any_order_and_however_often_it_was_looked_at(
             day.net()
     restarted, again = count(*booked)
     assert day.net() == again.net()
-    folded = parts(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=MIDNIGHT)
+    folded = group_by(state.ledger.entries, state.marks(), lambda ticker, _: ticker, since=MIDNIGHT)
     assert day.net() == total(folded.values()).net
     assert restarted.ledger.realized == state.ledger.realized
     event(f"a day of {'something' if day.net() else 'nothing'}")

@@ -20,7 +20,7 @@ from kalshi_cli.base.errors import (
 )
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.messages import CancelFailed, OrderAccepted, OrderCanceled, OrderRejected, OrderUnknown
-from kalshi_cli.core.model.order_terms import BID, StpMode
+from kalshi_cli.core.model.order_terms import BID, SelfTradePrevention
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.wire.groups import OrderGroup
 
@@ -195,7 +195,11 @@ def names(outcomes: list[Any]) -> list[tuple[str, str]]:
 def test_a_batch_is_one_request_with_an_answer_for_each_order(serve, connect):
     server = serve(Reply(201, json.dumps({"orders": [placed(1), failed("invalid_price"), placed(3)]})))
     terms = replace(
-        THREE[0], order_group_id="g", self_trade_prevention=StpMode.MAKER, cancel_on_pause=True, exchange_index=0
+        THREE[0],
+        order_group_id="g",
+        self_trade_prevention=SelfTradePrevention.MAKER,
+        cancel_on_pause=True,
+        exchange_index=0,
     )
     outcomes = connect(server.url).create_orders([terms, *THREE[1:]])
     assert names(outcomes) == [("OrderAccepted", "c1"), ("OrderRejected", "c2"), ("OrderAccepted", "c3")]

@@ -10,12 +10,12 @@ import pytest
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
-from kalshi_cli.core.model.markets import MveLeg
+from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
 from kalshi_cli.exchange.wire import quotes as wire_quotes
 from kalshi_cli.exchange.wire.quotes import NewRfq
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 QUOTE = {
     "id": "q1",
@@ -72,7 +72,7 @@ def test_the_order_of_a_quote_is_the_readers_own() -> None:
 def test_a_request_is_by_count_or_by_cost() -> None:
     by_cost = read(wire_quotes.read_rfq, {"rfq": RFQ})
     assert (by_cost.qty, by_cost.target) == (None, dollars(10))
-    assert by_cost.legs == (MveLeg(event_ticker="E", market_ticker="M", side="yes"),)
+    assert by_cost.legs == (ComboLeg(event_ticker="E", market_ticker="M", side="yes"),)
     plain = {name: value for name, value in RFQ.items() if name != "target_cost_dollars"}
     by_count = read(wire_quotes.read_rfq, {"rfq": plain | {"contracts_fp": "7.00"}})
     assert (by_count.qty, by_count.target) == (contracts(7), None)
@@ -81,7 +81,7 @@ def test_a_request_is_by_count_or_by_cost() -> None:
 @pytest.mark.parametrize("name", ["id", "rfq_id", "contracts_fp", "yes_bid_dollars", "no_bid_dollars", "status"])
 def test_a_quote_without_what_we_will_not_guess_cannot_be_read(name: str) -> None:
     broken = {key: value for key, value in QUOTE.items() if key != name}
-    with pytest.raises(WireError, match=name):
+    with pytest.raises(ResponseFormatError, match=name):
         read(wire_quotes.read_quote, {"quote": broken})
 
 
@@ -89,7 +89,7 @@ def test_a_quote_without_what_we_will_not_guess_cannot_be_read(name: str) -> Non
     ("name", "value"), [("no_bid_dollars", "1.2"), ("no_contracts_fp", "-1.00"), ("yes_bid_dollars", 0.4)]
 )
 def test_a_quote_with_an_impossible_number_cannot_be_read(name: str, value: object) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         read(wire_quotes.read_quote, {"quote": QUOTE | {name: value}})
 
 

@@ -16,10 +16,10 @@ from kalshi_cli.core.model.markets import Candle, MarketDetails
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 MINUTE = 60_000
-HISTORY = SimOptions(
+HISTORY = ExchangeOptions(
     read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, orders_after_ms=10 * DAY_MS
 )
 

@@ -21,9 +21,9 @@ from wsproto.utilities import LocalProtocolError
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import (
-    BookCheck,
     BookDelta,
     BookSnapshot,
+    BookVerification,
     FeedGap,
     FeedState,
     MarketChange,
@@ -31,11 +31,11 @@ from kalshi_cli.core.model.messages import (
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, MAX_LAG_MS, MOST_CHECKED, TURN_S, LiveFeed
+from kalshi_cli.exchange.live.live_feed import CHECK_EVERY_S, MAX_CHECKED, MAX_LAG_MS, TURN_S, LiveFeed
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.frames import FrameError, decode_frame, to_message
-from kalshi_cli.exchange.stream.reader import Pace, Stream
-from kalshi_cli.exchange.stream.sequencing import Sequencer
+from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
+from kalshi_cli.exchange.stream.sequencing import StreamSession
 from kalshi_cli.exchange.wire.markets import read_market
 from kalshi_cli.net.websocket_framing import Framing, FramingError
 
@@ -122,16 +122,16 @@ def delta(seq: int, ticker: str) -> bytes:
     return encode("orderbook_delta", body, sid=1, seq=seq)
 
 
-def asked(sequencer: Sequencer) -> list[tuple[int, str, list[str]]]:
+def asked(sequencer: StreamSession) -> list[tuple[int, str, list[str]]]:
     """Id, command or action, and markets of what it sends."""
     sent = [json.loads(raw) for raw in sequencer.outbox]
     sequencer.outbox.clear()
     return [(each["id"], each["params"].get("action", each["cmd"]), each["params"]["market_tickers"]) for each in sent]
 
 
-def books_of(*tickers: str, tell: Callable[[str], None] = lambda _: None) -> tuple[Sequencer, int]:
+def books_of(*tickers: str, tell: Callable[[str], None] = lambda _: None) -> tuple[StreamSession, int]:
     """The book channel of these markets, granted; and the id of the command that asked for it."""
-    sequencer = Sequencer(tickers, channels=["orderbook_delta"], tell=tell)
+    sequencer = StreamSession(tickers, channels=["orderbook_delta"], tell=tell)
     sequencer.connect()
     ((command, _, _),) = asked(sequencer)
     sequencer.on_frame(encode("subscribed", {"channel": "orderbook_delta", "sid": 1}, id=command), NOW)
@@ -200,7 +200,7 @@ def test_a_refusal_that_names_no_market_is_followed_by_a_question_about_each() -
 
 
 def test_when_a_whole_channel_is_refused_for_one_market_the_others_are_asked_for_at_once() -> None:
-    sequencer = Sequencer(["A", "B"], channels=["orderbook_delta"])
+    sequencer = StreamSession(["A", "B"], channels=["orderbook_delta"])
     sequencer.connect()
     ((command, _, _),) = asked(sequencer)
     (gap,) = sequencer.on_frame(refusal(command, "B"), NOW)
@@ -228,7 +228,7 @@ def test_a_refused_market_that_nobody_wants_any_more_is_forgotten() -> None:
     sequencer, command = books_of("A", "B")
     sequencer.on_frame(snapshot(1, "A"), NOW)
     sequencer.on_frame(refusal(command, "B"), NOW)
-    sequencer.unfollow(["B"])
+    sequencer.unsubscribe_markets(["B"])
     assert sequencer.is_whole
     sequencer.repair()
     assert asked(sequencer) == []
@@ -270,7 +270,7 @@ class Scene:
             "http://127.0.0.1:1/trade-api/v2", clock=self.clock, rng=random.Random(1), signer=signer,
             transport=self.rest,
         )  # fmt: skip
-        pace = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
+        pace = StreamTimings(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
         size = options.pop("queue_size", 100_000)
         self.stream = Stream(
             server.url, signer, SystemClock(), random.Random(1), tickers=["A", "B"], pace=pace, queue_size=size
@@ -412,12 +412,12 @@ def test_books_are_compared_with_a_read_at_intervals_those_with_orders_first(sce
     assert not one.rest.calls("GET /markets/orderbooks")
     wait_until(lambda: one.stream.is_live)
     one.clock.shift_s += CHECK_EVERY_S
-    assert one.until(BookCheck).ticker == "B"
-    found = one.until(BookCheck)
+    assert one.until(BookVerification).ticker == "B"
+    found = one.until(BookVerification)
     assert (found.ticker, found.bids, found.asks) == ("A", ((3_000, 100),), ())
     one.until(Tick, 3)
     assert len(one.rest.calls("GET /markets/orderbooks")) == 1
-    assert MOST_CHECKED <= 100, "one request"
+    assert MAX_CHECKED <= 100, "one request"
 
 
 def test_a_comparison_that_fails_is_told_once_and_nothing_is_disputed(scene: Callable[..., Scene]) -> None:
@@ -428,7 +428,7 @@ def test_a_comparison_that_fails_is_told_once_and_nothing_is_disputed(scene: Cal
         one.clock.shift_s += CHECK_EVERY_S
         one.until(Tick, 2)
     assert len([text for text in one.told if "compared" in text]) == 1
-    assert not [each for each in one.seen if isinstance(each, BookCheck)]
+    assert not [each for each in one.seen if isinstance(each, BookVerification)]
 
 
 def test_nothing_is_compared_while_there_is_no_stream(scene: Callable[..., Scene]) -> None:
@@ -438,7 +438,7 @@ def test_nothing_is_compared_while_there_is_no_stream(scene: Callable[..., Scene
     wait_until(lambda: not one.stream.is_live)
     one.clock.shift_s += CHECK_EVERY_S
     one.until(Tick, 4)
-    assert not [each for each in one.seen if isinstance(each, BookCheck)]
+    assert not [each for each in one.seen if isinstance(each, BookVerification)]
 
 
 def test_books_are_not_read_while_changes_from_before_the_cut_are_still_to_come(scene: Callable[..., Scene]) -> None:

@@ -20,25 +20,25 @@ from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
-    Command,
     FeedGap,
     FeedState,
     Filled,
     MarketChange,
     Message,
+    StateCommand,
     Tick,
 )
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.live.dates import MOST_AHEAD_MS
+from kalshi_cli.exchange.live.dates import MAX_AHEAD_MS
 from kalshi_cli.exchange.live.live_feed import LiveFeed
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.reader import Pace, Stream
+from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 from kalshi_cli.exchange.wire.markets import read_market
 
 NOW = Ts(1_781_159_360_000)
 OPEN = Ts(NOW - 3_600_000)
 CLOSE = Ts(NOW + 3_600_000)
-STOP = Command(NOW, None, "test")
+STOP = StateCommand(NOW, None, "test")
 
 
 def market(ticker: str = "A", status: str = "active", *, open_time: Ts = OPEN, close_time: Ts = CLOSE) -> Market:
@@ -73,7 +73,7 @@ class Setting:
         )
         self.stream: Stream | None = None
         if url:
-            pace = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
+            pace = StreamTimings(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
             tickers = [each.ticker for each in markets]
             self.stream = Stream(url, signer, SystemClock(), random.Random(1), tickers=tickers, pace=pace)
         self.new: list[MarketChange] = []
@@ -170,7 +170,7 @@ def test_ticks_come_while_the_stream_says_nothing(live: Setting):
 
 
 def test_a_command_comes_before_what_waits_and_one_without_a_state_ends_the_feed(live: Setting, server: ScriptedWs):
-    halt = Command(NOW, TradingState.HALTED, "test")
+    halt = StateCommand(NOW, TradingState.HALTED, "test")
     for _ in range(50):
         server.delta("A", "0.4700", "1.00")
     assert live.stream is not None
@@ -251,7 +251,7 @@ def test_no_message_of_the_stream_is_given_out_as_of_a_time_that_is_yet_to_come(
     inbox = live.stream.inbox
     wait_until(lambda: len(inbox) >= 3)
     first, second, filled = live.until_a(BookDelta), live.until_a(BookDelta), live.until_a(Filled)
-    latest = SystemClock().now() + MOST_AHEAD_MS
+    latest = SystemClock().now() + MAX_AHEAD_MS
     assert max(first.ts, second.ts, filled.ts, filled.fill.ts) <= latest
     assert (first.has_more, second.has_more) == (True, False), "and what belongs together still does"
 

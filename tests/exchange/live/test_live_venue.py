@@ -16,11 +16,12 @@ from support.scripted_stream import ScriptedWs, wait_until
 from kalshi_cli.base.clock import ManualClock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, UnreachableError
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, parse_ts
-from kalshi_cli.core.model.effects import CancelOrder, Denied, Resync, SubmitOrder
+from kalshi_cli.core.model.effects import CancelOrder, OrderRefused, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
-    AccountUnread,
+    AccountStale,
+    AccountVisibility,
     BookSnapshot,
     CancelFailed,
     ExchangeChange,
@@ -34,7 +35,6 @@ from kalshi_cli.core.model.messages import (
     OrderUnknown,
     PublicTrade,
     ReadFailed,
-    Sight,
     Tick,
 )
 from kalshi_cli.core.model.order_terms import BID
@@ -260,22 +260,22 @@ def test_a_cancel_that_is_not_confirmed_proves_nothing_and_the_order_is_looked_u
 
 def test_a_resync_asks_the_stream(streaming: tuple[Desk, ScriptedWs]):
     desk, server = streaming
-    assert list(desk.venue.perform(Resync("A", "crossed"))) == []
+    assert list(desk.venue.perform(ResyncBook("A", "crossed"))) == []
     wait_until(lambda: server.actions("get_snapshot"))
     assert desk.rest.seen == []
 
 
 def test_a_resync_without_a_stream_reads_the_book_and_a_failure_is_left_to_polling(desk: Desk):
     desk.rest.routes["GET /markets/A/orderbook"] = {"orderbook_fp": {"yes_dollars": [["0.4700", "3.00"]]}}
-    (book,) = desk.venue.perform(Resync("A", "crossed"))
+    (book,) = desk.venue.perform(ResyncBook("A", "crossed"))
     assert isinstance(book, BookSnapshot)
     assert book.bids == ((cents(47), contracts(3)),)
     desk.rest.routes["GET /markets/A/orderbook"] = 500
-    assert list(desk.venue.perform(Resync("A", "crossed"))) == []
+    assert list(desk.venue.perform(ResyncBook("A", "crossed"))) == []
 
 
 def test_other_effects_are_not_the_exchanges_business(desk: Desk):
-    assert list(desk.venue.perform(Denied(NOW, "s", "A", "HALTED", ""))) == []
+    assert list(desk.venue.perform(OrderRefused(NOW, "s", "A", "HALTED", ""))) == []
     assert desk.rest.seen == []
 
 
@@ -409,13 +409,13 @@ def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when
     heard = [(desk.clock.now(), message) for _ in range(1_800) for message in desk.tick(2)]
     assert len([message for _, message in heard if isinstance(message, ReadFailed)]) > 100, "each is counted elsewhere"
     ((at, told),) = [each for each in heard if not isinstance(each[1], ReadFailed)]
-    assert isinstance(told, Sight)
+    assert isinstance(told, AccountVisibility)
     assert told.blind_since == seen
     assert 15_000 <= at - seen <= 45_000
     desk.rest.routes["GET /exchange/user_data_timestamp"] = good
     desk.rest.as_of = desk.clock.now()
     sighted, snapshot = (desk.tick(30) or desk.tick(30))[:2]
-    assert isinstance(sighted, Sight)
+    assert isinstance(sighted, AccountVisibility)
     assert sighted.blind_since is None
     assert isinstance(snapshot, AccountSnapshot)
 
@@ -423,7 +423,7 @@ def test_an_account_that_stays_unread_is_told_once_with_since_when_and_once_when
 def test_after_a_reconnect_nobody_decides_before_the_account_was_read(desk: Desk):
     desk.rest.routes["GET /portfolio/positions"] = 503
     unread, failed = desk.venue.observe(FeedState(NOW, True))
-    assert (type(unread), type(failed)) == (AccountUnread, ReadFailed)
+    assert (type(unread), type(failed)) == (AccountStale, ReadFailed)
     assert {type(message) for message in desk.tick(2)} <= {ReadFailed}, "which is said once"
 
 

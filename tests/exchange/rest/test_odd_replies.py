@@ -12,7 +12,7 @@ from support.scripted_server import NOW, Reply
 
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError, UnreachableError
-from kalshi_cli.base.text import conceal
+from kalshi_cli.base.text import mask
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.messages import OrderUnknown
 from kalshi_cli.core.model.order_terms import BID
@@ -43,7 +43,7 @@ def test_it_is_kept_with_every_order_of_a_batch(serve, connect):
 
 
 def test_what_is_kept_is_short_and_has_neither_secrets_nor_control_characters(serve, connect):
-    conceal("a-very-secret-word")
+    mask("a-very-secret-word")
     with pytest.raises(OutcomeUnknownError) as caught:
         connect(serve(Reply(201, "<html>a-very-secret-word\x1b[31m" + "x" * 9_000)).url).create_order(ORDER)
     assert len(caught.value.message) < 2_000
@@ -75,7 +75,7 @@ def test_a_read_that_hangs_holds_a_loop_up_for_its_bound_and_no_longer(serve, co
     server = serve(Reply(200, STATUS, pause_s=0.05))
     clock = SystemClock()
     client = connect(server.url, clock=clock, signer=None, timeouts=Timeouts(connect=1, read=2, total=30))
-    client.bound_reads(0.3)
+    client.limit_reads(0.3)
     started = clock.monotonic()
     with pytest.raises(UnreachableError):
         client.exchange_status()

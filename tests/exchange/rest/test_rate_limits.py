@@ -11,7 +11,7 @@ from support.scripted_server import NOW
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
 from kalshi_cli.exchange.rest.rate_limits import BASIC, RateLimiter, TokenBucket
-from kalshi_cli.exchange.wire.account import Allowance, Costs, EndpointCost, Limits
+from kalshi_cli.exchange.wire.account import ApiLimits, EndpointCost, RequestCosts, TokenBucketLimits
 
 CREATE = ("POST", "/portfolio/events/orders")
 CANCEL = ("DELETE", "/portfolio/events/orders/some-id")
@@ -21,7 +21,7 @@ READ = ("GET", "/portfolio/fills")
 class ExchangeBucket:
     """The exchange's own bucket, written on its own: passes or answers 429."""
 
-    def __init__(self, allowance: Allowance) -> None:
+    def __init__(self, allowance: TokenBucketLimits) -> None:
         self.allowance = allowance
         self.tokens = float(allowance.bucket_capacity)
         self.at = 0.0
@@ -42,8 +42,8 @@ REQUESTS = st.lists(st.tuples(st.sampled_from([CREATE, CANCEL, READ]), st.floats
 @given(REQUESTS, st.integers(20, 400), st.integers(20, 400))
 def test_tokens_sent_in_any_window_never_exceed_the_allowance(requests, capacity, refill):
     clock = ManualClock(NOW)
-    allowance = Allowance(refill, capacity)
-    limiter = RateLimiter(clock, Limits("t", allowance, allowance))
+    allowance = TokenBucketLimits(refill, capacity)
+    limiter = RateLimiter(clock, ApiLimits("t", allowance, allowance))
     sent: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
     waited = 0.0
     for (method, path), pause in requests:
@@ -68,9 +68,9 @@ def test_the_property_above_would_notice_a_limiter_that_never_waits():
 
 @pytest.mark.parametrize("refill_and_capacity", [(200, 200), (100, 100), (300, 600), (4800, 4800)])
 def test_a_busy_client_uses_the_allowance_and_is_never_refused(refill_and_capacity):
-    clock, allowance = ManualClock(NOW), Allowance(*refill_and_capacity)
+    clock, allowance = ManualClock(NOW), TokenBucketLimits(*refill_and_capacity)
     exchange = ExchangeBucket(allowance)
-    limiter = RateLimiter(clock, Limits("t", allowance, allowance))
+    limiter = RateLimiter(clock, ApiLimits("t", allowance, allowance))
     rng = random.Random(7)
     used, arrived = 0, 0.0
     while clock.monotonic() < 30:
@@ -109,7 +109,7 @@ class Held(ManualClock):
 
 def test_a_cancel_does_not_wait_behind_a_waiting_create():
     clock = Held()
-    limiter = RateLimiter(clock, Limits("t", Allowance(100, 100), Allowance(100, 100)))
+    limiter = RateLimiter(clock, ApiLimits("t", TokenBucketLimits(100, 100), TokenBucketLimits(100, 100)))
     for _ in range(8):
         limiter.acquire(*CREATE, within_s=0)
     order: list[str] = []
@@ -135,7 +135,7 @@ def test_a_wait_past_the_deadline_is_refused_at_once_and_takes_nothing():
 
 
 def test_what_can_never_fit_is_refused():
-    limiter = RateLimiter(ManualClock(NOW), Limits("t", Allowance(5, 5), Allowance(5, 5)))
+    limiter = RateLimiter(ManualClock(NOW), ApiLimits("t", TokenBucketLimits(5, 5), TokenBucketLimits(5, 5)))
     with pytest.raises(RateLimitedError):
         limiter.acquire(*READ, within_s=1e9)
 
@@ -174,7 +174,7 @@ def test_a_request_costs_what_the_exchange_says(method, path, cost):
         ("GET", "/trade-api/v2/cfbenchmarks", 150),
         ("GET", "/trade-api/v2/cfbenchmarks/*endpoint", 150),
     ]
-    limiter.configure(BASIC, Costs(10, tuple(EndpointCost(*each) for each in exceptions)))
+    limiter.configure(BASIC, RequestCosts(10, tuple(EndpointCost(*each) for each in exceptions)))
     assert limiter.cost(method, path) == cost
     assert limiter.cost("DELETE", "/portfolio/events/orders/batched") == 7
 

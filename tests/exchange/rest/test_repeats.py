@@ -11,7 +11,7 @@ from support.scripted_server import DROP, HANG, NOW, Reply
 
 from kalshi_cli.base.errors import OutcomeUnknownError, RateLimitedError
 from kalshi_cli.base.units import Price, Qty
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 
@@ -20,7 +20,7 @@ LIVE = Order(
     status=OrderStatus.RESTING, created=NOW, updated=NOW,
 )  # fmt: skip
 NEW = msgspec.structs.replace(LIVE, order_id="", status=OrderStatus.SUBMITTED)
-CLOSING = msgspec.structs.replace(NEW, reduce_only=True, tif=Tif.IOC)
+CLOSING = msgspec.structs.replace(NEW, reduce_only=True, tif=TimeInForce.IOC)
 LARGER = msgspec.structs.replace(LIVE, qty=Qty(1100))
 
 Call = Callable[[KalshiClient], object]

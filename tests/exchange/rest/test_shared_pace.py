@@ -16,18 +16,18 @@ from support.scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RateLimitedError
-from kalshi_cli.exchange.rest.rate_limits import KNOWN_COSTS, NUMBERS, QUIET_S, Rank, RateLimiter
-from kalshi_cli.exchange.wire.account import Allowance, Limits
-from kalshi_cli.store.shared_counters import SharedNumbers
+from kalshi_cli.exchange.rest.rate_limits import KILL_SWITCH_HOLD_S, KNOWN_COSTS, NUMBERS, Priority, RateLimiter
+from kalshi_cli.exchange.wire.account import ApiLimits, TokenBucketLimits
+from kalshi_cli.store.shared_counters import SharedCounters
 
 CREATE = ("POST", "/portfolio/events/orders")
 CANCEL = ("DELETE", "/portfolio/events/orders/some-id")
 READ = ("GET", "/portfolio/fills")
 
 
-def program(path: Path, clock: ManualClock, rank: Rank = Rank.TRADER, **more: object) -> RateLimiter:
+def program(path: Path, clock: ManualClock, rank: Priority = Priority.TRADER, **more: object) -> RateLimiter:
     """Its own file descriptor, as another process has: the lock holds between descriptors."""
-    limiter = RateLimiter(clock, shared=SharedNumbers(path, NUMBERS, clock), **more)  # type: ignore[arg-type]
+    limiter = RateLimiter(clock, shared=SharedCounters(path, NUMBERS, clock), **more)  # type: ignore[arg-type]
     limiter.rank = rank
     return limiter
 
@@ -52,8 +52,10 @@ def until_refused(limiter: RateLimiter, request: tuple[str, str]) -> int:
 )
 def test_tokens_of_all_programs_together_never_exceed_the_allowance(tmp_path_factory, requests) -> None:
     clock, path = ManualClock(NOW), tmp_path_factory.mktemp("pace") / "pace"
-    allowance = Allowance(100, 120)
-    programs = [program(path, clock, rank, limits=Limits("t", allowance, allowance)) for rank in (Rank.TRADER,) * 3]
+    allowance = TokenBucketLimits(100, 120)
+    programs = [
+        program(path, clock, rank, limits=ApiLimits("t", allowance, allowance)) for rank in (Priority.TRADER,) * 3
+    ]
     sent: dict[bool, list[tuple[float, int]]] = {True: [], False: []}
     for who, (method, where), pause in requests:
         clock.advance(pause)
@@ -88,8 +90,8 @@ def test_a_cancel_goes_although_another_programs_creates_took_all_they_may(tmp_p
 
 def test_whoever_only_looks_leaves_reads_to_the_loop(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
-    assert until_refused(program(tmp_path / "pace", clock, Rank.CHECK), READ) == 13
-    assert until_refused(program(tmp_path / "pace", clock, Rank.TRADER), READ) == 5
+    assert until_refused(program(tmp_path / "pace", clock, Priority.CHECK), READ) == 13
+    assert until_refused(program(tmp_path / "pace", clock, Priority.TRADER), READ) == 5
 
 
 def test_without_others_to_share_with_nothing_is_left_over() -> None:
@@ -99,8 +101,8 @@ def test_without_others_to_share_with_nothing_is_left_over() -> None:
 def test_what_one_program_learned_of_the_account_the_others_know(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
     loop, other = program(tmp_path / "pace", clock), program(tmp_path / "pace", clock)
-    large = Allowance(4_800, 4_800)
-    loop.configure(Limits("prime", large, large), KNOWN_COSTS)
+    large = TokenBucketLimits(4_800, 4_800)
+    loop.configure(ApiLimits("prime", large, large), KNOWN_COSTS)
     for _ in range(400):
         loop.acquire(*CREATE, within_s=0)
     assert until_refused(other, CREATE) == 31
@@ -115,21 +117,21 @@ def test_a_429_to_one_program_stops_the_other_too(tmp_path: Path) -> None:
 
 def test_while_the_kill_switch_writes_nobody_else_does_and_reads_go_on(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
-    switch, loop = program(tmp_path / "pace", clock, Rank.KILL), program(tmp_path / "pace", clock)
+    switch, loop = program(tmp_path / "pace", clock, Priority.KILL), program(tmp_path / "pace", clock)
     switch.acquire(*CANCEL, within_s=0)
     for request in (CREATE, CANCEL):
         with pytest.raises(RateLimitedError) as refused:
             loop.acquire(*request, within_s=60)
         assert refused.value.code == "kill_switch"
     loop.acquire(*READ, within_s=0)
-    switch.let_others_write()
+    switch.allow_other_writers()
     loop.acquire(*CANCEL, within_s=0)
 
 
 def test_a_kill_switch_that_died_keeps_nobody_quiet_for_long(tmp_path: Path) -> None:
     clock = ManualClock(NOW)
-    program(tmp_path / "pace", clock, Rank.KILL).acquire(*CANCEL, within_s=0)
-    clock.advance(QUIET_S)
+    program(tmp_path / "pace", clock, Priority.KILL).acquire(*CANCEL, within_s=0)
+    clock.advance(KILL_SWITCH_HOLD_S)
     program(tmp_path / "pace", clock).acquire(*CANCEL, within_s=0)
 
 
@@ -137,7 +139,7 @@ def test_after_a_restart_of_the_machine_its_clock_is_early_and_nothing_blocks(tm
     late = ManualClock(NOW)
     late.advance(10_000_000)
     until_refused(program(tmp_path / "pace", late), CREATE)
-    program(tmp_path / "pace", late, Rank.KILL).acquire(*CANCEL, within_s=0)
+    program(tmp_path / "pace", late, Priority.KILL).acquire(*CANCEL, within_s=0)
     clock = ManualClock(NOW)
     program(tmp_path / "pace", clock).acquire(*CREATE, within_s=2)
     assert clock.monotonic() < 1
@@ -151,8 +153,8 @@ def test_a_file_that_holds_anything_else_is_a_new_one(tmp_path: Path, held: byte
 
 
 @pytest.mark.parametrize("number", [1e-300, 1e-30, 0.5, -1.0, 1e7])
-@pytest.mark.parametrize("rank", [Rank.CHECK, Rank.KILL])
-def test_a_file_with_sizes_that_no_account_has_locks_nobody_out(tmp_path: Path, number: float, rank: Rank) -> None:
+@pytest.mark.parametrize("rank", [Priority.CHECK, Priority.KILL])
+def test_a_file_with_sizes_that_no_account_has_locks_nobody_out(tmp_path: Path, number: float, rank: Priority) -> None:
     (tmp_path / "pace").write_bytes(struct.pack("<9d", 0, 0, number, number, 0, 0, number, number, 0))
     clock = ManualClock(NOW)
     limiter = program(tmp_path / "pace", clock, rank)
@@ -167,7 +169,7 @@ def test_a_kill_switch_waits_for_a_full_bucket_where_no_bucket_holds_what_it_ask
     clock = ManualClock(NOW)
     with pytest.raises(RateLimitedError, match="inf"):
         program(tmp_path / "pace", clock).acquire(*batch, within_s=1e9, items=45)
-    switch = program(tmp_path / "pace", clock, Rank.KILL)
+    switch = program(tmp_path / "pace", clock, Priority.KILL)
     for _ in range(2):
         switch.acquire(*batch, within_s=3, items=45)
     assert clock.monotonic() == pytest.approx(2)

@@ -49,7 +49,7 @@ def client_of(transport: TheirClock, within_s: float = 10.0) -> KalshiClient:
     client = KalshiClient(
         "http://localhost/trade-api/v2", clock=transport.clock, rng=random.Random(1), transport=transport
     )
-    client.bound_reads(within_s)
+    client.limit_reads(within_s)
     return client
 
 
@@ -65,9 +65,9 @@ def test_their_clock_never_showed_more_than_we_say(ahead_ms: int, calls: list[tu
         transport.ways = (there, back)
         client.request("GET", "/exchange/status")
         at_s, theirs = transport.clock.monotonic(), transport.now()
-        assert theirs - 1 <= client.latest_there(at_s) <= theirs + 1_001 + (there + back) * 1_000
+        assert theirs - 1 <= client.max_server_time(at_s) <= theirs + 1_001 + (there + back) * 1_000
         transport.clock.advance(0.5)
-        assert client.latest_there(at_s) >= theirs - 1, "asked later about the same moment"
+        assert client.max_server_time(at_s) >= theirs - 1, "asked later about the same moment"
 
 
 def test_after_a_second_of_replies_it_is_known_closely() -> None:
@@ -76,7 +76,7 @@ def test_after_a_second_of_replies_it_is_known_closely() -> None:
     for _ in range(15):
         client.request("GET", "/exchange/status")
         transport.clock.advance(0.1)
-    off = client.latest_there(transport.clock.monotonic()) - transport.now()
+    off = client.max_server_time(transport.clock.monotonic()) - transport.now()
     assert 0 <= off <= 120
 
 
@@ -89,7 +89,7 @@ def test_a_clock_that_was_set_meanwhile_is_believed_anew() -> None:
         transport.clock.advance(0.1)
     transport.ahead_ms = 30_000
     client.request("GET", "/exchange/status")
-    assert client.latest_there(transport.clock.monotonic()) >= transport.now()
+    assert client.max_server_time(transport.clock.monotonic()) >= transport.now()
 
 
 def keep(transport: TheirClock) -> None:
@@ -113,7 +113,7 @@ def test_a_reply_that_was_kept_is_never_believed(before: list[float], age_s: flo
         transport.clock.advance(pause)
         with pytest.raises(NoAnswerError, match="replays"):
             client.request("GET", "/exchange/status")
-        assert client.latest_there(transport.clock.monotonic()) >= transport.now() - 1
+        assert client.max_server_time(transport.clock.monotonic()) >= transport.now() - 1
         assert abs(client.clock_skew_ms or 0) <= 501
 
 
@@ -124,7 +124,7 @@ def test_one_of_their_machines_that_is_a_little_behind_is_believed() -> None:
         transport.ahead_ms = -900 * (number % 2)
         client.request("GET", "/exchange/status")
         transport.clock.advance(0.13)
-        assert client.latest_there(transport.clock.monotonic()) >= transport.clock.now()
+        assert client.max_server_time(transport.clock.monotonic()) >= transport.clock.now()
 
 
 def test_what_answers_a_write_is_believed_whatever_reads_said() -> None:
@@ -237,7 +237,7 @@ def test_without_any_date_our_own_clock_stands_in() -> None:
     clock = ManualClock(NOW)
     client = client_of(TheirClock(clock, 0))
     clock.advance(2)
-    assert client.latest_there(0.5) == NOW + 500
+    assert client.max_server_time(0.5) == NOW + 500
 
 
 def test_a_refusal_for_pace_is_tried_three_times_and_not_more() -> None:

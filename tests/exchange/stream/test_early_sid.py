@@ -5,11 +5,11 @@ from __future__ import annotations
 from support.stream_frames import NOW, commands, delta, encode, snapshot
 
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap
-from kalshi_cli.exchange.stream.sequencing import Sequencer
+from kalshi_cli.exchange.stream.sequencing import StreamSession
 
 
 def test_a_sid_first_met_in_a_frame_of_an_unknown_type_is_counted_from_its_announcement_on() -> None:
-    sequencer = Sequencer(["A"], channels=["orderbook_delta"])
+    sequencer = StreamSession(["A"], channels=["orderbook_delta"])
     sequencer.connect()
     (subscribe,) = commands(sequencer)
     assert sequencer.on_frame(encode("brand_new", {"a": 1}, sid=1), NOW) == []

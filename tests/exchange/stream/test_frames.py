@@ -27,7 +27,7 @@ from kalshi_cli.exchange.stream.frames import (
     DeltaFrame,
     ErrorFrame,
     FrameError,
-    Lifecycle,
+    MarketLifecycleEvent,
     OkFrame,
     OtherFrame,
     SubscribedFrame,
@@ -183,12 +183,12 @@ def test_a_reference_price_is_read_out_of_the_providers_own_json():
 
 def test_a_lifecycle_tells_what_changed():
     changed = {"event_type": "close_date_updated", "market_ticker": "T", "close_ts": 1694721600}
-    assert message("market_lifecycle_v2", changed) == Lifecycle(
+    assert message("market_lifecycle_v2", changed) == MarketLifecycleEvent(
         ts=RECV, ticker="T", kind="close_date_updated", close_time=Ts(1694721600000)
     )
     settled = {"event_type": "determined", "market_ticker": "T", "result": "yes", "settlement_value": "1.0000"}
     told = message("market_lifecycle_v2", settled)
-    assert isinstance(told, Lifecycle)
+    assert isinstance(told, MarketLifecycleEvent)
     assert (told.result, told.settlement_value) == ("yes", 10_000)
     grid = [{"start": "0.0000", "end": "1.0000", "step": "0.0010"}]
     made = {
@@ -198,12 +198,12 @@ def test_a_lifecycle_tells_what_changed():
         "additional_metadata": {"event_ticker": "E"},
     }
     told = message("market_lifecycle_v2", made)
-    assert isinstance(told, Lifecycle)
+    assert isinstance(told, MarketLifecycleEvent)
     assert told.event_ticker == "E"
     assert told.grid is not None
     assert told.grid.is_valid(Price(4710))
     event = message("event_lifecycle", {"event_ticker": "E", "title": "t"})
-    assert event == Lifecycle(ts=RECV, ticker="", kind="event_created", event_ticker="E")
+    assert event == MarketLifecycleEvent(ts=RECV, ticker="", kind="event_created", event_ticker="E")
 
 
 def test_replies_carry_their_envelope_and_say_nothing_to_the_core():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 
-from kalshi_cli.exchange.stream.inbox import MOST_WAITING_BYTES, Inbox
+from kalshi_cli.exchange.stream.inbox import MAX_WAITING_BYTES, MessageQueue
 
 LIMIT = 3
 
@@ -13,7 +13,7 @@ LIMIT = 3
 class Refilled(list[int]):
     """A batch that a quick writer follows with the next one while it is being read."""
 
-    def __init__(self, inbox: Inbox[int], count: int) -> None:
+    def __init__(self, inbox: MessageQueue[int], count: int) -> None:
         super().__init__([count])
         self._inbox, self._count = inbox, count
 
@@ -24,7 +24,7 @@ class Refilled(list[int]):
 
 
 def test_a_writer_as_quick_as_the_reader_cannot_fill_the_memory_of_the_reader() -> None:
-    inbox: Inbox[int] = Inbox(LIMIT)
+    inbox: MessageQueue[int] = MessageQueue(LIMIT)
     inbox.put(Refilled(inbox, 0))
     taken: deque[int] = deque()
     for _ in range(3):
@@ -35,7 +35,7 @@ def test_a_writer_as_quick_as_the_reader_cannot_fill_the_memory_of_the_reader() 
 
 
 def test_what_waits_is_taken_at_once_up_to_the_limit_and_what_is_urgent_beyond_it() -> None:
-    inbox: Inbox[int] = Inbox(LIMIT)
+    inbox: MessageQueue[int] = MessageQueue(LIMIT)
     assert [inbox.put([1, 2]), inbox.put([3, 4]), inbox.put([5]), inbox.put([6, 7], is_urgent=True)] == [
         True,
         False,
@@ -53,8 +53,8 @@ def test_what_waits_is_taken_at_once_up_to_the_limit_and_what_is_urgent_beyond_i
 
 
 def test_few_messages_of_many_bytes_are_too_many() -> None:
-    inbox: Inbox[int] = Inbox(LIMIT)
-    most = MOST_WAITING_BYTES
+    inbox: MessageQueue[int] = MessageQueue(LIMIT)
+    most = MAX_WAITING_BYTES
     assert [inbox.put([1], most), inbox.put([2], 1), inbox.put([3]), inbox.put([4], 1, is_urgent=True)] == [
         True,
         False,

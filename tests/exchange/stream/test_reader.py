@@ -22,10 +22,10 @@ from kalshi_cli.base.clock import Clock, SystemClock
 from kalshi_cli.base.errors import CredentialsError, KalshiError
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, FeedState, PublicTrade
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.exchange.stream.reader import Pace, Stream
+from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 from kalshi_cli.exchange.stream.sequencing import Said
 
-QUICK = Pace(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
+QUICK = StreamTimings(connect_s=20, first_pause_s=0.01, longest_pause_s=0.05)
 LONG_S = 60.0
 """Longer than any busy machine holds up a message; a `Moved` clock jumps over it."""
 
@@ -73,7 +73,7 @@ def server() -> Iterator[ScriptedWs]:
 def start(server: ScriptedWs, rsa_key: Any) -> Iterator[Start]:
     streams: list[Stream] = []
 
-    def begin(url: str = "", pace: Pace = QUICK, clock: Clock | None = None, **options: Any) -> Heard:
+    def begin(url: str = "", pace: StreamTimings = QUICK, clock: Clock | None = None, **options: Any) -> Heard:
         clock = clock or SystemClock()
         options.setdefault("tickers", ["A", "B"])
         stream = Stream(
@@ -220,7 +220,9 @@ def after_silence(heard: Heard, clock: Moved) -> str:
 
 def test_silence_ends_the_connection(server: ScriptedWs, start: Start):
     clock = Moved()
-    heard = start(pace=Pace(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock)
+    heard = start(
+        pace=StreamTimings(silence_s=LONG_S, quiet_s=2 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock
+    )
     heard.until(FeedState)
     assert "nothing came" in after_silence(heard, clock)
     heard.until(FeedState, 3)
@@ -235,7 +237,7 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
     context.load_cert_chain(*certificate)
     with ScriptedWs("A", tls=context) as secured:
         clock = Moved()
-        pace = Pace(silence_s=LONG_S, quiet_s=1_000 * LONG_S, repair_s=0.1, first_pause_s=0.01)
+        pace = StreamTimings(silence_s=LONG_S, quiet_s=1_000 * LONG_S, repair_s=0.1, first_pause_s=0.01)
         heard = start(url=secured.url, tickers=["A"], pace=pace, clock=clock)
         heard.until(FeedState)
         secured.send_raw(b"\x81\x7e\x01")  # half a frame, and never the rest
@@ -245,7 +247,9 @@ def test_silence_ends_a_tls_connection_whose_other_end_never_closes(
 
 def test_pings_are_answered_and_count_as_a_sign_of_life(server: ScriptedWs, start: Start):
     clock = Moved()
-    heard = start(pace=Pace(silence_s=LONG_S, quiet_s=9 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock)
+    heard = start(
+        pace=StreamTimings(silence_s=LONG_S, quiet_s=9 * LONG_S, repair_s=0.1, first_pause_s=0.01), clock=clock
+    )
     heard.until(FeedState)
     for count in range(1, 7):
         server.ping()
@@ -266,7 +270,9 @@ def ignore_probes(server: ScriptedWs) -> None:
 
 def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(server: ScriptedWs, start: Start):
     clock = Moved()
-    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
+    heard = start(
+        pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
+    )
     heard.until(BookSnapshot, 6)  # two at first, the others answer probes
     assert server.connections == 1
     ignore_probes(server)
@@ -276,7 +282,9 @@ def test_a_stream_that_only_pings_is_probed_and_dropped_when_it_does_not_answer(
 
 def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_flows(server: ScriptedWs, start: Start):
     clock = Moved()
-    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
+    heard = start(
+        pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
+    )
     heard.until(FeedState)
     ignore_probes(server)
 
@@ -296,7 +304,9 @@ def test_a_stream_whose_books_fell_silent_is_dropped_although_everything_else_fl
 
 def test_a_quiet_book_that_answers_keeps_its_connection(server: ScriptedWs, start: Start):
     clock = Moved()
-    heard = start(pace=Pace(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock)
+    heard = start(
+        pace=StreamTimings(silence_s=9 * LONG_S, quiet_s=0.05, patience_s=LONG_S, first_pause_s=0.01), clock=clock
+    )
     for count in range(2, 12):  # far longer than its patience
         heard.until(BookSnapshot, 2 * count)
         clock.shift_s += LONG_S / 4
@@ -305,14 +315,14 @@ def test_a_quiet_book_that_answers_keeps_its_connection(server: ScriptedWs, star
 
 def test_subscriptions_that_are_not_answered_end_the_connection(server: ScriptedWs, start: Start):
     server.ignored.add("subscribe")
-    heard = start(pace=Pace(patience_s=0.1, repair_s=0.05, quiet_s=9, first_pause_s=0.01))
+    heard = start(pace=StreamTimings(patience_s=0.1, repair_s=0.05, quiet_s=9, first_pause_s=0.01))
     assert "not answered" in heard.until(FeedState)[0].reason
 
 
 def test_a_refused_channel_is_told_and_asked_for_again_while_the_others_work(server: ScriptedWs, start: Start):
     told: list[str] = []
     server.refused_channels["trade"] = 18
-    heard = start(pace=Pace(repair_s=0.05, quiet_s=9), tell=told.append)
+    heard = start(pace=StreamTimings(repair_s=0.05, quiet_s=9), tell=told.append)
     assert heard.until(FeedState)[0].is_live
     wait_until(lambda: len(server.subscribed("trade")) >= 3)
     assert [text for text in told if "error 18" in text] == told
@@ -390,7 +400,7 @@ def test_the_pauses_grow_to_their_limit_and_begin_anew_after_a_healthy_time(
 ):
     clock = SystemClock()
     url = server.url if is_there else "ws://127.0.0.1:9/"
-    stream = Patient(url, Signer("key-id", rsa_key, clock), clock, random.Random(1), pace=Pace(healthy_s=0))
+    stream = Patient(url, Signer("key-id", rsa_key, clock), clock, random.Random(1), pace=StreamTimings(healthy_s=0))
     stream.pauses = []
     stream.start()
     for count in range(1, 10 if is_there else 1):

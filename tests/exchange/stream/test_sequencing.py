@@ -13,14 +13,14 @@ from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.messages import BookDelta, BookSnapshot, FeedGap, GroupChange, Message, PublicTrade, Quote
 from kalshi_cli.exchange.stream import sequencing
-from kalshi_cli.exchange.stream.frames import FEES_CHANGED, Lifecycle
-from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, Sequencer, recorded_frames
+from kalshi_cli.exchange.stream.frames import FEES_CHANGED, MarketLifecycleEvent
+from kalshi_cli.exchange.stream.sequencing import MARKET_CHANNELS, StreamSession, recorded_frames
 from kalshi_cli.feeds.recording_format import decode_line, read_lines
 
 CAPTURES = SHARED / "data" / "ws"
 
 
-def asked_for(sequencer: Sequencer) -> list[str]:
+def asked_for(sequencer: StreamSession) -> list[str]:
     """The markets of the snapshots it asks for."""
     return [
         ticker
@@ -30,9 +30,9 @@ def asked_for(sequencer: Sequencer) -> list[str]:
     ]
 
 
-def connected(*tickers: str, **options: Any) -> Sequencer:
+def connected(*tickers: str, **options: Any) -> StreamSession:
     """Every channel granted with sids 1, 2, 3... in the order asked; one snapshot of each book taken."""
-    sequencer = Sequencer(tickers, **options)
+    sequencer = StreamSession(tickers, **options)
     sequencer.connect()
     for sid, command in enumerate(commands(sequencer), 1):
         channel = command["params"]["channels"][0]
@@ -58,12 +58,12 @@ GROUP = {"event_type": "triggered", "order_group_id": "g", "contracts_limit_fp":
 @pytest.mark.parametrize(("kind", "body"), [("fill", FILL), ("order_group_updates", GROUP)], ids=["fill", "group"])
 def test_frames_of_an_account_whose_channels_were_not_asked_for_are_ignored(kind: str, body: Any, channels: Any):
     frame = encode(kind, body, sid=9, seq=1)
-    assert len(Sequencer(["A"]).on_frame(frame, NOW)) == 1, "it is one that would be heard"
-    assert Sequencer(["A"], channels=channels).on_frame(frame, NOW) == []
+    assert len(StreamSession(["A"]).on_frame(frame, NOW)) == 1, "it is one that would be heard"
+    assert StreamSession(["A"], channels=channels).on_frame(frame, NOW) == []
 
 
 def test_a_market_stream_asks_for_no_channel_of_the_account():
-    sequencer = Sequencer(["A"], channels=MARKET_CHANNELS)
+    sequencer = StreamSession(["A"], channels=MARKET_CHANNELS)
     sequencer.connect()
     asked = [command["params"]["channels"] for command in commands(sequencer)]
     assert asked == [["orderbook_delta"], ["ticker"], ["trade"], ["market_lifecycle_v2"]]
@@ -73,7 +73,7 @@ def test_a_market_stream_asks_for_no_channel_of_the_account():
 
 
 def test_every_channel_is_asked_for_by_a_command_of_its_own_and_the_book_on_the_yes_scale():
-    sequencer = Sequencer(["A", "B"], index_ids=["BRTI"])
+    sequencer = StreamSession(["A", "B"], index_ids=["BRTI"])
     sequencer.connect()
     sent = commands(sequencer)
     by_channel = {command["params"]["channels"][0]: command["params"] for command in sent}
@@ -95,7 +95,7 @@ def test_every_channel_is_asked_for_by_a_command_of_its_own_and_the_book_on_the_
 
 
 def test_without_a_market_no_channel_by_ticker_is_asked_for_as_it_would_send_all_markets():
-    sequencer = Sequencer()
+    sequencer = StreamSession()
     sequencer.connect()
     assert [command["params"]["channels"] for command in commands(sequencer)] == [
         ["fill"],
@@ -119,7 +119,7 @@ def test_a_market_followed_later_is_added_to_every_channel_by_ticker():
 
 
 def test_a_market_followed_while_the_subscription_is_not_granted_yet_is_added_after_the_grant():
-    sequencer = Sequencer(["A"], channels=["orderbook_delta"])
+    sequencer = StreamSession(["A"], channels=["orderbook_delta"])
     sequencer.connect()
     (subscribe,) = commands(sequencer)
     sequencer.follow(["B"])
@@ -131,7 +131,7 @@ def test_a_market_followed_while_the_subscription_is_not_granted_yet_is_added_af
 
 def test_a_market_followed_no_longer_is_taken_out_and_does_not_count_as_missing():
     sequencer = connected("A", "B")
-    sequencer.unfollow(["B"])
+    sequencer.unsubscribe_markets(["B"])
     assert {tuple(c["params"]["market_tickers"]) for c in commands(sequencer)} == {("B",)}
     assert sequencer.is_whole
     assert sequencer.tickers == ("A",)
@@ -192,7 +192,7 @@ def test_two_frames_that_change_places_are_a_gap_and_the_late_one_is_ignored():
 
 
 def test_a_first_number_that_is_not_one_is_a_gap():
-    sequencer = Sequencer(["A"], channels=["orderbook_delta"])
+    sequencer = StreamSession(["A"], channels=["orderbook_delta"])
     sequencer.connect()
     (subscribe,) = commands(sequencer)
     sequencer.on_frame(encode("subscribed", {"channel": "orderbook_delta", "sid": 1}, id=subscribe["id"]), NOW)
@@ -234,7 +234,7 @@ def test_a_gap_in_the_lifecycle_channel_makes_every_market_worth_a_look():
     sequencer = connected("A", "B")
     body = {"event_type": "determined", "market_ticker": "ELSEWHERE"}
     said = sequencer.on_frame(encode("market_lifecycle_v2", body, sid=7, seq=5), NOW)
-    assert [(each.ticker, each.kind) for each in said if isinstance(each, Lifecycle)] == [
+    assert [(each.ticker, each.kind) for each in said if isinstance(each, MarketLifecycleEvent)] == [
         ("A", "missed"),
         ("B", "missed"),
     ]
@@ -258,7 +258,7 @@ def test_an_order_group_that_trips_is_told_and_counts_towards_its_own_sequence()
 def test_an_event_that_charges_otherwise_is_worth_a_look():
     body = {"event_ticker": "E", "fee_type_override": None, "fee_multiplier_override": None}
     (said,) = connected("A").on_frame(encode("event_fee_update", body, sid=7, seq=1), NOW)
-    assert isinstance(said, Lifecycle)
+    assert isinstance(said, MarketLifecycleEvent)
     assert (said.kind, said.event_ticker) == (FEES_CHANGED, "E")
 
 
@@ -301,7 +301,7 @@ def test_a_book_that_nobody_asked_for_is_ignored():
 
 
 def test_where_no_market_was_named_a_change_without_a_book_is_a_gap_of_that_book_alone():
-    sequencer = Sequencer()
+    sequencer = StreamSession()
     sequencer.connect()
     assert len(sequencer.on_frame(snapshot(1, "A"), NOW)) == 1
     assert sequencer.on_frame(delta(2, "B"), NOW) == [
@@ -314,7 +314,7 @@ def test_where_no_market_was_named_a_change_without_a_book_is_a_gap_of_that_book
 def test_made_up_subscriptions_and_books_are_kept_up_to_a_limit(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sequencing, "MAX_SIDS", 20)
     monkeypatch.setattr(sequencing, "MAX_TICKERS", 3)
-    made_up = Sequencer()
+    made_up = StreamSession()
     made_up.connect()
     assert sum(len(made_up.on_frame(snapshot(number, f"T{number}"), NOW)) for number in range(1, 9)) == 3
     live = connected("A")
@@ -350,7 +350,7 @@ def test_a_terminal_error_ends_the_subscription_and_a_new_one_is_asked_for(code:
 
 def test_a_refused_book_is_a_gap_and_is_asked_for_again_by_the_repair():
     told: list[str] = []
-    sequencer = Sequencer(["A"], channels=["orderbook_delta", "fill"], tell=told.append)
+    sequencer = StreamSession(["A"], channels=["orderbook_delta", "fill"], tell=told.append)
     sequencer.connect()
     book, fill = commands(sequencer)
     sequencer.on_frame(encode("subscribed", {"channel": "fill", "sid": 2}, id=fill["id"]), NOW)
@@ -411,7 +411,7 @@ class Client:
     """Ours: a sequencer and the books that it keeps. With `is_blind` it is broken: gaps do not reach the books."""
 
     def __init__(self, *, is_blind: bool) -> None:
-        self.sequencer = Sequencer(["A", "B"], channels=["orderbook_delta"])
+        self.sequencer = StreamSession(["A", "B"], channels=["orderbook_delta"])
         self.sequencer.connect()
         (subscribe,) = commands(self.sequencer)
         granted = encode("subscribed", {"channel": "orderbook_delta", "sid": 1}, id=subscribe["id"])

@@ -14,12 +14,12 @@ from support.places import SHARED
 from support.specification import SPECS, specs_or_skip
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_ts
-from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketDetails, Ohlc
+from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketDetails, OhlcPrices
 from kalshi_cli.exchange.endpoints.history import spans
 from kalshi_cli.exchange.wire import candles as wire_candles
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire import markets as wire_markets
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded data is not beside the repository")
 
@@ -54,9 +54,9 @@ def test_both_dialects_of_a_candle_say_the_same() -> None:
     (live,) = wire_candles.read_candles(body({"ticker": "T", "candlesticks": [LIVE]}))
     (old,) = wire_candles.read_historical_candles(body({"ticker": "T", "candlesticks": [OLD]}))
     assert live == old
-    assert live.price == Ohlc(*[Price(4600)] * 4)
+    assert live.price == OhlcPrices(*[Price(4600)] * 4)
     assert (live.mean, live.previous, live.volume) == (Price(4633), Price(4500), Qty(12_000))
-    assert live.yes_ask == Ohlc()  # a dollar is no offer
+    assert live.yes_ask == OhlcPrices()  # a dollar is no offer
 
 
 @pytest.mark.parametrize(
@@ -64,18 +64,18 @@ def test_both_dialects_of_a_candle_say_the_same() -> None:
 )
 def test_a_period_without_a_trade_has_no_price(price: dict[str, str | None]) -> None:
     (candle,) = wire_candles.read_candles(body({"candlesticks": [LIVE | {"price": price, "volume_fp": "0.00"}]}))
-    assert candle.price == Ohlc()
+    assert candle.price == OhlcPrices()
     assert candle.previous == (Price(4500) if price.get("previous_dollars") else None)
 
 
 @pytest.mark.parametrize("wrong", [{"volume_fp": "-1.00"}, {"yes_bid": {}}, {"end_period_ts": "soon"}], ids=str)
 def test_a_candle_that_cannot_be_read_is_an_error(wrong: dict[str, Any]) -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         wire_candles.read_candles(body({"candlesticks": [LIVE | wrong]}))
 
 
 def test_the_historical_dialect_is_not_taken_for_the_live_one() -> None:
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         wire_candles.read_candles(body({"candlesticks": [OLD]}))
 
 
@@ -85,7 +85,7 @@ def test_the_candles_of_an_event_come_by_market_and_say_where_they_were_cut() ->
     )
     assert {ticker: len(candles) for ticker, candles in read.markets.items()} == {"A": 1, "B": 0}
     assert read.until == Ts(1_767_225_600_000)
-    with pytest.raises(WireError, match="2 markets, 1 lists"):
+    with pytest.raises(ResponseFormatError, match="2 markets, 1 lists"):
         wire_candles.read_event_candles(
             body({"market_tickers": ["A", "B"], "market_candlesticks": [[]], "adjusted_end_ts": 1})
         )
@@ -94,7 +94,7 @@ def test_the_candles_of_an_event_come_by_market_and_say_where_they_were_cut() ->
 def test_a_cutoff_may_say_nothing_of_positions() -> None:
     moments = dict.fromkeys(("market_settled_ts", "trades_created_ts", "orders_updated_ts"), "2026-08-01T00:00:00Z")
     assert wire_candles.read_cutoff(body(moments)).positions is None
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         wire_candles.read_cutoff(body(moments | {"orders_updated_ts": None}))
 
 
@@ -146,7 +146,7 @@ def test_a_fee_change_of_an_event_may_be_the_end_of_its_override() -> None:
     begins = change | {"fee_type_override": "flat", "fee_multiplier_override": 2}
     read = wire_events.read_event_fee_changes(body({"event_fee_changes": [ends, begins], "cursor": ""}))
     assert [one.fees for one in read.items] == [None, FeeSchedule(FeeType.FLAT, 2000)]
-    with pytest.raises(WireError, match="fee change"):
+    with pytest.raises(ResponseFormatError, match="fee change"):
         wire_events.read_event_fee_changes(body({"event_fee_changes": [begins | {"fee_multiplier_override": None}]}))
 
 
@@ -169,9 +169,9 @@ def test_a_recorded_market_of_production_is_read_whole() -> None:
     ("name", "reader", "left_out"),
     [
         # What the two prices of NO say follows from those of YES; the subtitle is that of YES.
-        ("Market", wire_markets.Details, {"no_bid_dollars", "no_ask_dollars", "subtitle"}),
-        ("EventData", wire_events.WholeEvent, set()),
-        ("Series", wire_events.WholeSeries, set()),
+        ("Market", wire_markets.MarketDetailsBody, {"no_bid_dollars", "no_ask_dollars", "subtitle"}),
+        ("EventData", wire_events.EventBody, set()),
+        ("Series", wire_events.SeriesBody, set()),
     ],
 )
 def test_every_documented_field_is_read(name: str, reader: type, left_out: set[str]) -> None:
@@ -189,6 +189,6 @@ def test_recorded_candles_of_production_are_read() -> None:
     assert [len(candles) for candles in read.values()] == [16, 16, 16]
     quiet = [candle for candles in read.values() for candle in candles if not candle.volume]
     assert quiet
-    assert all(candle.price == Ohlc() and candle.previous for candle in quiet)
+    assert all(candle.price == OhlcPrices() and candle.previous for candle in quiet)
     ends = [candle.end for candle in next(iter(read.values()))]
     assert {b - a for a, b in pairwise(ends)} == {60_000}

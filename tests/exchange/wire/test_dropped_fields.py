@@ -21,7 +21,7 @@ from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 Read = Callable[[KalshiClient], Any]
 
@@ -112,7 +112,7 @@ def answer(one: Simulation, path: str, body: Any) -> Any:
     one.wire.before = lambda request: httpx.Response(200, json=body) if request.url.path.endswith(path) else None
     try:
         return READS[path][0](one.client)
-    except WireError as error:
+    except ResponseFormatError as error:
         return error
     finally:
         one.wire.before = lambda _: None
@@ -129,7 +129,7 @@ def changed(one: Simulation, path: str, change: Callable[[Any, str], None]) -> d
         body = json.loads(json.dumps(whole))
         change(item_of(body, where), field)
         outcome = answer(one, path, body)
-        if isinstance(outcome, WireError) or outcome != as_it_is:
+        if isinstance(outcome, ResponseFormatError) or outcome != as_it_is:
             found[field] = outcome
     return found
 
@@ -148,7 +148,7 @@ def test_without_a_field_of_money_there_is_an_error_and_no_guess(
     one: Simulation, path: str, change: Callable[[Any, str], None]
 ) -> None:
     found = changed(one, path, change)
-    guessed = {field for field, outcome in found.items() if not isinstance(outcome, WireError)}
+    guessed = {field for field, outcome in found.items() if not isinstance(outcome, ResponseFormatError)}
     assert guessed <= HAS_A_MEANING.get(path, {}).keys()
     refused = found.keys() - guessed
     assert refused, "some field is needed"

@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Money, Ts, contracts, dollars
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 
 def raw(body: Any) -> bytes:
@@ -200,5 +200,5 @@ BROKEN = {
 @pytest.mark.parametrize("what", BROKEN)
 def test_money_that_cannot_be_read_exactly_is_an_error(what: str) -> None:
     read, body = BROKEN[what]
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         read(raw(body))

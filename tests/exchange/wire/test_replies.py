@@ -13,12 +13,12 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownErr
 from kalshi_cli.base.units import Money, Price, Qty, dollars
 from kalshi_cli.core.account.order_index import ID_TAKEN
 from kalshi_cli.core.model.messages import CancelFailed, OrderAccepted, OrderRejected, OrderUnknown
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.replies import is_definite
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 ORDER = Order(
     client_order_id="11111111-2222-4333-8444-555555555555",
@@ -31,7 +31,7 @@ ORDER = Order(
     updated=NOW,
 )
 LIVE = msgspec.structs.replace(ORDER, order_id="their-id", status=OrderStatus.RESTING)
-CLOSE = msgspec.structs.replace(ORDER, tif=Tif.IOC, reduce_only=True)
+CLOSE = msgspec.structs.replace(ORDER, tif=TimeInForce.IOC, reduce_only=True)
 GROUP = OrderGroup(group_id="g1", limit=Qty(1000))
 CREATED = {
     "order_id": "their-id", "client_order_id": ORDER.client_order_id, "fill_count": "0.00", "remaining_count": "10.00",
@@ -181,7 +181,7 @@ SIMULATED = (
     "insufficient_balance", "invalid_content_type", "invalid_order", "invalid_order_size", "invalid_parameters",
     "invalid_price", "market_inactive", "not_found", "order_id_and_client_order_id_mismatch", "order_side_mismatch",
     "order_ticker_mismatch", "rfq_closed", "signature_is_missing_from_headers", "trading_is_paused",
-    "user_not_found:_5c0d", SimOptions().triggered_group_code,
+    "user_not_found:_5c0d", ExchangeOptions().triggered_group_code,
 )  # fmt: skip
 """What the documents name, and what the simulated exchange refuses with."""
 

@@ -19,14 +19,14 @@ from kalshi_cli.core.model.messages import BookSnapshot, OrderAccepted, PublicTr
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
-from kalshi_cli.core.model.price_grid import Band, PriceGrid
+from kalshi_cli.core.model.price_grid import PriceBand, PriceGrid
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import events as wire_events
 from kalshi_cli.exchange.wire import markets, status
 from kalshi_cli.exchange.wire import markets as wire_markets
 from kalshi_cli.exchange.wire import orders as wire_orders
 from kalshi_cli.exchange.wire.replies import read_refusal
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 NOW = Ts(1_781_159_360_000)
 needs_recordings = pytest.mark.skipif(not SHARED.is_dir(), reason="the recorded data is not beside the repository")
@@ -72,7 +72,7 @@ def test_a_market_is_read_with_its_grid_quotes_and_times():
     assert (read.yes_bid, read.yes_ask, read.last) == (4700, 5200, 9900)
     assert (read.yes_bid_size, read.volume, read.exchange_index) == (300, 200, 2)
     assert read.status is MarketStatus.ACTIVE
-    assert read.grid == PriceGrid((Band(Price(0), Price(10_000), Price(100)),))
+    assert read.grid == PriceGrid((PriceBand(Price(0), Price(10_000), Price(100)),))
     assert read.close_time == parse_ts("2026-06-25T16:00:00Z")
     assert read.subtitle == "Varvara Lepchenko"
     assert read.settlement_value is None
@@ -114,7 +114,7 @@ MONEY_FIELDS = [
 @pytest.mark.parametrize("name", MONEY_FIELDS)
 def test_a_missing_field_of_money_or_time_is_an_error_that_names_it(name):
     body = {key: value for key, value in MARKET.items() if key != name}
-    with pytest.raises(WireError, match=rf"`{name}` - at `\$.market"):
+    with pytest.raises(ResponseFormatError, match=rf"`{name}` - at `\$.market"):
         wire_markets.read_market(json.dumps({"market": body}).encode())
 
 
@@ -136,13 +136,13 @@ def test_a_missing_field_of_money_or_time_is_an_error_that_names_it(name):
     ],
 )
 def test_an_impossible_value_is_an_error_never_a_guess(name, value):
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         market(**{name: value})
 
 
 def test_an_unreadable_market_of_a_page_is_named():
     page = {"markets": [MARKET, {**MARKET, "ticker": "KXBAD", "volume_fp": "?"}]}
-    with pytest.raises(WireError, match="KXBAD"):
+    with pytest.raises(ResponseFormatError, match="KXBAD"):
         wire_markets.read_markets(json.dumps(page).encode())
 
 
@@ -183,7 +183,7 @@ def test_a_side_without_bids_is_empty(side):
 
 
 def test_a_book_under_another_name_is_an_error_not_an_empty_book():
-    with pytest.raises(WireError, match="orderbook_fp"):
+    with pytest.raises(ResponseFormatError, match="orderbook_fp"):
         markets.read_orderbook(b'{"orderbook":{"yes":[[1,2]]}}', "T", NOW)
 
 
@@ -255,18 +255,18 @@ def test_an_order_status_of_tomorrow_counts_as_live():
 
 
 def test_an_order_whose_counts_do_not_add_up_is_not_believed():
-    with pytest.raises(WireError, match="exceed"):
+    with pytest.raises(ResponseFormatError, match="exceed"):
         order(remaining_count_fp="4.50")
 
 
 @pytest.mark.parametrize("name", [name for name in ORDER if name.endswith(("_dollars", "_fp"))])
 def test_an_order_without_a_count_or_an_amount_is_an_error(name):
-    with pytest.raises(WireError, match=name):
+    with pytest.raises(ResponseFormatError, match=name):
         wire_orders.read_order(json.dumps({"order": {k: v for k, v in ORDER.items() if k != name}}).encode())
 
 
 def test_an_order_without_a_direction_is_an_error():
-    with pytest.raises(WireError, match="direction"):
+    with pytest.raises(ResponseFormatError, match="direction"):
         order(book_side=None, outcome_side=None)
     assert order(book_side=None, outcome_side="yes").side is BID
 
@@ -344,7 +344,7 @@ def test_a_settlement_states_what_one_yes_contract_paid(result, value, payout):
         )
     ]
     if result == "scalar":
-        with pytest.raises(WireError, match="without a value"):
+        with pytest.raises(ResponseFormatError, match="without a value"):
             wire_account.read_settlements(json.dumps({"settlements": [{**body, "value": None}]}).encode())
 
 
@@ -362,7 +362,7 @@ def test_a_schedule_lists_the_announced_maintenance():
 
 @pytest.mark.parametrize("body", ['{"usage_tier":"x","read":{"refill_rate":0,"bucket_capacity":1}}', "{}"])
 def test_limits_of_nothing_are_not_limits(body):
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         wire_account.read_limits(body.encode())
 
 
@@ -464,7 +464,7 @@ def test_the_integer_cents_of_january_2026_fail_loudly_instead_of_being_misread(
     for response in cases.values():
         for reader, applies in readers.values():
             if isinstance(response, dict) and applies(response):
-                with pytest.raises(WireError, match="missing required field"):
+                with pytest.raises(ResponseFormatError, match="missing required field"):
                     reader(json.dumps(response).encode())
                 failed += 1
     assert failed >= 5
@@ -505,7 +505,7 @@ JSON = st.recursive(
 @given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_bytes_give_a_value_or_one_typed_error(body):
     for reader in READERS:
-        with suppress(WireError):
+        with suppress(ResponseFormatError):
             reader(body)
     read_refusal(body)
 
@@ -515,20 +515,20 @@ def test_any_bytes_give_a_value_or_one_typed_error(body):
 def test_any_value_in_any_field_of_a_market_gives_a_market_or_a_typed_error(name, value):
     try:
         read = market(**{name: value})
-    except WireError:
+    except ResponseFormatError:
         return
     assert read.volume >= 0
 
 
 def test_the_fuzz_reaches_both_outcomes():
     assert market(title="").title == ""
-    with pytest.raises(WireError):
+    with pytest.raises(ResponseFormatError):
         market(title=None)
 
 
 def test_deep_nesting_does_not_overflow():
     for reader in READERS:
-        with pytest.raises(WireError):
+        with pytest.raises(ResponseFormatError):
             reader(b"[" * 200_000)
     assert read_refusal(b"[" * 200_000).code == ""
 

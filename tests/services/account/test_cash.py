@@ -13,12 +13,12 @@ from support.simulation import T0, Simulation
 from kalshi_cli.base.errors import ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError, UsageError
 from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.services.account import cash
-from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SimOptions
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, MarketSpec
 from kalshi_cli.views.cash import BalanceView
 
 OURS = "11111111-2222-4333-8444-555555555555"
 OTHER_ID = "11111111-2222-4333-8444-666666666666"
-OPTIONS = SimOptions(read_rate=0, write_rate=0, shards=4, subaccounts_need_advanced=False)
+OPTIONS = ExchangeOptions(read_rate=0, write_rate=0, shards=4, subaccounts_need_advanced=False)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_transfer_is_sent_once_and_watched_until_it_is_complete(world: Simulat
 
 
 def test_a_transfer_that_takes_long_is_shown_as_pending(tmp_path: Path) -> None:
-    world = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=4, transfer_ms=60_000))
+    world = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, shards=4, transfer_ms=60_000))
     assert cash.transfer(world.client, world.clock, move()).status == "pending"
     world.close()
 
@@ -163,7 +163,7 @@ def test_money_is_not_moved_to_where_it_is() -> None:
 
 
 def test_the_facts_say_what_lies_there_now(world: Simulation) -> None:
-    assert cash.facts(world.client, move()) == [
+    assert cash.describe_transfer(world.client, move()) == [
         "move $25.00 from shard 0 to shard 2",
         "there: shard 0 $10,000.00, shard 2 $0.00",
     ]

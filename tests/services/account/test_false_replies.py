@@ -16,9 +16,9 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import OrderState
-from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.order_terms import ASK, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 
 NOWHERE = "00000000-0000-4000-8000-00000000dead"
@@ -43,7 +43,7 @@ def falsify(sim: Simulation, method: str, edit: Edit, *, ending: str = "", times
 def reconcile(sim: Simulation, wait_s: float = 60.0) -> tuple[list[Order], list[Order], dict[str, str]]:
     told: dict[str, str] = {}
     settled, open_ = reconcile_unknown(
-        sim.client, sim.store, sim.clock, Limits(), sim.new_id,
+        sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id,
         wait_s=wait_s, repaired=lambda order, text: told.update({order.client_order_id: text}),
     )  # fmt: skip
     return settled, open_, told
@@ -95,7 +95,7 @@ def test_until_it_is_proven_both_count_and_the_dispute_stays_open(sim: Simulatio
 def test_an_order_that_filled_under_a_false_id_gets_its_fills(sim: Simulation) -> None:
     sim.market(39, 44)
     falsify(sim, "POST", lambda body: body | {"order_id": NOWHERE})
-    sim.place(client_order_id="mine", price=cents(44), tif=Tif.IOC)
+    sim.place(client_order_id="mine", price=cents(44), tif=TimeInForce.IOC)
     settled, open_, told = reconcile(sim)
     (order,) = settled
     assert (order.filled, order.status, order.code) == (contracts(10), OrderStatus.FILLED, "")
@@ -107,9 +107,9 @@ def test_an_order_that_filled_under_a_false_id_gets_its_fills(sim: Simulation) -
     assert engine.state.ledger.position(TICKER).qty == contracts(10)
 
 
-@pytest.mark.parametrize("tif", [Tif.GTC, Tif.IOC])
+@pytest.mark.parametrize("tif", [TimeInForce.GTC, TimeInForce.IOC])
 @pytest.mark.parametrize("claimed", ["10.00", "4.00"])
-def test_a_false_fill_count_is_lowered_to_the_record(sim: Simulation, tif: Tif, claimed: str) -> None:
+def test_a_false_fill_count_is_lowered_to_the_record(sim: Simulation, tif: TimeInForce, claimed: str) -> None:
     sim.market(39, 44)
     left = f"{10 - float(claimed):.2f}"
     falsify(sim, "POST", lambda body: body | {"fill_count": claimed, "remaining_count": left})
@@ -118,7 +118,7 @@ def test_a_false_fill_count_is_lowered_to_the_record(sim: Simulation, tif: Tif, 
     settled, open_, told = reconcile(sim)
     assert open_ == []
     (order,) = settled
-    over = OrderStatus.RESTING if tif is Tif.GTC else OrderStatus.CANCELED
+    over = OrderStatus.RESTING if tif is TimeInForce.GTC else OrderStatus.CANCELED
     assert (order.filled, order.status) == (0, over)
     assert "filled was" in told["mine"]
     assert on_file(sim, "mine") == order
@@ -178,7 +178,7 @@ def test_a_false_time_delays_a_repair_and_prevents_none(sim: Simulation, ts: int
 def test_false_averages_are_not_read(sim: Simulation) -> None:
     sim.market(39, 44)
     falsify(sim, "POST", lambda body: body | {"average_fill_price": "0.9900", "average_fee_paid": "5.0000"})
-    sim.place(client_order_id="mine", price=cents(44), tif=Tif.IOC)
+    sim.place(client_order_id="mine", price=cents(44), tif=TimeInForce.IOC)
     assert reconcile(sim) == ([], [], {})
     assert [(fill.price, fill.qty) for fill in sim.store.fills()] == [(cents(44), contracts(10))]
 

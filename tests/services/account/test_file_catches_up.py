@@ -11,7 +11,7 @@ from kalshi_cli.base.units import cents
 from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import load_engine
 
 
@@ -27,7 +27,7 @@ def test_an_order_whose_fill_another_program_booked_does_not_rest_on_file_for_ev
         found = sim.store.order(order.client_order_id)
         assert found is not None
         assert found.status is OrderStatus.RESTING, "only the fill was booked"
-        load_engine(sim.client, sim.store, sim.clock, Limits(), markets=(), fees={}, new_id=sim.new_id)
+        load_engine(sim.client, sim.store, sim.clock, RiskLimits(), markets=(), fees={}, new_id=sim.new_id)
         found = sim.store.order(order.client_order_id)
         assert found is not None
         assert (found.status, found.filled) == (OrderStatus.FILLED, 1000)

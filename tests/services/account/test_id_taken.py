@@ -15,11 +15,11 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.account.order_index import DUPLICATE_ID
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import batch
 from kalshi_cli.services.orders.batch import BatchLine
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
 
 HOUR_S = 3_600
 
@@ -27,7 +27,7 @@ HOUR_S = 3_600
 def elsewhere(sim: Simulation, price: int = 40, ticker: str = TICKER) -> None:
     """Another program of alice's, with another state file, places an order with the id that ours will have."""
     order = NewOrder(ticker=ticker, side=BID, price=cents(price), qty=contracts(10), client_order_id="job-42")
-    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), OrderReceipt)
 
 
 def send_unseen(sim: Simulation) -> None:
@@ -58,7 +58,7 @@ def typed_in_a_batch(sim: Simulation) -> None:
 def test_a_typed_id_that_the_exchange_knows_is_refused_before_anything_is_sent(
     tmp_path: Path, client_ids: Any, send: Callable[[Simulation], None]
 ) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids=client_ids))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, client_ids=client_ids))
     sim.market()
     elsewhere(sim, 44)  # trades at once: it never rests
     sim.clock.advance(HOUR_S)
@@ -89,7 +89,7 @@ def test_an_older_order_with_the_id_ends_ours_as_refused_and_is_not_taken_for_it
     assert ours is not None
     assert (ours.status, ours.code, ours.order_id) == (OrderStatus.REJECTED, "DUPLICATE_ID", "")
     sim.clock.advance(60)
-    assert reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id) == ([], [])
+    assert reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id) == ([], [])
     assert "LATE_ORDER" not in [alert.code for alert in sim.store.alerts()]
 
 
@@ -118,5 +118,5 @@ def test_an_id_that_is_taken_in_another_market_ends_as_refused_not_as_never_arri
     with pytest.raises(OutcomeUnknownError):
         sim.place(client_order_id="job-42")
     sim.clock.advance(HOUR_S)
-    ended, left = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+    ended, left = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
     assert ([(order.status, order.code) for order in ended], left) == ([(OrderStatus.REJECTED, DUPLICATE_ID)], [])

@@ -8,7 +8,7 @@ from support.simulation import TICKER, Simulation
 from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.effects import FillBooked
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import load_engine
 
 
@@ -23,7 +23,7 @@ def test_a_start_books_a_fill_that_is_older_than_the_last_one_booked(sim: Simula
     newest, oldest = sim.client.fills(TICKER)
     sim.store.record(FillBooked(newest, None))
     engine = load_engine(
-        sim.client, sim.store, sim.clock, Limits(),
+        sim.client, sim.store, sim.clock, RiskLimits(),
         markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id,
     )  # fmt: skip
     assert {fill.trade_id for fill in sim.store.fills()} == {newest.trade_id, oldest.trade_id}

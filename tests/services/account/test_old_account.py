@@ -9,15 +9,15 @@ import pytest
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 
 from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.pnl import parts, total
+from kalshi_cli.core.account.pnl import group_by, total
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account import portfolio
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.simulator.model.listing import NewOrder, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder
 from kalshi_cli.store.sqlite_store import Store
 
-OPTIONS = SimOptions(
+OPTIONS = ExchangeOptions(
     read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS, subaccounts_need_advanced=False
 )
 
@@ -42,7 +42,7 @@ def sim(tmp_path: Path) -> Iterator[Simulation]:
 
 def test_profit_and_loss_of_an_old_account_is_what_its_balance_says(sim: Simulation) -> None:
     found = portfolio.read(sim.client)
-    net = total(parts(found.entries, found.marks, lambda ticker, _: ticker).values()).net
+    net = total(group_by(found.entries, found.marks, lambda ticker, _: ticker).values()).net
     worth = 6 * cents(60) * 100
     assert net == sim.exchange.cash("alice") + worth - dollars(10_000)
     assert found.drifting == []
@@ -60,7 +60,7 @@ def test_an_engine_that_begins_on_an_old_account_knows_its_positions(sim: Simula
         sim.client,
         store,
         sim.clock,
-        Limits(),
+        RiskLimits(),
         markets=[sim.client.market(OTHER)],
         fees={},
         new_id=sim.new_id,

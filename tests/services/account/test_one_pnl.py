@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from support.simulation import DAY_MS, OTHER, T0, TICKER
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
-from kalshi_cli.core.account.pnl import Entry, in_order, parts, total
+from kalshi_cli.core.account.pnl import LedgerEntry, group_by, sort_by_time, total
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.state.trading_day import day_of
-from kalshi_cli.services.monitoring.daily_summary import gained
+from kalshi_cli.services.monitoring.daily_summary import result_of_close
 from kalshi_cli.telemetry.tables import DAYS, Tables
 from kalshi_cli.telemetry.trade_book import TradeBook
 
@@ -34,9 +34,9 @@ TRADES = st.lists(
 """No two at one time: then there is no telling which of them closed what the other had opened."""
 
 
-def entries_of(trades: list[tuple[Any, ...]], settled_at: int | None = None) -> list[Entry]:
+def entries_of(trades: list[tuple[Any, ...]], settled_at: int | None = None) -> list[LedgerEntry]:
     """Fills, and both markets settled, one YES and one NO, where that is wanted."""
-    found: list[Entry] = [
+    found: list[LedgerEntry] = [
         Fill(
             trade_id=f"t{number}", order_id=f"o{number}", ticker=ticker, side=side, price=cents(price), qty=Qty(qty),
             ts=Ts(T0 + after_ms), fee=Money(fee), is_taker=True,
@@ -59,7 +59,7 @@ def day(ts: Ts) -> str:
     return day_of(ts, UTC)
 
 
-def written(folder: Path, entries: list[Entry], before: int = 0) -> dict[str, tuple[str, Money, Money]]:
+def written(folder: Path, entries: list[LedgerEntry], before: int = 0) -> dict[str, tuple[str, Money, Money]]:
     """The days as a loop leaves them that learned of the entries in this order, the first ones before it began."""
     book = TradeBook(Tables(folder, lambda text: pytest.fail(text)), lambda _any_id: None, day)
     book.open(entries[:before])
@@ -73,9 +73,9 @@ def written(folder: Path, entries: list[Entry], before: int = 0) -> dict[str, tu
     return {row["day"]: (row["trades"], parse_money(row["realized"]), parse_money(row["fees"])) for row in rows}
 
 
-def by_day(entries: list[Entry]) -> dict[str, tuple[str, Money, Money]]:
+def by_day(entries: list[LedgerEntry]) -> dict[str, tuple[str, Money, Money]]:
     """As `kalshi pnl --by day` has it."""
-    made = parts(entries, {}, lambda _, entry: day(entry.ts) if entry is not None else "")
+    made = group_by(entries, {}, lambda _, entry: day(entry.ts) if entry is not None else "")
     counted = {name: sum(day(e.ts) == name for e in entries if isinstance(e, Fill)) for name in made}
     return {name: (str(counted[name]), each.realized, each.fees) for name, each in made.items()}
 
@@ -122,8 +122,8 @@ def test_what_closings_won_and_openings_cost_in_fees_is_what_was_realized(
     trades: list[tuple[Any, ...]], is_settled: bool
 ) -> None:
     entries = entries_of(trades, 3 * DAY_MS + 1 if is_settled else None)
-    whole = total(parts(entries, {}, lambda ticker, _: ticker).values())
-    gains = gained(in_order(entries))
+    whole = total(group_by(entries, {}, lambda ticker, _: ticker).values())
+    gains = result_of_close(sort_by_time(entries))
     won = sum(gain for _, gain in gains if gain is not None)
     opening_fees = sum(entry.fee for entry, gain in gains if gain is None and isinstance(entry, Fill))
     assert won - opening_fees == whole.realized - whole.fees

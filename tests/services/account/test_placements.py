@@ -10,20 +10,20 @@ import pytest
 from support.simulation import T0, TICKER, Simulation
 from support.trading import TradingLoop
 
-from kalshi_cli.base.errors import ExchangeError, StateError
+from kalshi_cli.base.errors import ExchangeError, StateFileError
 from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.account.execution_quality import match
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.services.account.execution import read
-from kalshi_cli.services.trading.run_reporter import Journal
+from kalshi_cli.services.trading.run_reporter import EventLog
 from kalshi_cli.store import sqlite_store
 from kalshi_cli.store.sqlite_store import Store
 
 
 def listened(sim: Simulation, decided_s: Callable[[], float | None] = lambda: None) -> None:
     """The state file hears what the journal measures."""
-    journal = Journal(sim.clock, decided_s=decided_s)
+    journal = EventLog(sim.clock, decided_s=decided_s)
     sim.store.on_record = journal.note
 
 
@@ -100,9 +100,9 @@ def test_an_order_that_was_refused_was_not_placed(sim: Simulation) -> None:
 def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(sim: Simulation) -> None:
     class Full:
         def placed(self, _client_order_id: str, _latency_ms: int) -> None:
-            raise StateError("the disk is full")
+            raise StateFileError("the disk is full")
 
-    journal = Journal(sim.clock)
+    journal = EventLog(sim.clock)
     sim.market()
     sim.store.on_record = lambda effect, _store: journal.note(effect, Full())  # type: ignore[arg-type]
     assert sim.place(price=cents(41)).status is OrderStatus.RESTING
@@ -111,7 +111,7 @@ def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(sim: Si
 def test_the_oldest_measurements_go_first(sim: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite_store, "MAX_PLACEMENTS", 3)
     for number in range(5):
-        sim.store.placed(f"c{number}", number)
+        sim.store.record_placement(f"c{number}", number)
     assert again(sim).placements() == {"c2": 2, "c3": 3, "c4": 4}
 
 

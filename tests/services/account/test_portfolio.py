@@ -14,9 +14,9 @@ from support.simulation import DAY_MS, OTHER, TICKER, Simulation
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.account import pnl
-from kalshi_cli.core.account.pnl import fold, total
+from kalshi_cli.core.account.pnl import build_ledger, total
 from kalshi_cli.core.model.markets import Market, MarketStatus
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import ExchangePosition, Settlement
 from kalshi_cli.core.model.price_grid import CENT_GRID
@@ -54,11 +54,11 @@ def traded(sim: Simulation) -> None:
     """A round trip, a settled market, an open position, over two days."""
     sim.market(40, 44)
     sim.market(60, 63, ticker=OTHER)
-    sim.place(price=cents(44), tif=Tif.IOC)
-    sim.place(price=cents(63), tif=Tif.IOC, ticker=OTHER)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
+    sim.place(price=cents(63), tif=TimeInForce.IOC, ticker=OTHER)
     sim.clock.advance(3_600)
     sim.market(50, 53)
-    sim.place(action="sell", price=cents(50), qty=contracts(4), tif=Tif.IOC)
+    sim.place(action="sell", price=cents(50), qty=contracts(4), tif=TimeInForce.IOC)
     sim.exchange.settle(OTHER, Price(0), sim.clock.now())
     sim.clock.advance(20 * 3_600)
     sim.exchange.advance(sim.clock.now())
@@ -67,7 +67,7 @@ def traded(sim: Simulation) -> None:
 
 def by(sim: Simulation, found: Portfolio, key: str, since: Ts | None = None) -> Money:
     strategies = {fill.trade_id: "spike" if fill.ticker == TICKER else "" for fill in found.fills}
-    parts = portfolio.grouped(
+    parts = portfolio.group_pnl(
         found,
         key,
         since=since,
@@ -95,7 +95,7 @@ def test_the_parts_add_up_to_the_change_of_the_account(sim: Simulation, key: str
 def test_pnl_since_a_time_counts_only_what_came_after(sim: Simulation) -> None:
     traded(sim)
     found = portfolio.read(sim.client)
-    parts = portfolio.grouped(
+    parts = portfolio.group_pnl(
         found,
         "market",
         since=Ts(sim.clock.now() + 1),
@@ -113,7 +113,7 @@ def test_pnl_since_a_time_counts_only_what_came_after(sim: Simulation) -> None:
 def test_a_market_that_does_not_add_up_is_flagged(sim: Simulation) -> None:
     traded(sim)
     found = portfolio.read(sim.client)
-    assert msgspec.structs.replace(found, ledger=fold(())).drifting == [TICKER]
+    assert msgspec.structs.replace(found, ledger=build_ledger(())).drifting == [TICKER]
     stated = found.stated[0, TICKER]
     more = msgspec.structs.replace(stated, position=contracts(7))
     assert msgspec.structs.replace(found, stated={(0, TICKER): more}).drifting == [TICKER]
@@ -181,12 +181,12 @@ def test_every_grouping_adds_up_to_the_same(
         )
         for ticker in sorted(settled)
     )
-    ledger = fold((*fills, *settlements))
+    ledger = build_ledger((*fills, *settlements))
     found = Portfolio(fills=fills, settlements=settlements, ledger=ledger, markets=MARKETS, stated={})
-    worth = total(pnl.parts(found.entries, found.marks, lambda ticker, _: ticker).values())
+    worth = total(pnl.group_by(found.entries, found.marks, lambda ticker, _: ticker).values())
     event_of: Callable[[str], str] = lambda ticker: ticker.rpartition("-")[0]  # noqa: E731
     for key in KEYS:
-        parts = portfolio.grouped(
+        parts = portfolio.group_pnl(
             found,
             key,
             since=None,
@@ -240,7 +240,7 @@ def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realiz
     assert number is not None
     sim.exchange.deposit("alice", dollars(10), subaccount=number)
     sim.market(40, 44)
-    sim.place(price=cents(44), qty=contracts(5), tif=Tif.IOC)
+    sim.place(price=cents(44), qty=contracts(5), tif=TimeInForce.IOC)
     there = NewOrder(ticker=TICKER, side=ASK, price=cents(40), qty=contracts(5), subaccount=number)
     sim.exchange.submit("alice", there, sim.clock.now())
     found = portfolio.read(sim.client)
@@ -249,6 +249,6 @@ def test_yes_here_and_no_in_a_subaccount_are_two_positions_and_nothing_is_realiz
         (number, -contracts(5)),
     ]
     assert (found.ledger.realized, found.drifting) == (0, [])
-    assert total(pnl.parts(found.entries, found.marks, lambda ticker, _: ticker).values()).realized == 0
+    assert total(pnl.group_by(found.entries, found.marks, lambda ticker, _: ticker).values()).realized == 0
     swapped = {(number - key[0], key[1]): stated for key, stated in found.stated.items()}
     assert msgspec.structs.replace(found, stated=swapped).drifting == [TICKER], "the sums agree, the parts do not"

@@ -6,21 +6,21 @@ import pytest
 from support.simulation import T0, TICKER, Simulation, intend
 
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import load_engine, reconcile_unknown
-from kalshi_cli.store.records import Halt, Memory
+from kalshi_cli.store.records import Halt, RecoveredState
 
 
-def start(sim: Simulation) -> Engine:
+def start(sim: Simulation) -> TradingEngine:
     return load_engine(
         sim.client,
         sim.store,
         sim.clock,
-        Limits(),
+        RiskLimits(),
         markets=[sim.client.market(TICKER)],
         fees={},
         new_id=sim.new_id,
@@ -64,7 +64,7 @@ def test_an_intent_that_filled_while_nobody_ran_is_booked(sim: Simulation) -> No
 
 def test_fills_and_settlements_that_were_missed_are_booked(sim: Simulation) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     sim.clock.advance(5)
     sim.exchange.settle(TICKER, ONE_DOLLAR, sim.clock.now())
     sim.clock.advance(120)
@@ -84,7 +84,7 @@ def test_an_order_of_another_program_counts_as_foreign(sim: Simulation) -> None:
     assert (order.is_foreign, order.strategy, order.remaining) == (True, "", contracts(4))
 
 
-def memory(sim: Simulation) -> Memory:
+def memory(sim: Simulation) -> RecoveredState:
     return sim.store.load()
 
 
@@ -117,13 +117,13 @@ def test_a_halt_is_remembered(sim: Simulation) -> None:
 def test_reconcile_finds_orders_of_markets_that_nobody_asked_about(sim: Simulation) -> None:
     sim.client.create_order(intend(sim, "mine"))
     sim.clock.advance(1)
-    known, doubtful = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+    known, doubtful = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
     assert ([order.client_order_id for order in known], doubtful) == (["mine"], [])
 
 
 def test_a_fill_of_long_ago_is_not_read_again_in_vain(sim: Simulation) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     sim.clock.advance(3 * 3600)
     engine = start(sim)
     assert engine.state.ledger.position(TICKER).qty == contracts(10), "from the file, not from the exchange"

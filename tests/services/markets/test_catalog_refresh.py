@@ -12,16 +12,16 @@ from support.long_listing import ListingTransport, LongListing, market_body
 from support.simulation import OTHER, TICKER, Simulation
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.errors import InstanceError, UnreachableError, UsageError
+from kalshi_cli.base.errors import AnotherInstanceError, UnreachableError, UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.sources import load
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.markets import catalog
-from kalshi_cli.services.markets.catalog import Refresh, refresh, search
+from kalshi_cli.services.markets.catalog import CatalogRefresh, refresh, search
 from kalshi_cli.services.markets.market_query import EventQuery, MarketQuery
-from kalshi_cli.services.markets.market_search import choose, choose_events, choose_series
-from kalshi_cli.store.catalog.entries import Kind, Narrow
+from kalshi_cli.services.markets.market_search import choose_events, choose_series, select_markets
+from kalshi_cli.store.catalog.entries import CatalogFilter, Kind
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, catalogue_path, open_catalogue
 from kalshi_cli.store.lock import lock
 
@@ -42,7 +42,7 @@ class Place:
         url = "http://localhost/trade-api/v2"
         return KalshiClient(url, clock=self.clock, rng=random.Random(1), transport=transport)
 
-    def refresh(self, *, is_full: bool = False) -> Refresh:
+    def refresh(self, *, is_full: bool = False) -> CatalogRefresh:
         self.listing.asked.clear()
         return refresh(self.config, self.client, self.clock, is_full=is_full)
 
@@ -58,7 +58,7 @@ class Place:
     def choose(self, text: str, *, is_offline: bool = False, **more: object) -> list[str]:
         query = MarketQuery(search=text, **more)  # type: ignore[arg-type]
         there = open_catalogue(self.config)
-        choice = choose(query, self.clock.now(), there, lambda: self.client, is_offline=is_offline)
+        choice = select_markets(query, self.clock.now(), there, lambda: self.client, is_offline=is_offline)
         return [market.ticker for market in choice.items]
 
 
@@ -113,7 +113,7 @@ def test_what_a_refresh_of_changes_leaves_out_stays_as_old_as_it_is(made: Place)
     made.listing.changed = [market_body(5)]
     assert not made.refresh().is_full
     query = MarketQuery(limit=None)
-    choice = choose(query, made.clock.now(), made.catalogue, lambda: made.client, is_offline=True)
+    choice = select_markets(query, made.clock.now(), made.catalogue, lambda: made.client, is_offline=True)
     assert choice.as_of == NOW + 3_600_000
     ages = {market.ticker: choice.seen[market.ticker] for market in choice.items}
     assert len(ages) == MARKETS
@@ -213,7 +213,7 @@ def test_a_catalogue_that_is_broken_is_thrown_away_and_the_exchange_is_asked(mad
 
 def test_two_refreshes_do_not_run_at_once(place: Place) -> None:
     path = catalogue_path(place.config).with_suffix(".lock")
-    with lock(path, place.clock), pytest.raises(InstanceError, match="refreshed by another process"):
+    with lock(path, place.clock), pytest.raises(AnotherInstanceError, match="refreshed by another process"):
         place.refresh()
 
 
@@ -228,14 +228,14 @@ def test_against_the_simulated_exchange_every_request_is_as_published(place: Pla
     """Its client holds requests and replies against the specification; a market that settled is not found as open."""
     sim = Simulation(tmp_path / "exchange")
     assert refresh(place.config, sim.client, sim.clock).counts["market"] == 2
-    narrow = Narrow(open_at=sim.clock.now())
+    narrow = CatalogFilter(open_at=sim.clock.now())
     assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER, TICKER]  # type: ignore[union-attr]
     sim.clock.advance(3600)
     sim.exchange.settle(TICKER, ONE_DOLLAR, sim.clock.now())
     sim.clock.advance(3600)
     sim.exchange.advance(sim.clock.now())
     assert not refresh(place.config, sim.client, sim.clock).is_full
-    narrow = Narrow(open_at=sim.clock.now())
+    narrow = CatalogFilter(open_at=sim.clock.now())
     assert search(place.catalogue, Kind.MARKET, "kxsim", narrow=narrow).tickers == [OTHER]  # type: ignore[union-attr]
 
 

@@ -19,19 +19,19 @@ from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import (
     BookDelta,
     BookSnapshot,
-    Command,
     FeedGap,
     FeedState,
     MarketChange,
     Message,
     PublicTrade,
     Quote,
+    StateCommand,
     Tick,
 )
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.markets import read_market
-from kalshi_cli.services.markets.watch_board import PATIENCE_MS, POLL_S, Polled, WatchBoard, WatchedMarket
+from kalshi_cli.services.markets.watch_board import PATIENCE_MS, POLL_S, PollingFeed, WatchBoard, WatchedMarket
 
 NOW = Ts(1_780_000_000_000)
 ONE: Market = read_market(msgspec.json.encode({"market": market_body(1)}))
@@ -158,7 +158,7 @@ def taken(feed: Iterator[Message], count: int) -> list[Message]:
 def test_polling_gives_quotes_then_trades_and_says_that_it_polls(tmp_path: Path) -> None:
     sim = Simulation(tmp_path)
     markets = list(sim.client.markets(tickers=[TICKER]))
-    feed = iter(Polled(sim.client, sim.clock, markets, is_book=False, tell=lambda _: None))
+    feed = iter(PollingFeed(sim.client, sim.clock, markets, is_book=False, tell=lambda _: None))
     first = taken(feed, 3)
     assert [type(each) for each in first] == [FeedState, MarketChange, Quote]
     assert not first[0].is_live  # type: ignore[attr-defined]
@@ -184,7 +184,7 @@ class Flaky(ListingTransport):
 def test_polling_goes_on_after_a_failure_and_the_board_is_stale_meanwhile() -> None:
     clock, told, wire = ManualClock(NOW), list[str](), Flaky(LongListing(10))
     client = KalshiClient("http://localhost/trade-api/v2", clock=clock, rng=random.Random(1), transport=wire)
-    polled = Polled(client, clock, [ONE], is_book=False, tell=told.append)
+    polled = PollingFeed(client, clock, [ONE], is_book=False, tell=told.append)
     board = WatchBoard([ONE], NOW, is_streamed=False)
     feed = iter(polled)
 
@@ -204,6 +204,6 @@ def test_polling_goes_on_after_a_failure_and_the_board_is_stale_meanwhile() -> N
     wire.is_down = False
     go_on(2)
     assert board.stale_since(line, clock.now()) is None
-    polled.request(Command(clock.now(), None, "SIGINT"))
+    polled.request(StateCommand(clock.now(), None, "SIGINT"))
     rest = list(feed)
-    assert isinstance(rest[-1], Command)
+    assert isinstance(rest[-1], StateCommand)

@@ -13,17 +13,17 @@ from support.alerting import PHONE, T0, TAKEN, AlertProgram, Sinks
 from support.served import eventually
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, TerminatedError
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateFileError, TerminationRequested
 from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import Sink
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.config.schema import AlertChannel
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.services.monitoring.alert_dispatcher import FLATTEN_AGAIN_S, Courier
+from kalshi_cli.net.delivery import DeliveryResult
+from kalshi_cli.services.monitoring.alert_dispatcher import FLATTEN_AGAIN_S, AlertDispatcher
 from kalshi_cli.services.monitoring.alerting import Alerting
 from kalshi_cli.services.trading.halts import resume
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import BY_ALERT
+from kalshi_cli.store.records import ALERT_REASON_PREFIX
 from kalshi_cli.store.sqlite_store import Store
 
 
@@ -36,9 +36,9 @@ class Beside:
         self.receiver = Sinks()
         self.said: list[str] = []
         self.flattened = threading.Event()
-        self.failures: list[StateError] = []
-        self.sinks: dict[str, Sink] = {"phone": PHONE}
-        self.direct: list[Alert] = []
+        self.failures: list[StateFileError] = []
+        self.sinks: dict[str, AlertChannel] = {"phone": PHONE}
+        self.direct: list[AlertRaised] = []
         """What was told past the state file."""
         self.store = Store.open(folder / "state.db", account="alice", environment="sim")
 
@@ -54,14 +54,14 @@ class Beside:
         finally:
             desk.close()
 
-    def courier(self, **more: Any) -> Courier:
+    def courier(self, **more: Any) -> AlertDispatcher:
         flatten = more.get("flatten", lambda: not self.flattened.set())
-        return Courier(self.opened, self.clock, self.said.append, flatten, self.direct.append, look_s=0.02)
+        return AlertDispatcher(self.opened, self.clock, self.said.append, flatten, self.direct.append, look_s=0.02)
 
     def record(self, code: str, tier: str = "warning", subject: str = "") -> None:
         with Store.open(self.folder / "state.db", account="alice", environment="sim") as store:
             about = subject or ("account" if code == "FLATTENED" else "KXA")
-            store.record(Alert(self.clock.now(), tier, code, about, "so it is"))
+            store.record(AlertRaised(self.clock.now(), tier, code, about, "so it is"))
 
     @property
     def codes(self) -> list[str]:
@@ -96,7 +96,7 @@ def test_what_was_written_in_the_last_instant_is_told_too(beside: Beside) -> Non
 
 
 def test_a_state_file_that_cannot_be_used_is_said_once_and_tried_again(beside: Beside) -> None:
-    beside.failures = [StateError("it is locked") for _ in range(3)]
+    beside.failures = [StateFileError("it is locked") for _ in range(3)]
     beside.record("DRIFT")
     with beside.courier().running("spike"):
         eventually(lambda: beside.codes == ["DRIFT"])
@@ -138,7 +138,7 @@ def test_a_key_that_was_never_accepted_and_a_wrong_clock_pause_nothing(
 
 
 def test_an_error_that_cannot_be_written_down_is_told_all_the_same(beside: Beside) -> None:
-    beside.failures = [StateError("it is damaged") for _ in range(1_000)]
+    beside.failures = [StateFileError("it is damaged") for _ in range(1_000)]
     with suppress(LookupError), beside.courier().running("spike"):
         raise LookupError("key")
     assert [(alert.code, alert.subject) for alert in beside.direct] == [("LOOP_FAILED", "spike")]
@@ -153,7 +153,7 @@ def test_an_error_that_is_written_down_is_told_once(beside: Beside) -> None:
 def test_while_sinks_hang_trading_is_stopped_and_the_others_are_told(beside: Beside) -> None:
     release = threading.Event()
 
-    def hang() -> Delivery:
+    def hang() -> DeliveryResult:
         release.wait(60)
         return TAKEN
 
@@ -171,7 +171,7 @@ def test_while_sinks_hang_trading_is_stopped_and_the_others_are_told(beside: Bes
         release.set()
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, TerminatedError])
+@pytest.mark.parametrize("error", [KeyboardInterrupt, TerminationRequested])
 def test_a_person_who_ends_the_loop_is_no_error(beside: Beside, error: type[BaseException]) -> None:
     with suppress(error), beside.courier().running("spike"):
         raise error
@@ -193,7 +193,7 @@ def test_what_the_last_loop_left_open_is_over_once_this_one_has_read_the_account
 
 def asked_to_flatten(beside: Beside, state: TradingState = TradingState.HALTED, ago_ms: int = 0) -> None:
     if state is TradingState.HALTED:
-        pause(beside.folder, BY_ALERT)
+        pause(beside.folder, ALERT_REASON_PREFIX)
     beside.store.alert_book.set_mark("flatten", Ts(beside.clock.now() - ago_ms))
 
 
@@ -299,7 +299,7 @@ def test_that_the_positions_could_not_be_closed_is_told(beside: Beside) -> None:
 
 def test_a_state_file_that_is_locked_is_tried_again_before_it_counts_as_failed(beside: Beside) -> None:
     asked_to_flatten(beside)
-    busy = [StateError("it is locked") for _ in range(3)]
+    busy = [StateFileError("it is locked") for _ in range(3)]
     with beside.courier(flatten=failing(*busy)).running("spike"):
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
     assert beside.codes == []

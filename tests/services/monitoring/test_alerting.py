@@ -12,16 +12,16 @@ from support.alerting import DOWN, EVERYTHING, GONE, PHONE, T0, TAKEN, AlertProg
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.monitoring.alert_board import Decision
-from kalshi_cli.core.monitoring.incidents import Silence
-from kalshi_cli.net.delivery import Delivery
-from kalshi_cli.store.alert_tables import MAX_WAITING, AlertBook
-from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.core.monitoring.incidents import AlertSilence
+from kalshi_cli.net.delivery import DeliveryResult
+from kalshi_cli.store.alert_tables import MAX_WAITING, AlertStore
+from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt, RunGroup
 
 Open = Callable[..., AlertProgram]
@@ -67,8 +67,8 @@ def test_an_alert_of_before_alerting_was_there_is_not_told(desk_of: Open, tmp_pa
 
 def test_each_sink_hears_what_it_asked_for_by_tier_or_by_event(desk_of: Open) -> None:
     sinks = {
-        "pager": Sink(url="https://example.com/a", tiers=("critical",)),
-        "chat": Sink(url="https://example.com/b", tiers=(), events=("state",)),
+        "pager": AlertChannel(url="https://example.com/a", tiers=("critical",)),
+        "chat": AlertChannel(url="https://example.com/b", tiers=(), events=("state",)),
         "phone": PHONE,
     }
     desk = desk_of(sinks=sinks)
@@ -81,7 +81,7 @@ def test_each_sink_hears_what_it_asked_for_by_tier_or_by_event(desk_of: Open) ->
 
 
 def test_a_sink_that_is_added_later_hears_of_what_fires(desk_of: Open) -> None:
-    deaf = desk_of(sinks={"pager": Sink(url="https://example.com/a", tiers=("critical",))})
+    deaf = desk_of(sinks={"pager": AlertChannel(url="https://example.com/a", tiers=("critical",))})
     assert deaf.check(breach(severity="warning")) == []
     desk = desk_of(clock=deaf.clock)
     assert desk.check(breach(severity="warning")) == ["[sim] WARNING POSITION_LIMIT KXA"]
@@ -91,7 +91,7 @@ def test_a_sink_that_is_added_later_hears_of_what_fires(desk_of: Open) -> None:
 def test_a_silence_is_kept_in_the_file_and_seen_by_every_program(desk_of: Open) -> None:
     desk, other = desk_of(), desk_of()
     until = Ts(desk.clock.now() + 3_600_000)
-    other.store.alert_book.silence(Silence("POSITION_*", "KX*", until, "known", desk.clock.now()))
+    other.store.alert_book.silence(AlertSilence("POSITION_*", "KX*", until, "known", desk.clock.now()))
     assert desk.check(breach()) == []
     assert [matter.code for matter in desk.alerting.overview().matters] == ["POSITION_LIMIT"]
     assert desk.alerting.overview().hushed == {("POSITION_LIMIT", "KXA")}
@@ -134,7 +134,7 @@ def test_between_two_tries_there_are_fifteen_minutes_at_most(desk_of: Open) -> N
 
 def test_a_sink_that_says_when_is_asked_no_sooner(desk_of: Open) -> None:
     desk = desk_of()
-    desk.receiver.answers["phone"] = lambda: Delivery(outcome="retry", text="HTTP 429", retry_after_s=120.0)
+    desk.receiver.answers["phone"] = lambda: DeliveryResult(outcome="retry", text="HTTP 429", retry_after_s=120.0)
     desk.record("DRIFT")
     desk.tell()
     desk.clock.advance(119)
@@ -161,9 +161,11 @@ def test_what_is_given_up_is_a_dead_letter_that_a_person_sees_and_can_wake(desk_
     assert desk.alerting.overview().dead == ()
 
 
-@pytest.mark.parametrize("answer", [GONE, Delivery(outcome="refused", text="HTTP 401")])
-def test_what_a_sink_will_never_take_is_dead_at_once_and_the_other_hears_of_it(desk_of: Open, answer: Delivery) -> None:
-    desk = desk_of(sinks={"phone": PHONE, "mail": Sink(url="https://example.com/m", tiers=())}, fallback="mail")
+@pytest.mark.parametrize("answer", [GONE, DeliveryResult(outcome="refused", text="HTTP 401")])
+def test_what_a_sink_will_never_take_is_dead_at_once_and_the_other_hears_of_it(
+    desk_of: Open, answer: DeliveryResult
+) -> None:
+    desk = desk_of(sinks={"phone": PHONE, "mail": AlertChannel(url="https://example.com/m", tiers=())}, fallback="mail")
     desk.receiver.answers["phone"] = lambda: answer
     desk.record("DRIFT")
     desk.tell()
@@ -172,7 +174,7 @@ def test_what_a_sink_will_never_take_is_dead_at_once_and_the_other_hears_of_it(d
 
 
 def test_the_other_sink_hears_of_what_failed_twice(desk_of: Open) -> None:
-    desk = desk_of(sinks={"phone": PHONE, "mail": Sink(url="https://example.com/m", tiers=())}, fallback="mail")
+    desk = desk_of(sinks={"phone": PHONE, "mail": AlertChannel(url="https://example.com/m", tiers=())}, fallback="mail")
     desk.receiver.answers["phone"] = lambda: DOWN
     desk.record("DRIFT")
     desk.tell()
@@ -245,7 +247,7 @@ def test_two_programs_that_deliver_at_once_send_one_copy(desk_of: Open, behind_m
     two = desk_of(clock=ManualClock(Ts(one.clock.now() - behind_ms)), receiver=one.receiver)
     one.record("DRIFT")
 
-    def meanwhile() -> Delivery:
+    def meanwhile() -> DeliveryResult:
         two.tell()
         return TAKEN
 
@@ -274,7 +276,7 @@ def test_who_dies_after_the_send_may_send_the_same_notice_again_and_never_loses_
     two = desk_of(clock=one.clock, receiver=one.receiver)
     one.record("DRIFT")
 
-    def die() -> Delivery:
+    def die() -> DeliveryResult:
         raise Killed
 
     one.receiver.answers["phone"] = die
@@ -452,7 +454,7 @@ def test_each_stop_after_a_resume_is_told_and_closes_again_and_what_comes_on_top
         desk.resume()
 
 
-class LateBook(AlertBook):
+class LateBook(AlertStore):
     """`meanwhile` happens once, after alerting looked whether trading is stopped and before its transaction."""
 
     meanwhile: Callable[[], object] = staticmethod(lambda: None)
@@ -487,7 +489,7 @@ def test_a_stop_that_something_explained_is_remembered_by_the_file(desk_of: Open
     one = desk_of(on_critical="pause")
     one.store.set_halt(Halt(TradingState.REDUCING, "DAILY_LOSS", "lost", one.clock.now()))
     one.tell()
-    unpause(tmp_path)
+    remove_pause_file(tmp_path)
     one.stopped.clear()
     one.check(breach("account", "DAY_LOSS"))
     one.store.set_halt(Halt(TradingState.ACTIVE, "RESUMED", "", one.clock.now()))
@@ -509,10 +511,10 @@ def test_where_a_market_an_order_and_a_group_are_is_read_from_the_file_and_a_pau
     desk = desk_of()
     for shard, ticker in enumerate(("KXA", "KXB")):
         desk.store.record(SubmitOrder(sent(f"id-{ticker}", ticker, shard)))
-    desk.store.keep_group(RunGroup("group-1", 1))
+    desk.store.save_order_group(RunGroup("group-1", 1))
     book = desk.store.alert_book
     assert [book.shard_of(each) for each in ("KXA", "KXB", "id-KXB", "group-1", "KXC")] == [0, 1, 1, 1, None]
-    desk.alerting.beside_loop(2)
+    desk.alerting.record_loop_presence(2)
     desk.record("EXCHANGE_PAUSED", "shard 1", tier="critical")
     desk.tell()
     for code, subject in {"BOOK_DISPUTED": "KXB", "ORDER_UNKNOWN": "id-KXB", "POST_ONLY_CROSS": "KXA"}.items():

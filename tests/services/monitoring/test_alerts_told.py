@@ -29,7 +29,7 @@ from support.served import (
 )
 
 from kalshi_cli.cli.main import main
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.services.monitoring.alerts import alerting
@@ -93,7 +93,7 @@ def happened(exchange: Served, *alerts: tuple[str, str], tier: str = "warning", 
     """A loop recorded these, a code and a subject each."""
     with state(exchange, home) as store, store.together():
         for code, subject in alerts:
-            store.record(Alert(exchange.clock.now(), tier, code, subject, "so it is"))
+            store.record(AlertRaised(exchange.clock.now(), tier, code, subject, "so it is"))
 
 
 @contextmanager

@@ -8,19 +8,19 @@ import pytest
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.check_report import Verdict
 from kalshi_cli.services.monitoring import health
-from kalshi_cli.services.monitoring.alerting import Overview
-from kalshi_cli.store.alert_tables import Letter, SinkState
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.services.monitoring.alerting import AlertOverview
+from kalshi_cli.store.alert_tables import AlertChannelState, QueuedNotice
+from kalshi_cli.store.records import Heartbeat
 
 NOW = Ts(1_780_000_000_000)
-CYCLE = Cycle(
+CYCLE = Heartbeat(
     run_id="r", pid=1, mode="live", strategy="s", started=Ts(1), completed=Ts(2), cycles=1, is_running=True,
     feed_age_ms=1_500,
 )  # fmt: skip
 
 
-def letter(sink: str, created: Ts = NOW) -> Letter:
-    return Letter(
+def letter(sink: str, created: Ts = NOW) -> QueuedNotice:
+    return QueuedNotice(
         number=1, notice_id="n", sink=sink, status="waiting", created=created, tries=1, moved=NOW, error="",
         tier="critical", body=b"{}",
     )  # fmt: skip
@@ -34,7 +34,9 @@ def letter(sink: str, created: Ts = NOW) -> Letter:
         (CYCLE, True, Verdict.OK, "last message 1.5 s before the last cycle"),
     ],
 )
-def test_feeds_are_those_of_a_running_loop(cycle: Cycle | None, is_running: bool, verdict: Verdict, said: str) -> None:
+def test_feeds_are_those_of_a_running_loop(
+    cycle: Heartbeat | None, is_running: bool, verdict: Verdict, said: str
+) -> None:
     assert health.feeds(cycle, is_running=is_running)[:2] == (verdict, said)
 
 
@@ -46,24 +48,31 @@ def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
 
 
 def test_who_is_told_is_said_and_what_did_not_reach_them() -> None:
-    assert health.sinks((), Overview(), NOW)[:2] == (Verdict.OK, "none: nobody is told when something is wrong")
-    assert health.sinks(("desk", "phone"), Overview(), NOW)[:2] == (Verdict.OK, "desk, phone; try: kalshi alerts test")
-    verdict, said, hint = health.sinks(("desk",), Overview(dead=(letter("desk"), letter("desk"), letter("call"))), NOW)
+    assert health.sinks((), AlertOverview(), NOW)[:2] == (Verdict.OK, "none: nobody is told when something is wrong")
+    assert health.sinks(("desk", "phone"), AlertOverview(), NOW)[:2] == (
+        Verdict.OK,
+        "desk, phone; try: kalshi alerts test",
+    )
+    verdict, said, hint = health.sinks(
+        ("desk",), AlertOverview(dead=(letter("desk"), letter("desk"), letter("call"))), NOW
+    )
     assert (verdict, said) == (Verdict.WARNING, "undelivered to call, desk")
     assert "kalshi alerts" in hint
 
 
 def test_a_sink_whose_last_attempt_failed_is_no_ok_and_says_why() -> None:
-    failed = SinkState(sink="desk", failures=1, last_failed=NOW, error="connection refused")
-    verdict, said, hint = health.sinks(("desk", "phone"), Overview(sinks=(failed, SinkState(sink="phone"))), NOW)
+    failed = AlertChannelState(sink="desk", failures=1, last_failed=NOW, error="connection refused")
+    verdict, said, hint = health.sinks(
+        ("desk", "phone"), AlertOverview(sinks=(failed, AlertChannelState(sink="phone"))), NOW
+    )
     assert (verdict, said) == (Verdict.WARNING, "desk failed: connection refused")
     assert "alert-undelivered" in hint
-    gone = Overview(sinks=(failed,))
+    gone = AlertOverview(sinks=(failed,))
     assert health.sinks(("phone",), gone, NOW)[0] is Verdict.OK, "a sink that is no longer configured is nobody's"
 
 
 def test_letters_that_wait_for_longer_than_a_minute_are_a_warning() -> None:
     fresh, late = letter("desk", Ts(NOW - 60_000)), letter("phone", Ts(NOW - 60_001))
-    assert health.sinks(("desk", "phone"), Overview(waiting=(fresh,)), NOW)[0] is Verdict.OK
-    verdict, said, _ = health.sinks(("desk", "phone"), Overview(waiting=(fresh, late)), NOW)
+    assert health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh,)), NOW)[0] is Verdict.OK
+    verdict, said, _ = health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh, late)), NOW)
     assert (verdict, said) == (Verdict.WARNING, "waiting for over a minute: phone")

@@ -20,7 +20,7 @@ from support.places import ROOT
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.main import PLUGINS, main
-from kalshi_cli.core.monitoring.runbook_index import REMEDIES, UNLISTED
+from kalshi_cli.core.monitoring.runbook_index import DEFAULT_RUNBOOK, REMEDIES
 from kalshi_cli.services.monitoring.runbooks import runbook, runbooks
 
 HERE = ROOT
@@ -55,7 +55,9 @@ def quoted(text: str) -> list[str]:
 
 def test_what_can_go_wrong_has_a_runbook() -> None:
     assert set(NAMES) >= WANTED
-    named = {remedy.runbook for remedy in (*REMEDIES.values(), UNLISTED) if remedy.runbook}  # good news needs none
+    named = {
+        remedy.runbook for remedy in (*REMEDIES.values(), DEFAULT_RUNBOOK) if remedy.runbook
+    }  # good news needs none
     assert named <= set(NAMES)
 
 

@@ -22,8 +22,8 @@ from kalshi_cli.exchange import route_samples
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.route_samples import SAMPLES, Sample
-from kalshi_cli.exchange.wire.values import witnessed
-from kalshi_cli.services.monitoring.schema_check import Examination, examine
+from kalshi_cli.exchange.wire.values import capture_bodies
+from kalshi_cli.services.monitoring.schema_check import SchemaCheck, examine
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
@@ -57,7 +57,7 @@ class World(NamedTuple):
 
     def examined(self, *routes: str) -> list[Breach]:
         """What is found when these routes are asked, after those they need."""
-        run = Examination(self.client, self.full.sim.clock, KNOWN, within_s=1e9)
+        run = SchemaCheck(self.client, self.full.sim.clock, KNOWN, within_s=1e9)
         run.read(tuple(sample for route in routes for sample in chain(BY_ROUTE[route])))
         return list(run.report().breaches)
 
@@ -165,7 +165,7 @@ def collected(worlds: dict[str, World]) -> dict[str, Body]:
         for sample in SAMPLES:
             if sample.needs and items.get(sample.needs) is None:
                 continue
-            with witnessed() as seen:
+            with capture_bodies() as seen:
                 items[sample.route] = first(sample, world, items.get(sample.needs))
             if seen and (sample.route not in found or len(seen[-1][1]) > len(found[sample.route].raw)):
                 found[sample.route] = Body(*seen[-1], world.wire.sent[-1], world)
@@ -428,7 +428,7 @@ def test_where_writes_are_switched_off_nothing_is_probed_and_that_is_no_fault(wo
 
 def test_what_there_was_no_time_for_is_unknown(worlds: dict[str, World]) -> None:
     world = worlds["busy"]
-    run = Examination(world.client, world.full.sim.clock, KNOWN, within_s=0.0)
+    run = SchemaCheck(world.client, world.full.sim.clock, KNOWN, within_s=0.0)
     run.read(SAMPLES)
     report = run.report()
     assert report.verdict is Verdict.UNKNOWN
@@ -450,7 +450,7 @@ def test_it_asks_as_fast_as_the_account_may(worlds: dict[str, World]) -> None:
 
 
 def heard(world: World, *frames: Any) -> list[Breach]:
-    run = Examination(world.client, world.full.sim.clock, KNOWN, within_s=1e9)
+    run = SchemaCheck(world.client, world.full.sim.clock, KNOWN, within_s=1e9)
     run.listen(lambda _ticker: [frame if isinstance(frame, bytes) else json.dumps(frame).encode() for frame in frames])
     return list(run.report().breaches)
 

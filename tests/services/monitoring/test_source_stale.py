@@ -20,7 +20,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.monitoring.source_watch import Source
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import pack_sources
 
@@ -184,7 +184,7 @@ def store(variables: dict[str, str], tmp_path: Path) -> Iterator[Store]:
 def beat(store: Store, *sources: Source, ago_s: float = 0.0, text: str | None = None) -> None:
     now = SystemClock().now()
     store.beat(
-        Cycle(
+        Heartbeat(
             run_id="r", pid=os.getpid(), mode="sim", strategy="model-edge", started=Ts(now - 3_600_000),
             completed=Ts(now - int(ago_s * 1000)), cycles=10, is_running=True, feed_age_ms=500,
             sources=pack_sources(sources) if text is None else text,

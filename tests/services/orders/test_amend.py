@@ -22,17 +22,17 @@ from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import amend
-from kalshi_cli.services.orders.amend import Change
+from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.store.records import Halt
 
 
-def change(sim: Simulation, order_id: str, limits: Limits | None = None, **wanted: Any) -> Order:
+def change(sim: Simulation, order_id: str, limits: RiskLimits | None = None, **wanted: Any) -> Order:
     """Amend as a person would."""
     desk = sim.desk(limits)
-    engine, proposal = amend.propose(desk, sim.client.order(order_id), Change(**wanted))
+    engine, proposal = amend.propose(desk, sim.client.order(order_id), AmendRequest(**wanted))
     return amend.send(desk, engine, proposal)
 
 
@@ -119,7 +119,7 @@ def test_a_control_refuses_and_nothing_is_sent(
     sim: Simulation, mine: str, code: str, limits: dict[str, Any], wanted: dict[str, Any]
 ) -> None:
     with pytest.raises(RefusedError) as caught:
-        change(sim, mine, Limits(**limits), **wanted)
+        change(sim, mine, RiskLimits(**limits), **wanted)
     assert (caught.value.code, calls(sim, "amend")) == (code, 0)
     assert caught.value.hint
     assert resting(sim) == [(BID, cents(40), contracts(10))]
@@ -135,7 +135,7 @@ def test_nothing_is_amended_while_halted_but_a_decrease_passes(sim: Simulation, 
 
 def test_a_halt_between_the_review_and_the_request_stops_it(sim: Simulation, mine: str) -> None:
     desk = sim.desk()
-    engine, proposal = amend.propose(desk, sim.client.order(mine), Change(price=cents(41)))
+    engine, proposal = amend.propose(desk, sim.client.order(mine), AmendRequest(price=cents(41)))
     sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "test", sim.clock.now()))
     with pytest.raises(RefusedError):
         amend.send(desk, engine, proposal)
@@ -260,11 +260,11 @@ def test_an_amend_without_an_answer_reserves_the_worse_of_both_until_a_late_look
     assert calls(sim, "amend") == 1
     sim.wire.before = lambda _: None
     with pytest.raises(RefusedError, match="EXPOSURE"):  # 4.20 may be live, not 4.00
-        sim.place(Limits(max_exposure=dollars("4.50")), qty=contracts(1), price=cents(39))
-    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+        sim.place(RiskLimits(max_exposure=dollars("4.50")), qty=contracts(1), price=cents(39))
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
     assert ([], [mine]) == (known, [order.order_id for order in open_])
     sim.clock.advance(60)
-    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
     assert open_ == []
     assert [(order.order_id, order.price, order.remaining) for order in known] == [(mine, cents(40), contracts(10))]
 
@@ -278,7 +278,7 @@ def test_an_amend_in_doubt_can_be_ended_by_a_cancel_and_not_by_another_amend(sim
         change(sim, mine, price=cents(43))
     assert caught.value.code == "NOT_RESTING"
     sim.exchange.cancel("alice", mine, sim.clock.now())
-    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+    known, open_ = reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
     assert (open_, [order.status for order in known]) == ([], [OrderStatus.CANCELED])
 
 

@@ -16,16 +16,16 @@ from kalshi_cli.base.errors import (
     HaltedError,
     OutcomeUnknownError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import Price, cents, contracts, dollars
 from kalshi_cli.core.model.effects import Effect, OrderChanged, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.orders import batch
 from kalshi_cli.services.orders.batch import BatchLine, BatchOutcome
 from kalshi_cli.store.records import Halt
@@ -33,7 +33,7 @@ from kalshi_cli.store.records import Halt
 PATH = "/trade-api/v2/portfolio/events/orders/batched"
 
 
-def place(sim: Simulation, *tickets: dict[str, Any], limits: Limits | None = None) -> BatchOutcome:
+def place(sim: Simulation, *tickets: dict[str, Any], limits: RiskLimits | None = None) -> BatchOutcome:
     """A batch by the desk, as a person would."""
     desk = sim.desk(limits)
     lines = [BatchLine(at, ticket(**fields)) for at, fields in enumerate(tickets, start=1)]
@@ -75,7 +75,7 @@ def test_every_order_of_a_batch_is_placed_and_on_file(sim: Simulation) -> None:
         sim,
         {"price": cents(39)},
         {"price": cents(38), "client_order_id": "mine"},
-        {"price": cents(44), "tif": Tif.IOC, "qty": contracts(5)},
+        {"price": cents(44), "tif": TimeInForce.IOC, "qty": contracts(5)},
     )
     assert statuses(outcome) == ["resting", "resting", "filled"]
     assert outcome.worst is None
@@ -108,7 +108,7 @@ def test_every_intent_is_on_file_before_the_request_leaves(sim: Simulation) -> N
 
 def test_each_order_is_reviewed_with_those_before_it_on_their_way(sim: Simulation) -> None:
     sim.market()
-    outcome = place(sim, *many(5), limits=Limits(max_position=contracts(3)))
+    outcome = place(sim, *many(5), limits=RiskLimits(max_position=contracts(3)))
     assert statuses(outcome) == ["resting"] * 3 + ["denied"] * 2
     assert isinstance(outcome.worst, RefusedError)
     assert outcome.worst.code == "POSITION_LIMIT"
@@ -126,7 +126,7 @@ def test_orders_that_would_meet_each_other_are_stopped_here(sim: Simulation) -> 
 def test_what_the_exchange_refuses_is_refused_alone(sim: Simulation) -> None:
     sim.market()
     outcome = place(
-        sim, {"price": cents(39)}, {"price": cents(44), "post_only": True}, {"price": cents(38), "tif": Tif.FOK}
+        sim, {"price": cents(39)}, {"price": cents(44), "post_only": True}, {"price": cents(38), "tif": TimeInForce.FOK}
     )
     assert statuses(outcome) == ["resting", "rejected", "rejected"]
     codes = [result.error.code for result in outcome.results[1:] if result.error is not None]
@@ -177,7 +177,7 @@ def test_a_batch_has_an_end(sim: Simulation) -> None:
 def test_a_lost_reply_is_resolved_for_every_order_and_nothing_is_sent_twice(sim: Simulation) -> None:
     sim.market()
     lose(sim)
-    outcome = place(sim, {"price": cents(39)}, {"price": cents(44), "tif": Tif.IOC})
+    outcome = place(sim, {"price": cents(39)}, {"price": cents(44), "tif": TimeInForce.IOC})
     assert statuses(outcome) == ["resting", "filled"]
     assert requests(sim) == 1
     assert len(sim.exchange.resting("alice")) == 1
@@ -316,7 +316,7 @@ def test_a_batch_that_takes_long_is_placed_whole_where_nothing_changes(sim: Simu
 def test_once_reducing_is_on_file_nothing_that_adds_risk_is_sent(sim: Simulation) -> None:
     """Another process counted the day's loss; a line that takes risk away still goes."""
     sim.market()
-    sim.place(price=cents(44), qty=contracts(10), tif=Tif.IOC)
+    sim.place(price=cents(44), qty=contracts(10), tif=TimeInForce.IOC)
     now = sim.clock.now()
     between(sim, lambda: sim.store.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "x")), seconds=0)
     sale = {"action": "sell", "price": cents(44), "qty": contracts(5)}
@@ -331,8 +331,8 @@ def test_a_batch_that_loses_what_a_day_may_lose_ends_there(sim: Simulation) -> N
     sim.market()
     sim.quote(ASK, 44, 400)
     between(sim, lambda: None)
-    lines = [{"price": cents(44), "qty": contracts(10), "tif": Tif.IOC}] * 30
-    outcome = place(sim, *lines, limits=Limits(max_daily_loss=dollars(1), max_position=None, max_exposure=None))
+    lines = [{"price": cents(44), "qty": contracts(10), "tif": TimeInForce.IOC}] * 30
+    outcome = place(sim, *lines, limits=RiskLimits(max_daily_loss=dollars(1), max_position=None, max_exposure=None))
     assert statuses(outcome) == ["filled"] * 8 + ["denied"] * 22
     assert set(codes(outcome)[8:]) == {"DAILY_LOSS"}
     assert requests(sim) == 1
@@ -352,7 +352,7 @@ def test_no_line_is_sent_at_a_price_that_was_checked_against_a_book_of_before(si
 def test_a_line_is_counted_once_in_the_pace_of_orders_however_often_it_is_reviewed(sim: Simulation) -> None:
     sim.market()
     between(sim, lambda: None)
-    limits = Limits(max_orders_per_minute=20)
+    limits = RiskLimits(max_orders_per_minute=20)
     outcome = place(sim, *many(21), limits=limits)
     assert statuses(outcome) == ["resting"] * 20 + ["denied"]
     assert codes(outcome)[20] == "ORDER_RATE"
@@ -385,7 +385,7 @@ class Full:
     def record(self, effect: Effect) -> None:
         if isinstance(effect, self._kind):
             if not self._left:
-                raise StateError("no room left", hint="free some disk space")
+                raise StateFileError("no room left", hint="free some disk space")
             self._left -= 1
         self._inner.record(effect)
 
@@ -397,7 +397,7 @@ def test_a_batch_that_cannot_be_written_down_whole_is_not_sent(sim: Simulation, 
     sim.store = Full(store, SubmitOrder, after=after)  # type: ignore[assignment]
     outcome = place(sim, *many(2))
     assert statuses(outcome) == ["not_sent", "not_sent"]
-    assert isinstance(outcome.worst, StateError)
+    assert isinstance(outcome.worst, StateFileError)
     assert requests(sim) == 0
     sim.store = store
     assert store.live_orders() == (), "the one that was written down is over"
@@ -418,7 +418,7 @@ def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(sim: Si
 def test_a_dearer_order_does_not_hide_behind_many(sim: Simulation) -> None:
     sim.market()
     sim.market(ticker=OTHER)
-    desk = sim.desk(Limits(max_exposure=dollars(10)))
+    desk = sim.desk(RiskLimits(max_exposure=dollars(10)))
     _, judged = batch.propose(desk, [BatchLine(n, ticket(ticker=t)) for n, t in enumerate((TICKER, OTHER, TICKER), 1)])
     assert [each.denied.code if each.denied else None for each in judged] == [None, None, "EXPOSURE"]
     assert [each.cost for each in judged] == [dollars(4), dollars(4), 0]

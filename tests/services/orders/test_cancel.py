@@ -14,15 +14,15 @@ from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts, cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.services.orders.cancel import Scope, cancel_orders
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome, on_the_way
-from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
+from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult, in_flight_orders
+from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 
 
 @pytest.fixture
 def trailing(tmp_path: Path) -> Iterator[Simulation]:
     """Reads show the account of half a second ago, and the real token buckets are on."""
-    made = Simulation(tmp_path, options=SimOptions(read_lag_ms=500))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_lag_ms=500))
     yield made
     made.close()
 
@@ -35,8 +35,8 @@ def rest(sim: Simulation, number: int, ticker: str = TICKER) -> list[str]:
     ]
 
 
-def kill(sim: Simulation, deadline_s: float = 60.0, **scope: str) -> Outcome:
-    return KillSwitch(sim.client, sim.clock, Scope(**scope), tell=sim.said.append).run(deadline_s)
+def kill(sim: Simulation, deadline_s: float = 60.0, **scope: str) -> KillSwitchResult:
+    return KillSwitch(sim.client, sim.clock, CancelScope(**scope), tell=sim.said.append).run(deadline_s)
 
 
 def fail(method: str, status: int, times: int, *, after: int = 0, code: str = "internal") -> Any:
@@ -108,14 +108,14 @@ def test_an_empty_list_is_no_proof_while_an_order_of_ours_is_on_its_way(sim: Sim
             rest(sim, 1)
         return [mine] if sweeps < 3 else []
 
-    outcome = KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append, live=live).run()
+    outcome = KillSwitch(sim.client, sim.clock, CancelScope(), tell=sim.said.append, live=live).run()
     assert outcome.is_clean
     assert sim.exchange.resting("alice") == []
 
 
 def test_an_order_that_stays_on_its_way_leaves_it_unverified(sim: Simulation) -> None:
     mine = on_its_way(sim)
-    outcome = KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append, live=lambda: [mine]).run(5.0)
+    outcome = KillSwitch(sim.client, sim.clock, CancelScope(), tell=sim.said.append, live=lambda: [mine]).run(5.0)
     assert (outcome.remaining, outcome.is_verified) == (0, False)
     assert outcome.in_doubt == (mine,)
 
@@ -263,7 +263,7 @@ def test_a_key_that_may_not_cancel_ends_it_at_once(sim: Simulation) -> None:
 @pytest.fixture
 def sharded(tmp_path: Path) -> Iterator[Simulation]:
     """Two shards; alice's orders in the market of shard 1 are in a group there."""
-    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, shards=2))
     spec = MarketSpec(
         ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
         exchange_index=1,
@@ -283,12 +283,12 @@ def in_group(sim: Simulation, limit: int = 50) -> tuple[str, str]:
     group = sim.client.create_order_group(contracts(limit), exchange_index=1).group_id
     order = NewOrder(ticker=FAR, side=BID, price=cents(30), qty=contracts(2), group_id=group)
     receipt = sim.exchange.submit("alice", order, sim.clock.now())
-    assert isinstance(receipt, Receipt), receipt
+    assert isinstance(receipt, OrderReceipt), receipt
     return group, receipt.order_id
 
 
-def with_groups(sim: Simulation, deadline_s: float = 60.0) -> Outcome:
-    return KillSwitch(sim.client, sim.clock, Scope(), tell=sim.said.append).run(deadline_s, ())
+def with_groups(sim: Simulation, deadline_s: float = 60.0) -> KillSwitchResult:
+    return KillSwitch(sim.client, sim.clock, CancelScope(), tell=sim.said.append).run(deadline_s, ())
 
 
 def paths(sim: Simulation, method: str) -> list[str]:
@@ -305,7 +305,7 @@ def test_a_group_with_orders_is_triggered_before_all_is_cancelled_and_the_others
     assert first == ["PUT", "DELETE", "PUT", "PUT"], "the one with an order in it, then all orders, then the others"
     assert {path.split("/")[1] for path in paths(sharded, "PUT")} >= {used, empty}
     again = NewOrder(ticker=FAR, side=BID, price=cents(30), qty=contracts(1), group_id=used)
-    assert not isinstance(sharded.exchange.submit("alice", again, sharded.clock.now()), Receipt)
+    assert not isinstance(sharded.exchange.submit("alice", again, sharded.clock.now()), OrderReceipt)
     (said,) = [text for text in sharded.said if "kalshi order group reset ID" in text]
     assert said.startswith("3 order groups triggered")
     assert used in said
@@ -328,7 +328,7 @@ def test_trouble_with_groups_holds_up_no_cancel(sharded: Simulation, path: str) 
 
 def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> None:
     """At the pace of the slowest tier ten groups are triggered a second; after ten seconds the rest must wait."""
-    sim = Simulation(tmp_path, options=SimOptions(write_rate=0))
+    sim = Simulation(tmp_path, options=ExchangeOptions(write_rate=0))
     for _ in range(150):
         sim.client.create_order_group(contracts(5))
     rest(sim, 1)
@@ -345,9 +345,9 @@ def test_a_group_of_a_subaccount_is_known_by_its_orders(sharded: Simulation) -> 
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
     group = sharded.client.create_order_group(contracts(5), subaccount=number).group_id
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group, subaccount=number)
-    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), OrderReceipt)
     assert with_groups(sharded).is_clean
-    assert not isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+    assert not isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), OrderReceipt)
 
 
 def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Simulation) -> None:
@@ -356,7 +356,7 @@ def test_the_sweep_finds_orders_of_every_shard_and_subaccount(sharded: Simulatio
     assert number is not None
     sharded.exchange.deposit("alice", dollars(10), subaccount=number)
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
-    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), Receipt)
+    assert isinstance(sharded.exchange.submit("alice", order, sharded.clock.now()), OrderReceipt)
     rest(sharded, 3)
     in_group(sharded)
 
@@ -429,4 +429,4 @@ def on_its_way(sim: Simulation) -> Order:
 
 def test_only_orders_without_an_answer_are_on_their_way(sim: Simulation) -> None:
     sent = on_its_way(sim)
-    assert on_the_way([sim.place(), sent]) == [sent]
+    assert in_flight_orders([sim.place(), sent]) == [sent]

@@ -27,12 +27,12 @@ def shift(sim: Simulation, ahead_s: float) -> None:
 def test_a_clock_that_is_seconds_off_is_refused_with_how_far(sim: Simulation, ahead_s: float, words: str) -> None:
     shift(sim, ahead_s)
     with pytest.raises(CredentialsError, match=rf"your clock is [78]\.\d s {words}") as caught:
-        health.refuse_unless_fit(sim.client, sim.path.parent, sim.said.append)
+        health.require_ready_to_trade(sim.client, sim.path.parent, sim.said.append)
     assert caught.value.exit_code == 5
 
 
 @pytest.mark.parametrize(("ahead_s", "warnings"), [(0, 0), (3.5, 1), (-3.5, 1)])
 def test_one_that_is_a_little_off_is_told_at_most(sim: Simulation, ahead_s: float, warnings: int) -> None:
     shift(sim, ahead_s)
-    health.refuse_unless_fit(sim.client, sim.path.parent, sim.said.append)
+    health.require_ready_to_trade(sim.client, sim.path.parent, sim.said.append)
     assert len([text for text in sim.said if "clock" in text]) == warnings

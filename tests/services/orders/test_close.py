@@ -15,12 +15,12 @@ from kalshi_cli.base.errors import HaltedError, KalshiError, NotFoundError, Outc
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.services.orders.close import CloseDesk, Closing, Walk, failure
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.services.orders.close import ClosePolicy, CloseResult, PositionCloser, failure
 from kalshi_cli.services.trading.halts import refuse_if_halted
-from kalshi_cli.simulator.model.listing import MarketSpec, NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec, NewOrder, OrderReceipt
 from kalshi_cli.store.records import Halt
 
 
@@ -28,12 +28,17 @@ def hold(sim: Simulation, qty: int, *, ticker: str = TICKER, subaccount: int = 0
     """Alice comes to hold so many YES (below zero: NO), from bob; the book is empty as it was."""
     side, price = (BID, 50) if qty > 0 else (ASK, 50)
     order = NewOrder(ticker=ticker, side=side.opposite, price=cents(price), qty=contracts(abs(qty)))
-    assert isinstance(sim.exchange.submit("bob", order, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("bob", order, sim.clock.now()), OrderReceipt)
     take = NewOrder(
-        ticker=ticker, side=side, price=cents(price), qty=contracts(abs(qty)), tif=Tif.IOC, subaccount=subaccount
+        ticker=ticker,
+        side=side,
+        price=cents(price),
+        qty=contracts(abs(qty)),
+        tif=TimeInForce.IOC,
+        subaccount=subaccount,
     )
     receipt = sim.exchange.submit("alice", take, sim.clock.now())
-    assert isinstance(receipt, Receipt), receipt
+    assert isinstance(receipt, OrderReceipt), receipt
     assert receipt.filled == contracts(abs(qty))
 
 
@@ -43,11 +48,11 @@ def position(sim: Simulation, ticker: str = TICKER, subaccount: int | None = Non
     return found.get(ticker, Qty(0))
 
 
-def desk(sim: Simulation, *, limits: Limits | None = None, subaccount: int = 0, **walk: Any) -> CloseDesk:
-    return CloseDesk(sim.desk(limits), Walk(**walk), sim.said.append, subaccount)
+def desk(sim: Simulation, *, limits: RiskLimits | None = None, subaccount: int = 0, **walk: Any) -> PositionCloser:
+    return PositionCloser(sim.desk(limits), ClosePolicy(**walk), sim.said.append, subaccount)
 
 
-def close(sim: Simulation, ticker: str = TICKER, **walk: Any) -> Closing:
+def close(sim: Simulation, ticker: str = TICKER, **walk: Any) -> CloseResult:
     closer = desk(sim, **walk)
     (closing,) = closer.close(closer.plans(ticker))
     return closing
@@ -68,12 +73,12 @@ def each_post(sim: Simulation, act: Callable[[int], object]) -> None:
     sim.wire.after = after
 
 
-def why(closing: Closing) -> str:
+def why(closing: CloseResult) -> str:
     """The code of what kept something open; "" where nothing did."""
     return closing.error.code if closing.error is not None else ""
 
 
-def exit_code(*closings: Closing) -> int:
+def exit_code(*closings: CloseResult) -> int:
     """What the command would end with."""
     error = failure(closings)
     return 0 if error is None else int(error.exit_code)
@@ -96,7 +101,7 @@ def test_a_position_is_closed_at_the_best_price_with_one_order_that_can_only_clo
     assert closing.fees
     assert position(sim) == 0
     (order,) = sent_orders(sim)
-    assert (order.side, order.tif, order.reduce_only, order.qty) == (side, Tif.IOC, True, contracts(30))
+    assert (order.side, order.tif, order.reduce_only, order.qty) == (side, TimeInForce.IOC, True, contracts(30))
     assert sim.exchange.resting("alice") == []
 
 
@@ -125,13 +130,13 @@ def test_the_limit_of_slippage_holds_for_a_person_too(sim: Simulation) -> None:
     hold(sim, 40)
     for price in (40, 39, 37, 34):
         sim.quote(BID, price, 10)
-    tight = Limits(max_close_slippage=cents(2))
+    tight = RiskLimits(max_close_slippage=cents(2))
     with pytest.raises(RefusedError, match=r"risk\.max_close_slippage is \$0\.02") as caught:
         desk(sim, limits=tight, max_slippage=cents(3))
     assert caught.value.code == "SLIPPAGE"
     closer = desk(sim, limits=tight)
     assert [plan.worst for plan in closer.plans()] == [cents(38)], "what is usual is no further either"
-    assert [plan.worst for plan in desk(sim, limits=Limits(max_close_slippage=None)).plans()] == [cents(35)]
+    assert [plan.worst for plan in desk(sim, limits=RiskLimits(max_close_slippage=None)).plans()] == [cents(35)]
     assert [plan.worst for plan in desk(sim, limits=tight, max_slippage=cents(1)).plans()] == [cents(39)]
 
 
@@ -333,10 +338,10 @@ def test_an_own_bid_is_not_met(sim: Simulation) -> None:
 def test_limits_of_size_and_pace_hold_up_no_close(sim: Simulation) -> None:
     hold(sim, 10)
     sim.market(40, 44)
-    tight = Limits(
+    tight = RiskLimits(
         max_order_qty=contracts(1), max_order_cost=dollars(1), max_orders_per_minute=0, max_exposure=dollars(0)
     )
-    closer = CloseDesk(sim.desk(tight), Walk(), sim.said.append)
+    closer = PositionCloser(sim.desk(tight), ClosePolicy(), sim.said.append)
     assert closer.close(closer.plans())[0].is_done
 
 
@@ -344,9 +349,9 @@ def test_no_price_is_far_from_the_market_of_the_moment(sim: Simulation) -> None:
     """The collar of the configuration is a bound of its own."""
     hold(sim, 30)
     sim.quote(BID, 40, 10)
-    limits = Limits(price_collar=cents(0))
+    limits = RiskLimits(price_collar=cents(0))
     each_post(sim, lambda _: sim.quote(BID, 39, 100) and None)
-    closer = CloseDesk(sim.desk(limits), Walk(step=cents(2)), sim.said.append)
+    closer = PositionCloser(sim.desk(limits), ClosePolicy(step=cents(2)), sim.said.append)
     (closing,) = closer.close(closer.plans())
     assert why(closing) == "PRICE_COLLAR"
 
@@ -374,13 +379,13 @@ def test_a_close_passes_a_halt_and_nothing_else_does(sim: Simulation, state: Tra
 
 
 def _sell() -> Any:
-    return ticket(action="sell", price=cents(40), tif=Tif.IOC, reduce_only=True)
+    return ticket(action="sell", price=cents(40), tif=TimeInForce.IOC, reduce_only=True)
 
 
 def test_the_client_closes_with_nothing_but_orders_that_can_only_close(sim: Simulation) -> None:
     hold(sim, 10)
     _, proposal = sim.desk().propose(_sell())
-    for change in ({"reduce_only": False}, {"tif": Tif.FOK}, {"tif": Tif.GTC}):
+    for change in ({"reduce_only": False}, {"tif": TimeInForce.FOK}, {"tif": TimeInForce.GTC}):
         with pytest.raises(ValueError, match="more than close"):
             sim.client.close_order(msgspec.structs.replace(proposal.submit.order, **change))
     assert sim.wire.posts() == 0
@@ -433,7 +438,7 @@ def test_the_position_is_that_of_the_subaccount(tmp_path: Path) -> None:
 
 @pytest.fixture
 def trailing(tmp_path: Path) -> Iterator[Simulation]:
-    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=500))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=500))
     yield made
     made.close()
 
@@ -449,7 +454,7 @@ def test_reads_that_trail_behind_do_not_make_it_sell_twice(trailing: Simulation)
 
 
 def test_it_does_not_sell_by_a_list_that_never_catches_up(tmp_path: Path) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=3_600_000))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=3_600_000))
     sim.clock.sleep(1)
     with pytest.raises(KalshiError, match="trail behind"):
         desk(sim).plans()
@@ -457,7 +462,7 @@ def test_it_does_not_sell_by_a_list_that_never_catches_up(tmp_path: Path) -> Non
 
 
 def test_a_close_goes_to_the_shard_of_its_market(tmp_path: Path) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, shards=2))
     far = "KXSIM-26JUN-T9"
     spec = MarketSpec(
         ticker=far,

@@ -8,7 +8,7 @@ from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts, dollars
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.orders import quotes
 
 
@@ -31,7 +31,7 @@ def test_a_quote_that_a_person_takes_makes_the_first_price(fresh: Simulation) ->
 def test_it_is_taken_within_the_limits_only(fresh: Simulation) -> None:
     ids = answered(fresh)
     with pytest.raises(RefusedError) as found:
-        quotes.propose_accept(fresh.desk(Limits(max_order_cost=dollars("4.49"))), *ids, "no")
+        quotes.propose_accept(fresh.desk(RiskLimits(max_order_cost=dollars("4.49"))), *ids, "no")
     assert found.value.code == "ORDER_COST"
 
 

@@ -7,12 +7,12 @@ from support.served import ME, TWO_SIDED, Served
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.units import dollars
 from kalshi_cli.config import sources
-from kalshi_cli.core.model.effects import Alert
+from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.services.orders.flatten import flatten
 
 
-def flattened(exchange: Served, **values: object) -> Alert:
+def flattened(exchange: Served, **values: object) -> AlertRaised:
     """What was recorded."""
     chosen = sources.load(None, exchange.variables(), values)
     flatten(lambda: opened(chosen, lambda _: None))

@@ -13,9 +13,9 @@ from kalshi_cli.base.clock import ShiftedClock
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.orders.cancel import Scope
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.services.orders.cancel import CancelScope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
 HOUR_MS = 3_600_000
@@ -27,19 +27,19 @@ class World:
 
     def __init__(self, folder: Path, ahead_ms: int) -> None:
         self.ahead_ms = ahead_ms
-        options = SimOptions(read_rate=0, write_rate=0, read_lag_ms=LAG_MS)
+        options = ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=LAG_MS)
         self.sim = Simulation(folder, options=options, offset_ms=lambda: self.ahead_ms)
         self.clock = ShiftedClock(self.sim.clock, lambda: self.ahead_ms)
         self.said: list[str] = []
 
-    def press(self, tell: Callable[[str], None] = lambda _text: None) -> Outcome:
+    def press(self, tell: Callable[[str], None] = lambda _text: None) -> KillSwitchResult:
         machine = self.sim.clock
         client = KalshiClient(
             "http://localhost/trade-api/v2", clock=self.clock, rng=random.Random(1), machine=machine,
             signer=Signer("alice-key", KEY, machine), transport=SimTransport(self.sim.exchange, self.clock),
         )  # fmt: skip
         with client:
-            return KillSwitch(client, self.clock, Scope(ticker=TICKER), tell=tell).run(60.0)
+            return KillSwitch(client, self.clock, CancelScope(ticker=TICKER), tell=tell).run(60.0)
 
 
 @pytest.mark.parametrize("ahead_ms", [0, 3 * HOUR_MS, -3 * HOUR_MS, 72 * HOUR_MS], ids=str)

@@ -14,12 +14,12 @@ from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.account.reconciliation import NEVER_ARRIVED_MARGIN_MS
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile_unknown
-from kalshi_cli.services.orders.cancel import Scope
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.services.orders.cancel import CancelScope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
 
 
 def lose(sim: Simulation, **changes: Any) -> Order:
@@ -43,17 +43,17 @@ def arrive(sim: Simulation, order: Order) -> None:
     terms = NewOrder(
         ticker=order.ticker, side=BID, price=order.price, qty=order.qty, client_order_id=order.client_order_id
     )
-    assert isinstance(sim.exchange.submit("alice", terms, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", terms, sim.clock.now()), OrderReceipt)
 
 
-def press(sim: Simulation, deadline_s: float = 60.0, **more: Any) -> Outcome:
+def press(sim: Simulation, deadline_s: float = 60.0, **more: Any) -> KillSwitchResult:
     switch = KillSwitch(
         sim.client,
         sim.clock,
-        more.pop("scope", Scope()),
+        more.pop("scope", CancelScope()),
         tell=sim.said.append,
         live=sim.store.live_orders,
-        look_up=lambda: reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id),
+        look_up=lambda: reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id),
     )
     return switch.run(deadline_s, **more)
 
@@ -131,7 +131,7 @@ def test_a_group_that_is_triggered_takes_nothing_that_is_on_the_way(sim: Simulat
 
 def test_a_doubt_outside_of_the_scope_holds_up_nothing(sim: Simulation) -> None:
     lose(sim, expires_in_s=600)
-    outcome = press(sim, scope=Scope(ticker=OTHER))
+    outcome = press(sim, scope=CancelScope(ticker=OTHER))
     assert outcome.is_clean
     assert outcome.seconds < 5
 
@@ -142,7 +142,7 @@ def test_without_a_look_at_what_became_of_it_an_order_without_an_answer_is_never
     blind = KillSwitch(
         sim.client,
         sim.clock,
-        Scope(),
+        CancelScope(),
         tell=sim.said.append,
         live=sim.store.live_orders,
     )
@@ -155,9 +155,9 @@ def test_without_a_look_at_what_became_of_it_an_order_without_an_answer_is_never
 def test_an_order_whose_doubt_ended_is_proven_gone_though_reads_trail_by_more_than_one_wait(
     tmp_path: Path, scope: dict[str, str]
 ) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=12_000))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=12_000))
     lost = lose(sim)
-    outcome = press(sim, 120.0, scope=Scope(**scope))
+    outcome = press(sim, 120.0, scope=CancelScope(**scope))
     assert outcome.is_clean
     assert sim.store.order(lost.client_order_id).status is OrderStatus.NEVER_ARRIVED  # type: ignore[union-attr]
     sim.close()
@@ -165,14 +165,14 @@ def test_an_order_whose_doubt_ended_is_proven_gone_though_reads_trail_by_more_th
 
 def test_an_order_on_file_that_left_the_live_tier_is_looked_up_once(tmp_path: Path) -> None:
     """The exchange answers 404 for it; the whole read of the account finds it among what is older."""
-    options = SimOptions(read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS)
+    options = ExchangeOptions(read_rate=0, write_rate=0, clock_past_ms=10**12, history_after_ms=20 * DAY_MS)
     sim = Simulation(tmp_path, options=options)
     sim.market()
     sim.place(price=cents(30))
     (order,) = sim.store.live_orders()
     sim.clock.advance(40 * 86_400)
     sim.exchange.advance(sim.clock.now())
-    outcome = press(sim, scope=Scope(ticker=TICKER))
+    outcome = press(sim, scope=CancelScope(ticker=TICKER))
     assert ("GET", f"/trade-api/v2/portfolio/orders/{order.order_id}") in sim.wire.sent, "the live tier was asked"
     assert (outcome.is_clean, outcome.unexplained) == (True, ())
     assert outcome.seconds < 5
@@ -193,7 +193,7 @@ def test_what_the_look_up_leaves_open_too_is_looked_up_no_second_time(sim: Simul
     )
     looks: list[int] = []
     switch = KillSwitch(
-        sim.client, sim.clock, Scope(ticker=TICKER), tell=sim.said.append, live=sim.store.live_orders,
+        sim.client, sim.clock, CancelScope(ticker=TICKER), tell=sim.said.append, live=sim.store.live_orders,
         look_up=lambda: looks.append(1),
     )  # fmt: skip
     outcome = switch.run(20.0)

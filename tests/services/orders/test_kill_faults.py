@@ -15,15 +15,15 @@ from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.orders.cancel import Scope
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.services.orders.cancel import CancelScope
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
 
 
 @pytest.fixture
 def trailing(tmp_path: Path) -> Iterator[Simulation]:
     """Reads show the account of half a second ago, and the real token buckets are on."""
-    made = Simulation(tmp_path, options=SimOptions(read_lag_ms=500))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_lag_ms=500))
     yield made
     made.close()
 
@@ -34,8 +34,10 @@ def rest(sim: Simulation, number: int) -> list[str]:
     ]
 
 
-def press(sim: Simulation, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: Any) -> Outcome:
-    scope: Scope = more.pop("scope", Scope())
+def press(
+    sim: Simulation, deadline_s: float = 60.0, groups: list[OrderGroup] | None = None, **more: Any
+) -> KillSwitchResult:
+    scope: CancelScope = more.pop("scope", CancelScope())
     switch = KillSwitch(sim.client, sim.clock, scope, tell=sim.said.append, **more)
     return switch.run(deadline_s, groups)
 
@@ -49,7 +51,7 @@ def without_cancel_all(request: httpx.Request) -> httpx.Response | None:
 def test_a_group_of_the_state_file_is_triggered_before_anything_is_read(sim: Simulation) -> None:
     group = sim.client.create_order_group(contracts(50))
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), group_id=group.group_id)
-    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), OrderReceipt)
     sim.wire.sent.clear()
     outcome = press(sim, groups=[group])
     assert outcome.is_clean
@@ -66,10 +68,10 @@ def test_a_group_that_is_gone_is_passed_over(sim: Simulation) -> None:
 @pytest.mark.parametrize("is_routed", [True, False], ids=["cancel of everything", "order by order"])
 def test_reads_that_trail_by_more_than_one_wait_hold_up_the_proof_and_no_more(tmp_path: Path, is_routed: bool) -> None:
     """What was answered is not cancelled again: each cancel asks for a list that is newer than itself."""
-    sim = Simulation(tmp_path, options=SimOptions(read_lag_ms=15_000))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_lag_ms=15_000))
     rest(sim, 3)
     sim.clock.advance(16)
-    outcome = press(sim, scope=Scope() if is_routed else Scope(ticker=TICKER))
+    outcome = press(sim, scope=CancelScope() if is_routed else CancelScope(ticker=TICKER))
     assert (outcome.is_clean, outcome.canceled) == (True, 3), outcome
     assert 15 < outcome.seconds < 30
     assert sum(verb == "DELETE" for verb, _ in sim.wire.sent) == 1
@@ -78,7 +80,7 @@ def test_reads_that_trail_by_more_than_one_wait_hold_up_the_proof_and_no_more(tm
 
 def test_an_empty_list_from_before_the_cancel_is_no_proof(tmp_path: Path) -> None:
     """It is newer than the start of the kill switch, and shows the account of before the order was placed."""
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=5_000))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=5_000))
     sim.clock.advance(6)
     began, late = sim.clock.monotonic(), iter(range(1))
 
@@ -95,9 +97,9 @@ def test_an_empty_list_from_before_the_cancel_is_no_proof(tmp_path: Path) -> Non
     sim.close()
 
 
-@pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
-def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Path, scope: Scope) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
+@pytest.mark.parametrize("scope", [CancelScope(), CancelScope(ticker=TICKER)], ids=["everything", "a part"])
+def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Path, scope: CancelScope) -> None:
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=15_000))
     rest(sim, 1)
     sim.clock.advance(16)
     began, taken = sim.clock.monotonic(), []
@@ -117,8 +119,8 @@ def test_while_reads_trail_a_cancel_without_an_answer_is_sent_again(tmp_path: Pa
     sim.close()
 
 
-@pytest.mark.parametrize("scope", [Scope(), Scope(ticker=TICKER)], ids=["everything", "a part"])
-def test_a_list_without_end_holds_up_neither_the_cancels_nor_the_deadline(sim: Simulation, scope: Scope) -> None:
+@pytest.mark.parametrize("scope", [CancelScope(), CancelScope(ticker=TICKER)], ids=["everything", "a part"])
+def test_a_list_without_end_holds_up_neither_the_cancels_nor_the_deadline(sim: Simulation, scope: CancelScope) -> None:
     """It shows what rests on its first page, and goes on."""
     (rests,) = rest(sim, 1)
     pages = iter(range(10_000))
@@ -246,7 +248,7 @@ def test_refused_reads_say_nothing_about_a_key_that_cancels(sim: Simulation) -> 
         return None
 
     sim.wire.before = before
-    assert press(sim, scope=Scope(ticker=TICKER)).is_clean
+    assert press(sim, scope=CancelScope(ticker=TICKER)).is_clean
     assert sim.exchange.resting("alice") == []
 
 
@@ -289,12 +291,12 @@ def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadli
 
 
 def test_several_subaccounts_and_shards_are_emptied(tmp_path: Path) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=3))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, shards=3))
     number = sim.exchange.add_subaccount("alice")
     assert number is not None
     sim.exchange.deposit("alice", dollars(10), subaccount=number)
     order = NewOrder(ticker=TICKER, side=BID, price=cents(30), qty=contracts(2), subaccount=number)
-    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), OrderReceipt)
     rest(sim, 2)
     sim.wire.before = without_cancel_all
     assert press(sim).is_clean

@@ -8,15 +8,15 @@ import pytest
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.exchange.wire.quotes import Quote
-from kalshi_cli.services.orders.kill_switch import Outcome
+from kalshi_cli.exchange.wire.quotes import RfqQuote
+from kalshi_cli.services.orders.kill_switch import KillSwitchResult
 
-CLEAN = Outcome(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
+CLEAN = KillSwitchResult(canceled=1, remaining_orders=(), is_verified=True, seconds=1.0)
 ORDER = Order(
     client_order_id="c1", order_id="o1", ticker="A", side=BID, price=cents(40), qty=contracts(1),
     status=OrderStatus.RESTING, created=Ts(1), updated=Ts(1),
 )  # fmt: skip
-QUOTE = Quote(
+QUOTE = RfqQuote(
     quote_id="q1", rfq_id="r1", ticker="A", yes_bid=cents(40), no_bid=None, yes_qty=contracts(1), no_qty=contracts(0),
     target=None, status="accepted", accepted_side="yes", rest_remainder=False, post_only=False, creator_id="me",
     rfq_creator_id="you", is_mine=True, subaccount=0, order_id="", reason="", created=Ts(1), updated=Ts(1),

@@ -13,15 +13,15 @@ from kalshi_cli.base.units import contracts
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.orders.cancel import Scope, cancel_orders, has_caught_up
-from kalshi_cli.services.orders.kill_switch import KillSwitch, Outcome
+from kalshi_cli.services.orders.cancel import CancelScope, cancel_orders, is_list_current
+from kalshi_cli.services.orders.kill_switch import KillSwitch, KillSwitchResult
 
 NOT_FOUND = b'{"error": {"code": "not_found", "message": "not found"}}'
 HIDDEN = b'{"orders": [], "cursor": ""}'
 
 
-def press(sim: Simulation, deadline_s: float = 20.0, groups: Any = None, **scope: str) -> Outcome:
-    switch = KillSwitch(sim.client, sim.clock, Scope(**scope), tell=sim.said.append, live=sim.store.live_orders)
+def press(sim: Simulation, deadline_s: float = 20.0, groups: Any = None, **scope: str) -> KillSwitchResult:
+    switch = KillSwitch(sim.client, sim.clock, CancelScope(**scope), tell=sim.said.append, live=sim.store.live_orders)
     return switch.run(deadline_s, groups)
 
 
@@ -186,7 +186,7 @@ def test_a_list_is_not_new_because_the_same_answer_comes_again(sim: Simulation) 
     sim.client.cancel_all()
     written_s = sim.clock.monotonic()
     with pytest.raises(NoAnswerError, match="replays"):
-        has_caught_up(sim.client, sim.clock, written_s)
+        is_list_current(sim.client, sim.clock, written_s)
 
 
 # -- by id ----------------------------------------------------------------------------------------------------------

@@ -17,22 +17,22 @@ from kalshi_cli.base.errors import (
     OutcomeUnknownError,
     RateLimitedError,
     RefusedError,
-    StateError,
+    StateFileError,
     UnreachableError,
     UsageError,
 )
 from kalshi_cli.base.units import Money, Price, cents, contracts, dollars
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.core.model.effects import Alert, OrderChanged, SubmitOrder
+from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import OrderState
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
-from kalshi_cli.services.orders.place import RESOLVE_S, Aloud
+from kalshi_cli.services.orders.place import RESOLVE_S, NotifyingStore
 from kalshi_cli.services.trading.halts import refuse_if_halted
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.store.records import PAUSED, Halt
 
@@ -49,7 +49,7 @@ def lose_request(request: httpx.Request) -> httpx.Response | None:
 
 
 def reconcile(sim: Simulation) -> tuple[list[Any], list[Any]]:
-    return reconcile_unknown(sim.client, sim.store, sim.clock, Limits(), sim.new_id)
+    return reconcile_unknown(sim.client, sim.store, sim.clock, RiskLimits(), sim.new_id)
 
 
 @pytest.mark.parametrize("end", [httpx.ReadError, httpx.WriteError, httpx.WriteTimeout, httpx.RemoteProtocolError])
@@ -85,7 +85,7 @@ def test_an_order_rests_and_is_on_file(sim: Simulation) -> None:
 
 def test_an_order_that_takes_is_filled_and_booked(sim: Simulation) -> None:
     sim.market(40, 44)
-    order = sim.place(price=cents(45), tif=Tif.IOC)
+    order = sim.place(price=cents(45), tif=TimeInForce.IOC)
     assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
     (fill,) = sim.store.fills()
     assert (fill.price, fill.qty) == (cents(44), contracts(10))
@@ -161,7 +161,7 @@ def test_a_price_between_the_steps_is_refused_with_its_neighbours(
         ("POSITION_LIMIT", {"max_position": contracts(9)}, {}),
         ("EXPOSURE", {"max_exposure": dollars(3)}, {}),
         ("BAD_FLAGS", {}, {"reduce_only": True}),
-        ("BAD_FLAGS", {}, {"post_only": True, "tif": Tif.IOC}),
+        ("BAD_FLAGS", {}, {"post_only": True, "tif": TimeInForce.IOC}),
         ("MARKET_CLOSING", {"close_margin_ms": 90_000_000}, {}),
         ("SELF_CROSS", {}, {"action": "sell", "price": cents(41)}),
     ],
@@ -174,7 +174,7 @@ def test_a_control_refuses_and_nothing_is_sent(
         sim.place(price=cents(41))
     before = sim.wire.posts()
     with pytest.raises(RefusedError) as caught:
-        sim.place(Limits(**limits), **changes)
+        sim.place(RiskLimits(**limits), **changes)
     assert (caught.value.code, caught.value.exit_code) == (code, ExitCode.REFUSED)
     assert caught.value.hint
     assert sim.wire.posts() == before
@@ -206,7 +206,7 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
     sim.market()
     sim.quote(BID, 39, 8, who="alice")
     with pytest.raises(RefusedError) as caught:
-        sim.place(Limits(max_position=contracts(15)))
+        sim.place(RiskLimits(max_position=contracts(15)))
     assert caught.value.code == "POSITION_LIMIT"
 
 
@@ -330,13 +330,13 @@ def test_a_lost_reply_is_resolved_to_the_one_real_order(sim: Simulation) -> None
 def test_a_lost_reply_of_a_fill_is_resolved_with_its_fill(sim: Simulation) -> None:
     sim.market()
     sim.wire.after = lose_reply
-    order = sim.place(price=cents(44), tif=Tif.IOC)
+    order = sim.place(price=cents(44), tif=TimeInForce.IOC)
     assert (order.status, order.filled) == (OrderStatus.FILLED, contracts(10))
     assert len(sim.store.fills()) == 1
 
 
 def test_reads_that_trail_the_order_are_waited_for(tmp_path: Path) -> None:
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=3_000))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=3_000))
     try:
         sim.market()
         sim.clock.advance(5)
@@ -428,14 +428,14 @@ class Full:
 
     def record(self, effect: Any) -> None:
         if isinstance(effect, self._kind):
-            raise StateError("disk full")
+            raise StateFileError("disk full")
         self._store.record(effect)
 
 
 def test_what_cannot_be_written_down_is_not_sent(sim: Simulation) -> None:
     sim.market()
     sim.store = Full(sim.store, SubmitOrder)  # type: ignore[assignment]
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         sim.place()
     assert sim.wire.posts() == 0
 
@@ -479,7 +479,7 @@ def stranger(sim: Simulation, client_order_id: str, **changes: Any) -> str:
     fields: dict[str, Any] = {"side": BID, "price": cents(40), "qty": contracts(10)}
     order = NewOrder(ticker=TICKER, client_order_id=client_order_id, **(fields | changes))
     receipt = sim.exchange.submit("alice", order, sim.clock.now())
-    assert isinstance(receipt, Receipt)
+    assert isinstance(receipt, OrderReceipt)
     return receipt.order_id
 
 
@@ -503,7 +503,7 @@ def test_an_id_that_exists_with_other_terms_halts_and_ends_as_unknown(sim: Simul
     proposed = desk.propose(ticket(client_order_id="mine"))
     fields: dict[str, Any] = {"ticker": TICKER, "side": BID, "price": cents(40), "qty": contracts(10)}
     order = NewOrder(client_order_id="mine", **(fields | other))
-    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), Receipt)
+    assert isinstance(sim.exchange.submit("alice", order, sim.clock.now()), OrderReceipt)
     with pytest.raises(OutcomeUnknownError) as caught:
         desk.send(*proposed)
     assert caught.value.exit_code is ExitCode.UNKNOWN_OUTCOME
@@ -524,7 +524,7 @@ def test_an_id_that_rests_already_is_refused_before_anything_is_sent(sim: Simula
 
 def test_an_order_that_the_network_delivered_twice_halts_at_the_next_read(tmp_path: Path) -> None:
     """Where only the ids of open orders are refused, a second copy of an order that filled at once fills again."""
-    sim = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, client_ids="open_only"))
+    sim = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, client_ids="open_only"))
     try:
         sim.market(40, 44)
         inner = SimTransport(sim.exchange, sim.clock)
@@ -535,7 +535,7 @@ def test_an_order_that_the_network_delivered_twice_halts_at_the_next_read(tmp_pa
                 again.append(inner.handle_request(request).status_code)
 
         sim.wire.after = twice
-        assert sim.place(price=cents(44), tif=Tif.IOC).status is OrderStatus.FILLED
+        assert sim.place(price=cents(44), tif=TimeInForce.IOC).status is OrderStatus.FILLED
         assert again == [201], "the exchange took both"
         sim.wire.after = lambda _request: None
         with pytest.raises(RefusedError) as caught:
@@ -566,7 +566,7 @@ def test_a_person_hears_what_is_critical_while_their_order_is_placed(sim: Simula
     stranger(sim, "web")
     said: list[str] = []
     desk = sim.desk()
-    desk.store = Aloud(sim.store, said.append)
+    desk.store = NotifyingStore(sim.store, said.append)
     order = desk.send(*desk.propose(ticket()))
     (line,) = said
     assert line.startswith("CRITICAL FOREIGN_ACTIVITY ")
@@ -579,7 +579,7 @@ def test_a_loop_beside_a_person_knows_the_persons_order_from_the_file(sim: Simul
     engine = sim.desk().engine([sim.client.market(TICKER)])
     typed = sim.place()
     effects = engine.step(OrderState(sim.clock.now(), sim.client.order(typed.order_id)))
-    assert not [effect for effect in effects if isinstance(effect, Alert)]
+    assert not [effect for effect in effects if isinstance(effect, AlertRaised)]
     known = engine.state.orders.by_order_id(typed.order_id)
     assert known is not None
     assert (known.is_foreign, known.client_order_id) == (False, typed.client_order_id)

@@ -18,10 +18,10 @@ from kalshi_cli.base.errors import (
 from kalshi_cli.base.units import cents, contracts, dollars
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import reconcile_unknown
 from kalshi_cli.services.orders import quotes
-from kalshi_cli.services.orders.cancel import Scope
+from kalshi_cli.services.orders.cancel import CancelScope
 from kalshi_cli.services.orders.kill_switch import KillSwitch
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.records import Halt
@@ -42,7 +42,9 @@ def puts(sim: Simulation) -> int:
     return sum(1 for method, _ in sim.wire.sent if method == "PUT")
 
 
-def propose(sim: Simulation, ids: tuple[str, str], side: str = "no", limits: Limits | None = None) -> quotes.Deal:
+def propose(
+    sim: Simulation, ids: tuple[str, str], side: str = "no", limits: RiskLimits | None = None
+) -> quotes.QuoteTrade:
     return quotes.propose_accept(sim.desk(limits), *ids, side)
 
 
@@ -103,7 +105,7 @@ def test_a_quote_that_is_cancelled_meanwhile_was_provably_not_accepted(sim: Simu
     def lose_and_cancel(request: httpx.Request) -> httpx.Response | None:
         if request.method == "PUT":
             record = sim.exchange._state.talks.quotes[quote]
-            sim.exchange._quotes.retract("bob", record, sim.clock.now())
+            sim.exchange._quotes.delete_quote("bob", record, sim.clock.now())
         return lose_request(request)
 
     sim.wire.before = lose_and_cancel
@@ -131,7 +133,7 @@ def test_a_halt_between_the_review_and_the_request_stops_it(sim: Simulation) -> 
 
 # -- what was agreed on counts before it trades -----------------------------------------------------------------------
 
-TEN = Limits(max_position=contracts(10))
+TEN = RiskLimits(max_position=contracts(10))
 
 
 def later(sim: Simulation, seconds: int) -> None:
@@ -286,7 +288,7 @@ def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
     outcome = KillSwitch(
         sim.client,
         sim.clock,
-        Scope(),
+        CancelScope(),
         tell=sim.said.append,
         live=sim.store.live_orders,
         look_up=lambda: reconcile_unknown(sim.client, sim.store, sim.clock, TEN, sim.new_id),
@@ -297,48 +299,48 @@ def test_the_kill_switch_is_not_done_while_an_accepted_quote_may_trade(
 
 def test_what_may_trade_is_found_on_both_sides_of_a_quote_and_until_when(sim: Simulation) -> None:
     sim.market()
-    assert quotes.agreed(sim.client, sim.said.append) == ()
+    assert quotes.accepted_quotes(sim.client, sim.said.append) == ()
     rfq, mine = accepted(sim)
-    assert quotes.agreed(sim.client, sim.said.append) == (), "only we can confirm it"
+    assert quotes.accepted_quotes(sim.client, sim.said.append) == (), "only we can confirm it"
     sim.client.confirm_quote(mine, rfq)
     _, taken = deal = answered(sim)
     sim.client.accept_quote(taken, "no", deal[0])
-    found = quotes.agreed(sim.client, sim.said.append)
+    found = quotes.accepted_quotes(sim.client, sim.said.append)
     assert [quote.quote_id for quote in found] == [taken, mine]
-    assert {quotes.trades_by(quote) for quote in found} == {sim.clock.now() + 60_000}
+    assert {quotes.execution_deadline(quote) for quote in found} == {sim.clock.now() + 60_000}
 
 
 @pytest.mark.parametrize(("status", "is_told"), [(403, False), (404, False), (500, True)])
 def test_a_key_that_may_not_look_at_quotes_holds_up_nothing(sim: Simulation, status: int, is_told: bool) -> None:
     sim.wire.before = lambda _request: httpx.Response(status, content=b"{}")
-    assert quotes.agreed(sim.client, sim.said.append) == ()
+    assert quotes.accepted_quotes(sim.client, sim.said.append) == ()
     assert any("not known" in text for text in sim.said) is is_told
 
 
 @pytest.mark.parametrize(
     ("limits", "code"),
     [
-        (Limits(max_order_qty=contracts(9)), "ORDER_SIZE"),
-        (Limits(max_order_cost=dollars("4.49")), "ORDER_COST"),
-        (Limits(max_position=contracts(9)), "POSITION_LIMIT"),
-        (Limits(max_exposure=dollars("4.49")), "EXPOSURE"),
-        (Limits(price_collar=cents(0)), "PRICE_COLLAR"),
+        (RiskLimits(max_order_qty=contracts(9)), "ORDER_SIZE"),
+        (RiskLimits(max_order_cost=dollars("4.49")), "ORDER_COST"),
+        (RiskLimits(max_position=contracts(9)), "POSITION_LIMIT"),
+        (RiskLimits(max_exposure=dollars("4.49")), "EXPOSURE"),
+        (RiskLimits(price_collar=cents(0)), "PRICE_COLLAR"),
     ],
 )
-def test_every_control_of_an_order_holds_for_an_acceptance(sim: Simulation, limits: Limits, code: str) -> None:
+def test_every_control_of_an_order_holds_for_an_acceptance(sim: Simulation, limits: RiskLimits, code: str) -> None:
     sim.market()
     ids = answered(sim)
     with pytest.raises(RefusedError) as found:
         propose(sim, ids, limits=limits)
     assert found.value.code == code
-    assert propose(sim, ids, limits=Limits()).proposals, "it was the limit"
+    assert propose(sim, ids, limits=RiskLimits()).proposals, "it was the limit"
 
 
 def test_the_makers_confirmation_is_reviewed_and_followed(sim: Simulation) -> None:
     sim.market()
     rfq, quote = accepted(sim)
     with pytest.raises(RefusedError) as found:
-        quotes.propose_confirm(sim.desk(Limits(max_order_qty=contracts(9))), quote, rfq)
+        quotes.propose_confirm(sim.desk(RiskLimits(max_order_qty=contracts(9))), quote, rfq)
     assert found.value.code == "ORDER_SIZE"
     deal = quotes.propose_confirm(sim.desk(), quote, rfq)
     order = deal.proposals[0].submit.order

@@ -12,13 +12,13 @@ from support.trading import PLAN, Bidder, Broken
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, MarketChange, Message, PublicTrade, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import CENT_GRID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.services.research.backtest import BacktestReport, backtest
 from kalshi_cli.simulator.paper.venue import PaperVenue
 from kalshi_cli.strategies import registry
@@ -62,7 +62,9 @@ def recording(seed: int) -> list[Message]:
 
 def replayed(messages: list[Message], *strategies: Strategy, **limits: Any) -> BacktestReport:
     ids = count(1)
-    engine = Engine(State(now=Ts(0)), Limits(**limits), strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=90.0)
+    engine = TradingEngine(
+        EngineState(now=Ts(0)), RiskLimits(**limits), strategies, new_id=lambda: f"c{next(ids)}", order_expiry_s=90.0
+    )
     venue = PaperVenue(cash=dollars(1_000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(ids)}")
     clock = ManualClock(Ts(0))
 

@@ -9,14 +9,14 @@ import pytest
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, cents
 from kalshi_cli.core.model.inputs import FairInput, Input, SignalInput, SpotInput
-from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotLost, SpotPrice, Tick
+from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotPrice, SpotUnavailable, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.services.research.backtest import BacktestRequest
-from kalshi_cli.services.research.input_filter import Hearing
+from kalshi_cli.services.research.input_filter import InputFilter
 
 T0 = Ts(1_780_000_000_000)
 BTC, ETH = (SpotPrice(T0, coin, 80_000_0000, "coinbase", 1) for coin in ("BTC", "ETH"))
-LOST, OTHER = SpotLost(T0, "BTC"), SpotLost(T0, "ETH")
+LOST, OTHER = SpotUnavailable(T0, "BTC"), SpotUnavailable(T0, "ETH")
 FAIR = FairValue(T0, "KXA-1", cents(40), "fairs.csv", Ts(T0 + 300_000))
 NEWS = NewsSignal(T0, "n1", "KXA*", BID, 5_000)
 TICK = Tick(T0)
@@ -36,9 +36,9 @@ REQUEST = BacktestRequest(strategies=("mine",), files=(Path("somewhere/tape.json
 def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
     asked: list[Input], heard: list[Message]
 ) -> None:
-    hearing = Hearing(asked)
+    hearing = InputFilter(asked)
     assert list(hearing.of(EVERYTHING)) == [*heard, TICK]
-    assert hearing.unheard(REQUEST) == []
+    assert hearing.missing_inputs(REQUEST) == []
 
 
 @pytest.mark.parametrize(
@@ -50,21 +50,21 @@ def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
     ],
 )
 def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: str) -> None:
-    hearing = Hearing([asked])
+    hearing = InputFilter([asked])
     assert list(hearing.of([LOST, TICK]))[-1:] == [TICK], "that a price was lost is no price"
     with pytest.raises(UsageError, match=words) as refused:
-        hearing.unheard(REQUEST)
+        hearing.missing_inputs(REQUEST)
     assert (refused.value.code, refused.value.exit_code) == ("nothing_heard", 2)
     assert "--strategy mine" in refused.value.hint
 
 
 def test_of_two_coins_the_one_that_was_not_heard_is_named() -> None:
-    hearing = Hearing([SPOT, SpotInput(symbol="ETH")])
+    hearing = InputFilter([SPOT, SpotInput(symbol="ETH")])
     list(hearing.of([ETH]))
-    assert hearing.unheard(REQUEST) == ["BTC"]
+    assert hearing.missing_inputs(REQUEST) == ["BTC"]
 
 
 def test_a_probability_without_an_end_holds_for_as_long_as_the_strategy_says() -> None:
     endless = FairValue(T0, "KXA-1", cents(40), "history.csv")
-    (heard,) = Hearing([MODEL]).of([endless])
+    (heard,) = InputFilter([MODEL]).of([endless])
     assert heard == FairValue(T0, "KXA-1", cents(40), "history.csv", Ts(T0 + 60_000))

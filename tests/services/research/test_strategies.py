@@ -18,7 +18,7 @@ from support.trading import TradingLoop
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.research.strategies import TEMPLATE, write_strategy
 from kalshi_cli.strategies import registry
 
@@ -41,7 +41,7 @@ def test_it_trades_on_the_simulated_exchange(tmp_path: Path) -> None:
     code, _ = write_strategy("my-idea", tmp_path)
     sim = Simulation(tmp_path)
     sim.market(17, 19)
-    loop = TradingLoop(sim, registry.make(str(code), {"size": "7"}), limits=Limits())
+    loop = TradingLoop(sim, registry.make(str(code), {"size": "7"}), limits=RiskLimits())
     loop.ticks(5)
     assert (loop.engine.state.held(TICKER), loop.live) == (contracts(7), [])
     (order,) = sim.client.orders(status=None)
@@ -53,7 +53,7 @@ def test_it_leaves_a_market_alone_that_is_dearer(tmp_path: Path) -> None:
     code, _ = write_strategy("my-idea", tmp_path)
     sim = Simulation(tmp_path)
     sim.market(19, 21)
-    loop = TradingLoop(sim, registry.make(str(code), {}), limits=Limits())
+    loop = TradingLoop(sim, registry.make(str(code), {}), limits=RiskLimits())
     loop.ticks(5)
     assert loop.engine.state.held(TICKER) == 0
     sim.close()

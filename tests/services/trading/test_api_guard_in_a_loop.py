@@ -14,15 +14,15 @@ from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.messages import Command
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.messages import StateCommand
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
-LIMITS = Limits(min_edge=None, cooldown_after_loss_ms=0)
+LIMITS = RiskLimits(min_edge=None, cooldown_after_loss_ms=0)
 
 
 class Seller(Strategy):
@@ -34,11 +34,11 @@ class Seller(Strategy):
         super().__init__(StrategyParams())
         self.has_bought = False
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         side, qty = (ASK, contracts(1)) if self.has_bought else (BID, contracts(10))
         price = cents(40 if self.has_bought else 44)
         if not self.has_bought or view.position(TICKER) > 0:
-            yield Place(TICKER, side, price, qty, tif=Tif.IOC, reduce_only=self.has_bought)
+            yield Place(TICKER, side, price, qty, tif=TimeInForce.IOC, reduce_only=self.has_bought)
         self.has_bought = True
 
 
@@ -120,7 +120,7 @@ def test_the_back_off_outlives_a_restart_whatever_guard_tripped_first(sim: Simul
     creates = Creates(sim)
     loop.ticks(2, 1)
     if first:
-        loop.take(Command(sim.clock.now(), TradingState.REDUCING, first, "too much was lost"))
+        loop.take(StateCommand(sim.clock.now(), TradingState.REDUCING, first, "too much was lost"))
     tripped(loop, creates)
     assert sim.store.halt().code == (first or "API_GUARD")
     sim.clock.advance(120)

@@ -15,17 +15,17 @@ from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.effects import Effect, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Tick
-from kalshi_cli.core.model.order_terms import BID, Tif
+from kalshi_cli.core.model.order_terms import BID, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.orders import amend, batch
-from kalshi_cli.services.orders.amend import Change
+from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.batch import BatchLine
-from kalshi_cli.services.orders.place import TRIES, Aloud, OrderDesk
+from kalshi_cli.services.orders.place import TRIES, NotifyingStore, OrderService
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -38,8 +38,8 @@ def beside(sim: Simulation) -> Iterator[Store]:
         yield store
 
 
-def desk_of(sim: Simulation, store: Any, **limits: Any) -> OrderDesk:
-    return OrderDesk(sim.client, store, sim.clock, Limits(**limits), lambda _market: FeeSchedule(), sim.new_id)
+def desk_of(sim: Simulation, store: Any, **limits: Any) -> OrderService:
+    return OrderService(sim.client, store, sim.clock, RiskLimits(**limits), lambda _market: FeeSchedule(), sim.new_id)
 
 
 def bids(sim: Simulation) -> int:
@@ -65,7 +65,7 @@ def test_two_people_at_the_same_time_both_get_what_fits_in_a_limit_under_the_ids
 ) -> None:
     sim.market()
     one = desk_of(sim, sim.store, max_position=contracts(20))
-    other = desk_of(sim, Aloud(beside, lambda _text: None), max_position=contracts(20))
+    other = desk_of(sim, NotifyingStore(beside, lambda _text: None), max_position=contracts(20))
     both = one.propose(ticket()), other.propose(ticket())
     sent = [desk.send(*proposed) for desk, proposed in zip((one, other), both, strict=True)]
     assert [order.client_order_id for order in sent] == [each.submit.order.client_order_id for _, each in both]
@@ -135,10 +135,10 @@ def test_an_order_that_reduces_is_sent_even_if_trading_became_reducing_after_its
     sim: Simulation, beside: Store
 ) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     sim.clock.advance(2)
     desk = sim.desk()
-    proposed = desk.propose(ticket(action="sell", price=cents(40), tif=Tif.IOC))
+    proposed = desk.propose(ticket(action="sell", price=cents(40), tif=TimeInForce.IOC))
     beside.record(StateChanged(sim.clock.now(), TradingState.REDUCING, "DAILY_LOSS", "x"))
     assert desk.send(*proposed).status is OrderStatus.FILLED
 
@@ -167,7 +167,7 @@ def placed(sim: Simulation) -> None:
 def amended(sim: Simulation) -> None:
     (mine,) = sim.client.orders(status="resting")
     desk = sim.desk()
-    amend.send(desk, *amend.propose(desk, mine, Change(qty=contracts(90))))
+    amend.send(desk, *amend.propose(desk, mine, AmendRequest(qty=contracts(90))))
 
 
 def placed_together(sim: Simulation) -> None:
@@ -202,9 +202,9 @@ def test_what_goes_again_while_trading_is_active_is_sent(sim: Simulation, beside
 
 def test_what_can_only_close_goes_again_while_trading_is_reducing(sim: Simulation, beside: Store) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     refused_for_pace(sim, beside, TradingState.REDUCING)
-    sold = sim.place(action="sell", price=cents(40), tif=Tif.IOC, reduce_only=True)
+    sold = sim.place(action="sell", price=cents(40), tif=TimeInForce.IOC, reduce_only=True)
     assert sold.status is OrderStatus.FILLED
 
 
@@ -216,7 +216,7 @@ def test_an_amend_and_an_order_do_not_exceed_a_limit_together(sim: Simulation, b
     mine = sim.place()
     one = desk_of(sim, sim.store, max_position=contracts(20))
     other = desk_of(sim, beside, max_position=contracts(20))
-    proposed = amend.propose(one, sim.client.order(mine.order_id), Change(qty=contracts(20)))
+    proposed = amend.propose(one, sim.client.order(mine.order_id), AmendRequest(qty=contracts(20)))
     other.send(*other.propose(ticket()))
     with pytest.raises(RefusedError) as caught:
         amend.send(one, *proposed)
@@ -227,7 +227,7 @@ def test_an_amend_that_still_fits_is_reviewed_again_and_sent(sim: Simulation, be
     sim.market()
     mine = sim.place()
     desk = sim.desk()
-    proposed = amend.propose(desk, sim.client.order(mine.order_id), Change(qty=contracts(20)))
+    proposed = amend.propose(desk, sim.client.order(mine.order_id), AmendRequest(qty=contracts(20)))
     other = desk_of(sim, beside)
     other.send(*other.propose(ticket()))
     assert amend.send(desk, *proposed).remaining == contracts(20)
@@ -237,7 +237,7 @@ def test_an_amend_that_raises_is_not_sent_after_trading_became_reducing(sim: Sim
     sim.market()
     mine = sim.place()
     desk = sim.desk()
-    proposed = amend.propose(desk, sim.client.order(mine.order_id), Change(qty=contracts(90)))
+    proposed = amend.propose(desk, sim.client.order(mine.order_id), AmendRequest(qty=contracts(90)))
     beside.record(StateChanged(sim.clock.now(), TradingState.REDUCING, "DAILY_LOSS", "x"))
     with pytest.raises(RefusedError) as caught:
         amend.send(desk, *proposed)
@@ -263,13 +263,13 @@ class Eager(Strategy):
 
     name = "quoter"
 
-    def on_tick(self, _view: View) -> Iterator[Intent]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
         yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
 
 
 def eager_loop(sim: Simulation, limit: int) -> TradingLoop:
     loop = TradingLoop(sim, Eager(StrategyParams()))
-    loop.engine.limits = Limits(min_edge=None, max_position=contracts(limit))
+    loop.engine.limits = RiskLimits(min_edge=None, max_position=contracts(limit))
     return loop
 
 

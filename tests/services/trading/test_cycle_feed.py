@@ -8,7 +8,7 @@ from support.simulation import TICKER, Simulation
 from support.trading import TradingSession
 
 from kalshi_cli.core.model.messages import FeedGap, Message, Tick
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
@@ -34,7 +34,7 @@ class Learner(Strategy):
 
     name = "learner"
 
-    def on_tick(self, _view: View) -> None:
+    def on_tick(self, _view: StrategyContext) -> None:
         self.waiting = "" if self.waiting else "1 of 2\x1b[31m ticks"
 
 

@@ -10,13 +10,13 @@ from support.simulation import TICKER, Simulation
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.runner import run
@@ -34,21 +34,21 @@ class Thinker(Strategy):
         self._clock = clock
         self._seconds = seconds
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         self._clock.advance(self._seconds)
         if not view.orders(TICKER):
             yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
             self._seconds = 0.0
 
 
-def traded(sim: Simulation, thinks_s: float, limit_s: float, stopped_by: str = "") -> Engine:
+def traded(sim: Simulation, thinks_s: float, limit_s: float, stopped_by: str = "") -> TradingEngine:
     """Two ticks of a loop whose strategy thinks for so long at the first."""
     sim.market(39, 44)
     decision = DecisionDeadline(sim.clock, limit_s, lambda: stopped_by)
     sim.client = sim.connect(before_create=lambda _reviewed: decision.refuse_if_late())
     strategy = Thinker(sim.clock, thinks_s)
     engine = load_engine(
-        sim.client, sim.store, sim.clock, Limits(min_edge=None, max_book_age_ms=60_000),
+        sim.client, sim.store, sim.clock, RiskLimits(min_edge=None, max_book_age_ms=60_000),
         markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id, strategies=[strategy],
     )  # fmt: skip
     venue = LiveVenue(sim.client, None, sim.clock, live=engine.state.orders.live, since=Ts(0))

@@ -7,15 +7,15 @@ from support.simulation import OTHER, TICKER, Simulation
 from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Price, cents, contracts, dollars
-from kalshi_cli.core.model.effects import Denied
+from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
-from kalshi_cli.services.trading.run_score import Score
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.trading.run_score import StrategyResults
 
-LOSS = Limits(min_edge=None, max_daily_loss=dollars(10))
+LOSS = RiskLimits(min_edge=None, max_daily_loss=dollars(10))
 
 
 def hold_other(sim: Simulation) -> None:
@@ -66,7 +66,7 @@ def test_what_was_lost_elsewhere_before_the_start_is_no_loss_of_the_run(sim: Sim
     hold_other(sim)
     sim.market(5, 9, ticker=OTHER)
     loop = TradingLoop(sim)
-    score = Score(loop.engine)
+    score = StrategyResults(loop.engine)
     loop.ticks(3)
     assert score.unrealized() == -dollars(39), "bought at 44, worth 5 at the start"
     assert score.gained().net == sum(part.net for part in score.parts()) == 0
@@ -79,10 +79,10 @@ def test_a_market_that_is_only_held_is_none_that_a_strategy_may_trade(sim: Simul
     hold_other(sim)
     loop = TradingLoop(sim)
     loop.ticks(3)
-    view = View(loop.engine.state, "quoter")
+    view = StrategyContext(loop.engine.state, "quoter")
     assert (view.tickers, view.market(OTHER)) == ([TICKER], None)
     denied = loop.engine.place(Place(OTHER, BID, cents(40), contracts(1)), "quoter")
-    assert isinstance(denied, Denied)
+    assert isinstance(denied, OrderRefused)
     assert denied.code == "UNKNOWN_MARKET"
     assert loop.engine.state.valued[OTHER].yes_bid == cents(40)
 

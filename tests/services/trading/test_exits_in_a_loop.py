@@ -12,14 +12,14 @@ from support.trading import TradingLoop
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
-LIMITS = Limits(min_edge=None, stop_loss_pct=50, cooldown_after_loss_ms=600_000)
+LIMITS = RiskLimits(min_edge=None, stop_loss_pct=50, cooldown_after_loss_ms=600_000)
 
 
 class Holder(Strategy):
@@ -27,9 +27,9 @@ class Holder(Strategy):
 
     name = "holder"
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         if not view.position(TICKER) and not view.orders(TICKER):
-            yield Place(TICKER, BID, cents(44), contracts(10), tif=Tif.IOC, reason="in")
+            yield Place(TICKER, BID, cents(44), contracts(10), tif=TimeInForce.IOC, reason="in")
 
 
 def started(sim: Simulation) -> TradingLoop:
@@ -109,11 +109,11 @@ def test_a_loop_that_crashed_in_the_middle_of_an_exit_goes_on_with_what_is_left(
 @pytest.mark.parametrize("is_limited", [True, False])
 def test_a_fall_from_the_best_is_counted_over_a_restart(sim: Simulation, is_limited: bool) -> None:
     """What a loop saw as the best is in the state file; the next one falls from there."""
-    limits = Limits(min_edge=None, max_drawdown=dollars(2) if is_limited else None)
+    limits = RiskLimits(min_edge=None, max_drawdown=dollars(2) if is_limited else None)
     sim.market(40, 44)
     first = TradingLoop(sim, Holder(StrategyParams()), limits=limits)
     first.ticks(2)
-    sim.store.see_gained(dollars(5), sim.clock.now())
+    sim.store.update_account_high(dollars(5), sim.clock.now())
     again = TradingLoop(sim, Holder(StrategyParams()), limits=limits)
     again.ticks(2)
     code = "DRAWDOWN" if is_limited else ""
@@ -126,11 +126,11 @@ class Runaway(Strategy):
 
     name = "runaway"
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
-        yield Place(ticker, BID, cents(44), contracts(10), tif=Tif.IOC)
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+        yield Place(ticker, BID, cents(44), contracts(10), tif=TimeInForce.IOC)
 
 
-NO_LIMITS = Limits(
+NO_LIMITS = RiskLimits(
     max_position=None, max_exposure=None, max_order_qty=None, max_order_cost=None, price_collar=None, min_edge=None,
     max_orders_per_minute=None, max_daily_loss=None, max_api_errors=None, max_close_slippage=None,
 )  # fmt: skip

@@ -12,18 +12,18 @@ from support.simulation import TICKER, Simulation
 from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.messages import Command, Filled, Message, OrderAccepted, OrderState, OrderUnknown, Tick
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.messages import Filled, Message, OrderAccepted, OrderState, OrderUnknown, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.runner import pump
-from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.services.runner import process_messages
+from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
@@ -36,7 +36,7 @@ class Ladder(Strategy):
     name = "ladder"
     is_done = False
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         if not self.is_done:
             self.is_done = True
             for cent in range(6):
@@ -50,7 +50,7 @@ def twin_of(order: Order) -> Order:
 def obey(loop: TradingLoop) -> TradingState:
     """As the loop does after each tick: what is on file decides."""
     halt = loop.sim.store.halt()
-    loop.take(Command(loop.sim.clock.now(), halt.state, halt.code, halt.reason))
+    loop.take(StateCommand(loop.sim.clock.now(), halt.state, halt.code, halt.reason))
     return loop.engine.state.trading
 
 
@@ -69,7 +69,7 @@ def test_an_order_that_turns_up_twice_in_a_pause_leaves_a_halt_when_the_pause_en
     assert obey(loop) is HALTED
     if is_double:
         loop.take(OrderState(sim.clock.now(), twin_of(mine)))
-    unpause(sim.path.parent)
+    remove_pause_file(sim.path.parent)
     halt = sim.store.halt()
     assert (halt.state, halt.code) == ((HALTED, "DOUBLE_ORDER") if is_double else (ACTIVE, ""))
     assert obey(loop) is halt.state
@@ -92,17 +92,17 @@ def test_the_first_cause_of_a_halt_stays_on_file(sim: Simulation) -> None:
 
 # -- through a crash between two commits ------------------------------------------------------------------------------
 
-Upset = Callable[[Engine, Simulation], list[Effect]]
+Upset = Callable[[TradingEngine, Simulation], list[Effect]]
 
 
-def twice(engine: Engine, sim: Simulation) -> list[Effect]:
+def twice(engine: TradingEngine, sim: Simulation) -> list[Effect]:
     """The network delivered a create twice."""
     order = placed(engine, sim)
     engine.step(OrderState(sim.clock.now(), order))
     return engine.step(OrderState(sim.clock.now(), twin_of(order)))
 
 
-def clash(engine: Engine, sim: Simulation) -> list[Effect]:
+def clash(engine: TradingEngine, sim: Simulation) -> list[Effect]:
     """Under the id of an order without an answer there is another one."""
     order = sent(engine, sim)
     for effect in engine.step(OrderUnknown(sim.clock.now(), order.client_order_id, "timeout")):
@@ -111,7 +111,7 @@ def clash(engine: Engine, sim: Simulation) -> list[Effect]:
     return engine.step(OrderState(sim.clock.now(), other))
 
 
-def sent(engine: Engine, sim: Simulation) -> Order:
+def sent(engine: TradingEngine, sim: Simulation) -> Order:
     engine.step(sim.client.orderbook(TICKER))
     verdict = engine.place(Place(TICKER, BID, cents(40), contracts(1)))
     assert isinstance(verdict, SubmitOrder)
@@ -119,7 +119,7 @@ def sent(engine: Engine, sim: Simulation) -> Order:
     return verdict.order
 
 
-def placed(engine: Engine, sim: Simulation) -> Order:
+def placed(engine: TradingEngine, sim: Simulation) -> Order:
     order = sent(engine, sim)
     for effect in engine.step(OrderAccepted(sim.clock.now(), order.client_order_id, "o1", Qty(0), order.qty)):
         sim.store.record(effect)
@@ -128,9 +128,9 @@ def placed(engine: Engine, sim: Simulation) -> Order:
     return known
 
 
-def begin(sim: Simulation, limits: Limits | None = None, *strategies: Strategy) -> Engine:
+def begin(sim: Simulation, limits: RiskLimits | None = None, *strategies: Strategy) -> TradingEngine:
     return load_engine(
-        sim.client, sim.store, sim.clock, limits or Limits(min_edge=None), strategies=strategies,
+        sim.client, sim.store, sim.clock, limits or RiskLimits(min_edge=None), strategies=strategies,
         markets=[sim.client.market(TICKER)], fees={}, new_id=sim.new_id, order_expiry_s=90,
     )  # fmt: skip
 
@@ -204,8 +204,8 @@ def test_a_fill_that_is_one_loss_too_many_stops_the_next_order_of_the_same_decis
     sim: Simulation, fee: Money, orders: int, state: TradingState
 ) -> None:
     sim.market()
-    engine = begin(sim, Limits(min_edge=None, max_daily_loss=dollars(10)), Ladder(StrategyParams()))
+    engine = begin(sim, RiskLimits(min_edge=None, max_daily_loss=dollars(10)), Ladder(StrategyParams()))
     venue = FillsAtOnce(fee)
-    pump([sim.client.orderbook(TICKER), Tick(sim.clock.now())], engine, venue, sim.store)
+    process_messages([sim.client.orderbook(TICKER), Tick(sim.clock.now())], engine, venue, sim.store)
     assert (len(venue.orders), engine.state.trading, sim.store.halt().state) == (orders, state, state)
     assert engine.state.orders.live() == [], "what was not sent is over"

@@ -17,7 +17,7 @@ from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.base.errors import OutcomeUnknownError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.services.trading.halts import gravest, resume, stop
+from kalshi_cli.services.trading.halts import most_severe, resume, stop
 from kalshi_cli.store.lock import LockHolder, lock
 from kalshi_cli.store.pause import pause, read_pause
 from kalshi_cli.store.records import NO_HALT, PAUSED, Halt
@@ -99,9 +99,9 @@ def test_of_several_halts_the_gravest_is_told() -> None:
     halted, paused = Halt(TradingState.HALTED, "DAILY_LOSS", "", Ts(1)), Halt(TradingState.HALTED, PAUSED, "", Ts(1))
     everything = [active, reducing, paused, halted]
     for most in (halted, paused, reducing, active):
-        assert gravest(everything) == most
+        assert most_severe(everything) == most
         everything.remove(most)
-    assert gravest([]) == NO_HALT
+    assert most_severe([]) == NO_HALT
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
@@ -113,7 +113,7 @@ def test_a_resume_out_of_reducing_counts_a_drawdown_from_there(
 ) -> None:
     """Also where a pause hides it, and no pause by itself does."""
     with Store.open(tmp_path / "state.db", account="a", environment="sim") as store:
-        store.see_gained(Money(5), CLOCK.now())
+        store.update_account_high(Money(5), CLOCK.now())
         store.set_halt(Halt(state, "DRAWDOWN", "fell", CLOCK.now()))
         if is_paused:
             pause(tmp_path, "lunch")

@@ -14,12 +14,12 @@ from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
-from kalshi_cli.core.model.order_terms import Tif
+from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.orders import amend
-from kalshi_cli.services.orders.amend import Change
+from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.trading.market_locks import with_locks
-from kalshi_cli.store.records import MarketLock, MovedError
+from kalshi_cli.store.records import ConcurrentChangeError, MarketLock
 from kalshi_cli.store.sqlite_store import Store
 
 HOUR_MS = 3_600_000
@@ -65,9 +65,9 @@ def test_an_unlocked_market_and_one_beside_it_take_orders(sim: Simulation) -> No
 
 def test_what_makes_a_position_smaller_passes_a_lock(sim: Simulation) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     sim.store.lock_market(lock_of(sim))
-    sold = sim.place(action="sell", price=cents(40), tif=Tif.IOC)
+    sold = sim.place(action="sell", price=cents(40), tif=TimeInForce.IOC)
     assert (sold.filled, refused(sim, action="sell")) == (contracts(10), "LOCKED"), "ten were held, and no more"
 
 
@@ -87,7 +87,7 @@ def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(si
     desk = sim.desk()
 
     def change(count: int) -> Order:
-        engine, proposal = amend.propose(desk, sim.client.order(mine.order_id), Change(qty=contracts(count)))
+        engine, proposal = amend.propose(desk, sim.client.order(mine.order_id), AmendRequest(qty=contracts(count)))
         beside.lock_market(lock_of(sim, hours=count))
         return amend.send(desk, engine, proposal)
 
@@ -99,15 +99,15 @@ def test_an_amend_that_was_reviewed_before_the_lock_is_not_sent_where_it_adds(si
 
 def test_a_longer_lock_counts_although_a_shorter_one_was_known(sim: Simulation, beside: Store) -> None:
     sim.market()
-    sim.place(price=cents(44), tif=Tif.IOC)
+    sim.place(price=cents(44), tif=TimeInForce.IOC)
     known = lock_of(sim, 1)
     sim.store.lock_market(known)
     desk = sim.desk()
-    _, proposal = desk.propose(ticket(action="sell", price=cents(40), tif=Tif.IOC))
+    _, proposal = desk.propose(ticket(action="sell", price=cents(40), tif=TimeInForce.IOC))
     assert isinstance(proposal.submit, SubmitOrder)
     assert proposal.submit.knew_lock == known.until
     beside.lock_market(lock_of(sim, 2))
-    with pytest.raises(MovedError) as caught:
+    with pytest.raises(ConcurrentChangeError) as caught:
         sim.store.record(proposal.submit)
     assert caught.value.code == "LOCKED"
     assert "locked until" in caught.value.message

@@ -8,19 +8,19 @@ from typing import Any
 from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.units import Ts, cents, contracts, format_ts
-from kalshi_cli.core.model.effects import Alert, Denied, OrderChanged
+from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import min_edge
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.services.trading.order_funnel import funnel
 from kalshi_cli.services.trading.status import read_status
 from kalshi_cli.store.lock import lock
-from kalshi_cli.store.records import Cycle, Halt
-from kalshi_cli.views.why import RefusalRow, WhyView
+from kalshi_cli.store.records import Halt, Heartbeat
+from kalshi_cli.views.why import RefusedOrdersRow, WhyView
 
 HOUR_MS = 3_600_000
 
@@ -31,7 +31,7 @@ def look(sim: Simulation, ticker: str = "") -> WhyView:
     return funnel(sim.store, status, Ts(now - HOUR_MS), ticker)
 
 
-def refused(found: WhyView, by: str = "here") -> list[RefusalRow]:
+def refused(found: WhyView, by: str = "here") -> list[RefusedOrdersRow]:
     return [row for row in found.rows if row.by == by]
 
 
@@ -57,8 +57,8 @@ def order(sim: Simulation, name: str, status: OrderStatus, filled: int = 0, **ch
 def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: Simulation) -> None:
     now = sim.clock.now()
     for _ in range(3):
-        sim.store.record(Denied(now, "bidder", TICKER, "MIN_EDGE", "edge=0.0050 min=0.0100"))
-    sim.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", "orders=60 max=60"))
+        sim.store.record(OrderRefused(now, "bidder", TICKER, "MIN_EDGE", "edge=0.0050 min=0.0100"))
+    sim.store.record(OrderRefused(now, "bidder", "OTHER", "ORDER_RATE", "orders=60 max=60"))
     order(sim, "a", OrderStatus.FILLED, 2)
     order(sim, "b", OrderStatus.CANCELED, 1)
     order(sim, "c", OrderStatus.REJECTED, code="insufficient_balance")
@@ -81,9 +81,9 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: S
 def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smallest_edge(sim: Simulation) -> None:
     now = sim.clock.now()
     order = Place(TICKER, BID, cents(40), contracts(1))
-    objection = min_edge(State(now=now), Limits(min_edge=cents(1)), order, "s")
+    objection = min_edge(EngineState(now=now), RiskLimits(min_edge=cents(1)), order, "s")
     assert objection is not None
-    sim.store.record(Denied(now, "bidder", TICKER, *objection))
+    sim.store.record(OrderRefused(now, "bidder", TICKER, *objection))
     (refusal,) = look(sim).rows
     assert "gave no fair value" in refusal.decided_by
     assert "min_edge" not in refusal.decided_by
@@ -91,7 +91,7 @@ def test_an_order_without_a_fair_value_is_up_to_the_strategy_and_not_to_the_smal
 
 def test_one_market_alone_and_nothing_of_before_or_of_a_person(sim: Simulation) -> None:
     now = sim.clock.now()
-    sim.store.record(Denied(now, "bidder", "OTHER", "ORDER_RATE", ""))
+    sim.store.record(OrderRefused(now, "bidder", "OTHER", "ORDER_RATE", ""))
     order(sim, "mine", OrderStatus.RESTING, strategy="")
     order(sim, "old", OrderStatus.RESTING, created=Ts(now - 2 * HOUR_MS))
     order(sim, "new", OrderStatus.RESTING)
@@ -108,7 +108,7 @@ def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
             "no strategy wanted anything: its conditions did not come about",
         )
         sim.store.beat(
-            Cycle(
+            Heartbeat(
                 run_id="r", pid=os.getpid(), mode="live", strategy="bidder", started=now, completed=now, cycles=1,
                 is_running=True, no_book=f"{TICKER} no snapshot yet",
             )
@@ -122,20 +122,20 @@ def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simul
     now = sim.clock.now()
     with lock(sim.path.parent / "trade.lock", sim.clock):
         sim.store.beat(
-            Cycle(
+            Heartbeat(
                 run_id="r", pid=os.getpid(), mode="live", strategy="fade", started=now, completed=now, cycles=1,
                 is_running=True,
             )
         )  # fmt: skip
         assert look(sim).remarks == ("no strategy wanted anything: its conditions did not come about",)
-        sim.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
+        sim.store.record(AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
         out = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
         assert look(sim).remarks == (out,)
 
 
 def test_what_ended_the_last_loop_is_said_where_none_runs(sim: Simulation) -> None:
     now = sim.clock.now()
-    cycle = Cycle(
+    cycle = Heartbeat(
         run_id="r", pid=os.getpid(), mode="sim", strategy="bidder", started=now, completed=now, cycles=1,
         is_running=False, stopped_by="a full disk", exit_code=8,
     )  # fmt: skip
@@ -153,9 +153,9 @@ def test_where_nothing_ever_ran_there_is_nothing_to_tell(sim: Simulation) -> Non
 def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> None:
     now = sim.clock.now()
     for _ in range(3):
-        sim.store.record(Denied(now, "noisy", TICKER, "ORDER_RATE", "sent=30 share=30"))
-    sim.store.record(Denied(now, "noisy", "OTHER", "CHURN", ""))
-    sim.store.record(Denied(now, "", TICKER, "HALTED", ""))
+        sim.store.record(OrderRefused(now, "noisy", TICKER, "ORDER_RATE", "sent=30 share=30"))
+    sim.store.record(OrderRefused(now, "noisy", "OTHER", "CHURN", ""))
+    sim.store.record(OrderRefused(now, "", TICKER, "HALTED", ""))
     order(sim, "a", OrderStatus.FILLED, 2, strategy="noisy")
     order(sim, "b", OrderStatus.RESTING, strategy="calm")
     running(sim, "calm,quiet,./noise.py:Noisy")
@@ -182,6 +182,6 @@ def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(si
 def running(sim: Simulation, strategies: str, waiting: str = "") -> None:
     now = sim.clock.now()
     sim.store.beat(
-        Cycle(run_id="r", pid=os.getpid(), mode="live", strategy=strategies, started=now, completed=now, cycles=1,
+        Heartbeat(run_id="r", pid=os.getpid(), mode="live", strategy=strategies, started=now, completed=now, cycles=1,
               is_running=True, waiting=waiting)
     )  # fmt: skip

@@ -6,27 +6,27 @@ import pytest
 from support.simulation import TICKER, Simulation
 
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.messages import BookSnapshot, OrderAccepted
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.trading.paper_account import load_paper
 
 
-def on_paper(sim: Simulation) -> Engine:
+def on_paper(sim: Simulation) -> TradingEngine:
     engine, _ = load_paper(
-        sim.store, sim.clock, Limits(), cash=dollars(100), markets=[sim.client.market(TICKER)], fees={},
+        sim.store, sim.clock, RiskLimits(), cash=dollars(100), markets=[sim.client.market(TICKER)], fees={},
         new_id=sim.new_id, strategies=(), references={}, order_expiry_s=None,
     )  # fmt: skip
     return engine
 
 
-def on_the_account(sim: Simulation) -> Engine:
+def on_the_account(sim: Simulation) -> TradingEngine:
     return load_engine(
-        sim.client, sim.store, sim.clock, Limits(), markets=[sim.client.market(TICKER)], fees={},
+        sim.client, sim.store, sim.clock, RiskLimits(), markets=[sim.client.market(TICKER)], fees={},
         new_id=sim.new_id, strategies=(), order_expiry_s=None,
     )  # fmt: skip
 
@@ -42,4 +42,4 @@ def test_what_others_bid_is_told_from_our_own(sim: Simulation, load: object, bes
     verdict = engine.place(Place(TICKER, BID, cents(40), contracts(5)))
     assert isinstance(verdict, SubmitOrder), verdict
     engine.step(OrderAccepted(now, verdict.order.client_order_id, "o1", Qty(0), contracts(5)))
-    assert engine.state.best_of_others(TICKER, BID) == best
+    assert engine.state.best_external_price(TICKER, BID) == best

@@ -9,17 +9,17 @@ from support.simulation import TICKER, Simulation
 from support.trading import TradingLoop
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.intents import Intent, Place
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.orders import close
 from kalshi_cli.strategies import registry
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.strategies.spike import Spike
 
-LIMITS = Limits()
+LIMITS = RiskLimits()
 """With an edge asked for."""
 
 
@@ -32,17 +32,17 @@ class Believer(Strategy):
         super().__init__(params)
         self.seen: list[int] = []
 
-    def on_tick(self, view: View) -> Iterator[Intent]:
+    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
         held = view.position(TICKER)
         if not self.seen:
-            yield Place(TICKER, BID, cents(44), contracts(10), fair=cents(60), tif=Tif.IOC)
+            yield Place(TICKER, BID, cents(44), contracts(10), fair=cents(60), tif=TimeInForce.IOC)
         elif held > 0 and len(self.seen) > 20 and not view.orders(TICKER):
             yield Place(TICKER, ASK, cents(40), held, fair=cents(10), reason="out")
         self.seen.append(held)
 
 
 def sell_all(sim: Simulation) -> None:
-    desk = close.CloseDesk(sim.desk(), close.Walk(), sim.said.append)
+    desk = close.PositionCloser(sim.desk(), close.ClosePolicy(), sim.said.append)
     _, error = close.close_all(lambda: (desk, desk.plans(TICKER)), lambda _plans: None)
     assert error is None
 
@@ -95,7 +95,7 @@ def test_spike_leaves_a_position_that_a_person_closed_and_takes_its_exit_back_al
     sim.client.create_order(
         Order(
             client_order_id=sim.new_id(), ticker=TICKER, side=ASK, price=cents(49), qty=contracts(5),
-            status=OrderStatus.SUBMITTED, created=sim.clock.now(), updated=sim.clock.now(), tif=Tif.IOC,
+            status=OrderStatus.SUBMITTED, created=sim.clock.now(), updated=sim.clock.now(), tif=TimeInForce.IOC,
         )
     )  # fmt: skip
     assert sim.exchange.position("alice", TICKER) == 0

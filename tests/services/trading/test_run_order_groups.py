@@ -13,12 +13,12 @@ from support.trading import TradingSession
 from kalshi_cli.base.errors import KalshiError, UnreachableError
 from kalshi_cli.base.units import Qty, Ts, contracts
 from kalshi_cli.core.model.markets import Market
-from kalshi_cli.core.model.messages import Command, GroupChange, Message
+from kalshi_cli.core.model.messages import GroupChange, Message, StateCommand
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.state import State
+from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.exchange.wire.groups import OrderGroup
-from kalshi_cli.services.trading.run_order_groups import RunGroups
-from kalshi_cli.simulator.model.listing import MarketSpec, SimOptions
+from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
+from kalshi_cli.simulator.model.listing import ExchangeOptions, MarketSpec
 from kalshi_cli.store.records import RunGroup
 
 FAR = "KXSIM-26JUN-T9"
@@ -28,7 +28,7 @@ FIFTY = contracts(50)
 @pytest.fixture
 def sharded(tmp_path: Path) -> Iterator[Simulation]:
     """A market on each of two shards."""
-    made = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, shards=2))
+    made = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, shards=2))
     spec = MarketSpec(
         ticker=FAR, event_ticker="KXSIM-26JUN", title="Above 9?", open_time=T0, close_time=Ts(T0 + DAY_MS),
         exchange_index=1,
@@ -39,8 +39,8 @@ def sharded(tmp_path: Path) -> Iterator[Simulation]:
     made.close()
 
 
-def groups_of(sim: Simulation, state: State | None = None, limit: Qty | None = FIFTY) -> RunGroups:
-    return RunGroups(sim.client, sim.store, state or State(now=T0), limit, sim.said.append)
+def groups_of(sim: Simulation, state: EngineState | None = None, limit: Qty | None = FIFTY) -> RunOrderGroups:
+    return RunOrderGroups(sim.client, sim.store, state or EngineState(now=T0), limit, sim.said.append)
 
 
 def markets(sim: Simulation, *tickers: str) -> list[Market]:
@@ -55,7 +55,7 @@ def at_exchange(sim: Simulation) -> set[str]:
 
 
 def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Simulation) -> None:
-    state = State(now=T0)
+    state = EngineState(now=T0)
     groups_of(sharded, state).open(markets(sharded, TICKER, FAR, TICKER))
     assert sorted(state.groups) == [0, 1]
     found = {group.group_id: (group.exchange_index, group.limit) for group in sharded.client.order_groups()}
@@ -63,7 +63,7 @@ def test_a_start_makes_one_group_for_each_shard_that_it_trades(sharded: Simulati
 
 
 def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Simulation) -> None:
-    before, after = State(now=T0), State(now=T0)
+    before, after = EngineState(now=T0), EngineState(now=T0)
     groups_of(sharded, before).open(markets(sharded, TICKER, FAR))
     groups_of(sharded, after, contracts(20)).open(markets(sharded, TICKER, FAR))
     assert after.groups == before.groups
@@ -71,7 +71,7 @@ def test_a_start_after_a_crash_takes_the_groups_up_again(sharded: Simulation) ->
 
 
 def test_a_group_that_somebody_deleted_meanwhile_is_made_anew(sim: Simulation) -> None:
-    before, after = State(now=T0), State(now=T0)
+    before, after = EngineState(now=T0), EngineState(now=T0)
     groups_of(sim, before).open(markets(sim, TICKER))
     sim.client.delete_order_group(OrderGroup(group_id=before.groups[0]))
     groups_of(sim, after).open(markets(sim, TICKER))
@@ -80,7 +80,7 @@ def test_a_group_that_somebody_deleted_meanwhile_is_made_anew(sim: Simulation) -
 
 
 def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Simulation) -> None:
-    state = State(now=T0)
+    state = EngineState(now=T0)
     groups = groups_of(sharded, state)
     groups.open(markets(sharded, TICKER))
     found = markets(sharded, TICKER, FAR)
@@ -93,7 +93,7 @@ def test_a_market_found_later_on_another_shard_gets_its_group_first(sharded: Sim
 
 
 def test_without_a_limit_no_group_is_made(sim: Simulation) -> None:
-    state = State(now=T0)
+    state = EngineState(now=T0)
     groups = groups_of(sim, state, None)
     assert groups.admit(markets(sim, TICKER)) != []
     groups.close([])
@@ -116,7 +116,7 @@ def virtual_market(sim: Simulation) -> Market:
 
 @pytest.mark.parametrize("status", [404, 410])
 def test_an_exchange_without_order_groups_is_traded_without_and_asked_once(sim: Simulation, status: int) -> None:
-    state, groups = State(now=T0), None
+    state, groups = EngineState(now=T0), None
     groups = groups_of(sim, state)
     body = b'{"error": {"code": "gone", "message": "gone"}}'
     sim.wire.before = lambda r: httpx.Response(status, content=body) if r.url.path.endswith("/create") else None
@@ -147,7 +147,7 @@ def test_no_group_is_deleted_while_an_order_of_the_run_may_be_live(sim: Simulati
 
 
 def test_a_group_that_cannot_be_deleted_is_left_to_the_next_start(sim: Simulation) -> None:
-    state = State(now=T0)
+    state = EngineState(now=T0)
     groups = groups_of(sim, state)
     groups.open(markets(sim, TICKER))
     group_id = state.groups[0]
@@ -160,7 +160,7 @@ def test_a_group_that_cannot_be_deleted_is_left_to_the_next_start(sim: Simulatio
 # -- triggered, in the loop -------------------------------------------------------------------------------------------
 
 
-def grouped(sim: Simulation) -> tuple[TradingSession, RunGroups]:
+def grouped(sim: Simulation) -> tuple[TradingSession, RunOrderGroups]:
     run = TradingSession(sim)
     groups = groups_of(sim, run.engine.state)
     groups.open(markets(sim, TICKER))
@@ -225,7 +225,7 @@ def test_a_restart_does_not_undo_a_trigger_and_a_reset_does(sim: Simulation) -> 
     assert sim.wire.posts() == posts
 
     sim.client.reset_order_group(OrderGroup(group_id=group_id))
-    sim.store.keep_group(RunGroup(group_id, 0))  # as `kalshi order group reset` does
+    sim.store.save_order_group(RunGroup(group_id, 0))  # as `kalshi order group reset` does
     third, _ = grouped(sim)
     third.over(third.ticks(3))
     assert sim.wire.posts() == posts + 1
@@ -241,7 +241,7 @@ def test_a_group_of_the_run_that_is_deleted_under_it_stops_it_quoting(sim: Simul
                 sim.client.delete_order_group(OrderGroup(group_id=group_id))
                 yield GroupChange(sim.clock.now(), group_id, "deleted")
             yield message
-        yield Command(sim.clock.now(), None, "SIGTERM")
+        yield StateCommand(sim.clock.now(), None, "SIGTERM")
 
     run.over(feed())
     creates = [path for verb, path in sim.wire.sent if verb == "POST" and path.endswith("/events/orders")]

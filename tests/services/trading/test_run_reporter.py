@@ -23,35 +23,35 @@ from support.simulation import TICKER, Simulation
 from support.trading import NO_EDGE, Bidder, TradingSession
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import KalshiError, StateError
+from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts, parse_money, parse_price, parse_qty
 from kalshi_cli.core.engine.book_validity import ACCOUNT_AGE_MS
 from kalshi_cli.core.model.effects import (
-    Alert,
+    AlertRaised,
     AmendOrder,
     CancelOrder,
-    Denied,
     OrderChanged,
+    OrderRefused,
     SettlementBooked,
     StateChanged,
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.messages import FeedGap, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.state.view import View
-from kalshi_cli.services.trading.run_reporter import Journal, Outputs
-from kalshi_cli.services.trading.run_summary import Summary
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
+from kalshi_cli.services.trading.run_summary import RunSummary
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import BY_ALERT, PAUSED, Halt
+from kalshi_cli.store.records import ALERT_REASON_PREFIX, PAUSED, Halt
 from kalshi_cli.strategies.base import Strategy, StrategyParams
-from kalshi_cli.telemetry.heartbeat import Heartbeat
+from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
 from kalshi_cli.telemetry.logs import LOG, LineFile, Log
 from kalshi_cli.telemetry.metrics import Metrics
-from kalshi_cli.telemetry.systemd import Supervisor
+from kalshi_cli.telemetry.systemd import SystemdNotifier
 from kalshi_cli.telemetry.tables import DAYS, TRADES, Tables
 
 RUN = "0d338dcc-a054-11ec-b909-0242ac120002"
@@ -62,7 +62,7 @@ class Flipper(Strategy):
 
     name = "flipper"
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         if view.orders(ticker):
             return
         if view.position(ticker) < contracts(10):
@@ -81,12 +81,12 @@ class Told:
         clock = sim.clock
         log = Log(LineFile(self.folder / LOG, 10_000_000, 2, self.warned.append), clock, run_id=RUN, env="sim")
         # On the machine's clock: in sim time, a ping would be late before it was sent.
-        self.heartbeat = Heartbeat(url, RUN, 1e-9, SystemClock(), self.warned.append) if url else None
-        outputs = Outputs(
+        self.heartbeat = HeartbeatPinger(url, RUN, 1e-9, SystemClock(), self.warned.append) if url else None
+        outputs = LogOutputs(
             line=log.line, tables=Tables(self.folder, self.warned.append), metrics=self.metrics,
-            heartbeat=self.heartbeat, service=Supervisor({}, 1, clock),
+            heartbeat=self.heartbeat, service=SystemdNotifier({}, 1, clock),
         )  # fmt: skip
-        run.journal = Journal(clock, NO_EDGE, outputs, day_of=lambda ts: format_ts(ts).split("T")[0])
+        run.journal = EventLog(clock, NO_EDGE, outputs, day_of=lambda ts: format_ts(ts).split("T")[0])
         sim.store.on_record = run.journal.note
 
     def lines(self, *events: str) -> list[dict[str, Any]]:
@@ -112,7 +112,7 @@ def day_of_trading(sim: Simulation) -> Callable[[int], None]:
     return others
 
 
-def run_a_day(sim: Simulation, *, ticks: int = 16) -> tuple[Told, TradingSession, Summary]:
+def run_a_day(sim: Simulation, *, ticks: int = 16) -> tuple[Told, TradingSession, RunSummary]:
     run = TradingSession(sim, Flipper(StrategyParams()))
     told = Told(sim, run)
     return told, run, run.over(run.ticks(ticks, day_of_trading(sim)))
@@ -210,7 +210,7 @@ def test_what_became_of_a_lost_reply_is_told_step_by_step(sim: Simulation) -> No
 def test_an_answer_that_is_no_plain_yes_is_kept_without_secrets(sim: Simulation) -> None:
     """F07: a 2xx without an order, a refusal; cut to two kilobytes, one line."""
     text = '{"error": "odd \x1b[31m", "see": "https://hooks.slack.com/services/T0/B0/canary"}' + " " * 5_000
-    journals: list[Journal] = []
+    journals: list[EventLog] = []
     sim.client = sim.connect(on_answer=lambda *answer: [each.requested(*answer) for each in journals])
     run = TradingSession(sim)
     told = Told(sim, run)
@@ -240,11 +240,11 @@ def test_refusals_are_told_once_a_minute_and_cause_and_then_counted(sim: Simulat
     told = Told(sim, run)
     assert run.journal is not None
     for _ in range(100):
-        run.journal.note(Denied(sim.clock.now(), "bidder", TICKER, "MIN_EDGE", "edge=0"))
-    run.journal.note(Denied(sim.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=1"))
+        run.journal.note(OrderRefused(sim.clock.now(), "bidder", TICKER, "MIN_EDGE", "edge=0"))
+    run.journal.note(OrderRefused(sim.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=1"))
     run.journal.heard(FeedGap(sim.clock.now(), (TICKER,), "a number is missing"))
     sim.clock.advance(60)
-    run.journal.note(Denied(sim.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=2"))
+    run.journal.note(OrderRefused(sim.clock.now(), "bidder", TICKER, "EXPOSURE", "exposure=2"))
     assert [(line["event"], line.get("code"), line.get("count")) for line in told.lines()] == [
         ("denied", "MIN_EDGE", None), ("denied", "EXPOSURE", None), ("feed_gap", None, None),
         ("denied_repeated", None, 99), ("denied", "EXPOSURE", None),
@@ -259,7 +259,7 @@ def test_a_thousand_causes_at_once_are_bounded(sim: Simulation) -> None:
     told = Told(sim, run)
     assert run.journal is not None
     for number in range(5_000):
-        run.journal.note(Denied(sim.clock.now(), "bidder", f"KX{number}", "MIN_EDGE", ""))
+        run.journal.note(OrderRefused(sim.clock.now(), "bidder", f"KX{number}", "MIN_EDGE", ""))
     assert len(told.lines("denied")) == 1_000
 
 
@@ -288,7 +288,7 @@ def test_the_document_names_every_event_and_field_and_no_other(sim: Simulation) 
     run.journal.note(AmendOrder(order, whole, whole))
     run.journal.note(CancelOrder(order, "why"))
     run.journal.note(StateChanged(now, TradingState.HALTED, "DAILY_LOSS", "lost"))
-    run.journal.note(Alert(now, "critical", "DRIFT", "KX", "text"))
+    run.journal.note(AlertRaised(now, "critical", "DRIFT", "KX", "text"))
     settled = Settlement(
         ticker=TICKER, event_ticker="E", result="yes", value=cents(100), yes_qty=contracts(0), no_qty=contracts(0),
         revenue=Money(0), fee=Money(0), ts=now,
@@ -296,10 +296,10 @@ def test_the_document_names_every_event_and_field_and_no_other(sim: Simulation) 
     run.journal.note(SettlementBooked(settled))
     run.journal.requested("POST", "/portfolio/events/orders", 201, 0.1, b"{}")
     for _ in range(2):
-        run.journal.note(Denied(now, "s", TICKER, "MIN_EDGE", "edge=0"))
+        run.journal.note(OrderRefused(now, "s", TICKER, "MIN_EDGE", "edge=0"))
         run.journal.heard(FeedGap(now, (TICKER,), "gap"))
     sim.clock.advance(60)
-    run.journal.note(Denied(now, "s", TICKER, "MIN_EDGE", "edge=0"))
+    run.journal.note(OrderRefused(now, "s", TICKER, "MIN_EDGE", "edge=0"))
     lines = told.lines()
     assert {line["event"] for line in lines} | {"lines_lost"} == documented("\nEvents:")
     fields = {name for line in lines for name in line} | {"mode"}
@@ -399,7 +399,7 @@ def test_a_halt_is_a_failure_at_once_until_somebody_resumes(sim: Simulation) -> 
     ("state", "code", "reason", "is_wrong"),
     [
         (TradingState.REDUCING, "DAILY_LOSS", "too much was lost", True),
-        (TradingState.HALTED, PAUSED, f"{BY_ALERT}FILLS_MISSING account", True),
+        (TradingState.HALTED, PAUSED, f"{ALERT_REASON_PREFIX}FILLS_MISSING account", True),
         (TradingState.HALTED, PAUSED, "lunch", False),
     ],
 )
@@ -462,7 +462,7 @@ def test_a_strategy_that_hangs_stops_the_pings(sim: Simulation) -> None:
         class Hangs(Bidder):
             seen = 0
 
-            def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+            def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
                 self.seen += 1
                 if self.seen == 3:
                     eventually(lambda: len(there.paths) == 3)
@@ -481,7 +481,7 @@ def test_a_strategy_that_hangs_stops_the_pings(sim: Simulation) -> None:
 
 def test_a_strategy_that_was_taken_out_and_an_error_are_failures_with_their_reason(sim: Simulation) -> None:
     class Raises(Bidder):
-        def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+        def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
             raise LookupError("lost my way")
             yield
 
@@ -531,7 +531,7 @@ def test_a_state_file_that_takes_nothing_down_any_more_is_a_failure(sim: Simulat
     with receiving() as there:
         run = TradingSession(sim)
         Told(sim, run, url=f"{there.url}/p")
-        with pytest.raises(StateError):
+        with pytest.raises(StateFileError):
             run.over(run.ticks(5, break_it))
     assert there.paths == ["/p/start", "/p", "/p", "/p/fail"]
 
@@ -539,7 +539,7 @@ def test_a_state_file_that_takes_nothing_down_any_more_is_a_failure(sim: Simulat
 # -- it changes nothing -----------------------------------------------------------------------------------------------
 
 
-def outcome(sim: Simulation, summary: Summary) -> Any:
+def outcome(sim: Simulation, summary: RunSummary) -> Any:
     """What a run did: its numbers, each request on the wire, each fill, and what the state file has."""
     fills = [(fill.side, fill.price, fill.qty, fill.fee, fill.ts) for fill in sim.client.fills()]
     orders = [(order.side, order.price, order.qty, order.status) for order in sim.store.orders()]
@@ -572,8 +572,8 @@ def test_hostile_text_in_any_effect_is_only_text(sim: Simulation, text: str) -> 
     told = Told(sim, run)
     assert run.journal is not None
     now = sim.clock.now()
-    run.journal.note(Denied(now, text, text, text, text))
-    run.journal.note(Alert(now, "warning", text, text, text))
+    run.journal.note(OrderRefused(now, text, text, text, text))
+    run.journal.note(AlertRaised(now, "warning", text, text, text))
     run.journal.note(StateChanged(Ts(now), TradingState.REDUCING, text, text))
     run.journal.heard(FeedGap(now, (text,), text))
     assert len(told.lines()) == 4

@@ -9,14 +9,14 @@ import pytest
 from support.simulation import OTHER, T0, TICKER, Simulation
 from support.trading import Bidder, Broken, Many, TradingSession
 
-from kalshi_cli.base.errors import HaltedError, StateError, UnreachableError
+from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, cents, contracts, dollars
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.messages import Command, Message
+from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
@@ -37,7 +37,7 @@ def test_a_stop_cancels_the_loops_own_orders_and_no_others(sim: Simulation) -> N
     def stop(n: int) -> None:
         if n == 2:
             assert len(sim.exchange.resting("alice", TICKER)) == 1
-            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
+            run.asked.append(StateCommand(sim.clock.now(), None, "SIGTERM"))
 
     summary = run.over(run.ticks(100, stop))
     assert (summary.stopped_by, summary.live_orders, summary.orders) == ("SIGTERM", 0, 1)
@@ -107,7 +107,7 @@ def test_the_summary_says_what_happened_in_numbers(sim: Simulation) -> None:
 
 def test_denials_are_counted_by_code(sim: Simulation) -> None:
     run = TradingSession(sim)
-    run.engine.limits = Limits(min_edge=None, max_order_qty=contracts(1))
+    run.engine.limits = RiskLimits(min_edge=None, max_order_qty=contracts(1))
     summary = run.over(run.ticks(4))
     assert summary.denied == {"ORDER_SIZE": summary.intents}
     assert sim.wire.posts() == 0
@@ -150,7 +150,7 @@ def test_the_status_is_shown_every_so_often(sim: Simulation) -> None:
 
 def test_a_strategy_that_raises_is_contained_and_its_orders_cancelled(sim: Simulation) -> None:
     run = TradingSession(sim, Broken(StrategyParams()), Bidder(StrategyParams()))
-    run.engine.limits = Limits(min_edge=None, max_position=None)
+    run.engine.limits = RiskLimits(min_edge=None, max_position=None)
     checks: list[set[str]] = []
     run.over(run.ticks(5, lambda _: checks.append({order.strategy for order in run.engine.state.orders.live()})))
     assert checks[2:] == [{"broken", "bidder"}, {"bidder"}, {"bidder"}]
@@ -198,11 +198,11 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim:
 
         def record(self, effect: Any) -> None:
             if isinstance(effect, OrderChanged):
-                raise StateError("disk full")
+                raise StateFileError("disk full")
             store.record(effect)
 
     sim.store = Full()  # type: ignore[assignment]
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         run.over(run.ticks(3))
     assert sim.exchange.resting("alice") == []
     assert sim.said == ["while stopping: disk full"]
@@ -221,7 +221,7 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(sim: Simulati
         def record(self, effect: Any) -> None:
             if state["is_full"]:
                 state["tries"] += 1
-                raise StateError("disk full")
+                raise StateFileError("disk full")
             store.record(effect)
 
     sim.store = Full()  # type: ignore[assignment]
@@ -230,9 +230,9 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(sim: Simulati
         if n == 2:
             assert len(sim.exchange.resting("alice")) == 12
             state["is_full"] = True
-            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
+            run.asked.append(StateCommand(sim.clock.now(), None, "SIGTERM"))
 
-    with pytest.raises(StateError):
+    with pytest.raises(StateFileError):
         run.over(run.ticks(3, fill_the_disk))
     assert sim.exchange.resting("alice") == []
     assert [line for line in sim.said if "disk full" in line] == ["while stopping: disk full"]

@@ -14,14 +14,14 @@ from support.trading import PLAN, TradingLoop
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars
 from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.account.open_amends import is_amend_open
-from kalshi_cli.core.account.sizing import Allotment
-from kalshi_cli.core.model.effects import AmendOrder, Denied, Effect
-from kalshi_cli.core.model.intents import Amend, Intent, Place
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.account.sizing import StrategyAllocation
+from kalshi_cli.core.model.effects import AmendOrder, Effect, OrderRefused
+from kalshi_cli.core.model.intents import Amend, OrderRequest, Place
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
-from kalshi_cli.services.trading.run_score import Score
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.trading.run_score import StrategyResults
 from kalshi_cli.services.trading.run_summary import summarize
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 from kalshi_cli.views.runs import StrategyPartRow
@@ -33,15 +33,15 @@ class Once(Strategy):
     def __init__(self, name: str) -> None:
         super().__init__(StrategyParams())
         self.name = name  # type: ignore[misc]
-        self.wants: list[Intent] = []
+        self.wants: list[OrderRequest] = []
 
-    def on_tick(self, _view: View) -> Iterator[Intent]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
         while self.wants:
             yield self.wants.pop(0)
 
 
 class Broken(Once):
-    def on_tick(self, _view: View) -> Iterator[Intent]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
         raise LookupError("lost my way")
         yield
 
@@ -66,10 +66,10 @@ def watched(loop: TradingLoop) -> list[Effect]:
 
 
 def denials(seen: list[Effect]) -> list[tuple[str, str]]:
-    return [(effect.strategy, effect.code) for effect in seen if isinstance(effect, Denied)]
+    return [(effect.strategy, effect.code) for effect in seen if isinstance(effect, OrderRefused)]
 
 
-def parts(loop: TradingLoop, score: Score) -> dict[str, StrategyPartRow]:
+def parts(loop: TradingLoop, score: StrategyResults) -> dict[str, StrategyPartRow]:
     """By strategy; together they are what the run gained."""
     found, whole = score.parts(), score.gained()
     assert sum(part.net for part in found) == whole.net
@@ -78,13 +78,13 @@ def parts(loop: TradingLoop, score: Score) -> dict[str, StrategyPartRow]:
 
 
 def position(loop: TradingLoop, strategy: str) -> Qty:
-    return View(loop.engine.state, strategy).position(TICKER)
+    return StrategyContext(loop.engine.state, strategy).position(TICKER)
 
 
 def test_each_keeps_its_own_position_on_its_own_side_of_one_market(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
     loop = TradingLoop(sim, one, two)
-    score = Score(loop.engine)
+    score = StrategyResults(loop.engine)
     one.wants.append(place(BID, 44))
     loop.ticks(2)
     two.wants.append(place(ASK, 40, 15))
@@ -105,7 +105,7 @@ def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_orde
     loop.ticks(2)
     two.wants.append(place(ASK, 40, 4))
     loop.ticks(6)
-    out = Place(TICKER, BID, cents(44), contracts(4), tif=Tif.IOC, reduce_only=True)
+    out = Place(TICKER, BID, cents(44), contracts(4), tif=TimeInForce.IOC, reduce_only=True)
     seen = watched(loop)
     two.wants.append(out)
     loop.ticks(6)
@@ -119,7 +119,7 @@ def test_what_they_hold_against_each_other_is_not_there_to_be_closed_and_no_orde
 def test_what_a_person_trades_beside_them_is_nobody_s_but_theirs(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
     loop = TradingLoop(sim, one, two)
-    score = Score(loop.engine)
+    score = StrategyResults(loop.engine)
     one.wants.append(place(BID, 44))
     loop.ticks(2)
     sim.place(price=cents(44), qty=contracts(5))
@@ -170,7 +170,7 @@ def test_the_order_given_is_the_order_in_which_they_are_asked(sim: Simulation) -
     """There is room for one of them."""
     for names in (("one", "two"), ("two", "one")):
         strategies = [Once(name) for name in names]
-        limits = Limits(min_edge=None, max_orders_per_minute=1)
+        limits = RiskLimits(min_edge=None, max_orders_per_minute=1)
         loop = TradingLoop(sim, *strategies, limits=limits)
         seen = watched(loop)
         for each in strategies:
@@ -192,9 +192,9 @@ def test_one_that_fails_does_not_stop_the_others(sim: Simulation) -> None:
 
 def test_the_status_has_a_line_for_each_of_several(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
-    limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
+    limits = RiskLimits(min_edge=None, allotments={"one": StrategyAllocation(budget=dollars(5))})
     loop = TradingLoop(sim, one, two, limits=limits)
-    score = Score(loop.engine)
+    score = StrategyResults(loop.engine)
     one.wants.append(place(BID, 40))
     loop.ticks(2)
     for names, lines in (
@@ -291,13 +291,13 @@ def test_an_amend_is_on_file_before_it_is_sent(sim: Simulation) -> None:
 
 def test_a_budget_holds_in_a_loop(sim: Simulation) -> None:
     one, two = Once("one"), Once("two")
-    limits = Limits(min_edge=None, allotments={"one": Allotment(budget=dollars(5))})
+    limits = RiskLimits(min_edge=None, allotments={"one": StrategyAllocation(budget=dollars(5))})
     loop = TradingLoop(sim, one, two, limits=limits)
     seen = watched(loop)
     one.wants += [place(BID, 40), place(BID, 40)]
     two.wants += [place(BID, 40), place(BID, 40)]
     loop.ticks(2)
     assert denials(seen) == [("one", "BUDGET")]
-    found = parts(loop, Score(loop.engine))
+    found = parts(loop, StrategyResults(loop.engine))
     assert (found["one"].budget, found["two"].budget) == (dollars(5), None)
     assert found["one"].live_orders == 1

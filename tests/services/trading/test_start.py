@@ -13,18 +13,18 @@ from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation, intend
 
 from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, RefusedError, UnreachableError
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
-from kalshi_cli.core.model.intents import Intent, Place
+from kalshi_cli.core.model.intents import OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Filled
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Fill, OrderStatus
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.trading.start import agree
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.services.trading.start import reconcile_at_start
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 
@@ -35,15 +35,15 @@ class Start:
         self.sim = sim
         self.said: list[str] = []
 
-    def __call__(self, *tickers: str) -> Engine:
+    def __call__(self, *tickers: str) -> TradingEngine:
         one = self.sim
 
         def settle(*parts: Any) -> None:
-            agree(*parts, tell=self.said.append, note=self.said.append)
+            reconcile_at_start(*parts, tell=self.said.append, note=self.said.append)
 
         markets = [one.client.market(ticker) for ticker in tickers or (TICKER,)]
         return load_engine(
-            one.client, one.store, one.clock, Limits(), markets=markets, fees={}, new_id=one.new_id, agree=settle
+            one.client, one.store, one.clock, RiskLimits(), markets=markets, fees={}, new_id=one.new_id, agree=settle
         )
 
     @property
@@ -77,7 +77,7 @@ def test_where_nothing_differs_nothing_is_waited_for(sim: Simulation, start: Sta
 def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(sim: Simulation, start: Start) -> None:
     for ticker in (TICKER, OTHER):
         sim.market(39, 44, ticker=ticker)
-    sim.place(price=cents(44), qty=contracts(3), tif=Tif.IOC, ticker=OTHER)
+    sim.place(price=cents(44), qty=contracts(3), tif=TimeInForce.IOC, ticker=OTHER)
     sim.client.create_order(intend(sim, "filled"))
     sim.client.create_order(intend(sim, "rests", price=cents(38)))
     intend(sim, "lost", price=cents(30))
@@ -194,11 +194,11 @@ def test_once_it_can_be_read_the_start_goes_on(sim: Simulation, start: Start) ->
     assert "1 order foreign" in start.text
 
 
-def load_later(sim: Simulation, start: Start) -> Engine:
+def load_later(sim: Simulation, start: Start) -> TradingEngine:
     """As a start does whose markets were read before the exchange went away."""
     return load_engine(
-        sim.client, sim.store, sim.clock, Limits(), markets=[], fees={}, new_id=sim.new_id,
-        agree=lambda *parts: agree(*parts, tell=start.said.append, note=start.said.append),
+        sim.client, sim.store, sim.clock, RiskLimits(), markets=[], fees={}, new_id=sim.new_id,
+        agree=lambda *parts: reconcile_at_start(*parts, tell=start.said.append, note=start.said.append),
     )  # fmt: skip
 
 
@@ -258,9 +258,9 @@ def test_a_fill_from_before_the_overlap_is_found_by_the_position_that_it_explain
 
 
 def test_reads_that_trail_the_matching_engine_do_not_stop_a_start(tmp_path: Any) -> None:
-    one = Simulation(tmp_path, options=SimOptions(read_rate=0, write_rate=0, read_lag_ms=2_000))
+    one = Simulation(tmp_path, options=ExchangeOptions(read_rate=0, write_rate=0, read_lag_ms=2_000))
     one.market()
-    one.place(price=cents(44), tif=Tif.IOC)
+    one.place(price=cents(44), tif=TimeInForce.IOC)
     start = Start(one)
     assert start().state.ledger.position(TICKER).qty == contracts(10)
     one.close()
@@ -272,13 +272,13 @@ def test_no_strategy_is_asked_before_the_account_is_agreed_upon(sim: Simulation)
     class Eager(Strategy):
         name = "eager"
 
-        def on_fill(self, view: View, fill: Fill) -> Iterable[Intent]:
+        def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest]:
             yield Place(TICKER, BID, cents(30), contracts(1), fair=cents(50), reason="at once")
 
     sim.market(39, 44)
     sim.client.create_order(intend(sim, "filled", strategy="eager"))
     sim.take(ASK, 40, 10)
-    limits = Limits(max_book_age_ms=None, price_collar=None)
+    limits = RiskLimits(max_book_age_ms=None, price_collar=None)
     engine = load_engine(
         sim.client, sim.store, sim.clock, limits,
         markets=[sim.client.market(TICKER)], fees={TICKER: FeeSchedule()}, new_id=sim.new_id,

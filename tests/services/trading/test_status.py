@@ -13,23 +13,23 @@ from support.trading import NO_EDGE, TradingSession
 from kalshi_cli.base.errors import UnreachableError
 from kalshi_cli.base.units import Money, Ts, cents, contracts, format_ts
 from kalshi_cli.cli.screen.render import status_block
-from kalshi_cli.core.model.effects import Alert, OrderChanged, StateChanged
+from kalshi_cli.core.model.effects import AlertRaised, OrderChanged, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.messages import Command
+from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.status import Status, read_status, remarks, status_view
+from kalshi_cli.services.trading.status import RunStatus, read_status, status_notes, status_view
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import Cycle, RunGroup
+from kalshi_cli.store.records import Heartbeat, RunGroup
 
 
-def status(sim: Simulation) -> Status:
+def status(sim: Simulation) -> RunStatus:
     return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
 
 
 def said(sim: Simulation) -> str:
-    return "\n".join(remarks(status(sim), sim.clock.now()))
+    return "\n".join(status_notes(status(sim), sim.clock.now()))
 
 
 def on_file(sim: Simulation, name: str, expires_in_s: float | None, **changes: object) -> None:
@@ -46,7 +46,7 @@ def beat(sim: Simulation, *, is_running: bool = True, pid: int | None = None) ->
     """The tenth cycle of a loop that makes one in two seconds."""
     now = sim.clock.now()
     sim.store.beat(
-        Cycle(
+        Heartbeat(
             run_id="r", pid=pid or os.getpid(), mode="live", strategy="bidder", started=Ts(now - 20_000),
             completed=now, cycles=10, is_running=is_running,
         )
@@ -58,11 +58,13 @@ def beat(sim: Simulation, *, is_running: bool = True, pid: int | None = None) ->
 
 def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_error(sim: Simulation) -> None:
     now = sim.clock.now()
-    sim.store.record(Alert(Ts(now - 30_000), "critical", "STRATEGY_FAILED", "spike", "of the run before"))
+    sim.store.record(AlertRaised(Ts(now - 30_000), "critical", "STRATEGY_FAILED", "spike", "of the run before"))
     beat(sim)
     assert status_view(status(sim)).failed_strategies == ()
-    sim.store.record(Alert(now, "warning", "STRATEGY_FLOOD", "spike", "only loud"))
-    sim.store.record(Alert(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)"))
+    sim.store.record(AlertRaised(now, "warning", "STRATEGY_FLOOD", "spike", "only loud"))
+    sim.store.record(
+        AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)")
+    )
     assert status_view(status(sim)).failed_strategies == ("fade STRATEGY_FAILED",)
     told = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
     assert told in said(sim)
@@ -143,7 +145,9 @@ def test_of_a_killed_loop_on_paper_nothing_is_sought_at_the_exchange(sim: Simula
     on_file(sim, "a", 60)
     now = sim.clock.now()
     found = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False)
-    assert list(remarks(found, now)) == ["the last loop did not stop in good order; nothing of it is at the exchange"]
+    assert list(status_notes(found, now)) == [
+        "the last loop did not stop in good order; nothing of it is at the exchange"
+    ]
 
 
 # -- stalled, paused, triggered ---------------------------------------------------------------------------------------
@@ -183,9 +187,9 @@ def test_a_pause_by_an_empty_file_names_the_file(sim: Simulation) -> None:
 
 
 def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(sim: Simulation) -> None:
-    sim.store.keep_group(RunGroup("group-1", 0))
+    sim.store.save_order_group(RunGroup("group-1", 0))
     assert (status(sim).triggered_groups, said(sim)) == ((), "")
-    sim.store.keep_group(RunGroup("group-2", 1, is_triggered=True))
+    sim.store.save_order_group(RunGroup("group-2", 1, is_triggered=True))
     assert status(sim).triggered_groups == ("group-2",)
     assert said(sim).splitlines()[-1].strip() == "kalshi order group reset group-2"
 
@@ -260,7 +264,7 @@ def test_what_ended_a_run_in_good_order_is_kept_with_its_exit_code(sim: Simulati
 
     def stop(_number: int) -> None:
         assert ended(sim) == (None, None), "it runs"
-        run.asked.append(Command(sim.clock.now(), None, source))
+        run.asked.append(StateCommand(sim.clock.now(), None, source))
 
     summary = run.over(run.ticks(2, stop))
     assert (ended(sim), int(summary.exit_code)) == ((source, code), code)

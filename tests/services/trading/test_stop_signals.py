@@ -9,14 +9,14 @@ import pytest
 from support.simulation import T0, Simulation, ticket
 
 from kalshi_cli.base.clock import ManualClock
-from kalshi_cli.base.errors import OutcomeUnknownError, TerminatedError
-from kalshi_cli.core.model.messages import Command
-from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals, on_the_way
+from kalshi_cli.base.errors import OutcomeUnknownError, TerminationRequested
+from kalshi_cli.core.model.messages import StateCommand
+from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals, in_flight
 from kalshi_cli.store.pause import FILE, pause, read_pause
 
 
 def test_signals_ask_for_a_stop_and_are_given_back() -> None:
-    asked: list[Command] = []
+    asked: list[StateCommand] = []
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     with StopSignals(ManualClock(T0), asked.append) as signals:
         assert signals.heard == ""
@@ -31,7 +31,7 @@ def test_signals_ask_for_a_stop_and_are_given_back() -> None:
 
 
 def test_the_first_interrupt_is_a_request_and_the_second_is_not() -> None:
-    asked: list[Command] = []
+    asked: list[StateCommand] = []
     with StopSignals(ManualClock(T0), asked.append):
         signal.raise_signal(signal.SIGINT)
         assert [command.source for command in asked] == ["SIGINT"]
@@ -41,7 +41,7 @@ def test_the_first_interrupt_is_a_request_and_the_second_is_not() -> None:
 
 @pytest.mark.parametrize(
     ("number", "kind"),
-    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminatedError), (signal.SIGHUP, TerminatedError)],
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, TerminationRequested), (signal.SIGHUP, TerminationRequested)],
     ids=str,
 )
 def test_before_there_is_anything_to_put_in_order_a_signal_ends_it(
@@ -54,7 +54,7 @@ def test_before_there_is_anything_to_put_in_order_a_signal_ends_it(
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        asked: list[Command] = []
+        asked: list[StateCommand] = []
         with StopSignals(ManualClock(T0), asked.append):
             signal.raise_signal(signal.SIGHUP)
         assert asked == []
@@ -96,7 +96,7 @@ def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(sim: Simul
         raise KeyboardInterrupt
 
     sim.wire.after = interrupt
-    with pytest.raises(OutcomeUnknownError, match="order mine was on the way"), on_the_way("order mine"):
+    with pytest.raises(OutcomeUnknownError, match="order mine was on the way"), in_flight("order mine"):
         desk.send(engine, proposal)
     assert len(sim.exchange.resting("alice")) == 1, "and so it is"
     (order,) = sim.store.live_orders()

@@ -12,13 +12,13 @@ from support.trading import Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, OutcomeUnknownError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.effects import Alert, StateChanged
+from kalshi_cli.core.model.effects import AlertRaised, StateChanged
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.messages import Command, FeedGap, Message, Tick
+from kalshi_cli.core.model.messages import FeedGap, Message, StateCommand, Tick
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.trading.halts import refuse_to_start
-from kalshi_cli.services.trading.session import Reported
-from kalshi_cli.store.pause import pause, unpause
+from kalshi_cli.services.trading.session import ReportingRecorder
+from kalshi_cli.store.pause import pause, remove_pause_file
 from kalshi_cli.store.records import Halt
 from kalshi_cli.strategies.base import StrategyParams
 
@@ -35,7 +35,7 @@ def test_a_run_that_starts_into_a_pause_waits_for_its_end(sim: Simulation) -> No
     def resume(n: int) -> None:
         orders.append(sim.wire.posts())
         if n == 3:
-            unpause(sim.path.parent)
+            remove_pause_file(sim.path.parent)
 
     summary = run.over(run.ticks(6, resume))
     assert sim.said[:2] == [
@@ -70,7 +70,7 @@ def test_a_halt_behind_a_pause_is_told_and_is_what_remains(sim: Simulation) -> N
         if n == 3:
             sim.store.set_halt(Halt(TradingState.HALTED, "DAILY_LOSS", "lost 100", sim.clock.now()))
         if n == 5:
-            unpause(sim.path.parent)
+            remove_pause_file(sim.path.parent)
 
     summary = run.over(run.ticks(8, tighten))
     assert [line for line in sim.said if line.startswith("TRADING")] == [
@@ -102,7 +102,7 @@ def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(sim: Simulati
     def meddle(n: int) -> None:
         sim.wire.after = lose if n < 5 else lambda _: None
         if n == 5:
-            run.asked.append(Command(sim.clock.now(), None, "SIGTERM"))
+            run.asked.append(StateCommand(sim.clock.now(), None, "SIGTERM"))
 
     run.venue = LiveVenue(sim.client, None, sim.clock, live=run.engine.state.orders.live, since=Ts(0))
 
@@ -175,12 +175,12 @@ def test_a_second_interrupt_with_nothing_live_says_so_and_is_one(sim: Simulation
 def test_a_guard_that_stops_trading_is_told_once(sim: Simulation) -> None:
     """It changes the state and alerts, in the same words."""
     said: list[str] = []
-    reported = Reported(sim.store, said.append, said.append)
+    reported = ReportingRecorder(sim.store, said.append, said.append)
     now = sim.clock.now()
     reported.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "lost $25.10 today"))
-    reported.record(Alert(now, "critical", "DAILY_LOSS", "account", "lost $25.10 today"))
+    reported.record(AlertRaised(now, "critical", "DAILY_LOSS", "account", "lost $25.10 today"))
     assert said == ["TRADING IS REDUCING: DAILY_LOSS lost $25.10 today"]
-    reported.record(Alert(now, "critical", "BLIND", "account", "cannot be read"))
+    reported.record(AlertRaised(now, "critical", "BLIND", "account", "cannot be read"))
     assert said[1:] == ["CRITICAL BLIND account: cannot be read"], "what no change of state said is told"
     assert [alert.code for alert in sim.store.alerts()] == ["BLIND", "DAILY_LOSS"], "both are kept"
 

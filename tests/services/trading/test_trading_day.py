@@ -18,22 +18,24 @@ from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.trading_day import DayCount, day_start
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.trading_day import TradingDayTotals, day_start
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.recovery import load_engine
-from kalshi_cli.services.runner import pump
+from kalshi_cli.services.runner import process_messages
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 
 NEW_YORK = ZoneInfo("America/New_York")
 
 
-def limits(loss: Money | None = None) -> Limits:
+def limits(loss: Money | None = None) -> RiskLimits:
     """A dollar, days of New York; the collar does not stop the falls of these tests."""
-    return Limits(max_daily_loss=loss or dollars(1), price_collar=None, day_start=lambda ts: day_start(ts, NEW_YORK))
+    return RiskLimits(
+        max_daily_loss=loss or dollars(1), price_collar=None, day_start=lambda ts: day_start(ts, NEW_YORK)
+    )
 
 
 def refused(sim: Simulation, **changes: object) -> str:
@@ -65,7 +67,7 @@ class Buyer:
     name = "buyer"
     is_hedged = False
 
-    def _bid(self, _view: View, *_what: object) -> list[Place]:
+    def _bid(self, _view: StrategyContext, *_what: object) -> list[Place]:
         return [Place(TICKER, BID, cents(29), contracts(1))]
 
     on_book = on_trade = on_fill = on_tick = _bid
@@ -104,8 +106,8 @@ def test_a_fill_an_hour_before_the_end_of_a_long_or_short_day_is_of_that_day(
     date: tuple[int, int, int], hours: int
 ) -> None:
     start = Ts(int(datetime(*date, tzinfo=NEW_YORK).timestamp() * 1000))
-    state = State(now=Ts(start + (hours - 1) * 3_600_000))
-    day = DayCount(state, limits())
+    state = EngineState(now=Ts(start + (hours - 1) * 3_600_000))
+    day = TradingDayTotals(state, limits())
 
     def trade(number: int, at: int) -> None:
         fill = Fill(
@@ -188,7 +190,7 @@ def test_in_a_loop_no_order_begins_after_the_breach_is_on_file_and_what_rests_is
         sim.clock.advance(seconds)
         book, tick = sim.client.orderbook(TICKER), Tick(sim.clock.now())
         for message in (book, tick):
-            pump([*venue.observe(message), message], engine, venue, sim.store)
+            process_messages([*venue.observe(message), message], engine, venue, sim.store)
 
     for _ in range(5):
         go_on()

@@ -12,7 +12,7 @@ import pytest
 from support.alerting import EVERYTHING, PHONE, T0, AlertProgram
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.config.schema import Sink
+from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import FillBooked, SettlementBooked
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -21,7 +21,7 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.incidents import RESUMED_MS
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.store.pause import pause
-from kalshi_cli.store.records import Cycle, Halt
+from kalshi_cli.store.records import Halt, Heartbeat
 
 Open = Callable[..., AlertProgram]
 DAY_MS = 86_400_000
@@ -70,7 +70,7 @@ def beat(desk: AlertProgram, day_pnl: int) -> None:
     """A loop completed a cycle, with so many dollars made today."""
     now = desk.clock.now()
     desk.store.beat(
-        Cycle(
+        Heartbeat(
             run_id="r", pid=1, mode="live", strategy="s", started=now, completed=now, cycles=1, is_running=True,
             day_pnl=dollars(day_pnl),
         )
@@ -86,7 +86,7 @@ def texts(desk: AlertProgram, code: str) -> list[str]:
 
 def test_a_trade_is_told_once_to_who_asked_for_trades(desk_of: Open) -> None:
     desk = desk_of(
-        sinks={"desk": Sink(url="https://example.com", tiers=(), events=("trade_executed",)), "phone": PHONE}
+        sinks={"desk": AlertChannel(url="https://example.com", tiers=(), events=("trade_executed",)), "phone": PHONE}
     )
     fill(desk, BID, 40, 10)
     assert desk.tell() == ["[sim] INFO TRADE_EXECUTED KXA"]
@@ -248,7 +248,7 @@ def test_the_summary_of_a_day_is_told_by_one_of_two_programs(desk_of: Open) -> N
 
 
 def test_a_halt_is_an_emergency_stop_until_a_person_resumes(desk_of: Open) -> None:
-    desk = desk_of(sinks={"phone": Sink(url="https://example.com", tiers=(), events=("emergency_stop",))})
+    desk = desk_of(sinks={"phone": AlertChannel(url="https://example.com", tiers=(), events=("emergency_stop",))})
     desk.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", desk.clock.now()))
     assert desk.tell() == ["[sim] CRITICAL CANCEL_ALL account"]
     assert texts(desk, "CANCEL_ALL") == ["trading is halted: kill switch"]

@@ -14,18 +14,18 @@ import pytest
 from support.simulation import T0, TICKER, Simulation
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import StateError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.engine.engine import Engine
-from kalshi_cli.core.engine.strategy_runner import Asked
-from kalshi_cli.core.model.effects import Alert, Effect
-from kalshi_cli.core.model.intents import Intent
+from kalshi_cli.core.engine.engine import TradingEngine
+from kalshi_cli.core.engine.strategy_runner import StrategyCall
+from kalshi_cli.core.model.effects import AlertRaised, Effect
+from kalshi_cli.core.model.intents import OrderRequest
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
-from kalshi_cli.services.trading.watchdog import BREAK_IN, Watchdog, withdraw
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
+from kalshi_cli.services.trading.watchdog import INTERRUPT_SIGNAL, Watchdog, cancel_orders
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 LIMIT_S = 0.1
@@ -41,9 +41,9 @@ class Told(Strategy):
         self.do = do
         self.ticks = 0
 
-    def on_tick(self, view: View) -> Iterable[Intent] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
         self.ticks += 1
-        answer: Iterable[Intent] | None = self.do()
+        answer: Iterable[OrderRequest] | None = self.do()
         return answer
 
 
@@ -54,9 +54,11 @@ class Watched:
         self, *do: Callable[[], Any], remembers: bool = True, withdrawn_after: int = 1, limit_s: float = LIMIT_S
     ) -> None:
         self.strategies = [Told(each) for each in do]
-        self.engine = Engine(State(now=T0), Limits(), self.strategies, new_id=lambda: "c", order_expiry_s=90.0)
+        self.engine = TradingEngine(
+            EngineState(now=T0), RiskLimits(), self.strategies, new_id=lambda: "c", order_expiry_s=90.0
+        )
         self.said: list[str] = []
-        self.kept: list[Alert] = []
+        self.kept: list[AlertRaised] = []
         self.withdrawals = 0
         self._remembers = remembers
         self._withdrawn_after = withdrawn_after
@@ -65,9 +67,9 @@ class Watched:
             tell=self.said.append, remember=self._remember, withdraw=self._withdraw,
         )  # fmt: skip
 
-    def _remember(self, alert: Alert) -> None:
+    def _remember(self, alert: AlertRaised) -> None:
         if not self._remembers:
-            raise StateError("disk full")
+            raise StateFileError("disk full")
         self.kept.append(alert)
 
     def _withdraw(self) -> bool:
@@ -115,7 +117,7 @@ def swallow_everything_for_a_while(times: int) -> Callable[[], None]:
 def test_a_hook_that_hangs_is_broken_off_and_the_others_are_asked(hang: Callable[[], None]) -> None:
     watched = Watched(hang, lambda: None, limit_s=0.6)  # less of it passes until it counts as stuck
     effects = watched.ticks(3)
-    assert [effect.code for effect in effects if isinstance(effect, Alert)] == ["STRATEGY_HUNG"]
+    assert [effect.code for effect in effects if isinstance(effect, AlertRaised)] == ["STRATEGY_HUNG"]
     assert [strategy.ticks for strategy in watched.strategies] == [1, 3]
     assert watched.said == ["CRITICAL STRATEGY_HUNG told: silent for 0.6 s; breaking in"]
     assert (watched.kept, watched.withdrawals) == ([], 0), "the engine cancels its orders, as ever"
@@ -148,19 +150,19 @@ def test_nothing_but_the_hook_that_hung_is_ever_broken_into() -> None:
     """The signal that comes too late meets our own code, or the next call of a hook."""
     watched = Watched(sleep, lambda: None)
     watched.ticks()
-    asked: list[Asked | None] = []
+    asked: list[StrategyCall | None] = []
 
     def late() -> None:
         asked.append(watched.engine.asked)
-        signal.raise_signal(BREAK_IN)
+        signal.raise_signal(INTERRUPT_SIGNAL)
 
     watched.strategies[1].do = late
     with watched.dog.watching():
-        signal.raise_signal(BREAK_IN)  # between two steps of ours
+        signal.raise_signal(INTERRUPT_SIGNAL)  # between two steps of ours
         assert watched.engine.step(Tick(Ts(T0 + 9))) == []
     assert asked[0] is not None
     assert asked[0].call > 1
-    signal.raise_signal(BREAK_IN)  # nobody watches any more: ignored, as by default
+    signal.raise_signal(INTERRUPT_SIGNAL)  # nobody watches any more: ignored, as by default
 
 
 # -- what is withdrawn ------------------------------------------------------------------------------------------------
@@ -171,9 +173,9 @@ def test_the_orders_of_the_loop_are_canceled_and_no_others(sim: Simulation) -> N
     mine, typed = sim.place(), sim.place()
     own = msgspec.structs.replace(mine, strategy="told")
     said: list[str] = []
-    assert withdraw(sim.client, lambda: [own, typed], said.append)
+    assert cancel_orders(sim.client, lambda: [own, typed], said.append)
     assert [order_id for order_id, *_ in sim.exchange.resting("alice", TICKER)] == [typed.order_id]
-    assert withdraw(sim.client, lambda: [own], said.append), "gone already is as good"
+    assert cancel_orders(sim.client, lambda: [own], said.append), "gone already is as good"
     assert said[-1].startswith("1 order of the loop canceled or over")
 
 
@@ -182,15 +184,15 @@ def test_what_could_not_be_canceled_is_tried_again(sim: Simulation) -> None:
     own = msgspec.structs.replace(sim.place(), strategy="told")
     sim.exchange.pause("exchange", sim.clock.now())
     said: list[str] = []
-    assert not withdraw(sim.client, lambda: [own], said.append)
+    assert not cancel_orders(sim.client, lambda: [own], said.append)
     assert said == ["0 orders of the loop canceled or over, 1 could not be canceled"]
     sim.exchange.resume(sim.clock.now())
-    assert withdraw(sim.client, lambda: [own], said.append)
+    assert cancel_orders(sim.client, lambda: [own], said.append)
 
 
 def test_orders_that_move_while_they_are_looked_at_mean_that_the_loop_does_too(sim: Simulation) -> None:
     def moving() -> list[Order]:
         raise RuntimeError("dictionary changed size during iteration")
 
-    assert not withdraw(sim.client, moving, sim.said.append)
+    assert not cancel_orders(sim.client, moving, sim.said.append)
     assert sim.said == []

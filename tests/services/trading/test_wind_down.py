@@ -15,22 +15,22 @@ from kalshi_cli.base.errors import (
     HaltedError,
     KalshiError,
     OutcomeUnknownError,
-    StateError,
-    TerminatedError,
+    StateFileError,
+    TerminationRequested,
     UnreachableError,
 )
 from kalshi_cli.core.model.effects import OrderChanged
 from kalshi_cli.core.model.messages import Message
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.services.trading.status import Status, read_status, remarks
+from kalshi_cli.services.trading.status import RunStatus, read_status, status_notes
 from kalshi_cli.services.trading.stop_signals import RunEnd, StopSignals
 from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, starting
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.store.records import Heartbeat
 
 CAUSES = {
     "refused key": (CredentialsError("the key was refused", hint="make another key"), ExitCode.CREDENTIALS),
     "gone": (UnreachableError("the exchange is gone"), ExitCode.UNREACHABLE),
-    "state file": (StateError("disk full"), ExitCode.STATE),
+    "state file": (StateFileError("disk full"), ExitCode.STATE),
     "halted": (HaltedError("somebody halted"), ExitCode.HALTED),
     "known": (KalshiError("something known"), ExitCode.FAILED),
     "file": (OSError("no such device"), ExitCode.FAILED),
@@ -38,7 +38,7 @@ CAUSES = {
 }
 
 
-def status(sim: Simulation) -> Status:
+def status(sim: Simulation) -> RunStatus:
     return read_status(sim.path.parent, sim.store, "sim", "2026-05-28", sim.clock.now())
 
 
@@ -69,7 +69,7 @@ def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: 
     found = status(sim)
     assert (found.ended_in_order, found.stopped_by, found.exit_code) == (False, str(error), 7)
     assert found.resting_orders == 1
-    assert "1 order may rest until they are canceled" in "".join(remarks(found, sim.clock.now()))
+    assert "1 order may rest until they are canceled" in "".join(status_notes(found, sim.clock.now()))
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -84,21 +84,23 @@ def test_whatever_ends_a_run_it_is_told_by_its_own_code_where_all_is_canceled(si
 def test_a_run_whose_end_cannot_be_written_down_is_exit_7_where_an_order_may_be_live(sim: Simulation) -> None:
     """The state file fails at the last moment, after the cancels did: that must not hide what is live."""
     said: list[str] = []
-    for live, kind in ((2, OutcomeUnknownError), (0, StateError), (None, StateError)):
+    for live, kind in ((2, OutcomeUnknownError), (0, StateFileError), (None, StateFileError)):
         end = RunEnd(said.append)
         if live is not None:
             end.count_with(lambda live=live: live)  # type: ignore[misc]
         with pytest.raises(kind), end:
-            raise StateError("disk full")
+            raise StateFileError("disk full")
     assert said == []
 
 
-@pytest.mark.parametrize("error", [HaltedError("somebody halted"), TerminatedError(), StateError("locked")], ids=repr)
+@pytest.mark.parametrize(
+    "error", [HaltedError("somebody halted"), TerminationRequested(), StateFileError("locked")], ids=repr
+)
 def test_a_run_whose_orders_cannot_be_counted_is_exit_7(error: BaseException) -> None:
     """The state file is locked at that moment: whether an order is live is not known."""
 
     def live() -> int:
-        raise StateError("the state file is locked")
+        raise StateFileError("the state file is locked")
 
     said: list[str] = []
     end = RunEnd(said.append)
@@ -112,7 +114,7 @@ def test_a_run_whose_orders_cannot_be_counted_is_exit_7(error: BaseException) ->
 # -- before the loop begins ----------------------------------------------------------------------------------------
 
 
-CYCLE = Cycle(
+CYCLE = Heartbeat(
     run_id="run-2", pid=7, mode="live", strategy="bidder", started=T0, completed=T0, cycles=0, is_running=False
 )
 
@@ -142,7 +144,7 @@ def left(sim: Simulation, *names: str) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize(
-    ("error", "code"), [(TerminatedError(), 143), (KeyboardInterrupt(), 130), (HaltedError("halted"), 9)], ids=repr
+    ("error", "code"), [(TerminationRequested(), 143), (KeyboardInterrupt(), 130), (HaltedError("halted"), 9)], ids=repr
 )
 def test_a_start_that_ends_cancels_what_an_earlier_run_left_and_writes_down_its_end(
     sim: Simulation, error: BaseException, code: int
@@ -159,7 +161,7 @@ def test_a_start_that_ends_cancels_what_an_earlier_run_left_and_writes_down_its_
 def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_canceled(sim: Simulation) -> None:
     cancel = left(sim, "a", "b")
     sim.exchange.pause("exchange", sim.clock.now())
-    raised, said = begin(sim, TerminatedError(), cancel)
+    raised, said = begin(sim, TerminationRequested(), cancel)
     assert isinstance(raised, OutcomeUnknownError)
     assert raised.message == "orders of this run may still be live: 2"
     assert len([line for line in said if line.startswith("STILL LIVE")]) == 2
@@ -170,8 +172,8 @@ def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_ca
 def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_same(sim: Simulation) -> None:
     cancel = left(sim, "a")
     sim.wire.before = lambda request: sim.clock.advance(1.0) if request.method == "GET" else None
-    raised, said = begin(sim, TerminatedError(), cancel)
-    assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
+    raised, said = begin(sim, TerminationRequested(), cancel)
+    assert (type(raised), said) == (TerminationRequested, ["nothing of this run is live"])
     assert sim.exchange.resting("alice") == []
 
 
@@ -181,20 +183,20 @@ def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(sim: Simulation)
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    raised, _ = begin(sim, TerminatedError(), interrupted)
+    raised, _ = begin(sim, TerminationRequested(), interrupted)
     assert isinstance(raised, OutcomeUnknownError)
     found = status(sim)
     assert (found.stopped_by, found.exit_code) == ("interrupted again while it was stopping", 7)
 
 
-@pytest.mark.parametrize("error", [HaltedError("halted"), TerminatedError()], ids=repr)
+@pytest.mark.parametrize("error", [HaltedError("halted"), TerminationRequested()], ids=repr)
 def test_a_start_that_ends_is_exit_7_where_the_state_file_cannot_be_read(
     sim: Simulation, error: BaseException, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cancel = left(sim, "a")
 
     def locked() -> tuple[Order, ...]:
-        raise StateError("the state file is locked")
+        raise StateFileError("the state file is locked")
 
     monkeypatch.setattr(sim.store, "live_orders", locked)
     raised, _ = begin(sim, error, cancel)
@@ -209,7 +211,7 @@ def test_a_start_on_paper_counts_no_orders_where_the_state_file_cannot_be_read(
     sim: Simulation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sim.store, "live_orders", lambda: pytest.fail("paper has no orders at the exchange"))
-    assert type(begin(sim, TerminatedError(), None)[0]) is TerminatedError
+    assert type(begin(sim, TerminationRequested(), None)[0]) is TerminationRequested
 
 
 @pytest.mark.parametrize("is_canceled", [True, False])
@@ -221,8 +223,8 @@ def test_a_bug_in_the_cancels_of_a_start_hides_no_result(sim: Simulation, is_can
             cancel()
         raise LookupError("lost my way")
 
-    raised, said = begin(sim, TerminatedError(), broken)
-    assert type(raised) is (TerminatedError if is_canceled else OutcomeUnknownError)
+    raised, said = begin(sim, TerminationRequested(), broken)
+    assert type(raised) is (TerminationRequested if is_canceled else OutcomeUnknownError)
     assert "while stopping: LookupError: lost my way" in said
     assert status(sim).exit_code == (143 if is_canceled else 7)
 
@@ -230,16 +232,16 @@ def test_a_bug_in_the_cancels_of_a_start_hides_no_result(sim: Simulation, is_can
 def test_an_order_that_a_person_placed_is_not_of_the_run(sim: Simulation) -> None:
     sim.market(39, 44)
     sim.place()
-    raised, said = begin(sim, TerminatedError(), lambda: pytest.fail("nothing to cancel"))
-    assert (type(raised), said) == (TerminatedError, ["nothing of this run is live"])
+    raised, said = begin(sim, TerminationRequested(), lambda: pytest.fail("nothing to cancel"))
+    assert (type(raised), said) == (TerminationRequested, ["nothing of this run is live"])
     assert len(sim.exchange.resting("alice")) == 1
 
 
 def test_a_start_on_paper_has_nothing_at_the_exchange_to_answer_for(sim: Simulation) -> None:
     order = msgspec.structs.replace(intend(sim, "paper"), status=OrderStatus.RESTING, order_id="p-1")
     sim.store.record(OrderChanged(order))
-    raised, _ = begin(sim, TerminatedError(), None)
-    assert type(raised) is TerminatedError
+    raised, _ = begin(sim, TerminationRequested(), None)
+    assert type(raised) is TerminationRequested
     assert status(sim).exit_code == 143
 
 

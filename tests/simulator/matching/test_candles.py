@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.matching.candles import KEPT, Candles, period_end
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.matching.candles import KEPT, CandleBuilder, period_end
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.calendar import moment
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.model.records import BookChange, MarketRecord
 
 MINUTE = 60_000
@@ -29,7 +29,7 @@ def span(start: int, end: int, interval: int = 1, **more: Any) -> dict[str, Any]
     return {"start_ts": start // 1000, "end_ts": end // 1000, "period_interval": interval, **more}
 
 
-def candles(exchange: Exchange, now: int, interval: int = 1, **more: Any) -> list[dict[str, Any]]:
+def candles(exchange: SimulatedExchange, now: int, interval: int = 1, **more: Any) -> list[dict[str, Any]]:
     caller = Caller(exchange, None)
     caller.now = Ts(now)
     found: list[dict[str, Any]] = caller.get(PATH, **span(T0, now + interval * MINUTE, interval, **more))[
@@ -38,12 +38,12 @@ def candles(exchange: Exchange, now: int, interval: int = 1, **more: Any) -> lis
     return found
 
 
-def take(exchange: Exchange, side: Any, price: str, count: str, now: int) -> None:
-    exchange.submit("bob", order(side, price, count, tif=Tif.IOC), Ts(now))
+def take(exchange: SimulatedExchange, side: Any, price: str, count: str, now: int) -> None:
+    exchange.submit("bob", order(side, price, count, tif=TimeInForce.IOC), Ts(now))
 
 
 @pytest.fixture
-def exchange() -> Exchange:
+def exchange() -> SimulatedExchange:
     """Quotes 40/44, then 7 at 44 and 3 at 45 in the first minute, nothing in the second, 1 at 40 in the third."""
     made = make_exchange()
     quote(made, BID, "0.40", "100")
@@ -55,7 +55,7 @@ def exchange() -> Exchange:
     return made
 
 
-def test_a_candle_tells_open_high_low_close_mean_volume_and_quotes(exchange: Exchange) -> None:
+def test_a_candle_tells_open_high_low_close_mean_volume_and_quotes(exchange: SimulatedExchange) -> None:
     first, _, third = candles(exchange, T0 + 2 * MINUTE + 6_000)
     assert first["end_period_ts"] == period_end(T0, 1) // 1000
     assert first["price"] == {
@@ -72,7 +72,7 @@ def test_a_candle_tells_open_high_low_close_mean_volume_and_quotes(exchange: Exc
     assert third["open_interest_fp"] == "9.00"
 
 
-def test_a_period_without_a_trade_has_nothing_but_the_price_before_it(exchange: Exchange) -> None:
+def test_a_period_without_a_trade_has_nothing_but_the_price_before_it(exchange: SimulatedExchange) -> None:
     _, second, _ = candles(exchange, T0 + 2 * MINUTE + 6_000)
     assert second["price"] == {"previous_dollars": "0.4500"}
     assert second["volume_fp"] == "0.00"
@@ -80,7 +80,7 @@ def test_a_period_without_a_trade_has_nothing_but_the_price_before_it(exchange: 
 
 
 def test_where_the_switch_says_so_quiet_periods_are_left_out_and_the_start_is_made_of_the_one_before() -> None:
-    made = make_exchange(SimOptions(read_rate=0, write_rate=0, sparse_candles=True))
+    made = make_exchange(ExchangeOptions(read_rate=0, write_rate=0, sparse_candles=True))
     quote(made, BID, "0.40", "100")
     take(made, ASK, "0.40", "1", T0)
     take(made, ASK, "0.40", "1", T0 + 5 * MINUTE)
@@ -94,7 +94,7 @@ def test_where_the_switch_says_so_quiet_periods_are_left_out_and_the_start_is_ma
     assert before["price"] == {"previous_dollars": "0.4000"}
 
 
-def test_an_hour_and_a_day_are_made_of_the_same_trades(exchange: Exchange) -> None:
+def test_an_hour_and_a_day_are_made_of_the_same_trades(exchange: SimulatedExchange) -> None:
     for interval in (60, 1440):
         (only,) = candles(exchange, T0 + 2 * MINUTE + 6_000, interval)
         assert only["volume_fp"] == "11.00"
@@ -110,13 +110,13 @@ def test_a_day_ends_at_midnight_in_new_york_also_when_the_clocks_change() -> Non
         assert {period_end(Ts(start + at), 1440) for at in range(1, hours * 60 * MINUTE, 7 * MINUTE)} == {end}
 
 
-def test_nothing_moves_after_the_close(exchange: Exchange) -> None:
+def test_nothing_moves_after_the_close(exchange: SimulatedExchange) -> None:
     exchange.advance(Ts(T0 + DAY + 10 * MINUTE))
     last = candles(exchange, T0 + DAY + 10 * MINUTE, 60)[-1]
     assert last["end_period_ts"] * 1000 <= period_end(Ts(T0 + DAY + MINUTE), 60)
 
 
-def test_the_batch_and_the_event_say_the_same_as_the_market(exchange: Exchange) -> None:
+def test_the_batch_and_the_event_say_the_same_as_the_market(exchange: SimulatedExchange) -> None:
     now = Ts(T0 + 3 * MINUTE)
     one = candles(exchange, now)
     caller = Caller(exchange, None)
@@ -153,7 +153,7 @@ def test_an_event_of_many_candles_is_cut_and_says_where() -> None:
     ],
     ids=str,
 )
-def test_what_the_exchange_would_not_answer_is_refused(exchange: Exchange, wrong: dict[str, Any]) -> None:
+def test_what_the_exchange_would_not_answer_is_refused(exchange: SimulatedExchange, wrong: dict[str, Any]) -> None:
     asked = {name: value for name, value in (span(T0, T0 + MINUTE) | wrong).items() if value is not None}
     caller = Caller(exchange, None)
     for path, more in ((PATH, {}), ("/markets/candlesticks", {"market_tickers": TICKER})):
@@ -169,7 +169,7 @@ def test_candles_survive_a_restart_and_go_with_their_market() -> None:
     made.submit("noise", order(ASK, "0.40", "5"), Ts(T0 + MINUTE))
     made.advance(Ts(T0 + MINUTE))
     before = candles(made, T0 + 2 * MINUTE)
-    again = Exchange(new_id=lambda: "x", options=SimOptions(read_rate=0), journal=journal)
+    again = SimulatedExchange(new_id=lambda: "x", options=ExchangeOptions(read_rate=0), journal=journal)
     assert again.restore()
     assert candles(again, T0 + 2 * MINUTE) == before
     assert any(key.startswith("bar/") for key in journal.items)
@@ -182,13 +182,13 @@ def test_candles_survive_a_restart_and_go_with_their_market() -> None:
 
 def test_no_more_than_a_bounded_number_of_periods_is_kept_here_and_in_the_journal() -> None:
     kept: dict[str, object] = {}
-    bars = Candles(kept.__setitem__, kept.pop)  # type: ignore[arg-type]
+    bars = CandleBuilder(kept.__setitem__, kept.pop)  # type: ignore[arg-type]
     market = MarketRecord(
         spec=make_market(), market_id="m", number=0, close_time=Ts(T0 + 99 * DAY), created=T0, updated=T0
     )
     for minute in range(KEPT[1] + 50):
         change = BookChange(TICKER, BID, Price(4000), Qty(100), Ts(T0 + minute * MINUTE), "maker", "")
-        bars.observe([change], {TICKER: Book()}, {TICKER: market})
+        bars.observe([change], {TICKER: MatchingBook()}, {TICKER: market})
     last = Ts(T0 + (KEPT[1] + 49) * MINUTE)
     found = list(bars.between(TICKER, 1, T0, last, last, is_sparse=True))
     assert len(found) == KEPT[1] - 1  # the period of the last change ends after it

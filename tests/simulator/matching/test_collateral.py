@@ -10,13 +10,13 @@ from support.specification import SPECS
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, parse_money, parse_price, parse_qty
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.matching.collateral import Terms, book_fill, collateral, payout
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.simulator.model.records import HoldingRecord, OrderRecord
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.matching.collateral import FeeTerms, book_fill, collateral, payout
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 
 QUADRATIC = FeeSchedule()
-TERMS = Terms()
+TERMS = FeeTerms()
 
 
 def make_order(side: Side = BID, price: str = "0.5000", count: str = "1", **changes: object) -> OrderRecord:
@@ -51,8 +51,8 @@ def test_the_recorded_fills_were_charged_what_we_charge() -> None:
             continue
         fees = set()
         for multiplier in (500, 1000):
-            holding = HoldingRecord(account="a", ticker="T")
-            terms = Terms(FeeSchedule(multiplier=multiplier))
+            holding = PositionRecord(account="a", ticker="T")
+            terms = FeeTerms(FeeSchedule(multiplier=multiplier))
             fees.add(book_fill(holding, make_order(side), price, count, terms, is_taker=True).fee)
         assert parse_money(fill["fee_cost"]) in fees
         checked += 1
@@ -70,8 +70,8 @@ def test_closing_needs_no_cash_and_opening_the_other_side_needs_its_own_price() 
 
 
 def test_a_payout_is_the_value_for_yes_and_the_rest_of_a_dollar_for_no() -> None:
-    yes = HoldingRecord(account="a", ticker="T", qty=parse_qty("10"))
-    no = HoldingRecord(account="a", ticker="T", qty=parse_qty("-10"))
+    yes = PositionRecord(account="a", ticker="T", qty=parse_qty("10"))
+    no = PositionRecord(account="a", ticker="T", qty=parse_qty("-10"))
     assert payout(yes, parse_price("0.3")) == dollars("3")
     assert payout(no, parse_price("0.3")) == dollars("7")
 
@@ -79,20 +79,20 @@ def test_a_payout_is_the_value_for_yes_and_the_rest_of_a_dollar_for_no() -> None
 def test_a_round_trip_at_one_price_costs_the_fees_alone() -> None:
     exchange = make_exchange()
     quote(exchange, ASK, "0.5", "100")
-    bought = exchange.submit("alice", order(BID, "0.5", "100", tif=Tif.IOC), T0)
+    bought = exchange.submit("alice", order(BID, "0.5", "100", tif=TimeInForce.IOC), T0)
     quote(exchange, BID, "0.5", "100")
-    sold = exchange.submit("alice", order(ASK, "0.5", "100", tif=Tif.IOC), T0)
-    assert isinstance(bought, Receipt)
-    assert isinstance(sold, Receipt)
+    sold = exchange.submit("alice", order(ASK, "0.5", "100", tif=TimeInForce.IOC), T0)
+    assert isinstance(bought, OrderReceipt)
+    assert isinstance(sold, OrderReceipt)
     assert exchange.position("alice", TICKER) == 0
     assert exchange.cash("alice") == dollars(1000) - bought.fees - sold.fees == dollars("996.50")
 
 
 def test_what_cannot_be_paid_is_refused_with_everything_else_that_rests_counted() -> None:
     exchange = make_exchange()
-    assert isinstance(exchange.submit("alice", order(BID, "0.6", "1000"), T0), Receipt)
+    assert isinstance(exchange.submit("alice", order(BID, "0.6", "1000"), T0), OrderReceipt)
     refused = exchange.submit("alice", order(BID, "0.5", "1000"), T0)
-    assert refused == Refusal(400, "insufficient_balance")
+    assert refused == OrderRejection(400, "insufficient_balance")
     assert len(exchange.resting("alice")) == 1
 
 
@@ -100,10 +100,10 @@ def test_what_a_closing_order_brings_pays_for_the_next() -> None:
     exchange = make_exchange()
     exchange.add_account("poor", dollars("5.20"))
     quote(exchange, ASK, "0.5", "10")
-    exchange.submit("poor", order(BID, "0.5", "10", tif=Tif.IOC), T0)
-    assert isinstance(exchange.submit("poor", order(ASK, "0.9", "10"), T0), Receipt)
+    exchange.submit("poor", order(BID, "0.5", "10", tif=TimeInForce.IOC), T0)
+    assert isinstance(exchange.submit("poor", order(ASK, "0.9", "10"), T0), OrderReceipt)
     quote(exchange, BID, "0.4", "10")
-    assert isinstance(exchange.submit("poor", order(ASK, "0.4", "10", tif=Tif.IOC), T0), Receipt)
+    assert isinstance(exchange.submit("poor", order(ASK, "0.4", "10", tif=TimeInForce.IOC), T0), OrderReceipt)
     assert exchange.position("poor", TICKER) == 0
     assert len(exchange.resting("poor")) == 1
 
@@ -113,8 +113,8 @@ def test_an_order_that_the_cash_no_longer_covers_is_cancelled() -> None:
     exchange = make_exchange(fees=FeeSchedule(FeeType.WITH_MAKER))
     exchange.add_account("poor", dollars("0.5175"))
     first = exchange.submit("poor", order(BID, "0.5", "1"), T0)
-    assert isinstance(first, Receipt)
-    assert isinstance(exchange.submit("poor", order(BID, "0.4", "0.03"), T0), Receipt)
+    assert isinstance(first, OrderReceipt)
+    assert isinstance(exchange.submit("poor", order(BID, "0.4", "0.03"), T0), OrderReceipt)
     for _ in range(90):
         quote(exchange, ASK, "0.5", "0.01")
     assert [order_id for order_id, *_ in exchange.resting("poor")] == [first.order_id], "the newest went"
@@ -127,7 +127,7 @@ submissions = st.lists(
         st.sampled_from([BID, ASK]),
         st.integers(1, 99).map(lambda cent: Price(cent * 100)),
         st.integers(1, 500_00).map(Qty),
-        st.sampled_from(list(Tif)),
+        st.sampled_from(list(TimeInForce)),
         st.booleans(),
     ),
     min_size=1,
@@ -171,7 +171,7 @@ def test_what_is_held_back_is_what_all_orders_together_need(entries: list, sched
                 exchange.cancel(account, order_id, T0)
         for member in members.values():
             for purse in member.purses.values():
-                assert purse.reserved_total == collateral(purse.orders(), purse.held(TICKER), Terms(schedule))
+                assert purse.reserved_total == collateral(purse.orders(), purse.held(TICKER), FeeTerms(schedule))
 
 
 def test_the_conservation_property_trades() -> None:
@@ -194,8 +194,8 @@ def test_recorded_settlements_pay_what_we_pay() -> None:
     assert rows
     for row in rows:
         value = Price(row["value"] * 100)
-        yes = HoldingRecord(account="a", ticker="T", qty=parse_qty(row["yes_count_fp"]))
-        no = HoldingRecord(account="a", ticker="T", qty=Qty(-parse_qty(row["no_count_fp"])))
+        yes = PositionRecord(account="a", ticker="T", qty=parse_qty(row["yes_count_fp"]))
+        no = PositionRecord(account="a", ticker="T", qty=Qty(-parse_qty(row["no_count_fp"])))
         assert (payout(yes, value) + payout(no, value)) // 10_000 == row["revenue"]
 
 
@@ -203,8 +203,8 @@ def test_recorded_settlements_pay_what_we_pay() -> None:
 def test_a_cent_comes_back_when_the_roundings_exceed_it_and_not_at_a_cent_exactly(rounding: int, rebate: int) -> None:
     order = make_order(BID)
     order.rounding = Money(rounding)
-    terms = Terms(FeeSchedule(multiplier=0))
+    terms = FeeTerms(FeeSchedule(multiplier=0))
     booking = book_fill(
-        HoldingRecord(account="a", ticker="T"), order, parse_price("0.5"), parse_qty("1"), terms, is_taker=True
+        PositionRecord(account="a", ticker="T"), order, parse_price("0.5"), parse_qty("1"), terms, is_taker=True
     )
     assert (booking.fee, booking.rounding) == (-rebate, rounding - rebate)

@@ -16,10 +16,10 @@ from support.exchange import T0, TICKER, make_exchange
 
 from kalshi_cli.base.units import Price, Qty, dollars
 from kalshi_cli.core.model.markets import FeeSchedule
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, Refusal
-from kalshi_cli.simulator.trading.amends import Amendment, Amends
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.trading.amends import Amendment, OrderAmends
 
 ACCOUNTS = ("alice", "bob", "maker")
 
@@ -70,7 +70,7 @@ class Model:
                 break
         return within >= taker.left
 
-    def enter(self, taker: Entry, tif: Tif) -> None:
+    def enter(self, taker: Entry, tif: TimeInForce) -> None:
         """Contract by contract; then rest what is left of an order that may rest."""
         self.time += 1
         taker.came = self.time
@@ -83,7 +83,7 @@ class Model:
                     self.end(first)
                 continue
             self._trade(first, taker)
-        if taker.left and not is_stopped and tif is Tif.GTC:
+        if taker.left and not is_stopped and tif is TimeInForce.GTC:
             self.resting.append(taker)
         else:
             self.ended[taker.key] = taker
@@ -114,7 +114,7 @@ class Model:
             if entry.post_only and self.facing(entry.side, price):
                 self.ended[entry.key] = entry
             else:
-                self.enter(entry, Tif.GTC)
+                self.enter(entry, TimeInForce.GTC)
 
 
 Act = dict[str, Any]
@@ -127,7 +127,9 @@ acts = st.lists(
             "side": st.sampled_from([BID, ASK]),
             "price": st.integers(47, 53).map(lambda cent: cent * 100),
             "qty": st.integers(1, 9),
-            "tif": st.sampled_from([Tif.GTC, Tif.GTC, Tif.GTC, Tif.IOC, Tif.FOK]),
+            "tif": st.sampled_from(
+                [TimeInForce.GTC, TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC, TimeInForce.FOK]
+            ),
             "post_only": st.sampled_from([False, False, False, True]),
             "stp_maker": st.booleans(),
             "which": st.integers(0, 50),
@@ -142,12 +144,12 @@ class Pair:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self.exchange: Exchange = make_exchange(fees=FeeSchedule(multiplier=0))
+        self.exchange: SimulatedExchange = make_exchange(fees=FeeSchedule(multiplier=0))
         for name in ACCOUNTS:
             self.exchange.deposit(name, dollars(1_000_000))
-        self.amends = Amends(self.exchange._state, self.exchange._floor)
+        self.amends = OrderAmends(self.exchange._state, self.exchange._floor)
         self.ids: dict[str, int] = {}
-        self.placed = 0
+        self.record_placement = 0
 
     def do(self, act: Act) -> None:
         if act["what"] == "place":
@@ -158,19 +160,19 @@ class Pair:
 
     def _place(self, act: Act) -> None:
         names = ("side", "price", "qty", "tif", "stp_maker")
-        post_only = act["post_only"] and act["tif"] is Tif.GTC
+        post_only = act["post_only"] and act["tif"] is TimeInForce.GTC
         new = NewOrder(ticker=TICKER, post_only=post_only, **{name: act[name] for name in names})
         outcome = self.exchange.submit(act["account"], new, T0)
-        self.placed += 1
+        self.record_placement += 1
         entry = Entry(
-            self.placed, act["account"], act["side"], act["price"], act["qty"], 0, act["stp_maker"], post_only
+            self.record_placement, act["account"], act["side"], act["price"], act["qty"], 0, act["stp_maker"], post_only
         )
-        if isinstance(outcome, Receipt):
-            self.ids[outcome.order_id] = self.placed
+        if isinstance(outcome, OrderReceipt):
+            self.ids[outcome.order_id] = self.record_placement
         is_refused = (post_only and self.model.facing(entry.side, entry.price)) or (
-            act["tif"] is Tif.FOK and not self.model.fills_whole(entry)
+            act["tif"] is TimeInForce.FOK and not self.model.fills_whole(entry)
         )
-        assert isinstance(outcome, Refusal) is bool(is_refused), (outcome, entry)
+        assert isinstance(outcome, OrderRejection) is bool(is_refused), (outcome, entry)
         if not is_refused:
             self.model.enter(entry, act["tif"])
 
@@ -190,7 +192,7 @@ class Pair:
             )
             outcome = self.amends.amend(entry.account, order_id, wish, T0)
             self.model.amend(entry, act["price"], act["qty"])
-        assert not isinstance(outcome, Refusal), (outcome, act)
+        assert not isinstance(outcome, OrderRejection), (outcome, act)
 
     def differences(self) -> list[str]:
         """What the two do not agree on."""
@@ -235,7 +237,7 @@ def test_the_exchange_matches_as_the_plainest_model_does(entries: list[Act]) -> 
 
 
 def act(what: str, account: str, side: Side, cent: int, qty: int, **changes: Any) -> Act:
-    usual = {"tif": Tif.GTC, "post_only": False, "stp_maker": False, "which": 0}
+    usual = {"tif": TimeInForce.GTC, "post_only": False, "stp_maker": False, "which": 0}
     return {"what": what, "account": account, "side": side, "price": cent * 100, "qty": qty} | usual | changes
 
 
@@ -243,7 +245,7 @@ QUEUE = [
     act("place", "alice", BID, 50, 3),
     act("place", "bob", BID, 50, 3),
     act("amend", "alice", BID, 50, 5),
-    act("place", "maker", ASK, 50, 4, tif=Tif.IOC),
+    act("place", "maker", ASK, 50, 4, tif=TimeInForce.IOC),
 ]
 
 
@@ -271,7 +273,7 @@ def test_the_model_property_sees_each_rule_broken() -> None:
     two_prices = [
         act("place", "alice", BID, 50, 3),
         act("place", "bob", BID, 51, 3),
-        act("place", "maker", ASK, 50, 1, tif=Tif.IOC),
+        act("place", "maker", ASK, 50, 1, tif=TimeInForce.IOC),
     ]
     assert first_difference(Model(), QUEUE) == first_difference(Model(), two_prices) == []
     assert first_difference(NewestFirst(), QUEUE)
@@ -286,7 +288,7 @@ def test_the_acts_of_the_property_do_everything() -> None:
         act("place", "alice", ASK, 50, 4),
         act("place", "bob", BID, 50, 2),
         act("place", "alice", BID, 50, 1),
-        act("place", "bob", BID, 50, 9, tif=Tif.FOK),
+        act("place", "bob", BID, 50, 9, tif=TimeInForce.FOK),
         act("place", "bob", BID, 48, 5),
         act("amend", "bob", BID, 50, 5, which=1),
         act("place", "bob", ASK, 50, 1, stp_maker=True),

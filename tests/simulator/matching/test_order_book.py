@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.simulator.matching.order_book import Book
+from kalshi_cli.simulator.matching.order_book import MatchingBook
 from kalshi_cli.simulator.model.records import OrderRecord
 
 _counter = iter(range(1_000_000_000))
@@ -29,7 +29,7 @@ def make_order(side: Side, price: int, qty: int, account: str = "a", **changes: 
     return OrderRecord(**(values | changes))  # type: ignore[arg-type]
 
 
-def enter(book: Book, order: OrderRecord) -> list[tuple[OrderRecord, int]]:
+def enter(book: MatchingBook, order: OrderRecord) -> list[tuple[OrderRecord, int]]:
     """Match an order and rest what is left: what a market does all day."""
     plan = book.plan(order, order.remaining)
     for resting, qty in plan.meets:
@@ -43,7 +43,7 @@ def enter(book: Book, order: OrderRecord) -> list[tuple[OrderRecord, int]]:
 
 
 def test_a_better_price_is_met_first_and_at_the_resting_price() -> None:
-    book = Book()
+    book = MatchingBook()
     dear, cheap = make_order(ASK, 5300, 100), make_order(ASK, 5200, 100)
     enter(book, dear)
     enter(book, cheap)
@@ -53,7 +53,7 @@ def test_a_better_price_is_met_first_and_at_the_resting_price() -> None:
 
 
 def test_at_one_price_the_earlier_order_is_met_first() -> None:
-    book = Book()
+    book = MatchingBook()
     first, second = make_order(BID, 4000, 100), make_order(BID, 4000, 100)
     enter(book, first)
     enter(book, second)
@@ -62,14 +62,14 @@ def test_at_one_price_the_earlier_order_is_met_first() -> None:
 
 
 def test_a_plan_changes_nothing() -> None:
-    book = Book()
+    book = MatchingBook()
     enter(book, make_order(ASK, 5200, 100))
     book.plan(make_order(BID, 5200, 50, "b"), Qty(50))
     assert book.levels(ASK) == [(5200, 100)]
 
 
 def test_meeting_an_own_order_stops_the_taker_by_default() -> None:
-    book = Book()
+    book = MatchingBook()
     enter(book, make_order(ASK, 5100, 30, "b"))
     own = make_order(ASK, 5200, 100, "a")
     enter(book, own)
@@ -78,7 +78,7 @@ def test_meeting_an_own_order_stops_the_taker_by_default() -> None:
 
 
 def test_with_maker_prevention_the_own_order_goes_and_matching_goes_on() -> None:
-    book = Book()
+    book = MatchingBook()
     own, other = make_order(ASK, 5100, 30, "a"), make_order(ASK, 5200, 40, "b")
     enter(book, own)
     enter(book, other)
@@ -100,7 +100,7 @@ orders = st.lists(
 
 @given(orders)
 def test_the_book_is_never_crossed_and_nothing_is_lost(entries: list[tuple[Side, int, int, str, bool]]) -> None:
-    book = Book()
+    book = MatchingBook()
     for side, price, qty, account, stp_maker in entries:
         order = make_order(side, price, qty, account, stp_maker=stp_maker)
         before = sum(qty for _, qty in book.levels(side.opposite))
@@ -118,7 +118,7 @@ def test_the_book_is_never_crossed_and_nothing_is_lost(entries: list[tuple[Side,
 
 @given(orders)
 def test_every_trade_respects_price_then_time(entries: list[tuple[Side, int, int, str, bool]]) -> None:
-    book = Book()
+    book = MatchingBook()
     for side, price, qty, account, _ in entries:
         order = make_order(side, price, qty, account)
         queue = list(book.orders(side.opposite))
@@ -132,7 +132,7 @@ def test_every_trade_respects_price_then_time(entries: list[tuple[Side, int, int
 
 def test_the_priority_property_meets_several_orders() -> None:
     """Not vacuous: an entry of the kind generated above meets more than one resting order."""
-    book = Book()
+    book = MatchingBook()
     for account in "ab":
         enter(book, make_order(ASK, 5000, 10, account))
     assert len(enter(book, make_order(BID, 5000, 20, "c"))) == 2

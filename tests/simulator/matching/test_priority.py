@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from support.exchange import T0, TICKER, make_exchange, order, total
 
 from kalshi_cli.base.units import Price, Qty, dollars, format_price, format_qty
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import Receipt
-from kalshi_cli.simulator.trading.amends import Amended, Amendment, Amends
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import OrderReceipt
+from kalshi_cli.simulator.trading.amends import Amended, Amendment, OrderAmends
 
 
 class Entry:
@@ -66,7 +66,7 @@ class Act(NamedTuple):
     cent: int
     size: int
     which: int
-    tif: Tif
+    tif: TimeInForce
     removes_own: bool
 
 
@@ -78,7 +78,7 @@ acts = st.builds(
     st.integers(49, 51),
     st.integers(1, 12),
     st.integers(0, 50),
-    st.sampled_from([Tif.GTC, Tif.GTC, Tif.IOC]),
+    st.sampled_from([TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC]),
     st.booleans(),
 )
 
@@ -87,10 +87,10 @@ class Both:
     """An exchange and its model, told the same."""
 
     def __init__(self) -> None:
-        self.exchange: Exchange = make_exchange()
+        self.exchange: SimulatedExchange = make_exchange()
         for name in ("alice", "bob", "maker"):
             self.exchange.deposit(name, dollars(1_000_000))
-        self.amends = Amends(self.exchange._state, self.exchange._floor)
+        self.amends = OrderAmends(self.exchange._state, self.exchange._floor)
         self.naive = Naive()
         self.total = total(self.exchange)
         self.seen: set[str] = set()
@@ -111,9 +111,9 @@ class Both:
     def _enter(self, act: Act) -> list[tuple[str, int, int]]:
         new = order(act.side, f"0.{act.cent}", format_qty(Qty(act.size)), tif=act.tif, stp_maker=act.removes_own)
         receipt = self.exchange.submit(act.account, new, T0)
-        assert isinstance(receipt, Receipt)
+        assert isinstance(receipt, OrderReceipt)
         entry = Entry(receipt.order_id, act.account, act.side, act.cent * 100, act.size)
-        met = self.naive.enter(entry, removes_own=act.removes_own, rests=act.tif is Tif.GTC)
+        met = self.naive.enter(entry, removes_own=act.removes_own, rests=act.tif is TimeInForce.GTC)
         assert receipt.filled == sum(qty for _, _, qty in met)
         self.seen.add("traded" if met else "rested")
         return met
@@ -171,14 +171,14 @@ def test_the_queue_is_that_of_a_naive_model_after_every_change(entries: list[Act
 
 
 STORY = [
-    Act("enter", "alice", BID, 50, 5, 0, Tif.GTC, False),
-    Act("enter", "bob", BID, 50, 5, 0, Tif.GTC, False),
-    Act("enter", "alice", BID, 50, 4, 0, Tif.GTC, False),
-    Act("decrease", "", BID, 0, 2, 0, Tif.GTC, False),
-    Act("amend", "", BID, 50, 2, 0, Tif.GTC, False),
-    Act("amend", "", BID, 0, 0, 1, Tif.GTC, False),
-    Act("amend", "", BID, 50, 9, 0, Tif.GTC, False),
-    Act("enter", "maker", ASK, 50, 8, 0, Tif.IOC, False),
+    Act("enter", "alice", BID, 50, 5, 0, TimeInForce.GTC, False),
+    Act("enter", "bob", BID, 50, 5, 0, TimeInForce.GTC, False),
+    Act("enter", "alice", BID, 50, 4, 0, TimeInForce.GTC, False),
+    Act("decrease", "", BID, 0, 2, 0, TimeInForce.GTC, False),
+    Act("amend", "", BID, 50, 2, 0, TimeInForce.GTC, False),
+    Act("amend", "", BID, 0, 0, 1, TimeInForce.GTC, False),
+    Act("amend", "", BID, 50, 9, 0, TimeInForce.GTC, False),
+    Act("enter", "maker", ASK, 50, 8, 0, TimeInForce.IOC, False),
 ]
 
 

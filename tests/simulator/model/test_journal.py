@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from support.exchange import FREE, ORDERS, T0, TICKER, Caller, killed, make_exchange, new_ids, order, quote, total
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.trading.lifecycle import KEEP_SETTLED_MS
 
 READS: tuple[tuple[str, dict[str, str]], ...] = (
@@ -27,7 +27,7 @@ READS: tuple[tuple[str, dict[str, str]], ...] = (
 PUBLIC = (f"/markets/{TICKER}", f"/markets/{TICKER}/orderbook", "/markets/trades", "/events", "/series")
 
 
-def seen(exchange: Exchange, now: Ts = T0) -> dict[str, Any]:
+def seen(exchange: SimulatedExchange, now: Ts = T0) -> dict[str, Any]:
     """Everything a user can see."""
     found: dict[Any, Any] = {}
     for who in ("alice", "bob"):
@@ -40,7 +40,7 @@ def seen(exchange: Exchange, now: Ts = T0) -> dict[str, Any]:
 
 def test_an_empty_journal_restores_nothing() -> None:
     ids = new_ids()
-    assert not Exchange(new_id=lambda: next(ids), journal=MemoryJournal()).restore()
+    assert not SimulatedExchange(new_id=lambda: next(ids), journal=MemoryJournal()).restore()
 
 
 def test_a_new_exchange_shows_what_the_old_one_acknowledged() -> None:
@@ -64,7 +64,7 @@ def test_the_queue_keeps_its_order() -> None:
     for who in ("alice", "bob", "alice"):
         exchange.submit(who, order(ASK, "0.5", "1"), T0)
     exchange = killed(journal)
-    exchange.submit("maker", order(BID, "0.5", "2", tif=Tif.IOC), T0)
+    exchange.submit("maker", order(BID, "0.5", "2", tif=TimeInForce.IOC), T0)
     assert (exchange.position("alice", TICKER), exchange.position("bob", TICKER)) == (-100, -100)
 
 
@@ -149,7 +149,7 @@ steps = st.lists(
 )
 
 
-def act(exchange: Exchange, step: tuple[str, Side, Price, Qty, str], now: Ts) -> None:
+def act(exchange: SimulatedExchange, step: tuple[str, Side, Price, Qty, str], now: Ts) -> None:
     account, side, price, qty, what = step
     if what == "cancel":
         exchange.cancel_all(account, now)
@@ -158,7 +158,7 @@ def act(exchange: Exchange, step: tuple[str, Side, Price, Qty, str], now: Ts) ->
     elif what == "settle" and qty > 400 and exchange.tickers("active"):
         exchange.settle(TICKER, Price(10_000), now)
     else:
-        tif = Tif.IOC if what == "ioc" else Tif.GTC
+        tif = TimeInForce.IOC if what == "ioc" else TimeInForce.GTC
         exchange.submit(account, NewOrder(ticker=TICKER, side=side, price=price, qty=qty, tif=tif), now)
 
 
@@ -196,7 +196,7 @@ def test_orders_are_written_before_they_are_answered() -> None:
     _, made = alice.place("bid", "0.5", "1")
     assert f"order/{made['order_id']}" in journal.items
     receipt = alice.exchange.submit("maker", order(ASK, "0.5", "1"), T0)
-    assert isinstance(receipt, Receipt)
+    assert isinstance(receipt, OrderReceipt)
     assert len(Caller(killed(journal)).get("/portfolio/fills")["fills"]) == 1
     assert alice("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 404
 
@@ -204,7 +204,7 @@ def test_orders_are_written_before_they_are_answered() -> None:
 LATER = Ts(T0 + 60_000 + KEEP_SETTLED_MS + 1)
 
 
-def settled_by(buyer: str, journal: MemoryJournal) -> Exchange:
+def settled_by(buyer: str, journal: MemoryJournal) -> SimulatedExchange:
     """The market settled with a position of `buyer` in it, an hour and a bit ago."""
     exchange = make_exchange(journal=journal)
     exchange.add_account("crowd", dollars(1000))
@@ -275,7 +275,7 @@ def test_an_old_journal_is_moved_once() -> None:
     account = msgspec.msgpack.decode(journal.items["account/alice"]) | {"cash": purse["cash"]}
     journal.items["account/alice"] = msgspec.msgpack.encode(account)
     ids = new_ids(1_000_000)
-    exchange = Exchange(new_id=lambda: next(ids), options=FREE, journal=journal)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=FREE, journal=journal)
     exchange.restore()
     quote(exchange, ASK, "0.5", "3")
     Caller(exchange).place("bid", "0.5", "3")

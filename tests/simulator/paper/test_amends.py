@@ -9,7 +9,7 @@ import pytest
 from support.paper import T0, Desk, market, told
 
 from kalshi_cli.base.units import Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.account.open_amends import worse_of
+from kalshi_cli.core.account.open_amends import worse_case_terms
 from kalshi_cli.core.model.effects import AmendOrder
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import AmendEnded, Filled, MarketChange, Message, OrderCanceled, OrderState
@@ -40,7 +40,7 @@ def rest(desk: Desk, price: int = 40, qty: int = 10, **changes: Any) -> Order:
 def send(desk: Desk, before: Order, price: int, qty: int, **changes: Any) -> list[Message]:
     """Ask for `qty` to be left at `price`; it is still on its way."""
     wanted = msgspec.structs.replace(before, price=cents(price), qty=Qty(before.filled + contracts(qty)), **changes)
-    return list(desk.venue.perform(AmendOrder(before, wanted, worse_of(before, wanted, desk.now))))
+    return list(desk.venue.perform(AmendOrder(before, wanted, worse_case_terms(before, wanted, desk.now))))
 
 
 def amend(desk: Desk, before: Order, price: int, qty: int, **changes: Any) -> list[Message]:

@@ -9,16 +9,16 @@ import pytest
 from support.places import SHARED
 
 from kalshi_cli.base.units import Ts, contracts, dollars
-from kalshi_cli.core.engine.engine import Engine
+from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, SettlementBooked, SubmitOrder
-from kalshi_cli.core.model.intents import Cancel, Intent, Place
+from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import Fill
-from kalshi_cli.core.state.limits import Limits
-from kalshi_cli.core.state.state import State
-from kalshi_cli.core.state.view import View
+from kalshi_cli.core.state.limits import RiskLimits
+from kalshi_cli.core.state.state import EngineState
+from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.exchange.stream.sequencing import recorded_frames
 from kalshi_cli.feeds.recorded_results import read_results
 from kalshi_cli.feeds.replay import Replay
@@ -36,7 +36,7 @@ class Quoter:
     name = "quoter"
     is_hedged = False
 
-    def on_book(self, view: View, ticker: str) -> Iterator[Intent]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
         book = view.book(ticker)
         orders = view.orders(ticker)
         for side, best in ((BID, book.best_bid), (ASK, book.best_ask)):
@@ -48,9 +48,9 @@ class Quoter:
             elif mine[0].price != best:
                 yield Cancel(mine[0].client_order_id, "the best moved")
 
-    def on_trade(self, view: View, trade: PublicTrade) -> None: ...
-    def on_fill(self, view: View, fill: Fill) -> None: ...
-    def on_tick(self, view: View) -> None: ...
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> None: ...
+    def on_fill(self, view: StrategyContext, fill: Fill) -> None: ...
+    def on_tick(self, view: StrategyContext) -> None: ...
 
 
 class Journal:
@@ -61,12 +61,12 @@ class Journal:
         self.effects.append(effect)
 
 
-def backtest(latency_ms: int = 150) -> tuple[State, PaperVenue, Journal]:
+def backtest(latency_ms: int = 150) -> tuple[EngineState, PaperVenue, Journal]:
     numbers = count(1)
     trades = count(1)
-    state = State(now=Ts(0))
-    limits = Limits(min_edge=None, max_orders_per_minute=None, price_collar=None)
-    engine = Engine(state, limits, [Quoter()], new_id=lambda: f"c{next(numbers)}", order_expiry_s=30)  # type: ignore[list-item]
+    state = EngineState(now=Ts(0))
+    limits = RiskLimits(min_edge=None, max_orders_per_minute=None, price_collar=None)
+    engine = TradingEngine(state, limits, [Quoter()], new_id=lambda: f"c{next(numbers)}", order_expiry_s=30)  # type: ignore[list-item]
     venue = PaperVenue(
         cash=dollars(1000), fees=lambda _: FeeSchedule(), new_id=lambda: f"v{next(trades)}", latency_ms=latency_ms
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from support.paper import LATENCY_MS, T0, TICKER, Desk, market, told
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts, dollars
-from kalshi_cli.core.model.effects import Resync
+from kalshi_cli.core.model.effects import ResyncBook
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
     FeedGap,
@@ -25,7 +25,7 @@ from kalshi_cli.core.model.messages import (
     OrderState,
     Settled,
 )
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.simulator.paper.queue_position import PAIRED_MS, QueuePlace
 
@@ -104,30 +104,30 @@ def test_an_ask_takes_the_bids_from_the_best_down(desk: Desk) -> None:
 def test_liquidity_that_was_taken_cannot_be_taken_again(desk: Desk) -> None:
     assert fills(desk.place(BID, 44, 15)) == [(44, 15, True)]
     assert fills(desk.place(BID, 44, 15)) == [(44, 5, True)]
-    assert fills(desk.place(BID, 44, 15, tif=Tif.IOC)) == []
+    assert fills(desk.place(BID, 44, 15, tif=TimeInForce.IOC)) == []
 
 
 def test_what_is_added_to_a_taken_level_can_be_taken(desk: Desk) -> None:
     desk.place(BID, 44, 20)
     desk.delta(ASK, 44, 7)
-    assert fills(desk.place(BID, 44, 20, tif=Tif.IOC)) == [(44, 7, True)]
+    assert fills(desk.place(BID, 44, 20, tif=TimeInForce.IOC)) == [(44, 7, True)]
 
 
 def test_a_taken_level_that_went_and_came_back_is_new(desk: Desk) -> None:
     desk.place(BID, 44, 20)
     desk.delta(ASK, 44, -20)
     desk.delta(ASK, 44, 12)
-    assert fills(desk.place(BID, 44, 20, tif=Tif.IOC)) == [(44, 12, True)]
+    assert fills(desk.place(BID, 44, 20, tif=TimeInForce.IOC)) == [(44, 12, True)]
 
 
 def test_a_snapshot_does_not_bring_back_what_was_taken(desk: Desk) -> None:
     desk.place(BID, 44, 20)
     desk.book({40: 100}, {44: 20, 45: 30})
-    assert fills(desk.place(BID, 44, 20, tif=Tif.IOC)) == []
+    assert fills(desk.place(BID, 44, 20, tif=TimeInForce.IOC)) == []
 
 
 def test_the_rest_of_an_ioc_is_gone(desk: Desk) -> None:
-    accepted, fill = desk.place(BID, 44, 30, tif=Tif.IOC)
+    accepted, fill = desk.place(BID, 44, 30, tif=TimeInForce.IOC)
     assert isinstance(accepted, OrderAccepted)
     assert isinstance(fill, Filled)
     assert (accepted.filled, accepted.remaining) == (contracts(20), 0)
@@ -136,8 +136,8 @@ def test_the_rest_of_an_ioc_is_gone(desk: Desk) -> None:
 
 
 def test_a_fok_trades_whole_or_not_at_all(desk: Desk) -> None:
-    assert refusal(desk.place(BID, 44, 21, tif=Tif.FOK)) == ("fill_or_kill_insufficient_resting_volume", "")
-    assert fills(desk.place(BID, 44, 20, tif=Tif.FOK)) == [(44, 20, True)]
+    assert refusal(desk.place(BID, 44, 21, tif=TimeInForce.FOK)) == ("fill_or_kill_insufficient_resting_volume", "")
+    assert fills(desk.place(BID, 44, 20, tif=TimeInForce.FOK)) == [(44, 20, True)]
 
 
 def test_a_post_only_order_that_would_cross_is_refused(desk: Desk) -> None:
@@ -207,9 +207,9 @@ def test_closing_a_position_needs_no_cash() -> None:
 
 def test_reduce_only_is_capped_by_the_position_and_never_rests(desk: Desk) -> None:
     assert refusal(desk.place(ASK, 40, 10, reduce_only=True))[0] == "invalid_order"
-    assert fills(desk.place(ASK, 40, 10, reduce_only=True, tif=Tif.IOC)) == []
+    assert fills(desk.place(ASK, 40, 10, reduce_only=True, tif=TimeInForce.IOC)) == []
     desk.place(BID, 44, 10)
-    assert fills(desk.place(ASK, 40, 25, reduce_only=True, tif=Tif.IOC)) == [(40, 10, True)]
+    assert fills(desk.place(ASK, 40, 25, reduce_only=True, tif=TimeInForce.IOC)) == [(40, 10, True)]
 
 
 # -- queueing -----------------------------------------------------------------------------------------------------
@@ -405,8 +405,8 @@ def test_an_order_that_arrives_without_a_book_is_matched_with_the_next_one(desk:
 
 def test_without_a_book_an_ioc_gets_nothing_a_fok_is_refused_and_post_only_must_not_cross_later(desk: Desk) -> None:
     desk.see(FeedGap(desk.now, (TICKER,), "gap"))
-    assert told(desk.place(BID, 45, tif=Tif.IOC)) == ["OrderAccepted"]
-    assert told(desk.place(BID, 45, tif=Tif.FOK)) == ["OrderRejected"]
+    assert told(desk.place(BID, 45, tif=TimeInForce.IOC)) == ["OrderAccepted"]
+    assert told(desk.place(BID, 45, tif=TimeInForce.FOK)) == ["OrderRejected"]
     assert told(desk.place(BID, 45, post_only=True)) == ["OrderAccepted"]
     (canceled,) = desk.book({40: 30}, {44: 20})
     assert isinstance(canceled, OrderCanceled)
@@ -453,7 +453,7 @@ def test_a_new_run_goes_on_with_the_money_and_positions_of_the_last_but_not_with
 
 
 def test_effects_that_are_not_orders_are_no_business_of_the_venue(desk: Desk) -> None:
-    assert list(desk.venue.perform(Resync(TICKER, "gap"))) == []
+    assert list(desk.venue.perform(ResyncBook(TICKER, "gap"))) == []
     assert desk.wait(10_000) == []
 
 
@@ -464,7 +464,7 @@ small = st.integers(1, 30)
 moves = st.one_of(
     st.tuples(st.just("delta"), sides, st.integers(35, 50), st.integers(-30, 30), st.booleans()),
     st.tuples(st.just("trade"), sides, st.integers(35, 50), small),
-    st.tuples(st.just("order"), sides, st.integers(35, 50), small, st.sampled_from(list(Tif)), st.booleans()),
+    st.tuples(st.just("order"), sides, st.integers(35, 50), small, st.sampled_from(list(TimeInForce)), st.booleans()),
     st.tuples(st.just("cancel"), st.integers(0, 5)),
     st.tuples(st.just("wait"), st.integers(1, 300)),
     st.tuples(st.just("gap")),
@@ -563,16 +563,16 @@ def test_takers_never_take_more_of_a_level_than_was_ever_there(script: list[Any]
 
 def test_those_properties_meet_fills_of_both_kinds_and_every_end() -> None:
     script: list[Any] = [
-        ("order", BID, 44, 30, Tif.GTC, False),
+        ("order", BID, 44, 30, TimeInForce.GTC, False),
         ("wait", 100),
-        ("order", BID, 41, 10, Tif.GTC, False),
-        ("order", BID, 45, 10, Tif.GTC, True),
+        ("order", BID, 41, 10, TimeInForce.GTC, False),
+        ("order", BID, 45, 10, TimeInForce.GTC, True),
         ("wait", 100),
         ("delta", ASK, 44, 5, False),
         ("trade", ASK, 41, 4),
         ("cancel", 1),
         ("wait", 300),
-        ("order", ASK, 49, 10, Tif.GTC, False),
+        ("order", ASK, 49, 10, TimeInForce.GTC, False),
         ("wait", 100),
     ]
     desk = Desk()
@@ -639,6 +639,6 @@ def test_paper_fills_have_ids_of_their_own(desk: Desk) -> None:
 def test_a_book_that_cannot_be_is_asked_for_again_on_paper_too() -> None:
     asked: list[str] = []
     desk = Desk(resync=asked.append)
-    assert list(desk.venue.perform(Resync(TICKER, "crossed"))) == []
+    assert list(desk.venue.perform(ResyncBook(TICKER, "crossed"))) == []
     assert asked == [TICKER]
-    assert list(Desk().venue.perform(Resync(TICKER, "crossed"))) == [], "a recording has nobody to ask"
+    assert list(Desk().venue.perform(ResyncBook(TICKER, "crossed"))) == [], "a recording has nobody to ask"

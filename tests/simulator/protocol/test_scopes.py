@@ -8,7 +8,7 @@ import pytest
 from support.exchange import ED_KEY, KEYS, Caller, create_body, make_exchange, public_pem
 
 from kalshi_cli.base.units import dollars
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 ORDERS = "/portfolio/events/orders"
 A_TRANSFER = {
@@ -21,7 +21,7 @@ A_TRANSFER = {
 
 def caller(*scopes: str, subaccount: int | None = None) -> Caller:
     """Alice with a key that may do no more than this. She has a subaccount with ten dollars."""
-    exchange = make_exchange(SimOptions(read_rate=0, write_rate=0, shards=2))
+    exchange = make_exchange(ExchangeOptions(read_rate=0, write_rate=0, shards=2))
     exchange.add_subaccount("alice")
     exchange.deposit("alice", dollars(10), subaccount=1)
     key_id = KEYS["alice"][0]

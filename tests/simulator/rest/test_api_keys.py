@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from support import exchange as support_exchange
 from support.exchange import RSA_KEY, Caller, make_exchange, public_pem
 
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
 
 
@@ -22,7 +22,7 @@ def alice() -> Caller:
 
 
 def as_owner(
-    monkeypatch: pytest.MonkeyPatch, exchange: Exchange, key_id: str, key: Any, *, is_rsa: bool = False
+    monkeypatch: pytest.MonkeyPatch, exchange: SimulatedExchange, key_id: str, key: Any, *, is_rsa: bool = False
 ) -> Caller:
     """Somebody who signs with this key; the builder signs for `bob` with RSA."""
     who = "bob" if is_rsa else "alice"
@@ -81,7 +81,7 @@ def test_what_is_no_key_is_a_400(alice: Caller, body: dict[str, Any]) -> None:
 
 
 def test_keys_are_limited(alice: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kalshi_cli.simulator.rest.api_keys.MOST_KEYS", 2)
+    monkeypatch.setattr("kalshi_cli.simulator.rest.api_keys.MAX_KEYS", 2)
     body = {"name": "one more", "key_type": "ed25519"}
     assert [alice("POST", "/api_keys/generate", body)[0] for _ in range(2)] == [201, 400]
 
@@ -93,7 +93,7 @@ def test_made_and_deleted_keys_survive_a_restart() -> None:
         alice("POST", "/api_keys/generate", {"name": name, "key_type": "ed25519"})[1]["api_key_id"] for name in "ab"
     )
     alice("DELETE", f"/api_keys/{gone}")
-    again = Exchange(new_id=lambda: "x", options=alice.exchange.options, journal=journal)
+    again = SimulatedExchange(new_id=lambda: "x", options=alice.exchange.options, journal=journal)
     again.restore()
     ids = {key["api_key_id"] for key in Caller(again).get("/api_keys")["api_keys"]}
     assert kept in ids

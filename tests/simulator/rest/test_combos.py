@@ -10,19 +10,19 @@ from support.exchange import DAY, T0, Caller, make_exchange, make_market, new_id
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
 from kalshi_cli.simulator.model.listing import (
     CollectionSpec,
     EventSpec,
+    ExchangeOptions,
     LegSpec,
     NewOrder,
-    Receipt,
+    OrderReceipt,
     SeriesSpec,
-    SimOptions,
 )
-from kalshi_cli.simulator.rest.combos import worth
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.rest.combos import payout_value
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 BASE = "/multivariate_event_collections"
 GAMES = "KXMVESIM-R"
@@ -32,7 +32,7 @@ LEGS = ("KXA-1-X", "KXB-1-X", "KXC-1-X")
 class Hall:
     """Three events of one market each, and a collection of them; alice makes combos."""
 
-    def __init__(self, options: SimOptions | None = None, journal: MemoryJournal | None = None) -> None:
+    def __init__(self, options: ExchangeOptions | None = None, journal: MemoryJournal | None = None) -> None:
         self.exchange = make_exchange(options, journal)
         self.alice = Caller(self.exchange)
         fees = FeeSchedule(FeeType.WITH_COMBO_MAKER)
@@ -98,7 +98,7 @@ def test_the_same_legs_are_the_same_market_in_any_order() -> None:
 
 
 def test_a_combo_is_a_market_with_its_legs_on_the_grid_of_combos() -> None:
-    hall = Hall(SimOptions(shards=2))
+    hall = Hall(ExchangeOptions(shards=2))
     status, body = hall.create("KXA-1-X:yes", "KXB-1-X:no", with_market_payload=True)
     assert status == 200
     shown = body["market"]
@@ -144,7 +144,7 @@ def test_a_combo_pays_once_all_legs_have_won_and_holders_get_their_dollar() -> N
     ticker = hall.made("KXA-1-X:yes", "KXB-1-X:no")
     for side, who in ((BID, "alice"), (ASK, "bob")):
         order = NewOrder(ticker=ticker, side=side, price=Price(3_000), qty=contracts(10))
-        assert isinstance(hall.exchange.submit(who, order, T0), Receipt)
+        assert isinstance(hall.exchange.submit(who, order, T0), OrderReceipt)
     before = hall.exchange.cash("alice")
     hall.settle("KXA-1-X", 10_000)
     assert hall.market(ticker)["status"] == "active"
@@ -190,7 +190,7 @@ def test_a_combo_is_worth_the_product_of_its_legs_in_whole_cents(
         LegSpec(event_ticker="E", market_ticker=str(n), side="yes", value=None if value is None else Price(value))
         for n, value in enumerate(values)
     )
-    assert worth(legs) == expected
+    assert payout_value(legs) == expected
 
 
 def test_combos_and_what_their_legs_paid_survive_a_restart() -> None:
@@ -198,7 +198,7 @@ def test_combos_and_what_their_legs_paid_survive_a_restart() -> None:
     hall = Hall(journal=journal)
     ticker = hall.made("KXA-1-X:yes", "KXB-1-X:yes")
     hall.settle("KXA-1-X", 10_000)
-    again = Exchange(new_id=new_ids(900).__next__, journal=journal)
+    again = SimulatedExchange(new_id=new_ids(900).__next__, journal=journal)
     assert again.restore()
     now = hall.alice.now
     again.settle("KXB-1-X", ONE_DOLLAR, now)
@@ -213,7 +213,7 @@ def test_a_combo_is_written_down_before_its_maker_hears_of_it() -> None:
     journal = MemoryJournal()
     hall = Hall(journal=journal)
     ticker = hall.made("KXA-1-X:yes", "KXB-1-X:yes")
-    again = Exchange(new_id=new_ids(900).__next__, journal=journal)
+    again = SimulatedExchange(new_id=new_ids(900).__next__, journal=journal)
     assert again.restore()
     assert ticker in again.tickers("")
 
@@ -236,8 +236,8 @@ def test_combos_have_a_lifecycle_channel_of_their_own() -> None:
 
 def test_who_is_alone_in_the_world_gets_a_quote_and_its_trade() -> None:
     ids = new_ids()
-    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=0, write_rate=0))
-    world = World(exchange, seed=7, start=T0)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=ExchangeOptions(read_rate=0, write_rate=0))
+    world = MarketSimulation(exchange, seed=7, start=T0)
     world.ensure_open(T0)
     from support.exchange import KEYS, public_pem
 

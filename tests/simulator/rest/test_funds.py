@@ -15,17 +15,17 @@ from support.exchange import T0, TICKER, Caller, make_exchange, new_ids, order, 
 
 from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import Receipt, Refusal, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt, OrderRejection
 
 BETWEEN = "/portfolio/intra_exchange_instance_transfer"
 ALLOCATION = "/portfolio/target_balance_allocation"
 FREE = {"read_rate": 0, "write_rate": 0}
 
 
-def exchange_of(shards: int = 4, journal: MemoryJournal | None = None, **changes: Any) -> Exchange:
-    options = SimOptions(**{**FREE, "shards": shards, "subaccounts_need_advanced": False, **changes})
+def exchange_of(shards: int = 4, journal: MemoryJournal | None = None, **changes: Any) -> SimulatedExchange:
+    options = ExchangeOptions(**{**FREE, "shards": shards, "subaccounts_need_advanced": False, **changes})
     return make_exchange(options, journal)
 
 
@@ -182,7 +182,7 @@ def test_a_transfer_on_its_way_survives_the_end_of_the_process() -> None:
     exchange = exchange_of(journal=journal)
     transfer_id = between(Caller(exchange), 0, 2, 9_000_000)[1]["transfer_id"]
     ids = new_ids(9_000)
-    again = Exchange(new_id=lambda: next(ids), options=exchange.options, journal=journal)
+    again = SimulatedExchange(new_id=lambda: next(ids), options=exchange.options, journal=journal)
     assert again.restore()
     alice = Caller(again)
     assert alice.place("bid", "0.50", "300")[1]["error"]["code"] == "insufficient_balance", "it is still held back"
@@ -370,7 +370,7 @@ def test_money_from_outside_is_a_deposit_and_money_to_there_a_withdrawal() -> No
     exchange = exchange_of(2)
     exchange.deposit("alice", dollars(50), exchange_index=1)
     assert exchange.withdraw("alice", dollars(20)) is None
-    assert isinstance(exchange.withdraw("alice", dollars(2_000)), Refusal)
+    assert isinstance(exchange.withdraw("alice", dollars(2_000)), OrderRejection)
     alice = Caller(exchange)
     deposits = alice.get("/portfolio/deposits")["deposits"]
     assert [(one["amount_cents"], one["status"]) for one in deposits] == [(5_000, "applied"), (100_000, "applied")]
@@ -384,8 +384,8 @@ def test_money_from_outside_is_a_deposit_and_money_to_there_a_withdrawal() -> No
 
 def test_money_that_orders_hold_back_cannot_be_withdrawn() -> None:
     exchange = exchange_of()
-    assert isinstance(exchange.submit("alice", order(BID, "0.50", "1900"), T0), Receipt)
-    assert isinstance(exchange.withdraw("alice", dollars(100)), Refusal)
+    assert isinstance(exchange.submit("alice", order(BID, "0.50", "1900"), T0), OrderReceipt)
+    assert isinstance(exchange.withdraw("alice", dollars(100)), OrderRejection)
 
 
 def test_resting_orders_are_worth_what_they_cost_if_they_fill() -> None:
@@ -409,7 +409,7 @@ def test_the_keys_of_an_account_are_listed_and_no_others() -> None:
 
 
 def test_the_advanced_tier_is_for_who_traded_by_api_and_opens_subaccounts() -> None:
-    exchange = make_exchange(SimOptions(read_rate=200, write_rate=100))
+    exchange = make_exchange(ExchangeOptions(read_rate=200, write_rate=100))
     alice = Caller(exchange)
     upgrade = "/account/api_usage_level/upgrade"
     assert alice("POST", "/portfolio/subaccounts", {})[0] == 403
@@ -426,7 +426,7 @@ def test_the_advanced_tier_is_for_who_traded_by_api_and_opens_subaccounts() -> N
 
 def test_the_granted_tier_is_what_requests_are_held_to() -> None:
     """Thirty creates at once: three times what the Basic write bucket holds."""
-    exchange = make_exchange(SimOptions(read_rate=200, write_rate=100))
+    exchange = make_exchange(ExchangeOptions(read_rate=200, write_rate=100))
     alice = Caller(exchange)
     before = [alice.place("bid", "0.10", "0.01")[0] for _ in range(30)]
     assert before.count(201) == 10
@@ -436,7 +436,7 @@ def test_the_granted_tier_is_what_requests_are_held_to() -> None:
 
 
 def test_moving_money_costs_the_read_bucket_and_an_upgrade_thirty_of_the_write_bucket() -> None:
-    exchange = make_exchange(SimOptions(read_rate=100, write_rate=100, shards=2, subaccounts_need_advanced=False))
+    exchange = make_exchange(ExchangeOptions(read_rate=100, write_rate=100, shards=2, subaccounts_need_advanced=False))
     alice = Caller(exchange)
     assert [between(alice, 0, 1, 1)[0] for _ in range(21)] == [200] * 20 + [429], "two seconds of reads"
     later(alice, 10_000)

@@ -10,18 +10,18 @@ from support.exchange import DAY, T0, TICKER, Caller, make_exchange, make_market
 from kalshi_cli.base.units import ONE_DOLLAR, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import EventSpec, SimOptions
-from kalshi_cli.simulator.rest.historical import Cutoff
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions
+from kalshi_cli.simulator.rest.historical import HistoryCutoff
 
 MINUTE = 60_000
 OPEN = "KXSIM-26SEP-T3"
 AFTER = 10 * DAY
-OPTIONS = SimOptions(read_rate=0, write_rate=0, history_after_ms=AFTER, orders_after_ms=5 * DAY)
+OPTIONS = ExchangeOptions(read_rate=0, write_rate=0, history_after_ms=AFTER, orders_after_ms=5 * DAY)
 
 
-def lived(journal: MemoryJournal | None = None) -> Exchange:
+def lived(journal: MemoryJournal | None = None) -> SimulatedExchange:
     """Alice bought 5 of a market that paid out on the second day, and 3 of one that goes on; one order rests."""
     made = make_exchange(OPTIONS, journal)
     made.list_event(EventSpec(event_ticker="KXSIM-26SEP", series_ticker="KXSIM", title="In September"), T0)
@@ -37,7 +37,7 @@ def lived(journal: MemoryJournal | None = None) -> Exchange:
     return made
 
 
-def at(exchange: Exchange, days: float, who: str | None = "alice") -> Caller:
+def at(exchange: SimulatedExchange, days: float, who: str | None = "alice") -> Caller:
     exchange.advance(Ts(int(T0 + days * DAY)))
     caller = Caller(exchange, who)
     caller.now = Ts(int(T0 + days * DAY))
@@ -133,7 +133,7 @@ def test_the_filters_of_historical_markets_exclude_each_other() -> None:
 def test_the_tiers_are_the_same_after_a_restart() -> None:
     journal = MemoryJournal()
     before = at(lived(journal), 12)
-    again = Exchange(new_id=lambda: "x", options=OPTIONS, journal=journal)
+    again = SimulatedExchange(new_id=lambda: "x", options=OPTIONS, journal=journal)
     again.restore()
     after = at(again, 12)
     for live, historical in LISTS.values():
@@ -279,7 +279,7 @@ def test_an_override_of_an_event_begins_and_ends_and_the_fill_is_charged_accordi
     exchange = make_exchange(journal=journal)
     exchange.announce_fees("KXSIM", "KXSIM-26JUN", DEAR, Ts(T0 + MINUTE), T0)
     exchange.announce_fees("KXSIM", "KXSIM-26JUN", None, Ts(T0 + 3 * MINUTE), T0)
-    exchange = Exchange(new_id=iter(map(str, range(10**6))).__next__, options=OPTIONS, journal=journal)
+    exchange = SimulatedExchange(new_id=iter(map(str, range(10**6))).__next__, options=OPTIONS, journal=journal)
     exchange.restore()
     quote(exchange, ASK, "0.50", "30")
     paid = []
@@ -301,5 +301,5 @@ def test_fees_of_what_is_not_listed_cannot_be_changed() -> None:
 
 
 def test_what_happened_at_the_cutoff_itself_is_live() -> None:
-    cutoff = Cutoff(T0, T0)
+    cutoff = HistoryCutoff(T0, T0)
     assert [cutoff.has_moment(Ts(T0 + after)) for after in (-1, 0)] == [True, False]

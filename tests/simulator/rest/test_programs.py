@@ -10,19 +10,19 @@ import pytest
 from support.exchange import T0, Caller, make_exchange, new_ids
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.exchange import Exchange
-from kalshi_cli.simulator.model.listing import EventSpec, SimOptions
+from kalshi_cli.simulator.exchange import SimulatedExchange
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions
 from kalshi_cli.simulator.rest.live_data import SPORTS, plays
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 HOUR = 3_600_000
 
 
 @cache
-def stage() -> tuple[Caller, World]:
+def stage() -> tuple[Caller, MarketSimulation]:
     ids = new_ids()
-    exchange = Exchange(new_id=lambda: next(ids), options=SimOptions(read_rate=0, write_rate=0))
-    world = World(exchange, seed=11, start=T0)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), options=ExchangeOptions(read_rate=0, write_rate=0))
+    world = MarketSimulation(exchange, seed=11, start=T0)
     world.ensure_open(T0)
     return Caller(exchange, None), world
 

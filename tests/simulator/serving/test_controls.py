@@ -18,14 +18,14 @@ from kalshi_cli.base.clock import ManualClock, ShiftedClock
 from kalshi_cli.base.units import Qty, contracts, dollars, parse_ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder, OrderReceipt
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.serving.control_route import ControlRoute
-from kalshi_cli.simulator.serving.controls import ControlError, Controls, Report, read_command
+from kalshi_cli.simulator.serving.controls import ControlError, ControlReport, Controls, read_command
 from kalshi_cli.simulator.serving.server import SimServer
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 START = parse_ts("2026-11-21T19:20:00Z")
 HOUR_MS = 3_600_000
@@ -35,9 +35,9 @@ HOUR_MS = 3_600_000
 def begun() -> dict[str, bytes]:
     """What the journal of a world holds after its first minute: to begin there takes a fifth of the time."""
     journal, ids = MemoryJournal(), new_ids()
-    exchange = Exchange(new_id=lambda: next(ids), journal=journal)
+    exchange = SimulatedExchange(new_id=lambda: next(ids), journal=journal)
     exchange.restore()
-    World(exchange, seed=7, start=START).ensure_open(START)
+    MarketSimulation(exchange, seed=7, start=START).ensure_open(START)
     exchange.advance(START)
     return journal.items
 
@@ -45,18 +45,18 @@ def begun() -> dict[str, bytes]:
 class Upright:
     """A world with its exchange, on a clock that only the controls move."""
 
-    def __init__(self, options: SimOptions | None = None) -> None:
+    def __init__(self, options: ExchangeOptions | None = None) -> None:
         ids = new_ids(1_000_000)
         self.offset_ms = 0
         self.machine = ManualClock(START)
         self.clock = ShiftedClock(self.machine, lambda: self.offset_ms)
         journal = MemoryJournal()
         journal.items = {} if options else dict(begun())
-        self.exchange = Exchange(
+        self.exchange = SimulatedExchange(
             new_id=lambda: next(ids), options=options, journal=journal, offset_ms=lambda: self.offset_ms
         )
         self.exchange.restore()
-        self.world = World(self.exchange, seed=7, start=START)
+        self.world = MarketSimulation(self.exchange, seed=7, start=START)
         self.world.ensure_open(START)
         self.exchange.add_account("user", dollars(1_000))
         self.controls = Controls(self.exchange, self.world, lambda: self.offset_ms, self.shift)
@@ -64,7 +64,7 @@ class Upright:
     def shift(self, offset_ms: int) -> None:
         self.offset_ms = offset_ms
 
-    def do(self, name: str, **fields: Any) -> Report:
+    def do(self, name: str, **fields: Any) -> ControlReport:
         return self.controls.perform(read_command(name, msgspec.json.encode(fields)), self.clock.now())
 
     def pass_time(self, seconds: float) -> None:
@@ -119,7 +119,7 @@ def test_a_clock_set_forward_leaves_nothing_undone(one: Upright) -> None:
 
 
 def test_a_shard_is_paused_by_itself_if_there_is_one() -> None:
-    one = Upright(SimOptions(shards=3))
+    one = Upright(ExchangeOptions(shards=3))
     assert one.do("pause", shard=2).shards == {2: "trading"}
     assert one.do("resume", shard=2).shards == {}
     with pytest.raises(ControlError, match="no shard 3"):
@@ -202,7 +202,7 @@ def test_the_clock_goes_forward_and_markets_close_settle_and_open(one: Upright) 
     ask = one.exchange.top(ticker)[1]
     assert ask is not None
     order = NewOrder(ticker=ticker, side=BID, price=ask[0], qty=contracts(1))
-    assert isinstance(one.exchange.submit("user", order, START), Receipt)
+    assert isinstance(one.exchange.submit("user", order, START), OrderReceipt)
     assert one.exchange.position("user", ticker) == contracts(1)
     report = one.do("clock", forward_ms=2 * HOUR_MS)
     assert (report.time, report.offset_ms) == (START + 2 * HOUR_MS, 2 * HOUR_MS)
@@ -257,7 +257,9 @@ def test_the_route_does_what_the_controls_do(served: tuple[Upright, SimServer]) 
     assert (answer.status_code, answer.json()["pause"]) == (200, "exchange")
     status = httpx.get(f"{server.rest_url}/exchange/status").json()
     assert not status["exchange_active"]
-    assert msgspec.json.decode(ask(server, "clock", forward_ms=HOUR_MS).content, type=Report).offset_ms == HOUR_MS
+    assert (
+        msgspec.json.decode(ask(server, "clock", forward_ms=HOUR_MS).content, type=ControlReport).offset_ms == HOUR_MS
+    )
     assert ask(server, "resume").json()["pause"] == ""
 
 

@@ -20,20 +20,20 @@ from support.served import eventually
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.simulator.exchange import STREAM_PATH, Exchange
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.exchange import STREAM_PATH, SimulatedExchange
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving import server as server_module
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 from kalshi_cli.simulator.serving.server import LOOPBACK_NAMES, MISDIRECTED, SimServer
 
 
 @pytest.fixture
-def exchange() -> Exchange:
+def exchange() -> SimulatedExchange:
     return make_exchange()
 
 
 @pytest.fixture
-def server(exchange: Exchange) -> Iterator[SimServer]:
+def server(exchange: SimulatedExchange) -> Iterator[SimServer]:
     server = SimServer(exchange, ManualClock(T0))
     server.start()
     yield server
@@ -61,7 +61,7 @@ def test_requests_are_answered_over_a_real_socket(server: SimServer) -> None:
         assert client.post(ORDERS, content=b"x" * ((1 << 20) + 1)).status_code == 413
 
 
-def test_both_transports_give_the_same_answer(server: SimServer, exchange: Exchange) -> None:
+def test_both_transports_give_the_same_answer(server: SimServer, exchange: SimulatedExchange) -> None:
     query = f"/markets?tickers={TICKER}&limit=5"
     with httpx.Client(base_url=server.rest_url) as over_socket:
         first = over_socket.get(query)
@@ -72,14 +72,14 @@ def test_both_transports_give_the_same_answer(server: SimServer, exchange: Excha
     assert second.headers["date"] == first.headers["date"]
 
 
-def test_the_transport_signs_and_posts(exchange: Exchange) -> None:
+def test_the_transport_signs_and_posts(exchange: SimulatedExchange) -> None:
     transport = SimTransport(exchange, ManualClock(T0))
     with httpx.Client(base_url="http://sim/trade-api/v2", transport=transport) as client:
         headers = signed("bob", "POST", f"/trade-api/v2{ORDERS}", T0)
         assert client.post(ORDERS, json=create_body("bid", "0.5", "1"), headers=headers).status_code == 201
 
 
-def test_frames_come_over_a_real_websocket(server: SimServer, exchange: Exchange) -> None:
+def test_frames_come_over_a_real_websocket(server: SimServer, exchange: SimulatedExchange) -> None:
     stream = open_stream(server, signed("alice", "GET", STREAM_PATH, T0))
     try:
         params = {"channels": ["orderbook_delta"], "market_tickers": [TICKER]}
@@ -98,7 +98,7 @@ def test_an_unsigned_upgrade_gets_a_401(server: SimServer) -> None:
     assert b"signature_is_missing_from_headers" in (refused.value.resp_body or b"")
 
 
-def test_the_server_pings_with_the_word_heartbeat(exchange: Exchange, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_server_pings_with_the_word_heartbeat(exchange: SimulatedExchange, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "PING_EVERY_S", 0.05)
     server = SimServer(exchange, ManualClock(T0))
     server.start()
@@ -114,7 +114,7 @@ def test_the_server_pings_with_the_word_heartbeat(exchange: Exchange, monkeypatc
 
 
 def test_a_reader_who_never_reads_loses_its_subscription_not_the_server() -> None:
-    exchange = make_exchange(SimOptions(read_rate=0, write_rate=0, outbox_limit=50))
+    exchange = make_exchange(ExchangeOptions(read_rate=0, write_rate=0, outbox_limit=50))
     server = SimServer(exchange, ManualClock(T0))
     server.start()
     try:
@@ -134,7 +134,7 @@ def test_a_reader_who_never_reads_loses_its_subscription_not_the_server() -> Non
         server.stop()
 
 
-def test_the_world_is_moved_by_the_server(exchange: Exchange) -> None:
+def test_the_world_is_moved_by_the_server(exchange: SimulatedExchange) -> None:
     moved = threading.Event()
     times: list[Ts] = []
 
@@ -150,7 +150,7 @@ def test_the_world_is_moved_by_the_server(exchange: Exchange) -> None:
     assert times[0] == T0
 
 
-def test_an_error_in_the_world_stops_the_server_and_is_raised(exchange: Exchange) -> None:
+def test_an_error_in_the_world_stops_the_server_and_is_raised(exchange: SimulatedExchange) -> None:
     def on_advance(now: Ts) -> None:
         raise ValueError("the world ended")
 
@@ -160,7 +160,7 @@ def test_an_error_in_the_world_stops_the_server_and_is_raised(exchange: Exchange
         server.stop()
 
 
-def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchange: Exchange) -> None:
+def test_it_ends_when_no_request_and_no_open_stream_was_there_for_a_while(exchange: SimulatedExchange) -> None:
     clock = ManualClock(T0)
     server = SimServer(exchange, clock, idle_s=60.0)
     server.start()
@@ -289,7 +289,7 @@ def test_a_page_of_another_server_is_not_answered(server: SimServer, origin: str
     assert upgraded(server, f"Host: {own}", f"Origin: {named}") == MISDIRECTED
 
 
-def test_the_address_that_it_was_bound_to_is_a_name_of_it(exchange: Exchange) -> None:
+def test_the_address_that_it_was_bound_to_is_a_name_of_it(exchange: SimulatedExchange) -> None:
     server = SimServer(exchange, ManualClock(T0), host="127.0.0.3")
     server.start()
     try:

@@ -20,22 +20,22 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
 from kalshi_cli.base.clock import Clock, SystemClock
-from kalshi_cli.core.model.messages import SpotLost, SpotPrice
+from kalshi_cli.core.model.messages import SpotPrice, SpotUnavailable
 from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
 from kalshi_cli.feeds.spot.coinbase import COINBASE
 from kalshi_cli.feeds.spot.kraken import KRAKEN
-from kalshi_cli.feeds.spot.reader import MAX_ERRORS, MAX_FRAME, Pace, Source, SpotReader
-from kalshi_cli.feeds.spot.venue import Pair, Venue
+from kalshi_cli.feeds.spot.reader import MAX_ERRORS, MAX_FRAME, SpotReader, SpotTimings, VenueSource
+from kalshi_cli.feeds.spot.venue import TradingPair, Venue
 from kalshi_cli.simulator.protocol.replies import Request as Ask
 from kalshi_cli.simulator.serving.controls import ControlError, Controls, read_command
 from kalshi_cli.simulator.serving.server import SimServer
 from kalshi_cli.simulator.serving.spot import SpotVenues
 from kalshi_cli.simulator.world.families import BTC
-from kalshi_cli.simulator.world.underlyings import Path
+from kalshi_cli.simulator.world.underlyings import PricePath
 
 NOWHERE = "ws://127.0.0.1:1"
-QUICK = Pace(look_s=0.05, silence_s=1.0, first_pause_s=0.05, longest_pause_s=0.2, poll_every_s=0.1)
-PATH = Path(1, BTC)
+QUICK = SpotTimings(look_s=0.05, silence_s=1.0, first_pause_s=0.05, longest_pause_s=0.2, poll_every_s=0.1)
+PATH = PricePath(1, BTC)
 
 
 class Spot:
@@ -48,9 +48,9 @@ class Spot:
             make_exchange(), clock or SystemClock(), on_advance=lambda _now: None, spots=self.venues
         )
 
-    def source(self, venue: Venue, *, ws_url: str = "", symbol: str = "BTC") -> Source:
+    def source(self, venue: Venue, *, ws_url: str = "", symbol: str = "BTC") -> VenueSource:
         at = f"{urlsplit(self.server.rest_url).netloc}/spot/{venue.name}"
-        return Source(venue, venue.pair_of(symbol), ws_url or f"ws://{at}", f"http://{at}")
+        return VenueSource(venue, venue.pair_of(symbol), ws_url or f"ws://{at}", f"http://{at}")
 
 
 class Heard:
@@ -58,10 +58,10 @@ class Heard:
 
     def __init__(self) -> None:
         self.prices: list[SpotPrice] = []
-        self.lost: list[SpotLost] = []
+        self.lost: list[SpotUnavailable] = []
         self.told: list[str] = []
 
-    def take(self, message: SpotPrice | SpotLost) -> None:
+    def take(self, message: SpotPrice | SpotUnavailable) -> None:
         if isinstance(message, SpotPrice):
             self.prices.append(message)
         else:
@@ -92,13 +92,15 @@ def spot(served_spot: Spot) -> Spot:
 
 
 @contextmanager
-def reading(*sources: Source, max_age_s: float = 1.5, pace: Pace = QUICK) -> Iterator[tuple[SpotReader, Heard]]:
+def reading(
+    *sources: VenueSource, max_age_s: float = 1.5, pace: SpotTimings = QUICK
+) -> Iterator[tuple[SpotReader, Heard]]:
     heard = Heard()
     reader = SpotReader(
         "BTC", sources, SystemClock(), random.Random(1), heard.take,
         max_age_s=max_age_s, tell=heard.told.append, pace=pace,
     )  # fmt: skip
-    with reader.listening():
+    with reader.run_in_thread():
         yield reader, heard
 
 
@@ -118,7 +120,9 @@ def test_the_worlds_price_comes_in_the_format_of_each_venue_by_stream_and_by_res
 
 def test_what_a_venue_does_not_know_is_refused_as_it_would_refuse_it(spot: Spot) -> None:
     for venue in (COINBASE, KRAKEN):
-        source = Source(venue, Pair("BTC", "BTC-NIL"), spot.source(venue).ws_url, spot.source(venue).rest_url)
+        source = VenueSource(
+            venue, TradingPair("BTC", "BTC-NIL"), spot.source(venue).ws_url, spot.source(venue).rest_url
+        )
         with reading(source, max_age_s=0.2) as (reader, heard):
             eventually(lambda reader=reader, name=venue.name: reader.errors[name, "refused"] >= 2)  # type: ignore[misc]
             assert heard.prices == []

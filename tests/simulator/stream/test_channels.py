@@ -13,9 +13,9 @@ from support.specification import SPECS, channels, check_command, check_frame
 from kalshi_cli.base.units import Ts, contracts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.matching.state import State
-from kalshi_cli.simulator.model.listing import EventSpec, SeriesSpec, SimOptions
-from kalshi_cli.simulator.model.records import GroupChanged, Told
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, SeriesSpec
+from kalshi_cli.simulator.model.records import GroupChanged, StreamNotification
 from kalshi_cli.simulator.stream.commands import ERRORS
 from kalshi_cli.simulator.stream.hub import Hub
 from kalshi_cli.simulator.stream.subscription import CHANNELS
@@ -129,7 +129,7 @@ class Ears:
     """A hub without an exchange, and what its streams hear of what is published there."""
 
     def __init__(self) -> None:
-        self.hub = Hub(State(lambda: "id", SimOptions(), None))
+        self.hub = Hub(SimulatorState(lambda: "id", ExchangeOptions(), None))
 
     def listen(self, account: str, channel: str, **params: Any) -> deque[str]:
         connection = self.hub.connect(account)
@@ -167,13 +167,15 @@ def test_rfqs_are_for_everybody_quotes_for_their_two_sides_and_each_share_hears_
     maker = ears.listen("bob", "communications", user_filter="self")
     shares = [ears.listen("dave", "communications", shard_factor=3, shard_key=key) for key in range(3)]
     names = [f"rfq-{number}" for number in range(30)]
-    ears.hub.publish([Told("rfq_created", {"id": name}, name, "alice") for name in names], T0)
+    ears.hub.publish([StreamNotification("rfq_created", {"id": name}, name, "alice") for name in names], T0)
     assert [frame["msg"]["id"] for frame in told(everybody)] == names
     assert told(own_only) == told(maker) == []
     dealt = [[frame["msg"]["id"] for frame in told(share)] for share in shares]
     assert sorted(name for share in dealt for name in share) == sorted(names)
     assert all(0 < len(share) < 30 for share in dealt)
-    ears.hub.publish([Told("quote_created", {"id": "q"}, "rfq-1", "alice", frozenset({"alice", "bob"}))], T0)
+    ears.hub.publish(
+        [StreamNotification("quote_created", {"id": "q"}, "rfq-1", "alice", frozenset({"alice", "bob"}))], T0
+    )
     assert [frame["type"] for frame in told(maker)] == ["quote_created"]
     assert told(everybody) == []
 
@@ -299,14 +301,14 @@ def test_the_ticker_channel_takes_ids_shows_them_again_and_leaves_them_out_where
 
 def test_an_ok_without_numbers_carries_one_only_where_the_switch_says_so() -> None:
     for has_seq in (False, True):
-        caller = Caller(make_exchange(SimOptions(ok_has_seq=has_seq)))
+        caller = Caller(make_exchange(ExchangeOptions(ok_has_seq=has_seq)))
         listener, _ = subscribe(caller, "ticker", market_tickers=[TICKER])
         [ok] = listener.send("update_subscription", 2, sids=[1], action="delete_markets", market_tickers=[TICKER])
         assert ("seq" in ok) == has_seq
 
 
 def test_too_many_markets_and_too_many_commands_are_refused() -> None:
-    caller = Caller(make_exchange(SimOptions(market_limit=3, commands_a_second=4)))
+    caller = Caller(make_exchange(ExchangeOptions(market_limit=3, commands_a_second=4)))
     for ticker in ("KXSIM-26JUN-T5.00", OTHER):
         caller.exchange.list_market(make_market(ticker), T0)
     listener, _ = subscribe(caller, "orderbook_delta", "trade", market_tickers=[TICKER])

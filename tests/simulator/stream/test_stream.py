@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.exchange import DAY, ORDERS, T0, TICKER, Caller, Listener, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Price, Qty, Ts, parse_price, parse_qty
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.simulator.model.listing import EventSpec, NewOrder, SimOptions
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, NewOrder
 from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
 OTHER = "KXSIM-26JUN-T4.00"
@@ -114,7 +114,7 @@ entries = st.lists(
         st.sampled_from([BID, ASK]),
         st.integers(45, 55).map(lambda cent: Price(cent * 100)),
         st.integers(1, 20).map(lambda count: Qty(count * 50)),
-        st.sampled_from(list(Tif)),
+        st.sampled_from(list(TimeInForce)),
         st.integers(0, 3),
     ),
     max_size=30,
@@ -352,7 +352,7 @@ def test_a_subscription_with_one_unknown_market_keeps_the_others(alice: Caller) 
 
 
 def test_a_full_outbox_ends_the_subscription_and_spares_the_exchange() -> None:
-    alice = Caller(make_exchange(SimOptions(outbox_limit=5)))
+    alice = Caller(make_exchange(ExchangeOptions(outbox_limit=5)))
     listener, _ = subscribe(alice, "orderbook_delta", market_tickers=[TICKER])
     for _ in range(20):
         quote(alice.exchange, BID, "0.4", "1")
@@ -371,7 +371,7 @@ def test_a_closed_connection_is_forgotten(alice: Caller) -> None:
 
 
 def test_who_commands_and_never_reads_is_hung_up_on() -> None:
-    alice = Caller(make_exchange(SimOptions(outbox_limit=10, commands_a_second=1_000)))
+    alice = Caller(make_exchange(ExchangeOptions(outbox_limit=10, commands_a_second=1_000)))
     connection = alice.connect().connection
     for number in range(1, 100):
         connection.receive(json.dumps({"id": number, "cmd": "list_subscriptions"}), T0)

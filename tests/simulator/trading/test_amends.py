@@ -8,15 +8,15 @@ import pytest
 from support.exchange import DAY, ORDERS, T0, TICKER, Caller, killed, make_exchange, order, quote
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 SOON = T0 // 1000 + 60
 
 
 def caller(**options: Any) -> Caller:
-    return Caller(make_exchange(SimOptions(**({"read_rate": 0, "write_rate": 0} | options))))
+    return Caller(make_exchange(ExchangeOptions(**({"read_rate": 0, "write_rate": 0} | options))))
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def ahead(alice: Caller, order_id: str) -> str:
 
 
 def take(alice: Caller, count: str, side: Any = ASK, price: str = "0.50") -> None:
-    alice.exchange.submit("bob", order(side, price, count, tif=Tif.IOC), alice.now)
+    alice.exchange.submit("bob", order(side, price, count, tif=TimeInForce.IOC), alice.now)
 
 
 # -- the queue --

@@ -25,10 +25,10 @@ from support.exchange import (
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, dollars, parse_ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.calendar import HOUR, MINUTE
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.model.records import StateRecord
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.trading.lifecycle import linger_ms
@@ -167,7 +167,7 @@ def test_dearer_fees_hold_back_more_for_what_rests(alice: Caller) -> None:
     [("trading", "trading_is_paused", None), ("exchange", "exchange_is_paused", "exchange_is_paused")],
 )
 def test_a_pause_of_one_shard_leaves_the_others_alone(kind: str, create: str, cancel: str | None) -> None:
-    alice = Caller(make_exchange(SimOptions(shards=2, read_rate=0, write_rate=0)))
+    alice = Caller(make_exchange(ExchangeOptions(shards=2, read_rate=0, write_rate=0)))
     exchange = alice.exchange
     exchange.deposit("alice", dollars(100), exchange_index=1)
     exchange.list_market(make_market(OTHER, exchange_index=1), T0)
@@ -214,11 +214,11 @@ def test_a_reactivated_market_has_nothing_resting(alice: Caller) -> None:
 
 def test_a_pause_with_an_end_announces_it_and_ends_even_after_a_restart() -> None:
     journal = MemoryJournal()
-    alice = Caller(make_exchange(SimOptions(), journal))
+    alice = Caller(make_exchange(ExchangeOptions(), journal))
     alice.exchange.pause("exchange", T0, until=Ts(T0 + MINUTE))
     assert alice.get("/exchange/status")["exchange_estimated_resume_time"] == "2026-05-28T20:27:40Z"
     ids = new_ids(1_000)
-    again = Exchange(new_id=lambda: next(ids), journal=journal)
+    again = SimulatedExchange(new_id=lambda: next(ids), journal=journal)
     again.restore()
     alice = Caller(again)
     assert not alice.get("/exchange/status")["exchange_active"]
@@ -229,7 +229,7 @@ def test_a_pause_with_an_end_announces_it_and_ends_even_after_a_restart() -> Non
 
 
 def test_maintenance_is_announced_pauses_trading_and_ends_the_streams_once(alice: Caller) -> None:
-    alice = Caller(make_exchange(SimOptions(maintenance=True, hang_up="close")))
+    alice = Caller(make_exchange(ExchangeOptions(maintenance=True, hang_up="close")))
     exchange = alice.exchange
     exchange.set_close_time(TICKER, Ts(THURSDAY + 30 * DAY), T0)
     alice.now = Ts(THURSDAY - 1)
@@ -265,7 +265,7 @@ def test_without_the_switch_there_is_no_maintenance(alice: Caller) -> None:
 
 
 def three_shards(journal: MemoryJournal | None = None) -> Caller:
-    return Caller(make_exchange(SimOptions(shards=3, read_rate=0, write_rate=0), journal))
+    return Caller(make_exchange(ExchangeOptions(shards=3, read_rate=0, write_rate=0), journal))
 
 
 def trading(alice: Caller) -> list[tuple[bool, bool]]:
@@ -309,7 +309,7 @@ def test_the_strictest_pause_counts_and_announces_the_last_end() -> None:
 
 
 def test_maintenance_in_a_pause_without_end_neither_softens_nor_ends_it() -> None:
-    alice = Caller(make_exchange(SimOptions(maintenance=True)))
+    alice = Caller(make_exchange(ExchangeOptions(maintenance=True)))
     alice.exchange.pause("exchange", T0)
     for moment in (THURSDAY, Ts(THURSDAY + 2 * HOUR)):
         alice.now = moment
@@ -331,7 +331,7 @@ def test_a_journal_of_when_all_pauses_shared_one_end_goes_on() -> None:
 def test_signatures_and_the_date_are_of_the_machine_and_all_else_of_the_world() -> None:
     ahead = 2 * HOUR
     ids = new_ids()
-    moved = Exchange(new_id=lambda: next(ids), offset_ms=lambda: ahead)
+    moved = SimulatedExchange(new_id=lambda: next(ids), offset_ms=lambda: ahead)
     moved.add_account("alice", dollars(10))
     moved.register_key("alice", KEYS["alice"][0], public_pem(KEYS["alice"][1]))
     path = "/trade-api/v2/exchange/user_data_timestamp"
@@ -345,7 +345,7 @@ def test_signatures_and_the_date_are_of_the_machine_and_all_else_of_the_world() 
 
 @pytest.mark.parametrize(("past", "future"), [(30_000, 5_000), (5_000, 300_000)])
 def test_how_old_and_how_early_a_signature_may_be_are_two_switches(past: int, future: int) -> None:
-    exchange = make_exchange(SimOptions(clock_past_ms=past, clock_future_ms=future))
+    exchange = make_exchange(ExchangeOptions(clock_past_ms=past, clock_future_ms=future))
     path = "/trade-api/v2/portfolio/balance"
 
     def answer(age_ms: int) -> int:

@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from support.exchange import ORDERS, T0, Caller, create_body, killed, make_exchange, make_market, order, quote
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.order_terms import ASK, Tif
+from kalshi_cli.core.model.order_terms import ASK, TimeInForce
 from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions
 
 GROUPS = "/portfolio/order_groups"
 FAR_TICKER = "KXSIM-26JUN-T9.00"
 
 
 def caller(journal: MemoryJournal | None = None, **options: Any) -> Caller:
-    return Caller(make_exchange(SimOptions(**({"read_rate": 0, "write_rate": 0} | options)), journal))
+    return Caller(make_exchange(ExchangeOptions(**({"read_rate": 0, "write_rate": 0} | options)), journal))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def rest(alice: Caller, group: str, price: str = "0.50", count: str = "5", side:
 
 
 def take(alice: Caller, count: str, price: str = "0.01") -> None:
-    alice.exchange.submit("bob", order(ASK, price, count, tif=Tif.IOC), alice.now)
+    alice.exchange.submit("bob", order(ASK, price, count, tif=TimeInForce.IOC), alice.now)
 
 
 def orders_in(alice: Caller, group: str) -> list[str]:

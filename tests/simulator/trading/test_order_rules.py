@@ -9,8 +9,8 @@ from support.exchange import ORDERS, T0, TICKER, Caller, make_exchange, make_mar
 
 from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.core.model.order_terms import ASK, BID, Side, Tif
-from kalshi_cli.simulator.model.listing import Receipt, Refusal, SimOptions
+from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
+from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt, OrderRejection
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 
 IOC = {"time_in_force": "immediate_or_cancel"}
@@ -20,7 +20,7 @@ MAKER_STP = {"self_trade_prevention_type": "maker"}
 
 
 def caller(fees: FeeSchedule | None = None, **options: Any) -> Caller:
-    return Caller(make_exchange(SimOptions(**({"read_rate": 0, "write_rate": 0} | options)), fees=fees))
+    return Caller(make_exchange(ExchangeOptions(**({"read_rate": 0, "write_rate": 0} | options)), fees=fees))
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_only_so_many_orders_rest_and_each_that_goes_makes_room() -> None:
     assert alice.place("bid", "0.01", "1")[0] == 201
     body = {"ticker": TICKER, "side": "bid", "price": "0.02", "count": "1"}
     assert alice("POST", f"{ORDERS}/{ids[1]}/amend", body)[0] == 200, "an amendment makes no new order"
-    alice.exchange.submit("maker", order(ASK, "0.01", "3", tif=Tif.IOC), T0)
+    alice.exchange.submit("maker", order(ASK, "0.01", "3", tif=TimeInForce.IOC), T0)
     assert alice.place("bid", "0.01", "1")[0] == 201
     alice("DELETE", ORDERS)
     assert [alice.place("bid", "0.01", "1")[0] for _ in range(4)] == [201, 201, 201, 400]
@@ -206,11 +206,11 @@ def test_hundredths_of_a_contract_at_hundredths_of_a_cent_trade_exactly(alice: C
 
 def test_whether_fees_are_held_back_is_a_switch() -> None:
     """Exactly the price of the contracts and nothing for the fee."""
-    for holds, expected in ((True, Refusal), (False, Receipt)):
+    for holds, expected in ((True, OrderRejection), (False, OrderReceipt)):
         exchange = caller(holds_fees=holds).exchange
         exchange.add_account("poor", dollars("5"))
         quote(exchange, ASK, "0.5", "10")
-        assert isinstance(exchange.submit("poor", order(BID, "0.5", "10", tif=Tif.IOC), T0), expected)
+        assert isinstance(exchange.submit("poor", order(BID, "0.5", "10", tif=TimeInForce.IOC), T0), expected)
 
 
 @pytest.mark.parametrize(("is_net", "shown"), [(False, "1000.0000"), (True, "989.8000")])

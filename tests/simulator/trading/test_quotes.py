@@ -9,9 +9,9 @@ from support.exchange import DAY, ORDERS, T0, TICKER, Caller, make_exchange, mak
 
 from kalshi_cli.base.units import Price, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import EventSpec, Receipt, SeriesSpec, SimOptions
+from kalshi_cli.simulator.model.listing import EventSpec, ExchangeOptions, OrderReceipt, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
 
 RFQS, QUOTES = "/communications/rfqs", "/communications/quotes"
@@ -21,7 +21,7 @@ COMBO = "KXMVESIM-S1-A"
 class Deal:
     """Alice asks, bob quotes; the clock is theirs together."""
 
-    def __init__(self, options: SimOptions | None = None, journal: MemoryJournal | None = None) -> None:
+    def __init__(self, options: ExchangeOptions | None = None, journal: MemoryJournal | None = None) -> None:
         self.exchange = make_exchange(options, journal)
         self.alice, self.bob = Caller(self.exchange), Caller(self.exchange, "bob")
 
@@ -204,7 +204,7 @@ def test_what_is_left_of_the_requester_rests_only_where_it_said_so() -> None:
         deal.accept(rfq, its_quote, "no")
         deal.confirm(rfq, its_quote)
         crossing = order(BID, "0.45", "4")
-        assert isinstance(deal.exchange.submit("maker", crossing, deal.alice.now), Receipt)
+        assert isinstance(deal.exchange.submit("maker", crossing, deal.alice.now), OrderReceipt)
         deal.wait(15_000)
         assert deal.holds("alice") == 600, "the maker's order met another bid first"
         assert len(deal.alice.get("/portfolio/orders", status="resting")["orders"]) == left
@@ -442,7 +442,7 @@ def test_an_accepted_quote_survives_a_restart_and_executes() -> None:
     its_quote = deal.answer(rfq)
     deal.accept(rfq, its_quote, "no")
     deal.confirm(rfq, its_quote)
-    again = Exchange(new_id=iter([f"{n:036d}" for n in range(900, 990)]).__next__, journal=journal)
+    again = SimulatedExchange(new_id=iter([f"{n:036d}" for n in range(900, 990)]).__next__, journal=journal)
     assert again.restore()
     again.advance(Ts(T0 + 15_000))
     assert again.position("alice", TICKER) == 1_000
@@ -537,7 +537,7 @@ def test_each_request_falls_into_exactly_one_share() -> None:
 
 
 def test_requests_pay_from_the_bucket_of_shard_one() -> None:
-    deal = Deal(SimOptions(read_rate=0, write_rate=20, shards=2))
+    deal = Deal(ExchangeOptions(read_rate=0, write_rate=20, shards=2))
     rfq = deal.ask()
     assert deal.alice("DELETE", f"{RFQS}/{rfq}")[0] == 204
     assert deal.alice("DELETE", f"{RFQS}/{rfq}")[0] == 429

@@ -24,12 +24,12 @@ from support.exchange import (
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import NewOrder, SimOptions
+from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder
 from kalshi_cli.simulator.protocol.replies import Request
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 FAR_TICKER = "KXSIM-26JUN-T9.00"
 """A market on shard 2."""
@@ -37,10 +37,10 @@ FAR_TICKER = "KXSIM-26JUN-T9.00"
 IOC = {"time_in_force": "immediate_or_cancel"}
 
 
-def three_shards(journal: MemoryJournal | None = None, **options: Any) -> Exchange:
+def three_shards(journal: MemoryJournal | None = None, **options: Any) -> SimulatedExchange:
     """A market on shard 0 and one on shard 2; the maker has cash on both, alice and bob on shard 0."""
     defaults = {"read_rate": 0, "write_rate": 0, "shards": 3}
-    exchange = make_exchange(SimOptions(**(defaults | options)), journal)
+    exchange = make_exchange(ExchangeOptions(**(defaults | options)), journal)
     exchange.list_market(make_market(FAR_TICKER, exchange_index=2), T0)
     exchange.deposit("maker", dollars(1000), exchange_index=2)
     return exchange
@@ -295,7 +295,7 @@ def test_a_key_that_is_restricted_to_a_subaccount_names_no_other(alice: Caller) 
     assert "balance_breakdown" not in bob.get("/portfolio/balance")
 
 
-def _restricted(exchange: Exchange, number: int) -> Caller:
+def _restricted(exchange: SimulatedExchange, number: int) -> Caller:
     """A caller that signs for alice with a key of that subaccount."""
     exchange.register_key("alice", "locked-key", public_pem(KEYS["alice"][1]), subaccount=number)
 
@@ -408,7 +408,7 @@ moves = st.lists(
 )
 
 
-def peopled() -> Exchange:
+def peopled() -> SimulatedExchange:
     """Three members with two subaccounts each, and cash everywhere."""
     exchange = three_shards()
     for name in ("alice", "bob", "maker"):
@@ -420,20 +420,20 @@ def peopled() -> Exchange:
     return exchange
 
 
-def contracts_of(exchange: Exchange, ticker: str) -> int:
+def contracts_of(exchange: SimulatedExchange, ticker: str) -> int:
     return sum(
         exchange.position(name, ticker, number) for name in exchange.accounts() for number in exchange.subaccounts(name)
     )
 
 
-def act(exchange: Exchange, step: Any) -> None:
+def act(exchange: SimulatedExchange, step: Any) -> None:
     account, ticker, number, side, price, qty, what = step
     if what == "move":
         exchange._floor.move_cash(account, (number, 0), ((number + 1) % 3, 2), Money(qty * 10_000), T0)
     elif what == "cancel":
         exchange.cancel_all(account, T0, ticker)
     else:
-        tif = Tif.IOC if what == "ioc" else Tif.GTC
+        tif = TimeInForce.IOC if what == "ioc" else TimeInForce.GTC
         exchange.submit(
             account, NewOrder(ticker=ticker, side=side, price=price, qty=qty, tif=tif, subaccount=number), T0
         )
@@ -478,8 +478,8 @@ def test_the_conservation_over_purses_trades_moves_and_notices_a_lost_cent() -> 
 
 
 def test_the_world_funds_itself_on_every_shard() -> None:
-    exchange = make_exchange(SimOptions(read_rate=0, write_rate=0, shards=3))
-    World(exchange, seed=1, start=T0).ensure_open(T0)
+    exchange = make_exchange(ExchangeOptions(read_rate=0, write_rate=0, shards=3))
+    MarketSimulation(exchange, seed=1, start=T0).ensure_open(T0)
     assert all(exchange.cash("maker-1", exchange_index=shard) > dollars(1_000_000) for shard in range(3))
     assert exchange.cash("alice", exchange_index=1) == 0
 

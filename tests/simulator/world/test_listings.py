@@ -11,7 +11,7 @@ from kalshi_cli.core.model.markets import FeeType
 from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.world.families import Listing
-from kalshi_cli.simulator.world.listings import SERIES, Catalogue
+from kalshi_cli.simulator.world.listings import SERIES, MarketListings
 
 MOMENTS = (
     "2026-11-21T19:00:00Z",  # a Saturday, on the hour
@@ -38,7 +38,7 @@ def _by_event(listings: list[Listing]) -> dict[str, list[Listing]]:
 @pytest.mark.parametrize("text", MOMENTS)
 def test_at_least_forty_markets_of_six_series_are_open(text: str) -> None:
     now = parse_ts(text)
-    listings = Catalogue(7).open_at(now)
+    listings = MarketListings(7).open_at(now)
     assert len(listings) >= 40
     assert len({listing.market.ticker for listing in listings}) == len(listings)
     assert len({listing.event.series_ticker for listing in listings}) >= 6
@@ -64,10 +64,10 @@ def test_markets_are_spread_over_as_many_shards_as_there_are() -> None:
     now = parse_ts(MOMENTS[0])
 
     def used(shards: int) -> set[int]:
-        return {listing.market.exchange_index for listing in Catalogue(7, shards).open_at(now)}
+        return {listing.market.exchange_index for listing in MarketListings(7, shards).open_at(now)}
 
     assert (used(1), used(3), used(4)) == ({0}, {0, 2}, {0, 2, 3})
-    for listing in Catalogue(7, 4).open_at(now):
+    for listing in MarketListings(7, 4).open_at(now):
         assert (listing.market.exchange_index == 2) == listing.event.series_ticker.startswith(
             ("KXBTC", "KXETH", "KXQUICK")
         )
@@ -75,13 +75,13 @@ def test_markets_are_spread_over_as_many_shards_as_there_are() -> None:
 
 def test_some_series_charge_makers_and_an_event_charges_otherwise_than_its_series() -> None:
     assert {series.fees.type for series in SERIES} == {FeeType.QUADRATIC, FeeType.WITH_MAKER}
-    own = {x.event.event_ticker for x in Catalogue(7).open_at(parse_ts(MOMENTS[0])) if x.event.fees is not None}
+    own = {x.event.event_ticker for x in MarketListings(7).open_at(parse_ts(MOMENTS[0])) if x.event.fees is not None}
     assert len(own) == 1
 
 
 @pytest.mark.parametrize("text", MOMENTS)
 def test_the_fairs_of_a_mutually_exclusive_event_sum_to_one(text: str) -> None:
-    now, catalogue = parse_ts(text), Catalogue(7)
+    now, catalogue = parse_ts(text), MarketListings(7)
     exclusive = [group for group in _by_event(catalogue.open_at(now)).values() if group[0].event.mutually_exclusive]
     assert len(exclusive) >= 5
     for group in exclusive:
@@ -89,7 +89,7 @@ def test_the_fairs_of_a_mutually_exclusive_event_sum_to_one(text: str) -> None:
 
 
 def test_exactly_one_outcome_of_a_mutually_exclusive_event_comes_true() -> None:
-    catalogue = Catalogue(7)
+    catalogue = MarketListings(7)
     events = 0
     for day in range(30):
         now = Ts(parse_ts("2026-11-21T19:00:00Z") + day * DAY)
@@ -101,7 +101,7 @@ def test_exactly_one_outcome_of_a_mutually_exclusive_event_comes_true() -> None:
 
 
 def test_a_threshold_that_holds_holds_for_every_lower_one() -> None:
-    catalogue, now = Catalogue(7), parse_ts("2026-11-21T19:40:00Z")
+    catalogue, now = MarketListings(7), parse_ts("2026-11-21T19:40:00Z")
     group = next(group for event, group in _by_event(catalogue.open_at(now)).items() if event.startswith("KXBTCD"))
     fairs = [catalogue.chance(listing, now) for listing in group]
     outcomes = [catalogue.outcome(listing)[0] for listing in group]
@@ -110,7 +110,7 @@ def test_a_threshold_that_holds_holds_for_every_lower_one() -> None:
 
 
 def test_the_result_agrees_with_the_value_shown() -> None:
-    catalogue, now = Catalogue(7), parse_ts("2026-11-21T19:40:00Z")
+    catalogue, now = MarketListings(7), parse_ts("2026-11-21T19:40:00Z")
     checked = 0
     for listing in catalogue.open_at(now):
         market = listing.market
@@ -125,7 +125,7 @@ def test_the_result_agrees_with_the_value_shown() -> None:
 
 
 def test_tickers_have_the_shapes_of_the_real_ones() -> None:
-    tickers = [listing.market.ticker for listing in Catalogue(7).open_at(parse_ts("2026-11-21T18:35:10Z"))]
+    tickers = [listing.market.ticker for listing in MarketListings(7).open_at(parse_ts("2026-11-21T18:35:10Z"))]
     shapes = {
         "KXBTCD": r"KXBTCD-26NOV2114-T\d{5}\.99",
         "KXETHD": r"KXETHD-26NOV2114-T\d{4}\.99",
@@ -147,7 +147,7 @@ def test_tickers_have_the_shapes_of_the_real_ones() -> None:
 
 def test_no_ticker_comes_twice_when_the_clocks_go_back() -> None:
     """Two hours are called 1 AM that night; the markets of the second carry an R."""
-    catalogue, start = Catalogue(7), parse_ts("2026-11-01T04:55:00Z")
+    catalogue, start = MarketListings(7), parse_ts("2026-11-01T04:55:00Z")
     closes: dict[str, Ts] = {}
     for minute in range(0, 130, 2):
         for listing in catalogue.open_at(Ts(start + minute * MINUTE)):
@@ -158,22 +158,22 @@ def test_no_ticker_comes_twice_when_the_clocks_go_back() -> None:
 
 
 def test_strikes_do_not_move_while_a_market_is_open() -> None:
-    early = {listing.market.ticker: listing for listing in Catalogue(7).open_at(parse_ts("2026-11-21T19:00:00Z"))}
-    late = {listing.market.ticker: listing for listing in Catalogue(7).open_at(parse_ts("2026-11-21T19:59:59Z"))}
+    early = {listing.market.ticker: listing for listing in MarketListings(7).open_at(parse_ts("2026-11-21T19:00:00Z"))}
+    late = {listing.market.ticker: listing for listing in MarketListings(7).open_at(parse_ts("2026-11-21T19:59:59Z"))}
     hourly = [ticker for ticker in early if ticker.startswith(("KXBTCD", "KXETHD"))]
     assert len(hourly) == 20
     assert all(early[ticker] == late[ticker] for ticker in hourly)
 
 
 def test_each_half_hour_of_two_days_has_forty_open() -> None:
-    catalogue, start = Catalogue(1), parse_ts("2026-11-20T00:00:00Z")
+    catalogue, start = MarketListings(1), parse_ts("2026-11-20T00:00:00Z")
     counts = [len(catalogue.open_at(Ts(start + quarter * 15 * MINUTE))) for quarter in range(192)]
     assert min(counts) >= 40
     assert max(counts) <= 100
 
 
 def test_words_say_what_decides() -> None:
-    for listing in Catalogue(7).open_at(parse_ts("2026-11-21T18:35:10Z")):
+    for listing in MarketListings(7).open_at(parse_ts("2026-11-21T18:35:10Z")):
         market = listing.market
         assert market.title.endswith("?")
         assert market.yes_sub_title

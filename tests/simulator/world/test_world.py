@@ -13,14 +13,14 @@ import msgspec
 import pytest
 
 from kalshi_cli.base.units import DOLLAR, ONE_CONTRACT, ONE_DOLLAR, Money, Price, Qty, Ts, contracts, dollars, parse_ts
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
-from kalshi_cli.simulator.exchange import Exchange
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
+from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import NewOrder, Receipt
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.protocol.replies import Request
-from kalshi_cli.simulator.world.listings import Catalogue
+from kalshi_cli.simulator.world.listings import MarketListings
 from kalshi_cli.simulator.world.underlyings import spike
-from kalshi_cli.simulator.world.world import World
+from kalshi_cli.simulator.world.world import MarketSimulation
 
 SEED = 7
 START = Ts(parse_ts("2026-11-21T19:20:00Z"))
@@ -44,9 +44,9 @@ class SeededExchange:
 
     def __init__(self, *, seed: int = SEED, now: Ts = START, journal: MemoryJournal | None = None) -> None:
         self.ids = Ids(now)  # a process that starts again must not repeat the ids of the one before
-        self.exchange = Exchange(new_id=self.ids, journal=journal)
+        self.exchange = SimulatedExchange(new_id=self.ids, journal=journal)
         self.exchange.restore()
-        self.world = World(self.exchange, seed=seed, start=now)
+        self.world = MarketSimulation(self.exchange, seed=seed, start=now)
         self.world.ensure_open(now)
         self.now = now
 
@@ -187,7 +187,7 @@ def test_a_few_books_stand_one_sided_but_most_do_not(recorded: Recorded) -> None
 
 
 def test_a_market_a_minute_closes_settles_and_stays_readable(recorded: Recorded) -> None:
-    run, catalogue = recorded.run, Catalogue(SEED)
+    run, catalogue = recorded.run, MarketListings(SEED)
     done = [ticker for ticker in run.exchange.tickers("finalized") if ticker.startswith("KXQUICKSETTLE")]
     assert len(done) >= 6
     seen = set()
@@ -221,9 +221,9 @@ def test_a_user_trades_in_the_world_and_is_paid() -> None:
     )
     ask = run.exchange.top(ticker)[1]
     assert ask is not None
-    order = NewOrder(ticker=ticker, side=BID, price=ask[0], qty=contracts(1), tif=Tif.IOC)
+    order = NewOrder(ticker=ticker, side=BID, price=ask[0], qty=contracts(1), tif=TimeInForce.IOC)
     receipt = run.exchange.submit("user", order, run.now)
-    assert isinstance(receipt, Receipt)
+    assert isinstance(receipt, OrderReceipt)
     assert receipt.filled == contracts(1)
     paid = dollars(1_000) - run.exchange.cash("user")
     while ticker not in run.exchange.tickers("finalized"):
@@ -286,7 +286,7 @@ def test_pauses_and_settlements_by_hand_do_not_stop_the_world() -> None:
 
 
 def test_every_quote_is_on_its_grid_and_no_book_is_crossed(recorded: Recorded) -> None:
-    grids = {x.market.ticker: x.market.grid for x in Catalogue(SEED).open_at(recorded.run.now)}
+    grids = {x.market.ticker: x.market.grid for x in MarketListings(SEED).open_at(recorded.run.now)}
     finer = 0
     for ticker, side in itertools.product(recorded.run.exchange.tickers(), (BID, ASK)):
         for price, qty in recorded.run.exchange.levels(ticker, side):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from kalshi_cli.base.units import DOLLAR, show_money
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
-from kalshi_cli.services.monitoring.checks.readings import Readings, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, measured
 
 FIRST = "cash_usd"
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """Cash of all subaccounts and shards against its range; below zero anywhere is critical."""
     pockets = {f"subaccount {each.subaccount} shard {each.exchange_index}": each.balance for each in readings.pockets}
     balance = readings.balance

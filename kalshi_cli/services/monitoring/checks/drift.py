@@ -4,14 +4,14 @@ was expected."""
 from __future__ import annotations
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, UnreachableError
-from kalshi_cli.base.units import DOLLAR, Money, Ts, format_ts, show_money
-from kalshi_cli.core.account.realized_edge import FEWEST_EVENTS, FEWEST_FILLS, bets_of, edge_kept
-from kalshi_cli.core.monitoring.account_drift import Books, Compared, cash_drift, compare
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, report
+from kalshi_cli.base.units import DOLLAR, Money, Ts, format_ts, pluralize, show_money
+from kalshi_cli.core.account.realized_edge import MIN_EVENTS, MIN_FILLS, bets_of, edge_kept
+from kalshi_cli.core.monitoring.account_drift import AccountHistory, Compared, cash_drift, compare
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.services.account.portfolio import Portfolio
-from kalshi_cli.services.monitoring.checks.readings import Readings, confirmed, looked, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file
-from kalshi_cli.store.records import CashBase
+from kalshi_cli.store.records import CashBaseline
 from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "drift_usd"
@@ -22,7 +22,7 @@ GRACE_MS = 60_000
 TRIES = 3
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """Whatever differs has to differ in two looks in a row."""
     store = readings.store
     if store is None:
@@ -37,32 +37,31 @@ def examine(readings: Readings) -> CheckReport:
         account, cash = _at_rest(readings)
         compared = _compared(readings, store, account)
         found[:] = [compared]
-        differ = looked("orders", lambda: false_on_file(readings))
-        money = looked("cash", lambda: _cash(readings, store, compared, cash, measures, remarks))
+        differ = run_part("orders", lambda: false_on_file(readings))
+        money = run_part("cash", lambda: _cash(readings, store, compared, cash, measures, remarks))
         return [*compared.breaches, *differ, *money]
 
-    breaches = confirmed(readings, look, "portfolio", "pockets", "balance", "moved", *READ)
+    breaches = confirm_by_second_read(readings, look, "portfolio", "pockets", "balance", "moved", *READ)
     breaches += _edge(readings, store, measures, remarks)
-    known = (
-        f"{counted(len(store.fills()), 'fill')} and the positions of {counted(len(found[0].ledger.tickers), 'market')}"
-    )
+    fills, markets = pluralize(len(store.fills()), "fill"), pluralize(len(found[0].ledger.tickers), "market")
+    known = f"{fills} and the positions of {markets}"
     agree = f"{known} agree" if not any(b.severity == "critical" for b in breaches) else f"of {known}, some differ"
     if found[0].unread:
         remarks.insert(0, f"{found[0].unread} newer at the exchange and not read here yet")
     return report("drift", "; ".join([agree, *remarks]), breaches, measures)
 
 
-def _without_file(readings: Readings) -> CheckReport:
+def _without_file(readings: CheckData) -> CheckReport:
     """Nothing is remembered here. That is fine on an account on which nothing ever happened."""
     happened = len(readings.portfolio.fills)
     if happened:
         raise KalshiError(
-            f"the account has {counted(happened, 'fill')}, and there is no state file to hold them against"
+            f"the account has {pluralize(happened, 'fill')}, and there is no state file to hold them against"
         )
     return report("drift", "nothing ever happened on this account, and there is no state file")
 
 
-def _at_rest(readings: Readings) -> tuple[Portfolio, Money | None]:
+def _at_rest(readings: CheckData) -> tuple[Portfolio, Money | None]:
     """Fills, positions and cash of one moment: cash that is the same before and after; None where it never is."""
     for _ in range(TRIES):
         before = readings.cash
@@ -74,15 +73,15 @@ def _at_rest(readings: Readings) -> tuple[Portfolio, Money | None]:
     return readings.portfolio, None
 
 
-def _compared(readings: Readings, store: Store, account: Portfolio) -> Compared:
+def _compared(readings: CheckData, store: Store, account: Portfolio) -> Compared:
     now = readings.clock.now()
-    ours = Books(fills=store.fills(), settlements=store.settlements())
-    theirs = Books(fills=account.fills, settlements=account.settlements)
+    ours = AccountHistory(fills=store.fills(), settlements=store.settlements())
+    theirs = AccountHistory(fills=account.fills, settlements=account.settlements)
     stated = {place: position.position for place, position in account.stated.items()}
     return compare(ours, theirs, stated, read_until=_read_until(readings, ours, now), now=now)
 
 
-def _read_until(readings: Readings, ours: Books, now: Ts) -> Ts:
+def _read_until(readings: CheckData, ours: AccountHistory, now: Ts) -> Ts:
     """Until when the state file should know everything: a running loop reads on, without one nobody does."""
     loop = readings.loop
     if loop.store is readings.store and loop.who is not None:
@@ -94,7 +93,7 @@ def _read_until(readings: Readings, ours: Books, now: Ts) -> Ts:
 
 
 def _cash(
-    readings: Readings,
+    readings: CheckData,
     store: Store,
     compared: Compared,
     cash: Money | None,
@@ -106,7 +105,7 @@ def _cash(
     moved, now = _moved(readings), readings.clock.now()
     base = store.cash_base()
     if base is None or readings.is_accepted:
-        base = CashBase(cash_drift(compared.ledger, cash, moved, Money(0)), now)
+        base = CashBaseline(cash_drift(compared.ledger, cash, moved, Money(0)), now)
         store.set_cash_base(base)
     drift = cash_drift(compared.ledger, cash, moved, base.cash)
     measure = measured("drift_usd", abs(drift) / DOLLAR, readings.checks.drift_usd)
@@ -115,7 +114,7 @@ def _cash(
     return measure.breach("CASH_DRIFT", "cash", f"{show_money(drift, signed=True)} that nothing explains")
 
 
-def _moved(readings: Readings) -> Money:
+def _moved(readings: CheckData) -> Money:
     """Paid in less paid out, as far as it arrived; nothing where this account may not see it."""
 
     def look() -> Money:
@@ -131,7 +130,7 @@ def _moved(readings: Readings) -> Money:
     return readings.once("moved", look)
 
 
-def _edge(readings: Readings, store: Store, measures: list[Measure], remarks: list[str]) -> list[Breach]:
+def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: list[str]) -> list[Breach]:
     """What strategies earned against what they expected, where that says anything."""
     fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
     settlements = store.settlements()
@@ -139,7 +138,7 @@ def _edge(readings: Readings, store: Store, measures: list[Measure], remarks: li
     event_of = {settlement.ticker: settlement.event_ticker for settlement in settlements}
     kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
     if kept.sigma is None:
-        of = f"{kept.fills} of {FEWEST_FILLS} fills in {kept.events} of {FEWEST_EVENTS} events"
+        of = f"{kept.fills} of {MIN_FILLS} fills in {kept.events} of {MIN_EVENTS} events"
         remarks.append(f"sample too small for the edge ({of})")
         return []
     measure = measured("edge_sigma", round(kept.sigma, 2), readings.checks.edge_sigma)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
-from kalshi_cli.core.monitoring.error_check import Halted, errors, strategies_out
-from kalshi_cli.services.monitoring.checks.readings import Readings, measured
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
+from kalshi_cli.core.monitoring.error_check import HaltState, disabled_strategy_breaches, errors
+from kalshi_cli.services.monitoring.checks.readings import CheckData, measured
 from kalshi_cli.store.sqlite_store import Store
 
 FIRST = "errors"
@@ -16,18 +16,18 @@ LATE_MS = 900_000
 """A notice that waits for longer is not just on its way: this is the longest pause between two attempts."""
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """Critical alerts by cause; strategies that the loop runs on without; notices that a sink did not take."""
     store, now = readings.loop.store, readings.clock.now()
     since = Ts(now - HOUR_MS)
     measure = measured("errors", 0, readings.checks.errors)
     on_file = readings.loop.halt
-    halt = Halted(is_active=on_file.state is TradingState.ACTIVE, code=on_file.code, since=on_file.since)
+    halt = HaltState(is_active=on_file.state is TradingState.ACTIVE, code=on_file.code, since=on_file.since)
     breaches, measure = errors(store.alerts(since) if store is not None else (), measure, halt=halt, now=now)
     pulse = readings.loop.pulse
-    out = strategies_out(store.alerts(pulse.started)) if store is not None and pulse is not None else []
+    out = disabled_strategy_breaches(store.alerts(pulse.started)) if store is not None and pulse is not None else []
     untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
-    summary = f"{counted(int(measure.value), 'error')} in the last hour"
+    summary = f"{pluralize(int(measure.value), 'error')} in the last hour"
     if readings.loop.who is None:
         summary = f"no loop is running; {summary}"
     if out:
@@ -40,7 +40,8 @@ def examine(readings: Readings) -> CheckReport:
 def _untold(store: Store, since: Ts, before: Ts) -> list[Breach]:
     return [
         Breach(
-            subject=each.sink, value=f"{counted(each.count, 'alert')} did not arrive: {each.error or 'still waiting'}",
+            subject=each.sink,
+            value=f"{pluralize(each.count, 'alert')} did not arrive: {each.error or 'still waiting'}",
             limit="delivered", severity="warning", code="ALERT_UNDELIVERED",
         )
         for each in store.undelivered(since, before)

@@ -8,7 +8,7 @@ from kalshi_cli.core.monitoring.check_report import CheckReport, report
 from kalshi_cli.core.monitoring.feed_check import pauses
 from kalshi_cli.exchange.wire.status import Schedule
 from kalshi_cli.services.markets.exchange_hours import is_within_hours, maintenance_of
-from kalshi_cli.services.monitoring.checks.readings import Readings, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, measured
 from kalshi_cli.views.exchange import MaintenanceRow
 
 FIRST = "paused_shards"
@@ -17,7 +17,7 @@ SOON_MS = 86_400_000
 """Maintenance is said so long before it begins."""
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """A pause outside of maintenance and of the exchange's hours: critical where not even cancels are taken."""
     now, status = readings.clock.now(), readings.exchange_status
     remarks: list[str] = []

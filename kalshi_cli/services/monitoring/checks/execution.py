@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from kalshi_cli.base.units import ONE_DOLLAR, Ts
-from kalshi_cli.core.account.execution_quality import FEWEST, SIGMAS, WITHIN_MS, Drop, Execution, trend
+from kalshi_cli.base.units import ONE_DOLLAR, Ts, pluralize
+from kalshi_cli.core.account.execution_quality import (
+    MIN_RECENT_SAMPLE,
+    SIGMAS,
+    WITHIN_MS,
+    ExecutionQuality,
+    QualityDrop,
+    trend,
+)
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, counted, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.monitoring.request_check import denied_share, no_orders, none_taken, of_strategies
 from kalshi_cli.services.account.execution import begun, carried_out
-from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, measured
 
 FIRST = "fill_rate_pct"
 
@@ -30,7 +37,7 @@ _SHOWN: dict[str, Callable[[float], str]] = {
 }
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """The last orders and fills of a loop, of not more than a day, against bounds and against those before them."""
     now, loop, since = readings.clock.now(), readings.loop, Ts(readings.clock.now() - LOOK_BACK_MS)
     orders = begun(loop.store, since)
@@ -44,8 +51,8 @@ def examine(readings: Readings) -> CheckReport:
         return report("execution", summary, breaches, measures)
     measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
     for code, subject, size, value, label, unit in _numbers(last):
-        if size < FEWEST or value is None:
-            remarks.append(f"too few for {subject}: {size} of {FEWEST}")
+        if size < MIN_RECENT_SAMPLE or value is None:
+            remarks.append(f"too few for {subject}: {size} of {MIN_RECENT_SAMPLE}")
             continue
         measure = measured(label, value, getattr(readings.checks, label), unit)
         measures.append(measure)
@@ -54,7 +61,9 @@ def examine(readings: Readings) -> CheckReport:
     return report("execution", "; ".join([_summary(last), *remarks]), breaches, measures)
 
 
-def _requests(readings: Readings, loop: Loop, orders: list[Order], now: Ts) -> tuple[list[Breach], list[Measure]]:
+def _requests(
+    readings: CheckData, loop: LoopRecord, orders: list[Order], now: Ts
+) -> tuple[list[Breach], list[Measure]]:
     """Return whether strategies get orders through; of a loop that runs and may trade, when it sent one last."""
     checks, store, hour_ago = readings.checks, loop.store, Ts(now - HOUR_MS)
     if store is None:
@@ -75,7 +84,7 @@ def _requests(readings: Readings, loop: Loop, orders: list[Order], now: Ts) -> t
     return [*breaches, *late, *taken], [*measures, age]
 
 
-def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
+def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
     """Each with its code, its subject, of how many it is, and how it is called."""
     rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
     slippage = None if last.slippage is None else last.slippage / _A_CENT
@@ -87,19 +96,19 @@ def _numbers(last: Execution) -> tuple[tuple[str, str, int, float | None, str, s
     )
 
 
-def _summary(last: Execution) -> str:
-    text = f"of the last {counted(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
+def _summary(last: ExecutionQuality) -> str:
+    text = f"of the last {pluralize(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
     if last.latencies:
         text += f", placed in {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
     if last.slippage is not None and last.edge_at_order is not None:
         text += (
-            f"; of {counted(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
+            f"; of {pluralize(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
             f"expected {-last.edge_at_order / _A_CENT:+.2f}"
         )
     return text
 
 
-def _worse(drop: Drop) -> Breach:
+def _worse(drop: QualityDrop) -> Breach:
     now, was = (_SHOWN[drop.name](value) for value in (drop.recent, drop.before))
     return Breach(
         subject=drop.name, value=f"{now}, before {was}",

@@ -5,25 +5,30 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import Ts
-from kalshi_cli.config.schema import LONGEST_INTERVAL_S
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, counted, report
-from kalshi_cli.core.monitoring.feed_check import blindness, calmed, pause_words, without_books
+from kalshi_cli.base.units import Ts, pluralize
+from kalshi_cli.config.schema import MAX_INTERVAL_S
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
+from kalshi_cli.core.monitoring.feed_check import (
+    account_unreadable_breach,
+    excused_by_pause,
+    pause_words,
+    without_books,
+)
 from kalshi_cli.core.monitoring.request_traffic import GAP_MINUTES, gaps
 from kalshi_cli.core.monitoring.source_watch import model_age
-from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, from_the_future, measured
-from kalshi_cli.store.records import Cycle
+from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
+from kalshi_cli.store.records import Heartbeat
 
 FIRST = "feed_age_s"
 
 NEW_MS = 30_000
 """So long after a market opened, or the loop began, there need not be a book."""
 
-MOST_GAPS = 5
+MAX_GAPS = 5
 """Gaps in the last minutes; a stream that begins anew more often than that does not hold."""
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """By what the loop wrote down with its last cycle; where that is old, its age adds to that of the last message.
 
     While the exchange is paused quiet is no incident.
@@ -50,11 +55,11 @@ def examine(readings: Readings) -> CheckReport:
     stale, age = _sources(readings, pulse)
     if age is not None:
         measures.append(age)
-        summary += f"; {counted(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
-    return report("feed", summary, [*calmed(breaches, why), *stale], measures)
+        summary += f"; {pluralize(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
+    return report("feed", summary, [*excused_by_pause(breaches, why), *stale], measures)
 
 
-def _starting(readings: Readings, started: Ts | None) -> CheckReport:
+def _starting(readings: CheckData, started: Ts | None) -> CheckReport:
     """Return that there is nothing to go by yet; after a while nobody knows whether the loop hears anything."""
     summary = "the loop has not completed a cycle yet"
     if started is not None and readings.clock.now() - started < NEW_MS:
@@ -69,7 +74,7 @@ def _starting(readings: Readings, started: Ts | None) -> CheckReport:
 _CODES = {"feed_age_s": "FEED_STALE", "feed_lag_ms": "FEED_LATE", "feed_gaps": "FEED_GAPS"}
 
 
-def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
+def _measures(readings: CheckData, loop: LoopRecord, pulse: Heartbeat) -> list[Measure]:
     now, checks = readings.clock.now(), readings.checks
     age_s = (_as_of(readings, pulse) - pulse.completed) / 1000
     if pulse.feed_age_ms is not None:
@@ -81,27 +86,27 @@ def _measures(readings: Readings, loop: Loop, pulse: Cycle) -> list[Measure]:
         measures.append(measured("feed_lag_ms", pulse.feed_lag_ms, checks.feed_lag_ms, "ms"))
     if loop.store is not None:
         found = gaps(loop.store.traffic(Ts(now - GAP_MINUTES * 60_000)), now)
-        measures.append(Measure(label="feed_gaps", value=found, warn=str(MOST_GAPS)))
+        measures.append(Measure(label="feed_gaps", value=found, warn=str(MAX_GAPS)))
     return measures
 
 
-def _as_of(readings: Readings, pulse: Cycle) -> Ts:
+def _as_of(readings: CheckData, pulse: Heartbeat) -> Ts:
     """Return until when the cycle says what was heard; past when the next one is due, now but for that time."""
-    return Ts(max(pulse.completed, readings.clock.now() - LONGEST_INTERVAL_S * 1000))
+    return Ts(max(pulse.completed, readings.clock.now() - MAX_INTERVAL_S * 1000))
 
 
-def _sources(readings: Readings, pulse: Cycle) -> tuple[list[Breach], Measure | None]:
+def _sources(readings: CheckData, pulse: Heartbeat) -> tuple[list[Breach], Measure | None]:
     """Return the outside sources that are stale; a pause of the exchange excuses none of them."""
     bound = readings.checks.model_age
     return model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
 
 
-def _is_polled(readings: Readings, pulse: Cycle) -> bool:
+def _is_polled(readings: CheckData, pulse: Heartbeat) -> bool:
     """Without a key there is no stream; the books are read with each cycle."""
     return pulse.feed_age_ms is None and not readings.config.credential.key_id
 
 
-def _in_time(readings: Readings, pulse: Cycle, missing: list[Breach]) -> list[Breach]:
+def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> list[Breach]:
     """A book that a market cannot have yet, because that or the loop has only just begun, is a note."""
     now = readings.clock.now()
     young = {breach.subject for breach in missing} if now - pulse.started < NEW_MS else set[str]()
@@ -114,11 +119,11 @@ def _in_time(readings: Readings, pulse: Cycle, missing: list[Breach]) -> list[Br
     return [replace(each, severity="note") if each.subject in young else each for each in missing]
 
 
-def _blindness(loop: Loop, pulse: Cycle) -> list[Breach]:
-    return blindness(loop.store.alerts(pulse.started)) if loop.store is not None else []
+def _blindness(loop: LoopRecord, pulse: Heartbeat) -> list[Breach]:
+    return account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else []
 
 
-def _pause(readings: Readings) -> str:
+def _pause(readings: CheckData) -> str:
     """Why it is quiet, as far as the exchange can be asked."""
     try:
         return pause_words(readings.exchange_status)
@@ -137,7 +142,7 @@ def _summary(measures: list[Measure], *, is_polled: bool) -> str:
     return ", ".join(said)
 
 
-def _tried(readings: Readings) -> CheckReport:
+def _tried(readings: CheckData) -> CheckReport:
     """No loop runs: whether the stream lets us in, and answers."""
     why = _pause(readings)  # before the stream is tried, which takes what time there is
     verdict, detail, hint = readings.stream
@@ -147,4 +152,4 @@ def _tried(readings: Readings) -> CheckReport:
     severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
     code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
     breach = Breach(subject="stream", value=detail, limit=hint or "an answer", severity=severity, code=code)
-    return report("feed", f"{summary}; {why}" if why else summary, calmed([breach], why))
+    return report("feed", f"{summary}; {why}" if why else summary, excused_by_pause([breach], why))

@@ -5,12 +5,12 @@ from __future__ import annotations
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
-from kalshi_cli.services.monitoring.checks.readings import Loop, Readings, from_the_future, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
 
 FIRST = "cycle_age_s"
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """The age of the last cycle that was completed with the account in sight.
 
     No loop is critical, unless the last one ended in good order and that is allowed. A halt, and trading that only
@@ -30,7 +30,7 @@ def examine(readings: Readings) -> CheckReport:
     return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
 
 
-def _running(readings: Readings, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
+def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
     """Return the age of what a running loop did last; it is in doubt where nobody wrote down when that was."""
     if since is None:
         value = f"{said}, and its lock does not say when"
@@ -42,7 +42,7 @@ def _running(readings: Readings, said: str, name: str, since: Ts | None) -> tupl
     return f"{said} {age:.0f} s ago", breaches, [measure]
 
 
-def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breach]]:
+def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
         what = "never ran here"
@@ -59,7 +59,7 @@ def _stopped(readings: Readings, loop: Loop, name: str) -> tuple[str, list[Breac
     return f"{name} {what}", [lost]
 
 
-def _halt(loop: Loop, name: str) -> list[Breach]:
+def _halt(loop: LoopRecord, name: str) -> list[Breach]:
     """A loop that completes its cycles and may not trade."""
     halt = loop.halt
     if halt.state is TradingState.ACTIVE:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, counted, report
+from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, report
 from kalshi_cli.core.monitoring.order_check import (
-    FEWEST_SENT,
+    MIN_ORDERS_SENT,
     Resting,
-    foreign,
-    in_doubt,
+    external_orders,
     judged,
-    left_over,
-    of_triggered,
+    orders_in_triggered_groups,
+    orphaned_orders,
     refusals,
+    unconfirmed_orders,
 )
-from kalshi_cli.services.monitoring.checks.readings import Readings, confirmed, looked, measured
+from kalshi_cli.services.monitoring.checks.readings import CheckData, confirm_by_second_read, measured, run_part
 from kalshi_cli.services.monitoring.checks.records import READ, false_on_file, on_file
 
 FIRST = "rejected_pct"
@@ -25,15 +25,15 @@ FIRST = "rejected_pct"
 HOUR_MS = 3_600_000
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """What the exchange lists against what is on file; whatever differs has to differ in two looks in a row."""
     store = readings.store
 
     def look() -> list[Breach]:
-        doubts = in_doubt(store.live_orders() if store is not None else (), readings.clock.now())
-        return doubts + looked("resting orders", lambda: _resting(readings))
+        doubts = unconfirmed_orders(store.live_orders() if store is not None else (), readings.clock.now())
+        return doubts + run_part("resting orders", lambda: _resting(readings))
 
-    breaches = confirmed(readings, look, *READ)
+    breaches = confirm_by_second_read(readings, look, *READ)
     sent = store.orders(Ts(readings.clock.now() - HOUR_MS)) if store is not None else ()
     since = readings.clock.now() - HOUR_MS
     sent = tuple(order for order in sent if order.created >= since and not order.is_foreign)
@@ -43,7 +43,7 @@ def examine(readings: Readings) -> CheckReport:
     return report("orders", "; ".join([_summary(readings, breaches), of]), [*breaches, *refused], measures)
 
 
-def _resting(readings: Readings) -> list[Breach]:
+def _resting(readings: CheckData) -> list[Breach]:
     """Read from the exchange first: an order is on file before it is sent."""
     differ = false_on_file(readings)
     listed, store, now = readings.resting, readings.store, readings.clock.now()
@@ -55,22 +55,22 @@ def _resting(readings: Readings) -> list[Breach]:
     alone_after_ms = int(readings.config.trade.order_expiry_s * 1000) if is_alone else None
     return [
         *differ,
-        *left_over(resting, now, alone_after_ms=alone_after_ms),
-        *foreign(resting),
-        *of_triggered(resting, triggered),
+        *orphaned_orders(resting, now, alone_after_ms=alone_after_ms),
+        *external_orders(resting),
+        *orders_in_triggered_groups(resting, triggered),
     ]
 
 
-def _summary(readings: Readings, breaches: list[Breach]) -> str:
+def _summary(readings: CheckData, breaches: list[Breach]) -> str:
     if any(breach.severity == "unknown" for breach in breaches):
         return "resting orders could not be read"
     bad = sum(breach.severity != "note" for breach in breaches)
-    resting = counted(len(readings.resting), "resting order")
+    resting = pluralize(len(readings.resting), "resting order")
     return f"{resting}, {bad} of them or of the file to be looked at" if bad else f"{resting}, none to be looked at"
 
 
 def _too_few(sent: Sequence[Order]) -> str:
-    text, unjudged = counted(len(sent), "order") + " in the last hour", len(sent) - len(judged(sent))
+    text, unjudged = pluralize(len(sent), "order") + " in the last hour", len(sent) - len(judged(sent))
     if unjudged:
         text += f", {unjudged} of them refused by kalshi or not judged by the exchange"
-    return f"{text}, fewer than the {FEWEST_SENT} that say something of refusals"
+    return f"{text}, fewer than the {MIN_ORDERS_SENT} that say something of refusals"

@@ -5,18 +5,18 @@ from __future__ import annotations
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.units import DOLLAR, Money, Ts, show_money
-from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.config.values import RangeText
-from kalshi_cli.core.account.pnl import parts, total
+from kalshi_cli.core.account.pnl import group_by, total
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.account.portfolio import Portfolio
-from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, Readings, looked, measured
+from kalshi_cli.services.monitoring.checks.readings import AGAIN_S, CheckData, measured, run_part
 
 FIRST = "day_loss_pct"
 
 
-def examine(readings: Readings) -> CheckReport:
+def examine(readings: CheckData) -> CheckReport:
     """The day, of `day_zone`, from the exchange's fills and settlements with what is open at what it could be closed
     at; and the drawdown from the best that this check or a loop ever saw. Money that came or went is in neither.
     """
@@ -34,19 +34,19 @@ def examine(readings: Readings) -> CheckReport:
         return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below {show_money(best, signed=True)}")
 
     doubts = _doubts(found)
-    breaches += doubts or looked("drawdown", fall)  # what is not certain is not remembered as the best
+    breaches += doubts or run_part("drawdown", fall)  # what is not certain is not remembered as the best
     if falls:
         summary += f", ${falls[0].value:,.2f} below the best"
     return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
 
 
-def _bound(readings: Readings) -> Bound:
+def _bound(readings: CheckData) -> CheckRange:
     """Where nothing else is said of the check, what stops a loop is critical here: there may be none that runs."""
     bound, limit = readings.checks.drawdown_usd, readings.limits.max_drawdown
-    return bound if bound.crit or limit is None else Bound(warn=bound.warn, crit=RangeText(f"{limit / DOLLAR:f}"))
+    return bound if bound.crit or limit is None else CheckRange(warn=bound.warn, crit=RangeText(f"{limit / DOLLAR:f}"))
 
 
-def _whole(readings: Readings) -> Portfolio:
+def _whole(readings: CheckData) -> Portfolio:
     """Fills and positions that agree; what trades between the two reads is read again."""
     if readings.portfolio.drifting:
         readings.clock.sleep(AGAIN_S)
@@ -55,10 +55,10 @@ def _whole(readings: Readings) -> Portfolio:
 
 
 def _net(found: Portfolio, since: Ts | None) -> Money:
-    return total(parts(found.entries, found.marks, lambda ticker, _: ticker, since=since).values()).net
+    return total(group_by(found.entries, found.marks, lambda ticker, _: ticker, since=since).values()).net
 
 
-def _day(readings: Readings, net: Money) -> tuple[list[Breach], list[Measure]]:
+def _day(readings: CheckData, net: Money) -> tuple[list[Breach], list[Measure]]:
     limit = readings.limits.max_daily_loss
     if limit is None:
         return [], []

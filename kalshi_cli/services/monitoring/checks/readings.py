@@ -9,25 +9,25 @@ from typing import TypeVar, cast
 import msgspec
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateError, UnreachableError
+from kalshi_cli.base.errors import CredentialsError, ExchangeError, KalshiError, StateFileError, UnreachableError
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.config.config import Config
-from kalshi_cli.config.schema import Bound
+from kalshi_cli.config.schema import CheckRange
 from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.model.positions import Balance, ExchangePosition
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, Verdict, report
-from kalshi_cli.core.state.limits import Limits
+from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.funds import SubaccountBalance
-from kalshi_cli.exchange.wire.values import WireError
+from kalshi_cli.exchange.wire.values import ResponseFormatError
 from kalshi_cli.services.account.portfolio import Portfolio, read
 from kalshi_cli.services.resources import Home
-from kalshi_cli.store.halt_file import beside
+from kalshi_cli.store.halt_file import read_marker_files
 from kalshi_cli.store.lock import LockHolder, holder
-from kalshi_cli.store.records import NO_HALT, Best, Cycle, Halt
+from kalshi_cli.store.records import NO_HALT, AccountHigh, Halt, Heartbeat
 from kalshi_cli.store.sqlite_store import Store
-from kalshi_cli.telemetry.request_counts import Traffic
+from kalshi_cli.telemetry.request_counts import RequestCounters
 
 T = TypeVar("T")
 
@@ -35,7 +35,7 @@ LOCK = "trade.lock"
 """The file that a loop holds while it runs; it is left behind by every one that was started."""
 
 
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
+class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "" at the
     exchange."""
 
@@ -43,7 +43,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     store: Store | None
     who: LockHolder | None
-    cycle: Cycle | None
+    cycle: Heartbeat | None
     halt: Halt
 
     @property
@@ -52,14 +52,14 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
         return not self.mode
 
     @property
-    def pulse(self) -> Cycle | None:
+    def pulse(self) -> Heartbeat | None:
         """The last cycle of the run that holds the lock now; None where none runs, or while it starts."""
         cycle = self.cycle
         is_its_own = cycle is not None and self.who is not None and cycle.pid == self.who.pid and cycle.is_running
         return cycle if is_its_own else None
 
 
-class Readings:
+class CheckData:
     """One look at the account and at what is remembered of it, for one check or for all.
 
     What could not be read is not tried again in this run: each further try would only wait. After the first read that
@@ -72,7 +72,7 @@ class Readings:
     def __init__(
         self,
         config: Config,
-        limits: Limits,
+        limits: RiskLimits,
         clock: Clock,
         *,
         connect: Callable[[], KalshiClient],
@@ -80,10 +80,10 @@ class Readings:
         learn_key: Callable[[], object],
         remembered: Callable[[], Store | None],
         remember: Callable[[], Store],
-        find_loop: Callable[[Store | None], Loop],
+        find_loop: Callable[[Store | None], LoopRecord],
         try_stream: Callable[[float], tuple[Verdict, str, str]],
         try_routes: Callable[[float], CheckReport],
-        seen: Traffic,
+        seen: RequestCounters,
         within_s: float,
         is_stop_allowed: bool = False,
         is_accepted: bool = False,
@@ -114,7 +114,7 @@ class Readings:
                 self._found[name] = look()
             except KalshiError as error:
                 self._found[name] = error
-                if isinstance(error, UnreachableError) and not isinstance(error, WireError):
+                if isinstance(error, UnreachableError) and not isinstance(error, ResponseFormatError):
                     self._silent = error
         found = self._found[name]
         if isinstance(found, KalshiError):
@@ -234,51 +234,51 @@ class Readings:
         """The state file of the account; None where there is none yet."""
         return self.once("store", self._remembered)
 
-    def best(self, gained: Money, ts: Ts) -> Best:
+    def best(self, gained: Money, ts: Ts) -> AccountHigh:
         """The most that the account was ever seen to have gained, with what it has now; a state file is made for it."""
-        return self.once("best", lambda: (self.store or self._remember()).see_gained(gained, ts))
+        return self.once("best", lambda: (self.store or self._remember()).update_account_high(gained, ts))
 
     @property
-    def loop(self) -> Loop:
+    def loop(self) -> LoopRecord:
         """The loop that should run here."""
         return self.once("loop", lambda: self._find_loop(self.store))
 
 
-def loop_at(home: Home, store: Store | None) -> Loop:
+def loop_at(home: Home, store: Store | None) -> LoopRecord:
     """Return what a home knows of its loop."""
-    return Loop(
+    return LoopRecord(
         mode="" if home.is_at_exchange else home.name,
         home=home.folder,
         store=store,
         who=holder(home.folder / LOCK),
         cycle=store.last_cycle() if store is not None else None,
-        halt=store.halt() if store is not None else beside(home.folder) or NO_HALT,
+        halt=store.halt() if store is not None else read_marker_files(home.folder) or NO_HALT,
     )
 
 
-def measured(label: str, value: float, bound: Bound, unit: str = "") -> Measure:
+def measured(label: str, value: float, bound: CheckRange, unit: str = "") -> Measure:
     """A number with its configured thresholds."""
     return Measure(label=label, value=value, unit=unit, warn=bound.warn or "", crit=bound.crit or "")
 
 
-def doubt(subject: str, error: KalshiError) -> Breach:
+def could_not_read(subject: str, error: KalshiError) -> Breach:
     """What could not be looked at, and why."""
-    kinds = ((CredentialsError, "CREDENTIALS"), (StateError, "STATE_UNUSABLE"))
+    kinds = ((CredentialsError, "CREDENTIALS"), (StateFileError, "STATE_UNUSABLE"))
     code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
     return Breach(subject=subject, value=error.message, limit="an answer", severity="unknown", code=code)
 
 
 def in_doubt(check: str, error: KalshiError) -> CheckReport:
     """The outcome of a check that could not look at all."""
-    return report(check, error.message, [doubt(check, error)])
+    return report(check, error.message, [could_not_read(check, error)])
 
 
-def looked(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
+def run_part(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
     """The breaches of a part of a check; where that part could not be looked at, that one."""
     try:
         return list(look())
     except KalshiError as error:
-        return [doubt(subject, error)]
+        return [could_not_read(subject, error)]
 
 
 AHEAD_MS = 5_000
@@ -296,7 +296,7 @@ def from_the_future(subject: str, written: Ts, now: Ts) -> list[Breach]:
 AGAIN_S = 0.5
 
 
-def confirmed(readings: Readings, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:
+def confirm_by_second_read(readings: CheckData, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:
     """What two looks in a row find, where the first finds anything: what moved between two of its reads is no breach.
 
     `names` are what is read again for the second. Where the second could not look at something, the first stands.
@@ -306,7 +306,7 @@ def confirmed(readings: Readings, look: Callable[[], list[Breach]], *names: str)
         return first
     readings.clock.sleep(AGAIN_S)
     readings.forget(*names)
-    second = looked("second look", look)
+    second = run_part("second look", look)
     doubts = [breach for breach in second if breach.severity == "unknown"]
     keys = {(breach.code, breach.subject) for breach in first}
     again = {(breach.code, breach.subject): breach for breach in second if (breach.code, breach.subject) in keys}

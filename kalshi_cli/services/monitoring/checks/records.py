@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Set
 
 from kalshi_cli.base.errors import NotFoundError
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach, counted
+from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.monitoring.order_check import Resting, differing
-from kalshi_cli.services.monitoring.checks.readings import Readings
+from kalshi_cli.services.monitoring.checks.readings import CheckData
 from kalshi_cli.store.sqlite_store import Store
 
 READ = ("as of", "resting", "records")
@@ -26,7 +26,7 @@ Records = tuple[tuple[Resting, ...], tuple[Order, ...], int]
 """Records with what is on file of them; orders on file of which there is no record; how many were not looked up."""
 
 
-def false_on_file(readings: Readings) -> list[Breach]:
+def false_on_file(readings: CheckData) -> list[Breach]:
     """Return the orders that are on file otherwise than at the exchange. Both checks that tell of it read it once."""
     store = readings.store
     if store is None:
@@ -40,7 +40,7 @@ def _not_compared(more: int) -> list[Breach]:
     """A warning, so that it must show in both looks, and does not make the first one stand."""
     if not more:
         return []
-    value = f"{counted(more, 'more order')} on file not compared with the exchange"
+    value = f"{pluralize(more, 'more order')} on file not compared with the exchange"
     return [
         Breach(
             subject="orders on file", value=value, limit=str(MOST), severity="warning", code="COULD_NOT_LOOK",
@@ -56,7 +56,7 @@ def on_file(store: Store | None, order: Order) -> Order | None:
     return store.order(order.order_id) or (store.order(order.client_order_id) if order.client_order_id else None)
 
 
-def _records(readings: Readings, store: Store) -> Records:
+def _records(readings: CheckData, store: Store) -> Records:
     """What rests, and what the file says rests or filled and neither the list nor its fills bear out."""
     records = [Resting(order, _own_first(store, order)) for order in readings.resting]
     shown = {each.known.client_order_id for each in records if each.known is not None}

@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterator, Sequence
 
 from kalshi_cli.base.units import Qty, show_money, show_qty
 from kalshi_cli.core.account.ledger import Position
-from kalshi_cli.core.account.strategy_positions import OTHERS, Shares
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY, StrategyPositions
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.monitoring.check_report import Breach
 from kalshi_cli.core.risk.exits import is_spread
 from kalshi_cli.core.state.state import mark
-from kalshi_cli.services.monitoring.checks.readings import Readings
-from kalshi_cli.store.records import Memory
+from kalshi_cli.services.monitoring.checks.readings import CheckData
+from kalshi_cli.store.records import RecoveredState
 from kalshi_cli.strategies.registry import BUILT_IN, load
 
 
-def unsold(readings: Readings, read_markets: Callable[[], Sequence[Market]]) -> list[Breach]:
+def unclosed_stop_positions(readings: CheckData, read_markets: Callable[[], Sequence[Market]]) -> list[Breach]:
     """By the best prices that the exchange states, our own quotes included: nobody here reads a book."""
     stop, store, loop = readings.limits.stop_loss_pct, readings.store, readings.loop
     if stop is None or store is None or (loop.is_of_account and loop.who is not None):
@@ -32,17 +32,17 @@ def unsold(readings: Readings, read_markets: Callable[[], Sequence[Market]]) -> 
     return found
 
 
-def _held(readings: Readings, memory: Memory) -> Iterator[tuple[str, Position]]:
+def _held(readings: CheckData, memory: RecoveredState) -> Iterator[tuple[str, Position]]:
     """Which strategy holds how much: by the state file, and only where the exchange says that it is there."""
     strategies = {order.order_id: order.strategy for order in memory.orders if order.order_id}
 
     def owner_of(fill: Fill) -> str:
-        return strategies.get(fill.order_id, OTHERS)
+        return strategies.get(fill.order_id, UNOWNED_STRATEGY)
 
     names = {name for name in strategies.values() if name and not (name in BUILT_IN and load(name).is_hedged)}
     for (subaccount, ticker), stated in readings.positions.items():
         fills = [fill for fill in memory.fills if fill.ticker == ticker]
-        shares = Shares([*fills, *(paid for paid in memory.settlements if paid.ticker == ticker)], owner_of)
+        shares = StrategyPositions([*fills, *(paid for paid in memory.settlements if paid.ticker == ticker)], owner_of)
         for name in sorted(names):
             qty = shares.of(name, subaccount)
             if qty * stated.position > 0:
