@@ -13,7 +13,7 @@ from kalshi_cli.core.market import baskets
 from kalshi_cli.core.market.baskets import Basket, BasketLeg
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill
@@ -85,7 +85,7 @@ class Arbitrage(Strategy):
         self._broken: dict[str, int] = {}
         """By event, how many baskets were half filled and are sold again."""
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         """Nothing to do where the best prices did not change: most messages end here."""
         market, book = view.market(ticker), view.book(ticker)
         if market is None:
@@ -97,12 +97,12 @@ class Arbitrage(Strategy):
         if name in self._plans or (has_moved and name not in self._held):
             yield from self._look(view, name)
 
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterator[OrderRequest]:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterator[Intent]:
         market = view.market(fill.ticker)
         if market is not None and market.event_ticker in self._events:
             yield from self._look(view, market.event_ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """What waits goes on also where no book moves; markets that came or went are noticed."""
         self._meet(view)
         for name in self._events:
@@ -132,7 +132,7 @@ class Arbitrage(Strategy):
         prefix = max((known for known in self._exhaustive if name.startswith(known)), key=len, default="")
         return self._exhaustive.get(prefix, 0)
 
-    def _look(self, view: StrategyContext, name: str) -> Iterator[OrderRequest]:
+    def _look(self, view: StrategyContext, name: str) -> Iterator[Intent]:
         event = self._events[name]
         if name in self._plans or name in self._held:
             yield from self._tend(view, name, event)
@@ -141,7 +141,7 @@ class Arbitrage(Strategy):
 
     # -- getting in ---------------------------------------------------------------------------------------------------
 
-    def _enter(self, view: StrategyContext, name: str, event: _Event) -> Iterator[OrderRequest]:
+    def _enter(self, view: StrategyContext, name: str, event: _Event) -> Iterator[Intent]:
         bids, asks = [book.best_bid for book in event.books], [book.best_ask for book in event.books]
         if not baskets.may_pay(event.kin, event.rungs, bids, asks):
             return
@@ -168,7 +168,7 @@ class Arbitrage(Strategy):
 
     # -- seeing it through --------------------------------------------------------------------------------------------
 
-    def _tend(self, view: StrategyContext, name: str, event: _Event) -> Iterator[OrderRequest]:
+    def _tend(self, view: StrategyContext, name: str, event: _Event) -> Iterator[Intent]:
         """Nothing is decided while an order of this event may still trade, or its fate is not known."""
         if any(view.orders(market.ticker) for market in event.markets):
             return
@@ -195,9 +195,7 @@ class Arbitrage(Strategy):
         is_short = any(abs(held[leg.ticker]) < plan.qty for leg in plan.basket.legs)
         return is_short and view.now < plan.until
 
-    def _go_on(
-        self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]
-    ) -> Iterator[OrderRequest]:
+    def _go_on(self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
         """The other legs at the prices that were seen; after that, what they miss at the prices of now."""
         first, *others = plan.basket.legs
         if not plan.qty:
@@ -210,9 +208,7 @@ class Arbitrage(Strategy):
             plan.again = Ts(view.now + AGAIN_MS)
             yield from self._complete(view, event, plan, held)
 
-    def _complete(
-        self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]
-    ) -> Iterator[OrderRequest]:
+    def _complete(self, view: StrategyContext, event: _Event, plan: _Plan, held: Mapping[str, Qty]) -> Iterator[Intent]:
         """Buy what is missing where all of it is there, and no contract of the basket then loses more than it may."""
         pays, together = plan.basket.pays, 0
         worth: dict[str, int] = {}
@@ -242,7 +238,7 @@ class Arbitrage(Strategy):
             fair = baskets.leg_price(leg.side, _bounded(adds))
             yield Place(leg.ticker, leg.side, price, qty, fair=fair, reason="completes a basket", tif=TimeInForce.IOC)
 
-    def _even_out(self, view: StrategyContext, event: _Event, held: Mapping[str, Qty]) -> Iterator[OrderRequest]:
+    def _even_out(self, view: StrategyContext, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
         """Keep what is whole, sell the rest at the best price there is. Whole is also what nobody pays more for than it
         is sure to be paid at the settlement."""
         legs = [(market, BID if held[market.ticker] > 0 else ASK) for market in event.markets if held[market.ticker]]

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from kalshi_cli.core.model.inputs import Input
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.view import StrategyContext
@@ -55,23 +55,23 @@ class Strategy:
         """What it needs to hear from outside the exchange; by default nothing."""
         return ()
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
         """The book of `ticker` changed, and can be believed."""
 
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
         """Somebody traded."""
 
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
         """An order of this strategy traded."""
 
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
         """An outside price moved; called where `inputs` asks for it."""
 
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
         """An outside model said what a market is worth; called where `inputs` asks for it."""
 
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
         """News; called where `inputs` asks for it."""
 
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
         """Time passed; called about every interval, whether or not anything else happened."""

@@ -13,7 +13,7 @@ from kalshi_cli.base.units import ONE_CONTRACT, ONE_DOLLAR, Price, Qty, Ts, cent
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook, PriceLevel
 from kalshi_cli.core.model.inputs import FairInput, Input
-from kalshi_cli.core.model.intents import Amend, Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market
 from kalshi_cli.core.model.messages import FairValue, PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
@@ -129,19 +129,19 @@ class MarketMaker(Strategy):
         source = self.params.source
         return (FairInput(source=source, every_s=READ_EVERY_S, valid_s=VALID_S),) if source else ()
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         self._changed = max(self._changed, view.book(ticker).ts)
         yield from self._decide(view, ticker)
 
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[OrderRequest]:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[Intent]:
         yield from self._decide(view, fair.ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """Lives are prolonged, and what grew stale is pulled, also where no book moves."""
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
 
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterator[OrderRequest]:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterator[Intent]:
         """Count takers of one side in a row: one that trades with many at once is one."""
         if trade.is_block or trade.ticker not in self._tracks:
             return
@@ -158,7 +158,7 @@ class MarketMaker(Strategy):
 
     # -- what should be ---------------------------------------------------------------------------------------------
 
-    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         market, held, orders = view.market(ticker), view.position(ticker), view.orders(ticker)
         if held or orders:
             self._active.add(ticker)
@@ -278,7 +278,7 @@ class MarketMaker(Strategy):
         wanted: QuoteTarget | None,
         fair: Price,
         held: Qty,
-    ) -> Iterator[OrderRequest]:
+    ) -> Iterator[Intent]:
         """Bring one side to what is wanted: one order, amended where that is worth its place in the queue."""
         if wanted is None:
             yield from self._pull(track, own, "nothing wanted on this side")
@@ -348,14 +348,14 @@ class MarketMaker(Strategy):
         elif is_move:
             track.moved[side] = view.now
 
-    def _pull(self, track: MarketMakerState, orders: Iterable[Order], reason: str) -> Iterator[OrderRequest]:
+    def _pull(self, track: MarketMakerState, orders: Iterable[Order], reason: str) -> Iterator[Intent]:
         for order in orders:
             track.leaving.add(order.client_order_id)
             yield Cancel(order.client_order_id, reason=reason)
 
     def _take(
         self, view: StrategyContext, ticker: str, track: MarketMakerState, held: Qty, fair: Price
-    ) -> Iterator[OrderRequest]:
+    ) -> Iterator[Intent]:
         """Get out at the price that is there, if it is not too bad; not more than once a second. What a jump says that
         it is worth counts once it lasts: whoever takes all other bids for a second would name the price."""
         place = exit_at_best(view, ticker, held, "close is near", fair)

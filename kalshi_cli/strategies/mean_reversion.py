@@ -10,7 +10,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.state import AHEAD_MS
 from kalshi_cli.core.state.view import StrategyContext
@@ -79,10 +79,10 @@ class MeanReversion(Strategy):
         super().__init__(params)
         self._tracks: dict[str, MeanReversionState] = {}
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         yield from self._look(view, ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """A mid that stands still counts for as long as it stands, and time ends a trade in a quiet market, too."""
         for ticker in view.tickers:
             yield from self._look(view, ticker)
@@ -98,7 +98,7 @@ class MeanReversion(Strategy):
         more = f", no more in {len(few) - 1} others" if len(few) > 1 else ""
         return f"{counts[nearest]} of {MIN_SAMPLES} samples in {nearest}{more}"
 
-    def _look(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def _look(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)
         mid = book.mid if book.is_usable else None
         if mid is None:
@@ -123,7 +123,7 @@ class MeanReversion(Strategy):
 
     def _enter(
         self, view: StrategyContext, ticker: str, track: MeanReversionState, mid: Price, usual: MeanStats
-    ) -> Iterator[OrderRequest]:
+    ) -> Iterator[Intent]:
         params, book = self.params, view.book(ticker)
         if abs(usual.z(mid)) < params.entry_z or abs(mid - usual.mean) < params.min_move:
             return
@@ -138,9 +138,7 @@ class MeanReversion(Strategy):
         reason = f"mid {mid / 100:g}c, z {usual.z(mid):.1f} of {len(track.mids)}"
         yield Place(ticker, side, price, qty, fair=fair, reason=reason, post_only=True)
 
-    def _tend(
-        self, view: StrategyContext, ticker: str, track: MeanReversionState, mid: Price
-    ) -> Iterator[OrderRequest]:
+    def _tend(self, view: StrategyContext, ticker: str, track: MeanReversionState, mid: Price) -> Iterator[Intent]:
         """Look after an open trade: the entry that rests, and the reasons to get out."""
         params, held, orders = self.params, view.position(ticker), view.orders(ticker)
         if track.entered is None:  # taken over from an earlier run
@@ -177,7 +175,7 @@ def _usual(mids: deque[Price]) -> MeanStats | None:
     return MeanStats(mean, math.sqrt(sum((mid - mean) ** 2 for mid in mids) / len(mids)))
 
 
-def _take(view: StrategyContext, ticker: str, track: MeanReversionState, held: Qty, why: str) -> Iterator[OrderRequest]:
+def _take(view: StrategyContext, ticker: str, track: MeanReversionState, held: Qty, why: str) -> Iterator[Intent]:
     """Leave at the price that is there; not more than once a second."""
     place = exit_at_best(view, ticker, held, why)
     if place is not None and abs(view.now - track.taken) >= TAKE_AGAIN_MS:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import FairInput, Input
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
@@ -73,19 +73,19 @@ class ModelEdge(Strategy):
             ),
         )
 
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[OrderRequest]:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterator[Intent]:
         if fair.ticker in view.tickers:
             yield from self._decide(view, fair.ticker)
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         yield from self._decide(view, ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """A probability that is over is noticed also where no book moves."""
         for ticker in view.tickers:
             yield from self._decide(view, ticker)
 
-    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         fair, orders, held = view.fair(ticker), view.orders(ticker), view.position(ticker)
         for order in orders:
             why = "no valid probability" if fair is None else self._why_not(view, order, fair)

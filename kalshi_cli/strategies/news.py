@@ -12,7 +12,7 @@ import msgspec
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import Input, SignalInput
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.state.state import AHEAD_MS
@@ -94,7 +94,7 @@ class News(Strategy):
     def inputs(self) -> tuple[Input, ...]:
         return (SignalInput(source=self.params.source, from_start=self.params.from_start),)
 
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterator[OrderRequest]:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterator[Intent]:
         if signal.signal_id in self._ids:
             return
         self._ids[signal.signal_id] = None
@@ -106,11 +106,11 @@ class News(Strategy):
             if _is_about(signal.ticker, ticker) and self._hear(view, ticker, ReceivedSignal(said, confidence)):
                 yield from self._decide(view, ticker)
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         if ticker in self._tracks or view.position(ticker):
             yield from self._decide(view, ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """Signals wear off, and time passes, also where no book moves."""
         for ticker in view.tickers:
             if ticker in self._tracks or view.position(ticker):
@@ -146,7 +146,7 @@ class News(Strategy):
 
     # -- what is done ---------------------------------------------------------------------------------------------
 
-    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         track, held, orders = self._tracks.get(ticker), view.position(ticker), view.orders(ticker)
         if track is None:  # taken over from an earlier run: whatever news it was for is not known any more
             track = self._tracks[ticker] = NewsState(view.book(ticker).mid or Price(ONE_DOLLAR // 2), deque(maxlen=1))

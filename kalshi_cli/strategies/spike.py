@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.state import AHEAD_MS
@@ -77,7 +77,7 @@ class Spike(Strategy):
         super().__init__(params)
         self._tracks: dict[str, SpikeState] = {}
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         mid = view.book(ticker).mid
         if mid is None:
             return
@@ -90,7 +90,7 @@ class Spike(Strategy):
             yield from self._enter(view, ticker, track, mid)
         self._remember(view, ticker, track, mid)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """Quiet markets are left in time, too."""
         for ticker, track in self._tracks.items():
             if track.entered is not None or view.position(ticker) or view.orders(ticker):
@@ -108,7 +108,7 @@ class Spike(Strategy):
         while len(points) > 1 and points[1].ts <= begin:
             points.popleft()
 
-    def _enter(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> Iterator[OrderRequest]:
+    def _enter(self, view: StrategyContext, ticker: str, track: SpikeState, mid: Price) -> Iterator[Intent]:
         params = self.params
         if view.now < track.quiet_until or not track.points:
             return
@@ -138,7 +138,7 @@ class Spike(Strategy):
 
     # -- getting out ----------------------------------------------------------------------------------------------
 
-    def _tend(self, view: StrategyContext, ticker: str, track: SpikeState) -> Iterator[OrderRequest]:
+    def _tend(self, view: StrategyContext, ticker: str, track: SpikeState) -> Iterator[Intent]:
         """Look after an open trade: the entry that rests, the exit, the stop, the clock."""
         params, held, orders = self.params, view.position(ticker), view.orders(ticker)
         if track.entered is None:  # taken over from an earlier run
@@ -176,7 +176,7 @@ class Spike(Strategy):
 
     def _rest_exit(
         self, view: StrategyContext, ticker: str, track: SpikeState, side: Side, qty: Qty
-    ) -> Iterator[OrderRequest]:
+    ) -> Iterator[Intent]:
         """Rest at the target, or just outside the market where that has already moved past it."""
         book = view.book(ticker)
         if side is ASK:
@@ -186,9 +186,7 @@ class Spike(Strategy):
         if price is not None:
             yield Place(ticker, side, price, qty, reason=EXIT, post_only=True)
 
-    def _take(
-        self, view: StrategyContext, ticker: str, track: SpikeState, held: Qty, why: str
-    ) -> Iterator[OrderRequest]:
+    def _take(self, view: StrategyContext, ticker: str, track: SpikeState, held: Qty, why: str) -> Iterator[Intent]:
         """Leave at the price that is there; not more than once a second."""
         place = exit_at_best(view, ticker, held, why)
         if place is not None and abs(view.now - track.taken) >= 1_000:
@@ -201,5 +199,5 @@ class Spike(Strategy):
         track.quiet_until = Ts(view.now + int(self.params.cooldown_s * 1000))
 
 
-def _cancel_all(orders: Iterable[Order], reason: str) -> Iterator[OrderRequest]:
+def _cancel_all(orders: Iterable[Order], reason: str) -> Iterator[Intent]:
     return (Cancel(order.client_order_id, reason=reason) for order in orders)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams, about, within
@@ -54,7 +54,7 @@ class Threshold(Strategy):
             )  # fmt: skip
         self._again: dict[str, Ts] = {}
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book, params, held = view.book(ticker), self.params, view.position(ticker)
         if view.orders(ticker) or 0 < self._again.get(ticker, 0) - view.now <= RETRY_MS:
             return

@@ -5,11 +5,18 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from kalshi_cli.base.units import Price, Qty, cents, contracts
-from kalshi_cli.core.model.intents import OrderRequest, Place
-from kalshi_cli.core.model.order_terms import BID
-from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.strategies.base import Strategy, StrategyParams
+from kalshi_cli.strategies.api import (
+    BID,
+    Intent,
+    Place,
+    Price,
+    Qty,
+    Strategy,
+    StrategyContext,
+    StrategyParams,
+    cents,
+    contracts,
+)
 
 
 class FadeParams(StrategyParams, frozen=True):
@@ -28,7 +35,7 @@ class Fade(Strategy):
     Params = FadeParams
     params: FadeParams
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         ask = view.book(ticker).best_ask
         if ask is None or ask > self.params.limit or view.position(ticker) or view.orders(ticker):
             return

@@ -2,8 +2,7 @@
 
 from fade import Fade, FadeParams
 
-from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.strategies.api import BID, cents, contracts
 from kalshi_cli.testing import StrategyHarness, submitted_orders
 
 

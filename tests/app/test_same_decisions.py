@@ -18,7 +18,7 @@ from kalshi_cli.app.inputs import run_inputs
 from kalshi_cli.base.clock import SystemClock
 from kalshi_cli.config.config import Config
 from kalshi_cli.config.schema import SimulatorConfig
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import Message, SpotPrice, StateCommand
 from kalshi_cli.core.model.order_terms import Side
@@ -61,13 +61,13 @@ class Noted(CryptoTa):
         bars = self._bars[spot.symbol]
         self.heard.append((spot, bars.count, bars.vol, bars.signals))
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         yield from self._noted(view, super().on_book(view, ticker))
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         yield from self._noted(view, super().on_tick(view))
 
-    def _noted(self, view: StrategyContext, intents: Iterator[OrderRequest]) -> Iterator[OrderRequest]:
+    def _noted(self, view: StrategyContext, intents: Iterator[Intent]) -> Iterator[Intent]:
         for intent in intents:
             if isinstance(intent, Place):
                 self.wanted.setdefault(intent.ticker, (intent.side, view.now))

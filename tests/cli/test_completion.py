@@ -150,7 +150,7 @@ def test_a_hostile_listing_reaches_no_shell(tmp_path: Path, monkeypatch: pytest.
 def test_what_completion_imports_is_little(one: Served) -> None:
     program = (
         "import sys, json\nfrom kalshi_cli.cli.completion import completions\n"
-        "from kalshi_cli.cli.options import Flags\nassert completions('market', Flags(), 'KXW')\n"
+        "from kalshi_cli.cli.options import GlobalOptions\nassert completions('market', GlobalOptions(), 'KXW')\n"
         "print(json.dumps(sorted(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)

@@ -20,7 +20,7 @@ from kalshi_cli.core.model.order_terms import BID
 WITHIN_S = 60.0
 """Nothing here takes more than a few seconds: what takes longer hangs."""
 
-PROMPT = "from kalshi_cli.services import cancel; cancel.MARGIN_MS = -1_000\n"
+PROMPT = "from kalshi_cli.services.orders import cancel; cancel.MARGIN_MS = -1_000\n"
 """This exchange's lists do not trail: the proof that nothing rests is not waited for, five seconds each time."""
 
 SEVERAL = """

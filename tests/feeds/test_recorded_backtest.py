@@ -12,7 +12,7 @@ from support.recordings import T0, Tape
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.units import Money, Qty, Ts, contracts, dollars, format_ts
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.price_grid import CENT_GRID
@@ -41,7 +41,7 @@ class Taker(Strategy):
 
     name = "taker"
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         ask = view.book(ticker).best_ask
         if ask is not None and not view.orders(ticker) and not view.position(ticker):
             yield Place(ticker, BID, ask, contracts(10), reason="an offer")

@@ -38,10 +38,10 @@ SERVE = dedent("""
     from uuid import uuid4
 
     from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.config.schema import Sim
-    from kalshi_cli.services.simulated_exchange import Simulator
+    from kalshi_cli.config.schema import SimulatorConfig
+    from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 
-    simulator = Simulator(Path(sys.argv[1]), Sim(), SystemClock(), lambda: str(uuid4()))
+    simulator = SimulatorLauncher(Path(sys.argv[1]), SimulatorConfig(), SystemClock(), lambda: str(uuid4()))
     simulator.serve(lambda address: print("ready", flush=True))
 """)
 

@@ -18,7 +18,7 @@ from support.tape import TICKER, StrategyHarness, submitted_orders
 from kalshi_cli.base.errors import ExitCode, UsageError
 from kalshi_cli.base.units import Price, Qty, cents, contracts
 from kalshi_cli.core.account.sizing import RESERVED, Sizing
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies import registry
@@ -38,7 +38,7 @@ class Fade(Strategy):
 
     name, Params = "fade", FadeParams
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         ask, fair = view.book(ticker).best_ask, self.params.fair
         if ask is not None and fair - ask >= self.params.edge and not view.orders(ticker):
             yield Place(ticker, BID, ask, self.params.size, fair=fair, reason="cheap against fair")

@@ -12,7 +12,7 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Order
@@ -37,7 +37,7 @@ class Quoter(Strategy):
 
     name = "quoter"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         if not view.orders(TICKER):
             yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
 
@@ -115,7 +115,7 @@ class Bidder(Strategy):
 
     name = "bidder"
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         if not view.orders(ticker) and not view.position(ticker):
             yield Place(ticker, BID, cents(40), contracts(10), reason="a bid")
 
@@ -126,7 +126,7 @@ class Broken(Bidder):
     name = "broken"
     seen = 0
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         self.seen += 1
         if self.seen == 3:
             raise LookupError("lost my way")

@@ -11,7 +11,7 @@ from typing import Any
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
@@ -34,9 +34,9 @@ class Scripted(Strategy):
     def __init__(self, name: str) -> None:
         super().__init__(StrategyParams())
         self.name = name  # type: ignore[misc]
-        self.wants: list[OrderRequest] = []
+        self.wants: list[Intent] = []
 
-    def on_tick(self, _view: StrategyContext) -> Iterable[OrderRequest]:
+    def on_tick(self, _view: StrategyContext) -> Iterable[Intent]:
         while self.wants:
             yield self.wants.pop(0)
 

@@ -49,7 +49,7 @@ exchange:
 _BUSY = """
 import random
 from kalshi_cli.core.model.intents import Cancel, Place
-from kalshi_cli.core.model.order_terms import ASK, BID, Tif
+from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.strategies.base import Strategy
 from kalshi_cli.base.units import cents, contracts
 
@@ -84,7 +84,7 @@ class Busy(Strategy):
         if price is None:
             return
         fair = price + side.sign * cents(2)
-        tif = Tif.IOC if taking and dice.random() < 0.5 else Tif.GTC
+        tif = TimeInForce.IOC if taking and dice.random() < 0.5 else TimeInForce.GTC
         yield Place(ticker, side, price, contracts(dice.randint(1, 3)), fair=fair, reason="busy", tif=tif)
 """
 

@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import ONE_DOLLAR, Money, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import MarketChange, Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
@@ -66,9 +66,9 @@ class Wish(Strategy):
     name = "machine"
 
     def __init__(self) -> None:
-        self.wanted: list[OrderRequest] = []
+        self.wanted: list[Intent] = []
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         wanted, self.wanted = self.wanted, []
         yield from wanted
 
@@ -174,7 +174,7 @@ class Stage:
     def _contained(self) -> Any:
         return _Contained(self)
 
-    def tick(self, *wanted: OrderRequest) -> None:
+    def tick(self, *wanted: Intent) -> None:
         """A second later; the strategy wants this now."""
         self.clock.advance(1.0)
         self.strategy.wanted.extend(wanted)

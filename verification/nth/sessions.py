@@ -11,7 +11,7 @@ from support.simulation import OTHER, TICKER, Simulation
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Message, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
@@ -149,7 +149,7 @@ class Quoter(Strategy):
     def __init__(self) -> None:
         self._ticks = 0
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         self._ticks += 1
         if self._ticks == 1:
             yield Place(TICKER, BID, cents(40), contracts(10), fair=cents(60), reason="rest", post_only=True)

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, PublicTrade, SpotPrice, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill
@@ -37,7 +37,7 @@ class Dicey(Strategy):
         tif: TimeInForce = TimeInForce.GTC,
         *,
         post_only: bool = False,
-    ) -> Iterator[OrderRequest]:
+    ) -> Iterator[Intent]:
         at = view.snap(ticker, side, price)
         if at is not None and 0 < at < 10_000:
             size, fair = contracts(qty), self.fair(side, at)
@@ -49,7 +49,7 @@ class Quoter(Dicey):
 
     name = "quoter"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         for ticker in view.tickers:
             book = view.book(ticker)
             bid, ask = book.best_bid, book.best_ask
@@ -69,7 +69,7 @@ class Taker(Dicey):
 
     name = "taker"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         for ticker in view.tickers:
             if self.dice.random() < 0.75:
                 continue
@@ -86,7 +86,7 @@ class Churner(Dicey):
 
     name = "churner"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         for order in view.orders():
             yield Cancel(order.client_order_id, "churn")
         for ticker in view.tickers[:1]:
@@ -100,7 +100,7 @@ class Flooder(Dicey):
 
     name = "flooder"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         for ticker in view.tickers:
             book = view.book(ticker)
             if book.best_bid is not None and self.dice.random() < 0.5:
@@ -128,25 +128,25 @@ class Troubled(Strategy):
     def waiting(self) -> str:  # type: ignore[override]
         return self._inner.waiting
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
         return self._inner.on_book(view, ticker)
 
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
         return self._inner.on_trade(view, trade)
 
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
         return self._inner.on_fill(view, fill)
 
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
         return self._inner.on_spot(view, spot)
 
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
         return self._inner.on_fair(view, fair)
 
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
         return self._inner.on_signal(view, signal)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         trouble = self._trouble()
         if trouble == "raise":
             raise ValueError("a mistake in a strategy")

@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator
 
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -35,7 +35,7 @@ class Random(Strategy):
         self._next = Ts(0)
         self._leave: dict[str, Ts] = {}
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         for ticker in view.tickers:
             held, book = view.position(ticker), view.book(ticker)
             if held and view.now >= self._leave.get(ticker, 0):

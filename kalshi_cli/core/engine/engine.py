@@ -28,7 +28,7 @@ from kalshi_cli.core.model.effects import (
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Amend, Cancel, CloseOrderRequest, OrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Cancel, Close, Intent, Place
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.risk import review
@@ -204,7 +204,7 @@ class TradingEngine:
 
     # -- intents -----------------------------------------------------------------------------------------------------
 
-    def _consider(self, strategy: str, intent: OrderRequest) -> list[Effect]:
+    def _consider(self, strategy: str, intent: Intent) -> list[Effect]:
         if isinstance(intent, Cancel):
             order = self.state.orders.get(intent.client_order_id)
             return self._cancel(order, intent.reason) if order is not None and order.strategy == strategy else []
@@ -249,7 +249,7 @@ class TradingEngine:
         """An order that passed its review and has not left: it counts no more, and may be placed again later."""
         self.state.take_back(order)
 
-    def close(self, intent: CloseOrderRequest) -> CloseOrder | OrderRefused:
+    def close(self, intent: Close) -> CloseOrder | OrderRefused:
         """Review a person's close and, if it passes, count its order as live from now on. A halt does not stop it."""
         verdict = review.review_close(self.state, self.limits, intent, client_order_id=self._new_id())
         self._count(verdict)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from kalshi_cli.base.text import redact, safe_text
 from kalshi_cli.core.model.effects import AlertRaised, Effect
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import FairValue, NewsSignal, PublicTrade, SpotPrice
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.state.limits import RiskLimits
@@ -30,13 +30,13 @@ class StrategyProtocol(Protocol):
     def is_hedged(self) -> bool: ...
     @property
     def waiting(self) -> str: ...
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None: ...
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None: ...
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None: ...
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None: ...
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None: ...
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None: ...
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None: ...
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None: ...
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None: ...
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None: ...
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None: ...
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None: ...
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None: ...
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None: ...
 
 
 class StrategyCall(NamedTuple):
@@ -59,7 +59,7 @@ class StrategyRunner:
         state: EngineState,
         limits: RiskLimits,
         strategies: Sequence[StrategyProtocol],
-        consider: Callable[[str, OrderRequest], list[Effect]],
+        consider: Callable[[str, Intent], list[Effect]],
         withdraw: Callable[[], list[Effect]],
         may_ask: Callable[[], bool],
     ) -> None:
@@ -111,7 +111,7 @@ class StrategyRunner:
         return self._ask_all(lambda strategy: strategy.on_tick)
 
     def _ask_all(
-        self, hook: Callable[[StrategyProtocol], Callable[..., Iterable[OrderRequest] | None]], *args: object
+        self, hook: Callable[[StrategyProtocol], Callable[..., Iterable[Intent] | None]], *args: object
     ) -> list[Effect]:
         effects: list[Effect] = []
         for strategy, view in tuple(self._running):
@@ -119,7 +119,7 @@ class StrategyRunner:
         return effects
 
     def _ask(
-        self, strategy: StrategyProtocol, hook: Callable[..., Iterable[OrderRequest] | None], *args: object
+        self, strategy: StrategyProtocol, hook: Callable[..., Iterable[Intent] | None], *args: object
     ) -> list[Effect]:
         """Run one hook. A strategy that raises is taken out, its orders are cancelled, and somebody is told."""
         effects: list[Effect] = []
@@ -143,8 +143,8 @@ class StrategyRunner:
         return effects
 
     def _answers(
-        self, name: str, hook: Callable[..., Iterable[OrderRequest] | None], args: tuple[object, ...]
-    ) -> Iterator[OrderRequest]:
+        self, name: str, hook: Callable[..., Iterable[Intent] | None], args: tuple[object, ...]
+    ) -> Iterator[Intent]:
         """What a strategy wants. `asked` is set while its own code runs, and never while ours does."""
         self._calls += 1
         asked = StrategyCall(self._calls, name)

@@ -8,11 +8,11 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import SelfTradePrevention, Side, TimeInForce
 
 
-class OrderRequest(msgspec.Struct, frozen=True):
+class Intent(msgspec.Struct, frozen=True):
     """What a strategy wants. `reason` is kept with the order and shown by `why`."""
 
 
-class Place(OrderRequest, frozen=True):
+class Place(Intent, frozen=True):
     """Rest or take `qty` at `price` or better; `fair` is what the strategy believes one YES contract is worth.
 
     With `expires_in_s` None the engine sets the short expiry of every loop order; 0 asks for good-till-cancelled. It is
@@ -36,7 +36,7 @@ class Place(OrderRequest, frozen=True):
     needs: tuple[Place, ...] = ()
 
 
-class Amend(OrderRequest, frozen=True):
+class Amend(Intent, frozen=True):
     """Another price, size or expiry for an order that rests: a person's, or a strategy's of its own order.
 
     `qty` is what shall be left to trade from now on. `expires` None keeps the expiry, 0 takes it away. `fair` is what a
@@ -50,7 +50,7 @@ class Amend(OrderRequest, frozen=True):
     fair: Price | None = None
 
 
-class CloseOrderRequest(OrderRequest, frozen=True):
+class Close(Intent, frozen=True):
     """Make a position smaller by `qty` at `price` or better: a person's, never a strategy's.
 
     `held` is the position of this subaccount as the exchange has just stated it, below zero for NO.
@@ -68,7 +68,7 @@ class CloseOrderRequest(OrderRequest, frozen=True):
         return Side.ASK if self.held > 0 else Side.BID
 
 
-class Cancel(OrderRequest, frozen=True):
+class Cancel(Intent, frozen=True):
     """Take back an order of this strategy."""
 
     client_order_id: str

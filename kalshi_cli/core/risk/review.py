@@ -13,7 +13,7 @@ import msgspec
 from kalshi_cli.base.units import Qty, Ts, format_qty
 from kalshi_cli.core.account.open_amends import worse_case_terms
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, OrderRefused, SubmitOrder
-from kalshi_cli.core.model.intents import Amend, CloseOrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Close, Place
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.risk.controls import AMEND_LOWERS, AMEND_RAISES, BEFORE_CLOSES, CONTROLS, OF_PEOPLE
@@ -87,7 +87,7 @@ def _in_group(state: EngineState, intent: Place) -> Place:
 
 
 def review_close(
-    state: EngineState, limits: RiskLimits, intent: CloseOrderRequest, *, client_order_id: str
+    state: EngineState, limits: RiskLimits, intent: Close, *, client_order_id: str
 ) -> CloseOrder | OrderRefused:
     """Hold a person's close against the controls. No halt stops it, so it must be able to do nothing but close.
 
@@ -108,7 +108,7 @@ def review_close(
     return denied or CloseOrder(_order(state, order, client_order_id))
 
 
-def _more_than_held(state: EngineState, intent: CloseOrderRequest) -> OrderRefused | None:
+def _more_than_held(state: EngineState, intent: Close) -> OrderRefused | None:
     """All our live orders on the closing side fill first: even then the position must not change its side."""
     live = [order for order in state.orders.live(intent.ticker) if order.side is intent.side]
     pending = sum(order.remaining for order in live if order.subaccount == intent.subaccount)

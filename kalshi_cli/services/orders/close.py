@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownErr
 from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
-from kalshi_cli.core.model.intents import CloseOrderRequest
+from kalshi_cli.core.model.intents import Close
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -250,7 +250,7 @@ class PositionCloser:
             filled = Qty(0)
             if limit is not None and best is not None and (limit - best) * plan.side.sign >= 0:
                 signed = Qty(-plan.side.sign * held)
-                verdict = engine.close(CloseOrderRequest(ticker, limit, left, held=signed, subaccount=self._subaccount))
+                verdict = engine.close(Close(ticker, limit, left, held=signed, subaccount=self._subaccount))
                 proposal = self._orders.judged(engine, market, verdict)
                 with in_flight(f"order {proposal.submit.order.client_order_id}"):
                     order = self._orders.send(engine, proposal)

@@ -10,7 +10,7 @@ from typing import Annotated
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.inputs import Input, SpotInput
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import Market
 from kalshi_cli.core.model.messages import SpotPrice
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -84,11 +84,11 @@ class CryptoTa(Strategy):
             size = 1.0 if spot.size is None else spot.size / _SIZE_UNIT
             bars.add(spot.ts, spot.price / _SPOT_UNIT, size)
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         if self._coin(ticker) is not None:
             yield from self._decide(view, ticker)
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         """A price that grows old is noticed also where no book moves."""
         for ticker in view.tickers:
             if self._coin(ticker) is not None:
@@ -116,7 +116,7 @@ class CryptoTa(Strategy):
         found = chance(spot / _SPOT_UNIT, *bounds, left_s, bars.vol * self.params.vol_factor, push)
         return Price(max(1, min(ONE_DOLLAR - 1, round(found * ONE_DOLLAR))))
 
-    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def _decide(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         fair, orders, held = self.fair(view, ticker), view.orders(ticker), view.position(ticker)
         market = view.market(ticker)
         if fair is None or market is None:

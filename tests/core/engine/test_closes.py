@@ -13,7 +13,7 @@ from support.values import NOW, make_book, make_engine, make_market, make_order,
 from kalshi_cli.base.units import Money, Qty, cents, contracts
 from kalshi_cli.core.model.effects import AlertRaised, CloseOrder, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import CloseOrderRequest, OrderRequest, Place
+from kalshi_cli.core.model.intents import Close, Intent, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
@@ -33,15 +33,15 @@ def state() -> EngineState:
     return made
 
 
-def out(price: int = 40, qty: int = 10, held: int = 10, **changes: Any) -> CloseOrderRequest:
-    return CloseOrderRequest("KXA-1", cents(price), contracts(qty), contracts(held), **changes)
+def out(price: int = 40, qty: int = 10, held: int = 10, **changes: Any) -> Close:
+    return Close("KXA-1", cents(price), contracts(qty), contracts(held), **changes)
 
 
-def judge(state: EngineState, intent: CloseOrderRequest, limits: RiskLimits | None = None) -> CloseOrder | OrderRefused:
+def judge(state: EngineState, intent: Close, limits: RiskLimits | None = None) -> CloseOrder | OrderRefused:
     return review_close(state, limits or RiskLimits(), intent, client_order_id="new")
 
 
-def code(state: EngineState, intent: CloseOrderRequest, limits: RiskLimits | None = None) -> str:
+def code(state: EngineState, intent: Close, limits: RiskLimits | None = None) -> str:
     verdict = judge(state, intent, limits)
     return verdict.code if isinstance(verdict, OrderRefused) else "approved"
 
@@ -90,8 +90,8 @@ def test_an_order_in_doubt_counts_as_live(state: EngineState) -> None:
 
 
 def test_price_book_and_market_are_looked_at_as_for_any_order(state: EngineState) -> None:
-    assert code(state, CloseOrderRequest("KXB-1", cents(40), contracts(1), contracts(1))) == "UNKNOWN_MARKET"
-    assert code(state, CloseOrderRequest("KXA-1", cents(0), contracts(1), contracts(1))) == "OFF_GRID_PRICE"
+    assert code(state, Close("KXB-1", cents(40), contracts(1), contracts(1))) == "UNKNOWN_MARKET"
+    assert code(state, Close("KXA-1", cents(0), contracts(1), contracts(1))) == "OFF_GRID_PRICE"
     assert code(state, out(29), RiskLimits(price_collar=cents(10))) == "PRICE_COLLAR"
     assert code(state, out(30), RiskLimits(price_collar=cents(10))) == "approved"
     state.orders.add(make_order("own bid", price=cents(41)))
@@ -155,7 +155,7 @@ class Wishing:
     def on_book(self, *_: object) -> None: ...
     def on_trade(self, *_: object) -> None: ...
     def on_fill(self, *_: object) -> None: ...
-    def on_tick(self, _view: object) -> Iterator[OrderRequest]:
+    def on_tick(self, _view: object) -> Iterator[Intent]:
         yield out()
 
 

@@ -39,7 +39,7 @@ from kalshi_cli.core.model.effects import (
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import (
     AccountSnapshot,
@@ -87,21 +87,21 @@ class Probe:
         self.asked: list[str] = []
         self.view: StrategyContext | None = None
 
-    def _reply(self, view: StrategyContext, what: str) -> Iterable[OrderRequest] | None:
+    def _reply(self, view: StrategyContext, what: str) -> Iterable[Intent] | None:
         self.asked.append(what)
         self.view = view
         return self.answer(view) if self.answer else None
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[OrderRequest] | None:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterable[Intent] | None:
         return self._reply(view, f"book {ticker}")
 
-    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[OrderRequest] | None:
+    def on_trade(self, view: StrategyContext, trade: PublicTrade) -> Iterable[Intent] | None:
         return self._reply(view, f"trade {trade.trade_id}")
 
-    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest] | None:
+    def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent] | None:
         return self._reply(view, f"fill {fill.trade_id}")
 
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
         return self._reply(view, "tick")
 
 
@@ -109,7 +109,7 @@ def bid(qty: int = 10, price: int = 40, **changes: Any) -> Place:
     return Place("KXA-1", BID, cents(price), contracts(qty), **changes)
 
 
-def once(*intents: OrderRequest) -> Hook:
+def once(*intents: Intent) -> Hook:
     """Answer with these the first time only."""
     left = [intents]
     return lambda _: left.pop() if left else ()
@@ -256,7 +256,7 @@ def test_an_approved_intent_counts_as_live_before_it_is_sent() -> None:
 
 
 def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
-    def answer(view: StrategyContext) -> Iterator[OrderRequest]:
+    def answer(view: StrategyContext) -> Iterator[Intent]:
         if not view.orders():
             yield bid()
         else:
@@ -284,7 +284,7 @@ def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
 
 
 def test_an_endless_answer_is_cut() -> None:
-    def endless(_: StrategyContext) -> Iterator[OrderRequest]:
+    def endless(_: StrategyContext) -> Iterator[Intent]:
         for _number in range(100 * MAX_INTENTS):  # so that the test of an engine without a limit ends, too
             yield bid(qty=0)
 
@@ -293,7 +293,7 @@ def test_an_endless_answer_is_cut() -> None:
 
 
 def test_cancels_go_out_once_until_they_fail_or_time_passes() -> None:
-    def answer(view: StrategyContext) -> list[OrderRequest]:
+    def answer(view: StrategyContext) -> list[Intent]:
         return [Cancel(order.client_order_id, "x") for order in view.orders()] or [bid()]
 
     engine = make_engine(Probe(answer), limits=RiskLimits(min_edge=None, max_position=contracts(10)))
@@ -697,7 +697,7 @@ def test_two_strategies_never_trade_with_each_other() -> None:
 
 
 def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
-    def answer(_: StrategyContext) -> Iterator[OrderRequest]:
+    def answer(_: StrategyContext) -> Iterator[Intent]:
         yield bid()
         raise ZeroDivisionError("oops")
 

@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import MAX_WAITING_LENGTH, StrategyCall, StrategyTimeoutError
 from kalshi_cli.core.model.effects import AlertRaised, Effect
-from kalshi_cli.core.model.intents import Cancel, OrderRequest
+from kalshi_cli.core.model.intents import Cancel, Intent
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
@@ -30,9 +30,9 @@ class Told(Strategy):
         self.do = do
         self.ticks = 0
 
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
         self.ticks += 1
-        answer: Iterable[OrderRequest] | None = self.do()
+        answer: Iterable[Intent] | None = self.do()
         return answer
 
 
@@ -85,7 +85,7 @@ def hang() -> None:
     raise StrategyTimeoutError("did not come back")
 
 
-def hang_between() -> Iterator[OrderRequest]:
+def hang_between() -> Iterator[Intent]:
     yield Cancel("nothing")
     hang()
 

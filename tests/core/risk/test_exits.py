@@ -12,7 +12,7 @@ from support.values import HOUR, NOW, make_book, make_engine, make_fill, make_ma
 from kalshi_cli.base.units import Money, Qty, Ts, cents, contracts
 from kalshi_cli.core.model.effects import AlertRaised, CancelOrder, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.exchange import ExchangeStatus, TradingState
-from kalshi_cli.core.model.intents import Amend, OrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.messages import (
     AccountVisibility,
@@ -48,13 +48,13 @@ class Wishes:
 
     def __init__(self, name: str = "s") -> None:
         self.name = name
-        self.wants: list[OrderRequest] = []
+        self.wants: list[Intent] = []
         self.fails = False
 
     def on_book(self, view: StrategyContext, ticker: str) -> None: ...
     def on_trade(self, view: StrategyContext, trade: object) -> None: ...
     def on_fill(self, view: StrategyContext, fill: Fill) -> None: ...
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent]:
         if self.fails:
             raise ValueError("a bug")
         wants, self.wants = self.wants, []

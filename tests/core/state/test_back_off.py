@@ -12,7 +12,7 @@ from kalshi_cli.base.units import Qty, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import AmendOrder, CloseOrder, Effect, OrderRefused, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import Amend, CloseOrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Close, Place
 from kalshi_cli.core.model.messages import (
     AmendEnded,
     Filled,
@@ -142,7 +142,7 @@ def test_a_person_does_not_wait() -> None:
     loop.trip()
     for _ in range(3):
         assert isinstance(loop.engine.place(OUT), SubmitOrder)
-    close = CloseOrderRequest("KXA-1", cents(40), contracts(1), held=contracts(97))
+    close = Close("KXA-1", cents(40), contracts(1), held=contracts(97))
     assert isinstance(loop.engine.close(close), CloseOrder)
     assert loop.sends(1_000), "nor do strategies wait for what people send"
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from support.values import NOW, make_engine, make_market
 
 from kalshi_cli.base.units import Price, Ts, cents
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.markets import Family
 from kalshi_cli.core.model.messages import FairValue, MarketChange, NewsSignal, SpotPrice, SpotUnavailable, Tick
 from kalshi_cli.core.model.order_terms import BID
@@ -25,15 +25,15 @@ class Listener(Strategy):
         super().__init__(StrategyParams())
         self.heard: list[object] = []
 
-    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[OrderRequest] | None:
+    def on_spot(self, view: StrategyContext, spot: SpotPrice) -> Iterable[Intent] | None:
         self.heard.append(spot)
         return None
 
-    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[OrderRequest] | None:
+    def on_fair(self, view: StrategyContext, fair: FairValue) -> Iterable[Intent] | None:
         self.heard.append(fair)
         return None
 
-    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[OrderRequest] | None:
+    def on_signal(self, view: StrategyContext, signal: NewsSignal) -> Iterable[Intent] | None:
         self.heard.append(signal)
         return None
 

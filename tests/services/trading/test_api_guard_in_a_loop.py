@@ -14,7 +14,7 @@ from support.trading import TradingLoop
 
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.state.limits import RiskLimits
@@ -34,7 +34,7 @@ class Seller(Strategy):
         super().__init__(StrategyParams())
         self.has_bought = False
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         side, qty = (ASK, contracts(1)) if self.has_bought else (BID, contracts(10))
         price = cents(40 if self.has_bought else 44)
         if not self.has_bought or view.position(TICKER) > 0:

@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import cents, contracts
 from kalshi_cli.core.model.effects import Effect, StateChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.order_terms import BID, TimeInForce
@@ -263,7 +263,7 @@ class Eager(Strategy):
 
     name = "quoter"
 
-    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[Intent]:
         yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")
 
 

@@ -11,7 +11,7 @@ from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import OrderStatus
@@ -34,7 +34,7 @@ class Thinker(Strategy):
         self._clock = clock
         self._seconds = seconds
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         self._clock.advance(self._seconds)
         if not view.orders(TICKER):
             yield Place(TICKER, BID, cents(40), contracts(10), reason="a bid")

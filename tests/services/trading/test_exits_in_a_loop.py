@@ -12,7 +12,7 @@ from support.trading import TradingLoop
 
 from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Qty, cents, contracts, dollars
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
@@ -27,7 +27,7 @@ class Holder(Strategy):
 
     name = "holder"
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         if not view.position(TICKER) and not view.orders(TICKER):
             yield Place(TICKER, BID, cents(44), contracts(10), tif=TimeInForce.IOC, reason="in")
 
@@ -126,7 +126,7 @@ class Runaway(Strategy):
 
     name = "runaway"
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         yield Place(ticker, BID, cents(44), contracts(10), tif=TimeInForce.IOC)
 
 

@@ -15,7 +15,7 @@ from kalshi_cli.base.units import Money, Qty, cents, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import Filled, Message, OrderAccepted, OrderState, OrderUnknown, StateCommand, Tick
 from kalshi_cli.core.model.order_terms import BID
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
@@ -36,7 +36,7 @@ class Ladder(Strategy):
     name = "ladder"
     is_done = False
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         if not self.is_done:
             self.is_done = True
             for cent in range(6):

@@ -9,7 +9,7 @@ from support.simulation import TICKER, Simulation
 from support.trading import TradingLoop
 
 from kalshi_cli.base.units import cents, contracts
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
@@ -32,7 +32,7 @@ class Believer(Strategy):
         super().__init__(params)
         self.seen: list[int] = []
 
-    def on_tick(self, view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, view: StrategyContext) -> Iterator[Intent]:
         held = view.position(TICKER)
         if not self.seen:
             yield Place(TICKER, BID, cents(44), contracts(10), fair=cents(60), tif=TimeInForce.IOC)

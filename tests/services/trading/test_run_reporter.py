@@ -37,7 +37,7 @@ from kalshi_cli.core.model.effects import (
     SubmitOrder,
 )
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.messages import FeedGap, Message, Tick
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
@@ -62,7 +62,7 @@ class Flipper(Strategy):
 
     name = "flipper"
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         if view.orders(ticker):
             return
         if view.position(ticker) < contracts(10):
@@ -462,7 +462,7 @@ def test_a_strategy_that_hangs_stops_the_pings(sim: Simulation) -> None:
         class Hangs(Bidder):
             seen = 0
 
-            def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+            def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
                 self.seen += 1
                 if self.seen == 3:
                     eventually(lambda: len(there.paths) == 3)
@@ -481,7 +481,7 @@ def test_a_strategy_that_hangs_stops_the_pings(sim: Simulation) -> None:
 
 def test_a_strategy_that_was_taken_out_and_an_error_are_failures_with_their_reason(sim: Simulation) -> None:
     class Raises(Bidder):
-        def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+        def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
             raise LookupError("lost my way")
             yield
 

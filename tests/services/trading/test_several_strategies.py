@@ -16,7 +16,7 @@ from kalshi_cli.cli.screen.render import status_block
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.sizing import StrategyAllocation
 from kalshi_cli.core.model.effects import AmendOrder, Effect, OrderRefused
-from kalshi_cli.core.model.intents import Amend, OrderRequest, Place
+from kalshi_cli.core.model.intents import Amend, Intent, Place
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
@@ -33,15 +33,15 @@ class Once(Strategy):
     def __init__(self, name: str) -> None:
         super().__init__(StrategyParams())
         self.name = name  # type: ignore[misc]
-        self.wants: list[OrderRequest] = []
+        self.wants: list[Intent] = []
 
-    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[Intent]:
         while self.wants:
             yield self.wants.pop(0)
 
 
 class Broken(Once):
-    def on_tick(self, _view: StrategyContext) -> Iterator[OrderRequest]:
+    def on_tick(self, _view: StrategyContext) -> Iterator[Intent]:
         raise LookupError("lost my way")
         yield
 

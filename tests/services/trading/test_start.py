@@ -15,7 +15,7 @@ from kalshi_cli.base.errors import CredentialsError, OutcomeUnknownError, Refuse
 from kalshi_cli.base.units import ONE_DOLLAR, Ts, cents, contracts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import SubmitOrder
-from kalshi_cli.core.model.intents import OrderRequest, Place
+from kalshi_cli.core.model.intents import Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import Filled
 from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
@@ -272,7 +272,7 @@ def test_no_strategy_is_asked_before_the_account_is_agreed_upon(sim: Simulation)
     class Eager(Strategy):
         name = "eager"
 
-        def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[OrderRequest]:
+        def on_fill(self, view: StrategyContext, fill: Fill) -> Iterable[Intent]:
             yield Place(TICKER, BID, cents(30), contracts(1), fair=cents(50), reason="at once")
 
     sim.market(39, 44)

@@ -19,7 +19,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.engine.strategy_runner import StrategyCall
 from kalshi_cli.core.model.effects import AlertRaised, Effect
-from kalshi_cli.core.model.intents import OrderRequest
+from kalshi_cli.core.model.intents import Intent
 from kalshi_cli.core.model.messages import Tick
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
@@ -41,9 +41,9 @@ class Told(Strategy):
         self.do = do
         self.ticks = 0
 
-    def on_tick(self, view: StrategyContext) -> Iterable[OrderRequest] | None:
+    def on_tick(self, view: StrategyContext) -> Iterable[Intent] | None:
         self.ticks += 1
-        answer: Iterable[OrderRequest] | None = self.do()
+        answer: Iterable[Intent] | None = self.do()
         return answer
 
 

@@ -11,7 +11,7 @@ from support.places import SHARED
 from kalshi_cli.base.units import Ts, contracts, dollars
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect, SettlementBooked, SubmitOrder
-from kalshi_cli.core.model.intents import Cancel, OrderRequest, Place
+from kalshi_cli.core.model.intents import Cancel, Intent, Place
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import ASK, BID
@@ -36,7 +36,7 @@ class Quoter:
     name = "quoter"
     is_hedged = False
 
-    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[OrderRequest]:
+    def on_book(self, view: StrategyContext, ticker: str) -> Iterator[Intent]:
         book = view.book(ticker)
         orders = view.orders(ticker)
         for side, best in ((BID, book.best_bid), (ASK, book.best_ask)):

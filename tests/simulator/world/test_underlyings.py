@@ -36,8 +36,8 @@ def test_another_process_sees_the_same_path() -> None:
     """Python salts `hash` per process; nothing here may lean on it."""
     code = (
         "from kalshi_cli.simulator.world.families import BTC;"
-        "from kalshi_cli.simulator.world.underlyings import Path, mood;"
-        f"print(repr(Path(1, BTC).at({NOW})), repr(mood(1, 'KXINX', {NOW})))"
+        "from kalshi_cli.simulator.world.underlyings import PricePath, crowd_bias;"
+        f"print(repr(PricePath(1, BTC).at({NOW})), repr(crowd_bias(1, 'KXINX', {NOW})))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [repr(PricePath(1, BTC).at(NOW)), repr(crowd_bias(1, "KXINX", NOW))]
