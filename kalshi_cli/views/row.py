@@ -39,10 +39,11 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
     def of(cls, source: object, **given: object) -> Self:
         """Return the view of `source`, with the fields that are given instead of its own.
 
-        An empty text or moment is missing where the view allows that; what is inside becomes views of its own.
+        An empty text or moment is missing where the view allows that; what is inside becomes views of its own. A view
+        of which this is a kind gives its fields as they are.
         """
-        if type(source) is cls and not given:
-            return source
+        if isinstance(source, OutputRow) and issubclass(cls, type(source)):
+            return source if type(source) is cls and not given else cls(**{**msgspec.structs.asdict(source), **given})
         return cls(**{name: read(source) for name, read in _readers(cls) if name not in given}, **given)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from importlib import import_module
 from types import SimpleNamespace
 
+import msgspec
 import pytest
 
 import kalshi_cli.views as all_views
@@ -51,6 +52,14 @@ def test_what_is_given_wins() -> None:
 def test_a_view_is_its_own_view() -> None:
     leg = Leg(ticker="KX")
     assert Leg.of(leg) is leg
+
+
+def test_a_view_of_a_kind_of_it_keeps_its_fields() -> None:
+    class LongTrip(Trip, frozen=True, kw_only=True):
+        shown = ("city",)
+
+    found = Trip.of(source())
+    assert msgspec.structs.asdict(LongTrip.of(found)) == msgspec.structs.asdict(found)
 
 
 def test_a_field_that_the_source_lacks_is_a_mistake() -> None:
