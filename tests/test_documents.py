@@ -42,6 +42,28 @@ def test_every_link_inside_the_repository_leads_somewhere(path: Path) -> None:
     assert missing == []
 
 
+FILES_OF_USERS = {"my_idea.py", "test_my_idea.py", "fade.py", "test_fade.py"}
+PLACES = [HERE, *(HERE / name for name in ("kalshi_cli", "tests", "verification", "verification/mutants", "docs"))]
+
+
+def files_missing(text: str, beside: Path) -> list[str]:
+    """The Python files that a text names in backticks, and that are nowhere."""
+    named = {name.removeprefix("./") for name in re.findall(r"`([\w./]+\.py)(?:::\w+)?`", text)}
+    return [
+        name for name in sorted(named - FILES_OF_USERS) if not any((at / name).exists() for at in (*PLACES, beside))
+    ]
+
+
+def test_every_python_file_that_a_text_names_is_there() -> None:
+    sources = [*HERE.glob("kalshi_cli/**/*.py"), *HERE.glob("tests/**/*.md"), *HERE.glob("verification/**/*.py")]
+    found = {str(path): files_missing(path.read_text(), path.parent) for path in (*DOCUMENTS, *sources)}
+    assert {path: names for path, names in found.items() if names} == {}
+
+
+def test_a_python_file_that_is_not_there_is_caught() -> None:
+    assert files_missing("see `core/never.py` and `core/engine/engine.py`", HERE) == ["core/never.py"]
+
+
 def test_every_test_that_the_threat_table_names_is_there() -> None:
     rows = [line for line in (HERE / "SECURITY.md").read_text().splitlines() if "](tests/" in line]
     missing = []

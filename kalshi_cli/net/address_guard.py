@@ -2,7 +2,7 @@
 
 An address comes from a configuration, but a careless or hostile one must not make this machine talk to what only it can
 reach: the metadata service of its cloud, a router, a database. So a host is written one way only, each address that its
-name stands for is judged, and `web.py` connects to the address that was judged, not to the name again.
+name stands for is judged, and `guarded_client.py` connects to the address that was judged, not to the name again.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sending bytes to a web address that was checked, or reading from one, and to nothing else, within a deadline.
 
-No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address.py`), and the
-connection goes to an address that was judged: a name that stands for another machine a moment later changes nothing.
+No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address_guard.py`), and
+the connection goes to an address that was judged: a name that stands for another machine a moment later is harmless.
 """
 
 from __future__ import annotations

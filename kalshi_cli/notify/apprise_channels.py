@@ -1,8 +1,8 @@
 """Slack, Discord, Telegram, mail, PagerDuty, Opsgenie, SMS and others: apprise speaks to them.
 
 Only services whose machines are known are let in, so that an address cannot make us talk to anything else. Every
-connection goes to an address that was judged (`pinned.py`). Plug-ins of apprise are imported one by one: all of them
-are 20 MB and 0.3 s.
+connection goes to an address that was judged (`pinned_plugins.py`). Plug-ins of apprise are imported one by one: all of
+them are 20 MB and 0.3 s.
 """
 
 from __future__ import annotations

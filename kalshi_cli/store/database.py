@@ -1,4 +1,4 @@
-"""One SQLite file, opened with care. The only module that imports sqlite3, with `sqlite.py`.
+"""One SQLite file, opened with care. The only module that imports sqlite3, with `sqlite_store.py`.
 
 Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
 whatever the timeout). Use a database from the thread that opened it.

@@ -1,7 +1,7 @@
 """The shape of the files, as an ordered list of steps. `PRAGMA user_version` counts how many have been taken.
 
-Never change a step that was released: add one. Columns are plain integers and text in the units of `units.py`, so that
-a person with a sqlite3 shell can read them.
+Never change a step that was released: add one. Columns are plain integers and text in the units of `base/units.py`, so
+that a person with a sqlite3 shell can read them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """How much of each configured limit an account uses: what the exchange states of it, with everything that rests filled.
 
-The same sums as before an order (`exposure.py`), over positions that were not counted here.
+The same sums as before an order (`core/account/exposure.py`), over positions that were not counted here.
 """
 
 from __future__ import annotations

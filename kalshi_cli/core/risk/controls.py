@@ -1,6 +1,6 @@
 """The controls that orders are held against, in order; each says what it objects to, or nothing.
 
-`risk.py` asks them. A control knows the state, the limits and one intent, and decides by nothing else.
+`review.py` asks them. A control knows the state, the limits and one intent, and decides by nothing else.
 """
 
 from __future__ import annotations

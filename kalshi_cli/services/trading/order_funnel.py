@@ -63,7 +63,7 @@ REJECTION_CAUSES = {
 """What is behind the exchange's own codes (API.md, errors), where a person can do or know something."""
 
 NO_FAIR = ("MIN_EDGE", "fair=missing")
-"""What `controls.py` says of an order without a fair value: whatever risk.min_edge is, it would not let it through."""
+"""What `core/risk/controls.py` says of an order without a fair value: whatever risk.min_edge is, it is refused."""
 
 
 def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") -> WhyView:
