@@ -1,6 +1,6 @@
 """What somebody is told of, when, and how often: pure; every time is passed in.
 
-A `Incident` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind)
+An `Incident` is one thing to tell, known by its code and its subject. One that lasts (a breach, a halt, being blind)
 fires once, is reminded while it holds, and is resolved once when it does not. One that does not is an event: it
 happened.
 
