@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 
 import pytest
 from support.places import ROOT
@@ -53,6 +54,22 @@ def test_a_public_class_in_two_files_is_named_and_a_private_one_is_not() -> None
 
 def test_the_package_has_no_circle_of_imports() -> None:
     assert structure.find_circle(structure.arrows_of(structure.read_package())) == []
+
+
+BESIDE_THE_PACKAGE = {"cli/golden", "e2e", "strangers", "support", "verification"}
+TESTED_ELSEWHERE = {"template"}
+"""What `kalshi strategies new` copies, by `services/research/test_strategies.py`."""
+
+
+def folders(root: Path) -> set[str]:
+    """The folders with code of their own."""
+    return {str(path.parent.relative_to(root)) for path in root.rglob("*.py") if path.name != "__init__.py"}
+
+
+def test_the_tests_mirror_the_package_folder_by_folder() -> None:
+    package, tests = folders(structure.PACKAGE), folders(structure.ROOT / "tests")
+    assert package - tests - TESTED_ELSEWHERE == set()
+    assert {name for name in tests - package if not any(name.startswith(one) for one in BESIDE_THE_PACKAGE)} == set()
 
 
 def test_the_picture_goes_between_its_marks() -> None:

@@ -35,7 +35,7 @@ OUTSIDE = (
         "feeds/spot/price_consensus.py",
         "        return -_BACK_MS <= now - price.ts <= self._max_age_ms",
         "        return now - price.ts <= self._max_age_ms",
-        ("tests/feeds/test_spot_belief.py",),
+        ("tests/feeds/spot/test_price_consensus.py",),
     ),
     Mutant(
         "a jump of a venue that is alone has to last",
@@ -43,7 +43,7 @@ OUTSIDE = (
         "feeds/spot/price_consensus.py",
         "            voices.append(self._believed)",
         "            pass",
-        ("tests/feeds/test_spot_belief.py",),
+        ("tests/feeds/spot/test_price_consensus.py",),
     ),
     Mutant(
         "old trades keep no connection alive",

@@ -78,7 +78,7 @@ CHECKING = (
         "services/monitoring/checks/api.py",
         "    if only_failures([*of_loop, *own], now):",
         "    if False:",
-        ("tests/cli/commands/test_check_api.py",),
+        ("tests/services/monitoring/checks/test_api.py",),
     ),
     Mutant(
         "a probe that was cut off by the rate limit is unknown",
@@ -86,7 +86,7 @@ CHECKING = (
         "services/monitoring/checks/api.py",
         '            return [*refused.values(), could_not_read("requests", error)]',
         "            break",
-        ("tests/cli/commands/test_check_api.py",),
+        ("tests/services/monitoring/checks/test_api.py",),
     ),
     Mutant(
         "what kalshi refused itself is no refusal by the exchange",
@@ -135,7 +135,7 @@ CHECKING = (
         "    unseen = [order for order in own if order.client_order_id not in shown]",
         "    own = sorted(own, key=lambda order: order.updated, reverse=True)[:MOST]\n"
         "    unseen = [order for order in own if order.client_order_id not in shown]",
-        ("tests/cli/commands/test_check_orders.py",),
+        ("tests/services/monitoring/checks/test_orders.py",),
     ),
     Mutant(
         "orders that were not compared are told of",
@@ -143,6 +143,6 @@ CHECKING = (
         "services/monitoring/checks/records.py",
         "differing(records, absent, as_of) + _not_compared(more)",
         "differing(records, absent, as_of)",
-        ("tests/cli/commands/test_check_orders.py",),
+        ("tests/services/monitoring/checks/test_orders.py",),
     ),
 )
