@@ -301,7 +301,7 @@ def test_strategies_that_hang_are_taken_out_and_the_others_go_on(exchange: Serve
     names = "Sleeper,Spinner,Stubborn,Quoter"
     with loop(exchange, names, strategy_limit_s="0.5") as process:
         for name in ("sleeper", "spinner", "stubborn"):
-            until(process, lambda name=name: f"CRITICAL STRATEGY_HUNG {name}: HungError" in said(process))  # type: ignore[misc]
+            until(process, lambda name=name: f"CRITICAL STRATEGY_HUNG {name}: StrategyTimeoutError" in said(process))  # type: ignore[misc]
         beats = cycles(exchange)
         until(process, lambda: cycles(exchange) > beats)
         until(process, exchange.resting)

@@ -512,7 +512,7 @@ def test_redirects_are_refused_not_followed(serve, connect):
 
 
 def test_a_reply_longer_than_the_cap_is_refused(serve, connect, monkeypatch):
-    monkeypatch.setattr(call, "LONGEST_REPLY", 1000)
+    monkeypatch.setattr(call, "MAX_REPLY_LENGTH", 1000)
     bomb = gzip.compress(b"0" * 1_000_000)
     server = serve(*[Reply(200, bomb, {"Content-Encoding": "gzip"})] * 9)
     with pytest.raises(UnreachableError, match="longer than 1000 bytes"):

@@ -297,7 +297,7 @@ def test_a_source_that_is_not_asked_now_is_not_stale() -> None:
 
 
 def test_it_reads_in_a_thread_while_a_window_is_open_and_ends_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fair_values, "LONGEST_READ_S", 60.0)
+    monkeypatch.setattr(fair_values, "MAX_READ_S", 60.0)
     heard: list[FairValue] = []
     asked, is_open, stopping = [0], [False], threading.Event()
 

@@ -260,7 +260,7 @@ def test_what_was_in_the_file_before_the_start_is_no_news_when_the_file_is_writt
 def test_of_a_long_file_its_end_is_known_and_of_one_that_counts_whole_nothing(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(news_signals, "MOST_BEFORE", 10)
+    monkeypatch.setattr(news_signals, "MAX_BEFORE", 10)
     file.write_bytes(b"first line\nsecond\nthird\n")
     for tail, before in ((FileFollower(file), [b"ond", b"third"]), (FileFollower(file, from_start=True), [])):
         assert tail.before() == before

@@ -215,7 +215,7 @@ A_UUID = "11111111-2222-4333-8444-555555555555"
 
 NOT_CALLS = {
     "close", "request", "refresh_limits", "pace", "largest_batch",
-    "clock_skew_ms", "measure_clock_skew", "latest_there", "notices", "bound_reads", "reading_within", "check_path",
+    "clock_skew_ms", "measure_clock_skew", "max_server_time", "notices", "limit_reads", "reading_within", "check_path",
     "whose",
 }  # fmt: skip
 """Public names of the client that are no call of their own."""

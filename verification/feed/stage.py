@@ -242,7 +242,7 @@ class Stage:
             elif isinstance(effect, ResyncBook):
                 self.sequencer.resync((effect.ticker,))
             else:
-                self.refusals += type(effect).__name__ == "Denied"
+                self.refusals += type(effect).__name__ == "OrderRefused"
 
     def ours(self, ticker: str) -> Levels:
         book = self.engine.state.books[ticker]

@@ -107,7 +107,7 @@ def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
 
 
 def test_a_curve_without_end_is_kept_with_fewer_points(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backtest, "MOST_POINTS", 10)
+    monkeypatch.setattr(backtest, "MAX_POINTS", 10)
     curve: Points = []
     for at in range(1_000):
         backtest.add_point(curve, Ts(at), Money(at // 2))

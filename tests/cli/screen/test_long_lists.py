@@ -132,9 +132,9 @@ def test_a_long_json_document_waits_on_disk(monkeypatch: pytest.MonkeyPatch) -> 
         with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):
             return peak(lambda: render_rows(Word, (Word(word="x" * 100) for _ in range(count)), Format.JSON))
 
-    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 100_000)
+    monkeypatch.setattr(render, "MAX_IN_MEMORY_LENGTH", 100_000)
     assert document(20_000) < document(2_000) + 200_000
-    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 100_000_000)
+    monkeypatch.setattr(render, "MAX_IN_MEMORY_LENGTH", 100_000_000)
     assert document(20_000) > document(2_000) + 1_000_000
 
 
@@ -151,11 +151,11 @@ def printed(form: Format, count: int) -> str:
 @pytest.mark.parametrize("count", [1, 2, 10, 25])
 def test_a_document_of_parts_is_the_document(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = {form: printed(form, count) for form in (Format.JSON, Format.PLAIN)}
-    monkeypatch.setattr(render, "LONGEST_IN_MEMORY", 1)
+    monkeypatch.setattr(render, "MAX_IN_MEMORY_LENGTH", 1)
     monkeypatch.setattr(render, "_CHUNK", 7)
     assert printed(Format.JSON, count) == whole[Format.JSON]
     assert len(json.loads(whole[Format.JSON])) == count
-    monkeypatch.setattr(render, "PART", 3)
+    monkeypatch.setattr(render, "ALIGN_ROWS", 3)
     assert printed(Format.PLAIN, count).split() == whole[Format.PLAIN].split()
 
 
@@ -165,7 +165,7 @@ class Pair(OutputRow, frozen=True, kw_only=True):
 
 
 def test_columns_only_become_wider_on_the_way_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(render, "PART", 2)
+    monkeypatch.setattr(render, "ALIGN_ROWS", 2)
     rows = [Pair(left="a" * width, right=width) for width in (3, 9, 2, 4, 12, 1)]
     out = io.StringIO()
     with redirect_stdout(out):

@@ -170,7 +170,7 @@ def test_a_crossed_book_waits_and_then_is_thrown_away() -> None:
     assert engine.step(delta(BID, 39, ts=NOW + 1 + CROSSED_MS)) == []
     effects = engine.step(delta(BID, 38, ts=NOW + 2 + CROSSED_MS))
     assert effects[0] == ResyncBook("KXA-1", "crossed")
-    assert kinds(effects) == ["Resync", "Alert"]
+    assert kinds(effects) == ["ResyncBook", "AlertRaised"]
     assert not engine.state.books["KXA-1"].is_usable
     assert len(probe.asked) == 1
 
@@ -189,7 +189,7 @@ def test_a_book_that_uncrosses_is_believed_again() -> None:
 def test_an_impossible_delta_asks_for_a_fresh_snapshot() -> None:
     engine = make_engine(Probe())
     engine.step(make_book())
-    assert kinds(engine.step(delta(BID, 40, -101))) == ["Resync", "Alert"]
+    assert kinds(engine.step(delta(BID, 40, -101))) == ["ResyncBook", "AlertRaised"]
 
 
 def test_a_gap_makes_books_unusable_until_a_snapshot() -> None:
@@ -207,7 +207,7 @@ def test_a_gap_makes_books_unusable_until_a_snapshot() -> None:
 def test_the_rest_of_the_feed_is_noticed() -> None:
     probe = Probe()
     engine = make_engine(probe, state=make_state(references={"KX": "OTHER", "KXA": "BRTI"}))
-    assert kinds(engine.step(FeedState(NOW, is_live=False, reason="silent"))) == ["Alert"]
+    assert kinds(engine.step(FeedState(NOW, is_live=False, reason="silent"))) == ["AlertRaised"]
     assert engine.step(FeedState(NOW, is_live=True)) == []
     engine.step(Quote(Ts(NOW + 5), "KXA-1", None, Qty(0), None, Qty(0), None, Qty(0)))
     assert engine.state.feed_ts == NOW, "other channels do not make a book fresh"
@@ -248,7 +248,7 @@ def test_an_unheard_of_message_is_ignored() -> None:
 def test_an_approved_intent_counts_as_live_before_it_is_sent() -> None:
     engine = make_engine(Probe(once(bid(), bid())), limits=RiskLimits(min_edge=None, max_position=contracts(15)))
     effects = engine.step(make_book())
-    assert kinds(effects) == ["SubmitOrder", "Denied"]
+    assert kinds(effects) == ["SubmitOrder", "OrderRefused"]
     assert isinstance(effects[1], OrderRefused)
     assert effects[1].code == "POSITION_LIMIT", "the first order of the same breath is counted"
     assert engine.tally.denied == {"POSITION_LIMIT": 1}
@@ -268,7 +268,7 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
     order = submitted(engine, make_book())
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))
     effects = engine.step(delta())
-    assert kinds(effects) == ["Alert", "CancelOrder"]
+    assert kinds(effects) == ["AlertRaised", "CancelOrder"]
     assert isinstance(effects[0], AlertRaised)
     assert (effects[0].code, effects[0].tier) == ("STRATEGY_FAILED", "critical")
     asked = len(probe.asked)
@@ -280,7 +280,7 @@ def test_a_strategy_that_raises_is_taken_out_and_its_orders_cancelled() -> None:
 @pytest.mark.parametrize("nonsense", ["buy!", None, 7])
 def test_a_strategy_that_yields_nonsense_is_taken_out(nonsense: Any) -> None:
     effects = make_engine(Probe(once(nonsense))).step(make_book())
-    assert kinds(effects) == ["Alert"]
+    assert kinds(effects) == ["AlertRaised"]
 
 
 def test_an_endless_answer_is_cut() -> None:
@@ -289,7 +289,7 @@ def test_an_endless_answer_is_cut() -> None:
             yield bid(qty=0)
 
     effects = make_engine(Probe(endless)).step(make_book())
-    assert kinds(effects) == ["Denied"] * MAX_INTENTS + ["Alert"]
+    assert kinds(effects) == ["OrderRefused"] * MAX_INTENTS + ["AlertRaised"]
 
 
 def test_cancels_go_out_once_until_they_fail_or_time_passes() -> None:
@@ -352,7 +352,7 @@ def test_a_refusal_and_an_unknown_are_told_apart() -> None:
     assert isinstance(second, SubmitOrder)
     assert kinds(engine.step(OrderRejected(NOW, first.order.client_order_id, "invalid_price"))) == ["OrderChanged"]
     effects = engine.step(OrderUnknown(NOW, second.order.client_order_id, "timeout"))
-    assert kinds(effects) == ["OrderChanged", "Alert"]
+    assert kinds(effects) == ["OrderChanged", "AlertRaised"]
     assert engine.tally.rejected == 1
     assert [order.status for order in engine.state.orders.live()] == [OrderStatus.UNKNOWN]
     assert engine.step(OrderUnknown(NOW, "never heard of", "x")) == []
@@ -485,7 +485,7 @@ def test_the_account_repairs_what_we_missed_and_twice_changes_nothing() -> None:
         positions=(stated(10),),
     )
     effects = engine.step(found)
-    assert sorted(set(kinds(effects))) == ["Alert", "FillBooked", "OrderChanged", "SettlementBooked"]
+    assert sorted(set(kinds(effects))) == ["AlertRaised", "FillBooked", "OrderChanged", "SettlementBooked"]
     assert [effect.code for effect in effects if isinstance(effect, AlertRaised)] == ["FOREIGN_ACTIVITY"] * 2
     assert engine.cash == Money(1_000_000_000)
     assert [order.is_foreign for order in engine.state.orders.live()] == [True, True]
@@ -533,7 +533,7 @@ def test_drift_that_stays_is_an_alert() -> None:
     engine = make_engine()
     assert engine.step(snapshot(positions=(stated(3),))) == [], "a fill may be on its way"
     effects = engine.step(snapshot(positions=(stated(3),)))
-    assert kinds(effects) == ["Alert"]
+    assert kinds(effects) == ["AlertRaised"]
     assert isinstance(effects[0], AlertRaised)
     assert (effects[0].code, effects[0].text) == ("DRIFT", "we count 0, the exchange 3")
     engine.step(snapshot())
@@ -543,7 +543,7 @@ def test_drift_that_stays_is_an_alert() -> None:
 def test_a_difference_is_told_once_until_it_changes() -> None:
     engine = make_engine()
     told = [kinds(engine.step(snapshot(positions=(stated(qty),)))) for qty in (3, 3, 3, 4, 4, 4)]
-    assert told == [[], ["Alert"], [], [], ["Alert"], []]
+    assert told == [[], ["AlertRaised"], [], [], ["AlertRaised"], []]
 
 
 def test_a_snapshot_older_than_our_newest_fill_is_no_drift() -> None:
@@ -553,7 +553,7 @@ def test_a_snapshot_older_than_our_newest_fill_is_no_drift() -> None:
     assert engine.step(lagging) == []
     assert engine.step(lagging) == []
     assert engine.step(snapshot(as_of=Ts(NOW + 1))) == []
-    assert kinds(engine.step(snapshot(as_of=Ts(NOW + 2)))) == ["Alert"]
+    assert kinds(engine.step(snapshot(as_of=Ts(NOW + 2)))) == ["AlertRaised"]
 
 
 # -- commands -------------------------------------------------------------------------------------------------------
@@ -703,7 +703,7 @@ def test_an_order_of_a_failed_strategy_is_cancelled_once_it_has_an_id() -> None:
 
     engine = make_engine(Probe(answer))
     effects = engine.step(make_book())
-    assert kinds(effects) == ["SubmitOrder", "Alert"]
+    assert kinds(effects) == ["SubmitOrder", "AlertRaised"]
     assert isinstance(effects[0], SubmitOrder)
     order = effects[0].order.client_order_id
     engine.step(OrderAccepted(NOW, order, "o1", Qty(0), contracts(10)))

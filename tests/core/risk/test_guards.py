@@ -158,7 +158,7 @@ def test_three_creates_in_a_row_without_an_answer_stop_new_orders_and_not_what_c
     assert moves(effects) == [(REDUCING, "API_GUARD")]
     assert "kalshi resume --reason" in alert(effects, "API_GUARD").text
     kinds = [type(effect).__name__ for effect in effects]
-    assert kinds.index("StateChanged") < kinds.index("Alert"), "on file before anything else"
+    assert kinds.index("StateChanged") < kinds.index("AlertRaised"), "on file before anything else"
     denied = engine.place(Place("KXA-1", BID, cents(40), contracts(1)), "quiet")
     assert isinstance(denied, OrderRefused)
     assert denied.code == "REDUCING"

@@ -99,7 +99,7 @@ def test_an_order_that_was_refused_was_not_placed(sim: Simulation) -> None:
 
 def test_a_measurement_that_cannot_be_kept_keeps_no_order_from_its_place(sim: Simulation) -> None:
     class Full:
-        def placed(self, _client_order_id: str, _latency_ms: int) -> None:
+        def record_placement(self, _client_order_id: str, _latency_ms: int) -> None:
             raise StateFileError("the disk is full")
 
     journal = EventLog(sim.clock)
