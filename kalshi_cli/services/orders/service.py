@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from decimal import Decimal
 from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar, overload
@@ -26,6 +27,8 @@ from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row
 from kalshi_cli.services.orders import amend, batch, cancel, close
+from kalshi_cli.services.orders.cancel_all import KillRun
+from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.place import OrderEntry, OrderProposal, OrderTicket, open_order_entry
 from kalshi_cli.services.orders.queue_positions import queue_positions
 from kalshi_cli.services.plans import PlanBook
@@ -34,6 +37,7 @@ from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.close import CloseRow, PlanRow
 from kalshi_cli.views.orders import (
     BatchRow,
+    CancelAllView,
     CancelRow,
     OrderChangeView,
     OrderRow,
@@ -45,6 +49,7 @@ from kalshi_cli.views.orders import (
 from kalshi_cli.views.plans import (
     AmendPlan,
     BatchPlan,
+    CancelAllPlan,
     CancelPlan,
     CloseAllPlan,
     DecreasePlan,
@@ -298,6 +303,41 @@ class OrderService:
             order_ids=order_ids,
         )
 
+    def plan_cancel_all(
+        self, *, event: str = "", ticker: str = "", halt: bool = True, within_s: float | None = None
+    ) -> CancelAllPlan:
+        """Plan the kill switch: halt, cancel everything, and believe only a fresh list. It reads nothing before.
+
+        With an `event` or a `ticker` (which may be a pattern) it cancels those orders and does not halt.
+        """
+        resources = self._resources
+        scope = cancel.CancelScope(event=event.strip().upper(), ticker=ticker.strip().upper())
+        if scope.is_everything and (event or ticker):
+            raise UsageError("an empty scope would mean every order", hint="leave it out to cancel everything")
+        does_halt = halt and scope.is_everything
+
+        def execute(_age_s: float) -> PlanOutcome[CancelAllView]:
+            lock = write_halt_marker(resources.config, resources.machine.now()) if does_halt else None
+            with ExitStack() as stack:
+                if lock is not None:
+                    stack.callback(lock.release)
+                with KillRun(resources, scope, lock, within_s) as kill:
+                    stack.callback(setattr, resources.limiter, "rank", resources.limiter.rank)
+                    kill.run()
+            return PlanOutcome(rows=(kill.view,), error=kill.error)
+
+        what = "every order" if scope.is_everything else f"the orders of {scope.event or scope.ticker}"
+        return self._book.add(
+            CancelAllPlan,
+            execute,
+            lambda: self.plan_cancel_all(event=event, ticker=ticker, halt=halt, within_s=within_s),
+            subject="the kill switch",
+            facts=(f"{self._env}: {'halt trading, and ' if does_halt else ''}cancel {what}",),
+            event=scope.event,
+            ticker=scope.ticker,
+            halts=does_halt,
+        )
+
     def plan_close(
         self, ticker: str = "", policy: close.ClosePolicy | None = None, *, subaccount: int | None = None
     ) -> CloseAllPlan:
@@ -331,6 +371,8 @@ class OrderService:
     def execute(self, plan: BatchPlan) -> PlanOutcome[BatchRow]: ...
     @overload
     def execute(self, plan: CancelPlan) -> PlanOutcome[CancelRow]: ...
+    @overload
+    def execute(self, plan: CancelAllPlan) -> PlanOutcome[CancelAllView]: ...
     @overload
     def execute(self, plan: CloseAllPlan) -> PlanOutcome[CloseRow]: ...
     def execute(self, plan: Plan) -> Any:

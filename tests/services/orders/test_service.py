@@ -150,6 +150,27 @@ def test_a_close_shows_the_positions_it_is_about(kalshi: Kalshi, exchange: Serve
     assert (outcome.error, [row.left for row in outcome.rows]) == (None, [0])
 
 
+def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
+    kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)  # this exchange's lists do not trail
+    kalshi.orders.execute(buy(kalshi))
+    scoped = kalshi.orders.plan_cancel_all(ticker="KXWIND*")
+    assert not scoped.halts
+    assert kalshi.orders.execute(scoped).rows[0].canceled == 0
+    plan = kalshi.orders.plan_cancel_all()
+    assert "halt trading, and cancel every order" in plan.facts[0]
+    assert len(exchange.resting()) == 1, "a plan does nothing"
+    outcome = kalshi.orders.execute(plan)
+    assert outcome.error is None
+    assert [(row.canceled, row.remaining, row.halted) for row in outcome.rows] == [(1, 0, True)]
+    assert kalshi.trading.halt().code == "CANCEL_ALL"
+    kalshi.trading.execute(kalshi.trading.plan_resume("it was a test"))
+    assert kalshi.orders.execute(buy(kalshi)).status == "resting"
+    with pytest.raises(UsageError, match="empty scope"):
+        kalshi.orders.plan_cancel_all(event=" ")
+
+
 def test_a_rehearsal_executes_nothing(kalshi: Kalshi, exchange: Served) -> None:
     orders = OrderService(kalshi._resources, is_rehearsal=True)
     plan = orders.plan_place(TWO_SIDED, side="yes", action="buy", count="1", price="0.40")
