@@ -118,7 +118,7 @@ ROOMS: dict[str, tuple[tuple[str, ...], ...]] = {
         for group in ("model paper", "matching", "protocol", "trading", "rest stream", "exchange", "world", "serving")
     ),
     "services": (
-        ("runner", "raw_calls", "simulated_exchange"),
+        ("runner", "raw_calls", "simulated_exchange", "plans"),
         ("resources",),
         ("setup", "markets", "account"),
         ("trading",),

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
+
+from kalshi_cli.cli.options import agreed
+
+if TYPE_CHECKING:
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.resources import Resources
+    from kalshi_cli.views.plans import Plan
+
+    P = TypeVar("P", bound=Plan)
 
 TIFS = ("gtc", "ioc", "fok")
 STPS = ("taker", "maker")
@@ -24,3 +33,12 @@ def order_argument() -> Any:
 
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")]
+
+
+def consented(kalshi: Resources, orders: OrderService, plan: P, question: str, *, yes: bool) -> P:
+    """Show the plan and ask, where the environment wants that; return what to execute.
+
+    The question may have stood for minutes: the plan is made again then.
+    """
+    is_asked = agreed(kalshi, question, *plan.facts, *plan.warnings, yes=yes)
+    return orders.renew(plan) if is_asked else plan

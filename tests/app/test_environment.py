@@ -26,7 +26,7 @@ from kalshi_cli.services.account.recovery import reconcile
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.orders.cancel import CancelScope, find_order
 from kalshi_cli.services.orders.cancel_all import cancel_everything
-from kalshi_cli.services.orders.place import OrderTicket, order_desk
+from kalshi_cli.services.orders.place import OrderTicket, open_order_entry
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import TradingControl
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
@@ -69,7 +69,7 @@ def place(app: Resources, **changes: Any) -> Any:
     ticker, price = busy_market(app)
     fields: dict[str, Any] = {"ticker": ticker, "outcome": "yes", "action": "buy", "qty": contracts(2), "price": price}
     ticket = OrderTicket(**(fields | changes))
-    orders = order_desk(app)
+    orders = open_order_entry(app)
     return orders.send(*orders.propose(ticket))
 
 
@@ -129,7 +129,7 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
 
 def test_read_only_refuses_writes(desk: Desk) -> None:
     with desk.app(read_only=True) as app, pytest.raises(RefusedError) as caught:
-        order_desk(app)
+        open_order_entry(app)
     assert caught.value.code == "READ_ONLY"
 
 

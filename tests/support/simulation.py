@@ -21,7 +21,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
-from kalshi_cli.services.orders.place import OrderService, OrderTicket
+from kalshi_cli.services.orders.place import OrderEntry, OrderTicket
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.listing import (
     EventSpec,
@@ -120,9 +120,9 @@ class Simulation:
         self.store.close()
         self.client.close()
 
-    def desk(self, limits: RiskLimits | None = None) -> OrderService:
+    def desk(self, limits: RiskLimits | None = None) -> OrderEntry:
         schedule = FeeSchedule()
-        return OrderService(
+        return OrderEntry(
             self.client, self.store, self.clock, limits or RiskLimits(), lambda _market: schedule, self.new_id
         )
 

@@ -88,8 +88,8 @@ HOUSE = (
     Mutant(
         "the halt is looked at before it is reported",
         "cancel-all says halted where trading goes on (I-HALT)",
-        "cli/commands/cancel_all.py",
-        "        while halted and not halts.holds(busy_ms=HALT_WAITS_MS):",
+        "services/orders/cancel_all.py",
+        "        while self.halted and not control.holds(busy_ms=HALT_WAITS_MS):",
         "        while False:",
         ("tests/cli/commands/test_cancel_all.py", "tests/cli/commands/test_cancel_all_race.py"),
     ),

@@ -40,9 +40,9 @@ TELLING = (
     Mutant(
         "the kill switch tells by itself",
         "without a loop nobody is told that everything was canceled",
-        "cli/commands/cancel_all.py",
-        "telling(desk, does_halt=does_halt)",
-        "telling(desk, does_halt=False)",
+        "services/orders/cancel_all.py",
+        "telling(self._resources, does_halt=self._lock is not None)",
+        "telling(self._resources, does_halt=False)",
         ("tests/services/orders/test_kill_told.py",),
     ),
     Mutant(

@@ -15,7 +15,7 @@ from kalshi_cli.services.account.rebuild import rebuild
 from kalshi_cli.services.orders import batch
 from kalshi_cli.services.orders.batch import BatchLine
 from kalshi_cli.services.orders.close import ClosePolicy, PositionCloser
-from kalshi_cli.services.orders.place import OrderTicket, order_desk
+from kalshi_cli.services.orders.place import OrderTicket, open_order_entry
 from verification import invariants
 from verification.simulate.plan import Fault
 from verification.simulate.program import VirtualResources, virtual
@@ -67,7 +67,7 @@ class People:
             ticker = TICKERS[fault.size % len(TICKERS)]
             bid, ask = stage.exchange.top(ticker)
             at = (ask or bid or (cents(50), 0))[0] if fault.size % 2 else (bid or ask or (cents(50), 0))[0]
-            desk = order_desk(app)
+            desk = open_order_entry(app)
             ticket = OrderTicket(
                 ticker=ticker, outcome="yes", action="buy", qty=contracts(1), price=at, expires_in_s=15.0
             )
@@ -91,7 +91,7 @@ class People:
                     expires_in_s=15.0,
                 )  # fmt: skip
                 lines.append(BatchLine(number, ticket))
-            desk = order_desk(app)
+            desk = open_order_entry(app)
             engine, judged = batch.propose(desk, lines)
             meets = BATCH_MEETS[fault.size % len(BATCH_MEETS)]
             if meets:
@@ -128,7 +128,7 @@ class People:
 
         def do(app: VirtualResources) -> None:
             walk = ClosePolicy(max_slippage=cents(SLIPPAGE), tries=4, within_s=6.0)
-            closer = PositionCloser(order_desk(app), walk, lambda text: stage.tell("close", text))
+            closer = PositionCloser(open_order_entry(app), walk, lambda text: stage.tell("close", text))
             for closing in closer.close(closer.plans(ticker)):
                 plan = closing.plan
                 if plan.worst is not None and plan.touch is not None and closing.average is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,32 +15,21 @@ from kalshi_cli.base.errors import (
     HostError,
     KalshiError,
     OutcomeUnknownError,
-    RefusedError,
-    StateFileError,
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import format_ts, pluralize
 from kalshi_cli.cli.kill_signals import KillSignals
 from kalshi_cli.cli.options import CommandGroup, duration_option, load_config, show_view
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
-    from kalshi_cli.services.orders.kill_switch import KillSwitchResult
     from kalshi_cli.services.resources import Resources
-    from kalshi_cli.store.lock import KillLock
-    from kalshi_cli.views.orders import CancelAllView
 
 app = CommandGroup()
 
 NEEDED = ("env", "state", "credentials", "exchange.rest_url")
 """Of the configuration; whatever else is wrong with it must not stop this."""
-
-HALT_WAITS_MS = 1_000
-"""How long the halt waits for another program that writes the state file; it is on file beside that already."""
-
-MAX_IDS = 5
 
 
 @app.command("cancel-all")
@@ -76,8 +66,8 @@ def cancel_all(
         )
     with KillSignals() as signals:
         config = load_config(ctx, NEEDED, distrust=_warn)
-        does_halt, lock = is_everything and not no_halt, None
-        if does_halt:
+        lock = None
+        if is_everything and not no_halt:
             from kalshi_cli.services.orders.halt_marker import write_halt_marker
 
             lock = write_halt_marker(config, SystemClock().now())
@@ -85,33 +75,26 @@ def cancel_all(
 
         from kalshi_cli.app.environment import opened
         from kalshi_cli.cli.commands.close import flattened
-        from kalshi_cli.services.orders.kill_alert import telling
+        from kalshi_cli.cli.screen.progress import progress
+        from kalshi_cli.services.orders.cancel import CancelScope
+        from kalshi_cli.services.orders.cancel_all import KillRun
 
-        with opened(config, warn, info, _warn) as desk, _with_a_key(desk):
+        scope = CancelScope(event=(event or "").upper(), ticker=(pattern or "").upper())
+        with opened(config, warn, info, _warn) as kalshi, _with_a_key(kalshi):
             _introduce(config)
-            halted = lock is not None and _halted(desk, lock)
-            with telling(desk, does_halt=does_halt) as cancels_are_out:
-                kill = _Kill(desk, signals, lock, event, pattern, within)
-                outcome = kill.run()
-                cancels_are_out()
-                outcome, halted = kill.kept(outcome, halted=halted)
+            shown = partial(progress, "canceled", kalshi.clock.monotonic)
+            with KillRun(kalshi, scope, lock, within, interrupts=signals, progress=shown) as kill:
+                kill.run()
+                view = kill.view
                 unclosed: KalshiError | None = None
-                view = _view(outcome, halted=halted)
                 if flatten:
-                    view, unclosed = flattened(desk, view, may_close=halted and outcome.is_clean, yes=yes)
-                    outcome, halted = kill.kept(outcome, halted=halted)
-                    view = replace(view, **asdict(_view(outcome, halted=halted)))
+                    view, unclosed = flattened(kalshi, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes)
+                    kill.keep()
+                    view = replace(view, **asdict(kill.view))
                 show_view(ctx, view, title="cancel-all")
-            home = desk.state_dir
-        if not outcome.is_clean:
-            raise _unclean(outcome, halt=f"; {_UNHALTED}" if does_halt and not halted else "")
-    if does_halt and not halted:
-        raise StateFileError(
-            f"{pluralize(outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
-            hint=f"end what trades here (kalshi stop), see that {home} can be written, then: kalshi cancel-all",
-        )
-    if unclosed is not None:
-        raise unclosed
+        error = kill.error or unclosed
+        if error is not None:
+            raise error
 
 
 def _refuse_empty(*scopes: str | None) -> None:
@@ -135,7 +118,7 @@ def _warn(error: KalshiError) -> None:
 
 
 @contextmanager
-def _with_a_key(desk: Resources) -> Iterator[None]:
+def _with_a_key(kalshi: Resources) -> Iterator[None]:
     """Answer for a key that cannot be loaded, a host that is refused, a simulated exchange that does not start.
 
     Nothing can be canceled then, and only files tell.
@@ -147,7 +130,7 @@ def _with_a_key(desk: Resources) -> Iterator[None]:
     except (CredentialsError, HostError, UnreachableError) as error:
         from kalshi_cli.services.orders.cancel_all import left_here
 
-        what = left_here(desk)
+        what = left_here(kalshi)
         if not what:
             raise
         raise OutcomeUnknownError(
@@ -155,130 +138,3 @@ def _with_a_key(desk: Resources) -> Iterator[None]:
             hint=f"{error.hint or 'mend the key'}; then run this again, or cancel on the web site now",
             code=error.code,
         ) from error
-
-
-def _halted(desk: Resources, lock: KillLock) -> bool:
-    """Write the halt, lock it against a resume, and return whether it could be written."""
-    from kalshi_cli.services.orders.halt_marker import CODE, REASON
-    from kalshi_cli.services.trading.halts import TradingControl
-
-    desk.stack.callback(lock.release)
-    is_written = TradingControl(desk).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
-    lock.hold(desk.machine.now())  # a resume may have had it, or there was no state directory yet
-    if is_written:
-        info("trading is halted; when all is well: kalshi resume --reason TEXT")
-    return is_written
-
-
-class _Kill:
-    """The cancels of one `cancel-all`, all within one deadline."""
-
-    def __init__(
-        self,
-        desk: Resources,
-        signals: KillSignals,
-        lock: KillLock | None,
-        event: str | None,
-        pattern: str | None,
-        within: float | None,
-    ) -> None:
-        from kalshi_cli.services.orders.cancel import CancelScope
-        from kalshi_cli.services.orders.kill_switch import DEADLINE_S
-
-        if desk.config.read_only:
-            raise RefusedError(
-                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
-            )
-        self._desk = desk
-        self._signals = signals
-        self._lock = lock
-        self._scope = CancelScope(event=(event or "").upper(), ticker=(pattern or "").upper())
-        self._until = desk.machine.monotonic() + (within or DEADLINE_S)
-
-    def run(self) -> KillSwitchResult:
-        """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
-        from kalshi_cli.cli.screen.progress import progress
-        from kalshi_cli.services.orders.cancel_all import cancel_everything
-
-        desk = self._desk
-        if self._lock is not None:
-            self._lock.hold(desk.machine.now())  # a resume may have had it when the halt was written
-        with progress("canceled", desk.clock.monotonic) as show:
-            return cancel_everything(
-                desk, self._scope, max(0.0, self._until - desk.machine.monotonic()),
-                with_groups=self._lock is not None, progress=show, answered=self._signals.let_go,
-            )  # fmt: skip
-
-    def kept(self, outcome: KillSwitchResult, *, halted: bool) -> tuple[KillSwitchResult, bool]:
-        """Return what is left, and whether the halt holds.
-
-        Where something lifted it, an order may have been placed since: it is written again, and everything is canceled
-        and verified once more. Where it is lifted a second time nothing is verified.
-        """
-        from msgspec.structs import replace
-
-        from kalshi_cli.services.orders.halt_marker import CODE, REASON
-        from kalshi_cli.services.trading.halts import TradingControl
-
-        halts, times = TradingControl(self._desk), 0
-        while halted and not halts.holds(busy_ms=HALT_WAITS_MS):
-            warn("the halt is GONE: something lifted it while this ran; writing it again")
-            halted, times = halts.halt(CODE, REASON, busy_ms=HALT_WAITS_MS), times + 1
-            if times > 1:
-                outcome = replace(outcome, is_verified=False)
-                break
-            if halted:
-                self._signals.hold()
-                again = self.run()
-                outcome = replace(
-                    again, canceled=outcome.canceled + again.canceled, seconds=outcome.seconds + again.seconds
-                )
-        if outcome.is_clean:
-            self._signals.close()
-        return outcome, halted
-
-
-def _view(outcome: KillSwitchResult, *, halted: bool) -> CancelAllView:
-    from kalshi_cli.views.orders import CancelAllView
-
-    remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
-    return CancelAllView(canceled=outcome.canceled, remaining=remaining, halted=halted, seconds=outcome.seconds)
-
-
-_UNHALTED = "the halt could NOT be written: whatever trades here may place again"
-
-
-def _unclean(outcome: KillSwitchResult, *, halt: str) -> OutcomeUnknownError:
-    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MAX_IDS])
-    more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
-    if outcome.is_verified:
-        what = f"{pluralize(outcome.remaining, 'order')} still resting: {ids}{more}"
-    else:
-        some = pluralize(outcome.remaining, "order") if ids else "orders"
-        what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
-        if not outcome.is_answered:
-            what += "; the exchange itself answered no cancel of this run"
-        if outcome.unexplained:
-            names = ", ".join(order.order_id for order in outcome.unexplained[:MAX_IDS])
-            what += (
-                f"; nothing shows that {pluralize(len(outcome.unexplained), 'order')} of the state file ended: {names}"
-            )
-    hint = "run it again; else cancel on the web site"
-    if outcome.unexplained:
-        hint = "kalshi order reconcile, then run this again; else cancel on the web site"
-    if outcome.agreed:
-        from kalshi_cli.services.orders.quotes import execution_deadline
-
-        names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MAX_IDS])
-        what = f"{pluralize(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
-        hint = (
-            f"they trade before {format_ts(max(map(execution_deadline, outcome.agreed)))} or never; then run this again"
-        )
-    if outcome.in_doubt:
-        from kalshi_cli.core.account.reconciliation import provable_at
-
-        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MAX_IDS])
-        what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
-        last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
-        hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"
-    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.cli.options import CommandGroup, duration_option, note_unsent, open_app, price_option, show_list, ticker
 from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import info, warn
 
 if TYPE_CHECKING:
-    from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, PositionCloser
+    from kalshi_cli.services.orders.close import ClosePolicy
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.orders import CancelAllView
+    from kalshi_cli.views.plans import CloseAllPlan
 
 app = CommandGroup("Close positions.")
 
@@ -47,9 +48,9 @@ def close(
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
     kalshi close KXHIGHNY-26NOV21-B53.5 --max-slippage 2c --json
     """
-    with open_app(ctx) as desk:
+    with open_app(ctx) as kalshi:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, desk, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, kalshi, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
 
 
 @app.command("flatten")
@@ -71,9 +72,9 @@ def flatten(
     kalshi flatten --dry-run
     kalshi cancel-all && kalshi flatten --max-slippage 3c --yes
     """
-    with open_app(ctx) as desk:
+    with open_app(ctx) as kalshi:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, desk, walk, "", subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, kalshi, walk, "", subaccount, yes=yes, dry_run=dry_run)
 
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:
@@ -87,7 +88,7 @@ def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRI
 
 def close_positions(
     ctx: typer.Context,
-    desk: Resources,
+    kalshi: Resources,
     walk: ClosePolicy,
     name: str,
     subaccount: int | None,
@@ -96,76 +97,57 @@ def close_positions(
     dry_run: bool,
 ) -> None:
     """Show the plan, ask on prod, close, and say what is left; raises where something is."""
-    from kalshi_cli.services.orders.close import failure
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
 
-    who = TradingControl(desk).running_loop()
+    who = TradingControl(kalshi).running_loop()
     if who is not None:
         info(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
-    closer, plans = planned(desk, walk, name, subaccount, dry_run=dry_run)
+    orders = OrderService(kalshi, is_rehearsal=dry_run)
+    plan = orders.plan_close(name, walk, subaccount=subaccount)
     if dry_run:
         note_unsent()
-        show_list(ctx, PlanRow, plans, empty="no position")
+        show_list(ctx, PlanRow, plan.positions, empty="no position")
         return
-    confirm_plans(desk, plans, yes=yes)
-    closings = closer.close(plans)
-    show_list(ctx, CloseRow, closings, empty="no position")
-    if (error := failure(closings)) is not None:
-        stuck = [each.plan.market.ticker for each in closings if each.error and each.error.code == "NOT_CLOSING"]
+    outcome = orders.execute(confirmed(kalshi, orders, plan, yes=yes))
+    show_list(ctx, CloseRow, outcome.rows, empty="no position")
+    if outcome.error is not None:
+        pairs = zip(outcome.rows, outcome.errors, strict=True)
+        stuck = [row.ticker for row, error in pairs if error and error.code == "NOT_CLOSING"]
         if stuck and who is not None:
             info(
                 f"orders that rest, such as the running loop's, keep {', '.join(stuck)} from being closed, and a loop "
                 "replaces what is only canceled: kalshi pause takes its own back; then close again"
             )
-        raise error
+        raise outcome.error
 
 
 def flattened(
-    desk: Resources, view: CancelAllView, *, may_close: bool, yes: bool
+    kalshi: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
-    """What `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
-    from kalshi_cli.services.orders.close import close_all
-    from kalshi_cli.views.close import CloseRow, FlattenView
+    """Return what `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views.close import FlattenView
 
     if not may_close:
         warn("nothing was closed: first it must be certain that trading is halted and that nothing rests")
         return FlattenView.of(view, positions=()), None
-    closings, error = close_all(lambda: planned(desk, walk_of()), lambda plans: confirm_plans(desk, plans, yes=yes))
-    return FlattenView.of(view, positions=tuple(map(CloseRow.of, closings))), error
+    try:
+        orders = OrderService(kalshi)
+        outcome = orders.execute(confirmed(kalshi, orders, orders.plan_close("", walk_of()), yes=yes))
+    except KalshiError as error:  # what was canceled before must be shown too
+        return FlattenView.of(view, positions=()), error
+    return FlattenView.of(view, positions=outcome.rows), outcome.error
 
 
-def planned(
-    desk: Resources, walk: ClosePolicy, name: str = "", subaccount: int | None = None, *, dry_run: bool = False
-) -> tuple[PositionCloser, list[ClosePlan]]:
-    """What is held, and the desk that closes it."""
-    from kalshi_cli.services.orders.close import PositionCloser
-    from kalshi_cli.services.orders.place import order_desk
-
-    closer = PositionCloser(order_desk(desk, is_rehearsal=dry_run), walk, info, subaccount)
-    return closer, closer.plans(name)
-
-
-def confirm_plans(desk: Resources, plans: Sequence[ClosePlan], *, yes: bool) -> None:
-    """Say what would be done; on prod a person must agree to it."""
+def confirmed(kalshi: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
+    """Show the plan, and ask on prod; return what to execute. What was shown is closed, however long it was read."""
     from kalshi_cli.cli.screen.prompts import confirm
 
-    facts = [_fact(plan) for plan in plans]
-    if not desk.needs_confirmation or yes or not plans:
-        for fact in facts:
+    if not kalshi.needs_confirmation or yes or not plan.positions:
+        for fact in plan.facts:
             info(fact)
-        return
-    confirm("close these positions?", [desk.config.env, *facts], hosts=desk.other_hosts, yes=yes)
-
-
-def _fact(plan: ClosePlan) -> str:
-    from kalshi_cli.base.units import show_money, show_price, show_qty
-
-    what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
-    if plan.touch is None or plan.worst is None:
-        return f"{what}, not now: {plan.refusal}"
-    return (
-        f"{what} at {show_price(plan.own(plan.touch))} now, at worst {show_price(plan.own(plan.worst))}; "
-        f"{show_money(plan.expected)} for {show_qty(plan.fillable)} in the book, "
-        f"all of it at worst {show_money(plan.least)}, fees about {show_money(plan.fee)}"
-    )
+        return plan
+    confirm("close these positions?", [kalshi.config.env, *plan.facts], hosts=kalshi.other_hosts, yes=yes)
+    return orders.renew(plan)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.cli.options import (
     CommandGroup,
-    agreed,
     choice_option,
     count_option,
     duration_option,
@@ -19,11 +18,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, order_argument, subaccount_option
-
-if TYPE_CHECKING:
-    from kalshi_cli.services.orders.amend import AmendProposal
-    from kalshi_cli.services.orders.batch import ReviewedLine
+from kalshi_cli.cli.order_options import DryRun, Yes, consented, order_argument, subaccount_option
 
 app = CommandGroup()
 
@@ -51,11 +46,8 @@ def amend(
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --side no --price 70c --count 5 --dry-run
     kalshi order amend 2597b999-f887-4195-8bac-c3f97a1f2021 --expires-in 10m
     """
-    from kalshi_cli.services.orders.amend import AmendRequest, propose, send
-    from kalshi_cli.services.orders.cancel import find_order
-    from kalshi_cli.services.orders.place import order_desk
-    from kalshi_cli.services.trading.stop_signals import in_flight
-    from kalshi_cli.views.orders import change_view
+    from kalshi_cli.services.orders.amend import AmendRequest
+    from kalshi_cli.services.orders.service import OrderService
 
     if no_expiry and expires_in is not None:
         raise UsageError("--expires-in and --no-expiry exclude each other", hint="give one of them")
@@ -65,35 +57,15 @@ def amend(
     if price is None and count is None and life is None:
         raise UsageError("nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
     change = AmendRequest(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
-    with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
-        engine, proposal = propose(orders, find_order(desk, order_id), change)
-        before = proposal.amend.before
+    with open_app(ctx) as kalshi:
+        orders = OrderService(kalshi, is_rehearsal=dry_run)
+        plan = orders.plan_amend(order_id, change)
         if dry_run:
-            note_unsent(*_facts(proposal, desk.config.env))
-            view = change_view(before, proposal.amend.wanted, change.outcome, "dry_run")
-            show_view(ctx, view, title="not sent", now=desk.clock.now())
+            note_unsent(*plan.facts)
+            show_view(ctx, plan.order, title="not sent", now=kalshi.clock.now())
             return
-        if agreed(desk, "amend this order?", *_facts(proposal, desk.config.env), yes=yes):
-            # The question may have stood for minutes: look again before sending.
-            engine, proposal = propose(orders, find_order(desk, before.order_id), change)
-        with in_flight(f"the amend of order {before.order_id}"):
-            after = send(orders, engine, proposal)
-        view = change_view(proposal.amend.before, after, change.outcome)
-        show_view(ctx, view, title=after.ticker, now=desk.clock.now())
-
-
-def _facts(proposal: AmendProposal, env: str) -> list[str]:
-    """What a person must know before saying yes."""
-    from kalshi_cli.base.units import show_money, show_price, show_qty
-
-    before, wanted = proposal.amend.before, proposal.amend.wanted
-    was = f"{show_qty(before.remaining)} at {show_price(before.price)}"
-    will = f"{show_qty(wanted.remaining)} at {show_price(wanted.price)}"
-    return [
-        f"{env}: {before.side.value} of {before.ticker} on the YES book, left {was}; from now on {will}",
-        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}",
-    ]
+        after = orders.execute(consented(kalshi, orders, plan, "amend this order?", yes=yes))
+        show_view(ctx, after, title=after.ticker, now=kalshi.clock.now())
 
 
 @app.command("decrease")
@@ -110,20 +82,15 @@ def decrease(
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --to 5
     kalshi order decrease 2597b999-f887-4195-8bac-c3f97a1f2021 --by 2.5
     """
-    from kalshi_cli.base.units import show_qty
-    from kalshi_cli.services.orders.amend import decrease as decrease_order
-    from kalshi_cli.services.orders.cancel import find_order
-    from kalshi_cli.views.orders import change_view
+    from kalshi_cli.services.orders.service import OrderService
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
-    with open_app(ctx) as desk:
-        before = find_order(desk, order_id)
-        how = f"by {show_qty(by)}" if by is not None else f"to {show_qty(to)}"
-        fact = f"{desk.config.env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}"
-        agreed(desk, "decrease this order?", fact, yes=yes)
-        after = decrease_order(desk.client, desk.clock, before, by=by, to=to)
-        show_view(ctx, change_view(before, after), title=after.ticker, now=desk.clock.now())
+    with open_app(ctx) as kalshi:
+        orders = OrderService(kalshi)
+        plan = orders.plan_decrease(order_id, by=by, to=to)
+        after = orders.execute(consented(kalshi, orders, plan, "decrease this order?", yes=yes))
+        show_view(ctx, after, title=after.ticker, now=kalshi.clock.now())
 
 
 @app.command("queue")
@@ -139,14 +106,11 @@ def queue(
     kalshi order queue
     kalshi order queue --ticker 'KXBTC*'
     """
-    from kalshi_cli.services.orders.cancel import CancelScope, find_order
-    from kalshi_cli.services.orders.queue_positions import queue_positions
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import QueueRow
 
-    with open_app(ctx) as desk:
-        wanted = [find_order(desk, each) for each in ids or ()]
-        found = queue_positions(desk.client, CancelScope(ticker=pattern.upper()), wanted, subaccount)
-        rows = (QueueRow.of(order, ahead=ahead) for order, ahead in found)
+    with open_app(ctx) as kalshi:
+        rows = OrderService(kalshi).queue(ids or (), ticker=pattern, subaccount=subaccount)
         show_list(ctx, QueueRow, rows, empty="no order rests")
 
 
@@ -170,35 +134,21 @@ def batch(
     kalshi order batch - --yes < o.ndjson
     """
     from kalshi_cli.cli.commands.batch_lines import read_lines
-    from kalshi_cli.services.orders.batch import batch_row, propose, send
-    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
     from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
-    with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
-        engine, judged = propose(orders, lines)
-        facts = _batch_facts(judged, desk.config.env)
+    with open_app(ctx) as kalshi:
+        orders = OrderService(kalshi, is_rehearsal=dry_run)
+        plan = orders.plan_batch(lines)
         if dry_run:
-            note_unsent(*facts)
-            show_list(ctx, BatchRow, map(batch_row, judged))
+            note_unsent(*plan.facts)
+            show_list(ctx, BatchRow, plan.orders)
             return
-        if agreed(desk, "place these orders?", *facts, yes=yes):
-            engine, judged = propose(orders, lines)
-        with in_flight("the batch"):
-            outcome = send(orders, engine, judged)
-            show_list(ctx, BatchRow, map(batch_row, outcome.results))
-    if outcome.worst is not None:
-        raise outcome.worst
-
-
-def _batch_facts(judged: list[ReviewedLine], env: str) -> list[str]:
-    from kalshi_cli.base.units import Money, show_money
-
-    passed = [each for each in judged if each.denied is None]
-    cost, fee = Money(sum(each.cost for each in passed)), Money(sum(each.fee for each in passed))
-    return [
-        f"{env}: {len(passed)} of {len(judged)} orders pass the limits",
-        f"cost {show_money(cost)}, fee up to {show_money(fee)}, worst loss {show_money(Money(cost + fee))}",
-    ]
+        plan = consented(kalshi, orders, plan, "place these orders?", yes=yes)
+        with in_flight(plan.subject):
+            outcome = orders.execute(plan)
+            show_list(ctx, BatchRow, outcome.rows)
+    if outcome.error is not None:
+        raise outcome.error

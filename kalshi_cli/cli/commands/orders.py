@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import ExchangeError, NotFoundError, OutcomeUnknownError, UnreachableError
-from kalshi_cli.base.units import format_ts, pluralize
+from kalshi_cli.base.errors import OutcomeUnknownError
+from kalshi_cli.base.units import format_ts
 from kalshi_cli.cli.commands import cancel_all, order_changes, order_groups
 from kalshi_cli.cli.options import (
     CommandGroup,
-    agreed,
     choice_option,
     count_option,
     duration_option,
@@ -23,13 +22,8 @@ from kalshi_cli.cli.options import (
     show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, subaccount_option
+from kalshi_cli.cli.order_options import STPS, TIFS, DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
-
-if TYPE_CHECKING:
-    from kalshi_cli.core.engine.engine import TradingEngine
-    from kalshi_cli.core.model.orders import Order
-    from kalshi_cli.services.orders.place import OrderProposal, OrderTicket
 
 app = CommandGroup("Place, change, list and cancel orders.")
 
@@ -66,9 +60,9 @@ def place(
     import msgspec
 
     from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
-    from kalshi_cli.services.orders.place import OrderTicket, order_desk
+    from kalshi_cli.services.orders.place import OrderTicket
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
-    from kalshi_cli.views.orders import order_row
 
     ticket = OrderTicket(
         ticker=name.upper(),
@@ -86,47 +80,20 @@ def place(
         cancel_on_pause=cancel_on_pause,
         subaccount=subaccount,
     )
-    with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
-        engine, proposal = orders.propose(ticket)
-        typed = (ticket.outcome, ticket.action)
-        _note_doubts(engine)
+    with open_app(ctx) as kalshi:
+        orders = OrderService(kalshi, is_rehearsal=dry_run)
+        plan = orders.plan_ticket(ticket)
+        if plan.unknown_orders:
+            info(f"other orders in doubt, which count as live: {plan.unknown_orders}; kalshi order reconcile")
         if dry_run:
-            note_unsent(*_facts(ticket, proposal, desk.config.env))
-            row = order_row(proposal.submit.order, typed)
-            row = msgspec.structs.replace(row, client_order_id=None, status="dry_run")
-            show_view(ctx, row, title="not sent", now=desk.clock.now())
+            note_unsent(*plan.facts, *plan.warnings)
+            row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
+            show_view(ctx, row, title="not sent", now=kalshi.clock.now())
             return
-        if agreed(desk, "place this order?", *_facts(ticket, proposal, desk.config.env), yes=yes):
-            engine, proposal = orders.propose(ticket)  # the question may have stood for minutes: look again
-        with in_flight(f"order {proposal.submit.order.client_order_id}"):
-            order = orders.send(engine, proposal)
-            show_view(ctx, order_row(order, typed), title=order.ticker, now=desk.clock.now())
-
-
-def _note_doubts(engine: TradingEngine) -> None:
-    """Whoever places while another order is in doubt should know: it may be the same one."""
-    from kalshi_cli.core.model.orders import OrderStatus
-
-    doubts = sum(order.status is OrderStatus.UNKNOWN for order in engine.state.orders.live())
-    if doubts:
-        info(f"other orders in doubt, which count as live: {doubts}; kalshi order reconcile")
-
-
-def _facts(ticket: OrderTicket, proposal: OrderProposal, env: str) -> list[str]:
-    """What a person must know before saying yes."""
-    from kalshi_cli.base.units import show_money, show_price, show_qty
-
-    line = f"{ticket.action} {show_qty(ticket.qty)} {ticket.outcome.upper()} at {show_price(ticket.price)}"
-    facts = [
-        f"{env}: {line} on {ticket.ticker}",
-        f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
-        f"worst loss {show_money(proposal.worst_loss)}",
-    ]
-    market = proposal.market
-    if market.yes_bid is market.yes_ask is market.last is None:
-        facts.append("nobody quotes this market and nothing was traded in it yet: the price was compared with nothing")
-    return facts
+        plan = consented(kalshi, orders, plan, "place this order?", yes=yes)
+        with in_flight(plan.subject):
+            order = orders.execute(plan)
+            show_view(ctx, order, title=order.ticker, now=kalshi.clock.now())
 
 
 @app.command("list")
@@ -143,16 +110,12 @@ def list_(
     kalshi order list
     kalshi order list --status all --ticker 'KXBTC*' --json
     """
-    from kalshi_cli.services.orders.cancel import CancelScope
-    from kalshi_cli.views.orders import OrderRow, order_row
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.views.orders import OrderRow
 
-    scope = CancelScope(ticker=pattern.upper())
-    with open_app(ctx) as desk:
-        found = desk.client.all_orders(
-            status=None if status == "all" else status, event=event and event.upper(), subaccount=subaccount
-        )
-        rows = map(order_row, filter(scope.holds, found))
-        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=desk.clock.now())
+    with open_app(ctx) as kalshi:
+        rows = OrderService(kalshi).list(status, ticker=pattern, event=event or "", subaccount=subaccount)
+        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=kalshi.clock.now())
 
 
 @app.command("show")
@@ -164,11 +127,10 @@ def show(
     \b
     kalshi order show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.services.orders.cancel import find_order
-    from kalshi_cli.views.orders import order_row
+    from kalshi_cli.services.orders.service import OrderService
 
-    with open_app(ctx) as desk:
-        show_view(ctx, order_row(find_order(desk, order_id)), title=order_id, now=desk.clock.now())
+    with open_app(ctx) as kalshi:
+        show_view(ctx, OrderService(kalshi).get(order_id), title=order_id, now=kalshi.clock.now())
 
 
 @app.command("cancel")
@@ -183,32 +145,17 @@ def cancel(
     kalshi order cancel 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi order list --format csv | cut -d, -f1 | tr -d '"' | tail -n +2 | kalshi order cancel -
     """
-    from kalshi_cli.services.orders.cancel import cancel_by_any_id
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
-    with open_app(ctx) as desk:
-        agreed(desk, "cancel them?", f"{desk.config.env}: {pluralize(len(wanted), 'order')}", yes=yes)
-        outcomes = cancel_by_any_id(desk, wanted)
-        show_list(ctx, CancelRow, outcomes, empty="no ids were given")
-    unknown = [o for o in outcomes if o.is_unknown]
-    unreached = [o for o in outcomes if o.is_unreached]
-    failed = [o for o in outcomes if not (o.canceled or o.is_unknown or o.is_unreached)]
-    if unknown:
-        raise OutcomeUnknownError(
-            f"{len(unknown)} of {pluralize(len(outcomes), 'cancel')} not answered", hint="kalshi order list"
-        )
-    if unreached:
-        raise UnreachableError(
-            f"{len(unreached)} of {len(outcomes)} were not canceled: {unreached[0].detail}",
-            hint="they may still rest: try again, or kalshi cancel-all",
-        )
-    if failed:
-        kind = NotFoundError if all(o.is_missing for o in failed) else ExchangeError
-        raise kind(
-            f"{len(failed)} of {len(outcomes)} were not canceled: {failed[0].detail}",
-            hint="it may be filled or canceled already: kalshi order show ID",
-        )
+    with open_app(ctx) as kalshi:
+        orders = OrderService(kalshi)
+        plan = consented(kalshi, orders, orders.plan_cancel(*wanted), "cancel them?", yes=yes)
+        outcome = orders.execute(plan)
+        show_list(ctx, CancelRow, outcome.rows, empty="no ids were given")
+    if outcome.error is not None:
+        raise outcome.error
 
 
 @app.command("reconcile")
@@ -226,24 +173,16 @@ def reconcile(
     kalshi order reconcile
     kalshi order reconcile --wait 1s --json
     """
-    from kalshi_cli.services.account.recovery import reconcile as look_for_unknown
-    from kalshi_cli.services.account.recovery import reconciled_row
+    from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ReconciledRow
 
-    with open_app(ctx) as desk:
-        false: dict[str, str] = {}
-
-        def repaired(order: Order, text: str) -> None:
-            false[order.client_order_id] = text
-            desk.tell(f"repaired: order {order.client_order_id} on {order.ticker}: {text}")
-
-        settled, open_ = look_for_unknown(desk, 60.0 if wait is None else wait, repaired)
-        rows = [reconciled_row(order, false.get(order.client_order_id, "")) for order in settled]
-        rows += [reconciled_row(order, false.get(order.client_order_id, ""), is_open=True) for order in open_]
-        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=desk.clock.now())
+    with open_app(ctx) as kalshi:
+        rows = OrderService(kalshi).reconcile(60.0 if wait is None else wait)
+        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=kalshi.clock.now())
+        open_ = [row for row in rows if row.found == "still_unknown"]
         if open_:
-            last = max(row.provable_at for row in rows if row.provable_at is not None)
-            ids = ", ".join(order.client_order_id for order in open_[:5])
+            last = max(row.provable_at for row in open_ if row.provable_at is not None)
+            ids = ", ".join(row.client_order_id or "" for row in open_[:5])
             raise OutcomeUnknownError(
                 f"still unknown, and may be live: {ids}",
                 hint=f"what never arrived is proven so after {format_ts(last)}: run this again then",

@@ -70,11 +70,11 @@ def create(
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
     from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import NewQuoteView, QuoteTradeRow
 
     with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
+        orders = open_order_entry(desk, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
         facts = [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts]
         if dry_run:
@@ -102,11 +102,11 @@ def confirm(
     kalshi quote confirm QUOTE --wait 30s
     """
     from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
+        orders = open_order_entry(desk, is_rehearsal=dry_run)
         deal = talks.propose_confirm(orders, quote_id, rfq_id)
         facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:

@@ -178,11 +178,11 @@ def accept(
     kalshi rfq accept RFQ QUOTE --side no --wait 1m
     """
     from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import order_desk
+    from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as desk:
-        orders = order_desk(desk, is_rehearsal=dry_run)
+        orders = open_order_entry(desk, is_rehearsal=dry_run)
         deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
         if dry_run:

@@ -32,7 +32,7 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.orders.place import (
     RESOLVE_S,
     TRIES,
-    OrderService,
+    OrderEntry,
     check_grid,
     price_of,
 )
@@ -66,7 +66,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     fee: Money
 
 
-def propose(desk: OrderService, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
+def propose(desk: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
     """Bring the account up to date and hold the changed order against every control. Sends nothing.
 
     `order` as just read from the exchange. Raises RefusedError with the control's code.
@@ -110,7 +110,7 @@ def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amen
     return Amend(order.order_id, price, qty, expires)
 
 
-def send(desk: OrderService, engine: TradingEngine, proposal: AmendProposal) -> Order:
+def send(desk: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Order:
     """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
     order_id = proposal.amend.before.order_id
     for last_try in (False,) * (TRIES - 1) + (True,):
@@ -144,7 +144,7 @@ def send(desk: OrderService, engine: TradingEngine, proposal: AmendProposal) -> 
     return order
 
 
-def _resolve(desk: OrderService, engine: TradingEngine, amend: AmendOrder) -> Order:
+def _resolve(desk: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Order:
     """No answer came. Look until the order shows the new terms or is over, or the patience ends.
 
     The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.

@@ -29,7 +29,7 @@ from kalshi_cli.core.model.messages import OrderRejected
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.orders.place import (
-    OrderService,
+    OrderEntry,
     OrderTicket,
     price_of,
     wait_for_orders,
@@ -102,7 +102,7 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
     return isinstance(error, OutcomeUnknownError), error.exit_code
 
 
-def propose(desk: OrderService, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
+def propose(desk: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
     """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
 
     UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
@@ -129,7 +129,7 @@ def propose(desk: OrderService, lines: Sequence[BatchLine]) -> tuple[TradingEngi
     return engine, judged
 
 
-def _markets(desk: OrderService, lines: Sequence[BatchLine]) -> dict[str, Market]:
+def _markets(desk: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
         raise UsageError(
@@ -153,7 +153,7 @@ def _markets(desk: OrderService, lines: Sequence[BatchLine]) -> dict[str, Market
     return found
 
 
-def _intents(desk: OrderService, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
+def _intents(desk: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
     uses = Counter(line.ticket.client_order_id for line in lines)
     intents, wrong = [], []
     for line in lines:
@@ -180,7 +180,7 @@ def _refuse_lines(wrong: list[str]) -> None:
         raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
 
 
-def send(desk: OrderService, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
+def send(desk: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
     The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
@@ -218,7 +218,7 @@ def _passing(lines: Iterable[ReviewedLine]) -> list[SubmitOrder]:
     return [each.verdict for each in lines if isinstance(each.verdict, SubmitOrder)]
 
 
-def _look(desk: OrderService, engine: TradingEngine, looked: Ts) -> Ts:
+def _look(desk: OrderEntry, engine: TradingEngine, looked: Ts) -> Ts:
     """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
     if desk.clock.now() - looked > LOOK_AGAIN_MS:
         desk.look_again(engine)
@@ -229,7 +229,7 @@ def _look(desk: OrderService, engine: TradingEngine, looked: Ts) -> Ts:
     return looked
 
 
-def _reviewed(desk: OrderService, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
+def _reviewed(desk: OrderEntry, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
     """Held against every control as of now, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
@@ -241,7 +241,7 @@ def _reviewed(desk: OrderService, engine: TradingEngine, judged: ReviewedLine) -
 
 
 def _send_few(
-    desk: OrderService, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
+    desk: OrderEntry, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
 ) -> KalshiError | None:
     """One request. The error, where no other may follow this one."""
     orders = [submit.order for submit in submits]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
@@ -11,12 +12,14 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import (
     CredentialsError,
     ExchangeError,
+    KalshiError,
     NotFoundError,
     OutcomeUnknownError,
     RateLimitedError,
     StateFileError,
     UnreachableError,
 )
+from kalshi_cli.base.units import pluralize
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.resources import Resources
@@ -110,6 +113,29 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
     except ExchangeError as error:
         return CancelResult(order_id=order_id, canceled=False, detail=error.message)
     return CancelResult(order_id=order_id, canceled=True)
+
+
+def failure(results: Sequence[CancelResult]) -> KalshiError | None:
+    """Return the error of a command that did not cancel all of these; None where it did. Unanswered ones come first."""
+    unknown = [each for each in results if each.is_unknown]
+    unreached = [each for each in results if each.is_unreached]
+    failed = [each for each in results if not (each.canceled or each.is_unknown or each.is_unreached)]
+    if unknown:
+        return OutcomeUnknownError(
+            f"{len(unknown)} of {pluralize(len(results), 'cancel')} not answered", hint="kalshi order list"
+        )
+    if unreached:
+        return UnreachableError(
+            f"{len(unreached)} of {len(results)} were not canceled: {unreached[0].detail}",
+            hint="they may still rest: try again, or kalshi cancel-all",
+        )
+    if failed:
+        kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError
+        return kind(
+            f"{len(failed)} of {len(results)} were not canceled: {failed[0].detail}",
+            hint="it may be filled or canceled already: kalshi order show ID",
+        )
+    return None
 
 
 def find_order(resources: Resources, any_id: str) -> Order:

@@ -1,25 +1,39 @@
-"""The kill switch of an account, with what its state file knows where that can be read."""
+"""The kill switch of an account: its halt, its cancels, and what its state file knows where that can be read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.base.errors import CredentialsError, StateFileError
-from kalshi_cli.base.units import pluralize
+from kalshi_cli.base.errors import CredentialsError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
+from kalshi_cli.base.units import format_ts, pluralize
+from kalshi_cli.core.account.reconciliation import provable_at
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.services.account.recovery import reconcile
 from kalshi_cli.services.orders import cancel, kill_switch, quotes
+from kalshi_cli.services.orders.halt_marker import CODE, REASON
+from kalshi_cli.services.orders.kill_alert import telling
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.halts import TradingControl
 from kalshi_cli.services.trading.run_order_groups import note_group
-from kalshi_cli.store.lock import holder
+from kalshi_cli.store.lock import KillLock, holder
+from kalshi_cli.views.orders import CancelAllView
 
 MAX_IDS = 5
-"""Orders that are named where nothing could be canceled."""
+"""Orders that are named where something may be live."""
+
+HALT_WAITS_MS = 1_000
+"""How long the halt waits for another program that writes the state file; it is on file beside that already."""
+
+_UNHALTED = "the halt could NOT be written: whatever trades here may place again"
+
+Progress = Callable[[int, int], None]
+"""Takes how many of how many orders are gone."""
 
 
 def cancel_everything(
@@ -81,3 +95,175 @@ def left_here(resources: Resources) -> str:
     names = ", ".join(order.client_order_id or order.order_id for order in live[:MAX_IDS])
     loop = f"; a loop is running ({who})" if who is not None else ""
     return f"{pluralize(len(live), 'order')} of the state file may be live{': ' * bool(names)}{names}{loop}"
+
+
+class Interrupts(Protocol):
+    """How a front end holds interrupts back while cancels are on the way."""
+
+    def hold(self) -> None:
+        """Hold them back again: there is more to cancel."""
+        ...
+
+    def let_go(self) -> None:
+        """Let them through: the exchange has answered every cancel."""
+        ...
+
+    def close(self) -> None:
+        """End the holding: nothing is in doubt any more."""
+        ...
+
+
+class NoInterrupts:
+    """Holds nothing back."""
+
+    def hold(self) -> None: ...
+
+    def let_go(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class KillRun:
+    """One pull of the kill switch, within one deadline: `with KillRun(...) as kill: kill.run()`.
+
+    It begins with the halt, where a `lock` is given that keeps others from lifting it, and ends once the alert channels
+    were told. `progress` opens what shows how many orders are gone.
+    """
+
+    def __init__(
+        self,
+        resources: Resources,
+        scope: cancel.CancelScope,
+        lock: KillLock | None,
+        within_s: float | None = None,
+        *,
+        interrupts: Interrupts | None = None,
+        progress: Callable[[], AbstractContextManager[Progress]] = lambda: nullcontext(lambda _gone, _known: None),
+    ) -> None:
+        self.halted = False
+        self._resources = resources
+        self._scope = scope
+        self._lock = lock
+        self._within_s = within_s or kill_switch.DEADLINE_S
+        self._interrupts = interrupts or NoInterrupts()
+        self._progress = progress
+        self._stack = ExitStack()
+        self._cancels_are_out: Callable[[], None] = lambda: None
+        self._until = 0.0
+
+    def __enter__(self) -> KillRun:
+        if self._lock is not None:
+            self.halted = self._halt(self._lock)
+        self._cancels_are_out = self._stack.enter_context(telling(self._resources, does_halt=self._lock is not None))
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.__exit__(*exc)  # type: ignore[arg-type]
+
+    def _halt(self, lock: KillLock) -> bool:
+        """Write the halt, lock it against a resume, and return whether it could be written."""
+        resources = self._resources
+        resources.stack.callback(lock.release)
+        is_written = TradingControl(resources).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
+        lock.hold(resources.machine.now())  # a resume may have had it, or there was no state directory yet
+        if is_written:
+            resources.note("trading is halted; when all is well: kalshi resume --reason TEXT")
+        return is_written
+
+    def run(self) -> None:
+        """Cancel and verify, and see that the halt holds. RefusedError where writes are switched off."""
+        if self._resources.config.read_only:
+            raise RefusedError(
+                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
+            )
+        self._until = self._resources.machine.monotonic() + self._within_s
+        self.outcome = self._cancel()
+        self._cancels_are_out()
+        self.keep()
+
+    def _cancel(self) -> kill_switch.KillSwitchResult:
+        """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
+        resources = self._resources
+        if self._lock is not None:
+            self._lock.hold(resources.machine.now())  # a resume may have had it when the halt was written
+        with self._progress() as show:
+            return cancel_everything(
+                resources, self._scope, max(0.0, self._until - resources.machine.monotonic()),
+                with_groups=self._lock is not None, progress=show, answered=self._interrupts.let_go,
+            )  # fmt: skip
+
+    def keep(self) -> None:
+        """See that the halt still holds.
+
+        Where something lifted it, an order may have been placed since: it is written again, and everything is canceled
+        and verified once more. Where it is lifted a second time nothing is verified.
+        """
+        control, times = TradingControl(self._resources), 0
+        while self.halted and not control.holds(busy_ms=HALT_WAITS_MS):
+            self._resources.tell("the halt is GONE: something lifted it while this ran; writing it again")
+            self.halted, times = control.halt(CODE, REASON, busy_ms=HALT_WAITS_MS), times + 1
+            if times > 1:
+                self.outcome = msgspec.structs.replace(self.outcome, is_verified=False)
+                break
+            if self.halted:
+                self._interrupts.hold()
+                before, again = self.outcome, self._cancel()
+                self.outcome = msgspec.structs.replace(
+                    again, canceled=before.canceled + again.canceled, seconds=before.seconds + again.seconds
+                )
+        if self.outcome.is_clean:
+            self._interrupts.close()
+
+    @property
+    def view(self) -> CancelAllView:
+        """Return what was done, as it is shown."""
+        outcome = self.outcome
+        remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
+        return CancelAllView(
+            canceled=outcome.canceled, remaining=remaining, halted=self.halted, seconds=outcome.seconds
+        )
+
+    @property
+    def error(self) -> KalshiError | None:
+        """Return why this is no success: orders may be live, or the halt is not on file; None where it is one."""
+        is_unhalted = self._lock is not None and not self.halted
+        if not self.outcome.is_clean:
+            return _unclean(self.outcome, halt=f"; {_UNHALTED}" if is_unhalted else "")
+        if is_unhalted:
+            return StateFileError(
+                f"{pluralize(self.outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
+                hint=f"end what trades here (kalshi stop), see that {self._resources.state_dir} can be written, then: "
+                "kalshi cancel-all",
+            )
+        return None
+
+
+def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnknownError:
+    ids = ", ".join(order.order_id for order in outcome.remaining_orders[:MAX_IDS])
+    more = f" and {outcome.remaining - MAX_IDS} more" if outcome.remaining > MAX_IDS else ""
+    if outcome.is_verified:
+        what = f"{pluralize(outcome.remaining, 'order')} still resting: {ids}{more}"
+    else:
+        some = pluralize(outcome.remaining, "order") if ids else "orders"
+        what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
+        if not outcome.is_answered:
+            what += "; the exchange itself answered no cancel of this run"
+        if outcome.unexplained:
+            names = ", ".join(order.order_id for order in outcome.unexplained[:MAX_IDS])
+            what += (
+                f"; nothing shows that {pluralize(len(outcome.unexplained), 'order')} of the state file ended: {names}"
+            )
+    hint = "run it again; else cancel on the web site"
+    if outcome.unexplained:
+        hint = "kalshi order reconcile, then run this again; else cancel on the web site"
+    if outcome.agreed:
+        names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MAX_IDS])
+        what = f"{pluralize(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
+        last = format_ts(max(map(quotes.execution_deadline, outcome.agreed)))
+        hint = f"they trade before {last} or never; then run this again"
+    if outcome.in_doubt:
+        names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MAX_IDS])
+        what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
+        last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
+        hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"
+    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

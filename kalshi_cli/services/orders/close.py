@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RefusedError, UnreachableError
-from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_price, show_qty
+from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, notional, show_money, show_price, show_qty
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.market.order_book import OrderBook
 from kalshi_cli.core.model.intents import Close
@@ -21,7 +21,7 @@ from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.services.orders.cancel import is_list_current
-from kalshi_cli.services.orders.place import OrderService
+from kalshi_cli.services.orders.place import OrderEntry
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
@@ -132,7 +132,7 @@ class PositionCloser:
     """
 
     def __init__(
-        self, orders: OrderService, walk: ClosePolicy, tell: Callable[[str], None], subaccount: int | None = None
+        self, orders: OrderEntry, walk: ClosePolicy, tell: Callable[[str], None], subaccount: int | None = None
     ) -> None:
         self._orders = orders
         self._client, self._clock = orders.client, orders.clock
@@ -347,6 +347,18 @@ def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedul
         expected=Money(expected),
         least=notional(plan.own(worst), plan.qty),
         fee=Money(fee),
+    )
+
+
+def describe_plan(plan: ClosePlan) -> str:
+    """Return what a person must see before agreeing to this close."""
+    what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
+    if plan.touch is None or plan.worst is None:
+        return f"{what}, not now: {plan.refusal}"
+    return (
+        f"{what} at {show_price(plan.own(plan.touch))} now, at worst {show_price(plan.own(plan.worst))}; "
+        f"{show_money(plan.expected)} for {show_qty(plan.fillable)} in the book, "
+        f"all of it at worst {show_money(plan.least)}, fees about {show_money(plan.fee)}"
     )
 
 

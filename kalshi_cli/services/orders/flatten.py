@@ -9,7 +9,7 @@ from kalshi_cli.base.errors import ExchangeError, KalshiError, StateFileError
 from kalshi_cli.base.units import show_qty
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.services.orders.close import ClosePlan, ClosePolicy, CloseResult, PositionCloser, close_all
-from kalshi_cli.services.orders.place import order_desk
+from kalshi_cli.services.orders.place import open_order_entry
 from kalshi_cli.services.resources import Resources
 
 WAIT_S = 0.2
@@ -46,7 +46,7 @@ def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[Kal
 
     def close(subaccount: int | None) -> None:
         def planned() -> tuple[PositionCloser, list[ClosePlan]]:
-            closer = PositionCloser(order_desk(resources), ClosePolicy(), resources.note, subaccount)
+            closer = PositionCloser(open_order_entry(resources), ClosePolicy(), resources.note, subaccount)
             return closer, closer.plans()
 
         done, error = close_all(planned, lambda _plans: None)

@@ -172,7 +172,7 @@ class NotifyingStore:
         return self._store.halt()
 
 
-class OrderService:
+class OrderEntry:
     """Places one order: `propose` reads and reviews, `send` sends, once."""
 
     def __init__(
@@ -350,7 +350,7 @@ def resolve_unconfirmed(
     )
 
 
-def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderService:
+def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> OrderEntry:
     """Return what places one order; refused at once where writes are switched off. A rehearsal leaves no trace."""
     if resources.config.read_only and not is_rehearsal:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
@@ -359,6 +359,6 @@ def order_desk(resources: Resources, *, is_rehearsal: bool = False) -> OrderServ
         ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
     )
     kin = resources.families
-    return OrderService(
+    return OrderEntry(
         resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
     )

@@ -38,7 +38,7 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.wire.quotes import NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import short_of_cash
-from kalshi_cli.services.orders.place import OrderProposal, OrderService, OrderTicket
+from kalshi_cli.services.orders.place import OrderEntry, OrderProposal, OrderTicket
 from kalshi_cli.services.trading.refusals import halted, translate_halt
 from kalshi_cli.views.quotes import QuoteRow, QuoteTradeRow, RfqRow
 
@@ -118,7 +118,7 @@ def request(
 # -- the requester ------------------------------------------------------------------------------------------------
 
 
-def propose_accept(desk: OrderService, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
+def propose_accept(desk: OrderEntry, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
     """Hold the order that this acceptance would lead to against every control. Sends nothing.
 
     To accept the YES bid is to buy NO at one dollar less it. Raises RefusedError with the control's code.
@@ -148,7 +148,7 @@ def propose_accept(desk: OrderService, rfq_id: str, quote_id: str, side: str) ->
     return QuoteTrade(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def accept(desk: OrderService, deal: QuoteTrade, side: str) -> RfqQuote:
+def accept(desk: OrderEntry, deal: QuoteTrade, side: str) -> RfqQuote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
     client, reviewed = desk.client, deal.reviewed
     return _sent(
@@ -160,7 +160,7 @@ def accept(desk: OrderService, deal: QuoteTrade, side: str) -> RfqQuote:
 
 
 def propose_quote(
-    desk: OrderService,
+    desk: OrderEntry,
     rfq_id: str,
     yes_bid: Price | None,
     no_bid: Price | None,
@@ -203,7 +203,7 @@ def _most(rfq: Rfq, bid: Price) -> Qty:
     return Qty(rfq.target // max(1, ONE_DOLLAR - bid))
 
 
-def propose_confirm(desk: OrderService, quote_id: str, rfq_id: str) -> QuoteTrade:
+def propose_confirm(desk: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade:
     """Hold the order that this confirmation would lead to against every control. Sends nothing."""
     quote = desk.client.quote(quote_id, rfq_id)
     if not quote.is_mine or quote.status != "accepted":
@@ -230,13 +230,13 @@ def propose_confirm(desk: OrderService, quote_id: str, rfq_id: str) -> QuoteTrad
     return QuoteTrade(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def confirm(desk: OrderService, deal: QuoteTrade) -> RfqQuote:
+def confirm(desk: OrderEntry, deal: QuoteTrade) -> RfqQuote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
     client, reviewed = desk.client, deal.reviewed
     return _sent(desk, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
 
 
-def create(desk: OrderService, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
+def create(desk: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
     """Send a reviewed quote; its id."""
     ticket = deal.tickets[0]
     try:
@@ -256,7 +256,7 @@ def create(desk: OrderService, deal: QuoteTrade, yes_bid: Price | None, no_bid: 
 # -- what both do -------------------------------------------------------------------------------------------------
 
 
-def _sent(desk: OrderService, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
+def _sent(desk: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
     """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
     cannot any more."""
     client, quote = desk.client, deal.quote
@@ -288,7 +288,7 @@ def _sent(desk: OrderService, deal: QuoteTrade, send: Callable[[RfqQuote], None]
     return msgspec.structs.replace(quote, status=wanted)
 
 
-def _written(desk: OrderService, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
+def _written(desk: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
     """What the quote would trade, on file before the request leaves. RefusedError where a halt stops it."""
     now = desk.clock.now()
     agreed = msgspec.structs.replace(
@@ -304,7 +304,7 @@ def _written(desk: OrderService, submit: SubmitOrder | CloseOrder, quote: RfqQuo
     return agreed
 
 
-def _ended(desk: OrderService, agreed: Order, code: str) -> None:
+def _ended(desk: OrderEntry, agreed: Order, code: str) -> None:
     """It cannot trade. Where that cannot be written down it counts until its time is over."""
     over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=desk.clock.now())
     with suppress(StateFileError):

@@ -25,7 +25,7 @@ from kalshi_cli.core.state.view import StrategyContext
 from kalshi_cli.services.orders import amend, batch
 from kalshi_cli.services.orders.amend import AmendRequest
 from kalshi_cli.services.orders.batch import BatchLine
-from kalshi_cli.services.orders.place import TRIES, NotifyingStore, OrderService
+from kalshi_cli.services.orders.place import TRIES, NotifyingStore, OrderEntry
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import Strategy, StrategyParams
@@ -38,8 +38,8 @@ def beside(sim: Simulation) -> Iterator[Store]:
         yield store
 
 
-def desk_of(sim: Simulation, store: Any, **limits: Any) -> OrderService:
-    return OrderService(sim.client, store, sim.clock, RiskLimits(**limits), lambda _market: FeeSchedule(), sim.new_id)
+def desk_of(sim: Simulation, store: Any, **limits: Any) -> OrderEntry:
+    return OrderEntry(sim.client, store, sim.clock, RiskLimits(**limits), lambda _market: FeeSchedule(), sim.new_id)
 
 
 def bids(sim: Simulation) -> int:

@@ -1,0 +1,97 @@
+"""The public Python API: one account, and every use case of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kalshi_cli.app.environment import Environment
+    from kalshi_cli.services.account.service import AccountService  # type: ignore[import-not-found, unused-ignore]
+    from kalshi_cli.services.markets.service import MarketService  # type: ignore[import-not-found, unused-ignore]
+    from kalshi_cli.services.monitoring.service import MonitoringService  # type: ignore[import-not-found, unused-ignore]
+    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.trading.service import TradingService
+
+LOG = logging.getLogger("kalshi_cli")
+
+
+class Kalshi:
+    """An account of one environment: `with Kalshi.open(env="sim") as kalshi:`. Not for several threads at once.
+
+    Connections and files are opened when first used, and closed at the end.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        self._environment = environment
+        self._resources = environment.open()
+
+    @classmethod
+    def open(
+        cls,
+        env: str | None = None,
+        config: str | os.PathLike[str] | None = None,
+        state: str | os.PathLike[str] | None = None,
+        warn: Callable[[str], None] | None = None,
+    ) -> Kalshi:
+        """Open the account that these, the variables and the configuration file choose, as `kalshi --env ...` does.
+
+        `env` is sim, demo or prod, `config` a file, `state` a folder. `warn` takes warnings; without it they are
+        logged as `kalshi_cli`. ConfigError lists every problem of the configuration.
+        """
+        from kalshi_cli.app.environment import Environment
+        from kalshi_cli.config import sources
+
+        flags = {"env": env, "state": None if state is None else Path(state)}
+        loaded = sources.load(None if config is None else Path(config), os.environ, flags)
+        sources.judge_state(loaded)
+        return cls(Environment(loaded, warn or LOG.warning, warn or LOG.info))
+
+    def __enter__(self) -> Kalshi:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close connections and files."""
+        self._environment.close()
+
+    @cached_property
+    def markets(self) -> MarketService:
+        """Find markets, their prices and their history."""
+        from kalshi_cli.services.markets.service import MarketService  # type: ignore[import-not-found, unused-ignore]
+
+        return MarketService(self._resources)
+
+    @cached_property
+    def orders(self) -> OrderService:
+        """List orders; plan and execute writes."""
+        from kalshi_cli.services.orders.service import OrderService
+
+        return OrderService(self._resources)
+
+    @cached_property
+    def account(self) -> AccountService:
+        """Read balance, positions, fills and profit and loss."""
+        from kalshi_cli.services.account.service import AccountService  # type: ignore[import-not-found, unused-ignore]
+
+        return AccountService(self._resources)
+
+    @cached_property
+    def trading(self) -> TradingService:
+        """See what runs here; pause, resume, halt, and lock markets."""
+        from kalshi_cli.services.trading.service import TradingService
+
+        return TradingService(self._resources)
+
+    @cached_property
+    def monitoring(self) -> MonitoringService:
+        """Run checks; read alerts."""
+        from kalshi_cli.services.monitoring.service import MonitoringService  # type: ignore[import-not-found, unused-ignore]
+
+        return MonitoringService(self._resources)

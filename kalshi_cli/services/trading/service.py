@@ -1,0 +1,121 @@
+"""What may trade here: its status, pause and halt, and locked markets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
+from kalshi_cli.base.units import Ts, format_ts
+from kalshi_cli.services.plans import PlanBook
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.halts import TradingControl, describe
+from kalshi_cli.services.trading.market_locks import MarketLockService
+from kalshi_cli.services.trading.status import run_status, status_view
+from kalshi_cli.views.formats import TradingStateCell, TruncatableText
+from kalshi_cli.views.halts import HaltView, ResumeView
+from kalshi_cli.views.locks import LockRow
+from kalshi_cli.views.plans import ControlPlan
+from kalshi_cli.views.runs import StatusView
+
+HALT_CODE = "MANUAL"
+MAX_LOCK_S = 366 * 86_400
+
+
+class TradingService:
+    """Pause, resume, halt and lock what trades on an account, each planned first and then executed."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+        self._control = TradingControl(resources)
+        self._locks = MarketLockService(resources)
+        self._book = PlanBook(resources.machine, resources.new_id)
+
+    def status(self) -> StatusView:
+        """Return what runs here and how it is doing, from the state file; asks nothing of the exchange."""
+        return status_view(run_status(self._resources))
+
+    def halt(self) -> HaltView:
+        """Return what holds up trading now."""
+        return HaltView.of(self._control.now())
+
+    def locks(self) -> Sequence[LockRow]:
+        """Return the markets that are locked."""
+        return [LockRow.of(lock) for lock in self._locks.now()]
+
+    def plan_pause(self, reason: str = "") -> ControlPlan:
+        """Plan to place no new orders until a resume. A loop cancels its own orders and goes on watching."""
+        text = reason.strip()
+        return self._plan("pause", lambda: HaltView.of(self._control.pause(text)), text)
+
+    def plan_halt(self, reason: str) -> ControlPlan:
+        """Plan to halt trading for good, until a resume. Resting orders stay: see `orders.plan_cancel_all`."""
+        text = _reason(reason)
+
+        def execute() -> HaltView:
+            if not self._control.halt(HALT_CODE, text):
+                raise StateFileError(
+                    "the halt could NOT be written: whatever trades here may place again",
+                    hint="end what trades here: kalshi stop",
+                )
+            return self.halt()
+
+        return self._plan("halt", execute, text)
+
+    def plan_resume(self, reason: str) -> ControlPlan:
+        """Plan to leave every halt and pause. A reason is required."""
+        text = _reason(reason)
+        return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
+
+    def _resume(self, reason: str) -> ResumeView:
+        before, now = self._control.resume(reason), self._resources.clock.now()
+        state, why = TradingStateCell("active"), TruncatableText(reason)
+        return ResumeView.of(before, state=state, code="RESUMED", reason=why, since=now)
+
+    def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan:
+        """Plan to open nothing in a market for so many seconds; positions can still be made smaller."""
+        if not 0 < lasts_s <= MAX_LOCK_S:
+            raise UsageError("a lock lasts for a time, up to 366d", hint="give seconds")
+        name, text = ticker.upper(), reason.strip()
+        until = format_ts(Ts(self._resources.clock.now() + int(1000 * lasts_s)))
+
+        def execute() -> LockRow:
+            return LockRow.of(self._locks.lock(name, lasts_s, text))
+
+        return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
+
+    def plan_unlock(self, ticker: str) -> ControlPlan:
+        """Plan to end a lock before its time."""
+        name = ticker.upper()
+
+        def execute() -> None:
+            if not self._locks.unlock(name):
+                raise RefusedError(f"{name} is not locked", hint="kalshi lock", code="NOT_LOCKED")
+
+        return self._plan("unlock", execute, ticker=name)
+
+    def execute(self, plan: ControlPlan) -> HaltView | ResumeView | LockRow | None:
+        """Do what was planned, once; return what holds then. RefusedError where the plan is stale or changed."""
+        done: Any = self._book.execute(plan)
+        return done  # type: ignore[no-any-return]
+
+    def _plan(
+        self, action: str, execute: Callable[[], object], reason: str = "", *facts: str, **fields: Any
+    ) -> ControlPlan:
+        what = f"{self._resources.config.env}: {action} {fields.get('ticker', 'trading')}"
+        return self._book.add(
+            ControlPlan,
+            lambda _age_s: execute(),
+            lambda: self._plan(action, execute, reason, *facts, **fields),
+            subject=what,
+            facts=(what, *facts, *([reason] if reason else [])),
+            action=action,
+            reason=TruncatableText(reason),
+            **fields,
+        )
+
+
+def _reason(text: str) -> str:
+    if not text.strip():
+        raise UsageError("a reason is required", hint="say why; it is kept", code="no_reason")
+    return text.strip()

@@ -1,0 +1,33 @@
+"""Views as plain dictionaries, and as tables of the libraries for tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.views.formats import to_machine
+from kalshi_cli.views.row import OutputRow
+
+
+def to_dicts(views: Iterable[OutputRow]) -> list[dict[str, Any]]:
+    """Return each view as `--json` shows it: prices, counts and money as exact texts, times as RFC 3339."""
+    return [to_machine(type(view))(view) for view in views]
+
+
+def to_polars(views: Iterable[OutputRow]) -> Any:
+    """Return the views as a polars data frame, with the columns of `to_dicts`."""
+    return _library("polars").DataFrame(to_dicts(views))
+
+
+def to_pandas(views: Iterable[OutputRow]) -> Any:
+    """Return the views as a pandas data frame, with the columns of `to_dicts`."""
+    return _library("pandas").DataFrame(to_dicts(views))
+
+
+def _library(name: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UsageError(f"{name} is not installed", hint=f"pip install {name}", code="not_installed") from error

@@ -1,0 +1,179 @@
+"""Orders from Python: each write is a plan that is shown, and executed once as it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from support.served import EMPTY, ME, ONE_SIDED, TWO_SIDED, Served
+
+from kalshi_cli import AmendRequest, Kalshi, OrderTicket
+from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
+from kalshi_cli.base.units import cents, contracts, dollars
+from kalshi_cli.core.model.order_terms import ASK, BID
+from kalshi_cli.services.orders import service
+from kalshi_cli.services.orders.service import OrderService
+from kalshi_cli.views.frames import to_dicts
+from kalshi_cli.views.plans import OrderPlan
+
+
+@pytest.fixture
+def kalshi(exchange: Served) -> Iterator[Kalshi]:
+    with Kalshi.open(env="sim") as opened:
+        yield opened
+
+
+def buy(kalshi: Kalshi, ticker: str = TWO_SIDED, **changes: Any) -> OrderPlan:
+    terms: dict[str, Any] = {"side": "yes", "action": "buy", "count": "10", "price": "0.41"}
+    return kalshi.orders.plan_place(ticker, **(terms | changes))
+
+
+def test_a_plan_says_what_it_costs_and_sends_nothing(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    assert (plan.cost, plan.max_payout) == (dollars("4.10"), dollars(10))
+    assert plan.max_loss == plan.cost + plan.fees > plan.cost
+    assert (plan.warnings, plan.unknown_orders) == ((), 0)
+    assert "buy 10 YES at $0.41" in plan.facts[0]
+    assert exchange.resting() == []
+    assert "nobody quotes this market" in buy(kalshi, EMPTY).warnings[0]
+
+
+def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    order = kalshi.orders.execute(plan)
+    assert (order.status, order.client_order_id) == ("resting", plan.order.client_order_id)
+    assert [(side, price, qty) for _, side, price, qty in exchange.resting()] == [(BID, cents(41), contracts(10))]
+    with pytest.raises(RefusedError, match="executed already"):
+        kalshi.orders.execute(plan)
+    assert [row.order_id for row in kalshi.orders.list()] == [order.order_id]
+    assert kalshi.orders.get(order.order_id or "").price == cents(41)
+    assert [row.ahead for row in kalshi.orders.queue()] == [contracts(350)]
+    assert kalshi.orders.reconcile(wait_s=0) == []
+    (row,) = to_dicts([order])
+    assert (row["price"], row["count"]) == ("0.4100", "10.00")
+
+
+def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    more = msgspec.structs.replace(plan, order=msgspec.structs.replace(plan.order, count=contracts(99)))
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(more)
+    assert (caught.value.code, exchange.resting()) == ("PLAN_CHANGED", [])
+
+
+def test_a_plan_that_is_older_is_reviewed_again_under_the_same_id(
+    kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "REVIEW_AGAIN_S", -1.0)
+    kept, denied = buy(kalshi), buy(kalshi)
+    assert kalshi.orders.execute(kept).client_order_id == kept.order.client_order_id
+    kalshi.trading.execute(kalshi.trading.plan_lock(TWO_SIDED, 60, "looking into it"))
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(denied)
+    assert caught.value.code == "LOCKED"
+    assert len(exchange.resting()) == 1
+
+
+def test_a_halt_after_the_plan_stops_it(kalshi: Kalshi, exchange: Served) -> None:
+    plan = buy(kalshi)
+    kalshi.trading.execute(kalshi.trading.plan_halt("test"))
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(plan)
+    assert (caught.value.code, exchange.resting()) == ("HALTED", [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"count": 10}, "count must be a text"),
+        ({"price": 0.41}, "price must be a text"),
+        ({"price": "41"}, "price: a price is typed in dollars"),
+        ({"side": "maybe"}, "side must be one of yes, no"),
+        ({"tif": "day"}, "tif must be one of gtc, ioc, fok"),
+    ],
+)
+def test_terms_that_are_not_clear_are_refused(kalshi: Kalshi, changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        buy(kalshi, **changes)
+
+
+def test_a_decimal_is_a_clear_term(kalshi: Kalshi) -> None:
+    assert buy(kalshi, count=Decimal("2.5"), price=Decimal("0.4")).cost == dollars(1)
+
+
+def test_an_amend_and_a_decrease_are_planned_first(kalshi: Kalshi, monkeypatch: pytest.MonkeyPatch) -> None:
+    order_id = kalshi.orders.execute(buy(kalshi)).order_id or ""
+    plan = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(42)))
+    assert (plan.order.price_before, plan.order.price, plan.cost) == (cents(41), cents(42), dollars("4.20"))
+    assert kalshi.orders.execute(plan).price == cents(42)
+    less = kalshi.orders.plan_decrease(order_id, to=contracts(4))
+    assert (less.order.remaining, less.to) == (contracts(10), contracts(4))
+    assert kalshi.orders.execute(less).remaining == contracts(4)
+    with pytest.raises(UsageError):
+        kalshi.orders.plan_decrease(order_id)
+    monkeypatch.setattr(service, "REVIEW_AGAIN_S", -1.0)
+    late = kalshi.orders.plan_amend(order_id, AmendRequest(price=cents(43)))
+    kalshi.orders.execute(kalshi.orders.plan_decrease(order_id, to=contracts(3)))
+    with pytest.raises(RefusedError) as caught:
+        kalshi.orders.execute(late)
+    assert caught.value.code == "PLAN_CHANGED", "three are left of it, and four were shown"
+
+
+def test_a_batch_and_a_cancel_say_what_became_of_each(kalshi: Kalshi, exchange: Served) -> None:
+    tickets = [
+        OrderTicket(ticker=TWO_SIDED, outcome="yes", action="buy", qty=contracts(count), price=cents(40))
+        for count in (1, 1_000_000)
+    ]
+    plan = kalshi.orders.plan_batch(tickets)
+    assert [row.status for row in plan.orders] == ["dry_run", "denied"]
+    assert plan.cost == dollars("0.40")
+    outcome = kalshi.orders.execute(plan)
+    assert [row.status for row in outcome.rows] == ["resting", "denied"]
+    assert isinstance(outcome.error, RefusedError)
+    assert outcome.errors == (None, outcome.error)
+    order_id = outcome.rows[0].order_id or ""
+    done = kalshi.orders.execute(kalshi.orders.plan_cancel(order_id, "nowhere"))
+    assert [row.canceled for row in done.rows] == [True, False]
+    assert isinstance(done.error, NotFoundError)
+    assert exchange.resting() == []
+
+
+def test_a_close_shows_the_positions_it_is_about(kalshi: Kalshi, exchange: Served) -> None:
+    exchange.submit("maker", ONE_SIDED, ASK, "0.2000", "5")
+    exchange.submit(ME, ONE_SIDED, BID, "0.2000", "5")
+    plan = kalshi.orders.plan_close(ONE_SIDED.lower())
+    assert [(row.ticker, row.count, row.price) for row in plan.positions] == [(ONE_SIDED, contracts(5), cents(12))]
+    outcome = kalshi.orders.execute(plan)
+    assert (outcome.error, [row.left for row in outcome.rows]) == (None, [0])
+
+
+def test_the_kill_switch_halts_cancels_and_lets_a_person_resume(
+    kalshi: Kalshi, exchange: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kalshi_cli.services.orders.cancel.MARGIN_MS", -1_000)  # this exchange's lists do not trail
+    kalshi.orders.execute(buy(kalshi))
+    scoped = kalshi.orders.plan_cancel_all(ticker="KXWIND*")
+    assert not scoped.halts
+    assert kalshi.orders.execute(scoped).rows[0].canceled == 0
+    plan = kalshi.orders.plan_cancel_all()
+    assert "halt trading, and cancel every order" in plan.facts[0]
+    assert len(exchange.resting()) == 1, "a plan does nothing"
+    outcome = kalshi.orders.execute(plan)
+    assert outcome.error is None
+    assert [(row.canceled, row.remaining, row.halted) for row in outcome.rows] == [(1, 0, True)]
+    assert kalshi.trading.halt().code == "CANCEL_ALL"
+    kalshi.trading.execute(kalshi.trading.plan_resume("it was a test"))
+    assert kalshi.orders.execute(buy(kalshi)).status == "resting"
+    with pytest.raises(UsageError, match="empty scope"):
+        kalshi.orders.plan_cancel_all(event=" ")
+
+
+def test_a_rehearsal_executes_nothing(kalshi: Kalshi, exchange: Served) -> None:
+    orders = OrderService(kalshi._resources, is_rehearsal=True)
+    plan = orders.plan_place(TWO_SIDED, side="yes", action="buy", count="1", price="0.40")
+    with pytest.raises(RefusedError, match="rehearsal"):
+        orders.execute(plan)
+    assert exchange.resting() == []

@@ -1,0 +1,52 @@
+"""What a program says to everything that trades here: each a plan, executed once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.served import TWO_SIDED, Served
+
+from kalshi_cli import Kalshi
+from kalshi_cli.base.errors import NotFoundError, RefusedError, UsageError
+from kalshi_cli.services.trading.service import TradingService
+from kalshi_cli.views.halts import HaltView, ResumeView
+
+
+@pytest.fixture
+def trading(exchange: Served) -> Iterator[TradingService]:
+    with Kalshi.open() as kalshi:
+        yield kalshi.trading
+
+
+def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingService) -> None:
+    assert (trading.status().state, trading.halt().state) == ("active", "active")
+    plan = trading.plan_pause("before the report")
+    assert trading.halt().state == "active", "a plan does nothing"
+    paused = trading.execute(plan)
+    assert isinstance(paused, HaltView)
+    assert (paused.state, paused.reason) == ("paused", "before the report")
+    with pytest.raises(RefusedError, match="executed already"):
+        trading.execute(plan)
+    trading.execute(trading.plan_halt("odd fills"))
+    assert (trading.halt().state, trading.halt().code) == ("halted", "MANUAL")
+    with pytest.raises(UsageError, match="a reason is required"):
+        trading.plan_resume(" ")
+    resume = trading.plan_resume("looked into it")
+    assert "odd fills" in " ".join(resume.facts)
+    resumed = trading.execute(resume)
+    assert isinstance(resumed, ResumeView)
+    assert (resumed.state, resumed.was_reason, trading.halt().state) == ("active", "odd fills", "active")
+
+
+def test_a_market_is_locked_and_unlocked(trading: TradingService) -> None:
+    trading.execute(trading.plan_lock(TWO_SIDED.lower(), 3600, "the forecast is being revised"))
+    assert [(row.ticker, row.reason) for row in trading.locks()] == [(TWO_SIDED, "the forecast is being revised")]
+    trading.execute(trading.plan_unlock(TWO_SIDED))
+    assert trading.locks() == []
+    with pytest.raises(RefusedError, match="is not locked"):
+        trading.execute(trading.plan_unlock(TWO_SIDED))
+    with pytest.raises(NotFoundError):
+        trading.execute(trading.plan_lock("KXNONE-1", 60))
+    with pytest.raises(UsageError, match="366d"):
+        trading.plan_lock(TWO_SIDED, 0)

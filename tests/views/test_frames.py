@@ -1,0 +1,30 @@
+"""Views as dictionaries and data frames."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.frames import to_dicts, to_pandas, to_polars
+from kalshi_cli.views.locks import LockRow
+
+LOCK = LockRow(ticker="KX-1", until=Ts(60_000), since=Ts(0), reason=TruncatableText("news"))
+
+
+def test_views_become_what_json_shows() -> None:
+    assert to_dicts([LOCK, LOCK]) == 2 * [
+        {"ticker": "KX-1", "until": "1970-01-01T00:01:00Z", "since": "1970-01-01T00:00:00Z", "reason": "news"}
+    ]
+    assert to_dicts([]) == []
+
+
+def test_a_library_that_is_missing_is_named_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, make in (("polars", to_polars), ("pandas", to_pandas)):
+        monkeypatch.setitem(sys.modules, name, None)
+        with pytest.raises(UsageError, match=f"{name} is not installed") as caught:
+            make([LOCK])
+        assert caught.value.hint == f"pip install {name}"
