@@ -10,6 +10,8 @@ Left out, because the real rules are not published: collateral return across mut
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TypeVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
@@ -27,13 +29,20 @@ from kalshi_cli.simulator.model.listing import (
     MarketSpec,
     NewOrder,
     OrderReceipt,
-    OrderRejection,
     SeriesSpec,
 )
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
 from kalshi_cli.simulator.protocol.gate import Authenticator, missing_signature
-from kalshi_cli.simulator.protocol.replies import HttpError, Query, Request, Response, nested, respond
+from kalshi_cli.simulator.protocol.replies import (
+    HttpError,
+    Query,
+    RejectionError,
+    Request,
+    Response,
+    not_found,
+    respond,
+)
 from kalshi_cli.simulator.protocol.routing import BASE, RouteCall, Router
 from kalshi_cli.simulator.rest.api_keys import ApiKeyRoutes
 from kalshi_cli.simulator.rest.combos import ComboService
@@ -51,10 +60,11 @@ from kalshi_cli.simulator.trading.pauses import PauseController
 from kalshi_cli.simulator.trading.quotes import RfqService
 from kalshi_cli.simulator.trading.transfers import CashService
 
+T = TypeVar("T")
 STREAM_PATH = "/trade-api/ws/v2"
 LATE_MS = 50
 """So long a reply waits that is to come after its messages."""
-_DEPRECATED = nested(
+_DEPRECATED = RejectionError(
     410,
     "deprecated_v1_order_endpoint",
     "https://docs.kalshi.com/api-reference/orders/create-order-v2",
@@ -90,17 +100,8 @@ class SimulatedExchange:
         self._programs = Programs(self._state)
         self._gate = Authenticator(self.options, self._funds.rates, self._funds.capacities)
         self._hub = Hub(self._state)
-        talks = QuoteRoutes(self._state, self._quotes)
-        keys = ApiKeyRoutes(self._state, self._gate)
-        self._router = Router(
-            [
-                *all_routes(self._state, self._floor),
-                *keys.routes(),
-                *talks.routes(),
-                *self._combos.routes(),
-                *self._programs.routes(),
-            ]
-        )
+        talks, keys = QuoteRoutes(self._state, self._quotes), ApiKeyRoutes(self._state, self._gate)
+        self._router = Router(all_routes(self._state, self._floor, keys, talks, self._combos, self._programs))
         self._now = Ts(0)
 
     def restore(self) -> bool:
@@ -134,25 +135,25 @@ class SimulatedExchange:
         if found is None:
             if self._router.is_legacy(request.method, path):
                 return 410, _DEPRECATED
-            raise nested(404, "not_found")
+            raise not_found()
         route, values = found
         if route.is_private and account is None:
             raise missing_signature()
         is_json = "json" in request.headers.get("content-type", "")
         if not (request.body and is_json) and (request.body or route.takes_body):
-            raise nested(400, "invalid_content_type")
+            raise RejectionError(400, "invalid_content_type")
         query = Query(route.operation, request.query)
         payers = route.payers(query, request.body, self.options.shards)
         self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shards=payers)
         lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
-        call = RouteCall(account, query, values, request.body, now, lock)
+        call = RouteCall(account, query, values, request.body, now, lock, route.path.startswith("/historical"))
         return route.success, route.answer(call)
 
     def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
         """Upgrade to the stream, or the response that refuses it. Header names are in lower case."""
         try:
             if path != STREAM_PATH:
-                raise nested(404, "not_found")
+                raise not_found()
             account = self._gate.account("GET", path, headers, self._machine(now))
             if account is None:
                 raise missing_signature()
@@ -338,11 +339,14 @@ class SimulatedExchange:
 
     def withdraw(
         self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> OrderRejection | None:
+    ) -> RejectionError | None:
         """Money leaves a purse; the reason where it cannot."""
-        refusal = self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        try:
+            self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
+        except RejectionError as refusal:
+            return refusal
         self._commit(self._now, everything=True)
-        return refusal
+        return None
 
     def add_subaccount(self, name: str) -> int | None:
         """The number of a new, empty subaccount of a member; None where it has all 63."""
@@ -371,19 +375,23 @@ class SimulatedExchange:
         self._state.touch(f"key/{key_id}", key)
         self._commit(self._now, everything=True)
 
-    def submit(self, account: str, order: NewOrder, now: Ts) -> OrderReceipt | OrderRejection:
-        """Place an order, past signatures and limits but by all other rules."""
+    def _perform(self, act: Callable[[], T], now: Ts) -> T | RejectionError:
+        """Do what a member of the world asks for, past signatures and limits but by all other rules."""
         self._pass_time(now)
-        outcome = self._floor.submit(account, order, now)
-        self._commit(now)
-        return outcome
+        try:
+            return act()
+        except RejectionError as refusal:
+            return refusal
+        finally:
+            self._commit(now)
 
-    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | OrderRejection:
+    def submit(self, account: str, order: NewOrder, now: Ts) -> OrderReceipt | RejectionError:
+        """Place an order."""
+        return self._perform(lambda: self._floor.submit(account, order, now), now)
+
+    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | RejectionError:
         """What was taken off the book, or why not."""
-        self._pass_time(now)
-        outcome = self._floor.cancel(account, order_id, now)
-        self._commit(now)
-        return outcome
+        return self._perform(lambda: self._floor.cancel(account, order_id, now), now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
         """How many orders were cancelled."""
@@ -394,12 +402,10 @@ class SimulatedExchange:
 
     def quote(
         self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
-    ) -> QuoteRecord | OrderRejection:
+    ) -> QuoteRecord | RejectionError:
         """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
-        self._pass_time(now)
-        outcome = self._quotes.quote(account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)
-        self._commit(now)
-        return outcome
+        quote = partial(self._quotes.quote, account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)
+        return self._perform(quote, now)
 
     # -- the world: what is --
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
-from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, OrderRejection, SeriesSpec
+from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError
 from support.served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
 COLLECTION = "KXMVEWEATHER-R"
@@ -33,7 +34,7 @@ def answer(one: Served, rfq_id: str, yes: Price = YES, no: Price = NO, confirms_
 def accept(one: Served, quote_id: str, side: str) -> None:
     """The maker accepts your quote on its request."""
     quote = one.exchange._state.talks.quotes[quote_id]
-    refused: OrderRejection | None = one.call(
+    refused: RejectionError | None = one.call(
         lambda: one.exchange._quotes.accept("maker", quote, side, one.clock.now())
     )
     assert refused is None, refused

@@ -239,15 +239,3 @@ class OrderReceipt(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money
     fees: Money
     ts: Ts
-
-
-class OrderRejection(msgspec.Struct, frozen=True):
-    """Why an order or a cancel was refused: the HTTP status and the exchange's code, in its own words.
-
-    The body is nested under `error`, or with `is_flat` it is not.
-    """
-
-    status: int
-    code: str
-    details: str = ""
-    is_flat: bool = False

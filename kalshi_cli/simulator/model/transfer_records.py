@@ -49,9 +49,6 @@ class TermsRecord(msgspec.Struct, kw_only=True):
     is_advanced: bool = False
 
 
-FundsRecord = MovementRecord | TransferRecord | TermsRecord
-
-
 class Account:
     """The same, while the exchange runs."""
 
@@ -61,7 +58,7 @@ class Account:
         self.pending: list[TransferRecord] = []
         self.terms = TermsRecord(account=name)
 
-    def take(self, record: FundsRecord) -> None:
+    def take(self, record: MovementRecord | TransferRecord | TermsRecord) -> None:
         match record:
             case MovementRecord():
                 self.movements.append(record)

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.model.records import KeyRecord
-from kalshi_cli.simulator.protocol.replies import HttpError, nested, too_many
+from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, too_many
 from kalshi_cli.simulator.protocol.scopes import check_scope
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
@@ -79,14 +79,14 @@ class Authenticator:
             raise missing_signature()
         record, key = self._keys.get(headers.get(KEY, ""), (None, None))
         if record is None or key is None:
-            raise nested(401, "authentication_error", "NOT_FOUND", "authentication_error")
+            raise RejectionError(401, "authentication_error", "NOT_FOUND", "authentication_error")
         stamp = headers.get(TIMESTAMP, "")
         is_number = stamp.isascii() and stamp.isdigit() and len(stamp) <= 16
         age = now - int(stamp) if is_number else 0
         if not is_number or not -self._options.clock_future_ms <= age <= self._options.clock_past_ms:
-            raise nested(401, "header_timestamp_expired")
+            raise RejectionError(401, "header_timestamp_expired")
         if not _is_signed(key, headers[SIGNATURE], f"{stamp}{method}{path}".encode()):
-            raise nested(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")
+            raise RejectionError(401, "authentication_error", "INCORRECT_API_KEY_SIGNATURE", "authentication_error")
         return record.account
 
     def permit(self, headers: dict[str, str], method: str, path: str) -> int | None:
@@ -121,7 +121,7 @@ class Authenticator:
 
 
 def missing_signature() -> HttpError:
-    return nested(401, "signature_is_missing_from_headers")
+    return RejectionError(401, "signature_is_missing_from_headers")
 
 
 def _is_signed(key: RSAPublicKey | Ed25519PublicKey, signature: str, text: bytes) -> bool:

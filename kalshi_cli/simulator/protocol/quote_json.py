@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
+from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import MarketRecord, StreamNotification
 from kalshi_cli.simulator.protocol.replies import Json
@@ -143,18 +144,18 @@ def quote_told(
     rfq: RfqRecord,
     state: SimulatorState,
     now: Ts,
-    orders: Mapping[str, tuple[str, str]] | None = None,
+    orders: Mapping[str, OrderReceipt] | None = None,
 ) -> list[StreamNotification]:
     """`quote_created`, `quote_accepted` or `quote_executed`: one message for the maker, one for the requester.
 
-    `orders` has the order id and the client order id of each.
+    `orders` are what each of them entered.
     """
     found = []
     for account, subaccount in ((quote.account, quote.subaccount), (rfq.account, rfq.subaccount)):
         msg = _quote_msg(kind, quote, rfq, state, account)
         if orders is not None:
-            order_id, client_order_id = orders[account]
-            msg |= {"order_id": order_id, "client_order_id": client_order_id, "executed_ts": rfc3339(now)}
+            order = orders[account]
+            msg |= {"order_id": order.order_id, "client_order_id": order.client_order_id, "executed_ts": rfc3339(now)}
         if subaccount:
             msg["subaccount"] = subaccount
         found.append(StreamNotification(kind, msg, rfq.rfq_id, rfq.account, frozenset({account})))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any, TypeVar
@@ -12,7 +13,6 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.calendar import FAR
-from kalshi_cli.simulator.model.listing import OrderRejection
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -46,10 +46,33 @@ class HttpError(Exception):
         self.body = body
 
 
-def nested(status: int, code: str, details: str = "", message: str = "") -> HttpError:
-    """`{"error": {code, message, details}}`: authentication, orders, most others."""
-    error = {"code": code, "message": message or code.replace("_", " ")}
-    return HttpError(status, {"error": error | ({"details": details} if details else {})})
+class RejectionError(HttpError):
+    """A refusal as most routes tell it: `{"error": {code, message, details}}`. Nothing was changed."""
+
+    def __init__(self, status: int, code: str, details: str = "", message: str = "") -> None:
+        error = {"code": code, "message": message or code.replace("_", " ")}
+        super().__init__(status, {"error": error | ({"details": details} if details else {})})
+        self.code = code
+        self.details = details
+
+
+def not_found(details: str = "") -> RejectionError:
+    """Return the refusal of what is not there, or not the caller's."""
+    return RejectionError(404, "not_found", details)
+
+
+def invalid(details: str) -> RejectionError:
+    """Return the refusal of a value that breaks a rule of the exchange."""
+    return RejectionError(400, "invalid_parameters", details)
+
+
+@contextmanager
+def refusing(refusal: HttpError) -> Iterator[None]:
+    """Refuse a value that cannot be parsed."""
+    try:
+        yield
+    except ValueError as error:
+        raise refusal from error
 
 
 def flat(details: str, code: str = "bad_request") -> HttpError:
@@ -73,12 +96,6 @@ def too_many() -> HttpError:
     return HttpError(429, {"error": "too many requests"})
 
 
-def refused(refusal: OrderRejection) -> HttpError:
-    if refusal.is_flat:
-        return flat(refusal.details, refusal.code)
-    return nested(refusal.status, refusal.code, refusal.details)
-
-
 def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Response:
     """A response with the `Date` header, from which clients measure their clock."""
     headers = {"date": http_date(now)}
@@ -92,11 +109,20 @@ def http_date(now: Ts) -> str:
     return format_datetime(datetime.fromtimestamp(now // 1000, UTC), usegmt=True)
 
 
+def _number(item: Any) -> int:
+    return int(item.number)
+
+
+def newest(item: Any) -> int:
+    """Return the key of a numbered record in a list that begins with the newest."""
+    return -int(item.number)
+
+
 class Query:
     """The query parameters of one request, with the validation the exchange does."""
 
     def __init__(self, operation: str, values: dict[str, list[str]]) -> None:
-        self._operation = operation
+        self.operation = operation
         self._values = values
 
     def text(self, name: str) -> str | None:
@@ -107,14 +133,14 @@ class Query:
         """A comma list."""
         found = [part for part in (self.text(name) or "").split(",") if part]
         if len(found) > most:
-            raise bare(self._operation, _go_name(name), "max")
+            raise bare(self.operation, _go_name(name), "max")
         return found
 
     def repeated(self, name: str, *, least: int = 1, most: int = 100) -> list[str]:
         """A parameter that is given once for each value."""
         found = self._values.get(name, [])
         if not least <= len(found) <= most:
-            raise bare(self._operation, _go_name(name), "required" if not found else "max")
+            raise bare(self.operation, _go_name(name), "required" if not found else "max")
         return found
 
     def number(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
@@ -125,9 +151,9 @@ class Query:
             raise flat(f'strconv.ParseInt: parsing "{raw[:40]}": invalid syntax')
         value = int(raw)
         if value < least:
-            raise bare(self._operation, _go_name(name), "gte")
+            raise bare(self.operation, _go_name(name), "gte")
         if most is not None and value > most:
-            raise bare(self._operation, _go_name(name), "lte")
+            raise bare(self.operation, _go_name(name), "lte")
         return value
 
     def needed(self, name: str) -> int:
@@ -143,7 +169,7 @@ class Query:
 
     def wrong(self, name: str, rule: str) -> HttpError:
         """What the exchange says where a parameter breaks a rule of its validator."""
-        return bare(self._operation, _go_name(name), rule)
+        return bare(self.operation, _go_name(name), rule)
 
     def window(self) -> tuple[int, int]:
         """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
@@ -156,7 +182,7 @@ class Query:
     def one_of(self, name: str, allowed: Iterable[str]) -> str | None:
         value = self.text(name)
         if value is not None and value not in allowed:
-            raise bare(self._operation, _go_name(name), "oneof")
+            raise bare(self.operation, _go_name(name), "oneof")
         return value
 
     def page(
@@ -184,6 +210,13 @@ class Query:
                 return found, _seal_cursor(key(found[-1]))
             found.append(item)
         return found, ""
+
+    def listing(
+        self, name: str, items: Iterable[T], show: Callable[[T], Json], key: Callable[[T], int] = _number, **limits: Any
+    ) -> Json:
+        """One page as the body of a reply; `limits` are those of `page`."""
+        found, cursor = self.page(items, key, **limits)
+        return {name: [show(item) for item in found], "cursor": cursor}
 
 
 def _seal_cursor(key: int) -> str:

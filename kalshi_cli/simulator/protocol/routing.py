@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.member import MAX_SUBACCOUNT
-from kalshi_cli.simulator.protocol.replies import Json, Query, flat, nested
+from kalshi_cli.simulator.matching.member import MAX_SUBACCOUNT, SimAccount
+from kalshi_cli.simulator.matching.mirror import DelayedView
+from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.protocol.replies import Json, Query, RejectionError, flat, invalid
 
+B = TypeVar("B")
 BASE = "/trade-api/v2"
 DEFAULT_COST = 10
 LEGACY = (
@@ -35,6 +40,21 @@ class RouteCall(msgspec.Struct, frozen=True):
     body: bytes
     now: Ts
     lock: int | None = None
+    is_old: bool = False
+    """Asks for the historical tier."""
+
+    @property
+    def caller(self) -> str:
+        """The account, on a private route."""
+        assert self.account is not None
+        return self.account
+
+    def read(self, kind: type[B], called: str = "", *, bare: bool = False) -> B:
+        """The body as this struct; the error names it, as `called`, unless it is `bare`."""
+        try:
+            return msgspec.json.decode(self.body, type=kind)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise flat(str(error) if bare else f"{called or kind.__name__.lstrip('_')}: {error}") from error
 
     def subaccount(self, usual: int | None) -> int | None:
         """The query's `subaccount`; without one, that of the key, else `usual`. 403 where the key may not name it."""
@@ -45,8 +65,12 @@ class RouteCall(msgspec.Struct, frozen=True):
         if self.lock is None:
             return usual if named is None else named
         if named not in (None, self.lock):
-            raise nested(403, "forbidden", f"this API key is restricted to subaccount {self.lock}")
+            raise RejectionError(403, "forbidden", f"this API key is restricted to subaccount {self.lock}")
         return self.lock
+
+
+Answer = Callable[[RouteCall], Json | None]
+M = TypeVar("M", bound=Callable[..., Json | None])
 
 
 class Route(msgspec.Struct, frozen=True):
@@ -59,7 +83,7 @@ class Route(msgspec.Struct, frozen=True):
     method: str
     path: str
     operation: str
-    answer: Callable[[RouteCall], Json | None]
+    answer: Answer
     is_private: bool = False
     is_write: bool = False
     cost: int = DEFAULT_COST
@@ -86,6 +110,47 @@ class Route(msgspec.Struct, frozen=True):
             value = decode_body(body).get("exchange_index")
             named = value if isinstance(value, int) else None
         return range(shards) if named is None or named < 0 else (named,)
+
+
+def route(method: str, path: str, operation: str, **options: Any) -> Callable[[M], M]:
+    """Declare a route that a method of `Routes` answers; `options` are the other fields of `Route`."""
+
+    def declare(answer: M) -> M:
+        declared = Route(method, path, operation, answer, **options)
+        answer.__dict__.setdefault("routes", []).append(declared)
+        return answer
+
+    return declare
+
+
+public = partial(route, "GET")
+private = partial(route, "GET", is_private=True)
+write = partial(route, is_private=True, is_write=True)
+
+
+class Routes:
+    """Answers the routes that its methods declare: the body of the success, or None where there is none."""
+
+    def __init__(self, state: SimulatorState) -> None:
+        self._state = state
+
+    def routes(self) -> list[Route]:
+        """The table of these endpoints, names before parameters."""
+        found = [
+            msgspec.structs.replace(declared, answer=getattr(self, name))
+            for name, method in vars(type(self)).items()
+            for declared in getattr(method, "__dict__", {}).get("routes", ())
+        ]
+        return sorted(found, key=lambda route: route.path.replace(":", "~"))
+
+    def _member(self, call: RouteCall) -> SimAccount:
+        return self._state.members[call.caller]
+
+    def _mirror(self, call: RouteCall) -> DelayedView:
+        """What reads of the caller show now."""
+        mirror = self._member(call).mirror
+        assert mirror is not None
+        return mirror.at(call.now)
 
 
 class Router:
@@ -131,11 +196,17 @@ def _matches(pattern: list[str], parts: list[str]) -> bool:
     )
 
 
+def check_subaccount(member: SimAccount, number: int) -> None:
+    """Refuse a subaccount that the member has not."""
+    if not 0 <= number <= member.record.subaccounts:
+        raise invalid("subaccount")
+
+
 def batch_items(body: bytes) -> list[Json]:
     """The `orders` of a batch; an empty list where there are none."""
     items = decode_body(body).get("orders")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise nested(400, "invalid_parameters", "orders is required")
+        raise invalid("orders is required")
     return items
 
 

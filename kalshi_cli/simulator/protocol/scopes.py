@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kalshi_cli.simulator.model.records import KeyRecord
-from kalshi_cli.simulator.protocol.replies import nested
+from kalshi_cli.simulator.protocol.replies import RejectionError
 
 _CHILDREN = (
     (r"GET /portfolio/balance", "read::portfolio_balance"),
@@ -23,4 +23,4 @@ def check_scope(key: KeyRecord, method: str, path: str) -> None:
     called = f"{method} {path}"
     child = next((scope for pattern, scope in _CHILDREN if re.fullmatch(pattern, called)), parent)
     if not {parent, child} & set(key.scopes):
-        raise nested(403, "forbidden", f"this API key lacks the scope {child}")
+        raise RejectionError(403, "forbidden", f"this API key lacks the scope {child}")

@@ -6,61 +6,27 @@ all of them (API.md section 5.8).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from functools import partial
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, format_money, format_qty, notional
 from kalshi_cli.simulator.matching.collateral import collateral
-from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.mirror import DelayedView
-from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import BalanceRecord, OrderRecord, PositionRecord
-from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
-from kalshi_cli.simulator.protocol.shapes import (
-    event_position_json,
-    fill_json,
-    order_json,
-    position_json,
-    settlement_json,
-)
-from kalshi_cli.simulator.rest.historical import DataTiers
+from kalshi_cli.simulator.protocol import shapes
+from kalshi_cli.simulator.protocol.replies import Json, newest, not_found
+from kalshi_cli.simulator.protocol.routing import RouteCall, private
+from kalshi_cli.simulator.rest.historical import TieredRoutes
 
 
-class AccountReads:
-    """Every method answers the body of a 200."""
+class AccountReads(TieredRoutes):
+    """Orders, fills, settlements, positions and the balance of an account."""
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-        self._tiers = DataTiers(state)
-
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-
-        def route(path: str, operation: str, answer: Callable[[RouteCall], Json], cost: int = 10) -> Route:
-            return Route("GET", path, operation, answer, is_private=True, cost=cost)
-
-        return [
-            route("/portfolio/orders", "GetOrders", self.orders),
-            route("/portfolio/orders/:order_id", "GetOrder", self.order, cost=2),
-            route("/portfolio/orders/:order_id/queue_position", "GetOrderQueuePosition", self.queue_position),
-            route("/portfolio/fills", "GetFills", self.fills),
-            route("/portfolio/positions", "GetPositions", self.positions),
-            route("/portfolio/settlements", "GetSettlements", self.settlements),
-            route("/portfolio/balance", "GetBalance", self.balance),
-            route("/historical/orders", "GetHistoricalOrders", self.old_orders),
-            route("/historical/fills", "GetFillsHistorical", self.old_fills),
-            route("/historical/positions", "GetHistoricalPositions", self.old_positions),
-        ]
-
+    @private("/portfolio/orders", "GetOrders")
+    @private("/historical/orders", "GetHistoricalOrders")
     def orders(self, call: RouteCall) -> Json:
-        return self._orders(call, is_old=False)
-
-    def old_orders(self, call: RouteCall) -> Json:
-        """Those that ended before the cutoff."""
-        return self._orders(call, is_old=True)
-
-    def _orders(self, call: RouteCall, *, is_old: bool) -> Json:
-        query, member, mirror = call.query, self._member(call), self._mirror(call)
+        """Those of the history ended before the cutoff."""
+        query = call.query
         status = query.one_of("status", ("resting", "canceled", "executed"))
         ticker, events = query.text("ticker"), set(query.many("event_ticker", most=10))
         low, high = query.window()
@@ -75,53 +41,49 @@ class AccountReads:
                 return False
             return low <= order.created <= high
 
-        cutoff = self._tiers.at(call.now)
-        tier = (order for order in reversed(mirror.orders.values()) if cutoff.has_order(order) is is_old)
-        newest = filter(wanted, tier)
-        found, cursor = query.page(newest, lambda order: -order.rank)
-        return {"orders": [self._order(order, member) for order in found], "cursor": cursor}
+        orders, cutoff = reversed(self._mirror(call).orders.values()), self.cutoff(call.now)
+        found = (order for order in orders if cutoff.has_order(order) is call.is_old and wanted(order))
+        return query.listing("orders", found, partial(self._order, call), lambda order: -order.rank)
 
+    @private("/portfolio/orders/:order_id", "GetOrder", cost=2)
     def order(self, call: RouteCall) -> Json:
         order = self._mirror(call).orders.get(call.path[0])
-        if order is None or call.lock not in (None, order.subaccount) or self._tiers.at(call.now).has_order(order):
-            raise nested(404, "not_found")
-        return {"order": self._order(order, self._member(call))}
+        if order is None or call.lock not in (None, order.subaccount) or self.cutoff(call.now).has_order(order):
+            raise not_found()
+        return {"order": self._order(call, order)}
 
+    @private("/portfolio/orders/:order_id/queue_position", "GetOrderQueuePosition")
     def queue_position(self, call: RouteCall) -> Json:
         order = self._state.live.get(call.path[0])
         if order is None or order.account != call.account or call.lock not in (None, order.subaccount):
-            raise nested(404, "not_found")
+            raise not_found()
         return {"queue_position_fp": format_qty(self._state.books[order.ticker].ahead_of(order))}
 
+    @private("/portfolio/fills", "GetFills")
+    @private("/historical/fills", "GetFillsHistorical")
     def fills(self, call: RouteCall) -> Json:
-        return self._fills(call, is_old=False)
-
-    def old_fills(self, call: RouteCall) -> Json:
-        """Those from before the cutoff."""
-        return self._fills(call, is_old=True)
-
-    def _fills(self, call: RouteCall, *, is_old: bool) -> Json:
-        cutoff = self._tiers.at(call.now)
+        """Those of the history are from before the cutoff."""
+        cutoff = self.cutoff(call.now)
         query, (low, high) = call.query, call.query.window()
         tickers, order_id = set(query.many("ticker")), query.text("order_id")
         subaccount, shard = call.subaccount(None), query.number("exchange_index")
-        newest = (
+        found = (
             fill
             for fill in reversed(self._mirror(call).fills)
-            if cutoff.has_moment(fill.ts) is is_old
+            if cutoff.has_moment(fill.ts) is call.is_old
             and low <= fill.ts <= high
             and (not tickers or fill.ticker in tickers)
             and order_id in (None, fill.order_id)
             and subaccount in (None, fill.subaccount)
             and shard in (None, fill.exchange_index)
         )
-        found, cursor = query.page(newest, lambda fill: -fill.number)
-        return {"fills": [fill_json(fill) for fill in found], "cursor": cursor}
+        return query.listing("fills", found, shapes.fill_json, newest)
 
+    @private("/portfolio/settlements", "GetSettlements")
     def settlements(self, call: RouteCall) -> Json:
         query, (low, high) = call.query, call.query.window()
         ticker, event, subaccount = query.text("ticker"), query.text("event_ticker"), call.subaccount(None)
-        newest = (
+        found = (
             one
             for one in reversed(self._mirror(call).settlements)
             if low <= one.ts <= high
@@ -129,27 +91,23 @@ class AccountReads:
             and event in (None, one.event_ticker)
             and subaccount in (None, one.subaccount)
         )
-        found, cursor = query.page(newest, lambda one: -one.number)
-        return {"settlements": [settlement_json(one) for one in found], "cursor": cursor}
+        return query.listing("settlements", found, shapes.settlement_json, newest)
 
+    @private("/portfolio/positions", "GetPositions")
+    @private("/historical/positions", "GetHistoricalPositions")
     def positions(self, call: RouteCall) -> Json:
-        return self._positions(call, is_old=False)
-
-    def old_positions(self, call: RouteCall) -> Json:
-        """Settled ones from before the cutoff, whole events at a time."""
-        return self._positions(call, is_old=True)
-
-    def _positions(self, call: RouteCall, *, is_old: bool) -> Json:
+        """Those of the history settled before the cutoff, whole events at a time."""
         query = call.query
-        shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or ("all" if is_old else "unsettled")
-        live = self._tiers.live_events(self._mirror(call).holdings.values(), call.now)
+        usual = "all" if call.is_old else "unsettled"
+        shown = query.one_of("settlement_status", ("unsettled", "settled", "all")) or usual
+        live = self.live_events(self._mirror(call).holdings.values(), call.now)
         ticker, event, counted = query.text("ticker"), query.text("event_ticker"), query.many("count_filter")
         subaccount, shard = call.subaccount(0), query.number("exchange_index")
         holdings = [
             (place, holding)
             for place, holding in enumerate(self._mirror(call).holdings.values())
             if shown in ("all", "settled" if holding.is_settled else "unsettled")
-            and (self._tiers.event_of(holding) in live) is not is_old
+            and (self.event_of(holding) in live) is not call.is_old
             and holding.subaccount == subaccount
             and shard in (None, holding.exchange_index)
             and ticker in (None, holding.ticker)
@@ -162,10 +120,11 @@ class AccountReads:
             by_event.setdefault(self._event_of(holding.ticker), []).append(holding)
         return {
             "cursor": cursor,
-            "market_positions": [position_json(holding) for _, holding in found],
-            "event_positions": [event_position_json(event, held) for event, held in by_event.items()],
+            "market_positions": [shapes.position_json(holding) for _, holding in found],
+            "event_positions": [shapes.event_position_json(event, held) for event, held in by_event.items()],
         }
 
+    @private("/portfolio/balance", "GetBalance")
     def balance(self, call: RouteCall) -> Json:
         """Of one subaccount (the primary one), on one shard or all of them."""
         mirror, subaccount = self._mirror(call), call.subaccount(0)
@@ -199,8 +158,8 @@ class AccountReads:
 
     # -- parts --
 
-    def _order(self, order: OrderRecord, member: SimAccount) -> Json:
-        return order_json(order, member.record.user_id, self._state.options.asks_read_as)
+    def _order(self, call: RouteCall, order: OrderRecord) -> Json:
+        return shapes.order_json(order, self._member(call).record.user_id, self._state.options.asks_read_as)
 
     def _held_back(self, mirror: DelayedView, subaccount: int) -> dict[int, int]:
         """What the resting orders of a subaccount need, by shard."""
@@ -225,15 +184,6 @@ class AccountReads:
                 price = last if holding.qty > 0 else Price(ONE_DOLLAR - last)
                 total += notional(price, Qty(abs(holding.qty)))
         return Money(total)
-
-    def _member(self, call: RouteCall) -> SimAccount:
-        assert call.account is not None
-        return self._state.members[call.account]
-
-    def _mirror(self, call: RouteCall) -> DelayedView:
-        mirror = self._member(call).mirror
-        assert mirror is not None
-        return mirror.at(call.now)
 
     def _event_of(self, ticker: str) -> str:
         """ "" for a market that is long gone."""

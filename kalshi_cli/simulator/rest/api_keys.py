@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -13,10 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import KeyRecord
 from kalshi_cli.simulator.protocol.gate import Authenticator
-from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found, refusing
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, check_subaccount, private, route
 
-B = TypeVar("B", bound=msgspec.Struct)
 Scope = Literal[
     "read", "write", "read::block_trade_accept", "read::portfolio_balance", "write::trade", "write::transfer",
     "write::block_trade_accept", "write::fcm_risk",
@@ -39,28 +37,14 @@ class _Generated(_NewKey, kw_only=True):
     key_type: Literal["rsa", "ed25519"] = "rsa"
 
 
-class ApiKeyRoutes:
-    """Every method answers the body of its success, or None where there is none."""
+class ApiKeyRoutes(Routes):
+    """API keys are listed, made and deleted."""
 
     def __init__(self, state: SimulatorState, gate: Authenticator) -> None:
-        self._state = state
+        super().__init__(state)
         self._gate = gate
 
-    def routes(self) -> list[Route]:
-        """Return the table of these endpoints."""
-
-        def route(
-            method: str, path: str, operation: str, answer: Callable[[RouteCall], Json | None], success: int
-        ) -> Route:
-            return Route(method, path, operation, answer, is_private=True, success=success)
-
-        return [
-            route("GET", "/api_keys", "GetApiKeys", self.api_keys, 200),
-            route("POST", "/api_keys", "CreateApiKey", self.create, 201),
-            route("POST", "/api_keys/generate", "GenerateApiKey", self.generate, 201),
-            route("DELETE", "/api_keys/:api_key", "DeleteApiKey", self.delete, 204),
-        ]
-
+    @private("/api_keys", "GetApiKeys")
     def api_keys(self, call: RouteCall) -> Json:
         """Return all keys of the account."""
         keys = []
@@ -69,14 +53,16 @@ class ApiKeyRoutes:
             keys.append(shown | ({} if key.subaccount is None else {"subaccount": key.subaccount}))
         return {"api_keys": keys}
 
+    @route("POST", "/api_keys", "CreateApiKey", is_private=True, success=201)
     def create(self, call: RouteCall) -> Json:
         """Register a public key that the caller made."""
-        body = _read(call.body, _Registered)
+        body = call.read(_Registered, bare=True)
         return {"api_key_id": self._add(call, body, body.public_key.encode())}
 
+    @route("POST", "/api_keys/generate", "GenerateApiKey", is_private=True, success=201)
     def generate(self, call: RouteCall) -> Json:
         """Make a key pair and hand over the private key, once."""
-        body = _read(call.body, _Generated)
+        body = call.read(_Generated, bare=True)
         made: rsa.RSAPrivateKey | Ed25519PrivateKey = (
             Ed25519PrivateKey.generate() if body.key_type == "ed25519" else rsa.generate_private_key(65_537, 2048)
         )
@@ -85,48 +71,35 @@ class ApiKeyRoutes:
         private = made.private_bytes(Encoding.PEM, form, NoEncryption()).decode()
         return {"api_key_id": self._add(call, body, public), "private_key": private, "key_type": body.key_type}
 
+    @route("DELETE", "/api_keys/:api_key", "DeleteApiKey", is_private=True, success=204)
     def delete(self, call: RouteCall) -> None:
         """Let a key of the account sign no longer."""
         key = self._state.keys.get(call.path[0])
         if key is None or key.account != call.account:
-            raise nested(404, "not_found")
+            raise not_found()
         self._gate.dismiss(key.key_id)
         self._state.drop_key(key)
 
     def _add(self, call: RouteCall, wanted: _NewKey, public_key: bytes) -> str:
-        assert call.account is not None
         if "write" in wanted.scopes and "read" not in wanted.scopes:
-            raise _wrong("the scope write needs read")
-        if wanted.subaccount is not None and not self._state.members[call.account].has_subaccount(wanted.subaccount):
-            raise _wrong("subaccount")
+            raise invalid("the scope write needs read")
+        if wanted.subaccount is not None:
+            check_subaccount(self._member(call), wanted.subaccount)
         if len(self._own(call)) >= MAX_KEYS:
-            raise _wrong(f"at most {MAX_KEYS} keys")
+            raise invalid(f"at most {MAX_KEYS} keys")
         key = KeyRecord(
             key_id=self._state.new_id(),
-            account=call.account,
+            account=call.caller,
             public_key=public_key,
             name=wanted.name,
             scopes=wanted.scopes,
             subaccount=call.allowed(wanted.subaccount, None),
         )
-        try:
+        with refusing(invalid("public_key is neither an RSA nor an Ed25519 key in PEM format")):
             self._gate.admit(key)
-        except ValueError as error:
-            raise _wrong("public_key is neither an RSA nor an Ed25519 key in PEM format") from error
         self._state.add_key(key)
         self._state.keep(f"key/{key.key_id}", key)
         return key.key_id
 
     def _own(self, call: RouteCall) -> list[KeyRecord]:
         return [key for key in self._state.keys.values() if key.account == call.account]
-
-
-def _read(body: bytes, kind: type[B]) -> B:
-    try:
-        return msgspec.json.decode(body, type=kind)
-    except msgspec.DecodeError as error:
-        raise flat(str(error)) from error
-
-
-def _wrong(details: str) -> HttpError:
-    return nested(400, "invalid_parameters", details)

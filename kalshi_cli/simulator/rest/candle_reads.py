@@ -7,12 +7,11 @@ from itertools import pairwise
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.candles import BarRecord, period_end
-from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found
+from kalshi_cli.simulator.protocol.routing import RouteCall, private, public
 from kalshi_cli.simulator.protocol.shapes import candle_json, old_candle_json
-from kalshi_cli.simulator.rest.historical import DataTiers
+from kalshi_cli.simulator.rest.historical import TieredRoutes
 
 INTERVALS = (1, 60, 1440)
 MAX_CANDLES = 10_000
@@ -25,43 +24,29 @@ _FORECAST_INTERVALS = (0, *INTERVALS)
 _MAX_PERCENTILES = 10
 
 
-class CandleReads:
-    """Every method answers the body of a 200."""
+_EVENT = "/series/:series_ticker/events/:ticker"
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-        self._tiers = DataTiers(state)
 
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-        event = "/series/:series_ticker/events/:ticker"
-        forecast = "GetEventForecastPercentilesHistory"
-        old = "/historical/markets/:ticker/candlesticks"
-        return [
-            Route("GET", "/markets/candlesticks", "BatchGetMarketCandlesticks", self.batch),
-            Route("GET", "/series/:series_ticker/markets/:ticker/candlesticks", "GetMarketCandlesticks", self.market),
-            Route("GET", f"{event}/candlesticks", "GetMarketCandlesticksByEvent", self.event),
-            Route("GET", f"{event}/forecast_percentile_history", forecast, self.forecast, is_private=True),
-            Route("GET", old, "GetMarketCandlesticksHistorical", self.old_market),
-        ]
+class CandleReads(TieredRoutes):
+    """Candles of markets and events."""
 
+    @public("/series/:series_ticker/markets/:ticker/candlesticks", "GetMarketCandlesticks")
+    @public("/historical/markets/:ticker/candlesticks", "GetMarketCandlesticksHistorical")
     def market(self, call: RouteCall) -> Json:
-        series, ticker = call.path
+        """Of one market; in the history without its series."""
+        *series, ticker = call.path
         start, end, interval = _span(call)
-        market = self._find(ticker, call.now, is_old=False)
-        if self._state.events[market.spec.event_ticker].series_ticker != series:
-            raise nested(404, "not_found")
+        market = self.find_market(ticker, call)
+        if series and self._state.events[market.spec.event_ticker].series_ticker != series[0]:
+            raise not_found()
         _check_count(start, end, interval, 1)
-        return {"ticker": ticker, "candlesticks": self._candles(call, market, start, end, interval)}
+        if call.is_old:
+            shown = [old_candle_json(bar) for bar in self._bars(market, start, end, interval, call.now)]
+        else:
+            shown = self._candles(call, market, start, end, interval)
+        return {"ticker": ticker, "candlesticks": shown}
 
-    def old_market(self, call: RouteCall) -> Json:
-        (ticker,) = call.path
-        start, end, interval = _span(call)
-        market = self._find(ticker, call.now, is_old=True)
-        _check_count(start, end, interval, 1)
-        bars = self._bars(market, start, end, interval, call.now)
-        return {"ticker": ticker, "candlesticks": [old_candle_json(bar) for bar in bars]}
-
+    @public("/markets/candlesticks", "BatchGetMarketCandlesticks")
     def batch(self, call: RouteCall) -> Json:
         """Markets that are not known, or history, are left out."""
         tickers = call.query.many("market_tickers")
@@ -69,19 +54,16 @@ class CandleReads:
             raise call.query.missing("market_tickers")
         start, end, interval = _span(call)
         _check_count(start, end, interval, len(tickers))
-        cutoff = self._tiers.at(call.now)
-        markets = [self._state.markets[ticker] for ticker in dict.fromkeys(tickers) if ticker in self._state.markets]
-        return {
-            "markets": [
-                {
-                    "market_ticker": market.spec.ticker,
-                    "candlesticks": self._candles(call, market, start, end, interval),
-                }
-                for market in markets
-                if not cutoff.has_market(market)
-            ]
-        }
+        cutoff = self.cutoff(call.now)
+        markets = {ticker: self._state.markets[ticker] for ticker in tickers if ticker in self._state.markets}
+        shown = [
+            {"market_ticker": ticker, "candlesticks": self._candles(call, market, start, end, interval)}
+            for ticker, market in markets.items()
+            if not cutoff.has_market(market)
+        ]
+        return {"markets": shown}
 
+    @public(f"{_EVENT}/candlesticks", "GetMarketCandlesticksByEvent")
     def event(self, call: RouteCall) -> Json:
         start, end, interval = _span(call)
         markets = self._markets_of(call)
@@ -96,6 +78,7 @@ class CandleReads:
             "adjusted_end_ts": end // 1000,
         }
 
+    @private(f"{_EVENT}/forecast_percentile_history", "GetEventForecastPercentilesHistory")
     def forecast(self, call: RouteCall) -> Json:
         """Where the prices of "above" markets cross each percentile. Empty for an event that has not two of them."""
         percentiles = [int(one) for one in call.query.repeated("percentiles", most=_MAX_PERCENTILES) if one.isdigit()]
@@ -145,18 +128,12 @@ class CandleReads:
         is_sparse = self._state.options.sparse_candles
         return self._state.candles.between(market.spec.ticker, interval, start, end, until, is_sparse=is_sparse)
 
-    def _find(self, ticker: str, now: Ts, *, is_old: bool) -> MarketRecord:
-        market = self._state.markets.get(ticker)
-        if market is None or self._tiers.at(now).has_market(market) is not is_old:
-            raise nested(404, "not_found")
-        return market
-
     def _markets_of(self, call: RouteCall) -> list[MarketRecord]:
         series, event = call.path
         known = self._state.events.get(event)
         if known is None or known.series_ticker != series:
-            raise nested(404, "not_found")
-        cutoff = self._tiers.at(call.now)
+            raise not_found()
+        cutoff = self.cutoff(call.now)
         markets = self._state.markets.values()
         return [m for m in markets if m.spec.event_ticker == event and not cutoff.has_market(m)]
 
@@ -174,7 +151,7 @@ def _span(call: RouteCall, intervals: tuple[int, ...] = INTERVALS) -> tuple[Ts, 
 
 def _check_count(start: Ts, end: Ts, interval: int, markets: int) -> None:
     if ((end - start) // (interval * 60_000) + 1) * markets > MAX_CANDLES:
-        raise nested(400, "invalid_parameters", f"more than {MAX_CANDLES} candlesticks")
+        raise invalid(f"more than {MAX_CANDLES} candlesticks")
 
 
 def _percentile(percentile: int, curve: list[tuple[float, float]]) -> Json:

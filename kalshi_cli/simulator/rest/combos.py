@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import count
+from operator import itemgetter
 
 import msgspec
 
@@ -21,8 +22,8 @@ from kalshi_cli.simulator.model.calendar import local
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested, too_many
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found, too_many
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public, route
 from kalshi_cli.simulator.protocol.shapes import ranges, rfc3339
 from kalshi_cli.simulator.rest.market_reads import whole_market
 from kalshi_cli.simulator.trading.lifecycle import Lifecycle
@@ -49,23 +50,18 @@ class _Create(msgspec.Struct):
     with_market_payload: bool = False
 
 
-class ComboService:
+_COLLECTIONS = "/multivariate_event_collections"
+_COLLECTION = f"{_COLLECTIONS}/:collection_ticker"
+_CREATE = "CreateMarketInMultivariateEventCollection"
+
+
+class ComboService(Routes):
     """The collections, the markets made from them, and how those end."""
 
     def __init__(self, state: SimulatorState, life: Lifecycle) -> None:
-        self._state = state
+        super().__init__(state)
         self._life = life
         self._made: dict[str, deque[Ts]] = {}
-
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-        base = "/multivariate_event_collections"
-        create = "CreateMarketInMultivariateEventCollection"
-        return [
-            Route("GET", base, "GetMultivariateEventCollections", self.collections),
-            Route("GET", f"{base}/:collection_ticker", "GetMultivariateEventCollection", self.collection),
-            Route("POST", f"{base}/:collection_ticker", create, self.create, is_private=True),
-        ]
 
     def list_collection(self, spec: CollectionSpec) -> None:
         """KeyError where its series is not listed."""
@@ -75,6 +71,7 @@ class ComboService:
 
     # -- endpoints --
 
+    @public(_COLLECTIONS, "GetMultivariateEventCollections")
     def collections(self, call: RouteCall) -> Json:
         query = call.query
         status = query.one_of("status", ("unopened", "open", "closed"))
@@ -86,25 +83,25 @@ class ComboService:
             and status in (None, _status(spec, call.now))
             and (event is None or event in self._events(spec, call.now))
         )
-        page, cursor = query.page(found, lambda item: item[0], most=COLLECTIONS_A_PAGE)
-        shown = [self._collection_json(spec, call.now) for _, spec in page]
-        return {"multivariate_contracts": shown, "cursor": cursor}
 
+        def show(item: tuple[int, CollectionSpec]) -> Json:
+            return self._collection_json(item[1], call.now)
+
+        return query.listing("multivariate_contracts", found, show, itemgetter(0), most=COLLECTIONS_A_PAGE)
+
+    @public(_COLLECTION, "GetMultivariateEventCollection")
     def collection(self, call: RouteCall) -> Json:
         return {"multivariate_contract": self._collection_json(self._find(call), call.now)}
 
+    @route("POST", _COLLECTION, _CREATE, is_private=True)
     def create(self, call: RouteCall) -> Json:
         """The market of these legs, made if there is none yet."""
-        assert call.account is not None
         spec = self._find(call)
-        try:
-            body = msgspec.json.decode(call.body, type=_Create)
-        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-            raise flat(f"CreateMarketInMultivariateEventCollectionRequest: {error}") from error
+        body = call.read(_Create, f"{_CREATE}Request")
         legs = self._legs(spec, body.selected_markets, call.now)
         event, ticker = _names(spec, legs)
         if ticker not in self._state.markets:
-            self._count(call.account, call.now)
+            self._count(call.caller, call.now)
             self._list(spec, legs, event, ticker, call.now)
         made: Json = {"event_ticker": event, "market_ticker": ticker}
         if body.with_market_payload:
@@ -114,26 +111,26 @@ class ComboService:
     def _find(self, call: RouteCall) -> CollectionSpec:
         spec = self._state.collections.get(call.path[0])
         if spec is None:
-            raise nested(404, "not_found")
+            raise not_found()
         return spec
 
     def _legs(self, spec: CollectionSpec, selected: list[_Selected], now: Ts) -> tuple[LegSpec, ...]:
         """What was selected, if the collection allows it."""
         if _status(spec, now) != "open":
-            raise _wrong("the collection is not open")
+            raise invalid("the collection is not open")
         if not spec.least <= len(selected) <= spec.most:
-            raise _wrong(f"between {spec.least} and {spec.most} markets can be selected")
+            raise invalid(f"between {spec.least} and {spec.most} markets can be selected")
         if len({one.event_ticker for one in selected}) < len(selected):
-            raise _wrong("one market of each event can be selected")
+            raise invalid("one market of each event can be selected")
         events = self._events(spec, now)
         for one in selected:
             market = self._state.markets.get(one.market_ticker)
             if market is None or market.spec.event_ticker != one.event_ticker or one.event_ticker not in events:
-                raise _wrong(f"{one.market_ticker} of {one.event_ticker} is not in this collection")
+                raise invalid(f"{one.market_ticker} of {one.event_ticker} is not in this collection")
             if market.status(now) is not MarketStatus.ACTIVE:
-                raise _wrong(f"{one.market_ticker} is not open")
+                raise invalid(f"{one.market_ticker} is not open")
             if one.side not in ("yes", "no"):
-                raise _wrong("side is yes or no")
+                raise invalid("side is yes or no")
         return tuple(
             LegSpec(event_ticker=one.event_ticker, market_ticker=one.market_ticker, side=one.side) for one in selected
         )
@@ -270,7 +267,3 @@ def _names(spec: CollectionSpec, legs: tuple[LegSpec, ...]) -> tuple[str, str]:
     digest = blake2b(f"{spec.ticker}/{key}".encode(), digest_size=10).hexdigest().upper()
     event = f"{spec.series_ticker}-S{local(spec.opens).year}{digest[:11]}"
     return event, f"{event}-{digest[11:]}"
-
-
-def _wrong(details: str) -> HttpError:
-    return nested(400, "invalid_parameters", details)

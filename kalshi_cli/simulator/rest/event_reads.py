@@ -4,46 +4,35 @@ ones are shown, the event itself is listed as long as it is known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from itertools import count
 
 from kalshi_cli.base.units import Qty, Ts, format_qty
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.model.records import FeeChangeRecord, MarketRecord
+from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found
+from kalshi_cli.simulator.protocol.routing import RouteCall, public
 from kalshi_cli.simulator.protocol.shapes import event_json, rfc3339, series_json
-from kalshi_cli.simulator.rest.historical import DataTiers
+from kalshi_cli.simulator.rest.historical import TieredRoutes
 from kalshi_cli.simulator.rest.market_reads import is_combo, shown_as, whole_market
 
 _STATUSES = ("unopened", "open", "closed", "settled")
 EVENTS_A_PAGE = 200
 
 
-class EventReads:
-    """Every method answers the body of a 200."""
+class EventReads(TieredRoutes):
+    """Events, series and their fees to come."""
 
     def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-        self._tiers = DataTiers(state)
+        super().__init__(state)
         self._numbers: dict[str, int] = {}
         self._next = count()
 
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-        return [
-            Route("GET", "/events", "GetEvents", self.events),
-            Route("GET", "/events/fee_changes", "GetEventFeeChanges", self.event_fee_changes),
-            Route("GET", "/events/multivariate", "GetMultivariateEvents", self.multivariate),
-            Route("GET", "/events/:event_ticker", "GetEvent", self.event),
-            Route("GET", "/events/:event_ticker/metadata", "GetEventMetadata", self.metadata),
-            Route("GET", "/series", "GetSeriesList", self.series_list),
-            Route("GET", "/series/fee_changes", "GetSeriesFeeChanges", self.series_fee_changes),
-            Route("GET", "/series/:series_ticker", "GetSeries", self.series),
-        ]
-
     # -- events --
 
+    @public("/events", "GetEvents")
     def events(self, call: RouteCall) -> Json:
+        """All but combos."""
         query, state = call.query, self._state
         status = query.one_of("status", _STATUSES)
         series, tickers = query.text("series_ticker"), set(query.many("tickers"))
@@ -60,17 +49,16 @@ class EventReads:
                 return False
             return closing is None or any(market.close_time >= closing * 1000 for market in markets)
 
-        found, cursor = query.page(filter(wanted, state.events), self._number, usual=EVENTS_A_PAGE, most=EVENTS_A_PAGE)
-        is_nested = query.flag("with_nested_markets")
-        shown = [self._event(ticker, children[ticker], call.now, is_nested=is_nested) for ticker in found]
-        return {"events": shown, "milestones": [], "cursor": cursor}
+        shown = self._page(call, filter(wanted, state.events), children, usual=EVENTS_A_PAGE)
+        return {"events": shown["events"], "milestones": [], "cursor": shown["cursor"]}
 
+    @public("/events/multivariate", "GetMultivariateEvents")
     def multivariate(self, call: RouteCall) -> Json:
         """Combos, by series or by collection."""
         query = call.query
         series, collection = query.text("series_ticker"), query.text("collection_ticker")
         if series and collection:
-            raise nested(400, "invalid_parameters", "series_ticker and collection_ticker exclude each other")
+            raise invalid("series_ticker and collection_ticker exclude each other")
         children = self._children()
         combos = (
             ticker
@@ -79,20 +67,26 @@ class EventReads:
             and series in (None, event.series_ticker)
             and (collection is None or any(market.spec.collection == collection for market in children[ticker]))
         )
-        found, cursor = query.page(combos, self._number, most=EVENTS_A_PAGE)
-        is_nested = query.flag("with_nested_markets")
-        shown = [self._event(ticker, children[ticker], call.now, is_nested=is_nested) for ticker in found]
-        return {"events": shown, "cursor": cursor}
+        return self._page(call, combos, children)
 
+    def _page(
+        self, call: RouteCall, tickers: Iterable[str], children: dict[str, list[MarketRecord]], usual: int = 100
+    ) -> Json:
+        def show(ticker: str) -> Json:
+            return self._event(ticker, children[ticker], call)
+
+        return call.query.listing("events", tickers, show, self._number, usual=usual, most=EVENTS_A_PAGE)
+
+    @public("/events/:event_ticker", "GetEvent")
     def event(self, call: RouteCall) -> Json:
         ticker = self._known(call)
         markets = self._children()[ticker]
-        is_nested = call.query.flag("with_nested_markets")
         return {
-            "event": self._event(ticker, markets, call.now, is_nested=is_nested),
+            "event": self._event(ticker, markets, call),
             "markets": [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)],
         }
 
+    @public("/events/:event_ticker/metadata", "GetEventMetadata")
     def metadata(self, call: RouteCall) -> Json:
         """No pictures here: the exchange is made of text."""
         ticker = self._known(call)
@@ -111,6 +105,7 @@ class EventReads:
 
     # -- series --
 
+    @public("/series", "GetSeriesList")
     def series_list(self, call: RouteCall) -> Json:
         """All of them; a list of tags finds those that have any."""
         query = call.query
@@ -125,32 +120,21 @@ class EventReads:
         ]
         return {"series": [self._series(ticker, with_volume=with_volume) for ticker in found]}
 
+    @public("/series/:series_ticker", "GetSeries")
     def series(self, call: RouteCall) -> Json:
         if call.path[0] not in self._state.series:
-            raise nested(404, "not_found")
+            raise not_found()
         return {"series": self._series(call.path[0], with_volume=call.query.flag("include_volume"))}
 
     # -- fees to come --
 
+    @public("/events/fee_changes", "GetEventFeeChanges")
     def event_fee_changes(self, call: RouteCall) -> Json:
         event = call.query.text("event_ticker")
         changes = (c for c in self._state.fee_changes if c.event_ticker and event in (None, c.event_ticker))
-        found, cursor = call.query.page(changes, lambda change: change.number)
-        return {
-            "event_fee_changes": [
-                {
-                    "id": change.id,
-                    "event_ticker": change.event_ticker,
-                    "series_ticker": change.series_ticker,
-                    "fee_type_override": change.fees.type.value if change.fees else None,
-                    "fee_multiplier_override": change.fees.multiplier / 1000 if change.fees else None,
-                    "scheduled_ts": rfc3339(change.scheduled),
-                }
-                for change in found
-            ],
-            "cursor": cursor,
-        }
+        return call.query.listing("event_fee_changes", changes, _fee_change_json)
 
+    @public("/series/fee_changes", "GetSeriesFeeChanges")
     def series_fee_changes(self, call: RouteCall) -> Json:
         series, with_past = call.query.text("series_ticker"), call.query.flag("show_historical")
         return {
@@ -174,7 +158,7 @@ class EventReads:
 
     def _known(self, call: RouteCall) -> str:
         if call.path[0] not in self._state.events:
-            raise nested(404, "not_found")
+            raise not_found()
         return call.path[0]
 
     def _number(self, ticker: str) -> int:
@@ -196,19 +180,19 @@ class EventReads:
         return children
 
     def _live(self, markets: list[MarketRecord], now: Ts) -> list[MarketRecord]:
-        cutoff = self._tiers.at(now)
+        cutoff = self.cutoff(now)
         return [market for market in markets if not cutoff.has_market(market)]
 
     def _updated(self, markets: list[MarketRecord]) -> Ts:
         """When the event last got a market."""
         return max((market.created for market in markets), default=Ts(0))
 
-    def _event(self, ticker: str, markets: list[MarketRecord], now: Ts, *, is_nested: bool) -> Json:
+    def _event(self, ticker: str, markets: list[MarketRecord], call: RouteCall) -> Json:
         event = self._state.events[ticker]
         shown = event_json(event, self._state.series[event.series_ticker], self._state.shard_of(ticker))
         shown["last_updated_ts"] = rfc3339(self._updated(markets))
-        if is_nested:
-            shown["markets"] = [whole_market(self._state, market, now) for market in self._live(markets, now)]
+        if call.query.flag("with_nested_markets"):
+            shown["markets"] = [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)]
         return shown
 
     def _series(self, ticker: str, *, with_volume: bool) -> Json:
@@ -226,3 +210,14 @@ class EventReads:
         changes = self._state.fee_changes
         done = (c.scheduled for c in changes if c.is_done and not c.event_ticker and c.series_ticker == ticker)
         return max(done, default=Ts(0))
+
+
+def _fee_change_json(change: FeeChangeRecord) -> Json:
+    return {
+        "id": change.id,
+        "event_ticker": change.event_ticker,
+        "series_ticker": change.series_ticker,
+        "fee_type_override": change.fees.type.value if change.fees else None,
+        "fee_multiplier_override": change.fees.multiplier / 1000 if change.fees else None,
+        "scheduled_ts": rfc3339(change.scheduled),
+    }

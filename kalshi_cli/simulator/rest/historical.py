@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import RESTING, MarketRecord, OrderRecord, PositionRecord
-from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, not_found
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 
 
@@ -37,26 +36,10 @@ class HistoryCutoff(NamedTuple):
         return order.status != RESTING and order.updated < self.orders
 
 
-class DataTiers:
-    """Where the line is now, and the endpoint that tells."""
+class TieredRoutes(Routes):
+    """Routes of records that lie in one tier or the other."""
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-        return [Route("GET", "/historical/cutoff", "GetHistoricalCutoff", self.cutoff)]
-
-    def cutoff(self, call: RouteCall) -> Json:
-        now = self.at(call.now)
-        return {
-            "market_settled_ts": rfc3339(now.data),
-            "trades_created_ts": rfc3339(now.data),
-            "orders_updated_ts": rfc3339(now.orders),
-            "market_positions_last_updated_ts": rfc3339(now.data),
-        }
-
-    def at(self, now: Ts) -> HistoryCutoff:
+    def cutoff(self, now: Ts) -> HistoryCutoff:
         """In whole seconds, as filters are."""
         options = self._state.options
         data, orders = now - options.history_after_ms, now - options.orders_after_ms
@@ -69,7 +52,29 @@ class DataTiers:
 
     def live_events(self, holdings: Iterable[PositionRecord], now: Ts) -> set[str]:
         """The events of which an account's positions are live: they move to history together, never one by one."""
-        cutoff = self.at(now)
+        cutoff = self.cutoff(now)
         return {
             self.event_of(holding) for holding in holdings if not (holding.is_settled and holding.updated < cutoff.data)
+        }
+
+    def find_market(self, ticker: str, call: RouteCall) -> MarketRecord:
+        """The market in the tier of the call."""
+        market = self._state.markets.get(ticker)
+        if market is None or self.cutoff(call.now).has_market(market) is not call.is_old:
+            raise not_found()
+        return market
+
+
+class CutoffRoutes(TieredRoutes):
+    """The endpoint that tells where the line is now."""
+
+    @public("/historical/cutoff", "GetHistoricalCutoff")
+    def shown(self, call: RouteCall) -> Json:
+        """The cutoff by kind of record."""
+        now = self.cutoff(call.now)
+        return {
+            "market_settled_ts": rfc3339(now.data),
+            "trades_created_ts": rfc3339(now.data),
+            "orders_updated_ts": rfc3339(now.orders),
+            "market_positions_last_updated_ts": rfc3339(now.data),
         }

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import FAR
 from kalshi_cli.simulator.model.records import MarketRecord, TradeRecord
-from kalshi_cli.simulator.protocol.replies import Json, Query, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, Query, invalid, newest
+from kalshi_cli.simulator.protocol.routing import RouteCall, public
 from kalshi_cli.simulator.protocol.shapes import book_json, market_json, rfc3339, trade_json
-from kalshi_cli.simulator.rest.historical import DataTiers
+from kalshi_cli.simulator.rest.historical import TieredRoutes
 
 _SHOWN_AS = {
     MarketStatus.INITIALIZED: "unopened",
@@ -31,36 +31,19 @@ _FAMILIES = {  # which status a family of timestamps may be combined with; famil
 _DAY_MS = 86_400_000
 
 
-class Reads:
-    """Every method answers the body of a 200."""
+class Reads(TieredRoutes):
+    """Markets, order books and prints."""
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-        self._tiers = DataTiers(state)
-
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-        old = "/historical/markets"
-        return [
-            Route("GET", "/exchange/user_data_timestamp", "GetUserDataTimestamp", self.user_data_timestamp),
-            Route("GET", "/markets", "GetMarkets", self.markets),
-            Route("GET", "/markets/orderbooks", "GetMarketOrderbooks", self.orderbooks),
-            Route("GET", "/markets/trades", "GetTrades", self.trades),
-            Route("GET", "/markets/:ticker", "GetMarket", self.market),
-            Route("GET", "/markets/:ticker/orderbook", "GetMarketOrderbook", self.orderbook),
-            Route("GET", old, "GetHistoricalMarkets", self.old_markets),
-            Route("GET", f"{old}/:ticker", "GetHistoricalMarket", self.old_market),
-            Route("GET", "/historical/trades", "GetTradesHistorical", self.old_trades),
-        ]
-
-    # -- the exchange --
-
+    @public("/exchange/user_data_timestamp", "GetUserDataTimestamp")
     def user_data_timestamp(self, call: RouteCall) -> Json:
+        """The moment that reads of an account show."""
         return {"as_of_time": rfc3339(Ts(call.now - self._state.options.read_lag_ms))}
 
     # -- markets --
 
+    @public("/markets", "GetMarkets")
     def markets(self, call: RouteCall) -> Json:
+        """Those of the live tier."""
         query, now = call.query, call.now
         status = query.one_of("status", _FILTERS)
         windows = _windows(query, status)
@@ -77,85 +60,76 @@ class Reads:
                 return False
             return all(low <= (_moment(market, family) or -1) <= high for family, (low, high) in windows.items())
 
-        found, cursor = query.page(filter(wanted, self._listed(now, is_old=False)), lambda market: market.number)
-        return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
+        return self._page(call, wanted)
 
+    @public("/historical/markets", "GetHistoricalMarkets")
     def old_markets(self, call: RouteCall) -> Json:
         """Those that settled before the cutoff, by one filter at most."""
-        query, now = call.query, call.now
+        query = call.query
         tickers, event, series = set(query.many("tickers")), query.text("event_ticker"), query.text("series_ticker")
         combos = query.one_of("mve_filter", ("exclude",))
         if sum(map(bool, (tickers, event, series, combos))) > 1:
-            raise nested(400, "invalid_parameters", "filters are mutually exclusive")
+            raise invalid("filters are mutually exclusive")
 
         def wanted(market: MarketRecord) -> bool:
             if (tickers and market.spec.ticker not in tickers) or not _is_wanted_combo(combos, market):
                 return False
             return event in (None, market.spec.event_ticker) and (not series or self._series_of(market) == series)
 
-        found, cursor = query.page(filter(wanted, self._listed(now, is_old=True)), lambda market: market.number)
-        return {"markets": [self._market(market, now) for market in found], "cursor": cursor}
+        return self._page(call, wanted)
 
+    def _page(self, call: RouteCall, wanted: Callable[[MarketRecord], bool]) -> Json:
+        listed = filter(wanted, self._listed(call))
+        return call.query.listing("markets", listed, lambda market: whole_market(self._state, market, call.now))
+
+    @public("/markets/:ticker", "GetMarket")
+    @public("/historical/markets/:ticker", "GetHistoricalMarket")
     def market(self, call: RouteCall) -> Json:
-        return {"market": self._market(self._find(call, is_old=False), call.now)}
-
-    def old_market(self, call: RouteCall) -> Json:
-        return {"market": self._market(self._find(call, is_old=True), call.now)}
+        """One market of the tier."""
+        return {"market": whole_market(self._state, self.find_market(call.path[0], call), call.now)}
 
     # -- books and prints --
 
+    @public("/markets/:ticker/orderbook", "GetMarketOrderbook")
     def orderbook(self, call: RouteCall) -> Json:
-        market = self._find(call, is_old=False)
+        market = self.find_market(call.path[0], call)
         depth = call.query.number("depth", most=100) or 0
         return {"orderbook_fp": book_json(self._state.books[market.spec.ticker], depth)}
 
+    @public("/markets/orderbooks", "GetMarketOrderbooks")
     def orderbooks(self, call: RouteCall) -> Json:
-        listed = {market.spec.ticker for market in self._listed(call.now, is_old=False)}
+        listed = {market.spec.ticker for market in self._listed(call)}
         known = [ticker for ticker in call.query.repeated("tickers") if ticker in listed]
         books = [{"ticker": ticker, "orderbook_fp": book_json(self._state.books[ticker], 0)} for ticker in known]
         return {"orderbooks": books}
 
+    @public("/markets/trades", "GetTrades")
+    @public("/historical/trades", "GetTradesHistorical")
     def trades(self, call: RouteCall) -> Json:
-        return self._trades(call, is_old=False)
-
-    def old_trades(self, call: RouteCall) -> Json:
-        """Those from before the cutoff; as far back as prints are kept."""
-        return self._trades(call, is_old=True)
-
-    def _trades(self, call: RouteCall, *, is_old: bool) -> Json:
-        query, cutoff = call.query, self._tiers.at(call.now)
+        """Those of the history are from before the cutoff; as far back as prints are kept."""
+        query, cutoff = call.query, self.cutoff(call.now)
         ticker, (low, high) = query.text("ticker"), query.window()
         is_block = query.one_of("is_block_trade", ("true", "false"))
         tapes = [self._state.trades.get(ticker, ())] if ticker else self._state.trades.values()
-        newest: Iterator[TradeRecord] = heapq.merge(*map(reversed, tapes), key=lambda trade: -trade.number)
+        merged: Iterator[TradeRecord] = heapq.merge(*map(reversed, tapes), key=newest)
         inside = (
             trade
-            for trade in newest
+            for trade in merged
             if low <= trade.ts <= high
             and is_block in (None, "true" if trade.is_block else "false")
-            and cutoff.has_moment(trade.ts) is is_old
+            and cutoff.has_moment(trade.ts) is call.is_old
         )
-        found, cursor = query.page(inside, lambda trade: -trade.number)
-        return {"trades": [trade_json(trade) for trade in found], "cursor": cursor}
+        return query.listing("trades", inside, trade_json, newest)
 
     # -- parts --
 
-    def _listed(self, now: Ts, *, is_old: bool) -> Iterator[MarketRecord]:
-        """The markets of one of the tiers."""
-        cutoff = self._tiers.at(now)
-        return (market for market in self._state.markets.values() if cutoff.has_market(market) is is_old)
-
-    def _find(self, call: RouteCall, *, is_old: bool) -> MarketRecord:
-        market = self._state.markets.get(call.path[0])
-        if market is None or self._tiers.at(call.now).has_market(market) is not is_old:
-            raise nested(404, "not_found")
-        return market
+    def _listed(self, call: RouteCall) -> Iterator[MarketRecord]:
+        """The markets of the tier of the call."""
+        cutoff = self.cutoff(call.now)
+        return (market for market in self._state.markets.values() if cutoff.has_market(market) is call.is_old)
 
     def _series_of(self, market: MarketRecord) -> str:
         return self._state.events[market.spec.event_ticker].series_ticker
-
-    def _market(self, market: MarketRecord, now: Ts) -> Json:
-        return whole_market(self._state, market, now)
 
 
 def whole_market(state: SimulatorState, market: MarketRecord, now: Ts) -> Json:
@@ -188,9 +162,9 @@ def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:
             continue
         windows[family] = ((low or 0) * 1000, FAR if high is None else high * 1000 + 999)
         if status not in allowed:
-            raise nested(400, "invalid_parameters", f"{family} timestamps do not go with status {status}")
+            raise invalid(f"{family} timestamps do not go with status {status}")
     if len(windows) > 1:
-        raise nested(400, "invalid_parameters", "timestamp filters are mutually exclusive")
+        raise invalid("timestamp filters are mutually exclusive")
     if "updated" in windows:
         _check_updated(query)
     return windows
@@ -199,18 +173,11 @@ def _windows(query: Query, status: str | None) -> dict[str, tuple[int, int]]:
 def _check_updated(query: Query) -> None:
     """Times of update go with nothing but `mve_filter=exclude`, and with a series that has it beside."""
     if query.text("tickers") or query.text("event_ticker") or query.text("mve_filter") not in (None, "exclude"):
-        raise nested(400, "invalid_parameters", "updated timestamps go with mve_filter=exclude only")
+        raise invalid("updated timestamps go with mve_filter=exclude only")
     if query.text("series_ticker") and query.text("mve_filter") is None:
-        raise nested(400, "invalid_parameters", "updated timestamps and series_ticker need mve_filter=exclude")
+        raise invalid("updated timestamps and series_ticker need mve_filter=exclude")
 
 
 def _moment(market: MarketRecord, family: str) -> Ts | None:
-    match family:
-        case "created":
-            return market.announced
-        case "close":
-            return market.close_time
-        case "settled":
-            return market.settled
-        case _:
-            return market.updated
+    moments = {"created": market.announced, "close": market.close_time, "settled": market.settled}
+    return moments.get(family, market.updated)

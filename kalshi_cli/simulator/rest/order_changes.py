@@ -2,44 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kalshi_cli.base.units import Ts, format_qty
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import OrderRejection
-from kalshi_cli.simulator.protocol.replies import Json, nested, refused
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall, decode_body
-from kalshi_cli.simulator.rest.order_writes import Fields, Writes, read_count, read_price, receipt_json
+from kalshi_cli.simulator.protocol.replies import Json, RejectionError, invalid
+from kalshi_cli.simulator.protocol.routing import RouteCall, decode_body, private, write
+from kalshi_cli.simulator.rest.order_writes import Fields, FloorRoutes, read_count, read_price, receipt_json
 from kalshi_cli.simulator.trading.amends import KEEP, Amendment, OrderAmends
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 _ORDER = "/portfolio/events/orders/:order_id"
 
 
-class ChangeRoutes:
-    """Every method answers the body of a 200."""
+class ChangeRoutes(FloorRoutes):
+    """Orders are amended and decreased."""
 
     def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
-        self._state = state
+        super().__init__(state, floor)
         self._amends = OrderAmends(state, floor)
-        self._writes = Writes(state, floor)
 
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
-
-        def write(path: str, operation: str, answer: Callable[[RouteCall], Json]) -> Route:
-            return Route("POST", f"{_ORDER}/{path}", operation, answer, is_private=True, is_write=True, is_routed=True)
-
-        queue = "/portfolio/orders/queue_positions"
-        return [
-            write("amend", "AmendOrderV2", self.amend),
-            write("decrease", "DecreaseOrderV2", self.decrease),
-            Route("GET", queue, "GetOrderQueuePositions", self.queue_positions, is_private=True),
-        ]
-
+    @write("POST", f"{_ORDER}/amend", "AmendOrderV2", is_routed=True)
     def amend(self, call: RouteCall) -> Json:
-        assert call.account is not None
         fields = Fields(decode_body(call.body), "AmendOrderV2Request")
         expires, ticker = fields.whole("expiration_time"), fields.text("ticker")
         wish = Amendment(
@@ -52,54 +35,39 @@ class ChangeRoutes:
             updated_client_order_id=fields.text("updated_client_order_id", is_required=False),
         )
         found = self._state.live.get(call.path[0])
-        if found is not None and found.account == call.account and fields.whole("exchange_index") is None:
+        if found is not None and found.account == call.caller and fields.whole("exchange_index") is None:
             ticker = found.ticker  # the mismatch is told, not hidden behind a 404 of another shard
-        outcome = self._amends.amend(call.account, call.path[0], wish, call.now, self._pocket(call, fields, ticker))
-        if isinstance(outcome, OrderRejection):
-            raise refused(outcome)
+        outcome = self._amends.amend(call.caller, call.path[0], wish, call.now, self._pocket(call, fields, ticker))
         shown = receipt_json(outcome.receipt)
         if not outcome.has_counts:
             shown = {name: value for name, value in shown.items() if name in ("order_id", "client_order_id", "ts_ms")}
         return shown
 
+    @write("POST", f"{_ORDER}/decrease", "DecreaseOrderV2", is_routed=True)
     def decrease(self, call: RouteCall) -> Json:
-        assert call.account is not None
         fields = Fields(decode_body(call.body), "DecreaseOrderV2Request")
         by, to = fields.text("reduce_by", is_required=False), fields.text("reduce_to", is_required=False)
         if bool(by) is bool(to):
-            raise nested(400, "invalid_parameters", "exactly one of reduce_by and reduce_to")
+            raise invalid("exactly one of reduce_by and reduce_to")
         count = read_count(by or to)
         if count < 0 or (by and count == 0):
-            raise nested(400, "invalid_order_size")
-        outcome = self._amends.decrease(
-            call.account,
-            call.path[0],
-            call.now,
-            by=count if by else None,
-            to=count if to else None,
-            pocket=self._pocket(call, fields, fields.text("market_ticker", is_required=False)),
-        )
-        if isinstance(outcome, OrderRejection):
-            raise refused(outcome)
-        shown: Json = {
-            "order_id": outcome.order_id,
-            "remaining_count": format_qty(outcome.remaining),
-            "ts_ms": call.now,
-        }
-        if outcome.client_order_id:
-            shown["client_order_id"] = outcome.client_order_id
-        return shown
+            raise RejectionError(400, "invalid_order_size")
+        taken, left = (count, None) if by else (None, count)
+        pocket = self._pocket(call, fields, fields.text("market_ticker", is_required=False))
+        order = self._amends.decrease(call.caller, call.path[0], call.now, taken, left, pocket)
+        shown: Json = {"order_id": order.order_id, "remaining_count": format_qty(order.remaining), "ts_ms": call.now}
+        return shown | ({"client_order_id": order.client_order_id} if order.client_order_id else {})
 
     def _pocket(self, call: RouteCall, fields: Fields, ticker: str) -> Pocket:
         """The subaccount is in the query, the shard in the body: by name, or by the market."""
-        return call.subaccount(0) or 0, self._writes.shard(fields.whole("exchange_index"), ticker)
+        return call.subaccount(0) or 0, self.shard(fields.whole("exchange_index"), ticker)
 
+    @private("/portfolio/orders/queue_positions", "GetOrderQueuePositions")
     def queue_positions(self, call: RouteCall) -> Json:
         """The places of all resting orders of one subaccount, as the matching engine has them."""
-        assert call.account is not None
         query, owner = call.query, call.subaccount(0)
         tickers, event = query.many("market_tickers"), query.text("event_ticker")
-        resting = {order.order_id: order.ticker for order in self._state.members[call.account].orders(None, owner)}
+        resting = {order.order_id: order.ticker for order in self._member(call).orders(None, owner)}
         shown = []
         for ticker in dict.fromkeys(resting.values()):
             spec = self._state.markets[ticker].spec

@@ -10,68 +10,72 @@ import msgspec
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty, parse_price, parse_qty
 from kalshi_cli.core.model.order_terms import Side, TimeInForce
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
-from kalshi_cli.simulator.protocol.replies import HttpError, Json, flat, nested, refused
-from kalshi_cli.simulator.protocol.routing import RouteCall, batch_items, decode_body, json_name
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.protocol.replies import HttpError, Json, RejectionError, flat, invalid, refusing
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, batch_items, decode_body, json_name, write
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 E = TypeVar("E", bound=StrEnum)
 _STPS = ("taker_at_cross", "maker")
 
 
-class Writes:
-    """Every method answers the body of its success, or None where there is none."""
+_ORDERS = "/portfolio/events/orders"
+
+
+class FloorRoutes(Routes):
+    """Routes that change orders."""
 
     def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
-        self._state = state
+        super().__init__(state)
         self._floor = floor
-
-    def create(self, call: RouteCall) -> Json:
-        return self._create(call, decode_body(call.body))
-
-    def create_batch(self, call: RouteCall) -> Json:
-        items = batch_items(call.body)
-        for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
-            _whose(call, item)
-        return {"orders": [self._create_item(call, item) for item in items]}
-
-    def cancel(self, call: RouteCall) -> Json:
-        return self._cancel(call, call.path[0], self.pocket(call, call.subaccount(0)))
-
-    def cancel_batch(self, call: RouteCall) -> Json:
-        items = batch_items(call.body)
-        owners = [_whose(call, item) for item in items]
-        return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
-
-    def pocket(self, call: RouteCall, subaccount: int | None) -> Pocket:
-        """Where the query of a write says that its order is: without shard and market, on shard 0."""
-        shard = call.query.number("exchange_index", least=-1)
-        return subaccount or 0, self.shard(shard, call.query.text("market_ticker"))
 
     def shard(self, named: int | None, ticker: str | None) -> int:
         """The shard that a write means: the one it names, else that of the market it names, else 0."""
         if named is not None and named >= 0:
             return named
         if named is not None and not ticker:
-            raise nested(400, "invalid_parameters", "exchange_index -1 needs the market")
+            raise invalid("exchange_index -1 needs the market")
         return self._state.shard_of(ticker) if ticker else 0
 
+
+class Writes(FloorRoutes):
+    """Orders are created and canceled."""
+
+    @write("POST", _ORDERS, "CreateOrderV2", success=201, is_routed=True)
+    def create(self, call: RouteCall) -> Json:
+        return self._create(call, decode_body(call.body))
+
+    @write("POST", f"{_ORDERS}/batched", "BatchCreateOrdersV2", success=201, is_per_item=True)
+    def create_batch(self, call: RouteCall) -> Json:
+        items = batch_items(call.body)
+        for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
+            _whose(call, item)
+        return {"orders": [self._create_item(call, item) for item in items]}
+
+    @write("DELETE", _ORDERS, "CancelAllOrdersV2", cost=2, success=204)
     def cancel_all(self, call: RouteCall) -> None:
-        assert call.account is not None
         if not self._state.switches.is_active:
-            raise nested(409, "exchange_is_paused")
+            raise RejectionError(409, "exchange_is_paused")
         owner = call.subaccount(None)
-        self._floor.cancel_all(call.account, call.now, subaccount=owner)
-        self._floor.keep_cancelling(call.account, call.now, owner)
+        self._floor.cancel_all(call.caller, call.now, subaccount=owner)
+        self._floor.keep_cancelling(call.caller, call.now, owner)
+
+    @write("DELETE", f"{_ORDERS}/batched", "BatchCancelOrdersV2", cost=2, is_per_item=True)
+    def cancel_batch(self, call: RouteCall) -> Json:
+        items = batch_items(call.body)
+        owners = [_whose(call, item) for item in items]
+        return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
+
+    @write("DELETE", f"{_ORDERS}/:order_id", "CancelOrderV2", cost=2, is_routed=True)
+    def cancel(self, call: RouteCall) -> Json:
+        """Without shard and market in the query the order is on shard 0."""
+        shard = self.shard(call.query.number("exchange_index", least=-1), call.query.text("market_ticker"))
+        return self._cancel(call, call.path[0], (call.subaccount(0) or 0, shard))
 
     def _create(self, call: RouteCall, body: Json) -> Json:
         """A key that is restricted to a subaccount places there, also where the body names none."""
-        assert call.account is not None
         order = msgspec.structs.replace(read_order(body), subaccount=_whose(call, body))
-        outcome = self._floor.submit(call.account, order, call.now)
-        if isinstance(outcome, OrderRejection):
-            raise refused(outcome)
-        return receipt_json(outcome)
+        return receipt_json(self._floor.submit(call.caller, order, call.now))
 
     def _create_item(self, call: RouteCall, item: Json) -> Json:
         try:
@@ -80,16 +84,10 @@ class Writes:
             return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
     def _cancel(self, call: RouteCall, order_id: str, pocket: Pocket) -> Json:
-        assert call.account is not None
-        order = self._state.live.get(order_id)
-        outcome = self._floor.cancel(call.account, order_id, call.now, pocket)
-        if isinstance(outcome, OrderRejection):
-            raise refused(outcome)
-        assert order is not None
-        shown: Json = {"order_id": order_id, "reduced_by": format_qty(outcome), "ts_ms": call.now}
-        if order.client_order_id:
-            shown["client_order_id"] = order.client_order_id
-        return shown
+        client_order_id = self._floor.find(call.caller, order_id, pocket).client_order_id
+        taken = self._floor.cancel(call.caller, order_id, call.now, pocket)
+        shown: Json = {"order_id": order_id, "reduced_by": format_qty(taken), "ts_ms": call.now}
+        return shown | ({"client_order_id": client_order_id} if client_order_id else {})
 
     def _cancel_item(self, call: RouteCall, item: Json, subaccount: int) -> Json:
         order_id = str(item.get("order_id", ""))
@@ -135,10 +133,10 @@ def read_order(body: Json) -> NewOrder:
     tif = fields.choice("time_in_force", TimeInForce)
     stp = fields.text("self_trade_prevention_type")
     if stp not in _STPS:
-        raise nested(400, "invalid_parameters", f"self_trade_prevention_type is one of {', '.join(_STPS)}")
+        raise invalid(f"self_trade_prevention_type is one of {', '.join(_STPS)}")
     client_order_id = fields.text("client_order_id", is_required=False)
     if "." in client_order_id or len(client_order_id) > 128:
-        raise nested(400, "invalid_parameters", "client_order_id")
+        raise invalid("client_order_id")
     expires, shard = fields.whole("expiration_time"), fields.whole("exchange_index")
     return NewOrder(
         ticker=ticker,
@@ -159,17 +157,13 @@ def read_order(body: Json) -> NewOrder:
 
 
 def read_price(text: str) -> Price:
-    try:
+    with refusing(RejectionError(400, "invalid_price")):
         return parse_price(text)
-    except ValueError as error:
-        raise nested(400, "invalid_price") from error
 
 
 def read_count(text: str) -> Qty:
-    try:
+    with refusing(RejectionError(400, "invalid_order_size")):
         return parse_qty(text)
-    except ValueError as error:
-        raise nested(400, "invalid_order_size") from error
 
 
 class Fields:
@@ -182,14 +176,12 @@ class Fields:
     def text(self, name: str, *, is_required: bool = True) -> str:
         value = self._typed(name, str, "string")
         if is_required and not value:
-            raise nested(400, "invalid_parameters", f"{name} is required")
+            raise invalid(f"{name} is required")
         return value or ""
 
     def choice(self, name: str, kind: type[E]) -> E:
-        try:
+        with refusing(invalid(f"{name} is one of {', '.join(kind)}")):
             return kind(self.text(name))
-        except ValueError as error:
-            raise nested(400, "invalid_parameters", f"{name} is one of {', '.join(kind)}") from error
 
     def flag(self, name: str) -> bool:
         return bool(self._typed(name, bool, "bool"))

@@ -6,33 +6,21 @@ Everything is derived from what is listed and from the references behind it; not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from hashlib import blake2b
+from operator import itemgetter
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import DAY, MINUTE, day_code
 from kalshi_cli.simulator.model.listing import EventSpec
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.model.seeded_random import stable_id
-from kalshi_cli.simulator.protocol.replies import Json, nested
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found, refusing
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public
 from kalshi_cli.simulator.protocol.shapes import rfc3339
-from kalshi_cli.simulator.rest.live_data import (
-    INDEX_VERSION,
-    RANGES,
-    SPORTS,
-    STATIONS,
-    OutsideData,
-    Sport,
-    chart_json,
-    game_json,
-    play_by_play,
-    starts,
-    temperature,
-    weather_point,
-)
+from kalshi_cli.simulator.rest import live_data
+from kalshi_cli.simulator.rest.live_data import INDEX_VERSION, RANGES, SPORTS, STATIONS, Sport, starts
 
 CITY = "new_york"
 MAX_MS_LENGTH = 2 * DAY
@@ -43,38 +31,17 @@ _INCENTIVES = ("all", "liquidity", "volume", "margin_maker_volume", "margin_take
 _STATES = ("all", "active", "upcoming", "closed", "paid_out")
 
 
-class Programs:
-    """Every method answers the body of a 200."""
+_MILESTONE = "/live_data/milestone/:milestone_id"
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-        self.outside: OutsideData | None = None
 
-    def routes(self) -> list[Route]:
-        """The table of these endpoints."""
+class Programs(Routes):
+    """Milestones, live data, incentives, structured targets and filters."""
 
-        def route(path: str, operation: str, answer: Callable[[RouteCall], Json]) -> Route:
-            return Route("GET", path, operation, answer)
-
-        return [
-            route("/milestones", "GetMilestones", self.milestones),
-            route("/milestones/:milestone_id", "GetMilestone", self.milestone),
-            route("/live_data/batch", "GetLiveDatas", self.live_batch),
-            route("/live_data/events/:event_ticker", "GetEventLiveData", self.live_event),
-            route("/live_data/weather/:city", "GetWeatherIndex", self.weather),
-            route("/live_data/weather/:city/calibrations", "GetWeatherIndexCalibrations", self.calibrations),
-            route("/live_data/milestone/:milestone_id", "GetLiveDataByMilestone", self.live),
-            route("/live_data/milestone/:milestone_id/game_stats", "GetGameStats", self.game_stats),
-            route("/live_data/:type/milestone/:milestone_id", "GetLiveData", self.live_of_type),
-            route("/incentive_programs", "GetIncentivePrograms", self.incentives),
-            route("/structured_targets", "GetStructuredTargets", self.targets),
-            route("/structured_targets/:structured_target_id", "GetStructuredTarget", self.target),
-            route("/search/tags_by_categories", "GetTagsForSeriesCategories", self.tags),
-            route("/search/filters_by_sport", "GetFiltersForSports", self.sports),
-        ]
+    outside: live_data.OutsideData | None = None
 
     # -- milestones --
 
+    @public("/milestones", "GetMilestones")
     def milestones(self, call: RouteCall) -> Json:
         query = call.query
         query.needed("limit")
@@ -94,9 +61,9 @@ class Programs:
             for number, spec in enumerate(self._happenings())
             if _start(spec) >= since and is_wanted(shown := self._milestone(spec))
         )
-        page, cursor = query.page(found, lambda item: item[0], most=500)
-        return {"milestones": [shown for _, shown in page], "cursor": cursor}
+        return query.listing("milestones", found, itemgetter(1), itemgetter(0), most=500)
 
+    @public("/milestones/:milestone_id", "GetMilestone")
     def milestone(self, call: RouteCall) -> Json:
         return {"milestone": self._milestone(self._event(call.path[0]))}
 
@@ -109,7 +76,7 @@ class Programs:
         for event in self._happenings():
             if stable_id("milestone", event.event_ticker) == milestone_id:
                 return event
-        raise nested(404, "not_found")
+        raise not_found()
 
     def _milestone(self, event: EventSpec) -> Json:
         sport = SPORTS.get(event.series_ticker)
@@ -141,15 +108,18 @@ class Programs:
 
     # -- live data --
 
+    @public(_MILESTONE, "GetLiveDataByMilestone")
     def live(self, call: RouteCall) -> Json:
         return {"live_data": self._live(call.path[-1], call.now)}
 
+    @public("/live_data/:type/milestone/:milestone_id", "GetLiveData")
     def live_of_type(self, call: RouteCall) -> Json:
         found = self._live(call.path[1], call.now)
         if found["type"] != call.path[0]:
-            raise nested(404, "not_found")
+            raise not_found()
         return {"live_data": found}
 
+    @public("/live_data/batch", "GetLiveDatas")
     def live_batch(self, call: RouteCall) -> Json:
         """Of those of which something is told."""
         wanted = call.query.repeated("milestone_ids")
@@ -159,51 +129,56 @@ class Programs:
         there = [one for one in wanted if one in known] if self.outside is not None else []
         return {"live_datas": [self._live(one, call.now) for one in there]}
 
+    @public(f"{_MILESTONE}/game_stats", "GetGameStats")
     def game_stats(self, call: RouteCall) -> Json:
         """Null where no plays are told of this kind of milestone."""
         event = self._event(call.path[0])
         sport = SPORTS.get(event.series_ticker)
         if sport is None or self.outside is None:
             return {}
-        return {"pbp": play_by_play(sport, event, self.outside, call.now)}
+        return {"pbp": live_data.play_by_play(sport, event, self.outside, call.now)}
 
     def _live(self, milestone_id: str, now: Ts) -> Json:
         event = self._event(milestone_id)
         sport: Sport | None = SPORTS.get(event.series_ticker)
         if sport is None or self.outside is None:
-            raise nested(404, "not_found")
-        details = game_json(sport, event, self.outside, now)
+            raise not_found()
+        details = live_data.game_json(sport, event, self.outside, now)
         return {"type": sport.type, "milestone_id": milestone_id, "details": details}
 
+    @public("/live_data/events/:event_ticker", "GetEventLiveData")
     def live_event(self, call: RouteCall) -> Json:
         """Charts of what crypto and temperature events follow; 404 for others."""
         event = self._state.events.get(call.path[0])
         category = self._state.series[event.series_ticker].category if event is not None else ""
         kind = {"Crypto": "crypto", "Climate and Weather": "weather"}.get(category)
         if event is None or kind is None or self.outside is None:
-            raise nested(404, "not_found")
+            raise not_found()
         usual = "15min" if kind == "crypto" else "1d"
         span = RANGES.get(call.query.text("range") or usual, RANGES[usual])
-        chart = chart_json(event, self.outside, call.now, span)
+        chart = live_data.chart_json(event, self.outside, call.now, span)
         if not chart:
-            raise nested(404, "not_found")
+            raise not_found()
         shown: Json = {"type": kind, "details": {"timeseries": chart, "last": chart[-1]["value"]}}
         if kind == "crypto":
             shown["is_historical"] = event.strike_date is not None and call.now >= event.strike_date
         return {"live_data": shown | {"default_range": usual, "range_options": list(RANGES)}}
 
+    @public("/live_data/weather/:city", "GetWeatherIndex")
     def weather(self, call: RouteCall) -> Json:
         start, end = self._window(call)
         points = []
         if self.outside is not None:
             for at in range(-(-start // MINUTE) * MINUTE, min(end, call.now) + 1, MINUTE):
-                value = temperature(self._state.events.get(f"{_TEMPERATURE}-{day_code(at)}"), self.outside, Ts(at))
+                event = self._state.events.get(f"{_TEMPERATURE}-{day_code(at)}")
+                value = live_data.temperature(event, self.outside, Ts(at))
                 is_detailed = call.query.flag("detailed")
-                point = weather_point(value, self.outside, Ts(at), call.now, is_detailed=is_detailed)
+                point = live_data.weather_point(value, self.outside, Ts(at), call.now, is_detailed=is_detailed)
                 points += [] if point is None else [point]
         version = INDEX_VERSION if points else ""
         return {"city": CITY, "config_version": version, "units": "fahrenheit", "timeseries": points}
 
+    @public("/live_data/weather/:city/calibrations", "GetWeatherIndexCalibrations")
     def calibrations(self, call: RouteCall) -> Json:
         _check_city(call.path[0])
         first = {"config_version": INDEX_VERSION, "stations": list(STATIONS), "valid_from": "2026-01-01T00:00:00Z"}
@@ -215,20 +190,21 @@ class Programs:
         query = call.query
         last, start, end = query.number("last_sec", least=1), query.number("from"), query.number("to")
         if last is not None and (start is not None or end is not None):
-            raise nested(400, "invalid_parameters", "last_sec excludes from and to")
+            raise invalid("last_sec excludes from and to")
         if last is not None:
             start, end = call.now - last * 1000, call.now
         elif end is None:
             if start is not None:
-                raise nested(400, "invalid_parameters", "from needs to")
+                raise invalid("from needs to")
             end = call.now
         start = end - DAY if start is None else start
         if start > end or end - start > MAX_MS_LENGTH:
-            raise nested(400, "invalid_parameters", "the window is empty or too long")
+            raise invalid("the window is empty or too long")
         return start, end
 
     # -- incentives --
 
+    @public("/incentive_programs", "GetIncentivePrograms")
     def incentives(self, call: RouteCall) -> Json:
         query = call.query
         status, kind = query.one_of("status", _STATES) or "all", query.one_of("type", _INCENTIVES) or "all"
@@ -270,13 +246,11 @@ class Programs:
 
     # -- structured targets --
 
+    @public("/structured_targets", "GetStructuredTargets")
     def targets(self, call: RouteCall) -> Json:
         query = call.query
-        ids, kind, competition = (
-            query.repeated("ids", least=0, most=2_000),
-            query.text("type"),
-            query.text("competition"),
-        )
+        ids, kind = query.repeated("ids", least=0, most=2_000), query.text("type")
+        competition = query.text("competition")
         found = (
             (number, shown)
             for number, shown in enumerate(self._targets())
@@ -284,14 +258,14 @@ class Programs:
             and kind in (None, shown["type"])
             and competition in (None, shown["details"]["league"], shown["details"]["competition"])
         )
-        page, cursor = query.page(found, lambda item: item[0], most=2_000, size="page_size")
-        return {"structured_targets": [shown for _, shown in page], "cursor": cursor}
+        return query.listing("structured_targets", found, itemgetter(1), itemgetter(0), most=2_000, size="page_size")
 
+    @public("/structured_targets/:structured_target_id", "GetStructuredTarget")
     def target(self, call: RouteCall) -> Json:
         for shown in self._targets():
             if shown["id"] == call.path[0]:
                 return {"structured_target": shown}
-        raise nested(404, "not_found")
+        raise not_found()
 
     def _targets(self) -> Iterator[Json]:
         """The teams of the games that are listed."""
@@ -317,12 +291,14 @@ class Programs:
 
     # -- search --
 
+    @public("/search/tags_by_categories", "GetTagsForSeriesCategories")
     def tags(self, _: RouteCall) -> Json:
         found: dict[str, dict[str, None]] = {}
         for spec in self._state.series.values():
             found.setdefault(spec.category, {}).update(dict.fromkeys(spec.tags))
         return {"tags_by_categories": {category: list(tags) for category, tags in sorted(found.items())}}
 
+    @public("/search/filters_by_sport", "GetFiltersForSports")
     def sports(self, _: RouteCall) -> Json:
         listed = [sport for series, sport in SPORTS.items() if series in self._state.series]
         filters = {
@@ -339,18 +315,16 @@ def _start(event: EventSpec) -> Ts:
 def _moment(text: str | None) -> Ts:
     if text is None:
         return Ts(0)
-    try:
+    with refusing(invalid("minimum_start_date is not RFC 3339")):
         at = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise nested(400, "invalid_parameters", "minimum_start_date is not RFC 3339") from error
     if at.tzinfo is None:
-        raise nested(400, "invalid_parameters", "minimum_start_date has no zone")
+        raise invalid("minimum_start_date has no zone")
     return Ts(int(at.timestamp() * 1000))
 
 
 def _check_city(city: str) -> None:
     if city != CITY:
-        raise nested(400, "invalid_parameters", f"unknown city {city[:40]}")
+        raise invalid(f"unknown city {city[:40]}")
 
 
 def _incentive_status(market: MarketRecord, now: Ts) -> str:

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import maintenance
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.routing import Route, RouteCall
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 
 _WEEK_MS = 7 * 86_400_000
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-class Standing:
-    """Every method answers the body of a 200."""
+class Standing(Routes):
+    """Whether the exchange is open, and its hours."""
 
-    def __init__(self, state: SimulatorState) -> None:
-        self._state = state
-
-    def routes(self) -> list[Route]:
-        return [
-            Route("GET", "/exchange/status", "GetExchangeStatus", self.status),
-            Route("GET", "/exchange/schedule", "GetExchangeSchedule", self.schedule),
-        ]
-
+    @public("/exchange/status", "GetExchangeStatus")
     def status(self, _: RouteCall) -> Json:
         """The fields at the top are those of shard 0."""
         shown = self._flags(0)
@@ -46,6 +37,7 @@ class Standing:
             "intra_exchange_transfers_active": pause != "exchange",
         }
 
+    @public("/exchange/schedule", "GetExchangeSchedule")
     def schedule(self, call: RouteCall) -> Json:
         """Open all day, every day, but for the weekly maintenance where the exchange has one."""
         day = [{"open_time": "00:00", "close_time": "23:59"}]

@@ -8,8 +8,9 @@ from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.records import OrderRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 KEEP = Ts(-1)
@@ -47,41 +48,30 @@ class OrderAmends:
         self.engine = floor.engine
 
     def decrease(
-        self, account: str, order_id: str, now: Ts, *, by: Qty | None, to: Qty | None, pocket: Pocket | None = None
-    ) -> OrderRecord | OrderRejection:
+        self, account: str, order_id: str, now: Ts, by: Qty | None, to: Qty | None, pocket: Pocket | None = None
+    ) -> OrderRecord:
         """Leave less of an order, at its place in the queue: exactly one of `by` and `to`. At nothing it is cancelled.
 
         More than is left may be taken off, which is a cancel; a larger order cannot be made (both UNVERIFIED).
         """
-        order = self.floor.find(account, order_id, pocket)
-        if isinstance(order, OrderRejection):
-            return order
-        if (fixed := self.floor.cancel_refusal(order, now)) is not None:
-            return fixed
+        order = self.floor.find_changeable(account, order_id, now, pocket)
         left = Qty(max(0, order.remaining - by)) if by is not None else to
         if left is None or left > order.remaining:
-            return OrderRejection(400, "invalid_order_size", "an order cannot be decreased to more than is left of it")
+            raise RejectionError(400, "invalid_order_size", "an order cannot be decreased to more than is left of it")
         self.engine.shrink(order, left, "Decrease", now)
         return order
 
-    def amend(
-        self, account: str, order_id: str, wish: Amendment, now: Ts, pocket: Pocket | None = None
-    ) -> Amended | OrderRejection:
+    def amend(self, account: str, order_id: str, wish: Amendment, now: Ts, pocket: Pocket | None = None) -> Amended:
         """Another price, size or expiry.
 
         Only what makes the order smaller or changes its expiry keeps its place in the queue; anything else enters it
         again, behind all others, and it trades where it crosses.
         """
         order = self.floor.find(account, order_id, pocket)
-        if isinstance(order, OrderRejection):
-            return order
-        refusal = self._refuse(order, wish, now)
-        if refusal is not None:
-            return refusal
+        self._check(order, wish, now)
         left, was = Qty(wish.qty - order.filled), order.remaining
         if wish.price == order.price and left <= was:
             self._rename(order, wish)
-            self._set_expiry(order, wish)
             self.engine.shrink(order, left, "Amend", now)
             plan, fees = MatchPlan([], []), order.taker_fees
         else:
@@ -89,11 +79,10 @@ class OrderAmends:
             plan, fees = self.state.books[order.ticker].plan(entered, left), order.taker_fees
             crosses = self.state.books[order.ticker].would_cross(order.side, wish.price)
             if order.post_only and crosses and self.state.options.post_only_amend == "refuse":
-                return OrderRejection(400, "invalid_order", "post only cross")
+                raise RejectionError(400, "invalid_order", "post only cross")
             if not self.engine.can_pay(entered, instead_of=order):
-                return OrderRejection(400, "insufficient_balance")
+                raise RejectionError(400, "insufficient_balance")
             self._rename(order, wish)
-            self._set_expiry(order, wish)
             if order.post_only and crosses:
                 plan = MatchPlan([], [])
                 self.engine.release(order, "PostOnlyCrossCancel", now)
@@ -103,10 +92,9 @@ class OrderAmends:
         has_counts = bool(plan.qty) or order.remaining != was or self.state.options.amend_shows_counts
         return Amended(receipt, has_counts)
 
-    def _refuse(self, order: OrderRecord, wish: Amendment, now: Ts) -> OrderRejection | None:
-        market, options = self.state.markets[order.ticker], self.state.options
-        if (paused := self.floor.paused(market, now)) is not None:
-            return paused
+    def _check(self, order: OrderRecord, wish: Amendment, now: Ts) -> None:
+        market = self.state.markets[order.ticker]
+        self.floor.check_open(market, now)
         mismatches = {
             "order_ticker_mismatch": wish.ticker != order.ticker,
             "order_side_mismatch": wish.side is not order.side,
@@ -114,18 +102,17 @@ class OrderAmends:
         }
         for code, is_wrong in mismatches.items():
             if is_wrong:
-                return OrderRejection(options.mismatch_status, code)
+                raise RejectionError(self.state.options.mismatch_status, code)
         if wish.qty <= 0 or wish.qty < order.filled:
-            return OrderRejection(400, "invalid_order_size")
+            raise RejectionError(400, "invalid_order_size")
         if not market.spec.grid.is_valid(wish.price):
-            return OrderRejection(400, "invalid_price")
+            raise RejectionError(400, "invalid_price")
         if wish.expires not in (KEEP, None) and wish.expires <= now:
-            return OrderRejection(400, "invalid_order", "Expiration timestamp must be in the future")
+            raise RejectionError(400, "invalid_order", "Expiration timestamp must be in the future")
         renamed = wish.updated_client_order_id
         member = self.state.members[order.account]
         if renamed != order.client_order_id and self.floor.is_used(member, renamed):
-            return OrderRejection(409, "order_already_exists")
-        return None
+            raise RejectionError(409, "order_already_exists")
 
     def _enter_again(self, order: OrderRecord, wish: Amendment, plan: MatchPlan, left: Qty, now: Ts) -> None:
         self.engine.take_back(order, now)
@@ -135,12 +122,10 @@ class OrderAmends:
         self.floor.groups.check_traded(now)
 
     def _rename(self, order: OrderRecord, wish: Amendment) -> None:
-        """Both ids stay used from now on."""
+        """Set the id and the expiry; both ids stay used from now on."""
         if wish.updated_client_order_id:
             order.client_order_id = wish.updated_client_order_id
             self.state.members[order.account].client_ids[wish.updated_client_order_id] = order.order_id
-
-    def _set_expiry(self, order: OrderRecord, wish: Amendment) -> None:
         if wish.expires != KEEP:
             order.expires = wish.expires
             self.engine.agenda.put(wish.expires, "expire", order.order_id)

@@ -9,15 +9,19 @@ does not exist.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import msgspec
 
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import NewOrder, OrderRejection
+from kalshi_cli.simulator.model.listing import NewOrder
 from kalshi_cli.simulator.model.quote_records import EXECUTED, OPEN, BlockRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, not_found
+from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
-from kalshi_cli.simulator.trading.order_groups import NOT_FOUND
 
 EXPIRED = "expired"
 Party = tuple[str, int]
@@ -43,20 +47,20 @@ class BlockTrades:
         seller: Party,
         maker_side: str,
         expires: Ts,
-    ) -> BlockRecord | OrderRejection:
+    ) -> BlockRecord:
         """Write down a proposal; only one of its parties may make it."""
         market = self.state.markets.get(ticker)
         names = {member.record.user_id: name for name, member in self.state.members.items()}
         if market is None or buyer[0] not in names or seller[0] not in names:
-            return OrderRejection(400, "invalid_parameters", "no such market or user")
+            raise invalid("no such market or user")
         if account not in (names[buyer[0]], names[seller[0]]):
-            return OrderRejection(403, "forbidden", "only a party of the trade may propose it")
-        if (paused := self.floor.paused(market, now)) is not None:
-            return _declared(paused)
+            raise RejectionError(403, "forbidden", "only a party of the trade may propose it")
+        with _declared():
+            self.floor.check_open(market, now)
         if buyer[0] == seller[0] or expires <= now:
-            return OrderRejection(400, "invalid_parameters", "the parties must differ, and the expiration lie ahead")
+            raise invalid("the parties must differ, and the expiration lie ahead")
         if not market.spec.grid.is_valid(price):
-            return OrderRejection(400, "invalid_price")
+            raise RejectionError(400, "invalid_price")
         block = BlockRecord(
             block_id=self.state.new_id(),
             number=self.state.talks.count,
@@ -77,49 +81,40 @@ class BlockTrades:
         self._keep(block, now)
         return block
 
-    def accept(self, account: str, block_id: str, subaccount: int | None, now: Ts) -> OrderRejection | None:
+    def accept(self, account: str, block_id: str, subaccount: int | None, now: Ts) -> None:
         """One party accepts, for this subaccount or that of the proposal; with the second one it trades."""
         block = self.state.talks.blocks.get(block_id)
         if block is None or account not in (block.buyer, block.seller):
-            return NOT_FOUND
+            raise not_found()
         if block.status == OPEN and now >= block.expires:
             block.status = EXPIRED
             self._keep(block, now)
         if block.status != OPEN:
-            return OrderRejection(400, "invalid_parameters", f"the proposal is {block.status}")
+            raise invalid(f"the proposal is {block.status}")
         is_buyer = account == block.buyer
         proposed = block.buyer_subaccount if is_buyer else block.seller_subaccount
         number = proposed if subaccount is None else subaccount
-        if not self.state.members[account].has_subaccount(number):
-            return OrderRejection(400, "invalid_parameters", "subaccount")
-        if not self.floor.could_pay(account, self._order(block, BID if is_buyer else ASK, number), now):
-            return OrderRejection(400, "insufficient_balance")
-        before = (block.buyer_accepted, block.buyer_subaccount, block.seller_accepted, block.seller_subaccount)
+        check_subaccount(self.state.members[account], number)
+        self.floor.check_could_pay(account, self._order(block, BID if is_buyer else ASK, number), now)
+        accepted = msgspec.structs.replace(block)
         if is_buyer:
-            block.buyer_accepted, block.buyer_subaccount = now, number
+            accepted.buyer_accepted, accepted.buyer_subaccount = now, number
         else:
-            block.seller_accepted, block.seller_subaccount = now, number
-        if block.buyer_accepted is not None and block.seller_accepted is not None:
-            refusal = self._execute(block, now)
-            if refusal is not None:
-                block.buyer_accepted, block.buyer_subaccount, block.seller_accepted, block.seller_subaccount = before
-                return _declared(refusal)
-        self._keep(block, now)
-        return None
+            accepted.seller_accepted, accepted.seller_subaccount = now, number
+        if accepted.buyer_accepted is not None and accepted.seller_accepted is not None:
+            with _declared():
+                self._execute(accepted, now)
+        self.state.talks.blocks[block_id] = accepted
+        self._keep(accepted, now)
 
-    def _execute(self, block: BlockRecord, now: Ts) -> OrderRejection | None:
-        buy = self._order(block, BID, block.buyer_subaccount)
-        sell = self._order(block, ASK, block.seller_subaccount)
-        is_buyer_maker = block.maker_side == "yes"
-        maker = (block.buyer, buy) if is_buyer_maker else (block.seller, sell)
-        taker = (block.seller, sell) if is_buyer_maker else (block.buyer, buy)
-        outcome = self.floor.cross(maker, taker, now)
-        if isinstance(outcome, OrderRejection):
-            return outcome
-        made, took = outcome
-        block.buyer_order_id, block.seller_order_id = (made, took) if is_buyer_maker else (took, made)
+    def _execute(self, block: BlockRecord, now: Ts) -> None:
+        buy = block.buyer, self._order(block, BID, block.buyer_subaccount)
+        sell = block.seller, self._order(block, ASK, block.seller_subaccount)
+        if block.maker_side == "yes":
+            block.buyer_order_id, block.seller_order_id = self.floor.cross(buy, sell, now)
+        else:
+            block.seller_order_id, block.buyer_order_id = self.floor.cross(sell, buy, now)
         block.status, block.executed = EXECUTED, now
-        return None
 
     def _order(self, block: BlockRecord, side: Side, subaccount: int) -> NewOrder:
         return NewOrder(
@@ -131,6 +126,10 @@ class BlockTrades:
         self.state.keep(f"block/{block.block_id}", block)
 
 
-def _declared(refusal: OrderRejection) -> OrderRejection:
-    """Return the same refusal with a 400."""
-    return msgspec.structs.replace(refusal, status=400)
+@contextmanager
+def _declared() -> Iterator[None]:
+    """Turn a refusal into the same one with a 400."""
+    try:
+        yield
+    except RejectionError as refusal:
+        raise RejectionError(400, refusal.code, refusal.details) from refusal

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from kalshi_cli.base.units import Money, Qty, Ts, notional
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.simulator.matching.collateral import closable
 from kalshi_cli.simulator.matching.matching_engine import MatchingEngine
-from kalshi_cli.simulator.matching.member import SimAccount
+from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.agenda import EventQueue
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.model.records import MarketRecord, OrderRecord
-from kalshi_cli.simulator.trading.order_groups import NOT_FOUND, OrderGroups
+from kalshi_cli.simulator.protocol.replies import RejectionError, not_found
+from kalshi_cli.simulator.protocol.routing import check_subaccount
+from kalshi_cli.simulator.trading.order_groups import OrderGroups
 
 Pocket = tuple[int, int]
 """Which purse of a member: (subaccount, shard)."""
+_SHARED = set(NewOrder.__struct_fields__) & set(OrderRecord.__struct_fields__) - {"exchange_index"}
+"""What an order keeps of the request for it."""
 
 
 class OrderGateway:
@@ -29,21 +35,18 @@ class OrderGateway:
 
     # -- placing --
 
-    def submit(self, account: str, new: NewOrder, now: Ts) -> OrderReceipt | OrderRejection:
+    def submit(self, account: str, new: NewOrder, now: Ts) -> OrderReceipt:
         """Place an order. A refusal changes nothing at all."""
         state, member = self.state, self.state.members[account]
-        if (refusal := self._refuse(member, new, now)) is not None:
-            return refusal
+        self._check(member, new, now)
         order = self._order(account, new, now)
-        if (refusal := self.groups.refuse(order)) is not None:
-            return refusal
+        self.groups.check_joins(order)
         plan = state.books[new.ticker].plan(order, order.remaining)
         if new.tif is TimeInForce.FOK and plan.qty < new.qty:
-            return OrderRejection(409, "fill_or_kill_insufficient_resting_volume")
+            raise RejectionError(409, "fill_or_kill_insufficient_resting_volume")
         if new.reduce_only and order.remaining == 0 and state.options.reduce_only_refused:
-            return OrderRejection(400, "invalid_order", "no position to reduce")
-        if not self.engine.can_pay(order):
-            return OrderRejection(400, "insufficient_balance")
+            raise RejectionError(400, "invalid_order", "no position to reduce")
+        self._check_pays(order)
         state.order_count += 1
         if new.client_order_id:
             member.client_ids[new.client_order_id] = order.order_id
@@ -53,27 +56,26 @@ class OrderGateway:
             self.engine.release(order, "", now)
         return self.receipt(order, plan, now, Money(0))
 
-    def cross(
-        self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts
-    ) -> tuple[str, str] | OrderRejection:
+    def cross(self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts) -> tuple[str, str]:
         """Trade two orders of two accounts with each other, past the book: their ids, the maker's first."""
         orders = []
         for account, new in (maker, taker):
-            if (refusal := self._refuse(self.state.members[account], new, now)) is not None:
-                return refusal
-            order = self._order(account, new, now)
-            if not self.engine.can_pay(order):
-                return OrderRejection(400, "insufficient_balance")
-            orders.append(order)
+            self._check(self.state.members[account], new, now)
+            orders.append(self._order(account, new, now))
+            self._check_pays(orders[-1])
         for order in orders:
             order.rank = self.state.order_count
             self.state.order_count += 1
         self.engine.cross(orders[1], orders[0], now)
         return orders[0].order_id, orders[1].order_id
 
-    def could_pay(self, account: str, new: NewOrder, now: Ts) -> bool:
-        """Whether the account has the cash for this order now, which is not placed."""
-        return self.engine.can_pay(self._order(account, new, now))
+    def check_could_pay(self, account: str, new: NewOrder, now: Ts) -> None:
+        """Refuse where the account has not the cash for this order now, which is not placed."""
+        self._check_pays(self._order(account, new, now))
+
+    def _check_pays(self, order: OrderRecord) -> None:
+        if not self.engine.can_pay(order):
+            raise RejectionError(400, "insufficient_balance")
 
     def _order(self, account: str, new: NewOrder, now: Ts) -> OrderRecord:
         """The order as it would be entered; `remaining` is what it may fill at most."""
@@ -84,66 +86,47 @@ class OrderGateway:
         return OrderRecord(
             order_id=self.state.new_id(),
             account=account,
-            client_order_id=new.client_order_id,
-            ticker=new.ticker,
-            side=new.side,
-            price=new.price,
-            qty=new.qty,
             remaining=wanted,
-            tif=new.tif,
-            expires=new.expires,
-            stp_maker=new.stp_maker,
-            cancel_on_pause=new.cancel_on_pause,
-            post_only=new.post_only,
-            subaccount=new.subaccount,
             exchange_index=shard,
-            group_id=new.group_id,
             created=now,
             updated=now,
             rank=self.state.order_count,
+            **{name: getattr(new, name) for name in _SHARED},
         )
 
-    def _refuse(self, member: SimAccount, new: NewOrder, now: Ts) -> OrderRejection | None:
-        """What can be said against an order before it is matched."""
+    def _check(self, member: SimAccount, new: NewOrder, now: Ts) -> None:
+        """Refuse an order for what can be said against it before it is matched."""
         market = self.state.markets.get(new.ticker)
         if market is None or new.exchange_index not in (None, market.spec.exchange_index):
-            return NOT_FOUND  # another shard does not know the market: UNVERIFIED, no such request was recorded
-        if (paused := self.paused(market, now)) is not None:
-            return paused
-        if not member.has_subaccount(new.subaccount):
-            return OrderRejection(400, "invalid_parameters", "subaccount")
+            raise not_found()  # another shard does not know the market: UNVERIFIED, no such request was recorded
+        self.check_open(market, now)
+        check_subaccount(member, new.subaccount)
         if self.is_used(member, new.client_order_id):
-            return OrderRejection(409, "order_already_exists")
+            raise RejectionError(409, "order_already_exists")
         if new.qty <= 0:
-            return OrderRejection(400, "invalid_order_size")
+            raise RejectionError(400, "invalid_order_size")
         if not market.spec.grid.is_valid(new.price):
-            return OrderRejection(400, "invalid_price")
-        if new.expires is not None and (new.tif is not TimeInForce.GTC or new.expires <= now):
-            why = (
-                "Expiration timestamp must be in the future"
-                if new.tif is TimeInForce.GTC
-                else "expiration_time needs GTC"
-            )
-            return OrderRejection(400, "invalid_order", why)
-        if new.reduce_only and new.tif is not TimeInForce.IOC:
-            return OrderRejection(400, "invalid_order", "reduce_only can only be used with IoC or FoK orders")
-        if new.post_only and self.state.books[new.ticker].would_cross(new.side, new.price):
-            return OrderRejection(400, "invalid_order", "post only cross")
-        if member.open_orders >= self.state.options.max_open_orders:
-            return OrderRejection(400, "invalid_order", "too many open orders")
-        return None
+            raise RejectionError(400, "invalid_price")
+        refusals = {
+            "expiration_time needs GTC": new.expires is not None and new.tif is not TimeInForce.GTC,
+            "Expiration timestamp must be in the future": new.expires is not None and new.expires <= now,
+            "reduce_only can only be used with IoC or FoK orders": new.reduce_only and new.tif is not TimeInForce.IOC,
+            "post only cross": new.post_only and self.state.books[new.ticker].would_cross(new.side, new.price),
+            "too many open orders": member.open_orders >= self.state.options.max_open_orders,
+        }
+        for why, is_wrong in refusals.items():
+            if is_wrong:
+                raise RejectionError(400, "invalid_order", why)
 
-    def paused(self, market: MarketRecord, now: Ts) -> OrderRejection | None:
-        """Why nothing may be placed or amended in a market now."""
-        pause = self.state.switches.pause_of(market.spec.exchange_index)
+    def check_open(self, market: MarketRecord, now: Ts, *, is_cancel: bool = False) -> None:
+        """Refuse what the market does not take now: orders and amendments, or cancels."""
+        pause, status = self.state.switches.pause_of(market.spec.exchange_index), market.status(now)
         if pause == "exchange":
-            return OrderRejection(409, "exchange_is_paused")
-        status = market.status(now)
-        if pause or status is MarketStatus.INACTIVE:
-            return OrderRejection(409, "trading_is_paused")
-        if status is not MarketStatus.ACTIVE:
-            return OrderRejection(self.state.options.inactive_status, "market_inactive")
-        return None
+            raise RejectionError(409, "exchange_is_paused")
+        if not is_cancel and (pause or status is MarketStatus.INACTIVE):
+            raise RejectionError(409, "trading_is_paused")
+        if status not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
+            raise RejectionError(self.state.options.inactive_status, "market_inactive")
 
     def is_used(self, member: SimAccount, client_order_id: str) -> bool:
         """Whether the account has had this id: ever, or (by the other published rule) on an order that still rests."""
@@ -168,32 +151,33 @@ class OrderGateway:
 
     # -- cancelling --
 
-    def find(self, account: str, order_id: str, pocket: Pocket | None = None) -> OrderRecord | OrderRejection:
+    def find(self, account: str, order_id: str, pocket: Pocket | None = None) -> OrderRecord:
         """A live order of this account; asked for in a purse that is not its own, it is not found."""
         order = self.state.live.get(order_id)
         if order is None or order.account != account:
-            return NOT_FOUND
-        return order if pocket in (None, (order.subaccount, order.exchange_index)) else NOT_FOUND
+            raise not_found()
+        if pocket not in (None, (order.subaccount, order.exchange_index)):
+            raise not_found()
+        return order
 
-    def cancel_refusal(self, order: OrderRecord, now: Ts) -> OrderRejection | None:
-        """Why an order cannot be cancelled or made smaller now."""
-        if self.state.switches.pause_of(order.exchange_index) == "exchange":
-            return OrderRejection(409, "exchange_is_paused")
-        if self.state.markets[order.ticker].status(now) not in (MarketStatus.ACTIVE, MarketStatus.INACTIVE):
-            return OrderRejection(self.state.options.inactive_status, "market_inactive")
-        return None
-
-    def cancel(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> Qty | OrderRejection:
-        """Take an order off the book: what was left of it, or why not."""
+    def find_changeable(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> OrderRecord:
+        """The same, of an order that can be cancelled or made smaller now."""
         order = self.find(account, order_id, pocket)
-        if isinstance(order, OrderRejection):
-            return order
-        return self.cancel_refusal(order, now) or self.engine.release(order, "", now)
+        self.check_open(self.state.markets[order.ticker], now, is_cancel=True)
+        return order
+
+    def cancel(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> Qty:
+        """Take an order off the book: what was left of it."""
+        return self.engine.release(self.find_changeable(account, order_id, now, pocket), "", now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None, subaccount: int | None = None) -> int:
         """Cancel what can be cancelled, of one market or subaccount or (None) of all; says how many orders that was."""
-        ids = [order.order_id for order in self.state.members[account].orders(ticker, subaccount)]
-        return sum(not isinstance(self.cancel(account, order_id, now), OrderRejection) for order_id in ids)
+        count = 0
+        for order_id in [order.order_id for order in self.state.members[account].orders(ticker, subaccount)]:
+            with suppress(RejectionError):
+                self.cancel(account, order_id, now)
+                count += 1
+        return count
 
     def keep_cancelling(self, account: str, now: Ts, subaccount: int | None = None) -> None:
         """The kill switch may also take what is placed within the minute after it, as is documented."""
@@ -211,28 +195,21 @@ class OrderGateway:
     def deposit(self, account: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
         """New money from outside, into one purse."""
         member = self.state.members[account]
-        purse = member.purse(subaccount, exchange_index)
-        purse.record.cash = Money(purse.record.cash + amount)
-        self.state.touch_purse(member, purse, now)
+        self._add_cash(member, member.purse(subaccount, exchange_index), amount, now)
 
-    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> OrderRejection | None:
-        """Move `amount` between two purses, each a (subaccount, shard); what resting orders hold back stays.
+    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> bool:
+        """Move `amount` between two purses, each a (subaccount, shard); False where it is not there.
 
-        None where it moved, else the reason: 404 where there is no such subaccount or shard, 400 where the amount is
-        not positive or not there.
+        What resting orders hold back stays.
         """
         member = self.state.members[account]
-        for subaccount, shard in (source, target):
-            if not member.has_subaccount(subaccount) or not 0 <= shard < self.state.options.shards:
-                return NOT_FOUND
-        if amount <= 0 or source == target:
-            why = "amount" if amount <= 0 else "source and destination are the same"
-            return OrderRejection(400, "invalid_parameters", why)
         giver, taker = member.purse(*source), member.purse(*target)
         if giver.free < amount:
-            return OrderRejection(400, "insufficient_balance")
-        giver.record.cash = Money(giver.record.cash - amount)
-        taker.record.cash = Money(taker.record.cash + amount)
-        self.state.touch_purse(member, giver, now)
-        self.state.touch_purse(member, taker, now)
-        return None
+            return False
+        self._add_cash(member, giver, Money(-amount), now)
+        self._add_cash(member, taker, amount, now)
+        return True
+
+    def _add_cash(self, member: SimAccount, purse: AccountBalance, amount: Money, now: Ts) -> None:
+        purse.record.cash = Money(purse.record.cash + amount)
+        self.state.touch_purse(member, purse, now)

@@ -6,17 +6,12 @@ that alone matches more than the limit is not cut: the limit is looked at after 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS, MatchingEngine
-from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import OrderRejection
 from kalshi_cli.simulator.model.records import GroupRecord, OrderRecord
-
-NOT_FOUND = OrderRejection(404, "not_found")
-PAUSED = OrderRejection(409, "exchange_is_paused")
+from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, not_found
+from kalshi_cli.simulator.protocol.routing import check_subaccount
 
 
 class OrderGroups:
@@ -26,18 +21,14 @@ class OrderGroups:
         self.state = state
         self.engine = engine
 
-    def create(
-        self, account: str, limit: Qty, now: Ts, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> GroupRecord | OrderRejection:
+    def create(self, account: str, limit: Qty, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> GroupRecord:
         state, member = self.state, self.state.members[account]
         if not 0 <= exchange_index < state.options.shards:
-            return NOT_FOUND
-        if state.switches.pause_of(exchange_index) == "exchange":
-            return PAUSED
-        if not member.has_subaccount(subaccount):
-            return OrderRejection(400, "invalid_parameters", "subaccount")
+            raise not_found()
+        self._check_active(exchange_index)
+        check_subaccount(member, subaccount)
         if len(member.groups) >= state.options.max_order_groups:
-            return OrderRejection(400, "invalid_parameters", "too many order groups")
+            raise invalid("too many order groups")
         group = GroupRecord(
             group_id=state.new_id(),
             account=account,
@@ -45,7 +36,6 @@ class OrderGroups:
             limit=limit,
             subaccount=subaccount,
             exchange_index=exchange_index,
-            matched=[],
             created=now,
             updated=now,
         )
@@ -54,27 +44,33 @@ class OrderGroups:
         state.touch_group(group, "created", now)
         return group
 
-    def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord | OrderRejection:
+    def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord:
         """A group of this account, as a write names it: without its own subaccount and shard it is not found.
 
         Nothing can be done with it in a pause of the whole exchange, which takes no cancel either.
         """
         group = self.state.groups.get(group_id)
         if group is None or group.account != account:
-            return NOT_FOUND
-        is_named = (group.subaccount, group.exchange_index) == (subaccount, exchange_index)
-        if not is_named:
-            return NOT_FOUND
-        return PAUSED if self.state.switches.pause_of(exchange_index) == "exchange" else group
+            raise not_found()
+        if (group.subaccount, group.exchange_index) != (subaccount, exchange_index):
+            raise not_found()
+        self._check_active(exchange_index)
+        return group
 
-    def refuse(self, order: OrderRecord) -> OrderRejection | None:
-        """Why an order may not join the group it names; None where it may, or names none."""
+    def _check_active(self, shard: int) -> None:
+        if self.state.switches.pause_of(shard) == "exchange":
+            raise RejectionError(409, "exchange_is_paused")
+
+    def check_joins(self, order: OrderRecord) -> None:
+        """Refuse an order that may not join the group it names."""
         if not order.group_id:
-            return None
-        group = self.find(order.account, order.group_id, order.subaccount, order.exchange_index)
-        if isinstance(group, OrderRejection):
-            return OrderRejection(404, "not_found", "order group")
-        return OrderRejection(400, self.state.options.triggered_group_code) if group.is_triggered else None
+            return
+        try:
+            group = self.find(order.account, order.group_id, order.subaccount, order.exchange_index)
+        except RejectionError:
+            raise not_found("order group") from None
+        if group.is_triggered:
+            raise RejectionError(400, self.state.options.triggered_group_code)
 
     def set_limit(self, group: GroupRecord, limit: Qty, now: Ts) -> None:
         """Another limit; what was matched already may trigger it at once."""
@@ -116,15 +112,10 @@ class OrderGroups:
             self.trigger(group, now)
 
     def _cancel_orders(self, group: GroupRecord, now: Ts) -> None:
-        member = self.state.members[group.account]
-        for order in list(orders_of(member, group)):
+        purse = self.state.members[group.account].purse(group.subaccount, group.exchange_index)
+        for order in [order for order in purse.orders() if order.group_id == group.group_id]:
             if order.order_id in self.state.live:  # a shortage of cash may have taken it with the one before
                 self.engine.release(order, "", now)
-
-
-def orders_of(member: SimAccount, group: GroupRecord) -> Iterable[OrderRecord]:
-    purse = member.purse(group.subaccount, group.exchange_index)
-    return (order for order in purse.orders() if order.group_id == group.group_id)
 
 
 def matched_lately(group: GroupRecord, now: Ts) -> Qty:

@@ -17,21 +17,14 @@ from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.collateral import FeeTerms
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model import quote_records as status
 from kalshi_cli.simulator.model.agenda import EventQueue
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
-from kalshi_cli.simulator.model.quote_records import (
-    ACCEPTED,
-    CANCELLED,
-    CONFIRMED,
-    DECLINED,
-    EXECUTED,
-    OPEN,
-    QuoteRecord,
-    RfqRecord,
-)
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
 from kalshi_cli.simulator.protocol.quote_json import quote_told, rfq_told
+from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, flat, invalid, not_found
+from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
-from kalshi_cli.simulator.trading.order_groups import NOT_FOUND
 
 MAX_OPEN = 100
 """Open requests of one member."""
@@ -41,9 +34,6 @@ NOT_CONFIRMED = "not_confirmed"
 """Why a quote was cancelled: its maker let the window pass."""
 KEEP_CANCELLED_MS = 60_000
 """A cancelled quote can be read for so long; the real ones are not durable either, for how long is not published."""
-
-EXPIRED = OrderRejection(400, "expired", "the quote was not confirmed in time", is_flat=True)
-CLOSED = OrderRejection(400, "rfq_closed", "the RFQ was deleted, expired or executed")
 
 
 class RfqService:
@@ -76,31 +66,29 @@ class RfqService:
         is_obscured: bool = False,
         replaces: bool = False,
         subaccount: int = 0,
-    ) -> RfqRecord | OrderRejection:
+    ) -> RfqRecord:
         """Ask for quotes, by contracts or by cost; `replaces` deletes the open request of the account on this market.
 
         409 where there is one otherwise.
         """
         market = self.state.markets.get(ticker)
         if market is None:
-            return NOT_FOUND
-        if (paused := self.floor.paused(market, now)) is not None:
-            return paused
-        if not self.state.members[account].has_subaccount(subaccount):
-            return _wrong("subaccount")
+            raise not_found()
+        self.floor.check_open(market, now)
+        check_subaccount(self.state.members[account], subaccount)
         size = target if qty is None else qty
         if (qty is None) == (target is None) or size is None or size <= 0:
-            return _wrong("exactly one of contracts and target cost is needed, above zero")
+            raise invalid("exactly one of contracts and target cost is needed, above zero")
         if excludes_fees and target is None:
-            return _wrong("target_cost_excludes_fees needs a target cost")
+            raise invalid("target_cost_excludes_fees needs a target cost")
         own = [rfq for rfq in self.state.talks.open_rfqs() if rfq.account == account]
         same = next((rfq for rfq in own if rfq.ticker == ticker), None)
         if same is not None and not replaces:
-            return OrderRejection(409, "rfq_already_exists", f"there is an open RFQ on {ticker}")
-        if same is not None and (fixed := self.withdraw(account, same.rfq_id, now)) is not None:
-            return fixed
+            raise RejectionError(409, "rfq_already_exists", f"there is an open RFQ on {ticker}")
+        if same is not None:
+            self.withdraw(account, same.rfq_id, now)
         if same is None and len(own) >= MAX_OPEN:
-            return _wrong(f"at most {MAX_OPEN} RFQs may be open")
+            raise invalid(f"at most {MAX_OPEN} RFQs may be open")
         rfq = RfqRecord(
             rfq_id=self.state.new_id(),
             number=self.state.talks.count,
@@ -118,27 +106,24 @@ class RfqService:
         )
         self.state.talks.take(rfq)
         self._keep_rfq(rfq, now)
-        self._plan_rfq(rfq)
         self.state.happened.append(rfq_told("rfq_created", rfq, self.state, now))
         return rfq
 
-    def withdraw(self, account: str, rfq_id: str, now: Ts) -> OrderRejection | None:
+    def withdraw(self, account: str, rfq_id: str, now: Ts) -> None:
         """Delete an open request with its quotes; not once a maker has confirmed (404: all that is declared)."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None or rfq.account != account or rfq.closed is not None:
-            return NOT_FOUND
-        if any(quote.status == CONFIRMED for quote in self.state.talks.of(rfq_id)):
-            return NOT_FOUND
+            raise not_found()
+        if any(quote.status == status.CONFIRMED for quote in self.state.talks.of(rfq_id)):
+            raise not_found()
         self._close(rfq, "deleted", now)
-        return None
 
     def _close(self, rfq: RfqRecord, reason: str, now: Ts) -> None:
         """No longer to be quoted; what was only open goes with it."""
         rfq.closed, rfq.reason = now, reason
         self._keep_rfq(rfq, now)
-        self._plan_rfq(rfq)
         for quote in self.state.talks.of(rfq.rfq_id):
-            if quote.status in (OPEN, ACCEPTED):
+            if quote.status in (status.OPEN, status.ACCEPTED):
                 self._cancel(quote, f"rfq_{reason}", now)
         self.state.happened.append(rfq_told("rfq_deleted", rfq, self.state, now))
 
@@ -156,29 +141,27 @@ class RfqService:
         post_only: bool = False,
         subaccount: int = 0,
         confirms_ms: int | None = None,
-    ) -> QuoteRecord | OrderRejection:
+    ) -> QuoteRecord:
         """Answer a request; an earlier open quote of this maker is replaced."""
         rfq = self.state.talks.rfqs.get(rfq_id)
         if rfq is None:
-            return _wrong("there is no such RFQ")  # 400: all that is declared
+            raise invalid("there is no such RFQ")  # 400: all that is declared
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None or market is None:
-            return CLOSED
-        if (paused := self.floor.paused(market, now)) is not None:
-            return paused
+            raise closed()
+        self.floor.check_open(market, now)
         if rfq.account == account:
-            return _wrong("this is your own RFQ")
-        if not self.state.members[account].has_subaccount(subaccount):
-            return _wrong("subaccount")
-        if yes_bid == no_bid == DECLINED or yes_bid + no_bid > ONE_DOLLAR:
-            return _wrong("yes_bid and no_bid may not both be 0, nor exceed a dollar together")
-        if not all(bid == DECLINED or market.spec.grid.is_valid(bid) for bid in (yes_bid, no_bid)):
-            return _wrong("a price is not on a valid step")
+            raise invalid("this is your own RFQ")
+        check_subaccount(self.state.members[account], subaccount)
+        if yes_bid == no_bid == status.DECLINED or yes_bid + no_bid > ONE_DOLLAR:
+            raise invalid("yes_bid and no_bid may not both be 0, nor exceed a dollar together")
+        if not all(bid == status.DECLINED or market.spec.grid.is_valid(bid) for bid in (yes_bid, no_bid)):
+            raise invalid("a price is not on a valid step")
         for earlier in self.state.talks.of(rfq_id):
-            if earlier.account == account and earlier.status == OPEN:
+            if earlier.account == account and earlier.status == status.OPEN:
                 self._cancel(earlier, "replaced", now)
             elif earlier.account == account and not earlier.is_over:
-                return _wrong("your quote is accepted already")
+                raise invalid("your quote is accepted already")
         terms = self.state.terms(rfq.ticker)
         quote = QuoteRecord(
             quote_id=self.state.new_id(),
@@ -201,56 +184,46 @@ class RfqService:
         self.state.happened.extend(quote_told("quote_created", quote, rfq, self.state, now))
         return quote
 
-    def delete_quote(self, account: str, quote: QuoteRecord, now: Ts) -> OrderRejection | None:
+    def delete_quote(self, account: str, quote: QuoteRecord, now: Ts) -> None:
         """Delete a quote of one's own; once it is accepted it stays, and is not found (404: all that is declared)."""
-        if quote.account != account or quote.status != OPEN:
-            return NOT_FOUND
+        if quote.account != account or quote.status != status.OPEN:
+            raise not_found()
         self._cancel(quote, "deleted", now)
-        return None
 
-    def accept(self, account: str, quote: QuoteRecord, side: str, now: Ts) -> OrderRejection | None:
+    def accept(self, account: str, quote: QuoteRecord, side: str, now: Ts) -> None:
         """The requester takes the `side` bid of a quote: it sells that side to the maker, who is to confirm."""
         rfq = self.state.talks.rfqs.get(quote.rfq_id)
         if rfq is None or rfq.account != account:
-            return NOT_FOUND
+            raise not_found()
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None or market is None:
-            return CLOSED
-        if (paused := self.floor.paused(market, now)) is not None:
-            return paused
-        if quote.status != OPEN or any(
-            other.status in (ACCEPTED, CONFIRMED) for other in self.state.talks.of(rfq.rfq_id)
+            raise closed()
+        self.floor.check_open(market, now)
+        if quote.status != status.OPEN or any(
+            other.status in (status.ACCEPTED, status.CONFIRMED) for other in self.state.talks.of(rfq.rfq_id)
         ):
-            return _wrong("the quote is not open, or another one is accepted")
+            raise invalid("the quote is not open, or another one is accepted")
         if accepted_qty(quote, side) <= 0:
-            return _wrong("the quote does not bid for this side")
-        order = self._order(quote, rfq, side, is_maker=False)
-        if not self.floor.could_pay(account, order, now):
-            return OrderRejection(400, "insufficient_balance")
-        quote.status, quote.accepted_side, quote.accepted = ACCEPTED, side, now
+            raise invalid("the quote does not bid for this side")
+        self.floor.check_could_pay(account, self._order(quote, rfq, side, is_maker=False), now)
+        quote.status, quote.accepted_side, quote.accepted = status.ACCEPTED, side, now
         self._keep_quote(quote, now)
-        self._plan_quote(quote)
         self.state.happened.extend(quote_told("quote_accepted", quote, rfq, self.state, now))
-        return None
 
-    def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> OrderRejection | None:
+    def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> None:
         """The maker stands by an accepted quote; from here on neither can withdraw."""
         if quote.account == account and quote.reason == NOT_CONFIRMED:
-            return EXPIRED
-        if quote.account != account or quote.status != ACCEPTED:
-            return NOT_FOUND
+            raise flat("the quote was not confirmed in time", "expired")
+        if quote.account != account or quote.status != status.ACCEPTED:
+            raise not_found()
         order = self._order(quote, self.state.talks.rfqs[quote.rfq_id], quote.accepted_side, is_maker=True)
-        if not self.floor.could_pay(account, order, now):
-            return OrderRejection(400, "insufficient_balance")
-        quote.status, quote.confirmed = CONFIRMED, now
+        self.floor.check_could_pay(account, order, now)
+        quote.status, quote.confirmed = status.CONFIRMED, now
         self._keep_quote(quote, now)
-        self._plan_quote(quote)
-        return None
 
     def _cancel(self, quote: QuoteRecord, reason: str, now: Ts) -> None:
-        quote.status, quote.cancelled, quote.reason = CANCELLED, now, reason
+        quote.status, quote.cancelled, quote.reason = status.CANCELLED, now, reason
         self._keep_quote(quote, now)
-        self._plan_quote(quote)
 
     # -- execution --
 
@@ -277,24 +250,28 @@ class RfqService:
             )
             for is_maker in (True, False)
         )
-        maker = self.floor.submit(quote.account, maker_order, now)
-        if isinstance(maker, OrderRejection):
-            is_cross = maker.details == "post only cross"
-            self._cancel(quote, "PostOnlyCrossCancel" if is_cross else maker.code, now)
+        maker: OrderReceipt | None = None
+        try:
+            maker = self.floor.submit(quote.account, maker_order, now)
+            taker = self.floor.submit(rfq.account, taker_order, now)
+        except RejectionError as refusal:
+            is_cross = maker is None and refusal.details == "post only cross"
+            self._release(maker, now)
+            self._cancel(quote, "PostOnlyCrossCancel" if is_cross else refusal.code, now)
             return
-        taker = self.floor.submit(rfq.account, taker_order, now)
-        left = self.state.live.get(maker.order_id)
-        if left is not None and (isinstance(taker, OrderRejection) or not quote.rest_remainder):
-            self.floor.release(left, "", now)
-        if isinstance(taker, OrderRejection):
-            self._cancel(quote, taker.code, now)
-            return
-        quote.status, quote.executed = EXECUTED, now
+        if not quote.rest_remainder:
+            self._release(maker, now)
+        quote.status, quote.executed = status.EXECUTED, now
         quote.order_id, quote.rfq_order_id = maker.order_id, taker.order_id
         self._keep_quote(quote, now)
-        ids = {quote.account: _ids(maker), rfq.account: _ids(taker)}
-        self.state.happened.extend(quote_told("quote_executed", quote, rfq, self.state, now, ids))
+        receipts = {quote.account: maker, rfq.account: taker}
+        self.state.happened.extend(quote_told("quote_executed", quote, rfq, self.state, now, receipts))
         self._close(rfq, "executed", now)
+
+    def _release(self, receipt: OrderReceipt | None, now: Ts) -> None:
+        """Cancel what is left of an order."""
+        if receipt is not None and (left := self.state.live.get(receipt.order_id)) is not None:
+            self.floor.release(left, "", now)
 
     # -- time --
 
@@ -325,24 +302,32 @@ class RfqService:
         quote = self.state.talks.quotes.get(quote_id)
         if quote is None or now < (self._due(quote) or now + 1):
             return
-        if quote.status == CANCELLED:
+        if quote.status == status.CANCELLED:
             del self.state.talks.quotes[quote_id]
             self.state.forget(f"quote/{quote_id}")
-        elif quote.status == CONFIRMED:
+        elif quote.status == status.CONFIRMED:
             self._execute(quote, now)
-        elif quote.confirms_ms is None or self.confirm(quote.account, quote, now) is not None:
+        elif quote.confirms_ms is None or not self._confirms(quote, now):
             self._cancel(quote, NOT_CONFIRMED, now)
+
+    def _confirms(self, quote: QuoteRecord, now: Ts) -> bool:
+        """Confirm for a maker that does so by itself; return whether it could."""
+        try:
+            self.confirm(quote.account, quote, now)
+        except HttpError:
+            return False
+        return True
 
     def _due(self, quote: QuoteRecord) -> Ts | None:
         """When time has something to do with this quote."""
         options, ticker = self.state.options, self.state.talks.rfqs[quote.rfq_id].ticker
         fast = is_fast(ticker)
-        if quote.status == ACCEPTED and quote.accepted is not None:
+        if quote.status == status.ACCEPTED and quote.accepted is not None:
             window = options.fast_confirm_ms if fast else options.confirm_ms
             return Ts(quote.accepted + min(window, window if quote.confirms_ms is None else quote.confirms_ms))
-        if quote.status == CONFIRMED and quote.confirmed is not None:
+        if quote.status == status.CONFIRMED and quote.confirmed is not None:
             return Ts(quote.confirmed + (options.fast_execute_ms if fast else options.execute_ms))
-        if quote.status == CANCELLED and quote.cancelled is not None:
+        if quote.status == status.CANCELLED and quote.cancelled is not None:
             return Ts(quote.cancelled + KEEP_CANCELLED_MS)
         return None
 
@@ -359,10 +344,12 @@ class RfqService:
     def _keep_rfq(self, rfq: RfqRecord, now: Ts) -> None:
         rfq.updated = now
         self.state.keep(f"rfq/{rfq.rfq_id}", rfq)
+        self._plan_rfq(rfq)
 
     def _keep_quote(self, quote: QuoteRecord, now: Ts) -> None:
         quote.updated = now
         self.state.keep(f"quote/{quote.quote_id}", quote)
+        self._plan_quote(quote)
 
 
 def is_fast(ticker: str) -> bool:
@@ -380,7 +367,7 @@ def size(rfq: RfqRecord, bid: Price, terms: FeeTerms) -> Qty:
 
     A recorded accept of July 2026: $10.00 against a NO bid of 0.7450 was 37.27 contracts.
     """
-    if bid == DECLINED:
+    if bid == status.DECLINED:
         return Qty(0)
     if rfq.target is None:
         return rfq.qty or Qty(0)
@@ -394,9 +381,5 @@ def size(rfq: RfqRecord, bid: Price, terms: FeeTerms) -> Qty:
     return qty
 
 
-def _ids(receipt: OrderReceipt) -> tuple[str, str]:
-    return receipt.order_id, receipt.client_order_id
-
-
-def _wrong(details: str) -> OrderRejection:
-    return OrderRejection(400, "invalid_parameters", details)
+def closed() -> RejectionError:
+    return RejectionError(400, "rfq_closed", "the RFQ was deleted, expired or executed")

@@ -8,18 +8,15 @@ exchange are refused.
 from __future__ import annotations
 
 import uuid
+from typing import Any
+
+import msgspec
 
 from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.listing import OrderRejection
-from kalshi_cli.simulator.model.transfer_records import (
-    Account,
-    FundsRecord,
-    MovementRecord,
-    TermsRecord,
-    TransferRecord,
-)
+from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError, invalid
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
 
 SWEEP_MS = 10_000
@@ -60,29 +57,22 @@ class CashService:
         self._floor.deposit(name, amount, now, subaccount=subaccount, exchange_index=exchange_index)
         self._note(name, amount, now, is_out=False)
 
-    def withdraw(
-        self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> OrderRejection | None:
-        """Money goes out, as far as no resting order needs it; None where it went."""
+    def withdraw(self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
+        """Money goes out, as far as no resting order needs it."""
         member = self._state.members[name]
         if amount <= 0 or member.purse(subaccount, exchange_index).free < amount:
-            return OrderRejection(400, "insufficient_balance")
+            raise RejectionError(400, "insufficient_balance")
         self._floor.deposit(name, Money(-amount), now, subaccount=subaccount, exchange_index=exchange_index)
         self._note(name, amount, now, is_out=True)
-        return None
 
     def _note(self, name: str, amount: Money, now: Ts, *, is_out: bool) -> None:
         number = len(self.of(name).movements)
-        self._keep(
-            MovementRecord(
-                number=number,
-                account=name,
-                movement_id=str(uuid.uuid5(_MOVEMENTS, f"{name}/{number}")),
-                is_out=is_out,
-                amount=amount,
-                created=now,
-            )
+        movement_id = str(uuid.uuid5(_MOVEMENTS, f"{name}/{number}"))
+        record = MovementRecord(
+            number=number, account=name, movement_id=movement_id, is_out=is_out, amount=amount, created=now
         )
+        self.of(name).take(record)
+        self._state.keep(f"movement/{name}/{number}", record)
 
     # -- between pockets --
 
@@ -93,15 +83,13 @@ class CashService:
         target: Pocket,
         amount: Money,
         now: Ts,
-        *,
         client_transfer_id: str = "",
+        *,
         is_async: bool = False,
-    ) -> TransferRecord | OrderRejection:
+    ) -> TransferRecord:
         """Move cash between two purses, each a (subaccount, shard): at once, or `transfer_ms` from now."""
         member = self._state.members[name]
-        refusal = self._refuse(member, source, target, amount)
-        if refusal is not None:
-            return refusal
+        self._check(member, source, target, amount)
         record = TransferRecord(
             number=len(self.of(name).transfers),
             account=name,
@@ -115,6 +103,7 @@ class CashService:
             amount=amount,
             created=now,
         )
+        self.of(name).take(record)
         self._keep(record)
         self._hold(member, record)
         if not is_async or self._state.options.transfer_ms == 0:
@@ -126,19 +115,18 @@ class CashService:
         found = (one for one in self.of(name).transfers if one.is_async == is_async)
         return next((one for one in found if one.client_transfer_id == client_transfer_id != ""), None)
 
-    def _refuse(self, member: SimAccount, source: Pocket, target: Pocket, amount: Money) -> OrderRejection | None:
+    def _check(self, member: SimAccount, source: Pocket, target: Pocket, amount: Money) -> None:
         for subaccount, shard in (source, target):
             if not member.has_subaccount(subaccount):
-                return OrderRejection(400, "invalid_parameters", f"subaccount {subaccount} does not exist")
+                raise invalid(f"subaccount {subaccount} does not exist")
             if not 0 <= shard < self._state.options.shards:
-                return OrderRejection(400, "invalid_parameters", f"exchange index {shard} does not exist")
+                raise invalid(f"exchange index {shard} does not exist")
         if source == target:
-            return OrderRejection(400, "invalid_parameters", "source and destination are the same")
+            raise invalid("source and destination are the same")
         if amount <= 0:
-            return OrderRejection(400, "invalid_parameters", "amount must be positive")
+            raise invalid("amount must be positive")
         if member.purse(*source).free < amount:
-            return OrderRejection(400, "insufficient_balance")
-        return None
+            raise RejectionError(400, "insufficient_balance")
 
     def _hold(self, member: SimAccount, record: TransferRecord) -> None:
         """Until it moves, nothing else can use it: held back as what resting orders need is."""
@@ -149,12 +137,15 @@ class CashService:
     def _complete(self, member: SimAccount, record: TransferRecord, now: Ts) -> None:
         source, target = (record.from_subaccount, record.from_shard), (record.to_subaccount, record.to_shard)
         member.purse(*source).drop(_held(record))
-        if self._floor.move_cash(record.account, source, target, record.amount, now) is not None:
+        if not self._floor.move_cash(record.account, source, target, record.amount, now):
             self._hold(member, record)  # fees that nobody held back for ate into it: it waits until there is enough
             return
         record.is_complete = True
         self.of(record.account).pending.remove(record)
         self._keep(record)
+
+    def _keep(self, record: TransferRecord) -> None:
+        self._state.keep(f"transfer/{record.account}/{record.number}", record)
 
     # -- what time does --
 
@@ -176,8 +167,7 @@ class CashService:
 
     def _sweep(self, member: SimAccount, terms: TermsRecord, now: Ts) -> None:
         """Spread the free cash of the primary subaccount, in whole cents, from where there is too much."""
-        terms.swept = now
-        self._keep(terms)
+        self.set_terms(terms.account, swept=now)
         purses = {shard: member.purse(0, shard) for shard in range(self._state.options.shards)}
         free = {shard: max(0, purse.free) for shard, purse in purses.items()}
         total = sum(free.values())
@@ -194,8 +184,11 @@ class CashService:
 
     # -- what an account chose, and may do --
 
-    def set_terms(self, terms: TermsRecord) -> None:
-        self._keep(terms)
+    def set_terms(self, name: str, **chosen: Any) -> None:
+        """Change these fields of what the account chose."""
+        terms = msgspec.structs.replace(self.of(name).terms, **chosen)
+        self.of(name).take(terms)
+        self._state.keep(f"terms/{name}", terms)
 
     def tier(self, name: str) -> str:
         """The higher of the tier that everybody has and what was granted."""
@@ -217,21 +210,6 @@ class CashService:
         read, write = self.rates(name)
         read_s, write_s = 2 if tier in ("basic", "advanced") else 1, 1 if tier == "basic" else 2
         return options.read_capacity or read_s * read, options.write_capacity or write_s * write
-
-    def _keep(self, record: FundsRecord) -> None:
-        account = self.of(record.account)
-        match record:
-            case MovementRecord():
-                account.take(record)
-                key = f"movement/{record.account}/{record.number}"
-            case TransferRecord():
-                if record.number == len(account.transfers):
-                    account.take(record)
-                key = f"transfer/{record.account}/{record.number}"
-            case TermsRecord():
-                account.take(record)
-                key = f"terms/{record.account}"
-        self._state.keep(key, record)
 
 
 def _held(record: TransferRecord) -> str:

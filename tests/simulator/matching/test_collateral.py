@@ -12,8 +12,9 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, dollars, parse_money, p
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.collateral import FeeTerms, book_fill, collateral, payout
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError
 
 QUADRATIC = FeeSchedule()
 TERMS = FeeTerms()
@@ -92,7 +93,8 @@ def test_what_cannot_be_paid_is_refused_with_everything_else_that_rests_counted(
     exchange = make_exchange()
     assert isinstance(exchange.submit("alice", order(BID, "0.6", "1000"), T0), OrderReceipt)
     refused = exchange.submit("alice", order(BID, "0.5", "1000"), T0)
-    assert refused == OrderRejection(400, "insufficient_balance")
+    assert isinstance(refused, RejectionError)
+    assert (refused.status, refused.code) == (400, "insufficient_balance")
     assert len(exchange.resting("alice")) == 1
 
 

@@ -18,7 +18,8 @@ from kalshi_cli.base.units import Price, Qty, dollars
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.exchange import SimulatedExchange
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.protocol.replies import RejectionError
 from kalshi_cli.simulator.trading.amends import Amendment, OrderAmends
 
 ACCOUNTS = ("alice", "bob", "maker")
@@ -172,7 +173,7 @@ class Pair:
         is_refused = (post_only and self.model.facing(entry.side, entry.price)) or (
             act["tif"] is TimeInForce.FOK and not self.model.fills_whole(entry)
         )
-        assert isinstance(outcome, OrderRejection) is bool(is_refused), (outcome, entry)
+        assert isinstance(outcome, RejectionError) is bool(is_refused), (outcome, entry)
         if not is_refused:
             self.model.enter(entry, act["tif"])
 
@@ -192,7 +193,7 @@ class Pair:
             )
             outcome = self.amends.amend(entry.account, order_id, wish, T0)
             self.model.amend(entry, act["price"], act["qty"])
-        assert not isinstance(outcome, OrderRejection), (outcome, act)
+        assert not isinstance(outcome, RejectionError), (outcome, act)
 
     def differences(self) -> list[str]:
         """What the two do not agree on."""

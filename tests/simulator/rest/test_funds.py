@@ -17,7 +17,8 @@ from kalshi_cli.base.units import Money, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
-from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt
+from kalshi_cli.simulator.protocol.replies import RejectionError
 
 BETWEEN = "/portfolio/intra_exchange_instance_transfer"
 ALLOCATION = "/portfolio/target_balance_allocation"
@@ -370,7 +371,7 @@ def test_money_from_outside_is_a_deposit_and_money_to_there_a_withdrawal() -> No
     exchange = exchange_of(2)
     exchange.deposit("alice", dollars(50), exchange_index=1)
     assert exchange.withdraw("alice", dollars(20)) is None
-    assert isinstance(exchange.withdraw("alice", dollars(2_000)), OrderRejection)
+    assert isinstance(exchange.withdraw("alice", dollars(2_000)), RejectionError)
     alice = Caller(exchange)
     deposits = alice.get("/portfolio/deposits")["deposits"]
     assert [(one["amount_cents"], one["status"]) for one in deposits] == [(5_000, "applied"), (100_000, "applied")]
@@ -385,7 +386,7 @@ def test_money_from_outside_is_a_deposit_and_money_to_there_a_withdrawal() -> No
 def test_money_that_orders_hold_back_cannot_be_withdrawn() -> None:
     exchange = exchange_of()
     assert isinstance(exchange.submit("alice", order(BID, "0.50", "1900"), T0), OrderReceipt)
-    assert isinstance(exchange.withdraw("alice", dollars(100)), OrderRejection)
+    assert isinstance(exchange.withdraw("alice", dollars(100)), RejectionError)
 
 
 def test_resting_orders_are_worth_what_they_cost_if_they_fill() -> None:

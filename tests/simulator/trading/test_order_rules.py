@@ -10,8 +10,9 @@ from support.exchange import ORDERS, T0, TICKER, Caller, make_exchange, make_mar
 from kalshi_cli.base.units import Money, Price, Ts, dollars, format_price
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
-from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt, OrderRejection
+from kalshi_cli.simulator.model.listing import ExchangeOptions, OrderReceipt
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
+from kalshi_cli.simulator.protocol.replies import RejectionError
 
 IOC = {"time_in_force": "immediate_or_cancel"}
 FOK = {"time_in_force": "fill_or_kill"}
@@ -206,7 +207,7 @@ def test_hundredths_of_a_contract_at_hundredths_of_a_cent_trade_exactly(alice: C
 
 def test_whether_fees_are_held_back_is_a_switch() -> None:
     """Exactly the price of the contracts and nothing for the fee."""
-    for holds, expected in ((True, OrderRejection), (False, OrderReceipt)):
+    for holds, expected in ((True, RejectionError), (False, OrderReceipt)):
         exchange = caller(holds_fees=holds).exchange
         exchange.add_account("poor", dollars("5"))
         quote(exchange, ASK, "0.5", "10")

@@ -28,7 +28,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, TimeInForce
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.journal import MemoryJournal
 from kalshi_cli.simulator.model.listing import ExchangeOptions, NewOrder
-from kalshi_cli.simulator.protocol.replies import Request
+from kalshi_cli.simulator.protocol.replies import RejectionError, Request
 from kalshi_cli.simulator.world.world import MarketSimulation
 
 FAR_TICKER = "KXSIM-26JUN-T9.00"
@@ -57,8 +57,7 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
 
 
 def move(alice: Caller, amount: str, *, to: tuple[int, int], source: tuple[int, int] = (0, 0)) -> None:
-    refusal = alice.exchange._floor.move_cash("alice", source, to, dollars(amount), alice.now)
-    assert refusal is None, refusal
+    assert alice.exchange._floor.move_cash("alice", source, to, dollars(amount), alice.now)
 
 
 # -- which cash pays --
@@ -125,19 +124,19 @@ def test_a_shortage_on_one_shard_cancels_nothing_on_another(alice: Caller) -> No
 
 
 def test_only_free_cash_moves_and_only_to_places_that_are(alice: Caller) -> None:
-    floor = alice.exchange._floor
+    funds = alice.exchange._funds
     alice.place("bid", "0.5", "1000")
     for amount, source, target, expected in (
         (dollars("990"), (0, 0), (0, 2), "insufficient_balance"),
-        (dollars("1"), (0, 0), (0, 3), "not_found"),
-        (dollars("1"), (0, 0), (1, 0), "not_found"),
+        (dollars("1"), (0, 0), (0, 3), "invalid_parameters"),
+        (dollars("1"), (0, 0), (1, 0), "invalid_parameters"),
         (dollars("0"), (0, 0), (0, 2), "invalid_parameters"),
         (dollars("1"), (0, 0), (0, 0), "invalid_parameters"),
     ):
-        refusal = floor.move_cash("alice", source, target, amount, T0)
-        assert refusal is not None
-        assert refusal.code == expected
-    assert floor.move_cash("alice", (0, 0), (0, 2), dollars("480"), T0) is None
+        with pytest.raises(RejectionError) as refusal:
+            funds.transfer("alice", source, target, amount, T0)
+        assert refusal.value.code == expected
+    assert funds.transfer("alice", (0, 0), (0, 2), dollars("480"), T0).is_complete
     assert alice.exchange.cash("alice", exchange_index=2) == dollars("480")
     assert alice.exchange.cash("alice") == dollars("1000")
 
