@@ -1,0 +1,56 @@
+"""An account opened from Python: chosen as the command line chooses it, opened when used, closed at the end."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+from support.served import Served, set_variables
+
+from kalshi_cli import Kalshi
+from kalshi_cli.base.errors import ConfigError, CredentialsError
+
+
+@pytest.fixture(autouse=True)
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_variables(monkeypatch, tmp_path, {"KALSHI_STATE": str(tmp_path / "state"), "HOME": str(tmp_path)})
+
+
+def test_what_is_given_wins_over_file_and_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("env: demo\nread_only: true\n")
+    monkeypatch.setenv("KALSHI_ENV", "prod")
+    with Kalshi.open(env="sim", config=file, state=tmp_path / "here") as kalshi:
+        config = kalshi.orders._resources.config
+    assert (config.env, config.read_only, config.state) == ("sim", True, tmp_path / "here")
+
+
+def test_a_wrong_configuration_lists_its_problems(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("risk: {max_order_count: many}\n")
+    with pytest.raises(ConfigError, match="max_order_count"):
+        Kalshi.open(config=str(tmp_path / "mine.yaml"))
+    with pytest.raises(ConfigError):
+        Kalshi.open(env="production")
+
+
+def test_opening_reads_no_key_and_writes_nothing(tmp_path: Path) -> None:
+    with Kalshi.open(env="prod") as kalshi:
+        assert kalshi.trading.status().state == "active"
+        assert kalshi.orders is kalshi.orders, "made once"
+        with pytest.raises(CredentialsError):
+            kalshi.orders.list()
+    assert not (tmp_path / "state").exists()
+
+
+def test_warnings_go_where_they_are_wanted(
+    exchange: Served, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    with Kalshi.open(warn=said.append) as kalshi:
+        kalshi._resources.tell("odd")
+    with Kalshi.open() as kalshi, caplog.at_level(logging.INFO, "kalshi_cli"):
+        kalshi._resources.tell("odder")
+        kalshi._resources.note("quiet")
+    assert said == ["odd"]
+    assert [(each.levelname, each.message) for each in caplog.records] == [("WARNING", "odder"), ("INFO", "quiet")]
