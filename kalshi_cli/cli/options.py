@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.account.service import AccountService
     from kalshi_cli.services.markets.service import MarketService
+    from kalshi_cli.services.monitoring.service import MonitoringService
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
@@ -133,6 +134,12 @@ class OpenServices:
         from kalshi_cli.services.account.service import AccountService
 
         return AccountService(self.resources)
+
+    @cached_property
+    def monitoring(self) -> MonitoringService:
+        from kalshi_cli.services.monitoring.service import MonitoringService
+
+        return MonitoringService(self.resources)
 
 
 @contextmanager
