@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
+    from kalshi_cli.services.account.service import AccountService
+    from kalshi_cli.services.markets.service import MarketService
+    from kalshi_cli.services.monitoring.service import MonitoringService
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
@@ -104,6 +108,47 @@ def open_app(
         yield environment.open()
 
 
+class OpenServices:
+    """The services of what a command opened, each made when it is first asked for."""
+
+    def __init__(self, resources: Resources) -> None:
+        self.resources = resources
+
+    @property
+    def now(self) -> Ts:
+        """Return the exchange's time."""
+        return self.resources.clock.now()
+
+    @property
+    def env(self) -> str:
+        return self.resources.config.env
+
+    @cached_property
+    def markets(self) -> MarketService:
+        from kalshi_cli.services.markets.service import MarketService
+
+        return MarketService(self.resources)
+
+    @cached_property
+    def account(self) -> AccountService:
+        from kalshi_cli.services.account.service import AccountService
+
+        return AccountService(self.resources)
+
+    @cached_property
+    def monitoring(self) -> MonitoringService:
+        from kalshi_cli.services.monitoring.service import MonitoringService
+
+        return MonitoringService(self.resources)
+
+
+@contextmanager
+def open_services(ctx: typer.Context) -> Iterator[OpenServices]:
+    """Open the services of what the global options choose: `with open_services(ctx) as kalshi:`."""
+    with open_app(ctx) as resources:
+        yield OpenServices(resources)
+
+
 def home_of(desk: Resources, *, paper: bool) -> Home | None:
     """Return the home of trading on paper where that was asked for; without, the service chooses."""
     return desk.find_home(is_at_exchange=False) if paper else None
@@ -145,9 +190,9 @@ def show_list(
         info(f"the list was cut at {limit}; see more with {more}")
 
 
-def ago(desk: Resources, seconds: float | None) -> Ts | None:
+def ago(kalshi: OpenServices, seconds: float | None) -> Ts | None:
     """Return the moment that long ago; None where none is given."""
-    return None if seconds is None else Ts(desk.clock.now() - int(seconds * 1000))
+    return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
 
 
 def agreed(desk: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:

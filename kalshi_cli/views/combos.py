@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.core.model.markets import ComboLeg
+from kalshi_cli.core.model.markets import ComboLeg as ComboLeg
 from kalshi_cli.views.formats import TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 

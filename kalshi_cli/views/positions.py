@@ -41,10 +41,10 @@ class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
     shown = ("ticker", "subaccount", *PositionRow.shown[1:])
 
 
-def position_row(position: Position, mark: Price | None) -> PositionRow:
-    """`mark` on the YES scale: what the position could be closed at; None where nobody quotes."""
+def position_row(position: Position, mark: Price | None, of: type[PositionRow] = PositionRow) -> PositionRow:
+    """Return a position as a row. `mark`, on the YES scale, is what it could be closed at; None where nobody quotes."""
     side: Outcome = "yes" if position.qty >= 0 else "no"
-    return PositionRow.of(
+    return of.of(
         position,
         side=side,
         count=abs(position.qty),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import KalshiError, UsageError
-from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_app, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_services, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -36,12 +36,9 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts
     kalshi alerts list --json
     """
-    from kalshi_cli.services.monitoring.alerting import alerts_view
-    from kalshi_cli.services.monitoring.alerts import overview
-
-    with open_app(ctx) as desk:
-        view = alerts_view(overview(desk, home_of(desk, paper=paper)), desk.config.alerts.sinks)
-        show_view(ctx, view, title="alerts", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        view = kalshi.monitoring.alerts(home_of(kalshi.resources, paper=paper))
+        show_view(ctx, view, title="alerts", now=kalshi.now)
 
 
 @app.command("test")
@@ -55,15 +52,10 @@ def try_(
     kalshi alerts test
     kalshi alerts test phone
     """
-    from kalshi_cli.services.monitoring.alerts import send_test_notices
     from kalshi_cli.views.alerts import DeliveryRow
-    from kalshi_cli.views.formats import TruncatableText
 
-    with open_app(ctx) as desk:
-        rows = [
-            DeliveryRow(sink=name, delivered=each.outcome == "delivered", detail=TruncatableText(each.text))
-            for name, each in send_test_notices(desk, sink).items()
-        ]
+    with open_services(ctx) as kalshi:
+        rows = kalshi.monitoring.send_test_notices(sink)
         if not rows:
             raise KalshiError(
                 "there is nobody to tell: alerts.sinks is empty", hint="see config.example.yaml", code="no_sinks"
@@ -89,19 +81,15 @@ def silence(
     kalshi alerts silence FEED_DOWN --for 2h --reason "router is replaced"
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
-    from kalshi_cli.base.units import Ts, format_ts
-    from kalshi_cli.core.monitoring.incidents import AlertSilence
-    from kalshi_cli.services.monitoring.alerts import alerting
+    from kalshi_cli.base.units import format_ts
 
     if not 0 < lasts <= MAX_SILENCE_S:
         raise UsageError("a silence lasts up to 30d", hint="--for 2h")
     code, subject = _named(what)
-    _refuse_unknown(code)
-    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
-        now = desk.clock.now()
-        until = Ts(now + int(lasts * 1000))
-        told.book.silence(AlertSilence(code, subject, until, reason.strip(), now))
-        info(f"nobody is told of {code} {subject} until {format_ts(until)}")
+    with open_services(ctx) as kalshi:
+        home = home_of(kalshi.resources, paper=paper)
+        made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home)
+        info(f"nobody is told of {code} {subject} until {format_ts(made.until)}")
 
 
 @app.command("unsilence")
@@ -111,12 +99,9 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     \b
     kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
     """
-    from kalshi_cli.services.monitoring.alerts import alerting
-
     code, subject = _named(what)
-    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
-        if not told.book.unsilence(code, subject):
-            raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
+    with open_services(ctx) as kalshi:
+        kalshi.monitoring.unsilence(code, subject, home_of(kalshi.resources, paper=paper))
         info(f"{code} {subject} is told again")
 
 
@@ -128,20 +113,14 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
     kalshi alerts retry
     """
     from kalshi_cli.base.units import pluralize
-    from kalshi_cli.services.monitoring.alerts import alerting
 
-    with open_app(ctx) as desk, alerting(desk, home_of(desk, paper=paper)) as told:
-        told.look()
-        woken = told.book.retry_dead(desk.clock.now())
+    with open_services(ctx) as kalshi:
+        woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
         info(f"{pluralize(woken, 'dead letter')} taken up again")
-        waiting = told.deliver(RETRY_S)
         if waiting:
             raise KalshiError(
                 f"{pluralize(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"
             )
-
-
-RETRY_S = 30.0
 
 
 def _named(what: str) -> tuple[str, str]:
@@ -149,15 +128,3 @@ def _named(what: str) -> tuple[str, str]:
     if not code:
         raise UsageError("a silence names a code", hint="kalshi alerts silence FEED_DOWN --for 2h")
     return code.upper(), subject or "*"
-
-
-def _refuse_unknown(code: str) -> None:
-    """A silence of what is never told silences nothing, and whoever typed it believes that it does."""
-    from difflib import get_close_matches
-    from fnmatch import filter as matching
-
-    from kalshi_cli.core.monitoring.runbook_index import REMEDIES
-
-    if not matching(REMEDIES, code):
-        near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
-        raise UsageError(f"there is no alert {code}", hint=f"did you mean {near}?", code="no_code")

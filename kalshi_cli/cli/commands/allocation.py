@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, choice_option, note_unsent, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, choice_option, note_unsent, open_services, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = CommandGroup("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
@@ -19,10 +19,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi allocation show
     """
-    from kalshi_cli.services.account.cash import allocation_view
-
-    with open_app(ctx) as desk:
-        show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.allocation(), title="allocation")
 
 
 @app.command("set")
@@ -46,12 +44,11 @@ def set_(
     from kalshi_cli.services.account.cash import allocation_view, wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
-    with open_app(ctx) as desk:
+    with open_services(ctx) as kalshi:
         if dry_run:
             note_unsent()
             show_view(ctx, allocation_view(wanted), title="not sent")
             return
         listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
-        agreed(desk, "set it?", f"{desk.config.env}: {listed}", yes=yes)
-        desk.client.set_allocation(wanted.shares, reserve)
-        show_view(ctx, allocation_view(desk.client.allocation()), title="allocation")
+        agreed(kalshi.resources, "set it?", f"{kalshi.env}: {listed}", yes=yes)
+        show_view(ctx, kalshi.account.set_allocation(wanted.shares, reserve), title="allocation")

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, agreed, flags_of, note_unsent, open_app
+from kalshi_cli.cli.options import CommandGroup, agreed, flags_of, note_unsent, open_services
 from kalshi_cli.cli.order_options import DryRun
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
@@ -76,8 +76,6 @@ def api(
     """
     import msgspec
 
-    from kalshi_cli.services import raw_calls
-
     method = method.upper()
     if method not in METHODS:
         raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
@@ -95,19 +93,16 @@ def api(
     if not has_body:
         params |= {name: [field.text for field in given] for name, given in fields.items()}
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
-    with open_app(ctx) as desk:
+    with open_services(ctx) as kalshi:
         if method != "GET":
             shown = body.decode(errors="replace")[:500]
-            facts = [f"{desk.config.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
+            facts = [f"{kalshi.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
             if dry_run:
-                desk.client.check_path(path)
+                kalshi.account.check_raw_path(path)
                 note_unsent(*facts)
                 return
-            agreed(desk, "send it?", *facts, yes=yes)
-        if paginate:
-            answer = raw_calls.all_pages(desk.client, path, params)
-        else:
-            answer = raw_calls.call(desk.client, method, path, params, body)
+            agreed(kalshi.resources, "send it?", *facts, yes=yes)
+        answer = kalshi.account.raw_call(method, path, params, body, with_all_pages=paginate)
     _print(answer, flags_of(ctx).form or default_format())
 
 

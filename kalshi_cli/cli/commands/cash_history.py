@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_app, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
 
 app = CommandGroup("Deposits, withdrawals and API keys.")
 
@@ -22,9 +22,9 @@ def deposits(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     """
     from kalshi_cli.views.cash import CashMovementRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.deposits(limit + 1)
-        show_list(ctx, CashMovementRow, found, limit=limit, empty="no deposits", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.deposits(limit + 1)
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="no deposits", now=kalshi.now)
 
 
 @app.command("withdrawals")
@@ -36,9 +36,9 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
     """
     from kalshi_cli.views.cash import CashMovementRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.withdrawals(limit + 1)
-        show_list(ctx, CashMovementRow, found, limit=limit, empty="no withdrawals", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.withdrawals(limit + 1)
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="no withdrawals", now=kalshi.now)
 
 
 @app.command("keys")
@@ -48,7 +48,5 @@ def keys(ctx: typer.Context) -> None:
     \b
     kalshi keys
     """
-    from kalshi_cli.views.cash import KeysView
-
-    with open_app(ctx) as desk:
-        show_view(ctx, KeysView.of(desk.client.api_keys()), title="API keys", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.api_keys(), title="API keys", now=kalshi.now)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("The local catalogue of markets, events and series: for searching, and for completing tickers.")
@@ -23,18 +23,12 @@ def refresh(
     kalshi catalogue refresh --full --env prod
     """
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.services.markets import catalog
 
-    with open_app(ctx) as desk:
-        began = desk.clock.monotonic()
-        done = catalog.refresh(
-            desk.config,
-            desk.client,
-            desk.clock,
-            lambda pages: progress(pages, "reading the listing", size=lambda entries: entries),
-            is_full=full,
+    with open_services(ctx) as kalshi:
+        done = kalshi.markets.refresh_catalog(
+            is_full=full, progress=lambda pages: progress(pages, "reading the listing", size=lambda entries: entries)
         )
-        show_view(ctx, catalog.refresh_view(done, desk.clock.monotonic() - began), title="catalogue")
+        show_view(ctx, done, title="catalogue")
 
 
 @app.command("status")
@@ -44,15 +38,13 @@ def status(ctx: typer.Context) -> None:
     \b
     kalshi catalogue status --json
     """
-    from kalshi_cli.services.markets.catalog import catalog_stats, catalogue_view
-
-    with open_app(ctx) as desk:
-        extent, now = catalog_stats(desk.catalogue), desk.clock.now()
-        if extent is None:
+    with open_services(ctx) as kalshi:
+        view = kalshi.markets.catalog()
+        if view.search is None:
             info("there is no catalogue; make one: kalshi catalogue refresh")
-        elif not extent.is_indexed:
+        elif view.search == "letters":
             info("this SQLite has no full-text search (FTS5): letters are compared instead of words")
-        show_view(ctx, catalogue_view(desk.config, extent, now), title="catalogue", now=now)
+        show_view(ctx, view, title="catalogue", now=kalshi.now)
 
 
 @app.command("clear")
@@ -62,8 +54,6 @@ def clear(ctx: typer.Context) -> None:
     \b
     kalshi catalogue clear
     """
-    from kalshi_cli.services.markets.catalog import clear
-
-    with open_app(ctx) as desk:
-        path = clear(desk.config, desk.clock)
+    with open_services(ctx) as kalshi:
+        path = kalshi.markets.clear_catalog()
         info(f"deleted {path}" if path is not None else "there was no catalogue")

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, flags_of, home_of, open_app
+from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, flags_of, home_of, open_services
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
@@ -302,10 +302,6 @@ def all_() -> None:
     """
 
 
-ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
-"""In this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
-
-
 def left_s(wanted_s: float, age_s: float) -> float:
     """What is left of the time of a check in a program of that age."""
     return max(MIN_TIME_S, wanted_s - age_s)
@@ -314,12 +310,9 @@ def left_s(wanted_s: float, age_s: float) -> float:
 def _run(
     ctx: typer.Context, name: str, *, within: float | None, no_notify: bool, is_paper: bool = False, **wanted: Any
 ) -> None:
-    from kalshi_cli.services.monitoring.check_runner import CheckRequest, run_checks
-
     flags, wanted_s = flags_of(ctx), within or WITHIN_S
     within_s = left_s(wanted_s, flags.age_s)
-    checks = ALL if name == "all" else (name,)
-    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, open_app(ctx) as desk:
+    with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, open_services(ctx) as kalshi:
 
         def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:
@@ -330,20 +323,16 @@ def _run(
                 warn(f"what was found cannot be written: {error.strerror}")
             stop.verdict, stop.is_shown = found.verdict, True
 
-        verdict = run_checks(
-            desk,
-            CheckRequest(
-                name=name,
-                checks=checks,
-                within_s=within_s,
-                is_told=not no_notify,
-                home=home_of(desk, paper=is_paper),
-                **wanted,
-            ),
-            told,
-            lambda found: os._exit(found.value),
+        view = kalshi.monitoring.check(
+            name,
+            within_s=within_s,
+            is_told=not no_notify,
+            home=home_of(kalshi.resources, paper=is_paper),
+            show=told,
+            leave=lambda verdict: os._exit(verdict.value),
+            **wanted,
         )
-    raise typer.Exit(verdict.value)
+    raise typer.Exit(view.exit_code)
 
 
 # -- what is shown ------------------------------------------------------------------------------------------------

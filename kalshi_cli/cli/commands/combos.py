@@ -12,7 +12,7 @@ from kalshi_cli.cli.options import (
     choice_option,
     flags_of,
     note_unsent,
-    open_app,
+    open_services,
     show_list,
     show_view,
 )
@@ -40,12 +40,11 @@ def list_(
     kalshi combos
     kalshi combos list --event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.services.markets.combos import collection_row
     from kalshi_cli.views.combos import CollectionRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.collections(None if status == "all" else status, event.upper() or None, limit=limit)
-        show_list(ctx, CollectionRow, map(collection_row, found), empty="no collection", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.collections(event=event.upper(), status=status, limit=limit)
+        show_list(ctx, CollectionRow, found, empty="no collection", now=kalshi.now)
 
 
 @app.command("show")
@@ -55,11 +54,9 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
     """
-    from kalshi_cli.services.markets.combos import collection_view
-
-    with open_app(ctx) as desk:
-        view = collection_view(desk.client, collection.upper())
-        show_view(ctx, view, title=view.collection, now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        view = kalshi.markets.collection(collection.upper())
+        show_view(ctx, view, title=view.collection, now=kalshi.now)
 
 
 @app.command("create")
@@ -76,18 +73,16 @@ def create(
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
     """
     from kalshi_cli.cli.screen.render import render_rows
-    from kalshi_cli.core.model.markets import ComboLeg
-    from kalshi_cli.services.markets.combos import combo_view, legs
+    from kalshi_cli.views.combos import ComboLeg
 
-    with open_app(ctx) as desk:
-        chosen = legs(desk.client, leg)
+    with open_services(ctx) as kalshi:
+        chosen = kalshi.markets.combo_legs(leg)
         if dry_run:
             note_unsent()
             render_rows(ComboLeg, chosen, flags_of(ctx).form, title="not sent")
             return
         words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
-        agreed(desk, "make this market?", f"{desk.config.env}: a combo of {words}", yes=yes)
-        made = desk.client.create_combo(collection.upper(), chosen, with_market=True)
-        info(f"ask for quotes: kalshi rfq create {made.market_ticker} --cost 10.00")
-        view = combo_view(collection.upper(), made, chosen)
-        show_view(ctx, view, title=made.market_ticker, now=desk.clock.now())
+        agreed(kalshi.resources, "make this market?", f"{kalshi.env}: a combo of {words}", yes=yes)
+        made = kalshi.markets.create_combo(collection.upper(), chosen)
+        info(f"ask for quotes: kalshi rfq create {made.ticker} --cost 10.00")
+        show_view(ctx, made, title=made.ticker, now=kalshi.now)

@@ -50,20 +50,11 @@ def check(ctx: typer.Context) -> None:
     kalshi config check --config ./config.yaml
     """
     from kalshi_cli.base.clock import SystemClock
-    from kalshi_cli.base.errors import ConfigError
     from kalshi_cli.cli.screen.output import info
-    from kalshi_cli.config.config import refuse_other_hosts
-    from kalshi_cli.services.monitoring.alert_channels import channel_problems
-    from kalshi_cli.strategies.config_section import section_problems
+    from kalshi_cli.services.monitoring.config_check import check_config
 
     config = load_config(ctx)
-    refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
-    of_strategies, unheard = section_problems(config.strategies, config.allotments)
-    problems = [*channel_problems(config, SystemClock()), *of_strategies]
-    if problems:
-        hint = "docs/alerts.md, docs/strategies.md; then: kalshi config check"
-        raise ConfigError(problems[0], more=problems[1:], hint=hint)
-    for name in unheard:
+    for name in check_config(config, SystemClock()):
         info(
             f"strategies.{name} is for a strategy of your own that is called so: none that is built in or installed is"
         )

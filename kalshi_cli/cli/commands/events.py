@@ -11,7 +11,7 @@ from kalshi_cli.cli.options import (
     choice_option,
     duration_option,
     flags_of,
-    open_app,
+    open_services,
     show_list,
     show_view,
 )
@@ -43,22 +43,16 @@ def events(
     kalshi events --search fed --status all --json
     """
     from kalshi_cli.cli.commands.market_list import print_catalog_age
-    from kalshi_cli.services.markets.market_query import EventQuery
-    from kalshi_cli.services.markets.market_search import choose_events
     from kalshi_cli.views.events import EventRow
 
-    with open_app(ctx) as desk:
-        query = EventQuery(
-            status="" if status == "all" else status,
-            series=series.upper(),
-            search=search,
-            closing_within_s=closing_within,
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.events(
+            status=status, series=series.upper(), search=search, closing_within_s=closing_within
         )
-        now = desk.clock.now()
-        choice = choose_events(query, now, desk.catalogue if search else None, desk.client)
-        print_catalog_age(choice, search, now)
+        now = kalshi.now
+        print_catalog_age(found, search, now)
         most = None if everything else limit
-        show_list(ctx, EventRow, choice.items, limit=most, more=ALL, is_live=True, empty="no event fits", now=now)
+        show_list(ctx, EventRow, found, limit=most, more=ALL, is_live=True, empty="no event fits", now=now)
 
 
 @app.command("event")
@@ -73,13 +67,9 @@ def event(
     \b
     kalshi event KXHIGHNY-26NOV21
     """
-    from kalshi_cli.services.markets.market_details import read_event
-
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        is_whole = flags_of(ctx).form in (Format.JSON, Format.NDJSON)
-        view = read_event(desk.client, desk.families, name.upper(), now, is_whole=is_whole)
-        show_view(ctx, view, title=name.upper(), now=now)
+    with open_services(ctx) as kalshi:
+        view = kalshi.markets.event(name.upper(), is_whole=flags_of(ctx).form in (Format.JSON, Format.NDJSON))
+        show_view(ctx, view, title=name.upper(), now=kalshi.now)
 
 
 @app.command("series")
@@ -97,14 +87,13 @@ def series(
     kalshi series --search temperature --volume --json
     """
     from kalshi_cli.cli.commands.market_list import print_catalog_age
-    from kalshi_cli.services.markets.market_search import choose_series
     from kalshi_cli.views.events import SeriesRow
 
-    with open_app(ctx) as desk:
-        now, catalogue = desk.clock.now(), desk.catalogue if search else None
-        choice = choose_series(category, tag, search, catalogue, desk.client, with_volume=volume)
-        print_catalog_age(choice, search, now)
-        show_list(ctx, SeriesRow, choice.items, is_live=True, empty="no series fits", now=now)
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.series(category=category, tag=tag, search=search, with_volume=volume)
+        now = kalshi.now
+        print_catalog_age(found, search, now)
+        show_list(ctx, SeriesRow, found, is_live=True, empty="no series fits", now=now)
 
 
 @app.command("series-info")
@@ -117,8 +106,6 @@ def series_info(
     \b
     kalshi series-info KXHIGHNY
     """
-    from kalshi_cli.services.markets.market_details import read_series
-
-    with open_app(ctx) as desk:
-        view = read_series(desk.client, name.upper())
-        show_view(ctx, view, title=view.ticker, now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        view = kalshi.markets.series_details(name.upper())
+        show_view(ctx, view, title=view.ticker, now=kalshi.now)

@@ -6,13 +6,20 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, Paper, choice_option, duration_option, home_of, open_app, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    Paper,
+    ago,
+    choice_option,
+    duration_option,
+    home_of,
+    open_services,
+    show_view,
+)
 
 app = CommandGroup("How well orders are carried out.")
 
 KEYS = ("strategy", "market", "day")
-WEEK_S = 7 * 86_400.0
 WITHIN_S = 30.0
 
 
@@ -37,19 +44,11 @@ def execution(
     kalshi execution --by market --since 1d --json
     kalshi execution --paper
     """
-    from zoneinfo import ZoneInfo
-
     from kalshi_cli.cli.screen.output import info
-    from kalshi_cli.services.account.execution import executed
-    from kalshi_cli.services.trading.status import shown_account
 
-    with open_app(ctx) as desk:
-        now, within_ms = desk.clock.now(), int((within or WITHIN_S) * 1000)
-        start, zone = Ts(now - int((since or WEEK_S) * 1000)), ZoneInfo(desk.config.day_zone)
-        status, store = shown_account(desk, home_of(desk, paper=paper))
-        if status.preface:
-            info(status.preface)
-        found = executed(store, by, since=start, within_ms=within_ms, now=now, zone=zone)
-        show_view(ctx, found, title=f"execution by {by}", now=now)
+    with open_services(ctx) as kalshi:
+        home = home_of(kalshi.resources, paper=paper)
+        found = kalshi.monitoring.execution(by, ago(kalshi, since), within or WITHIN_S, home)
+        show_view(ctx, found, title=f"execution by {by}", now=kalshi.now)
         if not found.orders:
             info("no order was sent since then")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, ago, choice_option, duration_option, flags_of, open_app, show_list
+from kalshi_cli.cli.options import CommandGroup, ago, choice_option, duration_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import Format
-
-if TYPE_CHECKING:
-    from kalshi_cli.core.model.orders import Order
-    from kalshi_cli.services.resources import Resources
 
 app = CommandGroup("The whole history, as CSV unless --format says otherwise.")
 
@@ -27,14 +23,11 @@ def fills(
     \b
     kalshi export fills --since 30d > fills.csv
     """
-    from kalshi_cli.views.exports import FillExport, fill_export
+    from kalshi_cli.views.exports import FillExport
 
-    with open_app(ctx) as desk:
-        start = ago(desk, since)
-        orders = _orders(desk)
-        found = list(desk.client.all_fills(None, start))[::-1]
-        rows = [fill_export(fill, orders.get(fill.order_id)) for fill in found]
-        show_list(ctx, FillExport, rows, form=_form(ctx), empty="no fills", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.fill_export(ago(kalshi, since))
+        show_list(ctx, FillExport, found, form=_form(ctx), empty="no fills", now=kalshi.now)
 
 
 @app.command("pnl")
@@ -48,12 +41,10 @@ def pnl(
     \b
     kalshi export pnl --by day > daily.csv
     """
-    from kalshi_cli.services.account.portfolio import account_pnl
     from kalshi_cli.views.positions import PnlRow
 
-    with open_app(ctx) as desk:
-        _, parts = account_pnl(desk, by, ago(desk, since))
-        rows = [PnlRow.of(part, key=key) for key, part in sorted(parts.items())]
+    with open_services(ctx) as kalshi:
+        rows = sorted(kalshi.account.pnl(by, ago(kalshi, since)).rows, key=lambda part: part.key)
         show_list(ctx, PnlRow, rows, form=_form(ctx), empty="nothing was traded")
 
 
@@ -70,22 +61,12 @@ def lots(
     \b
     kalshi export tax-lots --closed > lots.csv
     """
-    from kalshi_cli.core.account.tax_lots import tax_lots
-    from kalshi_cli.services.account.portfolio import account_portfolio
     from kalshi_cli.views.exports import LotExport
 
-    with open_app(ctx) as desk:
-        start = ago(desk, since)
-        found = tax_lots(account_portfolio(desk).entries)
-        wanted = [lot for lot in found if (lot.closed >= (start or 0) if lot.closed else not is_open_left_out)]
-        show_list(ctx, LotExport, wanted, form=_form(ctx), empty="no lots", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.tax_lots(ago(kalshi, since), with_open=not is_open_left_out)
+        show_list(ctx, LotExport, found, form=_form(ctx), empty="no lots", now=kalshi.now)
 
 
 def _form(ctx: typer.Context) -> Format:
     return flags_of(ctx).form or Format.CSV
-
-
-def _orders(desk: Resources) -> dict[str, Order]:
-    """Orders of the state file by the exchange's id."""
-    store = desk.remembered()
-    return {order.order_id: order for order in store.orders()} if store is not None else {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_app, show_list
+from kalshi_cli.cli.options import CommandGroup, open_services, show_list
 
 app = CommandGroup("Is everything in place to trade?")
 
@@ -24,10 +24,9 @@ def health_check(ctx: typer.Context) -> None:
 
 def show_health(ctx: typer.Context) -> int:
     """Look at everything, print it; the exit code."""
-    from kalshi_cli.services.monitoring.health import health_of, worst
     from kalshi_cli.views.checks import HealthRow
 
-    with open_app(ctx) as desk:
-        findings = health_of(desk)
-        show_list(ctx, HealthRow, findings)
-    return worst(findings).value
+    with open_services(ctx) as kalshi:
+        found = kalshi.monitoring.health()
+        show_list(ctx, HealthRow, found.rows)
+    return found.verdict.value

@@ -7,15 +7,22 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, choice_option, duration_option, flags_of, open_app, show_list, ticker
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    ago,
+    choice_option,
+    duration_option,
+    flags_of,
+    open_services,
+    show_list,
+    ticker,
+)
 
 ALL = "--limit N or --all"
 
 app = CommandGroup("Trades and candles.")
 
-INTERVALS = {"1m": (1, 3 * 3_600), "1h": (60, 7 * 86_400), "1d": (1440, 90 * 86_400)}
-"""Minutes of a candle, and how many seconds are shown where nobody says."""
+INTERVALS = ("1m", "1h", "1d")
 
 
 @app.command("trades")
@@ -33,16 +40,13 @@ def trades(
     kalshi trades KXHIGHNY-26NOV21-B53.5
     kalshi trades KXHIGHNY-26NOV21-B53.5 --since 24h --all --format csv
     """
-    from kalshi_cli.views.market_history import PublicTradeRow, print_row
+    from kalshi_cli.views.market_history import PublicTradeRow
 
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        low, high = _ago(now, since), _ago(now, until)
-        found = desk.client.all_trades(name.upper(), low, high, None if everything else limit + 1)
-        if not found:
-            desk.client.market(name.upper())  # nothing traded, or no such market?
+    with open_services(ctx) as kalshi:
         most = None if everything else limit
-        show_list(ctx, PublicTradeRow, map(print_row, found), limit=most, more=ALL, empty="no trades", now=now)
+        low, high = ago(kalshi, since), ago(kalshi, until)
+        found = kalshi.markets.trades(name.upper(), low, high, None if most is None else most + 1)
+        show_list(ctx, PublicTradeRow, found, limit=most, more=ALL, empty="no trades", now=kalshi.now)
 
 
 @app.command("candles")
@@ -52,7 +56,7 @@ def candles(
         list[str] | None, typer.Argument(metavar="TICKER...", help="One market or several.", show_default=False)
     ] = None,
     event: Annotated[str, typer.Option(metavar="EVENT", help="All markets of this event instead.")] = "",
-    interval: Annotated[str, choice_option("--interval", choices=tuple(INTERVALS), text="Length of a candle.")] = "1h",
+    interval: Annotated[str, choice_option("--interval", choices=INTERVALS, text="Length of a candle.")] = "1h",
     since: Annotated[Any, duration_option("--since", text="How far back; 3h, 7d or 90d where nothing is said.")] = None,
     until: Annotated[Any, duration_option("--until", text="Only what is older than that.")] = None,
     plot: Annotated[bool, typer.Option("--plot", help="Draw a chart; for people, not with --json.")] = False,
@@ -65,32 +69,22 @@ def candles(
     kalshi candles --event KXHIGHNY-26NOV21 --interval 1d --format csv
     """
     from kalshi_cli.cli.screen.chart import render_chart
-    from kalshi_cli.services.markets.candles import of_event, of_markets
     from kalshi_cli.views.market_history import CandleRow, MarketCandleRow
 
-    minutes, usual_s = INTERVALS[interval]
     tickers = [name.upper() for name in names or ()]
     if bool(tickers) == bool(event):
         raise UsageError("name markets, or --event EVENT", hint="kalshi candles TICKER --interval 1h")
     if plot and len(tickers) != 1:
         raise UsageError("a chart is of one market", hint="kalshi candles TICKER --plot")
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        start, end = Ts(now - int((since or usual_s) * 1000)), _ago(now, until) or Ts(now + minutes * 60_000)
+    with open_services(ctx) as kalshi:
+        span = interval, ago(kalshi, since), ago(kalshi, until)
         if len(tickers) == 1:
-            market = desk.client.market(tickers[0])
-            found = desk.client.all_candles(market, start, end, minutes)
-            if not (plot and render_chart(found, f"{market.ticker}  {interval}", flags_of(ctx).form)):
-                show_list(ctx, CandleRow, found, empty="no candles", now=now)
+            found = kalshi.markets.candles(tickers[0], *span)
+            if not (plot and render_chart(found, f"{tickers[0]}  {interval}", flags_of(ctx).form)):
+                show_list(ctx, CandleRow, found, empty="no candles", now=kalshi.now)
             return
-        of_each = (
-            of_event(desk.client, event.upper(), start, end, minutes)
-            if event
-            else of_markets(desk.client, tickers, start, end, minutes)
-        )
-        rows = (MarketCandleRow.of(one, ticker=name) for name, candles in of_each.items() for one in candles)
-        show_list(ctx, MarketCandleRow, rows, empty="no candles", now=now)
-
-
-def _ago(now: Ts, seconds: float | None) -> Ts | None:
-    return None if seconds is None else Ts(now - int(seconds * 1000))
+        if event:
+            rows = kalshi.markets.candles_of_event(event.upper(), *span)
+        else:
+            rows = kalshi.markets.candles_of_markets(tickers, *span)
+        show_list(ctx, MarketCandleRow, rows, empty="no candles", now=kalshi.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, agreed, open_services, show_view
 from kalshi_cli.cli.order_options import Yes
 
 app = CommandGroup("Rate limits of the account.", default="show")
@@ -17,10 +17,8 @@ def show(ctx: typer.Context) -> None:
     \b
     kalshi limits
     """
-    from kalshi_cli.services.account.cash import limits
-
-    with open_app(ctx) as desk:
-        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.limits(), title="limits", now=kalshi.now)
 
 
 @app.command("upgrade")
@@ -30,9 +28,6 @@ def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     \b
     kalshi limits upgrade
     """
-    from kalshi_cli.services.account.cash import limits
-
-    with open_app(ctx) as desk:
-        agreed(desk, "ask for it?", f"{desk.config.env}: the Advanced API tier, for good", yes=yes)
-        desk.client.upgrade_tier()
-        show_view(ctx, limits(desk.client), title="limits", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        agreed(kalshi.resources, "ask for it?", f"{kalshi.env}: the Advanced API tier, for good", yes=yes)
+        show_view(ctx, kalshi.account.upgrade_tier(), title="limits", now=kalshi.now)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_app, show_view, ticker
+from kalshi_cli.cli.options import CommandGroup, open_services, show_view, ticker
 
 app = CommandGroup("One market, and the exchange itself.")
 
@@ -20,12 +20,9 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
     kalshi market KXHIGHNY-26NOV21-B53.5
     kalshi market KXHIGHNY-26NOV21-B53.5 --json
     """
-    from kalshi_cli.services.markets.market_details import read_market
-
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        view = read_market(desk.client, desk.families, name.upper(), now)
-        show_view(ctx, view, title=view.ticker, now=now)
+    with open_services(ctx) as kalshi:
+        view = kalshi.markets.get(name.upper())
+        show_view(ctx, view, title=view.ticker, now=kalshi.now)
 
 
 @app.command("exchange")
@@ -35,8 +32,5 @@ def exchange(ctx: typer.Context) -> None:
     \b
     kalshi exchange --env prod
     """
-    from kalshi_cli.services.markets.exchange_hours import read_exchange
-
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        show_view(ctx, read_exchange(desk.client, now), title="exchange", now=now)
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.markets.exchange(), title="exchange", now=kalshi.now)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, choice_option, open_app, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, choice_option, open_services, show_list, show_view
 
 app = CommandGroup("Milestones, live data, incentives, structured targets, tags.")
 
@@ -33,20 +33,13 @@ def milestones(
     kalshi milestones --category Sports
     kalshi milestones --event KXNBAGAME-26NOV21BOSMIA --json
     """
-    from kalshi_cli.base.units import Ts
     from kalshi_cli.views.market_data import MilestoneRow
 
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
-        found = desk.client.milestones(
-            event.upper() or None,
-            category or None,
-            competition or None,
-            kind or None,
-            min_start=None if past or event else Ts(now - 86_400_000),
-            limit=limit,
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.milestones(
+            event=event.upper(), category=category, competition=competition, kind=kind, with_past=past, limit=limit
         )
-        show_list(ctx, MilestoneRow, found, empty="no milestone fits", now=now)
+        show_list(ctx, MilestoneRow, found, empty="no milestone fits", now=kalshi.now)
 
 
 @app.command("live")
@@ -67,23 +60,22 @@ def live(
     kalshi live --milestone 2597b999-f887-4195-8bac-c3f97a1f2021
     kalshi live --weather new_york --format csv
     """
-    from kalshi_cli.views.market_data import LiveView, WeatherRow
+    from kalshi_cli.views.market_data import WeatherRow
 
     if sum(map(bool, (event, milestone, city))) != 1:
         raise UsageError(
             "name one thing to look at", hint="EVENT, --milestone ID (from kalshi milestones) or --weather CITY"
         )
-    with open_app(ctx) as desk:
-        now = desk.clock.now()
+    with open_services(ctx) as kalshi:
         if city:
-            points = desk.client.weather(city, last_s=3_600).points
-            show_list(ctx, WeatherRow, points, empty="nothing in the last hour", now=now)
-            return
-        if milestone:
-            found = desk.client.live_data(milestone, with_players=players)
+            found = kalshi.markets.weather(city)
+            show_list(ctx, WeatherRow, found, empty="nothing in the last hour", now=kalshi.now)
+        elif milestone:
+            view = kalshi.markets.milestone_live_data(milestone, with_players=players)
+            show_view(ctx, view, title=milestone, now=kalshi.now)
         else:
-            found = desk.client.event_live_data(event.upper(), window or None)
-        show_view(ctx, LiveView.of(found), title=event.upper() or milestone, now=now)
+            view = kalshi.markets.event_live_data(event.upper(), window)
+            show_view(ctx, view, title=event.upper(), now=kalshi.now)
 
 
 @app.command("incentives")
@@ -100,9 +92,9 @@ def incentives(
     """
     from kalshi_cli.views.market_data import IncentiveRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.incentives(status, kind, limit=limit)
-        show_list(ctx, IncentiveRow, found, empty="no incentive fits", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.incentives(status, kind, limit)
+        show_list(ctx, IncentiveRow, found, empty="no incentive fits", now=kalshi.now)
 
 
 @app.command("targets")
@@ -119,9 +111,9 @@ def targets(
     """
     from kalshi_cli.views.market_data import TargetRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.targets(kind or None, competition or None, limit=limit)
-        show_list(ctx, TargetRow, found, empty="no target fits", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.targets(kind, competition, limit)
+        show_list(ctx, TargetRow, found, empty="no target fits", now=kalshi.now)
 
 
 @app.command("tags")
@@ -137,10 +129,8 @@ def tags(
     """
     from kalshi_cli.views.market_data import SportRow, TagRow
 
-    with open_app(ctx) as desk:
+    with open_services(ctx) as kalshi:
         if sports:
-            rows = (SportRow.of(one, competitions=tuple(one.competitions)) for one in desk.client.sport_filters())
-            show_list(ctx, SportRow, rows, empty="no sports")
-            return
-        categories = (TagRow(category=category, tags=found) for category, found in desk.client.tags().items())
-        show_list(ctx, TagRow, categories, empty="no categories")
+            show_list(ctx, SportRow, kalshi.markets.sports(), empty="no sports")
+        else:
+            show_list(ctx, TagRow, kalshi.markets.tags(), empty="no categories")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.cli.screen.output import Format, info
@@ -12,8 +12,9 @@ from kalshi_cli.cli.screen.prompts import progress
 from kalshi_cli.views.formats import format_time
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.model.markets import Market
     from kalshi_cli.services.markets.market_search import MarketSelection
+
+T = TypeVar("T")
 
 OLD_MS = 86_400_000
 """A catalogue older than this misses what was listed since."""
@@ -33,9 +34,7 @@ def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> Non
         info("nothing has all of these words; these have some of them")
 
 
-def shown_while_read(
-    form: Format | None, *, is_long: bool, is_held: bool
-) -> Callable[[Iterator[Market]], Iterable[Market]]:
+def shown_while_read(form: Format | None, *, is_long: bool, is_held: bool) -> Callable[[Iterator[T]], Iterable[T]]:
     """A bar on stderr while markets are read, unless the rows themselves go to the same screen meanwhile."""
     is_quiet_on_screen = is_held or form is Format.JSON or not sys.stdout.isatty()
     if (is_long or is_held) and is_quiet_on_screen:

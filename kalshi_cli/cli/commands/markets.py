@@ -6,14 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.units import Qty
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
     count_option,
     duration_option,
     flags_of,
-    open_app,
+    open_services,
     show_list,
     ticker,
 )
@@ -54,38 +53,20 @@ def markets(
     """
 
     from kalshi_cli.cli.commands.market_list import print_catalog_age, shown_while_read
-    from kalshi_cli.services.markets.market_query import MarketQuery
-    from kalshi_cli.services.markets.market_search import select_markets
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 
-    form = flags_of(ctx).form
-    with open_app(ctx) as desk:
-        query = MarketQuery(
-            status="" if status == "all" else status,
-            series=series.upper(),
-            event=event.upper(),
-            search=search,
-            min_volume=min_volume or Qty(0),
-            closing_within_s=closing_within,
-            sort=sort or None,  # type: ignore[arg-type]
-            limit=None if everything else limit,
-            combos=combos,
-        )
-        now, show = desk.clock.now(), shown_while_read(form, is_long=everything, is_held=bool(sort))
-        choice = select_markets(
-            query,
-            now,
-            desk.catalogue if search or offline else None,
-            lambda: desk.client,
-            is_offline=offline,
-            show=show,
-        )
-        print_catalog_age(choice, search, now)
-        cached = (CachedMarketRow.of(each, as_of=choice.seen[each.ticker]) for each in choice.items)
-        show_list(
-            ctx, CachedMarketRow if offline else MarketRow, cached if offline else choice.items, limit=query.limit,
-            more=ALL, is_live=True, empty="no market fits", now=now,
+    most = None if everything else limit
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.list(
+            status=status, series=series.upper(), event=event.upper(), search=search, min_volume=min_volume,
+            closing_within_s=closing_within, sort=sort or None,  # type: ignore[arg-type]
+            limit=most, combos=combos, is_offline=offline,
+            progress=shown_while_read(flags_of(ctx).form, is_long=everything, is_held=bool(sort)),
         )  # fmt: skip
+        now = kalshi.now
+        print_catalog_age(found, search, now)
+        kind = CachedMarketRow if offline else MarketRow
+        show_list(ctx, kind, found, limit=most, more=ALL, is_live=True, empty="no market fits", now=now)
 
 
 @app.command("orderbook")
@@ -108,12 +89,9 @@ def orderbook(
     """
     from kalshi_cli.cli.commands.watch import watch_book
     from kalshi_cli.cli.screen.render import render_books
-    from kalshi_cli.services.markets.market_query import read_books
-    from kalshi_cli.views.order_book import orderbook_view
 
     if watch:
         watch_book(ctx, names, depth, size)
         return
-    with open_app(ctx) as desk:
-        snapshots = read_books(desk.client, [name.upper() for name in names])
-        render_books([orderbook_view(snapshot, depth, size) for snapshot in snapshots], flags_of(ctx).form)
+    with open_services(ctx) as kalshi:
+        render_books(kalshi.markets.order_books([name.upper() for name in names], depth, size), flags_of(ctx).form)

@@ -14,7 +14,7 @@ from kalshi_cli.cli.options import (
     choice_option,
     duration_option,
     flags_of,
-    open_app,
+    open_services,
     show_list,
     show_view,
 )
@@ -37,10 +37,8 @@ def balance(
     kalshi balance --json
     kalshi balance --subaccount 1
     """
-    from kalshi_cli.services.account.cash import balance as read_balance
-
-    with open_app(ctx) as desk:
-        show_view(ctx, read_balance(desk.client, subaccount), title="balance", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.balance(subaccount), title="balance", now=kalshi.now)
 
 
 @app.command("positions")
@@ -54,16 +52,11 @@ def positions(
     kalshi positions
     kalshi positions --subaccount 1
     """
-    from kalshi_cli.services.account.portfolio import account_portfolio
-    from kalshi_cli.views.positions import PositionRow, SubaccountPositionRow, position_row
+    from kalshi_cli.views.positions import PositionRow
 
-    with open_app(ctx) as desk:
-        found = account_portfolio(desk)
-        marks = found.marks
-        held = [position for position in found.open_positions if subaccount in (None, position.subaccount)]
-        rows = [position_row(position, marks[position.ticker]) for position in held]
-        kind = SubaccountPositionRow if any(row.subaccount for row in rows) else PositionRow
-        show_list(ctx, kind, rows, empty="no open position")
+    with open_services(ctx) as kalshi:
+        rows = kalshi.account.positions(subaccount)
+        show_list(ctx, type(rows[0]) if rows else PositionRow, rows, empty="no open position")
 
 
 @app.command("fills")
@@ -80,9 +73,9 @@ def fills(
     """
     from kalshi_cli.views.positions import FillRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.all_fills(name.upper() or None, ago(desk, since), limit + 1)
-        show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.fills(name.upper(), ago(kalshi, since), limit + 1)
+        show_list(ctx, FillRow, found, limit=limit, empty="no fills", now=kalshi.now)
 
 
 @app.command("settlements")
@@ -103,35 +96,15 @@ def settlements(
     kalshi settlements --upcoming
     kalshi settlements --event KXHIGHNY-26NOV21 --format csv
     """
+    from kalshi_cli.views.cash import SettlementRow, UpcomingRow
 
-    from kalshi_cli.services.account.cash import settlement_row
-    from kalshi_cli.views.cash import SettlementRow
-
-    if upcoming:
-        _calendar(ctx, name, event, limit)
-        return
-    with open_app(ctx) as desk:
-        start = ago(desk, since)
-        found = desk.client.payouts(ticker=name.upper() or None, event=event.upper() or None, min_ts=start)
-        rows = map(settlement_row, found)
-        show_list(ctx, SettlementRow, rows, limit=limit, empty="nothing was settled", now=desk.clock.now())
-
-
-def _calendar(ctx: typer.Context, name: str, event: str, limit: int) -> None:
-    """What is held, by the time at which it is decided."""
-    from kalshi_cli.services.account.portfolio import account_portfolio
-    from kalshi_cli.views.cash import UpcomingRow, upcoming_row
-
-    with open_app(ctx) as desk:
-        found = account_portfolio(desk)
-        held = [(position, found.markets.get(position.ticker)) for position in found.open_positions]
-        rows = [
-            upcoming_row(position, market)
-            for position, market in held
-            if name.upper() in ("", position.ticker) and event.upper() in ("", market.event_ticker if market else "")
-        ]
-        rows.sort(key=lambda row: (row.close_time is None, row.close_time, row.ticker))
-        show_list(ctx, UpcomingRow, rows[:limit], empty="no open position", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        if upcoming:
+            held = kalshi.account.upcoming_settlements(name.upper(), event.upper())
+            show_list(ctx, UpcomingRow, held[:limit], empty="no open position", now=kalshi.now)
+            return
+        found = kalshi.account.settlements(name.upper(), event.upper(), ago(kalshi, since))
+        show_list(ctx, SettlementRow, found, limit=limit, empty="nothing was settled", now=kalshi.now)
 
 
 @app.command("pnl")
@@ -152,25 +125,20 @@ def pnl(
     kalshi pnl --since 30d --plot
     kalshi pnl --plot curve.svg
     """
-    from kalshi_cli.services.account.portfolio import account_pnl
-    from kalshi_cli.views.positions import pnl_view
-
     if picture is not None and not plot:
         raise UsageError(f"unexpected: {picture}", hint=f"kalshi pnl --plot {picture}")
     if plot:
         _plot(ctx, since, picture)
         return
-    with open_app(ctx) as desk:
-        whole, parts = account_pnl(desk, by, ago(desk, since))
-        show_view(ctx, pnl_view(whole, parts), title=f"profit and loss by {by}")
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.pnl(by, ago(kalshi, since)), title=f"profit and loss by {by}")
 
 
 def _plot(ctx: typer.Context, since: float | None, picture: Path | None) -> None:
     """The curve of the account, on the screen or in a file of ours."""
     from kalshi_cli.cli.screen.curve import require_curve, show_curve
-    from kalshi_cli.services.account.portfolio import equity_curve
 
     require_curve(flags_of(ctx).form, picture, "kalshi pnl --plot curve.svg")
-    with open_app(ctx) as desk:
-        points = equity_curve(desk, ago(desk, since))
+    with open_services(ctx) as kalshi:
+        points = kalshi.account.equity_curve(ago(kalshi, since))
     show_curve(points, picture)

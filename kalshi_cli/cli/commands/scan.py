@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from heapq import nsmallest
+from collections.abc import Callable, Sequence
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from kalshi_cli.base.units import Money, Qty, qty_from_user
+from kalshi_cli.base.units import Qty, qty_from_user
 from kalshi_cli.cli.options import (
     CommandGroup,
     choice_option,
     duration_option,
     money_option,
-    open_app,
+    open_services,
     price_option,
     show_list,
 )
 from kalshi_cli.cli.screen.output import info
 
 if TYPE_CHECKING:
-    from kalshi_cli.core.market.opportunities import ScannedMarket
-    from kalshi_cli.services.research.scan import OpenFamily
-    from kalshi_cli.services.resources import Resources
+    from kalshi_cli.services.markets.scan import MarketScan
     from kalshi_cli.views.row import OutputRow
 
 app = CommandGroup("What is worth a look among all open markets, net of fees. Nothing is traded.")
 
-T = TypeVar("T")
 WIDTHS = ("cents", "percent", "keeps")
 
 
@@ -56,53 +52,33 @@ MinVolume = Annotated[
 Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
 
 
-class ScanContext(NamedTuple):
-    """The open events, as they are read, and how many rows are wanted of them."""
-
-    desk: Resources
-    families: Iterator[OpenFamily]
-    limit: int
-
-    @property
-    def markets(self) -> Iterator[ScannedMarket]:
-        return (listed for family in self.families for listed in family.markets)
-
-    def best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
-        """The first of them in this order, with a remark where there are more. Holds no more than are shown."""
-        some = nsmallest(self.limit + 1, (each for each in found if each is not None), key=order)
-        return _cut(some, self.limit)
-
-
-def _cut(found: list[T], limit: int) -> list[T]:
-    if len(found) > limit:
-        info(f"the list was cut at {limit}; see more with --limit N")
-    return found[:limit]
-
-
 class ScanOutput(NamedTuple):
     """The rows of a look, and what is said where there are none."""
 
     of: type[OutputRow]
-    rows: Iterable[OutputRow]
+    rows: Sequence[OutputRow]
     empty: str
 
 
 def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], None]:
-    """`kalshi scan NAME`, of what a function finds: it gets a Look and the options of its own. All take the same scope;
-    `traded` is what a market must have traded where nobody says."""
+    """Add `kalshi scan NAME`, which shows what a function finds: it gets the scan and the options of its own.
+
+    All take the same scope; `traded` is what a market must have traded where nobody says.
+    """
 
     def add(find: Callable[..., Any]) -> None:
         def command(ctx: typer.Context, series: str, event: str, min_volume: Qty, limit: int, **own: Any) -> None:
             from kalshi_cli.cli.screen.prompts import progress
-            from kalshi_cli.services.research.scan import ScanScope, read_families
 
-            with open_app(ctx) as desk:
-                now, scope = desk.clock.now(), ScanScope(series.upper(), event.upper(), min_volume)
-                families = read_families(desk.client, scope, now, lambda found: progress(found, "reading events"))
-                shown = find(ScanContext(desk, families, limit), **own)
-                show_list(ctx, shown.of, shown.rows, empty=shown.empty, now=desk.clock.now())
+            with open_services(ctx) as kalshi:
+                scan = kalshi.markets.scan(
+                    series=series.upper(), event=event.upper(), min_volume=min_volume, limit=limit,
+                    progress=lambda found: progress(found, "reading events"),
+                )  # fmt: skip
+                shown = find(scan, **own)
+                show_list(ctx, shown.of, shown.rows, limit=limit, empty=shown.empty, now=kalshi.now)
 
-        _, *own = signature(find, eval_str=True).parameters.values()
+        _, *own = signature(find, locals={"MarketScan": Any}, eval_str=True).parameters.values()
         shared = {"series": (Series, ""), "event": (Event, ""), "min_volume": (MinVolume, traded), "limit": (Limit, 20)}
         of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         scope = [
@@ -121,7 +97,7 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
 
 @run_scan("arbitrage")
 def arbitrage(
-    look: ScanContext,
+    scan: MarketScan,
     min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
 ) -> ScanOutput:
     """Markets of one event that, bought together, pay more than they cost whatever happens.
@@ -135,21 +111,20 @@ def arbitrage(
     kalshi scan arbitrage --min-profit 1.00 --json
     kalshi scan arbitrage --series KXHIGHNY
     """
-    from kalshi_cli.services.research.scan import MAX_BOOKS, find_arbitrage
-    from kalshi_cli.views.scan import ArbitrageRow, arbitrage_row
+    from kalshi_cli.services.markets.scan import MAX_BOOKS
+    from kalshi_cli.views.scan import ArbitrageRow
 
-    found, unread = find_arbitrage(look.desk.client, look.families, min_profit or Money(0))
+    rows, unread = scan.arbitrage(min_profit)
     if unread:
         info(f"{unread} more events may have some: only {MAX_BOOKS} books were read; narrow it with --series")
-    if found:
+    if rows:
         info("prices move, and legs are not bought at once: one that misses leaves a position")
-    best = look.best(found, lambda each: (-each.basket.net, each.event.event_ticker))
-    return ScanOutput(ArbitrageRow, [arbitrage_row(*each) for each in best], "no basket pays after fees")
+    return ScanOutput(ArbitrageRow, rows, "no basket pays after fees")
 
 
 @run_scan("spread", traded="1")
 def spread(
-    look: ScanContext, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
+    scan: MarketScan, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
 ) -> ScanOutput:
     """The widest spreads of what trades, and what a maker of both sides keeps of them after maker fees.
 
@@ -157,39 +132,27 @@ def spread(
     kalshi scan spread
     kalshi scan spread --sort keeps --min-volume 1000 --limit 10
     """
-    from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import SpreadRow
 
-    def order(found: opportunities.SpreadMatch) -> tuple[float, int, str]:
-        width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[sort]
-        return -width, -found.listed.market.volume_24h, found.listed.market.ticker
-
-    best = look.best(map(opportunities.spread, look.markets), order)
-    return ScanOutput(SpreadRow, map(SpreadRow.of, best), "no market fits")
+    return ScanOutput(SpreadRow, scan.spreads(sort), "no market fits")  # type: ignore[arg-type]
 
 
 @run_scan("movers")
-def movers(look: ScanContext) -> ScanOutput:
+def movers(scan: MarketScan) -> ScanOutput:
     """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
 
     \b
     kalshi scan movers
     kalshi scan movers --min-volume 500 --format csv
     """
-    from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import MoverRow
 
-    def order(found: opportunities.PriceMove) -> tuple[int, int, str]:
-        return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
-
-    return ScanOutput(
-        MoverRow, map(MoverRow.of, look.best(map(opportunities.move, look.markets), order)), "nothing moved"
-    )
+    return ScanOutput(MoverRow, scan.movers(), "nothing moved")
 
 
 @run_scan("cheap")
 def cheap(
-    look: ScanContext, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
+    scan: MarketScan, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
 ) -> ScanOutput:
     """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
 
@@ -197,19 +160,14 @@ def cheap(
     kalshi scan cheap
     kalshi scan cheap --below 2c --series KXBTCD
     """
-    from kalshi_cli.core.market import opportunities
     from kalshi_cli.views.scan import CheapRow
 
-    def order(found: opportunities.LowPriceMatch) -> tuple[int, int, str, str]:
-        return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
-
-    found = (each for listed in look.markets for each in opportunities.cheap(listed, below))
-    return ScanOutput(CheapRow, map(CheapRow.of, look.best(found, order)), "nothing is that cheap")
+    return ScanOutput(CheapRow, scan.cheap(below), "nothing is that cheap")
 
 
 @run_scan("closing")
 def closing(
-    look: ScanContext,
+    scan: MarketScan,
     within: Annotated[Any, duration_option("--within", text="That close so soon.")] = "1h",
     margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
 ) -> ScanOutput:
@@ -219,13 +177,9 @@ def closing(
     kalshi scan closing
     kalshi scan closing --within 24h --margin 20c --json
     """
-    from kalshi_cli.core.market.opportunities import is_undecided
     from kalshi_cli.views.scan import ClosingRow
 
-    now, within_ms = look.desk.clock.now(), int(within * 1000)
-    found = (each for each in look.markets if is_undecided(each.market, now, within_ms, margin))
-    best = look.best(found, lambda each: (each.market.close_time, each.market.ticker))
-    return ScanOutput(ClosingRow, (ClosingRow.of(each.market) for each in best), "nothing closes that soon")
+    return ScanOutput(ClosingRow, scan.closing(within, margin), "nothing closes that soon")
 
 
 # -- another venue ------------------------------------------------------------------------------------------------
@@ -270,22 +224,12 @@ def cross_venue(
     kalshi scan cross-venue --map pairs.csv
     kalshi scan cross-venue --map pairs.csv --min-edge 2c --polymarket-fee 0.04 --json
     """
-    from kalshi_cli.base.errors import NotFoundError
     from kalshi_cli.cli.screen.prompts import progress
-    from kalshi_cli.services.research.cross_venue import compare_venues, venue_row
-    from kalshi_cli.services.research.polymarket import listener, pairs_of
     from kalshi_cli.views.scan import VenueRow
 
-    with open_app(ctx) as desk:
-        pairs = pairs_of(desk, table)
-        found = compare_venues(
-            desk.client, desk.families, pairs, listener(desk, clob_url, gamma_url), fee, desk.clock.now(),
-            lambda some: progress(some, "reading Polymarket", len(some)), desk.tell,
+    with open_services(ctx) as kalshi:
+        found = kalshi.markets.compare_polymarket(
+            table, fee_rate=fee, min_edge=min_edge, clob_url=clob_url, gamma_url=gamma_url,
+            progress=lambda some: progress(some, "reading Polymarket", len(some)),
         )  # fmt: skip
-        if pairs and not found:
-            raise NotFoundError(f"none of the {len(pairs)} markets of the map can be compared")
-        now = desk.clock.now()
-        ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
-        wide = [each for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
-        rows = [venue_row(each, now) for each in _cut(wide, limit)]
-        show_list(ctx, VenueRow, rows, empty="no pair fits", now=now)
+        show_list(ctx, VenueRow, found, limit=limit, empty="no pair fits", now=kalshi.now)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_app, show_view
+from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("The state file: what this program remembers of an account.")
@@ -21,12 +21,11 @@ def rebuild(ctx: typer.Context) -> None:
     \b
     kalshi state rebuild
     """
-    from kalshi_cli.services.account.rebuild import rebuild as rebuild_state
     from kalshi_cli.views.rebuild import RebuiltView
 
-    with open_app(ctx) as desk:
-        rebuilt = rebuild_state(desk)
-        show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=desk.clock.now())
+    with open_services(ctx) as kalshi:
+        rebuilt = kalshi.account.rebuild()
+        show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=kalshi.now)
         if rebuilt.are_notices_lost:
             info("alerts that nobody had been told of could not be read, and are lost with the old file")
         if rebuilt.are_locks_lost:

@@ -28,14 +28,13 @@ def show(
     kalshi strategies spike
     kalshi strategies ./fade.py
     """
-    from kalshi_cli.strategies import registry
-    from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
+    from kalshi_cli.services.research.strategies import describe_strategy, list_strategies
+    from kalshi_cli.views.strategies import StrategyRow
 
-    if not name:
-        show_list(ctx, StrategyRow, registry.all_strategies())
-        return
-    parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
-    show_view(ctx, StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters))))
+    if name:
+        show_view(ctx, describe_strategy(name))
+    else:
+        show_list(ctx, StrategyRow, list_strategies())
 
 
 @app.command("new")

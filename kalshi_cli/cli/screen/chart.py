@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
-from kalshi_cli.core.model.markets import Candle
+from kalshi_cli.views.market_history import CandleRow
 
 HEIGHT = 14
 NARROWEST, WIDEST = 20, 200
@@ -31,7 +31,7 @@ class ChartColumn(NamedTuple):
     volume: int
 
 
-def draw(candles: Sequence[Candle], width: int) -> list[str]:
+def draw(candles: Sequence[CandleRow], width: int) -> list[str]:
     """The lines of the chart, none wider than `width`; no lines where there is no price at all."""
     scale_width = 9
     room = max(NARROWEST, min(width, WIDEST)) - scale_width
@@ -55,20 +55,20 @@ def draw(candles: Sequence[Candle], width: int) -> list[str]:
     return [line[:width] for line in lines]
 
 
-def _groups(candles: Sequence[Candle], room: int) -> list[Sequence[Candle]]:
+def _groups(candles: Sequence[CandleRow], room: int) -> list[Sequence[CandleRow]]:
     """At most `room` groups of neighbours, all of one size but for the last."""
     size = max(1, -(-len(candles) // room))
     return [candles[at : at + size] for at in range(0, len(candles), size)]
 
 
-def _column(group: Sequence[Candle]) -> ChartColumn:
-    lows = [candle.price.low for candle in group if candle.price.low is not None]
-    highs = [candle.price.high for candle in group if candle.price.high is not None]
-    closes = [candle.price.close for candle in group if candle.price.close is not None]
+def _column(group: Sequence[CandleRow]) -> ChartColumn:
+    lows = [candle.low for candle in group if candle.low is not None]
+    highs = [candle.high for candle in group if candle.high is not None]
+    closes = [candle.close for candle in group if candle.close is not None]
     middles = [
-        (candle.yes_bid.close + candle.yes_ask.close) // 2
+        (candle.yes_bid_close + candle.yes_ask_close) // 2
         for candle in group
-        if candle.yes_bid.close is not None and candle.yes_ask.close is not None
+        if candle.yes_bid_close is not None and candle.yes_ask_close is not None
     ]
     return ChartColumn(
         min(lows, default=None),
@@ -104,21 +104,21 @@ def _bar(volume: int, most: int) -> str:
     return _BARS[-(-volume * (len(_BARS) - 1) // most)]
 
 
-def _times(candles: Sequence[Candle], width: int) -> str:
+def _times(candles: Sequence[CandleRow], width: int) -> str:
     """First and last time, in UTC, at the two ends; only the first where there is no room for both."""
     first, last = (f"{datetime.fromtimestamp(one.end // 1000, UTC):%b %d %H:%M}" for one in (candles[0], candles[-1]))
     gap = width - len(first) - len(last)
     return f"{first}{' ' * gap}{last}" if gap > 0 else first
 
 
-def _legend(candles: Sequence[Candle], columns: Sequence[ChartColumn], most: int) -> str:
+def _legend(candles: Sequence[CandleRow], columns: Sequence[ChartColumn], most: int) -> str:
     shared = -(-len(candles) // len(columns))
     each = "" if shared == 1 else f", {shared} candles a column"
     volume = f"; volume up to {show_qty(Qty(most))}" if most else ""
     return f"UTC; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes, no trade{volume}{each}"
 
 
-def render_chart(candles: Sequence[Candle], title: str, form: Format | None) -> bool:
+def render_chart(candles: Sequence[CandleRow], title: str, form: Format | None) -> bool:
     """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
     form = form or default_format()
     if form not in (Format.TABLE, Format.PLAIN):

@@ -9,9 +9,8 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, KalshiError, OutcomeUnknownError, RateLimitedError, UsageError
-from kalshi_cli.base.units import Money, Ts, show_money
+from kalshi_cli.base.units import Money, show_money
 from kalshi_cli.exchange.client import KalshiClient
-from kalshi_cli.exchange.wire.account import Payout
 from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, ShardTransfer
 from kalshi_cli.views import cash
 
@@ -187,37 +186,4 @@ def allocation_view(allocation: Allocation) -> cash.AllocationView:
         rows=tuple(
             cash.AllocationRow(exchange_index=at, percent=share) for at, share in sorted(allocation.shares.items())
         ),
-    )
-
-
-def limits(client: KalshiClient) -> cash.LimitsView:
-    """Return tier, buckets, grants, costs and volume; no volume where the exchange has not computed any yet."""
-    progress = max(client.volume_progress(), key=lambda progress: progress.computed, default=None)
-    found, costs = client.limits(), client.endpoint_costs()
-    return cash.LimitsView(
-        usage_tier=found.usage_tier,
-        read_rate=found.read.refill_rate,
-        read_capacity=found.read.bucket_capacity,
-        write_rate=found.write.refill_rate,
-        write_capacity=found.write.bucket_capacity,
-        default_cost=costs.default,
-        volume_30d=None if progress is None else progress.volume,
-        volume_computed=None if progress is None else progress.computed,
-        grants=tuple(
-            cash.GrantRow.of(grant, expires=None if grant.expires_ts is None else Ts(grant.expires_ts * 1000))
-            for grant in found.grants
-        ),
-        costs=tuple(map(cash.CostRow.of, sorted(costs.exceptions, key=lambda each: (each.path, each.method)))),
-        goals=() if progress is None else tuple(map(cash.GoalRow.of, progress.goals)),
-    )
-
-
-def settlement_row(paid: Payout) -> cash.SettlementRow:
-    """Return a market that paid out."""
-    return cash.SettlementRow.of(
-        paid.settlement,
-        yes_cost=paid.yes_cost,
-        no_cost=paid.no_cost,
-        net=paid.net,
-        exchange_index=paid.exchange_index,
     )

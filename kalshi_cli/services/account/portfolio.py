@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.ledger import Ledger, Position
 from kalshi_cli.core.model.markets import Market
@@ -150,9 +150,3 @@ def account_pnl(
         series_of=lambda ticker: resources.families.event(resources.client.market(ticker).event_ticker).series_ticker,
     )  # fmt: skip
     return pnl.total(parts.values()), parts
-
-
-def equity_curve(resources: Resources, since: Ts | None) -> list[tuple[Ts, Money]]:
-    """What the account had gained over time."""
-    found = account_portfolio(resources)
-    return pnl.curve(found.entries, found.marks, resources.clock.now(), since=since)

@@ -19,8 +19,6 @@ from kalshi_cli.config.config import Config
 from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue, catalogue_path, delete_catalogue, open_catalogue
 from kalshi_cli.store.lock import holder, lock
-from kalshi_cli.views.catalog import CatalogView, RefreshView
-from kalshi_cli.views.formats import TruncatableText
 
 if TYPE_CHECKING:
     from kalshi_cli.core.model.markets import Event, Market, Series
@@ -319,29 +317,4 @@ def _series_entry(series: Series) -> Entry:
         title=series.title,
         kin=" ".join(dict.fromkeys((series.category, *series.categories, *series.tags))),
         body=msgspec.json.encode(series),
-    )
-
-
-def refresh_view(done: CatalogRefresh, seconds: float) -> RefreshView:
-    """Return what a refresh read."""
-    return RefreshView(
-        read="everything" if done.is_full else "changes",
-        resumed=done.is_resumed,
-        series=done.counts["series"],
-        events=done.counts["event"],
-        markets=done.counts["market"],
-        seconds=round(seconds, 1),
-    )
-
-
-def catalogue_view(config: Config, extent: CatalogStats | None, now: Ts) -> CatalogView:
-    """Return what a catalogue holds; nothing where there is none."""
-    path = catalogue_path(config)
-    if extent is None:
-        return CatalogView(path=TruncatableText(str(path)))
-    return CatalogView.of(
-        extent,
-        path=TruncatableText(str(path)),
-        age_s=None if extent.as_of is None else (now - extent.as_of) / 1000,
-        search="words" if extent.is_indexed else "letters",
     )

@@ -12,7 +12,6 @@ import msgspec
 from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.core.model.markets import Event, Market, Series
-from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_MARKETS = 50
@@ -128,17 +127,6 @@ def select_series(
     """The series of a category and a tag (exactly these), with these words; "" is any."""
     found = client.series_list(category or None, tag or None, with_volume=with_volume)
     return [series for series in found if _has_words(search, f"{series.ticker} {series.title}")]
-
-
-def read_books(client: KalshiClient, tickers: Sequence[str]) -> list[BookSnapshot]:
-    """The books of these markets, in this order; of several by one request. NotFoundError where one is unknown."""
-    if len(tickers) == 1:
-        return [client.orderbook(tickers[0])]
-    found = {book.ticker: book for book in client.orderbooks(list(dict.fromkeys(tickers)))}
-    missing = [ticker for ticker in tickers if ticker not in found]
-    if missing:
-        raise NotFoundError(f"there is no book of {', '.join(missing)}", hint="kalshi markets --search TEXT")
-    return [found[ticker] for ticker in tickers]
 
 
 def _fits(market: Market, query: MarketQuery, until: Ts | None) -> bool:

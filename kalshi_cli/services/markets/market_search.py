@@ -33,6 +33,7 @@ TRADING = ("unopened", "open", "paused")
 
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
@@ -47,6 +48,13 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
     as_of: Ts | None = None
     has_all: bool = True
     seen: Mapping[str, Ts] = {}
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
+        """Return the same, each as what `view` makes of it."""
+        return MarketSelection(items=map(view, self.items), as_of=self.as_of, has_all=self.has_all, seen=self.seen)
 
 
 def select_markets(

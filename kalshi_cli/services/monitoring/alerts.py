@@ -7,15 +7,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from zoneinfo import ZoneInfo
 
-from kalshi_cli.base.errors import StateFileError, UsageError
+from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.config.schema import AlertChannel
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.monitoring.incidents import Incident
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.core.monitoring.runbook_index import runbook_for
-from kalshi_cli.net.delivery import DeliveryResult
 from kalshi_cli.notify.notifier import Notifier
-from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
 from kalshi_cli.services.monitoring.alerting import Alerting, AlertOverview, AlertTerms
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.pause import pause
@@ -65,24 +63,6 @@ def overview(resources: Resources, home: Home | None = None) -> AlertOverview:
         return AlertOverview()
     with alerting(resources, home) as found:
         return found.overview()
-
-
-def send_test_notices(resources: Resources, only: str = "") -> dict[str, DeliveryResult]:
-    """Send a test notice to each sink now, or to one of them; what became of each. Needs no state file.
-
-    ConfigError where a sink cannot be used.
-    """
-    sinks = resources.config.alerts.sinks
-    if only and only not in sinks:
-        raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
-    require_usable_channels(resources.config, resources.machine)
-    notifier, now = Notifier(sinks, resources.machine), resources.clock.now()
-    notice = Notice(
-        notice_id=resources.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
-        text="somebody tries the sinks: kalshi alerts test", env=resources.config.env, since=now, ts=now,
-        command="kalshi alerts",
-    )  # fmt: skip
-    return {name: notifier.deliver(name, notice) for name in ([only] if only else sinks)}
 
 
 def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = DIRECTLY_S) -> None:

@@ -30,6 +30,9 @@ for those who must hear of it."""
 LONGER = {"schema": 0.2}
 """Who asks for one thing after the other may look for so much longer, and has no more than a few to tell after it."""
 
+ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
+"""What "all" runs, in this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
+
 
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.

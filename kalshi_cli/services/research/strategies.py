@@ -1,4 +1,4 @@
-"""A strategy to begin with, and its test: two files under a name of one's own."""
+"""The strategies and their parameters; and a new one to begin with, with its test, under a name of one's own."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from pathlib import Path
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import make_folder
-from kalshi_cli.strategies.registry import BUILT_IN
+from kalshi_cli.strategies import registry
+from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
 
 TEMPLATE = Path(__file__).parents[2] / "template"
 """`fade.py` and `test_fade.py`: code that runs as it is."""
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}(-[a-z0-9]{1,30}){0,5}")
+
+
+def list_strategies() -> list[StrategyRow]:
+    """Return the strategies that are built in or installed."""
+    return [StrategyRow.of(each) for each in registry.all_strategies()]
+
+
+def describe_strategy(name: str) -> StrategyView:
+    """Return a strategy, by its name or as FILE.py:Class, with its parameters. UsageError where there is none."""
+    parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
+    return StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters)))
 
 
 def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
@@ -31,7 +43,9 @@ def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
             hint="small letters, digits and single dashes, beginning with a letter: my-idea",
             code="bad_name",
         )
-    if name in (*BUILT_IN, "new", "show") or (name != "fade" and re.search(rf"\b{kind}\b", "".join(texts.values()))):
+    if name in (*registry.BUILT_IN, "new", "show") or (
+        name != "fade" and re.search(rf"\b{kind}\b", "".join(texts.values()))
+    ):
         raise UsageError(f"the name {name} is taken", hint="choose another: my-idea", code="bad_name")
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     there = next((path for path in paths if os.path.lexists(path)), None)

@@ -21,12 +21,12 @@ from support.served import Served, bare_variables, finish, program, served, set_
 
 from kalshi_cli.app.environment import opened
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.cli.commands.check import ALL, MIN_TIME_S, left_s
+from kalshi_cli.cli.commands.check import MIN_TIME_S, left_s
 from kalshi_cli.cli.options import GlobalOptions
 from kalshi_cli.config.sources import load
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict, report
 from kalshi_cli.services.monitoring import check_runner
-from kalshi_cli.services.monitoring.check_runner import CheckRequest, run_checks
+from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
 from kalshi_cli.services.monitoring.check_turns import MAX_SKIPPED
 from kalshi_cli.store.lock import lock
 

@@ -15,6 +15,7 @@ from kalshi_cli.base.units import Price, Qty, Ts, format_ts, parse_ts
 from kalshi_cli.cli.screen.chart import HEIGHT, draw
 from kalshi_cli.core.model.markets import Candle, FeeSchedule, FeeType, OhlcPrices
 from kalshi_cli.services.markets.exchange_hours import weekly_maintenance
+from kalshi_cli.views.market_history import CandleRow
 
 EVENT = "KXRAIN-40JAN01"
 
@@ -182,11 +183,13 @@ def test_what_is_wrong_is_said_in_one_line_with_a_next_step(words: list[str], co
 # -- the chart ----------------------------------------------------------------------------------------------------
 
 
-def candle(at: int, prices: str | None, *, bid: int | None = None, ask: int | None = None, volume: int = 0) -> Candle:
+def candle(
+    at: int, prices: str | None, *, bid: int | None = None, ask: int | None = None, volume: int = 0
+) -> CandleRow:
     """`prices` is open, low, high, close in cents."""
     ohlc = OhlcPrices(*(Price(int(cents) * 100) for cents in prices.split())) if prices else OhlcPrices()
     quotes = [OhlcPrices(*[None if cents is None else Price(cents * 100)] * 4) for cents in (bid, ask)]
-    return Candle(
+    found = Candle(
         end=Ts(parse_ts("2026-11-21T00:00:00Z") + at * 60_000),
         yes_bid=quotes[0],
         yes_ask=quotes[1],
@@ -196,6 +199,7 @@ def candle(at: int, prices: str | None, *, bid: int | None = None, ask: int | No
         volume=Qty(volume * 100),
         open_interest=Qty(0),
     )
+    return CandleRow.of(found)
 
 
 def test_a_chart_shows_range_close_gaps_and_volume() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from support.served import FINE, KEY_ID, ME, ONE_SIDED, TWO_SIDED, Served, program, served, set_variables
@@ -110,3 +111,15 @@ def test_money_that_is_moved_between_shards_is_neither_gained_nor_lost(lived: tu
     moved = program("transfer", "--from", "0", "--to", "1", "--amount", "25.00", "--json")
     assert (moved.code, program("pnl", "--json").json) == (0, before), moved.err
     assert parse_money(before["net"]) == change(lived)
+
+
+def test_a_position_in_a_subaccount_is_shown_with_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path) as one:
+        set_variables(monkeypatch, one.home, one.variables())
+        assert one.call(lambda: one.exchange.add_subaccount(ME)) == 1
+        words = ("--from", "0", "--to", "1", "--amount", "100.00", "--yes")
+        assert program("subaccounts", "transfer", *words).code == 0
+        one.submit("maker", TWO_SIDED, ASK, "0.4500", "10")
+        one.submit(ME, TWO_SIDED, BID, "0.4500", "10", subaccount=1)
+        found = program("positions", "--json")
+        assert [(row["ticker"], row["subaccount"], row["position"]) for row in found.json] == [(TWO_SIDED, 1, "10.00")]

@@ -13,7 +13,7 @@ from support.served import ME, ONE_SIDED, OPENED, TWO_SIDED, Ended, Served, prog
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID
-from kalshi_cli.services.research import scan as desk_scan
+from kalshi_cli.services.markets import scan as market_scan
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 
 DAY_MS = 86_400_000
@@ -134,7 +134,7 @@ def test_where_too_many_books_would_be_read_the_best_looking_are(one: Served, mo
             one.submit("maker", f"{event}-{name}", BID, price, "10")
     both = program("scan", "arbitrage", "--json")
     assert [row["event_ticker"] for row in both.json] == ["KXRAIN-Y", "KXRAIN-X"]
-    monkeypatch.setattr(desk_scan, "MAX_BOOKS", 3)
+    monkeypatch.setattr(market_scan, "MAX_BOOKS", 3)
     few = program("scan", "arbitrage", "--json")
     assert [row["event_ticker"] for row in few.json] == ["KXRAIN-Y"]
     assert "1 more events may have some: only 3 books were read" in few.err

@@ -1,0 +1,199 @@
+"""Reading what `kalshi scan` looks at: the open markets once, whole books of a few of them, prices of Polymarket."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nsmallest
+from typing import Any, Literal, NamedTuple, TypeVar
+
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.core.market import opportunities
+from kalshi_cli.core.market.baskets import Basket, EventRelation, find, offer
+from kalshi_cli.core.market.opportunities import (
+    MAX_LEGS,
+    ScannedMarket,
+    disjoint,
+    fees_now,
+    legs_of,
+    listed_offer,
+    open_markets,
+)
+from kalshi_cli.core.market.order_book import OrderBook
+from kalshi_cli.core.model.markets import Event, FeeSchedule, Market, Series
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.live.families import current_fees
+from kalshi_cli.views.scan import ArbitrageRow, CheapRow, ClosingRow, MoverRow, SpreadRow, arbitrage_row
+
+T = TypeVar("T")
+Width = Literal["cents", "percent", "keeps"]
+
+MAX_BOOKS = 1_000
+"""Books that one scan reads: ten requests."""
+
+Show = Callable[[Iterator[Event]], Iterable[Event]]
+"""Sees every event that is read."""
+
+
+class ScanScope(NamedTuple):
+    """Which markets; "" is any. `min_volume` is of the last day."""
+
+    series: str = ""
+    event: str = ""
+    min_volume: Qty = Qty(0)
+
+
+class OpenFamily(NamedTuple):
+    """An event and those of its open markets that are looked at."""
+
+    event: Event
+    markets: list[ScannedMarket]
+
+
+def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -> Iterator[OpenFamily]:
+    """The open events with their markets and their fees: one pass over the list, one read of the series."""
+    if scope.event:
+        one = client.event(scope.event, with_markets=True)
+        schedules = {one.series_ticker: client.series(one.series_ticker)}
+        events: Iterator[Event] = iter((one,))
+    else:
+        found = [client.series(scope.series)] if scope.series else client.series_list()
+        schedules = {series.ticker: series for series in found}
+        events = client.events("open", series=scope.series or None, with_markets=True)
+    for event in show(events):
+        fees = _fees(event, schedules, client)
+        markets = [
+            ScannedMarket(market, event, fees_now(market, fees, now))
+            for market in open_markets(event)
+            if market.close_time > now and market.volume_24h >= scope.min_volume
+        ]
+        if markets:
+            yield OpenFamily(event, markets)
+
+
+def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> FeeSchedule:
+    """A series that the list has not, or not yet, is asked for by its name."""
+    if event.series_ticker not in schedules:
+        schedules[event.series_ticker] = client.series(event.series_ticker)
+    return current_fees(event, schedules[event.series_ticker])
+
+
+# -- baskets ------------------------------------------------------------------------------------------------------
+
+
+class FoundBasket(NamedTuple):
+    """A basket, its event, and when the first of its legs closes."""
+
+    basket: Basket
+    event: Event
+    closes: Ts
+
+
+class ArbitrageScan(NamedTuple):
+    """The best first. `unread` events would pay by the list's prices, but the books of one scan were used up."""
+
+    rows: list[ArbitrageRow]
+    unread: int
+
+
+class MarketScan:
+    """One pass over the open markets, for one question. Rows come best first, one more than the limit if there are."""
+
+    def __init__(self, client: KalshiClient, families: Iterator[OpenFamily], now: Ts, limit: int) -> None:
+        self._client = client
+        self._families = families
+        self._now = now
+        self._limit = limit
+
+    @property
+    def _markets(self) -> Iterator[ScannedMarket]:
+        return (listed for family in self._families for listed in family.markets)
+
+    def _best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
+        """Hold no more than are shown."""
+        return nsmallest(self._limit + 1, (each for each in found if each is not None), key=order)
+
+    def arbitrage(self, min_profit: Money | None = None) -> ArbitrageScan:
+        """Return baskets that leave more than nothing, and `min_profit`, by the books as they stand now.
+
+        The list's prices choose, in one look at each market; then the books of what was chosen are read, a hundred a
+        request, of what looks best first. Baskets of one event share no leg.
+        """
+        wanted: list[tuple[int, OpenFamily, set[str]]] = []
+        for family in self._families:
+            offers = [listed_offer(listed) for listed in family.markets]
+            legs = legs_of(family.event, offers)
+            if legs:
+                looks = find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
+                wanted.append((looks[0].net if looks else 0, family, legs))
+        chosen: list[tuple[OpenFamily, set[str]]] = []
+        books = 0
+        for _, family, legs in sorted(wanted, key=lambda each: (-each[0], each[1].event.event_ticker)):
+            if books + len(legs) <= MAX_BOOKS:
+                books += len(legs)
+                chosen.append((family, legs))
+        known = _read_books(self._client, [ticker for _, legs in chosen for ticker in sorted(legs)])
+        found = (each for family, legs in chosen for each in _baskets(family, legs, known))
+        best = self._best(
+            (each for each in found if each.basket.net >= (min_profit or 0)),
+            lambda each: (-each.basket.net, each.event.event_ticker),
+        )
+        return ArbitrageScan([arbitrage_row(*each) for each in best], len(wanted) - len(chosen))
+
+    def spreads(self, widest_in: Width = "cents") -> list[SpreadRow]:
+        """Return the widest spreads, and what a maker of both sides keeps of them."""
+
+        def order(found: opportunities.SpreadMatch) -> tuple[float, int, str]:
+            width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[widest_in]
+            return -width, -found.listed.market.volume_24h, found.listed.market.ticker
+
+        return [SpreadRow.of(each) for each in self._best(map(opportunities.spread, self._markets), order)]
+
+    def movers(self) -> list[MoverRow]:
+        """Return the largest changes since a day ago."""
+
+        def order(found: opportunities.PriceMove) -> tuple[int, int, str]:
+            return -abs(found.change), -found.listed.market.volume_24h, found.listed.market.ticker
+
+        return [MoverRow.of(each) for each in self._best(map(opportunities.move, self._markets), order)]
+
+    def cheap(self, below: Price) -> list[CheapRow]:
+        """Return the sides that are offered for less than this."""
+
+        def order(found: opportunities.LowPriceMatch) -> tuple[int, int, str, str]:
+            return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
+
+        found = (each for listed in self._markets for each in opportunities.cheap(listed, below))
+        return [CheapRow.of(each) for each in self._best(found, order)]
+
+    def closing(self, within_s: float, margin: Price) -> list[ClosingRow]:
+        """Return markets that close so soon, and are at least `margin` from zero and from one dollar."""
+        within_ms = int(within_s * 1000)
+        found = (
+            each.market
+            for each in self._markets
+            if opportunities.is_undecided(each.market, self._now, within_ms, margin)
+        )
+        return [ClosingRow.of(each) for each in self._best(found, lambda market: (market.close_time, market.ticker))]
+
+
+def _read_books(client: KalshiClient, tickers: Sequence[str]) -> dict[str, OrderBook]:
+    books = {}
+    for snapshot in client.orderbooks(tickers):
+        book = books[snapshot.ticker] = OrderBook(snapshot.ticker)
+        book.load(snapshot.bids, snapshot.asks, snapshot.ts)
+    return books
+
+
+def _baskets(family: OpenFamily, legs: set[str], books: dict[str, OrderBook]) -> Iterator[FoundBasket]:
+    """A market whose book did not come back is left out: it closed meanwhile."""
+    markets: dict[str, Market] = {}
+    offers = []
+    for listed in family.markets:
+        ticker = listed.market.ticker
+        if ticker in legs and ticker in books:
+            markets[ticker] = listed.market
+            offers.append(offer(listed.market, books[ticker], listed.fees))
+    for basket in disjoint(
+        find(EventRelation(is_exclusive=family.event.mutually_exclusive), offers, max_legs=MAX_LEGS)
+    ):
+        yield FoundBasket(basket, family.event, Ts(min(markets[leg.ticker].close_time for leg in basket.legs)))

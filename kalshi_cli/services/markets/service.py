@@ -1,0 +1,425 @@
+"""Use cases about what is listed: every method returns views of markets, and raises one of our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.core.model.markets import Candle, ComboLeg, Event, Market
+from kalshi_cli.exchange.client import KalshiClient
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL
+from kalshi_cli.exchange.live.families import current_fees
+from kalshi_cli.exchange.wire.events import FeeChange
+from kalshi_cli.feeds.market_map import MarketPair
+from kalshi_cli.services.markets import catalog
+from kalshi_cli.services.markets.cross_venue import compare_venues, venue_row
+from kalshi_cli.services.markets.exchange_hours import read_exchange
+from kalshi_cli.services.markets.market_query import EventQuery, MarketQuery, Sort
+from kalshi_cli.services.markets.market_search import MarketSelection, choose_events, choose_series, select_markets
+from kalshi_cli.services.markets.polymarket import listener, pairs_of
+from kalshi_cli.services.markets.scan import MarketScan, ScanScope, read_families
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path
+from kalshi_cli.views.catalog import CatalogView, RefreshView
+from kalshi_cli.views.combos import CollectionRow, CollectionView, ComboView, LegEventRow
+from kalshi_cli.views.events import EventRow, EventView, SeriesRow, SeriesView, WholeEvent
+from kalshi_cli.views.exchange import ExchangeView
+from kalshi_cli.views.formats import TruncatableText
+from kalshi_cli.views.market_data import (
+    IncentiveRow,
+    LiveView,
+    MilestoneRow,
+    SportRow,
+    TagRow,
+    TargetRow,
+    WeatherRow,
+)
+from kalshi_cli.views.market_history import CandleRow, MarketCandleRow, PublicTradeRow, print_row
+from kalshi_cli.views.markets import CachedMarketRow, FeeChangeRow, MarketRow, MarketView, fee_rows
+from kalshi_cli.views.order_book import OrderbookView, orderbook_view
+from kalshi_cli.views.scan import VenueRow
+
+T = TypeVar("T")
+Progress = Callable[[Iterator[T]], Iterable[T]]
+"""Sees everything that is read, as it is read."""
+
+INTERVALS = {"1m": (1, 3 * 3_600_000), "1h": (60, 7 * 86_400_000), "1d": (1440, 90 * 86_400_000)}
+"""Minutes of a candle, and how many milliseconds are read where no start is given."""
+
+DAY_MS = 86_400_000
+MAX_LEGS = 100
+
+
+def _unseen(found: Iterator[T]) -> Iterator[T]:
+    return found
+
+
+class MarketService:
+    """Markets, events, series, order books and what surrounds them. Tickers are in capitals, as the exchange has them.
+
+    The status "all" and an empty filter are any. A `limit` of None reads everything.
+    """
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    @property
+    def _client(self) -> KalshiClient:
+        return self._resources.client
+
+    @property
+    def _now(self) -> Ts:
+        return self._resources.clock.now()
+
+    # -- markets --------------------------------------------------------------------------------------------------
+
+    def list(
+        self,
+        *,
+        status: str = "open",
+        series: str = "",
+        event: str = "",
+        search: str = "",
+        min_volume: Qty | None = None,
+        closing_within_s: float | None = None,
+        sort: Sort | None = None,
+        limit: int | None = 50,
+        combos: bool = False,
+        is_offline: bool = False,
+        progress: Progress[Market] = _unseen,
+    ) -> MarketSelection[MarketRow]:
+        """Return the markets that fit, read as they are iterated over; one more than the limit where there are more.
+
+        With `is_offline` they are as the catalog has them (`CachedMarketRow`). UsageError where there is none.
+        """
+        query = MarketQuery(
+            status=_or_any(status), series=series, event=event, search=search, min_volume=min_volume or Qty(0),
+            closing_within_s=closing_within_s, sort=sort, limit=limit, combos=combos,
+        )  # fmt: skip
+        known = self._resources.catalogue if search or is_offline else None
+        found = select_markets(query, self._now, known, lambda: self._client, is_offline=is_offline, show=progress)
+        if is_offline:
+            return found.shown_as(lambda market: CachedMarketRow.of(market, as_of=found.seen[market.ticker]))
+        return found.shown_as(MarketRow.of)
+
+    def get(self, ticker: str) -> MarketView:
+        """Return a market from whichever tier has it, with its sources, and its fees now and later."""
+        market, families, now = self._client.market(ticker), self._resources.families, self._now
+        event, fees = families.event(market.event_ticker), families.fees(market)
+        return MarketView.of(
+            market,
+            series_ticker=event.series_ticker,
+            fee_type=fees.type,
+            fee_multiplier=fees.factor,
+            settlement_sources=_named(event.settlement_sources),
+            fees=fee_rows(market, fees, now),
+            fee_changes=self._coming_fee_changes(event, now),
+        )
+
+    def order_books(self, tickers: Sequence[str], depth: int = 10, size: Qty | None = None) -> Sequence[OrderbookView]:
+        """Return the books in this order; of several by one request. NotFoundError where one is unknown.
+
+        With `size`, each says what filling so many contracts would cost.
+        """
+        if len(tickers) == 1:
+            return [orderbook_view(self._client.orderbook(tickers[0]), depth, size)]
+        found = {book.ticker: book for book in self._client.orderbooks(tuple(dict.fromkeys(tickers)))}
+        missing = [ticker for ticker in tickers if ticker not in found]
+        if missing:
+            raise NotFoundError(f"there is no book of {', '.join(missing)}", hint="kalshi markets --search TEXT")
+        return [orderbook_view(found[ticker], depth, size) for ticker in tickers]
+
+    def trades(
+        self, ticker: str, since: Ts | None = None, until: Ts | None = None, limit: int | None = 50
+    ) -> Sequence[PublicTradeRow]:
+        """Return public trades, newest first, from both tiers. NotFoundError where there is no such market."""
+        found = self._client.all_trades(ticker, since, until, limit)
+        if not found:
+            self._client.market(ticker)  # nothing traded, or no such market?
+        return [print_row(trade) for trade in found]
+
+    def candles(
+        self, ticker: str, interval: str = "1h", since: Ts | None = None, until: Ts | None = None
+    ) -> Sequence[CandleRow]:
+        """Return the candles of a market, oldest first, from both tiers. `interval` is one of INTERVALS."""
+        market, span = self._client.market(ticker), self._span(interval, since, until)
+        return [CandleRow.of(candle) for candle in self._client.all_candles(market, *span)]
+
+    def candles_of_markets(
+        self, tickers: Sequence[str], interval: str = "1h", since: Ts | None = None, until: Ts | None = None
+    ) -> Iterator[MarketCandleRow]:
+        """Return the candles of several markets, one after the other. NotFoundError where a name is unknown.
+
+        What the live tier has nothing of is asked for by itself, wherever it lies.
+        """
+        span = self._span(interval, since, until)
+        live, client = self._client.batch_candles(tickers, *span), self._client
+        return _candle_rows({t: live.get(t) or client.all_candles(client.market(t), *span) for t in tickers})
+
+    def candles_of_event(
+        self, ticker: str, interval: str = "1h", since: Ts | None = None, until: Ts | None = None
+    ) -> Iterator[MarketCandleRow]:
+        """Return the candles of all markets of an event. NotFoundError where there is no such event."""
+        span, event = self._span(interval, since, until), self._client.event(ticker)
+        return _candle_rows(self._client.event_candles(event.series_ticker, event.event_ticker, *span))
+
+    def _span(self, interval: str, since: Ts | None, until: Ts | None) -> tuple[Ts, Ts, int]:
+        minutes, usual_ms = INTERVALS[interval]
+        now = self._now
+        return since or Ts(now - usual_ms), until or Ts(now + minutes * 60_000), minutes
+
+    # -- events and series ----------------------------------------------------------------------------------------
+
+    def events(
+        self, *, status: str = "open", series: str = "", search: str = "", closing_within_s: float | None = None
+    ) -> MarketSelection[EventRow]:
+        """Return the events that fit, read as they are iterated over."""
+        query = EventQuery(status=_or_any(status), series=series, search=search, closing_within_s=closing_within_s)
+        known = self._resources.catalogue if search else None
+        return choose_events(query, self._now, known, self._client).shown_as(EventRow.of)
+
+    def event(self, ticker: str, *, is_whole: bool = False) -> EventView | WholeEvent:
+        """Return an event with its markets, those of both tiers; `is_whole` with all they have."""
+        client, event = self._client, self._client.event(ticker, with_markets=True)
+        known = {market.ticker for market in event.markets}
+        markets = (*event.markets, *(old for old in client.historical_markets_of(ticker) if old.ticker not in known))
+        fees = current_fees(event, self._resources.families.series(event.series_ticker))
+        metadata = client.event_metadata(ticker)
+        found = {
+            "fee_type": fees.type,
+            "fee_multiplier": fees.factor,
+            "settlement_sources": _named(event.settlement_sources),
+            "competition": metadata.competition or None,
+            "competition_scope": metadata.competition_scope or None,
+            "fee_changes": self._coming_fee_changes(event, self._now),
+        }
+        if is_whole:
+            return WholeEvent.of(
+                msgspec.structs.replace(event, markets=markets), **found, image_url=metadata.image_url or None
+            )
+        # By what tells them apart: what they have in common is above them.
+        rows = tuple(MarketRow.of(market, title=TruncatableText(market.subtitle or market.title)) for market in markets)
+        return EventView.of(event, **found, markets=rows)
+
+    def series(
+        self, *, category: str = "", tag: str = "", search: str = "", with_volume: bool = False
+    ) -> MarketSelection[SeriesRow]:
+        """Return the series of exactly this category and tag, with these words."""
+        known = self._resources.catalogue if search else None
+        found = choose_series(category, tag, search, known, self._client, with_volume=with_volume)
+        return found.shown_as(SeriesRow.of)
+
+    def series_details(self, ticker: str) -> SeriesView:
+        """Return a series with its volume, and the fees it had and will have."""
+        series = self._client.series(ticker, with_volume=True)
+        return SeriesView.of(
+            series,
+            settlement_sources=_named(series.settlement_sources),
+            fee_changes=_by_time(self._client.series_fee_changes(ticker, with_past=True)),
+        )
+
+    def _coming_fee_changes(self, event: Event, now: Ts) -> tuple[FeeChangeRow, ...]:
+        """Of the series and of the event."""
+        client = self._client
+        found = (*client.series_fee_changes(event.series_ticker), *client.event_fee_changes(event.event_ticker))
+        return _by_time(change for change in found if change.scheduled > now)
+
+    # -- what surrounds the markets -------------------------------------------------------------------------------
+
+    def exchange(self) -> ExchangeView:
+        """Return whether the exchange and trading are up, its hours and its maintenance."""
+        return read_exchange(self._client, self._now)
+
+    def milestones(
+        self,
+        *,
+        event: str = "",
+        category: str = "",
+        competition: str = "",
+        kind: str = "",
+        with_past: bool = False,
+        limit: int | None = 50,
+    ) -> Iterator[MilestoneRow]:
+        """Return scheduled games and announcements; those that began over a day ago with `with_past` or of an event."""
+        since = None if with_past or event else Ts(self._now - DAY_MS)
+        found = self._client.milestones(
+            event or None, category or None, competition or None, kind or None, min_start=since, limit=limit
+        )
+        return map(MilestoneRow.of, found)
+
+    def event_live_data(self, event: str, window: str = "") -> LiveView:
+        """Return what is known right now of an event; `window` is the range of its chart."""
+        return LiveView.of(self._client.event_live_data(event, window or None))
+
+    def milestone_live_data(self, milestone_id: str, *, with_players: bool = False) -> LiveView:
+        """Return what is known right now of a milestone: the score of a game."""
+        return LiveView.of(self._client.live_data(milestone_id, with_players=with_players))
+
+    def weather(self, city: str) -> Iterator[WeatherRow]:
+        """Return the temperature index of a city, by the minute of the last hour."""
+        return map(WeatherRow.of, self._client.weather(city, last_s=3_600).points)
+
+    def incentives(self, status: str = "active", kind: str = "all", limit: int | None = 50) -> Iterator[IncentiveRow]:
+        """Return the incentive programs."""
+        return map(IncentiveRow.of, self._client.incentives(status, kind, limit=limit))
+
+    def targets(self, kind: str = "", competition: str = "", limit: int | None = 50) -> Iterator[TargetRow]:
+        """Return structured targets: teams, players, candidates."""
+        return map(TargetRow.of, self._client.targets(kind or None, competition or None, limit=limit))
+
+    def tags(self) -> Sequence[TagRow]:
+        """Return the categories of series with their tags."""
+        return [TagRow(category=category, tags=tags) for category, tags in self._client.tags().items()]
+
+    def sports(self) -> Sequence[SportRow]:
+        """Return the sports with their scopes and competitions."""
+        found = self._client.sport_filters()
+        return [SportRow.of(sport, competitions=tuple(sport.competitions)) for sport in found]
+
+    # -- combos ---------------------------------------------------------------------------------------------------
+
+    def collections(self, *, event: str = "", status: str = "open", limit: int | None = 50) -> Iterator[CollectionRow]:
+        """Return the collections from whose events combos can be made."""
+        found = self._client.collections(_or_any(status) or None, event or None, limit=limit)
+        return (CollectionRow.of(each, events=len(each.events)) for each in found)
+
+    def collection(self, ticker: str) -> CollectionView:
+        """Return a collection, with its events and their titles."""
+        found = self._client.collection(ticker)
+        tickers = [event.ticker for event in found.events]
+        titles = {
+            event.event_ticker: event.title
+            for at in range(0, len(tickers), NAMES_A_CALL)
+            for event in self._client.events(tickers=tickers[at : at + NAMES_A_CALL])
+        }
+        events = (
+            LegEventRow.of(one, title=TruncatableText(titles.get(one.ticker, "")) or None) for one in found.events
+        )
+        return CollectionView.of(found, events=tuple(events))
+
+    def combo_legs(self, words: Sequence[str]) -> Sequence[ComboLeg]:
+        """Return the legs of `MARKET:yes` or `EVENT:MARKET:yes`; where no event is named, the market is asked."""
+        if not 1 <= len(words) <= MAX_LEGS:
+            raise UsageError("a combo has legs", hint="--leg MARKET:yes --leg MARKET:no")
+        return [self._combo_leg(word) for word in words]
+
+    def _combo_leg(self, word: str) -> ComboLeg:
+        *event, market, side = ["", *word.upper().split(":")]
+        if not market or side not in ("YES", "NO") or len(event) > 2:
+            raise UsageError(f"not a leg: {word[:80]!r}", hint="MARKET:yes, or EVENT:MARKET:no")
+        event_ticker = (event[-1] if len(event) == 2 else "") or self._client.market(market).event_ticker
+        return ComboLeg(event_ticker=event_ticker, market_ticker=market, side=side.lower())
+
+    def create_combo(self, collection: str, legs: Sequence[ComboLeg]) -> ComboView:
+        """Return the market of these legs; the exchange makes it if there is none yet."""
+        made = self._client.create_combo(collection, legs, with_market=True)
+        market = made.market
+        return ComboView(
+            ticker=made.market_ticker,
+            event_ticker=made.event_ticker,
+            collection=collection,
+            title="" if market is None else market.title,
+            status="" if market is None else market.status.value,
+            exchange_index=None if market is None else market.exchange_index,
+            close_time=None if market is None else market.close_time,
+            legs=tuple(legs),
+        )
+
+    # -- scans ----------------------------------------------------------------------------------------------------
+
+    def scan(
+        self,
+        *,
+        series: str = "",
+        event: str = "",
+        min_volume: Qty | None = None,
+        limit: int = 20,
+        progress: Progress[Event] = _unseen,
+    ) -> MarketScan:
+        """Return a scan of the open markets, which reads them when it is asked for one of its findings.
+
+        `min_volume` is what a market must have traded in the last day.
+        """
+        now, scope = self._now, ScanScope(series, event, min_volume or Qty(0))
+        return MarketScan(self._client, read_families(self._client, scope, now, progress), now, limit)
+
+    def compare_polymarket(
+        self,
+        path: Path,
+        *,
+        fee_rate: int,
+        min_edge: Price | None = None,
+        clob_url: str = "",
+        gamma_url: str = "",
+        progress: Callable[[Sequence[MarketPair]], Iterable[MarketPair]] = lambda pairs: pairs,
+    ) -> Sequence[VenueRow]:
+        """Return both ways between Kalshi and Polymarket for the pairs of a map, the best first.
+
+        `fee_rate` is their taker fee in ten-thousandths, an empty address is Polymarket's own. NotFoundError where none
+        of the pairs can be compared.
+        """
+        own = self._resources
+        pairs = pairs_of(own, path)
+        found = compare_venues(
+            own.client, own.families, pairs, listener(own, clob_url, gamma_url), fee_rate, self._now, progress, own.tell
+        )
+        if pairs and not found:
+            raise NotFoundError(f"none of the {len(pairs)} markets of the map can be compared")
+        ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
+        now = self._now
+        return [venue_row(each, now) for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
+
+    # -- the local catalog ----------------------------------------------------------------------------------------
+
+    def refresh_catalog(self, *, is_full: bool = False, progress: Progress[int] = _unseen) -> RefreshView:
+        """Make the local catalog, or bring it up to date by what changed; `progress` sees the size of each page."""
+        own = self._resources
+        began = own.clock.monotonic()
+        done = catalog.refresh(own.config, own.client, own.clock, progress, is_full=is_full)
+        return RefreshView(
+            read="everything" if done.is_full else "changes",
+            resumed=done.is_resumed,
+            series=done.counts["series"],
+            events=done.counts["event"],
+            markets=done.counts["market"],
+            seconds=round(own.clock.monotonic() - began, 1),
+        )
+
+    def catalog(self) -> CatalogView:
+        """Return what the local catalog holds; without one, only where it would be."""
+        path = TruncatableText(str(catalogue_path(self._resources.config)))
+        stats = catalog.catalog_stats(self._resources.catalogue)
+        if stats is None:
+            return CatalogView(path=path)
+        return CatalogView.of(
+            stats,
+            path=path,
+            age_s=None if stats.as_of is None else (self._now - stats.as_of) / 1000,
+            search="words" if stats.is_indexed else "letters",
+        )
+
+    def clear_catalog(self) -> Path | None:
+        """Delete the local catalog; return where it was, None where there was none."""
+        return catalog.clear(self._resources.config, self._resources.clock)
+
+
+def _or_any(status: str) -> str:
+    return "" if status == "all" else status
+
+
+def _named(sources: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(f"{name} {url}".strip() for name, url in sources)
+
+
+def _by_time(changes: Iterable[FeeChange]) -> tuple[FeeChangeRow, ...]:
+    found = sorted(changes, key=lambda change: change.scheduled)
+    return tuple(FeeChangeRow.of(each, applies_to=each.event_ticker or each.series_ticker) for each in found)
+
+
+def _candle_rows(found: dict[str, list[Candle]]) -> Iterator[MarketCandleRow]:
+    return (MarketCandleRow.of(candle, ticker=ticker) for ticker, candles in found.items() for candle in candles)

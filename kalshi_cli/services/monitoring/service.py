@@ -1,0 +1,176 @@
+"""Use cases of watching over an account: checks, alerts, health, execution quality, runbooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from fnmatch import filter as matching
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.base.units import Ts
+from kalshi_cli.config.values import RangeText
+from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
+from kalshi_cli.core.monitoring.incidents import AlertSilence
+from kalshi_cli.core.monitoring.notices import Notice
+from kalshi_cli.core.monitoring.runbook_index import REMEDIES
+from kalshi_cli.notify.notifier import Notifier
+from kalshi_cli.services.account.execution import executed
+from kalshi_cli.services.monitoring import runbooks
+from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
+from kalshi_cli.services.monitoring.alerting import alerts_view
+from kalshi_cli.services.monitoring.alerts import alerting, overview
+from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
+from kalshi_cli.services.monitoring.health import health_of, worst
+from kalshi_cli.services.resources import Home, Resources
+from kalshi_cli.services.trading.status import shown_account
+from kalshi_cli.views.alerts import AlertsView, DeliveryRow, SilenceRow
+from kalshi_cli.views.checks import CheckLine, CheckView, HealthRow
+from kalshi_cli.views.execution import ExecutionView
+from kalshi_cli.views.formats import TruncatableText
+
+CHECK_WITHIN_S = 13.0
+RETRY_WITHIN_S = 30.0
+WEEK_MS = 7 * 86_400_000
+
+
+class HealthReport(NamedTuple):
+    """A row for each thing that must be in place, and the worst verdict of them."""
+
+    rows: Sequence[HealthRow]
+    verdict: Verdict
+
+
+class RetriedNotices(NamedTuple):
+    """How many dead letters were taken up again, and how many notices are still not delivered."""
+
+    woken: int
+    waiting: int
+
+
+class MonitoringService:
+    """Checks, alerts, health and execution quality of the account, or of another home where one is named."""
+
+    runbook = staticmethod(runbooks.runbook)
+    runbooks = staticmethod(runbooks.runbooks)
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    # -- checks ---------------------------------------------------------------------------------------------------
+
+    def check(
+        self,
+        name: str,
+        *,
+        within_s: float = CHECK_WITHIN_S,
+        warn: RangeText | None = None,
+        crit: RangeText | None = None,
+        home: Home | None = None,
+        is_stop_allowed: bool = False,
+        is_accepted: bool = False,
+        is_public_only: bool = False,
+        notify: str = "",
+        is_told: bool = True,
+        show: Callable[[CheckReport, Sequence[CheckReport]], None] = lambda _whole, _parts: None,
+        leave: Callable[[Verdict], None] = lambda _verdict: None,
+    ) -> CheckView:
+        """Run a check, or "all" but `schema`, tell the alert channels, and return what was found.
+
+        `warn` and `crit` replace the configured range, `notify` is one more channel. `show` gets the report before
+        anybody is told. What is held up ends with what is known by then, in a thread that calls `leave`.
+        """
+        views: list[CheckView] = []
+
+        def shown(whole: CheckReport, parts: Sequence[CheckReport]) -> None:
+            views.append(CheckView.of(whole, checks=tuple(map(CheckLine.of, parts))))
+            show(whole, parts)
+
+        wanted = CheckRequest(
+            name=name, checks=ALL if name == "all" else (name,), within_s=within_s, warn=warn, crit=crit, home=home,
+            is_stop_allowed=is_stop_allowed, is_accepted=is_accepted, is_public_only=is_public_only, notify=notify,
+            is_told=is_told,
+        )  # fmt: skip
+        run_checks(self._resources, wanted, shown, leave)
+        return views[0]
+
+    def health(self) -> HealthReport:
+        """Return whether everything is in place to trade, each with its remedy."""
+        found = health_of(self._resources)
+        return HealthReport([HealthRow.of(each) for each in found], worst(found))
+
+    def execution(
+        self, by: str = "strategy", since: Ts | None = None, within_s: float = 30.0, home: Home | None = None
+    ) -> ExecutionView:
+        """Return how well orders were carried out, of a week unless `since` is given; from the state file.
+
+        `by` is strategy, market or day. An order is in time that traded within `within_s`. Without a home it is the one
+        that the status shows; which that is, where it is not the account's, is noted.
+        """
+        own = self._resources
+        now = own.clock.now()
+        status, store = shown_account(own, home)
+        if status.preface:
+            own.note(status.preface)
+        return executed(
+            store, by, since=since or Ts(now - WEEK_MS), within_ms=int(within_s * 1000), now=now,
+            zone=ZoneInfo(own.config.day_zone),
+        )  # fmt: skip
+
+    # -- alerts ---------------------------------------------------------------------------------------------------
+
+    def alerts(self, home: Home | None = None) -> AlertsView:
+        """Return what is firing, what could not be delivered, what is silenced, and how the channels do."""
+        return alerts_view(overview(self._resources, home), self._resources.config.alerts.sinks)
+
+    def silence(
+        self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
+    ) -> SilenceRow:
+        """Tell nobody of these alerts for a while. UsageError where there is no such code; both may be patterns."""
+        if not matching(REMEDIES, code):
+            # It would silence nothing, and whoever typed it would believe that it does.
+            near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
+            raise UsageError(f"there is no alert {code}", hint=f"did you mean {near}?", code="no_code")
+        with alerting(self._resources, home) as alerts:
+            now = self._resources.clock.now()
+            silence = AlertSilence(code, subject, Ts(now + int(lasts_s * 1000)), reason, now)
+            alerts.book.silence(silence)
+            return SilenceRow.of(silence)
+
+    def unsilence(self, code: str, subject: str, home: Home | None = None) -> None:
+        """End a silence before its time. KalshiError where there is none."""
+        with alerting(self._resources, home) as alerts:
+            if not alerts.book.unsilence(code, subject):
+                raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
+
+    def retry_alerts(self, home: Home | None = None, within_s: float = RETRY_WITHIN_S) -> RetriedNotices:
+        """Take dead letters up again, and deliver whatever nobody was told of yet."""
+        with alerting(self._resources, home) as alerts:
+            alerts.look()
+            woken = alerts.book.retry_dead(self._resources.clock.now())
+            return RetriedNotices(woken, alerts.deliver(within_s))
+
+    def send_test_notices(self, only: str = "") -> Sequence[DeliveryRow]:
+        """Send a test notice to each alert channel now, or to one of them. Needs no state file.
+
+        ConfigError where a channel cannot be used.
+        """
+        own = self._resources
+        sinks = own.config.alerts.sinks
+        if only and only not in sinks:
+            raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
+        require_usable_channels(own.config, own.machine)
+        notifier, now = Notifier(sinks, own.machine), own.clock.now()
+        notice = Notice(
+            notice_id=own.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
+            text="somebody tries the sinks: kalshi alerts test", env=own.config.env, since=now, ts=now,
+            command="kalshi alerts",
+        )  # fmt: skip
+        rows = []
+        for name in [only] if only else sinks:
+            sent = notifier.deliver(name, notice)
+            rows.append(
+                DeliveryRow(sink=name, delivered=sent.outcome == "delivered", detail=TruncatableText(sent.text))
+            )
+        return rows
