@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
-    from kalshi_cli.services.account.service import AccountService  # type: ignore[import-not-found, unused-ignore]
-    from kalshi_cli.services.markets.service import MarketService  # type: ignore[import-not-found, unused-ignore]
-    from kalshi_cli.services.monitoring.service import MonitoringService  # type: ignore[import-not-found, unused-ignore]
+    from kalshi_cli.services.account.service import AccountService
+    from kalshi_cli.services.markets.service import MarketService
+    from kalshi_cli.services.monitoring.service import MonitoringService
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.service import TradingService
 
@@ -64,7 +64,7 @@ class Kalshi:
     @cached_property
     def markets(self) -> MarketService:
         """Find markets, their prices and their history."""
-        from kalshi_cli.services.markets.service import MarketService  # type: ignore[import-not-found, unused-ignore]
+        from kalshi_cli.services.markets.service import MarketService
 
         return MarketService(self._resources)
 
@@ -78,7 +78,7 @@ class Kalshi:
     @cached_property
     def account(self) -> AccountService:
         """Read balance, positions, fills and profit and loss."""
-        from kalshi_cli.services.account.service import AccountService  # type: ignore[import-not-found, unused-ignore]
+        from kalshi_cli.services.account.service import AccountService
 
         return AccountService(self._resources)
 
@@ -92,6 +92,6 @@ class Kalshi:
     @cached_property
     def monitoring(self) -> MonitoringService:
         """Run checks; read alerts."""
-        from kalshi_cli.services.monitoring.service import MonitoringService  # type: ignore[import-not-found, unused-ignore]
+        from kalshi_cli.services.monitoring.service import MonitoringService
 
         return MonitoringService(self._resources)
