@@ -35,10 +35,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")]
 
 
-def consented(kalshi: Resources, orders: OrderService, plan: P, question: str, *, yes: bool) -> P:
+def consented(resources: Resources, orders: OrderService, plan: P, question: str, *, yes: bool) -> P:
     """Show the plan and ask, where the environment wants that; return what to execute.
 
     The question may have stood for minutes: the plan is made again then.
     """
-    is_asked = agreed(kalshi, question, *plan.facts, *plan.warnings, yes=yes)
+    is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
     return orders.renew(plan) if is_asked else plan

@@ -38,14 +38,22 @@ class PricedPlan(Plan, frozen=True, kw_only=True):
 class OrderPlan(PricedPlan, frozen=True, kw_only=True):
     """One new order; `unknown_orders` counts others whose outcome is unknown: one of them may be the same order."""
 
-    order: OrderRow
+    orders: tuple[OrderRow, ...]
     unknown_orders: int
+
+    @property
+    def order(self) -> OrderRow:
+        return self.orders[0]
 
 
 class AmendPlan(PricedPlan, frozen=True, kw_only=True):
     """A change of a resting order; cost and fees are those of what is left of it."""
 
-    order: OrderChangeView
+    orders: tuple[OrderChangeView, ...]
+
+    @property
+    def order(self) -> OrderChangeView:
+        return self.orders[0]
 
 
 class BatchPlan(PricedPlan, frozen=True, kw_only=True):
@@ -57,9 +65,13 @@ class BatchPlan(PricedPlan, frozen=True, kw_only=True):
 class DecreasePlan(Plan, frozen=True, kw_only=True):
     """Contracts to take off a resting order, `by` so many or down `to` so many."""
 
-    order: OrderRow
+    orders: tuple[OrderRow, ...]
     by: Qty | None
     to: Qty | None
+
+    @property
+    def order(self) -> OrderRow:
+        return self.orders[0]
 
 
 class CancelPlan(Plan, frozen=True, kw_only=True):

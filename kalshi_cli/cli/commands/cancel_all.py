@@ -80,15 +80,17 @@ def cancel_all(
         from kalshi_cli.services.orders.cancel_all import KillRun
 
         scope = CancelScope(event=(event or "").upper(), ticker=(pattern or "").upper())
-        with opened(config, warn, info, _warn) as kalshi, _with_a_key(kalshi):
+        with opened(config, warn, info, _warn) as resources, _with_a_key(resources):
             _introduce(config)
-            shown = partial(progress, "canceled", kalshi.clock.monotonic)
-            with KillRun(kalshi, scope, lock, within, interrupts=signals, progress=shown) as kill:
+            shown = partial(progress, "canceled", resources.clock.monotonic)
+            with KillRun(resources, scope, lock, within, interrupts=signals, progress=shown) as kill:
                 kill.run()
                 view = kill.view
                 unclosed: KalshiError | None = None
                 if flatten:
-                    view, unclosed = flattened(kalshi, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes)
+                    view, unclosed = flattened(
+                        resources, view, may_close=kill.halted and kill.outcome.is_clean, yes=yes
+                    )
                     kill.keep()
                     view = replace(view, **asdict(kill.view))
                 show_view(ctx, view, title="cancel-all")
@@ -118,7 +120,7 @@ def _warn(error: KalshiError) -> None:
 
 
 @contextmanager
-def _with_a_key(kalshi: Resources) -> Iterator[None]:
+def _with_a_key(resources: Resources) -> Iterator[None]:
     """Answer for a key that cannot be loaded, a host that is refused, a simulated exchange that does not start.
 
     Nothing can be canceled then, and only files tell.
@@ -130,7 +132,7 @@ def _with_a_key(kalshi: Resources) -> Iterator[None]:
     except (CredentialsError, HostError, UnreachableError) as error:
         from kalshi_cli.services.orders.cancel_all import left_here
 
-        what = left_here(kalshi)
+        what = left_here(resources)
         if not what:
             raise
         raise OutcomeUnknownError(

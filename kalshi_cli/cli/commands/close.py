@@ -48,9 +48,9 @@ def close(
     kalshi close KXHIGHNY-26NOV21-B53.5 --dry-run
     kalshi close KXHIGHNY-26NOV21-B53.5 --max-slippage 2c --json
     """
-    with open_app(ctx) as kalshi:
+    with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, kalshi, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, resources, walk, name.upper(), subaccount, yes=yes, dry_run=dry_run)
 
 
 @app.command("flatten")
@@ -72,9 +72,9 @@ def flatten(
     kalshi flatten --dry-run
     kalshi cancel-all && kalshi flatten --max-slippage 3c --yes
     """
-    with open_app(ctx) as kalshi:
+    with open_app(ctx) as resources:
         walk = walk_of(max_slippage, step, tries, within)
-        close_positions(ctx, kalshi, walk, "", subaccount, yes=yes, dry_run=dry_run)
+        close_positions(ctx, resources, walk, "", subaccount, yes=yes, dry_run=dry_run)
 
 
 def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRIES, within: Any = None) -> ClosePolicy:
@@ -88,7 +88,7 @@ def walk_of(max_slippage: Any = None, step: Any = None, tries: int = DEFAULT_TRI
 
 def close_positions(
     ctx: typer.Context,
-    kalshi: Resources,
+    resources: Resources,
     walk: ClosePolicy,
     name: str,
     subaccount: int | None,
@@ -101,16 +101,16 @@ def close_positions(
     from kalshi_cli.services.trading.halts import TradingControl
     from kalshi_cli.views.close import CloseRow, PlanRow
 
-    who = TradingControl(kalshi).running_loop()
+    who = TradingControl(resources).running_loop()
     if who is not None:
         info(f"a loop runs on this account ({who}) and may trade against this; to hold it up first: kalshi pause")
-    orders = OrderService(kalshi, is_rehearsal=dry_run)
+    orders = OrderService(resources, is_rehearsal=dry_run)
     plan = orders.plan_close(name, walk, subaccount=subaccount)
     if dry_run:
         note_unsent()
         show_list(ctx, PlanRow, plan.positions, empty="no position")
         return
-    outcome = orders.execute(confirmed(kalshi, orders, plan, yes=yes))
+    outcome = orders.execute(confirmed(resources, orders, plan, yes=yes))
     show_list(ctx, CloseRow, outcome.rows, empty="no position")
     if outcome.error is not None:
         pairs = zip(outcome.rows, outcome.errors, strict=True)
@@ -124,7 +124,7 @@ def close_positions(
 
 
 def flattened(
-    kalshi: Resources, view: CancelAllView, *, may_close: bool, yes: bool
+    resources: Resources, view: CancelAllView, *, may_close: bool, yes: bool
 ) -> tuple[CancelAllView, KalshiError | None]:
     """Return what `cancel-all --flatten` closes, and what went wrong; nothing unless it `may_close`."""
     from kalshi_cli.services.orders.service import OrderService
@@ -134,20 +134,20 @@ def flattened(
         warn("nothing was closed: first it must be certain that trading is halted and that nothing rests")
         return FlattenView.of(view, positions=()), None
     try:
-        orders = OrderService(kalshi)
-        outcome = orders.execute(confirmed(kalshi, orders, orders.plan_close("", walk_of()), yes=yes))
+        orders = OrderService(resources)
+        outcome = orders.execute(confirmed(resources, orders, orders.plan_close("", walk_of()), yes=yes))
     except KalshiError as error:  # what was canceled before must be shown too
         return FlattenView.of(view, positions=()), error
     return FlattenView.of(view, positions=outcome.rows), outcome.error
 
 
-def confirmed(kalshi: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
+def confirmed(resources: Resources, orders: OrderService, plan: CloseAllPlan, *, yes: bool) -> CloseAllPlan:
     """Show the plan, and ask on prod; return what to execute. What was shown is closed, however long it was read."""
     from kalshi_cli.cli.screen.prompts import confirm
 
-    if not kalshi.needs_confirmation or yes or not plan.positions:
+    if not resources.needs_confirmation or yes or not plan.positions:
         for fact in plan.facts:
             info(fact)
         return plan
-    confirm("close these positions?", [kalshi.config.env, *plan.facts], hosts=kalshi.other_hosts, yes=yes)
+    confirm("close these positions?", [resources.config.env, *plan.facts], hosts=resources.other_hosts, yes=yes)
     return orders.renew(plan)

@@ -35,12 +35,12 @@ def pause(
     from kalshi_cli.services.trading.halts import TradingControl, describe
     from kalshi_cli.views.halts import HaltView
 
-    with open_app(ctx) as desk:
-        halt = TradingControl(desk).pause(reason.strip())
+    with open_app(ctx) as resources:
+        halt = TradingControl(resources).pause(reason.strip())
         if halt.is_final:
             info(f"halted already, and stays so: {describe(halt)}")
         info("paused; no new orders until: kalshi resume --reason TEXT")
-        _shown(ctx, HaltView.of(halt), desk.clock.now(), "pause")
+        _shown(ctx, HaltView.of(halt), resources.clock.now(), "pause")
 
 
 @app.command("resume")
@@ -59,20 +59,20 @@ def resume(
     from kalshi_cli.views.formats import TradingStateCell, TruncatableText
     from kalshi_cli.views.halts import ResumeView
 
-    with open_app(ctx) as desk:
+    with open_app(ctx) as resources:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            warn(describe(TradingControl(desk).now()))
+            warn(describe(TradingControl(resources).now()))
             reason = prompt("why is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-        before, now = TradingControl(desk).resume(reason), desk.clock.now()
+        before, now = TradingControl(resources).resume(reason), resources.clock.now()
         info(
             f"trading is active again; before, {describe(before)}"
             if before.state.value != "active"
             else "trading is active, as it was"
         )
-        for remark in (TradingControl(desk).would_halt_again(before), *TradingControl(desk).leftovers()):
+        for remark in (TradingControl(resources).would_halt_again(before), *TradingControl(resources).leftovers()):
             if remark:
                 info(remark)
         given = {
@@ -98,17 +98,17 @@ def stop(ctx: typer.Context) -> None:
     from kalshi_cli.services.trading.status import run_status
     from kalshi_cli.views.halts import StopView
 
-    with open_app(ctx) as desk:
-        stopped = TradingControl(desk).stop()
+    with open_app(ctx) as resources:
+        stopped = TradingControl(resources).stop()
         for pid in stopped:
             info(f"the loop (pid {pid}) has stopped, and nothing of it is live")
-        status = run_status(desk, desk.home)
+        status = run_status(resources, resources.home)
         if not stopped:
             info("no loop is running here")
             if status.rest:
                 info(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
         view = StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
-        _shown(ctx, view, desk.clock.now(), "stop")
+        _shown(ctx, view, resources.clock.now(), "stop")
 
 
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:

@@ -39,15 +39,15 @@ def lock(
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
     if not ticker and (lasts is not None or reason):
         raise UsageError("which market?", hint="kalshi lock TICKER --for 3h")
-    with open_app(ctx) as desk:
+    with open_app(ctx) as resources:
         if ticker:
-            locked = MarketLockService(desk).lock(ticker.upper(), lasts, reason.strip())
+            locked = MarketLockService(resources).lock(ticker.upper(), lasts, reason.strip())
             until, way_out = format_ts(locked.until), f"kalshi unlock {locked.ticker}"
             info(f"nothing is opened in {locked.ticker} until {until}, or: {way_out}")
             if flags_of(ctx).form is None:
                 return
-        held = [each for each in MarketLockService(desk).now() if not ticker or each.ticker == ticker.upper()]
-        show_list(ctx, LockRow, held, empty="no market is locked", now=desk.clock.now())
+        held = [each for each in MarketLockService(resources).now() if not ticker or each.ticker == ticker.upper()]
+        show_list(ctx, LockRow, held, empty="no market is locked", now=resources.clock.now())
 
 
 @app.command("unlock")
@@ -62,7 +62,7 @@ def unlock(
     """
     from kalshi_cli.services.trading.market_locks import MarketLockService
 
-    with open_app(ctx) as desk:
-        if not MarketLockService(desk).unlock(ticker.upper()):
+    with open_app(ctx) as resources:
+        if not MarketLockService(resources).unlock(ticker.upper()):
             raise RefusedError(f"{ticker.upper()} is not locked", hint="kalshi lock", code="NOT_LOCKED")
         info(f"{ticker.upper()} is open to new orders again")

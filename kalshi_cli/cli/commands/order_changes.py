@@ -57,15 +57,15 @@ def amend(
     if price is None and count is None and life is None:
         raise UsageError("nothing to change", hint="give --price, --count, --expires-in or --no-expiry")
     change = AmendRequest(outcome=side, price=price, qty=count, expires_in_s=life)  # type: ignore[arg-type]
-    with open_app(ctx) as kalshi:
-        orders = OrderService(kalshi, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = OrderService(resources, is_rehearsal=dry_run)
         plan = orders.plan_amend(order_id, change)
         if dry_run:
             note_unsent(*plan.facts)
-            show_view(ctx, plan.order, title="not sent", now=kalshi.clock.now())
+            show_view(ctx, plan.order, title="not sent", now=resources.clock.now())
             return
-        after = orders.execute(consented(kalshi, orders, plan, "amend this order?", yes=yes))
-        show_view(ctx, after, title=after.ticker, now=kalshi.clock.now())
+        after = orders.execute(consented(resources, orders, plan, "amend this order?", yes=yes))
+        show_view(ctx, after, title=after.ticker, now=resources.clock.now())
 
 
 @app.command("decrease")
@@ -86,11 +86,11 @@ def decrease(
 
     if (by is None) == (to is None):
         raise UsageError("give one of --by and --to", hint="like --to 5")
-    with open_app(ctx) as kalshi:
-        orders = OrderService(kalshi)
+    with open_app(ctx) as resources:
+        orders = OrderService(resources)
         plan = orders.plan_decrease(order_id, by=by, to=to)
-        after = orders.execute(consented(kalshi, orders, plan, "decrease this order?", yes=yes))
-        show_view(ctx, after, title=after.ticker, now=kalshi.clock.now())
+        after = orders.execute(consented(resources, orders, plan, "decrease this order?", yes=yes))
+        show_view(ctx, after, title=after.ticker, now=resources.clock.now())
 
 
 @app.command("queue")
@@ -109,8 +109,8 @@ def queue(
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import QueueRow
 
-    with open_app(ctx) as kalshi:
-        rows = OrderService(kalshi).queue(ids or (), ticker=pattern, subaccount=subaccount)
+    with open_app(ctx) as resources:
+        rows = OrderService(resources).queue(ids or (), ticker=pattern, subaccount=subaccount)
         show_list(ctx, QueueRow, rows, empty="no order rests")
 
 
@@ -139,14 +139,14 @@ def batch(
     from kalshi_cli.views.orders import BatchRow
 
     lines = read_lines(source)
-    with open_app(ctx) as kalshi:
-        orders = OrderService(kalshi, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = OrderService(resources, is_rehearsal=dry_run)
         plan = orders.plan_batch(lines)
         if dry_run:
             note_unsent(*plan.facts)
             show_list(ctx, BatchRow, plan.orders)
             return
-        plan = consented(kalshi, orders, plan, "place these orders?", yes=yes)
+        plan = consented(resources, orders, plan, "place these orders?", yes=yes)
         with in_flight(plan.subject):
             outcome = orders.execute(plan)
             show_list(ctx, BatchRow, outcome.rows)

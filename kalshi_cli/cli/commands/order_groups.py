@@ -39,8 +39,8 @@ def list_(
     """
     from kalshi_cli.views.orders import GroupRow
 
-    with open_app(ctx) as desk:
-        show_list(ctx, GroupRow, desk.client.order_groups(subaccount), empty="there are no order groups")
+    with open_app(ctx) as resources:
+        show_list(ctx, GroupRow, resources.client.order_groups(subaccount), empty="there are no order groups")
 
 
 @app.command("show")
@@ -52,8 +52,8 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     """
     from kalshi_cli.views.orders import GroupView
 
-    with open_app(ctx) as desk:
-        show_view(ctx, GroupView.of(desk.client.order_group(group_id, subaccount)), title=group_id)
+    with open_app(ctx) as resources:
+        show_view(ctx, GroupView.of(resources.client.order_group(group_id, subaccount)), title=group_id)
 
 
 @app.command("create")
@@ -72,10 +72,10 @@ def create(
     from kalshi_cli.base.units import show_qty
     from kalshi_cli.views.orders import GroupView
 
-    with open_app(ctx) as desk:
-        fact = f"{desk.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
-        agreed(desk, "create this order group?", fact, yes=yes)
-        group = desk.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
+    with open_app(ctx) as resources:
+        fact = f"{resources.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
+        agreed(resources, "create this order group?", fact, yes=yes)
+        group = resources.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
         show_view(ctx, GroupView.of(group), title="a new order group")
 
 
@@ -90,9 +90,9 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     """
     from kalshi_cli.services.trading.refusals import translate_halt
 
-    with open_app(ctx) as desk:
-        group = _asked(desk, group_id, subaccount, "set the limit of", yes=yes)
-        translate_halt(desk.store, lambda: desk.client.limit_order_group(group, limit))
+    with open_app(ctx) as resources:
+        group = _asked(resources, group_id, subaccount, "set the limit of", yes=yes)
+        translate_halt(resources.store, lambda: resources.client.limit_order_group(group, limit))
         _done(ctx, group, "limit set")
 
 
@@ -105,10 +105,10 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     """
     from kalshi_cli.services.trading.run_order_groups import note_group
 
-    with open_app(ctx) as desk:
-        group = _asked(desk, group_id, subaccount, "trigger", yes=yes)
-        desk.client.trigger_order_group(group)
-        note_group(desk, group_id, is_triggered=True)
+    with open_app(ctx) as resources:
+        group = _asked(resources, group_id, subaccount, "trigger", yes=yes)
+        resources.client.trigger_order_group(group)
+        note_group(resources, group_id, is_triggered=True)
         _done(ctx, group, "triggered")
 
 
@@ -121,9 +121,9 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     """
     from kalshi_cli.services.trading.run_order_groups import reset_group
 
-    with open_app(ctx) as desk:
-        group = _asked(desk, group_id, subaccount, "reset", yes=yes)
-        reset_group(desk, group)
+    with open_app(ctx) as resources:
+        group = _asked(resources, group_id, subaccount, "reset", yes=yes)
+        reset_group(resources, group)
         _done(ctx, group, "reset")
 
 
@@ -134,20 +134,20 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    with open_app(ctx) as desk:
-        group = _asked(desk, group_id, subaccount, "delete", yes=yes)
-        desk.client.delete_order_group(group)
+    with open_app(ctx) as resources:
+        group = _asked(resources, group_id, subaccount, "delete", yes=yes)
+        resources.client.delete_order_group(group)
         _done(ctx, group, "deleted")
 
 
-def _asked(desk: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
+def _asked(resources: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
 
-    if desk.config.read_only:
+    if resources.config.read_only:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
-    group = desk.client.order_group(group_id, subaccount)
-    fact = f"{desk.config.env}: order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
-    agreed(desk, f"{verb} this order group?", fact, yes=yes)
+    group = resources.client.order_group(group_id, subaccount)
+    fact = f"{resources.config.env}: order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
+    agreed(resources, f"{verb} this order group?", fact, yes=yes)
     return group
 
 

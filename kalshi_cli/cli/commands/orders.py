@@ -80,20 +80,20 @@ def place(
         cancel_on_pause=cancel_on_pause,
         subaccount=subaccount,
     )
-    with open_app(ctx) as kalshi:
-        orders = OrderService(kalshi, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = OrderService(resources, is_rehearsal=dry_run)
         plan = orders.plan_ticket(ticket)
         if plan.unknown_orders:
             info(f"other orders in doubt, which count as live: {plan.unknown_orders}; kalshi order reconcile")
         if dry_run:
             note_unsent(*plan.facts, *plan.warnings)
             row = msgspec.structs.replace(plan.order, client_order_id=None, status="dry_run")
-            show_view(ctx, row, title="not sent", now=kalshi.clock.now())
+            show_view(ctx, row, title="not sent", now=resources.clock.now())
             return
-        plan = consented(kalshi, orders, plan, "place this order?", yes=yes)
+        plan = consented(resources, orders, plan, "place this order?", yes=yes)
         with in_flight(plan.subject):
             order = orders.execute(plan)
-            show_view(ctx, order, title=order.ticker, now=kalshi.clock.now())
+            show_view(ctx, order, title=order.ticker, now=resources.clock.now())
 
 
 @app.command("list")
@@ -113,9 +113,9 @@ def list_(
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import OrderRow
 
-    with open_app(ctx) as kalshi:
-        rows = OrderService(kalshi).list(status, ticker=pattern, event=event or "", subaccount=subaccount)
-        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=kalshi.clock.now())
+    with open_app(ctx) as resources:
+        rows = OrderService(resources).list(status, ticker=pattern, event=event or "", subaccount=subaccount)
+        show_list(ctx, OrderRow, rows, empty=f"no order is {status}", now=resources.clock.now())
 
 
 @app.command("show")
@@ -129,8 +129,8 @@ def show(
     """
     from kalshi_cli.services.orders.service import OrderService
 
-    with open_app(ctx) as kalshi:
-        show_view(ctx, OrderService(kalshi).get(order_id), title=order_id, now=kalshi.clock.now())
+    with open_app(ctx) as resources:
+        show_view(ctx, OrderService(resources).get(order_id), title=order_id, now=resources.clock.now())
 
 
 @app.command("cancel")
@@ -149,9 +149,9 @@ def cancel(
     from kalshi_cli.views.orders import CancelRow
 
     wanted = [line.strip() for line in sys.stdin if line.strip()][:MAX_IDS] if ids == ["-"] else ids
-    with open_app(ctx) as kalshi:
-        orders = OrderService(kalshi)
-        plan = consented(kalshi, orders, orders.plan_cancel(*wanted), "cancel them?", yes=yes)
+    with open_app(ctx) as resources:
+        orders = OrderService(resources)
+        plan = consented(resources, orders, orders.plan_cancel(*wanted), "cancel them?", yes=yes)
         outcome = orders.execute(plan)
         show_list(ctx, CancelRow, outcome.rows, empty="no ids were given")
     if outcome.error is not None:
@@ -176,9 +176,9 @@ def reconcile(
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.views.orders import ReconciledRow
 
-    with open_app(ctx) as kalshi:
-        rows = OrderService(kalshi).reconcile(60.0 if wait is None else wait)
-        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=kalshi.clock.now())
+    with open_app(ctx) as resources:
+        rows = OrderService(resources).reconcile(60.0 if wait is None else wait)
+        show_list(ctx, ReconciledRow, rows, empty="no order is unknown", now=resources.clock.now())
         open_ = [row for row in rows if row.found == "still_unknown"]
         if open_:
             last = max(row.provable_at for row in open_ if row.provable_at is not None)

@@ -44,9 +44,9 @@ def list_(
     from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
-        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = resources.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
+        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=resources.clock.now())
 
 
 @app.command("create")
@@ -73,15 +73,15 @@ def create(
     from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import NewQuoteView, QuoteTradeRow
 
-    with open_app(ctx) as desk:
-        orders = open_order_entry(desk, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = open_order_entry(resources, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
-        facts = [f"{desk.config.env}: if you confirm, {fact}" for fact in deal.facts]
+        facts = [f"{resources.config.env}: if you confirm, {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
             show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
-        agreed(desk, "quote?", *facts, yes=yes)
+        agreed(resources, "quote?", *facts, yes=yes)
         quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
         made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
         show_view(ctx, made, title=quote_id)
@@ -105,22 +105,22 @@ def confirm(
     from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import QuoteTradeRow
 
-    with open_app(ctx) as desk:
-        orders = open_order_entry(desk, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = open_order_entry(resources, is_rehearsal=dry_run)
         deal = talks.propose_confirm(orders, quote_id, rfq_id)
-        facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
+        facts = [f"{resources.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
             show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
-        if not desk.needs_confirmation:
+        if not resources.needs_confirmation:
             info(*facts)
         # The exchange gives seconds: what was reviewed is sent, without another look.
-        agreed(desk, "confirm this quote?", *facts, yes=yes)
+        agreed(resources, "confirm this quote?", *facts, yes=yes)
         quote = talks.confirm(orders, deal)
         if wait:
-            quote = talks.follow(desk.client, desk.clock, quote, wait)
-        show_view(ctx, talks.quote_row(quote), title=quote_id, now=desk.clock.now())
+            quote = talks.follow(resources.client, resources.clock, quote, wait)
+        show_view(ctx, talks.quote_row(quote), title=quote_id, now=resources.clock.now())
 
 
 @app.command("delete")
@@ -132,7 +132,7 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     """
     from kalshi_cli.views.quotes import DeletedView
 
-    with open_app(ctx) as desk:
-        agreed(desk, "take it back?", f"{desk.config.env}: quote {quote_id}", yes=yes)
-        desk.client.delete_quote(quote_id, rfq_id)
+    with open_app(ctx) as resources:
+        agreed(resources, "take it back?", f"{resources.config.env}: quote {quote_id}", yes=yes)
+        resources.client.delete_quote(quote_id, rfq_id)
         show_view(ctx, DeletedView(id=quote_id, deleted=True), title=quote_id)

@@ -50,15 +50,15 @@ def list_(
     """
     from kalshi_cli.views.quotes import RfqRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.rfqs(
+    with open_app(ctx) as resources:
+        found = resources.client.rfqs(
             None if status == "all" else status,
             market.upper() or None,
             event.upper() or None,
             is_mine=not everyone,
             limit=limit,
         )
-        show_list(ctx, RfqRow, found, empty="no request", now=desk.clock.now())
+        show_list(ctx, RfqRow, found, empty="no request", now=resources.clock.now())
 
 
 @app.command("show")
@@ -70,8 +70,8 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
     """
     from kalshi_cli.views.quotes import RfqRow
 
-    with open_app(ctx) as desk:
-        show_view(ctx, RfqRow.of(desk.client.rfq(rfq_id)), title=rfq_id, now=desk.clock.now())
+    with open_app(ctx) as resources:
+        show_view(ctx, RfqRow.of(resources.client.rfq(rfq_id)), title=rfq_id, now=resources.clock.now())
 
 
 @app.command("create")
@@ -107,16 +107,16 @@ def create(
         is_hidden=hidden,
         subaccount=subaccount or 0,
     )
-    with open_app(ctx) as desk:
-        desk.client.whose(subaccount)
+    with open_app(ctx) as resources:
+        resources.client.whose(subaccount)
         size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
         if dry_run:
             note_unsent()
             show_view(ctx, new_rfq_row(new, "", "dry_run"), title="not sent")
             return
-        fact = f"{desk.config.env}: all makers will see a request for {size} of {new.ticker}"
-        agreed(desk, "ask for quotes?", fact, yes=yes)
-        rfq_id = desk.client.create_rfq(new)
+        fact = f"{resources.config.env}: all makers will see a request for {size} of {new.ticker}"
+        agreed(resources, "ask for quotes?", fact, yes=yes)
+        rfq_id = resources.client.create_rfq(new)
         info(f"see the quotes: kalshi rfq quotes {rfq_id}")
         show_view(ctx, new_rfq_row(new, rfq_id, "open"), title=rfq_id)
 
@@ -130,9 +130,9 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     """
     from kalshi_cli.views.quotes import DeletedView
 
-    with open_app(ctx) as desk:
-        agreed(desk, "take it back?", f"{desk.config.env}: RFQ {rfq_id}", yes=yes)
-        desk.client.delete_rfq(rfq_id)
+    with open_app(ctx) as resources:
+        agreed(resources, "take it back?", f"{resources.config.env}: RFQ {rfq_id}", yes=yes)
+        resources.client.delete_rfq(rfq_id)
         show_view(ctx, DeletedView(id=rfq_id, deleted=True), title=rfq_id)
 
 
@@ -151,9 +151,9 @@ def quotes(
     from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.quotes(rfq_id or None, status or None, limit=limit)
-        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote yet", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = resources.client.quotes(rfq_id or None, status or None, limit=limit)
+        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote yet", now=resources.clock.now())
 
 
 @app.command("accept")
@@ -181,20 +181,20 @@ def accept(
     from kalshi_cli.services.orders.place import open_order_entry
     from kalshi_cli.views.quotes import QuoteTradeRow
 
-    with open_app(ctx) as desk:
-        orders = open_order_entry(desk, is_rehearsal=dry_run)
+    with open_app(ctx) as resources:
+        orders = open_order_entry(resources, is_rehearsal=dry_run)
         deal = talks.propose_accept(orders, rfq_id, quote_id, side)
-        facts = [f"{desk.config.env}: {fact}" for fact in deal.facts]
+        facts = [f"{resources.config.env}: {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
             show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
-        if not desk.needs_confirmation:
+        if not resources.needs_confirmation:
             info(*facts)
-        if agreed(desk, "accept this quote?", *facts, yes=yes):
+        if agreed(resources, "accept this quote?", *facts, yes=yes):
             # The question may have stood for minutes: look again before sending.
             deal = talks.propose_accept(orders, rfq_id, quote_id, side)
         quote = talks.accept(orders, deal, side)
         if wait:
-            quote = talks.follow(desk.client, desk.clock, quote, wait)
-        show_view(ctx, talks.quote_row(quote), title=quote_id, now=desk.clock.now())
+            quote = talks.follow(resources.client, resources.clock, quote, wait)
+        show_view(ctx, talks.quote_row(quote), title=quote_id, now=resources.clock.now())

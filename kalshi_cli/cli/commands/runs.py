@@ -238,8 +238,8 @@ def status(
 
         watch_status(ctx, is_paper=paper)
         return
-    with open_app(ctx) as desk:
-        found, now = run_status(desk, home_of(desk, paper=paper)), desk.clock.now()
+    with open_app(ctx) as resources:
+        found, now = run_status(resources, home_of(resources, paper=paper)), resources.clock.now()
         if found.preface:
             info(found.preface)
         show_view(ctx, status_view(found), title="status", now=now)

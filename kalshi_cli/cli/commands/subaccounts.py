@@ -25,9 +25,9 @@ def list_(ctx: typer.Context) -> None:
     """
     from kalshi_cli.views.cash import SubaccountRow
 
-    with open_app(ctx) as desk:
-        found = sorted(desk.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
-        show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = sorted(resources.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
+        show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=resources.clock.now())
 
 
 @app.command("create")
@@ -39,9 +39,11 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
     """
     from kalshi_cli.views.cash import NewSubaccountView
 
-    with open_app(ctx) as desk:
-        agreed(desk, "open it?", f"{desk.config.env}: a new subaccount, which cannot be closed again", yes=yes)
-        made = NewSubaccountView(subaccount=desk.client.create_subaccount(exchange_index))
+    with open_app(ctx) as resources:
+        agreed(
+            resources, "open it?", f"{resources.config.env}: a new subaccount, which cannot be closed again", yes=yes
+        )
+        made = NewSubaccountView(subaccount=resources.client.create_subaccount(exchange_index))
         show_view(ctx, made, title="new subaccount")
 
 
@@ -63,12 +65,12 @@ def netting(
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
-    with open_app(ctx) as desk:
+    with open_app(ctx) as resources:
         if change is not None:
             number, word = change
-            agreed(desk, "switch it?", f"{desk.config.env}: netting of subaccount {number} {word}", yes=yes)
-            desk.client.set_netting(number, enabled=word == "on")
-        found = sorted(desk.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
+            agreed(resources, "switch it?", f"{resources.config.env}: netting of subaccount {number} {word}", yes=yes)
+            resources.client.set_netting(number, enabled=word == "on")
+        found = sorted(resources.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
         show_list(ctx, NettingRow, found)
 
 
@@ -93,15 +95,15 @@ def transfer(
     from kalshi_cli.base.units import show_money
     from kalshi_cli.views.cash import SubaccountMoveView
 
-    with open_app(ctx) as desk:
+    with open_app(ctx) as resources:
         what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
-        fact = f"{desk.config.env}: {what}"
-        status, transfer_id = "dry_run", client_transfer_id or desk.new_id()
+        fact = f"{resources.config.env}: {what}"
+        status, transfer_id = "dry_run", client_transfer_id or resources.new_id()
         if dry_run:
             note_unsent(fact)
         else:
-            agreed(desk, "move this money?", fact, yes=yes)
-            is_new = desk.client.transfer_to_subaccount(
+            agreed(resources, "move this money?", fact, yes=yes)
+            is_new = resources.client.transfer_to_subaccount(
                 amount,
                 client_transfer_id=transfer_id,
                 from_subaccount=start,
@@ -134,6 +136,6 @@ def transfers(
 
     from kalshi_cli.views.cash import SubaccountTransferRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.subaccount_transfers()
-        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = resources.client.subaccount_transfers()
+        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=resources.clock.now())

@@ -45,29 +45,29 @@ def send(
     from kalshi_cli.services.account import cash
     from kalshi_cli.views.cash import TransferRow
 
-    with open_app(ctx) as desk:
+    with open_app(ctx) as resources:
         move = cash.ShardMove(
             amount=amount,
             from_shard=start,
             to_shard=end,
             from_subaccount=from_subaccount,
             to_subaccount=to_subaccount,
-            client_transfer_id=client_transfer_id or desk.new_id(),
+            client_transfer_id=client_transfer_id or resources.new_id(),
         )
         if dry_run:
-            note_unsent(*_facts(desk, move))
+            note_unsent(*_facts(resources, move))
             show_view(ctx, cash.unsent(move), title="not sent")
             return
-        if desk.needs_confirmation:
-            agreed(desk, "move this money?", *_facts(desk, move), yes=yes)
-        done = cash.transfer(desk.client, desk.clock, move)
-        show_view(ctx, TransferRow.of(done), title="transfer", now=desk.clock.now())
+        if resources.needs_confirmation:
+            agreed(resources, "move this money?", *_facts(resources, move), yes=yes)
+        done = cash.transfer(resources.client, resources.clock, move)
+        show_view(ctx, TransferRow.of(done), title="transfer", now=resources.clock.now())
 
 
-def _facts(desk: Resources, move: ShardMove) -> list[str]:
+def _facts(resources: Resources, move: ShardMove) -> list[str]:
     from kalshi_cli.services.account.cash import describe_transfer
 
-    return [f"{desk.config.env}: {fact}" for fact in describe_transfer(desk.client, move)]
+    return [f"{resources.config.env}: {fact}" for fact in describe_transfer(resources.client, move)]
 
 
 @app.command("list")
@@ -83,9 +83,9 @@ def list_(
 
     from kalshi_cli.views.cash import TransferRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.shard_transfers(limit + 1)
-        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = resources.client.shard_transfers(limit + 1)
+        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=resources.clock.now())
 
 
 @app.command("show")
@@ -99,6 +99,6 @@ def show(
     """
     from kalshi_cli.views.cash import TransferRow
 
-    with open_app(ctx) as desk:
-        found = desk.client.shard_transfer(transfer_id)
-        show_view(ctx, TransferRow.of(found), title="transfer", now=desk.clock.now())
+    with open_app(ctx) as resources:
+        found = resources.client.shard_transfer(transfer_id)
+        show_view(ctx, TransferRow.of(found), title="transfer", now=resources.clock.now())

@@ -35,12 +35,12 @@ def why(
     from kalshi_cli.services.trading.order_funnel import funnel
     from kalshi_cli.services.trading.status import shown_account
 
-    with open_app(ctx) as desk:
-        start = Ts(desk.clock.now() - int((since or HOUR_S) * 1000))
-        status, store = shown_account(desk, home_of(desk, paper=paper))
+    with open_app(ctx) as resources:
+        start = Ts(resources.clock.now() - int((since or HOUR_S) * 1000))
+        status, store = shown_account(resources, home_of(resources, paper=paper))
         if status.preface:
             info(status.preface)
         found = funnel(store, status, start, name.upper())
-        show_view(ctx, found, title="why", now=desk.clock.now())
+        show_view(ctx, found, title="why", now=resources.clock.now())
         for remark in found.remarks:
             info(remark)

@@ -66,7 +66,7 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
     fee: Money
 
 
-def propose(desk: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
+def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
     """Bring the account up to date and hold the changed order against every control. Sends nothing.
 
     `order` as just read from the exchange. Raises RefusedError with the control's code.
@@ -77,15 +77,15 @@ def propose(desk: OrderEntry, order: Order, change: AmendRequest) -> tuple[Tradi
             hint=f"kalshi order show {order.order_id}",
             code="NOT_RESTING",
         )
-    market = desk.client.market(order.ticker)
-    engine = desk.engine([market])
+    market = entry.client.market(order.ticker)
+    engine = entry.engine([market])
     for effect in engine.step(OrderState(order.updated, order)):
-        desk.store.record(effect)
+        entry.store.record(effect)
     known = engine.state.orders.by_order_id(order.order_id) or order
-    verdict = engine.amend(_intent(market, known, change, desk.clock.now()))
+    verdict = engine.amend(_intent(market, known, change, entry.clock.now()))
     if isinstance(verdict, OrderRefused):
-        desk.store.record(verdict)
-        raise refusal(verdict, desk.store.halt())
+        entry.store.record(verdict)
+        raise refusal(verdict, entry.store.halt())
     left = msgspec.structs.replace(verdict.wanted, qty=verdict.wanted.remaining)
     cost, fee = price_of(left, engine.state.fees[market.ticker])
     return engine, AmendProposal(market=market, amend=verdict, change=change, cost=cost, fee=fee)
@@ -110,23 +110,23 @@ def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amen
     return Amend(order.order_id, price, qty, expires)
 
 
-def send(desk: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Order:
+def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Order:
     """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
     order_id = proposal.amend.before.order_id
     for last_try in (False,) * (TRIES - 1) + (True,):
-        amend, venue = proposal.amend, desk.venue(engine)
+        amend, venue = proposal.amend, entry.venue(engine)
         try:
-            replies: list[Message] = list(perform_effects(amend, venue, desk.store))
+            replies: list[Message] = list(perform_effects(amend, venue, entry.store))
             break
         except ConcurrentChangeError as error:
             if last_try:
-                raise halted(error, desk.store.halt()) from error
-            engine, proposal = propose(desk, desk.client.order(order_id), proposal.change)
+                raise halted(error, entry.store.halt()) from error
+            engine, proposal = propose(entry, entry.client.order(order_id), proposal.change)
         except HaltedError as error:
-            raise halted(error, desk.store.halt()) from error
+            raise halted(error, entry.store.halt()) from error
     orders = engine.state.orders
     try:
-        process_messages(replies, engine, venue, desk.store)
+        process_messages(replies, engine, venue, entry.store)
     except StateFileError as error:
         raise sent_but_not_saved(f"the amend of order {order_id} was sent", error) from error
     refused = next((reply for reply in replies if isinstance(reply, AmendEnded) and reply.code), None)
@@ -134,7 +134,7 @@ def send(desk: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Or
         raise rejection("the order was not amended", amend.before, refused.code, refused.detail)
     order = orders.by_order_id(order_id) or amend.doubtful
     if is_amend_open(order):
-        order = _resolve(desk, engine, amend)
+        order = _resolve(entry, engine, amend)
     if not order.status.is_live and order.filled == amend.before.filled:
         raise ExchangeError(
             f"order {order_id} is {order.status.value} since; it was not amended",
@@ -144,7 +144,7 @@ def send(desk: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Or
     return order
 
 
-def _resolve(desk: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Order:
+def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Order:
     """No answer came. Look until the order shows the new terms or is over, or the patience ends.
 
     The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.
@@ -154,13 +154,13 @@ def _resolve(desk: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Orde
     def is_known(order: Order) -> bool:
         return not order.status.is_live or has_terms(order, amend.wanted)
 
-    stated = _look(desk.client, desk.clock, order_id, is_known, RESOLVE_S)
+    stated = _look(entry.client, entry.clock, order_id, is_known, RESOLVE_S)
     if stated is None:
         raise OutcomeUnknownError(
             f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
             hint=f"kalshi order reconcile (order id {order_id}); until then the worse of both counts",
         )
-    process_messages([AmendEnded(stated.updated, stated)], engine, desk.venue(engine), desk.store)
+    process_messages([AmendEnded(stated.updated, stated)], engine, entry.venue(engine), entry.store)
     return engine.state.orders.by_order_id(order_id) or stated
 
 

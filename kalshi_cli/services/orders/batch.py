@@ -102,15 +102,15 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
     return isinstance(error, OutcomeUnknownError), error.exit_code
 
 
-def propose(desk: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
+def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
     """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
 
     UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
     """
-    markets = _markets(desk, lines)
-    intents = _intents(desk, lines, markets)
-    engine = desk.engine(list(markets.values()))
-    taken = desk.taken(engine, [line.ticket for line in lines])
+    markets = _markets(entry, lines)
+    intents = _intents(entry, lines, markets)
+    engine = entry.engine(list(markets.values()))
+    taken = entry.taken(engine, [line.ticket for line in lines])
     ids = ((line.number, line.ticket.client_order_id) for line in lines)
     _refuse_lines([_wrong(number, duplicate(name)) for number, name in ids if name in taken])
     judged = []
@@ -118,18 +118,18 @@ def propose(desk: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine
         verdict = engine.place(intent, client_order_id=line.ticket.client_order_id)
         cost, fee = Money(0), Money(0)
         if isinstance(verdict, OrderRefused):
-            desk.store.record(verdict)
+            entry.store.record(verdict)
         else:
             cost, fee = price_of(verdict.order, engine.state.fees[intent.ticker])
         judged.append(
             ReviewedLine(
-                number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=desk.store.halt()
+                number=line.number, ticket=line.ticket, verdict=verdict, cost=cost, fee=fee, halt=entry.store.halt()
             )
         )
     return engine, judged
 
 
-def _markets(desk: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
+def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
         raise UsageError(
@@ -140,7 +140,7 @@ def _markets(desk: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
     missing: list[str] = []
     for ticker in tickers:
         try:
-            found[ticker] = desk.client.market(ticker)
+            found[ticker] = entry.client.market(ticker)
         except NotFoundError:
             missing.append(ticker)
     _refuse_lines(
@@ -153,7 +153,7 @@ def _markets(desk: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]:
     return found
 
 
-def _intents(desk: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
+def _intents(entry: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, Market]) -> list[Place]:
     uses = Counter(line.ticket.client_order_id for line in lines)
     intents, wrong = [], []
     for line in lines:
@@ -161,8 +161,8 @@ def _intents(desk: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, Ma
         try:
             if name and uses[name] > 1:
                 raise UsageError(f"the client order id {name} is on several lines")
-            desk.refuse_used(name)
-            desk.client.whose(line.ticket.subaccount)
+            entry.refuse_used(name)
+            entry.client.whose(line.ticket.subaccount)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
         except (UsageError, RefusedError) as error:
             wrong.append(_wrong(line.number, error))
@@ -180,34 +180,34 @@ def _refuse_lines(wrong: list[str]) -> None:
         raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
 
 
-def send(desk: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
+def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
     """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
 
     The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
     After a request without a usable answer its orders are looked for; while one of them stays unknown, and after a
     request that was not taken at all, nothing more is sent.
     """
-    looked, lines, venue = engine.state.now, list(judged), desk.venue(engine)
+    looked, lines, venue = engine.state.now, list(judged), entry.venue(engine)
     passed = [at for at, each in enumerate(lines) if each.denied is None]
     for submit in _passing(lines):
         engine.take_back(submit.order)
-    most, details = desk.client.largest_batch(), dict[str, str]()
+    most, details = entry.client.largest_batch(), dict[str, str]()
     trouble: KalshiError | None = None
     for start in range(0, len(passed), most):
         turn = passed[start : start + most]
         try:
-            looked = _look(desk, engine, looked)
+            looked = _look(entry, engine, looked)
             for at in turn:
-                lines[at] = _reviewed(desk, engine, lines[at])
+                lines[at] = _reviewed(entry, engine, lines[at])
         except KalshiError as error:  # nothing of this request has left
             trouble = error
             break
         submits = _passing(lines[at] for at in turn)
-        trouble = _send_few(desk, engine, venue, submits, details) if submits else None
+        trouble = _send_few(entry, engine, venue, submits, details) if submits else None
         if trouble is not None:
             break
         few = [submit.order for submit in submits]
-        wait_for_orders(desk.client, desk.store, desk.clock, engine, few)
+        wait_for_orders(entry.client, entry.store, entry.clock, engine, few)
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
             trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
             break
@@ -218,37 +218,37 @@ def _passing(lines: Iterable[ReviewedLine]) -> list[SubmitOrder]:
     return [each.verdict for each in lines if isinstance(each.verdict, SubmitOrder)]
 
 
-def _look(desk: OrderEntry, engine: TradingEngine, looked: Ts) -> Ts:
+def _look(entry: OrderEntry, engine: TradingEngine, looked: Ts) -> Ts:
     """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
-    if desk.clock.now() - looked > LOOK_AGAIN_MS:
-        desk.look_again(engine)
-        looked = desk.clock.now()
-    desk.include_external_orders(engine)
-    if desk.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
+    if entry.clock.now() - looked > LOOK_AGAIN_MS:
+        entry.look_again(engine)
+        looked = entry.clock.now()
+    entry.include_external_orders(engine)
+    if entry.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
         engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
     return looked
 
 
-def _reviewed(desk: OrderEntry, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
+def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
     """Held against every control as of now, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
     intent = judged.ticket.intent(engine.state.markets[order.ticker])
     verdict = engine.place(intent, client_order_id=order.client_order_id)
     if isinstance(verdict, OrderRefused):
-        desk.store.record(verdict)
-    return msgspec.structs.replace(judged, verdict=verdict, halt=desk.store.halt())
+        entry.store.record(verdict)
+    return msgspec.structs.replace(judged, verdict=verdict, halt=entry.store.halt())
 
 
 def _send_few(
-    desk: OrderEntry, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
+    entry: OrderEntry, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
 ) -> KalshiError | None:
     """One request. The error, where no other may follow this one."""
     orders = [submit.order for submit in submits]
     written: list[Order] = []
     try:
         for submit in submits:
-            desk.store.record(submit)
+            entry.store.record(submit)
             written.append(submit.order)
         replies = venue.submit_batch(submits)
     except (HaltedError, StateFileError) as error:  # nothing has left
@@ -259,12 +259,12 @@ def _send_few(
                 (OrderRejected(o.created, o.client_order_id, code, error.message) for o in written),
                 engine,
                 venue,
-                desk.store,
+                entry.store,
             )
-        return halted(error, desk.store.halt()) if isinstance(error, HaltedError) else error
+        return halted(error, entry.store.halt()) if isinstance(error, HaltedError) else error
     details.update({each.client_order_id: each.detail for each in replies if isinstance(each, OrderRejected)})
     try:
-        process_messages(replies, engine, venue, desk.store)
+        process_messages(replies, engine, venue, entry.store)
     except StateFileError as error:
         return sent_but_not_saved(f"a batch of {pluralize(len(orders), 'order')} was sent", error)
     for reply in replies:

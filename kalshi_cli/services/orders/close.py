@@ -163,7 +163,7 @@ class PositionCloser:
         ]
 
     def _held(self, ticker: str = "") -> dict[str, Qty]:
-        """Positions as the exchange states them: newer than the last order here, and than the start of this desk."""
+        """Positions as the exchange states them: newer than the last order here, and than the start of this close."""
         if not is_list_current(self._client, self._clock, self._written):
             raise UnreachableError(
                 "the exchange's lists trail behind; what is held is not known", hint="try again: kalshi positions"

@@ -118,12 +118,12 @@ def request(
 # -- the requester ------------------------------------------------------------------------------------------------
 
 
-def propose_accept(desk: OrderEntry, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
+def propose_accept(entry: OrderEntry, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
     """Hold the order that this acceptance would lead to against every control. Sends nothing.
 
     To accept the YES bid is to buy NO at one dollar less it. Raises RefusedError with the control's code.
     """
-    rfq, quote = desk.client.rfq(rfq_id), desk.client.quote(quote_id, rfq_id)
+    rfq, quote = entry.client.rfq(rfq_id), entry.client.quote(quote_id, rfq_id)
     if quote.is_mine:
         raise RefusedError(
             "this quote is your own", hint=f"once it is accepted: kalshi quote confirm {quote_id}", code="OWN_QUOTE"
@@ -144,15 +144,15 @@ def propose_accept(desk: OrderEntry, rfq_id: str, quote_id: str, side: str) -> Q
         tif=TimeInForce.GTC if rfq.rest_remainder else TimeInForce.IOC,
         subaccount=rfq.subaccount or None,
     )
-    _, proposal = desk.propose(ticket)
+    _, proposal = entry.propose(ticket)
     return QuoteTrade(rfq=rfq, quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def accept(desk: OrderEntry, deal: QuoteTrade, side: str) -> RfqQuote:
+def accept(entry: OrderEntry, deal: QuoteTrade, side: str) -> RfqQuote:
     """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
-    client, reviewed = desk.client, deal.reviewed
+    client, reviewed = entry.client, deal.reviewed
     return _sent(
-        desk, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id, reviewed), "accepted"
+        entry, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id, reviewed), "accepted"
     )
 
 
@@ -160,7 +160,7 @@ def accept(desk: OrderEntry, deal: QuoteTrade, side: str) -> RfqQuote:
 
 
 def propose_quote(
-    desk: OrderEntry,
+    entry: OrderEntry,
     rfq_id: str,
     yes_bid: Price | None,
     no_bid: Price | None,
@@ -176,7 +176,7 @@ def propose_quote(
             f"{show_price(yes_bid)} and {show_price(no_bid)} are more than a dollar together",
             hint="who met both bids would be paid by you: lower one",
         )
-    rfq = desk.client.rfq(rfq_id)
+    rfq = entry.client.rfq(rfq_id)
     if rfq.is_mine:
         raise RefusedError("this RFQ is your own", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ")
     bids: tuple[tuple[Outcome, Price | None], ...] = (("yes", yes_bid), ("no", no_bid))
@@ -193,7 +193,7 @@ def propose_quote(
         for outcome, bid in bids
         if bid is not None
     )
-    return QuoteTrade(rfq=rfq, quote=None, tickets=tickets, proposals=tuple(desk.propose(one)[1] for one in tickets))
+    return QuoteTrade(rfq=rfq, quote=None, tickets=tickets, proposals=tuple(entry.propose(one)[1] for one in tickets))
 
 
 def _most(rfq: Rfq, bid: Price) -> Qty:
@@ -203,9 +203,9 @@ def _most(rfq: Rfq, bid: Price) -> Qty:
     return Qty(rfq.target // max(1, ONE_DOLLAR - bid))
 
 
-def propose_confirm(desk: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade:
+def propose_confirm(entry: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade:
     """Hold the order that this confirmation would lead to against every control. Sends nothing."""
-    quote = desk.client.quote(quote_id, rfq_id)
+    quote = entry.client.quote(quote_id, rfq_id)
     if not quote.is_mine or quote.status != "accepted":
         whose = "the quote" if quote.is_mine else "somebody else's quote"
         raise RefusedError(
@@ -226,55 +226,55 @@ def propose_confirm(desk: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade:
         post_only=quote.post_only,
         subaccount=quote.subaccount or None,
     )
-    _, proposal = desk.propose(ticket)
-    return QuoteTrade(rfq=desk.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
+    _, proposal = entry.propose(ticket)
+    return QuoteTrade(rfq=entry.client.rfq(quote.rfq_id), quote=quote, tickets=(ticket,), proposals=(proposal,))
 
 
-def confirm(desk: OrderEntry, deal: QuoteTrade) -> RfqQuote:
+def confirm(entry: OrderEntry, deal: QuoteTrade) -> RfqQuote:
     """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
-    client, reviewed = desk.client, deal.reviewed
-    return _sent(desk, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
+    client, reviewed = entry.client, deal.reviewed
+    return _sent(entry, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
 
 
-def create(desk: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
+def create(entry: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
     """Send a reviewed quote; its id."""
     ticket = deal.tickets[0]
     try:
-        return desk.client.create_quote(
+        return entry.client.create_quote(
             deal.rfq.rfq_id,
             yes_bid,
             no_bid,
             rest_remainder=rest,
             post_only=ticket.post_only,
-            subaccount=desk.client.whose(ticket.subaccount) or 0,
+            subaccount=entry.client.whose(ticket.subaccount) or 0,
             reviewed=deal.reviewed,
         )
     except HaltedError as error:
-        raise halted(error, desk.store.halt()) from error
+        raise halted(error, entry.store.halt()) from error
 
 
 # -- what both do -------------------------------------------------------------------------------------------------
 
 
-def _sent(desk: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
+def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
     """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
     cannot any more."""
-    client, quote = desk.client, deal.quote
+    client, quote = entry.client, deal.quote
     assert quote is not None
-    agreed = _written(desk, deal.proposals[0].submit, quote)
+    agreed = _written(entry, deal.proposals[0].submit, quote)
     try:
         send(quote)
     except HaltedError as error:
-        _ended(desk, agreed, "HALTED")
-        raise halted(error, desk.store.halt()) from error
+        _ended(entry, agreed, "HALTED")
+        raise halted(error, entry.store.halt()) from error
     except (ExchangeError, UnreachableError) as error:
-        _ended(desk, agreed, error.code)
+        _ended(entry, agreed, error.code)
         error.hint = short_of_cash(error.code, deal.proposals[0].market.exchange_index) or error.hint
         raise
     except OutcomeUnknownError as error:
-        found = _look(client, desk.clock, quote, wanted)
+        found = _look(client, entry.clock, quote, wanted)
         if found.status == "cancelled":
-            _ended(desk, agreed, "cancelled")
+            _ended(entry, agreed, "cancelled")
             raise UnreachableError(
                 f"no answer came, and quote {quote.quote_id} is cancelled ({found.reason or 'no reason given'})",
                 hint="nothing is outstanding: kalshi rfq list, kalshi quote list",
@@ -288,9 +288,9 @@ def _sent(desk: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], 
     return msgspec.structs.replace(quote, status=wanted)
 
 
-def _written(desk: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
+def _written(entry: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
     """What the quote would trade, on file before the request leaves. RefusedError where a halt stops it."""
-    now = desk.clock.now()
+    now = entry.clock.now()
     agreed = msgspec.structs.replace(
         submit.order,
         status=OrderStatus.UNKNOWN,
@@ -300,15 +300,15 @@ def _written(desk: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuote
         updated=now,
         expires=Ts(now + MAY_TRADE_MS),
     )
-    translate_halt(desk.store, lambda: desk.store.record(msgspec.structs.replace(submit, order=agreed)))
+    translate_halt(entry.store, lambda: entry.store.record(msgspec.structs.replace(submit, order=agreed)))
     return agreed
 
 
-def _ended(desk: OrderEntry, agreed: Order, code: str) -> None:
+def _ended(entry: OrderEntry, agreed: Order, code: str) -> None:
     """It cannot trade. Where that cannot be written down it counts until its time is over."""
-    over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=desk.clock.now())
+    over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=entry.clock.now())
     with suppress(StateFileError):
-        desk.store.record(OrderChanged(over))
+        entry.store.record(OrderChanged(over))
 
 
 def _look(client: KalshiClient, clock: Clock, quote: RfqQuote, wanted: str) -> RfqQuote:

@@ -200,7 +200,7 @@ class OrderService:
             subject=subject,
             facts=_place_facts(self._env, ticket, proposal),
             warnings=_place_warnings(proposal),
-            order=order_row(order, typed),
+            orders=(order_row(order, typed),),
             unknown_orders=sum(each.status is OrderStatus.UNKNOWN for each in engine.state.orders.live()),
             **_prices([(proposal.cost, proposal.fee, ticket.qty)]),
         )
@@ -258,7 +258,7 @@ class OrderService:
             lambda: self.plan_amend(before.order_id, change),
             subject=subject,
             facts=_amend_facts(self._env, proposal),
-            order=change_view(before, wanted, change.outcome, "dry_run"),
+            orders=(change_view(before, wanted, change.outcome, "dry_run"),),
             **_prices([(proposal.cost, proposal.fee, wanted.remaining)]),
         )
 
@@ -281,7 +281,7 @@ class OrderService:
             lambda: self._decrease(before, by, to),
             subject=f"the decrease of order {before.order_id}",
             facts=(f"{self._env}: {show_qty(before.remaining)} are left on {before.ticker}; decrease {how}",),
-            order=order_row(before),
+            orders=(order_row(before),),
             by=by,
             to=to,
         )

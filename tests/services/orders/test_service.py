@@ -58,7 +58,7 @@ def test_what_was_planned_is_placed_once_and_seen(kalshi: Kalshi, exchange: Serv
 
 def test_a_changed_plan_is_not_sent(kalshi: Kalshi, exchange: Served) -> None:
     plan = buy(kalshi)
-    more = msgspec.structs.replace(plan, order=msgspec.structs.replace(plan.order, count=contracts(99)))
+    more = msgspec.structs.replace(plan, orders=(msgspec.structs.replace(plan.order, count=contracts(99)),))
     with pytest.raises(RefusedError) as caught:
         kalshi.orders.execute(more)
     assert (caught.value.code, exchange.resting()) == ("PLAN_CHANGED", [])
