@@ -1,0 +1,63 @@
+"""Whoever has no command line reads markets through one service, and gets views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.opened import resources_of
+from support.served import ONE_SIDED, TWO_SIDED, served
+
+from kalshi_cli.base.errors import NotFoundError, UsageError
+from kalshi_cli.base.units import contracts
+from kalshi_cli.services.markets.service import MarketService
+
+
+@pytest.fixture(scope="module")
+def markets(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MarketService]:
+    with served(tmp_path_factory.mktemp("markets")) as one, resources_of(one) as resources:
+        yield MarketService(resources)
+
+
+def test_markets_are_listed_as_they_are_iterated_over(markets: MarketService) -> None:
+    found = markets.list(series="KXRAIN", sort="ticker")
+    assert TWO_SIDED in [market.ticker for market in found]
+    assert found.as_of is None, "without a catalog the exchange's list is read"
+
+
+def test_a_list_that_is_cut_has_one_more_than_its_limit(markets: MarketService) -> None:
+    assert len(list(markets.list(limit=1))) == 2
+
+
+def test_one_market_has_what_its_event_and_series_decide(markets: MarketService) -> None:
+    assert markets.get(TWO_SIDED).series_ticker == "KXRAIN"
+    with pytest.raises(NotFoundError):
+        markets.get("KXNONE-1")
+
+
+def test_books_come_in_the_order_that_was_asked_for(markets: MarketService) -> None:
+    books = markets.order_books([ONE_SIDED, TWO_SIDED], depth=1, size=contracts(1))
+    assert [book.ticker for book in books] == [ONE_SIDED, TWO_SIDED]
+    assert all(len(book.to_fill) == 2 for book in books)
+    with pytest.raises(NotFoundError, match="KXNONE-1"):
+        markets.order_books([TWO_SIDED, "KXNONE-1"])
+
+
+def test_no_market_that_exists_has_no_trades_but_an_unknown_one_is_an_error(markets: MarketService) -> None:
+    assert list(markets.trades(ONE_SIDED)) == []
+    with pytest.raises(NotFoundError):
+        markets.trades("KXNONE-1")
+
+
+def test_a_leg_asks_its_market_for_the_event(markets: MarketService) -> None:
+    (leg,) = markets.combo_legs([f"{TWO_SIDED}:yes"])
+    assert (leg.event_ticker, leg.market_ticker, leg.side) == ("KXRAIN-40JAN01", TWO_SIDED, "yes")
+    for wrong in ([], [TWO_SIDED], [f"{TWO_SIDED}:maybe"]):
+        with pytest.raises(UsageError):
+            markets.combo_legs(wrong)
+
+
+def test_without_a_catalog_there_is_only_the_place_where_it_would_be(markets: MarketService) -> None:
+    assert (markets.catalog().search, markets.clear_catalog()) == (None, None)
+    with pytest.raises(UsageError):
+        markets.list(is_offline=True)

@@ -1,0 +1,53 @@
+"""Whoever has no command line watches over an account through one service, and gets views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from support.opened import resources_of
+from support.served import served
+
+from kalshi_cli.base.errors import KalshiError, UsageError
+from kalshi_cli.services.monitoring.service import MonitoringService
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MonitoringService]:
+    with served(tmp_path_factory.mktemp("monitoring")) as one, resources_of(one) as resources:
+        yield MonitoringService(resources)
+
+
+def test_a_check_returns_what_it_found(monitoring: MonitoringService) -> None:
+    found = monitoring.check("balance", is_told=False)
+    assert (found.check, found.status, found.exit_code, found.checks) == ("balance", "OK", 0, ())
+
+
+def test_what_is_shown_of_a_check_is_what_it_returns(monitoring: MonitoringService) -> None:
+    shown: list[str] = []
+    found = monitoring.check("positions", is_told=False, show=lambda whole, _: shown.append(whole.summary))
+    assert shown == [found.summary]
+
+
+def test_a_silence_lasts_until_it_is_ended(monitoring: MonitoringService) -> None:
+    made = monitoring.silence("FEED_DOWN", "*", 60.0, "router is replaced")
+    assert [row.until for row in monitoring.alerts().silences] == [made.until]
+    monitoring.unsilence("FEED_DOWN", "*")
+    with pytest.raises(KalshiError):
+        monitoring.unsilence("FEED_DOWN", "*")
+    with pytest.raises(UsageError, match="FEED_DOWM"):
+        monitoring.silence("FEED_DOWM", "*", 60.0)
+
+
+def test_without_channels_nothing_is_sent(monitoring: MonitoringService) -> None:
+    assert monitoring.send_test_notices() == []
+    with pytest.raises(UsageError):
+        monitoring.send_test_notices("phone")
+
+
+def test_execution_is_of_the_state_file_alone(monitoring: MonitoringService) -> None:
+    assert monitoring.execution("market").orders == 0
+
+
+def test_a_runbook_needs_no_account() -> None:
+    assert MonitoringService.runbook("DAILY_LOSS") in MonitoringService.runbooks()
