@@ -84,8 +84,7 @@ def _doubt(target: int | Path, what: str, path: Path, *, is_parent: bool = False
         return None
     if mode & stat.S_IWOTH or (mode & stat.S_IWGRP and (_has_list(target) or not _is_private(status.st_gid))):
         return Doubt(
-            f"others may write {what} (mode {mode:04o})",
-            f"if you trust what is in it: chmod go-w {_quoted(path)}",
+            f"others may write {what} (mode {mode:04o})", f"if you trust what is in it: chmod go-w {_quoted(path)}"
         )
     return None
 

@@ -19,10 +19,7 @@ HOSTS: dict[str, tuple[str, str]] = {
         "https://external-api.demo.kalshi.co/trade-api/v2",
         "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2",
     ),
-    "prod": (
-        "https://external-api.kalshi.com/trade-api/v2",
-        "wss://external-api-ws.kalshi.com/trade-api/ws/v2",
-    ),
+    "prod": ("https://external-api.kalshi.com/trade-api/v2", "wss://external-api-ws.kalshi.com/trade-api/ws/v2"),
 }
 """REST and WebSocket of each environment, as the exchange recommends them since 2026. `sim` has none of its own."""
 

@@ -12,18 +12,9 @@ from typing import Annotated, Any, Literal, NewType, Union, get_args, get_origin
 
 from msgspec import Meta
 
+from kalshi_cli.base import units
 from kalshi_cli.base.text import is_loopback
-from kalshi_cli.base.units import (
-    Money,
-    Price,
-    Qty,
-    format_money,
-    format_price,
-    format_qty,
-    parse_money,
-    parse_price,
-    parse_qty,
-)
+from kalshi_cli.base.units import Money, Price, Qty
 
 MAX_TEXT = 500
 MAX_WORDS = 50
@@ -244,9 +235,9 @@ def _path(raw: object) -> Path:
 
 
 _PARSERS: dict[Any, Callable[[object], Any]] = {
-    Money: _fixed(parse_money, "dollars", 6),
-    Price: _fixed(parse_price, "a price in dollars", 4),
-    Qty: _fixed(parse_qty, "contracts", 2),
+    Money: _fixed(units.parse_money, "dollars", 6),
+    Price: _fixed(units.parse_price, "a price in dollars", 4),
+    Qty: _fixed(units.parse_qty, "contracts", 2),
     int: _whole,
     float: _real,
     bool: _claim,
@@ -256,8 +247,8 @@ _PARSERS: dict[Any, Callable[[object], Any]] = {
     tuple[str, ...]: _words,
 }
 _FORMATTERS: dict[Any, Callable[[Any], str]] = {
-    Money: format_money,
-    Price: format_price,
-    Qty: format_qty,
+    Money: units.format_money,
+    Price: units.format_price,
+    Qty: units.format_qty,
     tuple[str, ...]: ", ".join,
 }

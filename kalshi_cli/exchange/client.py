@@ -21,17 +21,7 @@ from kalshi_cli.exchange.endpoints.programs import MarketDataEndpoints
 from kalshi_cli.exchange.endpoints.quotes import RfqEndpoints
 from kalshi_cli.exchange.endpoints.status import ExchangeEndpoints
 from kalshi_cli.exchange.endpoints.tiers import FullHistoryReads
-from kalshi_cli.exchange.rest.call import (
-    CANCEL,
-    CREATE,
-    ONCE,
-    READ,
-    OnAnswer,
-    Params,
-    RestTransport,
-    RetryPolicy,
-    Timeouts,
-)
+from kalshi_cli.exchange.rest import call
 from kalshi_cli.exchange.rest.rate_limits import API_ROOT, RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
 
@@ -65,22 +55,22 @@ class KalshiClient(
         signer: Signer | None = None,
         transport: httpx.BaseTransport | None = None,
         limiter: RateLimiter | None = None,
-        timeouts: Timeouts | None = None,
+        timeouts: call.Timeouts | None = None,
         is_read_only: bool = False,
         before_create: Callable[[TradingState], None] = lambda _reviewed: None,
         on_notice: Callable[[str, str], None] = lambda _route, _notice: None,
-        on_answer: OnAnswer = lambda *_answer: None,
+        on_answer: call.OnAnswer = lambda *_answer: None,
         machine: Clock | None = None,
     ) -> None:
         limiter = limiter or RateLimiter(clock)
-        rest = RestTransport(
+        rest = call.RestTransport(
             rest_url,
             clock=machine or clock,
             rng=rng,
             signer=signer,
             transport=transport,
             limiter=limiter,
-            timeouts=timeouts or Timeouts(),
+            timeouts=timeouts or call.Timeouts(),
             is_read_only=is_read_only,
             before_create=before_create,
             on_notice=on_notice,
@@ -138,7 +128,7 @@ class KalshiClient(
             raise UsageError(f"not a path: {path[:80]!r}", hint="like /portfolio/balance, with fields given as -f k=v")
         return path
 
-    def request(self, method: str, path: str, params: Params | None = None, body: bytes = b"") -> bytes:
+    def request(self, method: str, path: str, params: call.Params | None = None, body: bytes = b"") -> bytes:
         """A raw, signed call; `path` with or without `/trade-api/v2`.
 
         A POST or PUT whose outcome is unknown is never repeated. A halt stops what could trade, and no cancel.
@@ -179,10 +169,10 @@ def _plain(path: str) -> str:
     return re.sub("%([0-9A-Fa-f]{2}|)", decoded, path)
 
 
-def _retry(method: str, path: str) -> RetryPolicy:
+def _retry(method: str, path: str) -> call.RetryPolicy:
     """How a raw call may be repeated. Whatever is not known to be harmless could trade, and stops at a halt."""
     if method == "GET":
-        return READ
+        return call.READ
     if method == "DELETE":
-        return CANCEL
-    return ONCE if _NO_TRADE.fullmatch(path) else CREATE
+        return call.CANCEL
+    return call.ONCE if _NO_TRADE.fullmatch(path) else call.CREATE

@@ -136,11 +136,7 @@ def refusal(address: WebAddress) -> str:
     """Why nothing is ever sent there, found without asking anybody; empty for what has a name."""
     try:
         checked_addresses(
-            address.host,
-            address.port,
-            _ask_nobody,
-            allow_private=address.allow_private,
-            is_encrypted=address.is_tls,
+            address.host, address.port, _ask_nobody, allow_private=address.allow_private, is_encrypted=address.is_tls
         )
     except AddressError as error:
         return str(error)

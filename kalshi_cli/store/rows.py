@@ -11,16 +11,7 @@ from kalshi_cli.core.model.effects import AlertRaised, OrderRefused
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.request_traffic import RequestMinute
-from kalshi_cli.store.records import (
-    NO_HALT,
-    AccountHigh,
-    CashBaseline,
-    Halt,
-    Heartbeat,
-    KeyRestriction,
-    MarketLock,
-    RunGroup,
-)
+from kalshi_cli.store import records
 
 if TYPE_CHECKING:
     from sqlite3 import Cursor
@@ -61,17 +52,17 @@ PUT_ORDER = PUT_REPAIRED + (
 )
 BOOK_FILL = insert("fills", Fill, verb="INSERT OR IGNORE")
 PUT_SETTLEMENT = insert("settlements", Settlement, verb="INSERT OR REPLACE")
-PUT_HALT = insert("halt", Halt, key="id", verb="INSERT OR REPLACE")
+PUT_HALT = insert("halt", records.Halt, key="id", verb="INSERT OR REPLACE")
 PUT_MARK = "INSERT OR REPLACE INTO alert_marks (name, value) VALUES (?, ?)"
 DROP_MARK = "DELETE FROM alert_marks WHERE name = ?"
-PUT_CYCLE = insert("cycle", Heartbeat, key="id", verb="INSERT OR REPLACE")
+PUT_CYCLE = insert("cycle", records.Heartbeat, key="id", verb="INSERT OR REPLACE")
 ADD_ALERT = insert("alerts", AlertRaised)
-SEE_BEST = insert("best", AccountHigh, key="id") + (
+SEE_BEST = insert("best", records.AccountHigh, key="id") + (
     " ON CONFLICT (id) DO UPDATE SET gained = excluded.gained, ts = excluded.ts WHERE excluded.gained > gained"
 )
 FORGET_BEST = "DELETE FROM best"
-PUT_CASH_BASE = insert("cash_base", CashBaseline, key="id", verb="INSERT OR REPLACE")
-PUT_KEY_LOCK = insert("key_locks", KeyRestriction, verb="INSERT OR REPLACE")
+PUT_CASH_BASE = insert("cash_base", records.CashBaseline, key="id", verb="INSERT OR REPLACE")
+PUT_KEY_LOCK = insert("key_locks", records.KeyRestriction, verb="INSERT OR REPLACE")
 ADD_TRAFFIC = insert("traffic", RequestMinute) + (
     " ON CONFLICT (minute) DO UPDATE SET requests = requests + excluded.requests,"
     " failures = failures + excluded.failures, gaps = gaps + excluded.gaps,"
@@ -79,24 +70,24 @@ ADD_TRAFFIC = insert("traffic", RequestMinute) + (
 )
 TRIM_TRAFFIC = "DELETE FROM traffic WHERE minute <= (SELECT MAX(minute) FROM traffic) - ?"
 TRAFFIC = f"SELECT {columns(RequestMinute)} FROM traffic WHERE minute >= ? ORDER BY minute"  # noqa: S608
-PUT_MARKET_LOCK = insert("market_locks", MarketLock, verb="INSERT OR REPLACE")
+PUT_MARKET_LOCK = insert("market_locks", records.MarketLock, verb="INSERT OR REPLACE")
 DROP_MARKET_LOCK = "DELETE FROM market_locks WHERE ticker = ?"
 DROP_PAST_LOCKS = "DELETE FROM market_locks WHERE until <= ?"
 MARKET_LOCKED = "SELECT until FROM market_locks WHERE ticker = ? AND until > ? AND until > ?"
-MARKET_LOCKS = f"SELECT {columns(MarketLock)} FROM market_locks ORDER BY ticker"  # noqa: S608
-PUT_GROUP = insert("run_groups", RunGroup, verb="INSERT OR REPLACE")
+MARKET_LOCKS = f"SELECT {columns(records.MarketLock)} FROM market_locks ORDER BY ticker"  # noqa: S608
+PUT_GROUP = insert("run_groups", records.RunGroup, verb="INSERT OR REPLACE")
 SWITCH_GROUP = "UPDATE run_groups SET is_triggered = ? WHERE group_id = ?"
 DROP_GROUP = "DELETE FROM run_groups WHERE group_id = ?"
 
 ORDERS = f"SELECT {columns(Order)} FROM orders"  # noqa: S608 - constants, as below
 FILLS = f"SELECT {columns(Fill)} FROM fills WHERE ts >= ? ORDER BY ts, trade_id, order_id"  # noqa: S608
 SETTLEMENTS = f"SELECT {columns(Settlement)} FROM settlements WHERE ts >= ? ORDER BY ts, ticker"  # noqa: S608
-HALT = f"SELECT {columns(Halt)} FROM halt"  # noqa: S608
-CASH_BASE = f"SELECT {columns(CashBaseline)} FROM cash_base"  # noqa: S608
-KEY_LOCK = f"SELECT {columns(KeyRestriction)} FROM key_locks WHERE key_id = ?"  # noqa: S608
-BEST = f"SELECT {columns(AccountHigh)} FROM best"  # noqa: S608
-CYCLE = f"SELECT {columns(Heartbeat)} FROM cycle"  # noqa: S608
-GROUPS = f"SELECT {columns(RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608
+HALT = f"SELECT {columns(records.Halt)} FROM halt"  # noqa: S608
+CASH_BASE = f"SELECT {columns(records.CashBaseline)} FROM cash_base"  # noqa: S608
+KEY_LOCK = f"SELECT {columns(records.KeyRestriction)} FROM key_locks WHERE key_id = ?"  # noqa: S608
+BEST = f"SELECT {columns(records.AccountHigh)} FROM best"  # noqa: S608
+CYCLE = f"SELECT {columns(records.Heartbeat)} FROM cycle"  # noqa: S608
+GROUPS = f"SELECT {columns(records.RunGroup)} FROM run_groups ORDER BY exchange_index"  # noqa: S608
 DENIED = f"SELECT {columns(OrderRefused)} FROM denials WHERE ts >= ? AND ? IN ('', ticker) ORDER BY ts DESC LIMIT ?"  # noqa: S608
 ALERTS = f"SELECT {columns(AlertRaised)} FROM alerts WHERE ts >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608
 
@@ -134,10 +125,10 @@ TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
 # -- within a transaction -----------------------------------------------------------------------------------------
 
 
-def halt_on_file(execute: Execute) -> Halt:
+def halt_on_file(execute: Execute) -> records.Halt:
     """Return what the state file says, without what is beside it: a pause hides what was reduced."""
     found = execute(HALT).fetchone()
-    return read(Halt, found) if found else NO_HALT
+    return read(records.Halt, found) if found else records.NO_HALT
 
 
 def put_order(execute: Execute, order: Order, *, is_repaired: bool = False) -> None:

@@ -10,11 +10,7 @@ import msgspec
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.monitoring.source_watch import Source
-from kalshi_cli.store.records import (
-    NO_HALT,
-    Halt,
-    RecoveredState,
-)
+from kalshi_cli.store.records import NO_HALT, Halt, RecoveredState
 
 if TYPE_CHECKING:
     pass

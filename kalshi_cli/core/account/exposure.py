@@ -9,16 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from kalshi_cli.base.units import Money
+from kalshi_cli.core.account import worst_case
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.order_index import OrderRegistry
-from kalshi_cli.core.account.worst_case import (
-    LiveOrderRisk,
-    OutcomeLosses,
-    after_trade,
-    event_max_loss,
-    live_part,
-    max_loss,
-)
 from kalshi_cli.core.market.fees import estimate
 from kalshi_cli.core.model.intents import Place
 from kalshi_cli.core.model.markets import FeeSchedule
@@ -31,17 +24,13 @@ class Exposures:
     """Of all markets in which anything is held or rests. `extra` is one more order on top of the live ones."""
 
     def __init__(
-        self,
-        ledger: Ledger,
-        orders: OrderRegistry,
-        fees: Mapping[str, FeeSchedule],
-        event_of: Callable[[str], str],
+        self, ledger: Ledger, orders: OrderRegistry, fees: Mapping[str, FeeSchedule], event_of: Callable[[str], str]
     ) -> None:
         self._ledger = ledger
         self._orders = orders
         self._fees = fees
         self._event_of = event_of
-        self._markets: dict[str, dict[int, OutcomeLosses]] = {}
+        self._markets: dict[str, dict[int, worst_case.OutcomeLosses]] = {}
         self._events: dict[str, dict[str, None]] = {}
         self._placed: dict[str, str] = {}
         self._total = 0
@@ -57,7 +46,7 @@ class Exposures:
 
     def event(self, event_ticker: str, *, is_exclusive: bool, extra: Place | None = None) -> Money:
         """The most that the markets of an event can lose together; see `event_max_loss`."""
-        by_subaccount: dict[int, list[OutcomeLosses]] = {}
+        by_subaccount: dict[int, list[worst_case.OutcomeLosses]] = {}
         self._catch_up()
         tickers = dict(self._events.get(event_ticker, {}))
         if extra is not None and self._event_of(extra.ticker) == event_ticker:
@@ -65,7 +54,7 @@ class Exposures:
         for ticker in tickers:
             for subaccount, outcomes in self._outcomes(ticker, extra).items():
                 by_subaccount.setdefault(subaccount, []).append(outcomes)
-        return Money(sum(event_max_loss(each, is_exclusive=is_exclusive) for each in by_subaccount.values()))
+        return Money(sum(worst_case.event_max_loss(each, is_exclusive=is_exclusive) for each in by_subaccount.values()))
 
     @property
     def events(self) -> list[str]:
@@ -80,14 +69,14 @@ class Exposures:
             return Money(self._total)
         return Money(self._total - self.market(extra.ticker) + self.market(extra.ticker, extra))
 
-    def _outcomes(self, ticker: str, extra: Place | None) -> dict[int, OutcomeLosses]:
+    def _outcomes(self, ticker: str, extra: Place | None) -> dict[int, worst_case.OutcomeLosses]:
         """By subaccount."""
         self._catch_up()
         known = self._markets.get(ticker, {})
         if extra is None or extra.ticker != ticker:
             return known
         fee = estimate(self._schedule(ticker), extra.price, extra.qty, is_taker=not extra.post_only)
-        live = LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
+        live = worst_case.LiveOrderRisk(extra.side, extra.price, extra.qty, fee)
         return {**known, extra.subaccount: self._count(ticker, extra.subaccount, live)}
 
     def _schedule(self, ticker: str) -> FeeSchedule:
@@ -120,12 +109,16 @@ class Exposures:
             self._events.setdefault(event, {})[ticker] = None
             self._total += sum(outcomes.worst for outcomes in found.values())
 
-    def _count(self, ticker: str, subaccount: int, *extra: LiveOrderRisk) -> OutcomeLosses:
+    def _count(self, ticker: str, subaccount: int, *extra: worst_case.LiveOrderRisk) -> worst_case.OutcomeLosses:
         """One subaccount in one market. What traded and is in no fill yet was charged its fee already."""
         position, schedule = self._ledger.position(ticker, subaccount), self._schedule(ticker)
-        live = [live_part(order, schedule) for order in self._orders.live(ticker) if order.subaccount == subaccount]
+        live = [
+            worst_case.live_part(order, schedule)
+            for order in self._orders.live(ticker)
+            if order.subaccount == subaccount
+        ]
         held, cost = position.qty, position.cost
         for order, qty in self._orders.untold(ticker):
             if order.subaccount == subaccount:
-                held, cost = after_trade(held, cost, order.side, order.price, qty)
-        return max_loss(held, cost, (*live, *extra))
+                held, cost = worst_case.after_trade(held, cost, order.side, order.price, qty)
+        return worst_case.max_loss(held, cost, (*live, *extra))

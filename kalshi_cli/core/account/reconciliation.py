@@ -14,18 +14,8 @@ import msgspec
 from kalshi_cli.base.units import Qty, Ts, show_price, show_qty
 from kalshi_cli.core.account.open_amends import is_amend_open
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, OrderRegistry, is_id_taken
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderChanged
-from kalshi_cli.core.model.messages import (
-    AccountSnapshot,
-    AmendEnded,
-    Filled,
-    Message,
-    OrderNeverArrived,
-    OrderRejected,
-    OrderRepaired,
-    OrderState,
-    Settled,
-)
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 
@@ -40,40 +30,46 @@ OLDER_MS = 10_000
 """Made so much before one of ours, by the exchange's clock and by ours, an order under its id is another one."""
 
 
-def diff(orders: OrderRegistry, is_booked: Callable[[Fill], bool], snapshot: AccountSnapshot) -> list[Message]:
+def diff(
+    orders: OrderRegistry, is_booked: Callable[[Fill], bool], snapshot: messages.AccountSnapshot
+) -> list[messages.Message]:
     """Messages that bring us to the snapshot; applying them twice changes nothing more.
 
     Fills come first, so that an order which turns out to be over is over with its fills booked; the oldest before the
     others, as they happened, because a late one makes the ledger count its market again.
     """
     missed = [fill for fill in reversed(snapshot.fills) if not is_booked(fill)]  # they come newest first
-    repairs: list[Message] = [Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)]
+    repairs: list[messages.Message] = [
+        messages.Filled(fill.ts, fill) for fill in sorted(missed, key=lambda fill: fill.ts)
+    ]
     repairs += [
-        OrderRepaired(snapshot.ts, each.known, each.record)
+        messages.OrderRepaired(snapshot.ts, each.known, each.record)
         for each in disputes(orders, snapshot)
         if each.is_certain or _is_proven(each, snapshot)
     ]
     for order in snapshot.orders:
         ours = orders.get(order.client_order_id)
         if ours is not None and is_id_taken(ours) and order.created < ours.created - OLDER_MS:
-            repairs.append(OrderRejected(snapshot.ts, ours.client_order_id, DUPLICATE_ID))
+            repairs.append(messages.OrderRejected(snapshot.ts, ours.client_order_id, DUPLICATE_ID))
             order = msgspec.structs.replace(order, client_order_id="")  # so that it is not taken for ours
         if _tells_of_amend(orders.by_order_id(order.order_id), snapshot):
-            repairs.append(AmendEnded(order.updated, order))
-        repairs.append(OrderState(order.updated, order))
-    repairs += [Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
+            repairs.append(messages.AmendEnded(order.updated, order))
+        repairs.append(messages.OrderState(order.updated, order))
+    repairs += [messages.Settled(settlement.ts, settlement) for settlement in snapshot.settlements]
     seen = {(order.client_order_id, order.ticker, order.side) for order in snapshot.orders}
     repairs += [
-        OrderRejected(snapshot.ts, order.client_order_id, DUPLICATE_ID)  # whatever had the id, it is not this one
+        messages.OrderRejected(
+            snapshot.ts, order.client_order_id, DUPLICATE_ID
+        )  # whatever had the id, it is not this one
         if is_id_taken(order)
-        else OrderNeverArrived(snapshot.ts, order.client_order_id)
+        else messages.OrderNeverArrived(snapshot.ts, order.client_order_id)
         for order in orders.live()
         if (order.client_order_id, order.ticker, order.side) not in seen and _cannot_be_there(order, snapshot)
     ]
     return repairs
 
 
-def _cannot_be_there(order: Order, snapshot: AccountSnapshot) -> bool:
+def _cannot_be_there(order: Order, snapshot: messages.AccountSnapshot) -> bool:
     """Not acknowledged, not in a fresh and complete read, and past the time at which it could still arrive and rest."""
     if order.order_id or order.status not in (OrderStatus.UNKNOWN, OrderStatus.SUBMITTED):
         return False
@@ -91,7 +87,7 @@ class Dispute(NamedTuple):
     is_certain: bool = False
 
 
-def disputes(orders: OrderRegistry, snapshot: AccountSnapshot) -> Iterator[Dispute]:
+def disputes(orders: OrderRegistry, snapshot: messages.AccountSnapshot) -> Iterator[Dispute]:
     """Orders of ours of which a reply said what the records of this read do not: another id, more filled, over.
 
     The record is the one under the order's exchange id, if it has our client id too; else the one under our client id,
@@ -114,7 +110,7 @@ def disputes(orders: OrderRegistry, snapshot: AccountSnapshot) -> Iterator[Dispu
             yield Dispute(known, named if is_ours else None, is_of_another)
 
 
-def _is_proven(dispute: Dispute, snapshot: AccountSnapshot) -> bool:
+def _is_proven(dispute: Dispute, snapshot: messages.AccountSnapshot) -> bool:
     """Return whether the read is late enough to end the dispute.
 
     That an acknowledged order is in no list is proof only once it cannot rest any more: a list can lack it.
@@ -156,14 +152,14 @@ def provable_at(order: Order) -> Ts:
     return Ts(max(order.created + NEVER_ARRIVED_MARGIN_MS, order.expires or 0))
 
 
-def _tells_of_amend(order: Order | None, snapshot: AccountSnapshot) -> bool:
+def _tells_of_amend(order: Order | None, snapshot: messages.AccountSnapshot) -> bool:
     """The read is so much later than the amend that it is either in there or never arrived."""
     if order is None or not is_amend_open(order):
         return False
     return snapshot.as_of > provable_at(order)
 
 
-def drift(ours: Mapping[str, Qty], snapshot: AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:
+def drift(ours: Mapping[str, Qty], snapshot: messages.AccountSnapshot) -> dict[str, tuple[Qty, Qty]]:
     """Markets where the two positions differ: ours, theirs. Markets that settled are in neither."""
     theirs = {position.ticker: position.position for position in snapshot.positions}
     held = {ticker: qty for ticker, qty in ours.items() if qty}
@@ -185,7 +181,7 @@ class DriftWatch:
         self._seen: dict[str, tuple[Qty, Qty]] = {}
         self._told: dict[str, tuple[Qty, Qty]] = {}
 
-    def look(self, held: Mapping[str, Qty], snapshot: AccountSnapshot, *, booked_until: Ts) -> list[Effect]:
+    def look(self, held: Mapping[str, Qty], snapshot: messages.AccountSnapshot, *, booked_until: Ts) -> list[Effect]:
         """`held` are our positions of the primary account, which is what a snapshot has."""
         if booked_until > snapshot.as_of:
             return []

@@ -25,12 +25,7 @@ class Verdict(IntEnum):
     UNKNOWN = 3
 
 
-SEVERITIES = {
-    "critical": Verdict.CRITICAL,
-    "unknown": Verdict.UNKNOWN,
-    "warning": Verdict.WARNING,
-    "note": Verdict.OK,
-}
+SEVERITIES = {"critical": Verdict.CRITICAL, "unknown": Verdict.UNKNOWN, "warning": Verdict.WARNING, "note": Verdict.OK}
 """How bad a breach is -> what it makes of a check; worst first. A note is said and changes nothing."""
 
 

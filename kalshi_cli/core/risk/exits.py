@@ -22,18 +22,8 @@ from collections.abc import Callable, Container, Iterable
 
 import msgspec
 
-from kalshi_cli.base.units import (
-    ONE_DOLLAR,
-    Money,
-    Price,
-    Qty,
-    Ts,
-    cents,
-    format_price,
-    show_money,
-    show_price,
-    show_qty,
-)
+from kalshi_cli.base import units
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.account.ledger import Position
 from kalshi_cli.core.model.effects import AlertRaised, Effect, OrderRefused, SubmitOrder
 from kalshi_cli.core.model.intents import Amend, Place
@@ -57,9 +47,9 @@ STUCK_MS = 10_000
 """How long a stop-loss may have sold nothing until somebody is told, and how long any close waits for those who quoted.
 """
 
-A_CENT = cents(1)
+A_CENT = units.cents(1)
 
-A_SPREAD = cents(2)
+A_SPREAD = units.cents(2)
 """A contract that lost no more, and that others still offer at what it cost or more, has only paid the spread."""
 
 STOP_LOSS, TAKE_PROFIT = "stop-loss", "take-profit"
@@ -183,7 +173,10 @@ class ProtectiveExits:
         at = mark(self._state.books.get(ticker), self._state.seen(ticker), Qty(-intent.side.sign))
         if at is None or (intent.price - at) * intent.side.sign <= most:
             return None
-        return "SLIPPAGE", f"price={format_price(intent.price)} mark={format_price(at)} limit={format_price(most)}"
+        return (
+            "SLIPPAGE",
+            f"price={units.format_price(intent.price)} mark={units.format_price(at)} limit={units.format_price(most)}",
+        )
 
     def _too_early(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """The price is not clear: a close waits as the first order of a stop-loss does, for those who may be back."""
@@ -274,7 +267,7 @@ class ProtectiveExits:
         if book is None or self._limits.max_spread is None:
             return
         bid, ask = book.best_bid, book.best_ask
-        shown = Price(0) if bid is None else bid, Price(ONE_DOLLAR) if ask is None else ask
+        shown = Price(0) if bid is None else bid, Price(units.ONE_DOLLAR) if ask is None else ask
         if ticker not in self._tops:
             self._tops[ticker] = _QuoteHistory(self._state.now, shown, shown, shown)
         self._tops[ticker].show(self._state.now, shown)
@@ -286,7 +279,7 @@ class ProtectiveExits:
         most, tops = self._limits.max_spread, self._tops.get(ticker)
         if most is None:
             return False
-        is_wide = (ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
+        is_wide = (units.ONE_DOLLAR if ask is None else ask) - (0 if bid is None else bid) > most
         return is_wide or (tops is not None and tops.fell(self._state.now, side) > most)
 
     def _unpaid(self, position: Position) -> Price | None:
@@ -299,7 +292,7 @@ class ProtectiveExits:
         """One order, where somebody pays enough; else only the price gives way."""
         strategy, ticker, subaccount = key
         best, is_long = self._best_for(position), position.qty > 0
-        pays = None if best is None else best if is_long else Price(ONE_DOLLAR - best)
+        pays = None if best is None else best if is_long else Price(units.ONE_DOLLAR - best)
         if best is None or pays is None or pays <= A_CENT:
             return self._stuck(key, "nobody pays more than a cent for it")
         is_first = walk.reason == STOP_LOSS and not walk.steps and self._state.now < walk.since + STUCK_MS
@@ -319,7 +312,7 @@ class ProtectiveExits:
             return [] if is_netted else self._stuck(key, why)
         walk.steps, walk.next_at, walk.last = walk.steps + 1, Ts(self._state.now + STEP_MS), max(pays, reach)
         if pays < reach:
-            return self._stuck(key, f"nobody pays {show_price(reach)}")
+            return self._stuck(key, f"nobody pays {units.show_price(reach)}")
         intent = Place(
             ticker, side, best, qty, reason=walk.reason, tif=TimeInForce.IOC, reduce_only=True, subaccount=subaccount
         )
@@ -339,7 +332,7 @@ class ProtectiveExits:
         if limits.max_order_qty is not None:
             qty = min(qty, limits.max_order_qty)
         if limits.max_order_cost is not None:
-            qty = min(qty, limits.max_order_cost // (best if side is BID else ONE_DOLLAR - best))
+            qty = min(qty, limits.max_order_cost // (best if side is BID else units.ONE_DOLLAR - best))
         return Qty(qty)
 
     def _begun(self, key: _Key, walk: Liquidation, position: Position, when: str) -> list[Effect]:
@@ -350,9 +343,10 @@ class ProtectiveExits:
         strategy, ticker, _ = key
         side = "YES" if position.qty > 0 else "NO"
         worth = position.value(self._best_for(position)) or Money(0)
+        count, cost = units.show_qty(Qty(abs(position.qty))), units.show_money(position.cost)
         text = (
-            f"{show_qty(Qty(abs(position.qty)))} {side} of {strategy} cost {show_money(position.cost)} and are worth "
-            f"{show_money(worth)}: they are being sold {when}, and {strategy} opens nothing there meanwhile"
+            f"{count} {side} of {strategy} cost {cost} and are worth "
+            f"{units.show_money(worth)}: they are being sold {when}, and {strategy} opens nothing there meanwhile"
         )
         tier = "warning" if walk.reason == STOP_LOSS else "info"
         return [AlertRaised(self._state.now, tier, _CODES[walk.reason], ticker, text)]

@@ -54,12 +54,7 @@ def account_snapshot(
 
 
 def _snapshot(
-    client: KalshiClient,
-    clock: Clock,
-    *,
-    since: Ts,
-    live: Iterable[Order],
-    known: Callable[[str], Order | None] | None,
+    client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order], known: Callable[[str], Order | None] | None
 ) -> AccountSnapshot:
     def look_up(missing: dict[str | None, Ts]) -> None:
         if len(missing) > MARKETS_ONE_BY_ONE:

@@ -31,14 +31,7 @@ from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.rest.rate_limits import RateLimiter
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.rest.their_clock import MOVES_ON_S, TheirClock
-from kalshi_cli.exchange.wire.replies import (
-    is_definite,
-    is_of_exchange,
-    is_taken,
-    read_refusal,
-    rejection_error,
-    unproven,
-)
+from kalshi_cli.exchange.wire import replies
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
 
@@ -317,16 +310,16 @@ class RestTransport:
             self._note(what, notice)
         if reply.is_kept:
             return _Failure(self._kept(what), is_unknown=True)
-        refusal = read_refusal(b"" if reply.status < 300 else reply.body)
-        if reply.status in answered and (reply.status < 300 or method == "GET" or is_taken(refusal.code)):
+        refusal = replies.read_refusal(b"" if reply.status < 300 else reply.body)
+        if reply.status in answered and (reply.status < 300 or method == "GET" or replies.is_taken(refusal.code)):
             return reply.body
         wait_s = 0.0
         if reply.status == 429:
             self._limiter.refused(method, path)
             wait_s = reply.wait_s
-        if method != "GET" and not is_definite(refusal.code, reply.status):
-            return _Failure(unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
-        no = rejection_error(what, reply.status, reply.body, self.their_clock.skew_ms)
+        if method != "GET" and not replies.is_definite(refusal.code, reply.status):
+            return _Failure(replies.unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
+        no = replies.rejection_error(what, reply.status, reply.body, self.their_clock.skew_ms)
         if reply.status == 429 or reply.status >= 500:  # a 5xx of a read: it may go again
             return _Failure(no, is_unknown=False, wait_s=wait_s)
         raise no
@@ -378,7 +371,7 @@ class RestTransport:
         notice = "; ".join(f"{name}: {text}" for name in _NOTICES if (text := headers.get(name)))
         wait_s = float(wait) if _DIGITS.fullmatch(wait) else 0.0
         status = response.status_code
-        is_kept = self._is_kept(request, headers, sent_s, is_theirs=is_of_exchange(status, body))
+        is_kept = self._is_kept(request, headers, sent_s, is_theirs=replies.is_of_exchange(status, body))
         return _Reply(status, body, wait_s, notice, is_kept)
 
     def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float, *, is_theirs: bool) -> bool:

@@ -15,14 +15,6 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import FeedGap, Message
 from kalshi_cli.exchange.stream import frames
-from kalshi_cli.exchange.stream.frames import (
-    AnyFrame,
-    DeltaFrame,
-    SnapshotFrame,
-    SubscribedFrame,
-    decode_frame,
-    to_message,
-)
 
 BOOK = "orderbook_delta"
 LIFECYCLE = "market_lifecycle_v2"
@@ -194,14 +186,14 @@ class StreamSession:
     def on_frame(self, raw: bytes | str, recv_ts: Ts) -> list[Said]:
         """What a frame says, in order; nothing for acknowledgements, duplicates and unknown types. Never raises."""
         try:
-            frame = decode_frame(raw)
+            frame = frames.decode_frame(raw)
         except frames.FrameError as error:
             # It may have carried a number of any sid, so the next number of each is believed again.
             return [said for each in self._subscriptions.values() for said in self._lost(each, str(error), recv_ts)]
         if frame is None:
             return []
         sid = frame.sid
-        if sid is None or isinstance(frame, SubscribedFrame):
+        if sid is None or isinstance(frame, frames.SubscribedFrame):
             return self._on_reply(frame, recv_ts)
         subscription = self._subscriptions.get(sid) or self._adopt(sid, frame)
         if subscription is None:
@@ -215,18 +207,18 @@ class StreamSession:
             said += self._lost(subscription, str(error), recv_ts, last=subscription.last)
         return said
 
-    def _adopt(self, sid: int, frame: AnyFrame) -> _Subscription | None:
+    def _adopt(self, sid: int, frame: frames.AnyFrame) -> _Subscription | None:
         """A sid nobody announced: a recording that starts in the middle. Its first number is as good as any.
 
         None for a sid that is over, and beyond the limit.
         """
         if sid in self._dead or len(self._subscriptions) + len(self._dead) >= MAX_SIDS:
             return None
-        channel = BOOK if isinstance(frame, DeltaFrame | SnapshotFrame) else ""
+        channel = BOOK if isinstance(frame, frames.DeltaFrame | frames.SnapshotFrame) else ""
         self._subscriptions[sid] = _Subscription(sid, channel, None)
         return self._subscriptions[sid]
 
-    def _count(self, subscription: _Subscription, frame: AnyFrame, recv_ts: Ts) -> list[Said] | None:
+    def _count(self, subscription: _Subscription, frame: frames.AnyFrame, recv_ts: Ts) -> list[Said] | None:
         """Check the number of a frame: what follows from a gap, or None where the frame is to be ignored."""
         seq, last = frame.seq, subscription.last
         if seq is None:
@@ -240,20 +232,22 @@ class StreamSession:
         return self._lost(subscription, reason, recv_ts, last=seq)
 
     @staticmethod
-    def _is_answer(subscription: _Subscription, frame: AnyFrame) -> bool:
+    def _is_answer(subscription: _Subscription, frame: frames.AnyFrame) -> bool:
         """A snapshot we asked for, with a number that is over: it comes late, or an absurd number came before it, which
         must not deafen us. Counting begins anew at it, and another is asked for."""
         return (
-            isinstance(frame, SnapshotFrame)
+            isinstance(frame, frames.SnapshotFrame)
             and frame.id is not None
             and frame.id == subscription.asked_id
             and frame.msg.market_ticker not in subscription.fresh
         )
 
-    def _on_body(self, subscription: _Subscription, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
-        if isinstance(frame, DeltaFrame | SnapshotFrame) and self._is_strange(subscription, frame.msg.market_ticker):
+    def _on_body(self, subscription: _Subscription, frame: frames.AnyFrame, recv_ts: Ts) -> list[Said]:
+        if isinstance(frame, frames.DeltaFrame | frames.SnapshotFrame) and self._is_strange(
+            subscription, frame.msg.market_ticker
+        ):
             return []
-        if isinstance(frame, DeltaFrame):
+        if isinstance(frame, frames.DeltaFrame):
             if frame.msg.market_ticker not in subscription.fresh:
                 return self._early_delta(subscription, frame.msg.market_ticker, recv_ts)
         elif isinstance(frame, frames.LifecycleFrame):
@@ -264,8 +258,8 @@ class StreamSession:
                 return []  # a loop on paper, or a recording: the account is not what it trades on
         elif isinstance(frame, frames.OkFrame | frames.ErrorFrame | frames.UnsubscribedFrame | frames.OtherFrame):
             return self._on_reply(frame, recv_ts)
-        message = to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
-        if isinstance(frame, SnapshotFrame):
+        message = frames.to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
+        if isinstance(frame, frames.SnapshotFrame):
             subscription.tickers[frame.msg.market_ticker] = None
             subscription.fresh.add(frame.msg.market_ticker)
         return [] if message is None else [message]
@@ -297,8 +291,8 @@ class StreamSession:
 
     # -- replies ----------------------------------------------------------------------------------------------------
 
-    def _on_reply(self, frame: AnyFrame, recv_ts: Ts) -> list[Said]:
-        if isinstance(frame, SubscribedFrame):
+    def _on_reply(self, frame: frames.AnyFrame, recv_ts: Ts) -> list[Said]:
+        if isinstance(frame, frames.SubscribedFrame):
             channel, tickers = self._pending.pop(frame.id or 0, (frame.msg.channel, ()))
             # A recording may hold a second `subscribed` for a sid that is counted already. One that was only met in a
             # frame of an unknown type begins here.

@@ -15,31 +15,15 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import ComboLeg, Market, MarketDetails, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot, Level, PublicTrade
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import (
-    Moment,
-    PriceRange,
-    Text,
-    Unit,
-    book_side,
-    convert,
-    grid_of,
-    outcome_price,
-    parse_book_price,
-    parse_non_negative_count,
-    parse_optional_time,
-    quote_price,
-    quote_size,
-    read,
-    ts_of,
-)
+from kalshi_cli.exchange.wire.values import Moment, Text, Unit, convert
 
 
 def _quote(text: str) -> Price | None:
-    return quote_price(text) if text else None
+    return values.quote_price(text) if text else None
 
 
 def _price(text: str | None) -> Price | None:
-    return outcome_price(text) if text else None
+    return values.outcome_price(text) if text else None
 
 
 _AnyPrice = Annotated[str | None, Unit(_price)]
@@ -52,7 +36,7 @@ class MarketSummaryBody(msgspec.Struct, gc=False):
     ticker: str
     event_ticker: str
     status: str
-    price_ranges: tuple[PriceRange, ...]
+    price_ranges: tuple[values.PriceRange, ...]
     yes_bid_dollars: str
     yes_bid_size_fp: str
     yes_ask_dollars: str
@@ -123,21 +107,21 @@ def market_of(wire: MarketSummaryBody) -> Market:
             event_ticker=wire.event_ticker,
             title=wire.title,
             status=MarketStatus(wire.status),
-            grid=grid_of(wire.price_ranges),
-            yes_bid=quote_price(wire.yes_bid_dollars),
-            yes_bid_size=quote_size(wire.yes_bid_size_fp),
-            yes_ask=quote_price(wire.yes_ask_dollars),
-            yes_ask_size=quote_size(wire.yes_ask_size_fp),
-            last=outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
-            volume=parse_non_negative_count(wire.volume_fp),
-            volume_24h=parse_non_negative_count(wire.volume_24h_fp),
-            open_interest=parse_non_negative_count(wire.open_interest_fp),
-            open_time=ts_of(wire.open_time),
-            close_time=ts_of(wire.close_time),
-            expected_expiration_time=parse_optional_time(wire.expected_expiration_time),
+            grid=values.grid_of(wire.price_ranges),
+            yes_bid=values.quote_price(wire.yes_bid_dollars),
+            yes_bid_size=values.quote_size(wire.yes_bid_size_fp),
+            yes_ask=values.quote_price(wire.yes_ask_dollars),
+            yes_ask_size=values.quote_size(wire.yes_ask_size_fp),
+            last=values.outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
+            volume=values.parse_non_negative_count(wire.volume_fp),
+            volume_24h=values.parse_non_negative_count(wire.volume_24h_fp),
+            open_interest=values.parse_non_negative_count(wire.open_interest_fp),
+            open_time=values.ts_of(wire.open_time),
+            close_time=values.ts_of(wire.close_time),
+            expected_expiration_time=values.parse_optional_time(wire.expected_expiration_time),
             result=wire.result,
-            settlement_value=outcome_price(value) if value else None,
-            settlement_ts=parse_optional_time(wire.settlement_ts),
+            settlement_value=values.outcome_price(value) if value else None,
+            settlement_ts=values.parse_optional_time(wire.settlement_ts),
             exchange_index=wire.exchange_index,
             subtitle=wire.yes_sub_title,
             strike_type=wire.strike_type or "",
@@ -148,7 +132,7 @@ def market_of(wire: MarketSummaryBody) -> Market:
             price_structure=wire.price_level_structure,
             can_close_early=wire.can_close_early,
             early_close_condition=wire.early_close_condition or "",
-            fee_waiver_until=parse_optional_time(wire.fee_waiver_expiration_time),
+            fee_waiver_until=values.parse_optional_time(wire.fee_waiver_expiration_time),
             previous_price=_price(wire.previous_price_dollars) or None,  # 0.0000: it had not traded a day ago
         )
     except ValueError as error:
@@ -211,7 +195,7 @@ class _Trade(msgspec.Struct, gc=False):
 
 
 def _bids(pairs: _Pairs | None) -> tuple[Level, ...]:
-    return tuple((parse_book_price(price), parse_non_negative_count(qty)) for price, qty in pairs or ())
+    return tuple((values.parse_book_price(price), values.parse_non_negative_count(qty)) for price, qty in pairs or ())
 
 
 def _book(wire: _Book, ticker: str, now: Ts) -> BookSnapshot:
@@ -222,12 +206,12 @@ def _book(wire: _Book, ticker: str, now: Ts) -> BookSnapshot:
 
 def _trade(wire: _Trade) -> PublicTrade:
     return PublicTrade(
-        ts_of(wire.created_time),
+        values.ts_of(wire.created_time),
         wire.ticker,
         wire.trade_id,
-        outcome_price(wire.yes_price_dollars),
-        parse_non_negative_count(wire.count_fp),
-        book_side(wire.taker_book_side, wire.taker_outcome_side),
+        values.outcome_price(wire.yes_price_dollars),
+        values.parse_non_negative_count(wire.count_fp),
+        values.book_side(wire.taker_book_side, wire.taker_outcome_side),
         wire.is_block_trade,
     )
 
@@ -238,12 +222,12 @@ _books_body = msgspec.json.Decoder(_BooksBody)
 
 def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
     """`GET /markets/{ticker}/orderbook`; the body says neither which market it is nor when."""
-    return read(_book_body, lambda wire: _book(wire.orderbook_fp, ticker, now), body, f"the book of {ticker}")
+    return values.read(_book_body, lambda wire: _book(wire.orderbook_fp, ticker, now), body, f"the book of {ticker}")
 
 
 def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
     """`GET /markets/orderbooks`."""
-    return read(
+    return values.read(
         _books_body, lambda wire: [_book(b.orderbook_fp, b.ticker, now) for b in wire.orderbooks], body, "books"
     )
 

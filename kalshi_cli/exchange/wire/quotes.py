@@ -5,19 +5,9 @@ from __future__ import annotations
 import msgspec
 from msgspec import field
 
+from kalshi_cli.base import units
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import (
-    ONE_DOLLAR,
-    Money,
-    Price,
-    Qty,
-    Ts,
-    format_price,
-    format_qty,
-    format_ts,
-    parse_money,
-    show_money,
-)
+from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import ComboLegBody, leg_of
@@ -92,7 +82,7 @@ class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
     def price(self, side: str) -> Price | None:
         """What whoever accepts this bid pays for the other side."""
         bid = self.bid(side)
-        return None if bid is None else Price(ONE_DOLLAR - bid)
+        return None if bid is None else Price(units.ONE_DOLLAR - bid)
 
 
 class BlockTrade(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,7 +120,7 @@ class NewRfq(msgspec.Struct, frozen=True, kw_only=True):
         if (self.qty if self.target is None else self.target) in (None, 0):
             raise UsageError("a request for nothing", hint="--count 100 or --cost 25.00")
         if self.target is not None and self.target % 100:
-            raise UsageError(f"{show_money(self.target)} has more than four decimals", hint="--cost 25.00")
+            raise UsageError(f"{units.show_money(self.target)} has more than four decimals", hint="--cost 25.00")
         if self.target_excludes_fees and self.target is None:
             raise UsageError("only a cost can be without fees", hint="--cost 25.00 --excludes-fees")
 
@@ -141,8 +131,8 @@ class NewRfq(msgspec.Struct, frozen=True, kw_only=True):
 def rfq_body(new: NewRfq) -> bytes:
     return values.body_of(
         {"market_ticker": new.ticker, "rest_remainder": new.rest_remainder},
-        contracts_fp=None if new.qty is None else format_qty(new.qty),
-        target_cost_dollars=None if new.target is None else format_price(Price(new.target // 100)),
+        contracts_fp=None if new.qty is None else units.format_qty(new.qty),
+        target_cost_dollars=None if new.target is None else units.format_price(Price(new.target // 100)),
         target_cost_excludes_fees=new.target_excludes_fees,
         replace_existing=new.replace_existing,
         obscure_creator_id=new.is_obscured,
@@ -151,18 +141,12 @@ def rfq_body(new: NewRfq) -> bytes:
 
 
 def quote_body(
-    rfq_id: str,
-    yes_bid: Price | None,
-    no_bid: Price | None,
-    *,
-    rest_remainder: bool,
-    post_only: bool,
-    subaccount: int,
+    rfq_id: str, yes_bid: Price | None, no_bid: Price | None, *, rest_remainder: bool, post_only: bool, subaccount: int
 ) -> bytes:
     body = {
         "rfq_id": rfq_id,
-        "yes_bid": format_price(yes_bid or Price(0)),
-        "no_bid": format_price(no_bid or Price(0)),
+        "yes_bid": units.format_price(yes_bid or Price(0)),
+        "no_bid": units.format_price(no_bid or Price(0)),
         "rest_remainder": rest_remainder,
         "post_only": post_only,
     }
@@ -184,7 +168,7 @@ def block_body(
             "price_centi_cents": price,
             "centicount": qty,
             "maker_side": maker_side,
-            "expiration_ts": format_ts(expires),
+            "expiration_ts": units.format_ts(expires),
         }
     )
 
@@ -261,7 +245,7 @@ class _Block(msgspec.Struct, gc=False):
 
 
 def _rfq(wire: _Rfq) -> Rfq:
-    target = None if wire.target is None else parse_money(wire.target)
+    target = None if wire.target is None else units.parse_money(wire.target)
     return convert(
         Rfq,
         wire,
@@ -274,7 +258,7 @@ def _rfq(wire: _Rfq) -> Rfq:
 
 def _quote(wire: _Quote) -> RfqQuote:
     whole = parse_non_negative_count(wire.contracts_fp)
-    target = None if wire.target is None else parse_money(wire.target)
+    target = None if wire.target is None else units.parse_money(wire.target)
     is_mine = bool(wire.creator_user_id)
     return convert(
         RfqQuote,
@@ -291,7 +275,7 @@ def _quote(wire: _Quote) -> RfqQuote:
 
 
 def _block(wire: _Block) -> BlockTrade:
-    if not 0 < wire.price < ONE_DOLLAR or wire.qty <= 0:
+    if not 0 < wire.price < units.ONE_DOLLAR or wire.qty <= 0:
         raise ValueError(f"a block trade of {wire.qty} at {wire.price}")
     return convert(BlockTrade, wire, order_id=wire.buyer_order_id or wire.seller_order_id)
 

@@ -306,13 +306,7 @@ def listed(
 
 
 def paged(
-    key: str,
-    wire: type[W],
-    make: Callable[[W], T],
-    what: str,
-    *,
-    is_required: bool = False,
-    cursor: str = "cursor",
+    key: str, wire: type[W], make: Callable[[W], T], what: str, *, is_required: bool = False, cursor: str = "cursor"
 ) -> Callable[[bytes], Page[T]]:
     """Return the reader of a body with a part of a list below `key`, and where the next part begins."""
     decoder = _decoder(_items(key, wire, is_required), (cursor, str | None, None))

@@ -13,16 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from kalshi_cli.core.model.messages import SpotPrice
-from kalshi_cli.feeds.spot.venue import (
-    SpotError,
-    TradingPair,
-    Venue,
-    decoded,
-    parse_fixed,
-    parse_milliseconds,
-    time_of,
-    trade,
-)
+from kalshi_cli.feeds.spot import venue
 
 NAME = "kraken"
 _REST_NAMES = {"BTC": "XBT", "DOGE": "XDG"}
@@ -54,45 +45,46 @@ _answer = msgspec.json.Decoder(_Answer)
 _rows = msgspec.json.Decoder(list[tuple[str, str, Decimal, str, str, str, int]])
 
 
-def subscribe(pair: TradingPair) -> str:
+def subscribe(pair: venue.TradingPair) -> str:
     """Asks for the trades from now on; heartbeats come by themselves."""
     params = {"channel": "trade", "symbol": [pair.name], "snapshot": False}
     return msgspec.json.encode({"method": "subscribe", "params": params}).decode()
 
 
-def read_frame(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
+def read_frame(raw: bytes, pair: venue.TradingPair) -> list[SpotPrice]:
     """The trades in a frame, the oldest first; nothing of heartbeats, acknowledgements, the status and other pairs."""
-    frame = decoded(_frame, raw)
+    frame = venue.decoded(_frame, raw)
     if not frame.success or frame.error:
-        raise SpotError("refused", frame.error or "no reason given")
+        raise venue.SpotError("refused", frame.error or "no reason given")
     if frame.channel != "trade":
         return []
-    found = decoded(_trades, bytes(frame.data))[-_MAX_TRADES:]
-    return [trade(pair, NAME, x.price, x.qty, time_of(x.timestamp)) for x in found if x.symbol == pair.name]
+    found = venue.decoded(_trades, bytes(frame.data))[-_MAX_TRADES:]
+    return [venue.trade(pair, NAME, x.price, x.qty, venue.time_of(x.timestamp)) for x in found if x.symbol == pair.name]
 
 
-def rest_path(pair: TradingPair) -> str:
+def rest_path(pair: venue.TradingPair) -> str:
     """Where the last trades are."""
     base = pair.name.partition("/")[0]
     name = pair.name.replace(base, _REST_NAMES.get(base, base), 1).replace("/", "")
     return f"/0/public/Trades?pair={name}&count={_MAX_TRADES}"
 
 
-def read_answer(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
+def read_answer(raw: bytes, pair: venue.TradingPair) -> list[SpotPrice]:
     """The last trades, the oldest first. The result is called by yet another name of the pair."""
-    answer = decoded(_answer, raw)
+    answer = venue.decoded(_answer, raw)
     if answer.error:
-        raise SpotError("refused", ", ".join(answer.error))
+        raise venue.SpotError("refused", ", ".join(answer.error))
     found = [value for name, value in answer.result.items() if name != "last"]
     if len(found) != 1:
-        raise SpotError("junk", f"{len(found)} pairs in answer to one")
-    rows = decoded(_rows, bytes(found[0]))[-_MAX_TRADES:]
+        raise venue.SpotError("junk", f"{len(found)} pairs in answer to one")
+    rows = venue.decoded(_rows, bytes(found[0]))[-_MAX_TRADES:]
     return [
-        trade(pair, NAME, price, size, parse_milliseconds(parse_fixed(at, 9) // 10**6)) for price, size, at, *_ in rows
+        venue.trade(pair, NAME, price, size, venue.parse_milliseconds(venue.parse_fixed(at, 9) // 10**6))
+        for price, size, at, *_ in rows
     ]
 
 
-KRAKEN = Venue(
+KRAKEN = venue.Venue(
     name=NAME,
     ws_url="wss://ws.kraken.com/v2",
     rest_url="https://api.kraken.com",

@@ -12,70 +12,26 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import msgspec
+
 from kalshi_cli import __version__
 from kalshi_cli.base.errors import StateFileError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.config.config import HOSTS, Config, state_dir
+from kalshi_cli.store import rows
 from kalshi_cli.store.catalog.entries import ANYWHERE, CatalogFilter, CatalogStats, Entry, Kind, RefreshProgress
 from kalshi_cli.store.database import PARTS, Database
-from kalshi_cli.store.migrations import step
+from kalshi_cli.store.migrations import step, steps_of
 
 MAX_WORDS = 12
 """Words of a search that are looked for; a whole sentence is no search."""
 
 _WORD = re.compile(r"[^\W_]+")
 
-_TABLES = (
-    """CREATE TABLE listing (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        source TEXT NOT NULL,
-        as_of INTEGER,
-        started INTEGER,
-        since INTEGER,
-        step INTEGER NOT NULL DEFAULT 0,
-        cursor TEXT NOT NULL DEFAULT ''
-    )""",
-    # `seen` is the start of the refresh that met it last. `body` may be read by a person: it is JSON.
-    """CREATE TABLE entries (
-        id INTEGER PRIMARY KEY,
-        kind TEXT NOT NULL,
-        ticker TEXT NOT NULL,
-        parent TEXT NOT NULL,
-        title TEXT NOT NULL,
-        kin TEXT NOT NULL,
-        closes INTEGER,
-        is_over INTEGER NOT NULL,
-        body BLOB NOT NULL,
-        seen INTEGER NOT NULL,
-        UNIQUE (kind, ticker)
-    )""",
-    "CREATE INDEX entries_by_parent ON entries (kind, parent)",
-)
-_INDEX = (
-    """CREATE VIRTUAL TABLE words USING fts5 (
-        ticker, title, kin, content='entries', content_rowid='id', prefix='2 3',
-        tokenize="unicode61 remove_diacritics 2"
-    )""",
-    """CREATE TRIGGER entry_added AFTER INSERT ON entries BEGIN
-        INSERT INTO words (rowid, ticker, title, kin) VALUES (new.id, new.ticker, new.title, new.kin);
-    END""",
-    """CREATE TRIGGER entry_gone AFTER DELETE ON entries BEGIN
-        INSERT INTO words (words, rowid, ticker, title, kin)
-        VALUES ('delete', old.id, old.ticker, old.title, old.kin);
-    END""",
-    # Only where the words changed: most refreshes bring a new time or price.
-    """CREATE TRIGGER entry_changed AFTER UPDATE OF title, kin ON entries
-    WHEN old.title <> new.title OR old.kin <> new.kin BEGIN
-        INSERT INTO words (words, rowid, ticker, title, kin)
-        VALUES ('delete', old.id, old.ticker, old.title, old.kin);
-        INSERT INTO words (rowid, ticker, title, kin) VALUES (new.id, new.ticker, new.title, new.kin);
-    END""",
-)
-_PUT = """INSERT INTO entries (kind, ticker, parent, title, kin, closes, is_over, body, seen)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+_TABLES, _INDEX = steps_of(Path(__file__).with_name("catalog.sql"))
+_PUT = f"""{rows.insert("entries", Entry)}
     ON CONFLICT (kind, ticker) DO UPDATE SET parent = excluded.parent, title = excluded.title, kin = excluded.kin,
     closes = excluded.closes, is_over = excluded.is_over, body = excluded.body, seen = excluded.seen"""
-_FIELDS = ("kind", "ticker", "parent", "title", "kin", "closes", "is_over", "body")
 
 
 class _Cache(Database):
@@ -143,7 +99,7 @@ class Catalogue:
         """Add or replace these, and note how far the refresh has come: all or nothing."""
         with self._database.writing(durable=False) as execute:
             for entry in entries:
-                execute(_PUT, (*(getattr(entry, name) for name in _FIELDS), progress.started))
+                execute(_PUT, rows.row(msgspec.structs.replace(entry, seen=progress.started)))
             execute(
                 "UPDATE listing SET started = ?, since = ?, step = ?, cursor = ?",
                 (progress.started, progress.since, progress.step, progress.cursor),
@@ -167,14 +123,12 @@ class Catalogue:
 
     def extent(self) -> CatalogStats:
         """How much there is, and how old."""
-        as_of, *unfinished = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
+        as_of, *progress = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
         counts = dict(self._database.read("SELECT kind, COUNT(*) FROM entries GROUP BY kind"))
-        started, since, step, cursor = unfinished
+        unfinished = None if progress[0] is None else rows.read(RefreshProgress, tuple(progress))
         return CatalogStats(
             as_of=as_of,
-            unfinished=None
-            if started is None
-            else RefreshProgress(started=started, since=since, step=step, cursor=cursor),
+            unfinished=unfinished,
             markets=counts.get(Kind.MARKET, 0),
             events=counts.get(Kind.EVENT, 0),
             series=counts.get(Kind.SERIES, 0),
@@ -222,15 +176,9 @@ class Catalogue:
         return self._entries(rest, [*patterns, *values], most)
 
     def _entries(self, rest: str, values: Sequence[object], most: int) -> list[Entry]:
-        names = ", ".join(f"entries.{name}" for name in (*_FIELDS, "seen"))
-        rows = self._database.read(f"SELECT {names} FROM {rest}", (*values, most))  # noqa: S608 - constants
-        return [
-            Entry(
-                kind=Kind(kind), ticker=ticker, parent=parent, title=title, kin=kin,
-                closes=closes, is_over=bool(is_over), body=body, seen=seen,
-            )
-            for kind, ticker, parent, title, kin, closes, is_over, body, seen in rows
-        ]  # fmt: skip
+        names = ", ".join(f"entries.{name}" for name in Entry.__struct_fields__)
+        found = self._database.read(f"SELECT {names} FROM {rest}", (*values, most))  # noqa: S608 - constants
+        return [rows.read(Entry, each) for each in found]
 
     def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:
         """Tickers that begin so, with their titles; where there are more than `most`, how they go on, without titles.

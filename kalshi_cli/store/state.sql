@@ -1,0 +1,283 @@
+-- The state file, in the steps in which it came to be. `PRAGMA user_version` counts how many have been taken.
+--
+-- Never change a step that was released: add one. A step begins with a line `-- step`; an empty line is between
+-- statements. Columns are plain integers and text in the units of `units.py`, so that a person with a sqlite3 shell
+-- can read them.
+
+-- step 1: The tables.
+CREATE TABLE identity (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    account TEXT NOT NULL,
+    environment TEXT NOT NULL
+);
+
+-- `key` is our id of an order of ours, and the exchange's id of one that another program placed: those may have no
+-- client_order_id, or one that we also used. No other index: an intent should touch one page on its way to the disk.
+CREATE TABLE orders (
+    key TEXT PRIMARY KEY,
+    client_order_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    qty INTEGER NOT NULL,
+    filled INTEGER NOT NULL,
+    reduced INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    updated INTEGER NOT NULL,
+    tif TEXT NOT NULL,
+    post_only INTEGER NOT NULL,
+    reduce_only INTEGER NOT NULL,
+    expires INTEGER,
+    exchange_index INTEGER NOT NULL,
+    fees INTEGER NOT NULL,
+    fill_cost INTEGER NOT NULL,
+    strategy TEXT NOT NULL,
+    fair INTEGER,
+    reason TEXT NOT NULL,
+    code TEXT NOT NULL,
+    is_foreign INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE INDEX orders_by_order_id ON orders (order_id) WHERE order_id <> '';
+
+CREATE TABLE fills (
+    trade_id TEXT PRIMARY KEY,
+    order_id TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    qty INTEGER NOT NULL,
+    fee INTEGER NOT NULL,
+    is_taker INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    client_order_id TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE settlements (
+    ticker TEXT PRIMARY KEY,
+    event_ticker TEXT NOT NULL,
+    result TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    yes_qty INTEGER NOT NULL,
+    no_qty INTEGER NOT NULL,
+    revenue INTEGER NOT NULL,
+    fee INTEGER NOT NULL,
+    ts INTEGER NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE halt (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    state TEXT NOT NULL,
+    code TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    since INTEGER NOT NULL
+);
+
+CREATE TABLE cycle (
+    id INTEGER PRIMARY KEY CHECK (id = 1),
+    run_id TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    mode TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    started INTEGER NOT NULL,
+    completed INTEGER NOT NULL,
+    cycles INTEGER NOT NULL,
+    is_running INTEGER NOT NULL,
+    feed_age_ms INTEGER,
+    cash INTEGER,
+    day_pnl INTEGER
+);
+
+-- One row a minute for each cause; `ts` and `detail` are those of the latest.
+CREATE TABLE denials (
+    minute INTEGER NOT NULL,
+    code TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    detail TEXT NOT NULL,
+    PRIMARY KEY (minute, code, strategy, ticker)
+);
+
+CREATE TABLE alerts (
+    id INTEGER PRIMARY KEY,
+    ts INTEGER NOT NULL,
+    tier TEXT NOT NULL,
+    code TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    text TEXT NOT NULL
+);
+
+-- step 2: Groups, subaccounts, self-trade prevention and what a pause does to an order: all as they had been sent.
+ALTER TABLE orders ADD COLUMN order_group_id TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE orders ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE orders ADD COLUMN self_trade_prevention TEXT DEFAULT 'taker_at_cross';
+
+ALTER TABLE orders ADD COLUMN cancel_on_pause INTEGER NOT NULL DEFAULT 0;
+
+-- step 3: Whose a fill is; of an older one its order says it, where we know that.
+ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
+
+UPDATE fills SET subaccount = COALESCE((SELECT MAX(subaccount) FROM orders
+    WHERE order_id = fills.order_id AND order_id <> ''), 0);
+
+-- step 4: The order groups that runs made at the exchange, and which of them take no orders until a person resets them.
+CREATE TABLE run_groups (group_id TEXT PRIMARY KEY, exchange_index INTEGER NOT NULL,
+    is_triggered INTEGER NOT NULL DEFAULT 0);
+
+-- step 5: How late messages come, and which markets have no book.
+ALTER TABLE cycle ADD COLUMN feed_lag_ms INTEGER;
+
+ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT '';
+
+-- step 6: One row for each order that was begun or amended, in that order, so that programs see what others did beside.
+CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL);
+
+-- step 7: Two orders of ours that trade with one another have a fill each. SQLite changes no key in place: a new table.
+ALTER TABLE fills RENAME TO old_fills;
+
+CREATE TABLE fills (
+    trade_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    ticker TEXT NOT NULL,
+    side TEXT NOT NULL,
+    price INTEGER NOT NULL,
+    qty INTEGER NOT NULL,
+    fee INTEGER NOT NULL,
+    is_taker INTEGER NOT NULL,
+    ts INTEGER NOT NULL,
+    client_order_id TEXT NOT NULL,
+    subaccount INTEGER NOT NULL,
+    PRIMARY KEY (trade_id, order_id)
+) WITHOUT ROWID;
+
+INSERT INTO fills SELECT * FROM old_fills;
+
+DROP TABLE old_fills;
+
+-- step 8: What is told to whom, and a list of what was booked, in that order; nothing from before it is told.
+CREATE TABLE matters (
+    code TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    source TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    event TEXT NOT NULL,
+    text TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    seen INTEGER NOT NULL,
+    value TEXT NOT NULL,
+    wanted TEXT NOT NULL,
+    lasts INTEGER NOT NULL,
+    is_unknown INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    untold INTEGER NOT NULL,
+    told INTEGER,
+    ended INTEGER,
+    is_known INTEGER NOT NULL,
+    is_resolved INTEGER NOT NULL,
+    has_returned INTEGER NOT NULL,
+    hushed INTEGER NOT NULL,
+    PRIMARY KEY (code, subject)
+) WITHOUT ROWID;
+
+CREATE TABLE alert_windows (code TEXT PRIMARY KEY, until INTEGER NOT NULL, tier TEXT NOT NULL);
+
+CREATE TABLE silences (
+    code TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    PRIMARY KEY (code, subject)
+);
+
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY,
+    notice_id TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    status TEXT NOT NULL,
+    created INTEGER NOT NULL,
+    tries INTEGER NOT NULL,
+    moved INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    tier TEXT NOT NULL,
+    body BLOB NOT NULL,
+    UNIQUE (notice_id, sink)
+);
+
+CREATE TABLE alert_sinks (
+    sink TEXT PRIMARY KEY,
+    failures INTEGER NOT NULL,
+    retry_at INTEGER NOT NULL,
+    claimed_until INTEGER NOT NULL,
+    last_delivered INTEGER,
+    last_failed INTEGER,
+    error TEXT NOT NULL
+);
+
+-- How far alerts and bookings were read, and other single numbers.
+CREATE TABLE alert_marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
+
+INSERT INTO alert_marks SELECT 'alerts', COALESCE(MAX(id), 0) FROM alerts;
+
+-- Fills and settlements have keys of the exchange's and times of their own: here is in which order we learned of
+-- them. Whoever books one, in whatever program, writes this in the same transaction.
+CREATE TABLE booked (
+    number INTEGER PRIMARY KEY,
+    trade_id TEXT NOT NULL,
+    order_id TEXT NOT NULL,
+    ticker TEXT NOT NULL
+);
+
+CREATE TRIGGER fill_is_booked AFTER INSERT ON fills BEGIN
+    INSERT INTO booked (trade_id, order_id, ticker) VALUES (NEW.trade_id, NEW.order_id, NEW.ticker);
+    DELETE FROM booked WHERE number <= (SELECT MAX(number) FROM booked) - 10000;
+END;
+
+-- Before it, because a later one takes the place of the one that is there.
+CREATE TRIGGER settlement_is_booked BEFORE INSERT ON settlements
+WHEN NOT EXISTS (SELECT 1 FROM settlements WHERE ticker = NEW.ticker) BEGIN
+    INSERT INTO booked (trade_id, order_id, ticker) VALUES ('', '', NEW.ticker);
+END;
+
+-- step 9: What checks of the account must know of the runs before: the most it ever gained, and where its cash began.
+ALTER TABLE cycle ADD COLUMN gained INTEGER;
+
+CREATE TABLE best (id INTEGER PRIMARY KEY CHECK (id = 1), gained INTEGER NOT NULL, ts INTEGER NOT NULL);
+
+CREATE TABLE cash_base (id INTEGER PRIMARY KEY CHECK (id = 1), cash INTEGER NOT NULL, ts INTEGER NOT NULL);
+
+-- step 10: How long orders took from the decision to the exchange's answer.
+CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL);
+
+-- step 11: How well the exchange answered a loop, by the minute (of UTC, since 1970).
+CREATE TABLE traffic (minute INTEGER PRIMARY KEY, requests INTEGER NOT NULL, failures INTEGER NOT NULL,
+    gaps INTEGER NOT NULL, p99_ms INTEGER);
+
+-- step 12: What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it.
+ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0;
+
+-- step 13: Which subaccount each key is locked to: NULL where to none, no row where nobody asked.
+CREATE TABLE key_locks (key_id TEXT PRIMARY KEY, subaccount INTEGER);
+
+-- step 14: What ended the last run, and with which exit code.
+ALTER TABLE cycle ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';
+
+ALTER TABLE cycle ADD COLUMN exit_code INTEGER;
+
+-- step 15: Markets in which nothing is opened until then.
+CREATE TABLE market_locks (ticker TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL,
+    since INTEGER NOT NULL);
+
+-- step 16: Which strategies lack what to decide by.
+ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT '';
+
+-- step 17: When each outside source of a loop answered last.
+ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT '';
