@@ -8,10 +8,23 @@ from typing import Annotated, NamedTuple
 import msgspec
 from msgspec import field
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, cents, parse_money
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, cents, parse_money
 from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlement
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import Cents, Count, Dollars, Moment, Seconds, Unit, convert, count
+from kalshi_cli.exchange.wire.values import (
+    Cents,
+    Count,
+    Dollars,
+    Moment,
+    OptionalTsOfSeconds,
+    QtyOfCount,
+    Seconds,
+    TsOfSeconds,
+    Unit,
+    convert,
+    count,
+    many,
+)
 
 
 # -- positions, balance, settlements ------------------------------------------------------------------------------
@@ -181,48 +194,29 @@ class ApiKey(msgspec.Struct, frozen=True):
 class ApiKeys(msgspec.Struct, frozen=True):
     """All keys. After `region_expires` they cannot trade sports, elections and entertainment; None: never attested."""
 
-    keys: tuple[ApiKey, ...]
-    region_expires: Ts | None
+    keys: tuple[ApiKey, ...] = field(name="api_keys")
+    region_expires: OptionalTsOfSeconds = field(name="api_key_region_expiration_ts")
 
 
 class TierVolumeGoal(msgspec.Struct, frozen=True):
     """Contracts in thirty days that earn a tier, and that keep it."""
 
     level: str
-    earn: Qty
-    keep: Qty
+    earn: QtyOfCount = field(name="earn_volume_goal_fp")
+    keep: QtyOfCount = field(name="keep_volume_goal_fp")
 
 
 class VolumeProgress(msgspec.Struct, frozen=True):
     """Contracts traded in the thirty days before `computed`, and what the tiers ask for."""
 
-    computed: Ts
-    volume: Qty
-    goals: tuple[TierVolumeGoal, ...]
+    computed: TsOfSeconds = field(name="computed_ts")
+    volume: QtyOfCount = field(name="trailing_30d_volume_fp")
+    goals: Annotated[tuple[TierVolumeGoal, ...], many(TierVolumeGoal)]
 
 
-class _ApiKeys(msgspec.Struct):
-    keys: tuple[ApiKey, ...] = field(name="api_keys")
-    region_expires: Seconds | None = field(name="api_key_region_expiration_ts", default=None)
-
-
-class _Goal(msgspec.Struct):
-    level: str
-    earn: Count = field(name="earn_volume_goal_fp")
-    keep: Count = field(name="keep_volume_goal_fp")
-
-
-class _Progress(msgspec.Struct):
-    computed: Seconds = field(name="computed_ts")
-    volume: Count = field(name="trailing_30d_volume_fp")
-    goals: list[_Goal]
-
-
-def _progress(wire: _Progress) -> VolumeProgress:
-    return convert(VolumeProgress, wire, goals=tuple(convert(TierVolumeGoal, goal) for goal in wire.goals))
-
-
-read_api_keys = values.whole(_ApiKeys, partial(convert, ApiKeys), "the API keys")
+read_api_keys = values.whole(*values.of(ApiKeys), "the API keys")
 """`GET /api_keys`."""
-read_volume_progress = values.listed("volume_progress", _Progress, _progress, "the volume progress", is_required=True)
+read_volume_progress = values.listed(
+    "volume_progress", *values.of(VolumeProgress), "the volume progress", is_required=True
+)
 """`GET /account/api_usage_level/volume_progress`; empty until the exchange has computed it once."""

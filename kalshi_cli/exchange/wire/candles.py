@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -11,7 +10,18 @@ from msgspec import field
 from kalshi_cli.base.units import Price, Ts
 from kalshi_cli.core.model.markets import Candle, OhlcPrices
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import Count, Moment, Seconds, Unit, convert, outcome_price, quote_price, seconds
+from kalshi_cli.exchange.wire.values import (
+    Count,
+    Moment,
+    Seconds,
+    TsOfMoment,
+    Unit,
+    Wire,
+    convert,
+    outcome_price,
+    quote_price,
+    seconds,
+)
 
 
 def _traded(text: str) -> Price | None:
@@ -142,18 +152,11 @@ class Cutoff(msgspec.Struct, frozen=True):
     their end, settled positions by their last change (None where the exchange does not say: as for markets).
     """
 
-    markets: Ts
-    trades: Ts
-    orders: Ts
-    positions: Ts | None = None
+    markets: TsOfMoment = field(name="market_settled_ts")
+    trades: TsOfMoment = field(name="trades_created_ts")
+    orders: TsOfMoment = field(name="orders_updated_ts")
+    positions: Annotated[Ts | None, Wire(Moment | None)] = field(name="market_positions_last_updated_ts", default=None)
 
 
-class _Cutoff(msgspec.Struct, gc=False):
-    markets: Moment = field(name="market_settled_ts")
-    trades: Moment = field(name="trades_created_ts")
-    orders: Moment = field(name="orders_updated_ts")
-    positions: Moment | None = field(name="market_positions_last_updated_ts", default=None)
-
-
-read_cutoff = values.whole(_Cutoff, partial(convert, Cutoff), "the historical cutoff")
+read_cutoff = values.whole(*values.of(Cutoff), "the historical cutoff")
 """`GET /historical/cutoff`."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 
 import msgspec
 from msgspec import field
@@ -234,19 +233,11 @@ class QueuePosition(msgspec.Struct, frozen=True):
     """How many contracts must trade before an order does: at better prices, and earlier at its own."""
 
     order_id: str
-    ticker: str
-    ahead: Qty
-
-
-class _QueuePosition(msgspec.Struct):
-    order_id: str
     ticker: str = field(name="market_ticker")
-    ahead: values.Count = field(name="queue_position_fp")
+    ahead: values.QtyOfCount = field(name="queue_position_fp")
 
 
 read_queue_position = values.single("queue_position_fp", str, values.parse_non_negative_count, "a place in the queue")
 """`GET /portfolio/orders/{order_id}/queue_position`."""
-read_queue_positions = values.listed(
-    "queue_positions", _QueuePosition, partial(values.convert, QueuePosition), "places in the queue"
-)
+read_queue_positions = values.listed("queue_positions", *values.of(QueuePosition), "places in the queue")
 """`GET /portfolio/orders/queue_positions`."""

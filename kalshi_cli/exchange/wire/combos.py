@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import msgspec
 from msgspec import field
 
-from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import ComboLeg, MarketDetails
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import MarketDetailsBody, details_of
-from kalshi_cli.exchange.wire.values import Moment, PriceRange, convert, grid_of
+from kalshi_cli.exchange.wire.values import PriceRange, TsOfMoment, Unit, Wire, convert, grid_of
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,23 +25,27 @@ class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
     active_quoters: tuple[str, ...] = ()
 
 
+_LegEvents = Annotated[tuple[LegEvent, ...] | None, Unit(tuple, ())]
+_Grid = Annotated[tuple[PriceRange, ...] | None, Unit(lambda ranges: grid_of(ranges) if ranges else None)]
+
+
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """From which events combos can be made, of how many legs. `grid` is None where the exchange does not say it."""
 
     collection_ticker: str
     series_ticker: str
-    title: str
-    description: str
-    function: str
-    opens: Ts
-    closes: Ts
-    events: tuple[LegEvent, ...]
-    is_ordered: bool
+    title: str = ""
+    description: str = ""
+    function: str = field(name="functional_description", default="")
+    opens: TsOfMoment = field(name="open_date")
+    closes: TsOfMoment = field(name="close_date")
+    events: Annotated[tuple[LegEvent, ...], Wire(_LegEvents, None)] = field(name="associated_events")
+    is_ordered: bool = False
     size_min: int
     size_max: int
-    exchange_index: int
-    price_structure: str
-    grid: PriceGrid | None
+    exchange_index: int = 0
+    price_structure: str = field(name="price_level_structure", default="")
+    grid: Annotated[PriceGrid | None, Wire(_Grid, None)] = field(name="price_ranges")
 
 
 class CreatedCombo(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,41 +63,21 @@ def combo_body(legs: Sequence[ComboLeg], *, with_market: bool) -> bytes:
     return msgspec.json.encode({"selected_markets": selected, "with_market_payload": with_market})
 
 
-class _Collection(msgspec.Struct, gc=False):
-    collection_ticker: str
-    series_ticker: str
-    opens: Moment = field(name="open_date")
-    closes: Moment = field(name="close_date")
-    size_min: int
-    size_max: int
-    title: str = ""
-    description: str = ""
-    function: str = field(name="functional_description", default="")
-    events: tuple[LegEvent, ...] | None = field(name="associated_events", default=None)
-    is_ordered: bool = False
-    exchange_index: int = 0
-    price_structure: str = field(name="price_level_structure", default="")
-    price_ranges: tuple[PriceRange, ...] | None = None
-
-
 class _MadeBody(msgspec.Struct):
     event_ticker: str
     market_ticker: str
     market: MarketDetailsBody | None = None
 
 
-def _collection(wire: _Collection) -> Collection:
-    grid = grid_of(wire.price_ranges) if wire.price_ranges else None
-    return convert(Collection, wire, events=wire.events or (), grid=grid)
-
-
 def _made_combo(wire: _MadeBody) -> CreatedCombo:
     return convert(CreatedCombo, wire, market=None if wire.market is None else details_of(wire.market))
 
 
-read_collection = values.single("multivariate_contract", _Collection, _collection, "a collection")
+_COLLECTION = values.of(Collection)
+
+read_collection = values.single("multivariate_contract", *_COLLECTION, "a collection")
 """`GET /multivariate_event_collections/{collection_ticker}`."""
-read_collections = values.paged("multivariate_contracts", _Collection, _collection, "collections")
+read_collections = values.paged("multivariate_contracts", *_COLLECTION, "collections")
 """`GET /multivariate_event_collections`."""
 read_made_combo = values.whole(_MadeBody, _made_combo, "the combo")
 """`POST /multivariate_event_collections/{collection_ticker}`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import msgspec
@@ -12,7 +11,7 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, FeeSchedule, FeeType, Market, Series
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import MarketDetailsBody, MarketSummaryBody, details_of, market_of
-from kalshi_cli.exchange.wire.values import Count, Moment, Names, Seconds, Text, Unit, convert
+from kalshi_cli.exchange.wire.values import Count, Moment, Names, Text, TextOrNull, TsOfSeconds, Unit, Wire, convert
 
 
 class _Source(msgspec.Struct, gc=False):
@@ -186,24 +185,18 @@ class MarketImage(msgspec.Struct, frozen=True):
     color_code: str = ""
 
 
+_Images = Annotated[tuple[MarketImage, ...] | None, Unit(tuple, ())]
+
+
 class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
     """How an event is presented, and what its outcome is taken from."""
 
-    image_url: str
-    featured_image_url: str
-    competition: str
-    competition_scope: str
-    settlement_sources: tuple[tuple[str, str], ...]
-    markets: tuple[MarketImage, ...]
-
-
-class _Metadata(msgspec.Struct):
     image_url: str = ""
     featured_image_url: str = ""
-    competition: Text = None
-    competition_scope: Text = None
-    settlement_sources: _Sources = None
-    markets: Annotated[tuple[MarketImage, ...] | None, Unit(tuple, ())] = field(name="market_details", default=None)
+    competition: TextOrNull
+    competition_scope: TextOrNull
+    settlement_sources: Annotated[tuple[tuple[str, str], ...], Wire(_Sources, None)]
+    markets: Annotated[tuple[MarketImage, ...], Wire(_Images, None)] = field(name="market_details")
 
 
 class Percentile(
@@ -220,19 +213,12 @@ class ForecastPoint(msgspec.Struct, frozen=True):
     """The forecast of an event's value at the end of a period of `interval_min` minutes (0: five seconds)."""
 
     event_ticker: str
-    end: Ts
-    interval_min: int
-    percentiles: tuple[Percentile, ...]
-
-
-class _Forecast(msgspec.Struct, gc=False):
-    event_ticker: str
-    end: Seconds = field(name="end_period_ts")
+    end: TsOfSeconds = field(name="end_period_ts")
     interval_min: int = field(name="period_interval")
     percentiles: tuple[Percentile, ...] = field(name="percentile_points")
 
 
-read_event_metadata = values.whole(_Metadata, partial(convert, EventMetadata), "an event's metadata")
+read_event_metadata = values.whole(*values.of(EventMetadata), "an event's metadata")
 """`GET /events/{event_ticker}/metadata`."""
-read_forecasts = values.listed("forecast_history", _Forecast, partial(convert, ForecastPoint), "forecasts")
+read_forecasts = values.listed("forecast_history", *values.of(ForecastPoint), "forecasts")
 """`GET .../forecast_percentile_history`."""

@@ -6,15 +6,22 @@ between shards sends is in centi-cents ($0.0001), while the same field comes bac
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated
 
 import msgspec
 from msgspec import field
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.base.units import Money, Ts, parse_money, show_money
+from kalshi_cli.base.units import Money, parse_money, show_money
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import Cents, Dollars, Seconds, convert, integer_cents
+from kalshi_cli.exchange.wire.values import (
+    MoneyOfCents,
+    MoneyOfDollars,
+    OptionalTsOfSeconds,
+    TsOfSeconds,
+    Wire,
+    integer_cents,
+)
 
 PRIMARY = 0
 MAX_SUBACCOUNTS = 64
@@ -31,17 +38,17 @@ CENTI_CENT = 100
 class SubaccountBalance(msgspec.Struct, frozen=True):
     """Cash of one subaccount on one shard."""
 
-    subaccount: int
+    subaccount: int = field(name="subaccount_number")
     exchange_index: int
-    balance: Money
-    updated: Ts
+    balance: MoneyOfDollars
+    updated: TsOfSeconds = field(name="updated_ts")
 
 
 class Netting(msgspec.Struct, frozen=True):
     """Whether YES and NO of one market cancel out in this subaccount."""
 
-    subaccount: int
-    exchange_index: int
+    subaccount: int = field(name="subaccount_number")
+    exchange_index: Annotated[int, Wire(int, 0)]
     enabled: bool
 
 
@@ -51,9 +58,9 @@ class SubaccountTransfer(msgspec.Struct, frozen=True):
     transfer_id: str
     from_subaccount: int
     to_subaccount: int
-    exchange_index: int
-    amount: Money
-    created: Ts
+    exchange_index: Annotated[int, Wire(int, 0)]
+    amount: MoneyOfCents = field(name="amount_cents")
+    created: TsOfSeconds = field(name="created_ts")
 
 
 class ShardTransfer(msgspec.Struct, frozen=True):
@@ -65,11 +72,11 @@ class ShardTransfer(msgspec.Struct, frozen=True):
     transfer_id: str
     source: str
     destination: str
-    from_shard: int
-    to_shard: int
-    amount: Money
+    from_shard: int = field(name="source_exchange_shard")
+    to_shard: int = field(name="destination_exchange_shard")
+    amount: MoneyOfDollars
     status: str
-    created: Ts
+    created: TsOfSeconds = field(name="created_ts")
 
 
 class Allocation(msgspec.Struct, frozen=True):
@@ -85,13 +92,13 @@ class Allocation(msgspec.Struct, frozen=True):
 class CashMovement(msgspec.Struct, frozen=True):
     """A deposit or a withdrawal. `status`: pending, applied, failed or returned; `kind`: ach, wire, crypto, ..."""
 
-    movement_id: str
+    movement_id: str = field(name="id")
     status: str
-    kind: str
-    amount: Money
-    fee: Money
-    created: Ts
-    finalized: Ts | None
+    kind: str = field(name="type")
+    amount: MoneyOfCents = field(name="amount_cents")
+    fee: MoneyOfCents = field(name="fee_cents")
+    created: TsOfSeconds = field(name="created_ts")
+    finalized: OptionalTsOfSeconds = field(name="finalized_ts")
 
 
 class RestingValue(msgspec.Struct, frozen=True):
@@ -184,39 +191,6 @@ def _within(number: int, most: int, name: str) -> int:
 # -- what comes back ----------------------------------------------------------------------------------------------
 
 
-class _SubaccountBalance(msgspec.Struct):
-    subaccount: int = field(name="subaccount_number")
-    exchange_index: int
-    balance: Dollars
-    updated: Seconds = field(name="updated_ts")
-
-
-class _Netting(msgspec.Struct):
-    subaccount: int = field(name="subaccount_number")
-    enabled: bool
-    exchange_index: int = 0
-
-
-class _SubaccountTransfer(msgspec.Struct):
-    transfer_id: str
-    from_subaccount: int
-    to_subaccount: int
-    amount: Cents = field(name="amount_cents")
-    created: Seconds = field(name="created_ts")
-    exchange_index: int = 0
-
-
-class _ShardTransfer(msgspec.Struct):
-    transfer_id: str
-    source: str
-    destination: str
-    from_shard: int = field(name="source_exchange_shard")
-    to_shard: int = field(name="destination_exchange_shard")
-    amount: Dollars
-    status: str
-    created: Seconds = field(name="created_ts")
-
-
 class _Share(msgspec.Struct):
     exchange_index: int
     percent: int
@@ -225,16 +199,6 @@ class _Share(msgspec.Struct):
 class _Allocation(msgspec.Struct):
     allocations: list[_Share] | None = None
     resting_margin_reservation: str = "sum"
-
-
-class _CashMovement(msgspec.Struct):
-    movement_id: str = field(name="id")
-    status: str
-    kind: str = field(name="type")
-    amount: Cents = field(name="amount_cents")
-    fee: Cents = field(name="fee_cents")
-    created: Seconds = field(name="created_ts")
-    finalized: Seconds | None = field(name="finalized_ts", default=None)
 
 
 class _ShardValue(msgspec.Struct):
@@ -265,35 +229,29 @@ def _named(transfer_id: str) -> str:
     return transfer_id
 
 
-_shard_transfer, _movement = partial(convert, ShardTransfer), partial(convert, CashMovement)
+_TRANSFER, _MOVEMENT = values.of(ShardTransfer), values.of(CashMovement)
 
 read_subaccount_balances = values.listed(
-    "subaccount_balances",
-    _SubaccountBalance,
-    partial(convert, SubaccountBalance),
-    "the balances of subaccounts",
-    is_required=True,
+    "subaccount_balances", *values.of(SubaccountBalance), "the balances of subaccounts", is_required=True
 )
 """`GET /portfolio/subaccounts/balances`: one for each subaccount and shard."""
 read_created = values.single("subaccount_number", int, _subaccount, "it")
 """The number of the new one, from `POST /portfolio/subaccounts`."""
-read_netting = values.listed("netting_configs", _Netting, partial(convert, Netting), "netting", is_required=True)
+read_netting = values.listed("netting_configs", *values.of(Netting), "netting", is_required=True)
 """`GET /portfolio/subaccounts/netting`."""
-read_subaccount_transfers = values.paged(
-    "transfers", _SubaccountTransfer, partial(convert, SubaccountTransfer), "transfers", is_required=True
-)
+read_subaccount_transfers = values.paged("transfers", *values.of(SubaccountTransfer), "transfers", is_required=True)
 """`GET /portfolio/subaccounts/transfers`."""
 read_transfer_id = values.single("transfer_id", str, _named, "the transfer")
 """`POST /portfolio/intra_exchange_instance_transfer`."""
-read_shard_transfers = values.paged("transfers", _ShardTransfer, _shard_transfer, "transfers", is_required=True)
+read_shard_transfers = values.paged("transfers", *_TRANSFER, "transfers", is_required=True)
 """`GET /portfolio/intra_exchange_instance_transfers`."""
-read_shard_transfer = values.single("transfer", _ShardTransfer, _shard_transfer, "the transfer")
+read_shard_transfer = values.single("transfer", *_TRANSFER, "the transfer")
 """`GET /portfolio/intra_exchange_instance_transfers/{transfer_id}`."""
 read_allocation = values.whole(_Allocation, _allocation, "the allocation")
 """`GET /portfolio/target_balance_allocation`."""
-read_deposits = values.paged("deposits", _CashMovement, _movement, "deposits")
+read_deposits = values.paged("deposits", *_MOVEMENT, "deposits")
 """`GET /portfolio/deposits`."""
-read_withdrawals = values.paged("withdrawals", _CashMovement, _movement, "withdrawals")
+read_withdrawals = values.paged("withdrawals", *_MOVEMENT, "withdrawals")
 """`GET /portfolio/withdrawals`."""
 read_resting_value = values.whole(_RestingValue, _resting_value, "the value of resting orders")
 """`GET /portfolio/summary/total_resting_order_value`."""

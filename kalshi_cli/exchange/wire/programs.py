@@ -6,14 +6,24 @@ JSON.
 
 from __future__ import annotations
 
-from functools import partial
+from typing import Annotated
 
 import msgspec
 from msgspec import field
 
 from kalshi_cli.base.units import Money, Qty, Ts
 from kalshi_cli.exchange.wire import values
-from kalshi_cli.exchange.wire.values import CentiCents, Count, Json, Moment, Names, Object, convert
+from kalshi_cli.exchange.wire.values import (
+    CentiCents,
+    Count,
+    Json,
+    JsonOrNull,
+    Names,
+    OptionalTsOfMoment,
+    TsOfMoment,
+    Wire,
+    many,
+)
 
 # -- milestones and live data -------------------------------------------------------------------------------------
 
@@ -21,16 +31,16 @@ from kalshi_cli.exchange.wire.values import CentiCents, Count, Json, Moment, Nam
 class Milestone(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happens outside, like a game: when, and which events follow from it."""
 
-    milestone_id: str
-    category: str
-    type: str
-    title: str
-    start: Ts
-    end: Ts | None
-    event_tickers: tuple[str, ...]
-    primary_event_tickers: tuple[str, ...]
-    details: Json
-    updated: Ts
+    milestone_id: str = field(name="id")
+    category: str = ""
+    type: str = ""
+    title: str = ""
+    start: TsOfMoment = field(name="start_date")
+    end: OptionalTsOfMoment = field(name="end_date")
+    event_tickers: tuple[str, ...] = field(name="related_event_tickers", default=())
+    primary_event_tickers: tuple[str, ...] = ()
+    details: JsonOrNull
+    updated: TsOfMoment = field(name="last_updated_ts")
 
 
 class LiveData(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,45 +51,23 @@ class LiveData(msgspec.Struct, frozen=True, kw_only=True):
     milestone_id: str = ""
     is_historical: bool = False
     default_range: str = ""
-    range_options: tuple[str, ...] = ()
+    range_options: Annotated[tuple[str, ...], Wire(Names)] = ()
 
 
 class WeatherPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One minute of a temperature index, in degrees Fahrenheit; no value yet where `status` is incomplete."""
 
-    ts: Ts
-    value: float | None
+    ts: Ts = field(name="t")
+    value: Annotated[float | None, Wire(float | None, None)] = field(name="v")
     status: str
-    contributors: int | None
+    contributors: Annotated[int | None, Wire(int | None, None)]
 
 
 class WeatherIndex(msgspec.Struct, frozen=True, kw_only=True):
     city: str
     units: str
-    config_version: str
-    points: tuple[WeatherPoint, ...]
-
-
-class _Milestone(msgspec.Struct, gc=False):
-    milestone_id: str = field(name="id")
-    start: Moment = field(name="start_date")
-    updated: Moment = field(name="last_updated_ts")
-    category: str = ""
-    type: str = ""
-    title: str = ""
-    end: Moment | None = field(name="end_date", default=None)
-    event_tickers: tuple[str, ...] = field(name="related_event_tickers", default=())
-    primary_event_tickers: tuple[str, ...] = ()
-    details: Object = None
-
-
-class _Live(msgspec.Struct, gc=False):
-    type: str
-    details: Json
-    milestone_id: str = ""
-    is_historical: bool = False
-    default_range: str = ""
-    range_options: Names = None
+    config_version: str = ""
+    points: Annotated[tuple[WeatherPoint, ...], many(WeatherPoint)] = field(name="timeseries")
 
 
 class _Period(msgspec.Struct, gc=False):
@@ -94,41 +82,23 @@ class _PlaysBody(msgspec.Struct):
     pbp: _Plays | None = None
 
 
-class _Point(msgspec.Struct, gc=False):
-    ts: Ts = field(name="t")
-    status: str
-    value: float | None = field(name="v", default=None)
-    contributors: int | None = None
-
-
-class _WeatherBody(msgspec.Struct):
-    city: str
-    units: str
-    timeseries: list[_Point]
-    config_version: str = ""
-
-
 def _plays(wire: _PlaysBody) -> list[list[Json]] | None:
     return None if wire.pbp is None else [period.events or [] for period in wire.pbp.periods or ()]
 
 
-def _weather(wire: _WeatherBody) -> WeatherIndex:
-    return convert(WeatherIndex, wire, points=tuple(convert(WeatherPoint, point) for point in wire.timeseries))
+_MILESTONE, _LIVE = values.of(Milestone), values.of(LiveData)
 
-
-_milestone, _live = partial(convert, Milestone), partial(convert, LiveData)
-
-read_milestone = values.single("milestone", _Milestone, _milestone, "a milestone")
+read_milestone = values.single("milestone", *_MILESTONE, "a milestone")
 """`GET /milestones/{milestone_id}`."""
-read_milestones = values.paged("milestones", _Milestone, _milestone, "milestones")
+read_milestones = values.paged("milestones", *_MILESTONE, "milestones")
 """`GET /milestones`."""
-read_live = values.single("live_data", _Live, _live, "live data")
+read_live = values.single("live_data", *_LIVE, "live data")
 """`GET /live_data/...` of one milestone or event."""
-read_lives = values.listed("live_datas", _Live, _live, "live data")
+read_lives = values.listed("live_datas", *_LIVE, "live data")
 """`GET /live_data/batch`."""
 read_plays = values.whole(_PlaysBody, _plays, "the plays of a game")
 """`GET /live_data/milestone/{milestone_id}/game_stats`: what happened, by period; None where it is not told."""
-read_weather = values.whole(_WeatherBody, _weather, "a temperature index")
+read_weather = values.whole(*values.of(WeatherIndex), "a temperature index")
 """`GET /live_data/weather/{city}`."""
 read_calibrations = values.listed("calibrations", dict[str, object], dict, "the calibrations of an index")
 """`GET /live_data/weather/{city}/calibrations`, in the exchange's own JSON."""
@@ -140,27 +110,27 @@ read_calibrations = values.listed("calibrations", dict[str, object], dict, "the 
 class Incentive(msgspec.Struct, frozen=True, kw_only=True):
     """A reward for trading in one market, from `start` to `end`. `reward` is for the whole period."""
 
-    incentive_id: str
-    ticker: str
-    type: str
-    description: str
-    start: Ts
-    end: Ts
-    reward: Money
-    most_per_account: Money | None
-    target_qty: Qty | None
-    discount_bps: int | None
-    is_paid_out: bool
+    incentive_id: str = field(name="id")
+    ticker: str = field(name="market_ticker")
+    type: str = field(name="incentive_type")
+    description: str = field(name="incentive_description", default="")
+    start: TsOfMoment = field(name="start_date")
+    end: TsOfMoment = field(name="end_date")
+    reward: Annotated[Money, Wire(CentiCents)] = field(name="period_reward")
+    most_per_account: Annotated[Money | None, Wire(CentiCents | None, None)] = field(name="max_reward_per_account")
+    target_qty: Annotated[Qty | None, Wire(Count | None, None)] = field(name="target_size_fp")
+    discount_bps: int | None = field(name="discount_factor_bps", default=None)
+    is_paid_out: bool = field(name="paid_out")
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody or something that markets are about: a team, a player, a candidate."""
 
-    target_id: str
-    name: str
-    type: str
-    details: Json
-    updated: Ts | None
+    target_id: str = field(name="id")
+    name: str = ""
+    type: str = ""
+    details: JsonOrNull
+    updated: OptionalTsOfMoment = field(name="last_updated_ts")
 
 
 class SportFilters(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,28 +139,6 @@ class SportFilters(msgspec.Struct, frozen=True, kw_only=True):
     sport: str
     scopes: tuple[str, ...]
     competitions: dict[str, tuple[str, ...]]
-
-
-class _Incentive(msgspec.Struct, gc=False):
-    incentive_id: str = field(name="id")
-    ticker: str = field(name="market_ticker")
-    type: str = field(name="incentive_type")
-    start: Moment = field(name="start_date")
-    end: Moment = field(name="end_date")
-    reward: CentiCents = field(name="period_reward")
-    is_paid_out: bool = field(name="paid_out")
-    description: str = field(name="incentive_description", default="")
-    discount_bps: int | None = field(name="discount_factor_bps", default=None)
-    target_qty: Count | None = field(name="target_size_fp", default=None)
-    most_per_account: CentiCents | None = field(name="max_reward_per_account", default=None)
-
-
-class _Target(msgspec.Struct, gc=False):
-    target_id: str = field(name="id")
-    name: str = ""
-    type: str = ""
-    details: Object = None
-    updated: Moment | None = field(name="last_updated_ts", default=None)
 
 
 class _Scopes(msgspec.Struct, gc=False):
@@ -225,15 +173,13 @@ def _sports(wire: _SportsBody) -> list[SportFilters]:
     ]
 
 
-_target = partial(convert, Target)
+_TARGET = values.of(Target)
 
-read_incentives = values.paged(
-    "incentive_programs", _Incentive, partial(convert, Incentive), "incentives", cursor="next_cursor"
-)
+read_incentives = values.paged("incentive_programs", *values.of(Incentive), "incentives", cursor="next_cursor")
 """`GET /incentive_programs`, whose cursor has a name of its own."""
-read_target = values.single("structured_target", _Target, _target, "a structured target")
+read_target = values.single("structured_target", *_TARGET, "a structured target")
 """`GET /structured_targets/{structured_target_id}`."""
-read_targets = values.paged("structured_targets", _Target, _target, "structured targets")
+read_targets = values.paged("structured_targets", *_TARGET, "structured targets")
 """`GET /structured_targets`."""
 read_tags = values.single("tags_by_categories", dict[str, tuple[str, ...] | None], _tags, "the tags")
 """`GET /search/tags_by_categories`."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Any
+
 import msgspec
 from msgspec import field
 
@@ -11,7 +13,19 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import ComboLeg
 from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.markets import ComboLegBody, leg_of
-from kalshi_cli.exchange.wire.values import Moment, convert, outcome_price, parse_non_negative_count
+from kalshi_cli.exchange.wire.values import (
+    Moment,
+    OptionalTsOfMoment,
+    TsOfMoment,
+    Unit,
+    Wire,
+    convert,
+    outcome_price,
+    parse_non_negative_count,
+)
+
+_Target = Annotated[str | None, Unit(lambda text: units.parse_money(text) or None)]
+_Legs = Annotated[list[ComboLegBody] | None, Unit(lambda legs: tuple(map(leg_of, legs)), ())]
 
 
 class Rfq(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,21 +35,21 @@ class Rfq(msgspec.Struct, frozen=True, kw_only=True):
     shows the private fields to their owner only.
     """
 
-    rfq_id: str
-    ticker: str
-    qty: Qty | None
-    target: Money | None
-    target_excludes_fees: bool
+    rfq_id: str = field(name="id")
+    ticker: str = field(name="market_ticker")
+    qty: Annotated[Qty | None, Wire(str)] = field(name="contracts_fp")
+    target: Annotated[Money | None, Wire(_Target, None)] = field(name="target_cost_dollars")
+    target_excludes_fees: bool = field(name="target_cost_excludes_fees", default=False)
     status: str
-    rest_remainder: bool
-    creator_id: str
-    is_mine: bool
-    subaccount: int
-    created: Ts
-    closed: Ts | None
-    reason: str
-    collection: str
-    legs: tuple[ComboLeg, ...]
+    rest_remainder: bool = False
+    creator_id: str = ""
+    is_mine: Annotated[bool, Wire(Annotated[str, Unit(bool)], "")] = field(name="creator_user_id")
+    subaccount: int = field(name="creator_subaccount", default=0)
+    created: TsOfMoment = field(name="created_ts")
+    closed: OptionalTsOfMoment = field(name="cancelled_ts")
+    reason: str = field(name="cancellation_reason", default="")
+    collection: str = field(name="mve_collection_ticker", default="")
+    legs: Annotated[tuple[ComboLeg, ...], Wire(_Legs, None)] = field(name="mve_selected_legs")
 
 
 class RfqQuote(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,24 +194,6 @@ def block_accept_body(subaccount: int) -> bytes:
 # -- what comes back ----------------------------------------------------------------------------------------------
 
 
-class _Rfq(msgspec.Struct, gc=False):
-    rfq_id: str = field(name="id")
-    ticker: str = field(name="market_ticker")
-    qty: str = field(name="contracts_fp")
-    status: str
-    created: Moment = field(name="created_ts")
-    creator_id: str = ""
-    target: str | None = field(name="target_cost_dollars", default=None)
-    target_excludes_fees: bool = field(name="target_cost_excludes_fees", default=False)
-    rest_remainder: bool = False
-    reason: str = field(name="cancellation_reason", default="")
-    closed: Moment | None = field(name="cancelled_ts", default=None)
-    creator_user_id: str = ""
-    subaccount: int = field(name="creator_subaccount", default=0)
-    collection: str = field(name="mve_collection_ticker", default="")
-    legs: list[ComboLegBody] | None = field(name="mve_selected_legs", default=None)
-
-
 class _Quote(msgspec.Struct, gc=False):
     quote_id: str = field(name="id")
     rfq_id: str
@@ -213,7 +209,7 @@ class _Quote(msgspec.Struct, gc=False):
     accepted_side: str = ""
     yes_qty: str | None = field(name="yes_contracts_fp", default=None)
     no_qty: str | None = field(name="no_contracts_fp", default=None)
-    target: str | None = field(name="rfq_target_cost_dollars", default=None)
+    target: _Target = field(name="rfq_target_cost_dollars", default=None)
     rest_remainder: bool = False
     post_only: bool = False
     reason: str = field(name="cancellation_reason", default="")
@@ -244,21 +240,13 @@ class _Block(msgspec.Struct, gc=False):
     executed: Moment | None = field(name="executed_ts", default=None)
 
 
-def _rfq(wire: _Rfq) -> Rfq:
-    target = None if wire.target is None else units.parse_money(wire.target)
-    return convert(
-        Rfq,
-        wire,
-        qty=None if target else parse_non_negative_count(wire.qty),  # "0.00" beside a target cost
-        target=target or None,
-        is_mine=bool(wire.creator_user_id),
-        legs=tuple(map(leg_of, wire.legs or ())),
-    )
+def _rfq(wire: Any) -> Rfq:
+    is_by_cost = wire.target is not None and units.parse_money(wire.target) != 0
+    return convert(Rfq, wire, qty=None if is_by_cost else parse_non_negative_count(wire.qty))  # "0.00" beside a cost
 
 
 def _quote(wire: _Quote) -> RfqQuote:
     whole = parse_non_negative_count(wire.contracts_fp)
-    target = None if wire.target is None else units.parse_money(wire.target)
     is_mine = bool(wire.creator_user_id)
     return convert(
         RfqQuote,
@@ -267,7 +255,6 @@ def _quote(wire: _Quote) -> RfqQuote:
         no_bid=outcome_price(wire.no_bid) or None,
         yes_qty=whole if wire.yes_qty is None else parse_non_negative_count(wire.yes_qty),
         no_qty=whole if wire.no_qty is None else parse_non_negative_count(wire.no_qty),
-        target=target or None,
         is_mine=is_mine,
         subaccount=wire.creator_subaccount if is_mine else wire.rfq_creator_subaccount,
         order_id=wire.creator_order_id if is_mine else wire.rfq_creator_order_id,
@@ -280,9 +267,9 @@ def _block(wire: _Block) -> BlockTrade:
     return convert(BlockTrade, wire, order_id=wire.buyer_order_id or wire.seller_order_id)
 
 
-read_rfq = values.single("rfq", _Rfq, _rfq, "an RFQ")
+read_rfq = values.single("rfq", values.wire_of(Rfq), _rfq, "an RFQ")
 """`GET /communications/rfqs/{rfq_id}`."""
-read_rfqs = values.paged("rfqs", _Rfq, _rfq, "RFQs")
+read_rfqs = values.paged("rfqs", values.wire_of(Rfq), _rfq, "RFQs")
 """`GET /communications/rfqs`."""
 read_quote = values.single("quote", _Quote, _quote, "a quote")
 """`GET /communications/rfqs/{rfq_id}/quotes/{quote_id}`, and the deprecated one without the RFQ."""

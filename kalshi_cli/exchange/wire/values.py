@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from typing import Annotated, Any, Generic, NamedTuple, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -242,12 +242,54 @@ Seconds = Annotated[int, Unit(seconds)]
 Cents = Annotated[int, Unit(integer_cents)]
 CentiCents = Annotated[int, Unit(lambda value: Money(value * 100))]
 Dollars = Annotated[str, Unit(parse_money)]
-OutcomePrice = Annotated[str, Unit(outcome_price)]
 Count = Annotated[str, Unit(parse_non_negative_count)]
 Text = Annotated[str | None, Unit(str, "")]
 Names = Annotated[tuple[str, ...] | None, Unit(tuple, ())]
 Json = dict[str, object]
 Object = Annotated[Json | None, Unit(dict, {})]
+
+
+class Wire(NamedTuple):
+    """The type that a field of ours has in JSON, and what stands for it where it is missing."""
+
+    hint: Any
+    default: Any = msgspec.NODEFAULT
+
+
+TsOfMoment = Annotated[Ts, Wire(Moment)]
+OptionalTsOfMoment = Annotated[Ts | None, Wire(Moment | None, None)]
+TsOfSeconds = Annotated[Ts, Wire(Seconds)]
+OptionalTsOfSeconds = Annotated[Ts | None, Wire(Seconds | None, None)]
+MoneyOfCents = Annotated[Money, Wire(Cents)]
+MoneyOfDollars = Annotated[Money, Wire(Dollars)]
+QtyOfCount = Annotated[Qty, Wire(Count)]
+TextOrNull = Annotated[str, Wire(Text, None)]
+NamesOrNull = Annotated[tuple[str, ...], Wire(Names, None)]
+JsonOrNull = Annotated[Json, Wire(Object, None)]
+
+
+@cache
+def wire_of(kind: Any) -> type[Any]:
+    """Return the struct that JSON is read as for a struct of ours: each field in its `Wire` type, else in its own."""
+    hints = get_type_hints(kind, include_extras=True)
+    fields: list[tuple[str, Any, Any]] = []
+    for each in msgspec.structs.fields(kind):
+        given = getattr(hints[each.name], "__metadata__", ())
+        wire = next((part for part in given if isinstance(part, Wire)), Wire(hints[each.name]))
+        default = wire.default if each.default is msgspec.NODEFAULT else each.default
+        fields.append((each.name, wire.hint, msgspec.field(name=each.encode_name, default=default)))
+    return msgspec.defstruct(f"{kind.__name__}Body", fields, kw_only=True, gc=False)
+
+
+def of(kind: type[S]) -> tuple[type[Any], Callable[[Any], S]]:
+    """Return what JSON is read as for a struct of ours, and how it becomes one."""
+    return wire_of(kind), partial(convert, kind)
+
+
+def many(kind: type[msgspec.Struct]) -> Wire:
+    """Return the wire type of a tuple of such structs."""
+    wire, make = of(kind)
+    return Wire(Annotated[list[wire], Unit(lambda found: tuple(map(make, found)))])  # type: ignore[valid-type]
 
 
 def convert(kind: type[S], wire: msgspec.Struct, /, **made: object) -> S:
