@@ -3,26 +3,18 @@
 from __future__ import annotations
 
 import re
-from importlib.util import find_spec
 from typing import Any
 
 from support.places import ROOT
 from support.served import Served
 
-READING = ("markets", "account", "monitoring")
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs/python.md").read_text(), re.DOTALL)
-
-
-def is_ready(block: str) -> bool:
-    """Return whether the services that a block asks are there."""
-    used = [name for name in READING if f"kalshi.{name}." in block]
-    return all(find_spec(f"kalshi_cli.services.{name}.service") is not None for name in used)
 
 
 def test_every_block_of_the_page_runs(exchange: Served) -> None:
     names: dict[str, Any] = {"__name__": "page"}
     try:
-        for number, block in enumerate(filter(is_ready, BLOCKS), start=1):
+        for number, block in enumerate(BLOCKS, start=1):
             exec(compile(block, f"docs/python.md, block {number}", "exec"), names)
     finally:
         if "kalshi" in names:

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
+
+from kalshi_cli.base.errors import Distrust, KalshiError, refuse
+from kalshi_cli.base.files import OtherKindError, open_regular
 
 MAX_LINKS = 40
 
@@ -31,6 +34,44 @@ def doubt_file(path: Path, descriptor: int) -> Doubt | None:
     if not hasattr(os, "geteuid"):
         return None  # Windows: its permissions are not these
     return _doubt(descriptor, "it", path) or next(_doubts_of_way(path.absolute()), None)
+
+
+def read_secret(
+    path: Path, most: int, refused: Callable[[str, str], KalshiError], distrust: Distrust = refuse, *, instead: str
+) -> bytes:
+    """Return the first `most` bytes of a file that only this user may use, as ssh reads a key.
+
+    `refused` makes the error of a reason and a hint, `distrust` decides about a file that others may use or write;
+    `instead` is the hint where the name stands for something else than a file.
+    """
+    try:
+        descriptor = open_regular(path)
+    except OtherKindError as error:
+        raise refused("it is not a file", instead) from error
+    except OSError as error:
+        raise refused(f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
+    try:
+        # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
+        doubt = _doubt_secret(path, descriptor)
+        if doubt is not None:
+            distrust(refused(doubt.why, doubt.remedy))
+        with open(descriptor, "rb", closefd=False) as file:
+            return file.read(most)
+    except OSError as error:
+        raise refused(f"it cannot be read ({error.strerror})", "check the file") from error
+    finally:
+        os.close(descriptor)
+
+
+def _doubt_secret(path: Path, descriptor: int) -> Doubt | None:
+    if not hasattr(os, "geteuid"):
+        return None
+    status = os.fstat(descriptor)
+    if status.st_uid != os.geteuid():
+        return Doubt("it belongs to another user", "copy it into your own home and keep it to yourself")
+    if status.st_mode & 0o077:
+        return Doubt(f"others may use it (mode {stat.S_IMODE(status.st_mode):04o})", f"chmod 600 {path}")
+    return doubt_file(path, descriptor)
 
 
 def doubt_folder(path: Path) -> Doubt | None:

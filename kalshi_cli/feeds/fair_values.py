@@ -12,6 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, dataclass
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import NamedTuple
 
@@ -175,6 +176,7 @@ def read_row(row: Sequence[object]) -> tuple[str, FairValueEntry]:
 # -- reading a source again and again -----------------------------------------------------------------------------
 
 
+@dataclass(eq=False, repr=False)
 class FairReader:
     """One source. `fetch` says what it has now, or raises SourceError; it is asked every `every_s` while `is_open`.
 
@@ -183,36 +185,26 @@ class FairReader:
     `tickers` are the markets of the run, where they are known: a source that names none of them moves nothing.
     """
 
-    def __init__(
-        self,
-        name: str,
-        fetch: Callable[[], FairValuePage],
-        clock: Clock,
-        bring: Callable[[FairValue], None],
-        *,
-        every_s: float,
-        valid_s: float,
-        is_open: Callable[[], bool] = lambda: True,
-        tickers: Callable[[], Collection[str]] = frozenset,
-        tell: Callable[[str], None] = lambda _text: None,
-    ) -> None:
-        self._name = name
-        self._fetch = fetch
-        self._clock = clock
-        self._bring = bring
-        self._every_s = every_s
-        self._valid_s = valid_s
-        self._is_open = is_open
-        self._tickers = tickers
-        self._tell = tell
+    name: str
+    fetch: Callable[[], FairValuePage]
+    clock: Clock
+    bring: Callable[[FairValue], None]
+    _: KW_ONLY
+    every_s: float
+    valid_s: float
+    is_open: Callable[[], bool] = lambda: True
+    tickers: Callable[[], Collection[str]] = frozenset
+    tell: Callable[[str], None] = lambda _text: None
+
+    def __post_init__(self) -> None:
         self._said = ""
-        self._quiet_until = clock.monotonic()
-        self.source = SourceMonitor(f"model {name}", clock, max(valid_s, 2 * every_s))
+        self._quiet_until = self.clock.monotonic()
+        self.source = SourceMonitor(f"model {self.name}", self.clock, max(self.valid_s, 2 * self.every_s))
 
     @contextmanager
     def run_in_thread(self, stopping: threading.Event) -> Iterator[FairReader]:
         """Read in a thread until the context ends, and sets `stopping` for whatever is read at that moment."""
-        thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self._name}", daemon=True)
+        thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self.name}", daemon=True)
         thread.start()
         try:
             yield self
@@ -222,24 +214,24 @@ class FairReader:
 
     def _follow(self, stopping: threading.Event) -> None:
         while not stopping.is_set():
-            if self._is_open():
+            if self.is_open():
                 self.read()
             else:
                 self.source.answered()
-            stopping.wait(self._every_s)
+            stopping.wait(self.every_s)
 
     def read(self) -> None:
         """Once, and now."""
         try:
-            page = self._fetch()
+            page = self.fetch()
             table = read_table(page.body)
         except SourceError as error:
             self.source.failed(str(error))
             self._say(f"nothing new: {error}")
             return
-        now, left_s = self._clock.now(), self._valid_s - page.age_s
+        now, left_s = self.clock.now(), self.valid_s - page.age_s
         if left_s <= 0:
-            old = f"what it says is {page.age_s:.0f} s old, and holds for {self._valid_s:g} s: not used"
+            old = f"what it says is {page.age_s:.0f} s old, and holds for {self.valid_s:g} s: not used"
             self.source.failed(old)
             self._say(old)
             return
@@ -248,13 +240,13 @@ class FairReader:
         for ticker, (fair, until) in table.fairs.items():
             until = ends if until is None else min(ends, until)
             over += until <= now
-            self._bring(FairValue(now, ticker, fair, self._name, until))
+            self.bring(FairValue(now, ticker, fair, self.name, until))
         problems = []
         if table.junk:
             problems.append(f"{pluralize(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
         if over:
             problems.append(f"{pluralize(over, 'market')} whose time is over")
-        known = self._tickers()
+        known = self.tickers()
         is_foreign = bool(table.fairs and known) and table.fairs.keys().isdisjoint(known)
         if is_foreign:
             problems.append(f"no market that it names is in this run, such as {safe_text(next(iter(table.fairs)), 40)}")
@@ -267,10 +259,10 @@ class FairReader:
 
     def _say(self, what: str) -> None:
         """Whatever changed; that all is well again only by being silent."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if what == self._said or (what and now < self._quiet_until):
             return
         self._said = what
         if what:
             self._quiet_until = now + TELL_EVERY_S
-            self._tell(f"{self._name}: {what}")
+            self.tell(f"{self.name}: {what}")

@@ -13,6 +13,7 @@ import select
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -241,56 +242,50 @@ class PipeReader:
 # -- a source in a thread -----------------------------------------------------------------------------------------
 
 
+@dataclass(eq=False, repr=False)
 class SignalReader:
     """Makes messages of lines. `bring` gets them, `tell` is told of lines that are none, at most once a minute."""
 
-    def __init__(
-        self,
-        name: str,
-        clock: Clock,
-        bring: Callable[[NewsSignal], None],
-        tell: Callable[[str], None] = lambda _text: None,
-    ) -> None:
-        self._name = name
-        self._clock = clock
-        self._bring = bring
-        self._tell = tell
-        self._quiet_until = clock.monotonic()
+    name: str
+    clock: Clock
+    bring: Callable[[NewsSignal], None]
+    tell: Callable[[str], None] = lambda _text: None
+
+    def __post_init__(self) -> None:
+        self._quiet_until = self.clock.monotonic()
         self._old: set[str] = set()
         self._is_junk = False
         self.junk = 0
-        self.source = SourceMonitor(f"news {name}", clock, MISSING_S)
+        self.source = SourceMonitor(f"news {self.name}", self.clock, MISSING_S)
 
     def skip_existing(self, lines: Iterable[bytes]) -> None:
         """Signals from before the start: they are not news when they come again."""
         for line in lines:
             with suppress(SourceError):
-                self._old.add(read_signal(line, self._clock).signal_id)
+                self._old.add(read_signal(line, self.clock).signal_id)
 
     def take(self, line: bytes) -> None:
         """A signal that came; SourceError where it is none, which is counted and told."""
         try:
-            signal = read_signal(line, self._clock)
+            signal = read_signal(line, self.clock)
         except SourceError as error:
             self.junk += 1
             self._is_junk = True
             self.source.failed(f"its last line cannot be read: {error}")
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             if now >= self._quiet_until:
                 self._quiet_until = now + TELL_EVERY_S
-                self._tell(f"{self._name}: a line cannot be read ({self.junk} so far): {error}")
+                self.tell(f"{self.name}: a line cannot be read ({self.junk} so far): {error}")
             raise
         self._is_junk = False
         if signal.signal_id not in self._old:
-            self._bring(signal)
+            self.bring(signal)
 
     @contextmanager
     def run_in_thread(self, lines: Lines) -> Iterator[SignalReader]:
         """Take every line, in a thread, until the context ends."""
         stopping = threading.Event()
-        thread = threading.Thread(
-            target=self._follow, args=(lines, stopping), name=f"signals-{self._name}", daemon=True
-        )
+        thread = threading.Thread(target=self._follow, args=(lines, stopping), name=f"signals-{self.name}", daemon=True)
         thread.start()
         try:
             yield self
@@ -306,7 +301,7 @@ class SignalReader:
                 if problem:
                     self.source.failed(problem)
                 if found is None:
-                    self._tell(f"{self._name}: it has ended; no more signals come from there")
+                    self.tell(f"{self.name}: it has ended; no more signals come from there")
                     return
                 for line in found:
                     with suppress(SourceError):

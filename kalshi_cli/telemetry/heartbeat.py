@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import KW_ONLY, InitVar, dataclass
 
 import msgspec
 
@@ -25,29 +26,24 @@ Ping = tuple[str, str]
 """What is appended to the address, and the body."""
 
 
+@dataclass(eq=False, repr=False)
 class HeartbeatPinger:
     """The pings of one run. `tell` hears of one that did not arrive, and not again before one did.
 
     AddressError where nothing is ever sent to that address.
     """
 
-    def __init__(
-        self,
-        url: str,
-        run_id: str,
-        every_s: float,
-        clock: Clock,
-        tell: Callable[[str], None],
-        *,
-        allow_private: bool = False,
-        resolve: Resolve = resolve_here,
-    ) -> None:
+    url: InitVar[str]
+    run_id: str
+    every_s: float
+    clock: Clock
+    tell: Callable[[str], None]
+    _: KW_ONLY
+    allow_private: InitVar[bool] = False
+    resolve: Resolve = resolve_here
+
+    def __post_init__(self, url: str, allow_private: bool) -> None:
         self._address = parse_web_address(url, allow_private=allow_private)
-        self._run_id = run_id
-        self._every_s = every_s
-        self._clock = clock
-        self._tell = tell
-        self._resolve = resolve
         self._next_at: float | None = None
         self._waiting: Ping | None = None
         self._is_over = self._has_told = False
@@ -60,9 +56,9 @@ class HeartbeatPinger:
 
     def success(self) -> None:
         """A cycle was completed with fresh data. Of many, one in `every_s` is sent."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if self._next_at is None or now >= self._next_at:
-            self._next_at = now + self._every_s
+            self._next_at = now + self.every_s
             self._hand_over("", "")
 
     def fail(self, reason: str) -> None:
@@ -98,14 +94,14 @@ class HeartbeatPinger:
 
     def _send(self, suffix: str, body: str) -> None:
         path, _, query = self._address.target.partition("?")
-        target = f"{path.rstrip('/')}{suffix}?{query + '&' if query else ''}rid={self._run_id}"
-        sink = PinnedHttpClient(msgspec.structs.replace(self._address, target=target), self._clock, self._resolve)
+        target = f"{path.rstrip('/')}{suffix}?{query + '&' if query else ''}rid={self.run_id}"
+        sink = PinnedHttpClient(msgspec.structs.replace(self._address, target=target), self.clock, self.resolve)
         outcome = sink.send(body.encode(), {"Content-Type": "text/plain; charset=utf-8"}, within_s=PING_S)
         if outcome.outcome == "delivered":
             self._has_told = False
         elif not self._has_told:
             self._has_told = True
-            self._tell(f"warning: the heartbeat did not arrive: {redact(outcome.text)}")
+            self.tell(f"warning: the heartbeat did not arrive: {redact(outcome.text)}")
 
 
 __all__ = ["AddressError", "HeartbeatPinger"]

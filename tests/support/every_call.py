@@ -331,7 +331,6 @@ CALLS: dict[str, Callable[[FullExchange], object]] = {
     "all_trades": lambda s: s.old().all_trades(TICKER),
     "all_fills": lambda s: s.old().all_fills(),
     "all_orders": lambda s: s.old().all_orders(event="KXSIM-26JUN"),
-    "all_positions": lambda s: s.old().all_positions(),
     "all_candles": lambda s: s.client.all_candles(s.old().market(TICKER), T0, s.end, 60),
     # orders
     "create_order": lambda s: s.client.create_order(s.new_order()),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from kalshi_cli.core.engine.book_validity import BookWatch
@@ -15,32 +16,27 @@ from kalshi_cli.core.risk.guards import Guards
 from kalshi_cli.core.state.state import EngineState
 
 
+@dataclass(eq=False, repr=False)
 class MarketNews:
     """Everything that is not about orders of ours or the account. `reactions` is how each message is answered."""
 
-    def __init__(
-        self,
-        state: EngineState,
-        book_watch: BookWatch,
-        hooks: StrategyRunner,
-        guards: Guards,
-        look_at_exits: Callable[[str], list[Effect]],
-    ) -> None:
-        self._state = state
-        self._look_at_exits = look_at_exits
-        self._book_watch = book_watch
-        self._hooks = hooks
-        self._guards = guards
+    state: EngineState
+    book_watch: BookWatch
+    hooks: StrategyRunner
+    guards: Guards
+    look_at_exits: Callable[[str], list[Effect]]
+
+    def __post_init__(self) -> None:
         self.reactions: dict[type[Message], Callable[[Any], list[Effect]]] = {
             messages.BookDelta: self._on_delta,
             messages.BookSnapshot: self._on_snapshot,
             messages.Quote: self._on_quote,
-            messages.PublicTrade: self._hooks.on_trade,
+            messages.PublicTrade: self.hooks.on_trade,
             messages.ReferencePrice: self._on_reference,
             messages.SpotPrice: self._on_spot,
             messages.SpotUnavailable: self._on_spot_lost,
             messages.FairValue: self._on_fair,
-            messages.NewsSignal: self._hooks.on_signal,
+            messages.NewsSignal: self.hooks.on_signal,
             messages.FeedGap: self._on_gap,
             messages.FeedState: self._on_feed_state,
             messages.MarketChange: self._on_market,
@@ -49,83 +45,83 @@ class MarketNews:
         }
 
     def _on_delta(self, message: messages.BookDelta) -> list[Effect]:
-        state = self._state
+        state = self.state
         state.feed_ts = message.ts
         book = state.books.get(message.ticker)
         if book is None or not book.is_usable:
             return []
         book.apply(message.side, message.price, message.delta, message.ts)
-        if self._book_watch.differing:
-            self._book_watch.moved(message.ticker, message.side, message.price)
+        if self.book_watch.differing:
+            self.book_watch.moved(message.ticker, message.side, message.price)
         return [] if message.has_more else self._decide(book)
 
     def _on_snapshot(self, message: messages.BookSnapshot) -> list[Effect]:
-        self._state.feed_ts = message.ts
-        book = self._state.books.get(message.ticker)
+        self.state.feed_ts = message.ts
+        book = self.state.books.get(message.ticker)
         if book is None:
             return []
         book.load(message.bids, message.asks, message.ts)
-        self._book_watch.crossed.pop(message.ticker, None)
+        self.book_watch.crossed.pop(message.ticker, None)
         return self._decide(book)
 
     def _decide(self, book: OrderBook) -> list[Effect]:
         """Let the strategies look at a book that changed, if it can be believed."""
         if not book.is_usable or book.is_crossed:
-            return self._book_watch.check_changed_book(book)
-        if self._book_watch.crossed:
-            self._book_watch.crossed.pop(book.ticker, None)
-        return self._look_at_exits(book.ticker) + self._hooks.on_book(book.ticker)
+            return self.book_watch.check_changed_book(book)
+        if self.book_watch.crossed:
+            self.book_watch.crossed.pop(book.ticker, None)
+        return self.look_at_exits(book.ticker) + self.hooks.on_book(book.ticker)
 
     def _on_quote(self, message: messages.Quote) -> list[Effect]:
-        if message.ticker in self._state.books:
-            self._state.quotes[message.ticker] = message
+        if message.ticker in self.state.books:
+            self.state.quotes[message.ticker] = message
         return []
 
     def _on_reference(self, message: messages.ReferencePrice) -> list[Effect]:
-        self._state.indexes[message.index] = message
+        self.state.indexes[message.index] = message
         return []
 
     def _on_spot(self, message: messages.SpotPrice) -> list[Effect]:
-        self._state.spots[message.symbol] = message
-        return self._hooks.on_spot(message)
+        self.state.spots[message.symbol] = message
+        return self.hooks.on_spot(message)
 
     def _on_spot_lost(self, message: messages.SpotUnavailable) -> list[Effect]:
-        self._state.spots.pop(message.symbol, None)
+        self.state.spots.pop(message.symbol, None)
         return []
 
     def _on_fair(self, message: messages.FairValue) -> list[Effect]:
-        self._state.fairs[message.ticker] = message
-        return self._hooks.on_fair(message)
+        self.state.fairs[message.ticker] = message
+        return self.hooks.on_fair(message)
 
     def _on_gap(self, message: messages.FeedGap) -> list[Effect]:
-        for ticker in message.tickers or tuple(self._state.books):
-            if ticker in self._state.books:
-                self._state.books[ticker].invalidate(message.reason)
+        for ticker in message.tickers or tuple(self.state.books):
+            if ticker in self.state.books:
+                self.state.books[ticker].invalidate(message.reason)
         return []
 
     def _on_feed_state(self, message: messages.FeedState) -> list[Effect]:
-        self._state.is_feed_live = message.is_live
+        self.state.is_feed_live = message.is_live
         if message.is_live:
-            self._state.feed_ts = message.ts
+            self.state.feed_ts = message.ts
             return []
         return [AlertRaised(message.ts, "warning", "FEED_DOWN", "stream", message.reason)]
 
     def _on_market(self, message: messages.MarketChange) -> list[Effect]:
         market = message.market
-        self._state.markets[market.ticker] = market
+        self.state.markets[market.ticker] = market
         if message.fees is not None:
-            self._state.fees[market.ticker] = message.fees
+            self.state.fees[market.ticker] = message.fees
         if message.family is not None:
-            self._state.families[market.event_ticker] = message.family
-        self._state.exposures.look_again((market.ticker,))
-        self._state.books.setdefault(market.ticker, OrderBook(market.ticker))
-        return self._guards.loss()
+            self.state.families[market.event_ticker] = message.family
+        self.state.exposures.look_again((market.ticker,))
+        self.state.books.setdefault(market.ticker, OrderBook(market.ticker))
+        return self.guards.loss()
 
     def _on_locks(self, message: messages.MarketLocks) -> list[Effect]:
-        self._state.locks = dict(message.until)
+        self.state.locks = dict(message.until)
         return []
 
     def _on_valued(self, message: messages.MarksUpdate) -> list[Effect]:
-        self._state.valued.update({market.ticker: market for market in message.markets})
-        self._state.exposures.look_again(market.ticker for market in message.markets)
-        return self._guards.loss()
+        self.state.valued.update({market.ticker: market for market in message.markets})
+        self.state.exposures.look_again(market.ticker for market in message.markets)
+        return self.guards.loss()

@@ -11,7 +11,7 @@ from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import build_ledger
 from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, critical
 
 LATE_SETTLEMENT_MS = 86_400_000
 """A settlement can become readable so long after its own time."""
@@ -50,11 +50,11 @@ def compare(
         if known is None and fill.ts > read_until:
             unread.append(fill)
         elif known is None:
-            breaches.append(_breach("FILLS_MISSING", fill.ticker, f"we lack {_words(fill)}", "one of ours"))
+            breaches.append(critical("FILLS_MISSING", fill.ticker, f"we lack {_words(fill)}", "one of ours"))
         elif _terms(known) != _terms(fill):
-            breaches.append(_breach("FILL_DIFFERS", fill.ticker, _words(known), _words(fill)))
+            breaches.append(critical("FILL_DIFFERS", fill.ticker, _words(known), _words(fill)))
     breaches += [
-        _breach("FILLS_NOT_THERE", fill.ticker, f"only we have {_words(fill)}", "one of theirs")
+        critical("FILLS_NOT_THERE", fill.ticker, f"only we have {_words(fill)}", "one of theirs")
         for key, fill in mine.items()
         if key not in their and fill.ts <= read_until
     ]
@@ -66,7 +66,7 @@ def compare(
             unread.append(settlement)
         else:
             what = f"we lack its settlement: {settlement.result}, at {show_price(settlement.value)}"
-            breaches.append(_breach("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
+            breaches.append(critical("SETTLEMENT_MISSING", settlement.ticker, what, "one of ours"))
     ledger = build_ledger((*ours.fills, *ours.settlements, *unread))
     return Compared(breaches=(*breaches, *_positions(ledger, stated)), unread=len(unread), ledger=ledger)
 
@@ -78,7 +78,7 @@ def _positions(ledger: Ledger, stated: Mapping[Place, Qty]) -> Iterable[Breach]:
         if mine != their:
             subaccount, ticker = place
             subject = f"{ticker} (subaccount {subaccount})" if subaccount else ticker
-            yield _breach("DRIFT", subject, f"ours {show_qty(mine)}", f"the exchange's {show_qty(their)}")
+            yield critical("DRIFT", subject, f"ours {show_qty(mine)}", f"the exchange's {show_qty(their)}")
 
 
 def cash_drift(ledger: Ledger, cash: Money, moved: Money, base: Money) -> Money:
@@ -93,7 +93,3 @@ def _terms(fill: Fill) -> tuple[object, ...]:
 def _words(fill: Fill) -> str:
     what = f"{fill.side.value} {show_qty(fill.qty)} at {show_price(fill.price)}, fee {show_money(fill.fee)}"
     return f"{what} (trade {fill.trade_id})"
-
-
-def _breach(code: str, subject: str, value: str, limit: str) -> Breach:
-    return Breach(subject=subject, value=value, limit=limit, severity="critical", code=code)

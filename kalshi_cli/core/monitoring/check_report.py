@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from functools import partial
 
 import msgspec
 
@@ -64,6 +65,14 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     def text(self) -> str:
         """In one line: `DAY_LOSS account: $60.00 lost (limit 50)`."""
         return f"{self.code} {self.subject}: {self.value}" + (f" (limit {self.limit})" if self.limit else "")
+
+
+def breach(severity: str, code: str, subject: str, value: str, limit: str) -> Breach:
+    """Return a breach of a limit that is words, or has its unit in it."""
+    return Breach(subject=subject, value=value, limit=limit, severity=severity, code=code)
+
+
+critical, warning, note = partial(breach, "critical"), partial(breach, "warning"), partial(breach, "note")
 
 
 class Measure(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import AlertRaised
-from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict
+from kalshi_cli.core.monitoring.check_report import Breach, Measure, Verdict, critical
 from kalshi_cli.core.monitoring.incidents import ENDS
 
 SHOWN_ONLY = ("RECENT_ERRORS",)
@@ -93,12 +93,9 @@ def disabled_strategies(alerts: Iterable[AlertRaised]) -> tuple[AlertRaised, ...
 def disabled_strategy_breaches(alerts: Iterable[AlertRaised]) -> list[Breach]:
     """Strategies that failed since the loop began."""
     return [
-        Breach(
-            subject=alert.subject, value=f"out since {format_ts(alert.ts)}: {alert.text}", limit="asked by the loop",
-            severity="critical", code="STRATEGY_OUT",
-        )
+        critical("STRATEGY_OUT", alert.subject, f"out since {format_ts(alert.ts)}: {alert.text}", "asked by the loop")
         for alert in disabled_strategies(alerts)
-    ]  # fmt: skip
+    ]
 
 
 def _said(same: list[AlertRaised]) -> str:

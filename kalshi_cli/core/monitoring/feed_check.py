@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from kalshi_cli.base.units import format_ts
 from kalshi_cli.core.model.effects import AlertRaised
 from kalshi_cli.core.model.exchange import ExchangeStatus
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, breach, critical, note, warning
 from kalshi_cli.core.state.exchange_state import pause_of, shards
 
 _NEXT, _MORE = re.compile(r"; (?=\S+: |and \d+ more$)"), re.compile(r"and \d+ more")
@@ -20,9 +20,7 @@ def without_books(no_book: str) -> tuple[list[Breach], int]:
     parts = [part for part in _NEXT.split(no_book) if part]
     more = int(parts.pop().split()[1]) if parts and _MORE.fullmatch(parts[-1]) else 0
     breaches = [
-        Breach(
-            subject=ticker, value=reason, limit="a book that can be believed", severity="warning", code="BOOK_MISSING"
-        )
+        warning("BOOK_MISSING", ticker, reason, "a book that can be believed")
         for ticker, _, reason in (part.partition(": ") for part in parts)
     ]
     return breaches, len(breaches) + more
@@ -34,11 +32,7 @@ def account_unreadable_breach(alerts: Iterable[AlertRaised]) -> list[Breach]:
     if last is None or last.code != "BLIND":
         return []
     value = f"since {format_ts(last.ts)}: {last.text}"
-    return [
-        Breach(
-            subject=last.subject, value=value, limit="an account that can be read", severity="critical", code="BLIND"
-        )
-    ]
+    return [critical("BLIND", last.subject, value, "an account that can be read")]
 
 
 def pause_words(status: ExchangeStatus) -> str:
@@ -51,10 +45,7 @@ def excused_by_pause(breaches: Iterable[Breach], why: str) -> list[Breach]:
     """The same as notes, where there is a reason for the quiet."""
     if not why:
         return list(breaches)
-    return [
-        Breach(subject=each.subject, value=f"{each.value} ({why})", limit=each.limit, severity="note", code=each.code)
-        for each in breaches
-    ]
+    return [note(each.code, each.subject, f"{each.value} ({why})", each.limit) for each in breaches]
 
 
 _SEVERITY = {"EXCHANGE_PAUSED": "critical", "TRADING_PAUSED": "warning"}
@@ -70,9 +61,9 @@ def pauses(status: ExchangeStatus, planned: str) -> list[Breach]:
     when = f", until about {format_ts(resume)}" if resume is not None else ""
     why = f" ({planned})" if planned else ""
     return [
-        Breach(
-            subject=f"shard {shard}", value=f"{_WORDS[code]}{when}{why}", limit="open for trading",
-            severity="note" if planned else _SEVERITY[code], code=code,
+        breach(
+            "note" if planned else _SEVERITY[code], code, f"shard {shard}", f"{_WORDS[code]}{when}{why}",
+            "open for trading",
         )
         for shard in sorted(shards(status))
         if (code := pause_of(status, shard))

@@ -9,7 +9,7 @@ import msgspec
 from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
 from kalshi_cli.core.account.order_index import DUPLICATE_ID, OWN_ID
 from kalshi_cli.core.model.orders import Order, OrderStatus
-from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.monitoring.check_report import Breach, Measure, breach, warning
 from kalshi_cli.core.risk.guards import UNCONFIRMED_ALERT_MS, UNCONFIRMED_STATUSES
 
 LATE_MS = 10_000
@@ -110,13 +110,8 @@ def external_orders(resting: Iterable[Resting]) -> list[Breach]:
 
 def orders_in_triggered_groups(resting: Sequence[Resting], triggered: Collection[str]) -> list[Breach]:
     """Groups that take no orders, and orders that rest in one all the same."""
-    closed = [
-        Breach(
-            subject=group, value="triggered: it takes no orders", limit="reset", severity="warning",
-            code="GROUP_TRIGGERED",
-        )
-        for group in sorted(triggered)
-    ]  # fmt: skip
+    text = "triggered: it takes no orders"
+    closed = [warning("GROUP_TRIGGERED", group, text, "reset") for group in sorted(triggered)]
     inside = [each.order for each in resting if each.order.order_group_id in triggered]
     return closed + [
         _breach("GROUP_TRIGGERED", order, f"rests in group {order.order_group_id}, which is triggered", "canceled")
@@ -156,7 +151,4 @@ def is_refused_here(order: Order) -> bool:
 
 def _breach(code: str, order: Order, what: str, limit: str, *, severity: str = "critical") -> Breach:
     terms = f"{order.side.value} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
-    return Breach(
-        subject=order.order_id or order.client_order_id, value=f"{terms} {what}", limit=limit, severity=severity,
-        code=code,
-    )  # fmt: skip
+    return breach(severity, code, order.order_id or order.client_order_id, f"{terms} {what}", limit)

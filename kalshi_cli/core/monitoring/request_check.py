@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.orders import Order
-from kalshi_cli.core.monitoring.check_report import Breach, Measure
+from kalshi_cli.core.monitoring.check_report import Breach, Measure, critical
 from kalshi_cli.core.monitoring.order_check import MIN_ORDERS_SENT, is_refused_here
 
 FEWEST = 20
@@ -61,4 +61,4 @@ def none_taken(orders: Sequence[Order]) -> list[Breach]:
     if len(sent) < MIN_ORDERS_SENT or any(order.order_id for order in sent):
         return []
     value = f"the exchange took none of {len(sent)} orders of the last day"
-    return [Breach(subject="loop", value=value, limit="an order that is taken", severity="critical", code="NO_ORDERS")]
+    return [critical("NO_ORDERS", "loop", value, "an order that is taken")]

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect
 
-from kalshi_cli.core.monitoring.check_report import Breach
+from kalshi_cli.core.monitoring.check_report import Breach, critical, note
 
 MAX_ITEMS = 200
 """Of a list, or of a map, so many are looked at."""
@@ -70,14 +70,14 @@ def _missing(value: Any, wanted: inspect.Type, where: str) -> Iterator[Breach]:
     options = wanted.types if isinstance(wanted, inspect.UnionType) else (wanted,)
     fitting = next((option for option in options if _fits(value, option)), None)
     if fitting is None:
-        yield _critical(where, "CHANGED_TYPE", _kind(value), " or ".join(_name(option) for option in options))
+        yield critical("CHANGED_TYPE", where, _kind(value), " or ".join(_name(option) for option in options))
     elif isinstance(fitting, inspect.StructType) and isinstance(value, dict):
         for field in fitting.fields:
             inner = f"{where}.{field.encode_name}"
             if field.encode_name in value:
                 yield from _missing(value[field.encode_name], field.type, inner)
             elif field.required:
-                yield _critical(inner, "MISSING_FIELD", "absent", _name(field.type))
+                yield critical("MISSING_FIELD", inner, "absent", _name(field.type))
     elif isinstance(fitting, inspect.DictType) and isinstance(value, dict):
         for name, item in islice(value.items(), MAX_ITEMS):
             yield from _missing(item, fitting.value_type, f"{where}.{name}")
@@ -146,10 +146,6 @@ def _name(wanted: inspect.Type) -> str:
     return next((name for known, name in names if isinstance(wanted, known)), type(wanted).__name__)
 
 
-def _critical(subject: str, code: str, value: str, limit: str) -> Breach:
-    return Breach(subject=subject, value=value, limit=limit, severity="critical", code=code)
-
-
 # -- what is listed -----------------------------------------------------------------------------------------------
 
 
@@ -164,7 +160,7 @@ def _unfamiliar(value: Any, known: KnownSchema, names: tuple[str, ...], where: s
         at = f"{where}.{field}"
         listed = [known.objects[name][field] for name in names if field in known.objects.get(name, {})]
         if not listed:
-            yield _note(at, "UNKNOWN_FIELD", _kind(inner), "not in the published specification")
+            yield note("UNKNOWN_FIELD", at, _kind(inner), "not in the published specification")
             continue
         within = tuple(each.of for each in listed if each.of)
         if within:
@@ -179,8 +175,4 @@ def _new_values(value: Any, lists: list[tuple[str, ...]], where: str) -> Iterato
         return
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str) and text not in allowed:
-            yield _note(where, "NEW_VALUE", text[:MAX_TEXT], ", ".join(sorted(allowed)))
-
-
-def _note(subject: str, code: str, value: str, limit: str) -> Breach:
-    return Breach(subject=subject, value=value, limit=limit, severity="note", code=code)
+            yield note("NEW_VALUE", where, text[:MAX_TEXT], ", ".join(sorted(allowed)))

@@ -68,8 +68,8 @@ class Guards:
         self._strangers = _ExternalOrderGuard(state, tighten, known)
         self._doubts = _UnconfirmedOrderGuard(state)
         self._day = TradingDayTotals(state, limits)
-        self._loss = LossLimit(state, limits, tighten, self._day)
-        self._drawdown = Drawdown(state, limits, tighten, self._day)
+        self._loss = LossLimit(state, limits.max_daily_loss, tighten, self._day)
+        self._drawdown = Drawdown(state, limits.max_drawdown, tighten, self._day)
 
     def on_restored(self) -> None:
         """The state file was taken back: what happened before its last entry is nobody's news."""

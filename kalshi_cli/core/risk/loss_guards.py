@@ -7,7 +7,6 @@ from collections.abc import Callable
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.trading_day import TradingDayTotals
 
@@ -36,18 +35,22 @@ class Lasting:
         return self._state.now - self._since >= LOSS_CONFIRM_MS
 
 
-class LossLimit:
+class _CapitalGuard:
+    """A guard that holds what was lost against a limit; None is no limit."""
+
+    def __init__(self, state: EngineState, limit: Money | None, tighten: Tighten, day: TradingDayTotals) -> None:
+        self._state = state
+        self._limit = limit
+        self._tighten = tighten
+        self._day = day
+        self._hidden = Lasting(state)
+
+
+class LossLimit(_CapitalGuard):
     """DAILY_LOSS: the trading day lost more than it may. Only what makes a position smaller is still sent.
 
     At once with the best prices of the books as they are; at what others quote, where that lasts.
     """
-
-    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, day: TradingDayTotals) -> None:
-        self._state = state
-        self._limit = limits.max_daily_loss
-        self._tighten = tighten
-        self._day = day
-        self._hidden = Lasting(state)
 
     def count(self) -> Money:
         net = self._state.day_net = self._day.net()
@@ -68,20 +71,13 @@ class LossLimit:
         return self._tighten(TradingState.REDUCING, "DAILY_LOSS", "account", text)
 
 
-class Drawdown:
+class Drawdown(_CapitalGuard):
     """DRAWDOWN: the account is further below the best it was seen at than it may be, whatever day it is.
 
     Counted as `check pnl` does: realized less fees, and what is open at what it could be closed at; money that came or
     went is in neither. The best is at what others quote; the fall from it as the day's loss is. The best is kept in the
     state file, and begins again when a person resumes.
     """
-
-    def __init__(self, state: EngineState, limits: RiskLimits, tighten: Tighten, day: TradingDayTotals) -> None:
-        self._state = state
-        self._limit = limits.max_drawdown
-        self._tighten = tighten
-        self._day = day
-        self._hidden = Lasting(state)
 
     def check(self) -> list[Effect]:
         if self._limit is None:

@@ -59,6 +59,9 @@ class Endpoints:
     def _get(self, path: str, params: Params | None = None, *, is_public: bool = False) -> bytes:
         return self._rest.call("GET", path, READ, params=params, is_public=is_public)
 
+    def _public(self, path: str, params: Params | None = None) -> bytes:
+        return self._get(path, params, is_public=True)
+
     def _pages(
         self,
         path: str,
@@ -118,7 +121,7 @@ def seconds(ts: Ts | None) -> int | None:
     return None if ts is None else ts // 1000
 
 
-def escape_path_part(name: str) -> str:
+def quote_part(name: str) -> str:
     """A ticker or id inside a path. An empty one would turn the cancel of one order into that of all."""
     if not name or name.strip(".") == "":
         raise UsageError(f"not a ticker or an id: {name!r}", hint="kalshi markets and kalshi events list tickers")

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Event, Series
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, missing, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part, seconds
 from kalshi_cli.exchange.rest.call import Params
-from kalshi_cli.exchange.wire import events as wire_events
+from kalshi_cli.exchange.wire import events as wire
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
 
 EVENTS_A_PAGE = 200
@@ -23,7 +23,7 @@ class EventEndpoints(Endpoints):
         """An event, which names its series and may override the fees; its markets, where asked for, are whole."""
         nested = {"with_nested_markets": "true" if with_markets else None}
         with missing(f"there is no event {ticker}", "kalshi events"):
-            return wire_events.read_event(self._get(f"/events/{escape_path_part(ticker)}", nested, is_public=True))
+            return wire.read_event(self._public(f"/events/{quote_part(ticker)}", nested))
 
     def events(
         self,
@@ -50,7 +50,7 @@ class EventEndpoints(Endpoints):
         }
         if tickers and len(tickers) > NAMES_A_CALL:
             raise UsageError(f"{len(tickers)} events are more than the {NAMES_A_CALL} of one request")
-        return self._pages("/events", params, wire_events.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
+        return self._pages("/events", params, wire.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def multivariate_events(
         self,
@@ -66,18 +66,16 @@ class EventEndpoints(Endpoints):
             "collection_ticker": collection,
             "with_nested_markets": "true" if with_markets else None,
         }
-        read = wire_events.read_events
+        read = wire.read_events
         return self._pages("/events/multivariate", params, read, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def event_metadata(self, ticker: str) -> EventMetadata:
         """Pictures, competition and settlement sources of an event."""
-        return wire_events.read_event_metadata(
-            self._get(f"/events/{escape_path_part(ticker)}/metadata", is_public=True)
-        )
+        return wire.read_event_metadata(self._public(f"/events/{quote_part(ticker)}/metadata"))
 
     def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
         """Overrides of fees that begin or end, for one event or all."""
-        read = wire_events.read_event_fee_changes
+        read = wire.read_event_fee_changes
         return self._pages("/events/fee_changes", {"event_ticker": event}, read, is_public=True)
 
     def forecast_history(
@@ -88,14 +86,14 @@ class EventEndpoints(Endpoints):
         """
         if not 1 <= len(percentiles) <= MAX_PERCENTILES:
             raise UsageError(f"between one and {MAX_PERCENTILES} percentiles can be asked for")
-        path = f"/series/{escape_path_part(series)}/events/{escape_path_part(event)}/forecast_percentile_history"
+        path = f"/series/{quote_part(series)}/events/{quote_part(event)}/forecast_percentile_history"
         params: Params = {
             "percentiles": [str(each) for each in percentiles],
             "start_ts": start // 1000,
             "end_ts": end // 1000,
             "period_interval": interval_min,
         }
-        return wire_events.read_forecasts(self._get(path, params))
+        return wire.read_forecasts(self._get(path, params))
 
     # -- series --
 
@@ -103,7 +101,7 @@ class EventEndpoints(Endpoints):
         """A series and its fee schedule."""
         volume = {"include_volume": "true" if with_volume else None}
         with missing(f"there is no series {ticker}", "kalshi series"):
-            return wire_events.read_series(self._get(f"/series/{escape_path_part(ticker)}", volume, is_public=True))
+            return wire.read_series(self._public(f"/series/{quote_part(ticker)}", volume))
 
     def series_list(
         self,
@@ -122,9 +120,9 @@ class EventEndpoints(Endpoints):
             "include_volume": "true" if with_volume else None,
             "include_product_metadata": "true" if with_metadata else None,
         }
-        return wire_events.read_series_list(self._get("/series", params, is_public=True))
+        return wire.read_series_list(self._public("/series", params))
 
     def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[FeeChange]:
         """New fees that were announced for one series or all; `with_past` adds those that hold already."""
         params = {"series_ticker": series, "show_historical": "true" if with_past else None}
-        return wire_events.read_series_fee_changes(self._get("/series/fee_changes", params, is_public=True))
+        return wire.read_series_fee_changes(self._public("/series/fee_changes", params))

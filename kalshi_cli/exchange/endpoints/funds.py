@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kalshi_cli.base.units import Money, show_money
-from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, understood, unreadable_reply_error
+from kalshi_cli.exchange.endpoints.base import Endpoints, quote_part, understood, unreadable_reply_error
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, ONCE
 from kalshi_cli.exchange.wire import account as wire_tiers
 from kalshi_cli.exchange.wire import funds as wire_funds
@@ -128,7 +128,7 @@ class FundsEndpoints(Endpoints):
 
     def shard_transfer(self, transfer_id: str) -> wire_funds.ShardTransfer:
         """One transfer between shards."""
-        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{escape_path_part(transfer_id)}"))
+        return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{quote_part(transfer_id)}"))
 
     def allocation(self) -> wire_funds.Allocation:
         """How free cash is spread over the shards."""

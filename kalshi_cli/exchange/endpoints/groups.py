@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from kalshi_cli.base.errors import NotFoundError, OutcomeUnknownError
 from kalshi_cli.base.units import Qty
-from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, missing, understood
+from kalshi_cli.exchange.endpoints.base import Endpoints, missing, quote_part, understood
 from kalshi_cli.exchange.rest.call import CANCEL, ONCE, RETRY_RESET, RetryPolicy
-from kalshi_cli.exchange.wire import groups as wire_groups
+from kalshi_cli.exchange.wire import groups as wire
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.values import read_done
 
@@ -32,28 +32,28 @@ class OrderGroupEndpoints(Endpoints):
         """Every group; of all subaccounts where none is named."""
         subaccount = self.whose(subaccount)
         body = self._get(_GROUPS, {"subaccount": subaccount})
-        return wire_groups.read_groups(body, subaccount or 0)
+        return wire.read_groups(body, subaccount or 0)
 
     def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
         """One group with the ids of its orders."""
         owner = self.whose(subaccount) or 0
-        path = f"{_GROUPS}/{escape_path_part(group_id)}"
+        path = f"{_GROUPS}/{quote_part(group_id)}"
         with _named(group_id):
             body = self._seen(lambda: self._get(path, {"subaccount": owner or None}))
-        return wire_groups.read_group(body, group_id, owner)
+        return wire.read_group(body, group_id, owner)
 
     def create_order_group(self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0) -> OrderGroup:
         """A new group. OutcomeUnknownError where it may exist: asking again would make two."""
         subject = "the new order group"
-        body = wire_groups.create_body(limit, self.whose(subaccount) or 0, exchange_index)
+        body = wire.create_body(limit, self.whose(subaccount) or 0, exchange_index)
         reply = self._rest.call("POST", f"{_GROUPS}/create", ONCE, subject=subject, body=body, if_unknown=_LOOK)
         with understood(subject):
-            return wire_groups.read_created(reply, limit)
+            return wire.read_created(reply, limit)
 
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
         """Another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
         is_lower = group.limit is not None and limit <= group.limit
-        self._put(group, "limit", wire_groups.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
+        self._put(group, "limit", wire.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
 
     def trigger_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders, and refuse new ones until it is reset."""
@@ -65,7 +65,7 @@ class OrderGroupEndpoints(Endpoints):
 
     def delete_order_group(self, group: OrderGroup) -> None:
         """Cancel all its orders and forget it."""
-        path = f"{_GROUPS}/{escape_path_part(group.group_id)}"
+        path = f"{_GROUPS}/{quote_part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
 
         def delete(retry: RetryPolicy) -> None:
@@ -81,7 +81,7 @@ class OrderGroupEndpoints(Endpoints):
 
     def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: RetryPolicy = CANCEL) -> None:
         """Harmless twice: each of them says how the group shall be, not what to add."""
-        path = f"{_GROUPS}/{escape_path_part(group.group_id)}/{verb}"
+        path = f"{_GROUPS}/{quote_part(group.group_id)}/{verb}"
         subject = f"the {verb} of order group {group.group_id}"
         with _named(group.group_id):
             reply = self._rest.call(

@@ -10,7 +10,7 @@ from kalshi_cli.core.model.markets import Candle, Market, MarketDetails
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order
 from kalshi_cli.core.model.positions import ExchangePosition
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, not_found_as, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
 from kalshi_cli.exchange.wire import account as wire_account
 from kalshi_cli.exchange.wire import candles as wire_candles
 from kalshi_cli.exchange.wire import markets as wire_markets
@@ -30,7 +30,7 @@ class HistoryEndpoints(Endpoints):
 
     def historical_cutoff(self) -> Cutoff:
         """What moved to the historical tier by now."""
-        return wire_candles.read_cutoff(self._get("/historical/cutoff", is_public=True))
+        return wire_candles.read_cutoff(self._public("/historical/cutoff"))
 
     # -- candles; `start` and `end` are times of a period's end, both included --
 
@@ -38,13 +38,13 @@ class HistoryEndpoints(Endpoints):
         self, series: str, ticker: str, start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
     ) -> list[Candle]:
         """One market of the live tier, oldest first. `with_previous` adds the last candle from before `start`."""
-        path = f"/series/{escape_path_part(series)}/markets/{escape_path_part(ticker)}/candlesticks"
+        path = f"/series/{quote_part(series)}/markets/{quote_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
             if with_previous and not found:
                 span["include_latest_before_start"] = "true"
             with not_found_as(ticker):
-                found += wire_candles.read_candles(self._get(path, span, is_public=True))
+                found += wire_candles.read_candles(self._public(path, span))
         return found
 
     def batch_candles(
@@ -59,19 +59,19 @@ class HistoryEndpoints(Endpoints):
                 params: dict[str, str | int | None] = {"market_tickers": ",".join(names), **span}
                 if with_previous and number == 0:
                     params["include_latest_before_start"] = "true"
-                body = self._get("/markets/candlesticks", params, is_public=True)
+                body = self._public("/markets/candlesticks", params)
                 for ticker, candles in wire_candles.read_batch_candles(body).items():
                     found.setdefault(ticker, []).extend(candles)
         return found
 
     def event_candles(self, series: str, event: str, start: Ts, end: Ts, interval_min: int) -> dict[str, list[Candle]]:
         """All markets of an event. The exchange may cut the span; the rest is asked for until it is complete."""
-        path = f"/series/{escape_path_part(series)}/events/{escape_path_part(event)}/candlesticks"
+        path = f"/series/{quote_part(series)}/events/{quote_part(event)}/candlesticks"
         found: dict[str, dict[Ts, Candle]] = {}
         at = start
         for _ in range(MAX_REQUESTS):
             params = {"start_ts": at // 1000, "end_ts": end // 1000, "period_interval": interval_min}
-            read = wire_candles.read_event_candles(self._get(path, params, is_public=True))
+            read = wire_candles.read_event_candles(self._public(path, params))
             for ticker, candles in read.markets.items():
                 found.setdefault(ticker, {}).update({candle.end: candle for candle in candles})
             if read.until >= end // 1000 * 1000:
@@ -83,11 +83,11 @@ class HistoryEndpoints(Endpoints):
 
     def historical_candles(self, ticker: str, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
         """One market that settled before the cutoff, oldest first."""
-        path = f"/historical/markets/{escape_path_part(ticker)}/candlesticks"
+        path = f"/historical/markets/{quote_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
             with not_found_as(ticker):
-                found += wire_candles.read_historical_candles(self._get(path, span, is_public=True))
+                found += wire_candles.read_historical_candles(self._public(path, span))
         return found
 
     # -- markets and trades --
@@ -119,9 +119,7 @@ class HistoryEndpoints(Endpoints):
     def historical_market(self, ticker: str) -> MarketDetails:
         """One market that settled before the cutoff."""
         with not_found_as(ticker):
-            return wire_markets.read_market(
-                self._get(f"/historical/markets/{escape_path_part(ticker)}", is_public=True)
-            )
+            return wire_markets.read_market(self._public(f"/historical/markets/{quote_part(ticker)}"))
 
     def historical_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None

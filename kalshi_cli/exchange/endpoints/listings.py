@@ -23,7 +23,7 @@ class ListingEndpoints(Endpoints):
             "limit": PAGE,
             "cursor": cursor or None,
         }
-        return wire_markets.read_markets(self._get("/markets", params, is_public=True))
+        return wire_markets.read_markets(self._public("/markets", params))
 
     def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
         """A page of events without their markets: of one status, and changed since then."""
@@ -33,4 +33,4 @@ class ListingEndpoints(Endpoints):
             "limit": EVENTS_A_PAGE,
             "cursor": cursor or None,
         }
-        return wire_events.read_events(self._get("/events", params, is_public=True))
+        return wire_events.read_events(self._public("/events", params))

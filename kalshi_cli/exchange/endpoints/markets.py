@@ -9,8 +9,8 @@ from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, not_found_as, seconds
-from kalshi_cli.exchange.wire import markets as wire_markets
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
+from kalshi_cli.exchange.wire import markets as wire
 
 
 class MarketEndpoints(Endpoints):
@@ -45,10 +45,10 @@ class MarketEndpoints(Endpoints):
             "mve_filter": None if combos or tickers else "exclude",
         }
         if not tickers:
-            return self._pages("/markets", params, wire_markets.read_markets, limit, is_public=True)
+            return self._pages("/markets", params, wire.read_markets, limit, is_public=True)
         batches = (",".join(tickers[at : at + NAMES_A_CALL]) for at in range(0, len(tickers), NAMES_A_CALL))
         found = chain.from_iterable(
-            self._pages("/markets", {**params, "tickers": names}, wire_markets.read_markets, is_public=True)
+            self._pages("/markets", {**params, "tickers": names}, wire.read_markets, is_public=True)
             for names in batches
         )
         return islice(found, limit)
@@ -56,18 +56,18 @@ class MarketEndpoints(Endpoints):
     def market(self, ticker: str) -> MarketDetails:
         """One market with everything it has; one that settled months ago comes from the historical tier."""
         try:
-            body = self._get(f"/markets/{escape_path_part(ticker)}", is_public=True)
+            body = self._public(f"/markets/{quote_part(ticker)}")
         except NotFoundError:
             with not_found_as(ticker):
-                body = self._get(f"/historical/markets/{escape_path_part(ticker)}", is_public=True)
-        return wire_markets.read_market(body)
+                body = self._public(f"/historical/markets/{quote_part(ticker)}")
+        return wire.read_market(body)
 
     def orderbook(self, ticker: str, depth: int = 0) -> BookSnapshot:
         """The book on the YES scale; `depth` best levels, 0 for all. Stamped with the time it was asked for."""
         now = self._clock.now()
         with not_found_as(ticker):
-            body = self._get(f"/markets/{escape_path_part(ticker)}/orderbook", {"depth": depth or None}, is_public=True)
-        return wire_markets.read_orderbook(body, ticker, now)
+            body = self._public(f"/markets/{quote_part(ticker)}/orderbook", {"depth": depth or None})
+        return wire.read_orderbook(body, ticker, now)
 
     def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:
         """The whole books of many markets, a hundred a request."""
@@ -75,9 +75,7 @@ class MarketEndpoints(Endpoints):
         for start in range(0, len(tickers), NAMES_A_CALL):
             now = self._clock.now()
             some = list(tickers[start : start + NAMES_A_CALL])
-            books += wire_markets.read_orderbooks(
-                self._get("/markets/orderbooks", {"tickers": some}, is_public=True), now
-            )
+            books += wire.read_orderbooks(self._public("/markets/orderbooks", {"tickers": some}), now)
         return books
 
     def trades(
@@ -85,4 +83,4 @@ class MarketEndpoints(Endpoints):
     ) -> Iterator[PublicTrade]:
         """Public prints, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
-        return self._pages("/markets/trades", params, wire_markets.read_trades, limit, is_public=True)
+        return self._pages("/markets/trades", params, wire.read_trades, limit, is_public=True)

@@ -90,7 +90,7 @@ class OrderEndpoints(base.Endpoints):
         `reviewed` as for a create.
         """
         subject = f"the amend of order {before.order_id}"
-        path = f"{_ORDERS}/{base.escape_path_part(before.order_id)}/amend"
+        path = f"{_ORDERS}/{base.quote_part(before.order_id)}/amend"
         params, body = wire_orders.subaccount_params(before), wire_changes.amend_body(before, wanted)
         reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body, reviewed=reviewed)
         with base.understood(subject):
@@ -102,7 +102,7 @@ class OrderEndpoints(base.Endpoints):
         `to` is harmless twice and repeated where no answer came; `by` never is.
         """
         subject = f"the decrease of order {order.order_id}"
-        path = f"{_ORDERS}/{base.escape_path_part(order.order_id)}/decrease"
+        path = f"{_ORDERS}/{base.quote_part(order.order_id)}/decrease"
         params, body = wire_orders.subaccount_params(order), wire_changes.decrease_body(order, by=by, to=to)
         reply = self._rest.call("POST", path, ONCE if to is None else CANCEL, subject=subject, params=params, body=body)
         with base.understood(subject):
@@ -111,7 +111,7 @@ class OrderEndpoints(base.Endpoints):
     def cancel_order(self, order: Order) -> messages.OrderCanceled:
         """Take it back. NotFoundError proves nothing: filled, gone already, or not visible yet."""
         subject = f"the cancel of order {order.order_id}"
-        path = f"{_ORDERS}/{base.escape_path_part(order.order_id)}"
+        path = f"{_ORDERS}/{base.quote_part(order.order_id)}"
         reply = self._rest.call("DELETE", path, CANCEL, subject=subject, params=wire_orders.cancel_params(order))
         with base.understood(subject):
             return wire_orders.read_canceled(reply, order)
@@ -178,7 +178,7 @@ class OrderEndpoints(base.Endpoints):
     def queue_position(self, order_id: str) -> Qty:
         """How many contracts must trade before this resting order does."""
         return wire_changes.read_queue_position(
-            self._get(f"/portfolio/orders/{base.escape_path_part(order_id)}/queue_position")
+            self._get(f"/portfolio/orders/{base.quote_part(order_id)}/queue_position")
         )
 
     def queue_positions(
@@ -192,7 +192,7 @@ class OrderEndpoints(base.Endpoints):
 
     def order(self, order_id: str) -> Order:
         """One order. Right after a create or a cancel it may be missing or stale."""
-        order = wire_orders.read_order(self._get(f"/portfolio/orders/{base.escape_path_part(order_id)}"))
+        order = wire_orders.read_order(self._get(f"/portfolio/orders/{base.quote_part(order_id)}"))
         if order.order_id != order_id:
             raise ResponseFormatError(f"asked for order {order_id}, the exchange answered with {order.order_id[:64]}")
         return order

@@ -11,7 +11,7 @@ from itertools import islice
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.markets import ComboLeg
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, escape_path_part, missing, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing, quote_part, seconds
 from kalshi_cli.exchange.rest.call import CANCEL, Params
 from kalshi_cli.exchange.wire import combos as wire_combos
 from kalshi_cli.exchange.wire import programs as wire_programs
@@ -40,13 +40,13 @@ class MarketDataEndpoints(Endpoints):
     def collection(self, ticker: str) -> Collection:
         """One collection, with its events."""
         with missing(f"there is no collection {ticker}", "kalshi combos"):
-            return wire_combos.read_collection(self._get(f"{_COLLECTIONS}/{escape_path_part(ticker)}", is_public=True))
+            return wire_combos.read_collection(self._public(f"{_COLLECTIONS}/{quote_part(ticker)}"))
 
     def create_combo(self, collection: str, legs: Sequence[ComboLeg], *, with_market: bool = False) -> CreatedCombo:
         """The market of these legs, made if there is none yet. It must be made before it can be asked for or traded."""
         body = wire_combos.combo_body(legs, with_market=with_market)
         subject, hint = "the combo", "make it again: the same legs are the same market"
-        path = f"{_COLLECTIONS}/{escape_path_part(collection)}"
+        path = f"{_COLLECTIONS}/{quote_part(collection)}"
         return wire_combos.read_made_combo(
             self._rest.call("POST", path, CANCEL, subject=subject, body=body, if_unknown=hint)
         )
@@ -80,51 +80,41 @@ class MarketDataEndpoints(Endpoints):
     def milestone(self, milestone_id: str) -> wire_programs.Milestone:
         """One of them."""
         with missing(f"there is no milestone {milestone_id}", "kalshi milestones"):
-            return wire_programs.read_milestone(
-                self._get(f"/milestones/{escape_path_part(milestone_id)}", is_public=True)
-            )
+            return wire_programs.read_milestone(self._public(f"/milestones/{quote_part(milestone_id)}"))
 
     def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> wire_programs.LiveData:
         """What is known now of a milestone; with its type by the older route."""
-        kind = f"{escape_path_part(type_)}/" if type_ else ""
-        path, params = f"/live_data/{kind}milestone/{escape_path_part(milestone_id)}", _players(with_players)
+        kind = f"{quote_part(type_)}/" if type_ else ""
+        path, params = f"/live_data/{kind}milestone/{quote_part(milestone_id)}", _players(with_players)
         with missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones"):
-            return wire_programs.read_live(self._get(path, params, is_public=True))
+            return wire_programs.read_live(self._public(path, params))
 
     def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[wire_programs.LiveData]:
         """The same of up to a hundred; of those of which nothing is told there is nothing."""
         if not 1 <= len(milestone_ids) <= NAMES_A_CALL:
             raise UsageError(f"between one and {NAMES_A_CALL} milestones can be asked for")
         params: Params = {**_players(with_players), "milestone_ids": list(milestone_ids)}
-        return wire_programs.read_lives(self._get("/live_data/batch", params, is_public=True))
+        return wire_programs.read_lives(self._public("/live_data/batch", params))
 
     def event_live_data(self, event: str, range_: str | None = None) -> wire_programs.LiveData:
         """What is known now of an event: a price, a temperature; `range_` like 15min, 1h, 1d."""
         with missing(f"nothing is told of event {event}", f"for a game: kalshi milestones --event {event}"):
-            return wire_programs.read_live(
-                self._get(f"/live_data/events/{escape_path_part(event)}", {"range": range_}, is_public=True)
-            )
+            return wire_programs.read_live(self._public(f"/live_data/events/{quote_part(event)}", {"range": range_}))
 
     def game_plays(self, milestone_id: str) -> list[list[Json]] | None:
         """What happened in a game, by period; None where it is not told."""
-        return wire_programs.read_plays(
-            self._get(f"/live_data/milestone/{escape_path_part(milestone_id)}/game_stats", is_public=True)
-        )
+        return wire_programs.read_plays(self._public(f"/live_data/milestone/{quote_part(milestone_id)}/game_stats"))
 
     def weather(
         self, city: str, start: Ts | None = None, end: Ts | None = None, last_s: int | None = None
     ) -> wire_programs.WeatherIndex:
         """The temperature index of a city by the minute; either from `start` to `end`, or the last seconds."""
         params: Params = {"from": start, "to": end, "last_sec": last_s}
-        return wire_programs.read_weather(
-            self._get(f"/live_data/weather/{escape_path_part(city)}", params, is_public=True)
-        )
+        return wire_programs.read_weather(self._public(f"/live_data/weather/{quote_part(city)}", params))
 
     def weather_calibrations(self, city: str) -> list[Json]:
         """How that index was made up over time."""
-        return wire_programs.read_calibrations(
-            self._get(f"/live_data/weather/{escape_path_part(city)}/calibrations", is_public=True)
-        )
+        return wire_programs.read_calibrations(self._public(f"/live_data/weather/{quote_part(city)}/calibrations"))
 
     # -- incentives, targets, tags --
 
@@ -159,15 +149,15 @@ class MarketDataEndpoints(Endpoints):
     def target(self, target_id: str) -> wire_programs.Target:
         """One of them."""
         with missing(f"there is no structured target {target_id}", "kalshi targets"):
-            return wire_programs.read_target(self._get(f"{_TARGETS}/{escape_path_part(target_id)}", is_public=True))
+            return wire_programs.read_target(self._public(f"{_TARGETS}/{quote_part(target_id)}"))
 
     def tags(self) -> dict[str, tuple[str, ...]]:
         """The tags of series, by category."""
-        return wire_programs.read_tags(self._get("/search/tags_by_categories", is_public=True))
+        return wire_programs.read_tags(self._public("/search/tags_by_categories"))
 
     def sport_filters(self) -> list[wire_programs.SportFilters]:
         """Sports with their scopes and competitions."""
-        return wire_programs.read_sports(self._get("/search/filters_by_sport", is_public=True))
+        return wire_programs.read_sports(self._public("/search/filters_by_sport"))
 
 
 def _players(with_players: bool) -> dict[str, str | None]:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from kalshi_cli.base.errors import ExchangeError
 from kalshi_cli.base.units import Price, Qty, Ts
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.exchange.endpoints.base import Endpoints, escape_path_part, missing, not_found_as, seconds, understood
+from kalshi_cli.exchange.endpoints.base import Endpoints, missing, not_found_as, quote_part, seconds, understood
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, CANCEL, CREATE, NO_CONTENT, ONCE
-from kalshi_cli.exchange.wire import quotes as wire_quotes
+from kalshi_cli.exchange.wire import quotes as wire
 from kalshi_cli.exchange.wire.quotes import BlockTrade, NewRfq, Rfq, RfqQuote
 from kalshi_cli.exchange.wire.replies import is_taken, read_refusal
 
@@ -27,7 +27,7 @@ class RfqEndpoints(Endpoints):
 
     def communications_id(self) -> str:
         """The public id under which others see this account."""
-        return wire_quotes.read_identity(self._get("/communications/id"))
+        return wire.read_identity(self._get("/communications/id"))
 
     # -- requests --
 
@@ -47,17 +47,17 @@ class RfqEndpoints(Endpoints):
             "event_ticker": event,
             "user_filter": "self" if is_mine else None,
         }
-        return self._pages(_RFQS, params, wire_quotes.read_rfqs, limit, most=RFQS_A_PAGE)
+        return self._pages(_RFQS, params, wire.read_rfqs, limit, most=RFQS_A_PAGE)
 
     def rfq(self, rfq_id: str) -> Rfq:
         """One request, of anybody."""
         with missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all"):
-            return wire_quotes.read_rfq(self._get(f"{_RFQS}/{escape_path_part(rfq_id)}"))
+            return wire.read_rfq(self._get(f"{_RFQS}/{quote_part(rfq_id)}"))
 
     def create_rfq(self, new: NewRfq) -> str:
         """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
         subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
-        body = wire_quotes.rfq_body(new)
+        body = wire.rfq_body(new)
         with not_found_as(new.ticker):
             reply = self._rest.call(
                 "POST", _RFQS, ONCE, subject=subject, body=body, answered=(*ANY_SUCCESS, 409), if_unknown=hint
@@ -71,14 +71,14 @@ class RfqEndpoints(Endpoints):
                 status=409,
             )
         with understood(subject, hint):
-            return wire_quotes.read_made(reply)
+            return wire.read_made(reply)
 
     def delete_rfq(self, rfq_id: str) -> None:
         """Take a request back, with its quotes; NotFoundError where it is closed already."""
         subject, hint = f"the end of RFQ {rfq_id}", "look at it: kalshi rfq list"
         self._rest.call(
             "DELETE",
-            f"{_RFQS}/{escape_path_part(rfq_id)}",
+            f"{_RFQS}/{quote_part(rfq_id)}",
             CANCEL,
             subject=subject,
             if_unknown=hint,
@@ -106,12 +106,12 @@ class RfqEndpoints(Endpoints):
             "min_ts": seconds(min_updated),
             "max_ts": seconds(max_updated),
         }
-        return self._pages(_QUOTES, params, wire_quotes.read_quotes, limit, most=QUOTES_A_PAGE)
+        return self._pages(_QUOTES, params, wire.read_quotes, limit, most=QUOTES_A_PAGE)
 
     def quote(self, quote_id: str, rfq_id: str = "") -> RfqQuote:
         """One quote, of one's own or on one's own request. Open and cancelled ones are not kept for long."""
         with missing(f"there is no quote {quote_id}, or no longer", "kalshi rfq quotes RFQ, or kalshi quote list"):
-            return wire_quotes.read_quote(self._get(_quote_path(quote_id, rfq_id)))
+            return wire.read_quote(self._get(_quote_path(quote_id, rfq_id)))
 
     def create_quote(
         self,
@@ -125,13 +125,13 @@ class RfqEndpoints(Endpoints):
         reviewed: TradingState = TradingState.ACTIVE,
     ) -> str:
         """Answer a request; the id of the quote, which replaces an earlier one. None is a side not bid for."""
-        body = wire_quotes.quote_body(
+        body = wire.quote_body(
             rfq_id, yes_bid, no_bid, rest_remainder=rest_remainder, post_only=post_only, subaccount=subaccount
         )
         subject, hint = f"the quote on RFQ {rfq_id}", "look whether it is there: kalshi quote list"
         reply = self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
         with understood(subject, hint):
-            return wire_quotes.read_made(reply)
+            return wire.read_made(reply)
 
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
         """Take a quote back; NotFoundError where it is over already."""
@@ -150,7 +150,7 @@ class RfqEndpoints(Endpoints):
         path = f"{_quote_path(quote_id, rfq_id)}/accept"
         subject = f"the acceptance of quote {quote_id}"
         hint = f"see what became of it: kalshi rfq quotes {rfq_id or 'RFQ'}"
-        body = wire_quotes.accept_body(side)
+        body = wire.accept_body(side)
         self._rest.call(
             "PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT
         )
@@ -171,7 +171,7 @@ class RfqEndpoints(Endpoints):
     ) -> Iterator[BlockTrade]:
         """Proposals to which this account is a party."""
         params = {"market_ticker": ticker, "status": status}
-        return self._pages(_BLOCKS, params, wire_quotes.read_blocks, limit, most=RFQS_A_PAGE)
+        return self._pages(_BLOCKS, params, wire.read_blocks, limit, most=RFQS_A_PAGE)
 
     def propose_block_trade(
         self,
@@ -185,7 +185,7 @@ class RfqEndpoints(Endpoints):
         expires: Ts,
     ) -> str:
         """Propose a trade that was agreed on outside; the id of the proposal. Both parties must accept it."""
-        body = wire_quotes.block_body(
+        body = wire.block_body(
             ticker,
             price,
             qty,
@@ -197,18 +197,16 @@ class RfqEndpoints(Endpoints):
         subject, hint = f"the block trade on {ticker}", "look whether it is there: kalshi api GET " + _BLOCKS
         reply = self._rest.call("POST", _BLOCKS, CREATE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
-            return wire_quotes.read_proposed(reply)
+            return wire.read_proposed(reply)
 
     def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
         """Accept a proposal; with the second acceptance it trades."""
-        path, body = f"{_BLOCKS}/{escape_path_part(block_id)}/accept", wire_quotes.block_accept_body(subaccount)
+        path, body = f"{_BLOCKS}/{quote_part(block_id)}/accept", wire.block_accept_body(subaccount)
         subject, hint = f"the acceptance of block trade {block_id}", "see what became of it: kalshi api GET " + _BLOCKS
         self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint, answered=NO_CONTENT)
 
 
 def _quote_path(quote_id: str, rfq_id: str) -> str:
-    return (
-        f"{_RFQS}/{escape_path_part(rfq_id)}/quotes/{escape_path_part(quote_id)}"
-        if rfq_id
-        else f"{_QUOTES}/{escape_path_part(quote_id)}"
-    )
+    if not rfq_id:
+        return f"{_QUOTES}/{quote_part(quote_id)}"
+    return f"{_RFQS}/{quote_part(rfq_id)}/quotes/{quote_part(quote_id)}"

@@ -7,7 +7,7 @@ from kalshi_cli.core.model.exchange import ExchangeStatus
 from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.rest.call import ANY_SUCCESS, READ
 from kalshi_cli.exchange.rest.their_clock import STANDS_STILL_S
-from kalshi_cli.exchange.wire import account as wire_account
+from kalshi_cli.exchange.wire import account as wire
 from kalshi_cli.exchange.wire import status
 from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
 from kalshi_cli.exchange.wire.status import Schedule
@@ -39,23 +39,23 @@ class ExchangeEndpoints(Endpoints):
 
     def schedule(self) -> Schedule:
         """Opening hours and announced maintenance."""
-        return status.read_schedule(self._get("/exchange/schedule", is_public=True))
+        return status.read_schedule(self._public("/exchange/schedule"))
 
     def user_data_timestamp(self) -> Ts:
         """Up to when the account's reads are complete. They trail the matching engine.
 
         Never later than the exchange's clock can show by now: what is read has not happened yet.
         """
-        as_of = status.read_user_data_timestamp(self._get("/exchange/user_data_timestamp", is_public=True))
+        as_of = status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
         return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
     def limits(self) -> ApiLimits:
         """The account's tier and allowances."""
-        return wire_account.read_limits(self._get("/account/limits"))
+        return wire.read_limits(self._get("/account/limits"))
 
     def endpoint_costs(self) -> RequestCosts:
         """What requests cost."""
-        return wire_account.read_costs(self._get("/account/endpoint_costs", is_public=True))
+        return wire.read_costs(self._public("/account/endpoint_costs"))
 
     def refresh_limits(self) -> ApiLimits:
         """Read both and pace by them from now on."""

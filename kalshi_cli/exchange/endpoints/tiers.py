@@ -14,7 +14,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Candle, Market
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
-from kalshi_cli.core.model.positions import ExchangePosition
 from kalshi_cli.exchange.endpoints.events import EventEndpoints
 from kalshi_cli.exchange.endpoints.history import HistoryEndpoints
 from kalshi_cli.exchange.endpoints.markets import MarketEndpoints
@@ -72,11 +71,6 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
             markets |= {market.ticker for market in self.historical_markets(event=event)}
             old = (order for order in old if order.ticker in markets)
         return newest_first(live, old, lambda order: order.order_id, lambda order: order.created)
-
-    def all_positions(self) -> list[ExchangePosition]:
-        """Every position the primary account ever had, last changed first."""
-        live = list(self.positions(settlement_status="all"))
-        return newest_first(live, self.historical_positions(), lambda held: held.ticker, lambda held: held.updated)
 
     def all_candles(self, market: Market, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
         """The candles of one market, oldest first: a market that settled before the cutoff has them over there."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import KW_ONLY, InitVar, dataclass
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ExchangeError, UnreachableError
@@ -46,6 +47,7 @@ POLL_AFTER_S = 2.0
 """The stream is down for so long: read the books over REST meanwhile."""
 
 
+@dataclass(eq=False, repr=False)
 class LiveFeed:
     """Iterate over it once. Ends after a Command without a state was given out.
 
@@ -56,41 +58,30 @@ class LiveFeed:
     stream, which needs a key, the books are polled.
     """
 
-    def __init__(
-        self,
-        stream: Stream | None,
-        client: KalshiClient,
-        clock: Clock,
-        *,
-        markets: Iterable[Market],
-        interval_s: float = 2.0,
-        suspended_s: float = SUSPENDED_S,
-        check_every_s: float = CHECK_EVERY_S,
-        discover: Callable[[], Iterable[messages.MarketChange]] = tuple,
-        charge: Callable[[Market], FeeSchedule] | None = None,
-        quoted: Callable[[], Iterable[str]] = tuple,
-        tell: Callable[[str], None] = lambda _text: None,
-    ) -> None:
-        self._stream = stream
-        self._client = client
-        self._clock = clock
-        self._interval_s = interval_s
-        self._suspended_s = suspended_s
-        self._discover = discover
-        self._discover_at = clock.monotonic() + DISCOVER_EVERY_S
-        self._charge = charge
+    stream: Stream | None
+    client: KalshiClient
+    clock: Clock
+    _: KW_ONLY
+    markets: InitVar[Iterable[Market]]
+    interval_s: float = 2.0
+    suspended_s: float = SUSPENDED_S
+    check_every_s: float = CHECK_EVERY_S
+    discover: Callable[[], Iterable[messages.MarketChange]] = tuple
+    charge: Callable[[Market], FeeSchedule] | None = None
+    quoted: Callable[[], Iterable[str]] = tuple
+    tell: Callable[[str], None] = lambda _text: None
+
+    def __post_init__(self, markets: Iterable[Market]) -> None:
+        self._discover_at = self.clock.monotonic() + DISCOVER_EVERY_S
         self._charges_anew: set[str] = set()
-        self._quoted = quoted
-        self._check_every_s = check_every_s
-        self._check_at = clock.monotonic() + check_every_s
+        self._check_at = self.clock.monotonic() + self.check_every_s
         self._unchecked: deque[str] = deque()
         self._cannot_check = False
         self._ahead_ms = 0
         self._worst_lag_ms: int | None = None
-        self._tell = tell
-        self._watch = MarketWatch(client, clock, tell)
+        self._watch = MarketWatch(self.client, self.clock, self.tell)
         self._watch.follow(markets)
-        self._inbox: MessageQueue[Said] = stream.inbox if stream is not None else MessageQueue(0)
+        self._inbox: MessageQueue[Said] = self.stream.inbox if self.stream is not None else MessageQueue(0)
         self._pending: deque[Said] = deque()
         self._commands: deque[messages.StateCommand] = deque()
         self._outside: deque[Message] = deque(maxlen=MAX_OUTSIDE)
@@ -115,17 +106,17 @@ class LiveFeed:
         """Follow these markets too."""
         markets = tuple(markets)
         self._watch.follow(markets)
-        if self._stream is not None:
-            self._stream.subscribe(market.ticker for market in markets)
+        if self.stream is not None:
+            self.stream.subscribe(market.ticker for market in markets)
 
     @property
     def last_message_age_s(self) -> float | None:
         """Seconds since the stream last said something; None before it did."""
         at = self._last_message_at
-        return None if at is None else self._clock.monotonic() - at
+        return None if at is None else self.clock.monotonic() - at
 
     def __iter__(self) -> Iterator[Message]:
-        clock = self._clock
+        clock = self.clock
         seen, seen_wall = clock.monotonic(), clock.now()
         next_tick, owed, overdue = seen, 0, seen
         was_outside = False
@@ -135,7 +126,7 @@ class LiveFeed:
             # have been set instead costs no more than a reconnect.
             away_s = max(now - seen, (wall - seen_wall) / 1000)
             seen, seen_wall = now, wall
-            if away_s > self._suspended_s:
+            if away_s > self.suspended_s:
                 yield self._distrust(f"nothing ran for {away_s:.0f} s")
             while self._commands:
                 command = self._commands.popleft()
@@ -143,7 +134,7 @@ class LiveFeed:
                 if command.state is None:
                     return
             if now >= next_tick and (owed <= 0 or not self._pending or now >= overdue):
-                next_tick = now + self._interval_s
+                next_tick = now + self.interval_s
                 yield from self._on_interval()
                 yield messages.Tick(clock.now())
                 if not self._pending:
@@ -160,8 +151,8 @@ class LiveFeed:
                 if message is not None:
                     yield message
             else:
-                if self._stream is not None and self._stream.failure is not None and not len(self._inbox):
-                    raise self._stream.failure
+                if self.stream is not None and self.stream.failure is not None and not len(self._inbox):
+                    raise self.stream.failure
                 self._inbox.take(self._pending, max(0.001, next_tick - now))
 
     def _next(self, now: float, wall: Ts) -> Message | None:
@@ -172,7 +163,7 @@ class LiveFeed:
             self._inbox.take(self._pending)
         ts = said.ts
         if ts > wall + MAX_AHEAD_MS:
-            said = limit_future_times(said, wall, self._client.max_server_time(now))
+            said = limit_future_times(said, wall, self.client.max_server_time(now))
         if isinstance(said, BookDelta | BookSnapshot):
             lag_ms = wall - self._ahead_ms - said.ts
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:
@@ -201,19 +192,19 @@ class LiveFeed:
         """Whatever waits is from before; begin again. Only whether there is a stream is still worth knowing."""
         self._inbox.take(self._pending)
         self._pending = deque(said for said in self._pending if isinstance(said, messages.FeedState))
-        if self._stream is not None:
-            self._stream.reconnect(reason)
+        if self.stream is not None:
+            self.stream.reconnect(reason)
         self._watch.mark(self._watch.tickers)
-        return messages.FeedGap(self._clock.now(), (), reason)
+        return messages.FeedGap(self.clock.now(), (), reason)
 
     def _on_interval(self) -> Iterator[Message]:
         self.lag_ms, self._worst_lag_ms = self._worst_lag_ms, None
-        self._ahead_ms = self._client.clock_skew_ms or 0
+        self._ahead_ms = self.client.clock_skew_ms or 0
         before = self._watch.tickers
         yield from self._watch.changes()
         final = set(before) - set(self._watch.tickers)
-        if final and self._stream is not None:
-            self._stream.unsubscribe(final)
+        if final and self.stream is not None:
+            self.stream.unsubscribe(final)
         yield from self._read_charges()
         yield from self._find_new()
         yield from self._poll()
@@ -221,27 +212,27 @@ class LiveFeed:
 
     def _read_charges(self) -> Iterator[Message]:
         """What the markets charge whose events said that it changed; asked again at the next tick where that fails."""
-        if self._charge is None or not self._charges_anew:
+        if self.charge is None or not self._charges_anew:
             return
         for market in self._watch.markets:
             if market.event_ticker not in self._charges_anew:
                 continue
             try:
-                yield messages.MarketChange(self._clock.now(), market, self._charge(market))
+                yield messages.MarketChange(self.clock.now(), market, self.charge(market))
             except (ExchangeError, UnreachableError) as error:
-                self._tell(f"what {market.event_ticker} charges now could not be read: {error}")
+                self.tell(f"what {market.event_ticker} charges now could not be read: {error}")
                 return
         self._charges_anew.clear()
 
     def _find_new(self) -> Iterator[Message]:
         """Markets close and others open in their place."""
-        if self._clock.monotonic() < self._discover_at:
+        if self.clock.monotonic() < self._discover_at:
             return
-        self._discover_at = self._clock.monotonic() + DISCOVER_EVERY_S
+        self._discover_at = self.clock.monotonic() + DISCOVER_EVERY_S
         try:
-            found = [change for change in self._discover() if change.market.ticker not in self._watch.tickers]
+            found = [change for change in self.discover() if change.market.ticker not in self._watch.tickers]
         except (ExchangeError, UnreachableError) as error:
-            self._tell(f"new markets could not be looked for: {error}")
+            self.tell(f"new markets could not be looked for: {error}")
             return
         if found:
             self.follow(change.market for change in found)
@@ -249,18 +240,18 @@ class LiveFeed:
 
     def _check_books(self) -> Iterator[Message]:
         """A second view of the books: those with orders of ours always, the others in turn."""
-        now = self._clock.monotonic()
-        if self._stream is None or not self._stream.is_live or now < self._check_at:
+        now = self.clock.monotonic()
+        if self.stream is None or not self.stream.is_live or now < self._check_at:
             return
-        self._check_at = now + self._check_every_s
+        self._check_at = now + self.check_every_s
         tickers = self._to_check()
         if not tickers:
             return
         try:
-            books = self._client.orderbooks(tickers)
+            books = self.client.orderbooks(tickers)
         except (ExchangeError, UnreachableError) as error:
             if not self._cannot_check:
-                self._tell(f"order books could not be compared with a read: {error}")
+                self.tell(f"order books could not be compared with a read: {error}")
             self._cannot_check = True
             return
         self._cannot_check = False
@@ -269,7 +260,7 @@ class LiveFeed:
 
     def _to_check(self) -> list[str]:
         is_open = {market.ticker for market in self._watch.markets if market.status is MarketStatus.ACTIVE}
-        found = dict.fromkeys(ticker for ticker in self._quoted() if ticker in is_open)
+        found = dict.fromkeys(ticker for ticker in self.quoted() if ticker in is_open)
         if not self._unchecked:
             self._unchecked.extend(is_open)
         while self._unchecked and len(found) < MAX_CHECKED:
@@ -280,11 +271,11 @@ class LiveFeed:
 
     def _poll(self) -> Iterator[Message]:
         """Books over REST while there is no stream; never beside one: its changes belong to its own snapshots."""
-        now = self._clock.monotonic()
-        if self._stream is not None:
-            if self._stream.is_connected:
+        now = self.clock.monotonic()
+        if self.stream is not None:
+            if self.stream.is_connected:
                 if self._is_polling:
-                    self._tell("the stream is back")
+                    self.tell("the stream is back")
                 self._down_since, self._is_polling = None, False
                 return
             self._down_since = now if self._down_since is None else self._down_since
@@ -293,20 +284,20 @@ class LiveFeed:
         if not self._is_polling:
             self._is_polling = True
             reason = "no stream: order books are read over REST, at intervals"
-            self._tell(reason)
-            yield messages.FeedState(self._clock.now(), False, reason)
+            self.tell(reason)
+            yield messages.FeedState(self.clock.now(), False, reason)
         try:
-            books = self._client.orderbooks(self._watch.tickers)
+            books = self.client.orderbooks(self._watch.tickers)
         except (ExchangeError, UnreachableError) as error:
             if not self._cannot_poll:
-                self._tell(f"order books could not be read: {error}")
+                self.tell(f"order books could not be read: {error}")
             self._cannot_poll = True
             return
         self._cannot_poll = False
         self._watch.mark(self._watch.tickers, MARKETS_EVERY_S)  # no stream says that one paused or moved its close
-        read, read_wall = self._clock.monotonic(), self._clock.now()
+        read, read_wall = self.clock.monotonic(), self.clock.now()
         for book in books:
-            age_s = max(self._clock.monotonic() - read, (self._clock.now() - read_wall) / 1000)
-            if age_s > POLLED_FOR_S or (self._stream is not None and self._stream.is_connected):
+            age_s = max(self.clock.monotonic() - read, (self.clock.now() - read_wall) / 1000)
+            if age_s > POLLED_FOR_S or (self.stream is not None and self.stream.is_connected):
                 return
             yield book

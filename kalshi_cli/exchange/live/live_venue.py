@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import KW_ONLY, InitVar, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -62,6 +63,7 @@ _SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 
 
+@dataclass(eq=False, repr=False)
 class LiveVenue:
     """Performs effects at the exchange.
 
@@ -70,40 +72,31 @@ class LiveVenue:
     traded. `tell` hears, in plain words, why the account cannot be read.
     """
 
-    def __init__(
-        self,
-        client: KalshiClient,
-        stream: Stream | None,
-        clock: Clock,
-        *,
-        live: Callable[[], Iterable[Order]],
-        since: Ts,
-        known: Callable[[str], Order | None] | None = None,
-        elsewhere: Callable[[], Sequence[str]] = tuple,
-        every_s: float = EVERY_S,
-        tell: Callable[[str], None] = lambda _text: None,
-    ) -> None:
-        self._client = client
-        self._stream = stream
-        self._clock = clock
-        self._live = live
-        self._known = known
-        self._elsewhere = elsewhere
+    client: KalshiClient
+    stream: Stream | None
+    clock: Clock
+    _: KW_ONLY
+    live: Callable[[], Iterable[Order]]
+    since: InitVar[Ts]
+    known: Callable[[str], Order | None] | None = None
+    elsewhere: Callable[[], Sequence[str]] = tuple
+    every_s: float = EVERY_S
+    tell: Callable[[str], None] = lambda _text: None
+
+    def __post_init__(self, since: Ts) -> None:
         self._since = Ts(max(0, since - OVERLAP_MS))
-        self._every_s = every_s
-        self._tell = tell
-        self._due_at = clock.monotonic()
+        self._due_at = self.clock.monotonic()
         self._failures = 0
         self._refusal: errors.CredentialsError | None = None
         self._refusals = 0
         self._refused_writes = 0
         self._inactive: set[str] = set()
-        self._sighted = clock.now()
+        self._sighted = self.clock.now()
         self._failing_since: float | None = None
         self._is_blind = False
         self._status: ExchangeStatus | None = None
-        self._status_due_at = clock.monotonic()
-        self._value_due_at = clock.monotonic()
+        self._status_due_at = self.clock.monotonic()
+        self._value_due_at = self.clock.monotonic()
         self._skewed = 0
 
     # -- effects ----------------------------------------------------------------------------------------------------
@@ -113,13 +106,13 @@ class LiveVenue:
         return [self._no_later(reply) for reply in self._perform(effect)]
 
     def _no_later(self, reply: Message) -> Message:
-        return limit_future_times(reply, self._clock.now(), self._client.max_server_time(self._clock.monotonic()))
+        return limit_future_times(reply, self.clock.now(), self.client.max_server_time(self.clock.monotonic()))
 
     def _perform(self, effect: Effect) -> Iterable[Message]:
         if isinstance(effect, SubmitOrder):
-            return self._submit(effect.order, partial(self._client.create_order, reviewed=_reviewed([effect])))
+            return self._submit(effect.order, partial(self.client.create_order, reviewed=_reviewed([effect])))
         if isinstance(effect, CloseOrder):
-            return self._submit(effect.order, self._client.close_order)
+            return self._submit(effect.order, self.client.close_order)
         if isinstance(effect, CancelOrder):
             return self._cancel(effect.order)
         if isinstance(effect, AmendOrder):
@@ -136,11 +129,11 @@ class LiveVenue:
         except errors.OutcomeUnknownError as error:
             self._hurry()
             reason = f"{ID_TAKEN}: {error.message}" if error.code == ID_TAKEN else error.message
-            return [messages.OrderUnknown(self._clock.now(), name, reason)]
+            return [messages.OrderUnknown(self.clock.now(), name, reason)]
         except errors.KalshiError as error:
             # Everything else in the tree says for certain that nothing is live.
             self._note_refusal(error, is_write=True)
-            return [messages.OrderRejected(self._clock.now(), name, _code(error), error.message)]
+            return [messages.OrderRejected(self.clock.now(), name, _code(error), error.message)]
         return self._with_fills(accepted, order.ticker)
 
     def submit_batch(self, submits: Sequence[SubmitOrder]) -> list[Message]:
@@ -150,7 +143,7 @@ class LiveVenue:
         """
         replies: list[Message] = []
         orders = [submit.order for submit in submits]
-        for order, placed in zip(orders, self._client.create_orders(orders, _reviewed(submits)), strict=True):
+        for order, placed in zip(orders, self.client.create_orders(orders, _reviewed(submits)), strict=True):
             if isinstance(placed, messages.OrderUnknown):
                 self._hurry()
             replies += (
@@ -160,20 +153,20 @@ class LiveVenue:
 
     def _with_fills(self, accepted: messages.OrderAccepted, ticker: str) -> list[Message]:
         replies: list[Message] = [accepted]
-        if accepted.filled and not (self._stream is not None and self._stream.is_live):
+        if accepted.filled and not (self.stream is not None and self.stream.is_live):
             replies += self._fills_of(accepted.order_id, ticker, accepted.ts, accepted.filled)
         return replies
 
     def _amend(self, effect: AmendOrder) -> list[Message]:
         """A 404 is no proof: the order may have filled on its new terms, or not be visible yet."""
         try:
-            ended = self._client.amend_order(effect.before, effect.wanted, effect.reviewed)
+            ended = self.client.amend_order(effect.before, effect.wanted, effect.reviewed)
         except (errors.OutcomeUnknownError, errors.NotFoundError):
             self._hurry()
             return []
         except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
-            return [messages.AmendEnded(self._clock.now(), effect.before, _code(error), error.message)]
+            return [messages.AmendEnded(self.clock.now(), effect.before, _code(error), error.message)]
         filled = Qty(ended.order.filled - effect.before.filled)
         if not filled:
             return [ended]
@@ -183,7 +176,7 @@ class LiveVenue:
         """What an order did at once, where no stream tells. Reads trail: what is not there yet comes with the next."""
         try:
             fills = [
-                fill for fill in self._client.fills(ticker, min_ts=Ts(ts - OVERLAP_MS)) if fill.order_id == order_id
+                fill for fill in self.client.fills(ticker, min_ts=Ts(ts - OVERLAP_MS)) if fill.order_id == order_id
             ]
         except (errors.ExchangeError, errors.UnreachableError):
             fills = []
@@ -193,7 +186,7 @@ class LiveVenue:
 
     def _cancel(self, order: Order) -> list[Message]:
         try:
-            canceled = self._client.cancel_order(order)
+            canceled = self.client.cancel_order(order)
             self._refused_writes = 0
             if canceled.reduced is not None and canceled.reduced < order.remaining:
                 self._hurry()  # the rest of it traded before: the order itself will say how much
@@ -201,14 +194,14 @@ class LiveVenue:
         except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
             self._hurry()
-            return [messages.CancelFailed(self._clock.now(), order.order_id, order.client_order_id, _code(error))]
+            return [messages.CancelFailed(self.clock.now(), order.order_id, order.client_order_id, _code(error))]
 
     def _resync(self, ticker: str) -> list[Message]:
-        if self._stream is not None:
-            self._stream.resync(ticker)  # while it is down, its next connection brings the snapshot, or polling does
+        if self.stream is not None:
+            self.stream.resync(ticker)  # while it is down, its next connection brings the snapshot, or polling does
             return []
         try:
-            return [self._client.orderbook(ticker)]
+            return [self.client.orderbook(ticker)]
         except (errors.ExchangeError, errors.UnreachableError):
             return []  # polling goes on
 
@@ -224,11 +217,11 @@ class LiveVenue:
             raise self._refusal
         is_back = isinstance(message, messages.FeedState) and message.is_live
         if is_back or (isinstance(message, messages.FeedGap) and not message.tickers):
-            self._due_at = self._clock.monotonic()  # the private channels do not repeat what was missed
+            self._due_at = self.clock.monotonic()  # the private channels do not repeat what was missed
         elif not isinstance(message, messages.Tick):
             self._note(message)
             return ()
-        if self._clock.monotonic() < self._due_at:
+        if self.clock.monotonic() < self._due_at:
             return ()
         read = self._read(is_back=not isinstance(message, messages.Tick))
         return [*read, *self._look_at_exchange(), *self._look_elsewhere()]
@@ -247,23 +240,23 @@ class LiveVenue:
 
     def _read(self, *, is_back: bool) -> list[Message]:
         """A whole read or none; `is_back` after a reconnect, when nobody may decide without one."""
-        self._client.limit_reads(GET_WITHIN_S)
+        self.client.limit_reads(GET_WITHIN_S)
         try:
             snapshot = account_snapshot(
-                self._client,
-                self._clock,
+                self.client,
+                self.clock,
                 since=self._since,
-                live=self._live(),
-                known=self._known,
+                live=self.live(),
+                known=self.known,
                 within_s=READ_WITHIN_S,
             )
         except (errors.ExchangeError, errors.UnreachableError) as error:
             return self._unread(error, is_back=is_back)
         if self._failures:
-            self._tell("the account can be read again")
+            self.tell("the account can be read again")
         self._failures = self._refusals = 0
         self._since = max(self._since, Ts(min(snapshot.as_of, snapshot.ts) - OVERLAP_MS))
-        self._due_at = self._clock.monotonic() + (SOON_S if self._is_in_doubt else self._every_s)
+        self._due_at = self.clock.monotonic() + (SOON_S if self._is_in_doubt else self.every_s)
         self._check_clock()
         self._failing_since = None
         return [*self._sight(snapshot), snapshot]
@@ -271,7 +264,7 @@ class LiveVenue:
     def _sight(self, snapshot: messages.AccountSnapshot) -> list[Message]:
         """What it shows is the account as it was up to `as_of`: one that stands still is no sight of it."""
         was_blind = self._is_blind
-        self._is_blind = snapshot.ts - (self._client.clock_skew_ms or 0) - snapshot.as_of > STALE_SNAPSHOT_MS
+        self._is_blind = snapshot.ts - (self.client.clock_skew_ms or 0) - snapshot.as_of > STALE_SNAPSHOT_MS
         if not self._is_blind:
             self._sighted = snapshot.ts
             return [messages.AccountVisibility(snapshot.ts, None)] if was_blind else []
@@ -280,14 +273,14 @@ class LiveVenue:
 
     @property
     def _is_in_doubt(self) -> bool:
-        return any(order.status in _IN_DOUBT for order in self._live())
+        return any(order.status in _IN_DOUBT for order in self.live())
 
     def _unread(self, error: errors.ExchangeError | errors.UnreachableError, *, is_back: bool) -> list[Message]:
         """It is not known how the account is. Whatever was live counts as live, for however long this lasts."""
-        now, at = self._clock.now(), self._clock.monotonic()
+        now, at = self.clock.now(), self.clock.monotonic()
         self._note_refusal(error)
         if not self._failures:
-            self._tell(f"the account could not be read: {error}")
+            self.tell(f"the account could not be read: {error}")
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
         heard: list[Message] = [messages.AccountStale(now, error.message)] if is_back else []
@@ -302,42 +295,42 @@ class LiveVenue:
 
     def _look_at_exchange(self) -> list[Message]:
         """Whether it is paused, where that is news; what cannot be read now is read next time."""
-        if self._clock.monotonic() < self._status_due_at:
+        if self.clock.monotonic() < self._status_due_at:
             return []
-        self._status_due_at = self._clock.monotonic() + self._every_s
+        self._status_due_at = self.clock.monotonic() + self.every_s
         try:
-            status = self._client.exchange_status()
+            status = self.client.exchange_status()
             paused = not (status.exchange_active and status.trading_active)
-            windows = self._client.schedule().maintenance if paused and status != self._status else ()
+            windows = self.client.schedule().maintenance if paused and status != self._status else ()
         except (errors.ExchangeError, errors.UnreachableError):
             return []
         if status == self._status:
             return []
         self._status = status
-        now = self._clock.now()
+        now = self.clock.now()
         return [messages.ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
 
     def _look_elsewhere(self) -> list[Message]:
         """What is held and not traded, as it is worth now; what cannot be read now is read next time."""
-        if self._clock.monotonic() < self._value_due_at:
+        if self.clock.monotonic() < self._value_due_at:
             return []
         try:
-            found = marks_update(self._client, self._clock, self._elsewhere())
+            found = marks_update(self.client, self.clock, self.elsewhere())
         except (errors.ExchangeError, errors.UnreachableError):
             return []
-        self._value_due_at = self._clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)
+        self._value_due_at = self.clock.monotonic() + (ELSEWHERE_EVERY_S if found else 0.0)
         return found
 
     def _check_clock(self) -> None:
         """Told from a second on, once; two measures in a row beyond five end the run: one can be a slow reply."""
-        skew = self._client.clock_skew_ms or 0
+        skew = self.client.clock_skew_ms or 0
         way = "ahead of" if skew > 0 else "behind"
         text = f"your clock is {abs(skew) / 1000:.1f} s {way} the exchange"
         if abs(skew) <= SKEW_TOLD_MS:
             self._skewed = 0
             return
         if not self._skewed:
-            self._tell(f"warning: {text}; orders expire by the exchange's clock. {_SET_CLOCK}")
+            self.tell(f"warning: {text}; orders expire by the exchange's clock. {_SET_CLOCK}")
         self._skewed += 1
         if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:
             raise errors.CredentialsError(f"not fit to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
@@ -362,7 +355,7 @@ class LiveVenue:
     def _hurry(self) -> None:
         """Something is in doubt: read again soon, unless reading itself fails."""
         if not self._failures:
-            self._due_at = min(self._due_at, self._clock.monotonic() + SOON_S)
+            self._due_at = min(self._due_at, self.clock.monotonic() + SOON_S)
 
 
 def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:

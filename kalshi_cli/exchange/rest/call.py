@@ -15,6 +15,7 @@ import re
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, InitVar, dataclass
 from functools import lru_cache, partial, wraps
 from typing import TYPE_CHECKING, NamedTuple, ParamSpec, TypeVar
 from urllib.parse import urlencode
@@ -138,35 +139,26 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
     return kept
 
 
+@dataclass(eq=False, repr=False)
 class RestTransport:
     """Calls to one environment of the exchange. Threads may share it."""
 
-    def __init__(
-        self,
-        rest_url: str,
-        *,
-        clock: Clock,
-        rng: random.Random,
-        signer: Signer | None,
-        transport: httpx.BaseTransport | None,
-        limiter: RateLimiter,
-        timeouts: Timeouts,
-        is_read_only: bool,
-        before_create: Callable[[TradingState], None],
-        on_notice: Callable[[str, str], None],
-        on_answer: OnAnswer,
-    ) -> None:
+    rest_url: InitVar[str]
+    _: KW_ONLY
+    clock: Clock
+    rng: random.Random
+    signer: Signer | None
+    transport: InitVar[httpx.BaseTransport | None]
+    limiter: RateLimiter
+    timeouts: Timeouts
+    is_read_only: bool
+    before_create: Callable[[TradingState], None]
+    on_notice: Callable[[str, str], None]
+    on_answer: OnAnswer
+
+    def __post_init__(self, rest_url: str, transport: httpx.BaseTransport | None) -> None:
         base = _checked(rest_url)
-        self._clock = clock
-        self._rng = rng
-        self._signer = signer
-        self._limiter = limiter
-        self._timeouts = timeouts
-        self._is_read_only = is_read_only
-        self._before_create = before_create
-        self._on_notice = on_notice
-        self._on_answer = on_answer
-        self._transport = transport or DeadlineTransport(clock, is_tls=base.scheme == "https")
+        self._transport = transport or DeadlineTransport(self.clock, is_tls=base.scheme == "https")
         root = str(base).rstrip("/")
         self._url = lru_cache(maxsize=256)(lambda target: httpx.URL(root + target))  # parsing one costs 70 us
         self._host, self._root = base.host, base.path.rstrip("/")
@@ -176,10 +168,10 @@ class RestTransport:
             "Cache-Control": "no-cache, no-store",
             "User-Agent": f"kalshi/{__version__}",
         }
-        self.read_total_s = timeouts.total
+        self.read_total_s = self.timeouts.total
         """Seconds for a whole GET; a loop, which waits for each, gives them less."""
         self._reading = threading.local()
-        self.their_clock = TheirClock(clock)
+        self.their_clock = TheirClock(self.clock)
         self.notices: dict[str, str] = {}
         """Routes that said of themselves that they are or will be switched off, and in which words."""
 
@@ -195,9 +187,9 @@ class RestTransport:
 
     def _ends_at(self, method: str, path: str) -> float:
         """Return the monotonic time at which a call that begins now must end."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         if method != "GET":
-            return now + self._timeouts.total
+            return now + self.timeouts.total
         if now >= self.reads_until:
             raise errors.UnreachableError(f"GET {path}: reading takes longer than it may", code="too_slow")
         return min(now + self.read_total_s, self.reads_until)
@@ -206,7 +198,7 @@ class RestTransport:
     def reading_within(self, seconds: float) -> Iterator[None]:
         """Let all reads of this thread inside the block take so long together. Writes keep their own time."""
         before = self.reads_until
-        self._reading.until = min(before, self._clock.monotonic() + seconds)
+        self._reading.until = min(before, self.clock.monotonic() + seconds)
         try:
             yield
         finally:
@@ -239,14 +231,14 @@ class RestTransport:
         self._check_allowed(method, is_public)
         until = self._ends_at(method, path)
         url = self._url(path + _query(params))
-        may_go = partial(self._before_create, reviewed)
+        may_go = partial(self.before_create, reviewed)
         is_unknown, refusals = False, 0
         failure: _Failure | None = None
         for attempt in range(retry.tries):
             if failure and not self._pause(attempt, failure, until):
                 break
             try:
-                self._limiter.acquire(method, path, within_s=until - self._clock.monotonic(), items=items)
+                self.limiter.acquire(method, path, within_s=until - self.clock.monotonic(), items=items)
             except errors.RateLimitedError as error:
                 failure = failure or _Failure(error, is_unknown=False)
                 break
@@ -274,11 +266,11 @@ class RestTransport:
         raise failure.error
 
     def _check_allowed(self, method: str, is_public: bool) -> None:
-        if method != "GET" and self._is_read_only:
+        if method != "GET" and self.is_read_only:
             raise errors.RefusedError(
                 "read-only: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
             )
-        if self._signer is None and not is_public:
+        if self.signer is None and not is_public:
             raise errors.CredentialsError(
                 f"{self._host} wants an API key for this, and none is configured",
                 hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
@@ -295,16 +287,16 @@ class RestTransport:
         may_go: Callable[[], None] | None,
     ) -> bytes | _Failure:
         """Send once. Raises what is certain, returns the rest for the table to decide."""
-        what, sent_s = f"{method} {path}", self._clock.monotonic()
+        what, sent_s = f"{method} {path}", self.clock.monotonic()
         try:
             reply = self._send(method, url, body, until, may_go)
         except _NEVER_LEFT as error:
-            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
+            self.on_answer(method, path, 0, self.clock.monotonic() - sent_s, b"")
             return _Failure(self._unreachable(what, error, errors.UnreachableError), is_unknown=False)
         except httpx.RequestError as error:
-            self._on_answer(method, path, 0, self._clock.monotonic() - sent_s, b"")
+            self.on_answer(method, path, 0, self.clock.monotonic() - sent_s, b"")
             return _Failure(self._unreachable(what, error, errors.NoAnswerError), is_unknown=True)
-        self._on_answer(method, path, reply.status, self._clock.monotonic() - sent_s, reply.body)
+        self.on_answer(method, path, reply.status, self.clock.monotonic() - sent_s, reply.body)
         notice = "410 Gone" if reply.status == 410 else reply.notice
         if notice:
             self._note(what, notice)
@@ -315,7 +307,7 @@ class RestTransport:
             return reply.body
         wait_s = 0.0
         if reply.status == 429:
-            self._limiter.refused(method, path)
+            self.limiter.refused(method, path)
             wait_s = reply.wait_s
         if method != "GET" and not replies.is_definite(refusal.code, reply.status):
             return _Failure(replies.unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
@@ -332,8 +324,8 @@ class RestTransport:
             body = body or b"{}"  # asked for even where there is nothing to say
         if body:
             headers["Content-Type"] = "application/json"
-        connect, receive, _ = self._timeouts
-        left = max(0.001, until - self._clock.monotonic())
+        connect, receive, _ = self.timeouts
+        left = max(0.001, until - self.clock.monotonic())
         request = httpx.Request(
             method,
             url,
@@ -350,15 +342,15 @@ class RestTransport:
                 "before_write": before_write,  # again: connecting, too, can take seconds
             },
         )
-        if self._signer is not None:
-            request = next(self._signer.auth_flow(request))
+        if self.signer is not None:
+            request = next(self.signer.auth_flow(request))
         try:
             return self._received(request)
         except (ValueError, ArithmeticError, LookupError) as error:  # it was sent: no header may hide that
             raise httpx.RemoteProtocolError(f"an answer that cannot be read: {error}") from error
 
     def _received(self, request: httpx.Request) -> _Reply:
-        sent_s = self._clock.monotonic()
+        sent_s = self.clock.monotonic()
         response = self._transport.handle_request(request)
         try:
             headers = response.headers
@@ -393,17 +385,17 @@ class RestTransport:
         """A route was or will be switched off; each is passed on once."""
         if what not in self.notices and len(self.notices) < _MAX_NOTICES:
             self.notices[what] = safe_text(notice, _MAX_NOTICE_LENGTH)
-            self._on_notice(what, self.notices[what])
+            self.on_notice(what, self.notices[what])
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
         """Back off; False where the call's time would be over before the next attempt."""
         first = _FIRST_PAUSE_429_S if isinstance(failure.error, errors.RateLimitedError) else _FIRST_PAUSE_S
-        pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self._rng.random()))
+        pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self.rng.random()))
         if failure.error.code == REPLAYED:  # only after so long a date can show that it is not an old reply
             pause = max(pause, MOVES_ON_S)
-        if self._clock.monotonic() + pause >= until:
+        if self.clock.monotonic() + pause >= until:
             return False
-        self._clock.sleep(pause)
+        self.clock.sleep(pause)
         return True
 
     def _unreachable(

@@ -7,9 +7,8 @@ The signature covers `timestamp + METHOD + path`, the path from the host root wi
 from __future__ import annotations
 
 import base64
-import os
-import stat
 from collections.abc import Generator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -21,8 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, Distrust, refuse
-from kalshi_cli.base.file_trust import doubt_file
-from kalshi_cli.base.files import OtherKindError, open_regular
+from kalshi_cli.base.file_trust import read_secret
 from kalshi_cli.base.text import mask
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
@@ -39,25 +37,15 @@ def load_key(path: Path, distrust: Distrust = refuse) -> PrivateKey:
 
     As ssh does: a key that others may read is refused, not merely warned about, unless `distrust` does only that.
     """
+    hint = "give the .key or .pem file that Kalshi made"
     try:
-        descriptor = open_regular(path)
-    except OtherKindError as error:
-        raise _refused(path, "it is not a file", "give the .key or .pem file that Kalshi made") from error
-    except FileNotFoundError as error:
-        raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
-    except OSError as error:
-        raise _refused(path, f"it cannot be opened ({error.strerror})", "check the path and who may read it") from error
-    try:
-        # The open file is asked, not the name: a link is followed first, and nothing can be swapped in between.
-        _check_owner(path, descriptor, distrust)
-        with open(descriptor, "rb", closefd=False) as file:
-            pem = file.read(_MAX_FILE_LENGTH + 1)
-    except OSError as error:
-        raise _refused(path, f"it cannot be read ({error.strerror})", "check the file") from error
-    finally:
-        os.close(descriptor)
+        pem = read_secret(path, _MAX_FILE_LENGTH + 1, partial(_refused, path), distrust, instead=hint)
+    except CredentialsError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
+        raise
     if len(pem) > _MAX_FILE_LENGTH:
-        raise _refused(path, "it is far too long for a key", "give the .key or .pem file that Kalshi made")
+        raise _refused(path, "it is far too long for a key", hint)
     key = _parse(path, pem)
     for line in pem.split():
         if len(line) >= _PART_OF_KEY:
@@ -67,19 +55,6 @@ def load_key(path: Path, distrust: Distrust = refuse) -> PrivateKey:
 
 def _refused(path: Path, why: str, hint: str) -> CredentialsError:
     return CredentialsError(f"the private key {path} cannot be used: {why}", hint=hint, code="private_key")
-
-
-def _check_owner(path: Path, descriptor: int, distrust: Distrust) -> None:
-    if not hasattr(os, "geteuid"):
-        return  # Windows: its permissions are not these
-    status = os.fstat(descriptor)
-    if status.st_uid != os.geteuid():
-        distrust(_refused(path, "it belongs to another user", "copy it into your own home and keep it to yourself"))
-    elif status.st_mode & 0o077:
-        mode = stat.S_IMODE(status.st_mode)
-        distrust(_refused(path, f"others may use it (mode {mode:04o})", f"chmod 600 {path}"))
-    elif (doubt := doubt_file(path, descriptor)) is not None:
-        distrust(_refused(path, doubt.why, doubt.remedy))
 
 
 def _parse(path: Path, pem: bytes) -> PrivateKey:

@@ -7,7 +7,9 @@ type it does not know becomes an `OtherFrame`, so that its `seq` is still counte
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -127,11 +129,7 @@ class _Lifecycle(msgspec.Struct, gc=False):
     additional_metadata: _EventNames | None = None
 
 
-class _EventLifecycle(msgspec.Struct, gc=False):
-    event_ticker: str
-
-
-class _EventFees(msgspec.Struct, gc=False):
+class _EventName(msgspec.Struct, gc=False):
     event_ticker: str
 
 
@@ -221,11 +219,11 @@ class LifecycleFrame(Frame, tag="market_lifecycle_v2", gc=False):
 
 
 class EventLifecycleFrame(Frame, tag="event_lifecycle", gc=False):
-    msg: _EventLifecycle
+    msg: _EventName
 
 
 class EventFeesFrame(Frame, tag="event_fee_update", gc=False):
-    msg: _EventFees
+    msg: _EventName
 
 
 class GroupFrame(Frame, tag="order_group_updates", gc=False):
@@ -356,27 +354,17 @@ def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
 def _rarer(frame: AnyFrame, recv_ts: Ts, use_yes_price: bool) -> Message | MarketLifecycleEvent | None:
     if isinstance(frame, SnapshotFrame):
         return _snapshot(frame.msg, _at(frame.sending_ts_ms, recv_ts), use_yes_price)
-    if isinstance(frame, TickerFrame):
-        return _quote(frame.msg, recv_ts)
-    if isinstance(frame, TradeFrame):
-        return _trade(frame.msg, recv_ts)
-    if isinstance(frame, FillFrame):
-        return _filled(frame.msg, recv_ts)
-    if isinstance(frame, UserOrderFrame):
-        return _order_state(frame.msg, recv_ts)
-    if isinstance(frame, LifecycleFrame):
-        return _lifecycle(frame.msg, recv_ts)
-    if isinstance(frame, EventLifecycleFrame):
-        return MarketLifecycleEvent(ts=recv_ts, ticker="", kind="event_created", event_ticker=frame.msg.event_ticker)
-    if isinstance(frame, EventFeesFrame):
-        return MarketLifecycleEvent(ts=recv_ts, ticker="", kind=FEES_CHANGED, event_ticker=frame.msg.event_ticker)
-    if isinstance(frame, GroupFrame):
-        return _group_change(frame.msg, recv_ts)
-    if isinstance(frame, ReferenceFrame):
-        upstream = _upstream.decode(frame.msg.data)
-        at = _at(upstream.time, frame.msg.received_at)
-        return messages.ReferencePrice(at, frame.msg.index_id, _index_value(upstream.value))
-    return None
+    make = _RARER.get(type(frame))
+    return make(frame.msg, recv_ts) if make is not None else None  # type: ignore[union-attr]
+
+
+def _event(kind: str, body: _EventName, recv_ts: Ts) -> MarketLifecycleEvent:
+    return MarketLifecycleEvent(ts=recv_ts, ticker="", kind=kind, event_ticker=body.event_ticker)
+
+
+def _reference(body: _Reference, _recv_ts: Ts) -> messages.ReferencePrice:
+    upstream = _upstream.decode(body.data)
+    return messages.ReferencePrice(_at(upstream.time, body.received_at), body.index_id, _index_value(upstream.value))
 
 
 def _at(ts_ms: Ts | None, recv_ts: Ts) -> Ts:
@@ -474,3 +462,17 @@ def _index_value(text: str) -> int:
     if len(text) > 30 or not text.isascii() or not whole.isdigit() or (part and not part.isdigit()):
         raise ValueError(f"not an index value: {text[:30]!r}")
     return int(whole + part[:4].ljust(4, "0"))
+
+
+_RARER: dict[type, Callable[[Any, Ts], Message | MarketLifecycleEvent]] = {
+    TickerFrame: _quote,
+    TradeFrame: _trade,
+    FillFrame: _filled,
+    UserOrderFrame: _order_state,
+    LifecycleFrame: _lifecycle,
+    EventLifecycleFrame: partial(_event, "event_created"),
+    EventFeesFrame: partial(_event, FEES_CHANGED),
+    GroupFrame: _group_change,
+    ReferenceFrame: _reference,
+}
+"""How the body of each frame that says something to the core becomes its message, but for books."""

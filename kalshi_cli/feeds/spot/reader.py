@@ -12,6 +12,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import KW_ONLY, InitVar, dataclass
 
 import httpx
 import msgspec
@@ -68,41 +69,39 @@ class _LostError(Exception):
     """This connection is over; the text says why."""
 
 
+@dataclass(eq=False, repr=False)
 class SpotReader:
     """Of one coin. `bring` gets every price that is believed, from any of the threads, and that none is any more where
     the venues contradict each other; `tell` what a person should know. A price is believed for `max_age_s`; without
     any from the streams for so long, REST is read."""
 
-    def __init__(
-        self,
-        symbol: str,
-        sources: Sequence[VenueSource],
-        clock: Clock,
-        rng: random.Random,
-        bring: Callable[[SpotPrice | SpotUnavailable], None],
-        *,
-        max_age_s: float = 10.0,
-        max_apart_pct: float = 1.0,
-        tell: Callable[[str], None] = lambda _text: None,
-        pace: SpotTimings | None = None,
-    ) -> None:
-        self._symbol = symbol
+    symbol: str
+    sources: InitVar[Sequence[VenueSource]]
+    clock: Clock
+    rng: random.Random
+    bring: Callable[[SpotPrice | SpotUnavailable], None]
+    _: KW_ONLY
+    max_age_s: float = 10.0
+    max_apart_pct: InitVar[float] = 1.0
+    tell: Callable[[str], None] = lambda _text: None
+    pace: InitVar[SpotTimings | None] = None
+
+    def __post_init__(self, sources: Sequence[VenueSource], max_apart_pct: float, pace: SpotTimings | None) -> None:
         self._sources = tuple(sources)
-        self._clock = clock
-        self._rng = rng
-        self._bring = bring
-        self._tell = tell
         self._pace = pace or SpotTimings()
-        self._max_age_s = max_age_s
-        self._belief = PriceConsensus([source.venue.name for source in sources], int(max_age_s * 1000), max_apart_pct)
+        self._belief = PriceConsensus(
+            [source.venue.name for source in sources], int(self.max_age_s * 1000), max_apart_pct
+        )
         self._lock = threading.Lock()
         self._stopping = threading.Event()
-        self._streamed = clock.monotonic()
+        self._streamed = self.clock.monotonic()
         self._is_lost = False
         self._said = ""
         self._quiet_until = self._streamed
-        self._http = DeadlineTransport(clock, is_tls=any(source.rest_url.startswith("https:") for source in sources))
-        self.source = SourceMonitor(f"spot {symbol}", clock, STALE_AGES * max_age_s)
+        self._http = DeadlineTransport(
+            self.clock, is_tls=any(source.rest_url.startswith("https:") for source in sources)
+        )
+        self.source = SourceMonitor(f"spot {self.symbol}", self.clock, STALE_AGES * self.max_age_s)
         self.errors: Counter[tuple[str, str]] = Counter()
         """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
 
@@ -119,9 +118,9 @@ class SpotReader:
             yield self
         finally:
             self._stopping.set()
-            until = self._clock.monotonic() + self._pace.stop_s
+            until = self.clock.monotonic() + self._pace.stop_s
             for thread in threads:
-                thread.join(max(0.0, until - self._clock.monotonic()))
+                thread.join(max(0.0, until - self.clock.monotonic()))
             if not any(thread.is_alive() for thread in threads):
                 self._http.close()
 
@@ -129,7 +128,7 @@ class SpotReader:
     def venue(self) -> str | None:
         """Whose prices are believed now."""
         with self._lock:
-            return self._belief.venue(self._clock.now())
+            return self._belief.venue(self.clock.now())
 
     # -- prices ---------------------------------------------------------------------------------------------------
 
@@ -138,18 +137,18 @@ class SpotReader:
         is_any_fresh = False
         for price in prices:
             with self._lock:
-                now = self._clock.now()
-                is_fresh = now - price.ts <= self._max_age_s * 1000
+                now = self.clock.now()
+                is_fresh = now - price.ts <= self.max_age_s * 1000
                 if is_fresh and is_streamed:
-                    self._streamed = self._clock.monotonic()
+                    self._streamed = self.clock.monotonic()
                 believed = self._belief.hear(price, now)
                 if believed is not None:
                     self._is_lost = False
                     self.source.answered()
-                    self._bring(believed)
+                    self.bring(believed)
                 elif self._belief.is_disputed and not self._is_lost:
                     self._is_lost = True
-                    self._bring(SpotUnavailable(now, self._symbol))
+                    self.bring(SpotUnavailable(now, self.symbol))
             is_any_fresh = is_any_fresh or is_fresh
         self._look()
         return is_any_fresh
@@ -157,7 +156,7 @@ class SpotReader:
     def _look(self) -> None:
         """Say where the prices come from when that changed, but not more often than prices grow old."""
         with self._lock:
-            venue = self._belief.venue(self._clock.now())
+            venue = self._belief.venue(self.clock.now())
             if venue is not None:
                 said = f"the price is that of {venue}"
             elif self._belief.is_disputed:
@@ -168,14 +167,14 @@ class SpotReader:
                 self.source.failed(said)
             else:
                 said = self._said
-            now = self._clock.monotonic()
+            now = self.clock.monotonic()
             if said == self._said or now < self._quiet_until:
                 return
-            self._said, self._quiet_until = said, now + self._max_age_s
-        self._tell(f"{self._symbol}: {said}")
+            self._said, self._quiet_until = said, now + self.max_age_s
+        self.tell(f"{self.symbol}: {said}")
 
     def _is_blind(self) -> bool:
-        return self._clock.monotonic() - self._streamed >= self._max_age_s
+        return self.clock.monotonic() - self._streamed >= self.max_age_s
 
     def _count(self, source: VenueSource, kind: str) -> None:
         with self._lock:
@@ -187,7 +186,7 @@ class SpotReader:
         """The thread of one venue."""
         attempt, poll_at = 0, 0.0
         while not self._stopping.is_set():
-            began = self._clock.monotonic()
+            began = self.clock.monotonic()
             try:
                 connection = self._connect(source)
                 try:
@@ -196,17 +195,17 @@ class SpotReader:
                     connection.shutdown()
             except (_LostError, SpotError, FramingError, websocket.HandshakeError, OSError, ValueError):
                 self._count(source, "lost")
-            if self._clock.monotonic() - began >= self._pace.healthy_s:
+            if self.clock.monotonic() - began >= self._pace.healthy_s:
                 attempt = 0
             pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
             attempt += 1
-            until = self._clock.monotonic() + pause * (0.5 + self._rng.random() / 2)
-            while not self._stopping.is_set() and self._clock.monotonic() < until:
+            until = self.clock.monotonic() + pause * (0.5 + self.rng.random() / 2)
+            while not self._stopping.is_set() and self.clock.monotonic() < until:
                 poll_at = self._poll_if_blind(source, poll_at)
-                self._stopping.wait(min(self._pace.look_s, max(0.001, until - self._clock.monotonic())))
+                self._stopping.wait(min(self._pace.look_s, max(0.001, until - self.clock.monotonic())))
 
     def _connect(self, source: VenueSource) -> websocket.WebSocket:
-        connection = websocket.connect(source.ws_url, {}, self._clock, self._pace.connect_s)
+        connection = websocket.connect(source.ws_url, {}, self.clock, self._pace.connect_s)
         connection.send(source.venue.subscribe(source.pair))
         return connection
 
@@ -214,7 +213,7 @@ class SpotReader:
         """Read until stopped; raises when the connection is no good any more."""
         connection.sock.settimeout(self._pace.look_s)
         framing = Framing(MAX_FRAME)
-        heard, errors = self._clock.monotonic(), 0
+        heard, errors = self.clock.monotonic(), 0
         while not self._stopping.is_set():
             for frame in _messages(connection, framing):
                 try:
@@ -226,8 +225,8 @@ class SpotReader:
                         raise
                     continue
                 if self._take(prices, is_streamed=True):
-                    heard = self._clock.monotonic()
-            if self._clock.monotonic() - heard >= self._pace.silence_s:
+                    heard = self.clock.monotonic()
+            if self.clock.monotonic() - heard >= self._pace.silence_s:
                 raise _LostError("no fresh price came")
             poll_at = self._poll_if_blind(source, poll_at)
         return poll_at
@@ -237,7 +236,7 @@ class SpotReader:
     def _poll_if_blind(self, source: VenueSource, poll_at: float) -> float:
         """Read the venue over REST where no stream gives prices, and not too often; when it may be read next."""
         self._look()
-        if not self._is_blind() or self._clock.monotonic() < poll_at:
+        if not self._is_blind() or self.clock.monotonic() < poll_at:
             return poll_at
         try:
             self._take(source.venue.read_answer(self._read(source), source.pair), is_streamed=False)
@@ -245,7 +244,7 @@ class SpotReader:
             self._count(source, error.kind)
         except (httpx.HTTPError, httpx.InvalidURL):
             self._count(source, "unread")
-        return self._clock.monotonic() + self._pace.poll_every_s
+        return self.clock.monotonic() + self._pace.poll_every_s
 
     def _read(self, source: VenueSource) -> bytes:
         within_s = self._pace.poll_within_s
@@ -255,7 +254,7 @@ class SpotReader:
             headers={"user-agent": "kalshi-cli", "accept": "application/json", "accept-encoding": "gzip"},
             extensions={
                 "timeout": dict.fromkeys(("connect", "pool", "read", "write"), within_s),
-                "deadline": self._clock.monotonic() + within_s,
+                "deadline": self.clock.monotonic() + within_s,
             },
         )
         response = self._http.handle_request(request)

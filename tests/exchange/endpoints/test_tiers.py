@@ -58,7 +58,6 @@ READS: dict[str, Callable[[KalshiClient], list[str]]] = {
     "fills": lambda client: [fill.trade_id for fill in client.all_fills()],
     "trades": lambda client: [trade.trade_id for trade in client.all_trades()],
     "orders": lambda client: [order.order_id for order in client.all_orders()],
-    "positions": lambda client: [held.ticker for held in client.all_positions()],
 }
 
 
@@ -75,8 +74,6 @@ def test_a_list_over_both_tiers_is_the_same_whenever_it_is_read(sim: Simulation,
 
 
 def live_only(client: KalshiClient, kind: str) -> list[object]:
-    if kind == "positions":
-        return list(client.positions(settlement_status="all"))
     return list({"fills": client.fills, "trades": client.trades, "orders": client.orders}[kind]())  # type: ignore[operator]
 
 
