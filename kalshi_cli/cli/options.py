@@ -103,7 +103,7 @@ def environment_of(
 def open_app(
     ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
 ) -> Iterator[Resources]:
-    """Open what the global options and `flags` choose: `with opened(ctx) as desk:`."""
+    """Open what the global options and `flags` choose: `with open_app(ctx) as resources:`."""
     with environment_of(ctx, needed, flags) as environment:
         yield environment.open()
 
@@ -149,9 +149,9 @@ def open_services(ctx: typer.Context) -> Iterator[OpenServices]:
         yield OpenServices(resources)
 
 
-def home_of(desk: Resources, *, paper: bool) -> Home | None:
+def home_of(resources: Resources, *, paper: bool) -> Home | None:
     """Return the home of trading on paper where that was asked for; without, the service chooses."""
-    return desk.find_home(is_at_exchange=False) if paper else None
+    return resources.find_home(is_at_exchange=False) if paper else None
 
 
 # -- what commands show and ask -----------------------------------------------------------------------------------
@@ -195,16 +195,16 @@ def ago(kalshi: OpenServices, seconds: float | None) -> Ts | None:
     return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
 
 
-def agreed(desk: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:
+def agreed(resources: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:
     """Show the facts and ask, where the environment wants that; return whether a person was asked.
 
     RefusedError where nobody agrees.
     """
     from kalshi_cli.cli.screen.prompts import confirm
 
-    if not desk.needs_confirmation:
+    if not resources.needs_confirmation:
         return False
-    confirm(question, facts, hosts=desk.config.other_hosts, yes=yes)
+    confirm(question, facts, hosts=resources.config.other_hosts, yes=yes)
     return not yes
 
 
