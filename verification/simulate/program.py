@@ -212,7 +212,7 @@ class WatchedSession(Session):
     """Tells the checker after each step."""
 
     def __init__(self, plan: Any, engine: Any, feed: Any, venue: Any, *args: Any, **options: Any) -> None:
-        stage = venue._stream.stage
+        stage = venue.stream.stage
         stage.engine = engine
         stage.ask = options["ask"]
         stage.checker.begins(engine)
