@@ -245,8 +245,7 @@ RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
 
-    Below the first five every name, and every default, is that of `ExchangeOptions` in `simulator/model/listing.py`,
-    which says what it does; `docs/simulated-exchange.md` says why.
+    `ExchangeOptions` in `simulator/model/listing.py` says what each switch does; `docs/simulated-exchange.md` says why.
     """
 
     seed: Annotated[int, Meta(ge=0)] = 1

@@ -231,9 +231,7 @@ class SimulatorLauncher:
             rest_url=rest_url, ws_url=ws_url, key_id=key_id, private_key_path=key_path, pid=os.getpid(),
             accounts=accounts, since=self._clock.now(), build=build_of(self.options), is_background=is_background,
         )  # fmt: skip
-        draft = self._address_path.with_suffix(".new")
-        _write(draft, msgspec.json.encode(address))
-        draft.replace(self._address_path)
+        _replace(self._address_path, msgspec.json.encode(address))
         try:
             yield address
         finally:
@@ -418,9 +416,7 @@ class SimulatorLauncher:
 
     def _shift(self, offset_ms: int) -> None:
         """From now on the world's time is so far ahead."""
-        draft = self._clock_path.with_suffix(".new")
-        _write(draft, str(offset_ms).encode())
-        draft.replace(self._clock_path)
+        _replace(self._clock_path, str(offset_ms).encode())
         self._offset_ms = offset_ms
 
     def _token(self) -> str:
@@ -491,3 +487,10 @@ def _write(path: Path, body: bytes) -> None:
         raise errors.StateFileError(
             f"cannot write {path}: {error.strerror}", hint="see what is in its place"
         ) from error
+
+
+def _replace(path: Path, body: bytes) -> None:
+    """Write such a file so that it is there whole, or as it was before."""
+    draft = path.with_suffix(".new")
+    _write(draft, body)
+    draft.replace(path)

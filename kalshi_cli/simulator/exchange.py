@@ -10,7 +10,6 @@ Left out, because the real rules are not published: collateral return across mut
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import TypeVar
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
@@ -19,30 +18,13 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model import listing
 from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.journal import ExchangeJournal
-from kalshi_cli.simulator.model.listing import (
-    CollectionSpec,
-    EventSpec,
-    ExchangeOptions,
-    LegSpec,
-    MarketSpec,
-    NewOrder,
-    OrderReceipt,
-    SeriesSpec,
-)
-from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord
 from kalshi_cli.simulator.model.records import AccountRecord, IndexTick, KeyRecord, PythTick, StateRecord
+from kalshi_cli.simulator.protocol import replies
 from kalshi_cli.simulator.protocol.gate import Authenticator, missing_signature
-from kalshi_cli.simulator.protocol.replies import (
-    HttpError,
-    Query,
-    RejectionError,
-    Request,
-    Response,
-    not_found,
-    respond,
-)
 from kalshi_cli.simulator.protocol.routing import BASE, RouteCall, Router
 from kalshi_cli.simulator.rest.api_keys import ApiKeyRoutes
 from kalshi_cli.simulator.rest.combos import ComboService
@@ -64,7 +46,7 @@ T = TypeVar("T")
 STREAM_PATH = "/trade-api/ws/v2"
 LATE_MS = 50
 """So long a reply waits that is to come after its messages."""
-_DEPRECATED = RejectionError(
+_DEPRECATED = replies.RejectionError(
     410,
     "deprecated_v1_order_endpoint",
     "https://docs.kalshi.com/api-reference/orders/create-order-v2",
@@ -82,11 +64,11 @@ class SimulatedExchange:
         self,
         *,
         new_id: Callable[[], str],
-        options: ExchangeOptions | None = None,
+        options: listing.ExchangeOptions | None = None,
         journal: ExchangeJournal | None = None,
         offset_ms: Callable[[], int] = lambda: 0,
     ) -> None:
-        self.options = options or ExchangeOptions()
+        self.options = options or listing.ExchangeOptions()
         self._offset_ms = offset_ms
         self._state = SimulatorState(new_id, self.options, journal)
         agenda = EventQueue()
@@ -118,47 +100,47 @@ class SimulatedExchange:
 
     # -- the wire --
 
-    def handle(self, request: Request, now: Ts) -> Response:
+    def handle(self, request: replies.Request, now: Ts) -> replies.Response:
         """Answer one REST request. What a write changed is in the journal before this returns."""
         self._pass_time(now)
         try:
             status, body = self._answer(request, now)
-        except HttpError as error:
+        except replies.HttpError as error:
             status, body = error.status, error.body
         is_late = self._commit(now, is_reply=True)
-        return respond(status, body, self._machine(now), late_ms=LATE_MS if is_late else 0)
+        return replies.respond(status, body, self._machine(now), late_ms=LATE_MS if is_late else 0)
 
-    def _answer(self, request: Request, now: Ts) -> tuple[int, dict[str, object] | None]:
+    def _answer(self, request: replies.Request, now: Ts) -> tuple[int, dict[str, object] | None]:
         path = request.path.removeprefix(BASE)
         found = self._router.find(request.method, path) if request.path.startswith(BASE) else None
         account = self._gate.account(request.method, request.path, request.headers, self._machine(now))
         if found is None:
             if self._router.is_legacy(request.method, path):
                 return 410, _DEPRECATED
-            raise not_found()
+            raise replies.not_found()
         route, values = found
         if route.is_private and account is None:
             raise missing_signature()
         is_json = "json" in request.headers.get("content-type", "")
         if not (request.body and is_json) and (request.body or route.takes_body):
-            raise RejectionError(400, "invalid_content_type")
-        query = Query(route.operation, request.query)
+            raise replies.RejectionError(400, "invalid_content_type")
+        query = replies.Query(route.operation, request.query)
         payers = route.payers(query, request.body, self.options.shards)
         self._gate.charge(account, route.price(request.body), now, is_write=route.is_write, shards=payers)
         lock = self._gate.permit(request.headers, route.method, path) if route.is_private else None
         call = RouteCall(account, query, values, request.body, now, lock, route.path.startswith("/historical"))
         return route.success, route.answer(call)
 
-    def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | Response:
+    def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | replies.Response:
         """Upgrade to the stream, or the response that refuses it. Header names are in lower case."""
         try:
             if path != STREAM_PATH:
-                raise not_found()
+                raise replies.not_found()
             account = self._gate.account("GET", path, headers, self._machine(now))
             if account is None:
                 raise missing_signature()
-        except HttpError as error:
-            return respond(error.status, error.body, self._machine(now))
+        except replies.HttpError as error:
+            return replies.respond(error.status, error.body, self._machine(now))
         return self._hub.connect(account)
 
     def advance(self, now: Ts) -> None:
@@ -198,20 +180,20 @@ class SimulatedExchange:
 
     # -- the world: listing --
 
-    def list_series(self, spec: SeriesSpec) -> None:
+    def list_series(self, spec: listing.SeriesSpec) -> None:
         self._life.list_series(spec)
 
-    def list_event(self, spec: EventSpec, now: Ts) -> None:
+    def list_event(self, spec: listing.EventSpec, now: Ts) -> None:
         """KeyError where its series is not listed."""
         self._life.list_event(spec)
         self._commit(now)
 
-    def list_market(self, spec: MarketSpec, now: Ts) -> None:
+    def list_market(self, spec: listing.MarketSpec, now: Ts) -> None:
         """Opens by itself at `open_time` and closes at `close_time`. KeyError where its event is not listed."""
         self._life.list_market(spec, now)
         self._commit(now)
 
-    def list_collection(self, spec: CollectionSpec, now: Ts) -> None:
+    def list_collection(self, spec: listing.CollectionSpec, now: Ts) -> None:
         """From now on members may make combos of it. KeyError where its series is not listed."""
         self._combos.list_collection(spec)
         self._commit(now)
@@ -339,11 +321,11 @@ class SimulatedExchange:
 
     def withdraw(
         self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
-    ) -> RejectionError | None:
+    ) -> replies.RejectionError | None:
         """Money leaves a purse; the reason where it cannot."""
         try:
             self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
-        except RejectionError as refusal:
+        except replies.RejectionError as refusal:
             return refusal
         self._commit(self._now, everything=True)
         return None
@@ -375,21 +357,21 @@ class SimulatedExchange:
         self._state.touch(f"key/{key_id}", key)
         self._commit(self._now, everything=True)
 
-    def _perform(self, act: Callable[[], T], now: Ts) -> T | RejectionError:
+    def _perform(self, act: Callable[[], T], now: Ts) -> T | replies.RejectionError:
         """Do what a member of the world asks for, past signatures and limits but by all other rules."""
         self._pass_time(now)
         try:
             return act()
-        except RejectionError as refusal:
+        except replies.RejectionError as refusal:
             return refusal
         finally:
             self._commit(now)
 
-    def submit(self, account: str, order: NewOrder, now: Ts) -> OrderReceipt | RejectionError:
+    def submit(self, account: str, order: listing.NewOrder, now: Ts) -> listing.OrderReceipt | replies.RejectionError:
         """Place an order."""
         return self._perform(lambda: self._floor.submit(account, order, now), now)
 
-    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | RejectionError:
+    def cancel(self, account: str, order_id: str, now: Ts) -> Qty | replies.RejectionError:
         """What was taken off the book, or why not."""
         return self._perform(lambda: self._floor.cancel(account, order_id, now), now)
 
@@ -402,17 +384,17 @@ class SimulatedExchange:
 
     def quote(
         self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
-    ) -> QuoteRecord | RejectionError:
+    ) -> QuoteRecord | replies.RejectionError:
         """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
-        quote = partial(self._quotes.quote, account, rfq_id, yes_bid, no_bid, now, confirms_ms=confirms_ms)
-        return self._perform(quote, now)
+        terms = QuoteTerms(rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid, confirms_ms=confirms_ms)
+        return self._perform(lambda: self._quotes.quote(account, terms, now), now)
 
     # -- the world: what is --
 
     def has_collection(self, ticker: str) -> bool:
         return ticker in self._state.collections
 
-    def legs(self, ticker: str) -> tuple[LegSpec, ...]:
+    def legs(self, ticker: str) -> tuple[listing.LegSpec, ...]:
         """Of a combo; nothing of another market."""
         market = self._state.markets.get(ticker)
         return market.spec.legs if market is not None else ()

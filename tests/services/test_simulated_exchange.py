@@ -26,7 +26,6 @@ from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.simulated_exchange import ACCOUNT, KEY_ID, SimulatorLauncher
-from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.serving.announcement import Address
 from kalshi_cli.simulator.serving.in_process_transport import SimTransport
 
@@ -257,13 +256,6 @@ def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="made with seed 7, not 8"), made(8, is_chosen=True).open():
         pass
     assert (tmp_path / "x" / "seed").read_text() == "7"
-
-
-def test_every_switch_of_the_exchange_can_be_configured_and_has_one_default() -> None:
-    chosen = {field.name: field.default for field in msgspec.structs.fields(SimulatorConfig)}
-    switches = {field.name: field.default for field in msgspec.structs.fields(ExchangeOptions)}
-    assert switches.items() <= chosen.items()
-    assert chosen.keys() - switches.keys() == {"seed", "speed", "starting_cash"}
 
 
 def test_a_switch_that_is_chosen_reaches_the_exchange(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
@@ -124,7 +124,7 @@ def test_the_recorded_fills_read_as_ours_do() -> None:
     ],
 )
 def test_read_buckets_hold_two_seconds_up_to_advanced(
-    tier: str, rates: tuple[int, int], capacities: tuple[int, int]
+    tier: Literal["basic", "advanced", "expert"], rates: tuple[int, int], capacities: tuple[int, int]
 ) -> None:
     """Basic as recorded in July, all of them as documented in August 2026."""
     options = ExchangeOptions(usage_tier=tier, read_rate=rates[0], write_rate=rates[1])

@@ -23,7 +23,7 @@ from kalshi_cli.exchange.endpoints.base import Endpoints
 from kalshi_cli.exchange.wire.groups import OrderGroup
 from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, ExchangeOptions, MarketSpec, SeriesSpec
-from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord, RfqTerms
 from support.simulation import DAY_MS, OTHER, T0, TICKER, Simulation
 from support.specification import Operation
 
@@ -100,7 +100,7 @@ def answered(sim: Simulation, *, confirms_ms: int | None = None) -> tuple[str, s
 def wanted(sim: Simulation, qty: Qty | None = None) -> str:
     """The id of a request of bob's."""
     sim.exchange.advance(sim.clock.now())
-    made = sim.exchange._quotes.ask("bob", TICKER, sim.clock.now(), qty=qty or contracts(10))
+    made = sim.exchange._quotes.ask("bob", RfqTerms(ticker=TICKER, qty=qty or contracts(10)), sim.clock.now())
     assert isinstance(made, RfqRecord), made
     return made.rfq_id
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from kalshi_cli.base.units import Price, Qty, Ts, cents, contracts
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, MarketSpec, SeriesSpec
-from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord, RfqTerms
 from kalshi_cli.simulator.protocol.replies import RejectionError
 from support.served import CLOSES, ME, OPENED, TWO_SIDED, Served
 
@@ -19,7 +19,9 @@ HUNDRED, YES, NO = contracts(100), cents(43), cents(52)
 def ask(one: Served, who: str = ME, ticker: str = TWO_SIDED, qty: Qty | None = HUNDRED, **more: Any) -> str:
     """A request for quotes: its id."""
     quotes = one.exchange._quotes
-    made = one.call(lambda: quotes.ask(who, ticker, one.clock.now(), qty=None if more else qty, **more))
+    made = one.call(
+        lambda: quotes.ask(who, RfqTerms(ticker=ticker, qty=None if more else qty, **more), one.clock.now())
+    )
     assert isinstance(made, RfqRecord), made
     return made.rfq_id
 

@@ -8,6 +8,7 @@ the quotes stood still, so the candles of the rest follow from the one before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Self
 
 import msgspec
 
@@ -28,6 +29,10 @@ class Ohlc(msgspec.Struct):
     low: Price
     high: Price
     close: Price
+
+    @classmethod
+    def at(cls, price: Price) -> Self:
+        return cls(price, price, price, price)
 
     def add(self, price: Price) -> None:
         self.low, self.high, self.close = min(self.low, price), max(self.high, price), price
@@ -61,13 +66,12 @@ class BarRecord(msgspec.Struct, kw_only=True):
 
     def after(self, end: Ts) -> BarRecord:
         """A later period in which nothing happened, as far as is known."""
-        bid, ask = self.bid.close, self.ask.close
         return BarRecord(
             ticker=self.ticker,
             interval=self.interval,
             end=end,
-            bid=Ohlc(bid, bid, bid, bid),
-            ask=Ohlc(ask, ask, ask, ask),
+            bid=Ohlc.at(self.bid.close),
+            ask=Ohlc.at(self.ask.close),
             previous=self.last,
             open_interest=self.open_interest,
         )
@@ -165,13 +169,7 @@ class CandleBuilder:
             bar = last.after(end)
         else:
             bid, ask = _top(book)
-            bar = BarRecord(
-                ticker=ticker,
-                interval=interval,
-                end=end,
-                bid=Ohlc(bid, bid, bid, bid),
-                ask=Ohlc(ask, ask, ask, ask),
-            )
+            bar = BarRecord(ticker=ticker, interval=interval, end=end, bid=Ohlc.at(bid), ask=Ohlc.at(ask))
         bars[end] = bar
         if len(bars) > KEPT[interval]:
             oldest = bars.pop(next(iter(bars)))
@@ -186,9 +184,8 @@ def period_end(ts: Ts, interval: int) -> Ts:
         length = MINUTE if interval == 1 else HOUR
         return Ts(-(-ts // length) * length)
     day = local(ts - 1).date()
-    return moment(
-        local(moment(day, 0) + DAY + 2 * HOUR).date(), 0
-    )  # the day after, also where a day has 23 or 25 hours
+    # The day after, also where a day has 23 or 25 hours.
+    return moment(local(moment(day, 0) + DAY + 2 * HOUR).date(), 0)
 
 
 def _flat(last: BarRecord, start: Ts, until: Ts) -> Iterator[BarRecord]:
@@ -206,7 +203,7 @@ def _top(book: MatchingBook) -> tuple[Price, Price]:
 
 def _print(bar: BarRecord, trade: TradeRecord) -> None:
     if bar.price is None:
-        bar.price = Ohlc(trade.price, trade.price, trade.price, trade.price)
+        bar.price = Ohlc.at(trade.price)
     bar.price.add(trade.price)
     bar.paid = Money(bar.paid + notional(trade.price, trade.qty))
     bar.volume = Qty(bar.volume + trade.qty)

@@ -11,16 +11,11 @@ from kalshi_cli.simulator.matching.collateral import book_fill, collateral, leg_
 from kalshi_cli.simulator.matching.member import NONE
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.agenda import EventQueue
-from kalshi_cli.simulator.model.records import (
-    CANCELED,
-    EXECUTED,
-    BookChange,
-    FillRecord,
-    OrderRecord,
-    TradeRecord,
-)
 
+_OF_ORDER = ("order_id", "client_order_id", "account", "ticker", "side", "subaccount", "exchange_index")
+"""What a fill has from its order."""
 GROUP_WINDOW_MS = 15_000
 """An order group counts the contracts that were matched in a window of this length, which rolls."""
 
@@ -32,7 +27,7 @@ class MatchingEngine:
         self.state = state
         self.agenda = agenda
 
-    def can_pay(self, order: OrderRecord, instead_of: OrderRecord | None = None) -> bool:
+    def can_pay(self, order: records.OrderRecord, instead_of: records.OrderRecord | None = None) -> bool:
         """Whether its purse covers this order beside all that rests there; what needs nothing more always may.
 
         `instead_of` is a resting order whose place it would take.
@@ -51,7 +46,7 @@ class MatchingEngine:
     # -- executing --
 
     def execute(
-        self, order: OrderRecord, plan: MatchPlan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False
+        self, order: records.OrderRecord, plan: MatchPlan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False
     ) -> None:
         """Do what was planned for `wanted` contracts of an order that is not in the book, and rest what may rest."""
         for own in plan.removes:
@@ -68,9 +63,9 @@ class MatchingEngine:
             self.state.add_live(order)
             self.agenda.put(order.expires, "expire", order.order_id)
         elif order.filled == order.qty:
-            order.status = EXECUTED
+            order.status = records.EXECUTED
         else:
-            order.status, order.remaining = CANCELED, Qty(0)
+            order.status, order.remaining = records.CANCELED, Qty(0)
             order.reason = "SelfTradeCancel" if plan.is_stopped else "ReduceOnlyCancel" if is_reduce_only else ""
         self.state.touch_order(order, now)
         if not plan.meets and not plan.removes:
@@ -80,18 +75,20 @@ class MatchingEngine:
         for one in {(one.account, one.subaccount): one for one in concerned}.values():
             self.reserve(one, now)
 
-    def cross(self, taker: OrderRecord, maker: OrderRecord, now: Ts) -> None:
+    def cross(self, taker: records.OrderRecord, maker: records.OrderRecord, now: Ts) -> None:
         """Trade two orders with each other, whole and past the book: a block trade."""
         self._trade(taker, maker, taker.qty, now, is_block=True)
-        taker.status, taker.remaining = EXECUTED, NONE
+        taker.status, taker.remaining = records.EXECUTED, NONE
         self.state.touch_order(taker, now)
         for order in (taker, maker):
             self.reserve(order, now)
 
-    def _trade(self, taker: OrderRecord, maker: OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False) -> None:
+    def _trade(
+        self, taker: records.OrderRecord, maker: records.OrderRecord, qty: Qty, now: Ts, *, is_block: bool = False
+    ) -> None:
         state, market = self.state, self.state.markets[taker.ticker]
         price = maker.price
-        trade = TradeRecord(
+        trade = records.TradeRecord(
             number=state.trade_count,
             trade_id=state.new_id(),
             ticker=taker.ticker,
@@ -118,16 +115,16 @@ class MatchingEngine:
         _count_minute(market.minutes, now // 60_000, qty)
         state.touch(f"market/{market.spec.ticker}", market)  # a trade is no update of what the market is
         if maker.remaining == 0:
-            maker.status = EXECUTED
+            maker.status = records.EXECUTED
             if not is_block:
                 self._forget_live(maker)
         state.touch_order(maker, now)
 
-    def _long(self, taker: OrderRecord, maker: OrderRecord) -> int:
+    def _long(self, taker: records.OrderRecord, maker: records.OrderRecord) -> int:
         members = self.state.members
         return sum(max(0, members[one.account].purse_of(one).held(one.ticker)) for one in (taker, maker))
 
-    def _fill(self, order: OrderRecord, trade: TradeRecord, now: Ts, *, is_taker: bool) -> None:
+    def _fill(self, order: records.OrderRecord, trade: records.TradeRecord, now: Ts, *, is_taker: bool) -> None:
         state, member = self.state, self.state.members[order.account]
         purse = member.purse_of(order)
         holding = purse.holding(order.ticker)
@@ -153,22 +150,16 @@ class MatchingEngine:
         state.touch("state", state.switches)
         if member.mirror is None:
             return
-        fill = FillRecord(
+        fill = records.FillRecord(
             number=member.fills,
             trade_id=trade.trade_id,
-            order_id=order.order_id,
-            client_order_id=order.client_order_id,
-            account=order.account,
-            ticker=order.ticker,
-            side=order.side,
             price=trade.price,
             qty=trade.qty,
             fee=booking.fee,
             is_taker=is_taker,
             position=holding.qty,
             ts=now,
-            subaccount=order.subaccount,
-            exchange_index=order.exchange_index,
+            **{name: getattr(order, name) for name in _OF_ORDER},
         )
         member.fills += 1
         state.show(member, f"fill/{order.account}/{fill.number}", fill, now)
@@ -176,26 +167,26 @@ class MatchingEngine:
 
     # -- taking off --
 
-    def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+    def release(self, order: records.OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order and let go of what was held back for it; `is_told` sends the change of the book."""
         taken = self.cancel_order(order, reason, now, is_told=is_told)
         self.reserve(order, now, was=taken)
         return taken
 
-    def cancel_order(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
+    def cancel_order(self, order: records.OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
         """Cancel a resting order; whoever calls reckons its reservation."""
         taken = self._lift(order, now, is_told=is_told)
-        order.status, order.reason = CANCELED, reason
+        order.status, order.reason = records.CANCELED, reason
         self.state.touch_order(order, now)
         return taken
 
-    def take_back(self, order: OrderRecord, now: Ts) -> Qty:
+    def take_back(self, order: records.OrderRecord, now: Ts) -> Qty:
         """Take a resting order out of the book without ending it, to enter it again."""
         taken = self._lift(order, now)
         self.reserve(order, now, was=taken)
         return taken
 
-    def shrink(self, order: OrderRecord, left: Qty, reason: str, now: Ts) -> None:
+    def shrink(self, order: records.OrderRecord, left: Qty, reason: str, now: Ts) -> None:
         """Leave only `left` of a resting order, at its place in the queue; nothing left is a cancel."""
         was = order.remaining
         order.qty = Qty(order.filled + left)
@@ -209,7 +200,7 @@ class MatchingEngine:
         self.state.touch_order(order, now)
         self.reserve(order, now, was=was)
 
-    def _lift(self, order: OrderRecord, now: Ts, *, is_told: bool = True) -> Qty:
+    def _lift(self, order: records.OrderRecord, now: Ts, *, is_told: bool = True) -> Qty:
         taken = order.remaining
         self.state.books[order.ticker].reduce(order, taken)
         if is_told:
@@ -217,11 +208,11 @@ class MatchingEngine:
         self._forget_live(order)
         return taken
 
-    def _forget_live(self, order: OrderRecord) -> None:
+    def _forget_live(self, order: records.OrderRecord) -> None:
         del self.state.live[order.order_id]
         self.state.members[order.account].forget_live(order)
 
-    def reserve(self, order: OrderRecord, now: Ts, was: Qty | None = None) -> None:
+    def reserve(self, order: records.OrderRecord, now: Ts, was: Qty | None = None) -> None:
         """Reckon what the orders of this one's purse need; where its cash no longer covers it, the newest ones go.
 
         `was` is what remained of it before, where nothing but this order changed.
@@ -238,19 +229,9 @@ class MatchingEngine:
             self.cancel_order(newest, "MarginCancel", now)
             purse.reserve(newest.ticker, self.state.terms(newest.ticker))
 
-    def _tell_book(self, order: OrderRecord, delta: Qty, now: Ts) -> None:
-        self.state.happened.append(
-            BookChange(
-                order.ticker,
-                order.side,
-                order.price,
-                delta,
-                now,
-                order.account,
-                order.client_order_id,
-                order.subaccount,
-            )
-        )
+    def _tell_book(self, order: records.OrderRecord, delta: Qty, now: Ts) -> None:
+        whose = order.account, order.client_order_id, order.subaccount
+        self.state.happened.append(records.BookChange(order.ticker, order.side, order.price, delta, now, *whose))
 
 
 def _count_minute(minutes: list[tuple[int, Qty]], minute: int, qty: Qty) -> None:

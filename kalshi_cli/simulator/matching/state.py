@@ -3,74 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule
+from kalshi_cli.simulator.matching import member as accounts
 from kalshi_cli.simulator.matching.candles import BarRecord, CandleBuilder
 from kalshi_cli.simulator.matching.collateral import FeeTerms
-from kalshi_cli.simulator.matching.member import (
-    MAX_SUBACCOUNT,
-    AccountBalance,
-    SimAccount,
-    group_key,
-    holding_key,
-    purse_key,
-)
 from kalshi_cli.simulator.matching.mirror import DelayedView, Mirrored
 from kalshi_cli.simulator.matching.order_book import MatchingBook
+from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.calendar import FAR
 from kalshi_cli.simulator.model.journal import ExchangeJournal
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, ExchangeOptions, SeriesSpec
 from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord, RfqRecords
-from kalshi_cli.simulator.model.records import (
-    RESTING,
-    AccountRecord,
-    BalanceRecord,
-    FeeChangeRecord,
-    FillRecord,
-    GroupChanged,
-    GroupRecord,
-    Happening,
-    KeyRecord,
-    MarketRecord,
-    OrderRecord,
-    PositionRecord,
-    SettlementRecord,
-    StateRecord,
-    TradeRecord,
-)
 from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
 
 TRADES_KEPT = 2_000
 """Public trades kept for each market; the journal overwrites the oldest."""
-
-_TYPES: dict[str, type] = {
-    "state": StateRecord,
-    "series": SeriesSpec,
-    "event": EventSpec,
-    "market": MarketRecord,
-    "collection": CollectionSpec,
-    "account": AccountRecord,
-    "purse": BalanceRecord,
-    "key": KeyRecord,
-    "movement": MovementRecord,
-    "transfer": TransferRecord,
-    "terms": TermsRecord,
-    "group": GroupRecord,
-    "holding": PositionRecord,
-    "order": OrderRecord,
-    "fill": FillRecord,
-    "settlement": SettlementRecord,
-    "trade": TradeRecord,
-    "bar": BarRecord,
-    "fees": FeeChangeRecord,
-    "rfq": RfqRecord,
-    "quote": QuoteRecord,
-    "block": BlockRecord,
-}
 
 
 class SimulatorState:
@@ -79,32 +32,32 @@ class SimulatorState:
     def __init__(self, new_id: Callable[[], str], options: ExchangeOptions, journal: ExchangeJournal | None) -> None:
         self.new_id = new_id
         self.options = options
-        self.switches = StateRecord()
+        self.switches = records.StateRecord()
         self.series: dict[str, SeriesSpec] = {}
         self.events: dict[str, EventSpec] = {}
-        self.markets: dict[str, MarketRecord] = {}
+        self.markets: dict[str, records.MarketRecord] = {}
         self.books: dict[str, MatchingBook] = {}
         self.shards: dict[str, int] = {}
-        self.keys: dict[str, KeyRecord] = {}
+        self.keys: dict[str, records.KeyRecord] = {}
         self.funds: dict[str, Account] = {}
         self.talks = RfqRecords()
         self.collections: dict[str, CollectionSpec] = {}
-        self.members: dict[str, SimAccount] = {}
-        self.live: dict[str, OrderRecord] = {}
-        self.trades: dict[str, deque[TradeRecord]] = {}
+        self.members: dict[str, accounts.SimAccount] = {}
+        self.live: dict[str, records.OrderRecord] = {}
+        self.trades: dict[str, deque[records.TradeRecord]] = {}
         self.candles = CandleBuilder(self.touch, self.forget)
-        self.fee_changes: list[FeeChangeRecord] = []
+        self.fee_changes: list[records.FeeChangeRecord] = []
         self.trade_count = 0
         self.order_count = 0
-        self.groups: dict[str, GroupRecord] = {}
+        self.groups: dict[str, records.GroupRecord] = {}
         self.group_count = 0
         self.traded_groups: dict[str, None] = {}
-        self.happened: list[Happening] = []
+        self.happened: list[records.Happening] = []
         self._observed = 0
         self._untold: set[str] = set()
         self._terms: dict[FeeSchedule, FeeTerms] = {}
         self._journal = journal
-        self._waiting: list[OrderRecord] = []
+        self._waiting: list[records.OrderRecord] = []
         self._dirty: dict[str, msgspec.Struct | None] = {}
         self._must_save = False
         self._encode = msgspec.msgpack.Encoder().encode
@@ -137,7 +90,7 @@ class SimulatorState:
         """`key` now holds `record`."""
         self._dirty[key] = record
 
-    def show(self, member: SimAccount, key: str, record: Mirrored, now: Ts) -> None:
+    def show(self, member: accounts.SimAccount, key: str, record: Mirrored, now: Ts) -> None:
         """`key` now holds `record` of this account. If it has a key, that is written before anybody hears of it."""
         self._dirty[key] = record
         if member.mirror is not None:
@@ -158,11 +111,11 @@ class SimulatorState:
     def forget(self, key: str) -> None:
         self._dirty[key] = None
 
-    def touch_order(self, order: OrderRecord, now: Ts) -> None:
+    def touch_order(self, order: records.OrderRecord, now: Ts) -> None:
         member = self.members[order.account]
         member.markets.add(order.ticker)
         order.updated = now
-        if order.status != RESTING and member.mirror is None:
+        if order.status != records.RESTING and member.mirror is None:
             self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
             return
         self.show(member, f"order/{order.order_id}", order, now)
@@ -170,42 +123,38 @@ class SimulatorState:
             self._untold.add(order.order_id)
             self.happened.append(order)
 
-    def touch_account(self, member: SimAccount) -> None:
+    def touch_account(self, member: accounts.SimAccount) -> None:
         self.touch(f"account/{member.record.name}", member.record)
         self._must_save = self._must_save or member.mirror is not None
 
-    def touch_purse(self, member: SimAccount, purse: AccountBalance, now: Ts) -> None:
+    def touch_purse(self, member: accounts.SimAccount, purse: accounts.AccountBalance, now: Ts) -> None:
         purse.record.updated = now
-        self.show(member, purse_key(purse.record), purse.record, now)
+        self.show(member, accounts.purse_key(purse.record), purse.record, now)
 
-    def touch_group(self, group: GroupRecord, event_type: str, now: Ts) -> None:
+    def touch_group(self, group: records.GroupRecord, event_type: str, now: Ts) -> None:
         """Say what became of an order group. A deleted one is forgotten."""
         self.save_group(group, now)
         if group.is_deleted:
             member = self.members[group.account]
-            self.forget(group_key(group))
+            self.forget(accounts.group_key(group))
             del self.groups[group.group_id], member.groups[group.group_id]
-        self.happened.append(
-            GroupChanged(
-                event_type, group.group_id, group.limit, group.account, now, group.subaccount, group.exchange_index
-            )
-        )
+        self.happened.append(records.GroupChanged(event_type, group.group_id, group.limit, group.account, now))
 
-    def save_group(self, group: GroupRecord, now: Ts) -> None:
+    def save_group(self, group: records.GroupRecord, now: Ts) -> None:
         group.updated = now
-        self.show(self.members[group.account], group_key(group), group, now)
+        self.show(self.members[group.account], accounts.group_key(group), group, now)
 
-    def touch_holding(self, member: SimAccount, holding: PositionRecord, now: Ts) -> None:
+    def touch_holding(self, member: accounts.SimAccount, holding: records.PositionRecord, now: Ts) -> None:
         holding.updated = now
-        self.show(member, holding_key(holding), holding, now)
+        self.show(member, accounts.holding_key(holding), holding, now)
 
-    def add_subaccount(self, member: SimAccount, now: Ts) -> int | None:
+    def add_subaccount(self, member: accounts.SimAccount, now: Ts) -> int | None:
         """The number of a new subaccount, without money (`OrderGateway.move_cash` brings some); None where all 63 are
         there.
 
         It is there on every shard at once, and cannot be taken away again.
         """
-        if member.record.subaccounts >= MAX_SUBACCOUNT:
+        if member.record.subaccounts >= accounts.MAX_SUBACCOUNT:
             return None
         member.record.subaccounts += 1
         self.touch_account(member)
@@ -213,11 +162,28 @@ class SimulatorState:
             self.touch_purse(member, member.purse(member.record.subaccounts, shard), now)
         return member.record.subaccounts
 
-    def touch_market(self, market: MarketRecord, now: Ts) -> None:
+    def touch_market(self, market: records.MarketRecord, now: Ts) -> None:
         market.updated = now
         self.touch(f"market/{market.spec.ticker}", market)
 
-    def add_trade(self, trade: TradeRecord) -> None:
+    def change_market(self, market: records.MarketRecord, change: str, now: Ts) -> None:
+        """A market changed, in the wire's words."""
+        self.touch_market(market, now)
+        self.happened.append(records.MarketChanged(change, market.spec.ticker, now))
+
+    def orders_in(self, ticker: str) -> list[records.OrderRecord]:
+        """What rests in a market."""
+        return [order for member in self.members.values() for order in member.orders(ticker)]
+
+    def reserve_again(self, tickers: Iterable[str]) -> None:
+        """Reckon what the resting orders of these markets need: their fees are others now."""
+        purses = [purse for member in self.members.values() for purse in member.purses.values()]
+        for ticker in tickers:
+            for purse in purses:
+                if purse.resting.get(ticker):
+                    purse.reserve(ticker, self.terms(ticker))
+
+    def add_trade(self, trade: records.TradeRecord) -> None:
         trades = self.trades[trade.ticker]
         trades.append(trade)
         self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
@@ -227,7 +193,7 @@ class SimulatorState:
         self.candles.observe(self.happened[self._observed :], self.books, self.markets)
         self._observed = len(self.happened)
 
-    def commit(self, *, everything: bool) -> list[Happening]:
+    def commit(self, *, everything: bool) -> list[records.Happening]:
         """Write down (all that changed, if any of it must be), then hand over what may now be told."""
         self.observe()
         if self._journal is not None and self._dirty and (self._must_save or everything):
@@ -251,25 +217,23 @@ class SimulatorState:
     def restore(self) -> bool:
         """Rebuild the tables from the journal, in the order in which they refer to each other; False if it is empty."""
         items = self._journal.load() if self._journal else {}
-        tables: dict[str, list[msgspec.Struct]] = {name: [] for name in _TYPES}
+        tables = self._tables()
+        found: dict[str, list[msgspec.Struct]] = {name: [] for name in tables}
         for key, raw in items.items():
             name = key.partition("/")[0]
-            tables[name].append(msgspec.msgpack.decode(raw, type=_TYPES[name]))
-        for records in tables.values():
-            for record in sorted(records, key=_age):
-                self._take(record)
+            found[name].append(msgspec.msgpack.decode(raw, type=tables[name][0]))
+        for name, (_, take) in tables.items():
+            for record in sorted(found[name], key=_age):
+                take(record)
         for member in self.members.values():
             self._upgrade(member)
         for order in sorted(self._waiting, key=lambda order: order.place):
             self.add_live(order)
         self._waiting.clear()
-        for member in self.members.values():
-            for purse in member.purses.values():
-                for ticker in purse.resting:
-                    purse.reserve(ticker, self.terms(ticker))
+        self.reserve_again(self.markets)
         return bool(items)
 
-    def _upgrade(self, member: SimAccount) -> None:
+    def _upgrade(self, member: accounts.SimAccount) -> None:
         """An account of a journal from before there were purses: its cash goes into the first one."""
         if member.record.cash is None:
             return
@@ -278,72 +242,72 @@ class SimulatorState:
         self.touch_account(member)
         self.touch_purse(member, purse, Ts(0))
 
-    def _take(self, record: msgspec.Struct) -> None:
-        match record:
-            case StateRecord():
-                record.upgrade()
-                self.switches = record
-            case SeriesSpec() | EventSpec() | MarketRecord() | CollectionSpec():
-                self._take_listed(record)
-            case AccountRecord():
-                self.members[record.name] = SimAccount(record)
-            case KeyRecord():
-                self.add_key(record)
-            case MovementRecord() | TransferRecord() | TermsRecord():
-                self.funds_of(record.account).take(record)
-            case BarRecord():
-                self.candles.take(record)
-            case RfqRecord() | QuoteRecord() | BlockRecord():
-                self.talks.take(record)
-            case FeeChangeRecord():
-                self.fee_changes.append(record)
-            case TradeRecord():
-                self.trades[record.ticker].append(record)
-                self.trade_count = max(self.trade_count, record.number + 1)
-            case BalanceRecord() | GroupRecord() | OrderRecord() | FillRecord() | PositionRecord() | SettlementRecord():
-                self._take_own(record, self.members[record.account])
+    def _tables(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any], None]]]:
+        """The types of the journal by the first part of their keys, and who takes them: in the order of a restore."""
+        return {
+            "state": (records.StateRecord, self._take_switches),
+            "series": (SeriesSpec, lambda one: self.series.update({one.ticker: one})),
+            "event": (EventSpec, lambda one: self.events.update({one.event_ticker: one})),
+            "market": (records.MarketRecord, self.add_market),
+            "collection": (CollectionSpec, lambda one: self.collections.update({one.ticker: one})),
+            "account": (records.AccountRecord, lambda one: self.members.update({one.name: accounts.SimAccount(one)})),
+            "purse": (records.BalanceRecord, self._take_own),
+            "key": (records.KeyRecord, self.add_key),
+            "movement": (MovementRecord, lambda one: self.funds_of(one.account).take(one)),
+            "transfer": (TransferRecord, lambda one: self.funds_of(one.account).take(one)),
+            "terms": (TermsRecord, lambda one: self.funds_of(one.account).take(one)),
+            "group": (records.GroupRecord, self._take_own),
+            "holding": (records.PositionRecord, self._take_own),
+            "order": (records.OrderRecord, self._take_own),
+            "fill": (records.FillRecord, self._take_own),
+            "settlement": (records.SettlementRecord, self._take_own),
+            "trade": (records.TradeRecord, self._take_trade),
+            "bar": (BarRecord, self.candles.take),
+            "fees": (records.FeeChangeRecord, self.fee_changes.append),
+            "rfq": (RfqRecord, self.talks.take),
+            "quote": (QuoteRecord, self.talks.take),
+            "block": (BlockRecord, self.talks.take),
+        }
 
-    def _take_listed(self, record: SeriesSpec | EventSpec | MarketRecord | CollectionSpec) -> None:
-        match record:
-            case SeriesSpec():
-                self.series[record.ticker] = record
-            case EventSpec():
-                self.events[record.event_ticker] = record
-            case MarketRecord():
-                self.add_market(record)
-            case CollectionSpec():
-                self.collections[record.ticker] = record
+    def _take_switches(self, switches: records.StateRecord) -> None:
+        switches.upgrade()
+        self.switches = switches
 
-    def _take_own(self, record: Mirrored, member: SimAccount) -> None:
+    def _take_trade(self, trade: records.TradeRecord) -> None:
+        self.trades[trade.ticker].append(trade)
+        self.trade_count = max(self.trade_count, trade.number + 1)
+
+    def _take_own(self, record: Mirrored) -> None:
+        member = self.members[record.account]
         match record:
-            case GroupRecord():
+            case records.GroupRecord():
                 self.group_count = max(self.group_count, record.number + 1)
                 self.add_group(record)
-            case BalanceRecord():
-                member.purses[record.subaccount, record.exchange_index] = AccountBalance(record)
-            case OrderRecord():
+            case records.BalanceRecord():
+                member.purses[record.subaccount, record.exchange_index] = accounts.AccountBalance(record)
+            case records.OrderRecord():
                 self._take_order(record)
-            case FillRecord():
+            case records.FillRecord():
                 member.fills = record.number + 1
-            case PositionRecord():
+            case records.PositionRecord():
                 member.purse(record.subaccount, record.exchange_index).holdings[record.ticker] = record
                 member.markets.add(record.ticker)
-            case SettlementRecord():
+            case records.SettlementRecord():
                 member.settlements = record.number + 1
         if member.mirror is not None:
             member.mirror.put(record, Ts(0))
 
-    def _take_order(self, order: OrderRecord) -> None:
+    def _take_order(self, order: records.OrderRecord) -> None:
         self.members[order.account].markets.add(order.ticker)
         self.order_count = max(self.order_count, order.rank + 1)
         if order.client_order_id:
             self.members[order.account].client_ids[order.client_order_id] = order.order_id
         if order.queued is not None:
             self.order_count = max(self.order_count, order.queued + 1)
-        if order.status == RESTING:
+        if order.status == records.RESTING:
             self._waiting.append(order)
 
-    def add_market(self, market: MarketRecord) -> None:
+    def add_market(self, market: records.MarketRecord) -> None:
         ticker = market.spec.ticker
         self.markets[ticker] = market
         self.books[ticker] = MatchingBook()
@@ -367,30 +331,30 @@ class SimulatorState:
                 held = purse.holdings.get(ticker)
                 purse.drop(ticker)
                 if held is not None:
-                    self.forget(holding_key(held))
+                    self.forget(accounts.holding_key(held))
         event = market.spec.event_ticker
         if all(other.spec.event_ticker != event for other in self.markets.values()):
             del self.events[event]
             self.shards.pop(event, None)
             self.forget(f"event/{event}")
 
-    def add_live(self, order: OrderRecord) -> None:
+    def add_live(self, order: records.OrderRecord) -> None:
         """Rest it: in the book, among the live orders, and with its owner."""
         self.live[order.order_id] = order
         self.books[order.ticker].rest(order)
         self.members[order.account].add_live(order)
 
-    def add_group(self, group: GroupRecord) -> None:
+    def add_group(self, group: records.GroupRecord) -> None:
         self.groups[group.group_id] = group
         self.members[group.account].groups[group.group_id] = group
 
-    def drop_key(self, key: KeyRecord) -> None:
+    def drop_key(self, key: records.KeyRecord) -> None:
         """Forget a key, also after a restart; its account stays readable."""
         del self.keys[key.key_id]
         self.forget(f"key/{key.key_id}")
         self._must_save = True
 
-    def add_key(self, key: KeyRecord) -> None:
+    def add_key(self, key: records.KeyRecord) -> None:
         """From now on the account can be read: show what it has already."""
         self.keys[key.key_id] = key
         member = self.members[key.account]

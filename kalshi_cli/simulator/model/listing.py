@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.config.schema import SimulatorConfig
 from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import Side, TimeInForce
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceGrid
@@ -96,7 +97,7 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[LegSpec, ...] = ()
 
 
-class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ExchangeOptions(SimulatorConfig, frozen=True, kw_only=True):
     """How the exchange behaves where the real one is not certain, or not always the same (API.md section 14).
 
     `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
@@ -109,108 +110,51 @@ class ExchangeOptions(msgspec.Struct, frozen=True, kw_only=True):
     the streams, "reset" (seen on the wire: no close frame) or "close" (code 1001). `maintenance`: Thursdays 03:00 to
     05:00 in New York, trading pauses and the streams end, as announced in the schedule. `market_limit` is of market
     subscriptions in one session, `commands_a_second` of its commands.
+
+    Names, ranges and defaults are those of the configuration (`SimulatorConfig`):
+
+    - `history_after_ms`: Markets that settled, trades, fills and settled positions that are older left the live
+      endpoints for the historical ones: three months, as the real exchange aims at.
+    - `orders_after_ms`: The same of orders that ended: two weeks, since 24 September 2026.
+    - `sparse_candles`: Candles of periods in which nothing happened are left out; those recorded in 2026 have no gap.
+    - `transfer_ms`: How long a transfer between shards is pending; the real exchange says only that it is not done at
+      once.
+    - `repeated_transfer`: A transfer between shards under an id that was used for the same before: "same_id" answers
+      with that transfer, "conflict" with 409, as between subaccounts. Not published; it is applied once either way.
+    - `subaccounts_need_advanced`: Opening a subaccount is refused (403) to the Basic tier.
+    - `inactive_status`: HTTP status of `market_inactive`; 409 is as likely.
+    - `mismatch_status`: HTTP status of an amendment whose ticker, side or client order id is not the order's; 409 is
+      as likely.
+    - `triggered_group_code`: Error code (400) of an order into a group that has been triggered; not published.
+    - `group_trips`: An order group trips when its limit is "reached" (the specification: "hit") or only when it is
+      "exceeded".
+    - `is_balance_net`: Whether `balance` leaves out what resting orders hold back; the documentation suggests that it
+      does not.
+    - `holds_fees`: Whether an order needs cash for its worst-case fee too, or for its price alone.
+    - `ioc_shows_remainder`: `remaining_count` of an IOC order that did not fill: what was not filled, instead of 0.00
+      (seen on demo).
+    - `asks_read_as`: The deprecated side and action of an ask order: "sell_yes" (recorded) or "buy_no". Fills do not
+      follow it.
+    - `flat_fee`: A taker's fee for each contract of a series with `flat` fees; None charges it as a quadratic one.
+    - `balance_precision`: What balances are rounded to, in millionths: $0.0001 for direct members, 10,000 (a cent)
+      for others.
+    - `reduce_only_refused`: A reduce-only order with nothing to reduce is a 400 instead of a 201 that filled nothing.
+    - `amend_shows_counts`: Counts also in the answer to an amendment of the price alone that did not trade (seen on
+      perps: only the id).
+    - `post_only_amend`: A post-only order whose amendment would cross: "cancel" (PostOnlyCrossCancel) or "refuse",
+      which leaves it.
+    - `cancel_all_lasts_ms`: Cancel-all also takes orders placed so long after it; the real one may, for a minute.
+    - `confirm_ms`: How long the maker of an accepted quote has to confirm it.
+    - `execute_ms`: How long after that the orders enter the book.
+    - `fast_confirm_ms`: The same in markets of high volatility; all combos are. Rule filings of 2026 speak of 1 s
+      too.
     """
 
-    client_ids: str = "forever"
-    read_lag_ms: int = 0
-    shards: int = 1
-    clock_past_ms: int = 5_000
-    clock_future_ms: int = 5_000
-    read_rate: int = 200
-    write_rate: int = 100
-    read_capacity: int = 0
-    write_capacity: int = 0
-    usage_tier: str = "basic"
-    ok_has_seq: bool = False
-    hang_up: str = "reset"
-    maintenance: bool = False
-    outbox_limit: int = 10_000
-    market_limit: int = 500_000
-    commands_a_second: int = 10_000
-    ticker_every_ms: int = 1_000
 
-    history_after_ms: int = 90 * 86_400_000
-    """Markets that settled, trades, fills and settled positions that are older left the live endpoints for the
-    historical ones: three months, as the real exchange aims at."""
-
-    orders_after_ms: int = 14 * 86_400_000
-    """The same of orders that ended: two weeks, since 24 September 2026."""
-
-    sparse_candles: bool = False
-    """Candles of periods in which nothing happened are left out; those recorded in 2026 have no gap."""
-
-    transfer_ms: int = 250
-    """How long a transfer between shards is pending; the real exchange says only that it is not done at once."""
-
-    repeated_transfer: str = "same_id"
-    """A transfer between shards under an id that was used for the same before: "same_id" answers with that transfer,
-    "conflict" with 409, as between subaccounts. Not published; it is applied once either way."""
-
-    subaccounts_need_advanced: bool = True
-    """Opening a subaccount is refused (403) to the Basic tier."""
-
-    inactive_status: int = 400
-    """HTTP status of `market_inactive`; 409 is as likely."""
-
-    mismatch_status: int = 400
-    """HTTP status of an amendment whose ticker, side or client order id is not the order's; 409 is as likely."""
-
-    triggered_group_code: str = "order_group_triggered"
-    """Error code (400) of an order into a group that has been triggered; not published."""
-
-    group_trips: str = "reached"
-    """An order group trips when its limit is "reached" (the specification: "hit") or only when it is "exceeded"."""
-
-    is_balance_net: bool = False
-    """Whether `balance` leaves out what resting orders hold back; the documentation suggests that it does not."""
-
-    holds_fees: bool = True
-    """Whether an order needs cash for its worst-case fee too, or for its price alone."""
-
-    ioc_shows_remainder: bool = False
-    """`remaining_count` of an IOC order that did not fill: what was not filled, instead of 0.00 (seen on demo)."""
-
-    asks_read_as: str = "sell_yes"
-    """The deprecated side and action of an ask order: "sell_yes" (recorded) or "buy_no". Fills do not follow it."""
-
-    flat_fee: Money | None = None
-    """A taker's fee for each contract of a series with `flat` fees; None charges it as a quadratic one."""
-
-    balance_precision: int = 100
-    """What balances are rounded to, in millionths: $0.0001 for direct members, 10,000 (a cent) for others."""
-
-    reduce_only_refused: bool = False
-    """A reduce-only order with nothing to reduce is a 400 instead of a 201 that filled nothing."""
-
-    amend_shows_counts: bool = False
-    """Counts also in the answer to an amendment of the price alone that did not trade (seen on perps: only the id)."""
-
-    post_only_amend: str = "cancel"
-    """A post-only order whose amendment would cross: "cancel" (PostOnlyCrossCancel) or "refuse", which leaves it."""
-
-    cancel_all_lasts_ms: int = 0
-    """Cancel-all also takes orders placed so long after it; the real one may, for a minute."""
-
-    confirm_ms: int = 30_000
-    """How long the maker of an accepted quote has to confirm it."""
-
-    execute_ms: int = 15_000
-    """How long after that the orders enter the book."""
-
-    fast_confirm_ms: int = 3_000
-    """The same in markets of high volatility; all combos are. Rule filings of 2026 speak of 1 s too."""
-
-    fast_execute_ms: int = 1_000
-
-    max_open_orders: int = 200_000
-    max_order_groups: int = 100_000
-
-
-class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as the matching engine takes it. `expires` is milliseconds.
+class OrderTerms(msgspec.Struct, kw_only=True):
+    """What a member asks of an order. `expires` is milliseconds.
 
     Where it meets an order of its own account it stops, or with `stp_maker` cancels that one and goes on.
-    `exchange_index` None goes to whatever shard the market is on.
     """
 
     ticker: str
@@ -219,14 +163,19 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     qty: Qty
     tif: TimeInForce = TimeInForce.GTC
     post_only: bool = False
-    reduce_only: bool = False
     expires: Ts | None = None
     client_order_id: str = ""
     stp_maker: bool = False
     cancel_on_pause: bool = False
     subaccount: int = 0
-    exchange_index: int | None = None
     group_id: str = ""
+
+
+class NewOrder(OrderTerms, kw_only=True):
+    """An order as the matching engine takes it. `exchange_index` None goes to whatever shard the market is on."""
+
+    reduce_only: bool = False
+    exchange_index: int | None = None
 
 
 class OrderReceipt(msgspec.Struct, frozen=True, kw_only=True):

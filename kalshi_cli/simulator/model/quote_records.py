@@ -12,49 +12,61 @@ DECLINED = Price(0)
 """The bid of a side that a quote does not offer."""
 
 
-class RfqRecord(msgspec.Struct, kw_only=True):
-    """A request for quotes, by contracts or by what it is to cost. `number` counts those of the exchange from 0.
+class RfqTerms(msgspec.Struct, kw_only=True):
+    """What quotes are asked for: contracts or what they are to cost.
 
     Without `excludes_fees` the taker fees are part of the target cost. `is_obscured` hides the requester from others
-    until it is executed. It is open while `closed` is None.
+    until it is executed.
     """
 
-    rfq_id: str
-    number: int
-    account: str
     ticker: str
-    event_ticker: str
-    qty: Qty | None
-    target: Money | None
+    qty: Qty | None = None
+    target: Money | None = None
     excludes_fees: bool = False
     rest_remainder: bool = False
     is_obscured: bool = False
     subaccount: int = 0
+
+
+class RfqRecord(RfqTerms, kw_only=True):
+    """A request for quotes. `number` counts those of the exchange from 0. It is open while `closed` is None."""
+
+    rfq_id: str
+    number: int
+    account: str
+    event_ticker: str
     created: Ts
     updated: Ts
     closed: Ts | None = None
     reason: str = ""
 
 
-class QuoteRecord(msgspec.Struct, kw_only=True):
-    """An answer to a request: what its maker bids for YES and for NO, for the whole size of the request.
+class QuoteTerms(msgspec.Struct, kw_only=True):
+    """What a maker bids for YES and for NO, for the whole size of the request.
 
-    Who accepts the YES bid sells YES to the maker. `yes_qty` and `no_qty` are what each bid is good for. A maker that
-    is `confirms_ms` ahead confirms by itself so long after it was accepted; None waits for the maker.
+    A maker that is `confirms_ms` ahead confirms by itself so long after it was accepted; None waits for the maker.
     """
 
-    quote_id: str
-    number: int
     rfq_id: str
-    account: str
     yes_bid: Price
     no_bid: Price
-    yes_qty: Qty
-    no_qty: Qty
     rest_remainder: bool = False
     post_only: bool = False
     subaccount: int = 0
     confirms_ms: int | None = None
+
+
+class QuoteRecord(QuoteTerms, kw_only=True):
+    """An answer to a request. Who accepts the YES bid sells YES to the maker.
+
+    `yes_qty` and `no_qty` are what each bid is good for.
+    """
+
+    quote_id: str
+    number: int
+    account: str
+    yes_qty: Qty
+    no_qty: Qty
     status: str = OPEN
     accepted_side: str = ""
     created: Ts
@@ -72,12 +84,9 @@ class QuoteRecord(msgspec.Struct, kw_only=True):
         return self.status in (EXECUTED, CANCELLED)
 
 
-class BlockRecord(msgspec.Struct, kw_only=True):
-    """A trade that two members agreed on outside. `maker_side` is which of the two is the maker: `yes` is the buyer."""
+class BlockTerms(msgspec.Struct, kw_only=True):
+    """What two members agreed on outside. `maker_side` is which of the two is the maker: `yes` is the buyer."""
 
-    block_id: str
-    number: int
-    proposer: str
     buyer: str
     seller: str
     buyer_subaccount: int = 0
@@ -87,6 +96,14 @@ class BlockRecord(msgspec.Struct, kw_only=True):
     qty: Qty
     maker_side: str
     expires: Ts
+
+
+class BlockRecord(BlockTerms, kw_only=True):
+    """A block trade that one of its parties proposed."""
+
+    block_id: str
+    number: int
+    proposer: str
     status: str = OPEN
     created: Ts
     updated: Ts

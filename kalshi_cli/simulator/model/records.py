@@ -10,13 +10,13 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 from kalshi_cli.core.model.markets import FeeSchedule, MarketStatus
-from kalshi_cli.core.model.order_terms import Side, TimeInForce
-from kalshi_cli.simulator.model.listing import MarketSpec
+from kalshi_cli.core.model.order_terms import Side
+from kalshi_cli.simulator.model.listing import MarketSpec, OrderTerms
 
 RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
 
 
-class OrderRecord(msgspec.Struct, kw_only=True):
+class OrderRecord(OrderTerms, kw_only=True):
     """An order, live or over. `qty` is all it may fill, as last amended; `rank` counts all orders ever.
 
     `queued` is its place in the time priority of its price, where an amendment moved it to the back: on the same scale
@@ -26,22 +26,10 @@ class OrderRecord(msgspec.Struct, kw_only=True):
 
     order_id: str
     account: str
-    client_order_id: str
-    ticker: str
-    side: Side
-    price: Price
-    qty: Qty
+    exchange_index: int = 0
     remaining: Qty
     filled: Qty = Qty(0)
     status: str = RESTING
-    tif: TimeInForce = TimeInForce.GTC
-    expires: Ts | None = None
-    stp_maker: bool = False
-    cancel_on_pause: bool = False
-    subaccount: int = 0
-    exchange_index: int = 0
-    group_id: str = ""
-    post_only: bool = False
     created: Ts
     updated: Ts
     rank: int
@@ -59,6 +47,14 @@ class OrderRecord(msgspec.Struct, kw_only=True):
         return self.rank if self.queued is None else self.queued
 
 
+class OwnedRecord(msgspec.Struct, kw_only=True):
+    """Something of one subaccount on one shard."""
+
+    account: str
+    subaccount: int = 0
+    exchange_index: int = 0
+
+
 class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
     """One side of a trade, for one account. `number` counts the account's fills from 0."""
 
@@ -66,7 +62,6 @@ class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
     trade_id: str
     order_id: str
     client_order_id: str
-    account: str
     ticker: str
     side: Side
     price: Price
@@ -75,6 +70,7 @@ class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
     is_taker: bool
     position: Qty
     ts: Ts
+    account: str
     subaccount: int = 0
     exchange_index: int = 0
 
@@ -92,13 +88,10 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
     ts: Ts
 
 
-class PositionRecord(msgspec.Struct, kw_only=True):
+class PositionRecord(OwnedRecord, kw_only=True):
     """What a subaccount has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
 
-    account: str
     ticker: str
-    subaccount: int = 0
-    exchange_index: int = 0
     qty: Qty = Qty(0)
     cost: Money = Money(0)
     realized: Money = Money(0)
@@ -121,12 +114,9 @@ class AccountRecord(msgspec.Struct, kw_only=True):
     cash: Money | None = None
 
 
-class BalanceRecord(msgspec.Struct, kw_only=True):
+class BalanceRecord(OwnedRecord, kw_only=True):
     """The cash of one subaccount on one shard."""
 
-    account: str
-    subaccount: int = 0
-    exchange_index: int = 0
     cash: Money = Money(0)
     updated: Ts = Ts(0)
 
@@ -145,15 +135,12 @@ class KeyRecord(msgspec.Struct, kw_only=True, frozen=True):
     subaccount: int | None = None
 
 
-class GroupRecord(msgspec.Struct, kw_only=True):
+class GroupRecord(OwnedRecord, kw_only=True):
     """An order group. `matched` is (when, contracts) of its fills of the last 15 seconds; `number` its age."""
 
     group_id: str
-    account: str
     number: int
     limit: Qty
-    subaccount: int = 0
-    exchange_index: int = 0
     is_triggered: bool = False
     is_deleted: bool = False
     matched: list[tuple[Ts, Qty]] = []
@@ -165,7 +152,6 @@ class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
     """A market paid out to one subaccount. `number` counts the account's settlements from 0."""
 
     number: int
-    account: str
     ticker: str
     event_ticker: str
     result: str
@@ -177,6 +163,7 @@ class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
     revenue: Money
     fee: Money
     ts: Ts
+    account: str
     subaccount: int = 0
     exchange_index: int = 0
 
@@ -354,8 +341,6 @@ class GroupChanged(msgspec.Struct, frozen=True):
     contracts_limit: Qty
     account: str
     ts: Ts
-    subaccount: int = 0
-    exchange_index: int = 0
 
 
 class IndexTick(msgspec.Struct, frozen=True):

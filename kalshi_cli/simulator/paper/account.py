@@ -39,14 +39,13 @@ class PaperAccount:
         positions = []
         value = 0
         for position in self.ledger.positions.values():
-            ticker = position.ticker
             if position.qty:
-                traded, updated = self._last_fill[ticker]
-                worth = position.value(mark(ticker, position.qty))
+                traded, updated = self._last_fill[position.ticker]
+                worth = position.value(mark(position.ticker, position.qty))
                 value += position.cost if worth is None else worth
                 positions.append(
                     ExchangePosition(
-                        ticker=ticker,
+                        ticker=position.ticker,
                         position=position.qty,
                         exposure=position.cost,
                         realized=position.realized,

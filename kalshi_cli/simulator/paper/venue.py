@@ -20,27 +20,9 @@ import msgspec
 
 from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
 from kalshi_cli.core.market.fees import estimate, trade_fee
+from kalshi_cli.core.model import messages
 from kalshi_cli.core.model.effects import AmendOrder, CancelOrder, Effect, ResyncBook, SubmitOrder
 from kalshi_cli.core.model.markets import FeeSchedule, Market, MarketStatus
-from kalshi_cli.core.model.messages import (
-    AccountSnapshot,
-    AmendEnded,
-    BookDelta,
-    BookSnapshot,
-    FeedGap,
-    FeedState,
-    Filled,
-    Level,
-    MarketChange,
-    Message,
-    OrderAccepted,
-    OrderCanceled,
-    OrderRejected,
-    OrderState,
-    PublicTrade,
-    Settled,
-    Tick,
-)
 from kalshi_cli.core.model.order_terms import BID, Side, TimeInForce
 from kalshi_cli.core.model.orders import Fill, Order, OrderStatus
 from kalshi_cli.core.model.positions import Settlement
@@ -91,13 +73,13 @@ class PaperVenue:
         self._stale = tuple(order for order in stale if order.status.is_live)
         self._account = PaperAccount(cash, fills, settlements)
         self.ledger = self._account.ledger
-        self._reactions: dict[type[Message], Callable[[Any], Iterable[Message]]] = {
-            BookDelta: self._on_delta,
-            BookSnapshot: self._on_snapshot,
-            PublicTrade: self._on_trade,
-            FeedGap: self._on_gap,
-            FeedState: self._on_feed_state,
-            MarketChange: self._on_market,
+        self._reactions: dict[type[messages.Message], Callable[[Any], Iterable[messages.Message]]] = {
+            messages.BookDelta: self._on_delta,
+            messages.BookSnapshot: self._on_snapshot,
+            messages.PublicTrade: self._on_trade,
+            messages.FeedGap: self._on_gap,
+            messages.FeedState: self._on_feed_state,
+            messages.MarketChange: self._on_market,
         }
 
     @property
@@ -105,9 +87,9 @@ class PaperVenue:
         """Cash of the account, what is reserved for resting orders included."""
         return self._account.cash
 
-    def observe(self, message: Message) -> Iterable[Message]:
+    def observe(self, message: messages.Message) -> Iterable[messages.Message]:
         """What became due, then what the message itself does to our orders."""
-        if message.ts > self._now or type(message) is Tick:
+        if message.ts > self._now or type(message) is messages.Tick:
             self._now = message.ts
         due = self._due() if self._now >= self._wake else ()
         react = self._reactions.get(type(message))
@@ -115,7 +97,7 @@ class PaperVenue:
             return due
         return (*due, *react(message)) if due else react(message)
 
-    def perform(self, effect: Effect) -> Iterable[Message]:
+    def perform(self, effect: Effect) -> Iterable[messages.Message]:
         """Send it on its way; the answer comes with a later message."""
         if isinstance(effect, _Sent):
             arrives = Ts(self._now + self._latency_ms)
@@ -125,7 +107,7 @@ class PaperVenue:
             self._resync(effect.ticker)
         return ()
 
-    def snapshot(self, now: Ts) -> AccountSnapshot:
+    def snapshot(self, now: Ts) -> messages.AccountSnapshot:
         """A complete read of the paper account, for start-up and reconciliation."""
         resting = [placed.order for placed in self._live.values()]
         ended = [
@@ -142,8 +124,8 @@ class PaperVenue:
 
     # -- what becomes due -----------------------------------------------------------------------------------------
 
-    def _due(self) -> list[Message]:
-        replies: list[Message] = []
+    def _due(self) -> list[messages.Message]:
+        replies: list[messages.Message] = []
         waiting: deque[tuple[Ts, _Sent]] = deque()
         for arrives, effect in self._on_the_way:
             order = effect.before if isinstance(effect, AmendOrder) else effect.order
@@ -166,11 +148,11 @@ class PaperVenue:
             elif paper.close_time <= self._now:
                 replies.append(self._withdraw(paper, placed, "CloseCancel"))
             else:
-                replies.append(OrderState(self._now, self._end(paper, placed, OrderStatus.EXPIRED)))
+                replies.append(messages.OrderState(self._now, self._end(paper, placed, OrderStatus.EXPIRED)))
         self._wake = min(min(ends), min((arrives for arrives, _ in waiting), default=FAR_FUTURE))
         return replies
 
-    def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[Message]:
+    def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[messages.Message]:
         """The exchange's side of a create: refuse it, or match it and let the rest queue."""
         closable = self._closable(order.ticker, order.side)
         wanted = Qty(min(order.qty, closable)) if order.reduce_only else order.qty
@@ -183,16 +165,18 @@ class PaperVenue:
         if order.client_order_id in self._live or order.client_order_id in self._ended:
             refusal = "order_already_exists", ""
         if refusal is not None:
-            yield OrderRejected(self._now, order.client_order_id, *refusal)
+            yield messages.OrderRejected(self._now, order.client_order_id, *refusal)
             return
         filled = sum(qty for _, qty in takes)
         rests = order.tif is TimeInForce.GTC and filled < wanted and not is_self_cross
         left = Qty(wanted - filled if rests else 0)
-        yield OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
+        yield messages.OrderAccepted(self._now, order.client_order_id, order.order_id, Qty(filled), left)
         self._live[order.client_order_id] = placed
         yield from self._enter(paper, placed, takes, rests=rests)
 
-    def _enter(self, paper: PaperMarket, placed: Placed, takes: list[Level], *, rests: bool) -> Iterator[Message]:
+    def _enter(
+        self, paper: PaperMarket, placed: Placed, takes: list[messages.Level], *, rests: bool
+    ) -> Iterator[messages.Message]:
         """Take what is there; what is left rests behind all others, or is over."""
         order = placed.order
         if rests:
@@ -204,7 +188,7 @@ class PaperVenue:
         elif rests and paper.is_decidable:
             placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
 
-    def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[Message]:
+    def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[messages.Message]:
         """The exchange's side of an amend. What makes the order smaller, or changes its life, keeps its place; anything
         else enters again, and a post-only order that would trade is canceled."""
         wanted, placed = effect.wanted, self._live.get(effect.before.client_order_id)
@@ -221,7 +205,7 @@ class PaperVenue:
             if refusal is None:
                 placed.order = order
                 self._wake = min(self._wake, order.expires or FAR_FUTURE)
-            yield AmendEnded(self._now, placed.order, *(refusal or ()))
+            yield messages.AmendEnded(self._now, placed.order, *(refusal or ()))
             return
         del paper.orders[place]  # it does not stand in its own way
         takes, is_self_cross = paper.takes(order, left)
@@ -235,17 +219,17 @@ class PaperVenue:
             placed.order, placed.opening, placed.queue = before, opening, queue
             paper.orders.insert(place, placed)
             if refusal is not None:
-                yield AmendEnded(self._now, before, *refusal)
+                yield messages.AmendEnded(self._now, before, *refusal)
             else:
                 yield self._withdraw(paper, placed, "PostOnlyCrossCancel")
             return
         rests = sum(qty for _, qty in takes) < left and not is_self_cross
         fills = list(self._enter(paper, placed, takes, rests=rests))
-        yield AmendEnded(self._now, self._ended.get(order.client_order_id, placed.order))
+        yield messages.AmendEnded(self._now, self._ended.get(order.client_order_id, placed.order))
         yield from fills
 
     def _refusal(
-        self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[Level], is_self_cross: bool
+        self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[messages.Level], is_self_cross: bool
     ) -> tuple[str, str] | None:
         """Why the exchange would not take it, in its own code (API.md section 10), with the detail."""
         order = placed.order
@@ -283,7 +267,7 @@ class PaperVenue:
         """Contracts of the position that an order on this side would close."""
         return max(0, -side.sign * self.ledger.position(ticker).qty)
 
-    def _cancel(self, paper: PaperMarket, effect: CancelOrder) -> Message:
+    def _cancel(self, paper: PaperMarket, effect: CancelOrder) -> messages.Message:
         """The exchange's side of a cancel. One that came too late is answered with what became of the order."""
         order = effect.order
         placed = self._live.get(order.client_order_id)
@@ -291,16 +275,16 @@ class PaperVenue:
             return self._withdraw(paper, placed, effect.reason)
         return self._over(order)
 
-    def _over(self, order: Order) -> Message:
+    def _over(self, order: Order) -> messages.Message:
         """What became of an order that rests no more."""
         ended = self._ended.get(order.client_order_id)
         if ended is not None:
-            return OrderState(self._now, ended)
-        return OrderCanceled(self._now, order.order_id, order.client_order_id, "not an order of this run")
+            return messages.OrderState(self._now, ended)
+        return messages.OrderCanceled(self._now, order.order_id, order.client_order_id, "not an order of this run")
 
     # -- what happens to resting orders ---------------------------------------------------------------------------
 
-    def _on_delta(self, message: BookDelta) -> Iterable[Message]:
+    def _on_delta(self, message: messages.BookDelta) -> Iterable[messages.Message]:
         paper = self._at(message.ticker)
         book = paper.book
         paper.is_between = message.has_more
@@ -318,7 +302,7 @@ class PaperVenue:
                     placed.queue.shrink(Qty(-message.delta), left, self._now)
         return self._meet(paper)
 
-    def _on_snapshot(self, message: BookSnapshot) -> Iterable[Message]:
+    def _on_snapshot(self, message: messages.BookSnapshot) -> Iterable[messages.Message]:
         """What happened since the last book is not known: everybody displayed is ahead of us again."""
         paper = self._at(message.ticker)
         paper.is_between = False
@@ -329,9 +313,9 @@ class PaperVenue:
                 placed.queue = QueuePlace(paper.book.qty_at(placed.order.side, placed.order.price))
         return self._meet(paper)
 
-    def _meet(self, paper: PaperMarket) -> list[Message]:
+    def _meet(self, paper: PaperMarket) -> list[messages.Message]:
         """Fill what the other side has reached, and give a place to what has none yet."""
-        replies: list[Message] = []
+        replies: list[messages.Message] = []
         if not paper.orders or not paper.is_decidable or not paper.is_open(self._now):
             return replies
         for placed in tuple(paper.orders):
@@ -348,10 +332,10 @@ class PaperVenue:
                 placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
         return replies
 
-    def _on_trade(self, message: PublicTrade) -> list[Message]:
+    def _on_trade(self, message: messages.PublicTrade) -> list[messages.Message]:
         """A taker met the side we may rest on: those ahead of us first, and us before worse prices."""
         paper = self._at(message.ticker)
-        replies: list[Message] = []
+        replies: list[messages.Message] = []
         if not paper.orders or not paper.book.is_usable or not paper.is_open(self._now):
             return replies
         side = message.taker_side.opposite
@@ -366,22 +350,22 @@ class PaperVenue:
                 replies.append(self._fill(paper, placed, placed.order.price, qty, is_taker=False))
         return replies
 
-    def _on_gap(self, message: FeedGap) -> Iterable[Message]:
+    def _on_gap(self, message: messages.FeedGap) -> Iterable[messages.Message]:
         for ticker in message.tickers or tuple(self._markets):
             paper = self._at(ticker)
             paper.is_between = False
             paper.book.invalidate(message.reason)
         return ()
 
-    def _on_feed_state(self, message: FeedState) -> Iterable[Message]:
-        return () if message.is_live else self._on_gap(FeedGap(message.ts, (), message.reason))
+    def _on_feed_state(self, message: messages.FeedState) -> Iterable[messages.Message]:
+        return () if message.is_live else self._on_gap(messages.FeedGap(message.ts, (), message.reason))
 
-    def _on_market(self, message: MarketChange) -> list[Message]:
+    def _on_market(self, message: messages.MarketChange) -> list[messages.Message]:
         market = message.market
         paper = self._at(market.ticker)
         was, paper.market = paper.market, market
         is_reopened = was is not None and was.status is MarketStatus.INACTIVE and market.status is MarketStatus.ACTIVE
-        replies: list[Message] = []
+        replies: list[messages.Message] = []
         if market.status in _OVER or is_reopened:  # a reopened market has lost its resting orders (API.md, 2026)
             why = "CloseCancel" if market.status in _OVER else "HaltCancel"
             replies += [self._withdraw(paper, placed, why) for placed in tuple(paper.orders)]
@@ -392,7 +376,7 @@ class PaperVenue:
             replies += self._settle(market, value)
         return replies
 
-    def _settle(self, market: Market, value: Price) -> Iterator[Message]:
+    def _settle(self, market: Market, value: Price) -> Iterator[messages.Message]:
         """Pay out at once. The real payout comes after the settlement timer, with the same amount."""
         position = self.ledger.position(market.ticker)
         yes, no = Qty(max(0, position.qty)), Qty(max(0, -position.qty))
@@ -408,7 +392,7 @@ class PaperVenue:
             ts=self._now,
         )
         if position.qty and self.ledger.settle(settlement):
-            yield Settled(self._now, settlement)
+            yield messages.Settled(self._now, settlement)
 
     # -- how ------------------------------------------------------------------------------------------------------
 
@@ -418,20 +402,20 @@ class PaperVenue:
             paper = self._markets[ticker] = PaperMarket(ticker)
         return paper
 
-    def _take(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+    def _take(self, paper: PaperMarket, placed: Placed, takes: list[messages.Level]) -> list[messages.Message]:
         """Fill as a taker, at the prices of those who rested."""
         for price, qty in takes:
             paper.taken.take(placed.order.side.opposite, price, qty)
         return [self._fill(paper, placed, price, qty, is_taker=True) for price, qty in takes]
 
-    def _give(self, paper: PaperMarket, placed: Placed, takes: list[Level]) -> list[Message]:
+    def _give(self, paper: PaperMarket, placed: Placed, takes: list[messages.Level]) -> list[messages.Message]:
         """Fill as a maker, at our own price, with what came to us."""
         for price, qty in takes:
             paper.taken.take(placed.order.side.opposite, price, qty)
         total = Qty(sum(qty for _, qty in takes))
         return [self._fill(paper, placed, placed.order.price, total, is_taker=False)] if total else []
 
-    def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> Filled:
+    def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> messages.Filled:
         order = placed.order
         amount = notional(price, qty)
         fee = trade_fee(self._fees(order.ticker), price, qty, is_taker=is_taker)
@@ -457,11 +441,11 @@ class PaperVenue:
         )
         if not placed.left:
             self._end(paper, placed, OrderStatus.FILLED)
-        return Filled(self._now, fill)
+        return messages.Filled(self._now, fill)
 
-    def _withdraw(self, paper: PaperMarket, placed: Placed, reason: str) -> OrderCanceled:
+    def _withdraw(self, paper: PaperMarket, placed: Placed, reason: str) -> messages.OrderCanceled:
         order = self._end(paper, placed, OrderStatus.CANCELED)
-        return OrderCanceled(self._now, order.order_id, order.client_order_id, reason)
+        return messages.OrderCanceled(self._now, order.order_id, order.client_order_id, reason)
 
     def _end(self, paper: PaperMarket, placed: Placed, status: OrderStatus) -> Order:
         """Take an order off the market and remember how it ended."""

@@ -15,7 +15,7 @@ from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import MarketRecord, StreamNotification
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.shapes import legs_json, rfc3339
+from kalshi_cli.simulator.protocol.shapes import legs_json, rfc3339, show
 
 if TYPE_CHECKING:
     from kalshi_cli.simulator.matching.state import SimulatorState
@@ -26,66 +26,57 @@ def communications_id(user_id: str) -> str:
     return blake2b(user_id.encode(), digest_size=16, person=b"communications").hexdigest()
 
 
+_QUOTE = """
+    id rfq_id creator_id rfq_creator_id market_ticker contracts_fp yes_bid_dollars no_bid_dollars yes_contracts_fp
+    no_contracts_fp status rest_remainder created_ts updated_ts
+"""
+_OF_QUOTE = "accepted_side cancellation_reason accepted_ts confirmed_ts executed_ts cancelled_ts"
+_BLOCK = """
+    id proposer_user_id buyer_user_id seller_user_id market_ticker price_centi_cents centicount maker_side
+    expiration_ts status created_ts updated_ts buyer_accepted seller_accepted
+"""
+
+
 def rfq_json(rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
-    user_id, is_own = state.members[rfq.account].record.user_id, rfq.account == viewer
-    is_hidden = rfq.is_obscured and not is_own and rfq.reason != EXECUTED
+    is_own = rfq.account == viewer
     shown: Json = {
         "id": rfq.rfq_id,
-        "creator_id": "" if is_hidden else communications_id(user_id),
+        "creator_id": "" if not is_own and _is_hidden(rfq) else _member_id(rfq.account, state),
         **_asked(rfq),
         "contracts_fp": format_qty(rfq.qty or Qty(0)),
         "status": "open" if rfq.closed is None else "closed",
-        "rest_remainder": rfq.rest_remainder,
-        "created_ts": rfc3339(rfq.created),
-        "updated_ts": rfc3339(rfq.updated),
+        **show(rfq, "rest_remainder created_ts updated_ts"),
         **_legs(state.markets.get(rfq.ticker)),
+        **_fees_excluded(rfq),
     }
     del shown["event_ticker"]
-    if rfq.excludes_fees:
-        shown["target_cost_excludes_fees"] = True
     if rfq.closed is not None:
         shown |= {"cancellation_reason": rfq.reason, "cancelled_ts": rfc3339(rfq.closed)}
     if is_own:
+        user_id = state.members[rfq.account].record.user_id
         shown |= {"creator_user_id": user_id, "creator_subaccount": rfq.subaccount}
     return shown
 
 
 def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
     """As its maker or the requester sees it; nobody else does."""
-    maker, asker = state.members[quote.account].record.user_id, state.members[rfq.account].record.user_id
     hides_asker = rfq.is_obscured and viewer != rfq.account and quote.status != EXECUTED
-    shown: Json = {
-        "id": quote.quote_id,
-        "rfq_id": quote.rfq_id,
-        "creator_id": communications_id(maker),
-        "rfq_creator_id": "" if hides_asker else communications_id(asker),
-        "market_ticker": rfq.ticker,
-        "contracts_fp": format_qty(rfq.qty or Qty(0)),
-        "yes_bid_dollars": format_price(quote.yes_bid),
-        "no_bid_dollars": format_price(quote.no_bid),
-        "yes_contracts_fp": format_qty(quote.yes_qty),
-        "no_contracts_fp": format_qty(quote.no_qty),
-        "status": quote.status,
-        "rest_remainder": quote.rest_remainder,
-        "created_ts": rfc3339(quote.created),
-        "updated_ts": rfc3339(quote.updated),
-    }
-    if rfq.target is not None:
-        shown["rfq_target_cost_dollars"] = format_price(Price(rfq.target // 100))
-    if rfq.excludes_fees:
-        shown["target_cost_excludes_fees"] = True
-    if quote.accepted_side:
-        shown["accepted_side"] = quote.accepted_side
-    if quote.reason:
-        shown["cancellation_reason"] = quote.reason
-    for name in ("accepted", "confirmed", "executed", "cancelled"):
-        at: Ts | None = getattr(quote, name)
-        if at is not None:
-            shown[f"{name}_ts"] = rfc3339(at)
+    shown = show(
+        quote,
+        _QUOTE,
+        id=quote.quote_id,
+        creator_id=_member_id(quote.account, state),
+        rfq_creator_id="" if hides_asker else _member_id(rfq.account, state),
+        market_ticker=rfq.ticker,
+        contracts_fp=format_qty(rfq.qty or Qty(0)),
+    )
+    shown |= _target(rfq, "rfq_target_cost_dollars") | _fees_excluded(rfq) | show(quote, "", _OF_QUOTE)
     if viewer == quote.account:
+        maker = state.members[quote.account].record.user_id
         shown |= {"creator_user_id": maker, "creator_subaccount": quote.subaccount, "post_only": quote.post_only}
         shown |= {"creator_order_id": quote.order_id} if quote.order_id else {}
     if viewer == rfq.account:
+        asker = state.members[rfq.account].record.user_id
         shown |= {"rfq_creator_user_id": asker, "rfq_creator_subaccount": rfq.subaccount}
         shown |= {"rfq_creator_order_id": quote.rfq_order_id} if quote.rfq_order_id else {}
     return shown
@@ -94,31 +85,21 @@ def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: SimulatorState, viewer
 def block_json(block: BlockRecord, state: SimulatorState, viewer: str) -> Json:
     """As one of its parties sees it: who the other one is, and its order, stays empty."""
     users = {name: state.members[name].record.user_id for name in (block.proposer, block.buyer, block.seller)}
-    shown: Json = {
-        "id": block.block_id,
-        "proposer_user_id": users[block.proposer],
-        "buyer_user_id": users[block.buyer] if viewer == block.buyer else "",
-        "seller_user_id": users[block.seller] if viewer == block.seller else "",
-        "market_ticker": block.ticker,
-        "price_centi_cents": block.price,
-        "centicount": block.qty,
-        "maker_side": block.maker_side,
-        "expiration_ts": rfc3339(block.expires),
-        "status": block.status,
-        "created_ts": rfc3339(block.created),
-        "updated_ts": rfc3339(block.updated),
-        "buyer_accepted": block.buyer_accepted is not None,
-        "seller_accepted": block.seller_accepted is not None,
-    }
-    for name in ("buyer_accepted", "seller_accepted", "executed"):
-        at: Ts | None = getattr(block, name)
-        if at is not None:
-            shown[f"{name}_ts"] = rfc3339(at)
-    for side, party in (("buyer", block.buyer), ("seller", block.seller)):
-        order_id = getattr(block, f"{side}_order_id")
-        if order_id and viewer == party:
-            shown[f"{side}_order_id"] = order_id
-    return shown
+    own = [side for side in ("buyer", "seller") if viewer == getattr(block, side)]
+    shown = show(
+        block,
+        _BLOCK,
+        "buyer_accepted_ts seller_accepted_ts executed_ts",
+        id=block.block_id,
+        proposer_user_id=users[block.proposer],
+        buyer_user_id=users[block.buyer] if "buyer" in own else "",
+        seller_user_id=users[block.seller] if "seller" in own else "",
+        price_centi_cents=block.price,
+        centicount=block.qty,
+        buyer_accepted=block.buyer_accepted is not None,
+        seller_accepted=block.seller_accepted is not None,
+    )
+    return shown | show(block, "", " ".join(f"{side}_order_id" for side in own))
 
 
 # -- the channel --------------------------------------------------------------------------------------------------
@@ -126,15 +107,14 @@ def block_json(block: BlockRecord, state: SimulatorState, viewer: str) -> Json:
 
 def rfq_told(kind: str, rfq: RfqRecord, state: SimulatorState, now: Ts) -> StreamNotification:
     """`rfq_created` or `rfq_deleted`, for everybody. The former does not say who asks (seen in 2026)."""
-    user_id = state.members[rfq.account].record.user_id
     msg: Json = {"id": rfq.rfq_id, "creator_id": "", **_asked(rfq)}
     if rfq.qty is not None:
         msg["contracts_fp"] = format_qty(rfq.qty)
     if kind == "rfq_created":
         msg |= {"created_ts": rfc3339(now), **_legs(state.markets.get(rfq.ticker))}
     else:
-        is_hidden = rfq.is_obscured and rfq.reason != EXECUTED
-        msg |= {"deleted_ts": rfc3339(now), "creator_id": "" if is_hidden else communications_id(user_id)}
+        creator = "" if _is_hidden(rfq) else _member_id(rfq.account, state)
+        msg |= {"deleted_ts": rfc3339(now), "creator_id": creator}
     return StreamNotification(kind, msg, rfq.rfq_id, rfq.account)
 
 
@@ -178,8 +158,7 @@ def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: SimulatorSt
     for side, bid, qty in (("yes", quote.yes_bid, quote.yes_qty), ("no", quote.no_bid, quote.no_qty)):
         if bid != DECLINED:
             msg[f"{side}_contracts_offered_fp"] = format_qty(qty)
-    if rfq.target is not None:
-        msg["rfq_target_cost_dollars"] = format_price(Price(rfq.target // 100))
+    msg |= _target(rfq, "rfq_target_cost_dollars")
     if quote.status == OPEN:
         return msg | {"created_ts": rfc3339(quote.created)}
     msg["accepted_side"] = quote.accepted_side
@@ -188,9 +167,25 @@ def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: SimulatorSt
     return msg
 
 
+def _is_hidden(rfq: RfqRecord) -> bool:
+    """Whether others may not see who asks."""
+    return rfq.is_obscured and rfq.reason != EXECUTED
+
+
+def _member_id(account: str, state: SimulatorState) -> str:
+    return communications_id(state.members[account].record.user_id)
+
+
+def _target(rfq: RfqRecord, name: str) -> Json:
+    return {} if rfq.target is None else {name: format_price(Price(rfq.target // 100))}
+
+
+def _fees_excluded(rfq: RfqRecord) -> Json:
+    return {"target_cost_excludes_fees": True} if rfq.excludes_fees else {}
+
+
 def _asked(rfq: RfqRecord) -> Json:
-    cost = {} if rfq.target is None else {"target_cost_dollars": format_price(Price(rfq.target // 100))}
-    return {"market_ticker": rfq.ticker, "event_ticker": rfq.event_ticker, **cost}
+    return show(rfq, "market_ticker event_ticker") | _target(rfq, "target_cost_dollars")
 
 
 def _legs(market: MarketRecord | None) -> Json:

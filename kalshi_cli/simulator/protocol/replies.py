@@ -80,17 +80,6 @@ def flat(details: str, code: str = "bad_request") -> HttpError:
     return HttpError(400, {"code": code, "message": code.replace("_", " "), "details": details})
 
 
-def bare(operation: str, field: str, rule: str) -> HttpError:
-    """`{"msg": ...}`: a query parameter that failed validation, in the words of the exchange's validator."""
-    return HttpError(
-        400,
-        {
-            "msg": f"Parameter validation failed for {operation}: Key: '{operation}Params.{field}' "
-            f"Error:Field validation for '{field}' failed on the '{rule}' tag"
-        },
-    )
-
-
 def too_many() -> HttpError:
     """429, where `error` is a string; without any header that says when to come back."""
     return HttpError(429, {"error": "too many requests"})
@@ -133,14 +122,14 @@ class Query:
         """A comma list."""
         found = [part for part in (self.text(name) or "").split(",") if part]
         if len(found) > most:
-            raise bare(self.operation, _go_name(name), "max")
+            raise self.wrong(name, "max")
         return found
 
     def repeated(self, name: str, *, least: int = 1, most: int = 100) -> list[str]:
         """A parameter that is given once for each value."""
         found = self._values.get(name, [])
         if not least <= len(found) <= most:
-            raise bare(self.operation, _go_name(name), "required" if not found else "max")
+            raise self.wrong(name, "required" if not found else "max")
         return found
 
     def number(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
@@ -151,25 +140,23 @@ class Query:
             raise flat(f'strconv.ParseInt: parsing "{raw[:40]}": invalid syntax')
         value = int(raw)
         if value < least:
-            raise bare(self.operation, _go_name(name), "gte")
+            raise self.wrong(name, "gte")
         if most is not None and value > most:
-            raise bare(self.operation, _go_name(name), "lte")
+            raise self.wrong(name, "lte")
         return value
 
     def needed(self, name: str) -> int:
         """A number that must be given."""
         value = self.number(name)
         if value is None:
-            raise self.missing(name)
+            raise self.wrong(name, "required")
         return value
 
-    def missing(self, name: str) -> HttpError:
-        """What the exchange says where a parameter is not there."""
-        return self.wrong(name, "required")
-
     def wrong(self, name: str, rule: str) -> HttpError:
-        """What the exchange says where a parameter breaks a rule of its validator."""
-        return bare(self.operation, _go_name(name), rule)
+        """`{"msg": ...}`: a parameter that breaks a rule of the exchange's validator, in its words."""
+        field, operation = _go_name(name), self.operation
+        key = f"Key: '{operation}Params.{field}' Error:Field validation for '{field}' failed on the '{rule}' tag"
+        return HttpError(400, {"msg": f"Parameter validation failed for {operation}: {key}"})
 
     def window(self) -> tuple[int, int]:
         """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
@@ -182,7 +169,7 @@ class Query:
     def one_of(self, name: str, allowed: Iterable[str]) -> str | None:
         value = self.text(name)
         if value is not None and value not in allowed:
-            raise bare(self.operation, _go_name(name), "oneof")
+            raise self.wrong(name, "oneof")
         return value
 
     def page(

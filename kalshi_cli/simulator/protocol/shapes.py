@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 from zlib import crc32
 
@@ -11,15 +11,8 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.candles import BarRecord, Ohlc
 from kalshi_cli.simulator.matching.order_book import MatchingBook
+from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.listing import EventSpec, LegSpec, MarketSpec, SeriesSpec
-from kalshi_cli.simulator.model.records import (
-    FillRecord,
-    MarketRecord,
-    OrderRecord,
-    PositionRecord,
-    SettlementRecord,
-    TradeRecord,
-)
 
 Json = dict[str, Any]
 
@@ -67,10 +60,7 @@ def ranges(grid: PriceGrid) -> list[Json]:
 
 def series_json(spec: SeriesSpec, exchange_index: int = 0) -> Json:
     return {
-        "ticker": spec.ticker,
-        "title": spec.title,
-        "frequency": spec.frequency,
-        "category": spec.category,
+        **show(spec, "ticker title frequency category"),
         "categories": [spec.category],
         "tags": list(spec.tags) or None,
         "settlement_sources": [{"name": name, "url": url} for name, url in spec.settlement_sources] or None,
@@ -85,11 +75,7 @@ def series_json(spec: SeriesSpec, exchange_index: int = 0) -> Json:
 
 def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> Json:
     shown: Json = {
-        "event_ticker": spec.event_ticker,
-        "series_ticker": spec.series_ticker,
-        "title": spec.title,
-        "sub_title": spec.sub_title,
-        "mutually_exclusive": spec.mutually_exclusive,
+        **show(spec, "event_ticker series_ticker title sub_title mutually_exclusive"),
         "collateral_return_type": "",
         "category": series.category,
         "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources] or None,
@@ -104,7 +90,7 @@ def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> 
     return shown
 
 
-def market_json(market: MarketRecord, book: MatchingBook, now: Ts, before: BarRecord | None = None) -> Json:
+def market_json(market: records.MarketRecord, book: MatchingBook, now: Ts, before: BarRecord | None = None) -> Json:
     """`before` is the hour that ended a day ago."""
     spec = market.spec
     bid, ask = book.top(BID), book.top(ASK)
@@ -116,9 +102,7 @@ def market_json(market: MarketRecord, book: MatchingBook, now: Ts, before: BarRe
         "ticker": spec.ticker,
         "event_ticker": spec.event_ticker,
         "market_type": "binary",
-        "title": spec.title,
-        "yes_sub_title": spec.yes_sub_title,
-        "no_sub_title": spec.no_sub_title,
+        **show(spec, "title yes_sub_title no_sub_title"),
         "created_time": moment(market.announced, spec.ticker),
         "updated_time": moment(market.updated, spec.ticker),
         "open_time": rfc3339(spec.open_time),
@@ -145,20 +129,13 @@ def market_json(market: MarketRecord, book: MatchingBook, now: Ts, before: BarRe
         "notional_value_dollars": "1.0000",
         "result": market.result,
         "expiration_value": market.expiration_value,
-        "can_close_early": spec.can_close_early,
-        "early_close_condition": spec.early_close_condition,
-        "strike_type": spec.strike_type,
-        "rules_primary": spec.rules_primary,
-        "rules_secondary": spec.rules_secondary,
+        **show(spec, "can_close_early early_close_condition strike_type rules_primary rules_secondary"),
         "price_level_structure": spec.price_structure,
         "price_ranges": ranges(spec.grid),
         "settlement_bounds_type": "default",
         "exchange_index": spec.exchange_index,
     }
-    if spec.floor_strike is not None:
-        shown["floor_strike"] = spec.floor_strike
-    if spec.cap_strike is not None:
-        shown["cap_strike"] = spec.cap_strike
+    shown |= show(spec, "", "floor_strike cap_strike")
     if strike := custom_strike(spec):
         shown["custom_strike"] = strike
     if spec.fee_waiver_until is not None:
@@ -247,43 +224,131 @@ def book_json(book: MatchingBook, depth: int) -> Json:
     }
 
 
-def order_json(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
+def _money(field: str) -> Callable[[Any], object]:
+    return lambda record: format_money(getattr(record, field))
+
+
+def _qty(field: str) -> Callable[[Any], object]:
+    return lambda record: format_qty(getattr(record, field))
+
+
+def _time(field: str) -> Callable[[Any], object]:
+    return lambda record: (at := getattr(record, field)) and rfc3339(at)
+
+
+_TIMES = ["created", "updated", "accepted", "confirmed", "executed", "cancelled", "buyer_accepted", "seller_accepted"]
+
+
+def _moment(field: str) -> Callable[[Any], object]:
+    return lambda record: moment(getattr(record, field), record.ticker)
+
+
+_FIELDS: dict[str, Callable[[Any], object]] = {
+    "book_side": lambda record: record.side.value,
+    "cancel_order_on_pause": lambda record: record.cancel_on_pause,
+    "cancellation_reason": lambda record: record.reason,
+    "count_fp": _qty("qty"),
+    "created_time": _moment("created"),
+    "created_ts_ms": lambda record: record.created,
+    "expiration_time": lambda record: record.expires and rfc3339(record.expires),
+    "expiration_ts": lambda record: rfc3339(record.expires),
+    "expiration_ts_ms": lambda record: record.expires,
+    "fee_cost": _money("fee"),
+    "fees_paid_dollars": _money("fees"),
+    "fill_count_fp": _qty("filled"),
+    "fill_id": lambda record: record.trade_id,
+    "initial_count_fp": _qty("qty"),
+    "is_block_trade": lambda record: record.is_block,
+    "last_update_reason": lambda record: record.reason,
+    "last_update_time": _moment("updated"),
+    "last_updated_ts": _moment("updated"),
+    "last_updated_ts_ms": lambda record: record.updated,
+    "maker_fees_dollars": _money("maker_fees"),
+    "maker_fill_cost_dollars": _money("maker_cost"),
+    "market_exposure_dollars": _money("cost"),
+    "market_result": lambda record: record.result,
+    "market_ticker": lambda record: record.ticker,
+    "no_bid_dollars": lambda record: format_price(record.no_bid),
+    "no_contracts_fp": _qty("no_qty"),
+    "no_count_fp": _qty("no_qty"),
+    "no_price_dollars": lambda record: no_price(record.price),
+    "no_total_cost_dollars": _money("no_cost"),
+    "order_group_id": lambda record: record.group_id,
+    "outcome_side": lambda record: outcome(record.side),
+    "position_cost_dollars": _money("cost"),
+    "position_fee_cost_dollars": _money("fees"),
+    "position_fp": _qty("qty"),
+    "post_position_fp": _qty("position"),
+    "purchased_side": lambda record: outcome(record.side),
+    "realized_pnl_dollars": _money("realized"),
+    "remaining_count_fp": _qty("remaining"),
+    "revenue": lambda record: record.revenue // 10_000,
+    "self_trade_prevention_type": lambda record: "maker" if record.stp_maker else "taker_at_cross",
+    "settled_time": _moment("ts"),
+    "side": lambda record: outcome(record.side),
+    "subaccount_number": lambda record: record.subaccount,
+    "taker_book_side": lambda record: record.taker_side.value,
+    "taker_fees_dollars": _money("taker_fees"),
+    "taker_fill_cost_dollars": _money("taker_cost"),
+    "taker_outcome_side": lambda record: outcome(record.taker_side),
+    "taker_side": lambda record: outcome(record.taker_side),
+    "total_traded_dollars": _money("traded"),
+    "ts": lambda record: record.ts // 1000,
+    "ts_ms": lambda record: record.ts,
+    "value": lambda record: record.value // 100,
+    "volume_fp": _qty("volume"),
+    "yes_bid_dollars": lambda record: format_price(record.yes_bid),
+    "yes_contracts_fp": _qty("yes_qty"),
+    "yes_count_fp": _qty("yes_qty"),
+    "yes_price_dollars": lambda record: format_price(record.price),
+    "yes_total_cost_dollars": _money("yes_cost"),
+    **{f"{name}_ts": _time(name) for name in _TIMES},
+}
+"""How a field of the wire is made of a record; one that is not here is the record's own field of that name."""
+
+
+def show(record: object, names: str, optional: str = "", **given: object) -> Json:
+    """The fields `names` of a record, in this order, and of the `optional` ones those that say something."""
+    shown = {name: given[name] if name in given else _field(record, name) for name in names.split()}
+    extra = {name: _field(record, name) for name in optional.split()}
+    return shown | {name: value for name, value in extra.items() if value not in (None, "")}
+
+
+def _field(record: object, name: str) -> object:
+    return _FIELDS[name](record) if name in _FIELDS else getattr(record, name)
+
+
+_ORDER = """
+    order_id user_id client_order_id ticker type status outcome_side book_side side action yes_price_dollars
+    no_price_dollars initial_count_fp fill_count_fp remaining_count_fp taker_fill_cost_dollars maker_fill_cost_dollars
+    taker_fees_dollars maker_fees_dollars created_time last_update_time self_trade_prevention_type
+    cancel_order_on_pause subaccount_number exchange_index
+"""
+_FILL = """
+    fill_id trade_id order_id ticker market_ticker exchange_index outcome_side book_side side action count_fp
+    yes_price_dollars no_price_dollars is_taker fee_cost created_time ts subaccount_number
+"""
+_TRADE = """
+    trade_id ticker count_fp yes_price_dollars no_price_dollars taker_outcome_side taker_book_side taker_side
+    created_time is_block_trade
+"""
+_POSITION = """
+    ticker exchange_index position_fp total_traded_dollars market_exposure_dollars realized_pnl_dollars
+    fees_paid_dollars last_updated_ts
+"""
+_SETTLEMENT = """
+    ticker exchange_index event_ticker market_result yes_count_fp yes_total_cost_dollars no_count_fp
+    no_total_cost_dollars revenue settled_time fee_cost value
+"""
+
+
+def order_json(order: records.OrderRecord, user_id: str, asks_read_as: str) -> Json:
     side, action = legacy(order.side, asks_read_as)
-    shown: Json = {
-        "order_id": order.order_id,
-        "user_id": user_id,
-        "client_order_id": order.client_order_id,
-        "ticker": order.ticker,
-        "type": "limit",
-        "status": order.status,
-        "outcome_side": outcome(order.side),
-        "book_side": order.side.value,
-        "side": side,
-        "action": action,
-        "yes_price_dollars": format_price(order.price),
-        "no_price_dollars": no_price(order.price),
-        "initial_count_fp": format_qty(order.qty),
-        "fill_count_fp": format_qty(order.filled),
-        "remaining_count_fp": format_qty(order.remaining),
-        "taker_fill_cost_dollars": format_money(order.taker_cost),
-        "maker_fill_cost_dollars": format_money(order.maker_cost),
-        "taker_fees_dollars": format_money(order.taker_fees),
-        "maker_fees_dollars": format_money(order.maker_fees),
-        "created_time": moment(order.created, order.ticker),
-        "last_update_time": moment(order.updated, order.ticker),
-        "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
-        "cancel_order_on_pause": order.cancel_on_pause,
-        "subaccount_number": order.subaccount,
-        "exchange_index": order.exchange_index,
-    }
-    if order.expires is not None:
-        shown["expiration_time"] = rfc3339(order.expires)
-    if order.group_id:
-        shown["order_group_id"] = order.group_id
-    return shown
+    optional = "expiration_time order_group_id"
+    return show(order, _ORDER, optional, user_id=user_id, type="limit", side=side, action=action)
 
 
-def fill_action(fill: FillRecord) -> str:
+def fill_action(fill: records.FillRecord) -> str:
     """Return the deprecated action of a fill: "sell" where it closed a position, "buy" where it opened one.
 
     Its deprecated side is the outcome side. Both hold for all recorded fills (May to August 2026): a purchase of YES
@@ -292,58 +357,23 @@ def fill_action(fill: FillRecord) -> str:
     return "sell" if fill.position * fill.side.sign <= 0 else "buy"
 
 
-def fill_json(fill: FillRecord) -> Json:
-    return {
-        "fill_id": fill.trade_id,
-        "trade_id": fill.trade_id,
-        "order_id": fill.order_id,
-        "ticker": fill.ticker,
-        "market_ticker": fill.ticker,
-        "exchange_index": fill.exchange_index,
-        "outcome_side": outcome(fill.side),
-        "book_side": fill.side.value,
-        "side": outcome(fill.side),
-        "action": fill_action(fill),
-        "count_fp": format_qty(fill.qty),
-        "yes_price_dollars": format_price(fill.price),
-        "no_price_dollars": no_price(fill.price),
-        "is_taker": fill.is_taker,
-        "fee_cost": format_money(fill.fee),
-        "created_time": moment(fill.ts, fill.ticker),
-        "ts": fill.ts // 1000,
-        "subaccount_number": fill.subaccount,
-    }
+def fill_json(fill: records.FillRecord) -> Json:
+    return show(fill, _FILL, action=fill_action(fill), created_time=moment(fill.ts, fill.ticker))
 
 
-def trade_json(trade: TradeRecord) -> Json:
-    return {
-        "trade_id": trade.trade_id,
-        "ticker": trade.ticker,
-        "count_fp": format_qty(trade.qty),
-        "yes_price_dollars": format_price(trade.price),
-        "no_price_dollars": no_price(trade.price),
-        "taker_outcome_side": outcome(trade.taker_side),
-        "taker_book_side": trade.taker_side.value,
-        "taker_side": outcome(trade.taker_side),
-        "created_time": moment(trade.ts, trade.ticker),
-        "is_block_trade": trade.is_block,
-    }
+def trade_json(trade: records.TradeRecord) -> Json:
+    return show(trade, _TRADE, created_time=moment(trade.ts, trade.ticker))
 
 
-def position_json(holding: PositionRecord) -> Json:
-    return {
-        "ticker": holding.ticker,
-        "exchange_index": holding.exchange_index,
-        "position_fp": format_qty(holding.qty),
-        "total_traded_dollars": format_money(holding.traded),
-        "market_exposure_dollars": format_money(holding.cost),
-        "realized_pnl_dollars": format_money(holding.realized),
-        "fees_paid_dollars": format_money(holding.fees),
-        "last_updated_ts": moment(holding.updated, holding.ticker),
-    }
+def position_json(holding: records.PositionRecord) -> Json:
+    return show(holding, _POSITION)
 
 
-def event_position_json(event_ticker: str, holdings: list[PositionRecord]) -> Json:
+def settlement_json(settlement: records.SettlementRecord) -> Json:
+    return show(settlement, _SETTLEMENT)
+
+
+def event_position_json(event_ticker: str, holdings: list[records.PositionRecord]) -> Json:
     def total(field: str) -> str:
         return format_money(sum(getattr(holding, field) for holding in holdings))
 
@@ -354,21 +384,4 @@ def event_position_json(event_ticker: str, holdings: list[PositionRecord]) -> Js
         "event_exposure_dollars": total("cost"),
         "realized_pnl_dollars": total("realized"),
         "fees_paid_dollars": total("fees"),
-    }
-
-
-def settlement_json(settlement: SettlementRecord) -> Json:
-    return {
-        "ticker": settlement.ticker,
-        "exchange_index": settlement.exchange_index,
-        "event_ticker": settlement.event_ticker,
-        "market_result": settlement.result,
-        "yes_count_fp": format_qty(settlement.yes_qty),
-        "yes_total_cost_dollars": format_money(settlement.yes_cost),
-        "no_count_fp": format_qty(settlement.no_qty),
-        "no_total_cost_dollars": format_money(settlement.no_cost),
-        "revenue": settlement.revenue // 10_000,
-        "settled_time": moment(settlement.ts, settlement.ticker),
-        "fee_cost": format_money(settlement.fee),
-        "value": settlement.value // 100,
     }

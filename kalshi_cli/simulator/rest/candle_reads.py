@@ -51,7 +51,7 @@ class CandleReads(TieredRoutes):
         """Markets that are not known, or history, are left out."""
         tickers = call.query.many("market_tickers")
         if not tickers:
-            raise call.query.missing("market_tickers")
+            raise call.query.wrong("market_tickers", "required")
         start, end, interval = _span(call)
         _check_count(start, end, interval, len(tickers))
         cutoff = self.cutoff(call.now)

@@ -14,7 +14,14 @@ import msgspec
 
 from kalshi_cli.base.units import Money, Price, Qty, Ts, parse_money, parse_qty
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.quote_records import (
+    BlockRecord,
+    BlockTerms,
+    QuoteRecord,
+    QuoteTerms,
+    RfqRecord,
+    RfqTerms,
+)
 from kalshi_cli.simulator.protocol.quote_json import block_json, communications_id, quote_json, rfq_json
 from kalshi_cli.simulator.protocol.replies import Json, RejectionError, invalid, newest, not_found, refusing
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, private, route
@@ -121,19 +128,16 @@ class QuoteRoutes(Routes):
     @_write("POST", _RFQS, "CreateRFQ", success=201)
     def create_rfq(self, call: RouteCall) -> Json:
         body = call.read(_NewRfq)
-        made = self._quotes.ask(
-            call.caller,
-            body.market_ticker,
-            call.now,
+        terms = RfqTerms(
+            ticker=body.market_ticker,
             qty=_contracts(body),
             target=_target(body),
             excludes_fees=body.target_cost_excludes_fees,
             rest_remainder=body.rest_remainder,
             is_obscured=body.obscure_creator_id,
-            replaces=body.replace_existing,
             subaccount=call.allowed(body.subaccount, 0) or 0,
         )
-        return {"id": made.rfq_id}
+        return {"id": self._quotes.ask(call.caller, terms, call.now, replaces=body.replace_existing).rfq_id}
 
     @_write("DELETE", f"{_RFQS}/:rfq_id", "DeleteRFQ", success=204)
     def delete_rfq(self, call: RouteCall) -> None:
@@ -174,17 +178,15 @@ class QuoteRoutes(Routes):
     @_write("POST", _QUOTES, "CreateQuote", success=201, cost=CHEAP)
     def create_quote(self, call: RouteCall) -> Json:
         body = call.read(_NewQuote)
-        made = self._quotes.quote(
-            call.caller,
-            body.rfq_id,
-            _bid(body.yes_bid),
-            _bid(body.no_bid),
-            call.now,
+        terms = QuoteTerms(
+            rfq_id=body.rfq_id,
+            yes_bid=_bid(body.yes_bid),
+            no_bid=_bid(body.no_bid),
             rest_remainder=body.rest_remainder,
             post_only=body.post_only,
             subaccount=call.allowed(body.subaccount, 0) or 0,
         )
-        return {"id": made.quote_id}
+        return {"id": self._quotes.quote(call.caller, terms, call.now).quote_id}
 
     @_write("DELETE", _QUOTE, "DeleteQuote", cost=CHEAP, success=204)
     @_write("DELETE", _SCOPED, "DeleteRFQQuote", cost=CHEAP, success=204)
@@ -240,18 +242,19 @@ class QuoteRoutes(Routes):
     @_write("POST", _BLOCKS, "ProposeBlockTrade", success=201)
     def propose_block(self, call: RouteCall) -> Json:
         body = call.read(_NewBlock)
-        made = self._blocks.propose(
-            call.caller,
-            body.market_ticker,
-            Price(body.price_centi_cents),
-            Qty(body.centicount),
-            call.now,
-            buyer=(body.buyer_user_id, body.buyer_subaccount),
-            seller=(body.seller_user_id, body.seller_subaccount),
+        names = {member.record.user_id: name for name, member in self._state.members.items()}
+        terms = BlockTerms(
+            buyer=names.get(body.buyer_user_id, ""),
+            seller=names.get(body.seller_user_id, ""),
+            buyer_subaccount=body.buyer_subaccount,
+            seller_subaccount=body.seller_subaccount,
+            ticker=body.market_ticker,
+            price=Price(body.price_centi_cents),
+            qty=Qty(body.centicount),
             maker_side=body.maker_side,
             expires=Ts(int(body.expiration_ts.timestamp() * 1000)),
         )
-        return {"block_trade_proposal_id": made.block_id}
+        return {"block_trade_proposal_id": self._blocks.propose(call.caller, terms, call.now).block_id}
 
     @_write("POST", f"{_BLOCKS}/:block_id/accept", "AcceptBlockTradeProposal", success=204)
     def accept_block(self, call: RouteCall) -> None:

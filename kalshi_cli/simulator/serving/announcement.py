@@ -54,5 +54,4 @@ def options_of(chosen: SimulatorConfig) -> ExchangeOptions:
     """Return every switch of the configuration that the exchange has under the same name."""
     from kalshi_cli.simulator.model.listing import ExchangeOptions
 
-    shared = {name for name in ExchangeOptions.__struct_fields__ if name in chosen.__struct_fields__}
-    return ExchangeOptions(**{name: getattr(chosen, name) for name in shared})
+    return msgspec.convert(chosen, ExchangeOptions, from_attributes=True)

@@ -9,14 +9,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.protocol.replies import Request, Response
-from kalshi_cli.simulator.serving.controls import (
-    ControlError,
-    ControlReport,
-    Controls,
-    StatusCommand,
-    StopCommand,
-    read_command,
-)
+from kalshi_cli.simulator.serving import controls
 
 PREFIX = "/sim/"
 _LOOPBACK = ("127.0.0.1", "::1")
@@ -44,7 +37,7 @@ class Service(Protocol):
 class ControlRoute:
     """The token is the file beside the exchange's key: who may read that one may do this."""
 
-    def __init__(self, controls: Controls, token: str) -> None:
+    def __init__(self, controls: controls.Controls, token: str) -> None:
         self._controls = controls
         self._token = token
 
@@ -52,25 +45,28 @@ class ControlRoute:
         """Do what is asked for and say how the exchange stands then; `peer` is where the request comes from."""
         try:
             if peer not in _LOOPBACK:
-                raise ControlError("forbidden", "only from this machine")
+                raise controls.ControlError("forbidden", "only from this machine")
             given = request.headers.get("authorization", "")
             if not self._token or not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                raise ControlError("unauthorized", "this needs the token in the exchange's folder")
+                raise controls.ControlError("unauthorized", "this needs the token in the exchange's folder")
             if request.method != "POST":
-                raise ControlError("invalid", "a command is a POST")
+                raise controls.ControlError("invalid", "a command is a POST")
             report = self._perform(request, now, service)
-        except ControlError as error:
+        except controls.ControlError as error:
             body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
             return Response(_STATUS[error.code], {"content-type": "application/json"}, body)
         return Response(200, {"content-type": "application/json"}, msgspec.json.encode(report))
 
-    def _perform(self, request: Request, now: Ts, service: Service) -> ControlReport:
-        command, others = read_command(request.path.removeprefix(PREFIX), request.body), service.connections - 1
-        if isinstance(command, StopCommand):
+    def _perform(self, request: Request, now: Ts, service: Service) -> controls.ControlReport:
+        command, others = (
+            controls.read_command(request.path.removeprefix(PREFIX), request.body),
+            service.connections - 1,
+        )
+        if isinstance(command, controls.StopCommand):
             if others > 0:
-                raise ControlError("conflict", f"{others} other connections are open")
+                raise controls.ControlError("conflict", f"{others} other connections are open")
             service.end()
-            command = StatusCommand()
+            command = controls.StatusCommand()
         report = self._controls.perform(command, now)
         ends_in_s = service.ends_in_s
         ends = None if ends_in_s is None else Ts(now - report.offset_ms + int(ends_in_s * 1000))

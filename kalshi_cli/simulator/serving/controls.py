@@ -54,28 +54,28 @@ class ResumeCommand(ControlCommand, frozen=True, kw_only=True, tag="resume"):
     shard: Shard | None = None
 
 
-class CloseCommand(ControlCommand, frozen=True, kw_only=True, tag="close"):
+class MarketCommand(ControlCommand, frozen=True, kw_only=True):
+    """Base of the commands that end one market."""
+
+    ticker: Ticker
+
+
+class CloseCommand(MarketCommand, frozen=True, kw_only=True, tag="close"):
     """Now, whenever it was meant to."""
 
-    ticker: Ticker
 
-
-class SettleCommand(ControlCommand, frozen=True, kw_only=True, tag="settle"):
+class SettleCommand(MarketCommand, frozen=True, kw_only=True, tag="settle"):
     """`value` is yes, no, or what one YES pays: 0.37 (dollars) or 37c, in whole cents."""
 
-    ticker: Ticker
     value: Annotated[str, Meta(max_length=20)]
 
 
-class AmendCommand(ControlCommand, frozen=True, kw_only=True, tag="amend"):
+class AmendCommand(SettleCommand, frozen=True, kw_only=True, tag="amend"):
     """Another value, before the payout."""
 
-    ticker: Ticker
-    value: Annotated[str, Meta(max_length=20)]
 
-
-class DisputeCommand(ControlCommand, frozen=True, kw_only=True, tag="dispute"):
-    ticker: Ticker
+class DisputeCommand(MarketCommand, frozen=True, kw_only=True, tag="dispute"):
+    """Hold the payout until the market is settled or amended."""
 
 
 class ClockCommand(ControlCommand, frozen=True, kw_only=True, tag="clock"):
@@ -191,7 +191,7 @@ class Controls:
         match command:
             case PauseCommand() | ResumeCommand():
                 return self._pause(command, now)
-            case CloseCommand() | SettleCommand() | AmendCommand() | DisputeCommand():
+            case CloseCommand() | SettleCommand() | DisputeCommand():
                 return self._end(command, now)
             case ClockCommand():
                 return self._set_clock(command, now)
@@ -227,7 +227,7 @@ class Controls:
         exchange.pause("exchange" if command.is_whole else "trading", now, shard=shard, until=until)
         return f"{where} is paused, cancels too" if command.is_whole else f"trading is paused on {where}"
 
-    def _end(self, command: CloseCommand | SettleCommand | AmendCommand | DisputeCommand, now: Ts) -> str:
+    def _end(self, command: CloseCommand | SettleCommand | DisputeCommand, now: Ts) -> str:
         exchange, ticker, status = self._exchange, command.ticker, self._known(command.ticker)
         is_determined = status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED, MarketStatus.AMENDED)
         if isinstance(command, CloseCommand):

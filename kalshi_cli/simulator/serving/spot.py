@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -50,7 +50,7 @@ class SpotStream:
         """A subscription."""
         try:
             asked = msgspec.json.decode(text, type=dict[str, Any])
-            self.say(*_SUBSCRIBE[self.venue](asked, self, now))
+            self.say(*_VENUES[self.venue].subscribe(asked, self, now))
         except (msgspec.DecodeError, RecursionError, KeyError, TypeError, AttributeError):
             self.say({"type": "error", "message": "malformed request"})
 
@@ -85,15 +85,17 @@ class SpotVenues:
     def read(self, request: Request, now: Ts) -> Response:
         """The last trades of a pair."""
         venue, _, path = request.path.removeprefix(PREFIX).partition("/")
+        if venue not in VENUES:
+            return _json(404, {"message": "NotFound"})
         asked = {name: values[-1] for name, values in request.query.items()}
         name = asked.get("pair") or asked.get("symbol") or path.removeprefix("products/").removesuffix("/ticker")
         coin = _coin(venue, name.replace("XBT", "BTC") if venue == "kraken" else name, is_rest=True)
-        if request.method != "GET" or path != _PATHS.get(venue, "").replace("PAIR", name) or coin is None:
+        if request.method != "GET" or coin is None or path != _VENUES[venue].path.replace("PAIR", name):
             return _json(404, {"message": "NotFound"})
         if self.faults.get(venue) == "junk":
             return Response(200, {"content-type": "text/html"}, b"<html>down for maintenance</html>")
         at = Ts(now - now % EVERY_MS)
-        return _json(200, _ANSWERS[venue](name, self._trade(venue, coin, at)))
+        return _json(200, _VENUES[venue].answer(name, self._trade(venue, coin, at)))
 
     def _tell(self, stream: SpotStream, now: Ts) -> None:
         fault = self.faults.get(stream.venue, "")
@@ -108,7 +110,7 @@ class SpotVenues:
         elif fault != "freeze":
             for at in range(since + EVERY_MS, now + 1, EVERY_MS)[-_MAX_AT_ONCE:]:
                 for name, coin in stream.coins.items():
-                    stream.say(_TRADES[stream.venue](name, self._trade(stream.venue, coin, Ts(at))))
+                    stream.say(_VENUES[stream.venue].trade(name, self._trade(stream.venue, coin, Ts(at))))
 
     def _trade(self, venue: str, coin: str, at: Ts) -> _Trade:
         price = self._price(coin, at) * (_WRONG if self.faults.get(venue) == "wrong" else 1)
@@ -223,23 +225,19 @@ def _answer_binance(_name: str, trade: _Trade) -> list[Json]:
     return [{**row, "isBuyerMaker": True, "isBestMatch": True}]
 
 
-_SUBSCRIBE: dict[str, Callable[[Json, SpotStream, Ts], Iterable[Json]]] = {
-    "coinbase": _subscribe_coinbase,
-    "kraken": _subscribe_kraken,
-    **dict.fromkeys(("binance", "binance_us"), _subscribe_binance),
-}
-_TRADES: dict[str, Callable[[str, _Trade], Json]] = {
-    "coinbase": _trade_coinbase,
-    "kraken": _trade_kraken,
-    **dict.fromkeys(("binance", "binance_us"), _trade_binance),
-}
-_ANSWERS: dict[str, Callable[[str, _Trade], object]] = {
-    "coinbase": _answer_coinbase,
-    "kraken": _answer_kraken,
-    **dict.fromkeys(("binance", "binance_us"), _answer_binance),
-}
-_PATHS = {
-    "coinbase": "products/PAIR/ticker",
-    "kraken": "0/public/Trades",
-    **dict.fromkeys(("binance", "binance_us"), "api/v3/trades"),
+class _Venue(NamedTuple):
+    """How a venue speaks, and the path of its last trades."""
+
+    subscribe: Callable[[Json, SpotStream, Ts], Iterable[Json]]
+    trade: Callable[[str, _Trade], Json]
+    answer: Callable[[str, _Trade], object]
+    path: str
+
+
+_BINANCE = _Venue(_subscribe_binance, _trade_binance, _answer_binance, "api/v3/trades")
+_VENUES = {
+    "coinbase": _Venue(_subscribe_coinbase, _trade_coinbase, _answer_coinbase, "products/PAIR/ticker"),
+    "kraken": _Venue(_subscribe_kraken, _trade_kraken, _answer_kraken, "0/public/Trades"),
+    "binance": _BINANCE,
+    "binance_us": _BINANCE,
 }

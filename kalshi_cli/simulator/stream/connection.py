@@ -15,18 +15,7 @@ import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.stream.commands import (
-    ERRORS,
-    CommandError,
-    channels_of,
-    flag_of,
-    is_own_only,
-    markets_of,
-    names_of,
-    read_command,
-    share_of,
-    sids_of,
-)
+from kalshi_cli.simulator.stream import commands
 from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, ChannelSubscription
 
 if TYPE_CHECKING:
@@ -67,7 +56,7 @@ class Connection:
             return
         command_id = None
         try:
-            command_id, name, params = read_command(text)
+            command_id, name, params = commands.read_command(text)
             self._count(now)
             if name == "subscribe":
                 self._subscribe(command_id, params, now)
@@ -78,7 +67,7 @@ class Connection:
             else:
                 listed = [{"channel": one.channel, "sid": one.sid} for one in self.subscriptions.values()]
                 self._put({"type": "ok", "id": command_id, "msg": listed}, now)
-        except CommandError as error:
+        except commands.CommandError as error:
             known = error.command_id if command_id is None else command_id
             self._put({"type": "error", **_id(known or 0), "msg": error.msg()}, now)
 
@@ -99,32 +88,38 @@ class Connection:
         second = Ts(now // 1000)
         self._second, self._commands = second, self._commands + 1 if second == self._second else 1
         if self._commands > self._source.state.options.commands_a_second:
-            raise CommandError(27)
+            raise commands.CommandError(27)
         if self._source.fails_next:
             code, self._source.fails_next = self._source.fails_next, 0
-            raise CommandError(code)
+            raise commands.CommandError(code)
 
     # -- commands --
 
     def _subscribe(self, command_id: int, params: Json, now: Ts) -> None:
-        channels = channels_of(params)
-        tickers = markets_of(params, channels, self._tickers_by_id(params))
+        channels = commands.channels_of(params)
+        tickers = commands.markets_of(params, channels, self._tickers_by_id(params))
         unknown = self._unknown(tickers)
         if unknown and len(unknown) == len(tickers or ()):
-            raise CommandError(11, unknown)
+            raise commands.CommandError(11, unknown)
         known = None if tickers is None else set(tickers) - set(unknown)
-        asked = {channel: set(names_of(params, CHANNELS[channel].ids) or ()) for channel in channels}
-        share, own_only = share_of(params, channels), is_own_only(params)
-        use_yes_price, skips = flag_of(params, "use_yes_price"), flag_of(params, "skip_ticker_ack")
-        wants_tickers = flag_of(params, "send_initial_snapshot")
+        asked = {channel: set(commands.names_of(params, CHANNELS[channel].ids) or ()) for channel in channels}
+        options: Json = {
+            "shard": commands.share_of(params, channels),
+            "is_own_only": commands.is_own_only(params),
+            "use_yes_price": commands.flag_of(params, "use_yes_price"),
+            "skips_tickers": commands.flag_of(params, "skip_ticker_ack"),
+        }
+        wants_tickers = commands.flag_of(params, "send_initial_snapshot")
         limited = sum(CHANNELS[channel].has_markets for channel in channels)
         self._refuse_too_much(len(channels), limited * len(known or ()))
         for channel in channels:
             sub = ChannelSubscription(
-                self._next_sid, channel, None if known is None or not CHANNELS[channel].has_markets else set(known)
+                sid=self._next_sid,
+                channel=channel,
+                tickers=None if known is None or not CHANNELS[channel].has_markets else set(known),
+                ids=asked[channel],
+                **options,
             )
-            sub.ids, sub.shard, sub.is_own_only = asked[channel], share, own_only
-            sub.use_yes_price, sub.skips_tickers = use_yes_price, skips
             self._next_sid += 1
             self.subscriptions[sub.sid] = sub
             msg = {"channel": channel, "sid": sub.sid}
@@ -134,57 +129,59 @@ class Connection:
             if channel == TICKER and wants_tickers:
                 self._tickers(sub, sorted(known or self._source.state.markets), now)
         if unknown:
-            self._put({"type": "error", **_id(command_id), "msg": CommandError(11, unknown).msg()}, now)
+            self._put({"type": "error", **_id(command_id), "msg": commands.CommandError(11, unknown).msg()}, now)
 
     def _unsubscribe(self, command_id: int, params: Json, now: Ts) -> None:
-        sids = sids_of(params)
+        sids = commands.sids_of(params)
         if not sids:
-            raise CommandError(4)
+            raise commands.CommandError(4)
         if any(sid not in self.subscriptions for sid in sids):
-            raise CommandError(7)
+            raise commands.CommandError(7)
         for sid in dict.fromkeys(sids):
             sub = self.subscriptions.pop(sid)
             self._put({"type": "unsubscribed", **_id(command_id), "sid": sid, "seq": sub.seq + 1}, now)
 
     def _update(self, command_id: int, params: Json, now: Ts) -> None:
-        sids = sids_of(params)
+        sids = commands.sids_of(params)
         if len(sids) != 1:
-            raise CommandError(12)
+            raise commands.CommandError(12)
         sub = self.subscriptions.get(sids[0])
         if sub is None:
-            raise CommandError(7)
+            raise commands.CommandError(7)
         try:
             action = params.get("action")
             if not action:
-                raise CommandError(15)
+                raise commands.CommandError(15)
             if sub.kind.ids:
                 self._update_ids(command_id, sub, action, params, now)
             else:
                 self._update_markets(command_id, sub, action, params, now)
-        except CommandError as error:
+        except commands.CommandError as error:
             self.send(sub, "error", error.msg(), now, command_id)
 
     def _update_markets(self, command_id: int, sub: ChannelSubscription, action: object, params: Json, now: Ts) -> None:
         if action not in ("add_markets", "delete_markets", "get_snapshot") or sub.tickers is None:
-            raise CommandError(13)
-        tickers = markets_of(params, [sub.channel], self._tickers_by_id(params))
-        wants_tickers = flag_of(params, "send_initial_snapshot")
+            raise commands.CommandError(13)
+        tickers = commands.markets_of(params, [sub.channel], self._tickers_by_id(params))
+        wants_tickers = commands.flag_of(params, "send_initial_snapshot")
         if not tickers:
-            raise CommandError(14)
+            raise commands.CommandError(14)
         unknown = self._unknown(tickers)
         if unknown and not (action == "delete_markets" and sub.tickers.issuperset(unknown)):
-            raise CommandError(11, unknown)
+            raise commands.CommandError(11, unknown)
         if action == "get_snapshot":
             if sub.channel != BOOK:
-                raise CommandError(13)
+                raise commands.CommandError(13)
             if strange := sorted(set(tickers) - sub.tickers):
-                raise CommandError(11, strange)  # UNVERIFIED: nobody asked for a book that the subscription lacks
+                raise commands.CommandError(
+                    11, strange
+                )  # UNVERIFIED: nobody asked for a book that the subscription lacks
             self._snapshots(sub, tickers, now, command_id)
             return
         added = [ticker for ticker in tickers if ticker not in sub.tickers] if action == "add_markets" else []
         self._refuse_too_much(0, len(added))
         sub.tickers = sub.tickers | set(tickers) if action == "add_markets" else sub.tickers - set(tickers)
-        self._ok(command_id, sub, self._followed(sub, params), now)
+        self.send(sub, "ok", self._followed(sub, params), now, command_id)
         if sub.channel == BOOK:
             self._snapshots(sub, added, now)
         if sub.channel == TICKER and wants_tickers:
@@ -197,12 +194,12 @@ class Connection:
             self.send(sub, kind.listing_type, known, now, command_id)
             return
         if action not in (kind.add, kind.drop):
-            raise CommandError(13)
-        ids = set(names_of(params, kind.ids) or ())
+            raise commands.CommandError(13)
+        ids = set(commands.names_of(params, kind.ids) or ())
         if not ids:
-            raise CommandError(kind.missing)
+            raise commands.CommandError(kind.missing)
         sub.ids = sub.ids | ids if action == kind.add else sub.ids - ids
-        self._ok(command_id, sub, {kind.ids: sorted(sub.ids)}, now)
+        self.send(sub, "ok", {kind.ids: sorted(sub.ids)}, now, command_id)
 
     def _tickers_by_id(self, params: Json) -> dict[str, str]:
         if "market_id" not in params and "market_ids" not in params:
@@ -215,9 +212,9 @@ class Connection:
     def _refuse_too_much(self, channels: int, markets: int) -> None:
         followed = sum(len(sub.tickers or ()) for sub in self.subscriptions.values()) if markets else 0
         if len(self.subscriptions) + channels > MAX_SUBSCRIPTIONS:
-            raise CommandError(26)
+            raise commands.CommandError(26)
         if followed + markets > self._source.state.options.market_limit:
-            raise CommandError(26)
+            raise commands.CommandError(26)
 
     def _followed(self, sub: ChannelSubscription, params: Json) -> Json:
         """All markets of a subscription, by ticker or by id: as the command named them."""
@@ -247,10 +244,9 @@ class Connection:
         """A terminal error: the subscription is dead."""
         if self.subscriptions.pop(sub.sid, None) is not None:
             number = {"seq": sub.seq + 1} if sub.kind.is_numbered else {}
-            self._put({"type": "error", "sid": sub.sid, **number, "msg": {"code": code, "msg": ERRORS[code]}}, now)
-
-    def _ok(self, command_id: int, sub: ChannelSubscription, msg: Json, now: Ts) -> None:
-        self.send(sub, "ok", msg, now, command_id)
+            self._put(
+                {"type": "error", "sid": sub.sid, **number, "msg": {"code": code, "msg": commands.ERRORS[code]}}, now
+            )
 
     def _snapshots(self, sub: ChannelSubscription, tickers: list[str], now: Ts, command_id: int = 0) -> None:
         for ticker in tickers:

@@ -7,59 +7,36 @@ from itertools import takewhile
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts, format_money, format_price, format_qty
+from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.matching.order_book import MatchingBook
+from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.listing import EventSpec
-from kalshi_cli.simulator.model.records import (
-    BookChange,
-    FillRecord,
-    GroupChanged,
-    IndexTick,
-    MarketChanged,
-    MarketRecord,
-    OrderRecord,
-    PositionRecord,
-    PythTick,
-    TradeRecord,
-)
-from kalshi_cli.simulator.protocol.shapes import (
-    ALL_OF_IT,
-    NOBODY,
-    Json,
-    fill_action,
-    legacy,
-    levels_json,
-    moment,
-    no_price,
-    outcome,
-    ranges,
-    rfc3339,
-)
+from kalshi_cli.simulator.protocol import shapes
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
 
 
-def snapshot_msg(market: MarketRecord, book: MatchingBook, *, use_yes_price: bool) -> Json:
+def snapshot_msg(market: records.MarketRecord, book: MatchingBook, *, use_yes_price: bool) -> shapes.Json:
     """The whole book. The key of an empty side is absent."""
-    shown: Json = {"market_ticker": market.spec.ticker, "market_id": market.market_id}
+    shown: shapes.Json = {"market_ticker": market.spec.ticker, "market_id": market.market_id}
     for key, side in (("yes_dollars_fp", BID), ("no_dollars_fp", ASK)):
-        levels = levels_json(book, side, 0, is_no_scale=not use_yes_price)
+        levels = shapes.levels_json(book, side, 0, is_no_scale=not use_yes_price)
         if levels:
             shown[key] = levels
     return shown
 
 
-def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own: bool) -> Json:
+def delta_msg(change: records.BookChange, market_id: str, *, use_yes_price: bool, is_own: bool) -> shapes.Json:
     """One level changed. The client order id is shown to its owner alone."""
     is_no_scale = change.side is ASK and not use_yes_price
-    shown: Json = {
+    shown: shapes.Json = {
         "market_ticker": change.ticker,
         "market_id": market_id,
-        "price_dollars": no_price(change.price) if is_no_scale else format_price(change.price),
+        "price_dollars": shapes.no_price(change.price) if is_no_scale else format_price(change.price),
         "delta_fp": format_qty(change.delta),
-        "side": outcome(change.side),
-        "ts": moment(change.ts, change.ticker),
+        "side": shapes.outcome(change.side),
+        "ts": shapes.moment(change.ts, change.ticker),
         "ts_ms": change.ts,
     }
     if is_own:
@@ -69,7 +46,7 @@ def delta_msg(change: BookChange, market_id: str, *, use_yes_price: bool, is_own
     return shown
 
 
-def ticker_msg(market: MarketRecord, book: MatchingBook, now: Ts) -> Json:
+def ticker_msg(market: records.MarketRecord, book: MatchingBook, now: Ts) -> shapes.Json:
     """Top of book and totals.
 
     `volume_fp` and `open_interest_fp` count both sides of every contract, unlike REST; the dollar fields are the halves
@@ -80,8 +57,8 @@ def ticker_msg(market: MarketRecord, book: MatchingBook, now: Ts) -> Json:
         "market_ticker": market.spec.ticker,
         "market_id": market.market_id,
         "price_dollars": format_price(market.last or Price(0)),
-        "yes_bid_dollars": format_price(bid[0] if bid else NOBODY),
-        "yes_ask_dollars": format_price(ask[0] if ask else ALL_OF_IT),
+        "yes_bid_dollars": format_price(bid[0] if bid else shapes.NOBODY),
+        "yes_ask_dollars": format_price(ask[0] if ask else shapes.ALL_OF_IT),
         "yes_bid_size_fp": format_qty(bid[1] if bid else Qty(0)),
         "yes_ask_size_fp": format_qty(ask[1] if ask else Qty(0)),
         "last_trade_size_fp": format_qty(market.last_size),
@@ -91,110 +68,56 @@ def ticker_msg(market: MarketRecord, book: MatchingBook, now: Ts) -> Json:
         "dollar_open_interest": market.open_interest // 100,
         "ts": now // 1000,
         "ts_ms": now,
-        "time": moment(now, market.spec.ticker),
+        "time": shapes.moment(now, market.spec.ticker),
     }
 
 
-def trade_msg(trade: TradeRecord) -> Json:
-    return {
-        "trade_id": trade.trade_id,
-        "market_ticker": trade.ticker,
-        "yes_price_dollars": format_price(trade.price),
-        "no_price_dollars": no_price(trade.price),
-        "count_fp": format_qty(trade.qty),
-        "taker_side": outcome(trade.taker_side),
-        "taker_outcome_side": outcome(trade.taker_side),
-        "taker_book_side": trade.taker_side.value,
-        "is_block_trade": trade.is_block,
-        "ts": trade.ts // 1000,
-        "ts_ms": trade.ts,
-    }
+_TRADE = """
+    trade_id market_ticker yes_price_dollars no_price_dollars count_fp taker_side taker_outcome_side taker_book_side
+    is_block_trade ts ts_ms
+"""
+_FILL = """
+    trade_id order_id market_ticker exchange_index is_taker side action purchased_side outcome_side book_side
+    yes_price_dollars count_fp fee_cost post_position_fp ts ts_ms subaccount
+"""
+_ORDER = """
+    order_id user_id ticker exchange_index status side is_yes outcome_side book_side yes_price_dollars initial_count_fp
+    fill_count_fp remaining_count_fp taker_fill_cost_dollars maker_fill_cost_dollars taker_fees_dollars
+    maker_fees_dollars client_order_id self_trade_prevention_type created_time created_ts_ms last_update_time
+    last_updated_ts_ms subaccount_number
+"""
+_POSITION = """
+    user_id market_ticker position_fp position_cost_dollars realized_pnl_dollars fees_paid_dollars
+    position_fee_cost_dollars volume_fp subaccount
+"""
 
 
-def fill_msg(fill: FillRecord) -> Json:
-    shown: Json = {
-        "trade_id": fill.trade_id,
-        "order_id": fill.order_id,
-        "market_ticker": fill.ticker,
-        "exchange_index": fill.exchange_index,
-        "is_taker": fill.is_taker,
-        "side": outcome(fill.side),
-        "action": fill_action(fill),
-        "purchased_side": outcome(fill.side),
-        "outcome_side": outcome(fill.side),
-        "book_side": fill.side.value,
-        "yes_price_dollars": format_price(fill.price),
-        "count_fp": format_qty(fill.qty),
-        "fee_cost": format_money(fill.fee),
-        "post_position_fp": format_qty(fill.position),
-        "ts": fill.ts // 1000,
-        "ts_ms": fill.ts,
-        "subaccount": fill.subaccount,
-    }
-    if fill.client_order_id:
-        shown["client_order_id"] = fill.client_order_id
-    return shown
+def trade_msg(trade: records.TradeRecord) -> shapes.Json:
+    return shapes.show(trade, _TRADE)
 
 
-def user_order_msg(order: OrderRecord, user_id: str, asks_read_as: str) -> Json:
-    side, _ = legacy(order.side, asks_read_as)
-    shown: Json = {
-        "order_id": order.order_id,
-        "user_id": user_id,
-        "ticker": order.ticker,
-        "exchange_index": order.exchange_index,
-        "status": order.status,
-        "side": side,
-        "is_yes": side == "yes",
-        "outcome_side": outcome(order.side),
-        "book_side": order.side.value,
-        "yes_price_dollars": format_price(order.price),
-        "initial_count_fp": format_qty(order.qty),
-        "fill_count_fp": format_qty(order.filled),
-        "remaining_count_fp": format_qty(order.remaining),
-        "taker_fill_cost_dollars": format_money(order.taker_cost),
-        "maker_fill_cost_dollars": format_money(order.maker_cost),
-        "taker_fees_dollars": format_money(order.taker_fees),
-        "maker_fees_dollars": format_money(order.maker_fees),
-        "client_order_id": order.client_order_id,
-        "self_trade_prevention_type": "maker" if order.stp_maker else "taker_at_cross",
-        "created_time": moment(order.created, order.ticker),
-        "created_ts_ms": order.created,
-        "last_update_time": moment(order.updated, order.ticker),
-        "last_updated_ts_ms": order.updated,
-        "subaccount_number": order.subaccount,
-    }
-    if order.expires is not None:
-        shown |= {"expiration_time": rfc3339(order.expires), "expiration_ts_ms": order.expires}
-    if order.group_id:
-        shown["order_group_id"] = order.group_id
-    if order.reason:
-        shown["last_update_reason"] = order.reason
-    return shown
+def fill_msg(fill: records.FillRecord) -> shapes.Json:
+    return shapes.show(fill, _FILL, "client_order_id", action=shapes.fill_action(fill))
 
 
-def position_msg(holding: PositionRecord, user_id: str) -> Json:
-    return {
-        "user_id": user_id,
-        "market_ticker": holding.ticker,
-        "position_fp": format_qty(holding.qty),
-        "position_cost_dollars": format_money(holding.cost),
-        "realized_pnl_dollars": format_money(holding.realized),
-        "fees_paid_dollars": format_money(holding.fees),
-        "position_fee_cost_dollars": format_money(holding.fees),
-        "volume_fp": format_qty(holding.volume),
-        "subaccount": holding.subaccount,
-    }
+def user_order_msg(order: records.OrderRecord, user_id: str, asks_read_as: str) -> shapes.Json:
+    side, _ = shapes.legacy(order.side, asks_read_as)
+    optional = "expiration_time expiration_ts_ms order_group_id last_update_reason"
+    return shapes.show(order, _ORDER, optional, user_id=user_id, side=side, is_yes=side == "yes")
 
 
-def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
+def position_msg(holding: records.PositionRecord, user_id: str) -> shapes.Json:
+    return shapes.show(holding, _POSITION, user_id=user_id)
+
+
+def lifecycle_msg(changed: records.MarketChanged, market: records.MarketRecord) -> shapes.Json:
     """What became of a market. The messages of combos say no price bands; they all have the same."""
     spec = market.spec
-    shown: Json = {"event_type": changed.change, "market_ticker": changed.ticker}
+    shown: shapes.Json = {"event_type": changed.change, "market_ticker": changed.ticker}
     if changed.change in ("created", "price_level_structure_updated"):
         shown["price_level_structure"] = spec.price_structure
         if not is_combo(spec.ticker):
-            shown["price_ranges"] = ranges(spec.grid)
+            shown["price_ranges"] = shapes.ranges(spec.grid)
     match changed.change:
         case "created":
             shown |= {
@@ -204,7 +127,7 @@ def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
                 "additional_metadata": _metadata(market),
             }
         case "metadata_updated":
-            shown |= {"strike_type": spec.strike_type, "yes_sub_title": spec.yes_sub_title} | _strikes(market)
+            shown |= shapes.show(spec, "strike_type yes_sub_title", "floor_strike cap_strike")
         case "close_date_updated":
             shown["close_ts"] = market.close_time // 1000
         case "activated" | "deactivated":
@@ -220,26 +143,16 @@ def lifecycle_msg(changed: MarketChanged, market: MarketRecord) -> Json:
     return shown
 
 
-def _metadata(market: MarketRecord) -> Json:
+def _metadata(market: records.MarketRecord) -> shapes.Json:
     spec = market.spec
-    shown: Json = {
+    shown: shapes.Json = {
         "name": spec.title,
         "title": spec.title,
-        "yes_sub_title": spec.yes_sub_title,
-        "no_sub_title": spec.no_sub_title,
-        "rules_primary": spec.rules_primary,
-        "rules_secondary": spec.rules_secondary,
-        "can_close_early": spec.can_close_early,
-        "event_ticker": spec.event_ticker,
+        **shapes.show(spec, "yes_sub_title no_sub_title rules_primary rules_secondary can_close_early event_ticker"),
         "expected_expiration_ts": (spec.expected_expiration_time or market.close_time) // 1000,
         "strike_type": spec.strike_type,
     }
-    return shown | _strikes(market)
-
-
-def _strikes(market: MarketRecord) -> Json:
-    strikes = {"floor_strike": market.spec.floor_strike, "cap_strike": market.spec.cap_strike}
-    return {name: strike for name, strike in strikes.items() if strike is not None}
+    return shown | shapes.show(spec, "", "floor_strike cap_strike")
 
 
 def is_combo(ticker: str) -> bool:
@@ -247,8 +160,8 @@ def is_combo(ticker: str) -> bool:
     return ticker.startswith("KXMVE")
 
 
-def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
-    shown: Json = {
+def event_msg(event: EventSpec, exchange_index: int = 0) -> shapes.Json:
+    shown: shapes.Json = {
         "event_ticker": event.event_ticker,
         "exchange_index": exchange_index,
         "title": event.title,
@@ -261,7 +174,7 @@ def event_msg(event: EventSpec, exchange_index: int = 0) -> Json:
     return shown
 
 
-def event_fees_msg(event: EventSpec) -> Json:
+def event_fees_msg(event: EventSpec) -> shapes.Json:
     """Null where the event charges as its series does."""
     fees = event.fees
     return {
@@ -271,8 +184,8 @@ def event_fees_msg(event: EventSpec) -> Json:
     }
 
 
-def group_msg(changed: GroupChanged) -> Json:
-    shown: Json = {
+def group_msg(changed: records.GroupChanged) -> shapes.Json:
+    shown: shapes.Json = {
         "event_type": changed.event_type,
         "order_group_id": changed.order_group_id,
         "ts_ms": changed.ts,
@@ -282,7 +195,7 @@ def group_msg(changed: GroupChanged) -> Json:
     return shown
 
 
-def fast_index_msg(tick: IndexTick) -> Json:
+def fast_index_msg(tick: records.IndexTick) -> shapes.Json:
     return {
         "index_id": tick.index_id,
         "value_usd": _eight(tick.value),
@@ -292,7 +205,7 @@ def fast_index_msg(tick: IndexTick) -> Json:
     }
 
 
-def pyth_msg(tick: PythTick) -> Json:
+def pyth_msg(tick: records.PythTick) -> shapes.Json:
     return {
         "underlying_ticker": tick.underlying,
         "value_usd": _eight(tick.value),
@@ -318,7 +231,7 @@ class IndexMessages:
         self.index_id = index_id
         self._ticks: deque[tuple[Ts, int]] = deque(maxlen=1_000)
 
-    def msg(self, value: int, ts: Ts) -> Json | None:
+    def msg(self, value: int, ts: Ts) -> shapes.Json | None:
         """The message of a tick; None for one that is not newer than the last, which the exchange ignores too."""
         if self._ticks and ts <= self._ticks[-1][0]:
             return None
@@ -326,7 +239,7 @@ class IndexMessages:
             self._ticks.popleft()
         prior = [tick for _, tick in self._ticks]
         self._ticks.append((ts, value))
-        shown: Json = {
+        shown: shapes.Json = {
             "index_id": self.index_id,
             "received_at": ts,
             "data": _raw_index(self.index_id, value, ts),
@@ -339,7 +252,7 @@ class IndexMessages:
         return shown
 
 
-def _average(ticks: list[int], size: int, start: Ts, end: Ts) -> Json:
+def _average(ticks: list[int], size: int, start: Ts, end: Ts) -> shapes.Json:
     mean = sum(ticks) * 10_000 // len(ticks)  # to eight decimals
     whole, part = divmod(mean, 10**8)
     return {

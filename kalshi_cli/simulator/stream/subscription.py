@@ -59,20 +59,21 @@ CHANNELS: dict[str, Channel] = {
 }
 
 
-class ChannelSubscription:
-    """One channel of one connection. `tickers` None is every market; `ids` are indices or underlyings."""
+class ChannelSubscription(msgspec.Struct, kw_only=True, eq=False):
+    """One channel of one connection. `tickers` None is every market; `ids` are indices or underlyings.
 
-    def __init__(self, sid: int, channel: str, tickers: set[str] | None) -> None:
-        self.sid = sid
-        self.channel = channel
-        self.tickers = tickers
-        self.ids: set[str] = set()
-        self.use_yes_price = False
-        self.skips_tickers = False
-        self.is_own_only = False
-        self.shard: tuple[int, int] | None = None
-        """(key, factor): of the communications, only this share."""
-        self.seq = 0
+    `shard` is (key, factor): of the communications, only this share.
+    """
+
+    sid: int
+    channel: str
+    tickers: set[str] | None
+    ids: set[str]
+    use_yes_price: bool
+    skips_tickers: bool
+    is_own_only: bool
+    shard: tuple[int, int] | None
+    seq: int = 0
 
     @property
     def kind(self) -> Channel:

@@ -14,18 +14,16 @@ from contextlib import contextmanager
 
 import msgspec
 
-from kalshi_cli.base.units import Price, Qty, Ts
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.listing import NewOrder
-from kalshi_cli.simulator.model.quote_records import EXECUTED, OPEN, BlockRecord
+from kalshi_cli.simulator.model.quote_records import EXECUTED, OPEN, BlockRecord, BlockTerms
 from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 EXPIRED = "expired"
-Party = tuple[str, int]
-"""A user id and a subaccount."""
 
 
 class BlockTrades:
@@ -35,47 +33,26 @@ class BlockTrades:
         self.state = state
         self.floor = floor
 
-    def propose(
-        self,
-        account: str,
-        ticker: str,
-        price: Price,
-        qty: Qty,
-        now: Ts,
-        *,
-        buyer: Party,
-        seller: Party,
-        maker_side: str,
-        expires: Ts,
-    ) -> BlockRecord:
+    def propose(self, account: str, terms: BlockTerms, now: Ts) -> BlockRecord:
         """Write down a proposal; only one of its parties may make it."""
-        market = self.state.markets.get(ticker)
-        names = {member.record.user_id: name for name, member in self.state.members.items()}
-        if market is None or buyer[0] not in names or seller[0] not in names:
+        market = self.state.markets.get(terms.ticker)
+        if market is None or not terms.buyer or not terms.seller:
             raise invalid("no such market or user")
-        if account not in (names[buyer[0]], names[seller[0]]):
+        if account not in (terms.buyer, terms.seller):
             raise RejectionError(403, "forbidden", "only a party of the trade may propose it")
         with _declared():
             self.floor.check_open(market, now)
-        if buyer[0] == seller[0] or expires <= now:
+        if terms.buyer == terms.seller or terms.expires <= now:
             raise invalid("the parties must differ, and the expiration lie ahead")
-        if not market.spec.grid.is_valid(price):
+        if not market.spec.grid.is_valid(terms.price):
             raise RejectionError(400, "invalid_price")
         block = BlockRecord(
             block_id=self.state.new_id(),
             number=self.state.talks.count,
             proposer=account,
-            buyer=names[buyer[0]],
-            seller=names[seller[0]],
-            buyer_subaccount=buyer[1],
-            seller_subaccount=seller[1],
-            ticker=ticker,
-            price=price,
-            qty=qty,
-            maker_side=maker_side,
-            expires=expires,
             created=now,
             updated=now,
+            **msgspec.structs.asdict(terms),
         )
         self.state.talks.take(block)
         self._keep(block, now)

@@ -56,13 +56,8 @@ class FeeChanges:
         series = msgspec.structs.replace(state.series[change.series_ticker], fees=change.fees)
         state.series[change.series_ticker] = series
         state.touch(f"series/{series.ticker}", series)
-        purses = [purse for member in state.members.values() for purse in member.purses.values()]
-        for ticker, market in state.markets.items():
-            if state.events[market.spec.event_ticker].series_ticker != series.ticker:
-                continue
-            for purse in purses:
-                if purse.resting.get(ticker):
-                    purse.reserve(ticker, state.terms(ticker))
+        of_events = {event.event_ticker for event in state.events.values() if event.series_ticker == series.ticker}
+        state.reserve_again(t for t, market in state.markets.items() if market.spec.event_ticker in of_events)
 
     def _touch(self, change: FeeChangeRecord) -> None:
         self._state.touch(f"fees/{change.number}", change)

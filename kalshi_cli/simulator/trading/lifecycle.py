@@ -11,19 +11,10 @@ from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.simulator.matching.collateral import payout
 from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec, SeriesSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
-from kalshi_cli.simulator.model.records import (
-    BookCleared,
-    EventFeesChanged,
-    EventListed,
-    MarketChanged,
-    MarketRecord,
-    OrderRecord,
-    PositionRecord,
-    SettlementRecord,
-)
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 
@@ -59,7 +50,7 @@ class Lifecycle:
             if market.settled is not None:
                 self._old.put(Ts(market.settled + KEEP_SETTLED_MS), "drop", ticker)
 
-    def _plan(self, ticker: str, market: MarketRecord) -> None:
+    def _plan(self, ticker: str, market: records.MarketRecord) -> None:
         if market.settled is not None:
             return
         if market.determined is not None:
@@ -77,7 +68,7 @@ class Lifecycle:
         self.state.series[spec.series_ticker]  # an event of no series is a mistake of the caller
         self.state.events[spec.event_ticker] = spec
         self.state.touch(f"event/{spec.event_ticker}", spec)
-        self.state.happened.append(EventListed(spec.event_ticker))
+        self.state.happened.append(records.EventListed(spec.event_ticker))
 
     def list_market(self, spec: MarketSpec, now: Ts) -> None:
         self.state.events[spec.event_ticker]  # a market of no event is a mistake of the caller
@@ -87,7 +78,7 @@ class Lifecycle:
             raise ValueError(
                 f"{spec.ticker} cannot be on shard {spec.exchange_index}: there are {self.state.options.shards}"
             )
-        market = MarketRecord(
+        market = records.MarketRecord(
             spec=spec,
             market_id=self.state.new_id(),
             number=max((market.number for market in self.state.markets.values()), default=-1) + 1,
@@ -97,7 +88,7 @@ class Lifecycle:
         )
         self.state.add_market(market)
         self._plan(spec.ticker, market)
-        self._changed(market, "created", now)
+        self.state.change_market(market, "created", now)
 
     # -- changes --
 
@@ -106,7 +97,7 @@ class Lifecycle:
         market.close_time = close_time
         market.is_cleared = market.is_cleared and close_time <= now
         self._plan(ticker, market)
-        self._changed(market, "close_date_updated", now)
+        self.state.change_market(market, "close_date_updated", now)
 
     def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
         """Another price structure, while the market trades. KeyError where there is none of that name.
@@ -116,10 +107,10 @@ class Lifecycle:
         """
         market = self.state.markets[ticker]
         market.spec = msgspec.structs.replace(market.spec, price_structure=structure, grid=STRUCTURES[structure])
-        for order in self._orders(ticker):
+        for order in self.state.orders_in(ticker):
             if not market.spec.grid.is_valid(order.price):
                 self.floor.release(order, "HaltCancel", now)
-        self._changed(market, "price_level_structure_updated", now)
+        self.state.change_market(market, "price_level_structure_updated", now)
 
     def set_terms(
         self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
@@ -132,19 +123,15 @@ class Lifecycle:
             yes_sub_title=spec.yes_sub_title if yes_sub_title is None else yes_sub_title,
             floor_strike=spec.floor_strike if floor_strike is None else floor_strike,
         )
-        self._changed(market, "metadata_updated", now)
+        self.state.change_market(market, "metadata_updated", now)
 
     def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None) -> None:
         """From the next fill on the event charges like this; None is as its series does."""
         event = self.state.events[event_ticker] = msgspec.structs.replace(self.state.events[event_ticker], fees=fees)
         self.state.touch(f"event/{event_ticker}", event)
-        self.state.happened.append(EventFeesChanged(event_ticker))
-        tickers = [t for t, market in self.state.markets.items() if market.spec.event_ticker == event_ticker]
-        for member in self.state.members.values():
-            for purse in member.purses.values():
-                for ticker in tickers:
-                    if purse.resting.get(ticker):
-                        purse.reserve(ticker, self.state.terms(ticker))
+        self.state.happened.append(records.EventFeesChanged(event_ticker))
+        markets = self.state.markets.items()
+        self.state.reserve_again(t for t, market in markets if market.spec.event_ticker == event_ticker)
 
     # -- settlement --
 
@@ -164,7 +151,7 @@ class Lifecycle:
         market.is_disputed = False
         market.value, market.expiration_value, market.determined = value, expiration_value, now
         self._plan(ticker, market)
-        self._changed(market, "determined", now)
+        self.state.change_market(market, "determined", now)
 
     def dispute(self, ticker: str, now: Ts) -> None:
         """Hold the payout until the market is settled again, with the same value or another.
@@ -207,22 +194,22 @@ class Lifecycle:
             if entry[1] in self.state.markets:
                 self._drop(entry[1])
 
-    def _is_payable(self, market: MarketRecord, now: Ts) -> bool:
+    def _is_payable(self, market: records.MarketRecord, now: Ts) -> bool:
         if market.settled is not None or market.determined is None or market.is_disputed:
             return False
         return now >= market.determined + market.spec.settlement_timer_s * 1000
 
-    def _clear(self, market: MarketRecord, now: Ts) -> None:
+    def _clear(self, market: records.MarketRecord, now: Ts) -> None:
         """Cancel everything in a closed market. The stream says it with one empty snapshot, as recorded in May 2026."""
         if market.is_cleared:
             return
-        for order in self._orders(market.spec.ticker):
+        for order in self.state.orders_in(market.spec.ticker):
             self.floor.release(order, "CloseCancel", now, is_told=False)
         market.is_cleared = True
         self.state.touch_market(market, now)
-        self.state.happened.append(BookCleared(market.spec.ticker))
+        self.state.happened.append(records.BookCleared(market.spec.ticker))
 
-    def _pay(self, market: MarketRecord, now: Ts) -> None:
+    def _pay(self, market: records.MarketRecord, now: Ts) -> None:
         self._clear(market, now)  # where the timer is shorter than orders linger
         for member in self.state.members.values():
             for purse in member.purses.values():
@@ -232,7 +219,7 @@ class Lifecycle:
         market.settled = now
         self.paid.append(market.spec.ticker)
         self._plan(market.spec.ticker, market)
-        self._changed(market, "settled", now)
+        self.state.change_market(market, "settled", now)
 
     def _drop(self, ticker: str) -> None:
         """Forget a market that settled long ago, unless somebody with a key ever had an order in it."""
@@ -241,14 +228,19 @@ class Lifecycle:
             self.state.drop_market(ticker)
 
     def _pay_purse(
-        self, member: SimAccount, purse: AccountBalance, holding: PositionRecord, market: MarketRecord, now: Ts
+        self,
+        member: SimAccount,
+        purse: AccountBalance,
+        holding: records.PositionRecord,
+        market: records.MarketRecord,
+        now: Ts,
     ) -> None:
         value = market.value
         assert value is not None
         paid = payout(holding, value)
         if holding.qty and member.mirror is not None:
             is_long = holding.qty > 0
-            settlement = SettlementRecord(
+            settlement = records.SettlementRecord(
                 number=member.settlements,
                 account=member.record.name,
                 ticker=holding.ticker,
@@ -274,10 +266,3 @@ class Lifecycle:
         self.state.touch_holding(member, holding, now)
         if member.mirror is not None:
             self.state.happened.append(holding)
-
-    def _orders(self, ticker: str) -> list[OrderRecord]:
-        return [order for member in self.state.members.values() for order in member.orders(ticker)]
-
-    def _changed(self, market: MarketRecord, change: str, now: Ts) -> None:
-        self.state.touch_market(market, now)
-        self.state.happened.append(MarketChanged(change, market.spec.ticker, now))

@@ -13,7 +13,7 @@ from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.agenda import EventQueue
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderTerms
 from kalshi_cli.simulator.model.records import MarketRecord, OrderRecord
 from kalshi_cli.simulator.protocol.replies import RejectionError, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
@@ -21,8 +21,6 @@ from kalshi_cli.simulator.trading.order_groups import OrderGroups
 
 Pocket = tuple[int, int]
 """Which purse of a member: (subaccount, shard)."""
-_SHARED = set(NewOrder.__struct_fields__) & set(OrderRecord.__struct_fields__) - {"exchange_index"}
-"""What an order keeps of the request for it."""
 
 
 class OrderGateway:
@@ -91,7 +89,7 @@ class OrderGateway:
             created=now,
             updated=now,
             rank=self.state.order_count,
-            **{name: getattr(new, name) for name in _SHARED},
+            **{name: getattr(new, name) for name in OrderTerms.__struct_fields__},
         )
 
     def _check(self, member: SimAccount, new: NewOrder, now: Ts) -> None:

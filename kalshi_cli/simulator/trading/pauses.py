@@ -10,7 +10,6 @@ import msgspec
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.calendar import maintenance
-from kalshi_cli.simulator.model.records import MarketChanged, OrderRecord
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 KINDS = ("trading", "exchange")
@@ -55,20 +54,18 @@ class PauseController:
     def pause_market(self, ticker: str, now: Ts) -> None:
         market = self.state.markets[ticker]
         market.is_paused = True
-        for order in self._orders(ticker):
+        for order in self.state.orders_in(ticker):
             if order.cancel_on_pause:
                 self.floor.release(order, "HaltCancel", now)
-        self.state.touch_market(market, now)
-        self.state.happened.append(MarketChanged("deactivated", ticker, now))
+        self.state.change_market(market, "deactivated", now)
 
     def resume_market(self, ticker: str, now: Ts) -> None:
         """Reactivate: all resting orders are cancelled first, as on the real exchange."""
         market = self.state.markets[ticker]
-        for order in self._orders(ticker):
+        for order in self.state.orders_in(ticker):
             self.floor.release(order, "HaltCancel", now)
         market.is_paused = False
-        self.state.touch_market(market, now)
-        self.state.happened.append(MarketChanged("activated", ticker, now))
+        self.state.change_market(market, "activated", now)
 
     def advance(self, now: Ts) -> bool:
         """End the pauses that are over; begin the maintenance that is due: True, because then the streams end too."""
@@ -104,6 +101,3 @@ class PauseController:
         for order in [order for order in self.state.live.values() if order.cancel_on_pause]:
             if shard in (None, order.exchange_index):
                 self.floor.release(order, "HaltCancel", now)
-
-    def _orders(self, ticker: str) -> list[OrderRecord]:
-        return [order for member in self.state.members.values() for order in member.orders(ticker)]

@@ -13,14 +13,14 @@ from __future__ import annotations
 
 import msgspec
 
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, notional
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, notional
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.collateral import FeeTerms
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import quote_records as status
 from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
-from kalshi_cli.simulator.model.quote_records import QuoteRecord, RfqRecord
+from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord, RfqTerms
 from kalshi_cli.simulator.protocol.quote_json import quote_told, rfq_told
 from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, flat, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
@@ -53,33 +53,21 @@ class RfqService:
 
     # -- requests --
 
-    def ask(
-        self,
-        account: str,
-        ticker: str,
-        now: Ts,
-        *,
-        qty: Qty | None = None,
-        target: Money | None = None,
-        excludes_fees: bool = False,
-        rest_remainder: bool = False,
-        is_obscured: bool = False,
-        replaces: bool = False,
-        subaccount: int = 0,
-    ) -> RfqRecord:
+    def ask(self, account: str, terms: RfqTerms, now: Ts, *, replaces: bool = False) -> RfqRecord:
         """Ask for quotes, by contracts or by cost; `replaces` deletes the open request of the account on this market.
 
         409 where there is one otherwise.
         """
+        ticker, qty, target = terms.ticker, terms.qty, terms.target
         market = self.state.markets.get(ticker)
         if market is None:
             raise not_found()
         self.floor.check_open(market, now)
-        check_subaccount(self.state.members[account], subaccount)
+        check_subaccount(self.state.members[account], terms.subaccount)
         size = target if qty is None else qty
         if (qty is None) == (target is None) or size is None or size <= 0:
             raise invalid("exactly one of contracts and target cost is needed, above zero")
-        if excludes_fees and target is None:
+        if terms.excludes_fees and target is None:
             raise invalid("target_cost_excludes_fees needs a target cost")
         own = [rfq for rfq in self.state.talks.open_rfqs() if rfq.account == account]
         same = next((rfq for rfq in own if rfq.ticker == ticker), None)
@@ -93,16 +81,10 @@ class RfqService:
             rfq_id=self.state.new_id(),
             number=self.state.talks.count,
             account=account,
-            ticker=ticker,
             event_ticker=market.spec.event_ticker,
-            qty=qty,
-            target=target,
-            excludes_fees=excludes_fees,
-            rest_remainder=rest_remainder,
-            is_obscured=is_obscured,
-            subaccount=subaccount,
             created=now,
             updated=now,
+            **msgspec.structs.asdict(terms),
         )
         self.state.talks.take(rfq)
         self._keep_rfq(rfq, now)
@@ -129,21 +111,9 @@ class RfqService:
 
     # -- quotes --
 
-    def quote(
-        self,
-        account: str,
-        rfq_id: str,
-        yes_bid: Price,
-        no_bid: Price,
-        now: Ts,
-        *,
-        rest_remainder: bool = False,
-        post_only: bool = False,
-        subaccount: int = 0,
-        confirms_ms: int | None = None,
-    ) -> QuoteRecord:
+    def quote(self, account: str, terms: QuoteTerms, now: Ts) -> QuoteRecord:
         """Answer a request; an earlier open quote of this maker is replaced."""
-        rfq = self.state.talks.rfqs.get(rfq_id)
+        rfq, yes_bid, no_bid = self.state.talks.rfqs.get(terms.rfq_id), terms.yes_bid, terms.no_bid
         if rfq is None:
             raise invalid("there is no such RFQ")  # 400: all that is declared
         market = self.state.markets.get(rfq.ticker)
@@ -152,32 +122,26 @@ class RfqService:
         self.floor.check_open(market, now)
         if rfq.account == account:
             raise invalid("this is your own RFQ")
-        check_subaccount(self.state.members[account], subaccount)
+        check_subaccount(self.state.members[account], terms.subaccount)
         if yes_bid == no_bid == status.DECLINED or yes_bid + no_bid > ONE_DOLLAR:
             raise invalid("yes_bid and no_bid may not both be 0, nor exceed a dollar together")
         if not all(bid == status.DECLINED or market.spec.grid.is_valid(bid) for bid in (yes_bid, no_bid)):
             raise invalid("a price is not on a valid step")
-        for earlier in self.state.talks.of(rfq_id):
+        for earlier in self.state.talks.of(rfq.rfq_id):
             if earlier.account == account and earlier.status == status.OPEN:
                 self._cancel(earlier, "replaced", now)
             elif earlier.account == account and not earlier.is_over:
                 raise invalid("your quote is accepted already")
-        terms = self.state.terms(rfq.ticker)
+        fees = self.state.terms(rfq.ticker)
         quote = QuoteRecord(
             quote_id=self.state.new_id(),
             number=self.state.talks.count,
-            rfq_id=rfq_id,
             account=account,
-            yes_bid=yes_bid,
-            no_bid=no_bid,
-            yes_qty=size(rfq, yes_bid, terms),
-            no_qty=size(rfq, no_bid, terms),
-            rest_remainder=rest_remainder,
-            post_only=post_only,
-            subaccount=subaccount,
-            confirms_ms=confirms_ms,
+            yes_qty=size(rfq, yes_bid, fees),
+            no_qty=size(rfq, no_bid, fees),
             created=now,
             updated=now,
+            **msgspec.structs.asdict(terms),
         )
         self.state.talks.take(quote)
         self._keep_quote(quote, now)

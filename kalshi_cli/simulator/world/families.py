@@ -8,25 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import FeeSchedule, FeeType
-from kalshi_cli.simulator.model.calendar import (
-    DAY,
-    HOUR,
-    MINUTE,
-    business_day,
-    day_code,
-    day_words,
-    hour_words,
-    local,
-    moment,
-    month_code,
-    second_wednesday,
-    time_code,
-)
+from kalshi_cli.simulator.model import calendar
+from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE
 from kalshi_cli.simulator.model.listing import EventSpec, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.seeded_random import SeededRandom, stable_id
@@ -92,6 +81,39 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     """How lively the trading is, 1 being the middle; well below that sides of the book stand empty at times."""
 
 
+def _event(
+    ticker: str, title: str, close: Ts, *, is_exclusive: bool = True, fees: FeeSchedule | None = None
+) -> EventSpec:
+    """An event of the series that its ticker begins with."""
+    return EventSpec(
+        event_ticker=ticker,
+        series_ticker=ticker.partition("-")[0],
+        title=title,
+        mutually_exclusive=is_exclusive,
+        strike_date=close,
+        fees=fees,
+    )
+
+
+def _market(
+    event: EventSpec, suffix: str, opens: Ts, *, ends_after_ms: int, structure: str = "linear_cent", **terms: Any
+) -> MarketSpec:
+    """A market of an event; it closes at the event's time."""
+    close = event.strike_date or opens
+    return MarketSpec(
+        ticker=f"{event.event_ticker}-{suffix}",
+        event_ticker=event.event_ticker,
+        title=event.title,
+        price_structure=structure,
+        grid=STRUCTURES[structure],
+        open_time=opens,
+        close_time=close,
+        expected_expiration_time=Ts(close + ends_after_ms),
+        latest_expiration_time=Ts(close + 7 * DAY),
+        **({"rules_secondary": _CRYPTO_RULES} | terms),
+    )
+
+
 def thresholds(
     paths: Paths,
     now: Ts,
@@ -109,33 +131,27 @@ def thresholds(
     """
     opens = Ts(now - now % HOUR)
     close = Ts(opens + HOUR)
-    ticker = f"{series}-{day_code(close)}{time_code(close, '%H')}"
-    title = f"{coin} price on {day_words(close)} at {hour_words(close)}?"
-    event = EventSpec(event_ticker=ticker, series_ticker=series, title=title, strike_date=close)
+    ticker = f"{series}-{calendar.day_code(close)}{calendar.time_code(close, '%H')}"
+    title = f"{coin} price on {calendar.day_words(close)} at {calendar.hour_words(close)}?"
+    event = _event(ticker, title, close, is_exclusive=False)
     middle = round(paths.of(source).at(opens) / step) * step
     for place in range(2 * each_side + 1):
         strike = middle + (place - each_side) * step
-        structure = structures[place % len(structures)]
-        market = MarketSpec(
-            ticker=f"{ticker}-T{strike - 0.01:.2f}",
-            event_ticker=ticker,
-            title=title,
+        market = _market(
+            event,
+            f"T{strike - 0.01:.2f}",
+            opens,
+            structure=structures[place % len(structures)],
+            ends_after_ms=5 * MINUTE,
             yes_sub_title=f"${strike:,} or above",
             no_sub_title=f"Below ${strike:,}",
             strike_type="greater",
             floor_strike=strike - 0.01,
-            price_structure=structure,
-            grid=STRUCTURES[structure],
-            open_time=opens,
-            close_time=close,
-            expected_expiration_time=Ts(close + 5 * MINUTE),
-            latest_expiration_time=Ts(close + 7 * DAY),
             settlement_timer_s=30,
             rules_primary=(
-                f"If the average of {source.name} over the sixty seconds before {hour_words(close)} on "
-                f"{day_words(close)} is above {strike - 0.01:.2f}, then the market resolves to Yes."
+                f"If the average of {source.name} over the sixty seconds before {calendar.hour_words(close)} on "
+                f"{calendar.day_words(close)} is above {strike - 0.01:.2f}, then the market resolves to Yes."
             ),
-            rules_secondary=_CRYPTO_RULES,
         )
         yield Listing(market=market, event=event, source=source, low=strike - 0.005, average_s=60, pace=1.5)
 
@@ -144,26 +160,24 @@ def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: PriceSou
     """Up or down over the running quarter of an hour, with sub-cent prices in the tails."""
     opens = Ts(now - now % (15 * MINUTE))
     close = Ts(opens + 15 * MINUTE)
-    event = f"{series}-{day_code(close)}{time_code(close, '%H%M')}"
-    ticker = f"{event}-{local(close):%M}"
-    return _up_or_down(paths, series, event, ticker, coin, source, opens, close, structure=structure)
+    event = f"{series}-{calendar.day_code(close)}{calendar.time_code(close, '%H%M')}"
+    suffix = f"{calendar.local(close):%M}"
+    return _up_or_down(paths, event, suffix, coin, source, opens, close, structure=structure)
 
 
 def quick_settle(paths: Paths, now: Ts) -> Iterator[Listing]:
     """A new pair each minute, open for two minutes and paid ten seconds later: a whole market life to watch."""
     minute = now - now % MINUTE
     for close in (Ts(minute + MINUTE), Ts(minute + 2 * MINUTE)):
-        event = f"KXQUICKSETTLE-{day_code(close)}H{time_code(close, '%H%M')}"
+        event = f"KXQUICKSETTLE-{calendar.day_code(close)}H{calendar.time_code(close, '%H%M')}"
         for number, (coin, source) in enumerate((("BTC", BTC), ("ETH", ETH)), 1):
-            opens = Ts(close - 2 * MINUTE)
-            yield _up_or_down(paths, "KXQUICKSETTLE", event, f"{event}-{number}", coin, source, opens, close)
+            yield _up_or_down(paths, event, str(number), coin, source, Ts(close - 2 * MINUTE), close)
 
 
 def _up_or_down(
     paths: Paths,
-    series: str,
     event_ticker: str,
-    ticker: str,
+    suffix: str,
     coin: str,
     source: PriceSource,
     opens: Ts,
@@ -175,37 +189,31 @@ def _up_or_down(
     average_s = 60 if minutes > 2 else 1
     target = round(paths.of(source).average(opens, average_s), 2)
     measure = "the average over the last sixty seconds" if average_s > 1 else "the value"
-    title = f"{coin} price up in {minutes} minutes?"
-    event = EventSpec(event_ticker=event_ticker, series_ticker=series, title=title, strike_date=close)
-    market = MarketSpec(
-        ticker=ticker,
-        event_ticker=event_ticker,
-        title=title,
+    event = _event(event_ticker, f"{coin} price up in {minutes} minutes?", close, is_exclusive=False)
+    market = _market(
+        event,
+        suffix,
+        opens,
+        structure=structure,
+        ends_after_ms=MINUTE,
         yes_sub_title=f"{coin} at ${target:,.2f} or above",
         no_sub_title=f"{coin} below ${target:,.2f}",
         strike_type="greater_or_equal",
         floor_strike=target,
-        price_structure=structure,
-        grid=STRUCTURES[structure],
-        open_time=opens,
-        close_time=close,
-        expected_expiration_time=Ts(close + MINUTE),
-        latest_expiration_time=Ts(close + 7 * DAY),
         settlement_timer_s=15 if minutes > 2 else 10,
         rules_primary=(
-            f"If {measure} of {source.name} at {hour_words(close)} on {day_words(close)} is at least {target:.2f}, "
-            "then the market resolves to Yes."
+            f"If {measure} of {source.name} at {calendar.hour_words(close)} on {calendar.day_words(close)} is at least "
+            f"{target:.2f}, then the market resolves to Yes."
         ),
-        rules_secondary=_CRYPTO_RULES,
     )
     return Listing(market=market, event=event, source=source, low=target - 0.005, average_s=average_s, pace=2.0)
 
 
 def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
     """The daily high in New York, today's and from ten in the morning tomorrow's; the path is the forecast of it."""
-    today = local(now).date()
+    today = calendar.local(now).date()
     for day in (today, today + timedelta(days=1)):
-        opens, close = moment(day - timedelta(days=1), 10), moment(day, 23, 59)
+        opens, close = calendar.moment(day - timedelta(days=1), 10), calendar.moment(day, 23, 59)
         usual = 62 - 23 * math.cos((day.timetuple().tm_yday - 22) / 365 * 2 * math.pi)
         level = usual + 5 * SeededRandom(paths.seed, "KXHIGHNY", day.isoformat()).normal()
         name = f"KXHIGHNY/{day.isoformat()}"
@@ -217,25 +225,21 @@ def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
             for at in range(low, low + 8, 2)
         ]
         buckets.append(_Bucket(f"T{low + 7}", f"{low + 8}° or above", low + 7.5, math.inf, floor=low + 7))
-        event = EventSpec(
-            event_ticker=f"KXHIGHNY-{day_code(close)}",
-            series_ticker="KXHIGHNY",
-            title=f"Highest temperature in NYC on {day_words(close)}?",
-            mutually_exclusive=True,
-            strike_date=close,
+        event = _event(
+            f"KXHIGHNY-{calendar.day_code(close)}", f"Highest temperature in NYC on {calendar.day_words(close)}?", close
         )
-        rule = f"If the highest temperature in Central Park, New York on {day_words(close)} is {{}}"
-        yield from _buckets(paths, event, source, buckets, rule, opens, close)
+        rule = f"If the highest temperature in Central Park, New York on {calendar.day_words(close)} is {{}}"
+        yield from _buckets(paths, event, source, buckets, rule, opens)
 
 
 def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
     """Where the S&P 500 closes on the next business day, in ranges of 25 points."""
-    today = local(now).date()
-    first = business_day(today)
-    for day in (first, business_day(first + timedelta(days=1))):
-        close = moment(day, 16)
+    today = calendar.local(now).date()
+    first = calendar.business_day(today)
+    for day in (first, calendar.business_day(first + timedelta(days=1))):
+        close = calendar.moment(day, 16)
         before = day - timedelta(days=3 if day.weekday() == 0 else 1)
-        opens = moment(before, 16)
+        opens = calendar.moment(before, 16)
         low = 25 * round(paths.of(SPX).at(opens) / 25) - 125
         high = low + 250
         buckets = [_Bucket(f"T{low}", f"Below {low:,}", -math.inf, low - 0.005, cap=low)]
@@ -244,70 +248,56 @@ def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
             for at in range(low, high, 25)
         ]
         buckets.append(_Bucket(f"T{high - 1}.9999", f"{high:,} or above", high - 0.005, math.inf, floor=high - 0.0001))
-        event = EventSpec(
-            event_ticker=f"KXINX-{day_code(close)}H1600",
-            series_ticker="KXINX",
-            title=f"S&P 500 close on {day_words(close)}?",
-            mutually_exclusive=True,
-            strike_date=close,
+        event = _event(
+            f"KXINX-{calendar.day_code(close)}H1600", f"S&P 500 close on {calendar.day_words(close)}?", close
         )
-        rule = f"If the S&P 500 closes on {day_words(close)} at {{}}"
-        yield from _buckets(paths, event, SPX, buckets, rule, opens, close)
+        rule = f"If the S&P 500 closes on {calendar.day_words(close)} at {{}}"
+        yield from _buckets(paths, event, SPX, buckets, rule, opens)
 
 
 def games(paths: Paths, now: Ts) -> Iterator[Listing]:
     """Three games an evening, two markets each, from ten in the morning of the day before; the path is the margin."""
-    today = local(now).date()
+    today = calendar.local(now).date()
     for day in (today, today + timedelta(days=1)):
         series, league, teams = (
             ("KXMLBGAME", "baseball", _MLB) if day.month in _BASEBALL_MONTHS else ("KXNBAGAME", "basketball", _NBA)
         )
         left = list(teams)
         dice = SeededRandom(paths.seed, series, day.isoformat())
-        opens = moment(day - timedelta(days=1), 10)
+        opens = calendar.moment(day - timedelta(days=1), 10)
         for number in range(_GAMES_A_DAY):
             (away, away_name), (home, home_name) = (left.pop(dice.below(len(left))) for _ in "ah")
-            close = moment(day, 21 + number // 2, 30 * (number % 2))
+            close = calendar.moment(day, 21 + number // 2, 30 * (number % 2))
             name = f"{series}/{day.isoformat()}/{home}"
             source = PriceSource(name=name, level=3 * dice.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
             title = f"{away_name} at {home_name} Winner?"
-            event = EventSpec(
-                event_ticker=f"{series}-{day_code(close)}{away}{home}",
-                series_ticker=series,
-                title=title,
-                mutually_exclusive=True,
-                strike_date=close,
-            )
+            event = _event(f"{series}-{calendar.day_code(close)}{away}{home}", title, close)
             kind = SPORTS[series].team_type
             buckets = (
                 _Bucket(away, away_name, -math.inf, 0, target=(kind, stable_id("target", kind, away_name))),
                 _Bucket(home, home_name, 0, math.inf, target=(kind, stable_id("target", kind, home_name))),
             )
-            rule = f"If the winner of the {away_name} at {home_name} {league} game of {day_words(close)} is {{}}"
-            yield from _buckets(paths, event, source, buckets, rule, opens, close, ends_early=True)
+            rule = (
+                f"If the winner of the {away_name} at {home_name} {league} game of {calendar.day_words(close)} is {{}}"
+            )
+            yield from _buckets(paths, event, source, buckets, rule, opens, ends_early=True)
 
 
 def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
     """The next rate decision; the path is the change the market expects, in basis points."""
-    year = local(now).year
-    meetings = [second_wednesday(y, month) for y in (year - 1, year, year + 1) for month in _FED_MONTHS]
-    following = next(i for i, day in enumerate(meetings) if moment(day, 14) > now)
-    opens, close = moment(meetings[following - 1], 14), moment(meetings[following], 14)
+    year = calendar.local(now).year
+    meetings = [calendar.second_wednesday(y, month) for y in (year - 1, year, year + 1) for month in _FED_MONTHS]
+    following = next(i for i, day in enumerate(meetings) if calendar.moment(day, 14) > now)
+    opens, close = calendar.moment(meetings[following - 1], 14), calendar.moment(meetings[following], 14)
     name = f"KXFEDDECISION/{meetings[following].isoformat()}"
     level = -25 * SeededRandom(paths.seed, name).uniform()
     source = PriceSource(name=name, level=level, daily_sd=1.5, jump_sd=1.0, jump_every_s=1_800)
-    title = f"Fed decision in {day_words(close)[:3]} {local(close).year}?"
-    event = EventSpec(
-        event_ticker=f"KXFEDDECISION-{month_code(close)}",
-        series_ticker="KXFEDDECISION",
-        title=title,
-        mutually_exclusive=True,
-        strike_date=close,
-        fees=FeeSchedule(FeeType.WITH_MAKER, 500),  # an event may charge otherwise than its series
-    )
+    title = f"Fed decision in {calendar.day_words(close)[:3]} {calendar.local(close).year}?"
+    fees = FeeSchedule(FeeType.WITH_MAKER, 500)  # an event may charge otherwise than its series
+    event = _event(f"KXFEDDECISION-{calendar.month_code(close)}", title, close, fees=fees)
     buckets = [_Bucket(*outcome) for outcome in _FED_OUTCOMES]
-    rule = f"If the decision on the federal funds rate at the meeting that ends on {day_words(close)} is: {{}}"
-    yield from _buckets(paths, event, source, buckets, rule, opens, close)
+    rule = f"If the decision on the federal funds rate at the meeting that ends on {calendar.day_words(close)} is: {{}}"
+    yield from _buckets(paths, event, source, buckets, rule, opens)
 
 
 class _Bucket(msgspec.Struct, frozen=True):
@@ -344,31 +334,26 @@ def _buckets(
     buckets: list[_Bucket] | tuple[_Bucket, ...],
     rule: str,
     opens: Ts,
-    close: Ts,
     *,
     ends_early: bool = False,
 ) -> Iterator[Listing]:
     """The markets of an event of which exactly one outcome comes true."""
     for bucket in buckets:
-        ticker = f"{event.event_ticker}-{bucket.suffix}"
-        market = MarketSpec(
-            ticker=ticker,
-            event_ticker=event.event_ticker,
-            title=event.title,
+        market = _market(
+            event,
+            bucket.suffix,
+            opens,
+            ends_after_ms=HOUR,
             yes_sub_title=bucket.label,
             no_sub_title=bucket.label,
             strike_type=bucket.strike_type,
             floor_strike=bucket.floor,
             cap_strike=bucket.cap,
             custom_strike=bucket.custom_strike,
-            open_time=opens,
-            close_time=close,
-            expected_expiration_time=Ts(close + HOUR),
-            latest_expiration_time=Ts(close + 7 * DAY),
             can_close_early=ends_early,
             early_close_condition="This market will close after a winner is declared." if ends_early else "",
             rules_primary=rule.format(bucket.label) + ", then the market resolves to Yes.",
             rules_secondary="The first official report decides; later revisions do not count.",
         )
-        pace = (0.05, 0.4, 0.7, 1.0)[SeededRandom(paths.seed, "pace", ticker).below(4)]
+        pace = (0.05, 0.4, 0.7, 1.0)[SeededRandom(paths.seed, "pace", market.ticker).below(4)]
         yield Listing(market=market, event=event, source=source, low=bucket.low, high=bucket.high, pace=pace)

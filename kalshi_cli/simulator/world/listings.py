@@ -22,60 +22,41 @@ _FEES = FeeSchedule(FeeType.QUADRATIC, 1000)
 _HALF_FEES = FeeSchedule(FeeType.QUADRATIC, 500)
 _MAKER_FEES = FeeSchedule(FeeType.WITH_MAKER, 1000)
 
+_NWS = ("National Weather Service", "https://www.weather.gov/okx/")
+_SP = ("S&P Global", "https://www.spglobal.com/")
+_NBA, _MLB = ("NBA", "https://www.nba.com/"), ("MLB", "https://www.mlb.com/")
+_FED = ("Federal Reserve", "https://www.federalreserve.gov/")
+_UP_OR_DOWN = "up or down in 15 minutes"
+_WEATHER = "Climate and Weather"
 _CRYPTO, _GAMES = 2, 3
-SHARDS = {
-    "KXBTCD": _CRYPTO, "KXETHD": _CRYPTO, "KXBTC15M": _CRYPTO, "KXETH15M": _CRYPTO, "KXQUICKSETTLE": _CRYPTO,
-    "KXNBAGAME": _GAMES, "KXMLBGAME": _GAMES,
-}  # fmt: skip
-"""The shard of a series where the exchange has so many, as announced for new events (API.md section 5.13); else 0."""
+_SERIES = (
+    ("KXBTCD", "Bitcoin price above", "Crypto", "hourly", _CF, _FEES, _CRYPTO, "BTC", "Hourly"),
+    ("KXETHD", "Ethereum price above", "Crypto", "hourly", _CF, _FEES, _CRYPTO, "ETH", "Hourly"),
+    ("KXBTC15M", f"Bitcoin {_UP_OR_DOWN}", "Crypto", "fifteen_min", _CF, _FEES, _CRYPTO, "BTC", "15 min"),
+    ("KXETH15M", f"Ethereum {_UP_OR_DOWN}", "Crypto", "fifteen_min", _CF, _FEES, _CRYPTO, "ETH", "15 min"),
+    ("KXQUICKSETTLE", "Quick settle: up or down in two minutes", "Crypto", "custom", _CF, _FEES, _CRYPTO, "BTC", "ETH"),
+    ("KXHIGHNY", "Highest temperature in NYC", _WEATHER, "daily", _NWS, _FEES, 0, "Daily temperature"),
+    ("KXINX", "S&P 500 range", "Financials", "daily", _SP, _HALF_FEES, 0, "S&P", "Daily"),
+    ("KXNBAGAME", "Professional basketball game", "Sports", "custom", _NBA, _MAKER_FEES, _GAMES, "Basketball"),
+    ("KXMLBGAME", "Professional baseball game", "Sports", "custom", _MLB, _HALF_FEES, _GAMES, "Baseball"),
+    ("KXFEDDECISION", "Fed decision", "Economics", "custom", _FED, _FEES, 0, "Fed"),
+)
+"""Ticker, title, category, frequency, source, fees, shard, tags.
 
-
-_TAGS = {
-    "KXBTCD": ("BTC", "Hourly"), "KXETHD": ("ETH", "Hourly"), "KXBTC15M": ("BTC", "15 min"),
-    "KXETH15M": ("ETH", "15 min"), "KXQUICKSETTLE": ("BTC", "ETH"), "KXHIGHNY": ("Daily temperature",),
-    "KXINX": ("S&P", "Daily"), "KXNBAGAME": ("Basketball",), "KXMLBGAME": ("Baseball",), "KXFEDDECISION": ("Fed",),
-}  # fmt: skip
-
-
-def _series(
-    ticker: str, title: str, category: str, frequency: str, source: tuple[str, str], fees: FeeSchedule = _FEES
-) -> SeriesSpec:
-    return SeriesSpec(
+The shard is the one where the exchange has so many, as announced for new events (API.md section 5.13).
+"""
+SHARDS = {ticker: shard for ticker, _, _, _, _, _, shard, *_ in _SERIES if shard}
+SERIES = tuple(
+    SeriesSpec(
         ticker=ticker,
         title=title,
         category=category,
         frequency=frequency,
-        tags=_TAGS[ticker],
+        tags=tuple(tags),
         fees=fees,
         settlement_sources=(source,),
     )
-
-
-SERIES = (
-    _series("KXBTCD", "Bitcoin price above", "Crypto", "hourly", _CF),
-    _series("KXETHD", "Ethereum price above", "Crypto", "hourly", _CF),
-    _series("KXBTC15M", "Bitcoin up or down in 15 minutes", "Crypto", "fifteen_min", _CF),
-    _series("KXETH15M", "Ethereum up or down in 15 minutes", "Crypto", "fifteen_min", _CF),
-    _series("KXQUICKSETTLE", "Quick settle: up or down in two minutes", "Crypto", "custom", _CF),
-    _series(
-        "KXHIGHNY",
-        "Highest temperature in NYC",
-        "Climate and Weather",
-        "daily",
-        ("National Weather Service", "https://www.weather.gov/okx/"),
-    ),
-    _series("KXINX", "S&P 500 range", "Financials", "daily", ("S&P Global", "https://www.spglobal.com/"), _HALF_FEES),
-    _series(
-        "KXNBAGAME", "Professional basketball game", "Sports", "custom", ("NBA", "https://www.nba.com/"), _MAKER_FEES
-    ),
-    _series("KXMLBGAME", "Professional baseball game", "Sports", "custom", ("MLB", "https://www.mlb.com/"), _HALF_FEES),
-    _series(
-        "KXFEDDECISION",
-        "Fed decision",
-        "Economics",
-        "custom",
-        ("Federal Reserve", "https://www.federalreserve.gov/"),
-    ),
+    for ticker, title, category, frequency, source, fees, _, *tags in _SERIES
 )
 
 

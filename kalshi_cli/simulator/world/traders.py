@@ -166,14 +166,8 @@ class TakerFlow:
             price = scene.grid.snap(side, Price(round(dice.between(bid, ask))))
             if price is None:
                 return
-            order = NewOrder(
-                ticker=scene.ticker,
-                side=side,
-                price=price,
-                qty=qty,
-                post_only=True,
-                expires=Ts(now + 1000 * (15 + dice.below(60))),
-            )
+            expires = Ts(now + 1000 * (15 + dice.below(60)))
+            order = NewOrder(ticker=scene.ticker, side=side, price=price, qty=qty, post_only=True, expires=expires)
         else:
             best = ask if side is BID else bid
             if best is None:

@@ -206,17 +206,18 @@ class MarketSimulation:
     def _publish(self, now: Ts) -> None:
         """Once a second: the indices with their averages, and the Pyth prices."""
         for source in (BTC, ETH):
-            value = self._catalogue.paths.of(source).at(now - now % 1000)
-            self._exchange.set_index_value(source.name, round(value * 100) * 100, now)
+            self._exchange.set_index_value(source.name, self._tick(source, now - now % 1000), now)
         for name, source in PYTH_SOURCES.items():
-            value = self._catalogue.paths.of(source).at(now - now % 1000)
-            self._exchange.set_pyth_value(name, round(value * 100) * 100, now)
+            self._exchange.set_pyth_value(name, self._tick(source, now - now % 1000), now)
+
+    def _tick(self, source: PriceSource, at: int) -> int:
+        """The value of a source as it is published: whole cents, in ten-thousandths of a dollar."""
+        return round(self._catalogue.paths.of(source).at(at) * 100) * 100
 
     def _publish_between(self, now: Ts) -> None:
         """The fast index channel ticks between the seconds too."""
         for source in (BTC, ETH):
-            value = self._catalogue.paths.of(source).at(now)
-            self._exchange.set_index_value(source.name, round(value * 100) * 100, now, is_fast=True)
+            self._exchange.set_index_value(source.name, self._tick(source, now), now, is_fast=True)
 
     def _list_open(self, now: Ts) -> None:
         known = set(self._exchange.tickers(""))
