@@ -159,7 +159,7 @@ def test_a_create_that_never_connected_is_tried_again_and_ends_as_nothing_outsta
 
 def test_a_create_arrives_when_the_server_comes_up_between_two_attempts(serve, rsa_key, connect, clock):
     server = serve(Reply(201, CREATED))
-    real = connect(server.url)._rest.transport  # only to have something that answers
+    real = connect(server.url)._rest._transport  # only to have something that answers
 
     class DownAtFirst(httpx.BaseTransport):
         left = 2
