@@ -32,7 +32,7 @@ NUMBERS: dict[str, tuple[object, object]] = {
     "each read begins before the last": (account_snapshot.OVERLAP_MS, 60_000),
     "settlements are read again from before": (account_snapshot.SETTLED_OVERLAP_MS, 86_400_000),
     "a start waits for a readable account": (start.UNREAD_S, 60.0),
-    "a start waits for verification": (start.PROOF_S, 120.0),
+    "a start waits for proofs": (start.PROOF_S, 120.0),
     "a start waits for positions to agree": (start.DRIFT_S, 15.0),
     "clocks of the exchange's machines differ by": (cancel.MARGIN_MS, 100),
     "the kill switch goes on for": (kill_switch.DEADLINE_S, 60.0),

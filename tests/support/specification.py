@@ -162,7 +162,7 @@ class CheckedTransport(httpx.BaseTransport):
         return response
 
 
-@functools.lru_cache(50_000)  # the long verification send and receive the same bytes again and again
+@functools.lru_cache(50_000)  # the long proofs send and receive the same bytes again and again
 def _check_asked(of: Operation, query: str, body: bytes) -> None:
     check_request(*of, parse_qs(query, keep_blank_values=True), body)
 

@@ -35,7 +35,7 @@ UNREAD_S = 60.0
 """How long a start waits for an account that cannot be read."""
 
 PROOF_S = 120.0
-"""... and for verification: longer than an order of a loop lives (90 s by default), and a bit for reads that trail."""
+"""... and for proofs: longer than an order of a loop lives (90 s by default), and a bit for reads that trail."""
 
 DRIFT_S = 15.0
 """... and for positions and fills to agree: either may trail the other by a moment."""
