@@ -47,7 +47,7 @@ from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
 from kalshi_cli.services.trading.session import Session
 from kalshi_cli.services.trading.start import reconcile_at_start
 from kalshi_cli.services.trading.stop_signals import PauseSignal, RunEnd, StopSignals
-from kalshi_cli.services.trading.watchdog import Watchdog, cancel_orders
+from kalshi_cli.services.trading.strategy_watchdog import Watchdog, cancel_orders
 from kalshi_cli.services.trading.wind_down import cancel_left, left_on_file, own_live, starting
 from kalshi_cli.store.lock import lock
 from kalshi_cli.store.records import Heartbeat

@@ -239,7 +239,7 @@ STOPPING = (
         "core/engine/strategy_runner.py",
         "except (Exception, SystemExit, StrategyTimeoutError) as error:",
         "except (Exception, SystemExit) as error:",
-        ("tests/core/engine/test_strategy_runner.py", "tests/services/trading/test_watchdog.py"),
+        ("tests/core/engine/test_strategy_runner.py", "tests/services/trading/test_strategy_watchdog.py"),
     ),
     Mutant(
         "replies that had come count after a failure",

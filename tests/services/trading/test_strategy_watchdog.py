@@ -25,7 +25,7 @@ from kalshi_cli.core.model.orders import Order
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.core.state.state import EngineState
 from kalshi_cli.core.state.view import StrategyContext
-from kalshi_cli.services.trading.watchdog import INTERRUPT_SIGNAL, Watchdog, cancel_orders
+from kalshi_cli.services.trading.strategy_watchdog import INTERRUPT_SIGNAL, Watchdog, cancel_orders
 from kalshi_cli.strategies.base import Strategy, StrategyParams
 
 LIMIT_S = 0.1
