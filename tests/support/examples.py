@@ -12,6 +12,7 @@ import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from kalshi_cli.cli.main import ENTRIES, Root, root
 from kalshi_cli.core.model.order_terms import ASK
 from kalshi_cli.services.research.strategies import TEMPLATE
 from kalshi_cli.simulator.model.quote_records import QuoteRecord
+from kalshi_cli.simulator.protocol.replies import RejectionError
 from support.notice_receiver import Receiver
 from support.places import ROOT
 from support.polymarket import TOKEN, Polymarket, book
@@ -212,7 +214,8 @@ class Desk:
 
     def _close_requests(self) -> None:
         for rfq in self.one.exchange._state.talks.open_rfqs():
-            self.one.exchange._quotes.withdraw(rfq.account, rfq.rfq_id, self.one.clock.now())
+            with suppress(RejectionError):  # a maker confirmed one of its quotes
+                self.one.exchange._quotes.withdraw(rfq.account, rfq.rfq_id, self.one.clock.now())
 
     def _quote(self, ticker: str) -> str:
         """A quote of the account on a request of the other member."""
