@@ -279,7 +279,8 @@ class RunModes:
 
     def record(self, request: RecordRequest) -> int:
         """Write the stream of some markets, and what strategies hear from outside, to a file until interrupted; how
-        many lines there are."""
+        many lines there are.
+        """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
         from kalshi_cli.feeds.recorder import Recorder
 

@@ -64,7 +64,8 @@ class FairValueEntry(NamedTuple):
 
 class FairValueTable(NamedTuple):
     """By ticker; of a ticker that is there twice the last line counts. `first_junk` is what is wrong with the first of
-    the `junk` lines."""
+    the `junk` lines.
+    """
 
     fairs: dict[str, FairValueEntry]
     junk: int = 0

@@ -28,7 +28,8 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
 class MarketPair(NamedTuple):
     """A market of Kalshi, and the token or the slug of Polymarket that asks the same. `is_yes`: they pay alike; else
-    one pays where the other does not."""
+    one pays where the other does not.
+    """
 
     ticker: str
     polymarket: str

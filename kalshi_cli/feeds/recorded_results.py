@@ -121,7 +121,8 @@ def read_history(path: Path) -> Iterator[Message]:
 
 def _prices(path: Path, cells: list[str]) -> Iterator[Message]:
     """The price of the coin that the name of the file speaks of, `btcusd-20260513T1259Z.csv.gz` of BTC, without a size;
-    it stands in for the index of that coin in the live feed, too."""
+    it stands in for the index of that coin in the live feed, too.
+    """
     pair, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
     if price <= 0:
         raise ValueError(f"a price of {cells[2]:.40}")

@@ -81,7 +81,8 @@ class Recorder:
 
     def watch(self, market: Market, fees: FeeSchedule | None = None, family: Family | None = None) -> None:
         """A market that is followed from here on, or that changed; replay gives it back as it is, with what it charges
-        and whose it is where that is known."""
+        and whose it is where that is known.
+        """
         self.note(
             "watch_market",
             market_ticker=market.ticker,

@@ -28,7 +28,8 @@ MAX_TRIED = 3
 
 class Answer(NamedTuple):
     """What became of a request. Of a `read` that got all of a 200, or an `ask` that got all of anything, `is_whole` is
-    true and there are a `body` and `headers`, by name in lower case."""
+    true and there are a `body` and `headers`, by name in lower case.
+    """
 
     delivery: DeliveryResult
     is_whole: bool = False

@@ -40,7 +40,8 @@ class OpenChannel(Protocol):
 
 class Notifier:
     """The sinks by name. Making one never fails, and reads no more than addresses: what is wrong with one is asked for
-    with `problems`, and delivering to it is refused with the same words."""
+    with `problems`, and delivering to it is refused with the same words.
+    """
 
     def __init__(self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here) -> None:
         self._clock = clock

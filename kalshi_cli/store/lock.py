@@ -1,5 +1,6 @@
 """One trade loop per account, and no resume while a kill switch runs: advisory locks that the kernel lets go of,
-however their holder ends."""
+however their holder ends.
+"""
 
 from __future__ import annotations
 

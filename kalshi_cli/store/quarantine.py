@@ -39,7 +39,8 @@ def quarantine(path: Path, mark: str) -> Path | None:
 
 def recover_locks(path: Path) -> tuple[list[MarketLock], bool]:
     """Of a state file that cannot be used: the markets that a person locked, which nothing else tells, and whether
-    these are all. Raises nothing."""
+    these are all. Raises nothing.
+    """
     found, is_all = recover_rows(path, rows.MARKET_LOCKS)
     locks: list[MarketLock] = []
     for each in found:

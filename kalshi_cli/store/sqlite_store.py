@@ -353,7 +353,8 @@ class Store:
 
     def load(self) -> records.RecoveredState:
         """All fills and settlements, and the orders that are live, changed since the oldest fill not yet settled, or
-        are among the thousand begun last."""
+        are among the thousand begun last.
+        """
         self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
         return records.RecoveredState(
             orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
@@ -421,7 +422,8 @@ class Store:
 
     def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
         """How often each control refused each strategy ("" is people), by code, the most frequent first, from the
-        minute of `since` on; in one market or in all."""
+        minute of `since` on; in one market or in all.
+        """
         self._write_denials()
         found: dict[str, dict[str, int]] = {}
         for strategy, code, count in self._database.read(rows.COUNT_DENIALS, (since // 60_000, ticker)):

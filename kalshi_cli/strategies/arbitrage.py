@@ -240,7 +240,8 @@ class Arbitrage(Strategy):
 
     def _even_out(self, view: StrategyContext, event: _Event, held: Mapping[str, Qty]) -> Iterator[Intent]:
         """Keep what is whole, sell the rest at the best price there is. Whole is also what nobody pays more for than it
-        is sure to be paid at the settlement."""
+        is sure to be paid at the settlement.
+        """
         legs = [(market, BID if held[market.ticker] > 0 else ASK) for market in event.markets if held[market.ticker]]
         even = Qty(min(abs(held[market.ticker]) for market, _ in legs))
         paid = _paid(view, [market.ticker for market, _ in legs], even)
@@ -285,7 +286,8 @@ def _place(leg: BasketLeg, basket: Basket, qty: Qty) -> Place:
 
 def _paid(view: StrategyContext, tickers: Iterable[str], qty: Qty | None = None) -> int | None:
     """What was paid for `qty` of each of these markets, or for all of it, with a taker's fees; None while it is not
-    known."""
+    known.
+    """
     total = 0
     for ticker in tickers:
         cost, held = view.cost(ticker), abs(view.position(ticker))

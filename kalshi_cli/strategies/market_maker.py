@@ -357,7 +357,8 @@ class MarketMaker(Strategy):
         self, view: StrategyContext, ticker: str, track: MarketMakerState, held: Qty, fair: Price
     ) -> Iterator[Intent]:
         """Get out at the price that is there, if it is not too bad; not more than once a second. What a jump says that
-        it is worth counts once it lasts: whoever takes all other bids for a second would name the price."""
+        it is worth counts once it lasts: whoever takes all other bids for a second would name the price.
+        """
         place = exit_at_best(view, ticker, held, "close is near", fair)
         worth = max((fair, *track.swing)) if held > 0 else min((fair, *track.swing))
         if place is None or (place.price - worth) * place.side.sign > self.params.slippage:

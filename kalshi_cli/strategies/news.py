@@ -131,7 +131,8 @@ class News(Strategy):
 
     def strength(self, track: NewsState, now: Ts) -> float:
         """What is left of the signals together, from -1 (NO for certain) to 1 (YES for certain). Of those from before
-        the clock was set back nobody knows how old they are."""
+        the clock was set back nobody knows how old they are.
+        """
         odds = 0.0
         for ts, confidence in track.signals:
             if now < ts - AHEAD_MS:

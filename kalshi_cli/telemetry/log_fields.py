@@ -1,5 +1,6 @@
 """Orders, limits and numbers as the fields of a line of the log. None is left out. The names are a contract:
-docs/operations.md."""
+docs/operations.md.
+"""
 
 from __future__ import annotations
 

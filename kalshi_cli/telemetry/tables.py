@@ -26,7 +26,8 @@ DAYS = "daily_pnl.csv"
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
     """One fill. `realized` is what it closed at a profit or a loss, before fees; `edge` what was gained a contract
-    against the fair value of its order; None where there was none."""
+    against the fair value of its order; None where there was none.
+    """
 
     ts: Ts
     ticker: str
@@ -46,7 +47,8 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True):
     """One trading day. `net` is realized less fees, so that the days add up; `unrealized` and `balance` are as of the
-    last time that the day was written, None where they were not known."""
+    last time that the day was written, None where they were not known.
+    """
 
     day: str
     trades: int

@@ -13,7 +13,8 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
     """Something that holds (`firing`), did until lately (`over`), or happened (`event`). `count` is how often it was
     seen; `told` when a sink last took a notice of it; `waiting` how many were told to nobody yet; `silenced` says that
     nobody is told now, because of a silence or of something greater that explains it. `value` was found where `limit`
-    is wanted, counted in `unit`; they are empty where there is no number."""
+    is wanted, counted in `unit`; they are empty where there is no number.
+    """
 
     tier: str
     code: str

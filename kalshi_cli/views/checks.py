@@ -20,7 +20,8 @@ class BreachRow(OutputRow, frozen=True, kw_only=True):
 
 class MeasureRow(OutputRow, frozen=True, kw_only=True):
     """A number with the ranges it is held against; empty where it is held against nothing. `text` is
-    the number as it is to be read: money as everywhere, with four decimals."""
+    the number as it is to be read: money as everywhere, with four decimals.
+    """
 
     label: str
     value: float

@@ -9,7 +9,8 @@ from kalshi_cli.views.row import OutputRow
 
 class ExecutionRow(OutputRow, frozen=True, kw_only=True):
     """Some orders. A number stands behind that of what it was taken from: `fill_rate` of `judged` orders, placement of
-    `timed`, `maker_share` of `contracts`, edges and slippage (a contract) of `valued_fills`; null where that is 0."""
+    `timed`, `maker_share` of `contracts`, edges and slippage (a contract) of `valued_fills`; null where that is 0.
+    """
 
     key: str
     orders: int

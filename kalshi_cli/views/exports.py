@@ -11,7 +11,8 @@ from kalshi_cli.views.row import OutputRow, names
 
 class FillExport(FillRow, frozen=True, kw_only=True):
     """A fill with what its order was meant to be: `edge` is what a contract was believed to be worth above its price,
-    before fees, where the order had a fair value."""
+    before fees, where the order had a fair value.
+    """
 
     subaccount: int
     client_order_id: str

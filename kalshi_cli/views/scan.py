@@ -25,7 +25,8 @@ class BasketLegRow(OutputRow, frozen=True, kw_only=True):
 
 class ArbitrageRow(OutputRow, frozen=True, kw_only=True):
     """`count` contracts of every leg. `profit` is what the worst outcome leaves after all fees; `profit_each` is that
-    of one contract of the basket, and `profit_share` its part of cost and fees."""
+    of one contract of the basket, and `profit_share` its part of cost and fees.
+    """
 
     event_ticker: str
     title: TruncatableText

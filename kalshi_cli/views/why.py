@@ -9,7 +9,8 @@ from kalshi_cli.views.row import OutputRow
 
 class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
     """A control that refused, or a code of the exchange, and how often; `detail`, `ticker` and `last` are of the latest
-    time, and `decided_by` is what to change."""
+    time, and `decided_by` is what to change.
+    """
 
     by: str
     code: str

@@ -113,6 +113,5 @@ def stop(ctx: typer.Context) -> None:
 
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:
     """The same as data, where a format was asked for: a person has read it already."""
-
     if flags_of(ctx).form is not None:
         show_view(ctx, view, title=title, now=now)

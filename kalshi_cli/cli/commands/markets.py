@@ -51,7 +51,6 @@ def markets(
     kalshi markets --search "high temp" --closing-within 24h --json
     kalshi markets --all --format ndjson > markets.ndjson
     """
-
     from kalshi_cli.cli.commands.market_list import print_catalog_age, shown_while_read
     from kalshi_cli.views.markets import CachedMarketRow, MarketRow
 

@@ -142,7 +142,6 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
 
 def _asked(resources: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
     """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
-
     if resources.config.read_only:
         raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
     group = resources.client.order_group(group_id, subaccount)

@@ -133,7 +133,6 @@ def transfers(
     \b
     kalshi subaccounts transfers
     """
-
     from kalshi_cli.views.cash import SubaccountTransferRow
 
     with open_app(ctx) as resources:

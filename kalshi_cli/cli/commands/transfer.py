@@ -80,7 +80,6 @@ def list_(
     \b
     kalshi transfer list
     """
-
     from kalshi_cli.views.cash import TransferRow
 
     with open_app(ctx) as resources:

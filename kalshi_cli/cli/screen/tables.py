@@ -85,7 +85,8 @@ def fit(
     shortest: int = MIN_PROSE_LENGTH,
 ) -> dict[str, int]:
     """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
-    that are vital never."""
+    that are vital never.
+    """
     kept = list(fields)
     while True:
         prose = sorted((column.name for column in kept if column.is_prose), key=widths.__getitem__)

@@ -46,7 +46,8 @@ T = TypeVar("T")
 
 class PlacementSample(msgspec.Struct, frozen=True):
     """An order of ours that the exchange took: how long that took where somebody measured it, and when it first
-    traded; where no fill of it is booked yet, the last news of it."""
+    traded; where no fill of it is booked yet, the last news of it.
+    """
 
     order: Order
     latency_ms: int | None
@@ -128,7 +129,8 @@ class ExecutionQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 class QualityDrop(msgspec.Struct, frozen=True, kw_only=True):
     """A number that got worse than it was, not by chance and not by little: the share of orders that did not trade in
-    time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar."""
+    time, milliseconds of a placement, slippage of a contract in ten-thousandths of a dollar.
+    """
 
     name: str
     recent: float

@@ -36,7 +36,8 @@ from kalshi_cli.core.model.positions import Settlement
 
 class Position(msgspec.Struct, frozen=True):
     """What one subaccount holds in a market: `qty` plus for YES, minus for NO; `cost` what that cost, never below
-    zero, no fees."""
+    zero, no fees.
+    """
 
     ticker: str
     qty: Qty = Qty(0)

@@ -425,7 +425,8 @@ class OrderRegistry:
 
     def _take_id(self, tracked: Tracked) -> None:
         """The exchange gives the id of this order to another one: ours is in doubt; one of others is forgotten, and its
-        fills are held for whose they are."""
+        fills are held for whose they are.
+        """
         before = tracked.order
         self._restart(tracked)
         if not before.is_foreign:

@@ -33,7 +33,8 @@ class EdgeSample(msgspec.Struct, frozen=True, kw_only=True):
 
 class EdgeRealization(msgspec.Struct, frozen=True, kw_only=True):
     """`sigma` is how far what was earned is above what was expected, in standard deviations; None where the sample is
-    too small to say."""
+    too small to say.
+    """
 
     sigma: float | None
     fills: int

@@ -101,7 +101,8 @@ class StrategyPositions:
 
     def trade(self, subaccount: int, owner: str, change: int, price: Price) -> tuple[Money, Qty]:
         """Somebody traded: what that gained with what it closed, before fees, and how much it opened. What others hold
-        and a strategy on the other side are then one thing, and gone."""
+        and a strategy on the other side are then one thing, and gone.
+        """
         held = self._held.setdefault(subaccount, {UNOWNED_STRATEGY: _NONE})
         was = held.get(owner, _NONE)
         closing = min(abs(change), abs(was.qty)) if change * was.qty < 0 else 0

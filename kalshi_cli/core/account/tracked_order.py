@@ -52,7 +52,8 @@ class Tracked:
 
     def contradicts(self, record: Order) -> bool:
         """Whether merging cannot bring it to this record: it filled less, is not over, or has other terms than those
-        that a reply dated later."""
+        that a reply dated later.
+        """
         known = self.order
         filled = max(record.filled, self.traded)
         if known.filled > filled:

@@ -89,7 +89,8 @@ class BookWatch:
 
     def check(self, message: BookVerification) -> list[Effect]:
         """Compare with a read beside the stream. Contradicted is what differs in two reads running while ours stands
-        still: one that moves differs because it is newer, or older, by the time that the read took."""
+        still: one that moves differs because it is newer, or older, by the time that the read took.
+        """
         book = self._state.books.get(message.ticker)
         before = self.differing.pop(message.ticker, {})
         if book is None or not book.is_usable:

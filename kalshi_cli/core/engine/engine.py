@@ -61,7 +61,8 @@ class TradingEngine:
         on_file: Callable[[str], Order | None] = lambda _any_id: None,
     ) -> None:
         """`on_file` finds an order, by either id, that another program of this machine placed, or that was forgotten
-        here since."""
+        here since.
+        """
         self.state = state
         self.limits = limits
         self.tally = RunCounters()
@@ -152,7 +153,8 @@ class TradingEngine:
 
     def step(self, message: messages.Message) -> list[Effect]:
         """Take one message, change the state, say what must be done. "Now" is the message's time and never goes back,
-        except that a Tick sets it: a wild timestamp from outside must not freeze the clock."""
+        except that a Tick sets it: a wild timestamp from outside must not freeze the clock.
+        """
         if message.ts > self.state.now or type(message) is messages.Tick:
             self.state.now = message.ts
         react = self._reactions.get(type(message))
@@ -259,7 +261,8 @@ class TradingEngine:
 
     def amend(self, intent: Amend, strategy: str = "") -> AmendOrder | OrderRefused:
         """Review an amend and, if it passes, count the order as the worse of both from now on. A person's amend has no
-        strategy."""
+        strategy.
+        """
         is_going = intent.order_id in self._cancelling
         verdict = review.review_amend(self.state, self.limits, intent, strategy=strategy, is_going=is_going)
         self._count(verdict)

@@ -22,7 +22,8 @@ class GroupWatch:
 
     def heard(self, message: GroupChange) -> list[Effect]:
         """A group that trips takes its orders with it; only a person resets it. One of ours that somebody deletes is
-        as good as triggered: the exchange takes no order that names it."""
+        as good as triggered: the exchange takes no order that names it.
+        """
         group, triggered = message.order_group_id, self._state.triggered_groups
         is_ours = group in self._state.groups.values()
         if message.change == "reset" or (message.change == "deleted" and not is_ours):
@@ -42,7 +43,8 @@ class GroupWatch:
 
     def refused(self, order: Order, refusal: OrderRejected) -> list[Effect]:
         """How a trigger is learned without the stream. The code is not published (October 2026), so any text about an
-        order group will do."""
+        order group will do.
+        """
         if not order.order_group_id or not _ABOUT_A_GROUP.search(f"{refusal.code} {refusal.detail}"):
             return []
         return self.heard(GroupChange(self._state.now, order.order_group_id, "triggered"))

@@ -52,7 +52,8 @@ class StrategyTimeoutError(BaseException):
 
 class StrategyRunner:
     """Asks the strategies, while `may_ask` allows it. `consider` takes what they want, `withdraw` follows when one of
-    them failed."""
+    them failed.
+    """
 
     def __init__(
         self,

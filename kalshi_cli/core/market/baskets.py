@@ -66,7 +66,8 @@ def offer(market: Market, book: OrderBook, fees: FeeSchedule, depth: int | None 
 
 class BasketLeg(NamedTuple):
     """One order: `price` is the last level that it needs, `standing` what stands there and before, `cost` what it pays
-    without fees, `fee` the most that it is charged."""
+    without fees, `fee` the most that it is charged.
+    """
 
     ticker: str
     side: Side

@@ -56,7 +56,8 @@ class FeeSchedule(msgspec.Struct, frozen=True):
 
 class Market(msgspec.Struct, frozen=True, kw_only=True):
     """One yes/no question. Quotes are None where the side is empty; `last` is None where nothing ever traded, and
-    `previous_price`, the last a day ago, where nothing had traded by then."""
+    `previous_price`, the last a day ago, where nothing had traded by then.
+    """
 
     ticker: str
     event_ticker: str

@@ -100,7 +100,8 @@ class ReferencePrice(Message, frozen=True):
 
 class SpotPrice(Message, frozen=True, gc=False):
     """A price of a coin (`symbol`, as `BTC`) at an outside venue, in ten-thousandths of a dollar. A trade has a `size`
-    in hundred-millionths of a coin; a quote, or a read over REST, has none."""
+    in hundred-millionths of a coin; a quote, or a read over REST, has none.
+    """
 
     symbol: str
     price: int
@@ -116,7 +117,8 @@ class SpotUnavailable(Message, frozen=True):
 
 class FairValue(Message, frozen=True):
     """What an outside model believes one YES contract of a market to be worth, until `until` (None: until it says
-    something else). `source` says whose belief it is."""
+    something else). `source` says whose belief it is.
+    """
 
     ticker: str
     fair: Price
@@ -126,7 +128,8 @@ class FairValue(Message, frozen=True):
 
 class NewsSignal(Message, frozen=True):
     """Somebody heard something about a market: BID makes YES more likely, ASK less. `confidence` is in ten-thousandths.
-    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal."""
+    `ticker` may end with `*`: every market whose ticker begins so. The same `signal_id` is one signal.
+    """
 
     signal_id: str
     ticker: str
@@ -137,7 +140,8 @@ class NewsSignal(Message, frozen=True):
 
 class MarketChange(Message, frozen=True):
     """A market as it is now: listed, paused, closed, settled, moved its close. `fees` and `family` where they are
-    news."""
+    news.
+    """
 
     market: Market
     fees: FeeSchedule | None = None
@@ -192,7 +196,8 @@ class OrderState(Message, frozen=True):
 
 class OrderRepaired(Message, frozen=True):
     """A fresh and complete read contradicts what a reply said of this order of ours, here as we have it: the `record`
-    of the exchange replaces it; None where the exchange has no order under either id."""
+    of the exchange replaces it; None where the exchange has no order under either id.
+    """
 
     known: Order
     record: Order | None = None

@@ -78,7 +78,8 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
 
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """A trade of one of our orders, known by `key`. `fee` is what the exchange charged, and always wins over an
-    estimate."""
+    estimate.
+    """
 
     trade_id: str
     order_id: str

@@ -31,7 +31,8 @@ from kalshi_cli.core.monitoring.runbook_index import runbook_for
 
 class Decision(msgspec.Struct, frozen=True):
     """Whom nobody has told yet: notices to send, and what stops a loop now where that is wished: it began, or what
-    explained it is over and it was found again. A silence is for the telling; it holds up no stop."""
+    explained it is over and it was found again. A silence is for the telling; it holds up no stop.
+    """
 
     notices: tuple[Notice, ...]
     stoppers: tuple[Incident, ...]
@@ -168,7 +169,8 @@ class Board:
     @staticmethod
     def _was_critical(known: Incident | None, matter: Incident) -> bool:
         """Whether it was as grave the last time, without an end since; as an event, untold or told a while ago. What
-        could not stop trading then is looked at again."""
+        could not stop trading then is looked at again.
+        """
         if known is None or known.tier != "critical" or known.must_stop:
             return False
         return known.ended is None if known.lasts else known.untold > 0 or matter.is_known
@@ -279,7 +281,8 @@ class Board:
 
     def _waits(self, matter: Incident, halts: incidents.IncidentCauses, now: Ts) -> bool:
         """Of what is hushed: an event that something explains is told when that is over, unless it is old by then; but
-        not what a halt brought about, which is all the news there was."""
+        not what a halt brought about, which is all the news there was.
+        """
         is_old = now - matter.seen > self._policy.stale_ms
         is_halts = self._is_explained(matter, halts)
         return not (matter.lasts or is_old or is_halts or self._is_silenced(matter, now))
@@ -348,7 +351,8 @@ class Board:
 
     def _is_back(self, code: str, fresh: Collection[Incident], now: Ts) -> bool:
         """Whether something critical among them was over, and cannot wait: up to RETOLD of a code in the time of a
-        window; a halt always, because nobody but a person ends one, and so what an alert did to trading."""
+        window; a halt always, because nobody but a person ends one, and so what an alert did to trading.
+        """
         back = [matter for matter in fresh if matter.has_returned and matter.tier == "critical"]
         retold = [
             matter

@@ -47,7 +47,8 @@ def with_unit(number: str, unit: str) -> str:
 
 class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """One thing that is not as it should be: of what, what was found, what is wanted. `code` is stable. `unit` is what
-    the limit is counted in, and the value where that is a bare number; "" where they are words."""
+    the limit is counted in, and the value where that is a bare number; "" where they are words.
+    """
 
     subject: str
     value: str

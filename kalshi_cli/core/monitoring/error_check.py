@@ -67,7 +67,8 @@ def errors(
 
 def _is_of_person(alert: AlertRaised, halt: HaltState) -> bool:
     """The kill switch triggers the order groups too. After a resume nobody can tell which did; whoever resumed was told
-    of those that still are."""
+    of those that still are.
+    """
     if alert.code == "GROUP_TRIGGERED":
         if halt.is_active and alert.ts < halt.since:
             return True

@@ -56,7 +56,8 @@ def market_is_known(state: EngineState, _limits: RiskLimits, intent: Place, _str
 
 def in_sight(state: EngineState, _limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """While the account cannot be read nobody knows what it holds: a strategy opens nothing. What closes its own
-    position, and what the exchange itself keeps from opening anything, may go."""
+    position, and what the exchange itself keeps from opening anything, may go.
+    """
     if state.blind_since is None or (intent.reduce_only and is_reducing(state, intent, strategy)):
         return None
     return "BLIND", f"the account cannot be read since {format_ts(state.blind_since)}"
@@ -64,7 +65,8 @@ def in_sight(state: EngineState, _limits: RiskLimits, intent: Place, strategy: s
 
 def is_there(state: EngineState, _limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """What the exchange has netted between two strategies is not there to be closed: it would cancel, or refuse, what
-    only reduces, as often as it is sent. Nor is what others hold there for this strategy to close."""
+    only reduces, as often as it is sent. Nor is what others hold there for this strategy to close.
+    """
     held = state.held(intent.ticker, intent.subaccount)
     owned = state.owned(intent.ticker, strategy, intent.subaccount)
     if not intent.reduce_only or max(held * intent.side.sign, owned * intent.side.sign) < 0:
@@ -242,7 +244,8 @@ def max_spread(state: EngineState, limits: RiskLimits, intent: Place, strategy: 
 
 def min_edge(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """An order that opens risk must be better than fair by a margin, after its fee. What only closes the strategy's own
-    position needs none, nor a fair value, whatever others hold or have resting there."""
+    position needs none, nor a fair value, whatever others hold or have resting there.
+    """
     if limits.min_edge is None or closes_own(state, intent, strategy):
         return None
     if intent.fair is None:

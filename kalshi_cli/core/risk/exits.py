@@ -137,7 +137,8 @@ class ProtectiveExits:
 
     def refusal_reason(self, strategy: str, intent: Place) -> tuple[str, str] | None:
         """Why a strategy's order may not go: what it holds there is being closed; or it would close at a price that is
-        too far from what the position is worth, or at a moment in which nobody says what that is."""
+        too far from what the position is worth, or at a moment in which nobody says what that is.
+        """
         if intent.reduce_only:
             return self._too_far(intent) or self._too_early(strategy, intent)
         if self._is_way(intent.ticker, intent.side):
@@ -156,7 +157,8 @@ class ProtectiveExits:
 
     def cancel_opposing_quotes(self, strategy: str, intent: Place) -> list[Effect]:
         """A close would trade with what other strategies of ours quote: that is taken back, and does not come again
-        before the close had its time. Otherwise none gets out as long as another one makes the market."""
+        before the close had its time. Otherwise none gets out as long as another one makes the market.
+        """
         other = intent.side.opposite
         live = [order for order in self._state.orders.live(intent.ticker) if order.side is other]
         met = [order for order in live if (order.price - intent.price) * other.sign >= 0]
@@ -274,7 +276,8 @@ class ProtectiveExits:
 
     def _is_unclear(self, ticker: str, side: Side) -> bool:
         """Others quote so far apart that the price is none, as the control `max_spread` counts; or their best price on
-        this side is by as much worse than a moment ago: whoever takes all others away names the one that is left."""
+        this side is by as much worse than a moment ago: whoever takes all others away names the one that is left.
+        """
         bid, ask = self._state.best_external_price(ticker, BID), self._state.best_external_price(ticker, ASK)
         most, tops = self._limits.max_spread, self._tops.get(ticker)
         if most is None:
@@ -324,7 +327,8 @@ class ProtectiveExits:
 
     def _count(self, ticker: str, subaccount: int, side: Side, best: Price, owned: Qty) -> Qty:
         """Of what the strategy holds, as much as the account holds beyond the orders that close it already, and no more
-        than the limits of one order allow."""
+        than the limits of one order allow.
+        """
         held = self._state.held(ticker, subaccount)
         bids, asks = self._state.orders.worst_case(ticker, subaccount)
         room = max(0, -side.sign * held - (bids if side is BID else asks))

@@ -147,7 +147,8 @@ def event_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy:
 
 def category_limit(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """The most that all events of a category can lose. An event of no known category counts in each, so it is held
-    against the fullest."""
+    against the fullest.
+    """
     if limits.max_category_exposure is None or adds_nothing(state, intent, strategy):
         return None
     event = state.event_of(intent.ticker)
@@ -177,7 +178,8 @@ def _exceeded(code: str, before: Money, after: Money, limit: Money, *which: str)
 def cooldown(state: EngineState, limits: RiskLimits, intent: Place, strategy: str) -> Objection | None:
     """A strategy that has just closed at a loss opens nothing in that market for a while, and for twice as long after
     each further loss that it did not earn back: whoever makes the only prices there could sell to it dear and buy back
-    cheap for ever. Nor does one whose close has no fills yet, because nobody knows what it lost."""
+    cheap for ever. Nor does one whose close has no fills yet, because nobody knows what it lost.
+    """
     if not limits.cooldown_after_loss_ms or closes_own(state, intent, strategy):
         return None
     if _is_closing_untold(state, intent.ticker, strategy):

@@ -128,7 +128,8 @@ class Guards:
 
     def gained(self) -> Money | None:
         """What the account gained since its first fill, at what others quote; None while something that is open has no
-        price."""
+        price.
+        """
         gained, is_certain = self._day.net_since_first_fill()
         return Money(gained - self._day.held_up()) if is_certain else None
 

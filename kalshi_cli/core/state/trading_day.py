@@ -29,7 +29,8 @@ class TradingDayTotals:
 
     def booked(self, entry: Fill | Settlement) -> None:
         """Something new is in the ledger. What is of today changes nothing of what came before, except that a
-        settlement can take the place of an older one."""
+        settlement can take the place of an older one.
+        """
         if isinstance(entry, Settlement) or self._start is None or entry.ts < self._start:
             self._changed.add(entry.ticker)
 
@@ -51,7 +52,8 @@ class TradingDayTotals:
 
     def held_up(self) -> Money:
         """So much of that is there only because of our own quotes. While an order is being placed or canceled, and the
-        book and we do not agree on it yet, it can be too much for a moment."""
+        book and we do not agree on it yet, it can be too much for a moment.
+        """
         return Money(sum(self._state.held_up(ticker, qty) for ticker, qty in self._state.net_held().items()))
 
     def _unrealized(self) -> tuple[int, bool]:

@@ -94,7 +94,8 @@ class LocalCounters:
 
 class TokenBucket:
     """Tokens up to a capacity, refilled at a rate, in `numbers[at:at + 4]`; as large as was assumed where those do not
-    say how large it is."""
+    say how large it is.
+    """
 
     def __init__(self, at: int, capacity: float, refill: float) -> None:
         self._at = at

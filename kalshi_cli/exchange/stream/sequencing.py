@@ -234,7 +234,8 @@ class StreamSession:
     @staticmethod
     def _is_answer(subscription: _Subscription, frame: frames.AnyFrame) -> bool:
         """A snapshot we asked for, with a number that is over: it comes late, or an absurd number came before it, which
-        must not deafen us. Counting begins anew at it, and another is asked for."""
+        must not deafen us. Counting begins anew at it, and another is asked for.
+        """
         return (
             isinstance(frame, frames.SnapshotFrame)
             and frame.id is not None

@@ -73,7 +73,8 @@ class _LostError(Exception):
 class SpotReader:
     """Of one coin. `bring` gets every price that is believed, from any of the threads, and that none is any more where
     the venues contradict each other; `tell` what a person should know. A price is believed for `max_age_s`; without
-    any from the streams for so long, REST is read."""
+    any from the streams for so long, REST is read.
+    """
 
     symbol: str
     sources: InitVar[Sequence[VenueSource]]

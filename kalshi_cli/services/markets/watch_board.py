@@ -44,7 +44,8 @@ Told = Quote | PublicTrade | FeedState | FeedGap
 
 class WatchedMarket:
     """One market. Prices are those of now or None; `heard` is when they were last confirmed, None before they ever
-    were; `stale_since` is when they stopped being believable."""
+    were; `stale_since` is when they stopped being believable.
+    """
 
     def __init__(self, market: Market) -> None:
         self.ticker = market.ticker

@@ -75,7 +75,8 @@ class AlertDispatcher:
 
     def begin(self, count_shards: Callable[[], int]) -> None:
         """The loop has read the account, and says anew what holds. How many shards the exchange has is asked for now
-        and then, from another thread; 0 while the loop does not know."""
+        and then, from another thread; 0 while the loop does not know.
+        """
         self._count_shards = count_shards
         self._is_trading = True
         self._has_begun.set()

@@ -93,7 +93,8 @@ class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
 
 class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
     """What is kept of alerts. Of a matter, `told` is when a sink took it. `hushed` are code and subject of what nobody
-    is told of now; `dropped` letters went because too many waited."""
+    is told of now; `dropped` letters went because too many waited.
+    """
 
     matters: tuple[Incident, ...] = ()
     hushed: frozenset[tuple[str, str]] = frozenset()
@@ -157,7 +158,8 @@ class Alerting:
 
     def record_loop_presence(self, shards: int) -> None:
         """A loop is there, also while it does not beat because it is blind. Written down once a minute; and how many
-        shards the exchange has, once it counted them."""
+        shards the exchange has, once it counted them.
+        """
         now = self._clock.now()
         if shards and shards != self.book.mark("shards"):
             self.book.set_mark("shards", shards)
@@ -304,7 +306,8 @@ class Alerting:
 
     def deliver(self, within_s: float, only: Sequence[str] | None = None) -> int:
         """Try what may be tried now, for so long, for all sinks or `only` these; how many notices wait for them
-        afterwards. Raises only StateError."""
+        afterwards. Raises only StateError.
+        """
         until = self._clock.monotonic() + within_s
         names = self.sinks if only is None else only
         if not self.book.count_waiting(names):  # to look is cheap, to claim is to write

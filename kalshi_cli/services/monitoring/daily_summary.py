@@ -80,7 +80,8 @@ def _big_win(entry: LedgerEntry, won: Money) -> AlertRaised:
 
 class TradingDaySummary(msgspec.Struct, frozen=True, kw_only=True):
     """The day by the clock and the heartbeat row: its best so far, what it is now, a summary of the last if due.
-    `is_today` where a loop beat on it."""
+    `is_today` where a loop beat on it.
+    """
 
     start: Ts
     is_today: bool

@@ -199,7 +199,8 @@ class KillSwitch:
 
     def _doubts(self) -> list[Order]:
         """Our own orders that may still arrive, after a look at what became of those that could. A group that is
-        triggered takes none."""
+        triggered takes none.
+        """
         if self._travelling:
             self._try(self._look_up)
         travelling = [

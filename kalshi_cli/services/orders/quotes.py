@@ -258,7 +258,8 @@ def create(entry: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: P
 
 def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
     """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
-    cannot any more."""
+    cannot any more.
+    """
     client, quote = entry.client, deal.quote
     assert quote is not None
     agreed = _written(entry, deal.proposals[0].submit, quote)

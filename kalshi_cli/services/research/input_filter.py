@@ -1,5 +1,6 @@
 """What strategies hear from outside the exchange, out of a recording: what they ask for and nothing else, as a loop
-brings it to them."""
+brings it to them.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ class InputFilter:
 
     def missing_inputs(self, request: BacktestRequest) -> list[str]:
         """Coins of which no price came. UsageError where nothing at all came of something that is asked for: what the
-        numbers then say of a strategy is not what it would have done."""
+        numbers then say of a strategy is not what it would have done.
+        """
         for kind, subjects in self._asked.items():
             if not self._heard[kind]:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]

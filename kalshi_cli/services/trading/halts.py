@@ -208,7 +208,8 @@ class TradingControl:
 
     def would_halt_again(self, before: Halt) -> str:
         """What to know after a resume on a day that lost too much, whatever held trading up: the same loss stops it
-        again; "" otherwise. Where no loop wrote down what the day lost, a DAILY_LOSS of today says it."""
+        again; "" otherwise. Where no loop wrote down what the day lost, a DAILY_LOSS of today says it.
+        """
         limit, now = self._resources.config.risk.max_daily_loss, self._resources.clock.now()
         midnight = day_start(now, ZoneInfo(self._resources.config.day_zone))
         if limit is None:

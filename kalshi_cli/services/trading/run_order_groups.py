@@ -39,7 +39,8 @@ class RunOrderGroups:
 
     def open(self, markets: Iterable[Market]) -> None:
         """A group for the shard of each market, taken up again or made. Raises what the exchange answers: without its
-        group nothing is traded there."""
+        group nothing is traded there.
+        """
         for shard in sorted({market.exchange_index for market in markets} - self._state.groups.keys()):
             if self._limit is None:
                 return

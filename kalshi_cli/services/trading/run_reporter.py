@@ -257,7 +257,8 @@ class EventLog:
 
     def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
         """The exchange answered a request, or with status 0 did not. What changes something there is in the log, with
-        the answer where that is no plain yes."""
+        the answer where that is no plain yes.
+        """
         self.traffic.requested(status, seconds)
         if self._out.metrics is not None:
             self._out.metrics.answered(method, path, status, seconds)

@@ -51,7 +51,7 @@ class FeeTerms(msgspec.Struct, frozen=True):
 
 
 def trade_fee(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:
-    """rate x multiplier x count x price x (1 - price), up to the next $0.0001. Symmetric in YES and NO."""
+    """Rate x multiplier x count x price x (1 - price), up to the next $0.0001. Symmetric in YES and NO."""
     rate = _TAKER_RATE if is_taker else _MAKER_RATE.get(schedule.type, 0)
     raw = rate * schedule.multiplier * qty * price * (ONE_DOLLAR - price)
     return Money(-(-raw // _FEE_SCALE) * STEP)

@@ -190,7 +190,8 @@ class PaperVenue:
 
     def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[messages.Message]:
         """The exchange's side of an amend. What makes the order smaller, or changes its life, keeps its place; anything
-        else enters again, and a post-only order that would trade is canceled."""
+        else enters again, and a post-only order that would trade is canceled.
+        """
         wanted, placed = effect.wanted, self._live.get(effect.before.client_order_id)
         if placed is None:
             yield self._over(effect.before)

@@ -132,7 +132,8 @@ def chart_json(event: EventSpec, outside: OutsideData, now: Ts, span: int) -> li
 
 def temperature(event: EventSpec | None, outside: OutsideData, at: Ts) -> float:
     """Degrees Fahrenheit in New York: the day's high in the afternoon, the least before dawn; without an event of the
-    day, what is usual."""
+    day, what is usual.
+    """
     moment = local(at)
     usual = 62 - 23 * math.cos((moment.timetuple().tm_yday - 22) / 365 * 2 * math.pi)
     known = None if event is None else outside.reference(event, at)

@@ -289,7 +289,8 @@ class SimServer:
 
 class _Prompt(uvicorn.Server):
     """Ends as soon as it is told and the connections are closed. uvicorn looks whether to end every tenth of a second,
-    and waits another tenth whoever is connected: most of the life of an exchange that serves one command."""
+    and waits another tenth whoever is connected: most of the life of an exchange that serves one command.
+    """
 
     async def main_loop(self) -> None:
         while not self.should_exit:

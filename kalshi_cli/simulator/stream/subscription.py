@@ -87,7 +87,8 @@ class ChannelSubscription(msgspec.Struct, kw_only=True, eq=False):
 
     def has_share(self, name: str) -> bool:
         """Whether the communication of this RFQ falls into the share that is wanted. How the real exchange deals them
-        out is not published; only that each goes to one."""
+        out is not published; only that each goes to one.
+        """
         if self.shard is None:
             return True
         key, factor = self.shard

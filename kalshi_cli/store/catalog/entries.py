@@ -67,7 +67,8 @@ class CatalogStats(msgspec.Struct, frozen=True, kw_only=True):
 
 class CatalogFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Where to look: `parent` as in `Entry`, `series` (of markets) that of their event; with `open_at` neither what
-    settled nor what closed before then."""
+    settled nor what closed before then.
+    """
 
     parent: str = ""
     series: str = ""

@@ -107,7 +107,8 @@ class Catalogue:
 
     def finish(self, progress: RefreshProgress, *, forget_over_before: Ts, most: int) -> None:
         """The refresh is complete. What it did not meet, if it read everything, goes; so does what settled and closed
-        before `forget_over_before`, and beyond `most` entries those that close first."""
+        before `forget_over_before`, and beyond `most` entries those that close first.
+        """
         with self._database.writing(durable=False) as execute:
             if progress.since is None:
                 execute("DELETE FROM entries WHERE seen <> ?", (progress.started,))

@@ -34,7 +34,8 @@ class _Bar(msgspec.Struct):
 
 class BarIndicators(NamedTuple):
     """What the indicators say. `macd` (the histogram) is in standard deviations of a bar, `vwap` (how far the price is
-    above that of the hour) in those of the bars since the hour began."""
+    above that of the hour) in those of the bars since the hour began.
+    """
 
     rsi: float
     macd: float
@@ -68,7 +69,8 @@ class Bars:
 
     def add(self, ts: int, price: float, size: float) -> None:
         """A trade at `ts` in milliseconds. One that comes late counts into the bar at hand; after a clock was set back,
-        all begins anew."""
+        all begins anew.
+        """
         slot, bar = int(ts // self._bar_ms), self._bar
         if bar is not None and (bar.slot - slot) * self._bar_ms > self._hole_ms:
             self._forget()

@@ -158,7 +158,8 @@ class CryptoTa(Strategy):
 
     def _leave(self, view: StrategyContext, ticker: str, held: Qty, fair: Price, *, is_late: bool) -> Place | None:
         """Close where the market pays what the position is worth; before the close also for a little less. What nobody
-        pays as much for is worth more at the settlement."""
+        pays as much for is worth more at the settlement.
+        """
         reason = "close is near" if is_late else f"worth {fair / 100:g}c, the edge is gone"
         place = exit_at_best(view, ticker, held, reason, fair)
         least = -self.params.slippage if is_late else 0

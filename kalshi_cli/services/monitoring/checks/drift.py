@@ -1,5 +1,6 @@
 """Do we know what the account is? Our fills, positions and cash against the exchange's; what was earned against what
-was expected."""
+was expected.
+"""
 
 from __future__ import annotations
 

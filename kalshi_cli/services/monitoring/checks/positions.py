@@ -33,7 +33,8 @@ class _Kin(NamedTuple):
 
 def examine(readings: CheckData) -> CheckReport:
     """Each market, each event, each category and the total; the measure is that of the limit that is nearest. And what
-    a loop would have to sell, where none runs."""
+    a loop would have to sell, where none runs.
+    """
     used: list[LimitUsage] = []
 
     def look() -> list[Breach]:

@@ -37,7 +37,8 @@ LOCK = "trade.lock"
 
 class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "" at the
-    exchange."""
+    exchange.
+    """
 
     mode: str
     home: Path
@@ -139,7 +140,8 @@ class CheckData:
     @property
     def account(self) -> KalshiClient:
         """The same, once it is known what time it is there, by which a reply that something on the way kept shows; and
-        which subaccount the key is locked to: it names that in what it asks."""
+        which subaccount the key is locked to: it names that in what it asks.
+        """
         client = self.client
         self.once("clock", client.measure_clock_skew)
         self.once("key", self._learn_key)
