@@ -112,6 +112,7 @@ class Machine(RuleBasedStateMachine):
         return self._mine(at)
 
     def _is_open(self, ticker: str) -> bool:
+        self.stage.exchange.advance(self.stage.clock.now())  # a market may have closed since the last request
         standing = self.stage.exchange.standing()
         is_trading = standing.is_active and standing.is_trading
         return is_trading and self.stage.exchange.status(ticker) is MarketStatus.ACTIVE
