@@ -595,7 +595,7 @@ def test_an_amended_result_is_paid_once_as_amended(alice: Caller) -> None:
     alice.now = Ts(T0 + 90_000)
     assert alice.get("/portfolio/settlements")["settlements"][0]["market_result"] == "no"
     assert alice.exchange.cash("alice") == cash
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         alice.exchange.settle(TICKER, Price(0), alice.now)
 
 

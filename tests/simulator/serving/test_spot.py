@@ -296,12 +296,12 @@ def test_a_person_distorts_the_spot_of_one_venue_or_of_all_and_lets_it_be_again(
     def spot(**fields: Any) -> str:
         return controls.perform(read_command("spot", json.dumps(fields).encode()), T0).done
 
-    assert spot(fault="freeze", venue="kraken") == "the spot of kraken: freeze"
+    assert spot(fault="freeze", venue="kraken") == "outside prices of kraken: freeze"
     assert venues.faults == {"kraken": "freeze"}
     spot(fault="wrong")
     assert set(venues.faults.values()) == {"wrong"}
     assert len(venues.faults) == 4
-    assert spot(fault="") == "the spot of every venue: as it is"
+    assert spot(fault="") == "outside prices of all venues: normal"
     assert not any(venues.faults.values())
     with pytest.raises(ControlError):
         spot(fault="gone")

@@ -29,7 +29,6 @@ from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.calendar import HOUR, MINUTE
 from kalshi_cli.simulator.model.journal import MemoryJournal
 from kalshi_cli.simulator.model.listing import ExchangeOptions
-from kalshi_cli.simulator.model.records import StateRecord
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
@@ -119,7 +118,7 @@ def test_only_what_is_determined_can_be_disputed_and_only_what_is_not_paid_settl
     alice.exchange.advance(Ts(T0 + 60_000))
     with pytest.raises(ValueError, match="finalized"):
         alice.exchange.dispute(TICKER, Ts(T0 + 60_000))
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         alice.exchange.settle(TICKER, ONE_DOLLAR, Ts(T0 + 60_000))
 
 
@@ -314,15 +313,6 @@ def test_maintenance_in_a_pause_without_end_neither_softens_nor_ends_it() -> Non
     for moment in (THURSDAY, Ts(THURSDAY + 2 * HOUR)):
         alice.now = moment
         assert set(trading(alice)) == {SHUT}
-
-
-def test_a_journal_of_when_all_pauses_shared_one_end_goes_on() -> None:
-    shard = StateRecord(paused_shards={1: "trading"}, resumes=Ts(T0 + MINUTE))
-    shard.upgrade()
-    assert (shard.shard_resumes, shard.resumes) == ({1: T0 + MINUTE}, None)
-    whole = StateRecord(is_trading=False, resumes=Ts(T0 + MINUTE))
-    whole.upgrade()
-    assert (whole.shard_resumes, whole.resumes) == ({}, T0 + MINUTE)
 
 
 # -- two clocks --
