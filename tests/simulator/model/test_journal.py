@@ -122,7 +122,7 @@ class BrokenJournal(MemoryJournal):
         super().save(items)
 
 
-def test_nobody_hears_of_what_could_not_be_written_down() -> None:
+def test_changes_that_could_not_be_saved_are_not_published() -> None:
     journal = BrokenJournal()
     alice = Caller(make_exchange(journal=journal))
     listener = alice.connect()
@@ -228,7 +228,7 @@ def test_a_settled_market_of_the_world_alone_is_forgotten_after_an_hour() -> Non
     assert killed(journal).tickers("") == []
 
 
-def test_a_settled_market_that_a_person_traded_is_kept() -> None:
+def test_a_settled_market_that_a_user_traded_is_kept() -> None:
     journal = MemoryJournal()
     exchange = settled_by("alice", journal)
     assert exchange.tickers("") == [TICKER]

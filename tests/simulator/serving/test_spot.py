@@ -195,7 +195,7 @@ def test_without_any_stream_the_venues_are_read_over_rest(spot: Spot) -> None:
         assert reader.errors["coinbase", "junk"]
 
 
-def test_a_stream_of_nothing_but_old_prices_is_given_up_and_that_is_told() -> None:
+def test_a_stream_with_only_old_prices_is_abandoned_with_a_notice() -> None:
     """Trades that go on and on, all of an hour ago: nothing would say that nothing is traded on them."""
     clock = SteadyClock()
     clock.shift_s = -3_600
@@ -281,14 +281,14 @@ def test_whatever_a_server_sends_costs_one_connection_and_the_others_go_on(
         assert {price.venue for price in heard.prices} == {"kraken"}
 
 
-def test_the_same_moment_is_told_alike_by_stream_and_by_rest_of_two_worlds_with_one_seed() -> None:
+def test_stream_and_rest_of_two_worlds_with_one_seed_agree() -> None:
     ask = Ask("GET", "/spot/kraken/0/public/Trades", {"pair": ["XBTUSD"]})
     one, two = (SpotVenues(7, lambda _coin, at: PATH.at(at)).read(ask, T0).body for _ in range(2))
     assert one == two
     assert SpotVenues(8, lambda _coin, at: PATH.at(at)).read(ask, T0).body != one
 
 
-def test_a_person_distorts_the_spot_of_one_venue_or_of_all_and_lets_it_be_again() -> None:
+def test_a_command_distorts_and_restores_the_prices_of_one_venue_or_all() -> None:
     venues = SpotVenues(1, lambda _coin, at: PATH.at(at))
     world: Any = None
     controls = Controls(make_exchange(), world, spots=venues)

@@ -136,7 +136,7 @@ def test_a_close_that_moves_out_again_opens_the_market_and_closes_it_once_more(a
 # -- terms that change --
 
 
-def test_a_finer_grid_keeps_what_rests_and_a_coarser_one_what_lies_on_it(alice: Caller) -> None:
+def test_a_finer_grid_keeps_resting_orders_and_a_coarser_one_those_on_its_steps(alice: Caller) -> None:
     alice.place("bid", "0.4", "1")
     alice.exchange.set_grid(TICKER, "deci_cent", T0)
     assert alice.place("bid", "0.401", "1")[0] == 201
@@ -146,7 +146,7 @@ def test_a_finer_grid_keeps_what_rests_and_a_coarser_one_what_lies_on_it(alice: 
     assert alice.place("bid", "0.401", "1")[1]["error"]["code"] == "invalid_price"
 
 
-def test_dearer_fees_hold_back_more_for_what_rests(alice: Caller) -> None:
+def test_higher_fees_reserve_more_cash_for_resting_orders(alice: Caller) -> None:
     def refusal(fees: FeeSchedule | None) -> str | None:
         alice("DELETE", ORDERS)
         alice.exchange.set_event_fees("KXSIM-26JUN", None, T0)
@@ -445,7 +445,7 @@ def test_a_bar_of_an_expiry_in_a_gap_shows_the_book_of_then(alice: Caller) -> No
     assert bars[-1]["end_period_ts"] * 1000 < T0 + DAY + MINUTE
 
 
-def test_a_market_somebody_had_an_order_in_is_never_forgotten(alice: Caller) -> None:
+def test_a_market_with_orders_of_a_readable_account_is_never_forgotten(alice: Caller) -> None:
     alice.exchange.list_market(make_market(OTHER), T0)
     _, placed = alice.place("bid", "0.4", "1")
     alice("DELETE", f"{ORDERS}/{placed['order_id']}")

@@ -89,7 +89,7 @@ def test_a_fill_is_paid_and_a_settlement_is_credited_on_the_shard_of_its_market(
     assert settled["exchange_index"] == 2
 
 
-def test_the_balance_is_told_by_shard_and_for_one_shard(alice: Caller) -> None:
+def test_the_balance_is_shown_by_shard_and_for_one_shard(alice: Caller) -> None:
     move(alice, "10.5", to=(0, 2))
     body = alice.get("/portfolio/balance")
     assert body["balance_breakdown"] == [
