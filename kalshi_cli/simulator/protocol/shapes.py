@@ -115,11 +115,11 @@ _FORMATS: tuple[tuple[Callable[[Any], object], str], ...] = (
 """The formats, each with its fields on the wire and the record attributes that they show."""
 _RENAMED = """
     cancel_order_on_pause=cancel_on_pause cancellation_reason=reason collection_ticker=ticker created_ts_ms=created
-    destination_exchange_shard=to_shard expiration_ts_ms=expires fill_id=trade_id from_exchange_shard=from_shard
-    is_block_trade=is_block last_update_reason=reason last_updated_ts_ms=updated market_result=result
-    market_ticker=ticker mve_collection_ticker=collection order_group_id=group_id price_level_structure=price_structure
-    settlement_timer_seconds=settlement_timer_s size_max=most size_min=least source_exchange_shard=from_shard
-    subaccount_number=subaccount subtitle=sub_title ts_ms=ts
+    destination_exchange_shard=to_shard expiration_ts_ms=expires fill_id=trade_id is_block_trade=is_block
+    last_update_reason=reason last_updated_ts_ms=updated market_result=result market_ticker=ticker
+    order_group_id=group_id price_level_structure=price_structure settlement_timer_seconds=settlement_timer_s
+    size_max=most size_min=least source_exchange_shard=from_shard subaccount_number=subaccount subtitle=sub_title
+    ts_ms=ts
 """
 _MOMENTS = "created_time=created last_update_time=updated last_updated_ts=updated settled_time=ts"
 
