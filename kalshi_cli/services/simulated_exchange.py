@@ -261,8 +261,8 @@ class SimulatorLauncher:
 
         is_background = idle_s is not None
         files = {name: api_keys.read_key(Path(name).expanduser()) for name in keys if name not in api_keys.KINDS}
-        own: api_keys.Kind = next((kind for name in keys for kind in api_keys.KINDS if kind == name), "ed25519")
-        self._make_private(self.key_path, lambda: api_keys.new_private_key(own))
+        own: api_keys.KeyType = next((kind for name in keys for kind in api_keys.KINDS if kind == name), "ed25519")
+        self._make_private(self.key_path, lambda: api_keys.new_key_pair(own)[0])
         before = signal.signal(signal.SIGTERM, end)
         try:
             with self.open(takes_over=not is_background) as (exchange, world):
@@ -389,7 +389,7 @@ class SimulatorLauncher:
                 key_id = KEY_ID
             else:
                 path = self.folder / f"key-{number}-{kind}.pem"
-                self._make_private(path, lambda: api_keys.new_private_key(kind))
+                self._make_private(path, lambda: api_keys.new_key_pair(kind)[0])
             file = api_keys.read_key(path)
         key_id = key_id or api_keys.key_id_of(file.public_key)
         exchange.register_key(account, key_id, file.public_key)
@@ -441,7 +441,7 @@ class SimulatorLauncher:
         """
         from kalshi_cli.exchange.rest.signing import load_key
 
-        self._make_private(self.key_path, lambda: api_keys.new_private_key("ed25519"))
+        self._make_private(self.key_path, lambda: api_keys.new_key_pair("ed25519")[0])
         return KEY_ID, load_key(self.key_path, self._distrust)
 
     def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:

@@ -1,8 +1,8 @@
-"""The simulated exchange as a pure state machine: requests in, responses out, frames on the connections.
+"""The simulated exchange as a pure state machine: requests in, responses out, messages on the connections.
 
-No clock, no sockets, no randomness: time comes with each call, ids from a callable. `handle` and `connect` are what the
-wire reaches; the other methods are for the world that trades beside the user, past signatures and limits. Not safe for
-threads: whoever shares an exchange calls it from one thread (`sim.server` does).
+It has no clock, sockets or randomness: each call brings the time, and a callable the ids. `handle` and `connect` are
+the wire; the other methods are for the simulated world, without signatures and rate limits. It is not thread-safe: all
+calls must come from one thread (`simulator/serving/server.py` does that).
 
 Left out, because the real rules are not published: collateral return across mutually exclusive markets.
 """
@@ -35,8 +35,7 @@ from kalshi_cli.simulator.rest.routes import all_routes
 from kalshi_cli.simulator.stream.connection import Connection
 from kalshi_cli.simulator.stream.hub import Hub
 from kalshi_cli.simulator.stream.shuffle import MessageShuffler
-from kalshi_cli.simulator.trading.fee_changes import FeeChanges
-from kalshi_cli.simulator.trading.lifecycle import Lifecycle
+from kalshi_cli.simulator.trading.lifecycle import FeeChanges, Lifecycle
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 from kalshi_cli.simulator.trading.pauses import PauseController
 from kalshi_cli.simulator.trading.quotes import RfqService
@@ -45,7 +44,7 @@ from kalshi_cli.simulator.trading.transfers import CashService
 T = TypeVar("T")
 STREAM_PATH = "/trade-api/ws/v2"
 LATE_MS = 50
-"""So long a reply waits that is to come after its messages."""
+"""Delay of a reply that must arrive after the messages it causes."""
 _DEPRECATED = replies.RejectionError(
     410,
     "deprecated_v1_order_endpoint",
@@ -55,9 +54,10 @@ _DEPRECATED = replies.RejectionError(
 
 
 class SimulatedExchange:
-    """One exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text.
+    """A simulated exchange. `new_id` makes the ids of orders, trades, users and markets: UUIDs, as text.
 
-    `now` is always the world's time. `offset_ms` says how far that is ahead of the machine's, by which people sign.
+    `now` is always the time of the world. `offset_ms` tells how far it is ahead of the machine, whose time signatures
+    use.
     """
 
     def __init__(
@@ -72,22 +72,22 @@ class SimulatedExchange:
         self._offset_ms = offset_ms
         self._state = SimulatorState(new_id, self.options, journal)
         agenda = EventQueue()
-        self._floor = OrderGateway(self._state, agenda)
-        self._life = Lifecycle(self._state, self._floor, agenda)
-        self._funds = CashService(self._state, self._floor)
+        self._gateway = OrderGateway(self._state, agenda)
+        self._life = Lifecycle(self._state, self._gateway, agenda)
+        self._funds = CashService(self._state, self._gateway)
         self._fees = FeeChanges(self._state, self._life)
-        self._pauses = PauseController(self._state, self._floor)
-        self._quotes = RfqService(self._state, self._floor)
+        self._pauses = PauseController(self._state, self._gateway)
+        self._quotes = RfqService(self._state, self._gateway)
         self._combos = ComboService(self._state, self._life)
         self._programs = Programs(self._state)
         self._gate = Authenticator(self.options, self._funds.rates, self._funds.capacities)
         self._hub = Hub(self._state)
         talks, keys = QuoteRoutes(self._state, self._quotes), ApiKeyRoutes(self._state, self._gate)
-        self._router = Router(all_routes(self._state, self._floor, keys, talks, self._combos, self._programs))
+        self._router = Router(all_routes(self._state, self._gateway, keys, talks, self._combos, self._programs))
         self._now = Ts(0)
 
     def restore(self) -> bool:
-        """Rebuild everything from the journal; False where it is empty. Call once, before anything else."""
+        """Rebuild everything from the journal; return False if it is empty. Call it once, before anything else."""
         is_restored = self._state.restore()
         for key in self._state.keys.values():
             self._gate.admit(key)
@@ -101,7 +101,7 @@ class SimulatedExchange:
     # -- the wire --
 
     def handle(self, request: replies.Request, now: Ts) -> replies.Response:
-        """Answer one REST request. What a write changed is in the journal before this returns."""
+        """Answer one REST request. Changes are in the journal before this returns."""
         self._pass_time(now)
         try:
             status, body = self._answer(request, now)
@@ -132,7 +132,7 @@ class SimulatedExchange:
         return route.success, route.answer(call)
 
     def connect(self, headers: dict[str, str], path: str, now: Ts) -> Connection | replies.Response:
-        """Upgrade to the stream, or the response that refuses it. Header names are in lower case."""
+        """Open a stream, or return the response that refuses it. Header names are in lower case."""
         try:
             if path != STREAM_PATH:
                 raise replies.not_found()
@@ -144,7 +144,7 @@ class SimulatedExchange:
         return self._hub.connect(account)
 
     def advance(self, now: Ts) -> None:
-        """Whatever time does: expiries, closes, payouts, conflated tickers, the batched part of the journal."""
+        """Do everything timed: expiries, closes, payouts, ticker messages, the batched part of the journal."""
         self._pass_time(now)
         self._commit(now, everything=True)
         self._hub.tick(now)
@@ -161,13 +161,13 @@ class SimulatedExchange:
             self._hub.hang_up(self.options.hang_up)
 
     def _machine(self, now: Ts) -> Ts:
-        """The machine's time: signatures are held against it, and the `Date` of a reply tells it."""
+        """Return the time of the machine, for signatures and the `Date` header."""
         return Ts(now - self._offset_ms())
 
     def _commit(self, now: Ts, *, everything: bool = False, is_reply: bool = False) -> bool:
-        """Write down, then tell: True where a reply is to wait until what it caused is told.
+        """Save, then publish; return True if a reply must wait for the messages that it causes.
 
-        With a shuffle the messages of a reply go before it, or wait for the next move of time.
+        With a shuffle the messages of a reply go before it, or wait for the next advance.
         """
         self._now = Ts(max(self._now, now))
         is_waiting = self._hub.publish(self._state.commit(everything=everything), now)
@@ -181,85 +181,89 @@ class SimulatedExchange:
     # -- the world: listing --
 
     def list_series(self, spec: listing.SeriesSpec) -> None:
+        """List a series, or replace it."""
         self._life.list_series(spec)
 
     def list_event(self, spec: listing.EventSpec, now: Ts) -> None:
-        """KeyError where its series is not listed."""
+        """List an event; KeyError for an unknown series."""
         self._life.list_event(spec)
         self._commit(now)
 
     def list_market(self, spec: listing.MarketSpec, now: Ts) -> None:
-        """Opens by itself at `open_time` and closes at `close_time`. KeyError where its event is not listed."""
+        """List a market, which opens at `open_time` and closes at `close_time`. KeyError for an unknown event."""
         self._life.list_market(spec, now)
         self._commit(now)
 
     def list_collection(self, spec: listing.CollectionSpec, now: Ts) -> None:
-        """From now on members may make combos of it. KeyError where its series is not listed."""
+        """List a collection, from which members may create combos. KeyError for an unknown series."""
         self._combos.list_collection(spec)
         self._commit(now)
 
     def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
+        """Move the close of a market."""
         self._life.set_close_time(ticker, close_time, now)
         self._commit(now)
 
     def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "", *, at: Ts | None = None) -> None:
-        """Determine a market: `value` is what one YES pays, in whole cents (0 to 10,000).
+        """Determine a market: `value` is the payout of one YES, in whole cents (0 to 10,000).
 
-        It closes if it was open; `advance` pays after the settlement timer. Settling again before that amends it.
-        `at` is when it was determined, where that is known only now.
+        An open market closes; `advance` pays after the settlement timer. Settling again before that amends it. `at` is
+        the time of the determination, if it was in the past.
         """
         self._life.settle(ticker, value, now if at is None else at, expiration_value)
         self._commit(now, everything=True)
 
     def dispute(self, ticker: str, now: Ts) -> None:
-        """Hold the payout of a determined market until it is settled again; ValueError where it is not determined."""
+        """Hold the payout of a determined market until it is settled again; ValueError for another status."""
         self._life.dispute(ticker, now)
         self._commit(now, everything=True)
 
     def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
-        """Another price structure while it trades; a coarser one cancels what rests between its prices."""
+        """Change the price structure of a market while it trades; orders between the new prices are canceled."""
         self._life.set_grid(ticker, structure, now)
         self._commit(now, everything=True)
 
     def set_terms(
         self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
     ) -> None:
-        """Correct the words or the strike of a market."""
+        """Change the text or the strike of a market."""
         self._life.set_terms(ticker, now, yes_sub_title=yes_sub_title, floor_strike=floor_strike)
         self._commit(now, everything=True)
 
     def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None, now: Ts) -> None:
-        """What an event charges from now on; None is as its series does."""
+        """Set the fees of an event from now on; None means those of its series."""
         self._life.set_event_fees(event_ticker, fees)
         self._commit(now, everything=True)
 
     def announce_fees(self, series: str, event: str, fees: FeeSchedule | None, at: Ts, now: Ts) -> None:
-        """From `at` on the series charges like this; with an event only that one, where None ends its override."""
+        """Announce the fees of a series from `at` on, or of one event, where None ends its override."""
         self._fees.announce(series, event, fees, at)
         self._commit(now, everything=True)
 
     # -- the world: pauses, faults and outside prices --
 
     def pause(self, kind: str, now: Ts, *, shard: int | None = None, until: Ts | None = None) -> None:
-        """`trading` (cancels work) or `exchange` (nothing does), of one shard or all; until then, if that is known."""
+        """Pause `trading` (cancels work) or the `exchange` (nothing works), on one shard or all, until a given time."""
         self._pauses.pause(kind, now, shard=shard, until=until)
         self._commit(now, everything=True)
 
     def resume(self, now: Ts, *, shard: int | None = None) -> None:
+        """Resume one shard or everything."""
         self._pauses.resume(shard)
         self._commit(now, everything=True)
 
     def pause_market(self, ticker: str, now: Ts) -> None:
+        """Pause one market."""
         self._pauses.pause_market(ticker, now)
         self._commit(now, everything=True)
 
     def resume_market(self, ticker: str, now: Ts) -> None:
-        """Reactivate; all its resting orders are cancelled, as on the real one."""
+        """Resume one market; all its resting orders are canceled, as on the real exchange."""
         self._pauses.resume_market(ticker, now)
         self._commit(now, everything=True)
 
     def set_shuffle(self, seed: int | None, now: Ts) -> None:
-        """Mix the order of messages across channels, and of replies and messages; None leaves it as it happens."""
+        """Shuffle messages across channels, and replies and messages; None keeps their order."""
         self._state.switches.shuffle = seed
         self._state.touch("state", self._state.switches)
         self._hub.release()
@@ -267,46 +271,46 @@ class SimulatedExchange:
         self._commit(now, everything=True)
 
     def hang_up(self, how: str) -> int:
-        """End every stream, by `reset` or `close`; how many there were."""
+        """End every stream, by `reset` or `close`; return their number."""
         return self._hub.hang_up(how)
 
     def break_channel(self, channel: str, code: int, now: Ts) -> int:
-        """End the subscriptions of a channel with error 10 or 25; how many there were."""
+        """End the subscriptions of a channel with error 10 or 25; return their number."""
         return self._hub.break_channel(channel, code, now)
 
     def fail_command(self, code: int) -> None:
-        """The next command of any stream is answered with this error (18: command timeout), and not done."""
+        """Answer the next command of any stream with this error (18: command timeout) instead of doing it."""
         self._hub.source.fails_next = code
 
     def rewind(self, now: Ts) -> None:
-        """The world's time was set back to `now`. What happened stays; what is due later comes at its time."""
+        """Set the time of the world back to `now`. Past events stay; timed ones wait for their time."""
         self._now = now
         self._state.show_all()
         self._hub.rewind()
 
     def set_index_value(self, index_id: str, value: int, now: Ts, *, is_fast: bool = False) -> None:
-        """A tick of an outside index (`BRTI`), in ten-thousandths of a dollar; a fast one is between the seconds."""
+        """Publish a tick of an outside index (`BRTI`), in ten-thousandths of a dollar; `is_fast` is between seconds."""
         self._state.happened.append(IndexTick(index_id, value, now, is_fast))
         self._commit(now)
 
     def follow(self, outside: OutsideData) -> None:
-        """From now on live data is told of what the markets follow."""
+        """Use these references for live data."""
         self._programs.outside = outside
 
     def set_pyth_value(self, underlying: str, value: int, now: Ts) -> None:
-        """A tick of a Pyth price (`Metal.XAU/USD`), in ten-thousandths of a dollar."""
+        """Publish a tick of a Pyth price (`Metal.XAU/USD`), in ten-thousandths of a dollar."""
         self._state.happened.append(PythTick(underlying, value, now))
         self._commit(now)
 
     # -- the world: accounts and orders --
 
     def add_account(self, name: str, cash: Money, *, shards: Iterable[int] = (0,)) -> None:
-        """A member with `cash` in its primary subaccount, on each of these shards.
+        """Add a member with `cash` in its primary subaccount, on each of these shards.
 
-        An account without a key is one of the world's: its activity is journaled in batches.
+        An account without a key belongs to the world; its activity is journaled in batches.
         """
         if name in self._state.members:
-            raise ValueError(f"account {name} exists already")
+            raise ValueError(f"Account {name} already exists")
         member = SimAccount(AccountRecord(name=name, user_id=self._state.new_id()))
         self._state.members[name] = member
         self._state.touch_account(member)
@@ -315,23 +319,19 @@ class SimulatedExchange:
         self._commit(self._now, everything=True)
 
     def deposit(self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0) -> None:
-        """New money from outside, into one purse of a member."""
+        """Deposit money into one subaccount of a member."""
         self._funds.deposit(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
         self._commit(self._now, everything=True)
 
     def withdraw(
         self, name: str, cash: Money, *, subaccount: int = 0, exchange_index: int = 0
     ) -> replies.RejectionError | None:
-        """Money leaves a purse; the reason where it cannot."""
-        try:
-            self._funds.withdraw(name, cash, self._now, subaccount=subaccount, exchange_index=exchange_index)
-        except replies.RejectionError as refusal:
-            return refusal
-        self._commit(self._now, everything=True)
-        return None
+        """Withdraw money from one subaccount, or return the refusal."""
+        now, purse = self._now, {"subaccount": subaccount, "exchange_index": exchange_index}
+        return self._perform(lambda: self._funds.withdraw(name, cash, now, **purse), now)
 
     def add_subaccount(self, name: str) -> int | None:
-        """The number of a new, empty subaccount of a member; None where it has all 63."""
+        """Open an empty subaccount; return its number, or None if the member has all 63."""
         number = self._state.add_subaccount(self._state.members[name], self._now)
         self._commit(self._now, everything=True)
         return number
@@ -345,9 +345,9 @@ class SimulatedExchange:
         scopes: tuple[str, ...] = ("read", "write"),
         subaccount: int | None = None,
     ) -> None:
-        """A PEM public key, RSA or Ed25519, that signs for the account; ValueError where it is neither.
+        """Register a PEM public key (RSA or Ed25519) that signs for the account; ValueError for another kind.
 
-        `subaccount` restricts it to one, `scopes` to what they allow.
+        `subaccount` restricts it to one subaccount, `scopes` to some calls.
         """
         key = KeyRecord(
             key_id=key_id, account=account, public_key=public_key, scopes=scopes, subaccount=subaccount, name=key_id
@@ -358,7 +358,7 @@ class SimulatedExchange:
         self._commit(self._now, everything=True)
 
     def _perform(self, act: Callable[[], T], now: Ts) -> T | replies.RejectionError:
-        """Do what a member of the world asks for, past signatures and limits but by all other rules."""
+        """Act for a member of the world, without signatures and rate limits but with all other rules."""
         self._pass_time(now)
         try:
             return act()
@@ -369,89 +369,94 @@ class SimulatedExchange:
 
     def submit(self, account: str, order: listing.NewOrder, now: Ts) -> listing.OrderReceipt | replies.RejectionError:
         """Place an order."""
-        return self._perform(lambda: self._floor.submit(account, order, now), now)
+        return self._perform(lambda: self._gateway.submit(account, order, now), now)
 
     def cancel(self, account: str, order_id: str, now: Ts) -> Qty | replies.RejectionError:
-        """What was taken off the book, or why not."""
-        return self._perform(lambda: self._floor.cancel(account, order_id, now), now)
+        """Cancel an order; return its remaining size, or the refusal."""
+        return self._perform(lambda: self._gateway.cancel(account, order_id, now), now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None) -> int:
-        """How many orders were cancelled."""
+        """Cancel all orders; return their number."""
         self._pass_time(now)
-        count = self._floor.cancel_all(account, now, ticker)
+        count = self._gateway.cancel_all(account, now, ticker)
         self._commit(now)
         return count
 
     def quote(
         self, account: str, rfq_id: str, yes_bid: Price, no_bid: Price, now: Ts, *, confirms_ms: int | None = None
     ) -> QuoteRecord | replies.RejectionError:
-        """Answer a request for quotes; accepted, it is confirmed by itself after `confirms_ms`, where that is given."""
+        """Answer an RFQ. An accepted quote is confirmed by itself after `confirms_ms`, if given."""
         terms = QuoteTerms(rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid, confirms_ms=confirms_ms)
         return self._perform(lambda: self._quotes.quote(account, terms, now), now)
 
     # -- the world: what is --
 
     def has_collection(self, ticker: str) -> bool:
+        """Return whether a collection is listed."""
         return ticker in self._state.collections
 
     def legs(self, ticker: str) -> tuple[listing.LegSpec, ...]:
-        """Of a combo; nothing of another market."""
+        """Return the legs of a combo; other markets have none."""
         market = self._state.markets.get(ticker)
         return market.spec.legs if market is not None else ()
 
     def unanswered(self, account: str) -> list[RfqRecord]:
-        """The open requests for quotes of others that this account has not quoted."""
+        """Return the open RFQs of others that this account has not quoted."""
         return self._state.talks.unanswered(account)
 
     def top(self, ticker: str) -> tuple[tuple[Price, Qty] | None, tuple[Price, Qty] | None]:
-        """Best bid and best ask with their sizes; None where a side is empty."""
+        """Return the best bid and the best ask with their sizes; None for an empty side."""
         book = self._state.books[ticker]
         return book.top(BID), book.top(ASK)
 
     def levels(self, ticker: str, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
-        """Best first; depth 0 is all."""
+        """Return the levels of a book, best first; a depth of 0 returns all."""
         return self._state.books[ticker].levels(side, depth)
 
     @property
     def time(self) -> Ts:
-        """When time last moved here."""
+        """Return the time of the last call that moved time."""
         return self._now
 
     @property
     def streams(self) -> int:
-        """How many there are now."""
+        """Return the number of open streams."""
         return len(self._hub.connections)
 
     def standing(self) -> StateRecord:
-        """What is paused, until when, and what else is switched; to be read."""
+        """Return the pauses and other switches, for reading."""
         return self._state.switches
 
     def status(self, ticker: str) -> MarketStatus:
-        """As of when time last moved here."""
+        """Return the status of a market at the time of the exchange."""
         return self._state.markets[ticker].status(self._now)
 
     def close_time(self, ticker: str) -> Ts:
+        """Return the close of a market."""
         return self._state.markets[ticker].close_time
 
     def grid(self, ticker: str) -> PriceGrid:
+        """Return the price grid of a market."""
         return self._state.markets[ticker].spec.grid
 
     def last_price(self, ticker: str) -> Price | None:
+        """Return the last trade price of a market."""
         return self._state.markets[ticker].last
 
     def position(self, account: str, ticker: str, subaccount: int = 0) -> Qty:
-        """Signed: plus is YES."""
+        """Return a position; positive is YES."""
         return self._state.members[account].purse(subaccount, self._state.shard_of(ticker)).held(ticker)
 
     def cash(self, account: str, subaccount: int | None = None, exchange_index: int | None = None) -> Money:
-        """Of one subaccount, of one shard, or (None) of all of them."""
+        """Return the cash of one subaccount and one shard, or (None) of all."""
         return self._state.members[account].cash(subaccount, exchange_index)
 
     def subaccounts(self, account: str) -> range:
-        """Their numbers; 0 is the primary one."""
+        """Return the numbers of the subaccounts; 0 is the primary one."""
         return range(self._state.members[account].record.subaccounts + 1)
 
     def accounts(self) -> list[str]:
+        """Return the names of all accounts."""
         return list(self._state.members)
 
     def user_id(self, account: str) -> str:
@@ -459,14 +464,15 @@ class SimulatedExchange:
         return self._state.members[account].record.user_id
 
     def fees_collected(self) -> Money:
+        """Return the fees of all trades."""
         return self._state.switches.fees_collected
 
     def resting(self, account: str, ticker: str | None = None) -> list[tuple[str, Side, Price, Qty]]:
-        """(order id, side, price, remaining) of the account's live orders."""
+        """Return (order id, side, price, remaining) of the live orders of an account."""
         orders = self._state.members[account].orders(ticker)
         return [(order.order_id, order.side, order.price, order.remaining) for order in orders]
 
     def tickers(self, status: str = "active") -> list[str]:
-        """Markets whose status was this when time last moved here; "" is all of them."""
+        """Return the markets with this status at the time of the exchange; an empty status means all."""
         markets = self._state.markets.items()
         return [ticker for ticker, market in markets if status in ("", market.status(self._now).value)]

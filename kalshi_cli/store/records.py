@@ -56,7 +56,7 @@ class ConcurrentChangeError(HaltedError):
     programs began or amended `orders`, and against them the limits were not held.
     """
 
-    def __init__(self, message: str, *, code: str, orders: tuple[Order, ...] = ()) -> None:
+    def __init__(self, message: str, *, code: str = "", orders: tuple[Order, ...] = ()) -> None:
         super().__init__(message, hint="kalshi status", code=code)
         self.orders = orders
 

@@ -207,7 +207,7 @@ def test_a_cancel_says_what_it_took_and_a_second_one_is_a_404(alice: Caller) -> 
     assert alice.get(f"/portfolio/orders/{made['order_id']}")["order"]["remaining_count_fp"] == "0.00"
 
 
-def test_nobody_cancels_the_order_of_another(alice: Caller) -> None:
+def test_members_cannot_cancel_orders_of_others(alice: Caller) -> None:
     _, made = alice.place("bid", "0.5", "2")
     assert Caller(alice.exchange, "bob")("DELETE", f"{ORDERS}/{made['order_id']}")[0] == 404
     assert len(alice.exchange.resting("alice")) == 1
@@ -595,7 +595,7 @@ def test_an_amended_result_is_paid_once_as_amended(alice: Caller) -> None:
     alice.now = Ts(T0 + 90_000)
     assert alice.get("/portfolio/settlements")["settlements"][0]["market_result"] == "no"
     assert alice.exchange.cash("alice") == cash
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         alice.exchange.settle(TICKER, Price(0), alice.now)
 
 

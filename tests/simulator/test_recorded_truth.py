@@ -316,7 +316,7 @@ def test_book_changes_are_spread_over_the_microseconds() -> None:
     assert all(parse_ts(change["ts"]) == change["ts_ms"] for change in changes), "its millisecond floor, as recorded"
 
 
-def test_the_same_seed_and_clock_give_the_same_times_however_often_somebody_looks() -> None:
+def test_the_same_seed_and_clock_give_the_same_times_for_any_number_of_reads() -> None:
     one, other = changes_of_a_minute(100), changes_of_a_minute(2_500)
     names = ("market_ticker", "ts", "price_dollars", "delta_fp")
     assert [[change[name] for name in names] for change in one] == [

@@ -87,7 +87,7 @@ class ExchangeActs:
         groups = [group for group in state.members[ME].groups.values() if not group.is_triggered]
         if groups:
             self._stage.hit("F27")
-            self._stage.exchange._floor.groups.trigger(groups[fault.size % len(groups)], now)
+            self._stage.exchange._gateway.groups.trigger(groups[fault.size % len(groups)], now)
             self._stage.exchange.advance(now)
 
     def _fees(self, fault: Fault, now: Ts) -> None:

@@ -31,8 +31,11 @@ class SpotError(Exception):
     """A venue said something that gives no price. `kind` is `junk`, what nobody can read, or `refused`."""
 
     def __init__(self, kind: str, text: str) -> None:
-        super().__init__(safe_text(text, 200))
+        super().__init__(kind, safe_text(text, 200))
         self.kind = kind
+
+    def __str__(self) -> str:
+        return str(self.args[1])
 
 
 class TradingPair(msgspec.Struct, frozen=True):

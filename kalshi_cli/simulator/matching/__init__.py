@@ -1,1 +1,1 @@
-"""The matching engine: order books, accounts, what rests and what it is worth."""
+"""The matching engine: order books, accounts, collateral and candles."""

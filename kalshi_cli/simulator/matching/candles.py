@@ -1,8 +1,8 @@
-"""Candles: what the quotes and the prints of each market were, by the minute, the hour and the day in New York.
+"""Candles of each market by the minute, the hour and the New York day.
 
 A period ends at a whole minute or hour, or at midnight in New York (recorded in January 2026: 04:00 or 05:00 UTC), and
-its end belongs to it. Only periods in which something happened are kept, a bounded number of each length; between them
-the quotes stood still, so the candles of the rest follow from the one before.
+includes its end. Only periods with activity are stored, a bounded number of each length. The quotes do not change in
+between, so the remaining candles follow from the one before.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from kalshi_cli.simulator.model.calendar import DAY, HOUR, MINUTE, local, moment
 from kalshi_cli.simulator.model.records import BookChange, Happening, MarketRecord, TradeRecord
 
 KEPT = {1: 2_880, 60: 2_160, 1440: 1_100}
-"""Periods kept of each length in minutes: two days, ninety days, three years. The journal overwrites the oldest."""
+"""Stored periods by length in minutes: two days, ninety days, three years. The journal overwrites the oldest."""
 
 
 class Ohlc(msgspec.Struct):
-    """First, lowest, highest, last."""
+    """The open, low, high and close of a price."""
 
     open: Price
     low: Price
@@ -32,15 +32,19 @@ class Ohlc(msgspec.Struct):
 
     @classmethod
     def at(cls, price: Price) -> Self:
+        """Return an interval that starts at a price."""
         return cls(price, price, price, price)
 
     def add(self, price: Price) -> None:
+        """Include a price."""
         self.low, self.high, self.close = min(self.low, price), max(self.high, price), price
 
 
 class BarRecord(msgspec.Struct, kw_only=True):
-    """One period of one market; `interval` in minutes. An empty bid side is 0, an empty ask side a dollar, as on the
-    wire. `paid` is price times contracts of all prints.
+    """A period of a market; `interval` is in minutes.
+
+    An empty bid side is 0 and an empty ask side a dollar, as on the wire. `paid` is price times contracts of all
+    trades.
     """
 
     ticker: str
@@ -56,16 +60,16 @@ class BarRecord(msgspec.Struct, kw_only=True):
 
     @property
     def number(self) -> int:
-        """Its place in the journal."""
+        """Return the sort key of the bar in the journal."""
         return self.end
 
     @property
     def last(self) -> Price | None:
-        """The last print up to the end."""
+        """Return the last trade price up to the end of the period."""
         return self.price.close if self.price is not None else self.previous
 
     def after(self, end: Ts) -> BarRecord:
-        """A later period in which nothing happened, as far as is known."""
+        """Return a later period without activity."""
         return BarRecord(
             ticker=self.ticker,
             interval=self.interval,
@@ -78,7 +82,7 @@ class BarRecord(msgspec.Struct, kw_only=True):
 
 
 class CandleBuilder:
-    """The bars of all markets. `touch` and `forget` write to the journal."""
+    """The candles of all markets. `touch` and `forget` write to the journal."""
 
     def __init__(self, touch: Callable[[str, msgspec.Struct], None], forget: Callable[[str], None]) -> None:
         self._touch = touch
@@ -89,7 +93,10 @@ class CandleBuilder:
     def observe(
         self, happened: Sequence[Happening], books: dict[str, MatchingBook], markets: dict[str, MarketRecord]
     ) -> None:
-        """Take in what just happened; the books are as it left them. Clearing a closed market leaves no bar behind."""
+        """Update the candles from what just happened, with the books after it.
+
+        The removal of the book of a closed market adds no candle.
+        """
         moments: dict[str, Ts] = {}
         prints: dict[str, list[TradeRecord]] = {}
         for happening in happened:
@@ -101,7 +108,7 @@ class CandleBuilder:
             if ticker not in markets:
                 continue
             traded, seen = prints.get(ticker, ()), (*_top(books[ticker]), now // MINUTE)
-            if traded or self._seen.get(ticker) != seen:  # most changes of a book are behind its best prices
+            if traded or self._seen.get(ticker) != seen:  # most changes of a book do not change its best prices
                 self._seen[ticker] = seen
                 self._add(ticker, now, books[ticker], traded, markets[ticker].open_interest)
 
@@ -117,7 +124,7 @@ class CandleBuilder:
             self._touch(_key(bar), bar)
 
     def take(self, bar: BarRecord) -> None:
-        """A bar from the journal, which brings the oldest first."""
+        """Add a bar from the journal, which yields the oldest first."""
         bars = self._bars.setdefault(bar.ticker, {}).setdefault(bar.interval, {})
         bars[bar.end] = bar
 
@@ -133,9 +140,9 @@ class CandleBuilder:
     def between(
         self, ticker: str, interval: int, start: Ts, end: Ts, until: Ts, *, is_sparse: bool
     ) -> Iterator[BarRecord]:
-        """The periods that end from `start` to `end`, oldest first; none begins after `until`.
+        """Yield the periods that end from `start` to `end`, oldest first; none begins after `until`.
 
-        With `is_sparse` only those in which something happened.
+        With `is_sparse` only periods with activity are included.
         """
         known = self._bars.get(ticker, {}).get(interval, {})
         last: BarRecord | None = None
@@ -149,7 +156,7 @@ class CandleBuilder:
             yield from _flat(last, start, min(end, period_end(until, interval)))
 
     def before(self, ticker: str, interval: int, start: Ts) -> BarRecord | None:
-        """The newest period with something in it that ends before `start`."""
+        """Return the newest period with activity that ends before `start`."""
         found = None
         for bar in self._bars.get(ticker, {}).get(interval, {}).values():
             if bar.end >= start:
@@ -179,17 +186,17 @@ class CandleBuilder:
 
 
 def period_end(ts: Ts, interval: int) -> Ts:
-    """The end of the period that `ts` is in."""
+    """Return the end of the period that includes `ts`."""
     if interval < 1440:
         length = MINUTE if interval == 1 else HOUR
         return Ts(-(-ts // length) * length)
     day = local(ts - 1).date()
-    # The day after, also where a day has 23 or 25 hours.
+    # Return the next day, also for a day of 23 or 25 hours.
     return moment(local(moment(day, 0) + DAY + 2 * HOUR).date(), 0)
 
 
 def _flat(last: BarRecord, start: Ts, until: Ts) -> Iterator[BarRecord]:
-    """The empty periods after `last` that end from `start` to `until`."""
+    """Yield the empty periods after `last` that end from `start` to `until`."""
     end = period_end(Ts(max(last.end + 1, start)), last.interval)
     while end <= until:
         yield last.after(end)
@@ -210,6 +217,6 @@ def _print(bar: BarRecord, trade: TradeRecord) -> None:
 
 
 def _key(bar: BarRecord) -> str:
-    """A ring of keys for each length."""
+    """Return the journal key; the keys of each length form a ring."""
     length = bar.interval * MINUTE
     return f"bar/{bar.interval}/{bar.end // length % KEPT[bar.interval]}/{bar.ticker}"

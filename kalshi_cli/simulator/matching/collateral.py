@@ -1,7 +1,7 @@
-"""The exchange's own money: fees, netting, collateral, payouts.
+"""The money of the exchange: fees, netting, collateral, payouts.
 
-Written independently of `core.ledger` and `core.fees`, so that each can check the other. Integers throughout: cash in
-millionths of a dollar; prices in ten-thousandths times counts in hundredths are exactly that.
+It does not share code with the ledger and fees of `core`, so that each can check the other. All amounts are integers:
+cash in millionths of a dollar, which equals a price in ten-thousandths times a count in hundredths.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from kalshi_cli.core.model.order_terms import Side
 from kalshi_cli.simulator.model.records import OrderRecord, PositionRecord
 
 PRECISION = 100
-"""Balances of direct members are kept to $0.0001 (since 28 May 2026); through an intermediary, to the cent."""
+"""Balances of direct members have a precision of $0.0001 (since 28 May 2026), others of a cent."""
 STEP = 100
-"""A trade fee is in steps of $0.0001, whatever the balance is kept to."""
+"""A trade fee has steps of $0.0001, independent of the precision of the balance."""
 REBATE = 10_000
-"""When the roundings of one order exceed a cent, a cent is given back."""
+"""A cent is returned when the roundings of one order exceed a cent."""
 
 _TAKER_RATE = 700  # 0.07 in ten-thousandths
 _MAKER_RATE = {FeeType.WITH_MAKER: 175, FeeType.WITH_COMBO_MAKER: 350}
@@ -28,10 +28,10 @@ _FEE_SCALE = 10**13  # rate 1e-4 x multiplier 1e-3 x count 1e-2 x price 1e-4 x p
 
 
 class FeeTerms(msgspec.Struct, frozen=True):
-    """What a fill of a market is charged, and how it is rounded.
+    """The fees of a market and their rounding.
 
-    `flat_fee` is for each contract of a taker where the schedule is `flat`; None reckons such a series as a quadratic
-    one, since no formula is published. `holds_fees`: whether a resting order's fee is held back with its price.
+    `flat_fee` is per contract of a taker where the schedule is `flat`; None charges such a series like a quadratic one,
+    since no formula is published. `holds_fees` tells whether a resting order reserves its fee with its price.
     """
 
     schedule: FeeSchedule = FeeSchedule()
@@ -40,35 +40,36 @@ class FeeTerms(msgspec.Struct, frozen=True):
     holds_fees: bool = True
 
     def fee(self, price: Price, qty: Qty, *, is_taker: bool) -> Money:
+        """Return the fee of a fill."""
         if self.schedule.type is FeeType.FLAT and self.flat_fee is not None:
             raw = self.flat_fee * qty * self.schedule.multiplier if is_taker else 0
             return Money(-(-raw // (100 * 1000 * STEP)) * STEP)
         return trade_fee(self.schedule, price, qty, is_taker=is_taker)
 
     def held(self, price: Price, qty: Qty, *, is_taker: bool) -> Money:
-        """The part of the fee that must be there before it is due."""
+        """Return the part of the fee that must be available in advance."""
         return self.fee(price, qty, is_taker=is_taker) if self.holds_fees else Money(0)
 
 
 def trade_fee(schedule: FeeSchedule, price: Price, qty: Qty, *, is_taker: bool) -> Money:
-    """Rate x multiplier x count x price x (1 - price), up to the next $0.0001. Symmetric in YES and NO."""
+    """Return rate x multiplier x count x price x (1 - price), rounded up to $0.0001. YES and NO pay the same."""
     rate = _TAKER_RATE if is_taker else _MAKER_RATE.get(schedule.type, 0)
     raw = rate * schedule.multiplier * qty * price * (ONE_DOLLAR - price)
     return Money(-(-raw // _FEE_SCALE) * STEP)
 
 
 def leg_price(side: Side, price: Price) -> Price:
-    """What one contract costs: a bid buys YES at the price, an ask buys NO at one dollar less it."""
+    """Return the cost of one contract: a bid buys YES at the price, an ask buys NO at one dollar less the price."""
     return price if side is Side.BID else Price(ONE_DOLLAR - price)
 
 
 def closable(holding: Qty, side: Side) -> Qty:
-    """How many contracts an order of this side could close."""
+    """Return how many contracts an order on this side could close."""
     return Qty(max(0, -holding * side.sign))
 
 
 class FillBooking(msgspec.Struct, frozen=True):
-    """What a fill did to the cash, what it cost in fees (net of roundings and rebate), and the order's accumulator."""
+    """The effect of a fill: the change of cash, the net fee, and the new rounding total of the order."""
 
     cash: Money
     fee: Money
@@ -78,10 +79,10 @@ class FillBooking(msgspec.Struct, frozen=True):
 def book_fill(
     holding: PositionRecord, order: OrderRecord, price: Price, qty: Qty, terms: FeeTerms, *, is_taker: bool
 ) -> FillBooking:
-    """Apply one fill to a holding: close what is held on the other side first, then open.
+    """Apply one fill to a position: close the opposite side first, then open.
 
-    A closed pair of YES and NO pays one dollar at once, so closing at leg price q brings 1 - q. The change of the
-    balance is rounded down to its precision; what that takes is part of the fee, and comes back by the cent.
+    A closed pair of YES and NO pays one dollar at once, so closing at leg price q yields 1 - q. The change of the
+    balance is rounded down to its precision; the difference is part of the fee and is returned by the cent.
     """
     leg = leg_price(order.side, price)
     closed = Qty(min(qty, closable(holding.qty, order.side)))
@@ -107,10 +108,10 @@ def book_fill(
 
 
 def collateral(orders: Iterable[OrderRecord], held: Qty, terms: FeeTerms, *, incoming: str = "") -> Money:
-    """Cash that the orders of an account in one market may need: the full leg price of what does not close, and fees.
+    """Return the cash that the orders of an account in one market may need: opening cost and fees.
 
-    The dearest legs of a side fill first: they close what is held, and what that brings pays for the next. Bids and
-    asks are added, though they would net. The order named `incoming` is charged as a taker.
+    The most expensive legs of a side fill first: they close the position, and their proceeds pay for the next. Bids and
+    asks are added although they would net. The order with the id `incoming` is charged as a taker.
     """
     closing = Side.ASK if held > 0 else Side.BID
     closers, opened = [], 0
@@ -131,12 +132,12 @@ def collateral(orders: Iterable[OrderRecord], held: Qty, terms: FeeTerms, *, inc
 
 
 def order_need(order: OrderRecord, qty: Qty, terms: FeeTerms, *, is_taker: bool) -> Money:
-    """What `qty` of an order needs where nothing held can be closed: then `collateral` is the sum of these."""
+    """Return the cash that `qty` of an order needs without a position to close."""
     fee = terms.held(order.price, qty, is_taker=is_taker)
     return Money(leg_price(order.side, order.price) * qty + fee)
 
 
 def payout(holding: PositionRecord, value: Price) -> Money:
-    """What a settled position brings: `value` for each YES, one dollar less it for each NO."""
+    """Return the payout of a settled position: `value` for each YES, one dollar less `value` for each NO."""
     per_contract = value if holding.qty > 0 else ONE_DOLLAR - value
     return Money(abs(holding.qty) * per_contract)

@@ -1,6 +1,6 @@
-"""The matching engine: what a planned execution does to books, orders, holdings and cash (API.md sections 9 and 11).
+"""The matching engine: the effect of a planned execution on books, orders, positions and cash (API.md 9 and 11).
 
-Nothing is refused here: the rules of who may do what are those of `sim.floor` and `sim.amends`.
+Nothing is refused here: `simulator/trading/order_gateway.py` and `simulator/trading/amends.py` have the rules.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from kalshi_cli.simulator.model import records
 from kalshi_cli.simulator.model.agenda import EventQueue
 
 _OF_ORDER = ("order_id", "client_order_id", "account", "ticker", "side", "subaccount", "exchange_index")
-"""What a fill has from its order."""
+"""The attributes that a fill copies from its order."""
 GROUP_WINDOW_MS = 15_000
-"""An order group counts the contracts that were matched in a window of this length, which rolls."""
+"""The length of the rolling window in which an order group counts matched contracts."""
 
 
 class MatchingEngine:
-    """Moves orders, contracts and money. All its methods leave books, purses and reservations in step."""
+    """Moves orders, contracts and money. Every method leaves books, balances and reservations consistent."""
 
     def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
         self.state = state
         self.agenda = agenda
 
     def can_pay(self, order: records.OrderRecord, instead_of: records.OrderRecord | None = None) -> bool:
-        """Whether its purse covers this order beside all that rests there; what needs nothing more always may.
+        """Return whether the balance covers this order beside all resting ones.
 
-        `instead_of` is a resting order whose place it would take.
+        An order that needs no more cash always passes. `instead_of` is a resting order that it would replace.
         """
         purse = self.state.members[order.account].purse_of(order)
         ticker, terms = order.ticker, self.state.terms(order.ticker)
@@ -48,14 +48,14 @@ class MatchingEngine:
     def execute(
         self, order: records.OrderRecord, plan: MatchPlan, wanted: Qty, now: Ts, *, is_reduce_only: bool = False
     ) -> None:
-        """Do what was planned for `wanted` contracts of an order that is not in the book, and rest what may rest."""
+        """Execute the plan for `wanted` contracts of an order outside the book; rest the remainder if allowed."""
         for own in plan.removes:
             self.cancel_order(own, "SelfTradeCancel", now)
         left = Qty(wanted - plan.qty)
         rests = order.tif is TimeInForce.GTC and not plan.is_stopped and left > 0
         if rests:
-            # Seen on the wire: what an aggressor leaves may be told before what it took (recordings of May 2026).
-            self._tell_book(order, left, now)
+            # Recorded in May 2026: the remainder of a taker may be published before its trades.
+            self._publish_book(order, left, now)
         for resting, qty in plan.meets:
             self._trade(order, resting, qty, now)
         order.remaining = left
@@ -76,7 +76,7 @@ class MatchingEngine:
             self.reserve(one, now)
 
     def cross(self, taker: records.OrderRecord, maker: records.OrderRecord, now: Ts) -> None:
-        """Trade two orders with each other, whole and past the book: a block trade."""
+        """Trade two orders with each other completely, outside the book: a block trade."""
         self._trade(taker, maker, taker.qty, now, is_block=True)
         taker.status, taker.remaining = records.EXECUTED, NONE
         self.state.touch_order(taker, now)
@@ -103,7 +103,7 @@ class MatchingEngine:
             maker.remaining = Qty(maker.remaining - qty)
         else:
             state.books[taker.ticker].reduce(maker, qty)
-            self._tell_book(maker, Qty(-qty), now)
+            self._publish_book(maker, Qty(-qty), now)
         state.happened.append(trade)
         state.add_trade(trade)
         long_before = self._long(taker, maker)
@@ -113,7 +113,7 @@ class MatchingEngine:
         market.volume = Qty(market.volume + qty)
         market.last, market.last_size = price, qty
         _count_minute(market.minutes, now // 60_000, qty)
-        state.touch(f"market/{market.spec.ticker}", market)  # a trade is no update of what the market is
+        state.touch(f"market/{market.spec.ticker}", market)  # a trade does not change `updated`
         if maker.remaining == 0:
             maker.status = records.EXECUTED
             if not is_block:
@@ -145,8 +145,8 @@ class MatchingEngine:
         if order.group_id in state.groups:
             state.groups[order.group_id].matched.append((now, trade.qty))
             state.traded_groups[order.group_id] = None
-        state.touch_purse(member, purse, now)
-        state.touch_holding(member, holding, now)
+        state.touch_own(purse.record, now)
+        state.touch_own(holding, now)
         state.touch("state", state.switches)
         if member.mirror is None:
             return
@@ -167,27 +167,27 @@ class MatchingEngine:
 
     # -- taking off --
 
-    def release(self, order: records.OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
-        """Cancel a resting order and let go of what was held back for it; `is_told` sends the change of the book."""
-        taken = self.cancel_order(order, reason, now, is_told=is_told)
+    def release(self, order: records.OrderRecord, reason: str, now: Ts, *, is_published: bool = True) -> Qty:
+        """Cancel a resting order and free its reservation; `is_published` publishes the change of the book."""
+        taken = self.cancel_order(order, reason, now, is_published=is_published)
         self.reserve(order, now, was=taken)
         return taken
 
-    def cancel_order(self, order: records.OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
-        """Cancel a resting order; whoever calls reckons its reservation."""
-        taken = self._lift(order, now, is_told=is_told)
+    def cancel_order(self, order: records.OrderRecord, reason: str, now: Ts, *, is_published: bool = True) -> Qty:
+        """Cancel a resting order; the caller updates the reservation."""
+        taken = self._lift(order, now, is_published=is_published)
         order.status, order.reason = records.CANCELED, reason
         self.state.touch_order(order, now)
         return taken
 
     def take_back(self, order: records.OrderRecord, now: Ts) -> Qty:
-        """Take a resting order out of the book without ending it, to enter it again."""
+        """Remove a resting order from the book without ending it, so that it can be entered again."""
         taken = self._lift(order, now)
         self.reserve(order, now, was=taken)
         return taken
 
     def shrink(self, order: records.OrderRecord, left: Qty, reason: str, now: Ts) -> None:
-        """Leave only `left` of a resting order, at its place in the queue; nothing left is a cancel."""
+        """Leave only `left` of a resting order, at its place in the queue; a size of 0 cancels it."""
         was = order.remaining
         order.qty = Qty(order.filled + left)
         if left == 0:
@@ -195,16 +195,16 @@ class MatchingEngine:
             return
         if left < was:
             self.state.books[order.ticker].reduce(order, Qty(was - left))
-            self._tell_book(order, Qty(left - was), now)
+            self._publish_book(order, Qty(left - was), now)
         order.reason = reason
         self.state.touch_order(order, now)
         self.reserve(order, now, was=was)
 
-    def _lift(self, order: records.OrderRecord, now: Ts, *, is_told: bool = True) -> Qty:
+    def _lift(self, order: records.OrderRecord, now: Ts, *, is_published: bool = True) -> Qty:
         taken = order.remaining
         self.state.books[order.ticker].reduce(order, taken)
-        if is_told:
-            self._tell_book(order, Qty(-taken), now)
+        if is_published:
+            self._publish_book(order, Qty(-taken), now)
         self._forget_live(order)
         return taken
 
@@ -213,9 +213,9 @@ class MatchingEngine:
         self.state.members[order.account].forget_live(order)
 
     def reserve(self, order: records.OrderRecord, now: Ts, was: Qty | None = None) -> None:
-        """Reckon what the orders of this one's purse need; where its cash no longer covers it, the newest ones go.
+        """Update the reservation for the orders of a balance; cancel the newest orders that its cash no longer covers.
 
-        `was` is what remained of it before, where nothing but this order changed.
+        `was` is the earlier remaining size of the order, if nothing else changed.
         """
         purse, terms = self.state.members[order.account].purse_of(order), self.state.terms(order.ticker)
         if was is None:
@@ -229,13 +229,13 @@ class MatchingEngine:
             self.cancel_order(newest, "MarginCancel", now)
             purse.reserve(newest.ticker, self.state.terms(newest.ticker))
 
-    def _tell_book(self, order: records.OrderRecord, delta: Qty, now: Ts) -> None:
-        whose = order.account, order.client_order_id, order.subaccount
-        self.state.happened.append(records.BookChange(order.ticker, order.side, order.price, delta, now, *whose))
+    def _publish_book(self, order: records.OrderRecord, delta: Qty, now: Ts) -> None:
+        owner = order.account, order.client_order_id, order.subaccount
+        self.state.happened.append(records.BookChange(order.ticker, order.side, order.price, delta, now, *owner))
 
 
 def _count_minute(minutes: list[tuple[int, Qty]], minute: int, qty: Qty) -> None:
-    """Add to the volume of this minute; minutes older than a day go."""
+    """Add to the volume of this minute, and drop minutes older than a day."""
     if minutes and minutes[-1][0] == minute:
         minutes[-1] = (minute, Qty(minutes[-1][1] + qty))
         return

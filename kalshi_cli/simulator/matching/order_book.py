@@ -1,4 +1,4 @@
-"""Pure price-time matching of one market, on the YES scale: plan, then apply, so that a refusal changes nothing."""
+"""Pure price-time matching of one market on the YES scale: plan first, then apply, so a refusal changes nothing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kalshi_cli.simulator.model.records import OrderRecord
 
 
 class MatchPlan(msgspec.Struct):
-    """What an incoming order would do: whom it meets, in order, and which resting orders of its own it removes.
+    """The effect of an incoming order: the resting orders it trades with, and its own resting orders that it cancels.
 
-    `is_stopped` means that it met an order of its own account and must not go on.
+    `is_stopped` means that it met an order of its own account and must stop.
     """
 
     meets: list[tuple[OrderRecord, Qty]]
@@ -24,11 +24,12 @@ class MatchPlan(msgspec.Struct):
 
     @property
     def qty(self) -> Qty:
+        """Return the contracts that would trade."""
         return Qty(sum(qty for _, qty in self.meets))
 
 
 class _Ladder:
-    """One side of the book. A dictionary keeps the order of arrival within a price."""
+    """A side of the book. A dictionary keeps the order of arrival at each price."""
 
     def __init__(self, side: Side) -> None:
         self.sign = -1 if side is BID else 1  # keys sort best first
@@ -62,7 +63,7 @@ class MatchingBook:
         self._ladders = {BID: _Ladder(BID), ASK: _Ladder(ASK)}
 
     def top(self, side: Side) -> tuple[Price, Qty] | None:
-        """The best level; None where the side is empty."""
+        """Return the best level, or None for an empty side."""
         ladder = self._ladders[side]
         if not ladder.keys:
             return None
@@ -70,23 +71,24 @@ class MatchingBook:
         return Price(key * ladder.sign), Qty(ladder.totals[key])
 
     def levels(self, side: Side, depth: int = 0) -> list[tuple[Price, Qty]]:
-        """Best first; depth 0 is all."""
+        """Return the levels, best first; a depth of 0 returns all."""
         ladder = self._ladders[side]
         keys = ladder.keys[:depth] if depth else ladder.keys
         return [(Price(key * ladder.sign), Qty(ladder.totals[key])) for key in keys]
 
     def orders(self, side: Side) -> Iterator[OrderRecord]:
-        """In the order in which they would be met."""
+        """Yield the orders of a side in the order in which they would trade."""
         ladder = self._ladders[side]
         for key in ladder.keys:
             yield from ladder.orders[key].values()
 
     def would_cross(self, side: Side, price: Price) -> bool:
+        """Return whether an order at this price would trade at once."""
         best = self.top(side.opposite)
         return best is not None and (best[0] <= price if side is BID else best[0] >= price)
 
     def plan(self, order: OrderRecord, qty: Qty) -> MatchPlan:
-        """Match `qty` of `order` against the other side, changing nothing. The trade price is the resting order's."""
+        """Match `qty` of an order against the other side without a change. Trades happen at the resting price."""
         plan = MatchPlan([], [])
         if not self.would_cross(order.side, order.price):
             return plan
@@ -106,16 +108,16 @@ class MatchingBook:
         return plan
 
     def rest(self, order: OrderRecord) -> None:
-        """Queue what remains of the order behind all others of its price."""
+        """Queue the remainder of an order behind all others at its price."""
         self._ladders[order.side].add(order)
 
     def reduce(self, order: OrderRecord, qty: Qty) -> None:
-        """Take `qty` of a resting order off the book (and off `remaining`); at nothing it leaves."""
+        """Take `qty` of a resting order off the book and off `remaining`; an empty order leaves."""
         self._ladders[order.side].reduce(order, qty)
         order.remaining = Qty(order.remaining - qty)
 
     def queue(self) -> Iterator[tuple[OrderRecord, Qty]]:
-        """Every resting order with the contracts that would be met before it."""
+        """Yield every resting order with the number of contracts ahead of it."""
         for side in (BID, ASK):
             ahead = 0
             for order in self.orders(side):
@@ -123,5 +125,5 @@ class MatchingBook:
                 ahead += order.remaining
 
     def ahead_of(self, order: OrderRecord) -> Qty:
-        """Contracts that would be met before this order."""
+        """Return the contracts ahead of an order."""
         return next(ahead for other, ahead in self.queue() if other is order)

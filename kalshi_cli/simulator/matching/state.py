@@ -1,4 +1,4 @@
-"""Everything the simulated exchange knows, what of it is not yet written down, and what has not been told yet."""
+"""The state of the simulated exchange, with the changes that are not yet saved and not yet published."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from kalshi_cli.simulator.model.quote_records import BlockRecord, QuoteRecord, R
 from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
 
 TRADES_KEPT = 2_000
-"""Public trades kept for each market; the journal overwrites the oldest."""
+"""Stored public trades of each market; the journal overwrites the oldest."""
 
 
 class SimulatorState:
-    """The tables. `touch` marks a record as changed; `commit` writes down what must be, then lets it be told."""
+    """The tables. `touch` marks a record as changed; `commit` saves the changes, then returns what may be published."""
 
     def __init__(self, new_id: Callable[[], str], options: ExchangeOptions, journal: ExchangeJournal | None) -> None:
         self.new_id = new_id
@@ -63,7 +63,7 @@ class SimulatorState:
         self._encode = msgspec.msgpack.Encoder().encode
 
     def terms(self, ticker: str, now: Ts | None = None) -> FeeTerms:
-        """What a fill of this market is charged `now`; without a time, when no waiver helps: what must be there."""
+        """Return the fees of a fill at `now`; without a time, the fees without a waiver, for reservations."""
         schedule, waived = self.fees_of(ticker), self.markets[ticker].spec.fee_waiver_until
         if now is not None and waived is not None and now < waived:
             schedule = msgspec.structs.replace(schedule, multiplier=0)
@@ -76,47 +76,50 @@ class SimulatorState:
         return found
 
     def fees_of(self, ticker: str) -> FeeSchedule:
-        """The event's schedule where it has one, else that of the series."""
+        """Return the fees of the event if it has its own, else those of the series."""
         event = self.events[self.markets[ticker].spec.event_ticker]
         return event.fees or self.series[event.series_ticker].fees
 
     def shard_of(self, ticker: str) -> int:
-        """The shard of a market; of an event or a series, that of its newest market."""
+        """Return the shard of a market; for an event or a series, that of its newest market."""
         return self.shards.get(ticker, 0)
 
     # -- changes --
 
     def touch(self, key: str, record: msgspec.Struct) -> None:
-        """`key` now holds `record`."""
+        """Set `key` to `record`."""
         self._dirty[key] = record
 
     def show(self, member: accounts.SimAccount, key: str, record: Mirrored, now: Ts) -> None:
-        """`key` now holds `record` of this account. If it has a key, that is written before anybody hears of it."""
+        """Set `key` to a record of this account; with an API key it is saved before anything is published."""
         self._dirty[key] = record
         if member.mirror is not None:
             self._must_save = True
             member.mirror.put(record, now)
 
     def keep(self, key: str, record: msgspec.Struct) -> None:
-        """`key` now holds `record`, and that is written before anybody hears of it."""
+        """Set `key` to `record`, and save it before anything is published."""
         self._dirty[key] = record
         self._must_save = True
 
     def funds_of(self, account: str) -> Account:
+        """Return the deposits, transfers and settings of an account."""
         found = self.funds.get(account)
         if found is None:
             found = self.funds[account] = Account(account)
         return found
 
     def forget(self, key: str) -> None:
+        """Delete a key."""
         self._dirty[key] = None
 
     def touch_order(self, order: records.OrderRecord, now: Ts) -> None:
+        """Save and publish a change of an order."""
         member = self.members[order.account]
         member.markets.add(order.ticker)
         order.updated = now
         if order.status != records.RESTING and member.mirror is None:
-            self.forget(f"order/{order.order_id}")  # nobody can ask for a dead order of the world's
+            self.forget(f"order/{order.order_id}")  # an ended order of an account without a key cannot be read
             return
         self.show(member, f"order/{order.order_id}", order, now)
         if member.mirror is not None and order.order_id not in self._untold:
@@ -124,59 +127,52 @@ class SimulatorState:
             self.happened.append(order)
 
     def touch_account(self, member: accounts.SimAccount) -> None:
+        """Save a change of an account."""
         self.touch(f"account/{member.record.name}", member.record)
         self._must_save = self._must_save or member.mirror is not None
 
-    def touch_purse(self, member: accounts.SimAccount, purse: accounts.AccountBalance, now: Ts) -> None:
-        purse.record.updated = now
-        self.show(member, accounts.purse_key(purse.record), purse.record, now)
+    def touch_own(self, record: records.BalanceRecord | records.GroupRecord | records.PositionRecord, now: Ts) -> None:
+        """Save a change of a balance, an order group or a position."""
+        record.updated = now
+        self.show(self.members[record.account], accounts.journal_key(record), record, now)
 
     def touch_group(self, group: records.GroupRecord, event_type: str, now: Ts) -> None:
-        """Say what became of an order group. A deleted one is forgotten."""
-        self.save_group(group, now)
+        """Publish a change of an order group; a deleted one is forgotten."""
+        self.touch_own(group, now)
         if group.is_deleted:
-            member = self.members[group.account]
-            self.forget(accounts.group_key(group))
-            del self.groups[group.group_id], member.groups[group.group_id]
+            self.forget(accounts.journal_key(group))
+            del self.groups[group.group_id], self.members[group.account].groups[group.group_id]
         self.happened.append(records.GroupChanged(event_type, group.group_id, group.limit, group.account, now))
 
-    def save_group(self, group: records.GroupRecord, now: Ts) -> None:
-        group.updated = now
-        self.show(self.members[group.account], accounts.group_key(group), group, now)
-
-    def touch_holding(self, member: accounts.SimAccount, holding: records.PositionRecord, now: Ts) -> None:
-        holding.updated = now
-        self.show(member, accounts.holding_key(holding), holding, now)
-
     def add_subaccount(self, member: accounts.SimAccount, now: Ts) -> int | None:
-        """The number of a new subaccount, without money (`OrderGateway.move_cash` brings some); None where all 63 are
-        there.
+        """Open a subaccount without money; return its number, or None if all 63 exist.
 
-        It is there on every shard at once, and cannot be taken away again.
+        It exists on every shard at once and cannot be removed.
         """
         if member.record.subaccounts >= accounts.MAX_SUBACCOUNT:
             return None
         member.record.subaccounts += 1
         self.touch_account(member)
         for shard in range(self.options.shards):
-            self.touch_purse(member, member.purse(member.record.subaccounts, shard), now)
+            self.touch_own(member.purse(member.record.subaccounts, shard).record, now)
         return member.record.subaccounts
 
     def touch_market(self, market: records.MarketRecord, now: Ts) -> None:
+        """Save a change of a market."""
         market.updated = now
         self.touch(f"market/{market.spec.ticker}", market)
 
     def change_market(self, market: records.MarketRecord, change: str, now: Ts) -> None:
-        """A market changed, in the wire's words."""
+        """Save and publish a change of a market, in the wire's words."""
         self.touch_market(market, now)
         self.happened.append(records.MarketChanged(change, market.spec.ticker, now))
 
     def orders_in(self, ticker: str) -> list[records.OrderRecord]:
-        """What rests in a market."""
+        """Return the resting orders of a market."""
         return [order for member in self.members.values() for order in member.orders(ticker)]
 
     def reserve_again(self, tickers: Iterable[str]) -> None:
-        """Reckon what the resting orders of these markets need: their fees are others now."""
+        """Update the reservations in these markets after a change of fees."""
         purses = [purse for member in self.members.values() for purse in member.purses.values()]
         for ticker in tickers:
             for purse in purses:
@@ -184,17 +180,18 @@ class SimulatorState:
                     purse.reserve(ticker, self.terms(ticker))
 
     def add_trade(self, trade: records.TradeRecord) -> None:
+        """Save a public trade."""
         trades = self.trades[trade.ticker]
         trades.append(trade)
         self.touch(f"trade/{trade.number % TRADES_KEPT}/{trade.ticker}", trade)
 
     def observe(self) -> None:
-        """Let the candles see what happened, while the books are still as it left them."""
+        """Update the candles while the books still match what happened."""
         self.candles.observe(self.happened[self._observed :], self.books, self.markets)
         self._observed = len(self.happened)
 
     def commit(self, *, everything: bool) -> list[records.Happening]:
-        """Write down (all that changed, if any of it must be), then hand over what may now be told."""
+        """Save the changes (all of them, if any must be saved), then return what may be published."""
         self.observe()
         if self._journal is not None and self._dirty and (self._must_save or everything):
             self._journal.save({k: None if r is None else self._encode(r) for k, r in self._dirty.items()})
@@ -207,7 +204,7 @@ class SimulatorState:
         return happened
 
     def show_all(self) -> None:
-        """Reads catch up at once: time went back, and they would wait for it."""
+        """Let reads catch up at once after the clock was set back."""
         for member in self.members.values():
             if member.mirror is not None:
                 member.mirror.at(Ts(FAR))
@@ -215,7 +212,7 @@ class SimulatorState:
     # -- starting again --
 
     def restore(self) -> bool:
-        """Rebuild the tables from the journal, in the order in which they refer to each other; False if it is empty."""
+        """Rebuild the tables from the journal in the order of their references; return False if it is empty."""
         items = self._journal.load() if self._journal else {}
         tables = self._tables()
         found: dict[str, list[msgspec.Struct]] = {name: [] for name in tables}
@@ -225,25 +222,14 @@ class SimulatorState:
         for name, (_, take) in tables.items():
             for record in sorted(found[name], key=_age):
                 take(record)
-        for member in self.members.values():
-            self._upgrade(member)
         for order in sorted(self._waiting, key=lambda order: order.place):
             self.add_live(order)
         self._waiting.clear()
         self.reserve_again(self.markets)
         return bool(items)
 
-    def _upgrade(self, member: accounts.SimAccount) -> None:
-        """An account of a journal from before there were purses: its cash goes into the first one."""
-        if member.record.cash is None:
-            return
-        purse = member.purse(0, 0)
-        purse.record.cash, member.record.cash = member.record.cash, None
-        self.touch_account(member)
-        self.touch_purse(member, purse, Ts(0))
-
     def _tables(self) -> dict[str, tuple[type[msgspec.Struct], Callable[[Any], None]]]:
-        """The types of the journal by the first part of their keys, and who takes them: in the order of a restore."""
+        """Return the type and the reader of each kind of journal key, in the order of a restore."""
         return {
             "state": (records.StateRecord, self._take_switches),
             "series": (SeriesSpec, lambda one: self.series.update({one.ticker: one})),
@@ -270,7 +256,6 @@ class SimulatorState:
         }
 
     def _take_switches(self, switches: records.StateRecord) -> None:
-        switches.upgrade()
         self.switches = switches
 
     def _take_trade(self, trade: records.TradeRecord) -> None:
@@ -299,15 +284,14 @@ class SimulatorState:
 
     def _take_order(self, order: records.OrderRecord) -> None:
         self.members[order.account].markets.add(order.ticker)
-        self.order_count = max(self.order_count, order.rank + 1)
+        self.order_count = max(self.order_count, order.rank + 1, order.place + 1)
         if order.client_order_id:
             self.members[order.account].client_ids[order.client_order_id] = order.order_id
-        if order.queued is not None:
-            self.order_count = max(self.order_count, order.queued + 1)
         if order.status == records.RESTING:
             self._waiting.append(order)
 
     def add_market(self, market: records.MarketRecord) -> None:
+        """Add a market with an empty book."""
         ticker = market.spec.ticker
         self.markets[ticker] = market
         self.books[ticker] = MatchingBook()
@@ -317,7 +301,7 @@ class SimulatorState:
             self.shards[name] = market.spec.exchange_index
 
     def drop_market(self, ticker: str) -> None:
-        """Forget a market with all that was traded and held in it, and its event with the last of its markets."""
+        """Forget a market with its trades and positions, and its event after its last market."""
         market = self.markets.pop(ticker)
         self.forget(f"market/{ticker}")
         for trade in self.trades.pop(ticker):
@@ -328,10 +312,9 @@ class SimulatorState:
         for member in self.members.values():
             member.markets.discard(ticker)
             for purse in member.purses.values():
-                held = purse.holdings.get(ticker)
+                if ticker in purse.holdings:
+                    self.forget(accounts.journal_key(purse.holdings[ticker]))
                 purse.drop(ticker)
-                if held is not None:
-                    self.forget(accounts.holding_key(held))
         event = market.spec.event_ticker
         if all(other.spec.event_ticker != event for other in self.markets.values()):
             del self.events[event]
@@ -339,33 +322,34 @@ class SimulatorState:
             self.forget(f"event/{event}")
 
     def add_live(self, order: records.OrderRecord) -> None:
-        """Rest it: in the book, among the live orders, and with its owner."""
+        """Rest an order: in the book, among the live orders, and with its owner."""
         self.live[order.order_id] = order
         self.books[order.ticker].rest(order)
         self.members[order.account].add_live(order)
 
     def add_group(self, group: records.GroupRecord) -> None:
+        """Add an order group."""
         self.groups[group.group_id] = group
         self.members[group.account].groups[group.group_id] = group
 
     def drop_key(self, key: records.KeyRecord) -> None:
-        """Forget a key, also after a restart; its account stays readable."""
+        """Forget an API key, also after a restart; its account stays readable."""
         del self.keys[key.key_id]
         self.forget(f"key/{key.key_id}")
         self._must_save = True
 
     def add_key(self, key: records.KeyRecord) -> None:
-        """From now on the account can be read: show what it has already."""
+        """Add an API key, and make its account readable."""
         self.keys[key.key_id] = key
         member = self.members[key.account]
         if member.mirror is None:
             member.mirror = DelayedView(self.options.read_lag_ms)
-            purses = [purse.record for purse in member.purses.values()]
+            purses = (purse.record for purse in member.purses.values())
             owned: list[Mirrored] = [*purses, *member.groups.values(), *member.holdings(), *member.orders()]
             for record in owned:
                 member.mirror.put(record, Ts(0))
 
 
 def _age(record: msgspec.Struct) -> int:
-    """Orders by rank, other numbered records by number: the order in which they came about."""
+    """Return the sort key of a record: orders by rank, other numbered records by number."""
     return int(getattr(record, "rank", getattr(record, "number", 0)))

@@ -1,1 +1,1 @@
-"""What the simulated exchange knows: markets, orders, records, prices, dates, seeded randomness."""
+"""Records and building blocks of the simulated exchange: markets, orders, prices, dates, seeded randomness."""

@@ -1,4 +1,4 @@
-"""What can be listed on the simulated exchange: series, events, markets; and the switches of the exchange itself."""
+"""Series, events and markets of the simulated exchange, its options, and new orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalshi_cli.core.model.price_grid import CENT_GRID, PriceGrid
 
 
 class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A family of events, and how it charges. `settlement_sources` are (name, url) pairs."""
+    """A family of events with its fees. `settlement_sources` are (name, url) pairs."""
 
     ticker: str
     title: str
@@ -24,7 +24,7 @@ class SeriesSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A group of markets. `fees`, where not None, replaces the schedule of the series."""
+    """A group of markets. Its `fees`, if any, replace those of the series."""
 
     event_ticker: str
     series_ticker: str
@@ -37,7 +37,7 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One leg of a combo: the side of a market that must win. `value` is what its YES paid, once that is known."""
+    """A leg of a combo: the side of a market that must win. `value` is the payout of its YES, once known."""
 
     event_ticker: str
     market_ticker: str
@@ -46,9 +46,10 @@ class LegSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """From which events members may make combos: those of `leg_series`, one market of each, `least` to `most` legs.
+    """A collection of events from which members make combos.
 
-    The combos become events of `series_ticker`.
+    A combo has `least` to `most` legs, each from a different event of the `leg_series`. Combos become events of
+    `series_ticker`.
     """
 
     ticker: str
@@ -63,12 +64,11 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """One yes/no question. Its event, and the event's series, must be listed first. Times are milliseconds.
+    """A yes/no question. Its series and event must be listed first. Times are in milliseconds.
 
-    Until `fee_waiver_until` its fills are free on both sides (UNVERIFIED that it is both).
-    `exchange_index` is the shard it trades on; its event and series are shown on the shard of their newest market.
-    A combo says of which `collection` it is, and its `legs`. `custom_strike` are (name, value) pairs, such as the team
-    that must win; a combo has those of its legs.
+    Until `fee_waiver_until` its fills are free on both sides (UNVERIFIED that it is both). `exchange_index` is its
+    shard; its event and series are shown on the shard of their newest market. A combo has a `collection` and `legs`.
+    `custom_strike` are (name, value) pairs, such as the team that must win; a combo has those of its legs.
     """
 
     ticker: str
@@ -97,64 +97,61 @@ class MarketSpec(msgspec.Struct, frozen=True, kw_only=True):
     legs: tuple[LegSpec, ...] = ()
 
 
+def is_combo(ticker: str) -> bool:
+    """Return whether a market, event or series is a multivariate one."""
+    return ticker.startswith("KXMVE")
+
+
 class ExchangeOptions(SimulatorConfig, frozen=True, kw_only=True):
-    """How the exchange behaves where the real one is not certain, or not always the same (API.md section 14).
+    """Options for behavior of the exchange that is uncertain or varies (API.md section 14).
 
-    `client_ids`: "forever" refuses any id ever used by the account (seen on the wire); "open_only" refuses only the id
-    of an order that still rests (what the FIX page says). `read_lag_ms`: portfolio reads show the account as it was
-    then. `shards` is the number of matching engines; members have cash on each. Rates are tokens a second (a bucket
-    holds its capacity, 0 being what its tier has); 0 switches the limit off.
+    `client_ids`: "forever" refuses any id that the account ever used (seen on the wire); "open_only" refuses only the
+    id of a resting order (the FIX page). `read_lag_ms` is the lag of portfolio reads. `shards` is the number of
+    matching engines; members have cash on each. Rates are tokens per second, and 0 means no limit; a bucket of capacity
+    0 has the capacity of its tier.
 
-    `clock_past_ms` and `clock_future_ms`: how old and how early a signature may be (reports differ: 5 to 30 s, and 10 s
-    to 5 min). `ok_has_seq`: an `ok` carries a number on channels without numbers too. `hang_up`: how maintenance ends
-    the streams, "reset" (seen on the wire: no close frame) or "close" (code 1001). `maintenance`: Thursdays 03:00 to
-    05:00 in New York, trading pauses and the streams end, as announced in the schedule. `market_limit` is of market
-    subscriptions in one session, `commands_a_second` of its commands.
+    `clock_past_ms` and `clock_future_ms` limit how old and how early a signature may be (reports differ: 5 to 30 s, and
+    10 s to 5 min). `ok_has_seq`: an `ok` has a number also on channels without numbers. `hang_up`: maintenance ends the
+    streams by "reset" (seen on the wire: no close frame) or "close" (code 1001). `maintenance`: on Thursdays from 03:00
+    to 05:00 in New York trading pauses and the streams end, as the schedule announces. `market_limit` limits the market
+    subscriptions of a session, `commands_a_second` its commands.
 
     Names, ranges and defaults are those of the configuration (`SimulatorConfig`):
 
-    - `history_after_ms`: Markets that settled, trades, fills and settled positions that are older left the live
-      endpoints for the historical ones: three months, as the real exchange aims at.
-    - `orders_after_ms`: The same of orders that ended: two weeks, since 24 September 2026.
-    - `sparse_candles`: Candles of periods in which nothing happened are left out; those recorded in 2026 have no gap.
-    - `transfer_ms`: How long a transfer between shards is pending; the real exchange says only that it is not done at
-      once.
-    - `repeated_transfer`: A transfer between shards under an id that was used for the same before: "same_id" answers
-      with that transfer, "conflict" with 409, as between subaccounts. Not published; it is applied once either way.
-    - `subaccounts_need_advanced`: Opening a subaccount is refused (403) to the Basic tier.
+    - `history_after_ms`: Age at which settled markets, trades, fills and settled positions move to the historical
+      endpoints: three months, the target of the real exchange.
+    - `orders_after_ms`: The same for ended orders: two weeks, since 24 September 2026.
+    - `sparse_candles`: Leave out candles of periods without activity; those recorded in 2026 have no gap.
+    - `transfer_ms`: Duration of a transfer between shards; the real exchange says only that it is not immediate.
+    - `repeated_transfer`: Reply to a transfer between shards with the id of an equal one: "same_id" returns the earlier
+      transfer, "conflict" is 409, as between subaccounts. Not published; it is applied once either way.
+    - `subaccounts_need_advanced`: Refuse (403) to open a subaccount in the Basic tier.
     - `inactive_status`: HTTP status of `market_inactive`; 409 is as likely.
-    - `mismatch_status`: HTTP status of an amendment whose ticker, side or client order id is not the order's; 409 is
-      as likely.
-    - `triggered_group_code`: Error code (400) of an order into a group that has been triggered; not published.
-    - `group_trips`: An order group trips when its limit is "reached" (the specification: "hit") or only when it is
-      "exceeded".
-    - `is_balance_net`: Whether `balance` leaves out what resting orders hold back; the documentation suggests that it
-      does not.
-    - `holds_fees`: Whether an order needs cash for its worst-case fee too, or for its price alone.
-    - `ioc_shows_remainder`: `remaining_count` of an IOC order that did not fill: what was not filled, instead of 0.00
-      (seen on demo).
-    - `asks_read_as`: The deprecated side and action of an ask order: "sell_yes" (recorded) or "buy_no". Fills do not
-      follow it.
-    - `flat_fee`: A taker's fee for each contract of a series with `flat` fees; None charges it as a quadratic one.
-    - `balance_precision`: What balances are rounded to, in millionths: $0.0001 for direct members, 10,000 (a cent)
-      for others.
-    - `reduce_only_refused`: A reduce-only order with nothing to reduce is a 400 instead of a 201 that filled nothing.
-    - `amend_shows_counts`: Counts also in the answer to an amendment of the price alone that did not trade (seen on
-      perps: only the id).
-    - `post_only_amend`: A post-only order whose amendment would cross: "cancel" (PostOnlyCrossCancel) or "refuse",
-      which leaves it.
-    - `cancel_all_lasts_ms`: Cancel-all also takes orders placed so long after it; the real one may, for a minute.
-    - `confirm_ms`: How long the maker of an accepted quote has to confirm it.
-    - `execute_ms`: How long after that the orders enter the book.
-    - `fast_confirm_ms`: The same in markets of high volatility; all combos are. Rule filings of 2026 speak of 1 s
-      too.
+    - `mismatch_status`: HTTP status of an amendment with another ticker, side or client order id than the order's; 409
+      is as likely.
+    - `triggered_group_code`: Error code (400) of an order into a triggered group; not published.
+    - `group_trips`: An order group trips when its limit is "reached" (the specification: "hit") or "exceeded".
+    - `is_balance_net`: `balance` excludes reserved cash; the documentation suggests that it does not.
+    - `holds_fees`: An order needs cash for its worst-case fee too, not for its price alone.
+    - `ioc_shows_remainder`: `remaining_count` of an unfilled IOC order is the unfilled size, not 0.00 (seen on demo).
+    - `asks_read_as`: The deprecated side and action of an ask order: "sell_yes" (recorded) or "buy_no". Fills differ.
+    - `flat_fee`: A taker's fee per contract in a series with `flat` fees; None charges the quadratic fee.
+    - `balance_precision`: Precision of balances in millionths: $0.0001 for direct members, 10,000 (a cent) for others.
+    - `reduce_only_refused`: A reduce-only order with nothing to reduce is a 400 instead of a 201 without fills.
+    - `amend_shows_counts`: Return counts also for an amendment of the price alone that did not trade (seen on
+      perpetuals: only the id).
+    - `post_only_amend`: A post-only order whose amendment would cross: "cancel" (PostOnlyCrossCancel) or "refuse".
+    - `cancel_all_lasts_ms`: Cancel-all also cancels orders placed this much later; the real one may, for a minute.
+    - `confirm_ms`: Time for the maker of an accepted quote to confirm it.
+    - `execute_ms`: Time from then until the orders enter the book.
+    - `fast_confirm_ms`: The same in markets of high volatility, such as combos. Rule filings of 2026 also mention 1 s.
     """
 
 
 class OrderTerms(msgspec.Struct, kw_only=True):
-    """What a member asks of an order. `expires` is milliseconds.
+    """The terms of an order. `expires` is in milliseconds.
 
-    Where it meets an order of its own account it stops, or with `stp_maker` cancels that one and goes on.
+    Where it would trade with its own account the order is canceled, or with `stp_maker` the resting order.
     """
 
     ticker: str
@@ -172,14 +169,14 @@ class OrderTerms(msgspec.Struct, kw_only=True):
 
 
 class NewOrder(OrderTerms, kw_only=True):
-    """An order as the matching engine takes it. `exchange_index` None goes to whatever shard the market is on."""
+    """An order for the matching engine. An `exchange_index` of None means the shard of the market."""
 
     reduce_only: bool = False
     exchange_index: int | None = None
 
 
 class OrderReceipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a new order did at once. `cost` and `fees` are of what filled; `remaining` is what rests now."""
+    """The immediate result of a new order. `cost` and `fees` are those of its fills; `remaining` still rests."""
 
     order_id: str
     client_order_id: str

@@ -1,4 +1,4 @@
-"""The twelve price structures of the exchange (API.md section 6): a label, and the bands that it stands for."""
+"""The twelve price structures of the exchange (API.md section 6): the label and the bands of each."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ from kalshi_cli.base.units import ONE_DOLLAR, Price
 from kalshi_cli.core.model.price_grid import CENT_GRID, PriceBand, PriceGrid
 
 
-def _tapered(edge: int, centre: int, width: int = 1_000) -> PriceGrid:
-    """`edge` is the step within `width` of 0 and of a dollar, `centre` the one between; all in 1e-4 dollars."""
+def _tapered(edge: int, center: int, width: int = 1_000) -> PriceGrid:
+    """Return a grid with one step at the edges and one between, in 1e-4 dollars.
+
+    `edge` is the step within `width` of 0 and of a dollar, `center` the step between.
+    """
     inner = Price(ONE_DOLLAR - width)
     return PriceGrid(
         (
             PriceBand(Price(0), Price(width), Price(edge)),
-            PriceBand(Price(width), inner, Price(centre)),
+            PriceBand(Price(width), inner, Price(center)),
             PriceBand(inner, ONE_DOLLAR, Price(edge)),
         )
     )

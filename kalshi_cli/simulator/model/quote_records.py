@@ -1,4 +1,4 @@
-"""What the simulated exchange keeps of RFQs, quotes and block trades; written to the journal as it is."""
+"""Records of RFQs, quotes and block trades, as they are written to the journal."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import msgspec
 from kalshi_cli.base.units import Money, Price, Qty, Ts
 
 OPEN, ACCEPTED, CONFIRMED, EXECUTED, CANCELLED = "open", "accepted", "confirmed", "executed", "cancelled"
-"""The life of a quote, in the wire's words (two l, unlike orders)."""
+"""The statuses of a quote on the wire (two l, unlike orders)."""
 DECLINED = Price(0)
-"""The bid of a side that a quote does not offer."""
+"""The bid of a side that a quote does not include."""
 
 
 class RfqTerms(msgspec.Struct, kw_only=True):
-    """What quotes are asked for: contracts or what they are to cost.
+    """The terms of a request for quotes: a number of contracts or a target cost.
 
-    Without `excludes_fees` the taker fees are part of the target cost. `is_obscured` hides the requester from others
-    until it is executed.
+    Unless `excludes_fees` the target cost includes the taker fees. `is_obscured` hides the requester from others until
+    the RFQ executes.
     """
 
     ticker: str
@@ -29,7 +29,7 @@ class RfqTerms(msgspec.Struct, kw_only=True):
 
 
 class RfqRecord(RfqTerms, kw_only=True):
-    """A request for quotes. `number` counts those of the exchange from 0. It is open while `closed` is None."""
+    """A request for quotes. `number` counts the requests of the exchange from 0. An open one has no `closed`."""
 
     rfq_id: str
     number: int
@@ -42,9 +42,9 @@ class RfqRecord(RfqTerms, kw_only=True):
 
 
 class QuoteTerms(msgspec.Struct, kw_only=True):
-    """What a maker bids for YES and for NO, for the whole size of the request.
+    """The bids of a maker for YES and for NO, each for the whole size of the request.
 
-    A maker that is `confirms_ms` ahead confirms by itself so long after it was accepted; None waits for the maker.
+    `confirms_ms` is the time after which the maker confirms by itself an accepted quote; None waits for a call.
     """
 
     rfq_id: str
@@ -57,9 +57,9 @@ class QuoteTerms(msgspec.Struct, kw_only=True):
 
 
 class QuoteRecord(QuoteTerms, kw_only=True):
-    """An answer to a request. Who accepts the YES bid sells YES to the maker.
+    """An answer to a request. The requester who accepts the YES bid sells YES to the maker.
 
-    `yes_qty` and `no_qty` are what each bid is good for.
+    `yes_qty` and `no_qty` are the contracts behind each bid.
     """
 
     quote_id: str
@@ -81,11 +81,12 @@ class QuoteRecord(QuoteTerms, kw_only=True):
 
     @property
     def is_over(self) -> bool:
+        """Return whether the quote was executed or canceled."""
         return self.status in (EXECUTED, CANCELLED)
 
 
 class BlockTerms(msgspec.Struct, kw_only=True):
-    """What two members agreed on outside. `maker_side` is which of the two is the maker: `yes` is the buyer."""
+    """The terms of a trade that two members negotiated. `maker_side` names the maker: `yes` is the buyer."""
 
     buyer: str
     seller: str
@@ -114,11 +115,11 @@ class BlockRecord(BlockTerms, kw_only=True):
     seller_order_id: str = ""
 
 
-TalkRecord = RfqRecord | QuoteRecord | BlockRecord
+CommunicationRecord = RfqRecord | QuoteRecord | BlockRecord
 
 
 class RfqRecords:
-    """The same, while the exchange runs: all there are, and the newest numbers."""
+    """All RFQs, quotes and block trades of a running exchange."""
 
     def __init__(self) -> None:
         self.rfqs: dict[str, RfqRecord] = {}
@@ -126,7 +127,8 @@ class RfqRecords:
         self.blocks: dict[str, BlockRecord] = {}
         self.count = 0
 
-    def take(self, record: TalkRecord) -> None:
+    def take(self, record: CommunicationRecord) -> None:
+        """Add or replace a record."""
         self.count = max(self.count, record.number + 1)
         match record:
             case RfqRecord():
@@ -137,13 +139,14 @@ class RfqRecords:
                 self.blocks[record.block_id] = record
 
     def open_rfqs(self) -> list[RfqRecord]:
+        """Return the open requests."""
         return [rfq for rfq in self.rfqs.values() if rfq.closed is None]
 
     def unanswered(self, account: str) -> list[RfqRecord]:
-        """The open requests of others without a quote of this account, whatever became of it."""
+        """Return the open requests of others that this account never quoted."""
         answered = {quote.rfq_id for quote in self.quotes.values() if quote.account == account}
         return [rfq for rfq in self.open_rfqs() if rfq.account != account and rfq.rfq_id not in answered]
 
     def of(self, rfq_id: str) -> list[QuoteRecord]:
-        """The quotes of a request."""
+        """Return the quotes of a request."""
         return [quote for quote in self.quotes.values() if quote.rfq_id == rfq_id]

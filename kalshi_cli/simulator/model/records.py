@@ -1,4 +1,4 @@
-"""What the simulated exchange keeps: every struct here is written to the journal as it is."""
+"""The records of the simulated exchange; every struct here is written to the journal as it is."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ RESTING, CANCELED, EXECUTED = "resting", "canceled", "executed"
 
 
 class OrderRecord(OrderTerms, kw_only=True):
-    """An order, live or over. `qty` is all it may fill, as last amended; `rank` counts all orders ever.
+    """An order, live or ended. `qty` is the most it may fill, as last amended; `rank` counts all orders ever.
 
-    `queued` is its place in the time priority of its price, where an amendment moved it to the back: on the same scale
-    as `rank`, which holds until then. `rounding` is what the balance roundings of its fills took so far and no rebate
-    has given back.
+    `queued` is its place in the time priority of its price after an amendment moved it to the back, on the scale of
+    `rank`. `rounding` is the sum of the balance roundings of its fills that no rebate has returned.
     """
 
     order_id: str
@@ -43,12 +42,12 @@ class OrderRecord(OrderTerms, kw_only=True):
 
     @property
     def place(self) -> int:
-        """Orders of one price are met in this order."""
+        """Return the time priority: orders at one price fill in this order."""
         return self.rank if self.queued is None else self.queued
 
 
 class OwnedRecord(msgspec.Struct, kw_only=True):
-    """Something of one subaccount on one shard."""
+    """Base of the records of one subaccount on one shard."""
 
     account: str
     subaccount: int = 0
@@ -56,7 +55,7 @@ class OwnedRecord(msgspec.Struct, kw_only=True):
 
 
 class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """One side of a trade, for one account. `number` counts the account's fills from 0."""
+    """A side of a trade, for one account. `number` counts the fills of the account from 0."""
 
     number: int
     trade_id: str
@@ -76,7 +75,7 @@ class FillRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """A public print. `number` counts the trades of the exchange from 0."""
+    """A public trade. `number` counts the trades of the exchange from 0."""
 
     number: int
     trade_id: str
@@ -89,7 +88,7 @@ class TradeRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class PositionRecord(OwnedRecord, kw_only=True):
-    """What a subaccount has in one market. `cost` is what the open position cost; `qty` is signed, plus is YES."""
+    """The position of a subaccount in one market. `cost` is the cost of the open part; `qty` is positive for YES."""
 
     ticker: str
     qty: Qty = Qty(0)
@@ -103,15 +102,11 @@ class PositionRecord(OwnedRecord, kw_only=True):
 
 
 class AccountRecord(msgspec.Struct, kw_only=True):
-    """A member: the id the wire shows, and how many numbered subaccounts it has made.
-
-    `cash` is set in journals of before there were purses; it lies in the first one now.
-    """
+    """A member: its id on the wire and the number of its subaccounts."""
 
     name: str
     user_id: str
     subaccounts: int = 0
-    cash: Money | None = None
 
 
 class BalanceRecord(OwnedRecord, kw_only=True):
@@ -124,7 +119,7 @@ class BalanceRecord(OwnedRecord, kw_only=True):
 class KeyRecord(msgspec.Struct, kw_only=True, frozen=True):
     """A public key (PEM) that signs for an account.
 
-    `subaccount` locks it to one of them; `scopes` are in the wire's words, and a child scope is `write::trade`.
+    `subaccount` restricts it to one of them; `scopes` are those of the wire, such as the child scope `write::trade`.
     """
 
     key_id: str
@@ -136,7 +131,7 @@ class KeyRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class GroupRecord(OwnedRecord, kw_only=True):
-    """An order group. `matched` is (when, contracts) of its fills of the last 15 seconds; `number` its age."""
+    """An order group. `matched` has (time, contracts) of its fills of the last 15 seconds; `number` is its age."""
 
     group_id: str
     number: int
@@ -149,7 +144,7 @@ class GroupRecord(OwnedRecord, kw_only=True):
 
 
 class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """A market paid out to one subaccount. `number` counts the account's settlements from 0."""
+    """The payout of a market to one subaccount. `number` counts the settlements of the account from 0."""
 
     number: int
     ticker: str
@@ -169,7 +164,7 @@ class SettlementRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class MarketRecord(msgspec.Struct, kw_only=True):
-    """A market and what became of it. `number` is its place in listings; `minutes` is volume by minute, one day."""
+    """A market and its state. `number` is its place in lists; `minutes` is its volume by minute for one day."""
 
     spec: MarketSpec
     market_id: str
@@ -192,7 +187,7 @@ class MarketRecord(msgspec.Struct, kw_only=True):
     settled: Ts | None = None
 
     def status(self, now: Ts) -> MarketStatus:
-        """Follows from the clock: opening and closing by time sends no message, here as on the real exchange."""
+        """Return the status at a time. Opening and closing follow from the clock and send no message."""
         if self.settled is not None:
             return MarketStatus.FINALIZED
         if self.determined is not None:
@@ -207,27 +202,31 @@ class MarketRecord(msgspec.Struct, kw_only=True):
 
     @property
     def announced(self) -> Ts:
-        """When the market was created, which is always some minutes before it opens.
+        """Return the creation time, which is always some minutes before the market opens.
 
-        A world that begins lists what opened long ago, so `created` alone, when it was listed here, may be later.
+        A new world lists markets that opened long ago, so `created` may be later than the opening.
         """
         lead = 180_000 + crc32(self.spec.ticker.encode()) % 1_620_000
         return Ts(min(self.created, self.spec.open_time - lead))
 
     @property
     def result(self) -> str:
+        """Return yes, no or scalar, or an empty text before the market is determined."""
         if self.value is None:
             return ""
         return {10_000: "yes", 0: "no"}.get(self.value, "scalar")
 
     def volume_24h(self, now: Ts) -> Qty:
-        """Contracts matched in the last day, to the minute."""
+        """Return the contracts matched in the last day, to the minute."""
         since = now // 60_000 - 1440
         return Qty(sum(qty for minute, qty in self.minutes if minute > since))
 
 
 class FeeChangeRecord(msgspec.Struct, kw_only=True):
-    """Fees that hold from `scheduled` on: of a series, or with `event_ticker` of one event, where None is an end."""
+    """A fee change of a series from `scheduled` on, or with `event_ticker` of one event.
+
+    For an event, fees of None end its override.
+    """
 
     id: str
     number: int
@@ -239,12 +238,13 @@ class FeeChangeRecord(msgspec.Struct, kw_only=True):
 
 
 class StateRecord(msgspec.Struct, kw_only=True):
-    """The exchange's own switches and counters.
+    """The switches and counters of the exchange.
 
-    Three pauses stand beside each other, and the strictest holds: of the whole (`is_active`, `is_trading`), which ends
-    at `resumes`; of the shards in `paused_shards` (`trading` or `exchange`), which end at `shard_resumes`; and the
-    maintenance, which ends at `maintenance_until`. No end is until somebody resumes. `maintained` is when the last
-    maintenance began; `shuffle` is the seed of the order of messages, None where they come in theirs.
+    Three kinds of pauses exist side by side, and the strictest applies: one of the whole exchange (`is_active`,
+    `is_trading`), which ends at `resumes`; one of each shard in `paused_shards` (`trading` or `exchange`), which ends
+    at `shard_resumes`; and the maintenance, which ends at `maintenance_until`. A pause without an end lasts until a
+    resume. `maintained` is the start of the last maintenance; `shuffle` is the seed for the order of messages, None to
+    keep their order.
     """
 
     is_active: bool = True
@@ -258,30 +258,25 @@ class StateRecord(msgspec.Struct, kw_only=True):
     fees_collected: Money = Money(0)
 
     def pause_of(self, shard: int) -> str:
-        """`exchange` (nothing goes), `trading` (cancels go) or "" (everything does): the exchange's, or the shard's."""
+        """Return the pause of a shard: `exchange` (nothing works), `trading` (cancels work) or an empty text."""
         trades = self.is_trading and self.maintenance_until is None
         kinds = {self.paused_shards.get(shard, ""), "" if trades else "trading"}
         return "exchange" if not self.is_active or "exchange" in kinds else max(kinds)
 
     def reopens(self, shards: Iterable[int]) -> Ts | None:
-        """When all of these shards trade again; None where they do, and where a pause is without end."""
+        """Return when all of these shards trade again; None if they trade now, or if a pause has no end."""
         ends = [] if self.is_trading else [self.resumes]
         ends += [] if self.maintenance_until is None else [self.maintenance_until]
         ends += [self.shard_resumes.get(shard) for shard in shards if shard in self.paused_shards]
         known = [end for end in ends if end is not None]
         return max(known) if known and len(known) == len(ends) else None
 
-    def upgrade(self) -> None:
-        """From a journal of when all pauses shared one end."""
-        if self.is_trading and self.resumes is not None:
-            self.shard_resumes, self.resumes = dict.fromkeys(self.paused_shards, self.resumes), None
 
-
-# -- what just happened, for the channels --------------------------------------------------------------------------
+# -- events for the channels ---------------------------------------------------------------------------------------
 
 
 class BookChange(msgspec.Struct, frozen=True):
-    """One level changed by `delta`, because of an order of `account`."""
+    """A change of one level by `delta`, caused by an order of `account`."""
 
     ticker: str
     side: Side
@@ -294,13 +289,13 @@ class BookChange(msgspec.Struct, frozen=True):
 
 
 class BookCleared(msgspec.Struct, frozen=True):
-    """Everything left the book at once: the market closed."""
+    """The removal of a whole book because its market closed."""
 
     ticker: str
 
 
 class MarketChanged(msgspec.Struct, frozen=True):
-    """`change` is a lifecycle event_type, in the wire's words."""
+    """A change of a market. `change` is a lifecycle event_type of the wire."""
 
     change: str
     ticker: str
@@ -308,19 +303,21 @@ class MarketChanged(msgspec.Struct, frozen=True):
 
 
 class EventListed(msgspec.Struct, frozen=True):
+    """A newly listed event."""
+
     event_ticker: str
 
 
 class EventFeesChanged(msgspec.Struct, frozen=True):
-    """From now on an event charges otherwise than before."""
+    """A change of the fees of an event, effective now."""
 
     event_ticker: str
 
 
 class StreamNotification(msgspec.Struct, frozen=True):
-    """Something for the communications channel: `kind` and `msg` as on the wire, of the RFQ `rfq_id` of `creator`.
+    """A message for the communications channel about the RFQ `rfq_id` of `creator`; `kind` and `msg` are the wire's.
 
-    Only the accounts of `audience` hear of it; None is everybody (but for those who asked for their own RFQs only).
+    Only the accounts of `audience` receive it; None means everyone except subscribers to their own RFQs only.
     """
 
     kind: str
@@ -331,20 +328,20 @@ class StreamNotification(msgspec.Struct, frozen=True):
 
 
 class GroupChanged(msgspec.Struct, frozen=True):
-    """An order group was changed. `event_type` is created, triggered, reset, deleted or limit_updated, as on the wire.
+    """A change of an order group; `event_type` is created, triggered, reset, deleted or limit_updated.
 
-    `contracts_limit` is what holds from now on; the channel shows it where the wire does.
+    `limit` is the limit from now on, in contracts; the channel shows it where the wire does.
     """
 
     event_type: str
-    order_group_id: str
-    contracts_limit: Qty
+    group_id: str
+    limit: Qty
     account: str
     ts: Ts
 
 
 class IndexTick(msgspec.Struct, frozen=True):
-    """An outside index ticked; `value` is in ten-thousandths of a dollar. A fast tick is one between the seconds."""
+    """A tick of an outside index; `value` is in ten-thousandths of a dollar. A fast tick is between the seconds."""
 
     index_id: str
     value: int
@@ -353,25 +350,14 @@ class IndexTick(msgspec.Struct, frozen=True):
 
 
 class PythTick(msgspec.Struct, frozen=True):
-    """A Pyth price (`Metal.XAU/USD`) ticked; `value` is in ten-thousandths of a dollar."""
+    """A tick of a Pyth price (`Metal.XAU/USD`); `value` is in ten-thousandths of a dollar."""
 
     underlying: str
     value: int
     ts: Ts
 
 
-Happening = (
-    BookChange
-    | BookCleared
-    | MarketChanged
-    | EventListed
-    | EventFeesChanged
-    | GroupChanged
-    | StreamNotification
-    | IndexTick
-    | PythTick
-    | TradeRecord
-    | FillRecord
-    | OrderRecord
-    | PositionRecord
-)
+LifeChange = MarketChanged | EventListed | EventFeesChanged
+AccountChange = GroupChanged | OrderRecord | FillRecord | PositionRecord
+OutsideTick = IndexTick | PythTick
+Happening = BookChange | BookCleared | TradeRecord | LifeChange | AccountChange | OutsideTick | StreamNotification

@@ -1,7 +1,7 @@
-"""Chance that is a pure function of its name: the same key gives the same draws, in every process, for ever.
+"""Randomness as a pure function of a name: the same key gives the same draws in every process.
 
-Nothing here has a state that outlives a call, so a world that restarts goes on where it would have been. Python's own
-`hash` is salted per process and its generator carries a state; neither would do.
+No state outlives a call, so a restarted world continues where it was. Python's `hash` is salted per process and its
+generator carries a state, so neither fits.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _MASK = (1 << 64) - 1
 
 
 class SeededRandom:
-    """The draws that belong to one key, such as (seed, "noise", ticker, step)."""
+    """The draws of one key, such as (seed, "noise", ticker, step)."""
 
     __slots__ = ("_state",)
 
@@ -23,7 +23,7 @@ class SeededRandom:
         self._state = int.from_bytes(blake2b(name, digest_size=8).digest(), "little")
 
     def _bits(self) -> int:
-        """The next 64 bits, by SplitMix64 (Steele, Lea, Flood 2014)."""
+        """Return the next 64 bits, by SplitMix64 (Steele, Lea, Flood 2014)."""
         self._state = (self._state + 0x9E3779B97F4A7C15) & _MASK
         mixed = self._state
         mixed = ((mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9) & _MASK
@@ -31,31 +31,34 @@ class SeededRandom:
         return mixed ^ (mixed >> 31)
 
     def uniform(self) -> float:
-        """Strictly between 0 and 1."""
+        """Return a number strictly between 0 and 1."""
         return ((self._bits() >> 11) + 0.5) / (1 << 53)
 
     def between(self, low: float, high: float) -> float:
+        """Return a number between two bounds."""
         return low + (high - low) * self.uniform()
 
     def below(self, count: int) -> int:
-        """A whole number from 0 to count - 1."""
+        """Return an integer from 0 to count - 1."""
         return self._bits() % count
 
     def chance(self, probability: float) -> bool:
+        """Return True with this probability."""
         return self.uniform() < probability
 
     def sign(self) -> int:
+        """Return 1 or -1."""
         return 1 if self._bits() >> 63 else -1
 
     def normal(self) -> float:
-        """Mean 0, standard deviation 1, by Box and Muller."""
+        """Return a number with mean 0 and standard deviation 1, by the Box-Muller method."""
         return math.sqrt(-2 * math.log(self.uniform())) * math.cos(2 * math.pi * self.uniform())
 
     def heavy(self, typical: float, limit: float) -> float:
-        """A heavy tail: half the draws are below `typical`, some are many times it, none above `limit`."""
+        """Return a number with a heavy tail: half the draws are below `typical`, none above `limit`."""
         return float(min(limit, typical * (0.5 / self.uniform()) ** 0.7))
 
 
 def stable_id(*key: str) -> str:
-    """Return the UUID that belongs to this key, for ever."""
+    """Return the UUID of a key, which never changes."""
     return str(uuid.UUID(bytes=blake2b("/".join(key).encode(), digest_size=16).digest(), version=5))

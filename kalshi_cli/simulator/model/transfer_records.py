@@ -1,4 +1,4 @@
-"""What the simulated exchange keeps of the money of an account beside its purses; written to the journal as it is."""
+"""Records of deposits, withdrawals and transfers, as they are written to the journal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from kalshi_cli.base.units import Money, Ts
 
 
 class MovementRecord(msgspec.Struct, kw_only=True, frozen=True):
-    """Money from outside, or (`is_out`) to there. `number` counts those of the account from 0."""
+    """A deposit or, with `is_out`, a withdrawal. `number` counts those of the account from 0."""
 
     number: int
     account: str
@@ -19,9 +19,9 @@ class MovementRecord(msgspec.Struct, kw_only=True, frozen=True):
 
 
 class TransferRecord(msgspec.Struct, kw_only=True):
-    """Cash between two purses of an account; between subaccounts of one shard, or (`is_async`) asked of the exchange.
+    """A transfer of cash inside an account: between subaccounts of one shard or, with `is_async`, between shards.
 
-    `number` counts those of the account from 0. Not `is_complete`: what is to move is held back where it lies.
+    `number` counts those of the account from 0. Until `is_complete` the amount is held back at its source.
     """
 
     number: int
@@ -39,7 +39,7 @@ class TransferRecord(msgspec.Struct, kw_only=True):
 
 
 class TermsRecord(msgspec.Struct, kw_only=True):
-    """What an account chose and was granted. `shares` are percent by shard; `swept` is when they were last applied."""
+    """The settings and grants of an account. `shares` are percent by shard; `swept` is when they were last applied."""
 
     account: str
     netting_off: list[int] = []
@@ -50,7 +50,7 @@ class TermsRecord(msgspec.Struct, kw_only=True):
 
 
 class Account:
-    """The same, while the exchange runs."""
+    """The deposits, withdrawals, transfers and settings of an account while the exchange runs."""
 
     def __init__(self, name: str) -> None:
         self.movements: list[MovementRecord] = []
@@ -59,6 +59,7 @@ class Account:
         self.terms = TermsRecord(account=name)
 
     def take(self, record: MovementRecord | TransferRecord | TermsRecord) -> None:
+        """Add a record."""
         match record:
             case MovementRecord():
                 self.movements.append(record)

@@ -1,1 +1,1 @@
-"""Simulated fills against books that are not ours: paper trading and backtests."""
+"""Simulated fills against real books: paper trading and backtests."""

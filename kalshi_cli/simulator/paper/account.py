@@ -1,4 +1,4 @@
-"""The account of the paper venue: its cash, its ledger, and a complete read of both."""
+"""The account of the paper venue: its cash, its ledger, and complete snapshots."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalshi_cli.core.model.positions import Balance, ExchangePosition, Settlemen
 
 
 class PaperAccount:
-    """`start` is the cash before `fills` and `settlements`, which earlier runs left in the store."""
+    """A paper account. `start` is the cash before the `fills` and `settlements` of earlier runs."""
 
     def __init__(self, start: Money, fills: Iterable[Fill], settlements: Iterable[Settlement]) -> None:
         self._start = start
@@ -25,24 +25,24 @@ class PaperAccount:
 
     @property
     def cash(self) -> Money:
-        """What is reserved for resting orders included."""
+        """Return the cash, including reservations for resting orders."""
         return Money(self._start + self.ledger.cash)
 
     def book(self, fill: Fill) -> None:
-        """A fill of ours."""
+        """Book a fill."""
         self.ledger.book(fill)
         traded, _ = self._last_fill.get(fill.ticker, (Money(0), Ts(0)))
         self._last_fill[fill.ticker] = Money(traded + notional(fill.price, fill.qty)), fill.ts
 
     def snapshot(self, now: Ts, orders: Iterable[Order], mark: Callable[[str, Qty], Price | None]) -> AccountSnapshot:
-        """As the exchange would state it; `mark` is what a position is worth."""
+        """Return the account as the exchange would state it; `mark` values a position."""
         positions = []
         value = 0
         for position in self.ledger.positions.values():
             if position.qty:
                 traded, updated = self._last_fill[position.ticker]
-                worth = position.value(mark(position.ticker, position.qty))
-                value += position.cost if worth is None else worth
+                value_now = position.value(mark(position.ticker, position.qty))
+                value += position.cost if value_now is None else value_now
                 positions.append(
                     ExchangePosition(
                         ticker=position.ticker,

@@ -1,4 +1,4 @@
-"""One market of the paper venue: the real book, and our orders at it."""
+"""A market of the paper venue: the real book, and our orders in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAR_FUTURE = Ts(2**62)
 
 
 class Placed:
-    """One order at this venue. `queue` is None until a usable book says where it stands."""
+    """An order at this venue. It has no `queue` until a usable book gives its position."""
 
     __slots__ = ("opening", "order", "queue", "rounding")
 
@@ -29,16 +29,17 @@ class Placed:
 
     @property
     def left(self) -> Qty:
+        """Return the remaining size."""
         return Qty(self.order.qty - self.order.filled)
 
     @property
     def reserved(self) -> Money:
-        """Cash held back for what it may still open."""
+        """Return the cash reserved for the contracts that it may still open."""
         return cost(self.order.side, self.order.price, Qty(min(self.left, self.opening)))
 
 
 class PaperMarket:
-    """One market: the real book, and our orders at it in the order of their arrival."""
+    """A market: the real book, and our orders in the order of their arrival."""
 
     __slots__ = ("book", "is_between", "market", "orders", "taken")
 
@@ -51,29 +52,31 @@ class PaperMarket:
 
     @property
     def is_decidable(self) -> bool:
+        """Return whether the book is usable, not crossed, and not between two deltas of one event."""
         return self.book.is_usable and not self.is_between and not self.book.is_crossed
 
     @property
     def close_time(self) -> Ts:
+        """Return the close of the market, or a time far in the future if it is unknown."""
         return self.market.close_time if self.market is not None else FAR_FUTURE
 
     def on(self, side: Side) -> list[Placed]:
-        """Our orders of one side, best first."""
+        """Return our orders of one side, best first."""
         return [placed for placed in self.orders if placed.order.side is side]
 
     def is_open(self, now: Ts) -> bool:
-        """Takes orders. The exchange says nothing when a market closes by its clock, so the clock decides too."""
+        """Return whether the market takes orders. A close by the clock sends no message, so the clock decides too."""
         market = self.market
         return market is None or (market.status is MarketStatus.ACTIVE and now < market.close_time)
 
     def rest(self, placed: Placed) -> None:
-        """Join the orders of its side: the better price first, arrival deciding among equals."""
+        """Add an order to its side: the better price first, then the earlier arrival."""
         insort(self.orders, placed, key=lambda one: (one.order.side.value, -one.order.side.sign * one.order.price))
 
     def takes(self, order: Order, wanted: Qty) -> tuple[list[Level], bool]:
-        """What an order arriving now would take, and whether its rest would then meet an order of our own.
+        """Return what a new order would take, and whether its remainder would then meet an order of our own.
 
-        The exchange cancels an incoming order where it would trade with its owner (`taker_at_cross`).
+        The exchange cancels an incoming order that would trade with its owner (`taker_at_cross`).
         """
         own = [other.order.price for other in self.on(order.side.opposite)]
         meets = (min(own) if order.side is BID else max(own)) if own else None
@@ -84,5 +87,5 @@ class PaperMarket:
 
 
 def cost(side: Side, price: Price, qty: Qty) -> Money:
-    """Cash to open `qty`: the price of YES for a bid, of NO for an ask."""
+    """Return the cash to open `qty`: the price of YES for a bid, of NO for an ask."""
     return notional(price if side is BID else Price(ONE_DOLLAR - price), qty)

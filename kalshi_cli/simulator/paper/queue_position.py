@@ -1,15 +1,15 @@
-"""Where a simulated order stands in a real queue, and what of the real book it has used up.
+"""The queue position of a simulated order in a real book, and the real size it has used up.
 
-Nobody can know from outside. So the rules err against us:
+The true position cannot be known from outside, so the rules are conservative:
 
 - An order joins behind everything that is displayed at its price.
-- A public trade at the price takes those ahead first; what is left of it reaches us.
+- A public trade at the price first takes the contracts ahead; the remainder reaches us.
 - A level that shrinks without a trade shrinks evenly, ahead of us and behind, and never fills us. In the recordings of
-  May 2026 no more than one in twenty decreases of a best level coincides with a trade report; the rest are
-  cancellations as far as anyone can tell.
-- A trade and the decrease that it causes come on two channels, in either order, and are counted once if they are no
-  more than a second apart.
-- A level that we took from stays taken for as long as it stands; only what is added to it can be taken again.
+  May 2026 at most one in twenty decreases of a best level coincides with a trade report; the others are cancellations
+  as far as is known.
+- A trade and the decrease that it causes arrive on two channels, in either order, and count once if they are at most a
+  second apart.
+- The size that we took from a level stays taken as long as the level exists; only added size can be taken again.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from kalshi_cli.core.model.messages import Level
 from kalshi_cli.core.model.order_terms import BID, Side
 
 PAIRED_MS = 1_000
-"""How far apart a trade report and the decrease that it causes may come."""
+"""The maximum time between a trade report and the decrease that it causes."""
 
 
 def reaches(side: Side, price: Price, other: Price) -> bool:
-    """Whether an order on `side` at `price` trades with one of the other side at `other`."""
+    """Return whether an order on `side` at `price` trades with one of the other side at `other`."""
     return price >= other if side is BID else price <= other
 
 
 class QueuePlace:
-    """The place of one order at one price. `ahead` is what must trade or leave before us; it only falls."""
+    """The queue position of one order. `ahead` is the size that must trade or leave before it; it only falls."""
 
     __slots__ = ("_foreseen", "_traded", "_ts", "ahead")
 
@@ -37,10 +37,10 @@ class QueuePlace:
         self.ahead = ahead
         self._ts = Ts(0)
         self._foreseen = 0  # taken off `ahead` for decreases that a trade report may still explain
-        self._traded = 0  # trades whose decrease has not come yet
+        self._traded = 0  # trades whose decrease has not arrived yet
 
     def trade(self, qty: Qty, ts: Ts) -> Qty:
-        """A trade of `qty` at our price; returns how much of it reaches us."""
+        """Process a trade of `qty` at our price; return how much of it reaches us."""
         self._pair(ts)
         self._traded += qty
         counted = min(qty, self._foreseen)
@@ -50,7 +50,7 @@ class QueuePlace:
         return Qty(qty - counted - passed)
 
     def shrink(self, by: Qty, left: Qty, ts: Ts) -> None:
-        """The level lost `by` and now shows `left`."""
+        """Process a level that lost `by` and now shows `left`."""
         self._pair(ts)
         explained = min(by, self._traded)
         self._traded -= explained
@@ -60,14 +60,14 @@ class QueuePlace:
         self.ahead = ahead
 
     def _pair(self, ts: Ts) -> None:
-        """Forget what no longer waits for its other half."""
+        """Forget halves that no longer wait for their counterpart."""
         if ts - self._ts > PAIRED_MS:
             self._foreseen = self._traded = 0
         self._ts = ts
 
 
 class Taken:
-    """What simulated orders took from the displayed levels of one market."""
+    """The size that simulated orders took from the displayed levels of one market."""
 
     __slots__ = ("_taken",)
 
@@ -75,7 +75,7 @@ class Taken:
         self._taken: dict[tuple[Side, Price], int] = {}
 
     def available(self, book: OrderBook, side: Side, limit: Price, wanted: Qty) -> list[Level]:
-        """What an order on `side` with this limit can still take: of each level how much, best first."""
+        """Return the levels that an order on `side` with this limit can still take, best first."""
         found: list[Level] = []
         for price, qty in book.levels(side.opposite):
             if not wanted or not reaches(side, limit, price):
@@ -88,14 +88,15 @@ class Taken:
 
     @property
     def is_any(self) -> bool:
+        """Return whether anything is taken."""
         return bool(self._taken)
 
     def take(self, side: Side, price: Price, qty: Qty) -> None:
-        """`qty` was taken from the level of `side` at this price."""
+        """Record that `qty` was taken from the level of `side` at this price."""
         self._taken[side, price] = self._taken.get((side, price), 0) + qty
 
     def follow(self, book: OrderBook, side: Side, price: Price) -> None:
-        """The level changed: no more can be taken of it than it shows, and a level that went is forgotten."""
+        """Process a changed level: it limits what is taken from it, and a level that disappeared is forgotten."""
         taken = self._taken.get((side, price))
         if taken is not None:
             left = min(taken, book.qty_at(side, price))
@@ -105,6 +106,6 @@ class Taken:
                 del self._taken[side, price]
 
     def follow_all(self, book: OrderBook) -> None:
-        """The whole book was replaced."""
+        """Process a replaced book."""
         for side, price in tuple(self._taken):
             self.follow(book, side, price)

@@ -1,13 +1,13 @@
-"""A venue for paper trading and backtests: our orders against a real or recorded book, which never notices them.
+"""A venue for paper trading and backtests: our orders against a real or recorded book that does not see them.
 
 An order, an amend or a cancel arrives `latency_ms` after it was sent: with the first message at or after that time,
-before that message changes the book. What the order can take it takes, level by level, at the resting prices; the rest
-queues (the rules are in queue_model.py). A resting order fills when trades reach it, or when the other side's best
-reaches its price: whoever came there would have met us first. Nothing is decided from a book that is unusable, crossed,
-or between two deltas of one matching event.
+before that message changes the book. The order takes what it can, level by level at the resting prices; the remainder
+queues (rules in queue_position.py). A resting order fills when trades reach it, or when the best price of the other
+side reaches its price, because that order would have met us first. Nothing is decided from a book that is unusable,
+crossed, or between two deltas of one matching event.
 
-What it does not know: that our orders move the market, collateral returned across markets of an event, and orders that
-a later shortage of cash would cancel.
+Not simulated: market impact, collateral return across the markets of an event, and orders that a later shortage of cash
+would cancel.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from kalshi_cli.simulator.paper.market import FAR_FUTURE, PaperMarket, Placed
 from kalshi_cli.simulator.paper.queue_position import QueuePlace, reaches
 
 MAX_ENDED = 10_000
-"""Orders remembered after their end, so that a late cancel is answered with what became of them."""
+"""Ended orders that are kept, so that a late cancel gets their final state."""
 
 _S = MarketStatus
 _OVER = frozenset({_S.CLOSED, _S.DETERMINED, _S.DISPUTED, _S.AMENDED, _S.FINALIZED})
@@ -43,9 +43,9 @@ _VALUES = {"yes": Price(ONE_DOLLAR), "no": Price(0)}
 class PaperVenue:
     """Performs effects against observed books. Deterministic: the same messages and ids give the same replies.
 
-    `cash` is what the account started with, before `fills` and `settlements` (what earlier runs left in the store).
-    `stale` are orders that earlier runs left live: paper orders end with their process, and `snapshot` says so.
-    `fees` gives the schedule of a ticker, `new_id` ids of orders and trades. `resync` asks for a new book of a market.
+    `cash` is the starting cash of the account, before the `fills` and `settlements` of earlier runs. `stale` are orders
+    that earlier runs left live: paper orders end with their process, and `snapshot` reports that. `fees` returns the
+    schedule of a ticker, `new_id` the ids of orders and trades. `resync` requests a new book of a market.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class PaperVenue:
 
     @property
     def cash(self) -> Money:
-        """Cash of the account, what is reserved for resting orders included."""
+        """Return the cash of the account, including reservations for resting orders."""
         return self._account.cash
 
     def observe(self, message: messages.Message) -> Iterable[messages.Message]:
-        """What became due, then what the message itself does to our orders."""
+        """Return the replies that are due, then the effects of the message on our orders."""
         if message.ts > self._now or type(message) is messages.Tick:
             self._now = message.ts
         due = self._due() if self._now >= self._wake else ()
@@ -98,7 +98,7 @@ class PaperVenue:
         return (*due, *react(message)) if due else react(message)
 
     def perform(self, effect: Effect) -> Iterable[messages.Message]:
-        """Send it on its way; the answer comes with a later message."""
+        """Send an effect; its reply arrives with a later message."""
         if isinstance(effect, _Sent):
             arrives = Ts(self._now + self._latency_ms)
             self._on_the_way.append((arrives, effect))
@@ -108,7 +108,7 @@ class PaperVenue:
         return ()
 
     def snapshot(self, now: Ts) -> messages.AccountSnapshot:
-        """A complete read of the paper account, for start-up and reconciliation."""
+        """Return a complete snapshot of the paper account, for start-up and reconciliation."""
         resting = [placed.order for placed in self._live.values()]
         ended = [
             msgspec.structs.replace(
@@ -122,7 +122,7 @@ class PaperVenue:
         paper = self._markets.get(ticker)
         return mark(paper.book, paper.market, qty) if paper is not None else None
 
-    # -- what becomes due -----------------------------------------------------------------------------------------
+    # -- arrivals and expiries ------------------------------------------------------------------------------------
 
     def _due(self) -> list[messages.Message]:
         replies: list[messages.Message] = []
@@ -153,7 +153,7 @@ class PaperVenue:
         return replies
 
     def _arrive(self, paper: PaperMarket, order: Order) -> Iterator[messages.Message]:
-        """The exchange's side of a create: refuse it, or match it and let the rest queue."""
+        """Process a create like the exchange: refuse it, or match it and queue the remainder."""
         closable = self._closable(order.ticker, order.side)
         wanted = Qty(min(order.qty, closable)) if order.reduce_only else order.qty
         takes, is_self_cross = paper.takes(order, wanted)
@@ -177,7 +177,7 @@ class PaperVenue:
     def _enter(
         self, paper: PaperMarket, placed: Placed, takes: list[messages.Level], *, rests: bool
     ) -> Iterator[messages.Message]:
-        """Take what is there; what is left rests behind all others, or is over."""
+        """Take the available size; the remainder rests behind all others, or ends."""
         order = placed.order
         if rests:
             paper.rest(placed)
@@ -189,8 +189,10 @@ class PaperVenue:
             placed.queue = QueuePlace(paper.book.qty_at(order.side, order.price))
 
     def _amend(self, paper: PaperMarket, effect: AmendOrder) -> Iterator[messages.Message]:
-        """The exchange's side of an amend. What makes the order smaller, or changes its life, keeps its place; anything
-        else enters again, and a post-only order that would trade is canceled.
+        """Process an amend like the exchange.
+
+        An order that gets smaller or changes only its expiry keeps its place. Any other order enters again; a post-only
+        order that would trade is canceled.
         """
         wanted, placed = effect.wanted, self._live.get(effect.before.client_order_id)
         if placed is None:
@@ -208,7 +210,7 @@ class PaperVenue:
                 self._wake = min(self._wake, order.expires or FAR_FUTURE)
             yield messages.AmendEnded(self._now, placed.order, *(refusal or ()))
             return
-        del paper.orders[place]  # it does not stand in its own way
+        del paper.orders[place]  # an order does not block itself
         takes, is_self_cross = paper.takes(order, left)
         opening, placed.opening = placed.opening, self._opening(paper, order, left)
         placed.order, placed.queue = order, None
@@ -232,7 +234,7 @@ class PaperVenue:
     def _refusal(
         self, paper: PaperMarket, placed: Placed, wanted: Qty, takes: list[messages.Level], is_self_cross: bool
     ) -> tuple[str, str] | None:
-        """Why the exchange would not take it, in its own code (API.md section 10), with the detail."""
+        """Return the refusal of the exchange, if any: its code (API.md section 10) and the detail."""
         order = placed.order
         closed = self._closed_to(paper, order)
         if closed is not None:
@@ -244,13 +246,13 @@ class PaperVenue:
         if order.tif is TimeInForce.FOK and sum(qty for _, qty in takes) < wanted:
             return "fill_or_kill_insufficient_resting_volume", ""
         if not placed.opening:
-            return None  # what only closes a position brings cash, more than its fee
+            return None  # closing a position brings more cash than its fee
         fee = estimate(self._fees(order.ticker), order.price, wanted, is_taker=not order.post_only)
         free = self.cash - sum(other.reserved for other in self._live.values() if other is not placed)
         return ("insufficient_balance", "") if placed.reserved + fee > free else None
 
     def _closed_to(self, paper: PaperMarket, order: Order) -> tuple[str, str] | None:
-        """Why no order of this price and life is taken now."""
+        """Return why the market takes no order of this price and expiry now, or None."""
         if not paper.is_open(self._now):
             return "market_inactive", ""
         if paper.market is not None and not paper.market.grid.is_valid(order.price):
@@ -260,30 +262,27 @@ class PaperVenue:
         return None
 
     def _opening(self, paper: PaperMarket, order: Order, wanted: Qty) -> Qty:
-        """How many of these contracts would open something, after all of ours that rest on this side."""
+        """Return how many of these contracts would open a position, after our other resting orders of this side."""
         closable = self._closable(order.ticker, order.side) - sum(other.left for other in paper.on(order.side))
         return Qty(max(0, wanted - max(0, closable)))
 
     def _closable(self, ticker: str, side: Side) -> int:
-        """Contracts of the position that an order on this side would close."""
+        """Return the contracts of the position that an order on this side would close."""
         return max(0, -side.sign * self.ledger.position(ticker).qty)
 
     def _cancel(self, paper: PaperMarket, effect: CancelOrder) -> messages.Message:
-        """The exchange's side of a cancel. One that came too late is answered with what became of the order."""
-        order = effect.order
-        placed = self._live.get(order.client_order_id)
-        if placed is not None:
-            return self._withdraw(paper, placed, effect.reason)
-        return self._over(order)
+        """Process a cancel like the exchange. A late cancel gets the final state of the order."""
+        placed = self._live.get(effect.order.client_order_id)
+        return self._over(effect.order) if placed is None else self._withdraw(paper, placed, effect.reason)
 
     def _over(self, order: Order) -> messages.Message:
-        """What became of an order that rests no more."""
+        """Return the final state of an order that no longer rests."""
         ended = self._ended.get(order.client_order_id)
         if ended is not None:
             return messages.OrderState(self._now, ended)
         return messages.OrderCanceled(self._now, order.order_id, order.client_order_id, "not an order of this run")
 
-    # -- what happens to resting orders ---------------------------------------------------------------------------
+    # -- resting orders -------------------------------------------------------------------------------------------
 
     def _on_delta(self, message: messages.BookDelta) -> Iterable[messages.Message]:
         paper = self._at(message.ticker)
@@ -304,7 +303,7 @@ class PaperVenue:
         return self._meet(paper)
 
     def _on_snapshot(self, message: messages.BookSnapshot) -> Iterable[messages.Message]:
-        """What happened since the last book is not known: everybody displayed is ahead of us again."""
+        """Load a book. Events since the last book are unknown, so everything displayed is ahead of us again."""
         paper = self._at(message.ticker)
         paper.is_between = False
         paper.book.load(message.bids, message.asks, message.ts)
@@ -315,7 +314,7 @@ class PaperVenue:
         return self._meet(paper)
 
     def _meet(self, paper: PaperMarket) -> list[messages.Message]:
-        """Fill what the other side has reached, and give a place to what has none yet."""
+        """Fill orders that the other side has reached, and give a position to those without one."""
         replies: list[messages.Message] = []
         if not paper.orders or not paper.is_decidable or not paper.is_open(self._now):
             return replies
@@ -325,7 +324,7 @@ class PaperVenue:
             is_reached = best is not None and reaches(order.side, order.price, best)
             takes = paper.taken.available(paper.book, order.side, order.price, placed.left) if is_reached else []
             if placed.queue is not None:
-                replies += self._give(paper, placed, takes)
+                replies += self._take(paper, placed, takes, is_taker=False)
             elif takes and order.post_only:
                 replies.append(self._withdraw(paper, placed, "PostOnlyCrossCancel"))
             else:
@@ -334,21 +333,19 @@ class PaperVenue:
         return replies
 
     def _on_trade(self, message: messages.PublicTrade) -> list[messages.Message]:
-        """A taker met the side we may rest on: those ahead of us first, and us before worse prices."""
+        """Fill our orders from a public trade: contracts ahead of us first, and us before worse prices."""
         paper = self._at(message.ticker)
+        side, left = message.taker_side.opposite, message.qty
         replies: list[messages.Message] = []
         if not paper.orders or not paper.book.is_usable or not paper.is_open(self._now):
             return replies
-        side = message.taker_side.opposite
-        left = message.qty
         for placed in paper.on(side):
-            if placed.queue is None or not reaches(side, placed.order.price, message.price):
-                continue
-            reached = placed.queue.trade(message.qty, self._now) if placed.order.price == message.price else left
-            qty = Qty(min(reached, left, placed.left))
-            if qty:
-                left = Qty(left - qty)
-                replies.append(self._fill(paper, placed, placed.order.price, qty, is_taker=False))
+            price = placed.order.price
+            if placed.queue is not None and reaches(side, price, message.price):
+                reached = placed.queue.trade(message.qty, self._now) if price == message.price else left
+                if qty := Qty(min(reached, left, placed.left)):
+                    left = Qty(left - qty)
+                    replies.append(self._fill(paper, placed, price, qty, is_taker=False))
         return replies
 
     def _on_gap(self, message: messages.FeedGap) -> Iterable[messages.Message]:
@@ -367,7 +364,7 @@ class PaperVenue:
         was, paper.market = paper.market, market
         is_reopened = was is not None and was.status is MarketStatus.INACTIVE and market.status is MarketStatus.ACTIVE
         replies: list[messages.Message] = []
-        if market.status in _OVER or is_reopened:  # a reopened market has lost its resting orders (API.md, 2026)
+        if market.status in _OVER or is_reopened:  # a reopened market has no resting orders (API.md, 2026)
             why = "CloseCancel" if market.status in _OVER else "HaltCancel"
             replies += [self._withdraw(paper, placed, why) for placed in tuple(paper.orders)]
         if paper.orders:
@@ -395,26 +392,20 @@ class PaperVenue:
         if position.qty and self.ledger.settle(settlement):
             yield messages.Settled(self._now, settlement)
 
-    # -- how ------------------------------------------------------------------------------------------------------
+    # -- parts ----------------------------------------------------------------------------------------------------
 
     def _at(self, ticker: str) -> PaperMarket:
-        paper = self._markets.get(ticker)
-        if paper is None:
-            paper = self._markets[ticker] = PaperMarket(ticker)
-        return paper
+        return self._markets.get(ticker) or self._markets.setdefault(ticker, PaperMarket(ticker))
 
-    def _take(self, paper: PaperMarket, placed: Placed, takes: list[messages.Level]) -> list[messages.Message]:
-        """Fill as a taker, at the prices of those who rested."""
+    def _take(
+        self, paper: PaperMarket, placed: Placed, takes: list[messages.Level], *, is_taker: bool = True
+    ) -> list[messages.Message]:
+        """Fill against levels of the real book: a taker at their prices, a maker at once and at its own price."""
         for price, qty in takes:
             paper.taken.take(placed.order.side.opposite, price, qty)
-        return [self._fill(paper, placed, price, qty, is_taker=True) for price, qty in takes]
-
-    def _give(self, paper: PaperMarket, placed: Placed, takes: list[messages.Level]) -> list[messages.Message]:
-        """Fill as a maker, at our own price, with what came to us."""
-        for price, qty in takes:
-            paper.taken.take(placed.order.side.opposite, price, qty)
-        total = Qty(sum(qty for _, qty in takes))
-        return [self._fill(paper, placed, placed.order.price, total, is_taker=False)] if total else []
+        if takes and not is_taker:
+            takes = [(placed.order.price, Qty(sum(qty for _, qty in takes)))]
+        return [self._fill(paper, placed, price, qty, is_taker=is_taker) for price, qty in takes]
 
     def _fill(self, paper: PaperMarket, placed: Placed, price: Price, qty: Qty, *, is_taker: bool) -> messages.Filled:
         order = placed.order
@@ -449,7 +440,7 @@ class PaperVenue:
         return messages.OrderCanceled(self._now, order.order_id, order.client_order_id, reason)
 
     def _end(self, paper: PaperMarket, placed: Placed, status: OrderStatus) -> Order:
-        """Take an order off the market and remember how it ended."""
+        """Remove an order from the market and remember how it ended."""
         order = msgspec.structs.replace(placed.order, status=status, reduced=placed.left, updated=self._now)
         if placed in paper.orders:
             paper.orders.remove(placed)

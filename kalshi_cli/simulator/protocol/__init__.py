@@ -1,1 +1,1 @@
-"""Requests and replies of the wire: shapes of JSON, errors, pages, who may call what."""
+"""The protocol of the simulated exchange: requests, replies, routes, signatures, JSON."""

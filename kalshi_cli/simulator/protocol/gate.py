@@ -1,9 +1,10 @@
-"""Who is asking, and may they ask now: signatures, the clock window, the token buckets."""
+"""Authentication and rate limits: signatures, the clock window, scopes of keys, the token buckets."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Callable, Iterable
 
 from cryptography.exceptions import InvalidSignature
@@ -17,13 +18,21 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.listing import ExchangeOptions
 from kalshi_cli.simulator.model.records import KeyRecord
 from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, too_many
-from kalshi_cli.simulator.protocol.scopes import check_scope
 
 KEY, TIMESTAMP, SIGNATURE = "kalshi-access-key", "kalshi-access-timestamp", "kalshi-access-signature"
 
+_CHILDREN = (
+    (r"GET /portfolio/balance", "read::portfolio_balance"),
+    (r"GET /communications/block-trade-proposals", "read::block_trade_accept"),
+    (r"POST /communications/block-trade-proposals/[^/]+/accept", "write::block_trade_accept"),
+    (r"(POST|PUT|DELETE) /(portfolio/(events/orders|order_groups)|communications)(/.*)?", "write::trade"),
+    (r"POST /portfolio/(subaccounts/transfer|intra_exchange_instance_transfer)", "write::transfer"),
+)
+"""Calls that a narrower scope also allows; the first match counts."""
+
 
 class ServerTokenBucket:
-    """Tokens that refill continuously, up to a capacity. Counted in thousandths, so no fraction is lost."""
+    """Tokens that refill continuously, up to a capacity. It counts thousandths, so no fraction is lost."""
 
     def __init__(self, rate: int, capacity: int, now: Ts) -> None:
         self.rate = rate
@@ -32,20 +41,21 @@ class ServerTokenBucket:
         self._filled = now
 
     def has(self, cost: int, now: Ts) -> bool:
-        """Whether there is enough now. A rate of 0 is no limit."""
+        """Return whether there are enough tokens now. A rate of 0 means no limit."""
         elapsed = max(0, now - self._filled)
         self._filled = now
         self._level = min(self._capacity * 1000, self._level + self.rate * elapsed)
         return self.rate == 0 or self._level >= cost * 1000
 
     def pay(self, cost: int) -> None:
+        """Take tokens."""
         self._level -= cost * 1000
 
 
 class Authenticator:
-    """Verifies requests against registered public keys, and charges the buckets of their accounts.
+    """Verifies requests with registered public keys, and charges the buckets of their accounts.
 
-    `rates` returns an account's tokens a second, read and write; `capacities` how many its buckets hold.
+    `rates` returns the tokens per second of an account, read and write; `capacities` the sizes of its buckets.
     """
 
     def __init__(
@@ -61,18 +71,18 @@ class Authenticator:
         self._buckets: dict[tuple[str, bool, int], ServerTokenBucket] = {}
 
     def admit(self, key: KeyRecord) -> None:
-        """Let this key sign; ValueError where it is neither RSA nor Ed25519."""
+        """Accept signatures of this key; ValueError if it is neither RSA nor Ed25519."""
         parsed = load_pem_public_key(key.public_key)
         if not isinstance(parsed, (RSAPublicKey, Ed25519PublicKey)):
-            raise ValueError(f"key {key.key_id} is neither RSA nor Ed25519")
+            raise ValueError(f"Key {key.key_id} is neither RSA nor Ed25519")
         self._keys[key.key_id] = (key, parsed)
 
     def dismiss(self, key_id: str) -> None:
-        """Let this key sign no longer."""
+        """Reject signatures of this key from now on."""
         self._keys.pop(key_id, None)
 
     def account(self, method: str, path: str, headers: dict[str, str], now: Ts) -> str | None:
-        """The account that signed this, None where nobody did; a WireError (401) where the signature is no good."""
+        """Return the account that signed a request, or None for an unsigned one; refuse (401) an invalid signature."""
         if not any(name in headers for name in (KEY, TIMESTAMP, SIGNATURE)):
             return None
         if not headers.get(SIGNATURE):
@@ -90,15 +100,15 @@ class Authenticator:
         return record.account
 
     def permit(self, headers: dict[str, str], method: str, path: str) -> int | None:
-        """The only subaccount that the key of this request may name, None: any; a WireError (403) without the scope."""
+        """Return the subaccount that the key is restricted to, if any; refuse (403) a call outside its scopes."""
         record, _ = self._keys[headers[KEY]]
         check_scope(record, method, path)
         return record.subaccount
 
     def charge(self, account: str | None, cost: int, now: Ts, *, is_write: bool, shards: Iterable[int] = (0,)) -> None:
-        """Take tokens from the account's read bucket, or its write buckets of shards; 429 where one has not enough.
+        """Take tokens from the read bucket, or the write buckets of shards; refuse (429) if one has too few.
 
-        Calls without a key are not limited: the real limits of those are not published.
+        Calls without a key are not limited, because the real limits of those are not published.
         """
         if account is None:
             return
@@ -121,6 +131,7 @@ class Authenticator:
 
 
 def missing_signature() -> HttpError:
+    """Return the refusal of a request without a signature."""
     return RejectionError(401, "signature_is_missing_from_headers")
 
 
@@ -134,3 +145,12 @@ def _is_signed(key: RSAPublicKey | Ed25519PublicKey, signature: str, text: bytes
     except (InvalidSignature, binascii.Error, ValueError):
         return False
     return True
+
+
+def check_scope(key: KeyRecord, method: str, path: str) -> None:
+    """Refuse (403) a call that no scope of the key allows; `path` follows `/trade-api/v2`."""
+    parent = "read" if method == "GET" else "write"
+    called = f"{method} {path}"
+    child = next((scope for pattern, scope in _CHILDREN if re.fullmatch(pattern, called)), parent)
+    if not {parent, child} & set(key.scopes):
+        raise RejectionError(403, "forbidden", f"this API key lacks the scope {child}")

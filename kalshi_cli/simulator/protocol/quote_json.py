@@ -1,7 +1,7 @@
-"""Requests for quotes and quotes as JSON: in REST bodies and on the `communications` channel (API.md 5.12, 7.3).
+"""RFQs, quotes and block trades as JSON, for REST and the `communications` channel (API.md 5.12, 7.3).
 
-Members know each other by a public communications id. What is private is shown to its owner only: user ids,
-subaccounts, order ids. A subaccount goes out on the channel only where it is not the primary one.
+Members know each other by a public communications id. Only the owner sees user ids, subaccounts and order ids. The
+channel names a subaccount only if it is not the primary one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.quote_records import DECLINED, EXECUTED, OPEN, BlockRecord, QuoteRecord, RfqRecord
 from kalshi_cli.simulator.model.records import MarketRecord, StreamNotification
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.protocol.shapes import legs_json, rfc3339, show
+from kalshi_cli.simulator.protocol.shapes import combo_json, rfc3339, show
 
 if TYPE_CHECKING:
     from kalshi_cli.simulator.matching.state import SimulatorState
 
 
 def communications_id(user_id: str) -> str:
-    """The public name of a member: always the same, and without a way back to the user id."""
+    """Return the public id of a member: stable, and not reversible to the user id."""
     return blake2b(user_id.encode(), digest_size=16, person=b"communications").hexdigest()
 
 
@@ -38,18 +38,18 @@ _BLOCK = """
 
 
 def rfq_json(rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
+    """Return an RFQ as a member sees it."""
     is_own = rfq.account == viewer
     shown: Json = {
         "id": rfq.rfq_id,
         "creator_id": "" if not is_own and _is_hidden(rfq) else _member_id(rfq.account, state),
-        **_asked(rfq),
         "contracts_fp": format_qty(rfq.qty or Qty(0)),
         "status": "open" if rfq.closed is None else "closed",
-        **show(rfq, "rest_remainder created_ts updated_ts"),
+        **show(rfq, "market_ticker rest_remainder created_ts updated_ts"),
+        **_target(rfq, "target_cost_dollars"),
         **_legs(state.markets.get(rfq.ticker)),
         **_fees_excluded(rfq),
     }
-    del shown["event_ticker"]
     if rfq.closed is not None:
         shown |= {"cancellation_reason": rfq.reason, "cancelled_ts": rfc3339(rfq.closed)}
     if is_own:
@@ -59,31 +59,32 @@ def rfq_json(rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
 
 
 def quote_json(quote: QuoteRecord, rfq: RfqRecord, state: SimulatorState, viewer: str) -> Json:
-    """As its maker or the requester sees it; nobody else does."""
-    hides_asker = rfq.is_obscured and viewer != rfq.account and quote.status != EXECUTED
+    """Return a quote as its maker or its requester sees it."""
+    hides_requester = rfq.is_obscured and viewer != rfq.account and quote.status != EXECUTED
     shown = show(
         quote,
         _QUOTE,
         id=quote.quote_id,
         creator_id=_member_id(quote.account, state),
-        rfq_creator_id="" if hides_asker else _member_id(rfq.account, state),
+        rfq_creator_id="" if hides_requester else _member_id(rfq.account, state),
         market_ticker=rfq.ticker,
         contracts_fp=format_qty(rfq.qty or Qty(0)),
     )
     shown |= _target(rfq, "rfq_target_cost_dollars") | _fees_excluded(rfq) | show(quote, "", _OF_QUOTE)
-    if viewer == quote.account:
-        maker = state.members[quote.account].record.user_id
-        shown |= {"creator_user_id": maker, "creator_subaccount": quote.subaccount, "post_only": quote.post_only}
-        shown |= {"creator_order_id": quote.order_id} if quote.order_id else {}
-    if viewer == rfq.account:
-        asker = state.members[rfq.account].record.user_id
-        shown |= {"rfq_creator_user_id": asker, "rfq_creator_subaccount": rfq.subaccount}
-        shown |= {"rfq_creator_order_id": quote.rfq_order_id} if quote.rfq_order_id else {}
-    return shown
+    parties: dict[str, tuple[QuoteRecord | RfqRecord, str]] = {
+        "creator": (quote, quote.order_id),
+        "rfq_creator": (rfq, quote.rfq_order_id),
+    }
+    for role, (party, order_id) in parties.items():
+        if viewer == party.account:
+            user_id = state.members[viewer].record.user_id
+            shown |= {f"{role}_user_id": user_id, f"{role}_subaccount": party.subaccount}
+            shown |= {f"{role}_order_id": order_id} if order_id else {}
+    return shown | ({"post_only": quote.post_only} if viewer == quote.account else {})
 
 
 def block_json(block: BlockRecord, state: SimulatorState, viewer: str) -> Json:
-    """As one of its parties sees it: who the other one is, and its order, stays empty."""
+    """Return a block trade as one of its parties sees it: the other party and its order stay empty."""
     users = {name: state.members[name].record.user_id for name in (block.proposer, block.buyer, block.seller)}
     own = [side for side in ("buyer", "seller") if viewer == getattr(block, side)]
     shown = show(
@@ -105,9 +106,10 @@ def block_json(block: BlockRecord, state: SimulatorState, viewer: str) -> Json:
 # -- the channel --------------------------------------------------------------------------------------------------
 
 
-def rfq_told(kind: str, rfq: RfqRecord, state: SimulatorState, now: Ts) -> StreamNotification:
-    """`rfq_created` or `rfq_deleted`, for everybody. The former does not say who asks (seen in 2026)."""
-    msg: Json = {"id": rfq.rfq_id, "creator_id": "", **_asked(rfq)}
+def rfq_msg(kind: str, rfq: RfqRecord, state: SimulatorState, now: Ts) -> StreamNotification:
+    """Return `rfq_created` or `rfq_deleted`, for everyone. The former hides the requester (seen in 2026)."""
+    msg: Json = {"id": rfq.rfq_id, "creator_id": "", **show(rfq, "market_ticker event_ticker")}
+    msg |= _target(rfq, "target_cost_dollars")
     if rfq.qty is not None:
         msg["contracts_fp"] = format_qty(rfq.qty)
     if kind == "rfq_created":
@@ -118,7 +120,7 @@ def rfq_told(kind: str, rfq: RfqRecord, state: SimulatorState, now: Ts) -> Strea
     return StreamNotification(kind, msg, rfq.rfq_id, rfq.account)
 
 
-def quote_told(
+def quote_msgs(
     kind: str,
     quote: QuoteRecord,
     rfq: RfqRecord,
@@ -126,9 +128,9 @@ def quote_told(
     now: Ts,
     orders: Mapping[str, OrderReceipt] | None = None,
 ) -> list[StreamNotification]:
-    """`quote_created`, `quote_accepted` or `quote_executed`: one message for the maker, one for the requester.
+    """Return the messages of a quote: one for the maker, one for the requester.
 
-    `orders` are what each of them entered.
+    `kind` is `quote_created`, `quote_accepted` or `quote_executed`. `orders` has the order of each account.
     """
     found = []
     for account, subaccount in ((quote.account, quote.subaccount), (rfq.account, rfq.subaccount)):
@@ -162,13 +164,13 @@ def _quote_msg(kind: str, quote: QuoteRecord, rfq: RfqRecord, state: SimulatorSt
     if quote.status == OPEN:
         return msg | {"created_ts": rfc3339(quote.created)}
     msg["accepted_side"] = quote.accepted_side
-    if rfq.qty is not None:  # of an RFQ by cost, a recorded message of July 2026 did not say it
+    if rfq.qty is not None:  # absent for an RFQ by cost (recorded in July 2026)
         msg["contracts_accepted_fp"] = format_qty(rfq.qty)
     return msg
 
 
 def _is_hidden(rfq: RfqRecord) -> bool:
-    """Whether others may not see who asks."""
+    """Return whether others may not see the requester."""
     return rfq.is_obscured and rfq.reason != EXECUTED
 
 
@@ -184,12 +186,5 @@ def _fees_excluded(rfq: RfqRecord) -> Json:
     return {"target_cost_excludes_fees": True} if rfq.excludes_fees else {}
 
 
-def _asked(rfq: RfqRecord) -> Json:
-    return show(rfq, "market_ticker event_ticker") | _target(rfq, "target_cost_dollars")
-
-
 def _legs(market: MarketRecord | None) -> Json:
-    """What a combo is made of; nothing of another market."""
-    if market is None or not market.spec.legs:
-        return {}
-    return {"mve_collection_ticker": market.spec.collection, "mve_selected_legs": legs_json(market.spec.legs)}
+    return combo_json(market.spec) if market is not None else {}

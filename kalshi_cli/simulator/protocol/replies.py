@@ -19,7 +19,7 @@ Json = dict[str, Any]
 
 
 class Request(msgspec.Struct, frozen=True):
-    """One HTTP request. `path` has no query; header names are in lower case."""
+    """An HTTP request. `path` has no query; header names are in lower case."""
 
     method: str
     path: str
@@ -29,7 +29,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Response(msgspec.Struct, frozen=True):
-    """One HTTP response, whole; `late_ms` is how long the server waits before it sends it."""
+    """A complete HTTP response; the server sends it after `late_ms`."""
 
     status: int
     headers: dict[str, str]
@@ -38,7 +38,7 @@ class Response(msgspec.Struct, frozen=True):
 
 
 class HttpError(Exception):
-    """An error on its way to the wire, with the exact body it will have there."""
+    """An error response with its exact body."""
 
     def __init__(self, status: int, body: Json) -> None:
         super().__init__(status, body)
@@ -47,23 +47,31 @@ class HttpError(Exception):
 
 
 class RejectionError(HttpError):
-    """A refusal as most routes tell it: `{"error": {code, message, details}}`. Nothing was changed."""
+    """A refusal in the usual form: `{"error": {code, message, details}}`. Nothing was changed."""
 
     def __init__(self, status: int, code: str, details: str = "", message: str = "") -> None:
         error = {"code": code, "message": message or code.replace("_", " ")}
         super().__init__(status, {"error": error | ({"details": details} if details else {})})
+        self.args = (status, code, details, message)  # pickle calls the constructor with these
         self.code = code
         self.details = details
 
 
 def not_found(details: str = "") -> RejectionError:
-    """Return the refusal of what is not there, or not the caller's."""
+    """Return the refusal for something that does not exist, or belongs to someone else."""
     return RejectionError(404, "not_found", details)
 
 
 def invalid(details: str) -> RejectionError:
-    """Return the refusal of a value that breaks a rule of the exchange."""
+    """Return the refusal for a value that breaks a rule of the exchange."""
     return RejectionError(400, "invalid_parameters", details)
+
+
+def existing(found: T | None) -> T:
+    """Return what was found, or raise the refusal with status 404."""
+    if found is None:
+        raise not_found()
+    return found
 
 
 @contextmanager
@@ -76,17 +84,17 @@ def refusing(refusal: HttpError) -> Iterator[None]:
 
 
 def flat(details: str, code: str = "bad_request") -> HttpError:
-    """Return `{code, message, details}`: a body that could not be decoded, a confirmation that came too late."""
+    """Return the refusal in the form `{code, message, details}`: an invalid body, or a late confirmation."""
     return HttpError(400, {"code": code, "message": code.replace("_", " "), "details": details})
 
 
 def too_many() -> HttpError:
-    """429, where `error` is a string; without any header that says when to come back."""
+    """Return the refusal 429, where `error` is a string; it has no Retry-After header."""
     return HttpError(429, {"error": "too many requests"})
 
 
 def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Response:
-    """A response with the `Date` header, from which clients measure their clock."""
+    """Return a response with the `Date` header, which clients use to measure their clock."""
     headers = {"date": http_date(now)}
     if body is None:
         return Response(status, headers, b"", late_ms)
@@ -95,11 +103,14 @@ def respond(status: int, body: Json | None, now: Ts, late_ms: int = 0) -> Respon
 
 
 def http_date(now: Ts) -> str:
+    """Return a time in the format of HTTP headers."""
     return format_datetime(datetime.fromtimestamp(now // 1000, UTC), usegmt=True)
 
 
-def _number(item: Any) -> int:
-    return int(item.number)
+def matching(items: Iterable[T], **wanted: object) -> Iterator[T]:
+    """Yield the items that have these attributes; None matches every value."""
+    asked = [(name, value) for name, value in wanted.items() if value is not None]
+    return (item for item in items if all(getattr(item, name) == value for name, value in asked))
 
 
 def newest(item: Any) -> int:
@@ -107,32 +118,38 @@ def newest(item: Any) -> int:
     return -int(item.number)
 
 
+def oldest(item: Any) -> int:
+    """Return the key of a numbered record in a list that begins with the oldest."""
+    return int(item.number)
+
+
 class Query:
-    """The query parameters of one request, with the validation the exchange does."""
+    """The query parameters of one request, validated like on the exchange."""
 
     def __init__(self, operation: str, values: dict[str, list[str]]) -> None:
         self.operation = operation
         self._values = values
 
     def text(self, name: str) -> str | None:
-        """The value; an empty one counts as absent."""
+        """Return a value; an empty one counts as absent."""
         return (self._values.get(name) or [""])[-1] or None
 
     def many(self, name: str, *, most: int = 100) -> list[str]:
-        """A comma list."""
+        """Return the values of a comma-separated list."""
         found = [part for part in (self.text(name) or "").split(",") if part]
         if len(found) > most:
             raise self.wrong(name, "max")
         return found
 
     def repeated(self, name: str, *, least: int = 1, most: int = 100) -> list[str]:
-        """A parameter that is given once for each value."""
+        """Return the values of a parameter that is given once for each value."""
         found = self._values.get(name, [])
         if not least <= len(found) <= most:
             raise self.wrong(name, "required" if not found else "max")
         return found
 
     def number(self, name: str, *, least: int = 0, most: int | None = None) -> int | None:
+        """Return an integer within bounds, or None if it is absent."""
         raw = self.text(name)
         if raw is None:
             return None
@@ -146,46 +163,41 @@ class Query:
         return value
 
     def needed(self, name: str) -> int:
-        """A number that must be given."""
+        """Return a required integer."""
         value = self.number(name)
         if value is None:
             raise self.wrong(name, "required")
         return value
 
     def wrong(self, name: str, rule: str) -> HttpError:
-        """`{"msg": ...}`: a parameter that breaks a rule of the exchange's validator, in its words."""
+        """Return the refusal `{"msg": ...}` for a parameter that breaks a rule of the exchange's validator."""
         field, operation = _go_name(name), self.operation
         key = f"Key: '{operation}Params.{field}' Error:Field validation for '{field}' failed on the '{rule}' tag"
         return HttpError(400, {"msg": f"Parameter validation failed for {operation}: {key}"})
 
-    def window(self) -> tuple[int, int]:
-        """`min_ts` and `max_ts` (seconds), as milliseconds; both ends included."""
-        low, high = self.number("min_ts"), self.number("max_ts")
+    def window(self, name: str = "ts") -> tuple[int, int]:
+        """Return the `min_` and `max_` parameters of this name (seconds) as milliseconds; both ends are included."""
+        low, high = self.number(f"min_{name}"), self.number(f"max_{name}")
         return (low or 0) * 1000, FAR if high is None else high * 1000 + 999
 
     def flag(self, name: str) -> bool:
+        """Return whether the value is `true`."""
         return self.text(name) == "true"
 
     def one_of(self, name: str, allowed: Iterable[str]) -> str | None:
+        """Return a value that must be one of the allowed ones, or None if it is absent."""
         value = self.text(name)
         if value is not None and value not in allowed:
             raise self.wrong(name, "oneof")
         return value
 
     def page(
-        self,
-        items: Iterable[T],
-        key: Callable[[T], int],
-        *,
-        usual: int = 100,
-        most: int = 1000,
-        size: str = "limit",
+        self, items: Iterable[T], key: Callable[[T], int], *, usual: int = 100, most: int = 1000, size: str = "limit"
     ) -> tuple[list[T], str]:
-        """One page and the cursor of the next; the last page's cursor is "". `key` must rise along `items`.
+        """Return one page and the cursor of the next; the last page has an empty cursor.
 
-        `size` is the name of the limit.
-
-        A cursor that is not ours starts from the beginning, without an error (seen on the wire in June 2026).
+        `key` must rise along `items`. `size` is the name of the limit parameter. An unknown cursor starts from the
+        beginning without an error (seen on the wire in June 2026).
         """
         limit = self.number(size, least=1, most=most) or usual
         after = _open_cursor(self.text("cursor"))
@@ -199,9 +211,9 @@ class Query:
         return found, ""
 
     def listing(
-        self, name: str, items: Iterable[T], show: Callable[[T], Json], key: Callable[[T], int] = _number, **limits: Any
+        self, name: str, items: Iterable[T], show: Callable[[T], Json], key: Callable[[T], int] = newest, **limits: Any
     ) -> Json:
-        """One page as the body of a reply; `limits` are those of `page`."""
+        """Return one page as the body of a reply; `limits` are those of `page`."""
         found, cursor = self.page(items, key, **limits)
         return {name: [show(item) for item in found], "cursor": cursor}
 
@@ -221,5 +233,5 @@ def _open_cursor(cursor: str | None) -> int | None:
 
 
 def _go_name(name: str) -> str:
-    """`min_close_ts` -> `MinCloseTs`: the field name in the exchange's validation messages."""
+    """Return a parameter's field name in the exchange's validation messages: `min_close_ts` is `MinCloseTs`."""
     return "".join(part.capitalize() for part in name.split("_"))

@@ -1,10 +1,10 @@
-"""What a route is, and how the one of a request is found: what it costs, who may call it, what answers it."""
+"""Routes: their cost, their permissions, the method that answers, and the lookup by path."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 
@@ -15,6 +15,7 @@ from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.protocol.replies import Json, Query, RejectionError, flat, invalid
 
 B = TypeVar("B")
+Subaccount = Annotated[int, msgspec.Meta(ge=0, le=MAX_SUBACCOUNT)]
 BASE = "/trade-api/v2"
 DEFAULT_COST = 10
 LEGACY = (
@@ -29,9 +30,9 @@ _JSON_NAMES = {int: "number", float: "number", str: "string", bool: "bool", list
 
 
 class RouteCall(msgspec.Struct, frozen=True):
-    """One request on its way through a route: who, what, when. `path` holds the values of the path's parameters.
+    """A request on its route: account, parameters, time. `path` has the values of the path parameters.
 
-    `lock` is the only subaccount that the key may name, where it is restricted to one.
+    `lock` is the only subaccount that a restricted key may name.
     """
 
     account: str | None
@@ -41,27 +42,33 @@ class RouteCall(msgspec.Struct, frozen=True):
     now: Ts
     lock: int | None = None
     is_old: bool = False
-    """Asks for the historical tier."""
+    """The request is for the historical tier."""
 
     @property
     def caller(self) -> str:
-        """The account, on a private route."""
+        """Return the account of a private route."""
         assert self.account is not None
         return self.account
 
     def read(self, kind: type[B], called: str = "", *, bare: bool = False) -> B:
-        """The body as this struct; the error names it, as `called`, unless it is `bare`."""
+        """Return the body as this struct; an error names it, as `called`, unless it is `bare`."""
         try:
             return msgspec.json.decode(self.body, type=kind)
         except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise flat(str(error) if bare else f"{called or kind.__name__.lstrip('_')}: {error}") from error
 
     def subaccount(self, usual: int | None) -> int | None:
-        """The query's `subaccount`; without one, that of the key, else `usual`. 403 where the key may not name it."""
+        """Return the `subaccount` of the query, else that of the key, else `usual`.
+
+        A restricted key may name no other subaccount than its own (403).
+        """
         return self.allowed(self.query.number("subaccount", most=MAX_SUBACCOUNT), usual)
 
     def allowed(self, named: int | None, usual: int | None) -> int | None:
-        """The subaccount that a request means which named this one (None: none); a WireError (403) where it may not."""
+        """Return the subaccount of a request that named this one, or None for none.
+
+        A restricted key may name no other subaccount than its own (403).
+        """
         if self.lock is None:
             return usual if named is None else named
         if named not in (None, self.lock):
@@ -74,10 +81,10 @@ M = TypeVar("M", bound=Callable[..., Json | None])
 
 
 class Route(msgspec.Struct, frozen=True):
-    """`cost` is in tokens; with `is_per_item` it is for each item of the batch in the body.
+    """A route. `cost` is in tokens; with `is_per_item` it applies to each item of the batch in the body.
 
-    `shard` is the one whose write bucket pays, where the exchange has so many. With `is_routed` it is the one that the
-    request names; where that names none, those of all shards pay (API.md section 8).
+    `shard` is the shard whose write bucket pays. With `is_routed` it is the one that the request names; if it names
+    none, all shards pay (API.md section 8).
     """
 
     method: str
@@ -94,15 +101,15 @@ class Route(msgspec.Struct, frozen=True):
 
     @property
     def takes_body(self) -> bool:
-        """Whether a request without a body is refused; the exchange wants `{}` where there is nothing to say."""
+        """Return whether a request must have a body; the exchange wants `{}` even without content."""
         return self.method in ("POST", "PUT") or self.is_per_item
 
     def price(self, body: bytes) -> int:
-        """Tokens for this request; an empty batch still costs one item."""
+        """Return the tokens for this request; an empty batch costs one item."""
         return self.cost * max(1, len(batch_items(body))) if self.is_per_item else self.cost
 
     def payers(self, query: Query, body: bytes, shards: int) -> Iterable[int]:
-        """The shards whose write buckets pay for this request; 0 is the bucket that belongs to none."""
+        """Return the shards whose write buckets pay for this request."""
         if not self.is_routed or shards == 1:
             return (self.shard,)
         named = query.number("exchange_index", least=-1)
@@ -129,13 +136,13 @@ write = partial(route, is_private=True, is_write=True)
 
 
 class Routes:
-    """Answers the routes that its methods declare: the body of the success, or None where there is none."""
+    """A table of endpoints. Its methods declare routes and return the body of a success, or None for no body."""
 
     def __init__(self, state: SimulatorState) -> None:
         self._state = state
 
     def routes(self) -> list[Route]:
-        """The table of these endpoints, names before parameters."""
+        """Return the routes of these endpoints, fixed paths before parameters."""
         found = [
             msgspec.structs.replace(declared, answer=getattr(self, name))
             for name, method in vars(type(self)).items()
@@ -147,14 +154,14 @@ class Routes:
         return self._state.members[call.caller]
 
     def _mirror(self, call: RouteCall) -> DelayedView:
-        """What reads of the caller show now."""
+        """Return the current read view of the caller."""
         mirror = self._member(call).mirror
         assert mirror is not None
         return mirror.at(call.now)
 
 
 class Router:
-    """Finds the route of a method and path, and the values of the path's parameters."""
+    """Finds the route of a method and path, and the values of its path parameters."""
 
     def __init__(self, tables: Iterable[Route]) -> None:
         self._plain: dict[tuple[str, str], Route] = {}
@@ -173,6 +180,7 @@ class Router:
         self._legacy = [(method, path.split("/")) for method, path in LEGACY]
 
     def find(self, method: str, path: str) -> tuple[Route, tuple[str, ...]] | None:
+        """Return the route of a request and the values of its path parameters, or None."""
         if (plain := self._plain.get((method, path))) is not None:
             return plain, ()
         parts = path.split("/")
@@ -182,11 +190,12 @@ class Router:
         return None
 
     def is_legacy(self, method: str, path: str) -> bool:
-        """The order routes of before June 2026."""
+        """Return whether a request is for an order route of before June 2026."""
         parts = path.split("/")
         return any(method == known and _matches(pattern, parts) for known, pattern in self._legacy)
 
     def endpoint_costs(self, _: RouteCall) -> Json:
+        """Return the costs of the endpoints that differ from the default."""
         return {"default_cost": DEFAULT_COST, "endpoint_costs": self._costs}
 
 
@@ -197,13 +206,13 @@ def _matches(pattern: list[str], parts: list[str]) -> bool:
 
 
 def check_subaccount(member: SimAccount, number: int) -> None:
-    """Refuse a subaccount that the member has not."""
+    """Refuse a subaccount that does not exist."""
     if not 0 <= number <= member.record.subaccounts:
         raise invalid("subaccount")
 
 
 def batch_items(body: bytes) -> list[Json]:
-    """The `orders` of a batch; an empty list where there are none."""
+    """Return the `orders` of a batch."""
     items = decode_body(body).get("orders")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise invalid("orders is required")
@@ -211,6 +220,7 @@ def batch_items(body: bytes) -> list[Json]:
 
 
 def decode_body(body: bytes) -> Json:
+    """Return the JSON object of a body."""
     try:
         decoded = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -221,4 +231,5 @@ def decode_body(body: bytes) -> Json:
 
 
 def json_name(value: object) -> str:
+    """Return the name of a JSON type in the exchange's messages."""
     return _JSON_NAMES.get(type(value), "null")

@@ -1,12 +1,15 @@
-"""The exchange's objects as JSON: which fields, how many decimals, which times are text (API.md section 5)."""
+"""The exchange's objects as JSON: their fields, decimals, and times (API.md section 5)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import cache, lru_cache
+from operator import attrgetter
 from typing import Any
 from zlib import crc32
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, format_money, format_price, format_qty, format_ts
+from kalshi_cli.core.model.markets import FeeSchedule
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
 from kalshi_cli.core.model.price_grid import PriceGrid
 from kalshi_cli.simulator.matching.candles import BarRecord, Ohlc
@@ -16,141 +19,246 @@ from kalshi_cli.simulator.model.listing import EventSpec, LegSpec, MarketSpec, S
 
 Json = dict[str, Any]
 
-NOBODY, ALL_OF_IT = Price(0), ONE_DOLLAR  # what the wire shows for an empty bid and an empty ask side
 
-
+@lru_cache(4096)
 def rfc3339(ts: Ts) -> str:
-    """As on the wire: the zeros at the end of the fraction are trimmed."""
+    """Return a time as the wire writes it: without zeros at the end of the fraction."""
     text = format_ts(ts)
     return text[:-1].rstrip("0") + "Z" if "." in text else text
 
 
 def moment(ts: Ts, about: str) -> str:
-    """Return the time of an event in microseconds, as the wire has them; `about` is the market or else the account.
+    """Return the time of an event in microseconds; `about` is the ticker of its market, or its account.
 
-    Time is kept here in milliseconds; the rest follows from the two, so one event reads the same everywhere.
+    The simulator counts milliseconds. The remaining digits follow from both arguments, so one event always has the
+    same time.
     """
-    micros = crc32(f"{about}/{ts}".encode()) % 1_000
-    text = rfc3339(ts).removesuffix("Z")
-    digits = f"{ts % 1_000:03d}{micros:03d}".rstrip("0")
-    return f"{text.partition('.')[0]}.{digits}Z" if digits else f"{text}Z"
+    whole = rfc3339(Ts(ts - ts % 1_000)).removesuffix("Z")
+    digits = f"{ts % 1_000:03d}{crc32(f'{about}/{ts}'.encode()) % 1_000:03d}".rstrip("0")
+    return f"{whole}.{digits}Z" if digits else f"{whole}Z"
 
 
 def no_price(price: Price) -> str:
+    """Return the price of NO that corresponds to a price of YES."""
     return format_price(Price(ONE_DOLLAR - price))
 
 
 def outcome(side: Side) -> str:
+    """Return the outcome that an order on this side buys."""
     return "yes" if side is BID else "no"
 
 
 def legacy(side: Side, asks_read_as: str) -> tuple[str, str]:
-    """Return the deprecated side and action of an order. An ask was recorded as a sale of YES (demo, June 2026)."""
+    """Return the deprecated side and action of an order. The demo recorded an ask as a sale of YES (June 2026)."""
     if side is BID:
         return "yes", "buy"
     return ("yes", "sell") if asks_read_as == "sell_yes" else ("no", "buy")
 
 
+@lru_cache(64)
 def ranges(grid: PriceGrid) -> list[Json]:
-    return [
-        {"start": format_price(band.start), "end": format_price(band.end), "step": format_price(band.step)}
-        for band in grid.bands
-    ]
+    """Return the bands of a price grid."""
+    return [{name: format_price(getattr(band, name)) for name in ("start", "end", "step")} for band in grid.bands]
+
+
+def fees_json(fees: FeeSchedule | None, suffix: str = "") -> Json:
+    """Return a fee schedule, or null for None; `suffix` ends the names of the fields."""
+    return {f"fee_type{suffix}": fees and fees.type.value, f"fee_multiplier{suffix}": fees and fees.multiplier / 1000}
+
+
+# -- fields ---------------------------------------------------------------------------------------------------------
+
+_FORMATS: tuple[tuple[Callable[[Any], object], str], ...] = (
+    (
+        format_money,
+        """
+        fee_cost=fee fees_paid_dollars=fees maker_fees_dollars=maker_fees maker_fill_cost_dollars=maker_cost
+        market_exposure_dollars=cost no_total_cost_dollars=no_cost position_cost_dollars=cost
+        position_fee_cost_dollars=fees realized_pnl_dollars=realized taker_fees_dollars=taker_fees
+        taker_fill_cost_dollars=taker_cost total_traded_dollars=traded yes_total_cost_dollars=yes_cost
+        """,
+    ),
+    (
+        format_qty,
+        """
+        contracts_limit_fp=limit count_fp=qty fill_count=filled fill_count_fp=filled initial_count_fp=qty
+        last_trade_size_fp=last_size no_contracts_fp=no_qty no_count_fp=no_qty open_interest_fp=open_interest
+        position_fp=qty post_position_fp=position remaining_count=remaining remaining_count_fp=remaining
+        volume_fp=volume yes_contracts_fp=yes_qty yes_count_fp=yes_qty
+        """,
+    ),
+    (
+        format_price,
+        """
+        no_bid_dollars=no_bid settlement_value_dollars=value yes_bid_dollars=yes_bid yes_price_dollars=price
+        yes_settlement_value_dollars=value
+        """,
+    ),
+    (
+        rfc3339,
+        """
+        accepted_ts=accepted buyer_accepted_ts=buyer_accepted cancelled_ts=cancelled close_date=closes
+        confirmed_ts=confirmed created_ts=created executed_ts=executed expiration_time=expires expiration_ts=expires
+        fee_waiver_expiration_time=fee_waiver_until open_date=opens open_time=open_time scheduled_ts=scheduled
+        seller_accepted_ts=seller_accepted strike_date=strike_date updated_ts=updated
+        """,
+    ),
+    (outcome, "outcome_side=side purchased_side=side side=side taker_outcome_side=taker_side taker_side=taker_side"),
+    (lambda side: side.value, "book_side=side taker_book_side=taker_side"),
+    (lambda money: money // 10_000, "amount_cents=amount revenue=revenue"),
+    (lambda price: price // 100, "value=value"),
+    (lambda ts: ts // 1000, "ts=ts"),
+    (lambda is_maker: "maker" if is_maker else "taker_at_cross", "self_trade_prevention_type=stp_maker"),
+    (no_price, "no_price_dollars=price"),
+    (ranges, "price_ranges=grid"),
+)
+"""The formats, each with its fields on the wire and the record attributes that they show."""
+_RENAMED = """
+    cancel_order_on_pause=cancel_on_pause cancellation_reason=reason collection_ticker=ticker created_ts_ms=created
+    destination_exchange_shard=to_shard expiration_ts_ms=expires fill_id=trade_id is_block_trade=is_block
+    last_update_reason=reason last_updated_ts_ms=updated market_result=result market_ticker=ticker
+    order_group_id=group_id price_level_structure=price_structure settlement_timer_seconds=settlement_timer_s
+    size_max=most size_min=least source_exchange_shard=from_shard subaccount_number=subaccount subtitle=sub_title
+    ts_ms=ts
+"""
+_MOMENTS = "created_time=created last_update_time=updated last_updated_ts=updated settled_time=ts"
+
+
+def _pairs(text: str) -> Iterable[tuple[str, str]]:
+    """Yield the field and the attribute of each `field=attribute` of a text."""
+    for pair in text.split():
+        field, _, attribute = pair.partition("=")
+        yield field, attribute
+
+
+def _formatted(convert: Callable[[Any], object], attribute: str) -> Callable[[Any], object]:
+    """Return a function that reads and formats an attribute of a record; None stays None. Values often repeat."""
+
+    @lru_cache(1024)
+    def text(value: object) -> object:
+        return None if value is None else convert(value)
+
+    return lambda record: text(getattr(record, attribute))
+
+
+def _moment_of(attribute: str) -> Callable[[Any], object]:
+    return lambda record: moment(getattr(record, attribute), record.ticker)
+
+
+_FIELDS: dict[str, Callable[[Any], object]] = {
+    **{field: attrgetter(attribute) for field, attribute in _pairs(_RENAMED)},
+    **{field: _moment_of(attribute) for field, attribute in _pairs(_MOMENTS)},
+    **{field: _formatted(convert, name) for convert, text in _FORMATS for field, name in _pairs(text)},
+}
+"""Functions that read a field of the wire from a record. Other fields are the attributes of the same name."""
+
+
+@cache
+def _readers(names: str) -> tuple[tuple[str, Callable[[Any], object]], ...]:
+    return tuple((name, _FIELDS.get(name) or attrgetter(name)) for name in names.split())
+
+
+def show(record: object, names: str, optional: str = "", **given: object) -> Json:
+    """Return the fields `names` of a record, in this order, and those `optional` fields that are not empty.
+
+    `given` has the values of fields that do not follow from the record alone.
+    """
+    shown = {name: given[name] if name in given else read(record) for name, read in _readers(names)}
+    for name, read in _readers(optional):
+        value = read(record)
+        if value is not None and value != "":
+            shown[name] = value
+    return shown
+
+
+# -- objects --------------------------------------------------------------------------------------------------------
 
 
 def series_json(spec: SeriesSpec, exchange_index: int = 0) -> Json:
+    """Return a series."""
     return {
         **show(spec, "ticker title frequency category"),
         "categories": [spec.category],
         "tags": list(spec.tags) or None,
-        "settlement_sources": [{"name": name, "url": url} for name, url in spec.settlement_sources] or None,
+        "settlement_sources": _sources(spec),
         "contract_url": "",
         "contract_terms_url": "",
-        "fee_type": spec.fees.type.value,
-        "fee_multiplier": spec.fees.multiplier / 1000,
+        **fees_json(spec.fees),
         "additional_prohibitions": None,
         "exchange_index": exchange_index,
     }
 
 
 def event_json(spec: EventSpec, series: SeriesSpec, exchange_index: int = 0) -> Json:
-    shown: Json = {
-        **show(spec, "event_ticker series_ticker title sub_title mutually_exclusive"),
+    """Return an event; fees only where they replace those of its series."""
+    return {
+        **show(spec, "event_ticker series_ticker title sub_title mutually_exclusive strike_period", "strike_date"),
         "collateral_return_type": "",
         "category": series.category,
-        "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources] or None,
-        "strike_period": spec.strike_period,
+        "settlement_sources": _sources(series),
         "exchange_index": exchange_index,
+        **(fees_json(spec.fees, "_override") if spec.fees is not None else {}),
     }
-    if spec.strike_date is not None:
-        shown["strike_date"] = rfc3339(spec.strike_date)
-    if spec.fees is not None:
-        shown["fee_type_override"] = spec.fees.type.value
-        shown["fee_multiplier_override"] = spec.fees.multiplier / 1000
-    return shown
+
+
+def _sources(series: SeriesSpec) -> list[Json] | None:
+    return [{"name": name, "url": url} for name, url in series.settlement_sources] or None
+
+
+_MARKET = """
+    ticker event_ticker title yes_sub_title no_sub_title open_time settlement_timer_seconds can_close_early
+    early_close_condition strike_type rules_primary rules_secondary price_level_structure price_ranges exchange_index
+"""
 
 
 def market_json(market: records.MarketRecord, book: MatchingBook, now: Ts, before: BarRecord | None = None) -> Json:
-    """`before` is the hour that ended a day ago."""
+    """Return a market. `before` is the hour that ended a day ago, for the fields that start with `previous_`."""
     spec = market.spec
-    bid, ask = book.top(BID), book.top(ASK)
-    bid_price = bid[0] if bid else NOBODY
-    ask_price = ask[0] if ask else ALL_OF_IT
-    latest = spec.latest_expiration_time or market.close_time
-    expected = spec.expected_expiration_time or market.close_time
+    expected = rfc3339(spec.expected_expiration_time or market.close_time)
+    latest = rfc3339(spec.latest_expiration_time or market.close_time)
     shown: Json = {
-        "ticker": spec.ticker,
-        "event_ticker": spec.event_ticker,
+        **show(spec, _MARKET, "floor_strike cap_strike fee_waiver_expiration_time"),
+        **show(market, "volume_fp open_interest_fp result expiration_value", "settlement_value_dollars"),
         "market_type": "binary",
-        **show(spec, "title yes_sub_title no_sub_title"),
         "created_time": moment(market.announced, spec.ticker),
         "updated_time": moment(market.updated, spec.ticker),
-        "open_time": rfc3339(spec.open_time),
         "close_time": rfc3339(market.close_time),
-        "expected_expiration_time": rfc3339(expected),
-        "occurrence_datetime": rfc3339(expected),
-        "expiration_time": rfc3339(latest),
-        "latest_expiration_time": rfc3339(latest),
-        "settlement_timer_seconds": spec.settlement_timer_s,
+        "expected_expiration_time": expected,
+        "occurrence_datetime": expected,
+        "expiration_time": latest,
+        "latest_expiration_time": latest,
         "status": market.status(now).value,
-        "yes_bid_dollars": format_price(bid_price),
-        "yes_bid_size_fp": format_qty(bid[1] if bid else Qty(0)),
-        "yes_ask_dollars": format_price(ask_price),
-        "yes_ask_size_fp": format_qty(ask[1] if ask else Qty(0)),
-        "no_bid_dollars": no_price(ask_price),
-        "no_ask_dollars": no_price(bid_price),
+        **top_json(book, with_no=True),
         "last_price_dollars": format_price(market.last or Price(0)),
-        "previous_yes_bid_dollars": format_price(before.bid.close if before else NOBODY),
-        "previous_yes_ask_dollars": format_price(before.ask.close if before else NOBODY),
+        "previous_yes_bid_dollars": format_price(before.bid.close if before else Price(0)),
+        "previous_yes_ask_dollars": format_price(before.ask.close if before else Price(0)),
         "previous_price_dollars": format_price((before.last if before else None) or Price(0)),
-        "volume_fp": format_qty(market.volume),
         "volume_24h_fp": format_qty(market.volume_24h(now)),
-        "open_interest_fp": format_qty(market.open_interest),
         "notional_value_dollars": "1.0000",
-        "result": market.result,
-        "expiration_value": market.expiration_value,
-        **show(spec, "can_close_early early_close_condition strike_type rules_primary rules_secondary"),
-        "price_level_structure": spec.price_structure,
-        "price_ranges": ranges(spec.grid),
         "settlement_bounds_type": "default",
-        "exchange_index": spec.exchange_index,
     }
-    shown |= show(spec, "", "floor_strike cap_strike")
     if strike := custom_strike(spec):
         shown["custom_strike"] = strike
-    if spec.fee_waiver_until is not None:
-        shown["fee_waiver_expiration_time"] = rfc3339(spec.fee_waiver_until)
-    if market.value is not None:
-        shown["settlement_value_dollars"] = format_price(market.value)
     if market.settled is not None:
         shown["settlement_ts"] = moment(market.settled, spec.ticker)
-    if spec.legs:
-        shown |= {"mve_collection_ticker": spec.collection, "mve_selected_legs": legs_json(spec.legs)}
-    return shown
+    return shown | combo_json(spec)
+
+
+def top_json(book: MatchingBook, *, with_no: bool = False) -> Json:
+    """Return the best prices and their sizes: an empty bid side is 0, an empty ask side a dollar."""
+    bid, bid_qty = book.top(BID) or (Price(0), Qty(0))
+    ask, ask_qty = book.top(ASK) or (ONE_DOLLAR, Qty(0))
+    return {
+        "yes_bid_dollars": format_price(bid),
+        "yes_bid_size_fp": format_qty(bid_qty),
+        "yes_ask_dollars": format_price(ask),
+        "yes_ask_size_fp": format_qty(ask_qty),
+        **({"no_bid_dollars": no_price(ask), "no_ask_dollars": no_price(bid)} if with_no else {}),
+    }
 
 
 def custom_strike(spec: MarketSpec) -> dict[str, str]:
-    """Return what a market is about beyond numbers; of a combo its legs, in the words recorded in January 2026."""
+    """Return a strike that is no number; a combo has its legs, in the words recorded in January 2026."""
     if not spec.legs:
         return dict(spec.custom_strike)
     return {
@@ -161,24 +269,27 @@ def custom_strike(spec: MarketSpec) -> dict[str, str]:
     }
 
 
-def legs_json(legs: Iterable[LegSpec]) -> list[Json]:
-    return [
-        {"event_ticker": leg.event_ticker, "market_ticker": leg.market_ticker, "side": leg.side}
-        | ({} if leg.value is None else {"yes_settlement_value_dollars": format_price(leg.value)})
-        for leg in legs
-    ]
+def combo_json(spec: MarketSpec) -> Json:
+    """Return the collection and the legs of a combo, and nothing for another market."""
+    if not spec.legs:
+        return {}
+    return {"mve_collection_ticker": spec.collection, "mve_selected_legs": [_leg_json(leg) for leg in spec.legs]}
+
+
+def _leg_json(leg: LegSpec) -> Json:
+    shown: Json = {"event_ticker": leg.event_ticker, "market_ticker": leg.market_ticker, "side": leg.side}
+    return shown | show(leg, "", "yes_settlement_value_dollars")
 
 
 def candle_json(bar: BarRecord) -> Json:
-    """As in the live tier: without a print in the period the price has nothing but the one before."""
+    """Return a candle of the live tier: a period without a trade has the previous price alone."""
     price: Json = {} if bar.previous is None else {"previous_dollars": format_price(bar.previous)}
     if bar.price is not None:
-        price |= {f"{name}_dollars": text for name, text in _range(bar.price).items()}
-        price["mean_dollars"] = format_price(_mean(bar))
+        price |= _range(bar.price, "_dollars") | {"mean_dollars": format_price(_mean(bar))}
     return {
         "end_period_ts": bar.end // 1000,
-        "yes_bid": {f"{name}_dollars": text for name, text in _range(bar.bid).items()},
-        "yes_ask": {f"{name}_dollars": text for name, text in _range(bar.ask).items()},
+        "yes_bid": _range(bar.bid, "_dollars"),
+        "yes_ask": _range(bar.ask, "_dollars"),
         "price": price,
         "volume_fp": format_qty(bar.volume),
         "open_interest_fp": format_qty(bar.open_interest),
@@ -186,7 +297,7 @@ def candle_json(bar: BarRecord) -> Json:
 
 
 def old_candle_json(bar: BarRecord) -> Json:
-    """As in the historical tier: no suffixes, and null for what is not there."""
+    """Return a candle of the historical tier: names without suffixes, and null for missing prices."""
     nothing = dict.fromkeys(("open", "low", "high", "close", "mean"))
     known = nothing if bar.price is None else _range(bar.price) | {"mean": format_price(_mean(bar))}
     return {
@@ -199,123 +310,28 @@ def old_candle_json(bar: BarRecord) -> Json:
     }
 
 
-def _range(prices: Ohlc) -> dict[str, str]:
-    return {name: format_price(getattr(prices, name)) for name in ("open", "low", "high", "close")}
+def _range(prices: Ohlc, suffix: str = "") -> Json:
+    return {f"{name}{suffix}": format_price(getattr(prices, name)) for name in ("open", "low", "high", "close")}
 
 
 def _mean(bar: BarRecord) -> Price:
-    """By contracts, to the nearest price."""
+    """Return the average price, weighted by contracts and rounded to the nearest price."""
     return Price((2 * bar.paid + bar.volume) // (2 * bar.volume))
 
 
 def levels_json(book: MatchingBook, side: Side, depth: int, *, is_no_scale: bool) -> list[list[str]]:
-    """[price, count], the best last. NO levels are NO bids: an ask of YES at p is a bid for NO at one dollar less p."""
-    levels = reversed(book.levels(side, depth))
-    return [
-        [no_price(price) if is_no_scale and side is ASK else format_price(price), format_qty(qty)]
-        for price, qty in levels
-    ]
+    """Return the levels as [price, count], the best last.
+
+    With `is_no_scale` an ask of YES at p is a bid for NO at one dollar less p.
+    """
+    show_price = no_price if is_no_scale and side is ASK else format_price
+    return [[show_price(price), format_qty(qty)] for price, qty in reversed(book.levels(side, depth))]
 
 
 def book_json(book: MatchingBook, depth: int) -> Json:
-    return {
-        "yes_dollars": levels_json(book, BID, depth, is_no_scale=True),
-        "no_dollars": levels_json(book, ASK, depth, is_no_scale=True),
-    }
-
-
-def _money(field: str) -> Callable[[Any], object]:
-    return lambda record: format_money(getattr(record, field))
-
-
-def _qty(field: str) -> Callable[[Any], object]:
-    return lambda record: format_qty(getattr(record, field))
-
-
-def _time(field: str) -> Callable[[Any], object]:
-    return lambda record: (at := getattr(record, field)) and rfc3339(at)
-
-
-_TIMES = ["created", "updated", "accepted", "confirmed", "executed", "cancelled", "buyer_accepted", "seller_accepted"]
-
-
-def _moment(field: str) -> Callable[[Any], object]:
-    return lambda record: moment(getattr(record, field), record.ticker)
-
-
-_FIELDS: dict[str, Callable[[Any], object]] = {
-    "book_side": lambda record: record.side.value,
-    "cancel_order_on_pause": lambda record: record.cancel_on_pause,
-    "cancellation_reason": lambda record: record.reason,
-    "count_fp": _qty("qty"),
-    "created_time": _moment("created"),
-    "created_ts_ms": lambda record: record.created,
-    "expiration_time": lambda record: record.expires and rfc3339(record.expires),
-    "expiration_ts": lambda record: rfc3339(record.expires),
-    "expiration_ts_ms": lambda record: record.expires,
-    "fee_cost": _money("fee"),
-    "fees_paid_dollars": _money("fees"),
-    "fill_count_fp": _qty("filled"),
-    "fill_id": lambda record: record.trade_id,
-    "initial_count_fp": _qty("qty"),
-    "is_block_trade": lambda record: record.is_block,
-    "last_update_reason": lambda record: record.reason,
-    "last_update_time": _moment("updated"),
-    "last_updated_ts": _moment("updated"),
-    "last_updated_ts_ms": lambda record: record.updated,
-    "maker_fees_dollars": _money("maker_fees"),
-    "maker_fill_cost_dollars": _money("maker_cost"),
-    "market_exposure_dollars": _money("cost"),
-    "market_result": lambda record: record.result,
-    "market_ticker": lambda record: record.ticker,
-    "no_bid_dollars": lambda record: format_price(record.no_bid),
-    "no_contracts_fp": _qty("no_qty"),
-    "no_count_fp": _qty("no_qty"),
-    "no_price_dollars": lambda record: no_price(record.price),
-    "no_total_cost_dollars": _money("no_cost"),
-    "order_group_id": lambda record: record.group_id,
-    "outcome_side": lambda record: outcome(record.side),
-    "position_cost_dollars": _money("cost"),
-    "position_fee_cost_dollars": _money("fees"),
-    "position_fp": _qty("qty"),
-    "post_position_fp": _qty("position"),
-    "purchased_side": lambda record: outcome(record.side),
-    "realized_pnl_dollars": _money("realized"),
-    "remaining_count_fp": _qty("remaining"),
-    "revenue": lambda record: record.revenue // 10_000,
-    "self_trade_prevention_type": lambda record: "maker" if record.stp_maker else "taker_at_cross",
-    "settled_time": _moment("ts"),
-    "side": lambda record: outcome(record.side),
-    "subaccount_number": lambda record: record.subaccount,
-    "taker_book_side": lambda record: record.taker_side.value,
-    "taker_fees_dollars": _money("taker_fees"),
-    "taker_fill_cost_dollars": _money("taker_cost"),
-    "taker_outcome_side": lambda record: outcome(record.taker_side),
-    "taker_side": lambda record: outcome(record.taker_side),
-    "total_traded_dollars": _money("traded"),
-    "ts": lambda record: record.ts // 1000,
-    "ts_ms": lambda record: record.ts,
-    "value": lambda record: record.value // 100,
-    "volume_fp": _qty("volume"),
-    "yes_bid_dollars": lambda record: format_price(record.yes_bid),
-    "yes_contracts_fp": _qty("yes_qty"),
-    "yes_count_fp": _qty("yes_qty"),
-    "yes_price_dollars": lambda record: format_price(record.price),
-    "yes_total_cost_dollars": _money("yes_cost"),
-    **{f"{name}_ts": _time(name) for name in _TIMES},
-}
-"""How a field of the wire is made of a record; one that is not here is the record's own field of that name."""
-
-
-def show(record: object, names: str, optional: str = "", **given: object) -> Json:
-    """The fields `names` of a record, in this order, and of the `optional` ones those that say something."""
-    shown = {name: given[name] if name in given else _field(record, name) for name in names.split()}
-    extra = {name: _field(record, name) for name in optional.split()}
-    return shown | {name: value for name, value in extra.items() if value not in (None, "")}
-
-
-def _field(record: object, name: str) -> object:
-    return _FIELDS[name](record) if name in _FIELDS else getattr(record, name)
+    """Return an order book as bids for YES and bids for NO."""
+    sides = {"yes_dollars": BID, "no_dollars": ASK}
+    return {name: levels_json(book, side, depth, is_no_scale=True) for name, side in sides.items()}
 
 
 _ORDER = """
@@ -343,6 +359,7 @@ _SETTLEMENT = """
 
 
 def order_json(order: records.OrderRecord, user_id: str, asks_read_as: str) -> Json:
+    """Return an order."""
     side, action = legacy(order.side, asks_read_as)
     optional = "expiration_time order_group_id"
     return show(order, _ORDER, optional, user_id=user_id, type="limit", side=side, action=action)
@@ -358,30 +375,33 @@ def fill_action(fill: records.FillRecord) -> str:
 
 
 def fill_json(fill: records.FillRecord) -> Json:
+    """Return a fill."""
     return show(fill, _FILL, action=fill_action(fill), created_time=moment(fill.ts, fill.ticker))
 
 
 def trade_json(trade: records.TradeRecord) -> Json:
+    """Return a public trade."""
     return show(trade, _TRADE, created_time=moment(trade.ts, trade.ticker))
 
 
 def position_json(holding: records.PositionRecord) -> Json:
+    """Return a position in one market."""
     return show(holding, _POSITION)
 
 
 def settlement_json(settlement: records.SettlementRecord) -> Json:
+    """Return a settlement."""
     return show(settlement, _SETTLEMENT)
 
 
 def event_position_json(event_ticker: str, holdings: list[records.PositionRecord]) -> Json:
-    def total(field: str) -> str:
-        return format_money(sum(getattr(holding, field) for holding in holdings))
-
+    """Return the positions of one event, added up."""
+    totals = {"total_cost": "traded", "event_exposure": "cost", "realized_pnl": "realized", "fees_paid": "fees"}
     return {
         "event_ticker": event_ticker,
-        "total_cost_dollars": total("traded"),
         "total_cost_shares_fp": format_qty(Qty(sum(abs(holding.qty) for holding in holdings))),
-        "event_exposure_dollars": total("cost"),
-        "realized_pnl_dollars": total("realized"),
-        "fees_paid_dollars": total("fees"),
+        **{
+            f"{name}_dollars": format_money(Money(sum(getattr(holding, attribute) for holding in holdings)))
+            for name, attribute in totals.items()
+        },
     }

@@ -1,1 +1,1 @@
-"""The REST side of the simulated exchange: routes, what answers them, and the shapes of the answers."""
+"""The REST routes of the simulated exchange, one file per subject."""

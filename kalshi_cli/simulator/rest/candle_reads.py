@@ -1,4 +1,4 @@
-"""The GET endpoints of candles: one market, a batch, an event, and the historical tier; and forecasts made of them."""
+"""The GET endpoints of candles (one market, a batch, an event, the historical tier), and forecasts from them."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from itertools import pairwise
 from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.matching.candles import BarRecord, period_end
 from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found
+from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import RouteCall, private, public
 from kalshi_cli.simulator.protocol.shapes import candle_json, old_candle_json
 from kalshi_cli.simulator.rest.historical import TieredRoutes
 
 INTERVALS = (1, 60, 1440)
 MAX_CANDLES = 10_000
-"""Of all markets of one request."""
+"""The most candles of one request, over all its markets."""
 
 MAX_OF_EVENT = 5_000
-"""Of all markets of an event together: a longer span is cut, and the answer says where. UNVERIFIED how many."""
+"""The most candles of an event: a longer span is cut, and the reply says where (UNVERIFIED number)."""
 
 _FORECAST_INTERVALS = (0, *INTERVALS)
 _MAX_PERCENTILES = 10
@@ -28,16 +28,16 @@ _EVENT = "/series/:series_ticker/events/:ticker"
 
 
 class CandleReads(TieredRoutes):
-    """Candles of markets and events."""
+    """Routes for the candles of markets and events."""
 
     @public("/series/:series_ticker/markets/:ticker/candlesticks", "GetMarketCandlesticks")
     @public("/historical/markets/:ticker/candlesticks", "GetMarketCandlesticksHistorical")
     def market(self, call: RouteCall) -> Json:
-        """Of one market; in the history without its series."""
+        """Return the candles of one market; in the historical tier without its series."""
         *series, ticker = call.path
         start, end, interval = _span(call)
         market = self.find_market(ticker, call)
-        if series and self._state.events[market.spec.event_ticker].series_ticker != series[0]:
+        if series and self.series_of(market) != series[0]:
             raise not_found()
         _check_count(start, end, interval, 1)
         if call.is_old:
@@ -48,23 +48,23 @@ class CandleReads(TieredRoutes):
 
     @public("/markets/candlesticks", "BatchGetMarketCandlesticks")
     def batch(self, call: RouteCall) -> Json:
-        """Markets that are not known, or history, are left out."""
+        """Return the candles of several markets; unknown and historical markets are left out."""
         tickers = call.query.many("market_tickers")
         if not tickers:
             raise call.query.wrong("market_tickers", "required")
         start, end, interval = _span(call)
         _check_count(start, end, interval, len(tickers))
-        cutoff = self.cutoff(call.now)
-        markets = {ticker: self._state.markets[ticker] for ticker in tickers if ticker in self._state.markets}
+        listed = {market.spec.ticker: market for market in self.listed(call)}
         shown = [
-            {"market_ticker": ticker, "candlesticks": self._candles(call, market, start, end, interval)}
-            for ticker, market in markets.items()
-            if not cutoff.has_market(market)
+            {"market_ticker": ticker, "candlesticks": self._candles(call, listed[ticker], start, end, interval)}
+            for ticker in dict.fromkeys(tickers)
+            if ticker in listed
         ]
         return {"markets": shown}
 
     @public(f"{_EVENT}/candlesticks", "GetMarketCandlesticksByEvent")
     def event(self, call: RouteCall) -> Json:
+        """Return the candles of all markets of an event."""
         start, end, interval = _span(call)
         markets = self._markets_of(call)
         if markets:
@@ -80,7 +80,10 @@ class CandleReads(TieredRoutes):
 
     @private(f"{_EVENT}/forecast_percentile_history", "GetEventForecastPercentilesHistory")
     def forecast(self, call: RouteCall) -> Json:
-        """Where the prices of "above" markets cross each percentile. Empty for an event that has not two of them."""
+        """Return the values at which the prices of "above" markets cross each percentile.
+
+        An event with fewer than two such markets has no forecast.
+        """
         percentiles = [int(one) for one in call.query.repeated("percentiles", most=_MAX_PERCENTILES) if one.isdigit()]
         if not percentiles or max(percentiles) > 9999:
             raise call.query.wrong("percentiles", "lte")
@@ -98,18 +101,13 @@ class CandleReads(TieredRoutes):
             for bar in self._bars(market, start, end, length, call.now):
                 middle = (bar.bid.close + bar.ask.close) / 20_000
                 curves.setdefault(bar.end, []).append((market.spec.floor_strike or 0.0, middle))
-        return {
-            "forecast_history": [
-                {
-                    "event_ticker": call.path[1],
-                    "end_period_ts": at // 1000,
-                    "period_interval": interval,
-                    "percentile_points": [_percentile(each, curves[at]) for each in percentiles],
-                }
-                for at in sorted(curves)
-                if len(curves[at]) == len(markets)
-            ]
-        }
+        history: list[Json] = [
+            {"end_period_ts": at // 1000, "percentile_points": [_percentile(each, curves[at]) for each in percentiles]}
+            for at in sorted(curves)
+            if len(curves[at]) == len(markets)
+        ]
+        same = {"event_ticker": call.path[1], "period_interval": interval}
+        return {"forecast_history": [same | point for point in history]}
 
     # -- parts --
 
@@ -123,23 +121,20 @@ class CandleReads(TieredRoutes):
         return [candle_json(bar) for bar in bars]
 
     def _bars(self, market: MarketRecord, start: Ts, end: Ts, interval: int, now: Ts) -> Iterator[BarRecord]:
-        """Up to the period that runs now; after the close nothing moves any more."""
+        """Return the periods up to the running one; nothing changes after the close."""
         until = min(now, market.close_time)
         is_sparse = self._state.options.sparse_candles
         return self._state.candles.between(market.spec.ticker, interval, start, end, until, is_sparse=is_sparse)
 
     def _markets_of(self, call: RouteCall) -> list[MarketRecord]:
         series, event = call.path
-        known = self._state.events.get(event)
-        if known is None or known.series_ticker != series:
+        if existing(self._state.events.get(event)).series_ticker != series:
             raise not_found()
-        cutoff = self.cutoff(call.now)
-        markets = self._state.markets.values()
-        return [m for m in markets if m.spec.event_ticker == event and not cutoff.has_market(m)]
+        return [market for market in self.listed(call) if market.spec.event_ticker == event]
 
 
 def _span(call: RouteCall, intervals: tuple[int, ...] = INTERVALS) -> tuple[Ts, Ts, int]:
-    """Start and end (milliseconds, whole seconds) and the length of a period in minutes; all three are required."""
+    """Return the required start and end (milliseconds, whole seconds) and the period in minutes."""
     query = call.query
     start, end, interval = (query.needed(name) for name in ("start_ts", "end_ts", "period_interval"))
     if interval not in intervals:
@@ -155,7 +150,10 @@ def _check_count(start: Ts, end: Ts, interval: int, markets: int) -> None:
 
 
 def _percentile(percentile: int, curve: list[tuple[float, float]]) -> Json:
-    """`curve` is (strike, chance to be above it), by strike: the forecast is where that chance is what is left."""
+    """Return the forecast at a percentile.
+
+    `curve` has (strike, probability to be above it), by strike.
+    """
     above = 1 - percentile / 10_000
     value = curve[0][0] if above >= curve[0][1] else curve[-1][0]
     for (low, more), (high, less) in pairwise(curve):

@@ -1,16 +1,14 @@
-"""Combos: markets that members make of markets, from what a collection allows (multivariate event collections).
+"""Combos: markets that members create from the markets of a collection (multivariate event collections).
 
-A combo pays the product of what its legs pay, each on its chosen side: a dollar if all win, nothing if one loses, and
-something between where a leg was settled between. That is how the exchange describes its collections in words; no
-formula is published, and fractions of a cent are dropped. It is determined as soon as its legs decide it.
+A combo pays the product of the payouts of its legs on their sides: a dollar if all win, nothing if one loses, and a
+part of it if a leg settles in between. The exchange describes its collections this way; it publishes no formula, and
+fractions of a cent are dropped. A combo is determined as soon as its legs decide it.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
 from hashlib import blake2b
-from itertools import count
 from operator import itemgetter
 
 import msgspec
@@ -18,24 +16,23 @@ import msgspec
 from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.matching.state import SimulatorState
-from kalshi_cli.simulator.model.calendar import local
+from kalshi_cli.simulator.model.calendar import DAY, local
 from kalshi_cli.simulator.model.listing import CollectionSpec, EventSpec, LegSpec, MarketSpec
 from kalshi_cli.simulator.model.price_grids import STRUCTURES
 from kalshi_cli.simulator.model.records import MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found, too_many
+from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, too_many
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public, route
-from kalshi_cli.simulator.protocol.shapes import ranges, rfc3339
+from kalshi_cli.simulator.protocol.shapes import ranges, show
 from kalshi_cli.simulator.rest.market_reads import whole_market
 from kalshi_cli.simulator.trading.lifecycle import Lifecycle
 
 STRUCTURE = "center_deci_edge_centi_cent"
 """The price structure of all combos (API.md section 6)."""
 SHARD = 1
-"""Where combos trade, if the exchange has so many shards."""
+"""The shard of combos, if it exists."""
 TIMER_S = 5
 MAX_A_WEEK = 5_000
-"""New combos of one member."""
-WEEK_MS = 7 * 86_400_000
+"""The most new combos of one member."""
 COLLECTIONS_A_PAGE = 200
 
 
@@ -56,7 +53,7 @@ _CREATE = "CreateMarketInMultivariateEventCollection"
 
 
 class ComboService(Routes):
-    """The collections, the markets made from them, and how those end."""
+    """The collections, the markets created from them, and their settlement."""
 
     def __init__(self, state: SimulatorState, life: Lifecycle) -> None:
         super().__init__(state)
@@ -64,7 +61,7 @@ class ComboService(Routes):
         self._made: dict[str, deque[Ts]] = {}
 
     def list_collection(self, spec: CollectionSpec) -> None:
-        """KeyError where its series is not listed."""
+        """List a collection; KeyError for an unknown series."""
         self._state.series[spec.series_ticker]
         self._state.collections[spec.ticker] = spec
         self._state.touch(f"collection/{spec.ticker}", spec)
@@ -73,29 +70,27 @@ class ComboService(Routes):
 
     @public(_COLLECTIONS, "GetMultivariateEventCollections")
     def collections(self, call: RouteCall) -> Json:
+        """Return the collections."""
         query = call.query
         status = query.one_of("status", ("unopened", "open", "closed"))
         event, series = query.text("associated_event_ticker"), query.text("series_ticker")
         found = (
-            (number, spec)
-            for number, spec in zip(count(), self._state.collections.values())
+            (number, self._collection_json(spec, call.now))
+            for number, spec in enumerate(self._state.collections.values())
             if series in (None, spec.series_ticker)
             and status in (None, _status(spec, call.now))
             and (event is None or event in self._events(spec, call.now))
         )
-
-        def show(item: tuple[int, CollectionSpec]) -> Json:
-            return self._collection_json(item[1], call.now)
-
-        return query.listing("multivariate_contracts", found, show, itemgetter(0), most=COLLECTIONS_A_PAGE)
+        return query.listing("multivariate_contracts", found, itemgetter(1), itemgetter(0), most=COLLECTIONS_A_PAGE)
 
     @public(_COLLECTION, "GetMultivariateEventCollection")
     def collection(self, call: RouteCall) -> Json:
+        """Return one collection."""
         return {"multivariate_contract": self._collection_json(self._find(call), call.now)}
 
     @route("POST", _COLLECTION, _CREATE, is_private=True)
     def create(self, call: RouteCall) -> Json:
-        """The market of these legs, made if there is none yet."""
+        """Return the market of these legs; create it if it does not exist."""
         spec = self._find(call)
         body = call.read(_Create, f"{_CREATE}Request")
         legs = self._legs(spec, body.selected_markets, call.now)
@@ -109,13 +104,10 @@ class ComboService(Routes):
         return made
 
     def _find(self, call: RouteCall) -> CollectionSpec:
-        spec = self._state.collections.get(call.path[0])
-        if spec is None:
-            raise not_found()
-        return spec
+        return existing(self._state.collections.get(call.path[0]))
 
     def _legs(self, spec: CollectionSpec, selected: list[_Selected], now: Ts) -> tuple[LegSpec, ...]:
-        """What was selected, if the collection allows it."""
+        """Return the selected legs if the collection allows them."""
         if _status(spec, now) != "open":
             raise invalid("the collection is not open")
         if not spec.least <= len(selected) <= spec.most:
@@ -131,13 +123,11 @@ class ComboService(Routes):
                 raise invalid(f"{one.market_ticker} is not open")
             if one.side not in ("yes", "no"):
                 raise invalid("side is yes or no")
-        return tuple(
-            LegSpec(event_ticker=one.event_ticker, market_ticker=one.market_ticker, side=one.side) for one in selected
-        )
+        return tuple(msgspec.convert(selected, list[LegSpec], from_attributes=True))
 
     def _count(self, account: str, now: Ts) -> None:
         made = self._made.setdefault(account, deque(maxlen=MAX_A_WEEK))
-        if len(made) == MAX_A_WEEK and made[0] > now - WEEK_MS:
+        if len(made) == MAX_A_WEEK and made[0] > now - 7 * DAY:
             raise too_many()
         made.append(now)
 
@@ -155,7 +145,7 @@ class ComboService(Routes):
             title=words,
             yes_sub_title=words,
             no_sub_title=words,
-            exchange_index=SHARD if self._state.options.shards > SHARD else 0,
+            exchange_index=self._shard,
             price_structure=STRUCTURE,
             grid=STRUCTURES[STRUCTURE],
             open_time=now,
@@ -170,12 +160,12 @@ class ComboService(Routes):
             legs=legs,
         )
         self._life.list_market(market, now)
-        self._state.keep(f"market/{ticker}", self._state.markets[ticker])  # unlike the world's, nobody makes it again
+        self._state.keep(f"market/{ticker}", self._state.markets[ticker])  # the world does not list a combo again
 
-    # -- how they end --
+    # -- settlement --
 
     def advance(self, now: Ts) -> None:
-        """Settle what the legs decide that were paid since the last time."""
+        """Settle the combos that are decided by markets that paid since the last call."""
         paid, self._life.paid = set(self._life.paid), []
         if not paid:
             return
@@ -192,45 +182,36 @@ class ComboService(Routes):
             self._life.settle(market.spec.ticker, value, now)
 
     def _known(self, leg: LegSpec) -> LegSpec:
-        """With its value, where it was paid."""
+        """Return a leg with its settlement value, if its market has paid."""
         market = self._state.markets.get(leg.market_ticker)
-        if market is None or market.settled is None:
-            return leg
-        return msgspec.structs.replace(leg, value=market.value)
+        is_paid = market is not None and market.settled is not None
+        return msgspec.structs.replace(leg, value=market.value) if market is not None and is_paid else leg
 
     # -- parts --
 
+    @property
+    def _shard(self) -> int:
+        return SHARD if self._state.options.shards > SHARD else 0
+
     def _events(self, spec: CollectionSpec, now: Ts) -> list[str]:
-        """The events of which a market can be a leg now."""
-        found = (
-            market.spec.event_ticker
-            for market in self._state.markets.values()
-            if market.status(now) is MarketStatus.ACTIVE
-            and self._state.events[market.spec.event_ticker].series_ticker in spec.leg_series
+        """Return the events whose markets can be legs now."""
+        events = self._state.events
+        active = (
+            one.spec.event_ticker for one in self._state.markets.values() if one.status(now) is MarketStatus.ACTIVE
         )
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(event for event in active if events[event].series_ticker in spec.leg_series))
 
     def _collection_json(self, spec: CollectionSpec, now: Ts) -> Json:
         events = self._events(spec, now)
-        associated: list[Json] = [
-            {"ticker": event, "is_yes_only": False, "size_min": None, "size_max": 1, "active_quoters": []}
-            for event in events
-        ]
+        same: Json = {"is_yes_only": False, "size_min": None, "size_max": 1, "active_quoters": []}
         return {
-            "collection_ticker": spec.ticker,
-            "series_ticker": spec.series_ticker,
-            "exchange_index": SHARD if self._state.options.shards > SHARD else 0,
-            "title": spec.title,
-            "description": spec.description,
-            "open_date": rfc3339(spec.opens),
-            "close_date": rfc3339(spec.closes),
-            "associated_events": associated,
+            **show(spec, "collection_ticker series_ticker title description open_date close_date size_min size_max"),
+            "exchange_index": self._shard,
+            "associated_events": [{"ticker": event} | same for event in events],
             "associated_event_tickers": events,
             "is_ordered": False,
             "is_single_market_per_event": True,
             "is_all_yes": False,
-            "size_min": spec.least,
-            "size_max": spec.most,
             "functional_description": "The market pays the product of what its legs pay on their chosen sides.",
             "price_level_structure": STRUCTURE,
             "price_ranges": ranges(STRUCTURES[STRUCTURE]),
@@ -238,8 +219,9 @@ class ComboService(Routes):
 
 
 def payout_value(legs: tuple[LegSpec, ...]) -> Price | None:
-    """What one YES of a combo pays, in whole cents; None while its legs do not decide it."""
-    paid = list(_paid(legs))
+    """Return the payout of one YES of a combo in whole cents, or None while its legs do not decide it."""
+    values = (leg.value if leg.side == "yes" or leg.value is None else ONE_DOLLAR - leg.value for leg in legs)
+    paid = [value for value in values if value is not None]
     if 0 in paid:
         return Price(0)
     if len(paid) < len(legs):
@@ -250,19 +232,12 @@ def payout_value(legs: tuple[LegSpec, ...]) -> Price | None:
     return Price(value // 100 * 100)
 
 
-def _paid(legs: tuple[LegSpec, ...]) -> Iterator[int]:
-    """What each known leg pays on its chosen side."""
-    for leg in legs:
-        if leg.value is not None:
-            yield leg.value if leg.side == "yes" else ONE_DOLLAR - leg.value
-
-
 def _status(spec: CollectionSpec, now: Ts) -> str:
     return "unopened" if now < spec.opens else "open" if now < spec.closes else "closed"
 
 
 def _names(spec: CollectionSpec, legs: tuple[LegSpec, ...]) -> tuple[str, str]:
-    """Event and market of these legs: the same whatever their order, and whoever asks."""
+    """Return the event and the market ticker of these legs; they do not depend on the order or the member."""
     key = "/".join(sorted(f"{leg.market_ticker}:{leg.side}" for leg in legs))
     digest = blake2b(f"{spec.ticker}/{key}".encode(), digest_size=10).hexdigest().upper()
     event = f"{spec.series_ticker}-S{local(spec.opens).year}{digest[:11]}"

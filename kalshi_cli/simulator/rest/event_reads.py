@@ -1,5 +1,6 @@
-"""The GET endpoints of events and series, and of how their fees will change. Of the markets of an event only the live
-ones are shown, the event itself is listed as long as it is known.
+"""The GET endpoints of events, series and their future fees.
+
+Of the markets of an event only the live ones are shown; the event itself stays listed.
 """
 
 from __future__ import annotations
@@ -9,19 +10,20 @@ from itertools import count
 
 from kalshi_cli.base.units import Qty, Ts, format_qty
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.listing import is_combo
 from kalshi_cli.simulator.model.records import FeeChangeRecord, MarketRecord
-from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found
+from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, matching, oldest
 from kalshi_cli.simulator.protocol.routing import RouteCall, public
-from kalshi_cli.simulator.protocol.shapes import event_json, rfc3339, series_json
+from kalshi_cli.simulator.protocol.shapes import event_json, fees_json, rfc3339, series_json, show
 from kalshi_cli.simulator.rest.historical import TieredRoutes
-from kalshi_cli.simulator.rest.market_reads import is_combo, shown_as, whole_market
+from kalshi_cli.simulator.rest.market_reads import shown_as, whole_market
 
 _STATUSES = ("unopened", "open", "closed", "settled")
 EVENTS_A_PAGE = 200
 
 
 class EventReads(TieredRoutes):
-    """Events, series and their fees to come."""
+    """Events, series and their future fees."""
 
     def __init__(self, state: SimulatorState) -> None:
         super().__init__(state)
@@ -32,7 +34,7 @@ class EventReads(TieredRoutes):
 
     @public("/events", "GetEvents")
     def events(self, call: RouteCall) -> Json:
-        """All but combos."""
+        """Return all events that are not combos."""
         query, state = call.query, self._state
         status = query.one_of("status", _STATUSES)
         series, tickers = query.text("series_ticker"), set(query.many("tickers"))
@@ -45,27 +47,25 @@ class EventReads(TieredRoutes):
                 return False
             if status and status not in {shown_as(market, call.now) for market in markets}:
                 return False
-            if updated is not None and self._updated(markets) < updated * 1000:
+            if updated is not None and _updated(markets) < updated * 1000:
                 return False
             return closing is None or any(market.close_time >= closing * 1000 for market in markets)
 
-        shown = self._page(call, filter(wanted, state.events), children, usual=EVENTS_A_PAGE)
-        return {"events": shown["events"], "milestones": [], "cursor": shown["cursor"]}
+        page = self._page(call, filter(wanted, state.events), children, usual=EVENTS_A_PAGE)
+        return page | {"milestones": []}
 
     @public("/events/multivariate", "GetMultivariateEvents")
     def multivariate(self, call: RouteCall) -> Json:
-        """Combos, by series or by collection."""
-        query = call.query
-        series, collection = query.text("series_ticker"), query.text("collection_ticker")
+        """Return combos, by series or by collection."""
+        series, collection = call.query.text("series_ticker"), call.query.text("collection_ticker")
         if series and collection:
             raise invalid("series_ticker and collection_ticker exclude each other")
         children = self._children()
         combos = (
-            ticker
-            for ticker, event in self._state.events.items()
-            if is_combo(ticker)
-            and series in (None, event.series_ticker)
-            and (collection is None or any(market.spec.collection == collection for market in children[ticker]))
+            event.event_ticker
+            for event in matching(self._state.events.values(), series_ticker=series)
+            if is_combo(event.event_ticker)
+            and (collection is None or any(one.spec.collection == collection for one in children[event.event_ticker]))
         )
         return self._page(call, combos, children)
 
@@ -79,24 +79,22 @@ class EventReads(TieredRoutes):
 
     @public("/events/:event_ticker", "GetEvent")
     def event(self, call: RouteCall) -> Json:
+        """Return an event with its live markets."""
         ticker = self._known(call)
         markets = self._children()[ticker]
-        return {
-            "event": self._event(ticker, markets, call),
-            "markets": [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)],
-        }
+        return {"event": self._event(ticker, markets, call), "markets": self._shown(markets, call)}
 
     @public("/events/:event_ticker/metadata", "GetEventMetadata")
     def metadata(self, call: RouteCall) -> Json:
-        """No pictures here: the exchange is made of text."""
+        """Return the metadata of an event; this exchange has no pictures."""
         ticker = self._known(call)
         series = self._state.series[self._state.events[ticker].series_ticker]
-        markets = self._live(self._children()[ticker], call.now)
         return {
             "image_url": "",
             "featured_image_url": "",
             "market_details": [
-                {"market_ticker": market.spec.ticker, "image_url": "", "color_code": ""} for market in markets
+                {"market_ticker": market.spec.ticker, "image_url": "", "color_code": ""}
+                for market in self._live(self._children()[ticker], call.now)
             ],
             "settlement_sources": [{"name": name, "url": url} for name, url in series.settlement_sources],
             "competition": None,
@@ -107,68 +105,56 @@ class EventReads(TieredRoutes):
 
     @public("/series", "GetSeriesList")
     def series_list(self, call: RouteCall) -> Json:
-        """All of them; a list of tags finds those that have any."""
+        """Return the series; a list of tags selects those with any of them."""
         query = call.query
         category, tags = query.text("category"), set(query.many("tags"))
         updated, with_volume = query.number("min_updated_ts"), query.flag("include_volume")
         found = [
-            ticker
-            for ticker, spec in self._state.series.items()
-            if category in (None, spec.category)
-            and (not tags or tags & set(spec.tags))
-            and (updated is None or self._changed(ticker) >= updated * 1000)
+            spec.ticker
+            for spec in matching(self._state.series.values(), category=category)
+            if (not tags or tags & set(spec.tags)) and (updated is None or self._changed(spec.ticker) >= updated * 1000)
         ]
         return {"series": [self._series(ticker, with_volume=with_volume) for ticker in found]}
 
     @public("/series/:series_ticker", "GetSeries")
     def series(self, call: RouteCall) -> Json:
-        if call.path[0] not in self._state.series:
-            raise not_found()
-        return {"series": self._series(call.path[0], with_volume=call.query.flag("include_volume"))}
+        """Return one series."""
+        spec = existing(self._state.series.get(call.path[0]))
+        return {"series": self._series(spec.ticker, with_volume=call.query.flag("include_volume"))}
 
-    # -- fees to come --
+    # -- future fees --
 
     @public("/events/fee_changes", "GetEventFeeChanges")
     def event_fee_changes(self, call: RouteCall) -> Json:
-        event = call.query.text("event_ticker")
-        changes = (c for c in self._state.fee_changes if c.event_ticker and event in (None, c.event_ticker))
-        return call.query.listing("event_fee_changes", changes, _fee_change_json)
+        """Return the announced fee changes of events."""
+        changes = matching(self._state.fee_changes, event_ticker=call.query.text("event_ticker"))
+        found = (change for change in changes if change.event_ticker)
+        return call.query.listing("event_fee_changes", found, _event_fee_change_json, oldest)
 
     @public("/series/fee_changes", "GetSeriesFeeChanges")
     def series_fee_changes(self, call: RouteCall) -> Json:
-        series, with_past = call.query.text("series_ticker"), call.query.flag("show_historical")
+        """Return the announced fee changes of series; on request also those that happened."""
+        series, is_done = call.query.text("series_ticker"), None if call.query.flag("show_historical") else False
+        changes = matching(self._state.fee_changes, event_ticker="", series_ticker=series, is_done=is_done)
         return {
             "series_fee_change_arr": [
-                {
-                    "id": change.id,
-                    "series_ticker": change.series_ticker,
-                    "fee_type": change.fees.type.value,
-                    "fee_multiplier": change.fees.multiplier / 1000,
-                    "scheduled_ts": rfc3339(change.scheduled),
-                }
-                for change in self._state.fee_changes
-                if change.fees is not None
-                and not change.event_ticker
-                and series in (None, change.series_ticker)
-                and (with_past or not change.is_done)
+                show(change, "id series_ticker scheduled_ts") | fees_json(change.fees) for change in changes
             ]
         }
 
     # -- parts --
 
     def _known(self, call: RouteCall) -> str:
-        if call.path[0] not in self._state.events:
-            raise not_found()
-        return call.path[0]
+        return existing(self._state.events.get(call.path[0])).event_ticker
 
     def _number(self, ticker: str) -> int:
-        """The place of an event in lists, which stays while others go: a page begins where the last one ended."""
+        """Return the place of an event in lists; it stays while other events end, so pages continue correctly."""
         if ticker not in self._numbers:
             self._numbers[ticker] = next(self._next)
         return self._numbers[ticker]
 
     def _children(self) -> dict[str, list[MarketRecord]]:
-        """All markets of each event. Events that are gone lose their numbers here."""
+        """Return all markets of each event, and forget the numbers of events that no longer exist."""
         state = self._state
         for gone in self._numbers.keys() - state.events.keys():
             del self._numbers[gone]
@@ -183,17 +169,14 @@ class EventReads(TieredRoutes):
         cutoff = self.cutoff(now)
         return [market for market in markets if not cutoff.has_market(market)]
 
-    def _updated(self, markets: list[MarketRecord]) -> Ts:
-        """When the event last got a market."""
-        return max((market.created for market in markets), default=Ts(0))
+    def _shown(self, markets: list[MarketRecord], call: RouteCall) -> list[Json]:
+        return [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)]
 
     def _event(self, ticker: str, markets: list[MarketRecord], call: RouteCall) -> Json:
         event = self._state.events[ticker]
         shown = event_json(event, self._state.series[event.series_ticker], self._state.shard_of(ticker))
-        shown["last_updated_ts"] = rfc3339(self._updated(markets))
-        if call.query.flag("with_nested_markets"):
-            shown["markets"] = [whole_market(self._state, market, call.now) for market in self._live(markets, call.now)]
-        return shown
+        shown["last_updated_ts"] = rfc3339(_updated(markets))
+        return shown | ({"markets": self._shown(markets, call)} if call.query.flag("with_nested_markets") else {})
 
     def _series(self, ticker: str, *, with_volume: bool) -> Json:
         state = self._state
@@ -201,23 +184,20 @@ class EventReads(TieredRoutes):
         if changed := self._changed(ticker):
             shown["last_updated_ts"] = rfc3339(changed)
         if with_volume:
-            markets = (m for m in state.markets.values() if state.events[m.spec.event_ticker].series_ticker == ticker)
-            shown["volume_fp"] = format_qty(Qty(sum(market.volume for market in markets)))
+            volumes = (market.volume for market in state.markets.values() if self.series_of(market) == ticker)
+            shown["volume_fp"] = format_qty(Qty(sum(volumes)))
         return shown
 
     def _changed(self, ticker: str) -> Ts:
-        """When a series last changed its fees; 0 where it never did."""
-        changes = self._state.fee_changes
-        done = (c.scheduled for c in changes if c.is_done and not c.event_ticker and c.series_ticker == ticker)
-        return max(done, default=Ts(0))
+        """Return the time of the last fee change of a series, or 0."""
+        done = matching(self._state.fee_changes, event_ticker="", series_ticker=ticker, is_done=True)
+        return max((change.scheduled for change in done), default=Ts(0))
 
 
-def _fee_change_json(change: FeeChangeRecord) -> Json:
-    return {
-        "id": change.id,
-        "event_ticker": change.event_ticker,
-        "series_ticker": change.series_ticker,
-        "fee_type_override": change.fees.type.value if change.fees else None,
-        "fee_multiplier_override": change.fees.multiplier / 1000 if change.fees else None,
-        "scheduled_ts": rfc3339(change.scheduled),
-    }
+def _updated(markets: list[MarketRecord]) -> Ts:
+    """Return the time at which an event got its newest market."""
+    return max((market.created for market in markets), default=Ts(0))
+
+
+def _event_fee_change_json(change: FeeChangeRecord) -> Json:
+    return show(change, "id event_ticker series_ticker scheduled_ts") | fees_json(change.fees, "_override")

@@ -1,9 +1,8 @@
-"""The REST routes about money and tiers (API.md sections 5.8, 5.11, 5.13, 5.14). Moving money costs the read bucket."""
+"""The REST routes of money and API tiers (API.md 5.8, 5.11, 5.13, 5.14). Transfers are billed to the read bucket."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator
 from functools import partial
 from typing import Annotated, Literal
 
@@ -12,17 +11,17 @@ import msgspec
 from kalshi_cli.base.units import Money, Qty, Ts, format_money, format_qty
 from kalshi_cli.simulator.matching.collateral import leg_price
 from kalshi_cli.simulator.matching.state import SimulatorState
+from kalshi_cli.simulator.model.calendar import DAY, HOUR
 from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TransferRecord
-from kalshi_cli.simulator.protocol.replies import Json, RejectionError, invalid, newest, not_found, refusing
-from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, private, route
+from kalshi_cli.simulator.protocol.replies import Json, RejectionError, existing, invalid, matching, refusing
+from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, Subaccount, private, route
+from kalshi_cli.simulator.protocol.shapes import show
 from kalshi_cli.simulator.rest.account_reads import exact
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 from kalshi_cli.simulator.trading.transfers import CashService
 
-DAY_MS = 86_400_000
-HOUR_MS = 3_600_000
 UNLIMITED = 1_000_000
-"""What an allowance without a limit is shown as."""
+"""The value that is shown for an unlimited rate."""
 SHARES = {
     "expert": (75, 50),
     "premier": (125, 100),
@@ -33,7 +32,6 @@ SHARES = {
 """The share of the exchange's volume, in thousandths of a percent, that earns a tier and that keeps it."""
 
 Shard = Annotated[int, msgspec.Meta(ge=0, le=100)]
-Subaccount = Annotated[int, msgspec.Meta(ge=0, le=63)]
 Instance = Literal["event_contract", "margined"]
 
 
@@ -84,29 +82,32 @@ post = partial(route, "POST", is_private=True)
 class FundsRoutes(Routes):
     """Tiers, deposits, subaccounts and transfers of an account."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         super().__init__(state)
-        self._funds = CashService(state, floor)
+        self._funds = CashService(state, gateway)
 
     # -- tiers --
 
     @private("/account/limits", "GetAccountApiLimits")
     def limits(self, call: RouteCall) -> Json:
+        """Return the API rate limits of the account."""
         name = call.caller
-        (read, write), sizes = self._funds.rates(name), self._funds.capacities(name)
+        sizes = zip(("read", "write"), self._funds.rates(name), self._funds.capacities(name), strict=True)
         grant = {"exchange_instance": "event_contract", "level": "advanced", "source": "manual"}
         return {
             "usage_tier": self._funds.tier(name),
-            "read": {"refill_rate": read or UNLIMITED, "bucket_capacity": sizes[0] or UNLIMITED},
-            "write": {"refill_rate": write or UNLIMITED, "bucket_capacity": sizes[1] or UNLIMITED},
             "grants": [grant] if self._funds.of(name).terms.is_advanced else [],
+            **{
+                kind: {"refill_rate": rate or UNLIMITED, "bucket_capacity": capacity or UNLIMITED}
+                for kind, rate, capacity in sizes
+            },
         }
 
     @private(f"{_LEVEL}/volume_progress", "GetAccountApiUsageLevelVolumeProgress")
     def volume_progress(self, call: RouteCall) -> Json:
-        """Computed every full hour, as the exchange does it by a timer."""
-        computed = Ts(call.now // HOUR_MS * HOUR_MS)
-        ours = sum(fill.qty for fill in self._mirror(call).fills if computed - 30 * DAY_MS <= fill.ts <= computed)
+        """Return the progress to the next tier, computed every full hour as on the exchange."""
+        computed = Ts(call.now // HOUR * HOUR)
+        own = sum(fill.qty for fill in self._mirror(call).fills if computed - 30 * DAY <= fill.ts <= computed)
         whole = sum(market.volume for market in self._state.markets.values())
         goals = [
             {
@@ -116,33 +117,34 @@ class FundsRoutes(Routes):
             }
             for level, (earn, keep) in SHARES.items()
         ]
-        progress = {"computed_ts": computed // 1000, "trailing_30d_volume_fp": format_qty(Qty(ours)), "goals": goals}
+        progress = {"computed_ts": computed // 1000, "trailing_30d_volume_fp": format_qty(Qty(own)), "goals": goals}
         return {"volume_progress": [progress]}
 
     @post(f"{_LEVEL}/upgrade", "UpgradeAccountApiUsageLevel", cost=30, is_write=True, success=201)
     def upgrade(self, call: RouteCall) -> None:
-        """For who placed one of the last hundred orders by API: here every order was.
+        """Upgrade an account that placed one of its last hundred orders by API; here every order is.
 
-        The specification's own words: "costs 30 tokens and uses the Predictions Write bucket".
+        The specification: "costs 30 tokens and uses the Predictions Write bucket".
         """
         if not self._mirror(call).orders:
             raise RejectionError(403, "forbidden", "no API-created order was found in the latest 100 orders")
         self._funds.set_terms(call.caller, is_advanced=True)
 
-    # -- in and out --
+    # -- deposits and withdrawals --
 
     @private("/portfolio/deposits", "GetDeposits")
     @private("/portfolio/withdrawals", "GetWithdrawals")
     def movements(self, call: RouteCall) -> Json:
-        """Return what came in or went out."""
+        """Return the deposits or the withdrawals."""
         name = call.query.operation.removeprefix("Get").lower()
-        found = (one for one in reversed(self._account(call).movements) if one.is_out == (name == "withdrawals"))
-        return call.query.listing(name, found, _movement_json, newest, most=500)
+        found = matching(reversed(self._account(call).movements), is_out=name == "withdrawals")
+        return call.query.listing(name, found, _movement_json, most=500)
 
     # -- subaccounts --
 
     @post(_SUBACCOUNTS, "CreateSubaccount", success=201)
     def create_subaccount(self, call: RouteCall) -> Json:
+        """Open a subaccount."""
         self._free_of_lock(call)
         wanted = call.read(_NewSubaccount)
         self._known_shard(wanted.exchange_index)
@@ -155,6 +157,7 @@ class FundsRoutes(Routes):
 
     @private(f"{_SUBACCOUNTS}/balances", "GetSubaccountBalances")
     def subaccount_balances(self, call: RouteCall) -> Json:
+        """Return the balance of each subaccount on each shard."""
         purses = self._mirror(call).purses
         shown = [
             {
@@ -163,21 +166,23 @@ class FundsRoutes(Routes):
                 "balance": exact(purse.cash if (purse := purses.get((number, shard))) else Money(0)),
                 "updated_ts": (purse.updated if purse else call.now) // 1000,
             }
-            for number, shard in self._pockets(call)
+            for number, shard in self._balance_keys(call)
         ]
         return {"subaccount_balances": shown}
 
     @private(f"{_SUBACCOUNTS}/netting", "GetSubaccountNetting")
     def netting(self, call: RouteCall) -> Json:
+        """Return the netting setting of each subaccount."""
         off = self._account(call).terms.netting_off
         shown = [
             {"subaccount_number": number, "enabled": number not in off, "exchange_index": shard}
-            for number, shard in self._pockets(call)
+            for number, shard in self._balance_keys(call)
         ]
         return {"netting_configs": shown}
 
     @put(f"{_SUBACCOUNTS}/netting", "UpdateSubaccountNetting")
     def set_netting(self, call: RouteCall) -> None:
+        """Set the netting of a subaccount."""
         wanted = call.read(_Netting)
         number = call.allowed(wanted.subaccount_number, 0)
         if number is None or not self._member(call).has_subaccount(number):
@@ -187,14 +192,13 @@ class FundsRoutes(Routes):
 
     @post(f"{_SUBACCOUNTS}/transfer", "ApplySubaccountTransfer")
     def transfer_to_subaccount(self, call: RouteCall) -> Json:
-        """At once; an id that was used before is a conflict, whatever else is asked under it."""
+        """Transfer cash between subaccounts at once; a used client id is a conflict, whatever else it asks for."""
         self._free_of_lock(call)
         wanted = call.read(_BetweenSubaccounts)
         _uuid(wanted.client_transfer_id)
         if self._funds.used(call.caller, wanted.client_transfer_id, is_async=False):
-            raise RejectionError(409, "transfer_already_exists", "client_transfer_id was used before")
-        source = (wanted.from_subaccount, wanted.exchange_index)
-        target = (wanted.to_subaccount, wanted.exchange_index)
+            raise _used_before()
+        source, target = ((number, wanted.exchange_index) for number in (wanted.from_subaccount, wanted.to_subaccount))
         amount, client_id = Money(wanted.amount_cents * 10_000), wanted.client_transfer_id
         self._funds.transfer(call.caller, source, target, amount, call.now, client_id)
         return {}
@@ -202,13 +206,14 @@ class FundsRoutes(Routes):
     @private(f"{_SUBACCOUNTS}/transfers", "GetSubaccountTransfers")
     def subaccount_transfers(self, call: RouteCall) -> Json:
         """Return the transfers between subaccounts, the newest first."""
-        return call.query.listing("transfers", self._transfers(call, is_async=False), _moved_json, newest)
+        found = matching(reversed(self._account(call).transfers), is_async=False)
+        return call.query.listing("transfers", found, _moved_json)
 
     # -- shards --
 
     @post(_BETWEEN, "IntraExchangeInstanceTransfer")
     def transfer_to_shard(self, call: RouteCall) -> Json:
-        """Accepted now, done a moment later. An id that comes again stands for the transfer it stood for before."""
+        """Accept a transfer between shards, which completes later. A repeated client id means the earlier transfer."""
         self._free_of_lock(call)
         wanted = call.read(_BetweenShards)
         if not self._state.switches.is_active:
@@ -224,38 +229,36 @@ class FundsRoutes(Routes):
                 raise invalid("client_transfer_id is for primary accounts only")
             before = self._funds.used(call.caller, wanted.client_transfer_id, is_async=True)
             if before is not None:
-                same = (before.from_shard, before.to_shard, before.amount) == (source[1], target[1], amount)
-                return self._again(before, same)
+                is_same = (before.from_shard, before.to_shard, before.amount) == (source[1], target[1], amount)
+                if is_same and self._state.options.repeated_transfer == "same_id":
+                    return {"transfer_id": before.transfer_id}
+                raise _used_before()
         client_id = wanted.client_transfer_id
         made = self._funds.transfer(call.caller, source, target, amount, call.now, client_id, is_async=True)
         return {"transfer_id": made.transfer_id}
 
-    def _again(self, before: TransferRecord, is_identical: bool) -> Json:
-        if is_identical and self._state.options.repeated_transfer == "same_id":
-            return {"transfer_id": before.transfer_id}
-        raise RejectionError(409, "transfer_already_exists", "client_transfer_id was used before")
-
     @private(f"{_BETWEEN}s", "GetIntraExchangeInstanceTransfers")
     def shard_transfers(self, call: RouteCall) -> Json:
         """Return the transfers between shards, the newest first."""
-        found = self._transfers(call, is_async=True)
-        return call.query.listing("transfers", found, _transfer_json, newest, most=500)
+        found = matching(reversed(self._account(call).transfers), is_async=True)
+        return call.query.listing("transfers", found, _transfer_json, most=500)
 
     @private(f"{_BETWEEN}s/:transfer_id", "GetIntraExchangeInstanceTransfer")
     def shard_transfer(self, call: RouteCall) -> Json:
-        for one in self._transfers(call, is_async=True):
-            if one.transfer_id == call.path[0]:
-                return {"transfer": _transfer_json(one)}
-        raise not_found()
+        """Return one transfer between shards."""
+        found = matching(self._account(call).transfers, is_async=True, transfer_id=call.path[0])
+        return {"transfer": _transfer_json(existing(next(found, None)))}
 
     @private(_ALLOCATION, "GetTargetBalanceAllocation")
     def allocation(self, call: RouteCall) -> Json:
+        """Return the target allocation of cash."""
         terms = self._account(call).terms
         shares = [{"exchange_index": shard, "percent": percent} for shard, percent in sorted(terms.shares.items())]
         return {"allocations": shares, "resting_margin_reservation": terms.reservation}
 
     @post(_ALLOCATION, "SetTargetBalanceAllocation")
     def set_allocation(self, call: RouteCall) -> Json:
+        """Set the target allocation of cash."""
         self._free_of_lock(call)
         wanted = call.read(_Allocation)
         shares = {share.exchange_index: share.percent for share in wanted.allocations}
@@ -268,27 +271,21 @@ class FundsRoutes(Routes):
 
     @private("/portfolio/summary/total_resting_order_value", "GetPortfolioRestingOrderTotalValue")
     def resting_value(self, call: RouteCall) -> Json:
-        """What resting orders cost if they fill, over all subaccounts."""
-        worth = dict.fromkeys(range(self._state.options.shards), 0)
+        """Return the cost of all resting orders if they fill, over all subaccounts."""
+        values = dict.fromkeys(range(self._state.options.shards), 0)
         for order in self._member(call).orders():
-            worth[order.exchange_index] += leg_price(order.side, order.price) * order.remaining
-        return {
-            "total_resting_order_value": sum(worth.values()) // 10_000,
-            "resting_order_value_breakdown": [
-                {"exchange_index": shard, "balance": exact(Money(value))} for shard, value in worth.items()
-            ],
-        }
+            values[order.exchange_index] += leg_price(order.side, order.price) * order.remaining
+        parts = [{"exchange_index": shard, "balance": exact(Money(value))} for shard, value in values.items()]
+        total = sum(values.values()) // 10_000
+        return {"total_resting_order_value": total, "resting_order_value_breakdown": parts}
 
     # -- parts --
 
     def _account(self, call: RouteCall) -> Account:
         return self._funds.of(call.caller)
 
-    def _transfers(self, call: RouteCall, *, is_async: bool) -> Iterator[TransferRecord]:
-        return (one for one in reversed(self._account(call).transfers) if one.is_async == is_async)
-
-    def _pockets(self, call: RouteCall) -> list[tuple[int, int]]:
-        """Every subaccount that the key may see, on every shard."""
+    def _balance_keys(self, call: RouteCall) -> list[tuple[int, int]]:
+        """Return every subaccount that the key may see, on every shard."""
         numbers = [call.lock] if call.lock is not None else range(self._member(call).record.subaccounts + 1)
         return [(number, shard) for number in numbers for shard in range(self._state.options.shards)]
 
@@ -298,9 +295,13 @@ class FundsRoutes(Routes):
 
     @staticmethod
     def _free_of_lock(call: RouteCall) -> None:
-        """A key of one subaccount moves no money between several."""
+        """Refuse a key of one subaccount, which may not move money between several."""
         if call.lock is not None:
             raise RejectionError(403, "forbidden", f"this API key is restricted to subaccount {call.lock}")
+
+
+def _used_before() -> RejectionError:
+    return RejectionError(409, "transfer_already_exists", "client_transfer_id was used before")
 
 
 def _uuid(text: str) -> None:
@@ -309,35 +310,21 @@ def _uuid(text: str) -> None:
 
 
 def _movement_json(one: MovementRecord) -> Json:
-    return {
-        "id": one.movement_id,
-        "status": "applied",
-        "type": "ach",
-        "amount_cents": one.amount // 10_000,
-        "fee_cents": 0,
-        "created_ts": one.created // 1000,
-        "finalized_ts": one.created // 1000,
-    }
+    times = dict.fromkeys(("created_ts", "finalized_ts"), one.created // 1000)
+    return (
+        show(one, "id amount_cents", id=one.movement_id) | times | {"status": "applied", "type": "ach", "fee_cents": 0}
+    )
 
 
 def _moved_json(one: TransferRecord) -> Json:
-    return {
-        "transfer_id": one.transfer_id,
-        "from_subaccount": one.from_subaccount,
-        "to_subaccount": one.to_subaccount,
-        "amount_cents": one.amount // 10_000,
-        "created_ts": one.created // 1000,
-        "exchange_index": one.from_shard,
-    }
+    names = "transfer_id from_subaccount to_subaccount amount_cents created_ts exchange_index"
+    return show(one, names, created_ts=one.created // 1000, exchange_index=one.from_shard)
 
 
 def _transfer_json(one: TransferRecord) -> Json:
     return {
-        "transfer_id": one.transfer_id,
-        "source": "event_contract",
-        "destination": "event_contract",
-        "source_exchange_shard": one.from_shard,
-        "destination_exchange_shard": one.to_shard,
+        **show(one, "transfer_id source_exchange_shard destination_exchange_shard"),
+        **dict.fromkeys(("source", "destination"), "event_contract"),
         "amount": format_money(one.amount)[:-2],
         "status": "complete" if one.is_complete else "pending",
         "created_ts": one.created // 1000,

@@ -1,7 +1,7 @@
-"""What is told of the outside world while it happens: games with their plays, charts of prices, temperatures.
+"""Live data of outside events: games with their plays, price charts, temperatures.
 
-All of it is reckoned from `OutsideData`, the references that the markets follow, so that a live score and the price of
-the market beside it are two views of one thing. Shapes of `details` are our own: the specification leaves them open.
+Everything is computed from `OutsideData`, the references of the markets, so a live score and the price of its market
+agree. The shapes of `details` are ours: the specification leaves them open.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from kalshi_cli.simulator.model.seeded_random import SeededRandom
 from kalshi_cli.simulator.protocol.replies import Json
 
 GAME_MS = 3 * HOUR
-"""A game begins so long before its market closes."""
+"""The time from the start of a game to the close of its market."""
 RANGES = {"15min": 15 * MINUTE, "1h": HOUR, "6h": 6 * HOUR, "1d": DAY}
 _POINTS = 60
 STATIONS = ("KEWR", "KJFK", "KLGA", "KNYC")
-"""Members of the temperature index."""
+"""The stations of the temperature index."""
 INDEX_VERSION = "new-york-temperature-v1.0"
 _LATE_MS = 2 * MINUTE
-"""A reading may come so long after its minute."""
+"""The longest delay of a reading."""
 
 
 class OutsideData(Protocol):
-    """The references behind the markets."""
+    """The references of the markets."""
 
     @property
     def seed(self) -> int:
-        """Of everything that is drawn."""
+        """Return the seed of all random values."""
 
     def reference(self, event: EventSpec, at: Ts) -> float | None:
-        """The value that an event follows, at a moment; None where nothing is known of it."""
+        """Return the value behind an event at a moment, or None if it is unknown."""
 
 
 class Sport(msgspec.Struct, frozen=True):
-    """How a game goes: `points` are both sides' together, in `periods` of `turns` plays each."""
+    """The rules of a game: `points` of both sides together, in `periods` of `turns` plays each."""
 
     type: str
     competition: str
@@ -67,12 +67,12 @@ class GamePlay(msgspec.Struct, frozen=True):
 
 
 def starts(event: EventSpec) -> Ts:
-    """When a game begins."""
+    """Return the start of a game."""
     return Ts((event.strike_date or Ts(0)) - GAME_MS)
 
 
 def plays(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> list[GamePlay]:
-    """The turns of a game so far; scores only rise, and at the end the one wins whose market does."""
+    """Return the turns of a game so far; scores only rise, and the winner is that of the market."""
     total, found = sport.periods * sport.turns, []
     away = home = 0
     for turn in range(1, total + 1):
@@ -91,7 +91,7 @@ def plays(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> list
 
 
 def game_json(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> Json:
-    """The state of a game: scheduled, in_progress or final."""
+    """Return the state of a game: scheduled, in_progress or final."""
     so_far, length = plays(sport, event, outside, now), sport.periods * sport.turns
     last = so_far[-1] if so_far else GamePlay(1, 0, 0)
     status = "scheduled" if now < starts(event) else "final" if len(so_far) == length else "in_progress"
@@ -105,7 +105,7 @@ def game_json(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> 
 
 
 def play_by_play(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) -> Json:
-    """The turns in which somebody scored, by period."""
+    """Return the turns that scored, by period."""
     so_far = plays(sport, event, outside, now)
     before = GamePlay(1, 0, 0)
     periods: list[list[Json]] = [[] for _ in range(so_far[-1].period if so_far else 0)]
@@ -119,7 +119,7 @@ def play_by_play(sport: Sport, event: EventSpec, outside: OutsideData, now: Ts) 
 
 
 def chart_json(event: EventSpec, outside: OutsideData, now: Ts, span: int) -> list[Json]:
-    """Values at even steps up to now, or to the end of the event."""
+    """Return values at even steps up to now, or to the end of the event."""
     end = Ts(min(now, event.strike_date or now))
     found = []
     for back in range(_POINTS, -1, -1):
@@ -131,8 +131,9 @@ def chart_json(event: EventSpec, outside: OutsideData, now: Ts, span: int) -> li
 
 
 def temperature(event: EventSpec | None, outside: OutsideData, at: Ts) -> float:
-    """Degrees Fahrenheit in New York: the day's high in the afternoon, the least before dawn; without an event of the
-    day, what is usual.
+    """Return degrees Fahrenheit in New York: the high of the day in the afternoon, the low before dawn.
+
+    A day without an event has the usual temperature of its season.
     """
     moment = local(at)
     usual = 62 - 23 * math.cos((moment.timetuple().tm_yday - 22) / 365 * 2 * math.pi)
@@ -143,15 +144,15 @@ def temperature(event: EventSpec | None, outside: OutsideData, at: Ts) -> float:
 
 
 def weather_point(value: float, outside: OutsideData, minute: Ts, now: Ts, *, is_detailed: bool) -> Json | None:
-    """One minute of the index; None for one that is not published yet."""
+    """Return one minute of the index, or None if it is not published yet."""
     is_open = minute > now - _LATE_MS
     if is_open and not is_detailed:
         return None
     readings = []
     for station in STATIONS:
-        dice = SeededRandom(outside.seed, "weather", station, minute)
-        reading = value + 0.8 * dice.normal()
-        code = "pending" if is_open else "ok" if dice.chance(0.98) else "missing"
+        rng = SeededRandom(outside.seed, "weather", station, minute)
+        reading = value + 0.8 * rng.normal()
+        code = "pending" if is_open else "ok" if rng.chance(0.98) else "missing"
         shown: Json = {"station_id": station, "code": code}
         if code != "missing":
             shown |= {"source": "hf_asos", "temp_f": round(reading, 4), "received_at_ms": minute + 45_000}

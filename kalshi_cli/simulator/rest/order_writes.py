@@ -1,4 +1,4 @@
-"""The endpoints that change something: create, cancel, batches, cancel all. Bodies are checked as the exchange does."""
+"""The endpoints that create and cancel orders, one or many. They validate bodies like the exchange."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
 from kalshi_cli.simulator.protocol.replies import HttpError, Json, RejectionError, flat, invalid, refusing
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, batch_items, decode_body, json_name, write
-from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
+from kalshi_cli.simulator.protocol.shapes import show
+from kalshi_cli.simulator.trading.order_gateway import BalanceKey, OrderGateway
 
 E = TypeVar("E", bound=StrEnum)
 _STPS = ("taker_at_cross", "maker")
@@ -22,15 +23,15 @@ _STPS = ("taker_at_cross", "maker")
 _ORDERS = "/portfolio/events/orders"
 
 
-class FloorRoutes(Routes):
-    """Routes that change orders."""
+class GatewayRoutes(Routes):
+    """Base of the routes that change orders."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         super().__init__(state)
-        self._floor = floor
+        self._gateway = gateway
 
     def shard(self, named: int | None, ticker: str | None) -> int:
-        """The shard that a write means: the one it names, else that of the market it names, else 0."""
+        """Return the shard of a write: the one it names, else that of its market, else 0."""
         if named is not None and named >= 0:
             return named
         if named is not None and not ticker:
@@ -38,44 +39,48 @@ class FloorRoutes(Routes):
         return self._state.shard_of(ticker) if ticker else 0
 
 
-class Writes(FloorRoutes):
-    """Orders are created and canceled."""
+class Writes(GatewayRoutes):
+    """Routes that create and cancel orders."""
 
     @write("POST", _ORDERS, "CreateOrderV2", success=201, is_routed=True)
     def create(self, call: RouteCall) -> Json:
+        """Create an order."""
         return self._create(call, decode_body(call.body))
 
     @write("POST", f"{_ORDERS}/batched", "BatchCreateOrdersV2", success=201, is_per_item=True)
     def create_batch(self, call: RouteCall) -> Json:
+        """Create several orders, each with its own result."""
         items = batch_items(call.body)
-        for item in items:  # a key that is restricted to a subaccount may name no other: then the whole batch fails
-            _whose(call, item)
+        for item in items:  # another subaccount than that of a restricted key fails the whole batch
+            _subaccount_of(call, item)
         return {"orders": [self._create_item(call, item) for item in items]}
 
     @write("DELETE", _ORDERS, "CancelAllOrdersV2", cost=2, success=204)
     def cancel_all(self, call: RouteCall) -> None:
+        """Cancel all orders."""
         if not self._state.switches.is_active:
             raise RejectionError(409, "exchange_is_paused")
         owner = call.subaccount(None)
-        self._floor.cancel_all(call.caller, call.now, subaccount=owner)
-        self._floor.keep_cancelling(call.caller, call.now, owner)
+        self._gateway.cancel_all(call.caller, call.now, subaccount=owner)
+        self._gateway.keep_canceling(call.caller, call.now, owner)
 
     @write("DELETE", f"{_ORDERS}/batched", "BatchCancelOrdersV2", cost=2, is_per_item=True)
     def cancel_batch(self, call: RouteCall) -> Json:
+        """Cancel several orders, each with its own result."""
         items = batch_items(call.body)
-        owners = [_whose(call, item) for item in items]
+        owners = [_subaccount_of(call, item) for item in items]
         return {"orders": [self._cancel_item(call, *each) for each in zip(items, owners, strict=True)]}
 
     @write("DELETE", f"{_ORDERS}/:order_id", "CancelOrderV2", cost=2, is_routed=True)
     def cancel(self, call: RouteCall) -> Json:
-        """Without shard and market in the query the order is on shard 0."""
+        """Cancel an order. Without a shard and a market in the query the order is on shard 0."""
         shard = self.shard(call.query.number("exchange_index", least=-1), call.query.text("market_ticker"))
         return self._cancel(call, call.path[0], (call.subaccount(0) or 0, shard))
 
     def _create(self, call: RouteCall, body: Json) -> Json:
-        """A key that is restricted to a subaccount places there, also where the body names none."""
-        order = msgspec.structs.replace(read_order(body), subaccount=_whose(call, body))
-        return receipt_json(self._floor.submit(call.caller, order, call.now))
+        """Create an order; a key that is restricted to a subaccount uses it even if the body names none."""
+        order = msgspec.structs.replace(read_order(body), subaccount=_subaccount_of(call, body))
+        return receipt_json(self._gateway.submit(call.caller, order, call.now))
 
     def _create_item(self, call: RouteCall, item: Json) -> Json:
         try:
@@ -83,11 +88,10 @@ class Writes(FloorRoutes):
         except HttpError as error:
             return {"client_order_id": item.get("client_order_id"), "error": error.body.get("error", error.body)}
 
-    def _cancel(self, call: RouteCall, order_id: str, pocket: Pocket) -> Json:
-        client_order_id = self._floor.find(call.caller, order_id, pocket).client_order_id
-        taken = self._floor.cancel(call.caller, order_id, call.now, pocket)
-        shown: Json = {"order_id": order_id, "reduced_by": format_qty(taken), "ts_ms": call.now}
-        return shown | ({"client_order_id": client_order_id} if client_order_id else {})
+    def _cancel(self, call: RouteCall, order_id: str, key: BalanceKey) -> Json:
+        order = self._gateway.find(call.caller, order_id, key)
+        taken = self._gateway.cancel(call.caller, order_id, call.now, key)
+        return show(order, "order_id", "client_order_id") | {"reduced_by": format_qty(taken), "ts_ms": call.now}
 
     def _cancel_item(self, call: RouteCall, item: Json, subaccount: int) -> Json:
         order_id = str(item.get("order_id", ""))
@@ -99,21 +103,14 @@ class Writes(FloorRoutes):
             return {"order_id": order_id, "reduced_by": "0.00", "error": error.body.get("error", error.body)}
 
 
-def _whose(call: RouteCall, item: Json) -> int:
-    """The subaccount that the body of a write names, else the primary one or that of the key."""
+def _subaccount_of(call: RouteCall, item: Json) -> int:
+    """Return the subaccount in the body of a write, else the primary one or that of the key."""
     return call.allowed(Fields(item).whole("subaccount"), 0) or 0
 
 
 def receipt_json(receipt: OrderReceipt) -> Json:
-    """The slim answer to a create: averages only where something filled; the fee is per contract, to four places."""
-    shown: Json = {
-        "order_id": receipt.order_id,
-        "fill_count": format_qty(receipt.filled),
-        "remaining_count": format_qty(receipt.remaining),
-        "ts_ms": receipt.ts,
-    }
-    if receipt.client_order_id:
-        shown["client_order_id"] = receipt.client_order_id
+    """Return the reply to a create: averages only with fills; the fee is per contract, to four decimals."""
+    shown = show(receipt, "order_id fill_count remaining_count ts_ms", "client_order_id")
     if receipt.filled:
         shown["average_fill_price"] = format_price(Price(_nearest(receipt.cost, receipt.filled)))
         shown["average_fee_paid"] = format_price(Price(_nearest(receipt.fees, receipt.filled)))
@@ -121,12 +118,12 @@ def receipt_json(receipt: OrderReceipt) -> Json:
 
 
 def _nearest(total: int, count: int) -> int:
-    """The average, to the nearest whole unit."""
+    """Return the average, rounded to the nearest unit."""
     return (2 * total + count) // (2 * count)
 
 
 def read_order(body: Json) -> NewOrder:
-    """A create request as an order. A number where a string is due is refused in the words of the real decoder."""
+    """Return the order of a create request. A number for a string is refused in the words of the real decoder."""
     fields = Fields(body)
     ticker, side = fields.text("ticker"), fields.choice("side", Side)
     count, price = fields.text("count"), fields.text("price")
@@ -157,36 +154,42 @@ def read_order(body: Json) -> NewOrder:
 
 
 def read_price(text: str) -> Price:
+    """Return a price, or refuse it (invalid_price)."""
     with refusing(RejectionError(400, "invalid_price")):
         return parse_price(text)
 
 
 def read_count(text: str) -> Qty:
+    """Return a number of contracts, or refuse it (invalid_order_size)."""
     with refusing(RejectionError(400, "invalid_order_size")):
         return parse_qty(text)
 
 
 class Fields:
-    """The fields of a JSON object, one type at a time; `struct` is what the real decoder calls it."""
+    """The fields of a JSON object, with the type checks of the real decoder; `struct` is its name there."""
 
     def __init__(self, body: Json, struct: str = "CreateOrderV2Request") -> None:
         self._body = body
         self._struct = struct
 
     def text(self, name: str, *, is_required: bool = True) -> str:
+        """Return a string."""
         value = self._typed(name, str, "string")
         if is_required and not value:
             raise invalid(f"{name} is required")
         return value or ""
 
     def choice(self, name: str, kind: type[E]) -> E:
+        """Return a value of an enumeration."""
         with refusing(invalid(f"{name} is one of {', '.join(kind)}")):
             return kind(self.text(name))
 
     def flag(self, name: str) -> bool:
+        """Return a boolean, False if absent."""
         return bool(self._typed(name, bool, "bool"))
 
     def whole(self, name: str) -> int | None:
+        """Return an integer, or None if absent."""
         value = self._typed(name, int, "int64")
         return None if value is None else int(value)
 

@@ -1,12 +1,11 @@
-"""The GET endpoints around the markets: milestones, live data, incentives, structured targets, filters for a search.
+"""The GET endpoints of milestones, live data, incentives, structured targets and search filters.
 
-Everything is derived from what is listed and from the references behind it; nothing of it is kept. Without references
-(`follow` was not called) there are milestones, but nothing is told of them.
+Everything follows from the listed events and their references; nothing is stored. Without references (`follow` was not
+called) milestones have no live data.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from hashlib import blake2b
 from operator import itemgetter
@@ -16,7 +15,7 @@ from kalshi_cli.simulator.model.calendar import DAY, MINUTE, day_code
 from kalshi_cli.simulator.model.listing import EventSpec
 from kalshi_cli.simulator.model.records import MarketRecord
 from kalshi_cli.simulator.model.seeded_random import stable_id
-from kalshi_cli.simulator.protocol.replies import Json, invalid, not_found, refusing
+from kalshi_cli.simulator.protocol.replies import Json, existing, invalid, not_found, refusing
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 from kalshi_cli.simulator.rest import live_data
@@ -24,7 +23,7 @@ from kalshi_cli.simulator.rest.live_data import INDEX_VERSION, RANGES, SPORTS, S
 
 CITY = "new_york"
 MAX_MS_LENGTH = 2 * DAY
-"""The longest window of a temperature index in one answer."""
+"""The longest window of a temperature index in one reply."""
 _RATES = "KXFEDDECISION"
 _TEMPERATURE = "KXHIGHNY"
 _INCENTIVES = ("all", "liquidity", "volume", "margin_maker_volume", "margin_taker_volume")
@@ -43,6 +42,7 @@ class Programs(Routes):
 
     @public("/milestones", "GetMilestones")
     def milestones(self, call: RouteCall) -> Json:
+        """Return the milestones."""
         query = call.query
         query.needed("limit")
         since = _moment(query.text("minimum_start_date"))
@@ -65,25 +65,28 @@ class Programs(Routes):
 
     @public("/milestones/:milestone_id", "GetMilestone")
     def milestone(self, call: RouteCall) -> Json:
+        """Return one milestone."""
         return {"milestone": self._milestone(self._event(call.path[0]))}
 
     def _happenings(self) -> list[EventSpec]:
-        """The events that follow from something that happens at a time, the earliest first."""
+        """Return the events that depend on a scheduled game or announcement, the earliest first."""
         found = (event for event in self._state.events.values() if event.series_ticker in (*SPORTS, _RATES))
         return sorted(found, key=lambda event: (_start(event), event.event_ticker))
 
     def _event(self, milestone_id: str) -> EventSpec:
-        for event in self._happenings():
-            if stable_id("milestone", event.event_ticker) == milestone_id:
-                return event
-        raise not_found()
+        events = self._happenings()
+        return existing(next((one for one in events if stable_id("milestone", one.event_ticker) == milestone_id), None))
 
     def _milestone(self, event: EventSpec) -> Json:
         sport = SPORTS.get(event.series_ticker)
         end = event.strike_date or Ts(0)
         markets = self._markets(event.event_ticker)
-        updated = max((market.created for market in markets), default=end)
-        shown: Json = {
+        details: Json = {}
+        if sport is not None and len(markets) == 2:
+            away, home = (stable_id("target", sport.team_type, market.spec.yes_sub_title) for market in markets)
+            details = {"league": sport.league, "competition": sport.competition}
+            details |= {"away_team_id": away, "home_team_id": home}
+        return {
             "id": stable_id("milestone", event.event_ticker),
             "category": "Sports" if sport else "Economics",
             "type": sport.type if sport else "fed_meeting",
@@ -94,14 +97,9 @@ class Programs(Routes):
             "title": event.title.removesuffix(" Winner?"),
             "notification_message": "",
             "source_id": stable_id("source", event.event_ticker),
-            "details": {},
-            "last_updated_ts": rfc3339(updated),
+            "details": details,
+            "last_updated_ts": rfc3339(max((market.created for market in markets), default=end)),
         }
-        if sport is not None and len(markets) == 2:
-            away, home = (stable_id("target", sport.team_type, market.spec.yes_sub_title) for market in markets)
-            names = {"league": sport.league, "competition": sport.competition}
-            shown["details"] = names | {"away_team_id": away, "home_team_id": home}
-        return shown
 
     def _markets(self, event_ticker: str) -> list[MarketRecord]:
         return [market for market in self._state.markets.values() if market.spec.event_ticker == event_ticker]
@@ -110,10 +108,12 @@ class Programs(Routes):
 
     @public(_MILESTONE, "GetLiveDataByMilestone")
     def live(self, call: RouteCall) -> Json:
+        """Return the live data of a milestone."""
         return {"live_data": self._live(call.path[-1], call.now)}
 
     @public("/live_data/:type/milestone/:milestone_id", "GetLiveData")
     def live_of_type(self, call: RouteCall) -> Json:
+        """Return the live data of a milestone of this type."""
         found = self._live(call.path[1], call.now)
         if found["type"] != call.path[0]:
             raise not_found()
@@ -121,17 +121,15 @@ class Programs(Routes):
 
     @public("/live_data/batch", "GetLiveDatas")
     def live_batch(self, call: RouteCall) -> Json:
-        """Of those of which something is told."""
+        """Return the live data of several milestones; those without live data are left out."""
         wanted = call.query.repeated("milestone_ids")
-        known = {
-            stable_id("milestone", event.event_ticker) for event in self._happenings() if event.series_ticker in SPORTS
-        }
-        there = [one for one in wanted if one in known] if self.outside is not None else []
-        return {"live_datas": [self._live(one, call.now) for one in there]}
+        games = [event for event in self._happenings() if event.series_ticker in SPORTS and self.outside is not None]
+        known = {stable_id("milestone", event.event_ticker) for event in games}
+        return {"live_datas": [self._live(one, call.now) for one in wanted if one in known]}
 
     @public(f"{_MILESTONE}/game_stats", "GetGameStats")
     def game_stats(self, call: RouteCall) -> Json:
-        """Null where no plays are told of this kind of milestone."""
+        """Return the plays of a game; nothing for other milestones."""
         event = self._event(call.path[0])
         sport = SPORTS.get(event.series_ticker)
         if sport is None or self.outside is None:
@@ -148,7 +146,7 @@ class Programs(Routes):
 
     @public("/live_data/events/:event_ticker", "GetEventLiveData")
     def live_event(self, call: RouteCall) -> Json:
-        """Charts of what crypto and temperature events follow; 404 for others."""
+        """Return the chart behind a crypto or temperature event; 404 for other events."""
         event = self._state.events.get(call.path[0])
         category = self._state.series[event.series_ticker].category if event is not None else ""
         kind = {"Crypto": "crypto", "Climate and Weather": "weather"}.get(category)
@@ -166,6 +164,7 @@ class Programs(Routes):
 
     @public("/live_data/weather/:city", "GetWeatherIndex")
     def weather(self, call: RouteCall) -> Json:
+        """Return the temperature index of a city by the minute."""
         start, end = self._window(call)
         points = []
         if self.outside is not None:
@@ -180,12 +179,13 @@ class Programs(Routes):
 
     @public("/live_data/weather/:city/calibrations", "GetWeatherIndexCalibrations")
     def calibrations(self, call: RouteCall) -> Json:
+        """Return the stations of the temperature index."""
         _check_city(call.path[0])
         first = {"config_version": INDEX_VERSION, "stations": list(STATIONS), "valid_from": "2026-01-01T00:00:00Z"}
         return {"city": CITY, "units": "fahrenheit", "calibrations": [first]}
 
     def _window(self, call: RouteCall) -> tuple[int, int]:
-        """Milliseconds, both ends included; 400 for what makes no window."""
+        """Return the window of a request in milliseconds, both ends included; refuse an invalid one (400)."""
         _check_city(call.path[0])
         query = call.query
         last, start, end = query.number("last_sec", least=1), query.number("from"), query.number("to")
@@ -206,6 +206,7 @@ class Programs(Routes):
 
     @public("/incentive_programs", "GetIncentivePrograms")
     def incentives(self, call: RouteCall) -> Json:
+        """Return the incentive programs."""
         query = call.query
         status, kind = query.one_of("status", _STATES) or "all", query.one_of("type", _INCENTIVES) or "all"
         description = query.text("incentive_description")
@@ -217,37 +218,38 @@ class Programs(Routes):
             and kind in ("all", shown["incentive_type"])
             and description in (None, shown["incentive_description"])
         )
-        page, cursor = query.page(found, lambda item: item[0], most=10_000)
+        page, cursor = query.page(found, itemgetter(0), most=10_000)
         return {"incentive_programs": [shown for _, shown in page], "next_cursor": cursor}
 
     def _incentive(self, market: MarketRecord) -> Json | None:
-        """One market in five has a program, while it is open."""
+        """Return the program of a market; one market in five has one."""
         ticker = market.spec.ticker
         draw = int.from_bytes(blake2b(ticker.encode(), digest_size=4, person=b"incentive").digest(), "big")
         if draw % 5 or market.spec.legs:
             return None
-        is_liquidity, reward = draw % 3 > 0, (10 + draw % 40) * 10_000 * 5
-        shown: Json = {
+        reward = (10 + draw % 40) * 10_000 * 5
+        kind, description = "liquidity", "Rewards resting orders near the best price."
+        terms: Json = {"discount_factor_bps": 5_000, "target_size_fp": f"{500 + draw % 1_500}.00"}
+        if draw % 3 == 0:
+            kind, description, terms = "volume", "Rewards contracts traded.", {"max_reward_per_account": reward // 4}
+        return {
             "id": stable_id("incentive", ticker),
             "market_id": market.market_id,
             "market_ticker": ticker,
-            "incentive_type": "liquidity" if is_liquidity else "volume",
-            "incentive_description": "Rewards resting orders near the best price."
-            if is_liquidity
-            else "Rewards contracts traded.",
+            "incentive_type": kind,
+            "incentive_description": description,
             "start_date": rfc3339(market.spec.open_time),
             "end_date": rfc3339(market.close_time),
             "period_reward": reward,
             "paid_out": market.settled is not None,
+            **terms,
         }
-        if is_liquidity:
-            return shown | {"discount_factor_bps": 5_000, "target_size_fp": f"{500 + draw % 1_500}.00"}
-        return shown | {"max_reward_per_account": reward // 4}
 
     # -- structured targets --
 
     @public("/structured_targets", "GetStructuredTargets")
     def targets(self, call: RouteCall) -> Json:
+        """Return the structured targets."""
         query = call.query
         ids, kind = query.repeated("ids", least=0, most=2_000), query.text("type")
         competition = query.text("competition")
@@ -262,37 +264,34 @@ class Programs(Routes):
 
     @public("/structured_targets/:structured_target_id", "GetStructuredTarget")
     def target(self, call: RouteCall) -> Json:
-        for shown in self._targets():
-            if shown["id"] == call.path[0]:
-                return {"structured_target": shown}
-        raise not_found()
+        """Return one structured target."""
+        found = (shown for shown in self._targets() if shown["id"] == call.path[0])
+        return {"structured_target": existing(next(found, None))}
 
-    def _targets(self) -> Iterator[Json]:
-        """The teams of the games that are listed."""
-        seen: set[str] = set()
-        for event in self._happenings():
-            sport = SPORTS.get(event.series_ticker)
-            for market in self._markets(event.event_ticker) if sport is not None else ():
-                name = market.spec.yes_sub_title
-                target_id = stable_id("target", sport.team_type, name) if sport is not None else ""
-                if sport is None or target_id in seen:
-                    continue
-                seen.add(target_id)
-                code = market.spec.ticker.rpartition("-")[2]
-                details = {"league": sport.league, "competition": sport.competition, "abbreviation": code}
-                yield {
-                    "id": target_id,
-                    "name": name,
-                    "type": sport.team_type,
-                    "details": details,
-                    "source_id": stable_id("source", sport.team_type, name),
-                    "last_updated_ts": rfc3339(market.created),
-                }
+    def _targets(self) -> list[Json]:
+        """Return the teams of the listed games."""
+        games = [event for event in self._happenings() if event.series_ticker in SPORTS]
+        found: dict[str, Json] = {}
+        for market in (market for event in games for market in self._markets(event.event_ticker)):
+            sport = SPORTS[self._state.events[market.spec.event_ticker].series_ticker]
+            key = sport.team_type, market.spec.yes_sub_title
+            code = market.spec.ticker.rpartition("-")[2]
+            target: Json = {
+                "id": stable_id("target", *key),
+                "name": market.spec.yes_sub_title,
+                "type": sport.team_type,
+                "details": {"league": sport.league, "competition": sport.competition, "abbreviation": code},
+                "source_id": stable_id("source", *key),
+                "last_updated_ts": rfc3339(market.created),
+            }
+            found.setdefault(target["id"], target)
+        return list(found.values())
 
     # -- search --
 
     @public("/search/tags_by_categories", "GetTagsForSeriesCategories")
     def tags(self, _: RouteCall) -> Json:
+        """Return the tags of each series category."""
         found: dict[str, dict[str, None]] = {}
         for spec in self._state.series.values():
             found.setdefault(spec.category, {}).update(dict.fromkeys(spec.tags))
@@ -300,6 +299,7 @@ class Programs(Routes):
 
     @public("/search/filters_by_sport", "GetFiltersForSports")
     def sports(self, _: RouteCall) -> Json:
+        """Return the search filters of each listed sport."""
         listed = [sport for series, sport in SPORTS.items() if series in self._state.series]
         filters = {
             sport.sport: {"scopes": ["Games"], "competitions": {sport.competition: {"scopes": ["Games"]}}}

@@ -1,4 +1,4 @@
-"""The table of REST routes: every part of the exchange adds its own."""
+"""The table of all REST routes."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from kalshi_cli.simulator.rest import (
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 
-def all_routes(state: SimulatorState, floor: OrderGateway, *others: Routes) -> Iterator[Route]:
-    """Everything that answers under `/trade-api/v2`."""
+def all_routes(state: SimulatorState, gateway: OrderGateway, *others: Routes) -> Iterator[Route]:
+    """Return every route under `/trade-api/v2`."""
     tables = (
-        status.Standing(state),
+        status.StatusRoutes(state),
         candle_reads.CandleReads(state),
         market_reads.Reads(state),
         historical.CutoffRoutes(state),
         event_reads.EventReads(state),
-        funds.FundsRoutes(state, floor),
-        order_changes.ChangeRoutes(state, floor),
+        funds.FundsRoutes(state, gateway),
+        order_changes.ChangeRoutes(state, gateway),
         account_reads.AccountReads(state),
-        groups.GroupRoutes(state, floor),
-        order_writes.Writes(state, floor),
+        groups.GroupRoutes(state, gateway),
+        order_writes.Writes(state, gateway),
         *others,
     )
     return (route for table in tables for route in table.routes())

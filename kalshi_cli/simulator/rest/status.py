@@ -1,23 +1,22 @@
-"""What the exchange says of itself: whether it is open, and when it will be."""
+"""The status and the hours of the exchange."""
 
 from __future__ import annotations
 
 from kalshi_cli.base.units import Ts
-from kalshi_cli.simulator.model.calendar import maintenance
+from kalshi_cli.simulator.model.calendar import DAY, maintenance
 from kalshi_cli.simulator.protocol.replies import Json
 from kalshi_cli.simulator.protocol.routing import RouteCall, Routes, public
 from kalshi_cli.simulator.protocol.shapes import rfc3339
 
-_WEEK_MS = 7 * 86_400_000
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 
-class Standing(Routes):
-    """Whether the exchange is open, and its hours."""
+class StatusRoutes(Routes):
+    """Routes for the status and the hours of the exchange."""
 
     @public("/exchange/status", "GetExchangeStatus")
     def status(self, _: RouteCall) -> Json:
-        """The fields at the top are those of shard 0."""
+        """Return the status; the fields at the top are those of shard 0."""
         shown = self._flags(0)
         resumes = self._state.switches.reopens([0])
         if resumes is not None:
@@ -39,12 +38,11 @@ class Standing(Routes):
 
     @public("/exchange/schedule", "GetExchangeSchedule")
     def schedule(self, call: RouteCall) -> Json:
-        """Open all day, every day, but for the weekly maintenance where the exchange has one."""
+        """Return the hours: always open, except during the weekly maintenance if it is enabled."""
         day = [{"open_time": "00:00", "close_time": "23:59"}]
-        start = Ts(call.now // _WEEK_MS * _WEEK_MS)
-        hours = {"start_time": rfc3339(start), "end_time": rfc3339(Ts(start + 52 * _WEEK_MS))}
-        windows = []
-        if self._state.options.maintenance:
-            begins, ends = maintenance(call.now)
-            windows.append({"start_datetime": rfc3339(begins), "end_datetime": rfc3339(ends)})
+        start = Ts(call.now // (7 * DAY) * 7 * DAY)
+        hours = {"start_time": rfc3339(start), "end_time": rfc3339(Ts(start + 364 * DAY))}
+        begins, ends = maintenance(call.now)
+        window = {"start_datetime": rfc3339(begins), "end_datetime": rfc3339(ends)}
+        windows = [window] if self._state.options.maintenance else []
         return {"schedule": {"standard_hours": [hours | dict.fromkeys(_DAYS, day)], "maintenance_windows": windows}}

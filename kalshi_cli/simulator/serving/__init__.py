@@ -1,1 +1,1 @@
-"""The exchange in a process of its own: sockets, keys, controls, prices of other venues."""
+"""The simulated exchange in its own process: sockets, keys, controls, outside prices."""

@@ -1,4 +1,4 @@
-"""The address of the simulated exchange, as its server writes it down and prints it."""
+"""The address of the simulated exchange, as its server saves and prints it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Address(msgspec.Struct, frozen=True, kw_only=True):
-    """The addresses of a served exchange, a key of its first account, and all accounts that it was asked for."""
+    """The URLs of a served exchange, a key of its first account, and all requested accounts."""
 
     rest_url: str
     ws_url: str
@@ -28,9 +28,9 @@ class Address(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Announcement(Address, frozen=True, kw_only=True):
-    """The address as a server writes it down, with what other programs must know of that server.
+    """The address that a server saves, with the facts that other programs need about it.
 
-    `build` stands for the program and the settings that it was started with; see `build_of`.
+    `build` identifies the program and its settings; see `build_of`.
     """
 
     since: Ts
@@ -41,7 +41,7 @@ class Announcement(Address, frozen=True, kw_only=True):
 def build_of(options: SimulatorConfig) -> str:
     """Return a text that differs between versions of this program, also edited ones, and between settings.
 
-    The seed does not count: it is that of the exchange on disk.
+    The seed does not count, because it belongs to the exchange on disk.
     """
     package = Path(__file__).parents[2]
     sources = [(path.relative_to(package), path.stat()) for path in package.rglob("*.py")]
@@ -51,7 +51,7 @@ def build_of(options: SimulatorConfig) -> str:
 
 
 def options_of(chosen: SimulatorConfig) -> ExchangeOptions:
-    """Return every switch of the configuration that the exchange has under the same name."""
+    """Return the options of the exchange from the configuration, which has the same names."""
     from kalshi_cli.simulator.model.listing import ExchangeOptions
 
     return msgspec.convert(chosen, ExchangeOptions, from_attributes=True)

@@ -1,4 +1,4 @@
-"""`POST /sim/<command>`: the controls of a served exchange, for whoever is on this machine and has the token."""
+"""`POST /sim/<command>`: the controls of a served exchange, for programs on this machine with the token."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 import msgspec
 
-from kalshi_cli.base.units import Ts
+from kalshi_cli.base.units import Ts, pluralize
 from kalshi_cli.simulator.protocol.replies import Request, Response
 from kalshi_cli.simulator.serving import controls
 
@@ -17,40 +17,40 @@ _STATUS = {"invalid": 400, "unauthorized": 401, "forbidden": 403, "not_found": 4
 
 
 class Service(Protocol):
-    """The server that the route is part of."""
+    """The server of the route."""
 
     @property
     def connections(self) -> int:
-        """The number of open connections, that of the request among them."""
+        """Return the number of open connections, including that of the request."""
         ...
 
     @property
     def ends_in_s(self) -> float | None:
-        """The time at which it ends by itself; None where it does not."""
+        """Return the seconds until the server stops by itself, or None if it does not."""
         ...
 
     def end(self) -> None:
-        """End soon."""
+        """Stop the server soon."""
         ...
 
 
 class ControlRoute:
-    """The token is the file beside the exchange's key: who may read that one may do this."""
+    """Answers control requests. The token is a file beside the key of the exchange."""
 
     def __init__(self, controls: controls.Controls, token: str) -> None:
         self._controls = controls
         self._token = token
 
     def answer(self, request: Request, peer: str, now: Ts, service: Service) -> Response:
-        """Do what is asked for and say how the exchange stands then; `peer` is where the request comes from."""
+        """Perform a command and return the new state; `peer` is the address of the client."""
         try:
             if peer not in _LOOPBACK:
-                raise controls.ControlError("forbidden", "only from this machine")
+                raise controls.ControlError("forbidden", "Allowed from this machine only")
             given = request.headers.get("authorization", "")
             if not self._token or not hmac.compare_digest(given.encode(), f"Bearer {self._token}".encode()):
-                raise controls.ControlError("unauthorized", "this needs the token in the exchange's folder")
+                raise controls.ControlError("unauthorized", "The token of the exchange's directory is required")
             if request.method != "POST":
-                raise controls.ControlError("invalid", "a command is a POST")
+                raise controls.ControlError("invalid", "Use POST")
             report = self._perform(request, now, service)
         except controls.ControlError as error:
             body = msgspec.json.encode({"error": {"code": error.code, "message": error.message}})
@@ -64,7 +64,7 @@ class ControlRoute:
         )
         if isinstance(command, controls.StopCommand):
             if others > 0:
-                raise controls.ControlError("conflict", f"{others} other connections are open")
+                raise controls.ControlError("conflict", f"{pluralize(others, 'other connection')} open")
             service.end()
             command = controls.StatusCommand()
         report = self._controls.perform(command, now)

@@ -1,7 +1,7 @@
-"""What a person can do to a simulated exchange that no member can: pause, close, settle, set its clock, upset it.
+"""Controls of a simulated exchange: pause, close, settle, move its clock, inject faults.
 
-`Controls.perform` is the whole of it. Whoever has the exchange in its own process calls it; others reach it as
-`POST /sim/<command>` beside the exchange's own routes (`sim.server`).
+`Controls.perform` does everything. A program with the exchange in its own process calls it; others use `POST
+/sim/<command>` (`simulator/serving/server.py`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Ts, parse_price, pluralize
 from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.serving.spot import VENUES, Fault, SpotVenues
@@ -22,7 +22,7 @@ from kalshi_cli.simulator.world.world import MarketSimulation
 
 DAY_MS = 86_400_000
 FURTHEST_MS = 366 * DAY_MS
-"""How far ahead of the machine's time the world's may be."""
+"""The furthest that the clock may be ahead of the machine."""
 
 Ticker = Annotated[str, Meta(min_length=1, max_length=100)]
 Shard = Annotated[int, Meta(ge=0, le=1_000)]
@@ -33,15 +33,15 @@ class ControlCommand(msgspec.Struct, frozen=True, kw_only=True, tag_field="comma
 
 
 class StatusCommand(ControlCommand, frozen=True, kw_only=True, tag="status"):
-    """Only look."""
+    """Return the state only."""
 
 
 class StopCommand(ControlCommand, frozen=True, kw_only=True, tag="stop"):
-    """End the process that serves the exchange, unless other programs are connected to it."""
+    """Stop the process of the exchange, unless other programs are connected to it."""
 
 
 class PauseCommand(ControlCommand, frozen=True, kw_only=True, tag="pause"):
-    """Trading, or with `is_whole` everything, cancels too: on one shard or all of them, or of one market."""
+    """Pause trading, or with `is_whole` also cancels: on one shard or all, or in one market."""
 
     is_whole: bool = False
     ticker: Ticker | None = None
@@ -50,28 +50,30 @@ class PauseCommand(ControlCommand, frozen=True, kw_only=True, tag="pause"):
 
 
 class ResumeCommand(ControlCommand, frozen=True, kw_only=True, tag="resume"):
+    """Resume one shard, one market, or everything."""
+
     ticker: Ticker | None = None
     shard: Shard | None = None
 
 
 class MarketCommand(ControlCommand, frozen=True, kw_only=True):
-    """Base of the commands that end one market."""
+    """Base of the commands for one market."""
 
     ticker: Ticker
 
 
 class CloseCommand(MarketCommand, frozen=True, kw_only=True, tag="close"):
-    """Now, whenever it was meant to."""
+    """Close a market now."""
 
 
 class SettleCommand(MarketCommand, frozen=True, kw_only=True, tag="settle"):
-    """`value` is yes, no, or what one YES pays: 0.37 (dollars) or 37c, in whole cents."""
+    """Determine a market. `value` is yes, no, or the payout of one YES: 0.37 (dollars) or 37c, in whole cents."""
 
     value: Annotated[str, Meta(max_length=20)]
 
 
 class AmendCommand(SettleCommand, frozen=True, kw_only=True, tag="amend"):
-    """Another value, before the payout."""
+    """Change the value of a determined market before its payout."""
 
 
 class DisputeCommand(MarketCommand, frozen=True, kw_only=True, tag="dispute"):
@@ -79,20 +81,20 @@ class DisputeCommand(MarketCommand, frozen=True, kw_only=True, tag="dispute"):
 
 
 class ClockCommand(ControlCommand, frozen=True, kw_only=True, tag="clock"):
-    """Forward by, or to, or (neither) back to the machine's time."""
+    """Move the clock forward by a duration or to a time; without either, back to the time of the machine."""
 
     forward_ms: Annotated[int, Meta(gt=0, le=20 * FURTHEST_MS)] | None = None
     to: Ts | None = None
 
 
 class ShuffleCommand(ControlCommand, frozen=True, kw_only=True, tag="shuffle"):
-    """None lets messages come in their order."""
+    """Shuffle messages; None sends them in order."""
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] | None = None
 
 
 class StreamCommand(ControlCommand, frozen=True, kw_only=True, tag="stream"):
-    """Hang up on everybody; or end the subscriptions of `channel` with error 10 or 25; or fail the next command."""
+    """Disconnect all streams; or end the subscriptions of `channel` with error 10 or 25; or fail the next command."""
 
     hang_up: Literal["reset", "close"] | None = None
     error: Literal[10, 18, 25] | None = None
@@ -100,32 +102,23 @@ class StreamCommand(ControlCommand, frozen=True, kw_only=True, tag="stream"):
 
 
 class SpotCommand(ControlCommand, frozen=True, kw_only=True, tag="spot"):
-    """What is wrong with the spot that a venue tells, or all of them; nothing any more where `fault` is empty."""
+    """Inject a fault into the outside prices of one venue or all; an empty `fault` removes it."""
 
     fault: Fault
     venue: Literal["coinbase", "kraken", "binance", "binance_us"] | None = None
 
 
-AnyCommand = (
-    StatusCommand
-    | StopCommand
-    | PauseCommand
-    | ResumeCommand
-    | CloseCommand
-    | SettleCommand
-    | AmendCommand
-    | DisputeCommand
-    | ClockCommand
-    | ShuffleCommand
-    | StreamCommand
-    | SpotCommand
-)
+PauseCommands = PauseCommand | ResumeCommand
+MarketCommands = CloseCommand | SettleCommand | AmendCommand | DisputeCommand
+FaultCommands = ShuffleCommand | StreamCommand | SpotCommand
+AnyCommand = StatusCommand | StopCommand | PauseCommands | MarketCommands | ClockCommand | FaultCommands
 
 
 class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange stands, and in `done` what the command did.
+    """The state of the exchange, and in `done` the result of the command.
 
-    The server adds how many `connections` others have to it, and when it `ends` by itself, in the machine's time.
+    The server adds the number of other `connections`, and in `ends` the time at which it stops by itself (machine
+    time).
     """
 
     done: str
@@ -144,16 +137,22 @@ class ControlReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ControlError(Exception):
-    """It cannot be done; nothing was. `code` is not_found, invalid, conflict, unauthorized or forbidden."""
+    """A command that failed and changed nothing.
+
+    `code` is not_found, invalid, conflict, unauthorized or forbidden.
+    """
 
     def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__(code, message)
         self.code = code
         self.message = message
 
+    def __str__(self) -> str:
+        return self.message
+
 
 def read_command(name: str, body: bytes) -> AnyCommand:
-    """The command of that name with the fields of a JSON body; ControlError where it is none."""
+    """Return the command of that name with the fields of a JSON body; ControlError if it is invalid."""
     try:
         fields = msgspec.json.decode(body or b"{}", type=dict[str, Any])
         command: AnyCommand = msgspec.convert({**fields, "command": name}, AnyCommand)
@@ -163,7 +162,7 @@ def read_command(name: str, body: bytes) -> AnyCommand:
 
 
 class Controls:
-    """Of one exchange and its world. `offset_ms` and `shift` read and set how far the world's clock is moved."""
+    """The controls of one exchange and its world. `offset_ms` and `shift` read and set the offset of the clock."""
 
     def __init__(
         self,
@@ -180,7 +179,7 @@ class Controls:
         self._shift = shift
 
     def perform(self, command: AnyCommand, now: Ts) -> ControlReport:
-        """Do it at once, and say how things stand then. ControlError where it cannot be done."""
+        """Perform a command at once, and return the new state. ControlError if it fails."""
         try:
             done = self._do(command, now)
         except ValueError as error:
@@ -197,7 +196,7 @@ class Controls:
                 return self._set_clock(command, now)
             case ShuffleCommand():
                 self._exchange.set_shuffle(command.seed, now)
-                return "messages come in their order" if command.seed is None else "messages and replies are shuffled"
+                return "messages are sent in order" if command.seed is None else "messages and responses are shuffled"
             case StreamCommand():
                 return self._upset(command, now)
             case SpotCommand():
@@ -205,7 +204,7 @@ class Controls:
             case StatusCommand() | StopCommand():
                 return ""
 
-    def _pause(self, command: PauseCommand | ResumeCommand, now: Ts) -> str:
+    def _pause(self, command: PauseCommands, now: Ts) -> str:
         exchange, ticker, shard = self._exchange, command.ticker, command.shard
         if ticker is not None:
             status = self._known(ticker)
@@ -213,21 +212,21 @@ class Controls:
             if status is not wanted:
                 raise ControlError("conflict", f"{ticker} is {status.value}")
             if shard is not None or (isinstance(command, PauseCommand) and (command.is_whole or command.for_ms)):
-                raise ControlError("invalid", "a market is paused by itself: without a shard, a kind or an end")
+                raise ControlError("invalid", "Give a market alone, without shard, kind or end")
             if isinstance(command, PauseCommand):
                 exchange.pause_market(ticker, now)
                 return f"{ticker} is paused"
             exchange.resume_market(ticker, now)
-            return f"{ticker} trades again; what rested there was canceled"
+            return f"{ticker} trades again; its resting orders were canceled"
         where = "the exchange" if shard is None else f"shard {shard}"
         if isinstance(command, ResumeCommand):
             exchange.resume(now, shard=shard)
             return f"{where} is open"
         until = None if command.for_ms is None else Ts(now + command.for_ms)
         exchange.pause("exchange" if command.is_whole else "trading", now, shard=shard, until=until)
-        return f"{where} is paused, cancels too" if command.is_whole else f"trading is paused on {where}"
+        return f"{where} is paused; cancels are rejected too" if command.is_whole else f"trading is paused on {where}"
 
-    def _end(self, command: CloseCommand | SettleCommand | DisputeCommand, now: Ts) -> str:
+    def _end(self, command: MarketCommands, now: Ts) -> str:
         exchange, ticker, status = self._exchange, command.ticker, self._known(command.ticker)
         is_determined = status in (MarketStatus.DETERMINED, MarketStatus.DISPUTED, MarketStatus.AMENDED)
         if isinstance(command, CloseCommand):
@@ -237,26 +236,26 @@ class Controls:
             return f"{ticker} is closed"
         if isinstance(command, DisputeCommand):
             exchange.dispute(ticker, now)
-            return f"{ticker} is disputed: it pays nothing until it is settled or amended"
+            return f"{ticker} is disputed: no payout until it is settled or amended"
         value = _value(command.value)
         if isinstance(command, AmendCommand) and not is_determined:
-            raise ControlError("conflict", f"{ticker} is {status.value}: only what is determined can be amended")
+            raise ControlError("conflict", f"{ticker} is {status.value}; only a determined market can be amended")
         exchange.settle(ticker, value, now)
-        return f"{ticker} is determined: one YES pays {value / ONE_DOLLAR:.2f}"
+        return f"{ticker} is determined: one YES contract pays ${value / ONE_DOLLAR:.2f}"
 
     def _set_clock(self, command: ClockCommand, now: Ts) -> str:
         before = self._offset_ms()
         if command.forward_ms is not None and command.to is not None:
-            raise ControlError("invalid", "forward by a duration, or to a moment: not both")
+            raise ControlError("invalid", "Give either --forward or --to")
         after = 0
         if command.forward_ms is not None:
             after = before + command.forward_ms
         elif command.to is not None:
             after = before + command.to - now
             if command.to <= now:
-                raise ControlError("conflict", "that is not ahead: the world's time goes back only to the machine's")
+                raise ControlError("conflict", "The new time must be later; only --reset goes back")
         if after > FURTHEST_MS:
-            raise ControlError("invalid", "further than a year from the machine's time")
+            raise ControlError("invalid", "More than a year from the machine's time")
         self._shift(after)
         moved = Ts(now + after - before)
         if after < before:
@@ -264,34 +263,35 @@ class Controls:
         self._world.advance(moved)
         self._exchange.advance(moved)
         return (
-            "the clock is the machine's" if after == 0 else f"the clock is {after / 1000:.0f} s ahead of the machine's"
+            "the clock follows the machine" if after == 0 else f"the clock is {after / 1000:.0f} s ahead of the machine"
         )
 
     def _upset(self, command: StreamCommand, now: Ts) -> str:
         if (command.hang_up is None) == (command.error is None):
-            raise ControlError("invalid", "hang up, or an error: one of them")
+            raise ControlError("invalid", "Give either --hang-up or --error")
         if command.hang_up is not None:
-            return f"{self._exchange.hang_up(command.hang_up)} streams were ended"
+            return f"{pluralize(self._exchange.hang_up(command.hang_up), 'stream')} disconnected"
         if command.error == 18:
             self._exchange.fail_command(18)
-            return "the next command of a stream times out"
+            return "the next stream command times out"
         if command.channel not in CHANNELS:
-            raise ControlError("invalid", f"a channel is one of {', '.join(CHANNELS)}")
+            raise ControlError("invalid", f"Unknown channel; use one of {', '.join(CHANNELS)}")
         assert command.error is not None
-        return f"{self._exchange.break_channel(command.channel, command.error, now)} subscriptions were ended"
+        ended = self._exchange.break_channel(command.channel, command.error, now)
+        return f"{pluralize(ended, 'subscription')} ended"
 
     def _distort(self, command: SpotCommand) -> str:
         if self._spots is None:
-            raise ControlError("conflict", "nobody serves this exchange, so nobody hears its spot")
+            raise ControlError("conflict", "The simulated exchange is not served, so its outside prices are not in use")
         for venue in VENUES if command.venue is None else (command.venue,):
             self._spots.faults[venue] = command.fault
-        return f"the spot of {command.venue or 'every venue'}: {command.fault or 'as it is'}"
+        return f"outside prices of {command.venue or 'all venues'}: {command.fault or 'normal'}"
 
     def _known(self, ticker: str) -> MarketStatus:
         try:
             return self._exchange.status(ticker)
         except KeyError:
-            raise ControlError("not_found", f"there is no market {ticker}") from None
+            raise ControlError("not_found", f"No market {ticker}") from None
 
     def _report(self, done: str) -> ControlReport:
         exchange, standing = self._exchange, self._exchange.standing()
@@ -311,7 +311,7 @@ class Controls:
 
 
 def _value(text: str) -> Price:
-    """Return what one YES pays. Whole cents only: the wire states the value of a settlement in cents."""
+    """Return the payout of one YES in whole cents, because the wire states settlement values in cents."""
     typed = text.strip().lower()
     try:
         if typed in ("yes", "no"):
@@ -321,4 +321,4 @@ def _value(text: str) -> Price:
             return value
     except ValueError:
         pass
-    raise ControlError("invalid", f"a value is yes, no, 37c or 0.37 (0 to 1 dollar, whole cents), not {text!r}")
+    raise ControlError("invalid", f"Invalid value {text!r}; use yes, no, 37c or 0.37 (0 to 1 dollar, whole cents)")

@@ -1,4 +1,4 @@
-"""An httpx transport straight into the simulated exchange: the same client, no socket, a clock of your choosing."""
+"""An httpx transport straight into the simulated exchange: the same client, without sockets, with any clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalshi_cli.simulator.protocol.replies import Request
 
 
 class SimTransport(httpx.BaseTransport):
-    """`httpx.Client(transport=SimTransport(exchange, clock))`; the host of the URL does not matter."""
+    """Use as `httpx.Client(transport=SimTransport(exchange, clock))`; the host of the URL does not matter."""
 
     def __init__(self, exchange: SimulatedExchange, clock: Clock) -> None:
         self._exchange = exchange

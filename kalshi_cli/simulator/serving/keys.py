@@ -1,18 +1,15 @@
-"""The keys that sign for the accounts of a served exchange: made, read from files, and named."""
+"""The keys that sign for the accounts of a served exchange: read from files and named."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
     load_pem_public_key,
@@ -20,19 +17,20 @@ from cryptography.hazmat.primitives.serialization import (
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.files import read_regular
+from kalshi_cli.simulator.model.key_pairs import KeyType as KeyType
+from kalshi_cli.simulator.model.key_pairs import new_key_pair as new_key_pair
 from kalshi_cli.simulator.model.seeded_random import stable_id
 
-Kind = Literal["rsa", "ed25519"]
-KINDS: tuple[Kind, ...] = ("rsa", "ed25519")
+KINDS: tuple[KeyType, ...] = ("rsa", "ed25519")
 LARGEST_FILE = 1 << 16
 _HINT = "give rsa, ed25519, or a PEM file with an RSA or Ed25519 key, public or private"
 
 
 class ServedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that signs for an account. There is no file where only its public half is known."""
+    """A key that signs for an account. It has no file if only its public half is known."""
 
     key_id: str
-    key_type: Kind
+    key_type: KeyType
     private_key_path: str | None
 
 
@@ -47,44 +45,36 @@ class ServedAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ReadKey(msgspec.Struct, frozen=True):
-    """The content of a key file: the public half in PEM format, and whether the private half is there too."""
+    """The content of a key file: the public key in PEM format, and whether the private key is there too."""
 
     public_key: bytes
-    key_type: Kind
+    key_type: KeyType
     is_private: bool
 
 
-def new_private_key(kind: Kind) -> bytes:
-    """Return a new private key in PEM format, RSA as the exchange generates it (PKCS#1)."""
-    if kind == "ed25519":
-        return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    made = rsa.generate_private_key(65_537, 2048)
-    return made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-
-
 def read_key(path: Path) -> ReadKey:
-    """Read a PEM file with an RSA or Ed25519 key, private or public. UsageError where it is not one."""
+    """Read a PEM file with an RSA or Ed25519 key, private or public. UsageError for anything else."""
     try:
         pem = read_regular(path, LARGEST_FILE)
     except OSError as error:
         raise UsageError(
-            f"cannot read the key {path}: {error.strerror or error}", hint=_HINT, code="bad_key"
+            f"Cannot read the key {path}: {error.strerror or error}", hint=_HINT, code="bad_key"
         ) from error
     is_private = b"PRIVATE KEY" in pem
     try:
         key = load_pem_private_key(pem, None).public_key() if is_private else load_pem_public_key(pem)
     except TypeError as error:
         raise UsageError(
-            f"the key {path} is encrypted", hint="give the public key, or the file decrypted", code="bad_key"
+            f"The key {path} is encrypted", hint="give the public key or the decrypted file", code="bad_key"
         ) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise UsageError(f"{path} holds no key in PEM format", hint=_HINT, code="bad_key") from error
+        raise UsageError(f"{path} has no key in PEM format", hint=_HINT, code="bad_key") from error
     if not isinstance(key, rsa.RSAPublicKey | Ed25519PublicKey):
-        raise UsageError(f"the key {path} is neither RSA nor Ed25519", hint=_HINT, code="bad_key")
-    kind: Kind = "rsa" if isinstance(key, rsa.RSAPublicKey) else "ed25519"
+        raise UsageError(f"The key {path} is neither RSA nor Ed25519", hint=_HINT, code="bad_key")
+    kind: KeyType = "rsa" if isinstance(key, rsa.RSAPublicKey) else "ed25519"
     return ReadKey(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), kind, is_private)
 
 
 def key_id_of(public_key: bytes) -> str:
-    """Return the id under which a key is registered: always the same for the same key."""
+    """Return the id of a key, which is always the same for the same key."""
     return stable_id("key", public_key.decode())

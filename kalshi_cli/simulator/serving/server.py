@@ -39,19 +39,18 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 MISDIRECTED = 421
 _MISDIRECTED = b'{"error": {"code": "misdirected", "message": "the Host or Origin header names another server"}}'
 HTTP_PORT = 80
-"""A Host header leaves it out."""
+"""The port that a Host header may omit."""
 CLOSE_WITHIN_S = 1.0
-"""What has not been answered by then is not answered."""
+"""The time limit for open requests when the server stops."""
 
 
 class SimServer:
-    """Serves an exchange until stopped. Everything the exchange does happens in the server's thread.
+    """Serves an exchange until stopped. Everything the exchange does happens in the thread of the server.
 
-    `on_advance` is called about ten times a second with the time: it moves the world, and must call
-    `exchange.advance`. An error in it stops the server, and is raised again by `stop` and `serve_forever`.
+    `on_advance` is called about ten times a second with the time: it moves the world, and must call `exchange.advance`.
+    An error in it stops the server, and is raised again by `stop` and `serve_forever`.
 
-    With `idle_s` it ends by itself when there was no request and no open stream for so many seconds; controls do not
-    count.
+    With `idle_s` it stops by itself after that many seconds without a request or an open stream; controls do not count.
     """
 
     def __init__(
@@ -93,20 +92,22 @@ class SimServer:
             log_config=None,
             access_log=False,
             server_header=False,
-            date_header=False,  # the exchange's own clock says what time it is
+            date_header=False,  # the exchange sends the time of its own clock
             ws_ping_interval=PING_EVERY_S,
             ws_ping_timeout=None,
-            ws_per_message_deflate=True,  # for those who ask for it
+            ws_per_message_deflate=True,  # only for clients that ask for it
             timeout_keep_alive=60,
         )
         self._server = _Prompt(config)
 
     @property
     def rest_url(self) -> str:
+        """Return the URL of the REST API."""
         return f"http://{self._address}{BASE}"
 
     @property
     def ws_url(self) -> str:
+        """Return the URL of the message stream."""
         return f"ws://{self._address}{STREAM_PATH}"
 
     @property
@@ -116,25 +117,25 @@ class SimServer:
 
     @property
     def ends_in_s(self) -> float | None:
-        """Return when it ends by itself unless it is used before; None while it is used, and where it never does."""
+        """Return the seconds until the server stops if it stays unused; None while in use, or if it never stops."""
         if self._idle_s is None or self._users:
             return None
         return max(0.0, self._used_at + self._idle_s - self._clock.monotonic())
 
     def end(self) -> None:
-        """Close the sockets and end soon; for the server's own thread."""
+        """Close the sockets and stop soon; for the thread of the server."""
         self._server.should_exit = True
 
     def start(self) -> None:
-        """Serve from a thread of its own; returns when requests are answered."""
+        """Serve from a new thread; return when requests are answered."""
         self._thread = threading.Thread(target=self._run, name="sim-server", daemon=True)
         self._thread.start()
         self._ready.wait(START_WITHIN_S)
         if not self._server.started:
-            raise RuntimeError("the simulated exchange did not start") from self._error
+            raise RuntimeError("The simulated exchange did not start") from self._error
 
     def stop(self) -> None:
-        """Close the sockets and end the thread; raises what `on_advance` may have raised."""
+        """Close the sockets and end the thread; raise the error of `on_advance`, if any."""
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join()
@@ -144,7 +145,7 @@ class SimServer:
             raise self._error
 
     def serve_forever(self, on_ready: Callable[[], None] | None = None) -> None:
-        """Serve from this thread until SIGINT or SIGTERM; `on_ready` is called when requests are answered."""
+        """Serve from this thread until SIGINT or SIGTERM; call `on_ready` when requests are answered."""
         try:
             asyncio.run(self._serve(on_ready))
         finally:
@@ -153,9 +154,9 @@ class SimServer:
             raise self._error
 
     def call(self, what: Callable[[], T]) -> T:
-        """Run something in the server's thread and return what it returned: how others reach a served exchange."""
+        """Run a function in the thread of the server and return its result. Other threads must use this."""
         if self._loop is None:
-            raise RuntimeError("the server is not running")
+            raise RuntimeError("The server is not running")
         done: concurrent.futures.Future[T] = concurrent.futures.Future()
 
         def run() -> None:
@@ -225,9 +226,9 @@ class SimServer:
             self._used_at = self._clock.monotonic()
 
     def _is_meant(self, scope: Scope) -> bool:
-        """Return whether a request names this server, and does not come from a page of another one.
+        """Return whether a request names this server and does not come from a page of another one.
 
-        A web page may make its own name point to this machine: its requests then come from here, with its name.
+        A web page can point its own name to this machine: its requests then come from here, with that name.
         """
         hosts = [value for name, value in scope["headers"] if name == b"host"]
         origins = [value for name, value in scope["headers"] if name == b"origin"]
@@ -288,8 +289,10 @@ class SimServer:
 
 
 class _Prompt(uvicorn.Server):
-    """Ends as soon as it is told and the connections are closed. uvicorn looks whether to end every tenth of a second,
-    and waits another tenth whoever is connected: most of the life of an exchange that serves one command.
+    """A uvicorn server that stops at once when asked, after its connections are closed.
+
+    uvicorn checks every tenth of a second whether to stop, and waits another tenth for connections: most of the life of
+    an exchange that serves one command.
     """
 
     async def main_loop(self) -> None:
@@ -312,13 +315,13 @@ class _Prompt(uvicorn.Server):
 
 
 RESET = "websocket.reset"
-"""A message of ours to the protocol below: end the connection without a close frame."""
+"""Our message to the protocol class: end the connection without a close frame."""
 
 GOING_AWAY = 1001
 
 
 class _Heartbeat(WSProtocol):
-    """Pings as the exchange does: a control frame that says `heartbeat`; a missing pong is not punished."""
+    """Sends pings like the exchange: a control frame with `heartbeat`. A missing pong has no effect."""
 
     async def send(self, message: Any) -> None:
         if message["type"] == RESET:
@@ -333,9 +336,10 @@ class _Heartbeat(WSProtocol):
 
 
 def _listening(host: str, port: int) -> socket.socket:
-    """A socket that says it is TCP: asyncio switches Nagle's algorithm off only where the protocol number is there.
+    """Return a listening socket with its protocol set to TCP.
 
-    Without that every answer on a connection already in use waits 40 ms for an acknowledgement.
+    asyncio disables Nagle's algorithm only if the protocol number is set. Without that every answer on a reused
+    connection waits 40 ms for an acknowledgement.
     """
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -349,7 +353,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 
 async def _drain(connection: Connection | SpotStream, woken: asyncio.Event, send: Send) -> None:
-    """Send what waits in the outbox; `send` itself waits while the socket is full, and the outbox grows meanwhile."""
+    """Send the messages of the outbox. `send` waits while the socket is full, and the outbox grows meanwhile."""
     while True:
         while connection.outbox:
             await send({"type": "websocket.send", "text": connection.outbox.popleft()})

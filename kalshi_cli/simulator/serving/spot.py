@@ -1,7 +1,7 @@
-"""The simulated world's own spot, as Coinbase, Kraken and Binance would tell it: one trade every quarter of a second.
+"""The prices of the simulated world, in the formats of Coinbase, Kraken and Binance: four trades per second.
 
-Below `/spot/<venue>` on the sockets of the exchange: the WebSocket there, and over REST the path that the venue has.
-Written from the venues' documents, not from our reader of them, so that the two can disagree. Nobody needs a key.
+Below `/spot/<venue>` on the sockets of the exchange: the WebSocket, and the REST path of the venue. It is written from
+the documents of the venues, not from our reader of them, so the two can disagree. No key is needed.
 """
 
 from __future__ import annotations
@@ -23,31 +23,32 @@ EVERY_MS = 250
 _MAX_AT_ONCE = 40
 _MAX_WAITING = 1_000
 _WRONG = 1.05
-"""How a venue errs that tells a wrong price."""
+"""The factor of a wrong price."""
 
 Fault = Literal["", "freeze", "junk", "cut", "wrong"]
 Price = Callable[[str, Ts], float]
-"""The world's price of a coin in dollars, at a moment."""
+"""Returns the price of a coin in dollars, at a moment."""
 
 
 class SpotStream:
-    """One connection to a venue. What it subscribed to comes into `outbox`; `wake` is called when something did."""
+    """A connection to a venue. Its messages are in `outbox`; `wake` is called for new ones."""
 
     def __init__(self, venue: str, now: Ts) -> None:
         self.venue = venue
         self.coins: dict[str, str] = {}
-        """By the venue's name of the pair."""
+        """The coins by the venue's name of the pair."""
         self.outbox: deque[str] = deque(maxlen=_MAX_WAITING)
         self.hung_up = ""
         self.wake: Callable[[], None] = lambda: None
-        self.told = now
+        self.sent_at = now
 
     def say(self, *messages: Json) -> None:
+        """Send messages."""
         self.outbox.extend(msgspec.json.encode(message).decode() for message in messages)
         self.wake()
 
     def receive(self, text: str, now: Ts) -> None:
-        """A subscription."""
+        """Process a subscription."""
         try:
             asked = msgspec.json.decode(text, type=dict[str, Any])
             self.say(*_VENUES[self.venue].subscribe(asked, self, now))
@@ -55,11 +56,12 @@ class SpotStream:
             self.say({"type": "error", "message": "malformed request"})
 
     def close(self) -> None:
+        """Close the connection."""
         self.hung_up = self.hung_up or "closed"
 
 
 class SpotVenues:
-    """All of them, over one world. `faults` says what is wrong with a venue."""
+    """All venues, over one world. `faults` has the injected fault of each venue."""
 
     def __init__(self, seed: int, price: Price) -> None:
         self._seed = seed
@@ -68,7 +70,7 @@ class SpotVenues:
         self.faults: dict[str, Fault] = {}
 
     def connect(self, path: str, now: Ts) -> SpotStream | Response:
-        """A connection to the venue of a path."""
+        """Open a connection to the venue of a path."""
         venue = path.removeprefix(PREFIX)
         if venue not in VENUES:
             return _json(404, {"message": "NotFound"})
@@ -77,13 +79,13 @@ class SpotVenues:
         return stream
 
     def advance(self, now: Ts) -> None:
-        """Tell every stream what traded since it was told last."""
+        """Send every stream the trades since its last message."""
         for stream in self._streams:
             if not stream.hung_up and stream.coins:
                 self._tell(stream, now)
 
     def read(self, request: Request, now: Ts) -> Response:
-        """The last trades of a pair."""
+        """Return the last trades of a pair."""
         venue, _, path = request.path.removeprefix(PREFIX).partition("/")
         if venue not in VENUES:
             return _json(404, {"message": "NotFound"})
@@ -99,8 +101,8 @@ class SpotVenues:
 
     def _tell(self, stream: SpotStream, now: Ts) -> None:
         fault = self.faults.get(stream.venue, "")
-        since = stream.told - stream.told % EVERY_MS if stream.told <= now else now  # the world's clock may go back
-        stream.told = now
+        since = stream.sent_at - stream.sent_at % EVERY_MS if stream.sent_at <= now else now  # the clock may go back
+        stream.sent_at = now
         if fault == "cut":
             stream.hung_up = "reset"
             stream.wake()
@@ -126,7 +128,7 @@ class _Trade(msgspec.Struct, frozen=True):
 
 
 def _coin(venue: str, name: str, *, is_rest: bool = False) -> str | None:
-    """The coin of a pair as the venue calls it; None where it has no such pair."""
+    """Return the coin of a pair in the venue's spelling, or None for an unknown pair."""
     sign, quote = {"coinbase": ("-", "USD"), "kraken": ("" if is_rest else "/", "USD")}.get(venue, ("", "USDT"))
     return next((coin for coin in COINS if name == f"{coin}{sign}{quote}"), None)
 
@@ -145,7 +147,7 @@ def _subscribe_coinbase(asked: Json, stream: SpotStream, now: Ts) -> Iterable[Js
         yield {"type": "error", "message": "Failed to subscribe", "reason": f"{bad} is not a valid product"}
         return
     stream.coins.update({name: _coin("coinbase", name) or "" for name in names})
-    stream.told = Ts(now - EVERY_MS)
+    stream.sent_at = Ts(now - EVERY_MS)
     yield {"type": "subscriptions", "channels": [{"name": name, "product_ids": names} for name in asked["channels"]]}
     yield {"type": "heartbeat", "sequence": 1, "last_trade_id": 1, "product_id": names[0], "time": format_ts(now)}
 
@@ -178,7 +180,7 @@ def _subscribe_kraken(asked: Json, stream: SpotStream, now: Ts) -> Iterable[Json
             yield {"error": error, "method": "subscribe", "success": False, "symbol": name, **times}
             continue
         stream.coins[name] = coin
-        stream.told = Ts(now - EVERY_MS)
+        stream.sent_at = Ts(now - EVERY_MS)
         result = {"channel": "trade", "snapshot": False, "symbol": name}
         yield {"method": "subscribe", "result": result, "success": True, **times}
         yield {"channel": "heartbeat"}
@@ -209,7 +211,7 @@ def _subscribe_binance(asked: Json, stream: SpotStream, now: Ts) -> Iterable[Jso
         coin = _coin("binance", name)
         if coin is not None and kind == "TRADE":
             stream.coins[name] = coin
-            stream.told = Ts(now - EVERY_MS)
+            stream.sent_at = Ts(now - EVERY_MS)
     yield {"result": None, "id": asked["id"]}
 
 
@@ -226,7 +228,7 @@ def _answer_binance(_name: str, trade: _Trade) -> list[Json]:
 
 
 class _Venue(NamedTuple):
-    """How a venue speaks, and the path of its last trades."""
+    """The messages of a venue, and the path of its last trades."""
 
     subscribe: Callable[[Json, SpotStream, Ts], Iterable[Json]]
     trade: Callable[[str, _Trade], Json]

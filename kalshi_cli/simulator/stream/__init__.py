@@ -1,1 +1,1 @@
-"""The stream side of the simulated exchange: connections, channels, frames."""
+"""The message stream of the simulated exchange: connections, channels, messages."""

@@ -1,11 +1,11 @@
-"""Commands on the stream: decoding, their parameters, and the numbered errors (API.md section 7.2)."""
+"""Commands on the stream: decoding, parameters, and the numbered errors (API.md section 7.2)."""
 
 from __future__ import annotations
 
 import msgspec
 
 from kalshi_cli.simulator.protocol.replies import Json
-from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TALKS, TICKER
+from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, COMMUNICATIONS, TICKER
 
 ERRORS = {
     1: "Unable to process message",
@@ -32,14 +32,14 @@ ERRORS = {
     27: "Too many requests",
     28: "Underlying tickers required",
 }
-"""6, 16 and 17 are retired. 9 (authentication required) and 23 (match ids) cannot come: the connection itself needs a
-key, and no channel that there is takes match ids."""
+"""6, 16 and 17 are retired. 9 (authentication required) and 23 (match ids) cannot occur: the connection itself needs a
+key, and no channel here takes match ids."""
 
 MAX_SHARDS = 100
 
 
 class CommandError(Exception):
-    """A command that is answered with an error frame, and changes nothing."""
+    """A command that gets an error message and changes nothing."""
 
     def __init__(self, code: int, tickers: list[str] | None = None, command_id: int | None = None) -> None:
         super().__init__(code)
@@ -48,12 +48,13 @@ class CommandError(Exception):
         self.command_id = command_id
 
     def msg(self) -> Json:
+        """Return the `msg` of the error message."""
         shown: Json = {"code": self.code, "msg": ERRORS[self.code]}
         return shown | ({"market_tickers": self.tickers} if self.tickers else {})
 
 
 def read_command(text: str) -> tuple[int, str, Json]:
-    """The id, the name and the parameters of a command; CommandError where it is none. The id 0 is none."""
+    """Return the id, the name and the parameters of a command, or raise CommandError. The id 0 means none."""
     try:
         command = msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -72,6 +73,7 @@ def read_command(text: str) -> tuple[int, str, Json]:
 
 
 def channels_of(params: Json) -> list[str]:
+    """Return the channels of a command."""
     channels = params.get("channels")
     if not channels or not isinstance(channels, list):
         raise CommandError(3)
@@ -83,9 +85,9 @@ def channels_of(params: Json) -> list[str]:
 
 
 def names_of(params: Json, *keys: str) -> list[str] | None:
-    """The names that one of these parameters gives, alone or in a list, each once; None where none of them is there.
+    """Return the names in one of these parameters, single or in a list, each once; None if all are absent.
 
-    Error 11 where more than one is: they exclude each other.
+    The parameters exclude each other (error 11).
     """
     given = [key for key in keys if params.get(key) is not None]
     if not given:
@@ -98,7 +100,7 @@ def names_of(params: Json, *keys: str) -> list[str] | None:
 
 
 def markets_of(params: Json, channels: list[str], tickers_by_id: dict[str, str]) -> list[str] | None:
-    """The markets a command names, by ticker or, on the ticker channel alone, by id; an unknown id stays as it is."""
+    """Return the markets of a command, by ticker or (ticker channel only) by id; an unknown id is kept."""
     found = names_of(params, "market_ticker", "market_tickers", "market_id", "market_ids")
     if found is not None and ("market_id" in params or "market_ids" in params):
         if channels != [TICKER]:
@@ -110,6 +112,7 @@ def markets_of(params: Json, channels: list[str], tickers_by_id: dict[str, str])
 
 
 def sids_of(params: Json) -> list[int]:
+    """Return the subscription ids of a command."""
     sids = params.get("sids")
     if sids is None and "sid" in params:
         sids = [params["sid"]]
@@ -119,6 +122,7 @@ def sids_of(params: Json) -> list[int]:
 
 
 def flag_of(params: Json, name: str) -> bool:
+    """Return a boolean parameter, False if absent."""
     value = params.get(name, False)
     if not isinstance(value, bool):
         raise CommandError(11)
@@ -126,9 +130,9 @@ def flag_of(params: Json, name: str) -> bool:
 
 
 def share_of(params: Json, channels: list[str]) -> tuple[int, int] | None:
-    """(key, factor) of the share of the communications that is wanted; None for all of them."""
+    """Return the wanted share of the communications as (key, factor), or None for all."""
     key, factor = params.get("shard_key"), params.get("shard_factor")
-    if TALKS not in channels or (key is None and factor is None):
+    if COMMUNICATIONS not in channels or (key is None and factor is None):
         return None
     if factor is None:
         raise CommandError(20)
@@ -144,6 +148,7 @@ def share_of(params: Json, channels: list[str]) -> tuple[int, int] | None:
 
 
 def is_own_only(params: Json) -> bool:
+    """Return whether only the member's own RFQs are wanted."""
     wanted = params.get("user_filter", "")
     if wanted not in ("", "self"):
         raise CommandError(11)

@@ -1,8 +1,8 @@
-"""One connection of the message stream: the commands it sends, its subscriptions, its frames (API.md section 7).
+"""A connection of the message stream: its commands, subscriptions and messages (API.md section 7).
 
-Each channel of a connection has its own sid, and each sid counts its own `seq` across all its markets. `ok`,
-`unsubscribed` and the errors of a subscription use up a number too. A frame waits in the outbox until the socket takes
-it; an outbox that is full ends the subscription which wanted to write (error 25), never the exchange.
+Each channel of a connection has its own sid, and each sid counts its own `seq` across its markets. `ok`, `unsubscribed`
+and the errors of a subscription use a number too. Messages wait in the outbox until the socket takes them; a full
+outbox ends the subscription that wants to write (error 25), never the exchange.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kalshi_cli.simulator.stream import commands
 from kalshi_cli.simulator.stream.subscription import BOOK, CHANNELS, TICKER, ChannelSubscription
 
 if TYPE_CHECKING:
+    from kalshi_cli.simulator.stream.frames import StreamSource
     from kalshi_cli.simulator.stream.shuffle import MessageShuffler
-    from kalshi_cli.simulator.stream.source import StreamSource
 
 MAX_SUBSCRIPTIONS = 1_000
 
 
 class Connection:
-    """One WebSocket: text in through `receive`, frames out through `outbox`. `wake` is called when there is news.
+    """A WebSocket: text in through `receive`, messages out through `outbox`. `wake` is called for new messages.
 
-    `hung_up` says how the exchange ended it (`reset`, `close`), once the outbox is empty; "" while it has not.
+    `hung_up` says how the exchange ended it (`reset`, `close`) once the outbox is empty; otherwise it is empty.
     """
 
     def __init__(self, source: StreamSource, account: str, on_close: Callable[[Connection], object]) -> None:
@@ -46,9 +46,9 @@ class Connection:
         self._commands = 0
 
     def receive(self, text: str, now: Ts) -> None:
-        """Take one command; whatever it answers is in the outbox afterwards.
+        """Handle one command; its answer is in the outbox afterwards.
 
-        Who goes on commanding while the outbox is full, and reads nothing, is hung up on: answers need room too.
+        A client that sends commands while its outbox is full is disconnected, because answers need room too.
         """
         self.release()
         if len(self.outbox) >= self._source.state.options.outbox_limit:
@@ -72,19 +72,19 @@ class Connection:
             self._put({"type": "error", **_id(known or 0), "msg": error.msg()}, now)
 
     def close(self) -> None:
-        """Forget the connection; nothing is put into its outbox any more."""
+        """Forget the connection; its outbox gets no further messages."""
         self.subscriptions.clear()
         self._on_close(self)
 
     def hang_up(self, how: str) -> None:
-        """The exchange ends it: `reset` or `close`."""
+        """End the connection from the side of the exchange: `reset` or `close`."""
         self.release()
         self.close()
         self.hung_up = how
         self.wake()
 
     def _count(self, now: Ts) -> None:
-        """Not too many commands in one second; and none where this one was chosen to fail."""
+        """Refuse too many commands per second, and the command that was chosen to fail."""
         second = Ts(now // 1000)
         self._second, self._commands = second, self._commands + 1 if second == self._second else 1
         if self._commands > self._source.state.options.commands_a_second:
@@ -172,10 +172,8 @@ class Connection:
         if action == "get_snapshot":
             if sub.channel != BOOK:
                 raise commands.CommandError(13)
-            if strange := sorted(set(tickers) - sub.tickers):
-                raise commands.CommandError(
-                    11, strange
-                )  # UNVERIFIED: nobody asked for a book that the subscription lacks
+            if unlisted := sorted(set(tickers) - sub.tickers):
+                raise commands.CommandError(11, unlisted)  # UNVERIFIED: such a request was not recorded
             self._snapshots(sub, tickers, now, command_id)
             return
         added = [ticker for ticker in tickers if ticker not in sub.tickers] if action == "add_markets" else []
@@ -217,7 +215,7 @@ class Connection:
             raise commands.CommandError(26)
 
     def _followed(self, sub: ChannelSubscription, params: Json) -> Json:
-        """All markets of a subscription, by ticker or by id: as the command named them."""
+        """Return all markets of a subscription, by ticker or by id as in the command."""
         if sub.skips_tickers:
             return {}
         if "market_id" in params or "market_ids" in params:
@@ -228,7 +226,7 @@ class Connection:
     # -- frames --
 
     def send(self, sub: ChannelSubscription, kind: str, msg: Json, now: Ts, command_id: int = 0) -> None:
-        """A frame of a subscription, numbered where the channel is. A full outbox ends the subscription instead."""
+        """Send a message of a subscription, numbered if its channel is. A full outbox ends the subscription instead."""
         waiting = len(self.outbox) + len(self._waiting) + len(self._collected)
         if waiting >= self._source.state.options.outbox_limit:
             self.end(sub, 25, now)
@@ -241,7 +239,7 @@ class Connection:
         self._put(frame, now)
 
     def end(self, sub: ChannelSubscription, code: int, now: Ts) -> None:
-        """A terminal error: the subscription is dead."""
+        """End a subscription with a terminal error."""
         if self.subscriptions.pop(sub.sid, None) is not None:
             number = {"seq": sub.seq + 1} if sub.kind.is_numbered else {}
             self._put(
@@ -267,14 +265,14 @@ class Connection:
         self.wake()
 
     def mix(self, shuffle: MessageShuffler) -> bool:
-        """Put what was collected into another order, behind what waits already; whether anything waits now."""
+        """Shuffle the collected messages behind those that wait already; return whether any wait now."""
         if self._collected:
             self._waiting += shuffle.mix(self._collected)
             self._collected = []
         return bool(self._waiting)
 
     def release(self) -> None:
-        """What waited goes out."""
+        """Send the messages that waited."""
         if self._waiting:
             self.outbox += self._waiting
             self._waiting = []
@@ -282,5 +280,5 @@ class Connection:
 
 
 def _id(command_id: int) -> Json:
-    """The id of the command that is answered; 0 is none."""
+    """Return the id of the answered command; 0 means none."""
     return {"id": command_id} if command_id else {}

@@ -1,4 +1,4 @@
-"""The `msg` of each WebSocket message (API.md section 7.3): what happened, in the words of the wire."""
+"""The `msg` of each WebSocket message (API.md section 7.3)."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ import msgspec
 from kalshi_cli.base.units import Price, Qty, Ts, format_price, format_qty
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.simulator.matching.order_book import MatchingBook
+from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import records
-from kalshi_cli.simulator.model.listing import EventSpec
+from kalshi_cli.simulator.model.listing import EventSpec, is_combo
 from kalshi_cli.simulator.protocol import shapes
+from kalshi_cli.simulator.stream.subscription import FAST_INDEX, PYTH
 
 QUARTER_MS, MINUTE_MS = 900_000, 60_000
+LISTED_FOR_MS = 7_200_000
+"""An underlying is listed for this long after its last tick."""
 
 
 def snapshot_msg(market: records.MarketRecord, book: MatchingBook, *, use_yes_price: bool) -> shapes.Json:
-    """The whole book. The key of an empty side is absent."""
-    shown: shapes.Json = {"market_ticker": market.spec.ticker, "market_id": market.market_id}
-    for key, side in (("yes_dollars_fp", BID), ("no_dollars_fp", ASK)):
-        levels = shapes.levels_json(book, side, 0, is_no_scale=not use_yes_price)
-        if levels:
-            shown[key] = levels
-    return shown
+    """Return the whole book; an empty side has no key."""
+    levels = {
+        key: shapes.levels_json(book, side, 0, is_no_scale=not use_yes_price)
+        for key, side in (("yes_dollars_fp", BID), ("no_dollars_fp", ASK))
+        if book.top(side)
+    }
+    return {"market_ticker": market.spec.ticker, "market_id": market.market_id} | levels
 
 
 def delta_msg(change: records.BookChange, market_id: str, *, use_yes_price: bool, is_own: bool) -> shapes.Json:
-    """One level changed. The client order id is shown to its owner alone."""
+    """Return the change of one level. Only its owner sees the client order id."""
     is_no_scale = change.side is ASK and not use_yes_price
     shown: shapes.Json = {
         "market_ticker": change.ticker,
@@ -47,21 +51,16 @@ def delta_msg(change: records.BookChange, market_id: str, *, use_yes_price: bool
 
 
 def ticker_msg(market: records.MarketRecord, book: MatchingBook, now: Ts) -> shapes.Json:
-    """Top of book and totals.
+    """Return the top of the book and the totals.
 
     `volume_fp` and `open_interest_fp` count both sides of every contract, unlike REST; the dollar fields are the halves
     (recordings of May 2026).
     """
-    bid, ask = book.top(BID), book.top(ASK)
     return {
         "market_ticker": market.spec.ticker,
-        "market_id": market.market_id,
+        **shapes.show(market, "market_id last_trade_size_fp"),
         "price_dollars": format_price(market.last or Price(0)),
-        "yes_bid_dollars": format_price(bid[0] if bid else shapes.NOBODY),
-        "yes_ask_dollars": format_price(ask[0] if ask else shapes.ALL_OF_IT),
-        "yes_bid_size_fp": format_qty(bid[1] if bid else Qty(0)),
-        "yes_ask_size_fp": format_qty(ask[1] if ask else Qty(0)),
-        "last_trade_size_fp": format_qty(market.last_size),
+        **shapes.top_json(book),
         "volume_fp": format_qty(Qty(2 * market.volume)),
         "open_interest_fp": format_qty(Qty(2 * market.open_interest)),
         "dollar_volume": market.volume // 100,
@@ -92,26 +91,31 @@ _POSITION = """
 """
 
 
-def trade_msg(trade: records.TradeRecord) -> shapes.Json:
+def trade_msg(trade: records.TradeRecord, _state: SimulatorState) -> shapes.Json:
+    """Return a public trade."""
     return shapes.show(trade, _TRADE)
 
 
-def fill_msg(fill: records.FillRecord) -> shapes.Json:
+def fill_msg(fill: records.FillRecord, _state: SimulatorState) -> shapes.Json:
+    """Return a fill."""
     return shapes.show(fill, _FILL, "client_order_id", action=shapes.fill_action(fill))
 
 
-def user_order_msg(order: records.OrderRecord, user_id: str, asks_read_as: str) -> shapes.Json:
-    side, _ = shapes.legacy(order.side, asks_read_as)
+def user_order_msg(order: records.OrderRecord, state: SimulatorState) -> shapes.Json:
+    """Return an order."""
+    side, _ = shapes.legacy(order.side, state.options.asks_read_as)
     optional = "expiration_time expiration_ts_ms order_group_id last_update_reason"
+    user_id = state.members[order.account].record.user_id
     return shapes.show(order, _ORDER, optional, user_id=user_id, side=side, is_yes=side == "yes")
 
 
-def position_msg(holding: records.PositionRecord, user_id: str) -> shapes.Json:
-    return shapes.show(holding, _POSITION, user_id=user_id)
+def position_msg(holding: records.PositionRecord, state: SimulatorState) -> shapes.Json:
+    """Return a position."""
+    return shapes.show(holding, _POSITION, user_id=state.members[holding.account].record.user_id)
 
 
 def lifecycle_msg(changed: records.MarketChanged, market: records.MarketRecord) -> shapes.Json:
-    """What became of a market. The messages of combos say no price bands; they all have the same."""
+    """Return a change of a market. The messages of combos omit price bands, which are the same for all."""
     spec = market.spec
     shown: shapes.Json = {"event_type": changed.change, "market_ticker": changed.ticker}
     if changed.change in ("created", "price_level_structure_updated"):
@@ -144,79 +148,50 @@ def lifecycle_msg(changed: records.MarketChanged, market: records.MarketRecord) 
 
 
 def _metadata(market: records.MarketRecord) -> shapes.Json:
-    spec = market.spec
-    shown: shapes.Json = {
+    spec, optional = market.spec, "floor_strike cap_strike"
+    return {
         "name": spec.title,
-        "title": spec.title,
-        **shapes.show(spec, "yes_sub_title no_sub_title rules_primary rules_secondary can_close_early event_ticker"),
         "expected_expiration_ts": (spec.expected_expiration_time or market.close_time) // 1000,
-        "strike_type": spec.strike_type,
+        **shapes.show(
+            spec,
+            "title yes_sub_title no_sub_title rules_primary rules_secondary can_close_early event_ticker strike_type",
+            optional,
+        ),
     }
-    return shown | shapes.show(spec, "", "floor_strike cap_strike")
-
-
-def is_combo(ticker: str) -> bool:
-    """Of a market, an event or a series: whether it is a multivariate one, which has a lifecycle channel of its own."""
-    return ticker.startswith("KXMVE")
 
 
 def event_msg(event: EventSpec, exchange_index: int = 0) -> shapes.Json:
-    shown: shapes.Json = {
-        "event_ticker": event.event_ticker,
-        "exchange_index": exchange_index,
-        "title": event.title,
-        "subtitle": event.sub_title,
-        "collateral_return_type": "",
-        "series_ticker": event.series_ticker,
-    }
-    if event.strike_date is not None:
-        shown["strike_date"] = event.strike_date // 1000
-    return shown
+    """Return a new event."""
+    shown = shapes.show(event, "event_ticker title subtitle series_ticker")
+    shown |= {"exchange_index": exchange_index, "collateral_return_type": ""}
+    return shown | ({} if event.strike_date is None else {"strike_date": event.strike_date // 1000})
 
 
 def event_fees_msg(event: EventSpec) -> shapes.Json:
-    """Null where the event charges as its series does."""
-    fees = event.fees
-    return {
-        "event_ticker": event.event_ticker,
-        "fee_type_override": None if fees is None else fees.type.value,
-        "fee_multiplier_override": None if fees is None else fees.multiplier / 1000,
-    }
+    """Return the fees of an event; null means those of its series."""
+    return {"event_ticker": event.event_ticker} | shapes.fees_json(event.fees, "_override")
 
 
-def group_msg(changed: records.GroupChanged) -> shapes.Json:
-    shown: shapes.Json = {
-        "event_type": changed.event_type,
-        "order_group_id": changed.order_group_id,
-        "ts_ms": changed.ts,
-    }
-    if changed.event_type in ("created", "limit_updated"):
-        shown["contracts_limit_fp"] = format_qty(changed.contracts_limit)
-    return shown
+def group_msg(changed: records.GroupChanged, _state: SimulatorState) -> shapes.Json:
+    """Return a change of an order group."""
+    has_limit = changed.event_type in ("created", "limit_updated")
+    return shapes.show(changed, "event_type order_group_id ts_ms" + " contracts_limit_fp" * has_limit)
 
 
 def fast_index_msg(tick: records.IndexTick) -> shapes.Json:
-    return {
-        "index_id": tick.index_id,
-        "value_usd": _eight(tick.value),
-        "source_ts_ms": tick.ts,
-        "received_at": tick.ts,
-        "data": _raw_index(tick.index_id, tick.value, tick.ts),
-    }
+    """Return a tick of an index, for the channel with five ticks a second."""
+    return {"index_id": tick.index_id, "data": _raw_index(tick.index_id, tick.value, tick.ts)} | _tick(tick)
 
 
 def pyth_msg(tick: records.PythTick) -> shapes.Json:
-    return {
-        "underlying_ticker": tick.underlying,
-        "value_usd": _eight(tick.value),
-        "source_ts_ms": tick.ts,
-        "received_at": tick.ts,
-    }
+    """Return a tick of a Pyth price."""
+    return {"underlying_ticker": tick.underlying} | _tick(tick)
 
 
-def _eight(value: int) -> str:
-    """Ten-thousandths of a dollar, to eight decimals."""
-    return f"{value // 10_000}.{value % 10_000:04d}0000"
+def _tick(tick: records.OutsideTick) -> shapes.Json:
+    """Return the value, in dollars with eight decimals, and the time of a tick."""
+    value_usd = f"{tick.value // 10_000}.{tick.value % 10_000:04d}0000"
+    return {"value_usd": value_usd, "source_ts_ms": tick.ts, "received_at": tick.ts}
 
 
 def _raw_index(index_id: str, value: int, ts: Ts) -> str:
@@ -225,14 +200,14 @@ def _raw_index(index_id: str, value: int, ts: Ts) -> str:
 
 
 class IndexMessages:
-    """The last minute of an outside index, for the averages that its messages carry. Values are 1e-4 dollars."""
+    """The last minute of an outside index, for the averages in its messages. Values are in 1e-4 dollars."""
 
     def __init__(self, index_id: str) -> None:
         self.index_id = index_id
         self._ticks: deque[tuple[Ts, int]] = deque(maxlen=1_000)
 
     def msg(self, value: int, ts: Ts) -> shapes.Json | None:
-        """The message of a tick; None for one that is not newer than the last, which the exchange ignores too."""
+        """Return the message of a tick; None if it is not newer than the last, which the exchange ignores too."""
         if self._ticks and ts <= self._ticks[-1][0]:
             return None
         while self._ticks and self._ticks[0][0] < ts - MINUTE_MS:
@@ -261,3 +236,37 @@ def _average(ticks: list[int], size: int, start: Ts, end: Ts) -> shapes.Json:
         "window_start_ts_ms": start,
         "window_end_ts_exclusive": end,
     }
+
+
+class StreamSource:
+    """The state of the exchange for all connections, and their common settings."""
+
+    def __init__(self, state: SimulatorState) -> None:
+        self.state = state
+        self.is_collecting = False
+        """Messages wait for a shuffle instead of being sent at once."""
+        self.fails_next = 0
+        """The error code for the next command; 0 performs it."""
+        self.indices: dict[str, IndexMessages] = {}
+        self.fast: dict[str, Ts] = {}
+        self.underlyings: dict[str, Ts] = {}
+
+    def snapshot(self, ticker: str, *, use_yes_price: bool) -> shapes.Json:
+        """Return the message with the whole order book of a market."""
+        return snapshot_msg(self.state.markets[ticker], self.state.books[ticker], use_yes_price=use_yes_price)
+
+    def ticker(self, ticker: str, now: Ts) -> shapes.Json:
+        """Return the message with the top of a market's book."""
+        return ticker_msg(self.state.markets[ticker], self.state.books[ticker], now)
+
+    def names(self, channel: str, now: Ts) -> list[str]:
+        """Return the indices or underlyings of a channel, as its listing shows them."""
+        if channel == PYTH:
+            return sorted(name for name, at in self.underlyings.items() if at > now - LISTED_FOR_MS)
+        return sorted(self.fast if channel == FAST_INDEX else self.indices)
+
+    def forget_names(self) -> None:
+        """Clear the listings after the clock was set back."""
+        self.indices.clear()
+        self.fast.clear()
+        self.underlyings.clear()

@@ -1,7 +1,7 @@
-"""The orders that the exchange leaves open: of messages across channels, and of a reply and the messages it causes.
+"""The message orders that the exchange does not guarantee: across channels, and of a reply and its messages.
 
-Nobody documents them for the real exchange: a fill can arrive before the 201 of its order. Only the messages of one
-subscription keep theirs.
+The real exchange does not document them: a fill can arrive before the 201 of its order. Only the messages of one
+subscription keep their order.
 """
 
 from __future__ import annotations
@@ -16,29 +16,29 @@ T = TypeVar("T")
 
 
 class MessageShuffler:
-    """Draws one such order after the other; the same seed gives the same ones."""
+    """Draws such orders; the same seed gives the same ones."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._drawn = 0
 
     def is_reply_first(self) -> bool:
-        """Whether a reply leaves before what it caused is told."""
-        return self._dice().chance(0.5)
+        """Return whether a reply is sent before the messages that it causes."""
+        return self._rng().chance(0.5)
 
     def mix(self, items: Iterable[tuple[int, T]]) -> list[T]:
-        """(subscription, message) in an order drawn anew; those of one subscription stay in theirs."""
+        """Shuffle (subscription, message) pairs; the messages of one subscription keep their order."""
         queues: dict[int, deque[T]] = {}
         turns = []
         for sid, item in items:
             queues.setdefault(sid, deque()).append(item)
             turns.append(sid)
-        dice = self._dice()
+        rng = self._rng()
         for place in range(len(turns) - 1, 0, -1):
-            other = dice.below(place + 1)
+            other = rng.below(place + 1)
             turns[place], turns[other] = turns[other], turns[place]
         return [queues[sid].popleft() for sid in turns]
 
-    def _dice(self) -> SeededRandom:
+    def _rng(self) -> SeededRandom:
         self._drawn += 1
         return SeededRandom(self.seed, "shuffle", self._drawn)

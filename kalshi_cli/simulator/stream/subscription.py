@@ -7,14 +7,14 @@ import zlib
 import msgspec
 
 BOOK, TICKER, TRADE, FILL = "orderbook_delta", "ticker", "trade", "fill"
-ORDERS, POSITIONS, GROUPS, TALKS = "user_orders", "market_positions", "order_group_updates", "communications"
+ORDERS, POSITIONS, GROUPS, COMMUNICATIONS = "user_orders", "market_positions", "order_group_updates", "communications"
 LIFECYCLE, COMBO_LIFECYCLE = "market_lifecycle_v2", "multivariate_market_lifecycle"
 INDEX, FAST_INDEX, PYTH = "cfbenchmarks_value", "cfbenchmarks_value_5hz", "pyth_value"
 ALL = "all"
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """`has_markets`: can be limited to markets. `ids` is the parameter that limits it instead, if one does."""
+    """A channel. `has_markets`: it can be limited to markets. `ids` is the parameter that limits it otherwise."""
 
     is_numbered: bool = True
     has_markets: bool = False
@@ -24,7 +24,7 @@ class Channel(msgspec.Struct, frozen=True):
     listing: str = ""
     listing_type: str = ""
     missing: int = 0
-    """Error code where `ids` are needed and not there."""
+    """The error code for missing `ids`."""
 
 
 _INDICES = Channel(
@@ -43,7 +43,7 @@ CHANNELS: dict[str, Channel] = {
     ORDERS: Channel(is_numbered=False, has_markets=True),
     POSITIONS: Channel(is_numbered=False, has_markets=True),
     GROUPS: Channel(),
-    TALKS: Channel(),
+    COMMUNICATIONS: Channel(),
     LIFECYCLE: Channel(),
     COMBO_LIFECYCLE: Channel(),
     INDEX: _INDICES,
@@ -60,9 +60,9 @@ CHANNELS: dict[str, Channel] = {
 
 
 class ChannelSubscription(msgspec.Struct, kw_only=True, eq=False):
-    """One channel of one connection. `tickers` None is every market; `ids` are indices or underlyings.
+    """A channel of a connection. `tickers` None means every market; `ids` are indices or underlyings.
 
-    `shard` is (key, factor): of the communications, only this share.
+    `shard` is (key, factor): only this share of the communications.
     """
 
     sid: int
@@ -77,17 +77,21 @@ class ChannelSubscription(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def kind(self) -> Channel:
+        """Return the channel."""
         return CHANNELS[self.channel]
 
     def wants(self, ticker: str) -> bool:
+        """Return whether messages of this market are wanted."""
         return self.tickers is None or ticker in self.tickers
 
     def wants_id(self, name: str) -> bool:
+        """Return whether messages of this index or underlying are wanted."""
         return name in self.ids or ALL in self.ids
 
     def has_share(self, name: str) -> bool:
-        """Whether the communication of this RFQ falls into the share that is wanted. How the real exchange deals them
-        out is not published; only that each goes to one.
+        """Return whether the messages of this RFQ are in the wanted share.
+
+        The real distribution is not published; each RFQ belongs to one share.
         """
         if self.shard is None:
             return True

@@ -1,1 +1,1 @@
-"""What members do: orders, groups, amends, quotes, transfers; and what happens to markets."""
+"""Actions of members (orders, groups, amends, quotes, transfers) and the life of markets."""

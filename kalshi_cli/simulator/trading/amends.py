@@ -1,4 +1,4 @@
-"""Changing an order that rests: amend and decrease (API.md section 5.6)."""
+"""Amends and decreases of resting orders (API.md section 5.6)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.listing import OrderReceipt
 from kalshi_cli.simulator.model.records import OrderRecord
 from kalshi_cli.simulator.protocol.replies import RejectionError
-from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
+from kalshi_cli.simulator.trading.order_gateway import BalanceKey, OrderGateway
 
 KEEP = Ts(-1)
-"""An expiry that stays what it is."""
+"""An unchanged expiry."""
 
 
 class Amendment(msgspec.Struct, frozen=True, kw_only=True):
-    """What an order shall be. `qty` is all that it may fill, what it filled already included.
+    """The new terms of an order. `qty` is all that it may fill, including what it filled already.
 
-    `expires` is KEEP, a time, or None for never; the client order ids are "" where the request names none.
+    `expires` is KEEP, a time, or None for never; the client order ids are empty if the request has none.
     """
 
     ticker: str
@@ -33,7 +33,7 @@ class Amendment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Amended(msgspec.Struct, frozen=True):
-    """What an amendment did; without `has_counts` the exchange tells the order's id alone."""
+    """The result of an amendment; without `has_counts` the exchange returns only the id of the order."""
 
     receipt: OrderReceipt
     has_counts: bool
@@ -42,32 +42,32 @@ class Amended(msgspec.Struct, frozen=True):
 class OrderAmends:
     """Amends and decreases resting orders. A refusal changes nothing."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self.state = state
-        self.floor = floor
-        self.engine = floor.engine
+        self.gateway = gateway
+        self.engine = gateway.engine
 
     def decrease(
-        self, account: str, order_id: str, now: Ts, by: Qty | None, to: Qty | None, pocket: Pocket | None = None
+        self, account: str, order_id: str, now: Ts, by: Qty | None, to: Qty | None, key: BalanceKey | None = None
     ) -> OrderRecord:
-        """Leave less of an order, at its place in the queue: exactly one of `by` and `to`. At nothing it is cancelled.
+        """Reduce an order at its place in the queue, with exactly one of `by` and `to`; a size of 0 cancels it.
 
-        More than is left may be taken off, which is a cancel; a larger order cannot be made (both UNVERIFIED).
+        More than the remaining size may be removed, which is a cancel; an order cannot grow (both UNVERIFIED).
         """
-        order = self.floor.find_changeable(account, order_id, now, pocket)
+        order = self.gateway.find_changeable(account, order_id, now, key)
         left = Qty(max(0, order.remaining - by)) if by is not None else to
         if left is None or left > order.remaining:
             raise RejectionError(400, "invalid_order_size", "an order cannot be decreased to more than is left of it")
         self.engine.shrink(order, left, "Decrease", now)
         return order
 
-    def amend(self, account: str, order_id: str, wish: Amendment, now: Ts, pocket: Pocket | None = None) -> Amended:
-        """Another price, size or expiry.
+    def amend(self, account: str, order_id: str, wish: Amendment, now: Ts, key: BalanceKey | None = None) -> Amended:
+        """Change the price, size or expiry of an order.
 
-        Only what makes the order smaller or changes its expiry keeps its place in the queue; anything else enters it
-        again, behind all others, and it trades where it crosses.
+        An order keeps its place in the queue only if it gets smaller or changes its expiry. Otherwise it enters the
+        book again behind all others, and trades where it crosses.
         """
-        order = self.floor.find(account, order_id, pocket)
+        order = self.gateway.find(account, order_id, key)
         self._check(order, wish, now)
         left, was = Qty(wish.qty - order.filled), order.remaining
         if wish.price == order.price and left <= was:
@@ -88,13 +88,13 @@ class OrderAmends:
                 self.engine.release(order, "PostOnlyCrossCancel", now)
             else:
                 self._enter_again(order, wish, plan, left, now)
-        receipt = self.floor.receipt(order, plan, now, fees)
+        receipt = self.gateway.receipt(order, plan, now, fees)
         has_counts = bool(plan.qty) or order.remaining != was or self.state.options.amend_shows_counts
         return Amended(receipt, has_counts)
 
     def _check(self, order: OrderRecord, wish: Amendment, now: Ts) -> None:
         market = self.state.markets[order.ticker]
-        self.floor.check_open(market, now)
+        self.gateway.check_open(market, now)
         mismatches = {
             "order_ticker_mismatch": wish.ticker != order.ticker,
             "order_side_mismatch": wish.side is not order.side,
@@ -111,7 +111,7 @@ class OrderAmends:
             raise RejectionError(400, "invalid_order", "Expiration timestamp must be in the future")
         renamed = wish.updated_client_order_id
         member = self.state.members[order.account]
-        if renamed != order.client_order_id and self.floor.is_used(member, renamed):
+        if renamed != order.client_order_id and self.gateway.is_used(member, renamed):
             raise RejectionError(409, "order_already_exists")
 
     def _enter_again(self, order: OrderRecord, wish: Amendment, plan: MatchPlan, left: Qty, now: Ts) -> None:
@@ -119,10 +119,10 @@ class OrderAmends:
         order.price, order.qty, order.queued, order.reason = wish.price, wish.qty, self.state.order_count, "Amend"
         self.state.order_count += 1
         self.engine.execute(order, plan, left, now)
-        self.floor.groups.check_traded(now)
+        self.gateway.groups.check_traded(now)
 
     def _rename(self, order: OrderRecord, wish: Amendment) -> None:
-        """Set the id and the expiry; both ids stay used from now on."""
+        """Set the client order id and the expiry; both ids stay used."""
         if wish.updated_client_order_id:
             order.client_order_id = wish.updated_client_order_id
             self.state.members[order.account].client_ids[wish.updated_client_order_id] = order.order_id

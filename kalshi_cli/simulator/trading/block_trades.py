@@ -1,10 +1,9 @@
-"""Block trades: agreed on outside, accepted by both parties, and traded past the book (API.md section 4).
+"""Block trades: negotiated outside, accepted by both parties, and traded outside the book (API.md section 4).
 
-What is published are the fields of a proposal. UNVERIFIED, and so here: one of the parties proposes, which does not
-accept for it; the trade happens with the second acceptance; it pays taker and maker fees like any other.
+Only the fields of a proposal are published. UNVERIFIED, and so here: one of the parties proposes, which does not accept
+for it; the second acceptance trades; the trade pays taker and maker fees like any other.
 
-Only the statuses that the specification declares are used: 400 during a pause too, and for a market or a party that
-does not exist.
+Only the statuses of the specification are used: 400 also during a pause, and for an unknown market or party.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.listing import NewOrder
 from kalshi_cli.simulator.model.quote_records import EXECUTED, OPEN, BlockRecord, BlockTerms
-from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, not_found
+from kalshi_cli.simulator.protocol.replies import RejectionError, existing, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
@@ -27,21 +26,21 @@ EXPIRED = "expired"
 
 
 class BlockTrades:
-    """Proposals, and the trades that come of them."""
+    """Proposals and their trades."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self.state = state
-        self.floor = floor
+        self.gateway = gateway
 
     def propose(self, account: str, terms: BlockTerms, now: Ts) -> BlockRecord:
-        """Write down a proposal; only one of its parties may make it."""
+        """Save a proposal; only one of its parties may make it."""
         market = self.state.markets.get(terms.ticker)
         if market is None or not terms.buyer or not terms.seller:
             raise invalid("no such market or user")
         if account not in (terms.buyer, terms.seller):
             raise RejectionError(403, "forbidden", "only a party of the trade may propose it")
         with _declared():
-            self.floor.check_open(market, now)
+            self.gateway.check_open(market, now)
         if terms.buyer == terms.seller or terms.expires <= now:
             raise invalid("the parties must differ, and the expiration lie ahead")
         if not market.spec.grid.is_valid(terms.price):
@@ -59,25 +58,20 @@ class BlockTrades:
         return block
 
     def accept(self, account: str, block_id: str, subaccount: int | None, now: Ts) -> None:
-        """One party accepts, for this subaccount or that of the proposal; with the second one it trades."""
-        block = self.state.talks.blocks.get(block_id)
-        if block is None or account not in (block.buyer, block.seller):
+        """Accept for one party, with this subaccount or that of the proposal; the second acceptance trades."""
+        block = existing(self.state.talks.blocks.get(block_id))
+        if account not in (block.buyer, block.seller):
             raise not_found()
         if block.status == OPEN and now >= block.expires:
             block.status = EXPIRED
             self._keep(block, now)
         if block.status != OPEN:
             raise invalid(f"the proposal is {block.status}")
-        is_buyer = account == block.buyer
-        proposed = block.buyer_subaccount if is_buyer else block.seller_subaccount
-        number = proposed if subaccount is None else subaccount
+        party, side = ("buyer", BID) if account == block.buyer else ("seller", ASK)
+        number = getattr(block, f"{party}_subaccount") if subaccount is None else subaccount
         check_subaccount(self.state.members[account], number)
-        self.floor.check_could_pay(account, self._order(block, BID if is_buyer else ASK, number), now)
-        accepted = msgspec.structs.replace(block)
-        if is_buyer:
-            accepted.buyer_accepted, accepted.buyer_subaccount = now, number
-        else:
-            accepted.seller_accepted, accepted.seller_subaccount = now, number
+        self.gateway.check_could_pay(account, self._order(block, side, number), now)
+        accepted = msgspec.structs.replace(block, **{f"{party}_accepted": now, f"{party}_subaccount": number})
         if accepted.buyer_accepted is not None and accepted.seller_accepted is not None:
             with _declared():
                 self._execute(accepted, now)
@@ -88,9 +82,9 @@ class BlockTrades:
         buy = block.buyer, self._order(block, BID, block.buyer_subaccount)
         sell = block.seller, self._order(block, ASK, block.seller_subaccount)
         if block.maker_side == "yes":
-            block.buyer_order_id, block.seller_order_id = self.floor.cross(buy, sell, now)
+            block.buyer_order_id, block.seller_order_id = self.gateway.cross(buy, sell, now)
         else:
-            block.seller_order_id, block.buyer_order_id = self.floor.cross(sell, buy, now)
+            block.seller_order_id, block.buyer_order_id = self.gateway.cross(sell, buy, now)
         block.status, block.executed = EXECUTED, now
 
     def _order(self, block: BlockRecord, side: Side, subaccount: int) -> NewOrder:
@@ -105,7 +99,7 @@ class BlockTrades:
 
 @contextmanager
 def _declared() -> Iterator[None]:
-    """Turn a refusal into the same one with a 400."""
+    """Turn a refusal into the same one with status 400."""
     try:
         yield
     except RejectionError as refusal:

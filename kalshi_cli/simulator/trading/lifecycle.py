@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from zlib import crc32
 
 import msgspec
@@ -27,22 +28,22 @@ def linger_ms(ticker: str) -> int:
 
 
 KEEP_SETTLED_MS = 3_600_000
-"""A settled market can be read for so long; the world lists thousands a day."""
+"""The time for which a settled market can be read; the world lists thousands a day."""
 
 
 class Lifecycle:
-    """What happens to markets without anybody placing an order."""
+    """The changes of markets that do not follow from orders."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway, agenda: EventQueue) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway, agenda: EventQueue) -> None:
         self.state = state
-        self.floor = floor
+        self.gateway = gateway
         self.agenda = agenda
         self._old = EventQueue()
         self.paid: list[str] = []
-        """Markets that paid since somebody looked; whoever looks empties it."""
+        """The markets that paid since `ComboService` last emptied this list."""
 
     def restart(self) -> None:
-        """After a restore: put everything that will fall due on the agenda again."""
+        """Put everything that will be due on the agenda after a restore."""
         for order in self.state.live.values():
             self.agenda.put(order.expires, "expire", order.order_id)
         for ticker, market in self.state.markets.items():
@@ -61,22 +62,25 @@ class Lifecycle:
     # -- listing --
 
     def list_series(self, spec: SeriesSpec) -> None:
+        """List a series, or replace it."""
         self.state.series[spec.ticker] = spec
         self.state.touch(f"series/{spec.ticker}", spec)
 
     def list_event(self, spec: EventSpec) -> None:
-        self.state.series[spec.series_ticker]  # an event of no series is a mistake of the caller
+        """List an event; KeyError for an unknown series."""
+        self.state.series[spec.series_ticker]  # raises KeyError for an unknown series
         self.state.events[spec.event_ticker] = spec
         self.state.touch(f"event/{spec.event_ticker}", spec)
         self.state.happened.append(records.EventListed(spec.event_ticker))
 
     def list_market(self, spec: MarketSpec, now: Ts) -> None:
-        self.state.events[spec.event_ticker]  # a market of no event is a mistake of the caller
+        """List a market; KeyError for an unknown event, ValueError for a listed ticker or an unknown shard."""
+        self.state.events[spec.event_ticker]  # raises KeyError for an unknown event
         if spec.ticker in self.state.markets:
-            raise ValueError(f"{spec.ticker} is listed already")
+            raise ValueError(f"{spec.ticker} is already listed")
         if not 0 <= spec.exchange_index < self.state.options.shards:
             raise ValueError(
-                f"{spec.ticker} cannot be on shard {spec.exchange_index}: there are {self.state.options.shards}"
+                f"{spec.ticker} cannot be on shard {spec.exchange_index} of {self.state.options.shards} shards"
             )
         market = records.MarketRecord(
             spec=spec,
@@ -93,6 +97,7 @@ class Lifecycle:
     # -- changes --
 
     def set_close_time(self, ticker: str, close_time: Ts, now: Ts) -> None:
+        """Move the close of a market."""
         market = self.state.markets[ticker]
         market.close_time = close_time
         market.is_cleared = market.is_cleared and close_time <= now
@@ -100,33 +105,30 @@ class Lifecycle:
         self.state.change_market(market, "close_date_updated", now)
 
     def set_grid(self, ticker: str, structure: str, now: Ts) -> None:
-        """Another price structure, while the market trades. KeyError where there is none of that name.
+        """Change the price structure of a market while it trades; KeyError for an unknown name.
 
-        A finer one keeps all that rests. What a coarser one has no place for is cancelled: UNVERIFIED, the exchange
-        speaks of finer ones only.
+        A finer one keeps all resting orders. A coarser one cancels orders between its prices: UNVERIFIED, the exchange
+        mentions finer ones only.
         """
         market = self.state.markets[ticker]
         market.spec = msgspec.structs.replace(market.spec, price_structure=structure, grid=STRUCTURES[structure])
         for order in self.state.orders_in(ticker):
             if not market.spec.grid.is_valid(order.price):
-                self.floor.release(order, "HaltCancel", now)
+                self.gateway.engine.release(order, "HaltCancel", now)
         self.state.change_market(market, "price_level_structure_updated", now)
 
     def set_terms(
         self, ticker: str, now: Ts, *, yes_sub_title: str | None = None, floor_strike: float | None = None
     ) -> None:
-        """Another name of the YES side, another strike; None leaves it."""
+        """Change the name of the YES side or the strike; None leaves it."""
         market = self.state.markets[ticker]
-        spec = market.spec
-        market.spec = msgspec.structs.replace(
-            spec,
-            yes_sub_title=spec.yes_sub_title if yes_sub_title is None else yes_sub_title,
-            floor_strike=spec.floor_strike if floor_strike is None else floor_strike,
-        )
+        terms = {"yes_sub_title": yes_sub_title, "floor_strike": floor_strike}
+        changes: dict[str, Any] = {name: value for name, value in terms.items() if value is not None}
+        market.spec = msgspec.structs.replace(market.spec, **changes)
         self.state.change_market(market, "metadata_updated", now)
 
     def set_event_fees(self, event_ticker: str, fees: FeeSchedule | None) -> None:
-        """From the next fill on the event charges like this; None is as its series does."""
+        """Set the fees of an event from its next fill on; None means those of its series."""
         event = self.state.events[event_ticker] = msgspec.structs.replace(self.state.events[event_ticker], fees=fees)
         self.state.touch(f"event/{event_ticker}", event)
         self.state.happened.append(records.EventFeesChanged(event_ticker))
@@ -136,15 +138,15 @@ class Lifecycle:
     # -- settlement --
 
     def settle(self, ticker: str, value: Price, now: Ts, expiration_value: str = "") -> None:
-        """Determine what one YES pays. Another value before the payout amends it; after the payout it is refused.
+        """Determine the payout of one YES. Another value before the payout amends it; ValueError after the payout.
 
-        Whole cents only: the wire states the value of a settlement in cents.
+        The value must be whole cents, because the wire states settlement values in cents.
         """
         market = self.state.markets[ticker]
         if not 0 <= value <= ONE_DOLLAR or value % 100:
-            raise ValueError(f"a settlement value is whole cents from 0 to 100, not {value}")
+            raise ValueError(f"Invalid settlement value {value}; use whole cents from 0 to 100")
         if market.settled is not None:
-            raise ValueError(f"{ticker} is settled already")
+            raise ValueError(f"{ticker} is already settled")
         if now < market.close_time:
             self.set_close_time(ticker, now, now)
         market.is_amended = market.determined is not None and (market.is_amended or value != market.value)
@@ -154,21 +156,18 @@ class Lifecycle:
         self.state.change_market(market, "determined", now)
 
     def dispute(self, ticker: str, now: Ts) -> None:
-        """Hold the payout until the market is settled again, with the same value or another.
-
-        Nothing is sent: no lifecycle message says it.
-        """
+        """Hold the payout until the market is settled again, with the same value or another. No message is sent."""
         market = self.state.markets[ticker]
         if market.determined is None or market.settled is not None:
-            raise ValueError(f"{ticker} is {market.status(now).value}: only what is determined can be disputed")
+            raise ValueError(f"{ticker} is {market.status(now).value}; only a determined market can be disputed")
         market.is_disputed = True
         self.state.touch_market(market, now)
 
     def advance(self, now: Ts) -> Ts | None:
-        """Do what is due first, as of the moment at which it fell due, which is told; None where nothing is by `now`.
+        """Do what is due first, and return when it was due; None where nothing is due by `now`.
 
-        However late somebody looks, an order ends when it expires and a market pays when its timer is over. Whoever
-        calls goes on until there is nothing: what is done may make something else due.
+        However late the call, an order ends when it expires and a market pays when its timer ends. Call again until it
+        returns None: one event can make another due.
         """
         due = self.agenda.due(now)
         while due is not None and (entry := self.agenda.take(due)) is not None:
@@ -176,7 +175,7 @@ class Lifecycle:
             if what == "expire":
                 order = self.state.live.get(which)
                 if order is not None and order.expires is not None and due >= order.expires:
-                    self.floor.release(order, "ExpiryCancel", due)
+                    self.gateway.engine.release(order, "ExpiryCancel", due)
                 continue
             market = self.state.markets.get(which)
             if market is None:
@@ -189,7 +188,7 @@ class Lifecycle:
         return due
 
     def forget_old(self, now: Ts) -> None:
-        """Before anything else that time does: what became of a market is told before the market is forgotten."""
+        """Forget markets that settled long ago. Call it before other timed work, which publishes changes."""
         while (entry := self._old.take(now)) is not None:
             if entry[1] in self.state.markets:
                 self._drop(entry[1])
@@ -200,49 +199,41 @@ class Lifecycle:
         return now >= market.determined + market.spec.settlement_timer_s * 1000
 
     def _clear(self, market: records.MarketRecord, now: Ts) -> None:
-        """Cancel everything in a closed market. The stream says it with one empty snapshot, as recorded in May 2026."""
+        """Cancel everything in a closed market. The stream sends one empty snapshot for it, as recorded in May 2026."""
         if market.is_cleared:
             return
         for order in self.state.orders_in(market.spec.ticker):
-            self.floor.release(order, "CloseCancel", now, is_told=False)
+            self.gateway.engine.release(order, "CloseCancel", now, is_published=False)
         market.is_cleared = True
         self.state.touch_market(market, now)
         self.state.happened.append(records.BookCleared(market.spec.ticker))
 
     def _pay(self, market: records.MarketRecord, now: Ts) -> None:
-        self._clear(market, now)  # where the timer is shorter than orders linger
+        self._clear(market, now)  # the settlement timer may be shorter than the time that orders linger
         for member in self.state.members.values():
             for purse in member.purses.values():
-                holding = purse.holdings.get(market.spec.ticker)
-                if holding is not None:
-                    self._pay_purse(member, purse, holding, market, now)
+                if market.spec.ticker in purse.holdings:
+                    self._pay_purse(member, purse, market, now)
         market.settled = now
         self.paid.append(market.spec.ticker)
         self._plan(market.spec.ticker, market)
         self.state.change_market(market, "settled", now)
 
     def _drop(self, ticker: str) -> None:
-        """Forget a market that settled long ago, unless somebody with a key ever had an order in it."""
+        """Forget a market that settled long ago, unless an account with a key ever had an order in it."""
         readers = [member for member in self.state.members.values() if member.mirror is not None]
         if not any(ticker in member.markets for member in readers):
             self.state.drop_market(ticker)
 
-    def _pay_purse(
-        self,
-        member: SimAccount,
-        purse: AccountBalance,
-        holding: records.PositionRecord,
-        market: records.MarketRecord,
-        now: Ts,
-    ) -> None:
-        value = market.value
+    def _pay_purse(self, member: SimAccount, purse: AccountBalance, market: records.MarketRecord, now: Ts) -> None:
+        """Pay one subaccount for its position in a determined market."""
+        value, holding = market.value, purse.holding(market.spec.ticker)
         assert value is not None
         paid = payout(holding, value)
         if holding.qty and member.mirror is not None:
             is_long = holding.qty > 0
             settlement = records.SettlementRecord(
                 number=member.settlements,
-                account=member.record.name,
                 ticker=holding.ticker,
                 event_ticker=market.spec.event_ticker,
                 result=market.result,
@@ -254,15 +245,66 @@ class Lifecycle:
                 revenue=paid,
                 fee=holding.fees,
                 ts=now,
-                subaccount=holding.subaccount,
-                exchange_index=holding.exchange_index,
+                **{name: getattr(holding, name) for name in records.OwnedRecord.__struct_fields__},
             )
             member.settlements += 1
             self.state.show(member, f"settlement/{member.record.name}/{settlement.number}", settlement, now)
         purse.record.cash = Money(purse.record.cash + paid)
         holding.realized = Money(holding.realized + paid - holding.cost)
         holding.qty, holding.cost, holding.is_settled = Qty(0), Money(0), True
-        self.state.touch_purse(member, purse, now)
-        self.state.touch_holding(member, holding, now)
+        self.state.touch_own(purse.record, now)
+        self.state.touch_own(holding, now)
         if member.mirror is not None:
             self.state.happened.append(holding)
+
+
+class FeeChanges:
+    """Announces fee changes and applies them when they are due."""
+
+    def __init__(self, state: SimulatorState, life: Lifecycle) -> None:
+        self._state = state
+        self._life = life
+
+    def announce(self, series_ticker: str, event_ticker: str, fees: FeeSchedule | None, at: Ts) -> None:
+        """Announce the fees of a series from `at` on, or of one event, where None ends its override.
+
+        Raises KeyError for an unknown series or event, ValueError for a series without fees.
+        """
+        self._state.series[series_ticker]
+        if event_ticker:
+            self._state.events[event_ticker]
+        elif fees is None:
+            raise ValueError("A series must have fees")
+        change = records.FeeChangeRecord(
+            id=self._state.new_id(),
+            number=len(self._state.fee_changes),
+            series_ticker=series_ticker,
+            event_ticker=event_ticker,
+            fees=fees,
+            scheduled=at,
+        )
+        self._state.fee_changes.append(change)
+        self._touch(change)
+
+    def advance(self, now: Ts) -> None:
+        """Apply the changes that are due, in the order of their time."""
+        due = [change for change in self._state.fee_changes if not change.is_done and change.scheduled <= now]
+        for change in sorted(due, key=lambda change: change.scheduled):
+            change.is_done = True
+            self._touch(change)
+            if not change.event_ticker:
+                self._set_series(change)
+            elif change.event_ticker in self._state.events:
+                self._life.set_event_fees(change.event_ticker, change.fees)
+
+    def _set_series(self, change: records.FeeChangeRecord) -> None:
+        state = self._state
+        assert change.fees is not None
+        series = msgspec.structs.replace(state.series[change.series_ticker], fees=change.fees)
+        state.series[change.series_ticker] = series
+        state.touch(f"series/{series.ticker}", series)
+        of_events = {event.event_ticker for event in state.events.values() if event.series_ticker == series.ticker}
+        state.reserve_again(t for t, market in state.markets.items() if market.spec.event_ticker in of_events)
+
+    def _touch(self, change: records.FeeChangeRecord) -> None:
+        self._state.touch(f"fees/{change.number}", change)

@@ -1,4 +1,4 @@
-"""The trading floor: who may place and cancel what, and move which money (API.md sections 5.4, 5.6, 5.13 and 11)."""
+"""Order entry: the rules for placing and canceling orders and for moving money (API.md 5.4, 5.6, 5.13 and 11)."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from kalshi_cli.core.model.markets import MarketStatus
 from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.simulator.matching.collateral import closable
 from kalshi_cli.simulator.matching.matching_engine import MatchingEngine
-from kalshi_cli.simulator.matching.member import AccountBalance, SimAccount
+from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.order_book import MatchPlan
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.agenda import EventQueue
 from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, OrderTerms
 from kalshi_cli.simulator.model.records import MarketRecord, OrderRecord
-from kalshi_cli.simulator.protocol.replies import RejectionError, not_found
+from kalshi_cli.simulator.protocol.replies import RejectionError, existing, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_groups import OrderGroups
 
-Pocket = tuple[int, int]
-"""Which purse of a member: (subaccount, shard)."""
+BalanceKey = tuple[int, int]
+"""The key of a balance of a member: (subaccount, shard)."""
 
 
 class OrderGateway:
-    """Everything a member does with orders and money, but for amendments."""
+    """Places and cancels orders, and moves cash."""
 
     def __init__(self, state: SimulatorState, agenda: EventQueue) -> None:
         self.state = state
@@ -34,7 +34,7 @@ class OrderGateway:
     # -- placing --
 
     def submit(self, account: str, new: NewOrder, now: Ts) -> OrderReceipt:
-        """Place an order. A refusal changes nothing at all."""
+        """Place an order. A refusal changes nothing."""
         state, member = self.state, self.state.members[account]
         self._check(member, new, now)
         order = self._order(account, new, now)
@@ -55,7 +55,7 @@ class OrderGateway:
         return self.receipt(order, plan, now, Money(0))
 
     def cross(self, maker: tuple[str, NewOrder], taker: tuple[str, NewOrder], now: Ts) -> tuple[str, str]:
-        """Trade two orders of two accounts with each other, past the book: their ids, the maker's first."""
+        """Trade two orders of two accounts outside the book; return their ids, that of the maker first."""
         orders = []
         for account, new in (maker, taker):
             self._check(self.state.members[account], new, now)
@@ -68,7 +68,7 @@ class OrderGateway:
         return orders[0].order_id, orders[1].order_id
 
     def check_could_pay(self, account: str, new: NewOrder, now: Ts) -> None:
-        """Refuse where the account has not the cash for this order now, which is not placed."""
+        """Refuse if the account lacks the cash for this order now; the order is not placed."""
         self._check_pays(self._order(account, new, now))
 
     def _check_pays(self, order: OrderRecord) -> None:
@@ -76,7 +76,7 @@ class OrderGateway:
             raise RejectionError(400, "insufficient_balance")
 
     def _order(self, account: str, new: NewOrder, now: Ts) -> OrderRecord:
-        """The order as it would be entered; `remaining` is what it may fill at most."""
+        """Return the order as it would be entered; `remaining` is the most it may fill."""
         shard, wanted = self.state.shard_of(new.ticker), new.qty
         if new.reduce_only:
             held = self.state.members[account].purse(new.subaccount, shard).held(new.ticker)
@@ -93,10 +93,10 @@ class OrderGateway:
         )
 
     def _check(self, member: SimAccount, new: NewOrder, now: Ts) -> None:
-        """Refuse an order for what can be said against it before it is matched."""
+        """Refuse an invalid order before it is matched."""
         market = self.state.markets.get(new.ticker)
         if market is None or new.exchange_index not in (None, market.spec.exchange_index):
-            raise not_found()  # another shard does not know the market: UNVERIFIED, no such request was recorded
+            raise not_found()  # a market is unknown on other shards (UNVERIFIED: no such request was recorded)
         self.check_open(market, now)
         check_subaccount(member, new.subaccount)
         if self.is_used(member, new.client_order_id):
@@ -117,7 +117,7 @@ class OrderGateway:
                 raise RejectionError(400, "invalid_order", why)
 
     def check_open(self, market: MarketRecord, now: Ts, *, is_cancel: bool = False) -> None:
-        """Refuse what the market does not take now: orders and amendments, or cancels."""
+        """Refuse orders and amendments, or with `is_cancel` cancels, that the market does not accept now."""
         pause, status = self.state.switches.pause_of(market.spec.exchange_index), market.status(now)
         if pause == "exchange":
             raise RejectionError(409, "exchange_is_paused")
@@ -127,14 +127,14 @@ class OrderGateway:
             raise RejectionError(self.state.options.inactive_status, "market_inactive")
 
     def is_used(self, member: SimAccount, client_order_id: str) -> bool:
-        """Whether the account has had this id: ever, or (by the other published rule) on an order that still rests."""
+        """Return whether a client order id is taken: forever, or (option `client_ids`) while its order rests."""
         earlier = member.client_ids.get(client_order_id) if client_order_id else None
         if earlier is None:
             return False
         return self.state.options.client_ids == "forever" or earlier in self.state.live
 
     def receipt(self, order: OrderRecord, plan: MatchPlan, now: Ts, fees_before: Money) -> OrderReceipt:
-        """What an execution did at once; the order had paid `fees_before` as a taker before it."""
+        """Return the immediate result of an execution; `fees_before` are the taker fees of the order before it."""
         unfilled = Qty(order.qty - order.filled)
         shows_rest = order.tif is TimeInForce.IOC and not order.filled and self.state.options.ioc_shows_remainder
         return OrderReceipt(
@@ -147,29 +147,27 @@ class OrderGateway:
             ts=now,
         )
 
-    # -- cancelling --
+    # -- canceling --
 
-    def find(self, account: str, order_id: str, pocket: Pocket | None = None) -> OrderRecord:
-        """A live order of this account; asked for in a purse that is not its own, it is not found."""
-        order = self.state.live.get(order_id)
-        if order is None or order.account != account:
-            raise not_found()
-        if pocket not in (None, (order.subaccount, order.exchange_index)):
+    def find(self, account: str, order_id: str, key: BalanceKey | None = None) -> OrderRecord:
+        """Return a live order of this account; for another subaccount or shard than its own it is not found."""
+        order = existing(self.state.live.get(order_id))
+        if order.account != account or key not in (None, (order.subaccount, order.exchange_index)):
             raise not_found()
         return order
 
-    def find_changeable(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> OrderRecord:
-        """The same, of an order that can be cancelled or made smaller now."""
-        order = self.find(account, order_id, pocket)
+    def find_changeable(self, account: str, order_id: str, now: Ts, key: BalanceKey | None = None) -> OrderRecord:
+        """Return a live order that can be canceled or reduced now."""
+        order = self.find(account, order_id, key)
         self.check_open(self.state.markets[order.ticker], now, is_cancel=True)
         return order
 
-    def cancel(self, account: str, order_id: str, now: Ts, pocket: Pocket | None = None) -> Qty:
-        """Take an order off the book: what was left of it."""
-        return self.engine.release(self.find_changeable(account, order_id, now, pocket), "", now)
+    def cancel(self, account: str, order_id: str, now: Ts, key: BalanceKey | None = None) -> Qty:
+        """Cancel an order, and return its remaining size."""
+        return self.engine.release(self.find_changeable(account, order_id, now, key), "", now)
 
     def cancel_all(self, account: str, now: Ts, ticker: str | None = None, subaccount: int | None = None) -> int:
-        """Cancel what can be cancelled, of one market or subaccount or (None) of all; says how many orders that was."""
+        """Cancel all orders that can be canceled, of one market or subaccount or of all; return their number."""
         count = 0
         for order_id in [order.order_id for order in self.state.members[account].orders(ticker, subaccount)]:
             with suppress(RejectionError):
@@ -177,37 +175,25 @@ class OrderGateway:
                 count += 1
         return count
 
-    def keep_cancelling(self, account: str, now: Ts, subaccount: int | None = None) -> None:
-        """The kill switch may also take what is placed within the minute after it, as is documented."""
+    def keep_canceling(self, account: str, now: Ts, subaccount: int | None = None) -> None:
+        """Cancel orders that are placed soon after a cancel-all too, as documented for the kill switch."""
         member = self.state.members[account]
         numbers = range(member.record.subaccounts + 1) if subaccount is None else (subaccount,)
         until = Ts(now + self.state.options.cancel_all_lasts_ms)
         member.cancels_until |= dict.fromkeys(numbers, until)
 
-    def release(self, order: OrderRecord, reason: str, now: Ts, *, is_told: bool = True) -> Qty:
-        """Cancel a resting order, whoever wants it."""
-        return self.engine.release(order, reason, now, is_told=is_told)
-
     # -- money --
 
-    def deposit(self, account: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
-        """New money from outside, into one purse."""
-        member = self.state.members[account]
-        self._add_cash(member, member.purse(subaccount, exchange_index), amount, now)
+    def add_cash(self, account: str, purse: BalanceKey, amount: Money, now: Ts) -> None:
+        """Add money from outside to a purse; a negative amount leaves it."""
+        record = self.state.members[account].purse(*purse).record
+        record.cash = Money(record.cash + amount)
+        self.state.touch_own(record, now)
 
-    def move_cash(self, account: str, source: Pocket, target: Pocket, amount: Money, now: Ts) -> bool:
-        """Move `amount` between two purses, each a (subaccount, shard); False where it is not there.
-
-        What resting orders hold back stays.
-        """
-        member = self.state.members[account]
-        giver, taker = member.purse(*source), member.purse(*target)
-        if giver.free < amount:
+    def move_cash(self, account: str, source: BalanceKey, target: BalanceKey, amount: Money, now: Ts) -> bool:
+        """Move cash between two purses; return False where the free cash of the source is not enough."""
+        if self.state.members[account].purse(*source).free < amount:
             return False
-        self._add_cash(member, giver, Money(-amount), now)
-        self._add_cash(member, taker, amount, now)
+        self.add_cash(account, source, Money(-amount), now)
+        self.add_cash(account, target, amount, now)
         return True
-
-    def _add_cash(self, member: SimAccount, purse: AccountBalance, amount: Money, now: Ts) -> None:
-        purse.record.cash = Money(purse.record.cash + amount)
-        self.state.touch_purse(member, purse, now)

@@ -1,7 +1,7 @@
-"""Order groups: a limit on the contracts that orders match together within 15 seconds (API.md section 5.9).
+"""Order groups: a limit on the contracts that its orders match within 15 seconds (API.md section 5.9).
 
-A group whose limit is hit is triggered: all its orders are cancelled, and new ones refused until it is reset. An order
-that alone matches more than the limit is not cut: the limit is looked at after each execution (UNVERIFIED).
+A group that reaches its limit is triggered: all its orders are canceled, and new ones are refused until a reset. An
+order that alone matches more than the limit is not cut, since the limit is checked after each execution (UNVERIFIED).
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ from kalshi_cli.base.units import Qty, Ts
 from kalshi_cli.simulator.matching.matching_engine import GROUP_WINDOW_MS, MatchingEngine
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.records import GroupRecord, OrderRecord
-from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, not_found
+from kalshi_cli.simulator.protocol.replies import RejectionError, existing, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
 
 
 class OrderGroups:
-    """Makes, changes and triggers order groups. A refusal changes nothing."""
+    """Creates, changes and triggers order groups. A refusal changes nothing."""
 
     def __init__(self, state: SimulatorState, engine: MatchingEngine) -> None:
         self.state = state
         self.engine = engine
 
     def create(self, account: str, limit: Qty, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> GroupRecord:
+        """Create a group."""
         state, member = self.state, self.state.members[account]
         if not 0 <= exchange_index < state.options.shards:
             raise not_found()
@@ -45,14 +46,12 @@ class OrderGroups:
         return group
 
     def find(self, account: str, group_id: str, subaccount: int, exchange_index: int) -> GroupRecord:
-        """A group of this account, as a write names it: without its own subaccount and shard it is not found.
+        """Return a group of this account for a write, which must name its subaccount and shard.
 
-        Nothing can be done with it in a pause of the whole exchange, which takes no cancel either.
+        During a pause of the whole exchange it is refused, like a cancel.
         """
-        group = self.state.groups.get(group_id)
-        if group is None or group.account != account:
-            raise not_found()
-        if (group.subaccount, group.exchange_index) != (subaccount, exchange_index):
+        group = existing(self.state.groups.get(group_id))
+        if (group.account, group.subaccount, group.exchange_index) != (account, subaccount, exchange_index):
             raise not_found()
         self._check_active(exchange_index)
         return group
@@ -62,7 +61,7 @@ class OrderGroups:
             raise RejectionError(409, "exchange_is_paused")
 
     def check_joins(self, order: OrderRecord) -> None:
-        """Refuse an order that may not join the group it names."""
+        """Refuse an order that may not join its group."""
         if not order.group_id:
             return
         try:
@@ -73,36 +72,37 @@ class OrderGroups:
             raise RejectionError(400, self.state.options.triggered_group_code)
 
     def set_limit(self, group: GroupRecord, limit: Qty, now: Ts) -> None:
-        """Another limit; what was matched already may trigger it at once."""
+        """Set the limit; contracts that were matched already may trigger the group at once."""
         group.limit = limit
         self.state.touch_group(group, "limit_updated", now)
         self._check(group, now)
 
     def trigger(self, group: GroupRecord, now: Ts) -> None:
-        """By hand; again on a triggered group does nothing more."""
+        """Trigger a group; a triggered group only cancels its orders again."""
         if not group.is_triggered:
             group.is_triggered = True
             self.state.touch_group(group, "triggered", now)
         self._cancel_orders(group, now)
 
     def reset(self, group: GroupRecord, now: Ts) -> None:
-        """Take orders again, and count from zero."""
+        """Accept orders again, and count from zero."""
         group.is_triggered = False
         group.matched.clear()
         self.state.touch_group(group, "reset", now)
 
     def delete(self, group: GroupRecord, now: Ts) -> None:
+        """Delete a group and cancel its orders."""
         self._cancel_orders(group, now)
         group.is_deleted = True
         self.state.touch_group(group, "deleted", now)
 
     def check_traded(self, now: Ts) -> None:
-        """After an execution: trigger the groups whose limit it hit."""
+        """Trigger the groups that reached their limit in the last execution."""
         traded = list(self.state.traded_groups)
         self.state.traded_groups.clear()
         for group_id in traded:
             group = self.state.groups[group_id]
-            self.state.save_group(group, now)
+            self.state.touch_own(group, now)
             self._check(group, now)
 
     def _check(self, group: GroupRecord, now: Ts) -> None:
@@ -114,11 +114,11 @@ class OrderGroups:
     def _cancel_orders(self, group: GroupRecord, now: Ts) -> None:
         purse = self.state.members[group.account].purse(group.subaccount, group.exchange_index)
         for order in [order for order in purse.orders() if order.group_id == group.group_id]:
-            if order.order_id in self.state.live:  # a shortage of cash may have taken it with the one before
+            if order.order_id in self.state.live:  # the cancel before may have canceled it too, for lack of cash
                 self.engine.release(order, "", now)
 
 
 def matched_lately(group: GroupRecord, now: Ts) -> Qty:
-    """Contracts matched in the last 15 seconds, by the time of their fills; older fills are forgotten."""
+    """Return the contracts matched in the last 15 seconds, and forget older fills."""
     group.matched[:] = [(ts, qty) for ts, qty in group.matched if ts > now - GROUP_WINDOW_MS]
     return Qty(sum(qty for _, qty in group.matched))

@@ -1,6 +1,6 @@
-"""Pauses: of the exchange, of trading, of one shard, of one market; and the weekly maintenance.
+"""Pauses of the exchange, of trading, of one shard or one market, and the weekly maintenance.
 
-Each stands by itself and ends by itself; where several hold at once the strictest counts.
+Each pause has its own end; the strictest one applies.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ KINDS = ("trading", "exchange")
 
 
 class PauseController:
-    """Resting orders survive a pause unless they asked not to; those of a market do not survive its reactivation."""
+    """Pauses and resumes. Resuming a market cancels its orders; other pauses cancel only orders that ask for it."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self.state = state
-        self.floor = floor
+        self.gateway = gateway
 
     def pause(self, kind: str, now: Ts, *, shard: int | None = None, until: Ts | None = None) -> None:
-        """`trading`: no new orders. `exchange`: no cancels either. Orders that asked for it are cancelled.
+        """Pause trading (no new orders) or the exchange (no cancels either), on one shard or on all.
 
-        Of one shard, or of all of them; `until` is when it ends by itself, and what the status announces.
+        Orders with cancel-on-pause are canceled. `until` is the end of the pause, which the status announces.
         """
         if kind not in KINDS:
-            raise ValueError(f"a pause is of trading or of the exchange, not {kind!r}")
+            raise ValueError(f"Invalid pause {kind!r}; use trading or exchange")
         if shard is not None and not 0 <= shard < self.state.options.shards:
-            raise ValueError(f"there is no shard {shard}")
+            raise ValueError(f"No shard {shard}")
         switches = self.state.switches
         if shard is None:
             switches.is_trading, switches.is_active, switches.resumes = False, kind != "exchange", until
@@ -42,7 +42,7 @@ class PauseController:
         self._cancel_halted(shard, now)
 
     def resume(self, shard: int | None = None) -> None:
-        """One shard goes on, or everything does, maintenance or not; markets that were paused by themselves stay so."""
+        """Resume one shard or everything, also during maintenance; paused markets stay paused."""
         switches = self.state.switches
         if shard is None:
             self._reopen_whole()
@@ -52,23 +52,27 @@ class PauseController:
         self.state.touch("state", switches)
 
     def pause_market(self, ticker: str, now: Ts) -> None:
+        """Pause one market."""
         market = self.state.markets[ticker]
         market.is_paused = True
         for order in self.state.orders_in(ticker):
             if order.cancel_on_pause:
-                self.floor.release(order, "HaltCancel", now)
+                self.gateway.engine.release(order, "HaltCancel", now)
         self.state.change_market(market, "deactivated", now)
 
     def resume_market(self, ticker: str, now: Ts) -> None:
-        """Reactivate: all resting orders are cancelled first, as on the real exchange."""
+        """Resume one market; all its resting orders are canceled first, as on the real exchange."""
         market = self.state.markets[ticker]
         for order in self.state.orders_in(ticker):
-            self.floor.release(order, "HaltCancel", now)
+            self.gateway.engine.release(order, "HaltCancel", now)
         market.is_paused = False
         self.state.change_market(market, "activated", now)
 
     def advance(self, now: Ts) -> bool:
-        """End the pauses that are over; begin the maintenance that is due: True, because then the streams end too."""
+        """End pauses that are over and start the maintenance that is due.
+
+        Return True for a start, which also ends the streams.
+        """
         switches = self.state.switches
         before = msgspec.structs.replace(switches)
         if switches.resumes is not None and now >= switches.resumes:
@@ -97,7 +101,7 @@ class PauseController:
         switches.shard_resumes = {at: end for at, end in switches.shard_resumes.items() if at != shard}
 
     def _cancel_halted(self, shard: int | None, now: Ts) -> None:
-        """What asked to be cancelled in a pause: on one shard, or on all of them."""
+        """Cancel the orders with cancel-on-pause, on one shard or on all."""
         for order in [order for order in self.state.live.values() if order.cancel_on_pause]:
             if shard in (None, order.exchange_index):
-                self.floor.release(order, "HaltCancel", now)
+                self.gateway.engine.release(order, "HaltCancel", now)

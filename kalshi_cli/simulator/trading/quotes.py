@@ -1,12 +1,11 @@
-"""Requests for quotes and what becomes of them (API.md section 5.12; the exchange's page on RFQs of 2026).
+"""Requests for quotes, their quotes and executions (API.md section 5.12; the exchange's page on RFQs of 2026).
 
     open -> accepted (one side, by the requester) -> confirmed (by the maker, in time) -> executed (a while later)
 
-At the execution two ordinary orders enter the book at the price of the quote, first the maker's, then the requester's:
-whoever else rests at a better price is met first. Nothing is held back before; who cannot pay then, does not trade.
-Refusals say `invalid_parameters`, `rfq_closed` or `insufficient_balance`, as the exchange's page lists them; what holds
-during a pause is not published: here nothing may be asked, quoted or accepted, and an execution that falls into one is
-off.
+At the execution two ordinary orders enter the book at the price of the quote, first the maker's, then the requester's;
+orders at a better price trade first. No cash is reserved before, so an execution fails without cash. Refusals are
+`invalid_parameters`, `rfq_closed` or `insufficient_balance`, as on the exchange's page. The rules during a pause are
+not published: here nothing may be requested, quoted or accepted, and an execution during a pause fails.
 """
 
 from __future__ import annotations
@@ -19,33 +18,33 @@ from kalshi_cli.simulator.matching.collateral import FeeTerms
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model import quote_records as status
 from kalshi_cli.simulator.model.agenda import EventQueue
-from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt
+from kalshi_cli.simulator.model.listing import NewOrder, OrderReceipt, is_combo
 from kalshi_cli.simulator.model.quote_records import QuoteRecord, QuoteTerms, RfqRecord, RfqTerms
-from kalshi_cli.simulator.protocol.quote_json import quote_told, rfq_told
-from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, flat, invalid, not_found
+from kalshi_cli.simulator.protocol.quote_json import quote_msgs, rfq_msg
+from kalshi_cli.simulator.protocol.replies import HttpError, RejectionError, existing, flat, invalid, not_found
 from kalshi_cli.simulator.protocol.routing import check_subaccount
 from kalshi_cli.simulator.trading.order_gateway import OrderGateway
 
 MAX_OPEN = 100
-"""Open requests of one member."""
+"""The most open requests of one member."""
 KEEP_CLOSED_MS = 3_600_000
-"""A closed request can be read for so long."""
+"""The time for which a closed request can be read."""
 NOT_CONFIRMED = "not_confirmed"
-"""Why a quote was cancelled: its maker let the window pass."""
+"""The reason of a quote that its maker did not confirm in time."""
 KEEP_CANCELLED_MS = 60_000
-"""A cancelled quote can be read for so long; the real ones are not durable either, for how long is not published."""
+"""The time for which a canceled quote can be read; the real one is not published."""
 
 
 class RfqService:
-    """Everything members do with requests and quotes, and what time does to them."""
+    """Requests and quotes of members, and their timed changes."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self.state = state
-        self.floor = floor
+        self.gateway = gateway
         self._agenda = EventQueue()
 
     def restart(self) -> None:
-        """After a restore: put everything that will fall due on the agenda again."""
+        """Put everything that will be due on the agenda after a restore."""
         for rfq in self.state.talks.rfqs.values():
             self._plan_rfq(rfq)
         for quote in self.state.talks.quotes.values():
@@ -54,15 +53,13 @@ class RfqService:
     # -- requests --
 
     def ask(self, account: str, terms: RfqTerms, now: Ts, *, replaces: bool = False) -> RfqRecord:
-        """Ask for quotes, by contracts or by cost; `replaces` deletes the open request of the account on this market.
+        """Request quotes, by contracts or by cost; refuse (409) a second open request of the account on a market.
 
-        409 where there is one otherwise.
+        `replaces` deletes the open request instead.
         """
         ticker, qty, target = terms.ticker, terms.qty, terms.target
-        market = self.state.markets.get(ticker)
-        if market is None:
-            raise not_found()
-        self.floor.check_open(market, now)
+        market = existing(self.state.markets.get(ticker))
+        self.gateway.check_open(market, now)
         check_subaccount(self.state.members[account], terms.subaccount)
         size = target if qty is None else qty
         if (qty is None) == (target is None) or size is None or size <= 0:
@@ -88,26 +85,25 @@ class RfqService:
         )
         self.state.talks.take(rfq)
         self._keep_rfq(rfq, now)
-        self.state.happened.append(rfq_told("rfq_created", rfq, self.state, now))
+        self.state.happened.append(rfq_msg("rfq_created", rfq, self.state, now))
         return rfq
 
     def withdraw(self, account: str, rfq_id: str, now: Ts) -> None:
-        """Delete an open request with its quotes; not once a maker has confirmed (404: all that is declared)."""
-        rfq = self.state.talks.rfqs.get(rfq_id)
-        if rfq is None or rfq.account != account or rfq.closed is not None:
-            raise not_found()
-        if any(quote.status == status.CONFIRMED for quote in self.state.talks.of(rfq_id)):
+        """Delete an open request with its quotes; a confirmed one is not found (404 is the only declared error)."""
+        rfq = existing(self.state.talks.rfqs.get(rfq_id))
+        is_confirmed = any(quote.status == status.CONFIRMED for quote in self.state.talks.of(rfq_id))
+        if rfq.account != account or rfq.closed is not None or is_confirmed:
             raise not_found()
         self._close(rfq, "deleted", now)
 
     def _close(self, rfq: RfqRecord, reason: str, now: Ts) -> None:
-        """No longer to be quoted; what was only open goes with it."""
+        """Close a request and cancel its open quotes."""
         rfq.closed, rfq.reason = now, reason
         self._keep_rfq(rfq, now)
         for quote in self.state.talks.of(rfq.rfq_id):
             if quote.status in (status.OPEN, status.ACCEPTED):
                 self._cancel(quote, f"rfq_{reason}", now)
-        self.state.happened.append(rfq_told("rfq_deleted", rfq, self.state, now))
+        self.state.happened.append(rfq_msg("rfq_deleted", rfq, self.state, now))
 
     # -- quotes --
 
@@ -115,11 +111,11 @@ class RfqService:
         """Answer a request; an earlier open quote of this maker is replaced."""
         rfq, yes_bid, no_bid = self.state.talks.rfqs.get(terms.rfq_id), terms.yes_bid, terms.no_bid
         if rfq is None:
-            raise invalid("there is no such RFQ")  # 400: all that is declared
+            raise invalid("there is no such RFQ")  # 400 is the only declared error
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None or market is None:
             raise closed()
-        self.floor.check_open(market, now)
+        self.gateway.check_open(market, now)
         if rfq.account == account:
             raise invalid("this is your own RFQ")
         check_subaccount(self.state.members[account], terms.subaccount)
@@ -145,43 +141,43 @@ class RfqService:
         )
         self.state.talks.take(quote)
         self._keep_quote(quote, now)
-        self.state.happened.extend(quote_told("quote_created", quote, rfq, self.state, now))
+        self.state.happened.extend(quote_msgs("quote_created", quote, rfq, self.state, now))
         return quote
 
     def delete_quote(self, account: str, quote: QuoteRecord, now: Ts) -> None:
-        """Delete a quote of one's own; once it is accepted it stays, and is not found (404: all that is declared)."""
+        """Delete an own open quote; an accepted one is not found (404 is the only declared error)."""
         if quote.account != account or quote.status != status.OPEN:
             raise not_found()
         self._cancel(quote, "deleted", now)
 
     def accept(self, account: str, quote: QuoteRecord, side: str, now: Ts) -> None:
-        """The requester takes the `side` bid of a quote: it sells that side to the maker, who is to confirm."""
-        rfq = self.state.talks.rfqs.get(quote.rfq_id)
-        if rfq is None or rfq.account != account:
+        """Accept the `side` bid of a quote: the requester sells that side to the maker, who must confirm."""
+        rfq = existing(self.state.talks.rfqs.get(quote.rfq_id))
+        if rfq.account != account:
             raise not_found()
         market = self.state.markets.get(rfq.ticker)
         if rfq.closed is not None or market is None:
             raise closed()
-        self.floor.check_open(market, now)
+        self.gateway.check_open(market, now)
         if quote.status != status.OPEN or any(
             other.status in (status.ACCEPTED, status.CONFIRMED) for other in self.state.talks.of(rfq.rfq_id)
         ):
             raise invalid("the quote is not open, or another one is accepted")
         if accepted_qty(quote, side) <= 0:
             raise invalid("the quote does not bid for this side")
-        self.floor.check_could_pay(account, self._order(quote, rfq, side, is_maker=False), now)
+        self.gateway.check_could_pay(account, self._order(quote, rfq, side, is_maker=False), now)
         quote.status, quote.accepted_side, quote.accepted = status.ACCEPTED, side, now
         self._keep_quote(quote, now)
-        self.state.happened.extend(quote_told("quote_accepted", quote, rfq, self.state, now))
+        self.state.happened.extend(quote_msgs("quote_accepted", quote, rfq, self.state, now))
 
     def confirm(self, account: str, quote: QuoteRecord, now: Ts) -> None:
-        """The maker stands by an accepted quote; from here on neither can withdraw."""
+        """Confirm an accepted quote; afterwards neither party can withdraw."""
         if quote.account == account and quote.reason == NOT_CONFIRMED:
             raise flat("the quote was not confirmed in time", "expired")
         if quote.account != account or quote.status != status.ACCEPTED:
             raise not_found()
         order = self._order(quote, self.state.talks.rfqs[quote.rfq_id], quote.accepted_side, is_maker=True)
-        self.floor.check_could_pay(account, order, now)
+        self.gateway.check_could_pay(account, order, now)
         quote.status, quote.confirmed = status.CONFIRMED, now
         self._keep_quote(quote, now)
 
@@ -192,7 +188,7 @@ class RfqService:
     # -- execution --
 
     def _order(self, quote: QuoteRecord, rfq: RfqRecord, side: str, *, is_maker: bool) -> NewOrder:
-        """What the maker or the requester enters. A bid for NO at q is an ask of YES at one dollar less q."""
+        """Return the order of the maker or the requester. A bid for NO at q is an ask of YES at one dollar less q."""
         maker_side: Side = BID if side == "yes" else ASK
         price = quote.yes_bid if side == "yes" else Price(ONE_DOLLAR - quote.no_bid)
         return NewOrder(
@@ -206,7 +202,7 @@ class RfqService:
         )
 
     def _execute(self, quote: QuoteRecord, now: Ts) -> None:
-        """Both orders enter the book. Where one is refused nothing trades, and the request is open again."""
+        """Enter both orders in the book. If one is refused nothing trades, and the request is open again."""
         rfq = self.state.talks.rfqs[quote.rfq_id]
         maker_order, taker_order = (
             msgspec.structs.replace(
@@ -216,8 +212,8 @@ class RfqService:
         )
         maker: OrderReceipt | None = None
         try:
-            maker = self.floor.submit(quote.account, maker_order, now)
-            taker = self.floor.submit(rfq.account, taker_order, now)
+            maker = self.gateway.submit(quote.account, maker_order, now)
+            taker = self.gateway.submit(rfq.account, taker_order, now)
         except RejectionError as refusal:
             is_cross = maker is None and refusal.details == "post only cross"
             self._release(maker, now)
@@ -229,18 +225,18 @@ class RfqService:
         quote.order_id, quote.rfq_order_id = maker.order_id, taker.order_id
         self._keep_quote(quote, now)
         receipts = {quote.account: maker, rfq.account: taker}
-        self.state.happened.extend(quote_told("quote_executed", quote, rfq, self.state, now, receipts))
+        self.state.happened.extend(quote_msgs("quote_executed", quote, rfq, self.state, now, receipts))
         self._close(rfq, "executed", now)
 
     def _release(self, receipt: OrderReceipt | None, now: Ts) -> None:
-        """Cancel what is left of an order."""
+        """Cancel the remainder of an order."""
         if receipt is not None and (left := self.state.live.get(receipt.order_id)) is not None:
-            self.floor.release(left, "", now)
+            self.gateway.engine.release(left, "", now)
 
     # -- time --
 
     def advance(self, now: Ts) -> None:
-        """Do all that fell due."""
+        """Do everything that is due."""
         while (entry := self._agenda.take(now)) is not None:
             what, which = entry
             if what == "rfq":
@@ -257,7 +253,7 @@ class RfqService:
             if market is None or now >= market.close_time:
                 self._close(rfq, "expired", now)
             else:
-                self._plan_rfq(rfq)  # the close was moved
+                self._plan_rfq(rfq)  # the close has moved
         elif now >= rfq.closed + KEEP_CLOSED_MS and not self.state.talks.of(rfq_id):
             del self.state.talks.rfqs[rfq_id]
             self.state.forget(f"rfq/{rfq_id}")
@@ -275,7 +271,7 @@ class RfqService:
             self._cancel(quote, NOT_CONFIRMED, now)
 
     def _confirms(self, quote: QuoteRecord, now: Ts) -> bool:
-        """Confirm for a maker that does so by itself; return whether it could."""
+        """Confirm for a maker that confirms by itself; return whether it succeeded."""
         try:
             self.confirm(quote.account, quote, now)
         except HttpError:
@@ -283,9 +279,9 @@ class RfqService:
         return True
 
     def _due(self, quote: QuoteRecord) -> Ts | None:
-        """When time has something to do with this quote."""
+        """Return when the next timed change of a quote is due."""
         options, ticker = self.state.options, self.state.talks.rfqs[quote.rfq_id].ticker
-        fast = is_fast(ticker)
+        fast = is_combo(ticker)  # combos count as markets of high volatility, with short windows
         if quote.status == status.ACCEPTED and quote.accepted is not None:
             window = options.fast_confirm_ms if fast else options.confirm_ms
             return Ts(quote.accepted + min(window, window if quote.confirms_ms is None else quote.confirms_ms))
@@ -316,18 +312,13 @@ class RfqService:
         self._plan_quote(quote)
 
 
-def is_fast(ticker: str) -> bool:
-    """Whether a market is one of high volatility, with short windows: all combos are, and none else here."""
-    return ticker.startswith("KXMVE")
-
-
 def accepted_qty(quote: QuoteRecord, side: str) -> Qty:
-    """What is traded where this side is accepted."""
+    """Return the contracts that trade if this side is accepted."""
     return quote.yes_qty if side == "yes" else quote.no_qty
 
 
 def size(rfq: RfqRecord, bid: Price, terms: FeeTerms) -> Qty:
-    """How many contracts a bid stands for. By cost it is what the requester can buy of the other side, fees included.
+    """Return the contracts behind a bid. For a target cost: what the requester can buy of the other side, with fees.
 
     A recorded accept of July 2026: $10.00 against a NO bid of 0.7450 was 37.27 contracts.
     """
@@ -346,4 +337,5 @@ def size(rfq: RfqRecord, bid: Price, terms: FeeTerms) -> Qty:
 
 
 def closed() -> RejectionError:
+    """Return the refusal for a closed request."""
     return RejectionError(400, "rfq_closed", "the RFQ was deleted, expired or executed")

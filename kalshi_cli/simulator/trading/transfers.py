@@ -1,8 +1,8 @@
-"""Money between the pockets of an account: deposits, transfers that take a moment, the sweep over the shards, tiers.
+"""Cash of an account: deposits, transfers, the sweep between shards, and API tiers.
 
-Left out: with netting off an account could hold YES and NO of one market; here the setting is kept, and positions net.
-The sweep never touches what resting orders hold back, whichever reservation is chosen. Transfers to the margined
-exchange are refused.
+Left out: with netting off an account could hold YES and NO of one market; here the setting is stored, and positions
+net. The sweep never touches reserved cash, whichever reservation is chosen. Transfers to the margined exchange are
+refused.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from kalshi_cli.base.units import Money, Ts
 from kalshi_cli.simulator.matching.member import SimAccount
 from kalshi_cli.simulator.matching.state import SimulatorState
 from kalshi_cli.simulator.model.transfer_records import Account, MovementRecord, TermsRecord, TransferRecord
-from kalshi_cli.simulator.protocol.replies import RejectionError, invalid
-from kalshi_cli.simulator.trading.order_gateway import OrderGateway, Pocket
+from kalshi_cli.simulator.protocol.replies import RejectionError, invalid, matching
+from kalshi_cli.simulator.trading.order_gateway import BalanceKey, OrderGateway
 
 SWEEP_MS = 10_000
-"""How often free cash is spread as the target allocation says."""
+"""The interval of the sweeps that apply the target allocation."""
 CENT = 10_000
 RATES = {
     "basic": (200, 100),
@@ -31,7 +31,7 @@ RATES = {
     "prime": (4_800, 4_800),
     "prestige": (12_000, 9_600),
 }
-"""Tokens a second, read and write, of each tier (API.md section 8).
+"""The tokens per second of each tier, read and write (API.md section 8).
 
 The buckets of Basic and Advanced hold two seconds of reads, those above Basic two seconds of writes, all others one:
 documented in August 2026 and recorded in July (Basic 400). In June Basic held 200, in October Advanced 900.
@@ -41,28 +41,29 @@ _MOVEMENTS = uuid.UUID("6c7f0d2e-52a4-4b8b-9a10-6b1f4f1d0c55")
 
 
 class CashService:
-    """What happens to money other than trading. All of it is kept in the state: any number of these may be made."""
+    """Moves money outside of trading. Its data is in the state, so several instances may exist."""
 
-    def __init__(self, state: SimulatorState, floor: OrderGateway) -> None:
+    def __init__(self, state: SimulatorState, gateway: OrderGateway) -> None:
         self._state = state
-        self._floor = floor
+        self._gateway = gateway
 
     def of(self, account: str) -> Account:
+        """Return the deposits, transfers and settings of an account."""
         return self._state.funds_of(account)
 
-    # -- from outside --
+    # -- deposits and withdrawals --
 
     def deposit(self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
-        """Money comes in, at once and without a fee."""
-        self._floor.deposit(name, amount, now, subaccount=subaccount, exchange_index=exchange_index)
+        """Deposit money at once and without a fee."""
+        self._gateway.add_cash(name, (subaccount, exchange_index), amount, now)
         self._note(name, amount, now, is_out=False)
 
     def withdraw(self, name: str, amount: Money, now: Ts, *, subaccount: int = 0, exchange_index: int = 0) -> None:
-        """Money goes out, as far as no resting order needs it."""
+        """Withdraw free cash."""
         member = self._state.members[name]
         if amount <= 0 or member.purse(subaccount, exchange_index).free < amount:
             raise RejectionError(400, "insufficient_balance")
-        self._floor.deposit(name, Money(-amount), now, subaccount=subaccount, exchange_index=exchange_index)
+        self._gateway.add_cash(name, (subaccount, exchange_index), Money(-amount), now)
         self._note(name, amount, now, is_out=True)
 
     def _note(self, name: str, amount: Money, now: Ts, *, is_out: bool) -> None:
@@ -74,27 +75,27 @@ class CashService:
         self.of(name).take(record)
         self._state.keep(f"movement/{name}/{number}", record)
 
-    # -- between pockets --
+    # -- transfers --
 
     def transfer(
         self,
         name: str,
-        source: Pocket,
-        target: Pocket,
+        source: BalanceKey,
+        target: BalanceKey,
         amount: Money,
         now: Ts,
-        client_transfer_id: str = "",
+        client_id: str = "",
         *,
         is_async: bool = False,
     ) -> TransferRecord:
-        """Move cash between two purses, each a (subaccount, shard): at once, or `transfer_ms` from now."""
+        """Move cash between two balances, each a (subaccount, shard): at once, or `transfer_ms` from now."""
         member = self._state.members[name]
         self._check(member, source, target, amount)
         record = TransferRecord(
             number=len(self.of(name).transfers),
             account=name,
             transfer_id=self._state.new_id(),
-            client_transfer_id=client_transfer_id,
+            client_transfer_id=client_id,
             is_async=is_async,
             from_subaccount=source[0],
             from_shard=source[1],
@@ -111,11 +112,11 @@ class CashService:
         return record
 
     def used(self, name: str, client_transfer_id: str, *, is_async: bool) -> TransferRecord | None:
-        """The transfer of this kind that was asked for under this id before."""
-        found = (one for one in self.of(name).transfers if one.is_async == is_async)
-        return next((one for one in found if one.client_transfer_id == client_transfer_id != ""), None)
+        """Return the earlier transfer of this kind with this client id."""
+        found = matching(self.of(name).transfers, is_async=is_async, client_transfer_id=client_transfer_id)
+        return next(found, None) if client_transfer_id else None
 
-    def _check(self, member: SimAccount, source: Pocket, target: Pocket, amount: Money) -> None:
+    def _check(self, member: SimAccount, source: BalanceKey, target: BalanceKey, amount: Money) -> None:
         for subaccount, shard in (source, target):
             if not member.has_subaccount(subaccount):
                 raise invalid(f"subaccount {subaccount} does not exist")
@@ -129,7 +130,7 @@ class CashService:
             raise RejectionError(400, "insufficient_balance")
 
     def _hold(self, member: SimAccount, record: TransferRecord) -> None:
-        """Until it moves, nothing else can use it: held back as what resting orders need is."""
+        """Reserve the amount of a transfer until it moves."""
         purse = member.purse(record.from_subaccount, record.from_shard)
         purse.reserved[_held(record)] = record.amount
         purse.reserved_total = Money(purse.reserved_total + record.amount)
@@ -137,8 +138,8 @@ class CashService:
     def _complete(self, member: SimAccount, record: TransferRecord, now: Ts) -> None:
         source, target = (record.from_subaccount, record.from_shard), (record.to_subaccount, record.to_shard)
         member.purse(*source).drop(_held(record))
-        if not self._floor.move_cash(record.account, source, target, record.amount, now):
-            self._hold(member, record)  # fees that nobody held back for ate into it: it waits until there is enough
+        if not self._gateway.move_cash(record.account, source, target, record.amount, now):
+            self._hold(member, record)  # unreserved fees used some of it: the transfer waits for enough cash
             return
         record.is_complete = True
         self.of(record.account).pending.remove(record)
@@ -147,16 +148,16 @@ class CashService:
     def _keep(self, record: TransferRecord) -> None:
         self._state.keep(f"transfer/{record.account}/{record.number}", record)
 
-    # -- what time does --
+    # -- time --
 
     def restart(self) -> None:
-        """After a restore: hold back what is still on its way."""
+        """Reserve the amounts of pending transfers after a restore."""
         for account in self._state.funds.values():
             for record in account.pending:
                 self._hold(self._state.members[record.account], record)
 
     def advance(self, now: Ts) -> None:
-        """Transfers that are due arrive; allocations that are due are applied."""
+        """Complete the transfers and apply the allocations that are due."""
         for name, account in self._state.funds.items():
             for record in tuple(account.pending):
                 if now >= record.created + self._state.options.transfer_ms:
@@ -166,7 +167,7 @@ class CashService:
                 self._sweep(self._state.members[name], terms, now)
 
     def _sweep(self, member: SimAccount, terms: TermsRecord, now: Ts) -> None:
-        """Spread the free cash of the primary subaccount, in whole cents, from where there is too much."""
+        """Spread the free cash of the primary subaccount over the shards, in whole cents."""
         self.set_terms(terms.account, swept=now)
         purses = {shard: member.purse(0, shard) for shard in range(self._state.options.shards)}
         free = {shard: max(0, purse.free) for shard, purse in purses.items()}
@@ -178,25 +179,25 @@ class CashService:
             for giver in spare:
                 moved = min(missing, spare[giver])
                 if moved > 0:
-                    self._floor.move_cash(member.record.name, (0, giver), (0, shard), Money(moved), now)
+                    self._gateway.move_cash(member.record.name, (0, giver), (0, shard), Money(moved), now)
                     spare[giver] -= moved
                     missing -= moved
 
-    # -- what an account chose, and may do --
+    # -- settings and tiers --
 
     def set_terms(self, name: str, **chosen: Any) -> None:
-        """Change these fields of what the account chose."""
+        """Change these settings of the account."""
         terms = msgspec.structs.replace(self.of(name).terms, **chosen)
         self.of(name).take(terms)
         self._state.keep(f"terms/{name}", terms)
 
     def tier(self, name: str) -> str:
-        """The higher of the tier that everybody has and what was granted."""
+        """Return the higher of the usual tier and the granted one."""
         usual = self._state.options.usage_tier
         return "advanced" if self.of(name).terms.is_advanced and usual == "basic" else usual
 
     def rates(self, name: str) -> tuple[int, int]:
-        """Return the tokens a second, read and write: the options', or the granted tier's where it has more."""
+        """Return the tokens per second, read and write: those of the options, or of the granted tier if higher."""
         options = self._state.options
         usual = (options.read_rate, options.write_rate)
         if self.tier(name) == options.usage_tier or 0 in usual:
@@ -205,7 +206,7 @@ class CashService:
         return max(usual[0], granted[0]), max(usual[1], granted[1])
 
     def capacities(self, name: str) -> tuple[int, int]:
-        """Return how many tokens the read and the write bucket hold: the options', or the seconds of the tier."""
+        """Return the capacity of the read and the write bucket: those of the options, or the seconds of the tier."""
         options, tier = self._state.options, self.tier(name)
         read, write = self.rates(name)
         read_s, write_s = 2 if tier in ("basic", "advanced") else 1, 1 if tier == "basic" else 2

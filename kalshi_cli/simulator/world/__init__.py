@@ -1,1 +1,1 @@
-"""Who trades on the simulated exchange, and what about: seeded, derived from the clock."""
+"""The simulated world: markets and the members that trade them, derived from a seed and the clock."""

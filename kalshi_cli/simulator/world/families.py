@@ -1,12 +1,12 @@
-"""The families of events, each derived from the clock and the paths: tickers, titles, strikes, rules.
+"""The event families: tickers, titles, strikes and rules, derived from the clock and the price paths.
 
-Each function here answers for one moment with the markets that are open then, and perhaps some that are not quite.
+Each function returns the markets that are open at a moment, and perhaps some that are almost open.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -33,7 +33,7 @@ SPREAD = (
     "center_centi_edge_centi_cent",
     "deci_cent",
 )
-"""The price structures of one hour's Ether strikes, each its own: with those elsewhere, all twelve always trade."""
+"""The price structures of the hourly Ether strikes; with those of other series all twelve always trade."""
 
 BTC = PriceSource(name="BRTI", level=86_000, daily_sd=0.026, is_log=True, jump_sd=0.0008, jump_every_s=512)
 ETH = PriceSource(name="ETHUSD_RTI", level=2_800, daily_sd=0.037, is_log=True, jump_sd=0.0012, jump_every_s=512)
@@ -69,7 +69,7 @@ _CRYPTO_RULES = (
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """A market, its event, and how it ends: YES where the average over the last `average_s` is in [low, high)."""
+    """A market, its event, and its outcome: YES if the average over the last `average_s` is in [low, high)."""
 
     market: MarketSpec
     event: EventSpec
@@ -78,13 +78,13 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     high: float = math.inf
     average_s: int = 1
     pace: float = 1.0
-    """How lively the trading is, 1 being the middle; well below that sides of the book stand empty at times."""
+    """The trading activity, on average 1; with much lower values sides of the book are empty at times."""
 
 
 def _event(
     ticker: str, title: str, close: Ts, *, is_exclusive: bool = True, fees: FeeSchedule | None = None
 ) -> EventSpec:
-    """An event of the series that its ticker begins with."""
+    """Return an event of the series that its ticker begins with."""
     return EventSpec(
         event_ticker=ticker,
         series_ticker=ticker.partition("-")[0],
@@ -98,7 +98,7 @@ def _event(
 def _market(
     event: EventSpec, suffix: str, opens: Ts, *, ends_after_ms: int, structure: str = "linear_cent", **terms: Any
 ) -> MarketSpec:
-    """A market of an event; it closes at the event's time."""
+    """Return a market of an event; it closes at the time of the event."""
     close = event.strike_date or opens
     return MarketSpec(
         ticker=f"{event.event_ticker}-{suffix}",
@@ -115,19 +115,11 @@ def _market(
 
 
 def thresholds(
-    paths: Paths,
-    now: Ts,
-    series: str,
-    coin: str,
-    source: PriceSource,
-    *,
-    step: int,
-    each_side: int,
-    structures: tuple[str, ...] = ("linear_cent",),
+    paths: Paths, now: Ts, series: str, coin: str, source: PriceSource, step: int, structures: tuple[str, ...]
 ) -> Iterator[Listing]:
-    """The hour that runs now: above a strike or not, in steps around the price at the opening.
+    """Yield the markets of the running hour: above a strike or not, in steps around the price at the opening.
 
-    The price structures go round the strikes, the lowest first.
+    There is one strike for each price structure, the lowest strike first.
     """
     opens = Ts(now - now % HOUR)
     close = Ts(opens + HOUR)
@@ -135,13 +127,13 @@ def thresholds(
     title = f"{coin} price on {calendar.day_words(close)} at {calendar.hour_words(close)}?"
     event = _event(ticker, title, close, is_exclusive=False)
     middle = round(paths.of(source).at(opens) / step) * step
-    for place in range(2 * each_side + 1):
-        strike = middle + (place - each_side) * step
+    for place, structure in enumerate(structures):
+        strike = middle + (place - len(structures) // 2) * step
         market = _market(
             event,
             f"T{strike - 0.01:.2f}",
             opens,
-            structure=structures[place % len(structures)],
+            structure=structure,
             ends_after_ms=5 * MINUTE,
             yes_sub_title=f"${strike:,} or above",
             no_sub_title=f"Below ${strike:,}",
@@ -157,35 +149,26 @@ def thresholds(
 
 
 def quarter_hour(paths: Paths, now: Ts, series: str, coin: str, source: PriceSource, structure: str) -> Listing:
-    """Up or down over the running quarter of an hour, with sub-cent prices in the tails."""
-    opens = Ts(now - now % (15 * MINUTE))
-    close = Ts(opens + 15 * MINUTE)
+    """Return the up-or-down market of the running quarter of an hour, with sub-cent prices in the tails."""
+    close = Ts(now - now % (15 * MINUTE) + 15 * MINUTE)
     event = f"{series}-{calendar.day_code(close)}{calendar.time_code(close, '%H%M')}"
-    suffix = f"{calendar.local(close):%M}"
-    return _up_or_down(paths, event, suffix, coin, source, opens, close, structure=structure)
+    return _up_or_down(paths, (event, f"{calendar.local(close):%M}"), coin, source, 15, close, structure)
 
 
 def quick_settle(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """A new pair each minute, open for two minutes and paid ten seconds later: a whole market life to watch."""
+    """Yield a new pair each minute, open for two minutes and paid ten seconds later: a complete market life."""
     minute = now - now % MINUTE
     for close in (Ts(minute + MINUTE), Ts(minute + 2 * MINUTE)):
         event = f"KXQUICKSETTLE-{calendar.day_code(close)}H{calendar.time_code(close, '%H%M')}"
         for number, (coin, source) in enumerate((("BTC", BTC), ("ETH", ETH)), 1):
-            yield _up_or_down(paths, event, str(number), coin, source, Ts(close - 2 * MINUTE), close)
+            yield _up_or_down(paths, (event, str(number)), coin, source, 2, close, "linear_cent")
 
 
 def _up_or_down(
-    paths: Paths,
-    event_ticker: str,
-    suffix: str,
-    coin: str,
-    source: PriceSource,
-    opens: Ts,
-    close: Ts,
-    *,
-    structure: str = "linear_cent",
+    paths: Paths, name: tuple[str, str], coin: str, source: PriceSource, minutes: int, close: Ts, structure: str
 ) -> Listing:
-    minutes = (close - opens) // MINUTE
+    """Return a market that compares the price with that of `minutes` ago; `name` is the event and the suffix."""
+    opens, (event_ticker, suffix) = Ts(close - minutes * MINUTE), name
     average_s = 60 if minutes > 2 else 1
     target = round(paths.of(source).average(opens, average_s), 2)
     measure = "the average over the last sixty seconds" if average_s > 1 else "the value"
@@ -210,7 +193,7 @@ def _up_or_down(
 
 
 def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """The daily high in New York, today's and from ten in the morning tomorrow's; the path is the forecast of it."""
+    """Yield the daily high in New York, of today and (from 10 a.m.) of tomorrow; the path is its forecast."""
     today = calendar.local(now).date()
     for day in (today, today + timedelta(days=1)):
         opens, close = calendar.moment(day - timedelta(days=1), 10), calendar.moment(day, 23, 59)
@@ -233,7 +216,7 @@ def temperature(paths: Paths, now: Ts) -> Iterator[Listing]:
 
 
 def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """Where the S&P 500 closes on the next business day, in ranges of 25 points."""
+    """Yield the close of the S&P 500 on the next business day, in ranges of 25 points."""
     today = calendar.local(now).date()
     first = calendar.business_day(today)
     for day in (first, calendar.business_day(first + timedelta(days=1))):
@@ -256,35 +239,37 @@ def index_range(paths: Paths, now: Ts) -> Iterator[Listing]:
 
 
 def games(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """Three games an evening, two markets each, from ten in the morning of the day before; the path is the margin."""
+    """Yield three games an evening with two markets each, from ten in the morning of the day before.
+
+    The path is the margin of the home team.
+    """
     today = calendar.local(now).date()
     for day in (today, today + timedelta(days=1)):
         series, league, teams = (
             ("KXMLBGAME", "baseball", _MLB) if day.month in _BASEBALL_MONTHS else ("KXNBAGAME", "basketball", _NBA)
         )
         left = list(teams)
-        dice = SeededRandom(paths.seed, series, day.isoformat())
+        rng = SeededRandom(paths.seed, series, day.isoformat())
         opens = calendar.moment(day - timedelta(days=1), 10)
         for number in range(_GAMES_A_DAY):
-            (away, away_name), (home, home_name) = (left.pop(dice.below(len(left))) for _ in "ah")
+            (away, away_name), (home, home_name) = (left.pop(rng.below(len(left))) for _ in "ah")
             close = calendar.moment(day, 21 + number // 2, 30 * (number % 2))
             name = f"{series}/{day.isoformat()}/{home}"
-            source = PriceSource(name=name, level=3 * dice.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
+            source = PriceSource(name=name, level=3 * rng.normal(), daily_sd=12, jump_sd=1.5, jump_every_s=900)
             title = f"{away_name} at {home_name} Winner?"
             event = _event(f"{series}-{calendar.day_code(close)}{away}{home}", title, close)
             kind = SPORTS[series].team_type
             buckets = (
-                _Bucket(away, away_name, -math.inf, 0, target=(kind, stable_id("target", kind, away_name))),
-                _Bucket(home, home_name, 0, math.inf, target=(kind, stable_id("target", kind, home_name))),
+                _Bucket(code, team, low, high, target=(kind, stable_id("target", kind, team)))
+                for code, team, low, high in ((away, away_name, -math.inf, 0), (home, home_name, 0, math.inf))
             )
-            rule = (
-                f"If the winner of the {away_name} at {home_name} {league} game of {calendar.day_words(close)} is {{}}"
-            )
-            yield from _buckets(paths, event, source, buckets, rule, opens, ends_early=True)
+            match = f"{away_name} at {home_name} {league} game of {calendar.day_words(close)}"
+            rule = f"If the winner of the {match} is {{}}"
+            yield from _buckets(paths, event, source, buckets, rule, opens)
 
 
 def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
-    """The next rate decision; the path is the change the market expects, in basis points."""
+    """Yield the next rate decision; the path is the change that the market expects, in basis points."""
     year = calendar.local(now).year
     meetings = [calendar.second_wednesday(y, month) for y in (year - 1, year, year + 1) for month in _FED_MONTHS]
     following = next(i for i, day in enumerate(meetings) if calendar.moment(day, 14) > now)
@@ -293,15 +278,24 @@ def rate_decision(paths: Paths, now: Ts) -> Iterator[Listing]:
     level = -25 * SeededRandom(paths.seed, name).uniform()
     source = PriceSource(name=name, level=level, daily_sd=1.5, jump_sd=1.0, jump_every_s=1_800)
     title = f"Fed decision in {calendar.day_words(close)[:3]} {calendar.local(close).year}?"
-    fees = FeeSchedule(FeeType.WITH_MAKER, 500)  # an event may charge otherwise than its series
+    fees = FeeSchedule(FeeType.WITH_MAKER, 500)  # an event may have other fees than its series
     event = _event(f"KXFEDDECISION-{calendar.month_code(close)}", title, close, fees=fees)
     buckets = [_Bucket(*outcome) for outcome in _FED_OUTCOMES]
     rule = f"If the decision on the federal funds rate at the meeting that ends on {calendar.day_words(close)} is: {{}}"
     yield from _buckets(paths, event, source, buckets, rule, opens)
 
 
+_STRIKE_TYPES = {(False, False): "custom", (False, True): "less", (True, False): "greater", (True, True): "between"}
+"""The strike type of a market with or without a floor and a cap."""
+_WINNER = {
+    "strike_type": "structured",
+    "can_close_early": True,
+    "early_close_condition": "This market will close after a winner is declared.",
+}
+
+
 class _Bucket(msgspec.Struct, frozen=True):
-    """One outcome of a mutually exclusive event: bounds of the path, and strikes as the exchange writes them."""
+    """An outcome of a mutually exclusive event: bounds of the path, and strikes as the exchange writes them."""
 
     suffix: str
     label: str
@@ -312,32 +306,18 @@ class _Bucket(msgspec.Struct, frozen=True):
     target: tuple[str, str] | None = None
     """The type and the id of the structured target that must win."""
 
-    @property
-    def strike_type(self) -> str:
-        if self.floor is None and self.cap is None:
-            return "structured" if self.target else "custom"
-        if self.floor is None:
-            return "less"
-        return "greater" if self.cap is None else "between"
-
-    @property
-    def custom_strike(self) -> tuple[tuple[str, str], ...]:
-        """Return the outcome where no number says it."""
-        is_number = self.floor is not None or self.cap is not None
-        return () if is_number else (self.target or ("Outcome", self.label),)
+    def terms(self) -> dict[str, Any]:
+        """Return the strikes of the market; an outcome without a number has a custom strike."""
+        has_floor, has_cap = self.floor is not None, self.cap is not None
+        custom = () if has_floor or has_cap else (self.target or ("Outcome", self.label),)
+        strikes = {"floor_strike": self.floor, "cap_strike": self.cap, "custom_strike": custom}
+        return strikes | {"strike_type": _STRIKE_TYPES[has_floor, has_cap]} | (_WINNER if self.target else {})
 
 
 def _buckets(
-    paths: Paths,
-    event: EventSpec,
-    source: PriceSource,
-    buckets: list[_Bucket] | tuple[_Bucket, ...],
-    rule: str,
-    opens: Ts,
-    *,
-    ends_early: bool = False,
+    paths: Paths, event: EventSpec, source: PriceSource, buckets: Iterable[_Bucket], rule: str, opens: Ts
 ) -> Iterator[Listing]:
-    """The markets of an event of which exactly one outcome comes true."""
+    """Yield the markets of an event with exactly one true outcome."""
     for bucket in buckets:
         market = _market(
             event,
@@ -346,14 +326,9 @@ def _buckets(
             ends_after_ms=HOUR,
             yes_sub_title=bucket.label,
             no_sub_title=bucket.label,
-            strike_type=bucket.strike_type,
-            floor_strike=bucket.floor,
-            cap_strike=bucket.cap,
-            custom_strike=bucket.custom_strike,
-            can_close_early=ends_early,
-            early_close_condition="This market will close after a winner is declared." if ends_early else "",
             rules_primary=rule.format(bucket.label) + ", then the market resolves to Yes.",
             rules_secondary="The first official report decides; later revisions do not count.",
+            **bucket.terms(),
         )
         pace = (0.05, 0.4, 0.7, 1.0)[SeededRandom(paths.seed, "pace", market.ticker).below(4)]
         yield Listing(market=market, event=event, source=source, low=bucket.low, high=bucket.high, pace=pace)

@@ -1,7 +1,7 @@
-"""The market catalogue: the series, and what is open at a moment.
+"""The market catalog: the series, and the markets that are open at a moment.
 
-Everything is a pure function of (seed, time): the same whoever asks, and whenever. So a world that starts again finds
-the strikes and the outcomes of the markets it listed before.
+Everything is a pure function of (seed, time), so a restarted world finds the strikes and outcomes of its earlier
+markets.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _SERIES = (
 )
 """Ticker, title, category, frequency, source, fees, shard, tags.
 
-The shard is the one where the exchange has so many, as announced for new events (API.md section 5.13).
+The shard applies if it exists, as announced for new events (API.md section 5.13).
 """
 SHARDS = {ticker: shard for ticker, _, _, _, _, _, shard, *_ in _SERIES if shard}
 SERIES = tuple(
@@ -61,14 +61,14 @@ SERIES = tuple(
 
 
 class MarketListings:
-    """What is open at a moment, what it is worth, and how it ended."""
+    """The open markets, their fair values and their outcomes."""
 
     def __init__(self, seed: int, shards: int = 1) -> None:
         self.paths = Paths(seed)
         self._shards = {series: shard for series, shard in SHARDS.items() if shard < shards}
 
     def open_at(self, now: Ts) -> list[Listing]:
-        """The markets with open_time <= now < close_time."""
+        """Return the markets with open_time <= now < close_time."""
         found = [x for x in self._candidates(now) if x.market.open_time <= now < x.market.close_time]
         return [self._on_shard(listing) for listing in found] if self._shards else found
 
@@ -78,10 +78,8 @@ class MarketListings:
 
     def _candidates(self, now: Ts) -> Iterator[Listing]:
         paths = self.paths
-        yield from families.thresholds(paths, now, "KXBTCD", "Bitcoin", BTC, step=250, each_side=5)
-        yield from families.thresholds(
-            paths, now, "KXETHD", "Ethereum", ETH, step=10, each_side=4, structures=families.SPREAD
-        )
+        yield from families.thresholds(paths, now, "KXBTCD", "Bitcoin", BTC, 250, ("linear_cent",) * 11)
+        yield from families.thresholds(paths, now, "KXETHD", "Ethereum", ETH, 10, families.SPREAD)
         yield families.quarter_hour(paths, now, "KXBTC15M", "BTC", BTC, "tapered_deci_cent")
         yield families.quarter_hour(paths, now, "KXETH15M", "ETH", ETH, "center_deci_edge_centi_cent")
         yield from families.quick_settle(paths, now)
@@ -91,11 +89,11 @@ class MarketListings:
         yield from families.rate_decision(paths, now)
 
     def chance(self, listing: Listing, now: int) -> float:
-        """The fair probability of YES at this moment."""
+        """Return the fair probability of YES at this moment."""
         path, close = self.paths.of(listing.source), listing.market.close_time
         return path.chance(now, close, listing.low, listing.high, listing.average_s)
 
     def outcome(self, listing: Listing) -> tuple[bool, str]:
-        """Whether it ends as YES, and the value that decides, as text."""
+        """Return whether the market ends as YES, and the value that decides, as text."""
         value = self.paths.of(listing.source).average(listing.market.close_time, listing.average_s)
         return listing.low <= value < listing.high, f"{value:.2f}"

@@ -1,8 +1,8 @@
-"""Makers of the world's that answer requests for quotes, and the collections from which its combos are made.
+"""Makers of the world that answer RFQs, and the collections for combos.
 
-Whoever is alone on the simulated exchange gets quotes this way, a moment after asking, and a confirmation a moment
-after accepting. A quoter takes the middle of the book, or where a side is empty what the market is worth by its
-reference; of a combo, the product of what its legs are worth.
+A member that is alone on the simulated exchange gets quotes this way soon after an RFQ, and a confirmation soon after
+an acceptance. A quoter uses the middle of the book, or with an empty side the fair value by the reference; for a combo,
+the product of the fair values of its legs.
 """
 
 from __future__ import annotations
@@ -21,23 +21,23 @@ from kalshi_cli.simulator.model.quote_records import DECLINED, RfqRecord
 from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 Chance = Callable[[str], float | None]
-"""How likely a market ends as YES by its reference; None where nobody knows."""
+"""Returns the probability of YES of a market by its reference, or None if it is unknown."""
 
 _LEAST, _MOST = 0.002, 0.998
 _SOONEST_MS, _LATEST_MS = 300, 1_500
 _A_LOOK = 50
-"""Requests answered in one look, at most."""
+"""The most requests that are answered at once."""
 
 
 class RfqMakerStyle(msgspec.Struct, frozen=True, kw_only=True):
-    """How a quoter quotes: `margin` is taken on each side, in dollars; `confirms_ms` is how long it thinks it over."""
+    """The style of a quoter: `margin` on each side in dollars, `confirms_ms` until it confirms."""
 
     account: str
     margin: float
     confirms_ms: int
 
 
-MANNERS = (
+MAKER_STYLES = (
     RfqMakerStyle(account="quoter-1", margin=0.012, confirms_ms=800),
     RfqMakerStyle(account="quoter-2", margin=0.025, confirms_ms=400),
 )
@@ -55,7 +55,7 @@ _LEGS = {
 
 
 def collections(opens: Ts) -> list[CollectionSpec]:
-    """What the world's members may combine, for a year from `opens`."""
+    """Return the collections for combos, for a year from `opens`."""
     return [
         CollectionSpec(
             ticker=f"{series.ticker}-R",
@@ -71,50 +71,44 @@ def collections(opens: Ts) -> list[CollectionSpec]:
 
 
 class RfqMaker:
-    """One account that quotes what is asked for, once."""
+    """An account that quotes each RFQ once."""
 
-    def __init__(self, exchange: SimulatedExchange, seed: int, manner: RfqMakerStyle) -> None:
+    def __init__(self, exchange: SimulatedExchange, seed: int, style: RfqMakerStyle) -> None:
         self._exchange = exchange
         self._seed = seed
-        self._manner = manner
+        self._style = style
 
     def answer(self, chance: Chance, now: Ts) -> None:
-        """Quote the open requests that have waited long enough."""
-        for rfq in self._exchange.unanswered(self._manner.account)[:_A_LOOK]:
-            dice = SeededRandom(self._seed, self._manner.account, rfq.ticker, rfq.number)
-            if now < rfq.created + dice.between(_SOONEST_MS, _LATEST_MS):
+        """Quote the open RFQs that have waited long enough."""
+        for rfq in self._exchange.unanswered(self._style.account)[:_A_LOOK]:
+            rng = SeededRandom(self._seed, self._style.account, rfq.ticker, rfq.number)
+            if now < rfq.created + rng.between(_SOONEST_MS, _LATEST_MS):
                 continue
             fair = self._fair(rfq.ticker, chance)
             if fair is not None:
-                self._quote(rfq, fair, dice, now)
+                self._quote(rfq, fair, rng, now)
 
-    def _quote(self, rfq: RfqRecord, fair: float, dice: SeededRandom, now: Ts) -> None:
-        grid, margin = self._exchange.grid(rfq.ticker), self._manner.margin * dice.between(0.7, 1.3)
+    def _quote(self, rfq: RfqRecord, fair: float, rng: SeededRandom, now: Ts) -> None:
+        grid, margin = self._exchange.grid(rfq.ticker), self._style.margin * rng.between(0.7, 1.3)
         yes, no = _bid(grid, fair - margin), _bid(grid, 1 - fair - margin)
         if (yes, no) != (DECLINED, DECLINED):
-            # A refusal is fine: the market is paused or about to close, and there is nothing to be had.
-            account, thinks = self._manner.account, self._manner.confirms_ms
+            # A refusal is fine: the market is paused or about to close.
+            account, thinks = self._style.account, self._style.confirms_ms
             self._exchange.quote(account, rfq.rfq_id, yes, no, now, confirms_ms=thinks)
 
     def _fair(self, ticker: str, chance: Chance) -> float | None:
-        legs = self._exchange.legs(ticker)
+        legs, (bid, ask) = self._exchange.legs(ticker), self._exchange.top(ticker)
+        fair: float | None = 1.0
         if not legs:
-            known = self._middle(ticker)
-            known = chance(ticker) if known is None else known
-            return None if known is None else min(max(known, _LEAST), _MOST)
-        product = 1.0
+            fair = chance(ticker) if bid is None or ask is None else (bid[0] + ask[0]) / 2 / ONE_DOLLAR
         for leg in legs:
             known = chance(leg.market_ticker) if leg.value is None else leg.value / ONE_DOLLAR
-            if known is None:
+            if known is None or fair is None:
                 return None
-            product *= known if leg.side == "yes" else 1 - known
-        return min(max(product, _LEAST), _MOST)
-
-    def _middle(self, ticker: str) -> float | None:
-        bid, ask = self._exchange.top(ticker)
-        return None if bid is None or ask is None else (bid[0] + ask[0]) / 2 / ONE_DOLLAR
+            fair *= known if leg.side == "yes" else 1 - known
+        return None if fair is None else min(max(fair, _LEAST), _MOST)
 
 
 def _bid(grid: PriceGrid, dollars: float) -> Price:
-    """On the grid, rounded down; nothing where there is no such price. Every grid is the same seen from NO."""
+    """Return a price on the grid, rounded down, or DECLINED. Grids are symmetric in YES and NO."""
     return grid.snap(BID, Price(int(dollars * ONE_DOLLAR))) or DECLINED

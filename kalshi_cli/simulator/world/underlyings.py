@@ -1,8 +1,8 @@
-"""What the outcomes follow: spot prices, a temperature, an index, a score, a rate. And the crowd's moods.
+"""The outside values behind the markets (spot prices, a temperature, an index, a score, a rate), and the moods.
 
-Each path is a pure function of (seed, name, time): no state, so a restart continues the same path, and a strike can be
-the value at a market's opening whoever asks, whenever. The floats here never leave as money: a fair value becomes an
-integer price, an index value an integer of ten-thousandths.
+Each path is a pure function of (seed, name, time), so a restart continues it, and a strike can be the value at the
+opening of a market. The floats never become money directly: a fair value becomes an integer price, an index value an
+integer of ten-thousandths.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.simulator.model.seeded_random import SeededRandom
 
 _BLOCK_S = float(1 << 17)
-"""Seconds between the ends of a path's blocks (36 hours); finer points are filled in between them."""
+"""The seconds of a block of a path (36 hours); finer points are interpolated inside."""
 
 _LEVELS = 19
-"""Halvings of a block: the finest points of a path are a quarter of a second apart."""
+"""The halvings of a block: the finest points of a path are a quarter of a second apart."""
 
 _MOOD_S = 240
-"""One spike at most per market in this many seconds."""
+"""The seconds of a slot, which has one spike per market at most."""
 
 _MOOD_CHANCE = 0.6
 
@@ -31,9 +31,9 @@ _POINTS_KEPT = 256
 
 
 class PriceSource(msgspec.Struct, frozen=True, kw_only=True):
-    """How one path behaves: around `level`, with `daily_sd` (of the logarithm where `is_log`), and sudden jumps.
+    """The behavior of a path: around `level`, with `daily_sd` (of the logarithm if `is_log`), and sudden jumps.
 
-    `jump_sd` is the size of a jump on the same scale as `daily_sd`, `jump_every_s` the slot in which one happens.
+    `jump_sd` is the size of a jump on the scale of `daily_sd`; one jump happens every `jump_every_s`.
     """
 
     name: str
@@ -45,26 +45,28 @@ class PriceSource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PricePath:
-    """One source under one seed."""
+    """The path of one source under one seed."""
 
     def __init__(self, seed: int, source: PriceSource) -> None:
         self.source = source
         self._seed = seed
         self._rate = source.daily_sd / math.sqrt(86_400)  # standard deviation per square root of a second
-        self._drawn: dict[int, tuple[int, float]] = {}  # level -> the last draw there: time mostly moves a little
-        self._points: dict[float, float] = {}  # offsets: several markets and the index ask for one moment
-        self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = None  # the last outlook: many strikes ask
+        self._drawn: dict[int, tuple[int, float]] = {}  # level -> its last draw, because time moves in small steps
+        self._points: dict[float, float] = {}  # offsets, because several markets use the same moments
+        self._known: tuple[tuple[int, Ts, int], tuple[float, float]] | None = (
+            None  # the last outlook, which many strikes use
+        )
 
     def at(self, ts: int) -> float:
-        """The value at a moment, in the source's own unit."""
+        """Return the value at a moment, in the unit of the source."""
         return self._value(self._offset(ts / 1000))
 
     def average(self, end: Ts, seconds: int) -> float:
-        """The mean of the values at the last `seconds` whole seconds up to `end`."""
+        """Return the mean of the values at the last `seconds` whole seconds up to `end`."""
         return sum(self.at(end - 1000 * back) for back in range(seconds)) / seconds
 
     def chance(self, now: int, close: Ts, low: float, high: float, average_s: int) -> float:
-        """How likely the average over the `average_s` seconds before `close` lies in [low, high): a normal model."""
+        """Return the probability that the average before `close` is in [low, high), by a normal model."""
         asked = (now, close, average_s)
         if self._known is None or self._known[0] != asked:
             self._known = (asked, self._outlook(now, close, average_s))
@@ -72,7 +74,7 @@ class PricePath:
         return _normal_cdf((self._scaled(high) - mean) / sd) - _normal_cdf((self._scaled(low) - mean) / sd)
 
     def _outlook(self, now: int, close: Ts, average_s: int) -> tuple[float, float]:
-        """Mean and standard deviation of the final average, as an offset from the level."""
+        """Return the mean and standard deviation of the final average, as an offset from the level."""
         left = max(0.0, (close - now) / 1000)
         here = self._offset(now / 1000)
         if left < average_s:  # part of the average is known already
@@ -88,7 +90,7 @@ class PricePath:
         return mean, max(math.hypot(spread, jumps), 1e-9)
 
     def _offset(self, t: float) -> float:
-        """How far from the level, at a moment in seconds."""
+        """Return the distance from the level at a moment in seconds."""
         if t not in self._points:
             if len(self._points) >= _POINTS_KEPT:
                 self._points.clear()
@@ -96,10 +98,10 @@ class PricePath:
         return self._points[t]
 
     def _reckoned(self, t: float) -> float:
-        """Lévy's construction of Brownian motion: straight lines between the ends of a block, then ever finer tents.
+        """Return the offset by Lévy's construction of Brownian motion: straight lines between blocks, then finer tents.
 
-        The ends are independent draws around zero with half a block's variance each, so that a path neither runs away
-        over the years nor forgets its volatility within a day.
+        The ends of the blocks are independent draws around zero with half the variance of a block each, so a path
+        neither drifts away over the years nor loses its volatility within a day.
         """
         block = math.floor(t / _BLOCK_S)
         share = t / _BLOCK_S - block
@@ -122,11 +124,11 @@ class PricePath:
         return known[1]
 
     def _jump(self, t: float) -> float:
-        """One jump in each slot, paid back by a slow drift over the slot: on the scale of minutes it stays."""
+        """Return one jump per slot, offset by a slow drift over the slot: within minutes it is permanent."""
         slot, inside = divmod(t, self.source.jump_every_s)
-        dice = SeededRandom(self._seed, self.source.name, "jump", int(slot))
-        size = self.source.jump_sd * dice.normal()
-        at = dice.between(0.1, 0.9)
+        rng = SeededRandom(self._seed, self.source.name, "jump", int(slot))
+        size = self.source.jump_sd * rng.normal()
+        at = rng.between(0.1, 0.9)
         share = inside / self.source.jump_every_s
         return size * ((share >= at) - share)
 
@@ -135,7 +137,7 @@ class PricePath:
         return source.level * math.exp(offset) if source.is_log else source.level + offset
 
     def _scaled(self, value: float) -> float:
-        """A bound as an offset; minus infinity where a logarithm has none."""
+        """Return a bound as an offset; minus infinity where there is no logarithm."""
         source = self.source
         if not source.is_log:
             return value - source.level
@@ -143,13 +145,14 @@ class PricePath:
 
 
 class Paths:
-    """The paths of one seed, by source. Only the last few are kept: each can be made again."""
+    """The paths of one seed, by source. Only the last few are kept; each can be computed again."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self._kept: dict[str, PricePath] = {}
 
     def of(self, source: PriceSource) -> PricePath:
+        """Return the path of a source."""
         found = self._kept.pop(source.name, None) or PricePath(self.seed, source)
         self._kept[source.name] = found
         if len(self._kept) > _PATHS_KEPT:
@@ -158,7 +161,7 @@ class Paths:
 
 
 class PriceSpike(msgspec.Struct, frozen=True):
-    """The crowd pushes a market away from its fair value at `at`; the push fades with time constant `decay_s`."""
+    """A push of a market away from its fair value at `at`, which fades with the time constant `decay_s`."""
 
     at: Ts
     size: float
@@ -166,21 +169,21 @@ class PriceSpike(msgspec.Struct, frozen=True):
 
 
 def spike(seed: int, ticker: str, ts: int) -> PriceSpike | None:
-    """The spike of the slot that holds this moment, if there is one. `size` is in units of Price, signed."""
+    """Return the spike of the slot that includes this moment, if any. `size` is in units of Price, signed."""
     return _spike_of(seed, ticker, ts // (_MOOD_S * 1000))
 
 
-@lru_cache(maxsize=1024)  # each market asks at each step
+@lru_cache(maxsize=1024)  # every market uses it at every step
 def _spike_of(seed: int, ticker: str, slot: int) -> PriceSpike | None:
-    dice = SeededRandom(seed, "spike", ticker, slot)
-    if not dice.chance(_MOOD_CHANCE):
+    rng = SeededRandom(seed, "spike", ticker, slot)
+    if not rng.chance(_MOOD_CHANCE):
         return None
-    at = Ts((slot * _MOOD_S + dice.below(_MOOD_S // 2)) * 1000)  # over well before the slot ends
-    return PriceSpike(at, dice.sign() * dice.between(500, 1_300), dice.between(10, 30))
+    at = Ts((slot * _MOOD_S + rng.below(_MOOD_S // 2)) * 1000)  # ends well before the slot does
+    return PriceSpike(at, rng.sign() * rng.between(500, 1_300), rng.between(10, 30))
 
 
 def crowd_bias(seed: int, ticker: str, ts: int) -> float:
-    """How far the crowd believes away from fair now, in units of Price."""
+    """Return the distance of the takers' view from the fair value, in units of Price."""
     push = spike(seed, ticker, ts)
     if push is None or ts < push.at:
         return 0.0

@@ -52,9 +52,9 @@ def test_a_market_through_its_whole_life() -> None:
     assert placed.code in (3, 4), "neither we nor the exchange take an order there"
     assert sim("resume", "--market", ticker)["inactive"] == []
     sim("close", ticker)
-    assert "pays 1.00" in sim("settle", ticker, "--value", "yes")["done"]
+    assert "pays $1.00" in sim("settle", ticker, "--value", "yes")["done"]
     assert sim("dispute", ticker)["disputed"] == [ticker]
-    assert "pays 0.63" in sim("amend", ticker, "--value", "0.63")["done"]
+    assert "pays $0.63" in sim("amend", ticker, "--value", "0.63")["done"]
     assert program("market", ticker, "--json").json["status"] == "amended"
 
 
@@ -87,19 +87,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], Non
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("close NOTHING", 4, "there is no market NOTHING"),
-        ("settle NOTHING --value perhaps", 4, "there is no market"),
+        ("close NOTHING", 4, "No market NOTHING"),
+        ("settle NOTHING --value perhaps", 4, "No market"),
         ("clock --forward 1h --reset", 2, "exclude each other"),
-        ("clock --forward 400d", 2, "further than a year"),
+        ("clock --forward 400d", 2, "More than a year"),
         ("clock --to yesterday", 2, "yesterday"),
-        ("clock --to 2020-01-01T00:00:00Z", 4, "not ahead"),
+        ("clock --to 2020-01-01T00:00:00Z", 4, "must be later"),
         ("shuffle maybe", 2, "on or off"),
         ("spot gone", 2, "off, freeze, junk, cut or wrong"),
         ("stream", 2, "one of them"),
-        ("stream --error 10 --channel gossip", 2, "a channel is one of"),
+        ("stream --error 10 --channel gossip", 2, "Unknown channel; use one of"),
         ("stream --error 11", 2, "11"),
-        ("pause --shard 1", 4, "no shard 1"),
-        ("pause --market NOTHING", 4, "there is no market"),
+        ("pause --shard 1", 4, "No shard 1"),
+        ("pause --market NOTHING", 4, "No market"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_next_step(

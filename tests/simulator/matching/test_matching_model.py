@@ -148,7 +148,7 @@ class Pair:
         self.exchange: SimulatedExchange = make_exchange(fees=FeeSchedule(multiplier=0))
         for name in ACCOUNTS:
             self.exchange.deposit(name, dollars(1_000_000))
-        self.amends = OrderAmends(self.exchange._state, self.exchange._floor)
+        self.amends = OrderAmends(self.exchange._state, self.exchange._gateway)
         self.ids: dict[str, int] = {}
         self.record_placement = 0
 

@@ -90,7 +90,7 @@ class Both:
         self.exchange: SimulatedExchange = make_exchange()
         for name in ("alice", "bob", "maker"):
             self.exchange.deposit(name, dollars(1_000_000))
-        self.amends = OrderAmends(self.exchange._state, self.exchange._floor)
+        self.amends = OrderAmends(self.exchange._state, self.exchange._gateway)
         self.naive = Naive()
         self.total = total(self.exchange)
         self.seen: set[str] = set()

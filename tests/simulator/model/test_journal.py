@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.exchange import FREE, ORDERS, T0, TICKER, Caller, killed, make_exchange, new_ids, order, quote, total
+from support.exchange import ORDERS, T0, TICKER, Caller, killed, make_exchange, new_ids, order, quote, total
 
 from kalshi_cli.base.units import Price, Qty, Ts, dollars
 from kalshi_cli.core.model.order_terms import ASK, BID, Side, TimeInForce
@@ -123,7 +122,7 @@ class BrokenJournal(MemoryJournal):
         super().save(items)
 
 
-def test_nobody_hears_of_what_could_not_be_written_down() -> None:
+def test_changes_that_could_not_be_saved_are_not_published() -> None:
     journal = BrokenJournal()
     alice = Caller(make_exchange(journal=journal))
     listener = alice.connect()
@@ -229,7 +228,7 @@ def test_a_settled_market_of_the_world_alone_is_forgotten_after_an_hour() -> Non
     assert killed(journal).tickers("") == []
 
 
-def test_a_settled_market_that_a_person_traded_is_kept() -> None:
+def test_a_settled_market_that_a_user_traded_is_kept() -> None:
     journal = MemoryJournal()
     exchange = settled_by("alice", journal)
     assert exchange.tickers("") == [TICKER]
@@ -237,47 +236,3 @@ def test_a_settled_market_that_a_person_traded_is_kept() -> None:
     revived.advance(Ts(LATER + KEEP_SETTLED_MS))
     assert revived.tickers("") == [TICKER]
     assert Caller(revived).get("/portfolio/settlements")["settlements"]
-
-
-def test_a_journal_from_before_there_were_purses_keeps_its_money_positions_and_orders() -> None:
-    """Accounts carried their cash then, and nothing named a subaccount or a shard."""
-    journal = MemoryJournal()
-    alice = Caller(make_exchange(journal=journal))
-    quote(alice.exchange, ASK, "0.5", "3")
-    alice.place("bid", "0.5", "3")
-    alice.place("bid", "0.4", "2")
-    before = seen(alice.exchange)
-    old = {key: msgspec.msgpack.decode(raw) for key, raw in journal.items.items()}
-    for key in [key for key in old if key.startswith("purse/")]:
-        purse = old.pop(key)
-        old[f"account/{purse['account']}"] |= {"cash": purse["cash"], "updated": purse["updated"]}
-    for key, record in old.items():
-        for name in ("subaccount", "subaccounts", "exchange_index", "group_id", "scopes", "name"):
-            if not (key.startswith("account/") and name == "name"):
-                record.pop(name, None)
-        if key.startswith("market/"):
-            del record["spec"]["exchange_index"]
-    journal.items = {key: msgspec.msgpack.encode(record) for key, record in old.items()}
-    once = killed(journal)
-    assert {k: v for k, v in seen(once).items() if "balance" not in k[1]} == {
-        k: v for k, v in before.items() if "balance" not in k[1]
-    }
-    assert once.cash("alice") == alice.exchange.cash("alice")
-    once.advance(T0)  # writes down what was moved
-    assert once.cash("alice", 0, 0) == once.cash("alice")
-
-
-def test_an_old_journal_is_moved_once() -> None:
-    """After the move its money is in purses alone: taking it from the account again would undo later trades."""
-    journal = MemoryJournal()
-    make_exchange(journal=journal)
-    purse = msgspec.msgpack.decode(journal.items.pop("purse/alice/0/0"))
-    account = msgspec.msgpack.decode(journal.items["account/alice"]) | {"cash": purse["cash"]}
-    journal.items["account/alice"] = msgspec.msgpack.encode(account)
-    ids = new_ids(1_000_000)
-    exchange = SimulatedExchange(new_id=lambda: next(ids), options=FREE, journal=journal)
-    exchange.restore()
-    quote(exchange, ASK, "0.5", "3")
-    Caller(exchange).place("bid", "0.5", "3")
-    assert exchange.cash("alice") < dollars(1000)
-    assert killed(journal).cash("alice") == exchange.cash("alice")

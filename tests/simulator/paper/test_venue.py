@@ -317,7 +317,7 @@ def test_an_order_expires_at_its_time(desk: Desk) -> None:
     assert desk.delta(ASK, 41, 5) == []
 
 
-def test_the_close_cancels_orders_though_nobody_announces_it(desk: Desk) -> None:
+def test_the_close_cancels_orders_without_a_message(desk: Desk) -> None:
     desk.place(BID, 41, 10)
     (canceled,) = desk.wait(3_600_000)
     assert isinstance(canceled, OrderCanceled)
@@ -601,7 +601,7 @@ def test_by_trades_alone_we_get_what_is_left_after_those_ahead(ahead: int, trade
     st.integers(0, 500),
     st.lists(st.tuples(st.booleans(), st.integers(1, 100), pauses), max_size=15),
 )
-def test_nobody_is_passed_who_neither_traded_nor_left(
+def test_an_order_does_not_pass_contracts_that_neither_traded_nor_left(
     ahead: int, behind: int, steps: list[tuple[bool, int, int]]
 ) -> None:
     place = QueuePlace(Qty(ahead))
@@ -624,7 +624,7 @@ def test_nobody_is_passed_who_neither_traded_nor_left(
         assert place.ahead + traded + gone >= ahead
 
 
-def test_a_queue_shrinks_evenly_when_nobody_says_why() -> None:
+def test_a_queue_shrinks_evenly_without_a_trade_report() -> None:
     place = QueuePlace(contracts(50))
     place.shrink(contracts(40), contracts(60), T0)
     assert place.ahead == contracts(30)

@@ -209,7 +209,7 @@ def test_combos_and_what_their_legs_paid_survive_a_restart() -> None:
     assert caller.get(f"{BASE}/{GAMES}")["multivariate_contract"]["title"] == "Some"
 
 
-def test_a_combo_is_written_down_before_its_maker_hears_of_it() -> None:
+def test_a_combo_is_saved_before_the_reply() -> None:
     journal = MemoryJournal()
     hall = Hall(journal=journal)
     ticker = hall.made("KXA-1-X:yes", "KXB-1-X:yes")

@@ -165,7 +165,7 @@ def test_an_id_is_for_primary_accounts_only() -> None:
     assert shards(alice, subaccount=1)[1] == "1.0000"
 
 
-def test_an_unknown_transfer_is_not_found_nor_is_that_of_somebody_else() -> None:
+def test_an_unknown_transfer_and_a_transfer_of_another_account_are_not_found() -> None:
     exchange = exchange_of()
     transfer_id = between(Caller(exchange), 0, 1, 10_000)[1]["transfer_id"]
     for who, name in (("alice", "nothing"), ("bob", transfer_id)):

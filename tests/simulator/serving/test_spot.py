@@ -195,7 +195,7 @@ def test_without_any_stream_the_venues_are_read_over_rest(spot: Spot) -> None:
         assert reader.errors["coinbase", "junk"]
 
 
-def test_a_stream_of_nothing_but_old_prices_is_given_up_and_that_is_told() -> None:
+def test_a_stream_with_only_old_prices_is_abandoned_with_a_notice() -> None:
     """Trades that go on and on, all of an hour ago: nothing would say that nothing is traded on them."""
     clock = SteadyClock()
     clock.shift_s = -3_600
@@ -281,14 +281,14 @@ def test_whatever_a_server_sends_costs_one_connection_and_the_others_go_on(
         assert {price.venue for price in heard.prices} == {"kraken"}
 
 
-def test_the_same_moment_is_told_alike_by_stream_and_by_rest_of_two_worlds_with_one_seed() -> None:
+def test_stream_and_rest_of_two_worlds_with_one_seed_agree() -> None:
     ask = Ask("GET", "/spot/kraken/0/public/Trades", {"pair": ["XBTUSD"]})
     one, two = (SpotVenues(7, lambda _coin, at: PATH.at(at)).read(ask, T0).body for _ in range(2))
     assert one == two
     assert SpotVenues(8, lambda _coin, at: PATH.at(at)).read(ask, T0).body != one
 
 
-def test_a_person_distorts_the_spot_of_one_venue_or_of_all_and_lets_it_be_again() -> None:
+def test_a_command_distorts_and_restores_the_prices_of_one_venue_or_all() -> None:
     venues = SpotVenues(1, lambda _coin, at: PATH.at(at))
     world: Any = None
     controls = Controls(make_exchange(), world, spots=venues)
@@ -296,12 +296,12 @@ def test_a_person_distorts_the_spot_of_one_venue_or_of_all_and_lets_it_be_again(
     def spot(**fields: Any) -> str:
         return controls.perform(read_command("spot", json.dumps(fields).encode()), T0).done
 
-    assert spot(fault="freeze", venue="kraken") == "the spot of kraken: freeze"
+    assert spot(fault="freeze", venue="kraken") == "outside prices of kraken: freeze"
     assert venues.faults == {"kraken": "freeze"}
     spot(fault="wrong")
     assert set(venues.faults.values()) == {"wrong"}
     assert len(venues.faults) == 4
-    assert spot(fault="") == "the spot of every venue: as it is"
+    assert spot(fault="") == "outside prices of all venues: normal"
     assert not any(venues.faults.values())
     with pytest.raises(ControlError):
         spot(fault="gone")

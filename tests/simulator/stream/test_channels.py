@@ -144,7 +144,7 @@ def told(outbox: deque[str]) -> list[dict[str, Any]]:
     return found
 
 
-def test_order_groups_are_told_to_their_owner_with_a_limit_where_it_is_news() -> None:
+def test_order_group_messages_go_to_the_owner_with_a_changed_limit() -> None:
     ears = Ears()
     hers, his = ears.listen("alice", "order_group_updates"), ears.listen("bob", "order_group_updates")
     kinds = ("created", "limit_updated", "triggered", "reset", "deleted")
@@ -160,7 +160,7 @@ def test_order_groups_are_told_to_their_owner_with_a_limit_where_it_is_news() ->
     assert told(his) == []
 
 
-def test_rfqs_are_for_everybody_quotes_for_their_two_sides_and_each_share_hears_its_own() -> None:
+def test_rfqs_go_to_everyone_quotes_to_both_parties_and_each_share_to_its_subscriber() -> None:
     ears = Ears()
     everybody = ears.listen("carol", "communications")
     own_only = ears.listen("carol", "communications", user_filter="self")
@@ -199,7 +199,7 @@ def test_the_fast_channel_has_every_tick_once_and_the_other_those_on_the_second(
     assert (listed["type"], listed["msg"]) == ("cfbenchmarks_value_5hz_indexlist", {"index_ids": ["BRTI"]})
 
 
-def test_pyth_prices_are_told_by_underlying_and_listed_while_they_are_fresh(alice: Caller) -> None:
+def test_pyth_prices_are_sent_by_underlying_and_listed_while_they_are_fresh(alice: Caller) -> None:
     listener, _ = subscribe(alice, "pyth_value")
     exchange = alice.exchange
     exchange.set_pyth_value("Metal.XAU/USD", 24_000_001, T0)

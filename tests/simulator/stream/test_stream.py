@@ -158,7 +158,7 @@ def _book_of(alice: Caller, use_yes_price: bool) -> dict[tuple[str, str], int]:
 # -- trades, tickers, the account --
 
 
-def test_a_trade_is_told_to_everybody_and_a_fill_to_its_owner(alice: Caller) -> None:
+def test_a_trade_is_sent_to_everyone_and_a_fill_to_its_owner(alice: Caller) -> None:
     bob = Caller(alice.exchange, "bob")
     quote(alice.exchange, ASK, "0.52", "1")
     channels = ("trade", "fill", "user_orders", "market_positions")
@@ -179,7 +179,7 @@ def test_a_trade_is_told_to_everybody_and_a_fill_to_its_owner(alice: Caller) -> 
     assert frames["trade"]["seq"] == 1
 
 
-def test_a_maker_hears_of_its_fill_and_of_its_cancels(alice: Caller) -> None:
+def test_a_maker_receives_its_fill_and_its_cancels(alice: Caller) -> None:
     listener, _ = subscribe(alice, "fill", "user_orders", market_tickers=[TICKER])
     alice.place("ask", "0.52", "2")
     listener.frames()
@@ -241,7 +241,7 @@ def test_a_ticker_can_be_asked_for_at_once(alice: Caller) -> None:
 # -- lifecycle and indices --
 
 
-def test_the_life_of_a_market_is_told_but_not_what_the_clock_does(alice: Caller) -> None:
+def test_lifecycle_messages_do_not_include_changes_by_the_clock(alice: Caller) -> None:
     listener, _ = subscribe(alice, "market_lifecycle_v2")
     exchange = alice.exchange
     exchange.list_event(EventSpec(event_ticker="KXSIM-27", series_ticker="KXSIM", title="Next"), T0)
@@ -257,7 +257,7 @@ def test_the_life_of_a_market_is_told_but_not_what_the_clock_does(alice: Caller)
     assert frames[2]["msg"]["settlement_value"] == "1.0000"
 
 
-def test_pauses_and_moved_closes_are_told(alice: Caller) -> None:
+def test_pauses_and_moved_closes_are_published(alice: Caller) -> None:
     listener, _ = subscribe(alice, "market_lifecycle_v2")
     alice.exchange.pause_market(TICKER, T0)
     alice.exchange.resume_market(TICKER, T0)

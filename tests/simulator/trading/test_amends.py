@@ -395,7 +395,7 @@ def test_lists_of_orders_page_the_same_after_an_amendment(alice: Caller) -> None
 # -- places in the queue --
 
 
-def test_places_of_all_orders_are_told_at_once_and_filtered(alice: Caller) -> None:
+def test_queue_positions_of_all_orders_are_current_and_filtered(alice: Caller) -> None:
     quote(alice.exchange, BID, "0.51", "2")
     quote(alice.exchange, BID, "0.50", "3.5")
     one, two = rest(alice), rest(alice, price="0.49", count="1")

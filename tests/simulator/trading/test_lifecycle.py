@@ -29,7 +29,6 @@ from kalshi_cli.simulator.exchange import SimulatedExchange
 from kalshi_cli.simulator.model.calendar import HOUR, MINUTE
 from kalshi_cli.simulator.model.journal import MemoryJournal
 from kalshi_cli.simulator.model.listing import ExchangeOptions
-from kalshi_cli.simulator.model.records import StateRecord
 from kalshi_cli.simulator.protocol.replies import Request
 from kalshi_cli.simulator.trading.lifecycle import linger_ms
 
@@ -119,7 +118,7 @@ def test_only_what_is_determined_can_be_disputed_and_only_what_is_not_paid_settl
     alice.exchange.advance(Ts(T0 + 60_000))
     with pytest.raises(ValueError, match="finalized"):
         alice.exchange.dispute(TICKER, Ts(T0 + 60_000))
-    with pytest.raises(ValueError, match="settled already"):
+    with pytest.raises(ValueError, match="already settled"):
         alice.exchange.settle(TICKER, ONE_DOLLAR, Ts(T0 + 60_000))
 
 
@@ -137,7 +136,7 @@ def test_a_close_that_moves_out_again_opens_the_market_and_closes_it_once_more(a
 # -- terms that change --
 
 
-def test_a_finer_grid_keeps_what_rests_and_a_coarser_one_what_lies_on_it(alice: Caller) -> None:
+def test_a_finer_grid_keeps_resting_orders_and_a_coarser_one_those_on_its_steps(alice: Caller) -> None:
     alice.place("bid", "0.4", "1")
     alice.exchange.set_grid(TICKER, "deci_cent", T0)
     assert alice.place("bid", "0.401", "1")[0] == 201
@@ -147,7 +146,7 @@ def test_a_finer_grid_keeps_what_rests_and_a_coarser_one_what_lies_on_it(alice: 
     assert alice.place("bid", "0.401", "1")[1]["error"]["code"] == "invalid_price"
 
 
-def test_dearer_fees_hold_back_more_for_what_rests(alice: Caller) -> None:
+def test_higher_fees_reserve_more_cash_for_resting_orders(alice: Caller) -> None:
     def refusal(fees: FeeSchedule | None) -> str | None:
         alice("DELETE", ORDERS)
         alice.exchange.set_event_fees("KXSIM-26JUN", None, T0)
@@ -316,15 +315,6 @@ def test_maintenance_in_a_pause_without_end_neither_softens_nor_ends_it() -> Non
         assert set(trading(alice)) == {SHUT}
 
 
-def test_a_journal_of_when_all_pauses_shared_one_end_goes_on() -> None:
-    shard = StateRecord(paused_shards={1: "trading"}, resumes=Ts(T0 + MINUTE))
-    shard.upgrade()
-    assert (shard.shard_resumes, shard.resumes) == ({1: T0 + MINUTE}, None)
-    whole = StateRecord(is_trading=False, resumes=Ts(T0 + MINUTE))
-    whole.upgrade()
-    assert (whole.shard_resumes, whole.resumes) == ({}, T0 + MINUTE)
-
-
 # -- two clocks --
 
 
@@ -455,7 +445,7 @@ def test_a_bar_of_an_expiry_in_a_gap_shows_the_book_of_then(alice: Caller) -> No
     assert bars[-1]["end_period_ts"] * 1000 < T0 + DAY + MINUTE
 
 
-def test_a_market_somebody_had_an_order_in_is_never_forgotten(alice: Caller) -> None:
+def test_a_market_with_orders_of_a_readable_account_is_never_forgotten(alice: Caller) -> None:
     alice.exchange.list_market(make_market(OTHER), T0)
     _, placed = alice.place("bid", "0.4", "1")
     alice("DELETE", f"{ORDERS}/{placed['order_id']}")

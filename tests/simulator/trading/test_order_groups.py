@@ -292,7 +292,7 @@ def test_a_deleted_group_takes_its_orders_along_and_is_gone(alice: Caller) -> No
 # -- whose, and where --
 
 
-def test_nobody_else_finds_a_group(alice: Caller) -> None:
+def test_other_accounts_do_not_find_a_group(alice: Caller) -> None:
     group, bob = create(alice), Caller(alice.exchange, "bob")
     assert bob("GET", f"{GROUPS}/{group}")[0] == 404
     assert put(bob, group, "trigger") == 404

@@ -141,7 +141,7 @@ def test_a_combo_has_three_seconds_and_one() -> None:
     assert deal.exchange.position("alice", COMBO) == 1_000
 
 
-def test_a_quote_that_nobody_confirms_lapses_and_the_request_stays_open() -> None:
+def test_an_unconfirmed_quote_lapses_and_the_request_stays_open() -> None:
     deal = Deal()
     rfq = deal.ask()
     its_quote = deal.answer(rfq)
@@ -223,7 +223,7 @@ def test_a_post_only_maker_is_cancelled_rather_than_crossed() -> None:
     assert deal.holds("alice") == 0
 
 
-def test_an_execution_that_somebody_cannot_pay_for_is_off_and_nothing_stays() -> None:
+def test_an_execution_without_enough_cash_changes_nothing() -> None:
     deal = Deal()
     rfq = deal.ask(contracts_fp="2000.00")
     its_quote = deal.answer(rfq)
@@ -315,7 +315,7 @@ def test_a_quote_that_makes_no_sense_is_refused(yes: str, no: str) -> None:
     assert deal.bob("POST", QUOTES, body | {"yes_bid": "0.60", "no_bid": "0.40"})[0] == 201
 
 
-def test_nobody_quotes_its_own_request_nor_accepts_what_is_not_its_own() -> None:
+def test_members_cannot_quote_their_own_requests_or_accept_quotes_of_others() -> None:
     deal = Deal()
     rfq = deal.ask()
     body = {"rfq_id": rfq, "yes_bid": "0.40", "no_bid": "0.50", "rest_remainder": False}
@@ -452,7 +452,7 @@ def test_an_accepted_quote_survives_a_restart_and_executes() -> None:
 # -- who may see what ---------------------------------------------------------------------------------------------
 
 
-def test_a_request_is_seen_by_all_and_its_owner_by_nobody() -> None:
+def test_everyone_sees_a_request_but_not_its_owner() -> None:
     deal = Deal()
     rfq = deal.ask()
     mine, theirs = (who.get(f"{RFQS}/{rfq}")["rfq"] for who in (deal.alice, deal.bob))
@@ -509,7 +509,7 @@ def test_the_channel_tells_requests_to_all_and_quotes_to_the_two_concerned() -> 
     assert heard["alice"][0]["msg"]["creator_id"] == ""
 
 
-def test_who_asks_for_its_own_hears_no_requests_of_others() -> None:
+def test_a_subscription_to_own_requests_excludes_those_of_others() -> None:
     deal = Deal()
     ear = deal.bob.connect()
     ear.send("subscribe", channels=["communications"], user_filter="self")

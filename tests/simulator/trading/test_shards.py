@@ -57,7 +57,7 @@ def code(answer: tuple[int, Any]) -> tuple[int, str]:
 
 
 def move(alice: Caller, amount: str, *, to: tuple[int, int], source: tuple[int, int] = (0, 0)) -> None:
-    assert alice.exchange._floor.move_cash("alice", source, to, dollars(amount), alice.now)
+    assert alice.exchange._gateway.move_cash("alice", source, to, dollars(amount), alice.now)
 
 
 # -- which cash pays --
@@ -89,7 +89,7 @@ def test_a_fill_is_paid_and_a_settlement_is_credited_on_the_shard_of_its_market(
     assert settled["exchange_index"] == 2
 
 
-def test_the_balance_is_told_by_shard_and_for_one_shard(alice: Caller) -> None:
+def test_the_balance_is_shown_by_shard_and_for_one_shard(alice: Caller) -> None:
     move(alice, "10.5", to=(0, 2))
     body = alice.get("/portfolio/balance")
     assert body["balance_breakdown"] == [
@@ -428,7 +428,7 @@ def contracts_of(exchange: SimulatedExchange, ticker: str) -> int:
 def act(exchange: SimulatedExchange, step: Any) -> None:
     account, ticker, number, side, price, qty, what = step
     if what == "move":
-        exchange._floor.move_cash(account, (number, 0), ((number + 1) % 3, 2), Money(qty * 10_000), T0)
+        exchange._gateway.move_cash(account, (number, 0), ((number + 1) % 3, 2), Money(qty * 10_000), T0)
     elif what == "cancel":
         exchange.cancel_all(account, T0, ticker)
     else:
