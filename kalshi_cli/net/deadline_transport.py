@@ -192,20 +192,13 @@ class _Reader(io.BufferedReader):
 
 
 class _Socket:
-    """What http.client sees of a socket: it collects the request, and reads through one buffer."""
+    """What `http.client` needs of a socket: a reader, always the same one."""
 
     def __init__(self, reader: _Reader) -> None:
         self.reader = reader
-        self.pieces: list[bytes] = []
-
-    def sendall(self, data: bytes) -> None:
-        self.pieces.append(data)
 
     def makefile(self, _mode: str) -> _Reader:
         return self.reader
-
-    def close(self) -> None:
-        pass
 
 
 class _Connection:
@@ -231,21 +224,11 @@ class _Connection:
 
     def exchange(self, request: httpx.Request, limits: _Limits, release: Callable[..., None]) -> httpx.Response:
         """Send the request in one write, and read the head of its response."""
-        http_client = http.client.HTTPConnection("localhost")  # it connects nowhere: it gets a socket below
-        http_client.sock = shim = _Socket(self._reader)
-        try:
-            http_client.putrequest(
-                request.method, request.url.raw_path.decode("ascii"), skip_host=True, skip_accept_encoding=True
-            )
-            for name, value in request.headers.raw:
-                http_client.putheader(name, value)
-            http_client.endheaders(request.read())
-        except (ValueError, http.client.HTTPException) as error:
-            raise httpx.ConnectError(f"a request that cannot be sent: {error}") from error
-        self._write(b"".join(shim.pieces), limits)
+        self._write(_written(request), limits)
         self._receiver.limits = limits
+        answer = http.client.HTTPResponse(_Socket(self._reader), method=request.method)  # type: ignore[arg-type]
         try:
-            answer = http_client.getresponse()
+            answer.begin()
         except (http.client.HTTPException, ConnectionResetError) as error:
             raise httpx.RemoteProtocolError(f"no usable answer: {str(error)[:200] or type(error).__name__}") from error
         _check(answer)
@@ -301,6 +284,16 @@ class _Body(httpx.SyncByteStream):
 
 def _nothing(_connection: _Connection, *, is_reusable: bool) -> None:
     """Give back nothing: it was given back already."""
+
+
+def _written(request: httpx.Request) -> bytes:
+    """Return a request as it goes on the wire. Raises httpx.ConnectError where a header would end the head."""
+    headers = request.headers.raw
+    start = request.method.encode("ascii") + b" " + request.url.raw_path + b" HTTP/1.1"
+    head = b"\r\n".join([start, *[b"%b: %b" % header for header in headers]])
+    if head.count(b"\r") != len(headers) or head.count(b"\n") != len(headers):
+        raise httpx.ConnectError("a request that cannot be sent: a header has a line break")
+    return head + b"\r\n\r\n" + request.read()
 
 
 def _check(answer: http.client.HTTPResponse) -> None:
