@@ -33,6 +33,7 @@ def run() -> None:
 
     started_s = SystemClock().monotonic()
     protect_memory()
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # httpx's own command line: a sixth of a start
     # A service or a shell (`>&-`) may start us without these; then Python has None in their place.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:

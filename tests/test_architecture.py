@@ -201,7 +201,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "rich": ("kalshi_cli/cli/",),
     "tabulate": ("kalshi_cli/cli/screen/render.py",),
     "apprise": ("kalshi_cli/notify/apprise_channels.py",),
-    "httpcore": ("kalshi_cli/net/", "kalshi_cli/net/guarded_client.py"),
+    "httpcore": (),
     "click": (),
 }
 """A library -> where it may be imported. Typer may carry its own click: nobody imports either."""

@@ -41,7 +41,7 @@ def used() -> set[str]:
 
 
 def test_every_import_is_declared() -> None:
-    assert {"httpcore", "certifi", "httpx", "yaml", "websocket"} <= used()
+    assert {"certifi", "httpx", "yaml", "websocket"} <= used()
     assert undeclared(used(), PROJECT["dependencies"]) == set()
 
 

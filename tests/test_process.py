@@ -56,7 +56,7 @@ def test_no_context_of_ours_logs_keys(tmp_path: Path, monkeypatch: pytest.Monkey
     keys.unlink(missing_ok=True)
     transport = DeadlineTransport(SystemClock(), is_tls=True)
     sink = PinnedHttpClient(parse_web_address("https://alerts.example/x"), SystemClock(), resolve_here)
-    for context in (transport._pool._ssl_context, sink._tls):
+    for context in (transport.context, sink._tls):
         assert context is not None
         assert context.keylog_filename is None
         assert (context.verify_mode, context.check_hostname) == (ssl.CERT_REQUIRED, True)

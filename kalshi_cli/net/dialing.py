@@ -6,10 +6,8 @@ import ipaddress
 import queue
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
-
-import httpcore
 
 T = TypeVar("T")
 
@@ -17,17 +15,20 @@ MAX_ADDRESSES = 4
 """Addresses of one name that are tried, one after the other."""
 
 
-def connect_in_turn(host: str, port: int, left_s: Callable[[], float], connect: Callable[[str, float], T]) -> T:
-    """Return the first connection that `connect(address, timeout)` makes to an address of this name.
+def connect_in_turn(
+    host: str | Sequence[str], port: int, left_s: Callable[[], float], connect: Callable[[str, float], T]
+) -> T:
+    """Return the first connection that `connect(address, timeout)` makes to an address of this name, or of this list.
 
     Each address gets its share of the time that is left, so that a silent one leaves time for the next. Raise the
-    OSError or the error of httpcore of the last one.
+    OSError of the last one.
     """
-    addresses = list(dict.fromkeys(resolve(host, port, left_s())))[:MAX_ADDRESSES]
+    found = resolve(host, port, left_s()) if isinstance(host, str) else host
+    addresses = list(dict.fromkeys(found))[:MAX_ADDRESSES]
     for number, address in enumerate(addresses, 1):
         try:
             return connect(address, left_s() / (len(addresses) - number + 1))
-        except (OSError, httpcore.ConnectError, httpcore.ConnectTimeout):
+        except OSError:
             if number == len(addresses):
                 raise
     raise OSError("its name stands for no address")

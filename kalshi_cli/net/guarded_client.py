@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import certifi
-import httpcore
+import httpx
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
-from kalshi_cli.net.deadline_transport import DeadlineBackend
+from kalshi_cli.net.deadline_transport import DeadlineTransport
 from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, classify_response
 
 _PLAIN = {"Accept-Encoding": "identity"}
@@ -87,58 +87,69 @@ class PinnedHttpClient:
             return Answer(DeliveryResult(outcome="refused", text=f"{where} refused: {error}"))
         except OSError:
             return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
+        transport = DeadlineTransport(
+            self._clock,
+            is_tls=address.is_tls,
+            context=self._tls if address.is_tls else None,
+            addresses=found[:MAX_TRIED],
+        )
+        request = httpx.Request(
+            method,
+            self._url,
+            headers={"Host": self._host_header, "User-Agent": "kalshi-cli", **_PLAIN, **headers},
+            content=body or None,
+            extensions={
+                "timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s},
+                "deadline": ends_at,
+            },
+        )
         try:
-            with (
-                httpcore.ConnectionPool(
-                    ssl_context=self._tls, network_backend=_Pinned(found[:MAX_TRIED], ends_at, self._clock)
-                ) as pool,
-                pool.stream(
-                    method,
-                    self._url,
-                    headers=list({"Host": self._host_header, "User-Agent": "kalshi-cli", **_PLAIN, **headers}.items()),
-                    content=body,
-                    extensions={
-                        "timeout": {"connect": CONNECT_S, "read": within_s, "write": within_s, "pool": within_s}
-                    },
-                ) as response,
-            ):
-                said = {name.decode("ascii", "replace").lower(): value for name, value in response.headers}
-                wanted = said.get("retry-after", b"").decode("ascii", "replace")
-                delivery = classify_response(where, response.status, wanted, self._clock.now())
-                if not most or (response.status != 200 and not is_any_status):
-                    return Answer(delivery)
-                if said.get("content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
-                    text = f"{where} failed: it answers in an encoding that was not asked for"
-                    return Answer(DeliveryResult(outcome="refused", text=text))
-                kept = b""
-                for part in response.iter_stream():
-                    kept += part
-                    if len(kept) > most:
-                        text = f"{where} failed: it answers with more than {most} bytes"
-                        return Answer(DeliveryResult(outcome="refused", text=text))
-                told = {name: value.decode("ascii", "replace") for name, value in said.items()}
-                return Answer(delivery, True, kept, told, response.status)
-        except httpcore.TimeoutException:
+            response = transport.handle_request(request)
+            try:
+                return self._answer(response, where, most, is_any_status=is_any_status)
+            finally:
+                response.close()
+        except httpx.TimeoutException:
             return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: timeout"))
-        except httpcore.ConnectError as error:
-            # TLS errors arrive as this one; what they say of a certificate is not ours to repeat.
-            is_tls = isinstance(error.__cause__, ssl.SSLError) or "ssl" in str(error).lower()
+        except httpx.ConnectError as error:
+            # A TLS error says things of the certificate that are not repeated here.
+            is_tls = isinstance(error.__cause__, ssl.SSLError)
             why = "its certificate does not prove that it is this host" if is_tls else "no connection"
             return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: {why}"))
-        except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol):
+        except httpx.RequestError:
             return Answer(
                 DeliveryResult(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
             )
+        finally:
+            transport.close()
+
+    def _answer(self, response: httpx.Response, where: str, most: int, *, is_any_status: bool) -> Answer:
+        """Read a response as far as it is wanted."""
+        status, headers = response.status_code, dict(response.headers.items())
+        delivery = classify_response(where, status, headers.get("retry-after", ""), self._clock.now())
+        if not most or (status != 200 and not is_any_status):
+            return Answer(delivery)
+        if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+            text = f"{where} failed: it answers in an encoding that was not asked for"
+            return Answer(DeliveryResult(outcome="refused", text=text))
+        assert isinstance(response.stream, httpx.SyncByteStream)
+        kept = b""
+        for part in response.stream:
+            kept += part
+            if len(kept) > most:
+                text = f"{where} failed: it answers with more than {most} bytes"
+                return Answer(DeliveryResult(outcome="refused", text=text))
+        return Answer(delivery, True, kept, headers, status)
 
     @property
-    def _url(self) -> httpcore.URL:
+    def _url(self) -> httpx.URL:
         """From the parts that were checked, so that no second reader understands the text otherwise."""
         address = self._address
-        return httpcore.URL(
-            scheme=b"https" if address.is_tls else b"http",
-            host=address.host.encode("ascii"),
+        return httpx.URL(
+            scheme="https" if address.is_tls else "http",
+            host=address.host,
             port=address.port,
-            target=address.target.encode("ascii"),
+            raw_path=address.target.encode("ascii"),
         )
 
     @property
@@ -153,31 +164,3 @@ class PinnedHttpClient:
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
         return context
-
-
-class _Pinned(DeadlineBackend):
-    """Connects to these addresses, whatever name it is given, and lets nothing last beyond a moment."""
-
-    def __init__(self, addresses: tuple[str, ...], ends_at: float, clock: Clock) -> None:
-        super().__init__(clock)
-        self._addresses = addresses
-        self.local.deadline, self.local.before_write, self.local.has_written = ends_at, None, False
-
-    def connect_tcp(
-        self,
-        host: str,  # noqa: ARG002 (the name was resolved already, once)
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        failure: Exception = httpcore.ConnectError("no address")
-        for address in self._addresses:
-            try:
-                return super().connect_tcp(address, port, self.left(timeout), local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failure = error
-        raise failure
-
-    def left_to_write(self, timeout: float | None) -> float | None:
-        return self.left(timeout)

@@ -536,20 +536,6 @@ def test_nothing_comes_from_the_environment(serve, connect, monkeypatch):
     assert connect(server.url).exchange_status().trading_active
 
 
-def test_calls_share_one_connection_and_an_idle_one_is_left_behind(serve, connect, monkeypatch):
-    server = serve(Reply(200, STATUS), Reply(200, STATUS), Reply(201, CREATED))
-    client = connect(server.url)
-    client.exchange_status()
-    client.exchange_status()
-    assert server.connections == 1
-    import httpcore._sync.http11 as http11
-
-    real = http11.time.monotonic
-    monkeypatch.setattr(http11.time, "monotonic", lambda: real() + 31)
-    client.create_order(ORDER)
-    assert server.connections == 2
-
-
 def test_the_signature_covers_the_full_path_without_the_query(serve, connect, rsa_key):
     import base64
 

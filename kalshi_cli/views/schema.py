@@ -1,0 +1,89 @@
+"""The JSON schema of every view, from the types that its fields declare: the one description of `--json`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
+
+import msgspec
+
+from kalshi_cli import views
+from kalshi_cli.base.units import Money, Price, Qty, Ts
+from kalshi_cli.views.formats import (
+    ExchangeJson,
+    Ratio,
+    SignedMoney,
+    TradingStateCell,
+    TruncatableText,
+    Verdict,
+    without_none,
+)
+from kalshi_cli.views.row import OutputRow
+
+JsonSchema = dict[str, Any]
+
+_TEXT: JsonSchema = {"type": "string"}
+
+
+def _decimal(places: int, what: str) -> JsonSchema:
+    return {"type": "string", "pattern": rf"^-?[0-9]+\.[0-9]{{{places}}}$", "description": what}
+
+
+_VALUES: dict[Any, JsonSchema] = {
+    Price: _decimal(4, "dollars a contract"),
+    Qty: _decimal(2, "contracts"),
+    Money: _decimal(6, "dollars"),
+    SignedMoney: _decimal(6, "dollars, won or lost"),
+    Ts: {"type": "string", "format": "date-time", "description": "UTC"},
+    Ratio: {"type": ["number", "null"], "description": "a share: 0.5 is one half; null where it is not finite"},
+    float: {"type": ["number", "null"]},
+    int: {"type": "integer"},
+    bool: {"type": "boolean"},
+    str: _TEXT,
+    TruncatableText: _TEXT,
+    Verdict: {"enum": ["OK", "WARNING", "CRITICAL", "UNKNOWN"]},
+    TradingStateCell: _TEXT,
+    ExchangeJson: {"description": "JSON of the exchange, as it came"},
+}
+
+
+def schema_of(view: type[msgspec.Struct]) -> JsonSchema:
+    """Return the JSON schema (draft 2020-12) of what `--json` prints of a view."""
+    fields = msgspec.structs.fields(view)
+    return {
+        "title": view.__name__,
+        "type": "object",
+        "properties": {field.name: _schema(field.type) for field in fields},
+        "required": [field.name for field in fields],
+    }
+
+
+def all_views() -> dict[str, type[OutputRow]]:
+    """Return every view by its name."""
+    modules = (
+        importlib.import_module(each.name) for each in pkgutil.iter_modules(views.__path__, f"{views.__name__}.")
+    )
+    kinds = (kind for module in modules for kind in vars(module).values() if isinstance(kind, type))
+    found = {kind.__name__: kind for kind in kinds if issubclass(kind, OutputRow) and kind is not OutputRow}
+    return dict(sorted(found.items()))
+
+
+def _schema(kind: Any) -> JsonSchema:
+    if (bare := without_none(kind)) is not kind:
+        return {"anyOf": [_schema(bare), {"type": "null"}]}
+    if kind in _VALUES:
+        return _VALUES[kind]
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Literal:
+        return {"enum": list(args)}
+    if origin is tuple and args[1:] == (...,):
+        return {"type": "array", "items": _schema(args[0])}
+    if origin is tuple:
+        return {"type": "array", "prefixItems": [_schema(arg) for arg in args], "items": False}
+    if origin is dict:
+        return {"type": "object", "additionalProperties": _schema(args[1])}
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return {"enum": [each.value for each in kind]}
+    return schema_of(kind)
