@@ -173,9 +173,14 @@ def wanted_allocation(typed: Sequence[str], reservation: str, *, off: bool) -> A
         if not (shard.isdecimal() and percent.isdecimal() and len(word) < 10) or int(shard) in shares:
             raise UsageError(f"not a share: {word[:20]!r}", hint="each shard once, like 0=60 2=40")
         shares[int(shard)] = int(percent)
+    check_shares(shares)
+    return Allocation(shares, reservation or "sum")
+
+
+def check_shares(shares: dict[int, int]) -> None:
+    """Raise UsageError where the shares, in percent by shard, do not add up to 100; no shares are allowed."""
     if shares and sum(shares.values()) != 100:
         raise UsageError(f"the shares add up to {sum(shares.values())} percent, not 100", hint="like 0=60 2=40")
-    return Allocation(shares, reservation or "sum")
 
 
 def allocation_view(allocation: Allocation) -> cash.AllocationView:

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
-from kalshi_cli.base.units import Money, Ts
+import msgspec
+
+from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Params
+from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation
 from kalshi_cli.services import raw_calls
-from kalshi_cli.services.account.cash import allocation_view, balance
+from kalshi_cli.services.account.cash import (
+    ShardMove,
+    allocation_view,
+    balance,
+    check_shares,
+    describe_transfer,
+    transfer,
+    unsent,
+)
 from kalshi_cli.services.account.portfolio import account_pnl, account_portfolio
 from kalshi_cli.services.account.rebuild import StateRebuild, rebuild
-from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
+from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.positions import FillRow, PnlView, PositionRow, SubaccountPositionRow, pnl_view, position_row
 
 
-class AccountService:
-    """Cash, positions, fills, settlements, profit and loss, and what the account may do. Tickers are in capitals."""
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+class AccountService(PlanningService):
+    """Cash, positions, fills, settlements, profit and loss, and permissions. Tickers are in capitals."""
 
     @property
     def _client(self) -> KalshiClient:
@@ -107,10 +117,131 @@ class AccountService:
         """Return how the exchange spreads free cash over the shards."""
         return allocation_view(self._client.allocation())
 
-    def set_allocation(self, shares: dict[int, int], reservation: str = "") -> cash.AllocationView:
-        """Replace the shares, in percent by shard; return those in force then."""
-        self._client.set_allocation(shares, reservation)
-        return self.allocation()
+    def plan_allocation(
+        self, shares: dict[int, int], reservation: str = ""
+    ) -> RequestPlan[cash.AllocationView, cash.AllocationView]:
+        """Plan to replace the shares, in percent by shard; no shares switch the rebalancing off."""
+        check_shares(shares)
+
+        def send() -> cash.AllocationView:
+            self._client.set_allocation(shares, reservation)
+            return self.allocation()
+
+        listed = ", ".join(f"shard {at} {share}%" for at, share in shares.items()) or "no rebalancing"
+        terms = allocation_view(Allocation(shares, reservation or "sum"))
+        return self._request("set_allocation", terms, send, listed)
+
+    # -- subaccounts and shards -----------------------------------------------------------------------------------
+
+    def subaccounts(self) -> Sequence[cash.SubaccountRow]:
+        """Return the cash of every subaccount on every shard."""
+        return _by_subaccount(map(cash.SubaccountRow.of, self._client.subaccount_balances()))
+
+    def netting(self) -> Sequence[cash.NettingRow]:
+        """Return whether positions net, for every subaccount."""
+        return _by_subaccount(map(cash.NettingRow.of, self._client.netting()))
+
+    def subaccount_transfers(self) -> Iterator[cash.SubaccountTransferRow]:
+        """Return the transfers between subaccounts, read as they are iterated over."""
+        return map(cash.SubaccountTransferRow.of, self._client.subaccount_transfers())
+
+    def transfers(self, limit: int | None = 50) -> Iterator[cash.TransferRow]:
+        """Return the transfers between shards, read as they are iterated over."""
+        return map(cash.TransferRow.of, self._client.shard_transfers(limit))
+
+    def transfer(self, transfer_id: str) -> cash.TransferRow:
+        """Return one transfer between shards."""
+        return cash.TransferRow.of(self._client.shard_transfer(transfer_id))
+
+    def plan_subaccount(self, shard: int = 0) -> RequestPlan[dict[str, int], cash.NewSubaccountView]:
+        """Plan to open the next subaccount, which cannot be closed again. Needs the Advanced API tier."""
+        return self._request(
+            "create_subaccount",
+            {"exchange_index": shard},
+            lambda: cash.NewSubaccountView(subaccount=self._client.create_subaccount(shard)),
+            "a new subaccount, which cannot be closed again",
+        )
+
+    def plan_netting(
+        self, subaccount: int, *, enabled: bool
+    ) -> RequestPlan[dict[str, int | bool], Sequence[cash.NettingRow]]:
+        """Plan to switch netting of YES and NO positions of a subaccount on or off."""
+
+        def send() -> Sequence[cash.NettingRow]:
+            self._client.set_netting(subaccount, enabled=enabled)
+            return self.netting()
+
+        terms = {"subaccount": subaccount, "enabled": enabled}
+        switched = "on" if enabled else "off"
+        return self._request("set_netting", terms, send, f"netting of subaccount {subaccount} {switched}")
+
+    def plan_subaccount_transfer(
+        self,
+        amount: Money,
+        *,
+        from_subaccount: int,
+        to_subaccount: int,
+        shard: int = 0,
+        client_transfer_id: str = "",
+    ) -> RequestPlan[cash.SubaccountMoveView, cash.SubaccountMoveView]:
+        """Plan to move whole cents between subaccounts on one shard.
+
+        Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
+        """
+        terms = cash.SubaccountMoveView(
+            client_transfer_id=client_transfer_id or self._resources.new_id(),
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            exchange_index=shard,
+            amount=amount,
+            status="dry_run",
+        )
+
+        def send() -> cash.SubaccountMoveView:
+            is_new = self._client.transfer_to_subaccount(
+                amount,
+                client_transfer_id=terms.client_transfer_id,
+                from_subaccount=from_subaccount,
+                to_subaccount=to_subaccount,
+                exchange_index=shard,
+            )
+            # A 409 for a new id means that an earlier, unanswered attempt of this call was applied.
+            status = "applied" if is_new or not client_transfer_id else "applied_before"
+            return msgspec.structs.replace(terms, status=status)
+
+        places = f"from subaccount {from_subaccount} to subaccount {to_subaccount} on shard {shard}"
+        return self._request("transfer_to_subaccount", terms, send, f"move {show_money(amount)} {places}")
+
+    def plan_transfer(
+        self,
+        amount: Money,
+        *,
+        from_shard: int,
+        to_shard: int,
+        from_subaccount: int = PRIMARY,
+        to_subaccount: int = PRIMARY,
+        client_transfer_id: str = "",
+    ) -> RequestPlan[cash.TransferRow, cash.TransferRow]:
+        """Plan to move cash from one shard to another; reads the balances of both.
+
+        Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
+        """
+        move = ShardMove(
+            amount=amount,
+            from_shard=from_shard,
+            to_shard=to_shard,
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            client_transfer_id=client_transfer_id or self._resources.new_id(),
+        )
+        first, second = describe_transfer(self._client, move)
+        return self._request(
+            "transfer_to_shard",
+            unsent(move),
+            lambda: cash.TransferRow.of(transfer(self._client, self._resources.clock, move)),
+            first,
+            f"{self._env}: {second}",
+        )
 
     # -- what it may do -------------------------------------------------------------------------------------------
 
@@ -140,10 +271,14 @@ class AccountService:
             goals=() if progress is None else tuple(map(cash.GoalRow.of, progress.goals)),
         )
 
-    def upgrade_tier(self) -> cash.LimitsView:
-        """Ask for the Advanced API tier; return the limits then."""
-        self._client.upgrade_tier()
-        return self.limits()
+    def plan_upgrade(self) -> RequestPlan[None, cash.LimitsView]:
+        """Plan to ask for the Advanced API tier; executing it returns the limits after that."""
+
+        def send() -> cash.LimitsView:
+            self._client.upgrade_tier()
+            return self.limits()
+
+        return self._request("upgrade_tier", None, send, "the Advanced API tier, for good")
 
     # -- the state file -------------------------------------------------------------------------------------------
 
@@ -153,17 +288,32 @@ class AccountService:
 
     # -- raw calls ------------------------------------------------------------------------------------------------
 
-    def raw_call(
-        self, method: str, path: str, params: Params, body: bytes = b"", *, with_all_pages: bool = False
-    ) -> bytes:
-        """Send a signed call and return the answer as it came; of a list, on request, all pages as one object.
-
-        RefusedError where a halt forbids it: nothing was sent.
-        """
+    def raw_get(self, path: str, params: Params, *, with_all_pages: bool = False) -> bytes:
+        """Send a signed GET and return the answer unchanged, or all pages of a list as one object."""
         if with_all_pages:
             return raw_calls.all_pages(self._client, path, params)
-        return raw_calls.call(self._client, method, path, params, body)
+        return raw_calls.call(self._client, "GET", path, params)
 
-    def check_raw_path(self, path: str) -> None:
-        """Raise UsageError where a raw call must not go to this path."""
+    def plan_raw_call(
+        self, method: str, path: str, params: Params, body: bytes = b""
+    ) -> RequestPlan[dict[str, object], bytes]:
+        """Plan a signed write, whose answer is returned unchanged. No limit applies; a halt does.
+
+        UsageError where a raw call must not go to this path.
+        """
         self._client.check_path(path)
+        shown = body.decode(errors="replace")[:500]
+        return self._request(
+            "raw_call",
+            {"method": method, "path": path, "params": params, "body": body},
+            lambda: raw_calls.call(self._client, method, path, params, body),
+            f"{method} {path}",
+            *([f"body {shown}"] if shown else []),
+        )
+
+
+Row = TypeVar("Row", cash.SubaccountRow, cash.NettingRow)
+
+
+def _by_subaccount(rows: Iterable[Row]) -> Sequence[Row]:
+    return sorted(rows, key=lambda row: (row.subaccount, row.exchange_index))
