@@ -45,7 +45,7 @@ class PlanOutcome(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
 
 
 class RequestPlan(Plan[R], Generic[T, R], frozen=True, kw_only=True):
-    """One request that places no order. `terms` are the values that it sends."""
+    """A request that places no order. `terms` are the values that it sends."""
 
     action: str
     terms: T
@@ -61,7 +61,7 @@ class PricedPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
 
 
 class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):
-    """One new order. `unknown_orders` counts unconfirmed orders: one of them may be the same order."""
+    """A new order. `unknown_orders` counts unconfirmed orders: one of them may be the same order."""
 
     orders: tuple[OrderRow, ...]
     unknown_orders: int
