@@ -98,9 +98,9 @@ def test_what_cannot_be_found_out_is_an_error_and_no_permission(tmp_path: Path) 
     (tmp_path / "home").touch()
     with pytest.raises(StateFileError, match="cannot look"):
         read_pause(tmp_path / "home")
-    with pytest.raises(StateFileError, match="cannot create"):
+    with pytest.raises(StateFileError, match="Cannot create"):
         pause(tmp_path / "home", "")
-    with pytest.raises(StateFileError, match="cannot remove"):
+    with pytest.raises(StateFileError, match="Cannot remove"):
         remove_pause_file(tmp_path / "home")
 
 
