@@ -1,4 +1,4 @@
-"""Use cases about the account: every method returns views of what it has and did, and raises one of our errors."""
+"""Use cases of the account: every method returns views and raises one of our errors."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ class AccountService(PlanningService):
     # -- what it has ----------------------------------------------------------------------------------------------
 
     def balance(self, subaccount: int | None = None) -> cash.BalanceView:
-        """Return cash by shard, positions and resting orders; of the primary account unless one is named."""
+        """Return cash by shard, positions and resting orders; of the primary account unless a subaccount is given."""
         return balance(self._client, subaccount)
 
     def positions(self, subaccount: int | None = None) -> Sequence[PositionRow]:
-        """Return the open positions at the price they could be closed at, of all subaccounts unless one is named."""
+        """Return the open positions with closing prices, of all subaccounts unless one is given."""
         found = account_portfolio(self._resources)
         marks = found.marks
         held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
@@ -54,7 +54,7 @@ class AccountService(PlanningService):
         return [position_row(each, marks[each.ticker], kind) for each in held]
 
     def upcoming_settlements(self, ticker: str = "", event: str = "") -> Sequence[cash.UpcomingRow]:
-        """Return the open positions by the time at which they are decided."""
+        """Return the open positions by the time of their settlement."""
         found = account_portfolio(self._resources)
         held = [(position, found.markets.get(position.ticker)) for position in found.open_positions]
         rows = [
@@ -67,7 +67,7 @@ class AccountService(PlanningService):
     # -- what it did ----------------------------------------------------------------------------------------------
 
     def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[FillRow]:
-        """Return the trades of the account from both tiers, newest first."""
+        """Return the fills of the account from both tiers, newest first."""
         return [FillRow.of(fill) for fill in self._client.all_fills(ticker or None, since, limit)]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
@@ -82,39 +82,39 @@ class AccountService(PlanningService):
             )
 
     def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
-        """Return profit and loss: the whole, and its parts by one of `portfolio.KEYS`."""
+        """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         return pnl_view(*account_pnl(self._resources, by, since))
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
-        """Return what the account had gained over time."""
+        """Return the gain of the account over time."""
         found = account_portfolio(self._resources)
         return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
 
     # -- exports --------------------------------------------------------------------------------------------------
 
     def fill_export(self, since: Ts | None = None) -> Sequence[FillExport]:
-        """Return every trade, oldest first, with the strategy and fair value of its order where that is known."""
+        """Return every fill, oldest first, with the strategy and fair value of its order where known."""
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         return [fill_export(fill, orders.get(fill.order_id)) for fill in self._client.all_fills(None, since)[::-1]]
 
     def tax_lots(self, since: Ts | None = None, *, with_open: bool = True) -> Sequence[LotExport]:
-        """Return lots, first in, first out: those closed since then, and `with_open` what is still held."""
+        """Return first-in-first-out lots: those closed since then, and `with_open` the open ones."""
         found = tax_lots(account_portfolio(self._resources).entries)
         return [LotExport.of(lot) for lot in found if (lot.closed >= (since or 0) if lot.closed else with_open)]
 
     # -- money in and out -----------------------------------------------------------------------------------------
 
     def deposits(self, limit: int | None = 50) -> Iterator[cash.CashMovementRow]:
-        """Return the money that came in."""
+        """Return the deposits."""
         return map(cash.CashMovementRow.of, self._client.deposits(limit))
 
     def withdrawals(self, limit: int | None = 50) -> Iterator[cash.CashMovementRow]:
-        """Return the money that went out."""
+        """Return the withdrawals."""
         return map(cash.CashMovementRow.of, self._client.withdrawals(limit))
 
     def allocation(self) -> cash.AllocationView:
-        """Return how the exchange spreads free cash over the shards."""
+        """Return how the exchange allocates free cash to the shards."""
         return allocation_view(self._client.allocation())
 
     def plan_allocation(
@@ -246,11 +246,11 @@ class AccountService(PlanningService):
     # -- what it may do -------------------------------------------------------------------------------------------
 
     def api_keys(self) -> cash.KeysView:
-        """Return the API keys, and until when they may trade some categories."""
+        """Return the API keys, with the times until which they may trade some categories."""
         return cash.KeysView.of(self._client.api_keys())
 
     def limits(self) -> cash.LimitsView:
-        """Return tier, buckets, grants, costs and volume; no volume where the exchange has not computed any yet."""
+        """Return tier, buckets, grants, costs and volume; no volume before the exchange has computed it."""
         client = self._client
         progress = max(client.volume_progress(), key=lambda progress: progress.computed, default=None)
         found, costs = client.limits(), client.endpoint_costs()
@@ -283,7 +283,7 @@ class AccountService(PlanningService):
     # -- the state file -------------------------------------------------------------------------------------------
 
     def rebuild(self) -> StateRebuild:
-        """Make an unusable state file anew from the exchange; trading stays halted."""
+        """Rebuild an unusable state file from the exchange; trading stays halted."""
         return rebuild(self._resources)
 
     # -- raw calls ------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchLineResult(NamedTuple):
-    """The result of a line. `error` is None where the order was placed; `order` is None where a control refused it."""
+    """The result of a line. `error` stays empty where the order was placed, `order` where a control refused it."""
 
     number: int
     ticket: OrderTicket

@@ -51,7 +51,7 @@ class QuoteService(PlanningService):
         return map(quote_row, found)
 
     def follow(self, row: QuoteRow, within_s: float) -> QuoteRow:
-        """Read an accepted quote until it is executed or cancelled, or until the time is over."""
+        """Read an accepted quote until it is executed or canceled, or until the time is over."""
         return quotes.follow(self._resources.client, self._resources.clock, row, within_s)
 
     # -- the requester --------------------------------------------------------------------------------------------

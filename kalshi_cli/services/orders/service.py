@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
 from functools import cached_property
@@ -20,13 +20,19 @@ from kalshi_cli.base.units import (
     show_price,
     show_qty,
 )
-from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.account.recovery import reconcile, reconciled_row
 from kalshi_cli.services.orders import amend, batch, cancel, close
 from kalshi_cli.services.orders.cancel_all import KillRun
 from kalshi_cli.services.orders.halt_marker import write_halt_marker
-from kalshi_cli.services.orders.place import OrderEntry, OrderProposal, OrderTicket, open_order_entry
+from kalshi_cli.services.orders.place import (
+    SELF_TRADE_PREVENTIONS,
+    TIMES_IN_FORCE,
+    OrderEntry,
+    OrderProposal,
+    OrderTicket,
+    open_order_entry,
+)
 from kalshi_cli.services.orders.queue_positions import queue_positions
 from kalshi_cli.services.plans import REVIEW_AGAIN_S, PlanningService, plan_prices
 from kalshi_cli.services.trading.stop_signals import in_flight
@@ -138,14 +144,14 @@ class OrderService(PlanningService):
                 action=_one_of("action", action, ("buy", "sell")),
                 qty=_from_text("count", qty_from_user, count),
                 price=_from_text("price", price_from_user, price),
-                tif=TimeInForce[_one_of("tif", tif, ("gtc", "ioc", "fok")).upper()],
+                tif=TIMES_IN_FORCE[_one_of("tif", tif, TIMES_IN_FORCE)],
                 post_only=post_only,
                 reduce_only=reduce_only,
                 expires_in_s=expires_in_s,
                 client_order_id=client_order_id,
                 order_group_id=group,
                 subaccount=subaccount,
-                self_trade_prevention=SelfTradePrevention[_one_of("stp", stp, ("taker", "maker")).upper()],
+                self_trade_prevention=SELF_TRADE_PREVENTIONS[_one_of("stp", stp, SELF_TRADE_PREVENTIONS)],
                 cancel_on_pause=cancel_on_pause,
             )
         )
@@ -376,7 +382,7 @@ def _from_text(name: str, parse: Callable[[str], T], value: str | Decimal) -> T:
         raise UsageError(f"{name}: {error}") from error
 
 
-def _one_of(name: str, value: str, choices: tuple[str, ...]) -> Any:
+def _one_of(name: str, value: str, choices: Collection[str]) -> Any:
     if value not in choices:
         raise UsageError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
     return value

@@ -56,8 +56,8 @@ class TradingService(PlanningService):
         def execute() -> HaltView:
             halt = self._control.pause(text)
             if halt.is_final:
-                self._resources.note(f"halted already, and stays so: {describe(halt)}")
-            self._resources.note("paused; no new orders until: kalshi resume --reason TEXT")
+                self._resources.note(f"Trading was already halted and stays halted: {describe(halt)}")
+            self._resources.note("Paused. No new orders until `kalshi resume --reason TEXT`")
             return HaltView.of(halt)
 
         return self._plan("pause", execute, text)
@@ -84,7 +84,7 @@ class TradingService(PlanningService):
     def _resume(self, reason: str) -> ResumeView:
         before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
         was_active = before.state is TradingState.ACTIVE
-        note("trading is active, as it was" if was_active else f"trading is active again; before, {describe(before)}")
+        note("Trading was already active" if was_active else f"Trading is active. Before: {describe(before)}")
         for remark in (self._control.would_halt_again(before), *self._control.leftovers()):
             if remark:
                 note(remark)
@@ -100,17 +100,13 @@ class TradingService(PlanningService):
         def execute() -> StopView:
             note, stopped = self._resources.note, self._control.stop()
             for pid in stopped:
-                note(f"the loop (pid {pid}) has stopped, and nothing of it is live")
+                note(f"The loop (pid {pid}) has stopped. None of its orders is live")
             status = run_status(self._resources, self._resources.home)
             if not stopped:
-                note("no loop is running here")
+                note("No trading loop is running")
             if not stopped and status.rest:
-                for line in (
-                    f"as far as the state file knows {status.rest}",
-                    "    kalshi order list",
-                    "    kalshi cancel-all",
-                ):
-                    note(line)
+                check = "check with `kalshi order list`; cancel with `kalshi cancel-all`"
+                note(f"According to the state file, {status.rest}: {check}")
             return StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
 
         return self._plan("stop", execute)

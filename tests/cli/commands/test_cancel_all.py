@@ -124,7 +124,7 @@ def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Serv
     with lifting(exchange, 1):
         ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["halted"]) == (0, True), ended.err
-    assert "the halt is GONE" in ended.err
+    assert "The halt is GONE" in ended.err
     assert (exchange.resting(), ended.json["canceled"]) == ([], 2), "what was placed in between is canceled too"
     assert buy().code == 3
 
@@ -179,7 +179,7 @@ def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
     ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, 1, True)
     assert order_id in ended.error["message"]
-    assert "takes no cancel until it resumes" in ended.err
+    assert "accepts no cancels until it resumes" in ended.err
 
 
 def test_an_unreadable_pause_beside_a_broken_configuration_stops_nothing(exchange: Served) -> None:

@@ -85,7 +85,7 @@ def test_a_resume_is_refused_while_the_kill_switch_runs(exchange: Served, proxy:
         refused = program("resume", "--reason", "impatient", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS"), refused.err
         assert f"pid {process.pid}" in refused.error["message"]
-        assert "wait until cancel-all has ended" in refused.error["hint"]
+        assert "wait until `kalshi cancel-all` has ended" in refused.error["hint"]
         assert f"kill -9 {process.pid}" in refused.error["hint"]
         assert (on_file(exchange).code, (home(exchange) / FILE).exists()) == ("CANCEL_ALL", True)
         ended = released(proxy, process)

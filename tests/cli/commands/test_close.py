@@ -198,7 +198,7 @@ def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exch
     assert error_of(ended) == (7, "outcome_unknown")
     assert proxy.faults[0].hits == 1, "not tried again, and no other position begun"
     assert sorted(row["closed"] for row in ended.json) == ["0.00", "0.00"]
-    assert sorted("not begun" in row["detail"] for row in ended.json) == [False, True]
+    assert sorted("Not started" in row["detail"] for row in ended.json) == [False, True]
     assert "client order id" in ended.error["hint"]
     assert held() == {TWO_SIDED: "10.00", ONE_SIDED: "-20.00"}
 

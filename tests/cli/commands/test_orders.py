@@ -102,7 +102,7 @@ def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, 
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
     ended = program("order", "cancel", mine, "--json")
     assert (ended.code, exchange.resting()) == (0, []), ended.err
-    assert "ids of your own are not understood" in ended.err
+    assert "Client order ids cannot be used here" in ended.err
 
 
 # -- batch ------------------------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ def test_a_dry_run_of_a_batch_leaves_no_trace(exchange: Served, monkeypatch: pyt
     exchange.leave_no_trace()
     ended = batch(monkeypatch, line(), line(count=1_000), words=("--dry-run", "--json"))
     assert (ended.code, [row["status"] for row in ended.json]) == (0, ["dry_run", "denied"])
-    assert "worst loss $4.27" in ended.err
+    assert "maximum loss $4.27" in ended.err
     assert (exchange.resting(), exchange.state.exists()) == ([], False)
 
 

@@ -98,7 +98,7 @@ def test_netting_and_allocation_change_when_their_plans_are_executed(account: Ac
     assert (shares.terms.active, account.allocation().active) == (True, False)
     assert account.execute(shares) == shares.terms
     assert not account.execute(account.plan_allocation({})).active
-    with pytest.raises(UsageError, match="60 percent"):
+    with pytest.raises(UsageError, match="add up to 60"):
         account.plan_allocation({0: 60})
 
 

@@ -334,7 +334,7 @@ def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> 
     rest(sim, 1)
     sim.clock.advance(1)
     assert with_groups(sim).is_clean
-    assert any("for want of time not triggered: " in line for line in sim.said), sim.said
+    assert any("Not triggered, out of time: " in line for line in sim.said), sim.said
     sim.close()
 
 

@@ -285,7 +285,7 @@ def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadli
     outcome = press(sim, deadline_s=20.0, groups=[])
     assert (outcome.remaining, outcome.is_clean) == (3, False)
     assert [line for line in sim.said if "paused" in line] == [
-        "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+        "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
     ]
     assert sum(verb == "DELETE" for verb, _ in sim.wire.sent) < 30, "and does not hammer at it"
 

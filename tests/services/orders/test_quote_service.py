@@ -82,7 +82,7 @@ def test_a_quote_is_created_confirmed_and_deleted(quotes: QuoteService, exchange
     confirm = quotes.renew(quotes.plan_confirm(made.quote_id))
     assert confirm.action == "confirm"
     assert quotes.execute(confirm).status in ("confirmed", "executed")
-    second = quotes.execute(quotes.plan_create(ask(exchange, who=OTHER, ticker=ONE_SIDED), cents(40))).quote_id
+    second = quotes.execute(quotes.plan_create(ask(exchange, who=OTHER, ticker=ONE_SIDED), cents(12))).quote_id
     assert quotes.execute(quotes.plan_delete(second)).deleted
 
 
