@@ -82,7 +82,7 @@ def test_3_a_resume_without_a_reason(exchange: Served) -> None:
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:
     ended = place("--post-only", price="0.47")
-    assert_error(ended, 4, "invalid_order", "post only cross", "nothing was placed")
+    assert_error(ended, 4, "invalid_order", "post only cross", "No order was placed")
     assert exchange.resting() == []
 
 

@@ -397,7 +397,7 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
             store.record(SubmitOrder(full_order(f"c{n:03}", reason="x" * 500)))
             written.append(f"c{n:03}")
 
-    with pytest.raises(StateFileError, match="no room") as caught:
+    with pytest.raises(StateFileError, match="No space left") as caught:
         fill_it()
     assert caught.value.code == "state_full"
     assert caught.value.exit_code is ExitCode.STATE

@@ -134,7 +134,7 @@ def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
         raise UsageError(
-            f"{len(lines)} orders in {len(tickers)} markets exceed the limits of one batch",
+            f"{len(lines)} orders in {pluralize(len(tickers), 'market')} exceed the limits of one batch",
             hint=f"at most {MAX_ORDERS} orders in {MAX_MARKETS} markets; split the file",
         )
     found: dict[str, Market] = {}

@@ -269,4 +269,4 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
             f"run `kalshi order reconcile` after {last}, when an order that never arrived can be proven absent; "
             "then run this again"
         )
-    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}{halt}", hint=hint)
+    return OutcomeUnknownError(f"After {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

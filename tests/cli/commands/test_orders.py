@@ -152,9 +152,9 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(subaccount=64), "line 2: subaccount: '64' is not a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
-        (line(ticker="NOPE"), "line 2: there is no market NOPE"),
-        (line(price="0.415"), "line 2: $0.415 is not a price"),
-        (line(client_order_id="a"), "the client order id a is on several lines"),
+        (line(ticker="NOPE"), "line 2: no market NOPE"),
+        (line(price="0.415"), "line 2: $0.415 is off the price grid"),
+        (line(client_order_id="a"), "Client order id a is used on several lines"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
@@ -302,7 +302,7 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
         (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),
         (["decrease", "ID"], "give one of --by and --to"),
         (["decrease", "ID", "--by", "1", "--to", "1"], "give one of --by and --to"),
-        (["decrease", "ID", "--to", "10"], "10 are left"),
+        (["decrease", "ID", "--to", "10"], "10 contracts are left"),
         (["decrease", "ID", "--by", "10"], "kalshi order cancel"),
     ],
 )

@@ -253,7 +253,7 @@ def test_an_exchange_that_answers_nothing_leaves_it_unverified(sim: Simulation) 
 def test_a_key_that_may_not_cancel_ends_it_at_once(sim: Simulation) -> None:
     rest(sim, 1)
     sim.wire.before = fail("DELETE", 403, 100, code="forbidden")
-    with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 1 order may rest"):
+    with pytest.raises(OutcomeUnknownError, match="This key cannot cancel, and 1 order may be live"):
         kill(sim)
 
 

@@ -109,7 +109,7 @@ def test_a_quote_that_is_cancelled_meanwhile_was_provably_not_accepted(sim: Simu
         return lose_request(request)
 
     sim.wire.before = lose_and_cancel
-    with pytest.raises(UnreachableError, match="cancelled") as found:
+    with pytest.raises(UnreachableError, match="canceled") as found:
         quotes.accept(sim.desk(), deal, "no")
     assert found.value.code == "never_arrived"
     assert sim.store.live_orders() == ()
@@ -314,7 +314,7 @@ def test_what_may_trade_is_found_on_both_sides_of_a_quote_and_until_when(sim: Si
 def test_a_key_that_may_not_look_at_quotes_holds_up_nothing(sim: Simulation, status: int, is_told: bool) -> None:
     sim.wire.before = lambda _request: httpx.Response(status, content=b"{}")
     assert quotes.accepted_quotes(sim.client, sim.said.append) == ()
-    assert any("not known" in text for text in sim.said) is is_told
+    assert any("Unknown whether quotes" in text for text in sim.said) is is_told
 
 
 @pytest.mark.parametrize(
