@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
 import msgspec
 
@@ -30,6 +30,8 @@ from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
 from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.positions import FillRow, PnlView, PositionRow, SubaccountPositionRow, pnl_view, position_row
+
+_BY_SUBACCOUNT = attrgetter("subaccount", "exchange_index")
 
 
 class AccountService(PlanningService):
@@ -135,11 +137,11 @@ class AccountService(PlanningService):
 
     def subaccounts(self) -> Sequence[cash.SubaccountRow]:
         """Return the cash of every subaccount on every shard."""
-        return _by_subaccount(map(cash.SubaccountRow.of, self._client.subaccount_balances()))
+        return sorted(map(cash.SubaccountRow.of, self._client.subaccount_balances()), key=_BY_SUBACCOUNT)
 
     def netting(self) -> Sequence[cash.NettingRow]:
         """Return whether positions net, for every subaccount."""
-        return _by_subaccount(map(cash.NettingRow.of, self._client.netting()))
+        return sorted(map(cash.NettingRow.of, self._client.netting()), key=_BY_SUBACCOUNT)
 
     def subaccount_transfers(self) -> Iterator[cash.SubaccountTransferRow]:
         """Return the transfers between subaccounts, read as they are iterated over."""
@@ -310,10 +312,3 @@ class AccountService(PlanningService):
             f"{method} {path}",
             *([f"body {shown}"] if shown else []),
         )
-
-
-Row = TypeVar("Row", cash.SubaccountRow, cash.NettingRow)
-
-
-def _by_subaccount(rows: Iterable[Row]) -> Sequence[Row]:
-    return sorted(rows, key=lambda row: (row.subaccount, row.exchange_index))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -36,6 +37,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
 from kalshi_cli.services.trading.refusals import duplicate, halted, id_conflict, refusal, rejection, sent_but_not_saved
@@ -369,3 +371,12 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
     return OrderEntry(
         resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
     )
+
+
+class OrderPlanningService(PlanningService):
+    """The base of services that plan orders."""
+
+    @cached_property
+    def entry(self) -> OrderEntry:
+        """Return the component that reviews and sends orders. RefusedError where writes are switched off."""
+        return open_order_entry(self._resources, is_rehearsal=self._is_rehearsal)

@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from kalshi_cli.base.errors import RefusedError
 from kalshi_cli.base.units import Money, Price, Qty, show_money, show_qty
 from kalshi_cli.exchange.wire.quotes import NewRfq
 from kalshi_cli.services.orders import quotes
-from kalshi_cli.services.orders.place import OrderEntry, open_order_entry
+from kalshi_cli.services.orders.place import OrderPlanningService
 from kalshi_cli.services.orders.quotes import QuoteTrade, deal_rows, new_rfq_row, quote_row
-from kalshi_cli.services.plans import REVIEW_AGAIN_S, PlanningService, plan_prices
+from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
 from kalshi_cli.views.plans import QuotePlan, RequestPlan
 from kalshi_cli.views.quotes import DeletedView, NewQuoteView, QuoteRow, RfqRow
 
 R = TypeVar("R")
 
 
-class QuoteService(PlanningService):
+class QuoteService(OrderPlanningService):
     """Requests for quotes and the quotes on them, as requester and as maker."""
-
-    @cached_property
-    def entry(self) -> OrderEntry:
-        """Return the component that reviews orders. RefusedError where writes are switched off."""
-        return open_order_entry(self._resources, is_rehearsal=self._is_rehearsal)
 
     # -- reading --------------------------------------------------------------------------------------------------
 

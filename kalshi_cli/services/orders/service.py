@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
 from decimal import Decimal
-from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 import msgspec
@@ -28,13 +27,12 @@ from kalshi_cli.services.orders.halt_marker import write_halt_marker
 from kalshi_cli.services.orders.place import (
     SELF_TRADE_PREVENTIONS,
     TIMES_IN_FORCE,
-    OrderEntry,
+    OrderPlanningService,
     OrderProposal,
     OrderTicket,
-    open_order_entry,
 )
 from kalshi_cli.services.orders.queue_positions import queue_positions
-from kalshi_cli.services.plans import REVIEW_AGAIN_S, PlanningService, plan_prices
+from kalshi_cli.services.plans import REVIEW_AGAIN_S, plan_prices
 from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.close import CloseRow, PlanRow
 from kalshi_cli.views.orders import (
@@ -62,13 +60,8 @@ from kalshi_cli.views.plans import (
 Orders = list[OrderRow]
 
 
-class OrderService(PlanningService):
+class OrderService(OrderPlanningService):
     """The orders of an account. `plan_place` and the like send nothing; `execute` executes a plan once."""
-
-    @cached_property
-    def entry(self) -> OrderEntry:
-        """Return the component that reviews and sends orders. RefusedError where writes are switched off."""
-        return open_order_entry(self._resources, is_rehearsal=self._is_rehearsal)
 
     # -- reading --------------------------------------------------------------------------------------------------
 
