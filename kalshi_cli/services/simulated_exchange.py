@@ -1,9 +1,8 @@
 """The simulated exchange of a state directory: its files, its lock and its server.
 
 One process at a time opens it, by an OS lock: a background server that a command started (`app.background`), `sim
-serve`, or a program that opens it as a library. A server writes its address into a file beside it.
-
-Its time is the machine's, shifted by the number in the file `clock`; signatures use the machine's time.
+serve`, or a program that opens it as a library. A server writes its address into a file beside it. Its time is the
+machine's, shifted by the number in the file `clock`; signatures use the machine's time.
 """
 
 from __future__ import annotations
@@ -101,7 +100,7 @@ class SimulatorLauncher:
 
     @contextmanager
     def open(self, *, takes_over: bool = False) -> Iterator[tuple[SimulatedExchange, MarketSimulation]]:
-        """Open the exchange in this process, restored and advanced to now; InstanceError where it is served.
+        """Open the exchange in this process, restored and advanced to now; AnotherInstanceError where it is served.
 
         With `takes_over` an unused background server is asked to end first.
         """
@@ -249,7 +248,7 @@ class SimulatorLauncher:
         """Serve it from this thread until a signal. SIGTERM ends it as gracefully as SIGINT.
 
         `keys` are `rsa`, `ed25519` or names of PEM files. Each account gets one key of each named type, the first
-        account also those of the files. Without `keys` they have the type of the existing key.
+        account also those of the files; without `keys`, the type of the existing key.
 
         With `idle_s` this is the background server, which ends after it was unused for that long. Without it, an unused
         background server makes way. uvicorn raises a signal again once its sockets are closed; by default that would
@@ -306,10 +305,7 @@ class SimulatorLauncher:
         return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
     def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> ControlReport:
-        """Run a control command on the server that `find` returns.
-
-        UsageError, NotFoundError or ExchangeError where it cannot be run.
-        """
+        """Run a control on the server that `find` returns. UsageError, NotFoundError or ExchangeError where it cannot."""
         from kalshi_cli.simulator.serving.controls import ControlError, read_command
 
         body = msgspec.json.encode(fields)
@@ -428,7 +424,7 @@ class SimulatorLauncher:
         return _read(self._token_path).decode()
 
     def reset(self) -> None:
-        """Delete accounts, orders and markets. InstanceError while a program uses the exchange."""
+        """Delete accounts, orders and markets. AnotherInstanceError while a program uses the exchange."""
         if not self.folder.exists():
             return
         with ExitStack() as stack:

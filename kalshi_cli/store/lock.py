@@ -39,7 +39,7 @@ class LockHolder(msgspec.Struct, frozen=True):
 
 @contextmanager
 def lock(path: Path, clock: Clock) -> Iterator[None]:
-    """Hold the lock. InstanceError, naming the holder, where this or another process already holds it."""
+    """Hold the lock. AnotherInstanceError, naming the holder, where this or another process already holds it."""
     file = _open(path)
     try:
         if not _take(file, path, clock):

@@ -157,7 +157,7 @@ def test_the_lock_against_a_resume_is_taken_before_the_cancels_where_it_could_no
             """The resume lets go once the halt is written, and the kill switch could not have the lock then."""
 
             def write(self, text: str) -> int:
-                if "trading is halted" in text:
+                if "Trading is halted" in text:
                     fcntl.flock(resume, fcntl.LOCK_UN)
                 return super().write(text)
 

@@ -295,8 +295,8 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
     ("words", "says"),
     [
         (["amend", "ID"], "nothing to change"),
-        (["amend", "ID", "--price", "0.41"], "is already: 10 left at $0.41"),
-        (["amend", "ID", "--price", "0.415"], "the nearest prices are $0.41 and $0.42"),
+        (["amend", "ID", "--price", "0.41"], "already has these terms: 10 left at $0.41"),
+        (["amend", "ID", "--price", "0.415"], "nearest valid prices: $0.41 and $0.42"),
         (["amend", "ID", "--price", "41"], "did you mean 0.41?"),
         (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "exclude each other"),
         (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),

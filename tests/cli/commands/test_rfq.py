@@ -255,7 +255,7 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
         (("rfq", "accept", "a", "b", "--side", "maybe"), 2, "maybe"),
         (("rfq", "quotes", "x", "--limit", "0"), 2, "limit"),
         (("quote", "create", "nobody"), 2, "a YES bid, a NO bid, or both"),
-        (("quote", "create", "nobody", "--yes-bid", "0.60", "--no-bid", "0.41"), 2, "more than a dollar"),
+        (("quote", "create", "nobody", "--yes-bid", "0.60", "--no-bid", "0.41"), 2, "add up to more than $1.00"),
         (("quote", "create", "nobody", "--yes-bid", "60"), 2, "0.60"),
         (("quote", "confirm", "nothing"), 4, "no quote nothing"),
         (("combos", "show", "nothing"), 4, "no collection NOTHING"),
