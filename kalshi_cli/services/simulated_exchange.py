@@ -305,7 +305,7 @@ class SimulatorLauncher:
         return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
     def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> ControlReport:
-        """Run a control on the server that `find` returns. UsageError, NotFoundError or ExchangeError where it cannot."""
+        """Run a control on the server that `find` returns; raise its error where that is refused."""
         from kalshi_cli.simulator.serving.controls import ControlError, read_command
 
         body = msgspec.json.encode(fields)

@@ -48,8 +48,8 @@ class StateRebuild(msgspec.Struct, frozen=True, kw_only=True):
 def rebuild(resources: Resources) -> StateRebuild:
     """Rebuild the state file of this account. An earlier halt stays; otherwise the rebuild itself halts trading.
 
-    Raises RefusedError where the file is usable, and AnotherInstanceError while a loop runs. Where the account cannot be read,
-    there is a new file and the halt; the next start reads the rest.
+    Raises RefusedError where the file is usable, and AnotherInstanceError while a loop runs. Where the account cannot
+    be read, there is a new file and the halt; the next start reads the rest.
     """
     home, path = resources.state_dir, resources.state_dir / "state.db"
     with lock(home / "trade.lock", resources.clock):
