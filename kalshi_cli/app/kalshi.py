@@ -11,10 +11,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.services.account.service import AccountService
     from kalshi_cli.services.markets.service import MarketService
     from kalshi_cli.services.monitoring.service import MonitoringService
+    from kalshi_cli.services.orders.group_service import OrderGroupService
+    from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.services.trading.service import TradingService
 
 LOG = logging.getLogger("kalshi_cli")
@@ -29,6 +33,21 @@ class Kalshi:
     def __init__(self, environment: Environment) -> None:
         self._environment = environment
         self._resources = environment.open()
+
+    @property
+    def env(self) -> str:
+        """Return the name of the environment: sim, demo or prod."""
+        return self._resources.config.env
+
+    @property
+    def now(self) -> Ts:
+        """Return the exchange's time."""
+        return self._resources.clock.now()
+
+    @property
+    def resources(self) -> Resources:
+        """Return the clock, connections and files, for front ends that need more than the services."""
+        return self._resources
 
     @classmethod
     def open(
@@ -76,8 +95,22 @@ class Kalshi:
         return OrderService(self._resources)
 
     @cached_property
+    def quotes(self) -> QuoteService:
+        """List requests for quotes and quotes; plan and execute writes."""
+        from kalshi_cli.services.orders.quote_service import QuoteService
+
+        return QuoteService(self._resources)
+
+    @cached_property
+    def order_groups(self) -> OrderGroupService:
+        """List order groups; plan and execute writes."""
+        from kalshi_cli.services.orders.group_service import OrderGroupService
+
+        return OrderGroupService(self._resources)
+
+    @cached_property
     def account(self) -> AccountService:
-        """Read balance, positions, fills and profit and loss."""
+        """Read balance, positions, fills and profit and loss; move cash."""
         from kalshi_cli.services.account.service import AccountService
 
         return AccountService(self._resources)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,11 +30,9 @@ from kalshi_cli.cli.screen.output import Format, info, set_quiet, warn, write_ou
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.app.kalshi import Kalshi
     from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
-    from kalshi_cli.services.account.service import AccountService
-    from kalshi_cli.services.markets.service import MarketService
-    from kalshi_cli.services.monitoring.service import MonitoringService
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
@@ -108,45 +105,13 @@ def open_app(
         yield environment.open()
 
 
-class OpenServices:
-    """The services of what a command opened, each made when it is first asked for."""
-
-    def __init__(self, resources: Resources) -> None:
-        self.resources = resources
-
-    @property
-    def now(self) -> Ts:
-        """Return the exchange's time."""
-        return self.resources.clock.now()
-
-    @property
-    def env(self) -> str:
-        return self.resources.config.env
-
-    @cached_property
-    def markets(self) -> MarketService:
-        from kalshi_cli.services.markets.service import MarketService
-
-        return MarketService(self.resources)
-
-    @cached_property
-    def account(self) -> AccountService:
-        from kalshi_cli.services.account.service import AccountService
-
-        return AccountService(self.resources)
-
-    @cached_property
-    def monitoring(self) -> MonitoringService:
-        from kalshi_cli.services.monitoring.service import MonitoringService
-
-        return MonitoringService(self.resources)
-
-
 @contextmanager
-def open_services(ctx: typer.Context) -> Iterator[OpenServices]:
+def open_services(ctx: typer.Context) -> Iterator[Kalshi]:
     """Open the services of what the global options choose: `with open_services(ctx) as kalshi:`."""
-    with open_app(ctx) as resources:
-        yield OpenServices(resources)
+    from kalshi_cli.app.kalshi import Kalshi
+
+    with environment_of(ctx) as environment:
+        yield Kalshi(environment)
 
 
 def home_of(resources: Resources, *, paper: bool) -> Home | None:
@@ -190,7 +155,7 @@ def show_list(
         info(f"the list was cut at {limit}; see more with {more}")
 
 
-def ago(kalshi: OpenServices, seconds: float | None) -> Ts | None:
+def ago(kalshi: Kalshi, seconds: float | None) -> Ts | None:
     """Return the moment that long ago; None where none is given."""
     return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
 

@@ -9,11 +9,11 @@ import typer
 from kalshi_cli.cli.options import agreed
 
 if TYPE_CHECKING:
-    from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.plans import PlanningService
     from kalshi_cli.services.resources import Resources
     from kalshi_cli.views.plans import Plan
 
-    P = TypeVar("P", bound=Plan)
+    P = TypeVar("P", bound=Plan[Any])
 
 TIFS = ("gtc", "ioc", "fok")
 STPS = ("taker", "maker")
@@ -35,10 +35,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")]
 
 
-def consented(resources: Resources, orders: OrderService, plan: P, question: str, *, yes: bool) -> P:
+def consented(resources: Resources, service: PlanningService, plan: P, question: str, *, yes: bool) -> P:
     """Show the plan and ask, where the environment wants that; return what to execute.
 
     The question may have stood for minutes: the plan is made again then.
     """
     is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
-    return orders.renew(plan) if is_asked else plan
+    return service.renew(plan) if is_asked else plan

@@ -1,38 +1,44 @@
-"""Plans that were made and not executed yet: each is executed once, unchanged, and soon."""
+"""Plans that were made and not executed yet, and the base of every service that makes them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.base.units import Ts
-from kalshi_cli.views.plans import Plan
+from kalshi_cli.base.units import ONE_DOLLAR, Money, Qty, Ts, notional
+from kalshi_cli.services.resources import Resources
+from kalshi_cli.views.plans import Plan, RequestPlan
 
 LIFE_S = 60.0
 """A plan must be executed within this time."""
 
 MAX_PLANS = 1_000
-"""Plans that are kept; the oldest is forgotten first."""
+"""The number of plans that are kept; the oldest is dropped first."""
 
-P = TypeVar("P", bound=Plan)
+REVIEW_AGAIN_S = 2.0
+"""A plan of orders that was reviewed longer ago is reviewed again before it is sent."""
+
+P = TypeVar("P", bound=Plan[Any])
+R = TypeVar("R")
+T = TypeVar("T")
 
 
 class _Kept(NamedTuple):
-    """A plan that was made, what executes it, and what makes it anew."""
+    """A plan, the function that executes it (None once used), and the function that makes the same plan again."""
 
-    plan: Plan
+    plan: Plan[Any]
     made_s: float
-    execute: Callable[[float], object] | None
-    renew: Callable[[], Plan]
+    execute: Callable[[float], Any] | None
+    renew: Callable[[], Plan[Any]]
 
 
 class PlanBook:
-    """Makes plans, and gives back what executes one: `add`, then `execute`."""
+    """The plans of one service: `add` makes a plan, `execute` executes it once."""
 
     def __init__(self, clock: Clock, new_id: Callable[[], str], life_s: float = LIFE_S) -> None:
         self._clock = clock
@@ -41,7 +47,10 @@ class PlanBook:
         self._kept: dict[str, _Kept] = {}
 
     def add(self, of: type[P], execute: Callable[[float], object], renew: Callable[[], P], **fields: Any) -> P:
-        """Make a plan with these fields. `execute` gets its age in seconds; `renew` makes the same plan anew."""
+        """Make a plan with these fields.
+
+        `execute` takes the age of the plan in seconds; `renew` makes the same plan again.
+        """
         expires = Ts(self._clock.now() + int(1000 * self._life_s))
         plan = of(plan_id=self._new_id(), expires=expires, **fields)
         plan = msgspec.structs.replace(plan, digest=digest_of(plan))
@@ -50,48 +59,101 @@ class PlanBook:
         self._kept[plan.plan_id] = _Kept(plan, self._clock.monotonic(), execute, renew)
         return plan
 
-    def execute(self, plan: Plan) -> object:
-        """Do what was planned. RefusedError where the plan is stale, changed, unknown here or executed already."""
+    def execute(self, plan: Plan[R]) -> R:
+        """Execute a plan. Raise RefusedError where it is stale, changed, unknown here or already executed."""
         kept = self._find(plan)
         age_s = self._clock.monotonic() - kept.made_s
         if age_s > self._life_s or self._clock.now() > plan.expires:
             raise RefusedError(
                 f"the plan is older than {self._life_s:g} s; nothing was sent",
-                hint="make it again, look at it, and execute it at once",
+                hint="make a new plan, review it, and execute it within that time",
                 code="PLAN_STALE",
             )
-        return self._take(kept)(age_s)
+        return cast(R, self._take(kept)(age_s))
 
     def renew(self, plan: P) -> P:
-        """Make the same plan anew, by what is true now, because somebody took time to agree to it."""
+        """Make the same plan again from current data, because the user took time to agree to it."""
         kept = self._find(plan)
         self._take(kept)
         return cast(P, kept.renew())
 
-    def _find(self, plan: Plan) -> _Kept:
+    def _find(self, plan: Plan[Any]) -> _Kept:
         kept = self._kept.get(plan.plan_id)
         if kept is None:
-            raise RefusedError("this plan was not made here; nothing was sent", hint="plan it here", code="NO_PLAN")
+            raise RefusedError(
+                "unknown plan; nothing was sent", hint="execute a plan on the service that made it", code="NO_PLAN"
+            )
         if digest_of(plan) != kept.plan.digest or plan.digest != kept.plan.digest:
             raise RefusedError(
-                "the plan is not the one that was made: something in it was changed; nothing was sent",
-                hint="plan what you want instead",
-                code="PLAN_CHANGED",
+                "the plan was changed after it was made; nothing was sent", hint="make a new plan", code="PLAN_CHANGED"
             )
         return kept
 
-    def _take(self, kept: _Kept) -> Callable[[float], object]:
-        """Return what executes it, to the first who asks."""
+    def _take(self, kept: _Kept) -> Callable[[float], Any]:
+        """Return the function that executes a plan, once."""
         before = self._kept.pop(kept.plan.plan_id, None)
         if before is not None:
             self._kept[kept.plan.plan_id] = before._replace(execute=None)
         if before is None or before.execute is None:
             raise RefusedError(
-                "this plan was executed already; nothing was sent", hint="plan it again", code="PLAN_EXECUTED"
+                "this plan was executed already; nothing was sent", hint="make a new plan", code="PLAN_EXECUTED"
             )
         return before.execute
 
 
-def digest_of(plan: Plan) -> str:
-    """Return the fingerprint of everything in a plan but the digest itself."""
+def digest_of(plan: Plan[Any]) -> str:
+    """Return the fingerprint of every field of a plan but the digest itself."""
     return hashlib.sha256(msgspec.json.encode(msgspec.structs.replace(plan, digest=""))).hexdigest()
+
+
+def plan_prices(orders: Sequence[tuple[Money, Money, Qty]]) -> dict[str, Money]:
+    """Return the amounts of a PricedPlan from the cost, the highest fee and the contracts of each order."""
+    cost, fees = (Money(sum(each[at] for each in orders)) for at in (0, 1))
+    payout = Money(sum(notional(ONE_DOLLAR, qty) for _, _, qty in orders))
+    return {"cost": cost, "fees": fees, "max_loss": Money(cost + fees), "max_payout": payout}
+
+
+class PlanningService:
+    """The base of services with writes: `plan_...` sends nothing, `execute` executes a plan once.
+
+    A rehearsal changes nothing: it makes plans, also where writes are switched off, and executes none.
+    """
+
+    def __init__(self, resources: Resources, *, is_rehearsal: bool = False) -> None:
+        self._resources = resources
+        self._is_rehearsal = is_rehearsal
+        self._book = PlanBook(resources.machine, resources.new_id)
+
+    def execute(self, plan: Plan[R]) -> R:
+        """Execute a plan once and return the result.
+
+        RefusedError where the plan is stale, changed or already executed, or where a limit or a halt refuses it now.
+        OutcomeUnknownError where no answer came: the write may have happened.
+        """
+        if self._is_rehearsal:
+            raise RefusedError("a rehearsal sends nothing", code="REHEARSAL")
+        return self._book.execute(plan)
+
+    def renew(self, plan: P) -> P:
+        """Make the same plan again after the user took time to agree: new orders are reviewed again.
+
+        Plans that close, cancel, decrease or confirm stay as they were shown.
+        """
+        return self._book.renew(plan)
+
+    @property
+    def _env(self) -> str:
+        return self._resources.config.env
+
+    def _request(self, action: str, terms: T, send: Callable[[], R], *facts: str) -> RequestPlan[T, R]:
+        """Plan one request that places no order; the first fact gets the environment in front."""
+        first = f"{self._env}: {facts[0]}"
+        return self._book.add(
+            RequestPlan,
+            lambda _age_s: send(),
+            lambda: self._request(action, terms, send, *facts),
+            subject=first,
+            facts=(first, *facts[1:]),
+            action=action,
+            terms=terms,
+        )

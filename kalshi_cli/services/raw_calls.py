@@ -1,4 +1,4 @@
-"""A raw call, and a list of raw pages read to its end."""
+"""Raw calls, and all pages of a raw list."""
 
 from __future__ import annotations
 
@@ -11,28 +11,29 @@ from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 MAX_PAGES = 1_000
 MAX_FIELDS = 100
-"""Fields of one page: each may be a list, which is kept whole."""
+"""The most fields of one page: each may be a list, which is kept whole."""
 MAX_BYTES = 32 * 1024 * 1024
-"""Bytes of all pages together; they are joined in memory."""
+"""The most bytes of all pages together; they are joined in memory."""
 CURSORS = ("cursor", "next_cursor")
 
 
 def call(client: KalshiClient, method: str, path: str, params: Params, body: bytes = b"") -> bytes:
-    """One call; the body of the answer. RefusedError where a halt forbids it: nothing was sent."""
+    """Make one call and return the body. RefusedError where a halt blocks it: nothing was sent."""
     try:
         return client.request(method, path, params, body)
     except HaltedError as error:
         raise RefusedError(
             error.message,
-            hint="cancels still work; see `kalshi status`, then `kalshi resume --reason ...`",
+            hint="cancels still work; see `kalshi status`, then run `kalshi resume --reason TEXT`",
             code="HALTED",
         ) from error
 
 
 def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
-    """Every page of a list in one object: its lists joined, the rest as the last page has it, the cursor empty.
+    """Return every page of a list as one object: lists joined, other fields of the last page, the cursor empty.
 
-    WireError where the list repeats itself, has no end in MOST_PAGES, or is no list of pages: never a short list.
+    ResponseFormatError where the list repeats, has more than MAX_PAGES pages, or is no list of pages: never a short
+    list.
     """
     whole: dict[str, bytes | list[bytes]] = {}
     seen: set[str] = set()
@@ -52,12 +53,12 @@ def all_pages(client: KalshiClient, path: str, params: Params) -> bytes:
         if not cursor:
             return _joined(whole | {name: b'""' for name in CURSORS if name in whole})
         if cursor in seen:
-            raise ResponseFormatError(
-                f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop"
-            )
+            raise ResponseFormatError(f"{path}: the list repeats and has no end", code="cursor_loop")
         seen.add(cursor)
     raise ResponseFormatError(
-        f"{path}: the list has more than {MAX_PAGES} pages", code="too_many_pages", hint="larger pages: -f limit=1000"
+        f"{path}: the list has more than {MAX_PAGES} pages",
+        code="too_many_pages",
+        hint="use larger pages: -f limit=1000",
     )
 
 
@@ -68,14 +69,14 @@ def _object(path: str, body: bytes) -> dict[str, bytes]:
     try:
         fields = _objects.decode(body)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
-        raise ResponseFormatError(f"{path}: the answer is not a page of a list", hint="leave out --paginate") from error
+        raise ResponseFormatError(f"{path}: the response is not a page of a list", hint="remove --paginate") from error
     if len(fields) > MAX_FIELDS:
-        raise ResponseFormatError(f"{path}: the answer has {len(fields)} fields; a page of a list has a few")
+        raise ResponseFormatError(f"{path}: the response has {len(fields)} fields; a page of a list has a few")
     return {name: bytes(value).strip() for name, value in fields.items()}
 
 
 def _items(value: bytes) -> list[bytes] | None:
-    """Return what stands between the brackets of a list, as it came; an object for each item would need more memory."""
+    """Return the text between the brackets of a list; an object for each item would need more memory."""
     return [part for part in (value[1:-1].strip(),) if part] if value.startswith(b"[") else None
 
 

@@ -1,4 +1,4 @@
-"""What every use case needs: the account's clock, connections and files, opened when first asked for."""
+"""Clock, connections and files of an account, opened when first used."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ if TYPE_CHECKING:
     from kalshi_cli.config.hosts import OtherHost
 
 OnEffect = Callable[[Effect, Store | None], None]
-"""Takes an effect that was written down, and the state file that holds it, where there is one."""
+"""Takes an effect that was saved, and the state file that holds it, where there is one."""
 
 RefuseOrder = Callable[[Store, TradingState], None]
-"""Raises where no order may leave that was reviewed for this trading state. Asked before each attempt to place one."""
+"""Raises where an order that was reviewed for this trading state may not be sent; called before each attempt."""
 
 
 class Home(msgspec.Struct, frozen=True, kw_only=True):
-    """A state folder, and the account whose trading it keeps; `account` is "" where no API key names one.
+    """A state folder and its account; `account` is "" where no API key names one.
 
     `name` is the mode of the loops that run here.
     """
@@ -57,7 +57,7 @@ class Home(msgspec.Struct, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Resources:
-    """One account: its clock, connections and files. What is opened here is closed with `stack`."""
+    """The clock, connections and files of an account. `stack` closes whatever is opened here."""
 
     config: Config
     homes: tuple[Home, ...]
@@ -75,7 +75,7 @@ class Resources:
     find_rest_url: Callable[[], str]
     find_ws_url: Callable[[], str]
     needs_confirmation: bool
-    """Writes are real money."""
+    """Whether writes move real money."""
     refuse_order: RefuseOrder
     tell: Callable[[str], None]
     """Shows a warning; `note` shows a remark."""
@@ -83,9 +83,9 @@ class Resources:
     on_effect: OnEffect
     on_answer: OnAnswer
     traffic: RequestCounters
-    """Counts what `on_answer` took."""
+    """Counts the calls that `on_answer` takes."""
     transport: BaseTransport | None = None
-    """Carries requests in place of sockets, for a caller who has the exchange in its own process."""
+    """Carries requests instead of sockets, for a caller with the exchange in its own process."""
 
     # -- the account and its files --------------------------------------------------------------------------------
 
@@ -105,11 +105,11 @@ class Resources:
 
     @property
     def account(self) -> str:
-        """Return whose state this is: the key id stands for the account, which the exchange does not name otherwise."""
+        """Return the name of the account: the key id, because the exchange does not name the account otherwise."""
         if not self.home.account:
             raise CredentialsError(
-                f"no API key is configured for {self.config.env}",
-                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
+                f"No API key configured for {self.config.env}",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or `credentials` in the configuration",
             )
         return self.home.account
 
@@ -120,14 +120,15 @@ class Resources:
 
     @cached_property
     def limits(self) -> RiskLimits:
+        """Return the risk limits of the configuration."""
         return limits_of(self.config)
 
     def open_store(
         self, home: Home, *, create: bool = True, busy_ms: int | None = None, is_reported: bool = False
     ) -> Store:
-        """Open the state file of a home, for the caller to close; with `is_reported`, `on_effect` takes its effects.
+        """Open the state file of a home; the caller closes it. With `is_reported`, `on_effect` takes its effects.
 
-        A write waits `busy_ms` at most for another program, where that is given.
+        A write waits at most `busy_ms` for another program, where that is given.
         """
         path, account, env = home.folder / "state.db", home.account or self.account, self.config.env
         on_record = self.on_effect if is_reported else None
@@ -135,13 +136,13 @@ class Resources:
 
     @cached_property
     def store(self) -> Store:
-        """Open the state file of this account, or make it."""
+        """Open or create the state file of this account."""
         store = self.open_store(self.home, is_reported=True)
         self.stack.callback(store.close)
         return store
 
     def remembered(self, home: Home | None = None, busy_ms: int | None = None) -> Store | None:
-        """Open the state file of this account, or of another home, if there is one; reading creates nothing."""
+        """Open the state file of this account, or of another home, if it exists; reading creates nothing."""
         home = home or self.home
         if not os.path.lexists(home.folder / "state.db"):
             return None
@@ -156,7 +157,7 @@ class Resources:
 
     @cached_property
     def catalogue(self) -> Catalogue | None:
-        """Open the list of markets that this machine remembers; reading creates nothing."""
+        """Open the local market catalog, if it exists; reading creates nothing."""
         found = open_catalogue(self.config)
         if found is not None:
             self.stack.callback(found.close)
@@ -181,7 +182,7 @@ class Resources:
 
     @cached_property
     def limiter(self) -> RateLimiter:
-        """Pace this account, together with the other programs that use this state directory, once there is one."""
+        """Return the rate limiter of this account, shared with other programs on an existing state directory."""
         if self.signer is None or not os.path.isdir(self.state_dir):
             return RateLimiter(self.clock)
         pace = SharedCounters(self.state_dir / "pace", NUMBERS, self.machine)
@@ -190,17 +191,17 @@ class Resources:
 
     @cached_property
     def client(self) -> KalshiClient:
-        """Connect to the REST API; nothing that could trade starts after a halt."""
+        """Connect to the REST API; no request that could trade is sent after a halt."""
         return self.connected(self._refuse, self._announced)
 
     @cached_property
     def public(self) -> KalshiClient:
-        """Connect without the key, for what needs none: a key that is refused says nothing about the exchange."""
+        """Connect without the key, for public data: a refused key says nothing about the exchange."""
         return self.connected(self._refuse, self._announced, is_signed=False)
 
     @cached_property
     def families(self) -> EventFamilyCache:
-        """Look up events and series, and what they charge."""
+        """Return the look-up of events, series and their fees."""
         return EventFamilyCache(self.client)
 
     def _refuse(self, reviewed: TradingState) -> None:
@@ -213,7 +214,7 @@ class Resources:
         *,
         is_signed: bool = True,
     ) -> KalshiClient:
-        """Make a client. One that is not signed asks public routes only, whatever becomes of the key."""
+        """Make a client. An unsigned one calls public routes only, whatever the key."""
         exchange = self.config.exchange
         client = KalshiClient(
             self.rest_url,
@@ -234,11 +235,11 @@ class Resources:
         return client
 
     def _announced(self, route: str, notice: str) -> None:
-        """Tell that a route we use was switched off, or will be; keep it where there is a state file."""
-        text = f"the exchange says of it: {notice}; look for a newer version of this program"
+        """Warn that a route in use was or will be switched off; save the warning where there is a state file."""
+        text = f"The exchange announces: {notice}. Check for a newer version of kalshi"
         alert = AlertRaised(self.clock.now(), "critical", "ROUTE_ENDS", route, text)
         self.tell(f"CRITICAL {alert.code} {route}: {text}")
-        with suppress(KalshiError):  # the notice was told, and what was asked for goes on
+        with suppress(KalshiError):  # the notice was shown, and the command goes on
             store = self.remembered()
             if store is not None:
                 store.record(alert)

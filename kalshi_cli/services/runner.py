@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from kalshi_cli.base.errors import HaltedError, KalshiError
@@ -12,37 +12,35 @@ from kalshi_cli.core.model.messages import AmendEnded, ExternalOrders, Message, 
 from kalshi_cli.store.records import ConcurrentChangeError
 
 MAX_CASCADE = 10_000
-"""Messages that one feed message may set off; more is a loop that feeds itself."""
-
-
-class FeedProtocol(Protocol):
-    """Where messages come from. Ends after a stop was asked for, or when a recording does."""
-
-    def __iter__(self) -> Iterator[Message]: ...
+"""The most messages that one feed message may trigger; more means a loop that triggers itself."""
 
 
 class EngineProtocol(Protocol):
-    """The pure core: what follows from what happened."""
+    """The pure core: it returns the effects of each message."""
 
-    def step(self, message: Message) -> Iterable[Effect]: ...
+    def step(self, message: Message) -> Iterable[Effect]:
+        """Return the effects of a message."""
+        ...
 
 
 class VenueProtocol(Protocol):
-    """Where effects go, and where their replies come from."""
+    """The destination of effects and the source of their replies."""
 
     def observe(self, message: Message) -> Iterable[Message]:
-        """What became due now that this happened: replies, fills, the answer of a look-up."""
+        """Return the messages that became due with this one: replies, fills, results of look-ups."""
         ...
 
     def perform(self, effect: Effect) -> Iterable[Message]:
-        """Do it, once, and say what came of it."""
+        """Perform an effect once and return the replies."""
         ...
 
 
 class RecorderProtocol(Protocol):
-    """The part of the store the loop needs."""
+    """The part of the store that the loop needs."""
 
-    def record(self, effect: Effect) -> None: ...
+    def record(self, effect: Effect) -> None:
+        """Save an effect before it is performed."""
+        ...
 
 
 def run(
@@ -52,7 +50,10 @@ def run(
     store: RecorderProtocol,
     done: Callable[[Message], None] | None = None,
 ) -> None:
-    """Drive the loop until the feed ends; `done` is told of each message once all that it set off has settled."""
+    """Drive the loop until the feed ends.
+
+    `done` is called for each message after all of its effects have settled.
+    """
     for message in feed:
         process_messages((*venue.observe(message), message), engine, venue, store)
         if done is not None:
@@ -62,12 +63,12 @@ def run(
 def process_messages(
     messages: Iterable[Message], engine: EngineProtocol, venue: VenueProtocol, store: RecorderProtocol
 ) -> None:
-    """Take messages through the engine, and everything that they set off.
+    """Pass messages, and all messages that they trigger, through the engine.
 
-    Replies are taken before the next message, or the engine would decide on stale order state. They are also taken, and
-    all that follows is done, before the next order or amend is sent: what they bring may stop it. Every effect is
-    recorded before it is performed: no commit, no order. Where recording or performing fails, the replies that had come
-    by then are still taken, so that the engine knows what is live, and nothing more is performed.
+    Replies come before the next message, or the engine would decide on stale order state. They also come, with all
+    their effects, before the next order or amend is sent: they may stop it. Every effect is recorded before it is
+    performed: no commit, no order. Where recording or performing fails, the engine still takes the replies that had
+    arrived, so that it knows which orders are live, and nothing more is performed.
     """
     coming, replies, effects = deque(messages), deque[Message](), deque[Effect]()
     steps = 0
@@ -86,16 +87,16 @@ def process_messages(
         raise
     if replies or coming:
         raise KalshiError(
-            f"one message set off more than {MAX_CASCADE} others",
-            hint="a strategy or a control feeds itself; this is a bug, please report it",
+            f"One message triggered more than {MAX_CASCADE} others",
+            hint="a strategy or a control triggers itself; please report this bug",
         )
 
 
 def _act_unless_halted(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:
-    """As `perform_effects`. An order that is not sent because of what another process has just done is over, not live,
-    and one that is not amended is as it was.
+    """Perform an effect like `perform_effects`, unless another process has halted or changed trading.
 
-    What that process placed counts from here on.
+    An order that is not sent for that reason is over, and an order that is not amended keeps its terms. Orders that the
+    other process placed count from here on.
     """
     try:
         return perform_effects(effect, venue, store)
@@ -114,6 +115,6 @@ def _act_unless_halted(effect: Effect, venue: VenueProtocol, store: RecorderProt
 
 
 def perform_effects(effect: Effect, venue: VenueProtocol, store: RecorderProtocol) -> Iterable[Message]:
-    """Record it, then perform it; the replies, not yet taken."""
+    """Record the effect, perform it, and return the replies, which the engine has not processed yet."""
     store.record(effect)
     return venue.perform(effect)

@@ -1,4 +1,4 @@
-"""What a set-up must find out about a machine before there is a configuration."""
+"""Checks of a machine before there is a configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["is_readable_by_others", "load_key"]
 
 
 def is_readable_by_others(path: Path) -> bool:
-    """Whether a file of ours can be read by others; False where it is not there."""
+    """Return whether other users can read a file; False where it does not exist."""
     try:
         return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
     except OSError:

@@ -1,9 +1,8 @@
-"""The simulated exchange of a state directory: on disk, and where a process serves it.
+"""The simulated exchange of a state directory: its files, its lock and its server.
 
-One process at a time has it open, by an OS lock: a background server that a command started (`app.background`), `sim
-serve`, or a program that opens it as a library. A server writes its address into a file beside it.
-
-Its time is the machine's, moved by what the file `clock` says; signatures are made and held against the machine's.
+One process at a time opens it, by an OS lock: a background server that a command started (`app.background`), `sim
+serve`, or a program that opens it as a library. A server writes its address into a file beside it. Its time is the
+machine's, shifted by the number in the file `clock`; signatures use the machine's time.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ if TYPE_CHECKING:
 
 ACCOUNT = "trader"
 KEY_ID = "00000000-0000-4000-8000-00000000cafe"
-"""The key of the account that this program trades with. It opens nothing but this simulated exchange."""
+"""The key of the account that kalshi trades with. It opens nothing but this simulated exchange."""
 
 WAIT_S = 10.0
-"""The time that a program that opens the exchange waits for another one to close it, or to end."""
+"""The longest wait for another program to close the exchange or to end."""
 
 END_WITHIN_S = 10.0
 UNUSED_WITHIN_S = 1.0
-"""The time in which a server is asked to make way: a command that is about to end still has its connection."""
+"""The time in which a server is asked to end: a command that is about to end still has its connection."""
 
 LOCKS = ("lock", "start.lock")
 """Files that stay: with one removed, two processes could lock two files of one name."""
@@ -50,11 +49,11 @@ LOCKS = ("lock", "start.lock")
 ASK_WITHIN_S = 20.0
 MAX_REPLY_LENGTH = 1 << 20
 LOOK_EVERY_S = 0.25
-"""How often a process looks whether another one moved the clock."""
+"""The pause between two checks whether another process moved the clock."""
 
 
 class SimulatorLauncher:
-    """One simulated exchange on disk: its journal, its key, its lock and, while served, its address."""
+    """A simulated exchange on disk: its journal, its key, its lock and, while served, its address."""
 
     def __init__(
         self,
@@ -84,7 +83,7 @@ class SimulatorLauncher:
         self._offset_ms, self._look_again_at = 0, 0.0
 
     def serving(self) -> Announcement | None:
-        """Return where it is served now; None where no process does, whatever an old file says."""
+        """Return the address where it is served; None where no process serves it, whatever an old file contains."""
         who = holder(self._lock_path)
         if who is None:
             return None
@@ -101,9 +100,9 @@ class SimulatorLauncher:
 
     @contextmanager
     def open(self, *, takes_over: bool = False) -> Iterator[tuple[SimulatedExchange, MarketSimulation]]:
-        """Take the exchange into this process, restored and moved on to now; InstanceError where it is served.
+        """Open the exchange in this process, restored and advanced to now; AnotherInstanceError where it is served.
 
-        With `takes_over` a background server that no program uses is asked to end first.
+        With `takes_over` an unused background server is asked to end first.
         """
         from kalshi_cli.simulator.exchange import SimulatedExchange
         from kalshi_cli.simulator.world.world import MarketSimulation
@@ -127,7 +126,7 @@ class SimulatorLauncher:
             yield exchange, world
 
     def _hold(self, stack: ExitStack, *, takes_over: bool) -> None:
-        """Hold the lock until the stack closes; wait a while for a program that is starting or ending."""
+        """Hold the lock until the stack closes; wait for a program that is starting or ending."""
         until = self._clock.monotonic() + WAIT_S
         while True:
             try:
@@ -137,14 +136,14 @@ class SimulatorLauncher:
                 found = self.serving()
                 if found is not None and not (takes_over and found.is_background and self.end_unused(found)):
                     raise errors.AnotherInstanceError(
-                        f"the simulated exchange is served by pid {found.pid}, and in use",
-                        hint="kalshi sim status shows it; kalshi sim stop ends it",
+                        f"The simulated exchange is served by pid {found.pid} and in use",
+                        hint="`kalshi sim status` shows it; `kalshi sim stop` ends it",
                     ) from error
                 if self._clock.monotonic() > until:
                     raise errors.AnotherInstanceError(
-                        f"the simulated exchange is still being started, or used, by another program "
-                        f"({holder(self._lock_path) or 'gone now'})",
-                        hint="try again in a moment; kalshi sim status shows who serves it",
+                        "The simulated exchange is starting, or in use by another program "
+                        f"({holder(self._lock_path) or 'just ended'})",
+                        hint="try again in a moment; `kalshi sim status` shows the server",
                     ) from error
                 self._clock.sleep(0.05)
 
@@ -158,7 +157,7 @@ class SimulatorLauncher:
                 self._ask(found, "stop", b"")
                 break
             except errors.UnreachableError:
-                break  # it is ending already
+                break  # it is already ending
             except ControlError:
                 if self._clock.monotonic() > until:
                     return False
@@ -166,7 +165,7 @@ class SimulatorLauncher:
         return self.has_ended(found.pid)
 
     def stop(self) -> Announcement | None:
-        """End the server, whatever is connected to it; return which one it was, None where no process serves it."""
+        """End the server, whatever is connected to it; return the one that ended, None where no process serves it."""
         found, until = self.serving(), self._clock.monotonic() + END_WITHIN_S
         while found is None and self.is_open and self._clock.monotonic() < until:  # it is starting
             self._clock.sleep(0.05)
@@ -176,15 +175,15 @@ class SimulatorLauncher:
         try:
             os.kill(found.pid, signal.SIGTERM)
         except OSError as error:
-            raise errors.StateFileError(f"cannot end pid {found.pid}: {error.strerror}") from error
+            raise errors.StateFileError(f"Cannot end pid {found.pid}: {error.strerror}") from error
         if not self.has_ended(found.pid):
             raise errors.UnreachableError(
-                f"the server of the simulated exchange, pid {found.pid}, does not end", hint=f"kill -9 {found.pid}"
+                f"The server of the simulated exchange (pid {found.pid}) does not end", hint=f"run: kill -9 {found.pid}"
             )
         return found
 
     def has_ended(self, pid: int) -> bool:
-        """Wait a while until this process has closed the exchange; return whether it did."""
+        """Wait until this process has closed the exchange; return whether it did within WAIT_S."""
         until = self._clock.monotonic() + END_WITHIN_S
         while (who := holder(self._lock_path)) is not None and who.pid == pid:
             if self._clock.monotonic() > until:
@@ -193,12 +192,12 @@ class SimulatorLauncher:
         return True
 
     def check_seed(self) -> None:
-        """Raise UsageError where another seed was chosen than the one that the exchange was made with."""
+        """Raise UsageError where the configured seed is not the one of the exchange."""
         if self.folder.exists():
             self._seed(is_new=False)
 
     def _seed(self, *, is_new: bool = True) -> int:
-        """The seed this exchange was made with: another would move every price under positions that are held."""
+        """Return the seed of this exchange: another one would change every price under open positions."""
         path, wanted = self.folder / "seed", self.options.seed
         try:
             made_with = int(_read(path))
@@ -208,8 +207,8 @@ class SimulatorLauncher:
             return wanted
         if self._is_seed_chosen and made_with != wanted:
             raise errors.UsageError(
-                f"this simulated exchange was made with seed {made_with}, not {wanted}",
-                hint="start anew with kalshi sim reset, or use another --state DIR",
+                f"This simulated exchange was created with seed {made_with}, not {wanted}",
+                hint="start over with `kalshi sim reset`, or use another --state DIR",
                 code="other_seed",
             )
         return made_with
@@ -223,7 +222,7 @@ class SimulatorLauncher:
         *,
         is_background: bool = False,
     ) -> Iterator[Announcement]:
-        """Write down where it is served, and for whom, for as long as it is."""
+        """Write the address and the accounts of the server to a file while it is served."""
         keys = accounts[0].keys if accounts else ()
         named = next(((key.key_id, key.private_key_path) for key in keys if key.private_key_path), None)
         key_id, key_path = named or (KEY_ID, str(self.key_path))
@@ -246,14 +245,14 @@ class SimulatorLauncher:
         *,
         idle_s: float | None = None,
     ) -> None:
-        """Serve it from this thread until a signal. SIGTERM ends it in as good order as SIGINT does.
+        """Serve it from this thread until a signal. SIGTERM ends it as gracefully as SIGINT.
 
-        `keys` are `rsa`, `ed25519` or names of PEM files. Each account gets one of each type that is named, the first
-        account those of the files too. Without any they have the type of the key that is there.
+        `keys` are `rsa`, `ed25519` or names of PEM files. Each account gets one key of each named type, the first
+        account also those of the files; without `keys`, the type of the existing key.
 
-        With `idle_s` this is the background server, which ends when it was not used for so long. Without, one that
-        no program uses makes way. uvicorn hands a signal on once its sockets are closed; by default that would end the
-        process at once.
+        With `idle_s` this is the background server, which ends after it was unused for that long. Without it, an unused
+        background server makes way. uvicorn raises a signal again once its sockets are closed; by default that would
+        end the process at once.
         """
 
         def end(_number: int, _frame: object) -> None:
@@ -279,7 +278,7 @@ class SimulatorLauncher:
     def _server_at_last_port(
         self, exchange: SimulatedExchange, world: MarketSimulation, idle_s: float | None
     ) -> SimServer | None:
-        """Return a server at the port of the last one, where loops that used that one look for it; None if taken."""
+        """Return a server at the last port, where running loops look for it; None if the port is taken."""
         with suppress(FileNotFoundError, ValueError, OSError, OverflowError):
             return self.server(exchange, world, int(_read(self._port_path)), idle_s)
         return None
@@ -287,7 +286,7 @@ class SimulatorLauncher:
     def server(
         self, exchange: SimulatedExchange, world: MarketSimulation, port: int = 0, idle_s: float | None = None
     ) -> SimServer:
-        """What serves it, with its controls."""
+        """Return the server of the exchange, with its controls."""
         from kalshi_cli.simulator.serving.control_route import ControlRoute
         from kalshi_cli.simulator.serving.server import SimServer
         from kalshi_cli.simulator.serving.spot import SpotVenues
@@ -306,7 +305,7 @@ class SimulatorLauncher:
         return Controls(exchange, world, self.offset_ms, self._shift, spots)
 
     def control(self, name: str, fields: dict[str, object], find: Callable[[], Address]) -> ControlReport:
-        """Have the server that `find` returns do this. UsageError, NotFoundError or ExchangeError where it cannot."""
+        """Run a control on the server that `find` returns; raise its error where that is refused."""
         from kalshi_cli.simulator.serving.controls import ControlError, read_command
 
         body = msgspec.json.encode(fields)
@@ -315,7 +314,7 @@ class SimulatorLauncher:
             return self._ask(find(), name, body)
         except ControlError as error:
             if error.code == "not_found":
-                raise errors.NotFoundError(error.message, hint="kalshi markets --all lists them") from error
+                raise errors.NotFoundError(error.message, hint="`kalshi markets --all` lists them") from error
             if error.code == "conflict":
                 raise errors.ExchangeError(
                     error.message, hint="kalshi sim status", code="conflict", status=409
@@ -323,7 +322,7 @@ class SimulatorLauncher:
             raise errors.UsageError(error.message, hint=f"see `kalshi sim {name} -h`", code=error.code) from error
 
     def _ask(self, address: Address, name: str, fields: bytes) -> ControlReport:
-        """The process that serves it."""
+        """Send a control command to the process that serves the exchange."""
         import http.client
         from urllib.parse import urlsplit
 
@@ -337,8 +336,8 @@ class SimulatorLauncher:
             body = reply.read(MAX_REPLY_LENGTH)
         except (OSError, http.client.HTTPException) as error:
             raise errors.UnreachableError(
-                f"the simulated exchange of pid {address.pid} does not answer: {error}",
-                hint="kalshi sim status says whether it did it",
+                f"The simulated exchange (pid {address.pid}) does not respond: {error}",
+                hint="`kalshi sim status` shows whether the command took effect",
             ) from error
         finally:
             connection.close()
@@ -348,8 +347,8 @@ class SimulatorLauncher:
             refusal = msgspec.json.decode(body, type=dict[str, dict[str, str]])["error"]
         except (msgspec.DecodeError, KeyError, RecursionError) as error:
             raise errors.UnreachableError(
-                f"the simulated exchange of pid {address.pid} answered {reply.status} to a control",
-                hint="it may be of another version: stop it and start it again",
+                f"The simulated exchange (pid {address.pid}) rejected the command ({reply.status})",
+                hint="it may be another version: stop it and start it again",
             ) from error
         raise ControlError(refusal.get("code", ""), refusal.get("message", ""))
 
@@ -358,7 +357,7 @@ class SimulatorLauncher:
     def _admit(
         self, exchange: SimulatedExchange, keys: Sequence[str], files: dict[str, api_keys.ReadKey], count: int
     ) -> tuple[api_keys.ServedAccount, ...]:
-        """Open the accounts that are not there yet, and let the keys sign for them."""
+        """Open the accounts that do not exist yet, and register their keys."""
         found, keys = [], keys or (api_keys.read_key(self.key_path).key_type,)
         for number in range(1, count + 1):
             account = ACCOUNT if number == 1 else f"{ACCOUNT}-{number}"
@@ -380,7 +379,7 @@ class SimulatorLauncher:
     def _admit_key(
         self, exchange: SimulatedExchange, account: str, number: int, name: str, file: api_keys.ReadKey | None
     ) -> api_keys.ServedKey:
-        """Let one key sign: that of a file, or one of this type, made where there is none yet."""
+        """Register one key: that of a file, or one of this type, created where it is missing."""
         path, key_id = Path(name).expanduser().absolute(), ""
         if file is None:
             kind = next(kind for kind in api_keys.KINDS if kind == name)
@@ -400,7 +399,7 @@ class SimulatorLauncher:
     # -- its clock --
 
     def offset_ms(self) -> int:
-        """How far the world's time is ahead of the machine's; looked up a few times a second."""
+        """Return the shift of the simulated time against the machine's; read a few times a second."""
         now = self._clock.monotonic()
         if now >= self._look_again_at:
             self._look_again_at = now + LOOK_EVERY_S
@@ -410,22 +409,22 @@ class SimulatorLauncher:
                 self._offset_ms = 0
             except ValueError:
                 raise errors.StateFileError(
-                    f"{self._clock_path} does not hold a number", hint="remove it: the clock is then the machine's"
+                    f"{self._clock_path} does not contain a number", hint="delete it to return to the machine's time"
                 ) from None
         return self._offset_ms
 
     def _shift(self, offset_ms: int) -> None:
-        """From now on the world's time is so far ahead."""
+        """Set the shift of the simulated time."""
         _replace(self._clock_path, str(offset_ms).encode())
         self._offset_ms = offset_ms
 
     def _token(self) -> str:
-        """What proves to a served exchange that somebody may control it: made once, readable by its owner only."""
+        """Return the token that allows control of a served exchange: created once, readable by its owner only."""
         self._make_private(self._token_path, lambda: f"{self._new_id()}{self._new_id()}".encode())
         return _read(self._token_path).decode()
 
     def reset(self) -> None:
-        """Forget everything: accounts, orders, markets. InstanceError while a program uses it."""
+        """Delete accounts, orders and markets. AnotherInstanceError while a program uses the exchange."""
         if not self.folder.exists():
             return
         with ExitStack() as stack:
@@ -435,9 +434,9 @@ class SimulatorLauncher:
                     path.unlink()
 
     def credentials(self) -> tuple[str, PrivateKey]:
-        """The key of the account: id and private key. Made on first use, readable by its owner only.
+        """Return the key id and the private key of the account, created on first use, readable by its owner only.
 
-        An Ed25519 one, which signs in a tenth of the time; where `serve` is the first to need it, of the type it names.
+        It is an Ed25519 key, which signs in a tenth of the time; where `serve` needs it first, it has the named type.
         """
         from kalshi_cli.exchange.rest.signing import load_key
 
@@ -445,18 +444,18 @@ class SimulatorLauncher:
         return KEY_ID, load_key(self.key_path, self._distrust)
 
     def _make_private(self, path: Path, make: Callable[[], bytes]) -> None:
-        """A file that only its owner reads, where there is none yet."""
+        """Create a file that only its owner can read, unless it exists."""
         if path.exists():
             return
         draft = path.with_suffix(f".{os.getpid()}")
         try:
             make_folder(self.folder)
             _write(draft, make())
-            os.link(draft, path)  # two processes at once: the first one's stands
+            os.link(draft, path)  # of two processes, the first one's file stays
         except FileExistsError:
             pass
         except OSError as error:
-            raise errors.StateFileError(f"cannot write {path}: {error.strerror}") from error
+            raise errors.StateFileError(f"Cannot write {path}: {error.strerror}") from error
         finally:
             with suppress(OSError):
                 draft.unlink()
@@ -469,28 +468,30 @@ class SimulatorLauncher:
 
 
 def _read(path: Path) -> bytes:
-    """What is in a small file of ours. FileNotFoundError where there is none, StateError where it cannot be read."""
+    """Read a small file. FileNotFoundError where it is missing, StateFileError where it cannot be read."""
     try:
         return read_regular(path, MAX_REPLY_LENGTH)
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise errors.StateFileError(f"cannot read {path}: {error.strerror}", hint="see what is in its place") from error
+        raise errors.StateFileError(
+            f"Cannot read {path}: {error.strerror}", hint="check the file at this path"
+        ) from error
 
 
 def _write(path: Path, body: bytes) -> None:
-    """A small file of ours, for its owner only."""
+    """Write a small file that only its owner can read."""
     try:
         with open(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
             file.write(body)
     except OSError as error:
         raise errors.StateFileError(
-            f"cannot write {path}: {error.strerror}", hint="see what is in its place"
+            f"Cannot write {path}: {error.strerror}", hint="check the file at this path"
         ) from error
 
 
 def _replace(path: Path, body: bytes) -> None:
-    """Write such a file so that it is there whole, or as it was before."""
+    """Replace a small file atomically."""
     draft = path.with_suffix(".new")
     _write(draft, body)
     draft.replace(path)

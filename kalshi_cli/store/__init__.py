@@ -1,1 +1,1 @@
-"""What must survive a crash."""
+"""Durable state that survives a crash."""

@@ -1,8 +1,8 @@
-"""What alerting keeps in the state file: matters, windows and silences, the outbox, and how the sinks do.
+"""Alerting in the state file: incidents, windows and silences, the outbox, and the state of the channels.
 
-To decide and to put what was decided into the outbox is one transaction, so that no notice is lost or made twice,
-whatever dies when. A notice is sent between two transactions: one claims the sink for a while, the other says what
-came of it. Who dies between them leaves a claim that runs out, and the same notice (with the same id) is sent again.
+Deciding and queuing the notices is one transaction, so that no notice is lost or made twice, whatever process dies. A
+notice is sent between two transactions: one claims the channel for a while, the other saves the result. A process that
+dies between them leaves a claim that expires, and the same notice (with the same id) is sent again.
 """
 
 from __future__ import annotations
@@ -23,21 +23,26 @@ from kalshi_cli.store import rows
 from kalshi_cli.store.database import Database, recover_rows
 
 STOPPED, FLATTEN = "stopped", "flatten"
-"""Marks: when an alert stopped trading, and when one asked for the positions to be closed, until a person resumes."""
+"""Marks: an alert stopped trading, or asked for the positions to be closed, until trading is resumed."""
 
 MAX_WAITING = 1_000
-"""Notices x sinks in the outbox; the oldest of the least tier go first, and are counted."""
+"""The most queued notices, for all channels; the oldest of the lowest tier are dropped first, and counted."""
 
 MAX_DEAD, MAX_DELIVERED, MAX_SILENCES = 500, 200, 200
-"""Rows kept for a person to look at; the oldest go first."""
+"""The most rows kept for display; the oldest are deleted first."""
 
 CLAIM_MS = 30_000
-"""One attempt takes less. A claim that ends later than this was made before the clock was set back: it counts for
-nothing."""
+"""The life of a claim, longer than one attempt.
+
+A claim that ends later than this was made before the clock was set back, and is ignored.
+"""
 
 
 class QueuedNotice(msgspec.Struct, frozen=True, kw_only=True):
-    """A notice for one sink: `waiting`, `delivered` or `dead`. `moved` is when that last changed, `error` why."""
+    """A notice for one channel: `waiting`, `delivered` or `dead`.
+
+    `moved` is the time of the last change, `error` its cause.
+    """
 
     number: int
     notice_id: str
@@ -52,11 +57,12 @@ class QueuedNotice(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def notice(self) -> Notice:
+        """Return the notice itself."""
         return msgspec.json.decode(self.body, type=Notice)
 
 
 class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
-    """How a sink does: failures in a row, when it may be tried again, until when one program has it for itself."""
+    """The state of a channel: failures in a row, the time of the next attempt, and the end of the current claim."""
 
     sink: str
     failures: int = 0
@@ -68,7 +74,7 @@ class AlertChannelState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def recover_notices(path: Path) -> tuple[list[QueuedNotice], bool]:
-    """Of a state file that cannot be used: the letters that nobody got, and whether these are all. Raises nothing."""
+    """Return the undelivered notices of an unusable state file, and whether these are all. Raises nothing."""
     found, is_all = recover_rows(path, _WAITING)
     letters: list[QueuedNotice] = []
     for each in found:
@@ -83,7 +89,7 @@ def recover_notices(path: Path) -> tuple[list[QueuedNotice], bool]:
 
 
 class AlertStore:
-    """The tables of alerting in a state file. Use it from the thread that opened the file."""
+    """The alerting tables of a state file. Use it from the thread that opened the file."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -91,13 +97,13 @@ class AlertStore:
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def load(self, board: Board) -> None:
-        """Fill an empty board with what is kept."""
+        """Fill an empty board from the file."""
         self._fill(board, self._database.read)
 
     def decide(
         self, board: Board, rule: Callable[[], Decision], hearers: Callable[[Notice], Sequence[str]], now: Ts
     ) -> Decision:
-        """Fill the board, let the rule move it, keep it, and put each notice into the outbox of whoever hears it."""
+        """Fill the board, apply the rule, save the board, and queue each notice for its channels."""
         with self._database.together(), self._database.writing(durable=True) as execute:
             self._fill(board, lambda sql, values=(): execute(sql, values).fetchall())
             matters, windows = {(m.code, m.subject): m for m in board.all()}, dict(board.windows)
@@ -134,60 +140,60 @@ class AlertStore:
     # -- what is new in the state file ----------------------------------------------------------------------------
 
     def mark(self, name: str) -> int:
-        """How far something was read, or a number that must outlive the program; 0 where there is none."""
+        """Return a saved number, such as how far something was read; 0 if there was never one."""
         found = self._database.read("SELECT value FROM alert_marks WHERE name = ?", (name,))
         return int(found[0][0]) if found else 0
 
     def set_mark(self, name: str, value: int) -> None:
-        """Part of the transaction that `decide` is in, when called by its rule."""
+        """Save a number; part of the transaction of `decide` when its rule calls it."""
         if value == self.mark(name):
             return
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_MARK, (name, value))
 
     def last_alert(self) -> int:
-        """The number of the newest alert that was recorded."""
+        """Return the number of the newest recorded alert."""
         return int(self._database.read("SELECT COALESCE(MAX(id), 0) FROM alerts")[0][0])
 
     def alerts_after(self, number: int, limit: int) -> list[tuple[int, AlertRaised]]:
-        """Recorded alerts with their numbers, oldest first."""
+        """Return recorded alerts with their numbers, oldest first."""
         found = self._database.read(_ALERTS_AFTER, (number, limit))
         return [(int(each[0]), rows.read(AlertRaised, each[1:])) for each in found]
 
     def last_booked(self) -> int:
-        """The number of the newest fill or settlement that was booked."""
+        """Return the number of the newest booked fill or settlement."""
         return int(self._database.read("SELECT COALESCE(MAX(number), 0) FROM booked")[0][0])
 
     def fills_after(self, number: int, limit: int) -> list[Fill]:
-        """Fills that were booked later than that number, up to `limit` numbers on, in the order they were booked."""
+        """Return the fills booked after that number, up to `limit` numbers on, in the order of booking."""
         return [rows.read(Fill, found) for found in self._database.read(_FILLS_AFTER, (number, number + limit))]
 
     def settlements_after(self, number: int, limit: int) -> list[Settlement]:
-        """Like `fills_after`, of settlements."""
+        """Return settlements like `fills_after`."""
         found = self._database.read(_SETTLEMENTS_AFTER, (number, number + limit))
         return [rows.read(Settlement, each) for each in found]
 
     def entries_of(self, ticker: str) -> list[Fill | Settlement]:
-        """All that was booked of one market."""
+        """Return all fills and settlements of a market."""
         fills: list[Fill | Settlement] = [rows.read(Fill, found) for found in self._database.read(_FILLS_OF, (ticker,))]
         return fills + [rows.read(Settlement, found) for found in self._database.read(_SETTLEMENT_OF, (ticker,))]
 
     def shard_of(self, subject: str) -> int | None:
-        """The shard of a market, an order or a group, by the orders and groups that are known; None without any."""
+        """Return the shard of a market, an order or a group, from known orders and groups; None without any."""
         found = self._database.read(_SHARD_OF, (subject, subject, subject, subject))
         return int(found[0][0]) if found and int(found[0][0]) >= 0 else None
 
     # -- the outbox -----------------------------------------------------------------------------------------------
 
     def post(self, notice: Notice, sink: str, now: Ts) -> None:
-        """One more notice for a sink, without a decision."""
+        """Queue a notice for a channel, without a decision."""
         with self._database.writing(durable=True) as execute:
             _post(execute, notice, sink, now)
 
     def claim_notice(self, sinks: Sequence[str], now: Ts) -> tuple[QueuedNotice, AlertChannelState] | None:
-        """The next letter of a sink that may be tried now, and that no other program is at; it is ours for a while.
+        """Return the next notice of a channel that may be tried now and that no other program claims; claim it.
 
-        The gravest first, and what is for a sink that did take the last one before what is for another.
+        The most severe notice comes first, and channels that accepted their last notice come before others.
         """
         with self._database.writing(durable=False) as execute:
             states = {
@@ -203,7 +209,10 @@ class AlertStore:
         return None
 
     def settle(self, letter: QueuedNotice, state: AlertChannelState, *, fallback: str = "") -> None:
-        """What came of a letter, and of the sink; the claim is over. `fallback` gets a copy, if it has none."""
+        """Save the result of a notice and the state of its channel, and end the claim.
+
+        `fallback` gets a copy, if it has none.
+        """
         with self._database.writing(durable=letter.status != "waiting") as execute:
             execute(
                 "UPDATE outbox SET status = ?, tries = ?, moved = ?, error = ? WHERE number = ?",
@@ -215,16 +224,16 @@ class AlertStore:
             _trim(execute)
 
     def letters(self, status: str, limit: int = 1_000) -> list[QueuedNotice]:
-        """Of one status, newest first."""
+        """Return the notices of one status, newest first."""
         return [rows.read(QueuedNotice, found) for found in self._database.read(_LETTERS, (status, limit))]
 
     def count_waiting(self, sinks: Sequence[str]) -> int:
-        """Letters that these sinks have not got yet."""
+        """Return the number of notices that these channels have not accepted yet."""
         found = self._database.read("SELECT sink, COUNT(*) FROM outbox WHERE status = 'waiting' GROUP BY sink")
         return sum(int(count) for sink, count in found if sink in sinks)
 
     def retry_dead(self, now: Ts) -> int:
-        """Dead letters wait again, as if they were new; their sinks are tried at once. How many."""
+        """Queue dead notices again as new ones and try their channels at once; return the number of notices."""
         with self._database.writing(durable=True) as execute:
             execute("UPDATE alert_sinks SET retry_at = 0, failures = 0 WHERE sink IN (SELECT sink FROM outbox)")
             return execute(
@@ -233,30 +242,30 @@ class AlertStore:
             ).rowcount
 
     def discard_orphaned(self, sinks: Sequence[str], before: Ts, now: Ts) -> int:
-        """Letters older than that for none of these sinks: nobody will ever deliver them. How many."""
+        """Mark notices dead that are older than that and belong to none of these channels; return their number."""
         known = ", ".join("?" * len(sinks))
         with self._database.writing(durable=True) as execute:
             return execute(
-                "UPDATE outbox SET status = 'dead', moved = ?, error = 'there is no such sink any more'"  # noqa: S608
+                "UPDATE outbox SET status = 'dead', moved = ?, error = 'there is no such channel any more'"  # noqa: S608
                 f" WHERE status = 'waiting' AND created < ? AND sink NOT IN ({known})",
                 (now, before, *sinks),
             ).rowcount
 
     def sinks(self) -> list[AlertChannelState]:
-        """How each sink did that was ever tried."""
+        """Return the state of each channel that was ever tried."""
         return [rows.read(AlertChannelState, found) for found in self._database.read(_SINKS)]
 
     # -- silences -------------------------------------------------------------------------------------------------
 
     def silence(self, silence: AlertSilence) -> None:
-        """Keep it; one for the same code and subject is replaced."""
+        """Save a silence; it replaces one for the same code and subject."""
         with self._database.writing(durable=True) as execute:
             execute("DELETE FROM silences WHERE until <= ?", (silence.created,))
             execute(_PUT_SILENCE, rows.row(silence))
             execute("DELETE FROM silences WHERE rowid <= (SELECT MAX(rowid) FROM silences) - ?", (MAX_SILENCES,))
 
     def unsilence(self, code: str, subject: str) -> int:
-        """How many there were."""
+        """Remove a silence and return how many there were."""
         with self._database.writing(durable=True) as execute:
             return execute("DELETE FROM silences WHERE code = ? AND subject = ?", (code, subject)).rowcount
 
@@ -265,9 +274,10 @@ MAX_RETRY_MS = 900_000
 
 
 def _is_free(state: AlertChannelState, now: Ts) -> bool:
-    """Times that are farther ahead than any that is written were written before the clock was set back.
+    """Return whether a channel may be tried now.
 
-    Twice as far, because `now` was read before another program's, whose transaction came first.
+    Times further ahead than any that is ever written were written before the clock was set back, and are ignored. The
+    margin is double, because `now` was read before another program's `now`, whose transaction came first.
     """
     is_claimed = 0 < state.claimed_until - now <= 2 * CLAIM_MS
     return not is_claimed and not 0 < state.retry_at - now <= 2 * MAX_RETRY_MS

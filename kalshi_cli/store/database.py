@@ -1,6 +1,6 @@
-"""One SQLite file, opened with care. The only module that imports sqlite3, with `sqlite_store.py`.
+"""A SQLite file, opened safely. Only this module and `sqlite_store.py` import sqlite3.
 
-Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
+Every write is one short `BEGIN IMMEDIATE` transaction (a transaction that reads first and then upgrades fails at once,
 whatever the timeout). Use a database from the thread that opened it.
 """
 
@@ -20,21 +20,24 @@ from kalshi_cli.store import migrations
 from kalshi_cli.store.lock import is_running
 
 BUSY_TIMEOUT_MS = 5_000
-"""How long a write waits for another program to finish its own."""
+"""The longest time that a write waits for another program to finish its own."""
 
 _STEP_MS = 5
-"""... in steps so short, because within one SQLite looks less and less often, up to ten times a second: a loop that
-writes without a pause would starve whoever wants to write once."""
+"""The length of one wait within BUSY_TIMEOUT_MS.
+
+Within one wait SQLite checks less and less often, down to ten times a second: a loop that writes without a pause would
+starve a program that wants to write once.
+"""
 
 PARTS = ("-wal", "-shm", "-journal", "")
-"""What belongs to the file, by the end of its name; the file itself is last."""
+"""The files of a database, by the end of the name; the file itself is last."""
 
 _DRAFT = re.compile(r"\.([0-9]{1,9})(-journal)?")
-"""How the name of a draft ends: whose it is. SQLite keeps a journal beside each: of whoever writes that."""
+"""The end of a draft's name: the process that writes it. SQLite keeps a journal beside each draft."""
 
 
 def recover_rows(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
-    """What can still be read of a file that cannot be used, and whether that is all. Raises nothing."""
+    """Return the rows that can still be read from an unusable file, and whether these are all. Raises nothing."""
     found: list[tuple[object, ...]] = []
     try:
         _refuse_planted(path)
@@ -46,9 +49,9 @@ def recover_rows(path: Path, sql: str) -> tuple[list[tuple[object, ...]], bool]:
 
 
 class Database:
-    """One SQLite file. Every failure is a StateError that names the file and says what to do."""
+    """A SQLite file. Every failure is a StateFileError that names the file and says what to do."""
 
-    is_read_through = True  # when it is opened; not a cache, whose damage may be met later
+    is_read_through = True  # checked when opened; a cache may find its damage later
 
     def __init__(
         self,
@@ -59,10 +62,10 @@ class Database:
         is_handed_over: bool = False,
         busy_ms: int | None = None,
     ) -> None:
-        """Open, check, and bring up to date. Without `create` a missing file is a StateError `state_missing`.
+        """Open, check and migrate the file. Without `create` a missing file is a StateFileError `state_missing`.
 
         Only the thread that opened it may use it, unless it `is_handed_over` to another one: never two at a time. A
-        write waits for `busy_ms`, else for BUSY_TIMEOUT_MS, at most.
+        write waits at most `busy_ms`, by default BUSY_TIMEOUT_MS.
         """
         self.path = path
         _ensure_file(path, create=create)
@@ -88,21 +91,19 @@ class Database:
             raise
 
     def _prepare(self, steps: Sequence[migrations.Migration]) -> None:
-        """Nothing is written before the file has proven to be ours, whole, and not newer than this program."""
+        """Check that the file is a valid state file and not newer than this program, before anything is written."""
         execute = self._connection.execute
-        execute("BEGIN")  # one view of both, or a file that another program is just creating looks like a stranger's
+        execute("BEGIN")  # one snapshot of both, or a file that another program is just creating looks foreign
         version, tables = self._version(), execute("SELECT COUNT(*) FROM sqlite_master").fetchone()[0]
         execute("ROLLBACK")
         if version > len(steps):
             raise StateFileError(
-                f"{self.path} was written by a newer version of this program (format {version}, known: {len(steps)})",
-                hint="install the newer version again; the file was left as it is",
+                f"{self.path} was written by a newer version of kalshi (format {version}, known: {len(steps)})",
+                hint="install the newer version again; the file is unchanged",
                 code="state_newer",
             )
         if version == 0 and tables:
-            raise StateFileError(
-                f"{self.path} is not a file of this program", hint="move it away", code="state_unusable"
-            )
+            raise StateFileError(f"{self.path} is not a kalshi state file", hint="move it away", code="state_unusable")
         if self.is_read_through and (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise damaged(self.path, found)
         self._switch_to_wal()
@@ -111,8 +112,8 @@ class Database:
             try:
                 self._back_up(version)
             except OSError as error:
-                what = f"cannot keep a copy of {self.path} as it was, {error.filename}: {error.strerror}"
-                raise StateFileError(what, hint="see what is in its place", code="state_unwritable") from error
+                what = f"Cannot keep a copy of {self.path} as it was, {error.filename}: {error.strerror}"
+                raise StateFileError(what, hint="check the file at this path", code="state_unwritable") from error
         if version < len(steps):
             self._migrate(steps)
 
@@ -120,7 +121,10 @@ class Database:
         return int(self._connection.execute("PRAGMA user_version").fetchone()[0])
 
     def _switch_to_wal(self) -> None:
-        """The switch does not wait for another program that is switching too; BEGIN IMMEDIATE does."""
+        """Switch to WAL mode, waiting for other programs.
+
+        The switch itself does not wait for another program that switches; BEGIN IMMEDIATE does.
+        """
         for _ in range(10):
             try:
                 self._connection.execute("PRAGMA journal_mode = WAL")
@@ -133,35 +137,35 @@ class Database:
         self._connection.execute("PRAGMA journal_mode = WAL")
 
     def _back_up(self, version: int) -> None:
-        """A copy of the file as it was, beside it; of several programs that bring it up to date, any one's will do."""
+        """Copy the unchanged file before a migration; the copy of any of several migrating programs is enough."""
         copy = self.path.with_name(f"{self.path.name}.format{version}")
         draft = copy.with_name(f"{copy.name}.{os.getpid()}")
         for left in copy.parent.glob(f"{copy.name}.*"):
             named = _DRAFT.fullmatch(left.suffix)
-            if named is None:  # a copy that a person made
+            if named is None:  # a copy made by hand
                 continue
             pid = int(named[1])
-            if pid == os.getpid() or not is_running(pid):  # a program was killed over it
+            if pid == os.getpid() or not is_running(pid):  # its program was killed
                 left.unlink(missing_ok=True)
         _create_private(draft)
         try:
             self._connection.execute("VACUUM INTO ?", (str(draft),))
-            if _format_of(draft) == version:  # else another program was faster, and has kept its own copy
+            if _format_of(draft) == version:  # otherwise another program was faster and has kept its own copy
                 draft.replace(copy)
         finally:
             draft.unlink(missing_ok=True)
 
     def _migrate(self, steps: Sequence[migrations.Migration]) -> None:
-        """Take every step that is missing, all or none: no other program ever sees a file half way."""
+        """Run every missing migration, all or none: no other program ever sees a half migrated file."""
         with self.writing(durable=True) as execute:
             version = self._version()
             for step in steps[version:]:
                 step(execute)
-            if version < len(steps):  # another program, and a newer one, may have been faster
+            if version < len(steps):  # another program, even a newer one, may have been faster
                 execute(f"PRAGMA user_version = {len(steps)}")
 
     def _patiently(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
-        """A statement that begins something, once other programs let it."""
+        """Run a statement that begins a transaction, waiting for other programs."""
         for _ in range(self._busy_ms // _STEP_MS):
             try:
                 return self._connection.execute(sql, values)
@@ -175,15 +179,15 @@ class Database:
         try:
             yield
         except sqlite3.ProgrammingError:
-            raise  # a bug of ours, such as a second thread; not a fault of the file
+            raise  # a bug, such as a second thread; not a fault of the file
         except sqlite3.DatabaseError as error:
             raise _explain(self.path, error) from error
-        except UnicodeDecodeError as error:  # in a name of the schema, or in what SQLite says of it
-            raise damaged(self.path, "there is text in it that is none") from error
+        except UnicodeDecodeError as error:  # in a name of the schema, or in SQLite's message about it
+            raise damaged(self.path, "it contains invalid text") from error
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Whatever is written meanwhile is one durable transaction, all or nothing: each commit waits for the disk."""
+        """Combine all writes in the block into one durable transaction: each commit waits for the disk."""
         with self.writing(durable=True):
             self._is_grouped = True
             try:
@@ -193,7 +197,7 @@ class Database:
 
     @contextmanager
     def writing(self, *, durable: bool) -> Iterator[Callable[..., sqlite3.Cursor]]:
-        """One transaction, all or nothing; `durable` waits until it is on the disk. Yields `execute`."""
+        """Run one transaction, all or nothing; `durable` waits for the disk. Yields `execute`."""
         connection = self._connection
         if self._is_grouped:
             yield connection.execute
@@ -216,25 +220,25 @@ class Database:
             raise
 
     def _refuse_if_gone(self) -> None:
-        """SQLite goes on writing to a file that was deleted or replaced, and then all of that is lost."""
+        """Raise StateFileError where the file was deleted or replaced: SQLite would go on writing, and lose it all."""
         try:
             found = os.stat(self.path)
         except OSError:
             found = None
         if found is None or (found.st_dev, found.st_ino) != self._identity:
             raise StateFileError(
-                f"{self.path} was deleted or replaced while it was in use",
-                hint="start again: what it does not know is read from the exchange",
+                f"{self.path} was deleted or replaced while in use",
+                hint="start again; missing data is read from the exchange",
                 code="state_gone",
             )
 
     def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """All rows of a SELECT."""
+        """Return all rows of a SELECT."""
         with self._explained():
             return self._patiently(sql, values).fetchall()
 
     def close(self) -> None:
-        """Let go of the file. Closing twice is fine."""
+        """Close the file. Closing it twice is allowed."""
         with self._explained():
             self._connection.close()
 
@@ -242,7 +246,10 @@ class Database:
 # -- failures, in words -------------------------------------------------------------------------------------------
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, 0)
-"""The last two: our statements are constants, so that a column they name is gone; and text that is none (no code)."""
+"""Result codes of a damaged file.
+
+The last two: a column is gone, because our statements are constants; and text that is invalid (no code).
+"""
 
 
 def _ensure_file(path: Path, *, create: bool) -> None:
@@ -251,20 +258,20 @@ def _ensure_file(path: Path, *, create: bool) -> None:
         if os.path.lexists(path):
             return
         if not create:
-            raise StateFileError(f"there is no state file {path}", hint="nothing ran here yet", code="state_missing")
+            raise StateFileError(f"No state file {path}", hint="nothing has run here yet", code="state_missing")
         make_folder(path.parent)
         with suppress(FileExistsError):  # another program was first
             _create_private(path)
     except OSError as error:
         raise StateFileError(
-            f"cannot create {path}: {error.strerror}",
+            f"Cannot create {path}: {error.strerror}",
             hint="choose a writable directory with --state or KALSHI_STATE",
             code="state_unwritable",
         ) from error
 
 
 def _refuse_planted(path: Path) -> None:
-    """Look at all that SQLite would open with this file, before it does: a FIFO would hold it up for ever."""
+    """Check every file that SQLite would open, before it does: a FIFO would block it forever."""
     for part in PARTS:
         each = path.with_name(path.name + part)
         try:
@@ -274,13 +281,13 @@ def _refuse_planted(path: Path) -> None:
         except OtherKindError as error:
             raise StateFileError(
                 f"{each} cannot be used: {error.strerror}",
-                hint="state is kept in regular files: see who put it there, and move it away",
+                hint="the state file must be a regular file: check the path and move it away",
                 code="state_unusable",
             ) from error
 
 
 def _create_private(path: Path) -> None:
-    """An empty file that only its owner can read. FileExistsError where there is one."""
+    """Create an empty file that only its owner can read. FileExistsError where it exists."""
     os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
 
 
@@ -293,35 +300,36 @@ def _format_of(path: Path) -> int:
 
 
 def _primary(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; its extended codes carry more in the upper bits."""
+    """Return SQLite's primary result code; extended codes carry more in the upper bits."""
     return int(getattr(error, "sqlite_errorcode", 0)) & 0xFF
 
 
 def damaged(path: Path, detail: object) -> StateFileError:
+    """Return the error for a damaged state file."""
     return StateFileError(
-        f"the state file {path} is damaged: {detail}",
-        hint="it was left as it is; `kalshi state rebuild` keeps it aside and reads the account from the exchange",
+        f"The state file {path} is damaged: {detail}",
+        hint="the file is unchanged; `kalshi state rebuild` keeps a copy and reads the account from the exchange",
         code="state_damaged",
     )
 
 
 def _explain(path: Path, error: sqlite3.DatabaseError) -> StateFileError:
-    """A StateError that says which file, what happened and what to do."""
+    """Return a StateFileError with the file, the failure and what to do."""
     found = _primary(error)
     if found in _DAMAGED:
         return damaged(path, error)
     if found in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateFileError(
             f"{path} is locked: another program has been writing to it for more than {BUSY_TIMEOUT_MS // 1000} s",
-            hint="close other programs that use it (a sqlite3 shell?) and try again",
+            hint="close other programs that use it (such as a sqlite3 shell) and try again",
             code="state_locked",
         )
     if found == sqlite3.SQLITE_FULL:
-        return StateFileError(f"no room left to write {path}", hint="free some disk space", code="state_full")
+        return StateFileError(f"No space left to write {path}", hint="free some disk space", code="state_full")
     if found in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return StateFileError(
-            f"cannot write {path}: {error}",
+            f"Cannot write {path}: {error}",
             hint="check who owns the file and its directory, or choose another with --state",
             code="state_unwritable",
         )
-    return StateFileError(f"the state file {path} failed: {error}", hint="see kalshi health-check")
+    return StateFileError(f"State file error in {path}: {error}", hint="run `kalshi health-check`")

@@ -1,7 +1,7 @@
-"""A halt is written twice: in the state file, and as a file `.halted` beside it.
+"""A halt is saved twice: in the state file, and in a file `.halted` beside it.
 
-So a halt outlives a state file that is deleted, put back from an older copy, damaged, or on a disk that is full; and
-whoever finds either is halted. `Store` writes and reads both. Only `kalshi resume` takes it away.
+So a halt survives a state file that is deleted, restored from an older copy, damaged, or on a full disk: either one is
+enough to halt trading. `Store` writes and reads both. Only `kalshi resume` removes it.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ _LONGEST = 2_000
 
 
 def read_halt_file(home: Path) -> Halt | None:
-    """The halt that is kept beside the state file of this directory; None where there is none.
+    """Return the halt beside the state file of this directory; None without a file.
 
-    Whatever has the name is a halt, also what cannot be read. StateError where not even that can be found out.
+    Any file with the name is a halt, even an unreadable one. StateFileError where its existence cannot be checked.
     """
     path = home / FILE
     try:
@@ -35,7 +35,7 @@ def read_halt_file(home: Path) -> Halt | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateFileError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
+        raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
     unread = Halt(TradingState.HALTED, "HALTED", f"see {path}", Ts(since))
     with suppress(OSError, msgspec.DecodeError, RecursionError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -49,17 +49,17 @@ def read_halt_file(home: Path) -> Halt | None:
 
 
 def read_marker_files(home: Path) -> Halt | None:
-    """What the files beside a state file say: the halt, else the pause, else nothing."""
+    """Return the halt of the marker files beside a state file: the halt, else the pause, else None."""
     return read_halt_file(home) or read_pause(home)
 
 
 def write_halt_file(home: Path, halt: Halt) -> None:
-    """On the disk when it returns. Where there is no room for its text it is empty: what counts is that it is there."""
+    """Save the halt durably. On a full disk the file is empty: its existence is enough."""
     try:
         make_folder(home)
         file = open_regular(home / FILE, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW)
     except OSError as error:
-        raise StateFileError(f"cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"Cannot write {home / FILE}: {error.strerror}", code="state_unwritable") from error
     try:
         with suppress(OSError):
             os.write(file, msgspec.json.encode(halt)[:_LONGEST])
@@ -70,9 +70,9 @@ def write_halt_file(home: Path, halt: Halt) -> None:
 
 
 def remove_halt_file(home: Path) -> None:
-    """It is over: a person said so."""
+    """Remove the halt after a resume."""
     try:
         (home / FILE).unlink(missing_ok=True)
     except OSError as error:
-        raise StateFileError(f"cannot remove {home / FILE}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"Cannot remove {home / FILE}: {error.strerror}", code="state_unwritable") from error
     sync_directory(home)

@@ -1,5 +1,6 @@
-"""One trade loop per account, and no resume while a kill switch runs: advisory locks that the kernel lets go of,
-however their holder ends.
+"""Advisory locks: one trade loop per account, and no resume while a kill switch runs.
+
+The kernel releases them however their holder ends.
 """
 
 from __future__ import annotations
@@ -19,32 +20,32 @@ from kalshi_cli.base.units import Ts, format_ts
 
 KILL_LOCK = "kill.lock"
 _LONGEST = 4_000
-"""Bytes of the file that says which kill switches run."""
+"""The most bytes of the file that lists the running kill switches."""
 
 _TRIES = 5
 _BETWEEN_S = 0.02
 
 
 class LockHolder(msgspec.Struct, frozen=True):
-    """Who holds a lock, as far as they have written it down."""
+    """The holder of a lock, as far as it has written itself down."""
 
     pid: int | None = None
     started: Ts | None = None
 
     def __str__(self) -> str:
-        pid = f"pid {self.pid}" if self.pid is not None else "pid not known"
+        pid = f"pid {self.pid}" if self.pid is not None else "pid unknown"
         return f"{pid}, since {format_ts(self.started)}" if self.started is not None else pid
 
 
 @contextmanager
 def lock(path: Path, clock: Clock) -> Iterator[None]:
-    """Hold the lock. InstanceError, naming the holder, where another process (or this one) already does."""
+    """Hold the lock. AnotherInstanceError, naming the holder, where this or another process already holds it."""
     file = _open(path)
     try:
         if not _take(file, path, clock):
             raise AnotherInstanceError(
-                f"another instance holds this account ({_written(file)})",
-                hint="stop it first: kalshi stop, or Ctrl-C where it runs; kalshi status shows it",
+                f"Another instance is using this account ({_written(file)})",
+                hint="stop it first with `kalshi stop`, or Ctrl-C where it runs; `kalshi status` shows it",
             )
         os.ftruncate(file, 0)
         os.pwrite(file, msgspec.json.encode(LockHolder(os.getpid(), clock.now())), 0)
@@ -54,13 +55,13 @@ def lock(path: Path, clock: Clock) -> Iterator[None]:
 
 
 def holder(path: Path) -> LockHolder | None:
-    """Who holds the lock now, or None. Takes nothing but a shared lock, for an instant."""
+    """Return the current holder of the lock, or None. Takes only a shared lock, for an instant."""
     try:
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise StateFileError(f"cannot read {path}: {error.strerror}") from error
+        raise StateFileError(f"Cannot read {path}: {error.strerror}") from error
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -74,9 +75,9 @@ def holder(path: Path) -> LockHolder | None:
 
 
 class KillLock:
-    """Held by every kill switch that runs, each beside the others: meanwhile nobody lifts its halt.
+    """The lock that every running kill switch shares, so that no halt is lifted meanwhile.
 
-    A kill switch waits for nobody: where the lock cannot be had at once it goes on without, and may try again.
+    A kill switch never waits: where the lock cannot be taken at once it goes on without it, and may try again.
     """
 
     def __init__(self, home: Path) -> None:
@@ -84,7 +85,7 @@ class KillLock:
         self._file: int | None = None
 
     def hold(self, now: Ts) -> None:
-        """Take it and write down who holds it; nothing where it is held already or cannot be taken."""
+        """Take the lock and write down its holder; do nothing where it is already held or cannot be taken."""
         if self._file is not None:
             return
         with suppress(OSError):
@@ -100,7 +101,7 @@ class KillLock:
             os.write(file, msgspec.json.encode(LockHolder(os.getpid(), now)) + b"\n")
 
     def release(self) -> None:
-        """Let go of it."""
+        """Release the lock."""
         if self._file is not None:
             os.close(self._file)
             self._file = None
@@ -108,11 +109,11 @@ class KillLock:
 
 @contextmanager
 def no_kill(home: Path, clock: Clock) -> Iterator[None]:
-    """Do what lifts a halt: RefusedError, naming its process, where a kill switch runs.
+    """Run code that lifts a halt. RefusedError, naming the process, where a kill switch runs.
 
-    One that begins meanwhile does not wait: it looks again, before it ends, whether its halt still holds.
+    A kill switch that starts meanwhile does not wait: before it ends it checks that its halt is still on file.
     """
-    if not os.path.isdir(home):  # nothing ran here, so that there is nothing to lift
+    if not os.path.isdir(home):  # nothing has run here, so there is no halt to lift
         yield
         return
     path = home / KILL_LOCK
@@ -121,8 +122,8 @@ def no_kill(home: Path, clock: Clock) -> Iterator[None]:
         if not _take(file, path, clock):
             who = next((each for each in reversed(_all_written(file)) if is_running(each.pid or 0)), None)
             raise RefusedError(
-                f"refused: a kill switch is running ({who or LockHolder()}), and its halt stays; nothing was changed",
-                hint="wait until cancel-all has ended, then run this again"
+                f"Refused: a kill switch is running ({who or LockHolder()}), and its halt stays; nothing was changed",
+                hint="wait until `kalshi cancel-all` has ended, then run this again"
                 + (f"; if it hangs: kill -9 {who.pid}" if who is not None else ""),
                 code="KILL_RUNS",
             )
@@ -133,7 +134,7 @@ def no_kill(home: Path, clock: Clock) -> Iterator[None]:
 
 
 def _all_written(file: int) -> list[LockHolder]:
-    """Who wrote that they hold it, the last one last; they may have ended."""
+    """Return the holders that wrote themselves down, the latest last; they may have ended."""
     found = []
     for line in os.pread(file, 2 * _LONGEST, 0).splitlines():
         with suppress(msgspec.DecodeError, RecursionError):
@@ -142,7 +143,7 @@ def _all_written(file: int) -> list[LockHolder]:
 
 
 def is_running(pid: int) -> bool:
-    """Whether there is such a process; whose, does not matter."""
+    """Return whether a process with this id exists, of any user."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
@@ -158,14 +159,14 @@ def _open(path: Path) -> int:
         return open_regular(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
     except OSError as error:
         raise StateFileError(
-            f"cannot create {path}: {error.strerror}",
+            f"Cannot create {path}: {error.strerror}",
             hint="choose a writable directory with --state or KALSHI_STATE",
             code="state_unwritable",
         ) from error
 
 
 def _take(file: int, path: Path, clock: Clock) -> bool:
-    """A first refusal may be somebody's instant in `holder`: try again a few times."""
+    """Try a few times: a first failure may come from the instant in which `holder` reads the lock."""
     for attempt in range(_TRIES):
         if attempt:
             clock.sleep(_BETWEEN_S)
@@ -180,10 +181,13 @@ def _take(file: int, path: Path, clock: Clock) -> bool:
 
 
 def _no_locks(path: Path, error: OSError) -> StateFileError:
-    """Some network drives have none: there nobody could tell whether another loop runs."""
+    """Return the error for a drive without locks, such as some network drives.
+
+    Without locks a second loop could not be detected.
+    """
     return StateFileError(
         f"{path} cannot be locked: {error.strerror}",
-        hint="keep the state on a disk of this machine: choose another directory with --state or KALSHI_STATE",
+        hint="keep the state on a local disk: choose another directory with --state or KALSHI_STATE",
         code="state_no_locks",
     )
 

@@ -1,4 +1,4 @@
-"""The shape of the files, as an ordered list of steps. `PRAGMA user_version` counts how many have been taken."""
+"""The schema of the files, as an ordered list of migrations. `PRAGMA user_version` counts the completed ones."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def step(statements: Iterable[str]) -> Migration:
 
 
 def steps_of(path: Path) -> tuple[tuple[str, ...], ...]:
-    """Return the statements of each step in a file of ours like `state.sql`."""
+    """Return the statements of each migration in a file like `state.sql`."""
     steps = re.split(r"^-- step .*\n", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     return tuple(tuple(filter(None, map(_statement, body.split("\n\n")))) for body in steps)
 

@@ -1,7 +1,7 @@
-"""A pause: an empty file `.pause` beside the state file, or one with the reason in it. It lasts until it is removed.
+"""A pause: a file `.pause` beside the state file, empty or with the reason. It lasts until the file is removed.
 
-It is a file, and no row, so that anything may pause: `kalshi pause`, a signal handler, `touch`, a person without this
-program, on a full disk and beside a broken state file. `Store` looks at it wherever it looks at the halt.
+It is a file, not a row, so that anything can pause: `kalshi pause`, a signal handler, `touch`, a user without this
+program, on a full disk and beside a broken state file. `Store` checks it together with the halt.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _MAX_REASON_LENGTH = 200
 
 
 def read_pause(home: Path) -> Halt | None:
-    """The pause of this state directory, as a halt with the code PAUSED; None where there is none.
+    """Return the pause of this state directory as a halt with the code PAUSED; None without a file.
 
-    Whatever has the name is a pause, also what cannot be read. StateError where not even that can be found out.
+    Any file with the name is a pause, even an unreadable one. StateFileError where its existence cannot be checked.
     """
     path = home / FILE
     try:
@@ -32,7 +32,7 @@ def read_pause(home: Path) -> Halt | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise StateFileError(f"cannot look for {path}: {error.strerror}", code="state_unusable") from error
+        raise StateFileError(f"Cannot check {path}: {error.strerror}", code="state_unusable") from error
     reason = b""
     with suppress(OSError):
         file = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -45,7 +45,7 @@ def read_pause(home: Path) -> Halt | None:
 
 
 def pause(home: Path, reason: str) -> None:
-    """On the disk when it returns. A pause that is there already stays as it is. Safe in a signal handler."""
+    """Save a pause durably; an existing one stays unchanged. Safe in a signal handler."""
     path = home / FILE
     try:
         make_folder(home)
@@ -53,9 +53,9 @@ def pause(home: Path, reason: str) -> None:
     except OSError as error:
         if isinstance(error, FileExistsError) and home.is_dir():
             return
-        raise StateFileError(f"cannot create {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"Cannot create {path}: {error.strerror}", code="state_unwritable") from error
     try:
-        with suppress(OSError):  # a full disk: what counts is that the file is there
+        with suppress(OSError):  # a full disk: the existence of the file is enough
             os.write(file, reason.encode())
             os.fsync(file)
         sync_directory(home)
@@ -64,20 +64,20 @@ def pause(home: Path, reason: str) -> None:
 
 
 def remove_pause_file(home: Path) -> bool:
-    """Whether there was a pause; now there is none. It lifts no halt. Safe in a signal handler."""
+    """End the pause and return whether there was one. It lifts no halt. Safe in a signal handler."""
     path = home / FILE
     try:
         path.unlink()
     except FileNotFoundError:
         return False
     except OSError as error:
-        raise StateFileError(f"cannot remove {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"Cannot remove {path}: {error.strerror}", code="state_unwritable") from error
     sync_directory(home)
     return True
 
 
 def sync_directory(home: Path) -> None:
-    """What was made or removed in it is so after a power cut too, as far as the file system can."""
+    """Make created and removed files durable against a power cut, as far as the file system can."""
     with suppress(OSError):
         folder = os.open(home, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -1,4 +1,4 @@
-"""A state file that cannot be used is kept, under another name, and never thrown away."""
+"""Unusable state files are kept under another name and never deleted."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from kalshi_cli.store.records import MarketLock
 
 
 def quarantine(path: Path, mark: str) -> Path | None:
-    """Rename the file, and what belongs to it; its name now, or None where there was none. An older one stays.
+    """Rename the file and its journals; return the new path, None for a missing file. Older copies stay.
 
-    The file itself goes last: without it what belongs to it would be taken for that of the next one.
+    The file itself goes last: without it, its journals would be taken for those of the next file.
     """
     names = [f"{path.name}.{mark}", *(f"{path.name}.{mark}-{number}" for number in range(2, 100))]
     kept = next((path.with_name(name) for name in names if not os.path.lexists(path.with_name(name))), None)
     if kept is None:
         raise StateFileError(
-            f"there are too many files like {names[0]}", hint="look through them", code="state_unwritable"
+            f"Too many backup files like {names[0]}",
+            hint="delete the ones that you no longer need",
+            code="state_unwritable",
         )
     was_there = os.path.lexists(path)
     try:
@@ -32,14 +34,15 @@ def quarantine(path: Path, mark: str) -> Path | None:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + part).rename(kept.with_name(kept.name + part))
     except OSError as error:
-        raise StateFileError(f"cannot rename {path}: {error.strerror}", code="state_unwritable") from error
+        raise StateFileError(f"Cannot rename {path}: {error.strerror}", code="state_unwritable") from error
     sync_directory(path.parent)
     return kept if was_there else None
 
 
 def recover_locks(path: Path) -> tuple[list[MarketLock], bool]:
-    """Of a state file that cannot be used: the markets that a person locked, which nothing else tells, and whether
-    these are all. Raises nothing.
+    """Return the locked markets of an unusable state file, and whether these are all. Raises nothing.
+
+    No other source has them.
     """
     found, is_all = recover_rows(path, rows.MARKET_LOCKS)
     locks: list[MarketLock] = []

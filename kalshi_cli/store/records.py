@@ -1,4 +1,4 @@
-"""What the state file keeps beside orders, fills and positions: halts, cycles, locks."""
+"""Records of the state file beside orders, fills and positions: halts, heartbeats, locks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kalshi_cli.core.model.positions import Settlement
 from kalshi_cli.core.monitoring.source_watch import Source
 
 ALL_TIME = Ts(0)
-"""Since the beginning."""
+"""The start of time: everything."""
 PAUSED = "PAUSED"
-"""The code of a halt that is only a pause: a loop goes on after it by itself, and may be started into it."""
+"""The code of a halt that is only a pause: a loop continues after it by itself, and may be started during it."""
 ALERT_REASON_PREFIX = "alert "
-"""How the reason of a pause begins that an alert made, and no person."""
+"""The start of the reason of a pause that an alert made."""
 
 
 class Halt(msgspec.Struct, frozen=True):
-    """The durable trading state, and why it is what it is."""
+    """The durable trading state and its reason."""
 
     state: TradingState
     code: str
@@ -29,31 +29,31 @@ class Halt(msgspec.Struct, frozen=True):
 
     @property
     def is_pause(self) -> bool:
-        """A halt that waits for its end, and needs no person to look into anything."""
+        """Return whether it is a pause, which ends without an investigation."""
         return self.state is TradingState.HALTED and self.code == PAUSED
 
     @property
     def standing(self) -> str:
-        """Return what people call it."""
+        """Return the state as shown: a pause is `paused`."""
         return "paused" if self.is_pause else self.state.value
 
     @property
     def is_final(self) -> bool:
-        """A halt that only a person ends: what runs under a service manager must not be restarted."""
+        """Return whether only a manual resume ends it: a service manager must not restart the loop."""
         return self.state is TradingState.HALTED and self.code != PAUSED
 
     @property
     def is_wrong(self) -> bool:
-        """A halt, trading that only reduces, a pause by an alert: nobody paused it on purpose."""
+        """Return whether trading is restricted by something else than a deliberate pause."""
         is_on_purpose = self.is_pause and not self.reason.startswith(ALERT_REASON_PREFIX)
         return self.state is not TradingState.ACTIVE and not is_on_purpose
 
 
 class ConcurrentChangeError(HaltedError):
-    """Not written down, so not to be sent: the review knew less than the state file does. Review it again.
+    """Not saved, so not to be sent: the state file changed after the review. Review the order again.
 
-    With the code REDUCING trading became stricter since, with LOCKED its market was locked; with STATE_MOVED other
-    programs began or amended `orders`, and against them the limits were not held.
+    REDUCING: trading became stricter. LOCKED: its market was locked. STATE_MOVED: other programs placed or amended
+    `orders`, which the review did not count.
     """
 
     def __init__(self, message: str, *, code: str = "", orders: tuple[Order, ...] = ()) -> None:
@@ -62,7 +62,7 @@ class ConcurrentChangeError(HaltedError):
 
 
 class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
-    """The last completed pass of a trade loop: what `status` and `check heartbeat` read."""
+    """The last completed pass of a trade loop, which `status` and `check heartbeat` read."""
 
     run_id: str
     pid: int
@@ -76,59 +76,59 @@ class Heartbeat(msgspec.Struct, frozen=True, kw_only=True):
     cash: Money | None = None
     day_pnl: Money | None = None
     feed_lag_ms: int | None = None
-    """How late the latest message about a book came in this cycle; None where none came."""
+    """The delay of the latest order book message of this pass; None without one."""
     no_book: str = ""
-    """Open markets of the run without a book that can be believed, and why."""
+    """Open markets of the run without a reliable order book, and why."""
     waiting: str = ""
-    """Strategies that cannot decide yet, and what they lack."""
+    """Strategies that cannot decide yet, and the inputs that they lack."""
     gained: Money | None = None
-    """What the account ever gained: realized, less fees, and what is open. No deposit or withdrawal is in it."""
+    """The total gain of the account: realized minus fees, plus open. Without deposits and withdrawals."""
     stopped_by: str = ""
-    """What ended the run, once it ended in good order: a signal, a command, its time, an error."""
+    """The cause of a graceful end of the run: a signal, a command, its time limit, an error."""
     exit_code: int | None = None
-    """What the program ended with then; None while it runs, where it was killed, and of a run of an older version."""
+    """The exit code of the run; None while it runs, after a kill, and for a run of an older version."""
     sources: str = ""
-    """The outside sources that the loop listens to, in JSON; `listened_to` reads them."""
+    """The outside sources of the loop, in JSON; `listened_to` reads them."""
 
     @property
     def listened_to(self) -> tuple[Source, ...]:
-        """The outside sources, as of this cycle."""
+        """Return the outside sources as of this pass."""
         if not self.sources:
             return ()
         try:
             return msgspec.json.decode(self.sources, type=tuple[Source, ...])
         except (msgspec.MsgspecError, RecursionError) as error:
-            raise StateFileError(f"the sources of the last cycle cannot be read: {error}") from error
+            raise StateFileError(f"Cannot read the sources of the last heartbeat: {error}") from error
 
     @property
     def ended_in_order(self) -> bool:
-        """Whether the run wrote down its end, and none of its orders may have been live then."""
+        """Return whether the run recorded its end, and none of its orders may have been live then."""
         return not self.is_running and self.exit_code != ExitCode.UNKNOWN_OUTCOME
 
 
 class AccountHigh(msgspec.Struct, frozen=True):
-    """The most that the account was ever seen to have gained, and when: where a drawdown is counted from."""
+    """The highest gain of the account and its time, from which a drawdown is measured."""
 
     gained: Money
     ts: Ts
 
 
 class CashBaseline(msgspec.Struct, frozen=True):
-    """Cash that neither trading nor deposits and withdrawals explain, as it was then: what was there before them."""
+    """Cash that neither trading nor deposits and withdrawals explain at that time: the cash before all of them."""
 
     cash: Money
     ts: Ts
 
 
 class KeyRestriction(msgspec.Struct, frozen=True):
-    """The only subaccount that an API key may touch; None where it may touch any."""
+    """The only subaccount that an API key may use; None for all."""
 
     key_id: str
     subaccount: int | None
 
 
 class MarketLock(msgspec.Struct, frozen=True):
-    """A market in which nothing is opened until then, because a person said so."""
+    """A market in which the user allows no new position until then."""
 
     ticker: str
     until: Ts
@@ -137,7 +137,7 @@ class MarketLock(msgspec.Struct, frozen=True):
 
 
 class RunGroup(msgspec.Struct, frozen=True):
-    """An order group that a run made at the exchange: one on each shard, taken up again after a crash."""
+    """An order group that a run made at the exchange: one on each shard, used again after a crash."""
 
     group_id: str
     exchange_index: int
@@ -145,7 +145,7 @@ class RunGroup(msgspec.Struct, frozen=True):
 
 
 class Undelivered(msgspec.Struct, frozen=True):
-    """Alerts that a sink did not take, and what it said last."""
+    """Notices that a channel did not accept, and its last error."""
 
     sink: str
     count: int
@@ -153,7 +153,7 @@ class Undelivered(msgspec.Struct, frozen=True):
 
 
 class RecoveredState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a start needs: what we meant, what we hold, and how far we have read."""
+    """The saved state that a start needs: order requests, positions, and how far fills were read."""
 
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
@@ -162,8 +162,8 @@ class RecoveredState(msgspec.Struct, frozen=True, kw_only=True):
     locks: tuple[MarketLock, ...] = ()
     best: AccountHigh | None = None
     api_guard_at: Ts | None = None
-    """The time at which API_GUARD tripped, if no resume came since; `halt` names the first cause only."""
+    """The time at which API_GUARD tripped, unless a resume came since; `halt` names only the first cause."""
 
 
 NO_HALT = Halt(TradingState.ACTIVE, "", "", ALL_TIME)
-"""The trading state where nobody ever moved it."""
+"""The trading state before it was ever changed."""

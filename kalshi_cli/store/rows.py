@@ -1,4 +1,4 @@
-"""Structs as rows: the SQL of each table, made from constants, and the way back."""
+"""Structs as rows: the constant SQL of each table, and the conversion of rows to structs."""
 
 from __future__ import annotations
 
@@ -24,25 +24,24 @@ row = msgspec.structs.astuple
 
 
 def columns(kind: type[msgspec.Struct]) -> str:
-    """The column names of a struct, for a statement."""
+    """Return the column names of a struct, for a statement."""
     return ", ".join(kind.__struct_fields__)
 
 
 def insert(table: str, kind: type[msgspec.Struct], *, verb: str = "INSERT", key: str = "") -> str:
-    """An INSERT of one struct; `key` names one more column, in front."""
+    """Return an INSERT of a struct; `key` names one more column, in front."""
     names = (key, *kind.__struct_fields__) if key else kind.__struct_fields__
     return f"{verb} INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
 
 
 def read(kind: type[T], values: tuple[object, ...]) -> T:
-    """A row whose columns are those of `kind`. msgspec.ValidationError where the file holds something else."""
+    """Return a row as a struct. msgspec.ValidationError where the values do not fit."""
     return msgspec.convert(dict(zip(kind.__struct_fields__, values, strict=True)), kind, strict=False)
 
 
 INSERT_INTENT = insert("orders", Order, key="key")
-# Two programs write of one order, and the stream of one of them may trail: what is over on file stays over, unless it
-# was raised elsewhere.
-# A repair is not bound by that: what ended it on file was false.
+# Two programs write one order, and the stream of one of them may be late: an order that is over on file stays over,
+# unless it was increased elsewhere. A repair may reopen it: its end on file was false.
 PUT_REPAIRED = insert("orders", Order, key="key") + (
     f" ON CONFLICT (key) DO UPDATE SET {', '.join(f'{each} = excluded.{each}' for each in Order.__struct_fields__)}"
 )
@@ -96,15 +95,15 @@ ORDERS_SINCE = ORDERS + " WHERE updated >= ? AND ? IN ('', ticker) ORDER BY crea
 _LIVE = ORDERS + " WHERE status IN ('submitted', 'unknown', 'resting')"
 _OLDEST_OPEN = "(SELECT MIN(ts) FROM fills WHERE ticker NOT IN (SELECT ticker FROM settlements))"
 LIVE_ORDERS = _LIVE + " ORDER BY created, key"
-# What an order traded is told before its fills are: those of one that traded lately may not be booked yet.
+# An order's filled count arrives before its fills: those of a recent trade may not be booked yet.
 _LATELY = "filled > 0 AND updated >= COALESCE((SELECT MAX(ts) FROM fills), 0) - 3600000"
-# What began last counts in the order rate, whatever became of it: by number, as clocks may have been set since.
+# The latest orders count in the order rate, whatever their result: by number, because a clock may have been set since.
 _NEWEST = "key IN (SELECT key FROM intents ORDER BY number DESC LIMIT 1000)"
 ORDERS_TO_REMEMBER = " OR ".join((_LIVE, f"updated >= {_OLDEST_OPEN}", _LATELY, _NEWEST)) + " ORDER BY created, key"
 ADD_INTENT = "INSERT INTO intents (key) VALUES (?)"
 LAST_INTENT = "SELECT COALESCE(MAX(number), 0) FROM intents"
 ORDERS_BESIDE = ORDERS + " WHERE key IN (SELECT key FROM intents WHERE number > ?) ORDER BY created, key"  # noqa: S608
-# Where both have a client order id, it is the same: a false reply can give an order of ours the id of another.
+# Where both have a client order id, it must be the same: a false reply can give an own order the id of another one.
 TWIN = (
     "SELECT key, strategy, fair, reason FROM orders WHERE order_id = ?1 AND order_id <> '' AND key <> ?2"
     " AND (client_order_id IN ('', ?3) OR ?3 = '' OR (?4 AND key = ?1))"
@@ -126,7 +125,7 @@ TRIM_ALERTS = "DELETE FROM alerts WHERE id <= (SELECT MAX(id) FROM alerts) - ?"
 
 
 def halt_on_file(execute: Execute) -> records.Halt:
-    """Return what the state file says, without what is beside it: a pause hides what was reduced."""
+    """Return the halt of the state file, without the files beside it: a pause hides a reduce-only state."""
     found = execute(HALT).fetchone()
     return read(records.Halt, found) if found else records.NO_HALT
 
@@ -134,8 +133,8 @@ def halt_on_file(execute: Execute) -> records.Halt:
 def put_order(execute: Execute, order: Order, *, is_repaired: bool = False) -> None:
     """Write an order as one row, which stays the row of the program that placed it.
 
-    Two programs may know one order, the one that placed it and a trade loop that met it as foreign. A repair takes the
-    exchange's id from a foreign order of another name too.
+    Two programs may know one order: the one that placed it, and a trade loop that saw it as external. A repair also
+    takes the exchange's id from an external order under another name.
     """
     key = key_of(order)
     twin = execute(TWIN, (order.order_id, key, order.client_order_id, is_repaired)).fetchone()
@@ -148,5 +147,5 @@ def put_order(execute: Execute, order: Order, *, is_repaired: bool = False) -> N
 
 
 def key_of(order: Order) -> str:
-    """Return the key of its row: our id of an order of ours, the exchange's of any other."""
+    """Return the key of an order's row: the client order id of an own order, the exchange's id of an external one."""
     return order.order_id if order.is_foreign else order.client_order_id

@@ -1,7 +1,7 @@
-"""A few numbers in a file, changed by one program at a time: what the programs of an account must agree on at once.
+"""Numbers in a file that the programs of an account share, changed by one program at a time.
 
-A lock, a read and a write of 40 bytes take some ten microseconds. Nothing waits for the disk: the numbers mean nothing
-after a power cut. A lock that another program does not let go of (it may be stopped) is not waited for long.
+A lock, a read and a write of 40 bytes take some ten microseconds. No write waits for the disk: the numbers are useless
+after a power cut. The wait for a lock that another program does not release (it may be stopped) is short.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ BETWEEN_S = 0.001
 
 
 class SharedCounters:
-    """`count` numbers, zero in a new file and in one that holds anything else. Threads may share it."""
+    """`count` numbers, zero in a new file and in one with other contents. Threads may share the object."""
 
     def __init__(self, path: Path, count: int, clock: Clock) -> None:
         self._path = path
@@ -35,7 +35,10 @@ class SharedCounters:
 
     @contextmanager
     def held(self) -> Iterator[list[float]]:
-        """The numbers, changed in place and written back unless the body raises. StateError where they cannot be."""
+        """Yield the numbers under a lock; they are written back unless the body raises.
+
+        StateFileError where the file cannot be used.
+        """
         with self._threads:
             try:
                 file = self._locked()
@@ -51,7 +54,7 @@ class SharedCounters:
                 ) from error
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._threads:
             if self._file is not None:
                 os.close(self._file)
@@ -67,7 +70,7 @@ class SharedCounters:
                 self._clock.sleep(BETWEEN_S)
                 continue
             return self._file
-        raise StateFileError(f"{self._path} is locked: another program does not let go of it", code="state_locked")
+        raise StateFileError(f"{self._path} is locked by another program", code="state_locked")
 
     def _read(self, file: int) -> list[float]:
         raw = os.pread(file, self._layout.size, 0)

@@ -1,4 +1,4 @@
-"""The journal of the simulated exchange, in a SQLite file of its own."""
+"""The journal of the simulated exchange, in its own SQLite file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class SqliteJournal:
         self._database = Database(path, migrations.JOURNAL, is_handed_over=True)
 
     def save(self, items: dict[str, bytes | None]) -> None:
-        """Write all of them or none; on the disk when this returns. None deletes a key."""
+        """Write all items durably, or none. None deletes a key."""
         with self._database.writing(durable=True) as execute:
             for key, value in items.items():
                 if value is None:
@@ -24,9 +24,9 @@ class SqliteJournal:
                     execute("INSERT OR REPLACE INTO journal (key, value) VALUES (?, ?)", (key, value))
 
     def load(self) -> dict[str, bytes]:
-        """Everything saved and not deleted."""
+        """Return every saved item."""
         return dict(self._database.read("SELECT key, value FROM journal"))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()

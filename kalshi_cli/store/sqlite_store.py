@@ -1,9 +1,9 @@
-"""The state file: what one account of one environment remembers.
+"""The state file of one account in one environment.
 
-Every write is one short `BEGIN IMMEDIATE` transaction (one that starts by reading and then upgrades fails at once,
-whatever the timeout). Intents, fills, settlements and halts are on the disk when a method returns; what the exchange
-can tell us again, and what only informs, survives `kill -9` but not a power cut, and costs no wait for the disk.
-Use a store from the thread that opened it.
+Every write is one short `BEGIN IMMEDIATE` transaction (a transaction that reads first and then upgrades fails at once,
+whatever the timeout). Order requests, fills, settlements and halts are on the disk when a method returns. Data that the
+exchange can repeat, or that only informs, survives `kill -9` but not a power cut, and does not wait for the disk. Use a
+store from the thread that opened it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from kalshi_cli.store.state_store import RESUMED
 MAX_DENIALS = 50_000
 MAX_ALERTS = 10_000
 MAX_PLACEMENTS = 100_000
-"""Rows kept; the oldest go first."""
+"""The most rows kept; the oldest are deleted first."""
 
 MAX_MINUTES = 120
-"""Minutes of traffic that are kept."""
+"""The minutes of traffic that are kept."""
 
 MAX_UNWRITTEN_DENIALS = 1_000
-"""Causes counted in memory before they are written, however long the next heartbeat takes."""
+"""The most causes that are counted in memory between two heartbeats."""
 
 _CAUTION = {TradingState.ACTIVE: 0, TradingState.REDUCING: 1, TradingState.HALTED: 2}
 
@@ -52,7 +52,7 @@ OnRecord = Callable[[Effect, "Store"], None]
 
 
 class Store:
-    """One account of one environment in one file. Every method may raise StateError; nothing is lost silently."""
+    """The state file. Every method may raise StateFileError; no data is lost silently."""
 
     def __init__(self, database: Database, on_record: OnRecord | None = None) -> None:
         self._database = database
@@ -62,7 +62,7 @@ class Store:
         """The last intent that this program knows of; None before it looked, when there is nothing that it reviewed."""
         self._unwritten: dict[tuple[int, str, str, str], tuple[int, Ts, str]] = {}
         self.on_record = on_record or (lambda _effect, _store: None)
-        """Called with each effect once it is written down, and with each halt that a person sets or leaves."""
+        """Called with each effect once it is written down, and with each halt that is set or lifted manually."""
         self._writers: dict[type[Effect], Callable[[Any], None]] = {
             effects.SubmitOrder: self._intend,
             effects.CloseOrder: self._intend,
@@ -87,13 +87,13 @@ class Store:
         busy_ms: int | None = None,
         on_record: OnRecord | None = None,
     ) -> Store:
-        """Open the state file of this account; a file of another account or environment is refused.
+        """Open the state file of this account; refuse a file of another account or environment.
 
-        Without `create` a missing file is a StateError with the code `state_missing`, and nothing is created.
+        Without `create` a missing file is a StateFileError with the code `state_missing`, and nothing is created.
         """
         database = Database(path, migrations.STATE, create=create, busy_ms=busy_ms)
         try:
-            found = database.read("SELECT account, environment FROM identity")  # whoever only looks waits for nobody
+            found = database.read("SELECT account, environment FROM identity")  # a reader never waits
             if not found:
                 with database.writing(durable=True) as execute:
                     values = (account, environment)
@@ -104,7 +104,7 @@ class Store:
                 raise StateFileError(
                     f"{path} belongs to account {_ending(owner[0])} on {owner[1]}, "
                     f"not to {_ending(account)} on {environment}",
-                    hint="use --state with another directory for each account",
+                    hint="use --state with a separate directory for each account",
                     code="state_other_account",
                 )
         except BaseException:
@@ -121,10 +121,10 @@ class Store:
     # -- what is written down -------------------------------------------------------------------------------------
 
     def record(self, effect: Effect) -> None:
-        """Commit what must survive; anything else costs one look-up.
+        """Commit data that must survive; for other effects this costs one look-up.
 
-        Returns only after intents, fills, settlements and halts are on disk. HaltedError where an order may not begin
-        any more, MovedError where it must be reviewed again first.
+        Returns only after order requests, fills, settlements and halts are on disk. HaltedError where an order may not
+        be sent any more, ConcurrentChangeError where it must be reviewed again first.
         """
         write = self._writers.get(type(effect))
         if write is not None:
@@ -132,14 +132,14 @@ class Store:
         self.on_record(effect, self)
 
     def together(self) -> AbstractContextManager[None]:
-        """Whatever is recorded meanwhile is committed at the end, at once, all or nothing."""
+        """Commit all effects recorded in the block at its end, all or nothing."""
         return self._database.together()
 
     def _intend(self, effect: effects.SubmitOrder | effects.CloseOrder) -> None:
-        """An intent is new or it is a mistake: an id that is already on file must not be sent a second time.
+        """Save a new order. An id that is already on file must not be sent a second time.
 
-        In one transaction with a look at what other programs did since the review: once one of them committed a halt,
-        or another order, no order begins but one that can only close.
+        The same transaction checks the changes of other programs since the review: after one of them committed a halt,
+        or another order, only a close may be sent.
         """
         order = effect.order
         try:
@@ -152,24 +152,22 @@ class Store:
         except StateFileError as error:
             if isinstance(error.__cause__, sqlite3.IntegrityError):
                 raise StateFileError(
-                    f"an order with the client order id {order.client_order_id} is already on file; it was not sent",
-                    hint=f"look it up: kalshi order show {order.client_order_id}",
+                    f"Client order id {order.client_order_id} is already on record; the order was not sent",
+                    hint=f"see `kalshi order show {order.client_order_id}`",
                     code="state_duplicate_intent",
                 ) from error
             raise
 
     def _amend(self, effect: effects.AmendOrder) -> None:
-        """The order counts as the worse of both from here on. Like an intent: on the disk, and not while halted.
+        """Save an amend; the order counts as the worse of both terms from here on. Durable, and refused while halted.
 
-        An order that ended between the review and now must not come back to life on file.
+        An order that ended between the review and now must not become live again on file.
         """
         with self._database.writing(durable=True) as execute:
             self._refuse_if_moved(execute, effect)
             filed = execute("SELECT status FROM orders WHERE key = ?", (rows.key_of(effect.before),)).fetchone()
             if filed is not None and not OrderStatus(filed[0]).is_live:
-                raise records.ConcurrentChangeError(
-                    f"the order is {filed[0]} by now; it was not amended", code="NOT_RESTING"
-                )
+                raise records.ConcurrentChangeError(f"Order is now {filed[0]}; it was not amended", code="NOT_RESTING")
             rows.put_order(execute, effect.doubtful)
             number = execute(rows.ADD_INTENT, (rows.key_of(effect.doubtful),)).lastrowid
         self._count_own(number)
@@ -179,31 +177,31 @@ class Store:
     ) -> None:
         state = self._or_beside(rows.halt_on_file(execute)).state
         if state is TradingState.HALTED:
-            raise HaltedError("trading was halted meanwhile; the order was not sent", hint="kalshi status")
+            raise HaltedError("Trading was halted in the meantime; the order was not sent", hint="kalshi status")
         if _CAUTION[state] > _CAUTION[effect.reviewed]:
             raise records.ConcurrentChangeError(
-                "only orders that reduce are taken since; the order was not sent", code="REDUCING"
+                "Trading became reduce-only in the meantime; the order was not sent", code="REDUCING"
             )
         order = effect.order if isinstance(effect, effects.SubmitOrder) else effect.doubtful
         locked = execute(rows.MARKET_LOCKED, (order.ticker, order.updated, effect.knew_lock)).fetchone()
         if locked and not order.reduce_only:
-            what = f"{order.ticker} was locked until {format_ts(locked[0])} meanwhile; the order was not sent"
+            what = f"{order.ticker} was locked until {format_ts(locked[0])} in the meantime; the order was not sent"
             raise records.ConcurrentChangeError(what, code="LOCKED")
         if self._seen_intent not in (None, execute(rows.LAST_INTENT).fetchone()[0]):
-            what = "another program placed or amended an order at the same time; the order was not sent"
+            what = "Another program placed or amended an order at the same time; the order was not sent"
             raise records.ConcurrentChangeError(what, code="STATE_MOVED", orders=self.news())
 
     def _count_own(self, number: int | None) -> None:
-        """Our own intent is no news to us; one of another program before it stays news."""
+        """Skip our own order request in `news`; an earlier one of another program stays in it."""
         if number is not None and self._seen_intent == number - 1:
             self._seen_intent = number
 
     def _or_beside(self, halt: Halt) -> Halt:
-        """What the files beside say counts wherever there is no halt on file: it was lost, or there is a pause."""
+        """Return the state of the marker files where no halt is on file: it was lost, or there is a pause."""
         return halt if halt.state is TradingState.HALTED else read_marker_files(self._home) or halt
 
     def _put_order(self, effect: effects.OrderChanged) -> None:
-        """Write the order as it is now. Not durable: the exchange can tell it again, and the intent is on the disk."""
+        """Write the current order. Not durable: the exchange can repeat it, and the order request is on the disk."""
         with self._database.writing(durable=False) as execute:
             rows.put_order(execute, effect.order, is_repaired=effect.repaired != "")
 
@@ -217,11 +215,11 @@ class Store:
         self._write(rows.PUT_SETTLEMENT, rows.row(effect.settlement))
 
     def _change_state(self, effect: effects.StateChanged) -> None:
-        """Follow the engine where it is stricter than the file; its first cause stays. A pause is a file of its own.
-        A mark keeps that API_GUARD tripped, and when, also where it was not the first: its back-off outlives a restart.
+        """Follow the engine where it is stricter than the file; the first cause stays.
 
-        A loop never loosens: it goes on because a person did (`set_halt`), and by the time that it writes down so,
-        another program may have halted.
+        A pause is its own file. A mark records that and when API_GUARD tripped, even as a later cause: its back-off
+        survives a restart. A loop never loosens the state: it continues because of a manual resume (`set_halt`), and by
+        the time it records that, another program may have halted.
         """
         after = Halt(effect.state, effect.code, effect.reason, effect.ts)
         if after.is_pause:
@@ -234,7 +232,10 @@ class Store:
                 execute(rows.PUT_MARK, (API_GUARD, after.since))
 
     def _count_denial(self, effect: effects.OrderRefused) -> None:
-        """Counted in memory, written with the heartbeat: a control that refuses on every delta must cost nothing."""
+        """Count a refusal in memory, to write it with the heartbeat.
+
+        A control that refuses on every delta must be cheap.
+        """
         key = (effect.ts // 60_000, effect.code, effect.strategy, effect.ticker)
         count = self._unwritten[key][0] if key in self._unwritten else 0
         self._unwritten[key] = (count + 1, effect.ts, effect.detail)
@@ -256,9 +257,9 @@ class Store:
             execute(rows.TRIM_ALERTS, (MAX_ALERTS,))
 
     def set_halt(self, halt: Halt) -> None:
-        """Move the durable trading state, whatever it was: what a person decided. Nothing else loosens it.
+        """Set the durable trading state as the user decided, whatever it was. No other method loosens it.
 
-        Out of reducing into active, the next gain that is seen is the best, also where a pause hid what was reduced.
+        From reduce-only to active, the next gain becomes the high, even where a pause hid the reduce-only state.
         """
         self._keep_beside(halt)
         with self._database.writing(durable=True) as execute:
@@ -273,41 +274,41 @@ class Store:
         self.on_record(effects.StateChanged(halt.since, halt.state, halt.code, halt.reason), self)
 
     def _keep_beside(self, halt: Halt) -> None:
-        """A halt is beside the state file before it is in it, and goes from there last: it is nowhere lifted early.
+        """Write a halt to its marker file before the state file, and remove it from there last: it never ends early.
 
-        Where it can be written in one place only, that one counts.
+        Where only one of them can be written, that one counts.
         """
         if halt.state is TradingState.HALTED:
             with suppress(StateFileError):
                 write_halt_file(self._home, halt)
 
     def lock_market(self, lock: records.MarketLock) -> None:
-        """On the disk before anybody is told that it is locked."""
+        """Save a lock durably."""
         with self._database.writing(durable=True) as execute:
             execute(rows.DROP_PAST_LOCKS, (lock.since,))
             execute(rows.PUT_MARKET_LOCK, rows.row(lock))
 
     def unlock_market(self, ticker: str) -> bool:
-        """End it before its time; whether there was one."""
+        """Remove a lock; return whether one existed."""
         return self._write(rows.DROP_MARKET_LOCK, (ticker,)) > 0
 
     def market_locks(self) -> tuple[records.MarketLock, ...]:
-        """All that were set and not ended, by market."""
+        """Return all locks that were not removed, by market."""
         return self._select(records.MarketLock, rows.MARKET_LOCKS)
 
     def _switch_group(self, effect: effects.OrderGroupStateChanged) -> None:
         self._write(rows.SWITCH_GROUP, (effect.is_triggered, effect.order_group_id))
 
     def save_order_group(self, group: records.RunGroup) -> None:
-        """Remember an order group of a run, on the disk: what is forgotten here stays behind at the exchange."""
+        """Save an order group of a run durably: a forgotten one stays at the exchange."""
         self._write(rows.PUT_GROUP, rows.row(group))
 
     def forget_group(self, group_id: str) -> None:
-        """It is gone at the exchange."""
+        """Forget an order group that no longer exists at the exchange."""
         self._write(rows.DROP_GROUP, (group_id,))
 
     def beat(self, cycle: Heartbeat) -> None:
-        """Write the heartbeat row, and the refusals counted since the last."""
+        """Write the heartbeat row, and the refusals counted since the last one."""
         self._write_denials()
         with self._database.writing(durable=False) as execute:
             execute(rows.PUT_CYCLE, (1, *rows.row(cycle)))
@@ -322,40 +323,42 @@ class Store:
             execute(rows.TRIM_TRAFFIC, (MAX_MINUTES,))
 
     def record_placement(self, client_order_id: str, latency_ms: int) -> None:
-        """The exchange answered for this order; so long after it had been decided on."""
+        """Save the time from the decision on an order to the exchange's answer."""
         with self._database.writing(durable=False) as execute:
             execute(rows.ADD_PLACEMENT, (client_order_id, latency_ms))
             execute(rows.TRIM_PLACEMENTS, (MAX_PLACEMENTS,))
 
     def update_account_high(self, gained: Money, ts: Ts) -> records.AccountHigh:
-        """Remember it where it is the most so far."""
+        """Save the gain where it is the highest so far; return the highest."""
         with self._database.writing(durable=False) as execute:
             execute(rows.SEE_BEST, (1, gained, ts))
         return self._select(records.AccountHigh, rows.BEST)[0]
 
     def cash_base(self) -> records.CashBaseline | None:
-        """From where drift of the cash is counted, if it was ever looked at."""
+        """Return the baseline of cash drift, if there is one."""
         return next(iter(self._select(records.CashBaseline, rows.CASH_BASE)), None)
 
     def set_cash_base(self, base: records.CashBaseline) -> None:
-        """Count it from here on."""
+        """Set the baseline of cash drift."""
         self._write(rows.PUT_CASH_BASE, (1, *rows.row(base)))
 
     def key_lock(self, key_id: str) -> records.KeyRestriction | None:
-        """What the exchange said of this key; None where it was never asked."""
+        """Return the saved restriction of this key; None where the exchange was never asked."""
         return next(iter(self._select(records.KeyRestriction, rows.KEY_LOCK, (key_id,))), None)
 
     def keep_key_lock(self, lock: records.KeyRestriction) -> None:
-        """Remember it: a key is made for a subaccount, and stays so."""
+        """Save the restriction of a key, which never changes."""
         self._write(rows.PUT_KEY_LOCK, rows.row(lock), durable=False)
 
     # -- what is remembered ---------------------------------------------------------------------------------------
 
     def load(self) -> records.RecoveredState:
-        """All fills and settlements, and the orders that are live, changed since the oldest fill not yet settled, or
-        are among the thousand begun last.
+        """Return all fills and settlements, and the orders that matter to a start.
+
+        These are orders that are live, that changed since the oldest unsettled fill, or that are among the latest
+        thousand.
         """
-        self._seen_intent = self._last_intent()  # first: what comes in between is told twice rather than never
+        self._seen_intent = self._last_intent()  # first: an order placed in between is reported twice rather than never
         return records.RecoveredState(
             orders=self._select(Order, rows.ORDERS_TO_REMEMBER),
             fills=self.fills(),
@@ -367,7 +370,7 @@ class Store:
         )
 
     def news(self) -> tuple[Order, ...]:
-        """Orders begun or amended since `load`, or since the last look; ours may be among them."""
+        """Return orders placed or amended since `load` or the last call; our own may be among them."""
         seen, self._seen_intent = self._seen_intent, self._last_intent()
         return self._select(Order, rows.ORDERS_BESIDE, (seen,)) if seen != self._seen_intent else ()
 
@@ -375,54 +378,55 @@ class Store:
         return int(self._database.read(rows.LAST_INTENT)[0][0])
 
     def halt(self) -> Halt:
-        """The trading state as of now; ACTIVE where nobody ever moved it."""
+        """Return the current trading state; ACTIVE where it was never changed."""
         found = self._select(Halt, rows.HALT)
         return self._or_beside(found[0] if found else records.NO_HALT)
 
     def stop_under_pause(self) -> Halt:
-        """Return the halt or the reduction that holds, also where a pause covers it; ACTIVE where there is neither."""
+        """Return the halt or the reduce-only state, even under a pause; ACTIVE without either."""
         stop = (*self._select(Halt, rows.HALT), records.NO_HALT)[0]
         return stop if stop.state is TradingState.HALTED else read_halt_file(self._home) or stop
 
     def groups(self) -> tuple[records.RunGroup, ...]:
-        """The order groups of runs, by shard."""
+        """Return the order groups of runs, by shard."""
         return self._select(records.RunGroup, rows.GROUPS)
 
     def traffic(self, since: Ts) -> tuple[RequestMinute, ...]:
-        """What loops counted in each minute from that of `since` on, oldest first."""
+        """Return the requests that loops counted in each minute from that of `since` on, oldest first."""
         return self._select(RequestMinute, rows.TRAFFIC, (since // 60_000,))
 
     def last_cycle(self) -> Heartbeat | None:
-        """The heartbeat row, if any loop ever completed a cycle here."""
+        """Return the heartbeat row, if a loop ever completed a pass here."""
         return next(iter(self._select(Heartbeat, rows.CYCLE)), None)
 
     def order(self, any_id: str) -> Order | None:
-        """The order with this id, ours or theirs."""
+        """Return the order with this client order id or exchange id."""
         return next(iter(self._select(Order, rows.ORDER_BY_ID, (any_id,))), None)
 
     def orders(self, since: Ts = records.ALL_TIME, ticker: str = "") -> tuple[Order, ...]:
-        """Orders that changed since then, oldest first; of one market or of all."""
+        """Return the orders that changed since then, oldest first, of one market or of all."""
         return self._select(Order, rows.ORDERS_SINCE, (since, ticker))
 
     def live_orders(self) -> tuple[Order, ...]:
-        """Orders that may still trade, as far as was written down."""
+        """Return the orders that may still trade by this file."""
         return self._select(Order, rows.LIVE_ORDERS)
 
     def fills(self, since: Ts = records.ALL_TIME) -> tuple[Fill, ...]:
-        """Fills since then, in the order of their time."""
+        """Return the fills since then, in the order of their time."""
         return self._select(Fill, rows.FILLS, (since,))
 
     def placements(self) -> dict[str, int]:
-        """How long orders took to be placed (ms), by our id: the last of them."""
+        """Return the placement time of recent orders in milliseconds, by client order id."""
         return dict(self._database.read(rows.PLACEMENTS))
 
     def settlements(self, since: Ts = records.ALL_TIME) -> tuple[Settlement, ...]:
-        """Settlements since then, in the order of their time."""
+        """Return the settlements since then, in the order of their time."""
         return self._select(Settlement, rows.SETTLEMENTS, (since,))
 
     def denials(self, since: Ts, ticker: str = "") -> dict[str, dict[str, int]]:
-        """How often each control refused each strategy ("" is people), by code, the most frequent first, from the
-        minute of `since` on; in one market or in all.
+        """Return how often each control refused each strategy ("" for manual orders), by code, most frequent first.
+
+        Counts from the minute of `since` on, in one market or in all.
         """
         self._write_denials()
         found: dict[str, dict[str, int]] = {}
@@ -431,16 +435,16 @@ class Store:
         return found
 
     def last_denials(self, since: Ts, ticker: str = "") -> tuple[effects.OrderRefused, ...]:
-        """The latest refusal of each minute and cause, newest first; at most 100."""
+        """Return the latest refusal of each minute and cause, newest first; at most 100."""
         self._write_denials()
         return self._select(effects.OrderRefused, rows.DENIED, (since, ticker, 100))
 
     def alerts(self, since: Ts = records.ALL_TIME) -> tuple[effects.AlertRaised, ...]:
-        """Alerts since then, newest first; at most 1,000."""
+        """Return the alerts since then, newest first; at most 1,000."""
         return self._select(effects.AlertRaised, rows.ALERTS, (since, 1_000))
 
     def undelivered(self, since: Ts, before: Ts) -> tuple[records.Undelivered, ...]:
-        """By sink: notices that were given up since `since`, or wait since before `before`."""
+        """Return by channel the notices that were given up since `since`, or wait since before `before`."""
         late = [letter for letter in self.alert_book.letters("dead") if letter.moved >= since]
         late += [letter for letter in self.alert_book.letters("waiting") if letter.created < before]
         found: dict[str, records.Undelivered] = {}
@@ -461,7 +465,7 @@ class Store:
             raise damaged(self._database.path, f"{kind.__name__}: {error}") from error
 
     def close(self) -> None:
-        """Write what was only counted, and let go of the file."""
+        """Write the counts in memory and close the file."""
         try:
             self._write_denials()
         finally:
@@ -469,5 +473,5 @@ class Store:
 
 
 def _ending(account: str) -> str:
-    """Enough of an account id to recognise it."""
+    """Return enough of an account id to recognize it."""
     return f"…{account[-4:]}" if len(account) > 8 else account

@@ -1,8 +1,7 @@
--- The state file, in the steps in which it came to be. `PRAGMA user_version` counts how many have been taken.
+-- The schema of the state file, as ordered migrations. `PRAGMA user_version` counts the completed ones.
 --
--- Never change a step that was released: add one. A step begins with a line `-- step`; an empty line is between
--- statements. Columns are plain integers and text in the units of `units.py`, so that a person with a sqlite3 shell
--- can read them.
+-- Never change a released step: add a new one. A step begins with a line `-- step`; an empty line separates
+-- statements. Columns are plain integers and text in the units of `units.py`, readable in a sqlite3 shell.
 
 -- step 1: The tables.
 CREATE TABLE identity (
@@ -11,8 +10,8 @@ CREATE TABLE identity (
     environment TEXT NOT NULL
 );
 
--- `key` is our id of an order of ours, and the exchange's id of one that another program placed: those may have no
--- client_order_id, or one that we also used. No other index: an intent should touch one page on its way to the disk.
+-- `key` is the client order id of an own order and the exchange's id of an external one, which may have no
+-- client_order_id, or one that we also used. No other index: an order request should write one page only.
 CREATE TABLE orders (
     key TEXT PRIMARY KEY,
     client_order_id TEXT NOT NULL,
@@ -90,7 +89,7 @@ CREATE TABLE cycle (
     day_pnl INTEGER
 );
 
--- One row a minute for each cause; `ts` and `detail` are those of the latest.
+-- One row per minute and cause; `ts` and `detail` belong to the latest refusal.
 CREATE TABLE denials (
     minute INTEGER NOT NULL,
     code TEXT NOT NULL,
@@ -111,7 +110,7 @@ CREATE TABLE alerts (
     text TEXT NOT NULL
 );
 
--- step 2: Groups, subaccounts, self-trade prevention and what a pause does to an order: all as they had been sent.
+-- step 2: Groups, subaccounts, self-trade prevention and cancel-on-pause, with the defaults that were sent before.
 ALTER TABLE orders ADD COLUMN order_group_id TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE orders ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
@@ -120,25 +119,25 @@ ALTER TABLE orders ADD COLUMN self_trade_prevention TEXT DEFAULT 'taker_at_cross
 
 ALTER TABLE orders ADD COLUMN cancel_on_pause INTEGER NOT NULL DEFAULT 0;
 
--- step 3: Whose a fill is; of an older one its order says it, where we know that.
+-- step 3: The subaccount of a fill; an older fill has that of its order, where known.
 ALTER TABLE fills ADD COLUMN subaccount INTEGER NOT NULL DEFAULT 0;
 
 UPDATE fills SET subaccount = COALESCE((SELECT MAX(subaccount) FROM orders
     WHERE order_id = fills.order_id AND order_id <> ''), 0);
 
--- step 4: The order groups that runs made at the exchange, and which of them take no orders until a person resets them.
+-- step 4: The order groups that runs made at the exchange, and which of them are triggered until a reset.
 CREATE TABLE run_groups (group_id TEXT PRIMARY KEY, exchange_index INTEGER NOT NULL,
     is_triggered INTEGER NOT NULL DEFAULT 0);
 
--- step 5: How late messages come, and which markets have no book.
+-- step 5: The delay of messages, and markets without an order book.
 ALTER TABLE cycle ADD COLUMN feed_lag_ms INTEGER;
 
 ALTER TABLE cycle ADD COLUMN no_book TEXT NOT NULL DEFAULT '';
 
--- step 6: One row for each order that was begun or amended, in that order, so that programs see what others did beside.
+-- step 6: One row for each placed or amended order, in that order, so that programs see each other's orders.
 CREATE TABLE intents (number INTEGER PRIMARY KEY, key TEXT NOT NULL);
 
--- step 7: Two orders of ours that trade with one another have a fill each. SQLite changes no key in place: a new table.
+-- step 7: Two own orders that trade with each other have a fill each. SQLite cannot change a key: a new table.
 ALTER TABLE fills RENAME TO old_fills;
 
 CREATE TABLE fills (
@@ -160,7 +159,7 @@ INSERT INTO fills SELECT * FROM old_fills;
 
 DROP TABLE old_fills;
 
--- step 8: What is told to whom, and a list of what was booked, in that order; nothing from before it is told.
+-- step 8: Alerts and their notices, and the order of bookings; earlier bookings are not announced.
 CREATE TABLE matters (
     code TEXT NOT NULL,
     subject TEXT NOT NULL,
@@ -220,13 +219,13 @@ CREATE TABLE alert_sinks (
     error TEXT NOT NULL
 );
 
--- How far alerts and bookings were read, and other single numbers.
+-- The position up to which alerts and bookings were read, and other single numbers.
 CREATE TABLE alert_marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
 
 INSERT INTO alert_marks SELECT 'alerts', COALESCE(MAX(id), 0) FROM alerts;
 
--- Fills and settlements have keys of the exchange's and times of their own: here is in which order we learned of
--- them. Whoever books one, in whatever program, writes this in the same transaction.
+-- The order in which fills and settlements were booked here; their keys and times are the exchange's. Every program
+-- that books one writes this row in the same transaction.
 CREATE TABLE booked (
     number INTEGER PRIMARY KEY,
     trade_id TEXT NOT NULL,
@@ -239,45 +238,45 @@ CREATE TRIGGER fill_is_booked AFTER INSERT ON fills BEGIN
     DELETE FROM booked WHERE number <= (SELECT MAX(number) FROM booked) - 10000;
 END;
 
--- Before it, because a later one takes the place of the one that is there.
+-- Before the insert, because a later settlement replaces the existing one.
 CREATE TRIGGER settlement_is_booked BEFORE INSERT ON settlements
 WHEN NOT EXISTS (SELECT 1 FROM settlements WHERE ticker = NEW.ticker) BEGIN
     INSERT INTO booked (trade_id, order_id, ticker) VALUES ('', '', NEW.ticker);
 END;
 
--- step 9: What checks of the account must know of the runs before: the most it ever gained, and where its cash began.
+-- step 9: What account checks need from earlier runs: the highest gain and the cash baseline.
 ALTER TABLE cycle ADD COLUMN gained INTEGER;
 
 CREATE TABLE best (id INTEGER PRIMARY KEY CHECK (id = 1), gained INTEGER NOT NULL, ts INTEGER NOT NULL);
 
 CREATE TABLE cash_base (id INTEGER PRIMARY KEY CHECK (id = 1), cash INTEGER NOT NULL, ts INTEGER NOT NULL);
 
--- step 10: How long orders took from the decision to the exchange's answer.
+-- step 10: The time of each order from the decision to the exchange's answer.
 CREATE TABLE placements (client_order_id TEXT NOT NULL, latency_ms INTEGER NOT NULL);
 
--- step 11: How well the exchange answered a loop, by the minute (of UTC, since 1970).
+-- step 11: The exchange's answers to a loop, by minute (UTC, since 1970).
 CREATE TABLE traffic (minute INTEGER PRIMARY KEY, requests INTEGER NOT NULL, failures INTEGER NOT NULL,
     gaps INTEGER NOT NULL, p99_ms INTEGER);
 
--- step 12: What the numbers of an alert are counted in; and whether it is to stop trading once nothing explains it.
+-- step 12: The unit of an alert's numbers, and whether it stops trading once no other alert explains it.
 ALTER TABLE matters ADD COLUMN unit TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE matters ADD COLUMN must_stop INTEGER NOT NULL DEFAULT 0;
 
--- step 13: Which subaccount each key is locked to: NULL where to none, no row where nobody asked.
+-- step 13: The subaccount that each key is restricted to: NULL without a restriction, no row before it was asked.
 CREATE TABLE key_locks (key_id TEXT PRIMARY KEY, subaccount INTEGER);
 
--- step 14: What ended the last run, and with which exit code.
+-- step 14: The cause of the end of the last run, and its exit code.
 ALTER TABLE cycle ADD COLUMN stopped_by TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE cycle ADD COLUMN exit_code INTEGER;
 
--- step 15: Markets in which nothing is opened until then.
+-- step 15: Markets in which no position may be opened until then.
 CREATE TABLE market_locks (ticker TEXT PRIMARY KEY, until INTEGER NOT NULL, reason TEXT NOT NULL,
     since INTEGER NOT NULL);
 
--- step 16: Which strategies lack what to decide by.
+-- step 16: Strategies that cannot decide, and the inputs that they lack.
 ALTER TABLE cycle ADD COLUMN waiting TEXT NOT NULL DEFAULT '';
 
--- step 17: When each outside source of a loop answered last.
+-- step 17: The last answer of each outside source of a loop.
 ALTER TABLE cycle ADD COLUMN sources TEXT NOT NULL DEFAULT '';

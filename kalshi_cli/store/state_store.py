@@ -1,4 +1,4 @@
-"""The part of a store that placing an order needs, and a store that is only looked at."""
+"""The part of a store that placing an order needs, and a read-only store."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from kalshi_cli.store.records import NO_HALT, Halt, RecoveredState
 if TYPE_CHECKING:
     pass
 RESUMED = "resumed"
-"""The mark that a person resumed, for alerting, which looks now and then: the loop may have stopped again by then."""
+"""The mark of a manual resume, for alerting, which reads it now and then: the loop may have stopped again by then."""
 
 
 def pack_sources(sources: tuple[Source, ...]) -> str:
-    """Return what `Heartbeat.sources` holds of them."""
+    """Return the sources as the text of `Heartbeat.sources`."""
     return msgspec.json.encode(sources).decode() if sources else ""
 
 
@@ -27,48 +27,49 @@ class OrderStore(Protocol):
     """The part of a store that placing an order needs."""
 
     def record(self, effect: Effect) -> None:
-        """Commit what must survive: SubmitOrder, OrderChanged, FillBooked, SettlementBooked, StateChanged, Denied,
-        Alert.
+        """Commit data that must survive: orders, fills, settlements, trading states, refusals, alerts.
 
-        Returns only after intents, fills, settlements and halts are on disk. Anything else is not kept. The store has
-        no opinion on what follows from what: the engine decides, the store writes it down.
-
-        HaltedError where an order may not begin any more, MovedError where it must be reviewed again first.
+        Returns only after order requests, fills, settlements and halts are on disk. Other effects are not kept. The
+        engine decides what follows from an effect; the store only writes. HaltedError where an order may not be sent
+        any more, ConcurrentChangeError where it must be reviewed again first.
         """
         ...
 
     def together(self) -> AbstractContextManager[None]:
-        """Whatever is recorded meanwhile is committed at the end, all or nothing: for what can be read again."""
+        """Commit all effects recorded in the block at its end, all or nothing: for data that can be read again."""
         ...
 
     def load(self) -> RecoveredState:
-        """Orders that were live, moved since the oldest open position or were begun last; all fills and settlements."""
+        """Return all fills and settlements, and the orders that matter to a start.
+
+        These are orders that were live, that moved since the oldest open position, or that are recent.
+        """
         ...
 
     def news(self) -> tuple[Order, ...]:
-        """Orders begun or amended since `load`, or since the last look: those of other programs are among them."""
+        """Return orders placed or amended since `load` or the last call, including those of other programs."""
         ...
 
     def order(self, any_id: str) -> Order | None:
-        """The order with this id, ours or theirs."""
+        """Return the order with this client order id or exchange id."""
         ...
 
     def halt(self) -> Halt:
-        """The trading state as of now; another process may have changed it. Cheap: read before every send.
+        """Return the current trading state; another process may have changed it. Cheap: read before every send.
 
-        HALTED with the code PAUSED while there is a pause, unless a halt is there as well.
+        HALTED with the code PAUSED during a pause, unless there is also a halt.
         """
         ...
 
 
-class ReadOnlyStore:
-    """A store that is looked at and never written to: what a dry run sees. Without a state file it is empty."""
+class ReadOnlyStore(OrderStore):
+    """A store that is never written to, for a dry run. Without a state file it is empty."""
 
     def __init__(self, store: OrderStore | None) -> None:
         self._store = store
 
     def record(self, effect: Effect) -> None:
-        """Forget it."""
+        """Discard the effect."""
 
     def together(self) -> AbstractContextManager[None]:
         return nullcontext()

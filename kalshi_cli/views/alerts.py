@@ -1,4 +1,4 @@
-"""Views of alerts. Rules as in `row`; the address of a sink is never shown whole."""
+"""Views of alerts. Rules as in `row`. The address of a channel is never shown in full."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class AlertRow(OutputRow, frozen=True, kw_only=True):
-    """Something that holds (`firing`), did until lately (`over`), or happened (`event`). `count` is how often it was
-    seen; `told` when a sink last took a notice of it; `waiting` how many were told to nobody yet; `silenced` says that
-    nobody is told now, because of a silence or of something greater that explains it. `value` was found where `limit`
-    is wanted, counted in `unit`; they are empty where there is no number.
+    """An alert that is active (`firing`), has ended (`over`), or happened once (`event`).
+
+    `count` is the number of times it was seen, `told` when a channel last accepted a notice of it, `waiting` the number
+    of unsent notices; `silenced` means that no notice is sent now, because of a silence or a more severe alert that
+    explains it. `value` was measured where `limit` is allowed, in `unit`; they are empty without a number.
     """
 
     tier: str
@@ -37,7 +38,7 @@ class AlertRow(OutputRow, frozen=True, kw_only=True):
 
 
 class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
-    """A notice that a sink has not got: `waiting` for another try, or `dead`, which `kalshi alerts retry` wakes."""
+    """A notice that a channel has not accepted: `waiting` for another try, or `dead` until `kalshi alerts retry`."""
 
     sink: str
     status: str
@@ -54,6 +55,8 @@ class UndeliveredNoticeRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SilenceRow(OutputRow, frozen=True, kw_only=True):
+    """A silence of an alert code."""
+
     code: str
     subject: str
     until: Ts
@@ -61,7 +64,7 @@ class SilenceRow(OutputRow, frozen=True, kw_only=True):
 
 
 class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
-    """Somebody to tell, and how telling went: `failures` in a row; before `retry` nothing is tried."""
+    """An alert channel and its deliveries: `failures` in a row; before `retry` no attempt is made."""
 
     sink: str
     address: str
@@ -85,7 +88,7 @@ class AlertChannelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class AlertsView(OutputRow, frozen=True, kw_only=True):
-    """All that is kept of alerts. `dropped` notices went unsent because too many waited."""
+    """The alerts, channels, silences and undelivered notices. `dropped` notices were discarded from a full queue."""
 
     firing: int
     undelivered: int
@@ -98,7 +101,7 @@ class AlertsView(OutputRow, frozen=True, kw_only=True):
 
 
 class DeliveryRow(OutputRow, frozen=True, kw_only=True):
-    """What became of a test notice."""
+    """The delivery of a test notice."""
 
     sink: str
     delivered: bool

@@ -1,4 +1,4 @@
-"""Views of money: where it lies, how it moved, what the account may do."""
+"""Views of cash: balances, transfers, settlements, and permissions of the account."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class ShardCashRow(OutputRow, frozen=True, kw_only=True):
-    """Cash on one shard (an order is paid from the shard of its market), and its resting orders."""
+    """Cash on one shard and its resting orders. An order is paid from the shard of its market."""
 
     exchange_index: int
     cash: Money
@@ -18,6 +18,8 @@ class ShardCashRow(OutputRow, frozen=True, kw_only=True):
 
 
 class BalanceView(OutputRow, frozen=True, kw_only=True):
+    """Cash, positions and resting orders of the account."""
+
     cash: Money
     portfolio_value: Money
     total: Money
@@ -27,7 +29,7 @@ class BalanceView(OutputRow, frozen=True, kw_only=True):
 
 
 class SettlementRow(OutputRow, frozen=True, kw_only=True):
-    """A market paid out; `value` is what one YES paid, `net` what was won or lost on it, fees included."""
+    """A settled market. `value` is the payout of one YES, `net` the gain or loss after fees."""
 
     ticker: str
     event_ticker: str
@@ -48,7 +50,7 @@ class SettlementRow(OutputRow, frozen=True, kw_only=True):
 
 
 class UpcomingRow(OutputRow, frozen=True, kw_only=True):
-    """A position and when it is decided; `pays` is what it brings at best; `state` is the market's."""
+    """An open position and its settlement times. `pays` is the highest payout, `state` the market's status."""
 
     ticker: str
     event_ticker: str | None
@@ -66,6 +68,7 @@ class UpcomingRow(OutputRow, frozen=True, kw_only=True):
 
 
 def upcoming_row(position: Position, market: Market | None) -> UpcomingRow:
+    """Return an open position with the times of its market."""
     return UpcomingRow.of(
         position,
         event_ticker=market.event_ticker if market else None,
@@ -95,7 +98,7 @@ class CashMovementRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SubaccountRow(OutputRow, frozen=True, kw_only=True):
-    """Cash of one subaccount (0 is the primary one) on one shard."""
+    """Cash of a subaccount (0 is the primary one) on one shard."""
 
     subaccount: int
     exchange_index: int
@@ -104,16 +107,22 @@ class SubaccountRow(OutputRow, frozen=True, kw_only=True):
 
 
 class NettingRow(OutputRow, frozen=True, kw_only=True):
+    """A subaccount, and whether its YES and NO positions net."""
+
     subaccount: int
     exchange_index: int
     enabled: bool
 
 
 class NewSubaccountView(OutputRow, frozen=True, kw_only=True):
+    """The number of a new subaccount."""
+
     subaccount: int
 
 
 class SubaccountTransferRow(OutputRow, frozen=True, kw_only=True):
+    """A transfer between subaccounts."""
+
     transfer_id: str
     from_subaccount: int
     to_subaccount: int
@@ -125,7 +134,10 @@ class SubaccountTransferRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SubaccountMoveView(OutputRow, frozen=True, kw_only=True):
-    """`status`: applied, applied_before (the id was used already; nothing moved now), or dry_run."""
+    """The result of a transfer between subaccounts.
+
+    `status`: applied, applied_before (the id was used before; nothing moved now), or dry_run.
+    """
 
     client_transfer_id: str
     from_subaccount: int
@@ -136,7 +148,10 @@ class SubaccountMoveView(OutputRow, frozen=True, kw_only=True):
 
 
 class TransferRow(OutputRow, frozen=True, kw_only=True):
-    """A transfer between shards; the instances are products of the exchange. `status`: pending, complete, dry_run."""
+    """A transfer between shards.
+
+    The instances are products of the exchange. `status`: pending, complete, or dry_run.
+    """
 
     transfer_id: str | None
     from_instance: str
@@ -152,12 +167,14 @@ class TransferRow(OutputRow, frozen=True, kw_only=True):
 
 
 class AllocationRow(OutputRow, frozen=True, kw_only=True):
+    """The share of free cash on one shard."""
+
     exchange_index: int
     percent: int
 
 
 class AllocationView(OutputRow, frozen=True, kw_only=True):
-    """How the exchange spreads free cash over the shards by itself; not active where there are no rows."""
+    """The allocation of free cash to the shards by the exchange; inactive without rows."""
 
     active: bool
     resting_margin_reservation: str
@@ -165,7 +182,7 @@ class AllocationView(OutputRow, frozen=True, kw_only=True):
 
 
 class KeyRow(OutputRow, frozen=True, kw_only=True):
-    """An API key; `subaccount`, where there is one, is the only one it may touch."""
+    """An API key. `subaccount`, if any, is the only one that it may use."""
 
     api_key_id: str
     name: TruncatableText
@@ -174,7 +191,7 @@ class KeyRow(OutputRow, frozen=True, kw_only=True):
 
 
 class KeysView(OutputRow, frozen=True, kw_only=True):
-    """After `region_expires` API keys cannot trade sports, elections and entertainment."""
+    """The API keys. After `region_expires` they cannot trade sports, elections and entertainment."""
 
     region_expires: Ts | None
     rows: tuple[KeyRow, ...]
@@ -183,6 +200,8 @@ class KeysView(OutputRow, frozen=True, kw_only=True):
 
 
 class GrantRow(OutputRow, frozen=True, kw_only=True):
+    """A granted API tier and its source."""
+
     exchange_instance: str
     level: str
     source: str
@@ -190,13 +209,15 @@ class GrantRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CostRow(OutputRow, frozen=True, kw_only=True):
+    """The token cost of a request."""
+
     method: str
     path: str
     cost: int
 
 
 class GoalRow(OutputRow, frozen=True, kw_only=True):
-    """Contracts in thirty days that earn a tier, and that keep it."""
+    """The contracts in thirty days that earn a tier, and that keep it."""
 
     level: str
     to_earn: Qty
@@ -206,7 +227,10 @@ class GoalRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LimitsView(OutputRow, frozen=True, kw_only=True):
-    """Rates are tokens a second, capacities tokens; `default_cost` is that of every request not listed in `costs`."""
+    """API rate limits: rates in tokens a second, capacities in tokens.
+
+    `default_cost` is the cost of every request not listed in `costs`.
+    """
 
     usage_tier: str
     read_rate: int

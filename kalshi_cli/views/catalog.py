@@ -8,7 +8,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class RefreshView(OutputRow, frozen=True, kw_only=True):
-    """What one run of a refresh read: everything, or what changed. `resumed`: an earlier run had read a part of it."""
+    """The objects that a refresh read: all, or the changed ones. `resumed`: an earlier run had read a part of them."""
 
     read: str
     resumed: bool
@@ -19,7 +19,7 @@ class RefreshView(OutputRow, frozen=True, kw_only=True):
 
 
 class CatalogView(OutputRow, frozen=True, kw_only=True):
-    """`as_of` and `age_s` are those of the last complete refresh, `unfinished_since` one that was interrupted."""
+    """The catalog. `as_of` and `age_s` are of the last complete refresh, `unfinished_since` of an interrupted one."""
 
     path: TruncatableText
     as_of: Ts | None = None

@@ -7,7 +7,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class BreachRow(OutputRow, frozen=True, kw_only=True):
-    """One thing that is not as it should be."""
+    """A finding of a check."""
 
     subject: str
     value: TruncatableText
@@ -19,8 +19,9 @@ class BreachRow(OutputRow, frozen=True, kw_only=True):
 
 
 class MeasureRow(OutputRow, frozen=True, kw_only=True):
-    """A number with the ranges it is held against; empty where it is held against nothing. `text` is
-    the number as it is to be read: money as everywhere, with four decimals.
+    """A number and the ranges that it is checked against; empty without ranges.
+
+    `text` is the number as displayed, money with four decimals.
     """
 
     label: str
@@ -46,12 +47,14 @@ class CheckLine(OutputRow, frozen=True, kw_only=True):
 
 
 class CheckView(CheckLine, frozen=True, kw_only=True):
-    """The same; of `all` with the outcome of each in `checks`."""
+    """The outcome of a check; for `all`, `checks` has the outcome of each."""
 
     checks: tuple[CheckLine, ...]
 
 
 class HealthRow(OutputRow, frozen=True, kw_only=True):
+    """The result of one part of the health check."""
+
     check: str
     status: Verdict
     latency_ms: float | None

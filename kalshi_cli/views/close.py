@@ -1,4 +1,4 @@
-"""Views of closing positions; prices are those of what is held."""
+"""Views of closing positions. Prices are those of the position's outcome."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from kalshi_cli.views.row import Outcome, OutputRow, names
 
 
 class PlanRow(OutputRow, frozen=True, kw_only=True):
-    """A position and what closing it should bring, before fees; `fillable` is what the book has within the bound."""
+    """A position and the expected proceeds of closing it, before fees.
+
+    `fillable` is the number of contracts in the book within the price limit.
+    """
 
     ticker: str
     side: Outcome
@@ -29,7 +32,7 @@ class PlanRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CloseRow(OutputRow, frozen=True, kw_only=True):
-    """What became of a position; `average_price` and `fees` are missing where the fills could not be read."""
+    """The result for a position. `average_price` and `fees` are missing where the fills could not be read."""
 
     ticker: str
     side: Outcome
@@ -46,6 +49,6 @@ class CloseRow(OutputRow, frozen=True, kw_only=True):
 
 
 class FlattenView(CancelAllView, frozen=True, kw_only=True):
-    """The kill switch, and what became of each position after it."""
+    """The result of the kill switch, and of each position closed after it."""
 
     positions: tuple[CloseRow, ...]

@@ -9,7 +9,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class CollectionRow(OutputRow, frozen=True, kw_only=True):
-    """A collection: of how many of its events a combo is made."""
+    """A collection, with the number of its events that a combo may have."""
 
     collection: str
     series_ticker: str
@@ -25,7 +25,7 @@ class CollectionRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LegEventRow(OutputRow, frozen=True, kw_only=True):
-    """An event whose markets can be legs; None is no limit."""
+    """An event whose markets can be legs; None means no limit."""
 
     event_ticker: str
     title: TruncatableText | None
@@ -38,6 +38,8 @@ class LegEventRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CollectionView(OutputRow, frozen=True, kw_only=True):
+    """A collection with the events whose markets can be legs."""
+
     collection: str
     series_ticker: str
     title: str
@@ -56,7 +58,7 @@ class CollectionView(OutputRow, frozen=True, kw_only=True):
 
 
 class ComboView(OutputRow, frozen=True, kw_only=True):
-    """The market of some legs."""
+    """The market of a combo."""
 
     ticker: str
     event_ticker: str

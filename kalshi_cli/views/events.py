@@ -1,4 +1,4 @@
-"""Views of events and series: programs get whole objects, people one screen."""
+"""Views of events and series: whole objects for programs, one screen for people."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class EventRow(OutputRow, frozen=True, kw_only=True):
+    """An event in a list."""
+
     event_ticker: str
     series_ticker: str
     title: TruncatableText
@@ -29,7 +31,7 @@ class EventRow(OutputRow, frozen=True, kw_only=True):
 
 
 class EventView(EventRow, frozen=True, kw_only=True):
-    """An event on one screen, its markets as a table."""
+    """An event on one screen, with a table of its markets."""
 
     fee_type: str
     fee_multiplier: float
@@ -47,7 +49,7 @@ class EventView(EventRow, frozen=True, kw_only=True):
 
 
 class WholeEvent(EventRow, frozen=True, kw_only=True):
-    """An event with all its markets and all they have, for programs."""
+    """An event with all fields of all its markets, for programs."""
 
     fee_type: str
     fee_multiplier: float
@@ -60,6 +62,8 @@ class WholeEvent(EventRow, frozen=True, kw_only=True):
 
 
 class SeriesRow(OutputRow, frozen=True, kw_only=True):
+    """A series in a list."""
+
     ticker: str
     title: TruncatableText
     category: str
@@ -77,7 +81,7 @@ class SeriesRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SeriesView(SeriesRow, frozen=True, kw_only=True):
-    """A series with everything it has."""
+    """A series with all its fields."""
 
     contract_url: str | None
     contract_terms_url: str | None

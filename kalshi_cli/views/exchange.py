@@ -8,6 +8,8 @@ from kalshi_cli.views.row import OutputRow
 
 
 class ShardStatusRow(OutputRow, frozen=True, kw_only=True):
+    """The status of one shard."""
+
     exchange_index: int
     description: TruncatableText
     exchange_active: bool
@@ -16,14 +18,17 @@ class ShardStatusRow(OutputRow, frozen=True, kw_only=True):
 
 
 class HoursRow(OutputRow, frozen=True, kw_only=True):
-    """Opening hours of a day of the week, Eastern time."""
+    """The opening hours of a day of the week, in Eastern time."""
 
     day: str
     hours: str
 
 
 class MaintenanceRow(OutputRow, frozen=True, kw_only=True):
-    """`kind` is announced (by the exchange) or weekly (Thursdays 03:00 to 05:00 Eastern time, announced or not)."""
+    """A maintenance window.
+
+    `kind` is announced (by the exchange) or weekly (Thursdays 03:00 to 05:00 Eastern time, announced or not).
+    """
 
     kind: str
     starts: Ts
@@ -31,7 +36,7 @@ class MaintenanceRow(OutputRow, frozen=True, kw_only=True):
 
 
 class ExchangeView(OutputRow, frozen=True, kw_only=True):
-    """Two kinds of pause, of the exchange and by shard; opening hours; the next maintenance, and what is to come."""
+    """The exchange: pauses of the exchange and of each shard, opening hours, and coming maintenance."""
 
     exchange_active: bool
     trading_active: bool

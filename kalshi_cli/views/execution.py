@@ -8,8 +8,10 @@ from kalshi_cli.views.row import OutputRow
 
 
 class ExecutionRow(OutputRow, frozen=True, kw_only=True):
-    """Some orders. A number stands behind that of what it was taken from: `fill_rate` of `judged` orders, placement of
-    `timed`, `maker_share` of `contracts`, edges and slippage (a contract) of `valued_fills`; null where that is 0.
+    """The execution quality of some orders.
+
+    The number of samples stands after each number: `fill_rate` of `judged` orders, placement of `timed`, `maker_share`
+    of `contracts`, edges and slippage (per contract) of `valued_fills`; null without samples.
     """
 
     key: str
@@ -35,9 +37,9 @@ class ExecutionRow(OutputRow, frozen=True, kw_only=True):
 
 
 class ExecutionView(ExecutionRow, frozen=True, kw_only=True):
-    """The whole, its parts, and the last orders and fills against those before; `worse` names what is worse for sure.
+    """Total execution quality, its parts, and recent orders against earlier ones; `worse` names significant declines.
 
-    An order counts for `fill_rate` once it is `within_s` old, and well where it traded by then.
+    An order counts for `fill_rate` once it is `within_s` old, and as filled where it traded by then.
     """
 
     since: Ts

@@ -10,8 +10,9 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class FillExport(FillRow, frozen=True, kw_only=True):
-    """A fill with what its order was meant to be: `edge` is what a contract was believed to be worth above its price,
-    before fees, where the order had a fair value.
+    """A fill with the fair value of its order.
+
+    `edge` is the fair value of a contract minus its price, before fees, where the order had a fair value.
     """
 
     subaccount: int
@@ -22,6 +23,7 @@ class FillExport(FillRow, frozen=True, kw_only=True):
 
 
 def fill_export(fill: Fill, order: Order | None) -> FillExport:
+    """Return a fill with the strategy and fair value of its order."""
     fair = order.fair if order is not None else None
     return FillExport.of(
         fill,
@@ -33,7 +35,7 @@ def fill_export(fill: Fill, order: Order | None) -> FillExport:
 
 
 class LotExport(OutputRow, frozen=True, kw_only=True):
-    """Contracts bought at one time and sold, or paid out, at another; first in, first out. `gain` is after fees."""
+    """Contracts bought at one time and sold or settled at another, first in, first out. `gain` is after fees."""
 
     ticker: str
     subaccount: int

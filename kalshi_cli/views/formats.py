@@ -1,4 +1,4 @@
-"""How one value is written, by the type its row declares: for machines (`to_machine`), for people (`to_text`)."""
+"""Formats of a value by the declared type of its field: for machines (`to_machine`) and for people (`to_text`)."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from kalshi_cli.base.units import (
 )
 
 SignedMoney = NewType("SignedMoney", Money)
-"""Money that was won or lost: shown with its sign, green or red."""
+"""Gained or lost money, shown with its sign, green or red."""
 Ratio = NewType("Ratio", float)
-"""A share: 0.5 is shown as 50.0%."""
+"""A ratio: 0.5 is shown as 50.0%."""
 TruncatableText = NewType("TruncatableText", str)
 """Text that a narrow table may cut short. A plain `str` (a ticker, an id) is never cut."""
 ExchangeJson = NewType("ExchangeJson", object)
-"""The exchange's own JSON, of which we know no more than that."""
+"""The exchange's own JSON, of unknown structure."""
 Verdict = NewType("Verdict", str)
-"""OK, WARNING, CRITICAL, UNKNOWN: shown in its colour."""
+"""OK, WARNING, CRITICAL or UNKNOWN, shown in color."""
 TradingStateCell = NewType("TradingStateCell", str)
-"""The trading state. A pause is `paused` to a person; to a program the halt that it is, with `paused` beside."""
+"""The trading state. A pause is shown as `paused`; JSON has `halted`, and a field `paused` beside it."""
 
 MISSING = "—"
 
@@ -48,7 +48,7 @@ Show = Callable[[Any], str]
 
 @cache
 def without_none(kind: Any) -> Any:
-    """`Price | None` -> `Price`; anything else as it is."""
+    """Return the type without None: `Price | None` -> `Price`."""
     if get_origin(kind) in (Union, UnionType):
         rest = [part for part in get_args(kind) if part is not type(None)]
         if len(rest) == 1:
@@ -61,7 +61,7 @@ def _finite(value: float) -> float | None:
 
 
 def _loose(value: Any) -> Any:
-    """Whatever JSON has, with its texts made safe."""
+    """Return a JSON value with its texts made safe."""
     if isinstance(value, str):
         return safe_text(value)
     if isinstance(value, dict):
@@ -91,7 +91,7 @@ _WIRE: dict[Any, Write] = {
 
 @cache
 def to_machine(kind: Any) -> Write:
-    """The writer of JSON values of this type: fixed-scale strings, RFC 3339, null for missing, nested as declared."""
+    """Return the writer of JSON values of this type: fixed-scale strings, RFC 3339, null for missing values."""
     if (bare := without_none(kind)) is not kind:
         inner = to_machine(bare)
         return lambda value: None if value is None else inner(value)
@@ -137,7 +137,7 @@ _HUMAN: dict[Any, Show] = {
 
 @cache
 def to_text(kind: Any) -> Show:
-    """The writer of cells of this type: `$0.47`, `10`, an em dash for missing. One line, whatever is inside."""
+    """Return the writer of cells of this type: `$0.47`, `10`, an em dash for missing values; always one line."""
     if (bare := without_none(kind)) is not kind:
         inner = to_text(bare)
         return lambda value: MISSING if value is None else inner(value)
@@ -168,35 +168,37 @@ class OutputColumn(NamedTuple):
 
     @property
     def label(self) -> str:
+        """Return the heading of the column."""
         return self.name.replace("_", " ")
 
     @property
     def is_prose(self) -> bool:
+        """Return whether the text may be cut in a narrow table."""
         return without_none(self.kind) is TruncatableText
 
 
 @cache
 def columns(of: type[msgspec.Struct]) -> tuple[OutputColumn, ...]:
-    """The fields that make a line: all but those which hold rows of their own, in the order declared."""
+    """Return the fields that make a line, in the declared order: all but those with rows of their own."""
     return tuple(OutputColumn(f.name, f.type) for f in msgspec.structs.fields(of) if inner_row(f.type) is None)
 
 
 @cache
 def inner_rows(of: type[msgspec.Struct]) -> tuple[tuple[str, type[msgspec.Struct]], ...]:
-    """The fields that hold rows, with the type of those."""
+    """Return the fields that have rows, with the type of the rows."""
     fields = ((field.name, inner_row(field.type)) for field in msgspec.structs.fields(of))
     return tuple((name, kind) for name, kind in fields if kind is not None)
 
 
 def inner_row(kind: Any) -> type[msgspec.Struct] | None:
-    """`tuple[PnlRow, ...]` -> PnlRow; None for whatever is not rows."""
+    """Return the row type of a tuple type: `tuple[PnlRow, ...]` -> PnlRow; None for other types."""
     args = get_args(kind)
     is_rows = get_origin(kind) is tuple and args[1:] == (...,) and isinstance(args[0], type)
     return args[0] if is_rows and issubclass(args[0], msgspec.Struct) else None
 
 
 def cell(column: OutputColumn, value: Any, now: Ts | None) -> str:
-    """A cell of a terminal table; unlike `to_text`, times are told from `now`."""
+    """Return a cell of a terminal table; unlike in `to_text`, times are relative to `now`."""
     if is_moment(column.kind) and value is not None:
         return format_time(value, now)
     return to_text(column.kind)(value)
@@ -206,17 +208,17 @@ _NUMBERS = (Price, Qty, Money, SignedMoney, Ratio, float, int)
 
 
 def is_number(kind: Any) -> bool:
-    """Right-aligned in tables, and not guarded in CSV."""
+    """Return whether values are right-aligned in tables, and need no protection in CSV."""
     return without_none(kind) in _NUMBERS
 
 
 def is_moment(kind: Any) -> bool:
-    """A time, or none."""
+    """Return whether the type is a time, or an optional one."""
     return without_none(kind) is Ts
 
 
 def is_text(kind: Any) -> bool:
-    """Words from somewhere, which a spreadsheet could take for a formula."""
+    """Return whether the values are outside text, which a spreadsheet could take for a formula."""
     return not is_number(kind) and without_none(kind) not in (Ts, bool)
 
 
@@ -224,7 +226,7 @@ _LABELS = {"OK": "green", "WARNING": "yellow", "CRITICAL": "red", "UNKNOWN": "ma
 
 
 def style(name: str, kind: Any, value: Any) -> str:
-    """The colour of a cell in a terminal table: bids green, asks red, gains by sign, verdicts; else none."""
+    """Return the color of a cell in a terminal table: bids green, asks red, gains by sign, verdicts; "" for others."""
     bare = without_none(kind)
     if value is None:
         return "dim"
@@ -241,7 +243,7 @@ _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 
 def format_time(ts: Ts, now: Ts | None) -> str:
-    """A moment for a person, in UTC: `Jun 11 06:29 (in 3h)`; with the year where it is not this one."""
+    """Return a time for display, in UTC: `Jun 11 06:29 (in 3h)`; with the year where it is another one."""
     moment = datetime.fromtimestamp(ts // 1000, UTC)
     if now is None:
         return f"{moment:%Y-%m-%d %H:%M}"
@@ -251,7 +253,7 @@ def format_time(ts: Ts, now: Ts | None) -> str:
 
 
 def format_age(ts: Ts, now: Ts) -> str:
-    """How far a moment is away: `in 3h`, `5m ago`."""
+    """Return the distance of a time from now: `in 3h`, `5m ago`."""
     away = abs(ts - now)
     amount = next((f"{away // step}{unit}" for step, unit in _STEPS if away >= step), "")
     return f"in {amount}" if amount and ts > now else f"{amount} ago" if amount else "now"

@@ -1,4 +1,4 @@
-"""Views as plain dictionaries, and as tables of the libraries for tables."""
+"""Views as plain dictionaries and as data frames."""
 
 from __future__ import annotations
 

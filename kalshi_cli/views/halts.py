@@ -8,7 +8,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class HaltView(OutputRow, frozen=True, kw_only=True):
-    """The trading state as it is now."""
+    """The current trading state."""
 
     state: TradingStateCell
     paused: bool
@@ -20,7 +20,7 @@ class HaltView(OutputRow, frozen=True, kw_only=True):
 
 
 class ResumeView(OutputRow, frozen=True, kw_only=True):
-    """The trading state after a resume, with the reason that was given, and what it was before."""
+    """The trading state after a resume, with its reason, and the state before."""
 
     state: TradingStateCell
     code: str
@@ -35,7 +35,7 @@ class ResumeView(OutputRow, frozen=True, kw_only=True):
 
 
 class StopView(OutputRow, frozen=True, kw_only=True):
-    """Which loops were sent which signal, and have ended; and what may rest all the same, by the state file."""
+    """The loops that were signaled and have ended, and the orders that may still rest by the state file."""
 
     signal: str | None
     pids: tuple[int, ...]

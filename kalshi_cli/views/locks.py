@@ -8,7 +8,7 @@ from kalshi_cli.views.row import OutputRow
 
 
 class LockRow(OutputRow, frozen=True, kw_only=True):
-    """A market in which nothing is opened `until` then; when that was said, and why."""
+    """A market in which no position can be opened `until` then, with the time and the reason of the lock."""
 
     ticker: str
     until: Ts

@@ -8,7 +8,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class MilestoneRow(OutputRow, frozen=True, kw_only=True):
-    """Something that happens outside, and the events that follow from it."""
+    """A scheduled game or announcement, and the events that depend on it."""
 
     milestone_id: str
     category: str
@@ -25,7 +25,7 @@ class MilestoneRow(OutputRow, frozen=True, kw_only=True):
 
 
 class LiveView(OutputRow, frozen=True, kw_only=True):
-    """What is known now; `type` says what shape `details` has."""
+    """Live data of an event; `type` names the structure of `details`."""
 
     type: str
     milestone_id: str | None
@@ -36,7 +36,7 @@ class LiveView(OutputRow, frozen=True, kw_only=True):
 
 
 class WeatherRow(OutputRow, frozen=True, kw_only=True):
-    """One minute of a temperature index, in degrees Fahrenheit."""
+    """A minute of a temperature index, in degrees Fahrenheit."""
 
     time: Ts
     fahrenheit: float | None
@@ -47,7 +47,7 @@ class WeatherRow(OutputRow, frozen=True, kw_only=True):
 
 
 class IncentiveRow(OutputRow, frozen=True, kw_only=True):
-    """A reward for trading in a market; `reward` is for the whole period."""
+    """An incentive program of a market; `reward` is for the whole period."""
 
     incentive_id: str
     ticker: str
@@ -66,7 +66,7 @@ class IncentiveRow(OutputRow, frozen=True, kw_only=True):
 
 
 class TargetRow(OutputRow, frozen=True, kw_only=True):
-    """Somebody or something that markets are about."""
+    """A team, a person or a thing that markets are about."""
 
     target_id: str
     name: str
@@ -78,12 +78,14 @@ class TargetRow(OutputRow, frozen=True, kw_only=True):
 
 
 class TagRow(OutputRow, frozen=True, kw_only=True):
+    """A tag and its markets."""
+
     category: str
     tags: tuple[str, ...]
 
 
 class SportRow(OutputRow, frozen=True, kw_only=True):
-    """A sport with its scopes and competitions; `kalshi milestones --competition` takes the latter."""
+    """A sport with its scopes and competitions; `kalshi milestones --competition` takes a competition."""
 
     sport: str
     scopes: tuple[str, ...]

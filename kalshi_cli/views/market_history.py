@@ -11,7 +11,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class PublicTradeRow(OutputRow, frozen=True, kw_only=True):
-    """A public trade; `price` on the YES scale, `taker` the side that the one who came later took."""
+    """A public trade; `price` is on the YES scale, `taker` is the side that the taker bought."""
 
     trade_id: str
     ticker: str
@@ -26,11 +26,12 @@ class PublicTradeRow(OutputRow, frozen=True, kw_only=True):
 
 
 def print_row(trade: PublicTrade) -> PublicTradeRow:
+    """Return a public trade as a row."""
     return PublicTradeRow.of(trade, taker="yes" if trade.taker_side is BID else "no")
 
 
 class CandleRow(OutputRow, frozen=True, kw_only=True):
-    """A period, by its end. Prices are of trades, missing where there was none, as quotes are where nobody quoted."""
+    """A candle, by the end of its period. Prices are missing without trades, quotes without quotes."""
 
     end: Ts
     open: Price | None
@@ -62,7 +63,7 @@ class CandleRow(OutputRow, frozen=True, kw_only=True):
 
 
 class MarketCandleRow(CandleRow, frozen=True, kw_only=True):
-    """The same where the candles are of several markets."""
+    """A candle with its market, where there are several."""
 
     ticker: str
 

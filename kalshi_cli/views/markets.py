@@ -1,4 +1,4 @@
-"""Views of markets: programs get whole objects, people one screen."""
+"""Views of markets: whole objects for programs, one screen for people."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from kalshi_cli.views.formats import ExchangeJson, TruncatableText
 from kalshi_cli.views.row import OutputRow, names
 
 LOT = contracts(100)
-"""The size for which `market` says what fees would be."""
+"""The number of contracts for which `market` shows fees."""
 
 
 class FeeRow(OutputRow, frozen=True, kw_only=True):
-    """What a lot at the touch would cost in fees: `role` is taker (against the quote) or maker (waiting beside it)."""
+    """The fee of a lot at the best price; `role` is taker (against the quote) or maker (resting beside it)."""
 
     action: str
     role: str
@@ -28,7 +28,7 @@ class FeeRow(OutputRow, frozen=True, kw_only=True):
 
 
 def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
-    """A hundred contracts each way, where there is a quote. While fees are waived they are nothing."""
+    """Return the fees of a hundred contracts each way, where there is a quote; zero while fees are waived."""
     is_waived = market.fee_waiver_until is not None and now < market.fee_waiver_until
     cases: list[tuple[Side, str, Price | None]] = [
         (BID, "taker", market.yes_ask),
@@ -51,7 +51,7 @@ def fee_rows(market: Market, fees: FeeSchedule, now: Ts) -> tuple[FeeRow, ...]:
 
 
 class FeeChangeRow(OutputRow, frozen=True, kw_only=True):
-    """Fees from `scheduled` on; an event whose override ends has none of its own from then."""
+    """Fees from `scheduled` on; an event whose override ends has no fees of its own from then."""
 
     scheduled: Ts
     applies_to: str
@@ -64,6 +64,8 @@ class FeeChangeRow(OutputRow, frozen=True, kw_only=True):
 
 
 class MarketRow(OutputRow, frozen=True, kw_only=True):
+    """A market in a list."""
+
     ticker: str
     event_ticker: str
     title: TruncatableText
@@ -81,7 +83,7 @@ class MarketRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
-    """A market as it was at `as_of`: when the refresh began that read it last."""
+    """A market as of `as_of`: the start of the refresh that last read it."""
 
     as_of: Ts
 
@@ -89,7 +91,7 @@ class CachedMarketRow(MarketRow, frozen=True, kw_only=True):
 
 
 class MarketDetailsRow(OutputRow, frozen=True, kw_only=True):
-    """A market with everything it has."""
+    """A market with all its fields."""
 
     ticker: str
     event_ticker: str
@@ -151,7 +153,7 @@ class MarketDetailsRow(OutputRow, frozen=True, kw_only=True):
 
 
 class MarketView(MarketDetailsRow, frozen=True, kw_only=True):
-    """One market on one screen, with what its event and its series decide."""
+    """A market on one screen, with data of its event and its series."""
 
     series_ticker: str
     fee_type: str

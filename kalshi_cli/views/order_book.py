@@ -10,7 +10,7 @@ from kalshi_cli.views.row import OutputRow
 
 
 class FillCostRow(OutputRow, frozen=True, kw_only=True):
-    """What an order of `count` would cost now; `slippage` is how far the average is from the best price."""
+    """The cost of an order of `count` now; `slippage` is the distance of the average from the best price."""
 
     action: str
     count: Qty
@@ -22,7 +22,7 @@ class FillCostRow(OutputRow, frozen=True, kw_only=True):
 
 
 class OrderbookView(OutputRow, frozen=True, kw_only=True):
-    """Levels on the YES scale, best first; the asks are those implied by bids for NO."""
+    """Levels on the YES scale, best first; the asks are implied by bids for NO."""
 
     ticker: str
     yes_bids: tuple[Level, ...]
@@ -35,7 +35,7 @@ class OrderbookView(OutputRow, frozen=True, kw_only=True):
 
 
 def orderbook_view(snapshot: BookSnapshot, depth: int, size: Qty | None = None) -> OrderbookView:
-    """The `depth` best levels of a whole book; with `size`, what buying or selling so many YES would cost."""
+    """Return the `depth` best levels of a book; with `size`, the cost of buying or selling that many YES."""
     book = OrderBook(snapshot.ticker)
     book.load(snapshot.bids, snapshot.asks, snapshot.ts)
     return OrderbookView.of(
@@ -62,7 +62,7 @@ def _fill_cost(book: OrderBook, side: Side, size: Qty) -> FillCostRow:
 
 
 class LevelRow(OutputRow, frozen=True, kw_only=True):
-    """A level of a book; `total` is the count from the best price to here."""
+    """A level of a book; `total` is the count from the best price to this level."""
 
     side: str
     price: Price

@@ -1,4 +1,4 @@
-"""Views of orders, order groups and what became of changes. Rules as in `row`."""
+"""Views of orders, order groups and the results of changes. Rules as in `row`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kalshi_cli.views.row import Action, Outcome, OutputRow, names, own_price
 
 
 class OrderRow(OutputRow, frozen=True, kw_only=True):
-    """`side` and `action` as typed, `price` the price of that side; `book_side` is the side of the YES book."""
+    """An order: `side` and `action` as typed, `price` of that side; `book_side` is the side of the YES book."""
 
     order_id: str | None
     client_order_id: str | None
@@ -40,7 +40,7 @@ class OrderRow(OutputRow, frozen=True, kw_only=True):
 
 
 def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> OrderRow:
-    """The order as it was typed where that is known, else as a purchase or a sale of YES.
+    """Return the order as typed where that is known, else as a purchase or a sale of YES.
 
     The exchange keeps one book: it does not remember whether an ask meant "sell YES" or "buy NO".
     """
@@ -55,12 +55,12 @@ def order_row(order: Order, typed: tuple[Outcome, Action] | None = None) -> Orde
 
 
 def _per(amount: Money, count: Qty) -> Price:
-    """Money over contracts, to the nearest price."""
+    """Return the average price, rounded to the nearest price."""
     return Price((2 * amount + count) // (2 * count))
 
 
 class CancelRow(OutputRow, frozen=True, kw_only=True):
-    """One cancel; `detail` says why it was not confirmed."""
+    """The result of a cancel; `detail` says why it was not confirmed."""
 
     order_id: str
     canceled: bool
@@ -68,6 +68,8 @@ class CancelRow(OutputRow, frozen=True, kw_only=True):
 
 
 class CancelAllView(OutputRow, frozen=True, kw_only=True):
+    """The result of the kill switch."""
+
     canceled: int
     remaining: int | None
     halted: bool
@@ -75,7 +77,7 @@ class CancelAllView(OutputRow, frozen=True, kw_only=True):
 
 
 class OrderChangeView(OrderRow, frozen=True, kw_only=True):
-    """An order after a change, and what it was before; prices are those of the `side` that was typed."""
+    """An order after a change, and its values before; prices are those of the typed `side`."""
 
     price_before: Price
     remaining_before: Qty
@@ -83,6 +85,7 @@ class OrderChangeView(OrderRow, frozen=True, kw_only=True):
 
 
 def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: str = "") -> OrderChangeView:
+    """Return an order after a change with its values before."""
     is_buy = (before.side is Side.BID) == (outcome == "yes")
     row = order_row(after, (outcome, "buy" if is_buy else "sell"))
     return OrderChangeView(
@@ -94,11 +97,11 @@ def change_view(before: Order, after: Order, outcome: Outcome = "yes", status: s
 
 
 class ReconciledRow(OrderRow, frozen=True, kw_only=True):
-    """An order that was in doubt, or on file otherwise than it is. `found`: adopted, repaired, refused, never_arrived
-    or still_unknown.
+    """An order that was unconfirmed, or wrong on file.
 
-    `provable_at`: after this a fresh read ends the doubt; null where it has ended. `repaired`: what a reply of the
-    exchange had said falsely of the order, and what is true; null where none did.
+    `found`: adopted, repaired, refused, never_arrived or still_unknown. `provable_at`: after this time a fresh read
+    gives the proof; null once it is known. `repaired`: the false statement of an earlier reply and the truth; null
+    without one.
     """
 
     found: str
@@ -106,11 +109,11 @@ class ReconciledRow(OrderRow, frozen=True, kw_only=True):
     repaired: str | None
 
     shown = ("ticker", "action", "side", "price", "found", "filled", "client_order_id", "order_id")
-    """What tells a person which order it is comes first; the ids of those in doubt are in the error, too."""
+    """The columns that identify an order come first; the error also has the ids of unconfirmed orders."""
 
 
 class BatchRow(OutputRow, frozen=True, kw_only=True):
-    """What became of one line of a batch; `code` and `detail` say why it was not placed."""
+    """The result of a line of a batch; `code` and `detail` say why it was not placed."""
 
     line: int
     order_id: str | None
@@ -134,7 +137,7 @@ class BatchRow(OutputRow, frozen=True, kw_only=True):
 
 
 class QueueRow(OutputRow, frozen=True, kw_only=True):
-    """A resting order and the contracts that must trade before it does (`ahead`); `price` on the YES scale."""
+    """A resting order and the contracts that must trade before it (`ahead`); `price` is on the YES scale."""
 
     order_id: str
     ticker: str
@@ -158,14 +161,14 @@ class GroupRow(OutputRow, frozen=True, kw_only=True):
 
 
 class GroupView(GroupRow, frozen=True, kw_only=True):
-    """One order group with its orders."""
+    """An order group with its orders."""
 
     subaccount: int
     orders: tuple[str, ...]
 
 
 class GroupActionResult(OutputRow, frozen=True, kw_only=True):
-    """What was done to an order group."""
+    """A change of an order group."""
 
     order_group_id: str
     done: str

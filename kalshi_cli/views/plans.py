@@ -1,21 +1,28 @@
-"""Plans of writes: what would be done, to be shown and agreed to before it is executed. Rules as in `row`."""
+"""Views of planned writes: shown first, executed after the user agrees. Rules as in `row`."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
+import msgspec
+
+from kalshi_cli.base.errors import KalshiError
 from kalshi_cli.base.units import Money, Qty, Ts
-from kalshi_cli.views.close import PlanRow
+from kalshi_cli.views.close import CloseRow, PlanRow
 from kalshi_cli.views.formats import TruncatableText
-from kalshi_cli.views.orders import BatchRow, OrderChangeView, OrderRow
+from kalshi_cli.views.orders import BatchRow, CancelAllView, CancelRow, OrderChangeView, OrderRow
+from kalshi_cli.views.quotes import QuoteTradeRow
 from kalshi_cli.views.row import OutputRow
 
+T = TypeVar("T")
+R = TypeVar("R")
 
-class Plan(OutputRow, frozen=True, kw_only=True):
-    """A write that is not done yet. Nothing was sent.
 
-    `subject` names it, `facts` and `warnings` are what a person must see before agreeing. A plan is executed once,
-    until `expires`, and only as it is: `digest` covers everything in it.
+class Plan(OutputRow, Generic[R], frozen=True, kw_only=True):
+    """A write that was not sent yet. Executing it returns an `R`.
+
+    Show `subject`, `facts` and `warnings` to the user before executing. A plan is executed once, before `expires`, and
+    unchanged: `digest` covers every field.
     """
 
     plan_id: str
@@ -26,8 +33,26 @@ class Plan(OutputRow, frozen=True, kw_only=True):
     digest: str = ""
 
 
-class PricedPlan(Plan, frozen=True, kw_only=True):
-    """A plan of orders, if all of it fills: cost, the highest fees, and the payout before fees if it wins."""
+class PlanOutcome(msgspec.Struct, Generic[R], frozen=True, kw_only=True):
+    """The result of a plan with several parts, one row each.
+
+    `error` is the most severe failure, None where every part succeeded. `errors` has the error of each row.
+    """
+
+    rows: tuple[R, ...]
+    error: KalshiError | None = None
+    errors: tuple[KalshiError | None, ...] = ()
+
+
+class RequestPlan(Plan[R], Generic[T, R], frozen=True, kw_only=True):
+    """A request that places no order. `terms` are the values that it sends."""
+
+    action: str
+    terms: T
+
+
+class PricedPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
+    """A plan of orders. The amounts assume that every order fills; the payout is before fees."""
 
     cost: Money
     fees: Money
@@ -35,35 +60,44 @@ class PricedPlan(Plan, frozen=True, kw_only=True):
     max_payout: Money
 
 
-class OrderPlan(PricedPlan, frozen=True, kw_only=True):
-    """One new order; `unknown_orders` counts others whose outcome is unknown: one of them may be the same order."""
+class OrderPlan(PricedPlan[OrderRow], frozen=True, kw_only=True):
+    """A new order. `unknown_orders` counts unconfirmed orders: one of them may be the same order."""
 
     orders: tuple[OrderRow, ...]
     unknown_orders: int
 
     @property
     def order(self) -> OrderRow:
+        """Return the planned order."""
         return self.orders[0]
 
 
-class AmendPlan(PricedPlan, frozen=True, kw_only=True):
-    """A change of a resting order; cost and fees are those of what is left of it."""
+class QuotePlan(PricedPlan[R], Generic[R], frozen=True, kw_only=True):
+    """A quote to create, accept or confirm, with the orders that the exchange would enter for it."""
+
+    action: Literal["create", "accept", "confirm"]
+    orders: tuple[QuoteTradeRow, ...]
+
+
+class AmendPlan(PricedPlan[OrderChangeView], frozen=True, kw_only=True):
+    """A change of a resting order. Cost and fees are those of its remaining contracts."""
 
     orders: tuple[OrderChangeView, ...]
 
     @property
     def order(self) -> OrderChangeView:
+        """Return the order as it would be after the change."""
         return self.orders[0]
 
 
-class BatchPlan(PricedPlan, frozen=True, kw_only=True):
-    """Many new orders; those that a limit denies will not be sent, and cost nothing."""
+class BatchPlan(PricedPlan[PlanOutcome[BatchRow]], frozen=True, kw_only=True):
+    """Several new orders. Orders that a limit refuses are not sent and not counted in the amounts."""
 
     orders: tuple[BatchRow, ...]
 
 
-class DecreasePlan(Plan, frozen=True, kw_only=True):
-    """Contracts to take off a resting order, `by` so many or down `to` so many."""
+class DecreasePlan(Plan[OrderChangeView], frozen=True, kw_only=True):
+    """A decrease of a resting order `by` or `to` a number of contracts."""
 
     orders: tuple[OrderRow, ...]
     by: Qty | None
@@ -71,33 +105,34 @@ class DecreasePlan(Plan, frozen=True, kw_only=True):
 
     @property
     def order(self) -> OrderRow:
+        """Return the order as it is now."""
         return self.orders[0]
 
 
-class CancelPlan(Plan, frozen=True, kw_only=True):
-    """Orders to cancel, by the exchange's ids or by our own."""
+class CancelPlan(Plan[PlanOutcome[CancelRow]], frozen=True, kw_only=True):
+    """Orders to cancel, by order id or client order id."""
 
     order_ids: tuple[str, ...]
 
 
-class CancelAllPlan(Plan, frozen=True, kw_only=True):
-    """The kill switch, for the orders of an event or with a ticker like the pattern; empty means all."""
+class CancelAllPlan(Plan[PlanOutcome[CancelAllView]], frozen=True, kw_only=True):
+    """The kill switch for an event or a ticker pattern; for every order where both are empty."""
 
     event: str
     ticker: str
     halts: bool
 
 
-class CloseAllPlan(Plan, frozen=True, kw_only=True):
+class CloseAllPlan(Plan[PlanOutcome[CloseRow]], frozen=True, kw_only=True):
     """Positions to close, one after the other."""
 
     positions: tuple[PlanRow, ...]
 
 
-class ControlPlan(Plan, frozen=True, kw_only=True):
-    """A change of what may trade here: all of it, or one market for a time."""
+class ControlPlan(Plan[R], Generic[R], frozen=True, kw_only=True):
+    """A change of what may trade here: everything, or one market for a limited time."""
 
-    action: Literal["pause", "resume", "halt", "lock", "unlock"]
+    action: Literal["pause", "resume", "halt", "stop", "lock", "unlock"]
     reason: TruncatableText
     ticker: str | None = None
     lasts_s: float | None = None

@@ -14,7 +14,7 @@ from kalshi_cli.views.row import Outcome, OutputRow, names, own_price
 
 
 class PositionRow(OutputRow, frozen=True, kw_only=True):
-    """`position` is signed, plus for YES; prices and `mark` are those of the `side` that is held."""
+    """A position: `position` is positive for YES; prices and `mark` are those of the position's `side`."""
 
     ticker: str
     position: Qty
@@ -36,13 +36,13 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SubaccountPositionRow(PositionRow, frozen=True, kw_only=True):
-    """The same where not all is held in the primary account."""
+    """A position with its subaccount, where not all are in the primary account."""
 
     shown = ("ticker", "subaccount", *PositionRow.shown[1:])
 
 
 def position_row(position: Position, mark: Price | None, of: type[PositionRow] = PositionRow) -> PositionRow:
-    """Return a position as a row. `mark`, on the YES scale, is what it could be closed at; None where nobody quotes."""
+    """Return a position as a row. `mark` is the closing price on the YES scale; None without quotes."""
     side: Outcome = "yes" if position.qty >= 0 else "no"
     return of.of(
         position,
@@ -55,7 +55,7 @@ def position_row(position: Position, mark: Price | None, of: type[PositionRow] =
 
 
 class FillRow(OutputRow, frozen=True, kw_only=True):
-    """A trade of ours; `price` on the YES scale, `cost` what left the account for it before the fee."""
+    """A fill of the account; `price` is on the YES scale, `cost` the amount paid before the fee."""
 
     trade_id: str
     order_id: str
@@ -73,6 +73,8 @@ class FillRow(OutputRow, frozen=True, kw_only=True):
 
 
 class PnlRow(OutputRow, frozen=True, kw_only=True):
+    """Profit and loss of one part."""
+
     key: str
     realized: SignedMoney
     unrealized: SignedMoney
@@ -83,7 +85,7 @@ class PnlRow(OutputRow, frozen=True, kw_only=True):
 
 
 class PnlView(OutputRow, frozen=True, kw_only=True):
-    """The whole and its parts; `realized + unrealized - fees = net`, in every row and in the sum."""
+    """Total profit and loss, and its parts; `realized + unrealized - fees = net` in every row and in the sum."""
 
     realized: SignedMoney
     unrealized: SignedMoney
@@ -93,4 +95,5 @@ class PnlView(OutputRow, frozen=True, kw_only=True):
 
 
 def pnl_view(whole: ProfitAndLoss, parts: Mapping[str, ProfitAndLoss]) -> PnlView:
+    """Return total profit and loss with its parts."""
     return PnlView.of(whole, rows=tuple(PnlRow.of(part, key=key) for key, part in parts.items()))

@@ -8,7 +8,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class RfqRow(OutputRow, frozen=True, kw_only=True):
-    """A request for quotes, by `count` or by what it may `cost`."""
+    """A request for quotes, by `count` or by the highest `cost`."""
 
     rfq_id: str | None
     ticker: str
@@ -31,9 +31,9 @@ class RfqRow(OutputRow, frozen=True, kw_only=True):
 
 
 class QuoteRow(OutputRow, frozen=True, kw_only=True):
-    """A quote: the maker's bids, and what who accepts them pays.
+    """A quote: the maker's bids, and the prices for accepting them.
 
-    `buy_no` is the price of NO for whoever accepts the YES bid, `buy_yes` that of YES for whoever accepts the NO bid.
+    `buy_no` is the price of NO when the YES bid is accepted, `buy_yes` the price of YES when the NO bid is accepted.
     `order_id` is your own order, once the quote is executed.
     """
 
@@ -79,6 +79,8 @@ class QuoteTradeRow(OutputRow, frozen=True, kw_only=True):
 
 
 class NewQuoteView(OutputRow, frozen=True, kw_only=True):
+    """A new quote and its bids."""
+
     quote_id: str
     rfq_id: str
     yes_bid: Price | None
@@ -86,7 +88,7 @@ class NewQuoteView(OutputRow, frozen=True, kw_only=True):
 
 
 class DeletedView(OutputRow, frozen=True, kw_only=True):
-    """A request or a quote was taken back."""
+    """A deleted request or quote."""
 
     id: str
     deleted: bool

@@ -1,4 +1,4 @@
-"""The view of a state file that was made anew. Rules as in `row`."""
+"""The view of a rebuilt state file. Rules as in `row`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class RebuiltView(OutputRow, frozen=True, kw_only=True):
-    """A state file made anew: what was wrong, where the old one is, and what the exchange told of the account.
+    """A rebuilt state file: the fault, the place of the old file, and the account data from the exchange.
 
-    `open_orders` may still trade; `state` is the trading state, with why it is so. `kept_notices` are those that nobody
-    had got: they are sent from the new file; `kept_locks` are markets that are locked still.
+    `open_orders` may still trade; `state` is the trading state, with its reason. `kept_notices` are undelivered
+    notices, which are sent from the new file; `kept_locks` are markets that are still locked.
     """
 
     why: TruncatableText

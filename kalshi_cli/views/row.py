@@ -1,7 +1,7 @@
-"""The base of what services return: one typed struct for each thing, its fields named as in JSON.
+"""The base of views: one typed struct for each thing, with fields named as in JSON.
 
-A field's declared type decides how it is written (see `formats`). Names, types and their order are a contract: adding
-is free, renaming is not.
+A field's declared type decides its format (see `formats`). Names, types and their order are a contract: adding is free,
+renaming is not.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ Action = Literal["buy", "sell"]
 
 
 class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of every view. `shown` are the columns of a list on a terminal, what a person decides by first (a narrow
-    one leaves out the last); without them, all. `screen` are the lines of one object there, without those that are
-    missing; without it, all. `vital` are columns that stay however narrow the screen is. Prose that does not fit is
-    cut; with `wraps` it goes on below. `named` says where a field is found that its source calls otherwise: a name,
-    or a path like `market.ticker`.
+    """The base of every view.
+
+    `shown` are the columns of a list on a terminal, the most important first (a narrow terminal leaves out the last);
+    all, if empty. `screen` are the lines of one object there, without missing values; all, if empty. `vital` are
+    columns that are never left out. Long text is cut; with `wraps` it goes on in the next line. `named` maps a field to
+    the name, or the path like `market.ticker`, that its source uses.
     """
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -37,10 +38,10 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, source: object, **given: object) -> Self:
-        """Return the view of `source`, with the fields that are given instead of its own.
+        """Return the view of `source`; the given fields replace those of the source.
 
-        An empty text or moment is missing where the view allows that; what is inside becomes views of its own. A view
-        of which this is a kind gives its fields as they are.
+        An empty text or time is missing where the view allows that; nested objects become views. A source that is a
+        base view of this one gives its fields unchanged.
         """
         if isinstance(source, OutputRow) and issubclass(cls, type(source)):
             return source if type(source) is cls and not given else cls(**{**msgspec.structs.asdict(source), **given})
@@ -48,7 +49,7 @@ class OutputRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def names(**paths: str) -> MappingProxyType[str, str]:
-    """Return where fields are found, for `named`."""
+    """Return the sources of fields, for `named`."""
     return MappingProxyType(paths)
 
 
@@ -59,7 +60,7 @@ def _readers(of: type[OutputRow]) -> tuple[tuple[str, Callable[[Any], Any]], ...
 
 
 def _reader(path: str, kind: Any) -> Callable[[Any], Any]:
-    """Return what reads a field of this type; nothing comes of a path through nothing."""
+    """Return the function that reads a field of this type; a path through None gives None."""
     names, inner = path.split("."), inner_row(kind)
 
     def follow(source: Any) -> Any:

@@ -7,11 +7,13 @@ from kalshi_cli.views.row import OutputRow
 
 
 class RunbookRow(OutputRow, frozen=True, kw_only=True):
+    """A runbook in a list."""
+
     name: str
     title: TruncatableText
 
 
 class RunbookView(RunbookRow, frozen=True, kw_only=True):
-    """One runbook, for programs; `lines` are Markdown."""
+    """A runbook, for programs; `lines` are Markdown."""
 
     lines: tuple[str, ...]

@@ -9,11 +9,12 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
-    """One strategy of a run: its own orders, and what its own fills gained since the run began.
+    """A strategy of a run: its own orders, and the gain of its own fills since the run began.
 
-    Without a name it is everybody else, so that `net` and `fees` of all parts are the run's. Each has a ledger of its
-    own, as in `pnl --by strategy`: where two hold both sides of a market, the account has realized what for each of
-    them is still open. `at_risk` is what it can still lose with all its orders, and `budget` how much that may be.
+    The row without a name has all other trading, so that `net` and `fees` of all rows add up to the run's. Each
+    strategy has its own ledger, as in `pnl --by strategy`: where two hold opposite sides of a market, the account has
+    realized a result that is still open for each of them. `at_risk` is the most that it can still lose with all its
+    orders, `budget` the limit of that.
     """
 
     strategy: str
@@ -29,9 +30,9 @@ class StrategyPartRow(OutputRow, frozen=True, kw_only=True):
 
 
 class TradeSummary(OutputRow, frozen=True, kw_only=True):
-    """One run of `trade`, in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
+    """A run of `trade` in numbers; `denied` counts refusals by code, `day_net` is the net of the trading day.
 
-    Money is of this run; `net` is realized plus unrealized less fees, and that of the `strategies` adds up to it.
+    Amounts are those of this run; `net` is realized plus unrealized minus fees, and the `strategies` add up to it.
     """
 
     strategy: str
@@ -59,7 +60,7 @@ class TradeSummary(OutputRow, frozen=True, kw_only=True):
 
 
 class BacktestView(OutputRow, frozen=True, kw_only=True):
-    """A run over recordings, its deepest fall from a peak, and what each market made or lost."""
+    """A run over recordings, its maximum drawdown, and the result of each market."""
 
     strategy: str
     intents: int
@@ -79,8 +80,10 @@ class BacktestView(OutputRow, frozen=True, kw_only=True):
 
 
 class StatusView(OutputRow, frozen=True, kw_only=True):
-    """What runs here, and how it is doing. `strategy` to `cycles` are those of the last run; what only holds while it
-    runs, `uptime_s` and from `feed_age_s` on, is missing once it `ended`.
+    """The running loop and its state.
+
+    `strategy` to `cycles` belong to the last run. `uptime_s`, and the fields from `feed_age_s` on, are missing once it
+    has `ended`.
     """
 
     env: str

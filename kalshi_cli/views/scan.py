@@ -1,4 +1,4 @@
-"""Views of what a scan finds, with what is left after fees. Rules as in `row`."""
+"""Views of the results of scans, net of fees. Rules as in `row`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class BasketLegRow(OutputRow, frozen=True, kw_only=True):
-    """One order of a basket: `side` is bought, up to `price` of that side. `cost` is without the `fee`."""
+    """An order of a basket: buys `side` up to its `price`. `cost` is without the `fee`."""
 
     ticker: str
     side: str
@@ -24,8 +24,10 @@ class BasketLegRow(OutputRow, frozen=True, kw_only=True):
 
 
 class ArbitrageRow(OutputRow, frozen=True, kw_only=True):
-    """`count` contracts of every leg. `profit` is what the worst outcome leaves after all fees; `profit_each` is that
-    of one contract of the basket, and `profit_share` its part of cost and fees.
+    """A basket with `count` contracts of every leg.
+
+    `profit` is the result of the worst outcome after all fees, `profit_each` that of one contract of the basket, and
+    `profit_share` its ratio to cost and fees.
     """
 
     event_ticker: str
@@ -48,7 +50,7 @@ class ArbitrageRow(OutputRow, frozen=True, kw_only=True):
 
 
 def arbitrage_row(basket: Basket, event: Event, closes: Ts) -> ArbitrageRow:
-    """Each leg in a person's words too: a table and a CSV have no rows inside rows."""
+    """Return a basket as a row, with each leg in words too: a table and a CSV have no nested rows."""
     orders = tuple(
         BasketLegRow.of(leg, side="yes" if leg.side is BID else "no", price=leg_price(leg.side, leg.price))
         for leg in basket.legs
@@ -71,11 +73,11 @@ MARKET = names(
     yes_bid="listed.market.yes_bid", yes_ask="listed.market.yes_ask", volume_24h="listed.market.volume_24h",
     close_time="listed.market.close_time",
 )  # fmt: skip
-"""Where a row finds what it tells of the market itself."""
+"""The sources of the fields about the market itself."""
 
 
 class ScannedRow(OutputRow, frozen=True, kw_only=True):
-    """What every row of one market begins with."""
+    """The first fields of every row about one market."""
 
     ticker: str
     event_ticker: str
@@ -85,7 +87,10 @@ class ScannedRow(OutputRow, frozen=True, kw_only=True):
 
 
 class SpreadRow(ScannedRow, frozen=True, kw_only=True):
-    """`maker_keeps`: what one contract leaves, bought at the bid and sold at the ask by waiting, after maker fees."""
+    """A market and its spread.
+
+    `maker_keeps` is the gain of one contract, bought at the bid and sold at the ask, after maker fees.
+    """
 
     yes_bid: Price
     yes_ask: Price
@@ -103,7 +108,10 @@ class SpreadRow(ScannedRow, frozen=True, kw_only=True):
 
 
 class MoverRow(ScannedRow, frozen=True, kw_only=True):
-    """`last` against `previous`, the last price a day ago; `change` is below zero where it fell."""
+    """A market whose price moved.
+
+    `last` is compared with `previous`, the last price a day ago; `change` is negative for a fall.
+    """
 
     previous: Price
     last: Price
@@ -118,7 +126,10 @@ class MoverRow(ScannedRow, frozen=True, kw_only=True):
 
 
 class CheapRow(ScannedRow, frozen=True, kw_only=True):
-    """`count` contracts of `side` are offered at `price`; `fee` is that of all of them, `fee_share` of their cost."""
+    """A cheap offer: `count` contracts of `side` at `price`.
+
+    `fee` is for all of them, `fee_share` its ratio to their cost.
+    """
 
     side: str
     price: Price
@@ -134,6 +145,8 @@ class CheapRow(ScannedRow, frozen=True, kw_only=True):
 
 
 class ClosingRow(ScannedRow, frozen=True, kw_only=True):
+    """A market that closes soon."""
+
     close_time: Ts
     yes_bid: Price | None
     yes_ask: Price | None
@@ -147,11 +160,10 @@ class ClosingRow(ScannedRow, frozen=True, kw_only=True):
 
 
 class VenueRow(OutputRow, frozen=True, kw_only=True):
-    """Prices of both venues on the YES scale of the market of Kalshi, and what each way leaves for one contract after
-    the fees of both: `buy_edge` is YES bought on Kalshi and sold there, `sell_edge` the other way around.
+    """Prices of both venues on the YES scale of the Kalshi market, with the gain of each direction after all fees.
 
-    `profit` is that of the better way for all that stands at both best prices; `age_s` is how long ago Polymarket says
-    that its book was made.
+    Per contract, `buy_edge` buys YES on Kalshi and sells it there, `sell_edge` is the opposite. `profit` is that of the
+    better direction for the size at both best prices; `age_s` is the age that Polymarket states for its book.
     """
 
     ticker: str

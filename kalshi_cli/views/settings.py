@@ -9,7 +9,7 @@ from kalshi_cli.views.row import OutputRow
 
 
 class SettingRow(OutputRow, frozen=True, kw_only=True):
-    """A configured value and who said so: flag, variable, file or default."""
+    """A configured value and its origin: flag, variable, file or default."""
 
     path: str
     value: TruncatableText
@@ -17,10 +17,13 @@ class SettingRow(OutputRow, frozen=True, kw_only=True):
 
 
 class FilePathRow(OutputRow, frozen=True, kw_only=True):
+    """A path that kalshi uses."""
+
     what: str
     path: str
     exists: bool
 
 
 def path_row(what: str, path: Path) -> FilePathRow:
+    """Return a path and whether it exists."""
     return FilePathRow(what=what, path=str(path), exists=path.exists())

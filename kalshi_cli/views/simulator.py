@@ -8,11 +8,11 @@ from kalshi_cli.views.row import OutputRow, names
 
 
 class SimulatorStatusView(OutputRow, frozen=True, kw_only=True):
-    """How the simulated exchange stands; `done` is what the command did, `paused` trading or the whole exchange.
+    """The state of the simulated exchange; `done` is the effect of the command, `paused` trading or the whole exchange.
 
-    `paused_shards` are those paused by themselves, `inactive` the markets; `shuffle` is a seed. `served` is foreground
-    or background, and empty, as is all that only a server knows, where no process serves it. `ends` is when that ends
-    unless it is used before.
+    `paused_shards` are the shards that are paused separately, `inactive` the inactive markets; `shuffle` is a seed.
+    `served` is foreground or background. It is empty while no process serves the exchange, like all fields that only a
+    server knows. `ends` is when an unused server ends.
     """
 
     done: TruncatableText | None

@@ -9,6 +9,8 @@ from kalshi_cli.views.row import OutputRow
 
 
 class StrategyRow(OutputRow, frozen=True, kw_only=True):
+    """A strategy in a list."""
+
     name: str
     about: TruncatableText
     where: str
@@ -18,6 +20,8 @@ class StrategyRow(OutputRow, frozen=True, kw_only=True):
 
 
 class ParameterRow(OutputRow, frozen=True, kw_only=True):
+    """A parameter of a strategy."""
+
     name: str
     default: str
     minimum: str
@@ -28,7 +32,7 @@ class ParameterRow(OutputRow, frozen=True, kw_only=True):
 
 
 class StrategyView(StrategyRow, frozen=True, kw_only=True):
-    """One strategy; `hears` is what it is called for, `rows` are its parameters."""
+    """A strategy; `hears` are its data inputs, `rows` its parameters."""
 
     hears: tuple[str, ...]
     rows: tuple[ParameterRow, ...]
@@ -37,7 +41,7 @@ class StrategyView(StrategyRow, frozen=True, kw_only=True):
 
 
 class NewStrategyView(OutputRow, frozen=True, kw_only=True):
-    """Two files that were written."""
+    """The two files that were written."""
 
     name: str
     code: str

@@ -1,4 +1,4 @@
-"""Views of what `watch` writes into a pipe. Rules as in `row`."""
+"""Views of the output of `watch` in a pipe. Rules as in `row`."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from kalshi_cli.views.row import OutputRow
 
 
 class StreamRow(OutputRow, frozen=True, kw_only=True):
-    """One line of the tape, by its `type`; what another type has is missing.
+    """A line of the stream; fields of other types are missing.
 
-    quote: best prices and counts of YES, last price, volume. trade: `price` of YES, `count`, and what the taker did on
-    the book of YES. feed: whether the stream is live (`is_live` false: prices may still be read, see `reason`). gap:
-    the prices of `ticker` (none: of all) cannot be believed until the next quote.
+    quote: best prices and counts of YES, last price, volume. trade: `price` of YES, `count`, and the taker's action on
+    the YES book. feed: whether the stream is connected (`is_live` false: prices may still be polled, see `reason`).
+    gap: the prices of `ticker` (empty: of all markets) are unreliable until the next quote.
     """
 
     type: Literal["quote", "trade", "feed", "gap"]
@@ -41,6 +41,7 @@ class StreamRow(OutputRow, frozen=True, kw_only=True):
 
 
 def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[StreamRow]:
+    """Return the lines for a message of the feed."""
     if isinstance(told, Quote):
         yield StreamRow(
             type="quote", time=told.ts, ticker=told.ticker,
@@ -61,7 +62,7 @@ def tape_rows(told: Quote | PublicTrade | FeedState | FeedGap) -> Iterator[Strea
 
 
 def text_line(row: StreamRow) -> str:
-    """A row for a person: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`."""
+    """Return a line for display: `05:12:31 KXBTCD-... bid $0.47 x 100, ask $0.52 x 3, last $0.50, volume 20`."""
     clock = format_ts(row.time)[11:19]
     if row.type == "quote":
         bid = f"bid {show_price(row.yes_bid)}" + (f" x {show_qty(row.yes_bid_count)}" if row.yes_bid_count else "")
@@ -71,13 +72,13 @@ def text_line(row: StreamRow) -> str:
         what = "bought" if row.taker_side is BID else "sold"
         text = f"{row.ticker} {show_qty(row.count)} YES {what} at {show_price(row.price)}"
     elif row.type == "feed":
-        text = "the stream is live" if row.is_live else f"no stream: {row.reason or 'not connected'}"
+        text = "stream connected" if row.is_live else f"no stream: {row.reason or 'not connected'}"
     else:
-        text = f"{row.ticker or 'every market'}: prices are STALE ({row.reason})"
+        text = f"{row.ticker or 'all markets'}: prices are STALE ({row.reason})"
     return f"{clock} {safe_text(text)}"
 
 
 def book_view(book: OrderBook, depth: int) -> OrderbookView:
-    """A book that is kept up to date, as `kalshi orderbook` shows one that was read."""
+    """Return a live order book as `kalshi orderbook` shows one."""
     whole = BookSnapshot(book.ts, book.ticker, tuple(book.levels(BID)), tuple(book.levels(ASK)))
     return orderbook_view(whole, depth)

@@ -8,8 +8,9 @@ from kalshi_cli.views.row import OutputRow
 
 
 class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
-    """A control that refused, or a code of the exchange, and how often; `detail`, `ticker` and `last` are of the latest
-    time, and `decided_by` is what to change.
+    """A control, or a code of the exchange, that refused orders, and how often.
+
+    `detail`, `ticker` and `last` belong to the latest refusal; `decided_by` names the setting to change.
     """
 
     by: str
@@ -25,7 +26,7 @@ class RefusedOrdersRow(OutputRow, frozen=True, kw_only=True):
 
 
 class StrategyFunnelRow(OutputRow, frozen=True, kw_only=True):
-    """What one strategy wanted, and what became of it; `(none)` is what people typed, of which only refusals count."""
+    """The order requests of a strategy and their results; `(none)` are manual orders, of which only refusals count."""
 
     strategy: str
     intents: int

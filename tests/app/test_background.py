@@ -195,7 +195,7 @@ def test_one_with_other_settings_that_is_in_use_stays_and_that_is_said(state: St
 
 def test_another_seed_is_refused_whether_it_is_served_or_not(state: State) -> None:
     for _ in range(2):
-        with pytest.raises(UsageError, match="made with seed 1, not 8"):
+        with pytest.raises(UsageError, match="created with seed 1, not 8"):
             state.find(seed=8, is_seed_chosen=True)
         before = state.find(seed=8)
         assert before == state.find(), "the seed of the exchange counts, not the default"
@@ -234,7 +234,7 @@ def test_a_frozen_server_holds_up_the_kill_switch_for_seconds_and_is_no_success(
 
 def test_a_start_that_fails_says_why(state: State) -> None:
     (state.folder / "exchange.db").write_bytes(b"this is no database " * 500)
-    with pytest.raises(StateFileError, match=r"did not start: the state file .*exchange\.db is damaged") as told:
+    with pytest.raises(StateFileError, match=r"did not start: The state file .*exchange\.db is damaged") as told:
         state.find()
     assert "server.log" in told.value.hint
     assert not state.simulator().is_open

@@ -76,7 +76,7 @@ TYPED = (
     Typed("fewer than none", "-5", "0.41", TWO_SIDED, 2, ("a count is above zero, not -5",)),
     Typed("a thousandth of a contract", "0.001", "0.41", TWO_SIDED, 2, ("steps of 0.01",)),
     Typed("a million and more", "99999999", "0.41", TWO_SIDED, 2, ("one million",)),
-    Typed("off the grid", "1", "0.415", TWO_SIDED, 2, ("$0.415 is not a price of", "$0.41 and $0.42")),
+    Typed("off the grid", "1", "0.415", TWO_SIDED, 2, ("$0.415 is off the price grid of", "$0.41 and $0.42")),
     Typed("off the coarse part of a fine grid", "1", "0.415", FINE, 2, ("$0.41 and $0.42",)),
     Typed("an unknown market", "1", "0.41", "KXNOWHERE-1", 4, ("no market KXNOWHERE-1", "markets --search")),
     Typed("a closed market", "1", "0.41", CLOSED, 3, ("MARKET_NOT_OPEN", "kalshi market TICKER")),
@@ -284,7 +284,7 @@ def test_an_order_on_an_empty_book_rests(exchange: Served) -> None:
 
 
 def test_a_price_that_could_be_compared_with_nothing_is_told_of_before_it_is_sent(exchange: Served) -> None:
-    first = "the price was compared with nothing"
+    first = "the price could not be compared with anything"
     assert first in buy(EMPTY, "--dry-run", price="0.95").err
     assert first not in buy(ONE_SIDED, "--dry-run", price="0.13").err
 
@@ -344,7 +344,7 @@ def test_the_kill_switch_against_an_exchange_that_is_down_says_that_orders_may_r
         set_variables(monkeypatch, tmp_path, one.variables())
         ended = program("cancel-all", "--within", "2s", "--json")
     assert (ended.code, ended.json["halted"]) == (7, True)
-    assert "could not be verified" in ended.error["message"]
+    assert "not verified" in ended.error["message"]
 
 
 # -- nothing is created -------------------------------------------------------------------------------------------

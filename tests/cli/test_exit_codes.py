@@ -82,7 +82,7 @@ def test_3_a_resume_without_a_reason(exchange: Served) -> None:
 
 def test_4_refused_by_the_exchange(exchange: Served) -> None:
     ended = place("--post-only", price="0.47")
-    assert_error(ended, 4, "invalid_order", "post only cross", "nothing was placed")
+    assert_error(ended, 4, "invalid_order", "post only cross", "No order was placed")
     assert exchange.resting() == []
 
 
@@ -194,8 +194,8 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     ended = program("cancel-all", "--json")
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
-    assert "could NOT be written" in ended.err
-    assert ended.error["message"].startswith("1 order canceled, and nothing rests; but the halt could NOT be written")
+    assert "could NOT be saved" in ended.err
+    assert ended.error["message"].startswith("1 order canceled and none remains, but the halt could NOT be saved")
     assert str(exchange.state / "sim") in ended.error["hint"]
     assert "kalshi stop" in ended.error["hint"]
     assert exchange.resting() == []

@@ -111,7 +111,7 @@ def buy() -> str:
 
 def is_not_called_gone(ended: Ended, *words: str) -> None:
     assert (ended.code, ended.json["remaining"]) == (7, None), ended.err
-    for each in ("may rest", *words):
+    for each in ("may remain", *words):
         assert each in ended.error["message"], ended.err
 
 

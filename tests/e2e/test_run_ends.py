@@ -262,7 +262,7 @@ def test_a_signal_while_it_waits_for_the_proof_of_an_order_cancels_the_others(lo
     loop.communicate()
     assert loops.live() == ORDERS - 1
     again = loops.start()
-    eventually(lambda: "waiting up to" in said(again) or again.poll() is not None)
+    eventually(lambda: "Waiting up to" in said(again) or again.poll() is not None)
     again.send_signal(signal.SIGTERM)
     assert_left(loops, finish(again), stopped_by="SIGTERM", left=0, unknown=1)
 

@@ -253,7 +253,7 @@ def test_an_exchange_keeps_the_seed_it_was_made_with(tmp_path: Path) -> None:
         first = exchange.tickers()[0]
     with made(1, is_chosen=False).open() as (exchange, _):
         assert first in exchange.tickers()
-    with pytest.raises(UsageError, match="made with seed 7, not 8"), made(8, is_chosen=True).open():
+    with pytest.raises(UsageError, match="created with seed 7, not 8"), made(8, is_chosen=True).open():
         pass
     assert (tmp_path / "x" / "seed").read_text() == "7"
 

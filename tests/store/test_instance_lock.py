@@ -140,7 +140,7 @@ def test_a_lock_file_with_nonsense_in_it_still_locks(file: Path, text: str) -> N
     with file.open("r+") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert holder(file) == LockHolder()
-        with pytest.raises(AnotherInstanceError, match="pid not known"), lock(file, ManualClock(NOW)):
+        with pytest.raises(AnotherInstanceError, match="pid unknown"), lock(file, ManualClock(NOW)):
             pass
     with lock(file, ManualClock(NOW)):
         assert holder(file) == LockHolder(os.getpid(), NOW)

@@ -96,11 +96,11 @@ def test_a_reason_is_shown_without_what_could_move_a_terminal(tmp_path: Path) ->
 def test_what_cannot_be_found_out_is_an_error_and_no_permission(tmp_path: Path) -> None:
     """Somebody's typo must not trade."""
     (tmp_path / "home").touch()
-    with pytest.raises(StateFileError, match="cannot look"):
+    with pytest.raises(StateFileError, match="Cannot check"):
         read_pause(tmp_path / "home")
-    with pytest.raises(StateFileError, match="cannot create"):
+    with pytest.raises(StateFileError, match="Cannot create"):
         pause(tmp_path / "home", "")
-    with pytest.raises(StateFileError, match="cannot remove"):
+    with pytest.raises(StateFileError, match="Cannot remove"):
         remove_pause_file(tmp_path / "home")
 
 

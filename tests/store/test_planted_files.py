@@ -110,7 +110,7 @@ def test_a_copy_that_cannot_be_kept_is_an_error_of_the_state_file(
     def look() -> None:
         KINDS[kind](path.with_name(name.format(pid=os.getpid())))
         if kind == "a directory":
-            refused("state_unwritable", "cannot keep a copy", lambda: Database(path, STEPS))
+            refused("state_unwritable", "Cannot keep a copy", lambda: Database(path, STEPS))
         else:  # it gives way to the copy
             Database(path, STEPS).close()
             assert path.with_name("state.db.format1").is_file()
@@ -184,6 +184,6 @@ def test_the_file_of_the_lock_does_not_grow_for_ever_and_says_nothing_of_who_has
     switch.hold(NOW)
     text = (tmp_path / KILL_LOCK).read_bytes()
     (tmp_path / KILL_LOCK).write_bytes(b"\n".join(text.splitlines()[:-1]))
-    with pytest.raises(RefusedError, match="pid not known"), no_kill(tmp_path, CLOCK):
+    with pytest.raises(RefusedError, match="pid unknown"), no_kill(tmp_path, CLOCK):
         pass
     switch.release()

@@ -318,7 +318,7 @@ def test_a_close_is_written_down_while_halted_and_only_once(open_store: Open) ->
     assert store.order("out") is None
     store.record(CloseOrder(out))
     assert store.order("out") == out
-    with pytest.raises(StateFileError, match="already on file"):
+    with pytest.raises(StateFileError, match="already on record"):
         store.record(CloseOrder(out))
 
 

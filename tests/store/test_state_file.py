@@ -82,7 +82,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(open_store: Open
     connection.execute("CREATE TABLE recipes (name TEXT)")
     connection.close()
     before = path.read_bytes()
-    with pytest.raises(StateFileError, match="not a file of this program"):
+    with pytest.raises(StateFileError, match="not a kalshi state file"):
         open_store()
     assert path.read_bytes() == before
 
@@ -132,7 +132,7 @@ def test_a_symbolic_link_is_refused(open_store: Open, path: Path, tmp_path: Path
 
 def test_a_directory_that_cannot_be_made_is_a_state_error(open_store: Open, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StateFileError, match="cannot create") as caught:
+    with pytest.raises(StateFileError, match="Cannot create") as caught:
         open_store(tmp_path / "file" / "sim" / "state.db")
     assert caught.value.code == "state_unwritable"
     assert "--state" in caught.value.hint
@@ -397,7 +397,7 @@ def test_on_a_full_disk_the_intent_is_refused_and_every_earlier_one_is_there(ope
             store.record(SubmitOrder(full_order(f"c{n:03}", reason="x" * 500)))
             written.append(f"c{n:03}")
 
-    with pytest.raises(StateFileError, match="no room") as caught:
+    with pytest.raises(StateFileError, match="No space left") as caught:
         fill_it()
     assert caught.value.code == "state_full"
     assert caught.value.exit_code is ExitCode.STATE

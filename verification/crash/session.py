@@ -249,7 +249,7 @@ class Run:
                 return process.wait(0)
             if self.dice.random() < 0.5 and not self._is_quiet:
                 self.stage.stir()
-            if "waiting up to" in process.err.read_text() and not self._is_up:
+            if "Waiting up to" in process.err.read_text() and not self._is_up:
                 self._is_up = True
                 self.stage.jump(JUMP_S)
             time.sleep(0.03)

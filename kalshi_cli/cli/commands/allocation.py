@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, choice_option, note_unsent, open_services, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes
+from kalshi_cli.cli.options import CommandGroup, choice_option, note_unsent, open_services, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
 app = CommandGroup("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
 
@@ -41,14 +41,14 @@ def set_(
     kalshi allocation set 0=60 2=40
     kalshi allocation set --off
     """
-    from kalshi_cli.services.account.cash import allocation_view, wanted_allocation
+    from kalshi_cli.services.account.cash import wanted_allocation
 
     wanted = wanted_allocation(shares or [], reserve, off=off)
     with open_services(ctx) as kalshi:
+        plan = kalshi.account.plan_allocation(wanted.shares, reserve)
         if dry_run:
             note_unsent()
-            show_view(ctx, allocation_view(wanted), title="not sent")
+            show_view(ctx, plan.terms, title="not sent")
             return
-        listed = ", ".join(f"shard {at} {share}%" for at, share in wanted.shares.items()) or "no rebalancing"
-        agreed(kalshi.resources, "set it?", f"{kalshi.env}: {listed}", yes=yes)
-        show_view(ctx, kalshi.account.set_allocation(wanted.shares, reserve), title="allocation")
+        plan = consented(kalshi.resources, kalshi.account, plan, "set it?", yes=yes)
+        show_view(ctx, kalshi.account.execute(plan), title="allocation")

@@ -14,8 +14,8 @@ from urllib.parse import parse_qsl
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, agreed, flags_of, note_unsent, open_services
-from kalshi_cli.cli.order_options import DryRun
+from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_services
+from kalshi_cli.cli.order_options import DryRun, consented
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
 app = CommandGroup("A signed raw call.")
@@ -94,15 +94,14 @@ def api(
         params |= {name: [field.text for field in given] for name, given in fields.items()}
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
     with open_services(ctx) as kalshi:
-        if method != "GET":
-            shown = body.decode(errors="replace")[:500]
-            facts = [f"{kalshi.env}: {method} {path}", *([f"body {shown}"] if shown else [])]
+        if method == "GET":
+            answer = kalshi.account.raw_get(path, params, with_all_pages=paginate)
+        else:
+            plan = kalshi.account.plan_raw_call(method, path, params, body)
             if dry_run:
-                kalshi.account.check_raw_path(path)
-                note_unsent(*facts)
+                note_unsent(*plan.facts)
                 return
-            agreed(kalshi.resources, "send it?", *facts, yes=yes)
-        answer = kalshi.account.raw_call(method, path, params, body, with_all_pages=paginate)
+            answer = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "send it?", yes=yes))
     _print(answer, flags_of(ctx).form or default_format())
 
 

@@ -12,10 +12,9 @@ from typing import Any
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.text import holds_private_key, safe_text
 from kalshi_cli.base.units import duration_from_user, price_from_user, qty_from_user
-from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT, STPS, TIFS
-from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
+from kalshi_cli.cli.order_options import HIGHEST_SUBACCOUNT
 from kalshi_cli.services.orders.batch import MAX_ORDERS, BatchLine
-from kalshi_cli.services.orders.place import OrderTicket
+from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
 
 MAX_LINE_LENGTH = 10_000
 """Characters; an order has about two hundred."""
@@ -136,13 +135,13 @@ _FIELDS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "action": ("action", _word("buy", "sell")),
     "count": ("qty", _typed(qty_from_user)),
     "price": ("price", _typed(price_from_user)),
-    "tif": ("tif", lambda value: TimeInForce[_word(*TIFS)(value).upper()]),
+    "tif": ("tif", lambda value: TIMES_IN_FORCE[_word(*TIMES_IN_FORCE)(value)]),
     "post_only": ("post_only", _flag),
     "reduce_only": ("reduce_only", _flag),
     "expires_in": ("expires_in_s", _typed(duration_from_user)),
     "client_order_id": ("client_order_id", _text),
     "group": ("order_group_id", _text),
-    "stp": ("self_trade_prevention", lambda value: SelfTradePrevention[_word(*STPS)(value).upper()]),
+    "stp": ("self_trade_prevention", lambda value: SELF_TRADE_PREVENTIONS[_word(*SELF_TRADE_PREVENTIONS)(value)]),
     "cancel_on_pause": ("cancel_on_pause", _flag),
     "subaccount": ("subaccount", _subaccount),
 }

@@ -8,7 +8,6 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
-    agreed,
     choice_option,
     flags_of,
     note_unsent,
@@ -16,7 +15,7 @@ from kalshi_cli.cli.options import (
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes
+from kalshi_cli.cli.order_options import DryRun, Yes, consented
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Combos: from what they can be made, and the market of chosen legs.", default="list")
@@ -81,8 +80,7 @@ def create(
             note_unsent()
             render_rows(ComboLeg, chosen, flags_of(ctx).form, title="not sent")
             return
-        words = ", ".join(f"{one.side} {one.market_ticker}" for one in chosen)
-        agreed(kalshi.resources, "make this market?", f"{kalshi.env}: a combo of {words}", yes=yes)
-        made = kalshi.markets.create_combo(collection.upper(), chosen)
+        plan = kalshi.markets.plan_combo(collection.upper(), chosen)
+        made = kalshi.markets.execute(consented(kalshi.resources, kalshi.markets, plan, "make this market?", yes=yes))
         info(f"ask for quotes: kalshi rfq create {made.ticker} --cost 10.00")
         show_view(ctx, made, title=made.ticker, now=kalshi.now)

@@ -9,8 +9,8 @@ import typer
 
 from kalshi_cli.base.errors import UsageError
 from kalshi_cli.base.units import Ts
-from kalshi_cli.cli.options import CommandGroup, flags_of, open_app, show_view
-from kalshi_cli.cli.screen.output import info, prompt, warn
+from kalshi_cli.cli.options import CommandGroup, flags_of, open_services, show_view
+from kalshi_cli.cli.screen.output import prompt, warn
 
 if TYPE_CHECKING:
     from kalshi_cli.views.row import OutputRow
@@ -32,15 +32,9 @@ def pause(
     \b
     kalshi pause --reason "before the jobs report"
     """
-    from kalshi_cli.services.trading.halts import TradingControl, describe
-    from kalshi_cli.views.halts import HaltView
-
-    with open_app(ctx) as resources:
-        halt = TradingControl(resources).pause(reason.strip())
-        if halt.is_final:
-            info(f"halted already, and stays so: {describe(halt)}")
-        info("paused; no new orders until: kalshi resume --reason TEXT")
-        _shown(ctx, HaltView.of(halt), resources.clock.now(), "pause")
+    with open_services(ctx) as kalshi:
+        view = kalshi.trading.execute(kalshi.trading.plan_pause(reason))
+        _shown(ctx, view, kalshi.now, "pause")
 
 
 @app.command("resume")
@@ -55,33 +49,15 @@ def resume(
     \b
     kalshi resume --reason "checked positions with the web site"
     """
-    from kalshi_cli.services.trading.halts import TradingControl, describe
-    from kalshi_cli.views.formats import TradingStateCell, TruncatableText
-    from kalshi_cli.views.halts import ResumeView
-
-    with open_app(ctx) as resources:
+    with open_services(ctx) as kalshi:
         reason = reason.strip()
         if not reason and sys.stdin.isatty():
-            warn(describe(TradingControl(resources).now()))
+            warn(kalshi.trading.halt_description())
             reason = prompt("why is it safe to trade?").strip()
         if not reason:
             raise UsageError("a halt is left with a reason", hint='kalshi resume --reason "..."', code="no_reason")
-        before, now = TradingControl(resources).resume(reason), resources.clock.now()
-        info(
-            f"trading is active again; before, {describe(before)}"
-            if before.state.value != "active"
-            else "trading is active, as it was"
-        )
-        for remark in (TradingControl(resources).would_halt_again(before), *TradingControl(resources).leftovers()):
-            if remark:
-                info(remark)
-        given = {
-            "state": TradingStateCell("active"),
-            "code": "RESUMED",
-            "reason": TruncatableText(reason),
-            "since": now,
-        }
-        _shown(ctx, ResumeView.of(before, **given), now, "resume")
+        view = kalshi.trading.execute(kalshi.trading.plan_resume(reason))
+        _shown(ctx, view, view.since, "resume")
 
 
 @app.command("stop")
@@ -94,21 +70,9 @@ def stop(ctx: typer.Context) -> None:
     \b
     kalshi stop
     """
-    from kalshi_cli.services.trading.halts import TradingControl
-    from kalshi_cli.services.trading.status import run_status
-    from kalshi_cli.views.halts import StopView
-
-    with open_app(ctx) as resources:
-        stopped = TradingControl(resources).stop()
-        for pid in stopped:
-            info(f"the loop (pid {pid}) has stopped, and nothing of it is live")
-        status = run_status(resources, resources.home)
-        if not stopped:
-            info("no loop is running here")
-            if status.rest:
-                info(f"as far as the state file knows {status.rest}", "    kalshi order list", "    kalshi cancel-all")
-        view = StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
-        _shown(ctx, view, resources.clock.now(), "stop")
+    with open_services(ctx) as kalshi:
+        view = kalshi.trading.execute(kalshi.trading.plan_stop())
+        _shown(ctx, view, kalshi.now, "stop")
 
 
 def _shown(ctx: typer.Context, view: OutputRow, now: Ts, title: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, open_services, show_view
-from kalshi_cli.cli.order_options import Yes
+from kalshi_cli.cli.options import CommandGroup, open_services, show_view
+from kalshi_cli.cli.order_options import Yes, consented
 
 app = CommandGroup("Rate limits of the account.", default="show")
 
@@ -29,5 +29,5 @@ def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
     kalshi limits upgrade
     """
     with open_services(ctx) as kalshi:
-        agreed(kalshi.resources, "ask for it?", f"{kalshi.env}: the Advanced API tier, for good", yes=yes)
-        show_view(ctx, kalshi.account.upgrade_tier(), title="limits", now=kalshi.now)
+        plan = consented(kalshi.resources, kalshi.account, kalshi.account.plan_upgrade(), "ask for it?", yes=yes)
+        show_view(ctx, kalshi.account.execute(plan), title="limits", now=kalshi.now)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import RefusedError, UsageError
-from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_app, show_list
+from kalshi_cli.base.errors import UsageError
+from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, open_services, show_list
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup("Lock markets against new positions, for a while.")
@@ -32,22 +32,21 @@ def lock(
     kalshi lock
     """
     from kalshi_cli.base.units import format_ts
-    from kalshi_cli.services.trading.market_locks import MarketLockService
     from kalshi_cli.views.locks import LockRow
 
     if ticker and (lasts is None or lasts > MAX_LOCK_S):
         raise UsageError("a lock lasts for a time, up to 366d", hint=f"kalshi lock {ticker} --for 3h")
     if not ticker and (lasts is not None or reason):
         raise UsageError("which market?", hint="kalshi lock TICKER --for 3h")
-    with open_app(ctx) as resources:
+    with open_services(ctx) as kalshi:
         if ticker:
-            locked = MarketLockService(resources).lock(ticker.upper(), lasts, reason.strip())
+            locked = kalshi.trading.execute(kalshi.trading.plan_lock(ticker, lasts, reason))
             until, way_out = format_ts(locked.until), f"kalshi unlock {locked.ticker}"
             info(f"nothing is opened in {locked.ticker} until {until}, or: {way_out}")
             if flags_of(ctx).form is None:
                 return
-        held = [each for each in MarketLockService(resources).now() if not ticker or each.ticker == ticker.upper()]
-        show_list(ctx, LockRow, held, empty="no market is locked", now=resources.clock.now())
+        held = [row for row in kalshi.trading.locks() if not ticker or row.ticker == ticker.upper()]
+        show_list(ctx, LockRow, held, empty="no market is locked", now=kalshi.now)
 
 
 @app.command("unlock")
@@ -60,9 +59,6 @@ def unlock(
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
-    from kalshi_cli.services.trading.market_locks import MarketLockService
-
-    with open_app(ctx) as resources:
-        if not MarketLockService(resources).unlock(ticker.upper()):
-            raise RefusedError(f"{ticker.upper()} is not locked", hint="kalshi lock", code="NOT_LOCKED")
+    with open_services(ctx) as kalshi:
+        kalshi.trading.execute(kalshi.trading.plan_unlock(ticker))
         info(f"{ticker.upper()} is open to new orders again")

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kalshi_cli.base.errors import RefusedError
-from kalshi_cli.base.units import pluralize
-from kalshi_cli.cli.options import CommandGroup, agreed, count_option, open_app, show_list, show_view
-from kalshi_cli.cli.order_options import Yes, subaccount_option
+from kalshi_cli.cli.options import CommandGroup, count_option, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import Yes, consented, subaccount_option
 
 if TYPE_CHECKING:
-    from kalshi_cli.exchange.wire.groups import OrderGroup
-    from kalshi_cli.services.resources import Resources
+    from kalshi_cli.app.kalshi import Kalshi
+    from kalshi_cli.services.orders.group_service import GroupPlan
 
 app = CommandGroup(
     "Order groups: once more than a limit of their contracts matches within 15 seconds, all orders of the group are "
@@ -39,8 +37,8 @@ def list_(
     """
     from kalshi_cli.views.orders import GroupRow
 
-    with open_app(ctx) as resources:
-        show_list(ctx, GroupRow, resources.client.order_groups(subaccount), empty="there are no order groups")
+    with open_services(ctx) as kalshi:
+        show_list(ctx, GroupRow, kalshi.order_groups.list(subaccount), empty="there are no order groups")
 
 
 @app.command("show")
@@ -50,10 +48,8 @@ def show(ctx: typer.Context, group_id: Group, subaccount: Whose = None) -> None:
     \b
     kalshi order group show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.orders import GroupView
-
-    with open_app(ctx) as resources:
-        show_view(ctx, GroupView.of(resources.client.order_group(group_id, subaccount)), title=group_id)
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.order_groups.get(group_id, subaccount), title=group_id)
 
 
 @app.command("create")
@@ -69,14 +65,11 @@ def create(
     \b
     kalshi order group create --limit 100
     """
-    from kalshi_cli.base.units import show_qty
-    from kalshi_cli.views.orders import GroupView
-
-    with open_app(ctx) as resources:
-        fact = f"{resources.config.env}: an order group of {show_qty(limit)} contracts within 15 seconds"
-        agreed(resources, "create this order group?", fact, yes=yes)
-        group = resources.client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)
-        show_view(ctx, GroupView.of(group), title="a new order group")
+    with open_services(ctx) as kalshi:
+        groups = kalshi.order_groups
+        plan = groups.plan_create(limit, subaccount=subaccount, shard=shard)
+        plan = consented(kalshi.resources, groups, plan, "create this order group?", yes=yes)
+        show_view(ctx, groups.execute(plan), title="a new order group")
 
 
 @app.command("limit")
@@ -88,12 +81,9 @@ def limit_(ctx: typer.Context, group_id: Group, limit: Limit, subaccount: Whose 
     \b
     kalshi order group limit 2597b999-f887-4195-8bac-c3f97a1f2021 --limit 50
     """
-    from kalshi_cli.services.trading.refusals import translate_halt
-
-    with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "set the limit of", yes=yes)
-        translate_halt(resources.store, lambda: resources.client.limit_order_group(group, limit))
-        _done(ctx, group, "limit set")
+    with open_services(ctx) as kalshi:
+        plan = kalshi.order_groups.plan_limit(group_id, limit, subaccount=subaccount)
+        _change(ctx, kalshi, plan, "set the limit of", yes=yes)
 
 
 @app.command("trigger")
@@ -103,13 +93,9 @@ def trigger(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: 
     \b
     kalshi order group trigger 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.services.trading.run_order_groups import note_group
-
-    with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "trigger", yes=yes)
-        resources.client.trigger_order_group(group)
-        note_group(resources, group_id, is_triggered=True)
-        _done(ctx, group, "triggered")
+    with open_services(ctx) as kalshi:
+        plan = kalshi.order_groups.plan_trigger(group_id, subaccount=subaccount)
+        _change(ctx, kalshi, plan, "trigger", yes=yes)
 
 
 @app.command("reset")
@@ -119,12 +105,9 @@ def reset(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Ye
     \b
     kalshi order group reset 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.services.trading.run_order_groups import reset_group
-
-    with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "reset", yes=yes)
-        reset_group(resources, group)
-        _done(ctx, group, "reset")
+    with open_services(ctx) as kalshi:
+        plan = kalshi.order_groups.plan_reset(group_id, subaccount=subaccount)
+        _change(ctx, kalshi, plan, "reset", yes=yes)
 
 
 @app.command("delete")
@@ -134,23 +117,11 @@ def delete(ctx: typer.Context, group_id: Group, subaccount: Whose = None, yes: Y
     \b
     kalshi order group delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    with open_app(ctx) as resources:
-        group = _asked(resources, group_id, subaccount, "delete", yes=yes)
-        resources.client.delete_order_group(group)
-        _done(ctx, group, "deleted")
+    with open_services(ctx) as kalshi:
+        plan = kalshi.order_groups.plan_delete(group_id, subaccount=subaccount)
+        _change(ctx, kalshi, plan, "delete", yes=yes)
 
 
-def _asked(resources: Resources, group_id: str, subaccount: int | None, verb: str, *, yes: bool) -> OrderGroup:
-    """The group as it is, with the shard that every write must name, once a person has agreed on prod."""
-    if resources.config.read_only:
-        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
-    group = resources.client.order_group(group_id, subaccount)
-    fact = f"{resources.config.env}: order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
-    agreed(resources, f"{verb} this order group?", fact, yes=yes)
-    return group
-
-
-def _done(ctx: typer.Context, group: OrderGroup, what: str) -> None:
-    from kalshi_cli.views.orders import GroupActionResult
-
-    show_view(ctx, GroupActionResult(order_group_id=group.group_id, done=what))
+def _change(ctx: typer.Context, kalshi: Kalshi, plan: GroupPlan, verb: str, *, yes: bool) -> None:
+    plan = consented(kalshi.resources, kalshi.order_groups, plan, f"{verb} this order group?", yes=yes)
+    show_view(ctx, kalshi.order_groups.execute(plan))

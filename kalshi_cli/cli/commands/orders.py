@@ -59,8 +59,7 @@ def place(
     """
     import msgspec
 
-    from kalshi_cli.core.model.order_terms import SelfTradePrevention, TimeInForce
-    from kalshi_cli.services.orders.place import OrderTicket
+    from kalshi_cli.services.orders.place import SELF_TRADE_PREVENTIONS, TIMES_IN_FORCE, OrderTicket
     from kalshi_cli.services.orders.service import OrderService
     from kalshi_cli.services.trading.stop_signals import in_flight
 
@@ -70,13 +69,13 @@ def place(
         action=action,  # type: ignore[arg-type]
         qty=count,
         price=price,
-        tif=TimeInForce[tif.upper()],
+        tif=TIMES_IN_FORCE[tif],
         post_only=post_only,
         reduce_only=reduce_only,
         expires_in_s=expires_in,
         client_order_id=client_order_id,
         order_group_id=group,
-        self_trade_prevention=SelfTradePrevention[stp.upper()],
+        self_trade_prevention=SELF_TRADE_PREVENTIONS[stp],
         cancel_on_pause=cancel_on_pause,
         subaccount=subaccount,
     )

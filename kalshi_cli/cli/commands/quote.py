@@ -8,15 +8,15 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
-    agreed,
     duration_option,
     note_unsent,
     open_app,
+    open_services,
     price_option,
     show_list,
     show_view,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
+from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -41,12 +41,11 @@ def list_(
     kalshi quote list
     kalshi quote list --status accepted
     """
-    from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with open_app(ctx) as resources:
-        found = resources.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
-        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.quotes.list(rfq_id, status, is_maker=True, limit=limit)
+        show_list(ctx, QuoteRow, found, empty="no quote", now=kalshi.now)
 
 
 @app.command("create")
@@ -69,22 +68,18 @@ def create(
     kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
     kalshi quote create RFQ --no-bid 55c --post-only --dry-run
     """
-    from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import open_order_entry
-    from kalshi_cli.views.quotes import NewQuoteView, QuoteTradeRow
+    from kalshi_cli.services.orders.quote_service import QuoteService
+    from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as resources:
-        orders = open_order_entry(resources, is_rehearsal=dry_run)
-        deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
-        facts = [f"{resources.config.env}: if you confirm, {fact}" for fact in deal.facts]
+        quotes = QuoteService(resources, is_rehearsal=dry_run)
+        plan = quotes.plan_create(rfq_id, yes_bid, no_bid, rests=rest, post_only=post_only, subaccount=subaccount)
         if dry_run:
-            note_unsent(*facts)
-            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
+            note_unsent(*plan.facts)
+            show_list(ctx, QuoteTradeRow, plan.orders)
             return
-        agreed(resources, "quote?", *facts, yes=yes)
-        quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
-        made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
-        show_view(ctx, made, title=quote_id)
+        made = quotes.execute(consented(resources, quotes, plan, "quote?", yes=yes))
+        show_view(ctx, made, title=made.quote_id)
 
 
 @app.command("confirm")
@@ -101,26 +96,22 @@ def confirm(
     \b
     kalshi quote confirm QUOTE --wait 30s
     """
-    from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import open_order_entry
+    from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as resources:
-        orders = open_order_entry(resources, is_rehearsal=dry_run)
-        deal = talks.propose_confirm(orders, quote_id, rfq_id)
-        facts = [f"{resources.config.env}: {fact}" for fact in deal.facts]
+        quotes = QuoteService(resources, is_rehearsal=dry_run)
+        plan = quotes.plan_confirm(quote_id, rfq_id)
         if dry_run:
-            note_unsent(*facts)
-            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
+            note_unsent(*plan.facts)
+            show_list(ctx, QuoteTradeRow, plan.orders)
             return
         if not resources.needs_confirmation:
-            info(*facts)
-        # The exchange gives seconds: what was reviewed is sent, without another look.
-        agreed(resources, "confirm this quote?", *facts, yes=yes)
-        quote = talks.confirm(orders, deal)
+            info(*plan.facts)
+        quote = quotes.execute(consented(resources, quotes, plan, "confirm this quote?", yes=yes))
         if wait:
-            quote = talks.follow(resources.client, resources.clock, quote, wait)
-        show_view(ctx, talks.quote_row(quote), title=quote_id, now=resources.clock.now())
+            quote = quotes.follow(quote, wait)
+        show_view(ctx, quote, title=quote_id, now=resources.clock.now())
 
 
 @app.command("delete")
@@ -130,9 +121,7 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.quotes import DeletedView
-
-    with open_app(ctx) as resources:
-        agreed(resources, "take it back?", f"{resources.config.env}: quote {quote_id}", yes=yes)
-        resources.client.delete_quote(quote_id, rfq_id)
-        show_view(ctx, DeletedView(id=quote_id, deleted=True), title=quote_id)
+    with open_services(ctx) as kalshi:
+        plan = kalshi.quotes.plan_delete(quote_id, rfq_id)
+        plan = consented(kalshi.resources, kalshi.quotes, plan, "take it back?", yes=yes)
+        show_view(ctx, kalshi.quotes.execute(plan), title=quote_id)

@@ -8,18 +8,18 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
-    agreed,
     choice_option,
     count_option,
     duration_option,
     money_option,
     note_unsent,
     open_app,
+    open_services,
     show_list,
     show_view,
     ticker,
 )
-from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
+from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
@@ -50,15 +50,9 @@ def list_(
     """
     from kalshi_cli.views.quotes import RfqRow
 
-    with open_app(ctx) as resources:
-        found = resources.client.rfqs(
-            None if status == "all" else status,
-            market.upper() or None,
-            event.upper() or None,
-            is_mine=not everyone,
-            limit=limit,
-        )
-        show_list(ctx, RfqRow, found, empty="no request", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.quotes.requests(status, ticker=market, event=event, is_mine=not everyone, limit=limit)
+        show_list(ctx, RfqRow, found, empty="no request", now=kalshi.now)
 
 
 @app.command("show")
@@ -68,10 +62,8 @@ def show(ctx: typer.Context, rfq_id: RfqId) -> None:
     \b
     kalshi rfq show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.quotes import RfqRow
-
-    with open_app(ctx) as resources:
-        show_view(ctx, RfqRow.of(resources.client.rfq(rfq_id)), title=rfq_id, now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.quotes.get_request(rfq_id), title=rfq_id, now=kalshi.now)
 
 
 @app.command("create")
@@ -94,31 +86,24 @@ def create(
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --count 500
     kalshi rfq create KXHIGHNY-26NOV21-B53.5 --cost 25.00 --replace
     """
-    from kalshi_cli.base.units import show_money, show_qty
-    from kalshi_cli.services.orders.quotes import new_rfq_row, request
-
-    new = request(
-        name.upper(),
-        count,
-        cost,
-        excludes_fees=excludes_fees,
-        rests=rest,
-        replaces=replace,
-        is_hidden=hidden,
-        subaccount=subaccount or 0,
-    )
-    with open_app(ctx) as resources:
-        resources.client.whose(subaccount)
-        size = f"{show_qty(count)} contracts" if cost is None else f"{show_money(cost)} worth"
+    with open_services(ctx) as kalshi:
+        plan = kalshi.quotes.plan_request(
+            name,
+            count,
+            cost,
+            excludes_fees=excludes_fees,
+            rests=rest,
+            replaces=replace,
+            is_hidden=hidden,
+            subaccount=subaccount,
+        )
         if dry_run:
             note_unsent()
-            show_view(ctx, new_rfq_row(new, "", "dry_run"), title="not sent")
+            show_view(ctx, plan.terms, title="not sent")
             return
-        fact = f"{resources.config.env}: all makers will see a request for {size} of {new.ticker}"
-        agreed(resources, "ask for quotes?", fact, yes=yes)
-        rfq_id = resources.client.create_rfq(new)
-        info(f"see the quotes: kalshi rfq quotes {rfq_id}")
-        show_view(ctx, new_rfq_row(new, rfq_id, "open"), title=rfq_id)
+        made = kalshi.quotes.execute(consented(kalshi.resources, kalshi.quotes, plan, "ask for quotes?", yes=yes))
+        info(f"see the quotes: kalshi rfq quotes {made.rfq_id}")
+        show_view(ctx, made, title=made.rfq_id or "")
 
 
 @app.command("delete")
@@ -128,12 +113,10 @@ def delete(ctx: typer.Context, rfq_id: RfqId, yes: Yes = False) -> None:
     \b
     kalshi rfq delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.quotes import DeletedView
-
-    with open_app(ctx) as resources:
-        agreed(resources, "take it back?", f"{resources.config.env}: RFQ {rfq_id}", yes=yes)
-        resources.client.delete_rfq(rfq_id)
-        show_view(ctx, DeletedView(id=rfq_id, deleted=True), title=rfq_id)
+    with open_services(ctx) as kalshi:
+        plan = kalshi.quotes.plan_delete_request(rfq_id)
+        plan = consented(kalshi.resources, kalshi.quotes, plan, "take it back?", yes=yes)
+        show_view(ctx, kalshi.quotes.execute(plan), title=rfq_id)
 
 
 @app.command("quotes")
@@ -148,12 +131,11 @@ def quotes(
     \b
     kalshi rfq quotes 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.services.orders.quotes import quote_row
     from kalshi_cli.views.quotes import QuoteRow
 
-    with open_app(ctx) as resources:
-        found = resources.client.quotes(rfq_id or None, status or None, limit=limit)
-        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote yet", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.quotes.list(rfq_id, status, limit=limit)
+        show_list(ctx, QuoteRow, found, empty="no quote yet", now=kalshi.now)
 
 
 @app.command("accept")
@@ -177,24 +159,19 @@ def accept(
     kalshi rfq accept RFQ QUOTE --side no --dry-run
     kalshi rfq accept RFQ QUOTE --side no --wait 1m
     """
-    from kalshi_cli.services.orders import quotes as talks
-    from kalshi_cli.services.orders.place import open_order_entry
+    from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.views.quotes import QuoteTradeRow
 
     with open_app(ctx) as resources:
-        orders = open_order_entry(resources, is_rehearsal=dry_run)
-        deal = talks.propose_accept(orders, rfq_id, quote_id, side)
-        facts = [f"{resources.config.env}: {fact}" for fact in deal.facts]
+        service = QuoteService(resources, is_rehearsal=dry_run)
+        plan = service.plan_accept(rfq_id, quote_id, side)
         if dry_run:
-            note_unsent(*facts)
-            show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
+            note_unsent(*plan.facts)
+            show_list(ctx, QuoteTradeRow, plan.orders)
             return
         if not resources.needs_confirmation:
-            info(*facts)
-        if agreed(resources, "accept this quote?", *facts, yes=yes):
-            # The question may have stood for minutes: look again before sending.
-            deal = talks.propose_accept(orders, rfq_id, quote_id, side)
-        quote = talks.accept(orders, deal, side)
+            info(*plan.facts)
+        quote = service.execute(consented(resources, service, plan, "accept this quote?", yes=yes))
         if wait:
-            quote = talks.follow(resources.client, resources.clock, quote, wait)
-        show_view(ctx, talks.quote_row(quote), title=quote_id, now=resources.clock.now())
+            quote = service.follow(quote, wait)
+        show_view(ctx, quote, title=quote_id, now=resources.clock.now())

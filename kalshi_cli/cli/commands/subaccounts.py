@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, money_option, note_unsent, open_app, show_list, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes
+from kalshi_cli.cli.options import CommandGroup, money_option, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
 app = CommandGroup(
     "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
@@ -25,9 +25,8 @@ def list_(ctx: typer.Context) -> None:
     """
     from kalshi_cli.views.cash import SubaccountRow
 
-    with open_app(ctx) as resources:
-        found = sorted(resources.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
-        show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        show_list(ctx, SubaccountRow, kalshi.account.subaccounts(), empty="no subaccounts", now=kalshi.now)
 
 
 @app.command("create")
@@ -37,13 +36,9 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
     \b
     kalshi subaccounts create
     """
-    from kalshi_cli.views.cash import NewSubaccountView
-
-    with open_app(ctx) as resources:
-        agreed(
-            resources, "open it?", f"{resources.config.env}: a new subaccount, which cannot be closed again", yes=yes
-        )
-        made = NewSubaccountView(subaccount=resources.client.create_subaccount(exchange_index))
+    with open_services(ctx) as kalshi:
+        plan = kalshi.account.plan_subaccount(exchange_index)
+        made = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "open it?", yes=yes))
         show_view(ctx, made, title="new subaccount")
 
 
@@ -65,12 +60,12 @@ def netting(
 
     if change is not None and change[1] not in ("on", "off"):
         raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
-    with open_app(ctx) as resources:
-        if change is not None:
-            number, word = change
-            agreed(resources, "switch it?", f"{resources.config.env}: netting of subaccount {number} {word}", yes=yes)
-            resources.client.set_netting(number, enabled=word == "on")
-        found = sorted(resources.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
+    with open_services(ctx) as kalshi:
+        if change is None:
+            found = kalshi.account.netting()
+        else:
+            plan = kalshi.account.plan_netting(change[0], enabled=change[1] == "on")
+            found = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "switch it?", yes=yes))
         show_list(ctx, NettingRow, found)
 
 
@@ -92,35 +87,20 @@ def transfer(
     \b
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
     """
-    from kalshi_cli.base.units import show_money
-    from kalshi_cli.views.cash import SubaccountMoveView
-
-    with open_app(ctx) as resources:
-        what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
-        fact = f"{resources.config.env}: {what}"
-        status, transfer_id = "dry_run", client_transfer_id or resources.new_id()
-        if dry_run:
-            note_unsent(fact)
-        else:
-            agreed(resources, "move this money?", fact, yes=yes)
-            is_new = resources.client.transfer_to_subaccount(
-                amount,
-                client_transfer_id=transfer_id,
-                from_subaccount=start,
-                to_subaccount=end,
-                exchange_index=exchange_index,
-            )
-            # A 409 to an id that we made says that an attempt of ours, which got no answer, was applied.
-            status = "applied" if is_new or not client_transfer_id else "applied_before"
-        view = SubaccountMoveView(
-            client_transfer_id=transfer_id,
+    with open_services(ctx) as kalshi:
+        plan = kalshi.account.plan_subaccount_transfer(
+            amount,
             from_subaccount=start,
             to_subaccount=end,
-            exchange_index=exchange_index,
-            amount=amount,
-            status=status,
+            shard=exchange_index,
+            client_transfer_id=client_transfer_id,
         )
-        show_view(ctx, view, title="not sent" if dry_run else "transfer")
+        if dry_run:
+            note_unsent(*plan.facts)
+            show_view(ctx, plan.terms, title="not sent")
+            return
+        plan = consented(kalshi.resources, kalshi.account, plan, "move this money?", yes=yes)
+        show_view(ctx, kalshi.account.execute(plan), title="transfer")
 
 
 @app.command("transfers")
@@ -135,6 +115,6 @@ def transfers(
     """
     from kalshi_cli.views.cash import SubaccountTransferRow
 
-    with open_app(ctx) as resources:
-        found = resources.client.subaccount_transfers()
-        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.subaccount_transfers()
+        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=kalshi.now)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, money_option, note_unsent, open_app, show_list, show_view
-from kalshi_cli.cli.order_options import DryRun, Yes
-
-if TYPE_CHECKING:
-    from kalshi_cli.services.account.cash import ShardMove
-    from kalshi_cli.services.resources import Resources
+from kalshi_cli.cli.options import CommandGroup, money_option, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
 app = CommandGroup(
     "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
@@ -42,32 +38,21 @@ def send(
     kalshi transfer --from 0 --to 2 --amount 25.00
     kalshi transfer send --from 2 --to 0 --amount 10 --dry-run
     """
-    from kalshi_cli.services.account import cash
-    from kalshi_cli.views.cash import TransferRow
-
-    with open_app(ctx) as resources:
-        move = cash.ShardMove(
-            amount=amount,
+    with open_services(ctx) as kalshi:
+        plan = kalshi.account.plan_transfer(
+            amount,
             from_shard=start,
             to_shard=end,
             from_subaccount=from_subaccount,
             to_subaccount=to_subaccount,
-            client_transfer_id=client_transfer_id or resources.new_id(),
+            client_transfer_id=client_transfer_id,
         )
         if dry_run:
-            note_unsent(*_facts(resources, move))
-            show_view(ctx, cash.unsent(move), title="not sent")
+            note_unsent(*plan.facts)
+            show_view(ctx, plan.terms, title="not sent")
             return
-        if resources.needs_confirmation:
-            agreed(resources, "move this money?", *_facts(resources, move), yes=yes)
-        done = cash.transfer(resources.client, resources.clock, move)
-        show_view(ctx, TransferRow.of(done), title="transfer", now=resources.clock.now())
-
-
-def _facts(resources: Resources, move: ShardMove) -> list[str]:
-    from kalshi_cli.services.account.cash import describe_transfer
-
-    return [f"{resources.config.env}: {fact}" for fact in describe_transfer(resources.client, move)]
+        plan = consented(kalshi.resources, kalshi.account, plan, "move this money?", yes=yes)
+        show_view(ctx, kalshi.account.execute(plan), title="transfer", now=kalshi.now)
 
 
 @app.command("list")
@@ -82,9 +67,9 @@ def list_(
     """
     from kalshi_cli.views.cash import TransferRow
 
-    with open_app(ctx) as resources:
-        found = resources.client.shard_transfers(limit + 1)
-        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        found = kalshi.account.transfers(limit + 1)
+        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=kalshi.now)
 
 
 @app.command("show")
@@ -96,8 +81,5 @@ def show(
     \b
     kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021
     """
-    from kalshi_cli.views.cash import TransferRow
-
-    with open_app(ctx) as resources:
-        found = resources.client.shard_transfer(transfer_id)
-        show_view(ctx, TransferRow.of(found), title="transfer", now=resources.clock.now())
+    with open_services(ctx) as kalshi:
+        show_view(ctx, kalshi.account.transfer(transfer_id), title="transfer", now=kalshi.now)

@@ -1,1 +1,1 @@
-"""Use cases about the account: portfolio, cash, execution, what the state file and the exchange agree on."""
+"""Use cases of the account: portfolio, cash, execution quality, and recovery of its state."""

@@ -1,4 +1,4 @@
-"""Money between the pockets of one account: where it lies, and how to move it without ever moving it twice."""
+"""Cash of one account: balances by shard and subaccount, and transfers that are never executed twice."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation, RestingValue, Sh
 from kalshi_cli.views import cash
 
 RESOLVE_S = 10.0
-"""How long an unanswered transfer is looked for."""
+"""The time for which an unanswered transfer is looked up."""
 COMPLETE_S = 3.0
-"""How long an accepted transfer is watched until it is complete."""
+"""The time for which an accepted transfer is read until it is complete."""
 MAX_KNOWN = 2_000
-"""Transfers read to tell a new one from those of before."""
+"""The number of transfers that are read to tell a new one from earlier ones."""
 _PAUSE_S = 0.5
 
 EVENTS = "event_contract"
-"""The product of the exchange that all of this is about."""
+"""The exchange's product that holds event contracts."""
 
 
 def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
-    """Return cash by shard, positions, and what resting orders are worth, of all subaccounts unless one is named."""
+    """Return cash by shard, positions, and the value of resting orders.
+
+    Covers all subaccounts unless one is given.
+    """
     found = client.balance(subaccount)
     resting = None if subaccount else _resting(client)
     by_shard = resting.shards if resting is not None else {}
@@ -44,7 +47,7 @@ def balance(client: KalshiClient, subaccount: int | None) -> cash.BalanceView:
 
 
 def _resting(client: KalshiClient) -> RestingValue | None:
-    """The exchange means this route for members of an intermediary, and may refuse it to others."""
+    """Return the value of resting orders; None where refused: the exchange means this route for intermediaries."""
     try:
         return client.resting_value()
     except RateLimitedError:
@@ -54,7 +57,7 @@ def _resting(client: KalshiClient) -> RestingValue | None:
 
 
 class ShardMove(msgspec.Struct, frozen=True, kw_only=True):
-    """Cash to be moved from one shard to another."""
+    """Cash to move from one shard to another."""
 
     amount: Money
     from_shard: int
@@ -65,42 +68,39 @@ class ShardMove(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if (self.from_shard, self.from_subaccount) == (self.to_shard, self.to_subaccount):
-            raise UsageError("money cannot be moved to where it is", hint="--from and --to are shards: kalshi balance")
+            raise UsageError(
+                "The source and the destination are the same", hint="--from and --to are shards; see `kalshi balance`"
+            )
         if self.from_shard == self.to_shard:
             raise UsageError(
-                "this moves money between subaccounts, not between shards",
-                hint=f"kalshi subaccounts transfer --from {self.from_subaccount} --to {self.to_subaccount} "
-                f"--exchange-index {self.from_shard} --amount {show_money(self.amount).lstrip('$').replace(',', '')}",
+                "This is a transfer between subaccounts, not between shards",
+                hint=f"run `kalshi subaccounts transfer --from {self.from_subaccount} --to {self.to_subaccount} "
+                f"--exchange-index {self.from_shard} --amount {show_money(self.amount).lstrip('$').replace(',', '')}`",
             )
 
     @property
     def is_primary(self) -> bool:
-        """Only there the exchange honours the id, and applies a repeated transfer once."""
+        """Return whether both ends are primary: only there the exchange applies a repeated transfer once."""
         return self.from_subaccount == PRIMARY and self.to_subaccount == PRIMARY
-
-    @property
-    def facts(self) -> str:
-        """In words, for a question."""
-        places = [(self.from_shard, self.from_subaccount), (self.to_shard, self.to_subaccount)]
-        start, end = (f"shard {shard}" + (f" (subaccount {number})" if number else "") for shard, number in places)
-        return f"move {show_money(self.amount)} from {start} to {end}"
 
 
 def describe_transfer(client: KalshiClient, move: ShardMove) -> list[str]:
-    """What a person must know before saying yes: what moves, and what lies there now."""
+    """Return the facts to show before the user agrees: the transfer and the balances of both shards."""
     lies = {(held.exchange_index, held.subaccount): held.balance for held in client.subaccount_balances()}
     there = lies.get((move.from_shard, move.from_subaccount))
     then = lies.get((move.to_shard, move.to_subaccount))
+    places = [(move.from_shard, move.from_subaccount), (move.to_shard, move.to_subaccount)]
+    start, end = (f"shard {shard}" + (f" (subaccount {number})" if number else "") for shard, number in places)
     return [
-        move.facts,
-        f"there: shard {move.from_shard} {show_money(there)}, shard {move.to_shard} {show_money(then)}",
+        f"move {show_money(move.amount)} from {start} to {end}",
+        f"available: shard {move.from_shard} {show_money(there)}, shard {move.to_shard} {show_money(then)}",
     ]
 
 
 def transfer(client: KalshiClient, clock: Clock, move: ShardMove) -> ShardTransfer:
-    """Move it, once. Where no answer comes the transfer is looked for in the list of all transfers.
+    """Transfer the cash once. An unanswered transfer is looked up in the list of transfers.
 
-    OutcomeUnknownError, naming the transfer's id, where it is not found there: then it may still happen.
+    OutcomeUnknownError, naming the transfer's id, where the list does not show it: it may still be executed.
     """
     known = {one.transfer_id for one in client.shard_transfers(MAX_KNOWN)}
     started = clock.now()
@@ -125,25 +125,25 @@ def transfer(client: KalshiClient, clock: Clock, move: ShardMove) -> ShardTransf
 
 
 def unsent(move: ShardMove) -> cash.TransferRow:
-    """Return the transfer as it would be sent."""
+    """Return the transfer as a dry run shows it."""
     return cash.TransferRow.of(
         move, transfer_id=None, from_instance=EVENTS, to_instance=EVENTS, status="dry_run", created=None
     )
 
 
 def _hint(move: ShardMove) -> str:
-    look = "it may still happen; look for it: kalshi transfer list"
+    look = "it may still be executed; check with `kalshi transfer list`"
     if not move.is_primary:
         return look
-    return f"{look}. Sent again with --client-transfer-id {move.client_transfer_id} it is applied at most once"
+    return f"{look}. With --client-transfer-id {move.client_transfer_id}, sending it again applies it at most once"
 
 
 def _look_for(client: KalshiClient, clock: Clock, move: ShardMove, known: set[str]) -> ShardTransfer | None:
-    """A transfer like this one that was not there before."""
+    """Return a transfer like this one that did not exist before; None after RESOLVE_S."""
     until = clock.monotonic() + RESOLVE_S
     wanted = (move.from_shard, move.to_shard, move.amount)
     while clock.monotonic() < until:
-        with suppress(KalshiError):  # whatever is wrong with looking, money may be on its way, and that must be said
+        with suppress(KalshiError):  # a failed read must not hide that the transfer may be under way
             for one in client.shard_transfers(MAX_KNOWN):
                 if one.transfer_id not in known and (one.from_shard, one.to_shard, one.amount) == wanted:
                     return one
@@ -152,11 +152,11 @@ def _look_for(client: KalshiClient, clock: Clock, move: ShardMove, known: set[st
 
 
 def _watch(client: KalshiClient, clock: Clock, accepted: ShardTransfer) -> ShardTransfer:
-    """As the exchange shows it when it is complete, or after a few seconds; reads may trail, and then it is pending."""
+    """Return the transfer once it is complete, or after COMPLETE_S as last read, which may be pending."""
     until = clock.monotonic() + COMPLETE_S
     seen = accepted
     while True:
-        with suppress(KalshiError):  # it is accepted already; the list shows the rest
+        with suppress(KalshiError):  # it is already accepted; the list shows the rest
             seen = client.shard_transfer(accepted.transfer_id)
         if seen.status == "complete" or clock.monotonic() >= until:
             return seen
@@ -164,18 +164,26 @@ def _watch(client: KalshiClient, clock: Clock, accepted: ShardTransfer) -> Shard
 
 
 def wanted_allocation(typed: Sequence[str], reservation: str, *, off: bool) -> Allocation:
-    """`0=60 2=40` as shares; UsageError where they do not add up, or where neither shares nor `off` are given."""
+    """Parse shares like `0=60 2=40`.
+
+    UsageError where they do not add up to 100, or where neither shares nor `off` are given.
+    """
     if off == bool(typed):
-        raise UsageError("give either shares or --off", hint="kalshi allocation set 0=60 2=40")
+        raise UsageError("Give either percentages or --off", hint="run `kalshi allocation set 0=60 2=40`")
     shares: dict[int, int] = {}
     for word in typed:
         shard, _, percent = word.partition("=")
         if not (shard.isdecimal() and percent.isdecimal() and len(word) < 10) or int(shard) in shares:
-            raise UsageError(f"not a share: {word[:20]!r}", hint="each shard once, like 0=60 2=40")
+            raise UsageError(f"Invalid percentage: {word[:20]!r}", hint="give each shard once, for example 0=60 2=40")
         shares[int(shard)] = int(percent)
-    if shares and sum(shares.values()) != 100:
-        raise UsageError(f"the shares add up to {sum(shares.values())} percent, not 100", hint="like 0=60 2=40")
+    check_shares(shares)
     return Allocation(shares, reservation or "sum")
+
+
+def check_shares(shares: dict[int, int]) -> None:
+    """Raise UsageError where the shares, in percent by shard, do not add up to 100. No shares at all are allowed."""
+    if shares and sum(shares.values()) != 100:
+        raise UsageError(f"The percentages add up to {sum(shares.values())}, not 100", hint="for example 0=60 2=40")
 
 
 def allocation_view(allocation: Allocation) -> cash.AllocationView:

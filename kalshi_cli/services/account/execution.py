@@ -1,4 +1,4 @@
-"""How well orders were carried out, from the state file; nothing is asked of the exchange."""
+"""Execution quality of orders, read from the state file alone."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def begun(store: Store | None, since: Ts) -> list[Order]:
 
 
 def read(store: Store | None, since: Ts) -> tuple[list[PlacementSample], list[FillSample]]:
-    """Own orders that were decided on since then, and their fills, as far as they are booked."""
+    """Return own orders that were decided on since then, and their booked fills."""
     return carried_out(store, begun(store, since), since)
 
 
 def carried_out(
     store: Store | None, orders: Sequence[Order], since: Ts
 ) -> tuple[list[PlacementSample], list[FillSample]]:
-    """Return what became of these orders, which were decided on since then."""
+    """Return the placement and the fills of these orders, which were decided on since then."""
     return match(orders, store.fills(since), store.placements()) if store is not None else ([], [])
 
 
 def executed(store: Store | None, by: str, *, since: Ts, within_ms: int, now: Ts, zone: ZoneInfo) -> ExecutionView:
-    """Return it by strategy, market or day of the decision, and the last orders against those before.
+    """Return execution quality by strategy, market or day of the decision, and recent against earlier orders.
 
     An order is in time where it traded within `within_ms` of its decision.
     """

@@ -1,4 +1,4 @@
-"""The one subaccount that an API key may be locked to: all it does is done there, whether a request says so or not."""
+"""The subaccount that an API key may be restricted to: every request of the key then acts there."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from kalshi_cli.store.records import KeyRestriction
 from kalshi_cli.store.sqlite_store import Store
 
 KEYS_NOT_READABLE_STATUSES = (403, 404, 410)
-"""Answers to whom the exchange does not show its keys; nothing is wrong with what else they do."""
+"""Statuses of the exchange for a key that may not list API keys; its other requests are not affected."""
 
 
 def key_restriction_of(
     client: KalshiClient, key_id: str, store: Store | None, tell: Callable[[str], None]
 ) -> int | None:
-    """The subaccount that this key is locked to; None where to none, or where nobody says.
+    """Return the subaccount that this key is restricted to; None without a restriction, or where it is unknown.
 
-    What `store` remembers is not asked again. Raises what any read of the account would: the key is refused, nobody
-    answers.
+    An answer that `store` remembers is not asked for again. Raises the errors of any read of the account: the key is
+    refused, or there is no answer.
     """
     known = store.key_lock(key_id) if store is not None else None
     if known is not None:
@@ -30,7 +30,7 @@ def key_restriction_of(
     try:
         keys = client.api_keys().keys
     except ResponseFormatError as error:
-        tell(f"whether this key is locked to a subaccount is not known: {error.message}; exchange.subaccount says it")
+        tell(f"Unknown whether this key is restricted to a subaccount: {error.message}; set exchange.subaccount")
         return None
     except ExchangeError as error:
         if error.status not in KEYS_NOT_READABLE_STATUSES:
@@ -45,15 +45,15 @@ def key_restriction_of(
 
 
 def learn_key(resources: Resources, store: Store | None = None) -> KalshiClient:
-    """Return the client, once it knows which subaccount the key is locked to.
+    """Return the client, which then knows the subaccount that the key is restricted to.
 
-    The exchange is asked once in the life of a state file, which is `store` or the one that is there.
+    The exchange is asked once per state file, which is `store` or the existing one.
     """
     client = resources.client
     if client.lock is not None or resources.signer is None:
         return client
     if store is None:
-        with suppress(StateFileError):  # it is told by whoever needs the file
+        with suppress(StateFileError):  # a command that needs the file reports it
             store = resources.remembered()
     client.lock = key_restriction_of(client, resources.signer.key_id, store, resources.tell)
     return client

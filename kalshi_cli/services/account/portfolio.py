@@ -1,4 +1,4 @@
-"""Positions and P&L of an account, folded from its fills and settlements by the one ledger."""
+"""Positions and profit and loss of an account, computed from its fills and settlements by the one ledger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KEYS = ("market", "event", "series", "strategy", "day")
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything booked, the ledger of it, and the markets behind what is still open."""
+    """The bookings of an account, their ledger, and the markets of open positions."""
 
     fills: tuple[Fill, ...]
     settlements: tuple[Settlement, ...]
@@ -33,19 +33,20 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def entries(self) -> list[pnl.LedgerEntry]:
+        """Return all fills and settlements in the order of their time."""
         return pnl.sort_by_time((*self.fills, *self.settlements))
 
     @property
     def open_positions(self) -> list[Position]:
-        """What is held, by ticker and subaccount."""
+        """Return the open positions by ticker and subaccount."""
         held = (position for position in self.ledger.positions.values() if position.qty)
         return sorted(held, key=lambda position: (position.ticker, position.subaccount))
 
     @property
     def marks(self) -> dict[str, Price | None]:
-        """What is open in each market could be closed at this, as `mark` says; None where nothing is known of it.
+        """Return the closing price of each market with an open position, as `mark` defines it; None without prices.
 
-        One mark for a market: where subaccounts hold both sides, that of the larger.
+        One mark per market: where subaccounts hold both sides, the mark of the larger position.
         """
         net: dict[str, int] = {}
         for held in self.open_positions:
@@ -54,15 +55,15 @@ class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def drifting(self) -> list[str]:
-        """Markets where the fills of a subaccount add up to something else than the exchange states of it."""
+        """Return the markets where the fills of a subaccount do not add up to the exchange's position."""
         ours = {(held.subaccount, held.ticker): held.qty for held in self.open_positions}
         theirs = {key: stated.position for key, stated in self.stated.items() if stated.position}
         return sorted({key[1] for key in ours.keys() | theirs.keys() if ours.get(key, 0) != theirs.get(key, 0)})
 
 
 def read(client: KalshiClient) -> Portfolio:
-    """Read it from the exchange: all fills ever, settlements and positions, and the markets of what is open."""
-    # They come newest first, and what happened within one millisecond is folded in the order given.
+    """Read all fills, settlements and positions from the exchange, and the markets of open positions."""
+    # They come newest first; entries of the same millisecond keep the given order.
     fills, settlements = tuple(client.all_fills())[::-1], tuple(client.settlements())[::-1]
     ledger = pnl.build_ledger((*fills, *settlements))
     held = sorted({position.ticker for position in ledger.positions.values() if position.qty})
@@ -91,10 +92,10 @@ def group_pnl(
     event_of: Callable[[str], str],
     series_of: Callable[[str], str],
 ) -> dict[str, pnl.ProfitAndLoss]:
-    """P&L by one of KEYS. Days are days of `zone`; what is open counts for today.
+    """Return profit and loss by one of KEYS. Days are days of `zone`; open positions count for today.
 
-    With `strategy`, every strategy has its own ledger, as if each had an account: the parts still add up, because
-    profit and loss is linear in what was traded.
+    With `strategy`, every strategy has its own ledger, like a separate account. The parts still add up, because profit
+    and loss is linear in the fills.
     """
     if by == "strategy":
         return _by_strategy(portfolio, since, strategy_of)
@@ -110,7 +111,7 @@ def group_pnl(
 def _by_strategy(
     portfolio: Portfolio, since: Ts | None, strategy_of: Callable[[Fill], str]
 ) -> dict[str, pnl.ProfitAndLoss]:
-    # One mark a market for all: two strategies against each other add up to nothing, whatever the mark is.
+    # One mark per market: two opposite strategies add up to zero, whatever the mark.
     marks: dict[str, Price | None] = {fill.ticker: fill.price for fill in portfolio.fills}
     marks |= portfolio.marks
     names = sorted({strategy_of(fill) for fill in portfolio.fills})
@@ -129,17 +130,17 @@ def _entries_of(portfolio: Portfolio, name: str, strategy_of: Callable[[Fill], s
 
 
 def account_portfolio(resources: Resources) -> Portfolio:
-    """Positions and P&L as of now."""
+    """Return the current positions and profit and loss."""
     found = read(learn_key(resources))
     for ticker in found.drifting:
-        resources.tell(f"warning: the fills of {ticker} do not add up to the position that the exchange states")
+        resources.tell(f"Warning: the fills of {ticker} do not add up to the position that the exchange reports")
     return found
 
 
 def account_pnl(
     resources: Resources, by: str, since: Ts | None
 ) -> tuple[pnl.ProfitAndLoss, dict[str, pnl.ProfitAndLoss]]:
-    """Profit and loss: the whole, and its parts by one of `KEYS`."""
+    """Return total profit and loss, and its parts by one of `KEYS`."""
     store = resources.remembered()
     strategies = {order.order_id: order.strategy for order in store.orders()} if store is not None else {}
     parts = group_pnl(

@@ -1,8 +1,8 @@
-"""A state file anew: the unusable one is kept aside, the account is read from the exchange, and nothing trades yet.
+"""Rebuild the state file: keep the unusable one, read the account from the exchange, and stay halted.
 
-What the exchange cannot tell is lost with the file: which orders were ours and of which strategy (they count, as
-foreign ones, in every limit), alerts, refusals. Notices that nobody got, and markets that a person locked, are kept as
-far as they can be read. So it starts halted, until a person has looked at it.
+Data that only the old file had is lost: which orders were our own and of which strategy (they count in every limit, as
+external ones), alerts, refusals. Undelivered notices and locked markets are kept as far as they can be read. Trading
+therefore starts halted, until the user has checked it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _REBUILDABLE = ("state_missing", "state_damaged", "state_unusable", "state_newer
 
 
 class StateRebuild(msgspec.Struct, frozen=True, kw_only=True):
-    """What was wrong, where the old file is now, and what the exchange told."""
+    """The cause of the rebuild, the place of the old file, and the data read from the exchange."""
 
     why: str
     kept: str
@@ -36,27 +36,27 @@ class StateRebuild(msgspec.Struct, frozen=True, kw_only=True):
     positions: int
     cash: Money | None
     notices: int
-    """Notices of the old file that nobody had got: they are sent from the new one."""
+    """Undelivered notices of the old file: they are sent from the new one."""
     are_notices_lost: bool
-    """Others of them could not be read."""
+    """Whether other notices could not be read."""
     locks: int
-    """Markets that a person had locked, and that are locked still."""
+    """Locked markets of the old file that are still locked."""
     are_locks_lost: bool
-    """Others of them could not be read."""
+    """Whether other locks could not be read."""
 
 
 def rebuild(resources: Resources) -> StateRebuild:
-    """Make the state file of this account anew. A halt that was, stays; else it is halted for this.
+    """Rebuild the state file of this account. An earlier halt stays; otherwise the rebuild itself halts trading.
 
-    Raises RefusedError where the file can be used, and InstanceError while a loop runs. Where the account cannot be
-    read there is a new file and the halt: the next start reads the rest.
+    Raises RefusedError where the file is usable, and AnotherInstanceError while a loop runs. Where the account cannot
+    be read, there is a new file and the halt; the next start reads the rest.
     """
     home, path = resources.state_dir, resources.state_dir / "state.db"
     with lock(home / "trade.lock", resources.clock):
         why = _what_is_wrong(resources)
         now = resources.clock.now()
         if read_halt_file(home) is None:
-            reason = "the state file was made anew: compare positions and open orders with the web site"
+            reason = "State file rebuilt: compare positions and open orders with the web site"
             write_halt_file(home, Halt(TradingState.HALTED, "REBUILT", reason, now))
         kept = quarantine(path, "unusable-" + format_ts(now).replace(":", "").replace(" ", "T"))
         halt = resources.store.halt()
@@ -90,7 +90,7 @@ def rebuild(resources: Resources) -> StateRebuild:
 
 
 def _what_is_wrong(resources: Resources) -> str:
-    """In words; RefusedError where nothing is, and what else cannot be mended here as it came."""
+    """Return the fault in words. RefusedError for a usable file; other faults are raised unchanged."""
     path = resources.state_dir / "state.db"
     try:
         with resources.open_store(resources.home, create=False) as store:
@@ -101,7 +101,7 @@ def _what_is_wrong(resources: Resources) -> str:
             raise
         return error.message
     raise RefusedError(
-        f"{path} is whole; nothing was done",
-        hint="what it does not know yet is read at the next start, or by `kalshi order reconcile`",
+        f"{path} is usable; nothing was done",
+        hint="missing data is read at the next start, or by `kalshi order reconcile`",
         code="STATE_IS_WHOLE",
     )

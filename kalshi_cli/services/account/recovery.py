@@ -1,4 +1,4 @@
-"""The account as the exchange has it, brought together with what we remember: one path for start-up and repair."""
+"""Reconcile the saved state with the account on the exchange: one path for start-up and repair."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from kalshi_cli.store.state_store import OrderStore
 from kalshi_cli.views.orders import ReconciledRow, order_row
 
 OVERLAP_MS = 3_600_000
-"""Fills are read again from this long before the last one booked; they are booked once by their trade id."""
+"""The time before the last booked fill from which fills are read again; each is booked once, by its trade id."""
 
 LOOK_EVERY_S = 1.0
-"""How often the account is read while somebody waits for what became of an order."""
+"""The pause between two reads while waiting for the outcome of an order."""
 
 MANY = 100
-"""More repairs than this are committed together: they can be read again, and a commit each would take seconds."""
+"""The number of repairs above which they are committed together: one commit each would take seconds."""
 
 
 def load_engine(
@@ -56,9 +56,9 @@ def load_engine(
     order_expiry_s: float | None = None,
     agree: Callable[[KalshiClient, OrderStore, Clock, TradingEngine], object] | None = None,
 ) -> TradingEngine:
-    """An engine that remembers everything and agrees with the exchange: load, reconcile, repair.
+    """Return an engine that has the saved state and agrees with the exchange: load, reconcile, repair.
 
-    `agree` is how: one read, where nothing else is said; `start.agree` before any strategy acts.
+    `agree` reconciles, by default with one read; before a strategy acts it is `start.agree`.
     """
     memory = store.load()
     engine = restore_engine(
@@ -76,14 +76,14 @@ def load_engine(
     engine.is_starting = True
     (agree or read_account)(client, store, clock, engine)
     engine.is_starting = False
-    engine.tally = RunCounters()  # what was missed while nobody ran is not this run's doing
+    engine.tally = RunCounters()  # events from before this run do not count for it
     return engine
 
 
 def _catch_up(store: OrderStore, memory: RecoveredState, engine: TradingEngine) -> None:
-    """Write down of orders what the fills on file say of them.
+    """Update orders on file from the fills on file.
 
-    Another program may have booked the fill of an order that it did not know; nobody would tell of its end again.
+    Another program may have booked the fill of an order that it did not know; no other event would report its end.
     """
     for before in memory.orders:
         after = engine.state.orders.by_order_id(before.order_id)
@@ -101,7 +101,7 @@ def restore_engine(
     order_expiry_s: float | None,
     on_file: Callable[[str], Order | None] = lambda _any_id: None,
 ) -> TradingEngine:
-    """The engine as the state file left it; `on_file` looks there for an order that the engine does not remember."""
+    """Return the engine as the state file left it; `on_file` looks up orders that the engine does not remember."""
     engine = TradingEngine(state, limits, strategies, new_id=new_id, order_expiry_s=order_expiry_s, on_file=on_file)
     engine.recall(memory.orders, sort_by_time((*memory.fills, *memory.settlements)))
     state.trading = memory.halt.state
@@ -121,7 +121,7 @@ def read_account(
     since: Ts | None = None,
     lookup: Sequence[Order] = (),
 ) -> tuple[AccountSnapshot, list[Effect]]:
-    """Read the whole account and repair what differs; the read, and the repairs, which are written down."""
+    """Read the whole account and repair differences; return the snapshot and the repairs, which are saved."""
     start = since if since is not None else Ts(max(0, engine.state.last_entry - OVERLAP_MS))
     orders = [*engine.state.orders.looked_for(), *lookup]
     known = engine.state.orders.by_order_id
@@ -134,17 +134,17 @@ def read_account(
 
 
 def unconfirmed_orders(engine: TradingEngine) -> list[Order]:
-    """Orders of which nobody knows whether they are on the exchange, or the terms, or whether a reply was true."""
+    """Return the orders whose existence or terms are unconfirmed, or whose last reply may have been false."""
     return [*(order for order in engine.state.orders.live() if is_in_doubt(order)), *engine.disputed]
 
 
 def is_in_doubt(order: Order) -> bool:
-    """It may or may not be there; or an amend of it may or may not have been taken."""
+    """Return whether the order, or an amend of it, is unconfirmed."""
     return order.status in _IN_DOUBT and (not order.order_id or is_amend_open(order))
 
 
 def reconciliation_result(order: Order) -> str:
-    """What became of an order that was in doubt, in one word for people and scripts."""
+    """Return the outcome of an unconfirmed order in one word, for output and scripts."""
     if order.status in _IN_DOUBT:
         return "still_unknown"
     return {OrderStatus.NEVER_ARRIVED: "never_arrived", OrderStatus.REJECTED: "refused"}.get(order.status, "adopted")
@@ -161,11 +161,10 @@ def reconcile_unknown(
     note: Callable[[str], None] = lambda _text: None,
     repaired: Callable[[Order, str], None] = lambda _order, _text: None,
 ) -> tuple[list[Order], list[Order]]:
-    """Return orders that were in doubt, or on file as a false reply had them, and are known now; and those that still
-    are not.
+    """Return orders that were unconfirmed or wrong on file: those that are known now, and those that still are not.
 
-    Fresh, complete reads: one, and more for up to `wait_s` while the proof of an order falls due within that time.
-    `note` says what is waited for, `repaired` hears what was false of an order on file.
+    Makes complete, fresh reads: one, and more for up to `wait_s` while the proof of an order is due within that time.
+    `note` shows what is waited for, `repaired` takes each order that was wrong on file.
     """
     memory = store.load()
     names = {order.client_order_id or order.order_id: order for order in memory.orders if order.status in _IN_DOUBT}
@@ -207,9 +206,9 @@ def wait_until_resolved(
     note: Callable[[str], None],
     heard: Callable[[AccountSnapshot, list[Effect]], None] = lambda _snapshot, _effects: None,
 ) -> list[Order]:
-    """Read until no order is in doubt whose proof falls due before `until` (monotonic seconds); what still is.
+    """Read until no order is unconfirmed whose proof is due before `until` (monotonic seconds); return the rest.
 
-    A read that fails is a read later. `heard` takes the repairs of each.
+    A failed read is tried again later. `heard` takes the repairs of each read.
     """
     noted, is_blind = 0, False
     while True:
@@ -223,7 +222,7 @@ def wait_until_resolved(
             last = max(provable_at(order) for order in due)
             seconds = max(1, (last - clock.now()) // 1000 + 1)
             names = ", ".join(order.client_order_id for order in due[:5])
-            note(f"waiting up to {seconds} s for what became of {names}")
+            note(f"Waiting up to {seconds} s for the outcome of {names}")
         clock.sleep(LOOK_EVERY_S)
         try:
             heard(*read_account(client, store, clock, engine))
@@ -232,7 +231,7 @@ def wait_until_resolved(
             raise
         except (ExchangeError, UnreachableError) as error:
             if not is_blind:
-                note(f"the account cannot be read: {error.message}")
+                note(f"Cannot read the account: {error.message}")
             is_blind = True
 
 
@@ -242,10 +241,10 @@ _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 def reconcile(
     resources: Resources, wait_s: float = 0.0, repaired: Callable[[Order, str], None] = lambda _order, _text: None
 ) -> tuple[list[Order], list[Order]]:
-    """Look for every order in doubt: those that are known now, and those that still are not.
+    """Look up every unconfirmed order: return those that are known now, and those that still are not.
 
-    For up to `wait_s`, where the proof of one that is not found falls due within that time. `repaired` takes what a
-    reply had said falsely of an order.
+    Waits up to `wait_s` where the proof of a missing order is due within that time. `repaired` takes the false
+    statements of earlier replies about an order.
     """
     return reconcile_unknown(
         learn_key(resources, resources.store), resources.store, resources.clock, resources.limits, resources.new_id,
@@ -254,7 +253,7 @@ def reconcile(
 
 
 def reconciled_row(order: Order, repaired: str = "", *, is_open: bool = False) -> ReconciledRow:
-    """Return it with what was found, and when a doubt ends."""
+    """Return an order with its result, and the time of its proof where it is still unconfirmed."""
     found = "still_unknown" if is_open else reconciliation_result(order)
     if repaired and found == "adopted":
         found = "repaired"

@@ -1,29 +1,41 @@
-"""Use cases about the account: every method returns views of what it has and did, and raises one of our errors."""
+"""Use cases of the account: every method returns views and raises one of our errors."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import attrgetter
 
-from kalshi_cli.base.units import Money, Ts
+import msgspec
+
+from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.core.account import pnl
 from kalshi_cli.core.account.tax_lots import tax_lots
 from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.exchange.rest.call import Params
+from kalshi_cli.exchange.wire.funds import PRIMARY, Allocation
 from kalshi_cli.services import raw_calls
-from kalshi_cli.services.account.cash import allocation_view, balance
+from kalshi_cli.services.account.cash import (
+    ShardMove,
+    allocation_view,
+    balance,
+    check_shares,
+    describe_transfer,
+    transfer,
+    unsent,
+)
 from kalshi_cli.services.account.portfolio import account_pnl, account_portfolio
 from kalshi_cli.services.account.rebuild import StateRebuild, rebuild
-from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.views import cash
 from kalshi_cli.views.exports import FillExport, LotExport, fill_export
+from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.positions import FillRow, PnlView, PositionRow, SubaccountPositionRow, pnl_view, position_row
 
+_BY_SUBACCOUNT = attrgetter("subaccount", "exchange_index")
 
-class AccountService:
-    """Cash, positions, fills, settlements, profit and loss, and what the account may do. Tickers are in capitals."""
 
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+class AccountService(PlanningService):
+    """Cash, positions, fills, settlements, profit and loss, and permissions. Tickers are in capitals."""
 
     @property
     def _client(self) -> KalshiClient:
@@ -32,11 +44,11 @@ class AccountService:
     # -- what it has ----------------------------------------------------------------------------------------------
 
     def balance(self, subaccount: int | None = None) -> cash.BalanceView:
-        """Return cash by shard, positions and resting orders; of the primary account unless one is named."""
+        """Return cash by shard, positions and resting orders; of the primary account unless a subaccount is given."""
         return balance(self._client, subaccount)
 
     def positions(self, subaccount: int | None = None) -> Sequence[PositionRow]:
-        """Return the open positions at the price they could be closed at, of all subaccounts unless one is named."""
+        """Return the open positions with closing prices, of all subaccounts unless one is given."""
         found = account_portfolio(self._resources)
         marks = found.marks
         held = [each for each in found.open_positions if subaccount is None or each.subaccount == subaccount]
@@ -44,7 +56,7 @@ class AccountService:
         return [position_row(each, marks[each.ticker], kind) for each in held]
 
     def upcoming_settlements(self, ticker: str = "", event: str = "") -> Sequence[cash.UpcomingRow]:
-        """Return the open positions by the time at which they are decided."""
+        """Return the open positions by the time of their settlement."""
         found = account_portfolio(self._resources)
         held = [(position, found.markets.get(position.ticker)) for position in found.open_positions]
         rows = [
@@ -57,7 +69,7 @@ class AccountService:
     # -- what it did ----------------------------------------------------------------------------------------------
 
     def fills(self, ticker: str = "", since: Ts | None = None, limit: int | None = 50) -> Sequence[FillRow]:
-        """Return the trades of the account from both tiers, newest first."""
+        """Return the fills of the account from both tiers, newest first."""
         return [FillRow.of(fill) for fill in self._client.all_fills(ticker or None, since, limit)]
 
     def settlements(self, ticker: str = "", event: str = "", since: Ts | None = None) -> Iterator[cash.SettlementRow]:
@@ -72,54 +84,175 @@ class AccountService:
             )
 
     def pnl(self, by: str = "market", since: Ts | None = None) -> PnlView:
-        """Return profit and loss: the whole, and its parts by one of `portfolio.KEYS`."""
+        """Return total profit and loss, and its parts by one of `portfolio.KEYS`."""
         return pnl_view(*account_pnl(self._resources, by, since))
 
     def equity_curve(self, since: Ts | None = None) -> Sequence[tuple[Ts, Money]]:
-        """Return what the account had gained over time."""
+        """Return the gain of the account over time."""
         found = account_portfolio(self._resources)
         return pnl.curve(found.entries, found.marks, self._resources.clock.now(), since=since)
 
     # -- exports --------------------------------------------------------------------------------------------------
 
     def fill_export(self, since: Ts | None = None) -> Sequence[FillExport]:
-        """Return every trade, oldest first, with the strategy and fair value of its order where that is known."""
+        """Return every fill, oldest first, with the strategy and fair value of its order where known."""
         store = self._resources.remembered()
         orders = {order.order_id: order for order in store.orders()} if store is not None else {}
         return [fill_export(fill, orders.get(fill.order_id)) for fill in self._client.all_fills(None, since)[::-1]]
 
     def tax_lots(self, since: Ts | None = None, *, with_open: bool = True) -> Sequence[LotExport]:
-        """Return lots, first in, first out: those closed since then, and `with_open` what is still held."""
+        """Return first-in-first-out lots: those closed since then, and `with_open` the open ones."""
         found = tax_lots(account_portfolio(self._resources).entries)
         return [LotExport.of(lot) for lot in found if (lot.closed >= (since or 0) if lot.closed else with_open)]
 
     # -- money in and out -----------------------------------------------------------------------------------------
 
     def deposits(self, limit: int | None = 50) -> Iterator[cash.CashMovementRow]:
-        """Return the money that came in."""
+        """Return the deposits."""
         return map(cash.CashMovementRow.of, self._client.deposits(limit))
 
     def withdrawals(self, limit: int | None = 50) -> Iterator[cash.CashMovementRow]:
-        """Return the money that went out."""
+        """Return the withdrawals."""
         return map(cash.CashMovementRow.of, self._client.withdrawals(limit))
 
     def allocation(self) -> cash.AllocationView:
-        """Return how the exchange spreads free cash over the shards."""
+        """Return how the exchange allocates free cash to the shards."""
         return allocation_view(self._client.allocation())
 
-    def set_allocation(self, shares: dict[int, int], reservation: str = "") -> cash.AllocationView:
-        """Replace the shares, in percent by shard; return those in force then."""
-        self._client.set_allocation(shares, reservation)
-        return self.allocation()
+    def plan_allocation(
+        self, shares: dict[int, int], reservation: str = ""
+    ) -> RequestPlan[cash.AllocationView, cash.AllocationView]:
+        """Plan to replace the shares, in percent by shard; no shares switch the rebalancing off."""
+        check_shares(shares)
+
+        def send() -> cash.AllocationView:
+            self._client.set_allocation(shares, reservation)
+            return self.allocation()
+
+        listed = ", ".join(f"shard {at} {share}%" for at, share in shares.items()) or "no rebalancing"
+        terms = allocation_view(Allocation(shares, reservation or "sum"))
+        return self._request("set_allocation", terms, send, listed)
+
+    # -- subaccounts and shards -----------------------------------------------------------------------------------
+
+    def subaccounts(self) -> Sequence[cash.SubaccountRow]:
+        """Return the cash of every subaccount on every shard."""
+        return sorted(map(cash.SubaccountRow.of, self._client.subaccount_balances()), key=_BY_SUBACCOUNT)
+
+    def netting(self) -> Sequence[cash.NettingRow]:
+        """Return whether positions net, for every subaccount."""
+        return sorted(map(cash.NettingRow.of, self._client.netting()), key=_BY_SUBACCOUNT)
+
+    def subaccount_transfers(self) -> Iterator[cash.SubaccountTransferRow]:
+        """Return the transfers between subaccounts, read as they are iterated over."""
+        return map(cash.SubaccountTransferRow.of, self._client.subaccount_transfers())
+
+    def transfers(self, limit: int | None = 50) -> Iterator[cash.TransferRow]:
+        """Return the transfers between shards, read as they are iterated over."""
+        return map(cash.TransferRow.of, self._client.shard_transfers(limit))
+
+    def transfer(self, transfer_id: str) -> cash.TransferRow:
+        """Return one transfer between shards."""
+        return cash.TransferRow.of(self._client.shard_transfer(transfer_id))
+
+    def plan_subaccount(self, shard: int = 0) -> RequestPlan[dict[str, int], cash.NewSubaccountView]:
+        """Plan to open the next subaccount, which cannot be closed again. Needs the Advanced API tier."""
+        return self._request(
+            "create_subaccount",
+            {"exchange_index": shard},
+            lambda: cash.NewSubaccountView(subaccount=self._client.create_subaccount(shard)),
+            "a new subaccount, which cannot be closed again",
+        )
+
+    def plan_netting(
+        self, subaccount: int, *, enabled: bool
+    ) -> RequestPlan[dict[str, int | bool], Sequence[cash.NettingRow]]:
+        """Plan to switch netting of YES and NO positions of a subaccount on or off."""
+
+        def send() -> Sequence[cash.NettingRow]:
+            self._client.set_netting(subaccount, enabled=enabled)
+            return self.netting()
+
+        terms = {"subaccount": subaccount, "enabled": enabled}
+        switched = "on" if enabled else "off"
+        return self._request("set_netting", terms, send, f"netting of subaccount {subaccount} {switched}")
+
+    def plan_subaccount_transfer(
+        self,
+        amount: Money,
+        *,
+        from_subaccount: int,
+        to_subaccount: int,
+        shard: int = 0,
+        client_transfer_id: str = "",
+    ) -> RequestPlan[cash.SubaccountMoveView, cash.SubaccountMoveView]:
+        """Plan to move whole cents between subaccounts on one shard.
+
+        Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
+        """
+        terms = cash.SubaccountMoveView(
+            client_transfer_id=client_transfer_id or self._resources.new_id(),
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            exchange_index=shard,
+            amount=amount,
+            status="dry_run",
+        )
+
+        def send() -> cash.SubaccountMoveView:
+            is_new = self._client.transfer_to_subaccount(
+                amount,
+                client_transfer_id=terms.client_transfer_id,
+                from_subaccount=from_subaccount,
+                to_subaccount=to_subaccount,
+                exchange_index=shard,
+            )
+            # A 409 for a new id means that an earlier, unanswered attempt of this call was applied.
+            status = "applied" if is_new or not client_transfer_id else "applied_before"
+            return msgspec.structs.replace(terms, status=status)
+
+        places = f"from subaccount {from_subaccount} to subaccount {to_subaccount} on shard {shard}"
+        return self._request("transfer_to_subaccount", terms, send, f"move {show_money(amount)} {places}")
+
+    def plan_transfer(
+        self,
+        amount: Money,
+        *,
+        from_shard: int,
+        to_shard: int,
+        from_subaccount: int = PRIMARY,
+        to_subaccount: int = PRIMARY,
+        client_transfer_id: str = "",
+    ) -> RequestPlan[cash.TransferRow, cash.TransferRow]:
+        """Plan to move cash from one shard to another; reads the balances of both.
+
+        Give `client_transfer_id` to repeat an unconfirmed transfer: the exchange applies each id once.
+        """
+        move = ShardMove(
+            amount=amount,
+            from_shard=from_shard,
+            to_shard=to_shard,
+            from_subaccount=from_subaccount,
+            to_subaccount=to_subaccount,
+            client_transfer_id=client_transfer_id or self._resources.new_id(),
+        )
+        first, second = describe_transfer(self._client, move)
+        return self._request(
+            "transfer_to_shard",
+            unsent(move),
+            lambda: cash.TransferRow.of(transfer(self._client, self._resources.clock, move)),
+            first,
+            f"{self._env}: {second}",
+        )
 
     # -- what it may do -------------------------------------------------------------------------------------------
 
     def api_keys(self) -> cash.KeysView:
-        """Return the API keys, and until when they may trade some categories."""
+        """Return the API keys, with the times until which they may trade some categories."""
         return cash.KeysView.of(self._client.api_keys())
 
     def limits(self) -> cash.LimitsView:
-        """Return tier, buckets, grants, costs and volume; no volume where the exchange has not computed any yet."""
+        """Return tier, buckets, grants, costs and volume; no volume before the exchange has computed it."""
         client = self._client
         progress = max(client.volume_progress(), key=lambda progress: progress.computed, default=None)
         found, costs = client.limits(), client.endpoint_costs()
@@ -140,30 +273,42 @@ class AccountService:
             goals=() if progress is None else tuple(map(cash.GoalRow.of, progress.goals)),
         )
 
-    def upgrade_tier(self) -> cash.LimitsView:
-        """Ask for the Advanced API tier; return the limits then."""
-        self._client.upgrade_tier()
-        return self.limits()
+    def plan_upgrade(self) -> RequestPlan[None, cash.LimitsView]:
+        """Plan to ask for the Advanced API tier; executing it returns the limits after that."""
+
+        def send() -> cash.LimitsView:
+            self._client.upgrade_tier()
+            return self.limits()
+
+        return self._request("upgrade_tier", None, send, "the Advanced API tier, for good")
 
     # -- the state file -------------------------------------------------------------------------------------------
 
     def rebuild(self) -> StateRebuild:
-        """Make an unusable state file anew from the exchange; trading stays halted."""
+        """Rebuild an unusable state file from the exchange; trading stays halted."""
         return rebuild(self._resources)
 
     # -- raw calls ------------------------------------------------------------------------------------------------
 
-    def raw_call(
-        self, method: str, path: str, params: Params, body: bytes = b"", *, with_all_pages: bool = False
-    ) -> bytes:
-        """Send a signed call and return the answer as it came; of a list, on request, all pages as one object.
-
-        RefusedError where a halt forbids it: nothing was sent.
-        """
+    def raw_get(self, path: str, params: Params, *, with_all_pages: bool = False) -> bytes:
+        """Send a signed GET and return the answer unchanged, or all pages of a list as one object."""
         if with_all_pages:
             return raw_calls.all_pages(self._client, path, params)
-        return raw_calls.call(self._client, method, path, params, body)
+        return raw_calls.call(self._client, "GET", path, params)
 
-    def check_raw_path(self, path: str) -> None:
-        """Raise UsageError where a raw call must not go to this path."""
+    def plan_raw_call(
+        self, method: str, path: str, params: Params, body: bytes = b""
+    ) -> RequestPlan[dict[str, object], bytes]:
+        """Plan a signed write, whose answer is returned unchanged. No limit applies; a halt does.
+
+        UsageError where a raw call must not go to this path.
+        """
         self._client.check_path(path)
+        shown = body.decode(errors="replace")[:500]
+        return self._request(
+            "raw_call",
+            {"method": method, "path": path, "params": params, "body": body},
+            lambda: raw_calls.call(self._client, method, path, params, body),
+            f"{method} {path}",
+            *([f"body {shown}"] if shown else []),
+        )

@@ -23,7 +23,7 @@ from kalshi_cli.services.markets.market_query import EventQuery, MarketQuery, So
 from kalshi_cli.services.markets.market_search import MarketSelection, choose_events, choose_series, select_markets
 from kalshi_cli.services.markets.polymarket import listener, pairs_of
 from kalshi_cli.services.markets.scan import MarketScan, ScanScope, read_families
-from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.store.catalog.sqlite_catalog import catalogue_path
 from kalshi_cli.views.catalog import CatalogView, RefreshView
 from kalshi_cli.views.combos import CollectionRow, CollectionView, ComboView, LegEventRow
@@ -42,6 +42,7 @@ from kalshi_cli.views.market_data import (
 from kalshi_cli.views.market_history import CandleRow, MarketCandleRow, PublicTradeRow, print_row
 from kalshi_cli.views.markets import CachedMarketRow, FeeChangeRow, MarketRow, MarketView, fee_rows
 from kalshi_cli.views.order_book import OrderbookView, orderbook_view
+from kalshi_cli.views.plans import RequestPlan
 from kalshi_cli.views.scan import VenueRow
 
 T = TypeVar("T")
@@ -59,14 +60,11 @@ def _unseen(found: Iterator[T]) -> Iterator[T]:
     return found
 
 
-class MarketService:
+class MarketService(PlanningService):
     """Markets, events, series, order books and what surrounds them. Tickers are in capitals, as the exchange has them.
 
     The status "all" and an empty filter are any. A `limit` of None reads everything.
     """
-
-    def __init__(self, resources: Resources) -> None:
-        self._resources = resources
 
     @property
     def _client(self) -> KalshiClient:
@@ -315,8 +313,18 @@ class MarketService:
         event_ticker = (event[-1] if len(event) == 2 else "") or self._client.market(market).event_ticker
         return ComboLeg(event_ticker=event_ticker, market_ticker=market, side=side.lower())
 
-    def create_combo(self, collection: str, legs: Sequence[ComboLeg]) -> ComboView:
-        """Return the market of these legs; the exchange makes it if there is none yet."""
+    def plan_combo(
+        self, collection: str, legs: Sequence[ComboLeg]
+    ) -> RequestPlan[dict[str, str | Sequence[ComboLeg]], ComboView]:
+        """Plan to create the market of these legs; where it exists, executing the plan returns it. Buys nothing."""
+        return self._request(
+            "create_combo",
+            {"collection": collection, "legs": legs},
+            lambda: self._create_combo(collection, legs),
+            f"a combo of {', '.join(f'{leg.side} {leg.market_ticker}' for leg in legs)}",
+        )
+
+    def _create_combo(self, collection: str, legs: Sequence[ComboLeg]) -> ComboView:
         made = self._client.create_combo(collection, legs, with_market=True)
         market = made.market
         return ComboView(

@@ -1,4 +1,4 @@
-"""Changing an order that rests: amend (reviewed and written down like a new order) and decrease (which frees risk)."""
+"""Amend a resting order (reviewed and saved like a new order) or decrease it (which frees risk)."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ _S = 1000
 
 
 class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person wants to be different; None leaves it as it is.
+    """The changes of a resting order; None keeps the current value.
 
-    `price` is that of the `outcome`, `qty` what shall be left to trade from now on. `expires_in_s` 0 takes the expiry
-    away.
+    `price` is the price of `outcome`, `qty` the number of contracts left to trade after the change. `expires_in_s` 0
+    removes the expiry.
     """
 
     outcome: Literal["yes", "no"] = "yes"
@@ -57,7 +57,7 @@ class AmendRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A reviewed amend, and what the order can cost from then on."""
+    """A reviewed amend, with the highest cost and fee of the order after it."""
 
     market: Market
     amend: AmendOrder
@@ -67,13 +67,13 @@ class AmendProposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(entry: OrderEntry, order: Order, change: AmendRequest) -> tuple[TradingEngine, AmendProposal]:
-    """Bring the account up to date and hold the changed order against every control. Sends nothing.
+    """Update the account and review the changed order against every control. Sends nothing.
 
-    `order` as just read from the exchange. Raises RefusedError with the control's code.
+    `order` must have just been read from the exchange. Raises RefusedError with the control's code.
     """
     if not order.status.is_live:
         raise RefusedError(
-            f"order {order.order_id} is {order.status.value}; only one that rests can be amended",
+            f"Order {order.order_id} is {order.status.value}; only a resting order can be amended",
             hint=f"kalshi order show {order.order_id}",
             code="NOT_RESTING",
         )
@@ -104,14 +104,17 @@ def _intent(market: Market, order: Order, change: AmendRequest, now: Ts) -> Amen
     is_same_expiry = expires is None or (expires or None) == order.expires
     if (price, qty) == (order.price, order.remaining) and is_same_expiry:
         raise UsageError(
-            f"that is what order {order.order_id} is already: {show_qty(qty)} left at {show_price(price)}",
-            hint="give another --price, --count, --expires-in or --no-expiry",
+            f"Order {order.order_id} already has these terms: {show_qty(qty)} left at {show_price(price)}",
+            hint="change --price, --count, --expires-in or --no-expiry",
         )
     return Amend(order.order_id, price, qty, expires)
 
 
 def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> Order:
-    """Write it down, send it once, and say what the order is now; OutcomeUnknownError where nobody knows."""
+    """Save the amend, send it once, and return the order as it is then.
+
+    OutcomeUnknownError where the outcome is unknown.
+    """
     order_id = proposal.amend.before.order_id
     for last_try in (False,) * (TRIES - 1) + (True,):
         amend, venue = proposal.amend, entry.venue(engine)
@@ -131,13 +134,13 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
         raise sent_but_not_saved(f"the amend of order {order_id} was sent", error) from error
     refused = next((reply for reply in replies if isinstance(reply, AmendEnded) and reply.code), None)
     if refused is not None:
-        raise rejection("the order was not amended", amend.before, refused.code, refused.detail)
+        raise rejection("Order not amended", amend.before, refused.code, refused.detail)
     order = orders.by_order_id(order_id) or amend.doubtful
     if is_amend_open(order):
         order = _resolve(entry, engine, amend)
     if not order.status.is_live and order.filled == amend.before.filled:
         raise ExchangeError(
-            f"order {order_id} is {order.status.value} since; it was not amended",
+            f"Order {order_id} is now {order.status.value}; it was not amended",
             hint=f"kalshi order show {order_id}",
             code="not_resting",
         )
@@ -145,9 +148,9 @@ def send(entry: OrderEntry, engine: TradingEngine, proposal: AmendProposal) -> O
 
 
 def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Order:
-    """No answer came. Look until the order shows the new terms or is over, or the patience ends.
+    """Read the order after an unanswered amend until it shows the new terms, is over, or RESOLVE_S has passed.
 
-    The old terms prove nothing yet: the amend may still be on its way. `kalshi order reconcile` ends that doubt later.
+    The old terms prove nothing yet: the amend may still arrive. `kalshi order reconcile` resolves it later.
     """
     order_id = amend.before.order_id
 
@@ -157,8 +160,8 @@ def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Ord
     stated = _look(entry.client, entry.clock, order_id, is_known, RESOLVE_S)
     if stated is None:
         raise OutcomeUnknownError(
-            f"no answer came, and order {order_id} does not show the new terms yet: either may hold",
-            hint=f"kalshi order reconcile (order id {order_id}); until then the worse of both counts",
+            f"No response to the amend of order {order_id}. The old or the new terms may be in effect",
+            hint=f"run `kalshi order reconcile` (order id {order_id}); until then the worse of both counts",
         )
     process_messages([AmendEnded(stated.updated, stated)], engine, entry.venue(engine), entry.store)
     return engine.state.orders.by_order_id(order_id) or stated
@@ -167,34 +170,35 @@ def _resolve(entry: OrderEntry, engine: TradingEngine, amend: AmendOrder) -> Ord
 def decrease(
     client: KalshiClient, clock: Clock, order: Order, *, by: Qty | None = None, to: Qty | None = None
 ) -> Order:
-    """Take some of what is left off, keeping the place in the queue; the order as it is then. One of `by` and `to`.
+    """Decrease the remaining contracts, keep the place in the queue, and return the order. Give one of `by` and `to`.
 
-    It frees risk and cash whatever becomes of it, so no limit stands against it and a halt does not stop it.
+    A decrease frees risk and cash whatever its outcome, so no limit applies and a halt does not stop it.
     """
     left = order.remaining - by if by is not None else to
     if not order.status.is_live:
         raise RefusedError(
-            f"order {order.order_id} is {order.status.value}; nothing is left of it", code="NOT_RESTING",
+            f"Order {order.order_id} is {order.status.value}; no contracts are left", code="NOT_RESTING",
             hint=f"kalshi order show {order.order_id}",
         )  # fmt: skip
     if left is None or not 0 < left < order.remaining:
         raise UsageError(
-            f"{show_qty(order.remaining)} are left of order {order.order_id}; a decrease leaves less, but something",
-            hint=f"to take it back: kalshi order cancel {order.order_id}; to make it larger: kalshi order amend",
+            f"{show_qty(order.remaining)} contracts are left on order {order.order_id}; "
+            "a decrease must leave fewer, but more than zero",
+            hint=f"to cancel it: `kalshi order cancel {order.order_id}`; to increase it: `kalshi order amend`",
         )
     try:
         return client.decrease_order(order, by=by, to=to)
     except (CredentialsError, RateLimitedError):
         raise
     except (OutcomeUnknownError, ExchangeError) as error:
-        # A refusal of a second attempt does not say that the first was refused too.
+        # A refused second attempt does not prove that the first was refused too.
         patience_s = RESOLVE_S if isinstance(error, OutcomeUnknownError) else 0
         stated = _look(client, clock, order.order_id, lambda now: _is_less(now, order, by, to), patience_s)
         if stated is None:
             raise
         if not stated.status.is_live:
             raise ExchangeError(
-                f"order {order.order_id} is {stated.status.value} since; nothing is left of it",
+                f"Order {order.order_id} is now {stated.status.value}; no contracts are left",
                 hint=f"kalshi order show {order.order_id}",
                 code="not_resting",
             ) from error
@@ -202,22 +206,22 @@ def decrease(
 
 
 def _is_less(now: Order, before: Order, by: Qty | None, to: Qty | None) -> bool:
-    """What was asked for happened, or the order is over."""
+    """Return whether the decrease happened or the order is over."""
     if not now.status.is_live:
         return True
     if by is None:
         return now.remaining <= (to or 0)
-    # Whether a decrease makes the size asked for smaller, or leaves it, is not documented: neither is looked at.
+    # The exchange does not document whether a decrease changes the original size, so it is not compared.
     return now.filled + now.remaining <= before.filled + before.remaining - by
 
 
 def _look(
     client: KalshiClient, clock: Clock, order_id: str, is_it: Callable[[Order], bool], patience_s: float
 ) -> Order | None:
-    """Read the order until it is like that, at least once; None when the patience ends."""
+    """Read the order until it meets the condition, at least once; return None after RESOLVE_S."""
     until = clock.monotonic() + patience_s
     while True:
-        with suppress(KalshiError):  # whatever is wrong with looking, the doubt must be said
+        with suppress(KalshiError):  # a failed read must not hide that the outcome is unknown
             stated = client.order(order_id)
             if is_it(stated):
                 return stated

@@ -1,4 +1,4 @@
-"""Many orders, typed by a person: each takes the path of a single one, and several travel in one request."""
+"""Place several manual orders: each is reviewed like a single order, and several travel in one request."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ from kalshi_cli.services.orders.place import (
     price_of,
     wait_for_orders,
 )
+from kalshi_cli.services.plans import REVIEW_AGAIN_S
 from kalshi_cli.services.runner import process_messages
 from kalshi_cli.services.trading.refusals import NEVER_THERE, duplicate, halted, refusal, rejection, sent_but_not_saved
 from kalshi_cli.store.records import NO_HALT, Halt
@@ -42,24 +43,24 @@ from kalshi_cli.views.orders import BatchRow
 
 MAX_ORDERS = 1_000
 MAX_MARKETS = 100
-"""Orders, and different markets, in one batch."""
+"""The most orders, and the most markets, in one batch."""
 
-LOOK_AGAIN_MS = 2_000
-"""The books and the account that an order is reviewed by were read at most this long before its turn comes."""
+LOOK_AGAIN_MS = int(1000 * REVIEW_AGAIN_S)
+"""The highest age of the books and the account data when an order is reviewed before its turn."""
 
 NOT_SENT = "not_sent"
 RECONCILE = "kalshi order reconcile"
 
 
 class BatchLine(NamedTuple):
-    """An order and the line it was typed on."""
+    """An order and the number of its line."""
 
     number: int
     ticket: OrderTicket
 
 
 class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A line after its review: an order that may be sent, or the reason why not."""
+    """A line after its review: an order that may be sent, or the refusal."""
 
     number: int
     ticket: OrderTicket
@@ -67,16 +68,16 @@ class ReviewedLine(msgspec.Struct, frozen=True, kw_only=True):
     cost: Money = Money(0)
     fee: Money = Money(0)
     halt: Halt = NO_HALT
-    """On file when it was reviewed."""
+    """The halt on file at the time of the review."""
 
     @property
     def denied(self) -> RefusedError | None:
-        """Why it may not be sent."""
+        """Return the error of a refused line; None where the order may be sent."""
         return refusal(self.verdict, self.halt) if isinstance(self.verdict, OrderRefused) else None
 
 
 class BatchLineResult(NamedTuple):
-    """What became of a line. `error` is None where the order was placed; `order` None where a control refused it."""
+    """The result of a line. `error` stays empty where the order was placed, `order` where a control refused it."""
 
     number: int
     ticket: OrderTicket
@@ -86,14 +87,14 @@ class BatchLineResult(NamedTuple):
 
 
 class BatchOutcome(NamedTuple):
-    """What became of every line; `trouble` is what kept the rest from being sent, or from being written down."""
+    """The result of every line. `trouble` is the error that kept the rest from being sent or saved."""
 
     results: tuple[BatchLineResult, ...]
     trouble: KalshiError | None
 
     @property
     def worst(self) -> KalshiError | None:
-        """The error with the gravest exit code: what may be live before what was refused."""
+        """Return the error with the most severe exit code; orders that may be live come before refused ones."""
         errors = [*(result.error for result in self.results), self.trouble]
         return max(filter(None, errors), key=_gravity, default=None)
 
@@ -103,9 +104,9 @@ def _gravity(error: KalshiError) -> tuple[bool, int]:
 
 
 def propose(entry: OrderEntry, lines: Sequence[BatchLine]) -> tuple[TradingEngine, list[ReviewedLine]]:
-    """Hold every order against every control, one after the other: each counts for those that follow. Sends nothing.
+    """Review the orders one after the other, each as if those before it were placed. Sends nothing.
 
-    UsageError, naming the lines, where one of them could not be an order at all; then nothing may be sent.
+    UsageError, naming the lines, where a line is not a valid order; then no order may be sent.
     """
     markets = _markets(entry, lines)
     intents = _intents(entry, lines, markets)
@@ -133,8 +134,8 @@ def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]
     tickers = list(dict.fromkeys(line.ticket.ticker for line in lines))
     if len(lines) > MAX_ORDERS or len(tickers) > MAX_MARKETS:
         raise UsageError(
-            f"{len(lines)} orders on {len(tickers)} markets are too many for one batch",
-            hint=f"at most {MAX_ORDERS} orders on {MAX_MARKETS} markets; split the file",
+            f"{len(lines)} orders in {pluralize(len(tickers), 'market')} exceed the limits of one batch",
+            hint=f"at most {MAX_ORDERS} orders in {MAX_MARKETS} markets; split the file",
         )
     found: dict[str, Market] = {}
     missing: list[str] = []
@@ -144,11 +145,7 @@ def _markets(entry: OrderEntry, lines: Sequence[BatchLine]) -> dict[str, Market]
         except NotFoundError:
             missing.append(ticker)
     _refuse_lines(
-        [
-            f"line {line.number}: there is no market {line.ticket.ticker}"
-            for line in lines
-            if line.ticket.ticker in missing
-        ]
+        [f"line {line.number}: no market {line.ticket.ticker}" for line in lines if line.ticket.ticker in missing]
     )
     return found
 
@@ -160,7 +157,7 @@ def _intents(entry: OrderEntry, lines: Sequence[BatchLine], markets: dict[str, M
         name = line.ticket.client_order_id
         try:
             if name and uses[name] > 1:
-                raise UsageError(f"the client order id {name} is on several lines")
+                raise UsageError(f"Client order id {name} is used on several lines")
             entry.refuse_used(name)
             entry.client.whose(line.ticket.subaccount)
             intents.append(line.ticket.intent(markets[line.ticket.ticker]))
@@ -177,15 +174,15 @@ def _wrong(number: int, error: KalshiError) -> str:
 def _refuse_lines(wrong: list[str]) -> None:
     if wrong:
         more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and send it again")
+        raise UsageError("; ".join(wrong[:3]) + more, hint="nothing was sent; correct the file and run it again")
 
 
 def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine]) -> BatchOutcome:
-    """Write each order down, send them in as few requests as the pace allows, each once; what became of every line.
+    """Save each order, send them in as few requests as the rate limit allows, and return the result of every line.
 
-    The pace can make a batch last for minutes: each order is reviewed again when its turn comes, by what is true then.
-    After a request without a usable answer its orders are looked for; while one of them stays unknown, and after a
-    request that was not taken at all, nothing more is sent.
+    Each order is sent once. The rate limit can make a batch last for minutes, so each order is reviewed again when its
+    turn comes. After an unanswered request its orders are looked up; while one of them is unknown, or after a rejected
+    request, nothing more is sent.
     """
     looked, lines, venue = engine.state.now, list(judged), entry.venue(engine)
     passed = [at for at, each in enumerate(lines) if each.denied is None]
@@ -199,7 +196,7 @@ def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine
             looked = _look(entry, engine, looked)
             for at in turn:
                 lines[at] = _reviewed(entry, engine, lines[at])
-        except KalshiError as error:  # nothing of this request has left
+        except KalshiError as error:  # this request was not sent
             trouble = error
             break
         submits = _passing(lines[at] for at in turn)
@@ -209,7 +206,7 @@ def send(entry: OrderEntry, engine: TradingEngine, judged: Sequence[ReviewedLine
         few = [submit.order for submit in submits]
         wait_for_orders(entry.client, entry.store, entry.clock, engine, few)
         if any((engine.state.orders.get(o.client_order_id) or o).status is OrderStatus.UNKNOWN for o in few):
-            trouble = UnreachableError("not sent, as no answer came to those before", hint=RECONCILE)
+            trouble = UnreachableError("Not sent, because an earlier request got no response", hint=RECONCILE)
             break
     return BatchOutcome(tuple(_result(each, engine, details, trouble) for each in lines), trouble)
 
@@ -219,18 +216,21 @@ def _passing(lines: Iterable[ReviewedLine]) -> list[SubmitOrder]:
 
 
 def _look(entry: OrderEntry, engine: TradingEngine, looked: Ts) -> Ts:
-    """See that the engine knows what is on file as of now, and books and account as of late; when those were read."""
+    """Update the engine with external orders, and with books and account where they are old.
+
+    Returns when books and account were read.
+    """
     if entry.clock.now() - looked > LOOK_AGAIN_MS:
         entry.look_again(engine)
         looked = entry.clock.now()
     entry.include_external_orders(engine)
     if entry.store.halt().state is TradingState.REDUCING and engine.state.trading is TradingState.ACTIVE:
-        engine.state.trading = TradingState.REDUCING  # a halt on file stops the whole batch: see `_send_few`
+        engine.state.trading = TradingState.REDUCING  # a saved halt stops the whole batch: see `_send_few`
     return looked
 
 
 def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) -> ReviewedLine:
-    """Held against every control as of now, under the same id."""
+    """Review an order again from current data, under the same id."""
     assert isinstance(judged.verdict, SubmitOrder)
     order = judged.verdict.order
     intent = judged.ticket.intent(engine.state.markets[order.ticker])
@@ -243,7 +243,7 @@ def _reviewed(entry: OrderEntry, engine: TradingEngine, judged: ReviewedLine) ->
 def _send_few(
     entry: OrderEntry, engine: TradingEngine, venue: LiveVenue, submits: Sequence[SubmitOrder], details: dict[str, str]
 ) -> KalshiError | None:
-    """One request. The error, where no other may follow this one."""
+    """Send one request. Return the error after which no other request may follow."""
     orders = [submit.order for submit in submits]
     written: list[Order] = []
     try:
@@ -251,7 +251,7 @@ def _send_few(
             entry.store.record(submit)
             written.append(submit.order)
         replies = venue.submit_batch(submits)
-    except (HaltedError, StateFileError) as error:  # nothing has left
+    except (HaltedError, StateFileError) as error:  # the request was not sent
         code = error.code if isinstance(error, HaltedError) else NOT_SENT
         details.update({order.client_order_id: error.message for order in written})
         with suppress(StateFileError):
@@ -269,7 +269,7 @@ def _send_few(
         return sent_but_not_saved(f"a batch of {pluralize(len(orders), 'order')} was sent", error)
     for reply in replies:
         if isinstance(reply, OrderRejected) and reply.code in NEVER_THERE:
-            return rejection("the batch was not placed", orders[0], reply.code, reply.detail)
+            return rejection("Batch not placed", orders[0], reply.code, reply.detail)
     return None
 
 
@@ -285,18 +285,18 @@ def _result(
     if order.status is OrderStatus.SUBMITTED or order.code == NOT_SENT:
         status = NOT_SENT
         is_said = trouble is not None and not isinstance(trouble, OutcomeUnknownError)
-        error = trouble if is_said else UnreachableError("not sent, as it could not have been written down")
+        error = trouble if is_said else UnreachableError("Not sent, because it could not be saved first")
     elif order.status is OrderStatus.UNKNOWN:
-        error = OutcomeUnknownError(f"no answer came, and order {name} is not seen yet: it may be live", hint=RECONCILE)
+        error = OutcomeUnknownError(f"No response, and order {name} is not visible yet. It may be live", hint=RECONCILE)
     elif order.status is OrderStatus.NEVER_ARRIVED:
-        error = UnreachableError("proven not to be on the exchange", code="never_arrived")
+        error = UnreachableError("Verified: not on the exchange", code="never_arrived")
     elif order.status is OrderStatus.REJECTED:
-        error = rejection("not placed", order, order.code, details.get(name, ""))
+        error = rejection("Not placed", order, order.code, details.get(name, ""))
     return BatchLineResult(judged.number, judged.ticket, order, status, error)
 
 
 def batch_row(found: ReviewedLine | BatchLineResult) -> BatchRow:
-    """Return what became of a line, or would in a dry run."""
+    """Return the result of a line, or of its review in a dry run."""
     if isinstance(found, BatchLineResult):
         order, status, error = found.order, found.status, found.error
     else:

@@ -1,4 +1,4 @@
-"""Cancels by id; which orders a cancel of many is about; and when a list is new enough to be believed."""
+"""Cancel orders by id, select orders by scope, and tell whether a list of orders is current."""
 
 from __future__ import annotations
 
@@ -25,21 +25,23 @@ from kalshi_cli.exchange.client import KalshiClient
 from kalshi_cli.services.resources import Resources
 
 SETTLE_S = 0.1
-"""Between two looks at how far the exchange's lists have come: they trail its matching (about 0.4 s, June 2026). Less
-where less is missing."""
+"""The pause between two reads of the exchange's data time.
+
+Lists trail matching by about 0.4 s (June 2026). The pause is shorter where less is missing.
+"""
 
 MIN_S_LENGTH = 0.03
 
 CATCH_UP_TIMEOUT_S = 10.0
 
 MARGIN_MS = 100
-"""How far the clocks of the exchange's own machines may be apart."""
+"""The largest difference between the clocks of the exchange's own machines."""
 
 
 class CancelScope(msgspec.Struct, frozen=True):
-    """Which orders: all, or those of an event, or with a ticker like the pattern.
+    """The orders to cancel: all, those of an event, or those whose ticker fits a pattern.
 
-    A ticker does not tell its event: the exchange is asked for the orders of one.
+    A ticker does not name its event, so the exchange is asked for the orders of an event.
     """
 
     event: str = ""
@@ -47,19 +49,19 @@ class CancelScope(msgspec.Struct, frozen=True):
 
     @property
     def is_everything(self) -> bool:
+        """Return whether the scope holds every order."""
         return not self.event and not self.ticker
 
     def holds(self, order: Order) -> bool:
-        """Whether an order of that event, where one is named, has such a ticker."""
+        """Return whether the ticker of an order fits; for an event, the caller reads only its orders."""
         return not self.ticker or fnmatchcase(order.ticker, self.ticker)
 
 
 def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
-    """Wait until the exchange says that its reads hold everything up to `since_s` of our monotonic clock; False if it
-    takes too long.
+    """Wait until the exchange's reads include everything up to `since_s` of our monotonic clock; False on a timeout.
 
-    What its clock showed then is known within a second, and closer with each date. An answer brings it forward only
-    where it is newer than the one before: one that something on the way kept must not.
+    The exchange's clock is known within a second, and more exactly with each Date header. An answer counts only where
+    it is newer than the one before: a proxy may repeat a cached one.
     """
     until = clock.monotonic() + CATCH_UP_TIMEOUT_S
     due, before = client.max_server_time(since_s), math.inf
@@ -75,7 +77,7 @@ def is_list_current(client: KalshiClient, clock: Clock, since_s: float) -> bool:
 
 
 class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one cancel: how much was taken back, or why not."""
+    """The result of one cancel: the contracts that were canceled, or the error."""
 
     order_id: str
     canceled: bool
@@ -86,7 +88,7 @@ class CancelResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cancel_orders(client: KalshiClient, order_ids: list[str]) -> list[CancelResult]:
-    """Cancel these by id, one after the other. An id that is not live is reported, not hidden."""
+    """Cancel orders by id, one after the other. An id that is not live is reported."""
     return [_cancel_one(client, order_id) for order_id in order_ids]
 
 
@@ -96,10 +98,10 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
         try:
             client.cancel_order(order)
         except NotFoundError as error:
-            # Proves nothing: the first attempt may have canceled it, and only its answer was lost.
+            # Proves nothing: the first attempt may have canceled the order, and only its response was lost.
             after = client.order(order_id) if order.status.is_live else order
             if after.status.is_live:
-                raise OutcomeUnknownError(f"{error.message}; and it still rests, as far as reads show") from error
+                raise OutcomeUnknownError(f"{error.message}; the last read still shows it resting") from error
             if not order.status.is_live or after.status is not OrderStatus.CANCELED:
                 raise
     except CredentialsError:
@@ -116,45 +118,52 @@ def _cancel_one(client: KalshiClient, order_id: str) -> CancelResult:
 
 
 def failure(results: Sequence[CancelResult]) -> KalshiError | None:
-    """Return the error of a command that did not cancel all of these; None where it did. Unanswered ones come first."""
+    """Return the error of a command that did not cancel all orders, None where it did.
+
+    Unanswered cancels come first.
+    """
     unknown = [each for each in results if each.is_unknown]
     unreached = [each for each in results if each.is_unreached]
     failed = [each for each in results if not (each.canceled or each.is_unknown or each.is_unreached)]
     if unknown:
         return OutcomeUnknownError(
-            f"{len(unknown)} of {pluralize(len(results), 'cancel')} not answered", hint="kalshi order list"
+            f"{len(unknown)} of {pluralize(len(results), 'cancel request')} got no response",
+            hint="run `kalshi order list`",
         )
     if unreached:
         return UnreachableError(
-            f"{len(unreached)} of {len(results)} were not canceled: {unreached[0].detail}",
-            hint="they may still rest: try again, or kalshi cancel-all",
+            f"{len(unreached)} of {len(results)} orders were not canceled: {unreached[0].detail}",
+            hint="they may still be resting: try again, or run `kalshi cancel-all`",
         )
     if failed:
         kind = NotFoundError if all(each.is_missing for each in failed) else ExchangeError
         return kind(
-            f"{len(failed)} of {len(results)} were not canceled: {failed[0].detail}",
-            hint="it may be filled or canceled already: kalshi order show ID",
+            f"{len(failed)} of {len(results)} orders were not canceled: {failed[0].detail}",
+            hint="an order may already be filled or canceled: `kalshi order show ID`",
         )
     return None
 
 
 def find_order(resources: Resources, any_id: str) -> Order:
-    """Return an order by the exchange's id or by ours."""
+    """Return an order by the exchange's id or the client order id."""
     return resources.client.order(_order_id(resources, any_id))
 
 
 def cancel_by_any_id(resources: Resources, ids: list[str]) -> list[CancelResult]:
-    """Cancel these, by the exchange's ids or by ours. A broken state file holds up no cancel: only ours need it."""
+    """Cancel orders by the exchange's ids or client order ids.
+
+    Only client order ids need the state file; a broken one stops no other cancel.
+    """
     try:
         order_ids = [_order_id(resources, any_id) for any_id in ids]
     except StateFileError as error:
-        resources.tell(f"ids of your own are not understood: {error.message}")
+        resources.tell(f"Client order ids cannot be used here: {error.message}")
         order_ids = ids
     return cancel_orders(resources.client, order_ids)
 
 
 def _order_id(resources: Resources, any_id: str) -> str:
-    """Return the exchange's id of an order of ours; an id that is not known here is taken for the exchange's."""
+    """Return the exchange's id for a client order id; an unknown id is taken for the exchange's."""
     store = resources.remembered()
     known = store.order(any_id) if store is not None else None
     return known.order_id if known is not None and known.order_id else any_id

@@ -1,4 +1,4 @@
-"""The kill switch of an account: its halt, its cancels, and what its state file knows where that can be read."""
+"""The kill switch of an account: halt, cancel all orders, and compare with the state file where it can be read."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from kalshi_cli.store.lock import KillLock, holder
 from kalshi_cli.views.orders import CancelAllView
 
 MAX_IDS = 5
-"""Orders that are named where something may be live."""
+"""The number of order ids in messages about orders that may be live."""
 
 HALT_WAITS_MS = 1_000
-"""How long the halt waits for another program that writes the state file; it is on file beside that already."""
+"""The longest wait for another program that writes the state file; the halt is already in its marker file."""
 
-_UNHALTED = "the halt could NOT be written: whatever trades here may place again"
+_UNHALTED = "the halt could NOT be saved; a running program may place orders again"
 
 Progress = Callable[[int, int], None]
-"""Takes how many of how many orders are gone."""
+"""Takes the number of orders that are gone and the number of all orders."""
 
 
 def cancel_everything(
@@ -45,16 +45,16 @@ def cancel_everything(
     progress: Callable[[int, int], None] = lambda _gone, _known: None,
     answered: Callable[[], None] = lambda: None,
 ) -> kill_switch.KillSwitchResult:
-    """The kill switch, without the halt; `with_groups` triggers the order groups first.
+    """Cancel everything in scope without halting; `with_groups` triggers the order groups first.
 
-    Whatever the state file would tell is asked for once, and done without where it cannot be read.
+    The state file is read once; where it cannot be read, the cancels go on without it.
     """
     if scope.is_everything:
         resources.limiter.rank = Priority.KILL
     groups: list[OrderGroup] = []
     ours: set[str] | None = None
     known: tuple[Order, ...] = ()
-    with suppress(StateFileError):  # said already, when the halt could not be written
+    with suppress(StateFileError):  # already reported when the halt could not be written
         groups = [OrderGroup(group_id=g.group_id, exchange_index=g.exchange_index) for g in resources.store.groups()]
         known = resources.store.live_orders()
         ours = {order.order_id for order in known if not order.is_foreign}
@@ -84,12 +84,12 @@ def cancel_everything(
 
 
 def left_here(resources: Resources) -> str:
-    """Say what may be live by the files of this machine alone; empty where they show no order and no loop."""
+    """Describe the orders that may be live by the files of this machine alone; "" without an order or a loop."""
     try:
         who, store = holder(resources.state_dir / "trade.lock"), resources.remembered()
         live = store.live_orders() if store is not None else ()
     except (CredentialsError, StateFileError) as unread:
-        return f"the state file cannot tell what is live: {unread.message}"
+        return f"the state file cannot show which orders are live: {unread.message}"
     if not live and who is None:
         return ""
     names = ", ".join(order.client_order_id or order.order_id for order in live[:MAX_IDS])
@@ -98,23 +98,23 @@ def left_here(resources: Resources) -> str:
 
 
 class Interrupts(Protocol):
-    """How a front end holds interrupts back while cancels are on the way."""
+    """The way in which a front end delays interrupts while cancels are under way."""
 
     def hold(self) -> None:
-        """Hold them back again: there is more to cancel."""
+        """Delay interrupts again: there is more to cancel."""
         ...
 
     def let_go(self) -> None:
-        """Let them through: the exchange has answered every cancel."""
+        """Allow interrupts: the exchange has answered every cancel."""
         ...
 
     def close(self) -> None:
-        """End the holding: nothing is in doubt any more."""
+        """End the delay: no outcome is open any more."""
         ...
 
 
-class NoInterrupts:
-    """Holds nothing back."""
+class NoInterrupts(Interrupts):
+    """Delays no interrupt."""
 
     def hold(self) -> None: ...
 
@@ -124,10 +124,10 @@ class NoInterrupts:
 
 
 class KillRun:
-    """One pull of the kill switch, within one deadline: `with KillRun(...) as kill: kill.run()`.
+    """The kill switch, run within one deadline: `with KillRun(...) as kill: kill.run()`.
 
-    It begins with the halt, where a `lock` is given that keeps others from lifting it, and ends once the alert channels
-    were told. `progress` opens what shows how many orders are gone.
+    It writes the halt first where a `lock` is given, which keeps others from lifting it, and ends after the alert
+    channels were notified. `progress` opens the display of how many orders are gone.
     """
 
     def __init__(
@@ -165,17 +165,15 @@ class KillRun:
         resources = self._resources
         resources.stack.callback(lock.release)
         is_written = TradingControl(resources).halt(CODE, REASON, busy_ms=HALT_WAITS_MS)
-        lock.hold(resources.machine.now())  # a resume may have had it, or there was no state directory yet
+        lock.hold(resources.machine.now())  # a resume may have held it, or the state directory did not exist yet
         if is_written:
-            resources.note("trading is halted; when all is well: kalshi resume --reason TEXT")
+            resources.note("Trading is halted. To trade again, run `kalshi resume --reason TEXT`")
         return is_written
 
     def run(self) -> None:
-        """Cancel and verify, and see that the halt holds. RefusedError where writes are switched off."""
+        """Cancel and verify, then check that the halt is still on file. RefusedError where writes are switched off."""
         if self._resources.config.read_only:
-            raise RefusedError(
-                "nothing can be canceled while KALSHI_READ_ONLY is set", hint="unset it and run this again"
-            )
+            raise RefusedError("Cannot cancel: KALSHI_READ_ONLY is set", hint="unset it and run this again")
         self._until = self._resources.machine.monotonic() + self._within_s
         self.outcome = self._cancel()
         self._cancels_are_out()
@@ -185,7 +183,7 @@ class KillRun:
         """Cancel and verify, until the deadline; after it, cancel once and verify nothing."""
         resources = self._resources
         if self._lock is not None:
-            self._lock.hold(resources.machine.now())  # a resume may have had it when the halt was written
+            self._lock.hold(resources.machine.now())  # a resume may have held it when the halt was written
         with self._progress() as show:
             return cancel_everything(
                 resources, self._scope, max(0.0, self._until - resources.machine.monotonic()),
@@ -193,14 +191,14 @@ class KillRun:
             )  # fmt: skip
 
     def keep(self) -> None:
-        """See that the halt still holds.
+        """Check that the halt is still on file.
 
-        Where something lifted it, an order may have been placed since: it is written again, and everything is canceled
-        and verified once more. Where it is lifted a second time nothing is verified.
+        Where something lifted it, an order may have been placed since: the halt is written again, and everything is
+        canceled and verified once more. Where it is lifted a second time nothing counts as verified.
         """
         control, times = TradingControl(self._resources), 0
         while self.halted and not control.holds(busy_ms=HALT_WAITS_MS):
-            self._resources.tell("the halt is GONE: something lifted it while this ran; writing it again")
+            self._resources.tell("The halt is GONE: another program lifted it during this run; writing it again")
             self.halted, times = control.halt(CODE, REASON, busy_ms=HALT_WAITS_MS), times + 1
             if times > 1:
                 self.outcome = msgspec.structs.replace(self.outcome, is_verified=False)
@@ -216,24 +214,24 @@ class KillRun:
 
     @property
     def view(self) -> CancelAllView:
-        """Return what was done, as it is shown."""
+        """Return the result as shown."""
         outcome = self.outcome
-        remaining = outcome.remaining if outcome.is_verified else None  # zero is said of a list, never of silence
+        remaining = outcome.remaining if outcome.is_verified else None  # only a verified list can show zero
         return CancelAllView(
             canceled=outcome.canceled, remaining=remaining, halted=self.halted, seconds=outcome.seconds
         )
 
     @property
     def error(self) -> KalshiError | None:
-        """Return why this is no success: orders may be live, or the halt is not on file; None where it is one."""
+        """Return why this is no success (orders may be live, or the halt is not on file); None for a success."""
         is_unhalted = self._lock is not None and not self.halted
         if not self.outcome.is_clean:
             return _unclean(self.outcome, halt=f"; {_UNHALTED}" if is_unhalted else "")
         if is_unhalted:
             return StateFileError(
-                f"{pluralize(self.outcome.canceled, 'order')} canceled, and nothing rests; but {_UNHALTED}",
-                hint=f"end what trades here (kalshi stop), see that {self._resources.state_dir} can be written, then: "
-                "kalshi cancel-all",
+                f"{pluralize(self.outcome.canceled, 'order')} canceled and none remains, but {_UNHALTED}",
+                hint=f"stop the trading program (`kalshi stop`), check that {self._resources.state_dir} is "
+                "writable, then run `kalshi cancel-all` again",
             )
         return None
 
@@ -245,25 +243,30 @@ def _unclean(outcome: kill_switch.KillSwitchResult, *, halt: str) -> OutcomeUnkn
         what = f"{pluralize(outcome.remaining, 'order')} still resting: {ids}{more}"
     else:
         some = pluralize(outcome.remaining, "order") if ids else "orders"
-        what = f"it could not be verified; {some} may rest{': ' * bool(ids)}{ids}{more}"
+        what = f"not verified: {some} may remain{': ' * bool(ids)}{ids}{more}"
         if not outcome.is_answered:
-            what += "; the exchange itself answered no cancel of this run"
+            what += "; the exchange answered no cancel of this run"
         if outcome.unexplained:
             names = ", ".join(order.order_id for order in outcome.unexplained[:MAX_IDS])
             what += (
-                f"; nothing shows that {pluralize(len(outcome.unexplained), 'order')} of the state file ended: {names}"
+                f"; no read shows the end of {pluralize(len(outcome.unexplained), 'order')} of the state file: {names}"
             )
-    hint = "run it again; else cancel on the web site"
+    hint = "run it again; if that fails, cancel the orders on the web site"
     if outcome.unexplained:
-        hint = "kalshi order reconcile, then run this again; else cancel on the web site"
+        hint = "run `kalshi order reconcile`, then this again; if that fails, cancel the orders on the web site"
     if outcome.agreed:
         names = ", ".join(f"{quote.quote_id} on {quote.ticker}" for quote in outcome.agreed[:MAX_IDS])
-        what = f"{pluralize(len(outcome.agreed), 'accepted quote')} may still trade, and cannot be canceled: {names}"
+        what = f"{pluralize(len(outcome.agreed), 'accepted quote')} may still trade and cannot be canceled: {names}"
         last = format_ts(max(map(quotes.execution_deadline, outcome.agreed)))
-        hint = f"they trade before {last} or never; then run this again"
+        hint = f"they trade before {last} or not at all; run this again after that"
     if outcome.in_doubt:
         names = ", ".join(order.client_order_id for order in outcome.in_doubt[:MAX_IDS])
-        what += f"; {len(outcome.in_doubt)} of our own got no answer and may still arrive: {names}"
+        what += (
+            f"; {pluralize(len(outcome.in_doubt), 'order')} of your own got no response and may still arrive: {names}"
+        )
         last = format_ts(max(provable_at(order) for order in outcome.in_doubt))
-        hint = f"kalshi order reconcile: what never arrived is proven so after {last}; then run this again"
-    return OutcomeUnknownError(f"after {outcome.seconds:.0f} s: {what}{halt}", hint=hint)
+        hint = (
+            f"run `kalshi order reconcile` after {last}, when an order that never arrived can be proven absent; "
+            "then run this again"
+        )
+    return OutcomeUnknownError(f"After {outcome.seconds:.0f} s: {what}{halt}", hint=hint)

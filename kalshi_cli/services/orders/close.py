@@ -1,7 +1,7 @@
-"""Closing positions: reduce-only orders, immediate or cancelled, at prices that give way step by step, to a bound.
+"""Close positions with reduce-only, immediate-or-cancel orders at prices that concede step by step, up to a limit.
 
-Nothing ever rests. How much is left is read from the exchange before each order, never remembered: another program may
-have traded. A halt does not stop a close, because a close can only take risk away.
+No order ever rests. The position is read from the exchange before each order, because another program may have traded.
+A halt does not stop a close: a close can only reduce risk.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from kalshi_cli.services.trading.stop_signals import in_flight
 from kalshi_cli.views.row import own_price
 
 PAUSE_S = 0.5
-"""Between two tries where nobody met the price: time for the book to fill again."""
+"""The pause between two attempts at the limit price, for the book to fill again."""
 
 A_CENT = cents(1)
 
@@ -36,10 +36,10 @@ OVERLAP_MS = 60_000
 
 
 class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a close may go: prices from the best one at the start, tries, seconds for each position.
+    """The limits of a close: slippage from the best price at the start, attempts, and seconds for each position.
 
-    Without a `max_slippage` it is USUAL_SLIPPAGE, or what `risk.max_close_slippage` allows where that is less.
-    `may_reach_a_cent` sells even at one cent or less, which is nearly giving it away.
+    Without `max_slippage` it is USUAL_SLIPPAGE, or `risk.max_close_slippage` where that is less. `may_reach_a_cent`
+    allows sales at one cent or less.
     """
 
     max_slippage: Price | None = None
@@ -50,10 +50,10 @@ class ClosePolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is held and what closing it should bring. Prices on the YES scale; None where nobody would trade.
+    """A position and the expected result of closing it. Prices are on the YES scale; None without a usable book.
 
-    `held` is below zero for NO. `expected` is what the book holds now, within the bound, for `fillable` contracts;
-    `least` is all of it at the worst price; both before fees.
+    `held` is below zero for NO. `expected` is the proceeds of the `fillable` contracts in the book within the limit;
+    `least` the proceeds of all contracts at the worst price. Both are before fees.
     """
 
     market: Market
@@ -69,38 +69,38 @@ class ClosePlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def side(self) -> Side:
-        """Of the orders that close it."""
+        """Return the side of the orders that close the position."""
         return ASK if self.held > 0 else BID
 
     @property
     def outcome(self) -> Literal["yes", "no"]:
-        """What is held."""
+        """Return the outcome of the position."""
         return "yes" if self.held > 0 else "no"
 
     @property
     def qty(self) -> Qty:
-        """Contracts to close."""
+        """Return the number of contracts to close."""
         return Qty(abs(self.held))
 
     def own(self, price: Price) -> Price:
-        """A price on the YES scale as that of what is held."""
+        """Convert a price on the YES scale to the outcome of the position."""
         return own_price(self.outcome, price)
 
     @property
     def own_touch(self) -> Price | None:
-        """The best price, as that of what is held."""
+        """Return the best price, for the outcome of the position."""
         return None if self.touch is None else self.own(self.touch)
 
     @property
     def own_worst(self) -> Price | None:
-        """The worst price that is taken, as that of what is held."""
+        """Return the worst allowed price, for the outcome of the position."""
         return None if self.worst is None else self.own(self.worst)
 
 
 class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of one position. `average` is on the YES scale; None, as `fees`, where the fills cannot be read yet.
+    """The result for one position. `average` is on the YES scale; None, like `fees`, while the fills cannot be read.
 
-    `error` says why something is left; a later position is not begun where it `stops`.
+    `error` says why contracts are left; after a result that `stops`, no other position is closed.
     """
 
     plan: ClosePlan
@@ -112,23 +112,24 @@ class CloseResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_average(self) -> Price | None:
-        """The average price, as that of what was held."""
+        """Return the average price, for the outcome of the position."""
         return None if self.average is None else self.plan.own(self.average)
 
     @property
     def is_done(self) -> bool:
+        """Return whether the whole position was closed."""
         return not self.left and self.error is None
 
     @property
     def stops(self) -> bool:
-        """Whatever it is, it is not about this market alone."""
+        """Return whether the error concerns more than this market."""
         return self.error is not None and type(self.error) not in (KalshiError, RefusedError, ExchangeError)
 
 
 class PositionCloser:
     """Closes positions of one subaccount: `plans` reads, `close` sends.
 
-    RefusedError where the walk would go further than the limits allow.
+    RefusedError where the slippage exceeds the configured limit.
     """
 
     def __init__(
@@ -142,12 +143,12 @@ class PositionCloser:
         self._subaccount = self._client.whose(subaccount) or 0
         self._written = self._clock.monotonic()
 
-    # -- what is held ---------------------------------------------------------------------------------------------
+    # -- positions ------------------------------------------------------------------------------------------------
 
     def plans(self, ticker: str = "") -> list[ClosePlan]:
-        """What is held now, of one market or of all, and what closing it should bring. Sends nothing.
+        """Return the open positions, of one market or of all, with the expected result of closing them. Sends nothing.
 
-        NotFoundError where there is no such market.
+        NotFoundError where the market does not exist.
         """
         market = self._client.market(ticker) if ticker else None
         held = self._held(ticker)
@@ -163,10 +164,11 @@ class PositionCloser:
         ]
 
     def _held(self, ticker: str = "") -> dict[str, Qty]:
-        """Positions as the exchange states them: newer than the last order here, and than the start of this close."""
+        """Return positions from a read that is newer than the last order here and than the start of this close."""
         if not is_list_current(self._client, self._clock, self._written):
             raise UnreachableError(
-                "the exchange's lists trail behind; what is held is not known", hint="try again: kalshi positions"
+                "The exchange's lists are out of date; positions cannot be determined",
+                hint="try again, or run `kalshi positions`",
             )
         found = self._client.positions(subaccount=self._subaccount or None, ticker=ticker or None)
         return {each.ticker: each.position for each in found if each.position}
@@ -174,23 +176,21 @@ class PositionCloser:
     def _plan(self, market: Market, held: Qty, snapshot: BookSnapshot | None) -> ClosePlan:
         plan = ClosePlan(market=market, held=held, subaccount=self._subaccount)
         if market.status is not MarketStatus.ACTIVE:
-            return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} does not trade: it is {market.status.value}")
+            return _refused(plan, "MARKET_NOT_OPEN", f"{market.ticker} is not trading: {market.status.value}")
         book = OrderBook(market.ticker)
         if snapshot is not None:
             book.load(snapshot.bids, snapshot.asks, snapshot.ts)
         touch = best_for(book, plan.side)
         if touch is None:
-            return _refused(plan, "NO_BIDS", f"nobody buys {plan.outcome.upper()} of {market.ticker}")
+            return _refused(plan, "NO_BIDS", f"No bids for {plan.outcome.upper()} in {market.ticker}")
         plan = msgspec.structs.replace(plan, touch=touch)
         worst = self._limit(plan, self._slippage)
         if worst is None:
-            return _refused(
-                plan, "AT_A_CENT", f"the best price for {plan.outcome.upper()} of {market.ticker} is a cent"
-            )
+            return _refused(plan, "AT_A_CENT", f"The best price for {plan.outcome.upper()} in {market.ticker} is $0.01")
         return _priced(plan, worst, book, self._orders.schedule_of(market))
 
     def _limit(self, plan: ClosePlan, away: int) -> Price | None:
-        """The price so far from the one at the start, on the grid, no worse than that; None where there is none."""
+        """Return the price `away` from the one at the start, on the grid and within the limit; None without one."""
         assert plan.touch is not None
         own = max(plan.own(plan.touch) - away, 1 if self._walk.may_reach_a_cent else A_CENT + 1)
         limit = plan.market.grid.snap(plan.side, plan.own(Price(own)))
@@ -200,12 +200,15 @@ class PositionCloser:
     # -- closing it -----------------------------------------------------------------------------------------------
 
     def close(self, plans: Sequence[ClosePlan]) -> list[CloseResult]:
-        """Close one position after the other. After an unknown outcome, or a trouble of all, none is begun any more."""
+        """Close one position after the other.
+
+        No other position is started after an unknown outcome or an error that concerns all of them.
+        """
         done: list[CloseResult] = []
         stopper: CloseResult | None = None
         for plan in plans:
             if stopper is not None:
-                why = KalshiError(f"not begun, because of {stopper.plan.market.ticker}", code="not_begun")
+                why = KalshiError(f"Not started, because of {stopper.plan.market.ticker}", code="not_begun")
                 done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=why))
             elif plan.refusal is not None:
                 done.append(CloseResult(plan=plan, closed=Qty(0), left=plan.qty, error=plan.refusal))
@@ -215,7 +218,7 @@ class PositionCloser:
         return done
 
     def _close_one(self, plan: ClosePlan) -> CloseResult:
-        """Order after order, until nothing is left or the walk is over; then what came of it, freshly read."""
+        """Send orders until nothing is left or the limits are reached; return the result from a fresh read."""
         started, sent = self._clock.now(), _Sent()
         error: KalshiError | None = None
         try:
@@ -232,7 +235,7 @@ class PositionCloser:
             return msgspec.structs.replace(closing, error=error or raised)
 
     def _take_steps(self, plan: ClosePlan, sent: _Sent) -> None:
-        """Raises KalshiError with the reason where something is left."""
+        """Send order after order. Raise KalshiError with the reason where contracts are left."""
         walk, ticker = self._walk, plan.market.ticker
         until = self._clock.monotonic() + walk.within_s
         limit: Price | None = None
@@ -258,24 +261,24 @@ class PositionCloser:
                 filled = order.filled
                 sent.note(order)
                 price = show_price(plan.own(limit))
-                self._tell(f"{ticker}: {show_qty(filled)} of {show_qty(left)} sold at {price} or more")
+                self._tell(f"{ticker}: sold {show_qty(filled)} of {show_qty(left)} at {price} or better")
             if not filled:
                 self._clock.sleep(PAUSE_S)
         if sent.filled < plan.qty:
-            price = f"at {show_price(plan.own(limit))} or more" if limit is not None else "at any price"
+            price = f"at {show_price(plan.own(limit))} or better" if limit is not None else "at any price"
             raise KalshiError(
-                f"nobody buys more {plan.outcome.upper()} of {ticker} {price}",
-                hint=f"look at `kalshi orderbook {ticker}`; --max-slippage goes further",
+                f"No more bids for {plan.outcome.upper()} in {ticker} {price}",
+                hint=f"check `kalshi orderbook {ticker}`, or raise --max-slippage",
                 code="not_filled",
             )
 
     def _still_held(self, plan: ClosePlan) -> Qty:
-        """Contracts held now of what was planned; 0 where there are none, or those of the other side."""
+        """Return the contracts of the planned position that are still open; 0 for none, or for the other side."""
         held = self._held(plan.market.ticker).get(plan.market.ticker, Qty(0))
         return Qty(max(0, -plan.side.sign * held))
 
     def _read_again(self, closing: CloseResult, sent: _Sent, started: Ts) -> CloseResult:
-        """What is left as the exchange states it, and what was paid."""
+        """Return the contracts left and the amounts paid, as the exchange states them."""
         plan = closing.plan
         left = self._still_held(plan)
         found = self._client.fills(plan.market.ticker, min_ts=Ts(started - OVERLAP_MS)) if sent.order_ids else ()
@@ -283,20 +286,20 @@ class PositionCloser:
         error = closing.error
         if left and error is None:
             error = KalshiError(
-                f"another program made the position in {plan.market.ticker} larger",
-                hint="run it again, once you know who",
+                f"Another program increased the position in {plan.market.ticker}",
+                hint="find out which program, then run this again",
                 code="position_moved",
             )
         closing = msgspec.structs.replace(closing, left=left, error=error if left else None)
         if not fills or sum(fill.qty for fill in fills) != sent.filled:
             return closing
         paid = plan.side.sign * sum(notional(fill.price, fill.qty) for fill in fills)
-        average = Price(plan.side.sign * -(-paid // sent.filled))  # rounded against us
+        average = Price(plan.side.sign * -(-paid // sent.filled))  # rounded to our disadvantage
         return msgspec.structs.replace(closing, average=average, fees=Money(sum(fill.fee for fill in fills)))
 
 
 class _Sent:
-    """The orders of one walk, and what they filled."""
+    """The orders of one close and their fills."""
 
     def __init__(self) -> None:
         self.filled = Qty(0)
@@ -308,30 +311,30 @@ class _Sent:
 
 
 def _within(wanted: Price | None, most: Price | None) -> Price:
-    """How far a close may give way: no further than the limits allow, whoever asks."""
+    """Return the allowed slippage. RefusedError where the wanted one exceeds the configured limit."""
     if wanted is None:
         return USUAL_SLIPPAGE if most is None else min(USUAL_SLIPPAGE, most)
     if most is not None and wanted > most:
         raise RefusedError(
-            f"{show_price(wanted)} is further than a close may give way: risk.max_close_slippage is {show_price(most)}",
-            hint="ask for less; to go further this once, set KALSHI_RISK__MAX_CLOSE_SLIPPAGE for this command",
+            f"A slippage of {show_price(wanted)} exceeds risk.max_close_slippage ({show_price(most)})",
+            hint="use a smaller value; to exceed it once, set KALSHI_RISK__MAX_CLOSE_SLIPPAGE for this command",
             code="SLIPPAGE",
         )
     return wanted
 
 
 def best_for(book: OrderBook, side: Side) -> Price | None:
-    """The best price that an order on this side would meet."""
+    """Return the best price that an order on this side would meet."""
     return book.best_bid if side is ASK else book.best_ask
 
 
 def _refused(plan: ClosePlan, code: str, text: str) -> ClosePlan:
-    hint = f"look at `kalshi orderbook {plan.market.ticker}`; nothing was sent"
+    hint = f"check `kalshi orderbook {plan.market.ticker}`; nothing was sent"
     return msgspec.structs.replace(plan, refusal=RefusedError(text, hint=hint, code=code))
 
 
 def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedule) -> ClosePlan:
-    """With what the book would pay now, level by level within the bound, and the dearest fees of that."""
+    """Add the proceeds that the book would pay now, level by level within the limit, and the highest fees."""
     left, expected, fee = plan.qty, 0, 0
     for price, standing in book.levels(plan.side.opposite):
         if (worst - price) * plan.side.sign < 0 or not left:
@@ -351,21 +354,21 @@ def _priced(plan: ClosePlan, worst: Price, book: OrderBook, schedule: FeeSchedul
 
 
 def describe_plan(plan: ClosePlan) -> str:
-    """Return what a person must see before agreeing to this close."""
+    """Return one line about a planned close, to show before the user agrees."""
     what = f"{plan.market.ticker}: {show_qty(plan.qty)} {plan.outcome.upper()}"
     if plan.touch is None or plan.worst is None:
-        return f"{what}, not now: {plan.refusal}"
+        return f"{what}: cannot be closed now: {plan.refusal}"
     return (
-        f"{what} at {show_price(plan.own(plan.touch))} now, at worst {show_price(plan.own(plan.worst))}; "
-        f"{show_money(plan.expected)} for {show_qty(plan.fillable)} in the book, "
-        f"all of it at worst {show_money(plan.least)}, fees about {show_money(plan.fee)}"
+        f"{what}: best price {show_price(plan.own(plan.touch))}, worst allowed {show_price(plan.own(plan.worst))}; "
+        f"proceeds {show_money(plan.expected)} for the {show_qty(plan.fillable)} available now, "
+        f"at least {show_money(plan.least)} for all, fees about {show_money(plan.fee)}"
     )
 
 
 def close_all(
     plan: Callable[[], tuple[PositionCloser, list[ClosePlan]]], agree: Callable[[Sequence[ClosePlan]], None]
 ) -> tuple[list[CloseResult], KalshiError | None]:
-    """Close what is held once somebody agreed. An error is returned: what was canceled before is to be told too."""
+    """Close positions after the user agreed. Return the error: the caller must also report what was canceled before."""
     try:
         closer, plans = plan()
         agree(plans)
@@ -376,10 +379,10 @@ def close_all(
 
 
 def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
-    """The error that a command ends with; None where everything was closed.
+    """Return the error of the command; None where everything was closed.
 
-    One that stopped everything comes first, an unknown outcome above all. Where something was closed, or for more than
-    one reason not, it is a plain failure (exit 1).
+    An unknown outcome comes first, then an error that stopped everything. Where some positions were closed, or several
+    reasons apply, it is a plain failure (exit 1).
     """
     failed = [(closing, closing.error) for closing in closings if closing.error is not None]
     if not failed:
@@ -392,10 +395,8 @@ def failure(closings: Sequence[CloseResult]) -> KalshiError | None:
         return first
     kept = [(closing, error) for closing, error in failed if closing.left]
     if not kept:
-        return KalshiError(
-            f"whether anything is left is not known. {first.message}", hint=first.hint, code="not_proven"
-        )
+        return KalshiError(f"Unknown whether any position remains. {first.message}", hint=first.hint, code="not_proven")
     left = ", ".join(
         f"{show_qty(each.left)} {each.plan.outcome.upper()} of {each.plan.market.ticker}" for each, _ in kept
     )
-    return KalshiError(f"not everything was closed: {left} left. {first.message}", hint=first.hint, code="not_closed")
+    return KalshiError(f"Not fully closed: {left} remaining. {first.message}", hint=first.hint, code="not_closed")

@@ -1,4 +1,4 @@
-"""Close all positions because an alert said so."""
+"""Close all positions because an alert demands it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ WAIT_S = 0.2
 
 
 def flatten(open_own: Callable[[], AbstractContextManager[Resources]]) -> bool:
-    """Close all positions because an alert said so, as `kalshi flatten` does, and return whether none is left.
+    """Close all positions as `kalshi flatten` does, because an alert demands it; return whether none is left.
 
-    It has connections of its own, from `open_own`, because it runs beside a loop.
-
-    The loop takes its own orders back first, because trading is paused; that is waited for as long as a stop may take.
-    What came of it is recorded as an alert. KalshiError where not even that could be done; StateError where the state
-    file did not let it: it is worth another try.
+    It opens its own connections with `open_own`, because it runs beside a loop. It first waits for the loop to cancel
+    its own orders, which it does because trading is paused, at most as long as a stop may take. The result is recorded
+    as an alert. KalshiError where even that failed; StateFileError where the state file was busy and another attempt is
+    worthwhile.
     """
     with open_own() as own:
         until = own.machine.monotonic() + own.config.trade.stop_budget_s
@@ -37,9 +36,9 @@ def flatten(open_own: Callable[[], AbstractContextManager[Resources]]) -> bool:
 
 
 def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[KalshiError]]:
-    """What is held in the primary subaccount, then in each of the others, whatever became of the ones before.
+    """Close the positions of the primary subaccount, then of each other one, whatever failed before.
 
-    A key that is locked to a subaccount closes that one.
+    A key that is locked to a subaccount closes that one only.
     """
     closings: list[CloseResult] = []
     errors: list[KalshiError] = []
@@ -59,9 +58,9 @@ def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[Kal
     try:
         others = {pocket.subaccount for pocket in resources.client.subaccount_balances()} - {0}
     except KalshiError as error:
-        # a key of one subaccount may not look at the others
+        # a key of one subaccount may not read the others
         if not (isinstance(error, ExchangeError) and error.status in (403, 404)):
-            errors.append(KalshiError(f"what other subaccounts hold is not known: {error.message}"))
+            errors.append(KalshiError(f"Positions of other subaccounts are unknown: {error.message}"))
         return closings, errors
     for subaccount in sorted(others):
         close(subaccount)
@@ -70,7 +69,7 @@ def _close_everything(resources: Resources) -> tuple[list[CloseResult], list[Kal
 
 def _flattened(resources: Resources, closings: Sequence[CloseResult], errors: Sequence[KalshiError]) -> AlertRaised:
     done = ", ".join(_name(closing.plan) for closing in closings if closing.is_done)
-    text = f"closed {done}" if done else "nothing was closed" if closings or errors else "nothing was held"
+    text = f"closed {done}" if done else "no position was closed" if closings or errors else "no open positions"
     if not errors:
         return AlertRaised(resources.clock.now(), "warning", "FLATTENED", "account", text)
     left = ", ".join(

@@ -1,6 +1,6 @@
-"""The first act of the kill switch: the halt beside the state file, written before anything else is even loaded.
+"""The first step of the kill switch: write the halt beside the state file before other modules are loaded.
 
-The rest of the program takes a third of a second to load, and every loop looks for this file before each order.
+The rest of the program takes a third of a second to load, and every loop checks this file before each order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ CODE, REASON = "CANCEL_ALL", "kill switch"
 
 
 def write_halt_marker(config: Config, now: Ts) -> KillLock:
-    """Halt this environment, if anything ever ran in it. Where that fails nothing is said yet: `TradingControl` tries
-    again.
+    """Halt this environment, if a program ever ran in it; return the lock that keeps the halt from being lifted.
 
-    While the lock is held that this gives, nobody lifts the halt.
+    A failure is not reported here: `TradingControl` tries again.
     """
     home = state_dir(config)
     lock = KillLock(home)

@@ -1,4 +1,4 @@
-"""Tell the alert channels that the kill switch was pulled, beside the cancels and whether or not a loop runs."""
+"""Notify the alert channels of the kill switch, while the cancels go on and whether or not a loop runs."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from kalshi_cli.services.orders.halt_marker import CODE, REASON
 from kalshi_cli.services.resources import Resources
 
 HEAD_START_S = 1.0
-"""The longest wait for the cancels before the first channel is told."""
+"""The longest wait for the cancels before the first channel is notified."""
 
 WITHIN_S = 4.5
 """The longest wait for the channels. Undelivered notices stay in the outbox."""
 
 BUSY_MS = 500
-"""The longest wait for a locked state file. After it the channels are told without the outbox."""
+"""The longest wait for a locked state file. After it the channels are notified without the outbox."""
 
 
 @contextmanager
 def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], None]]:
-    """Tell every channel of the halt on file, within seconds; call what this yields once the cancels are out.
+    """Notify every channel of the saved halt, within seconds.
 
-    The end waits for the channels, until WITHIN_S after the beginning at most. Raises nothing by itself.
+    Call the yielded function once the cancels are sent. The end waits for the channels until WITHIN_S after the
+    beginning. Raises nothing by itself.
     """
     until, are_out = resources.machine.monotonic() + WITHIN_S, threading.Event()
     untold = set(resources.config.alerts.sinks) if does_halt else set()
@@ -38,14 +39,14 @@ def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], N
     finally:
         are_out.set()
         if thread.ident is not None:
-            with suppress(KeyboardInterrupt):  # it ends the waiting, and not the truth about the orders
+            with suppress(KeyboardInterrupt):  # an interrupt ends the wait but must not hide the result of the cancels
                 thread.join(max(0.0, until - resources.machine.monotonic()))
         if untold:
-            resources.tell(f"not told yet: {', '.join(sorted(untold))}; see: kalshi alerts")
+            resources.tell(f"Not notified yet: {', '.join(sorted(untold))}; see `kalshi alerts`")
 
 
 def _tell(resources: Resources, are_out: threading.Event, until: float, untold: set[str]) -> None:
-    """Decide through the outbox, so that a loop beside tells nothing twice; then each channel in its own thread."""
+    """Decide through the outbox, so that a running loop repeats nothing; then notify each channel in its own thread."""
     are_out.wait(HEAD_START_S)
     try:
         with alerting(resources, busy_ms=BUSY_MS) as told:

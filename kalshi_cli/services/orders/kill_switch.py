@@ -1,11 +1,11 @@
-"""The kill switch: trigger the groups, cancel everything, and believe only a fresh list.
+"""The kill switch: trigger order groups, cancel everything, and verify against a fresh order list.
 
-Whoever calls it has halted the account before. What is fastest comes first: a group takes its orders away in one
-request, known from the state file even where nothing can be read; the exchange's own cancel of everything is another;
-what still rests then is cancelled in batches at the account's pace.
+The caller has halted the account before. The fastest ways come first: triggering a group cancels its orders in one
+request, and groups are known from the state file even where nothing can be read; the exchange's own cancel of
+everything is another request; orders that still rest are canceled in batches at the account's rate limit.
 
-Proof is both: the exchange itself answered the cancels, and a list that is newer than the last of them shows nothing.
-Anything on the way can repeat an old list; it cannot know the answer to a cancel.
+A proof needs both: the exchange itself answered the cancels, and a list that is newer than the last of them shows no
+order. A proxy can repeat an old list, but it cannot know the answer to a cancel.
 """
 
 from __future__ import annotations
@@ -29,35 +29,34 @@ from kalshi_cli.services.orders.cancel import SETTLE_S, CancelScope, is_list_cur
 DEADLINE_S = 60.0
 
 BATCH = 45
-"""Cancels between two looks at the time: what the slowest tier takes at once."""
+"""The number of cancels between two checks of the deadline: the burst of the slowest tier."""
 
 FIRST_LOOK_S = 5.0
-"""How long the list for the count may hold up the cancels."""
+"""The longest time that reading the list for the count may delay the cancels."""
 
 GROUPS_S = 10.0
-"""How long triggering order groups that hold nothing may hold up the proof: at ten a second, a hundred of them."""
+"""The longest time that triggering empty order groups may delay the proof: a hundred groups at ten a second."""
 
 PAUSED = "exchange_is_paused"
 PAUSE_S = 1.0
-"""Between two tries while the exchange takes no cancel."""
+"""The pause between two attempts while the exchange accepts no cancel."""
 
 LOOK_EVERY_S = 1.0
-"""Between two looks at what became of orders without an answer."""
+"""The pause between two look-ups of unanswered orders."""
 
 ANSWERED_MS = 11_000
-"""A call, which ends within ten seconds, and one more: after this, whoever sent an order has heard or never will."""
+"""The longest time until the sender of an order knows the outcome: a call of ten seconds and one more."""
 
 REFUSALS = 3
-"""Refusals of the key after which it is believed: one can be a clock that was just set."""
+"""The number of refusals after which the key counts as locked out: one can come from a clock that was just set."""
 
 
 class KillSwitchResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a list still shows, and whether that list is proof: read complete, and newer than the last cancel.
+    """The orders that a list still shows, and whether that list is a proof: complete, and newer than the last cancel.
 
-    `triggered` are the order groups that take nothing now until a person resets them. `in_doubt` are our own orders
-    that may still arrive, and `unexplained` those that no list shows and of which nothing says that they are over:
-    while there are any, nothing is verified. Nor is it where everything was to be canceled and not `is_answered`: the
-    exchange answered no cancel.
+    `triggered` are the order groups that accept no order until they are reset. `in_doubt` are our own orders that may
+    still arrive, `unexplained` those that no list shows and whose end nothing confirms: with any of them the result is
+    not verified. Nor is it where everything was to be canceled and not `is_answered`: the exchange answered no cancel.
     """
 
     canceled: int
@@ -69,27 +68,28 @@ class KillSwitchResult(msgspec.Struct, frozen=True, kw_only=True):
     unexplained: tuple[Order, ...] = ()
     is_answered: bool = True
     agreed: tuple[RfqQuote, ...] = ()
-    """Quotes that were accepted and may trade yet: they rest nowhere, and cannot be cancelled."""
+    """Accepted quotes that may still trade: they do not rest in the book and cannot be canceled."""
 
     @property
     def remaining(self) -> int:
+        """Return the number of orders that still rest."""
         return len(self.remaining_orders)
 
     @property
     def is_clean(self) -> bool:
-        """Nothing rests, nothing may trade yet, and that is proven: the only success."""
+        """Return whether no order rests and none may still trade, with proof: the only success."""
         return self.is_verified and not self.remaining_orders and not self.agreed
 
 
 class KillSwitch:
-    """Cancels all resting orders in scope, until a fresh list shows none, or the deadline.
+    """Cancels all resting orders in scope, until a fresh list shows none, or until the deadline.
 
-    Orders that other programs placed are included: this is the account's kill switch; `is_ours` only counts them. An
-    order that cannot be cancelled holds up no other and is tried again each round. `live` gives the orders that are
-    live as far as the state file knows. While some of them may still arrive, an empty list is no proof, and `look_up`
-    reads what became of them; nor is it while one that had arrived is neither canceled here nor known to be over.
-    Those that rested, and whose group is triggered before the first list, are counted by that. `progress` hears how
-    many of how many are gone, and `answered` is called whenever the exchange has answered every cancel.
+    Orders of other programs are included: this is the account's kill switch; `is_ours` only counts them. An order that
+    cannot be canceled delays no other and is tried again each round. `live` returns the orders that are live by the
+    state file. While some of them may still arrive, an empty list is no proof, and `look_up` reads their state; nor is
+    it while one that had arrived is neither canceled here nor confirmed as over. Orders that rested and whose group is
+    triggered before the first list are counted from that. `progress` takes how many of how many orders are gone, and
+    `answered` is called whenever the exchange has answered every cancel.
     """
 
     def __init__(
@@ -131,8 +131,8 @@ class KillSwitch:
     def run(self, deadline_s: float = DEADLINE_S, groups: Iterable[OrderGroup] | None = None) -> KillSwitchResult:
         """Run until a proof or the deadline. OutcomeUnknownError where the key is refused again and again.
 
-        Given `groups`, the order groups of the account are triggered before all else, these without a look at the rest:
-        no program can place in them then.
+        With `groups`, the order groups of the account are triggered first, the given ones without reading the list: no
+        program can place orders in them then.
         """
         started = self._clock.monotonic()
         self._until = started + deadline_s
@@ -165,9 +165,9 @@ class KillSwitch:
         )
 
     def _emptied(self, pending: dict[str, Order]) -> dict[str, Order] | None:
-        """Sweep and look, in rounds; what the last fresh list showed, None where there never was one.
+        """Cancel and read, in rounds; return the last fresh list, None where there never was one.
 
-        An order that was on the way is so until a list that is newer than the look that ended the doubt.
+        An order under way counts as such until a list is newer than the look-up that resolved it.
         """
         resting: dict[str, Order] | None = None
         while self._clock.monotonic() < self._until:
@@ -179,7 +179,7 @@ class KillSwitch:
             if found is None:
                 self._rest(SETTLE_S)
                 if self._is_behind and self._is_all_answered:
-                    pending = {}  # another cancel would only ask for a list that is newer still
+                    pending = {}  # another cancel would only require a newer list
                     continue
             else:
                 resting = pending = found
@@ -198,8 +198,9 @@ class KillSwitch:
         return resting
 
     def _doubts(self) -> list[Order]:
-        """Our own orders that may still arrive, after a look at what became of those that could. A group that is
-        triggered takes none.
+        """Return our own orders that may still arrive, after looking up those that could have.
+
+        A triggered group accepts none.
         """
         if self._travelling:
             self._try(self._look_up)
@@ -209,36 +210,36 @@ class KillSwitch:
             if self._scope.holds(order) and order.order_group_id not in self._triggered
         ]
         if travelling != self._doubted:
-            self._wrote_s = self._clock.monotonic()  # what the look found rests now: the list must be newer
+            self._wrote_s = self._clock.monotonic()  # an order that the look-up found rests now: the list must be newer
         self._doubted = travelling
         return travelling
 
     def _is_worth_waiting(self) -> bool:
-        """Whether what became of an order on the way can be known before the deadline."""
+        """Return whether the outcome of an order under way can be known before the deadline."""
         due = {order.client_order_id: _known_at(order, self._clock.now()) for order in self._travelling}
         until = self._clock.now() + 1000 * (self._until - self._clock.monotonic())
         due = {name: at for name, at in due.items() if at <= until}
         if due:
             last = format_ts(max(due.values()))
-            self._say(f"no answer came to {', '.join(list(due)[:5])}, which may still arrive: waiting until {last}")
+            self._say(f"No response for {', '.join(list(due)[:5])}, which may still arrive; waiting until {last}")
         return bool(due)
 
-    # -- what is cancelled --------------------------------------------------------------------------------------------
+    # -- cancels ------------------------------------------------------------------------------------------------------
 
     def _trigger(self, groups: Iterable[OrderGroup], until: float) -> None:
-        """What goes wrong here is told and holds up nothing: the cancels follow."""
+        """Trigger the groups. Failures are reported and delay nothing: the cancels follow."""
         asked = [group for group in groups if group.group_id not in self._triggered]
         for number, group in enumerate(asked):
             if self._clock.monotonic() >= until:
-                self._say(f"for want of time not triggered: {pluralize(len(asked) - number, 'order group')}")
+                self._say(f"Not triggered, out of time: {pluralize(len(asked) - number, 'order group')}")
                 return
             try:
                 self._client.trigger_order_group(group)
             except CredentialsError as error:
-                self._say(f"order groups cannot be triggered: {error.message}")
+                self._say(f"Order groups could not be triggered: {error.message}")
                 return
             except NotFoundError:
-                continue  # deleted, or of a subaccount that no order tells of
+                continue  # deleted, or of a subaccount that no order names
             except KalshiError as error:
                 self._say(_words(error))
                 if error.code == PAUSED:
@@ -252,13 +253,16 @@ class KillSwitch:
         return listed
 
     def _cancel_all(self) -> bool:
-        """The exchange's own cancel of everything; whether it was taken. Not for a part of the orders."""
+        """Send the exchange's own cancel of everything and return whether it was accepted.
+
+        Not used for a partial scope.
+        """
         self._is_paused, taken = False, []
 
         def ask() -> None:
             before = {order.order_id for order in self._seen()}
             self._client.cancel_all()
-            taken.append(True)  # a 404 here is no order that is gone, but a route that is
+            taken.append(True)  # a 404 here means that the route is gone, not an order
             self._is_answered = True
             self._over |= before
 
@@ -270,7 +274,7 @@ class KillSwitch:
         return not self._is_paused and self._clock.monotonic() < self._until
 
     def _sweep(self, orders: dict[str, Order]) -> None:
-        """Cancel these in batches, and one by one what a batch did not; at the pace of this account."""
+        """Cancel orders in batches, then one by one those that a batch did not; at the account's rate limit."""
         if not orders:
             return
         todo, gone = list(orders.values()), len(self._known) - len(orders)
@@ -287,11 +291,11 @@ class KillSwitch:
                     self._write(partial(self._cancel_one, orders[each.order_id]))
                 else:
                     self._is_owed = True
-            if not self._has_limits:  # after the first batch, which any tier takes: meanwhile its bucket fills again
+            if not self._has_limits:  # after the first batch, which every tier allows: the bucket fills again meanwhile
                 self._has_limits = self._try(self._client.refresh_limits)
 
     def _batch(self, orders: Sequence[Order], failed: list[CancelFailed]) -> None:
-        """Cancel a batch; adds those for which that failed, but for what is filled, gone, or not visible yet."""
+        """Cancel a batch; add the failed ones, except orders that are filled, gone, or not visible yet."""
         for each in self._client.cancel_orders(orders):
             if not isinstance(each, CancelFailed):
                 self._is_answered = True
@@ -309,7 +313,7 @@ class KillSwitch:
     # -- what is left -------------------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        """Read the first list, for the count: it may be old, and it may not hold up the cancels for long."""
+        """Read the first list, for the count: it may be old, and it may not delay the cancels for long."""
         with self._client.reading_within(FIRST_LOOK_S):
             self._list()
         if not self._known:
@@ -317,11 +321,11 @@ class KillSwitch:
         text = f"{len(self._known)} resting"
         if self._is_ours is not None:
             strange = sum(not self._is_ours(order) for order in self._known.values())
-            text += f", {strange} of them not ours" if strange else ""
+            text += f", {strange} of them external" if strange else ""
         self._say(text)
 
     def _list(self) -> dict[str, Order]:
-        """What rests, as a read shows it."""
+        """Return the resting orders, from one read."""
         resting: dict[str, Order] = {}
         for order in self._client.orders(status="resting", event=self._scope.event or None):
             if self._scope.holds(order):
@@ -331,14 +335,14 @@ class KillSwitch:
         return resting
 
     def _fresh_list(self) -> dict[str, Order] | None:
-        """What rests, by a list that holds everything up to the last cancel; None where there is none yet."""
+        """Return the resting orders from a list that includes the last cancel; None before there is one."""
         found: list[dict[str, Order]] = []
         self._is_behind = False
 
         def look() -> None:
             self._is_behind = not is_list_current(self._client, self._clock, self._wrote_s)
             if self._is_behind:
-                self._say("the exchange's lists trail behind; trying again")
+                self._say("The exchange's lists are out of date; trying again")
             else:
                 found.append(self._list())
 
@@ -347,7 +351,7 @@ class KillSwitch:
 
     @property
     def _is_proven(self) -> bool:
-        """Whether the exchange answered for everything that an empty list leaves out."""
+        """Return whether the exchange answered for every order that an empty list leaves out."""
         return not self._unexplained and (self._is_answered or not self._scope.is_everything)
 
     @property
@@ -356,12 +360,12 @@ class KillSwitch:
         return not self._is_owed and (self._is_answered if self._scope.is_everything else self._is_listed)
 
     def _seen(self) -> list[Order]:
-        """Every order that a list showed, or that is live on file, and is in scope."""
+        """Return every order in scope that a list showed or that is live on file."""
         on_file = [order for order in self._live() if order.order_id and self._scope.holds(order)]
         return [*self._known.values(), *(order for order in on_file if order.order_id not in self._known)]
 
     def _explained(self) -> list[Order]:
-        """Look at each order that nothing explains: what is over stays so, however old the reply. Those that remain."""
+        """Read each order whose end is unconfirmed and return those that remain. An order that is over stays over."""
         for order in self._seen():
             if order.order_group_id in self._triggered:
                 self._over.add(order.order_id)
@@ -370,7 +374,7 @@ class KillSwitch:
         left = [order for order in self._seen() if order.order_id not in self._over]
         if not left or self._has_looked_up or self._clock.monotonic() >= self._until:
             return left
-        self._has_looked_up = True  # once: it reads all of the account, also what left the live tier
+        self._has_looked_up = True  # once: it reads the whole account, including orders that left the live tier
         self._try(self._look_up)
         return [order for order in self._seen() if order.order_id not in self._over]
 
@@ -385,7 +389,7 @@ class KillSwitch:
     # -- how ------------------------------------------------------------------------------------------------------
 
     def _write(self, call: Callable[[], object]) -> bool:
-        """Try a write; a list must be newer than the end of it. A key that may write is not locked out."""
+        """Try a write; a list must be newer than its end. A key that may write is not locked out."""
         try:
             is_answered = self._try(call, is_write=True)
             self._refusals = 0 if is_answered else self._refusals
@@ -395,9 +399,9 @@ class KillSwitch:
             self._wrote_s = self._clock.monotonic()
 
     def _try(self, call: Callable[[], object], *, is_write: bool = False) -> bool:
-        """Make one call; return whether it was answered well. A failure holds up nothing: the next list decides.
+        """Make one call and return whether it succeeded. A failure delays nothing: the next list decides.
 
-        Refused writes alone show that a key cannot cancel.
+        Only refused writes show that a key cannot cancel.
         """
         try:
             with self._client.reading_within(self._until - self._clock.monotonic()):
@@ -409,7 +413,7 @@ class KillSwitch:
             self._say(error.message)
             return False
         except NotFoundError:
-            return True  # filled, canceled, or not visible yet: proves nothing
+            return True  # filled, canceled, or not visible yet: no proof
         except KalshiError as error:
             self._is_paused = self._is_paused or error.code == PAUSED
             self._say(_words(error))
@@ -420,8 +424,8 @@ class KillSwitch:
         ids = ", ".join(list(self._known)[:5])
         known = pluralize(len(self._known), "order") if ids else "orders"
         return OutcomeUnknownError(
-            f"{error.message}; this key cannot cancel, and {known} may rest{': ' * bool(ids)}{ids}",
-            hint="cancel them on the web site (kalshi.com, Portfolio, Orders), and look at the key (Account, API keys)",
+            f"{error.message}. This key cannot cancel, and {known} may be live{': ' * bool(ids)}{ids}",
+            hint="cancel them on the web site (kalshi.com, Portfolio, Orders) and check the key (Account, API keys)",
             code=error.code,
         )
 
@@ -429,13 +433,13 @@ class KillSwitch:
         self._clock.sleep(max(0.0, min(seconds, self._until - self._clock.monotonic())))
 
     def _say(self, text: str) -> None:
-        """Each thing once: a minute of the same trouble is one line."""
+        """Report each message once, however often the same trouble repeats."""
         if text not in self._said:
             self._said.add(text)
             self._tell(text)
 
 
-_PAUSED_TEXT = "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+_PAUSED_TEXT = "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
 
 
 def _words(error: KalshiError) -> str:
@@ -443,7 +447,10 @@ def _words(error: KalshiError) -> str:
 
 
 def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
-    """The groups of these orders, with what a request must name. The list of groups does not say whose one is."""
+    """Return the groups of these orders, with the fields that a request must name.
+
+    The list of groups does not show the subaccount of a group.
+    """
     found = {
         order.order_group_id: OrderGroup(
             group_id=order.order_group_id, exchange_index=order.exchange_index, subaccount=order.subaccount
@@ -455,11 +462,11 @@ def _groups_of(orders: Iterable[Order]) -> list[OrderGroup]:
 
 
 def in_flight_orders(live: Iterable[Order]) -> list[Order]:
-    """Our own orders that may still arrive: nobody has heard that the exchange has them, nor proven that it has not."""
+    """Return our own orders that may still arrive: neither confirmed by the exchange nor proven absent."""
     return [order for order in live if not order.order_id]
 
 
 def _known_at(order: Order, now: Ts) -> Ts:
-    """When somebody will know what became of it: who sent it a moment ago, else whoever reads late enough."""
+    """Return when the outcome of an order is known: by its sender soon, else by a read that is late enough."""
     answered = Ts(order.created + ANSWERED_MS)
     return answered if answered > now else provable_at(order)

@@ -1,9 +1,10 @@
-"""One order, typed by a person: the same review, the same write-ahead, the same engine as in the loop."""
+"""Place one manual order with the same review, the same write-ahead and the same engine as the loop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -36,6 +37,7 @@ from kalshi_cli.exchange.live.live_venue import LiveVenue
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine, read_account
 from kalshi_cli.services.monitoring.health import require_synced_clock
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.runner import perform_effects, process_messages
 from kalshi_cli.services.trading.refusals import duplicate, halted, id_conflict, refusal, rejection, sent_but_not_saved
@@ -43,14 +45,18 @@ from kalshi_cli.store.records import ConcurrentChangeError, Halt, RecoveredState
 from kalshi_cli.store.state_store import OrderStore, ReadOnlyStore
 
 TRIES = 3
-"""How often an order is reviewed because another program was faster with its own."""
+"""The number of reviews of an order when other programs place orders at the same time."""
 
 RESOLVE_S = 10.0
-"""How long a one-shot order looks for itself on the exchange after an unanswered send."""
+"""The time for which a single order is looked up on the exchange after an unanswered send."""
+
+TIMES_IN_FORCE = {"gtc": TimeInForce.GTC, "ioc": TimeInForce.IOC, "fok": TimeInForce.FOK}
+SELF_TRADE_PREVENTIONS = {"taker": SelfTradePrevention.TAKER, "maker": SelfTradePrevention.MAKER}
+"""The words of a ticket, as typed."""
 
 
 class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
-    """An order as a person typed it: an outcome, buy or sell, and the price of that outcome."""
+    """An order as typed: an outcome, buy or sell, and the price of that outcome."""
 
     ticker: str
     outcome: Literal["yes", "no"]
@@ -68,9 +74,9 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
     cancel_on_pause: bool = False
 
     def intent(self, market: Market) -> Place:
-        """The order on the YES book; buying NO at q is an ask at one dollar less q, translated here and only here.
+        """Return the order on the YES book: buying NO at q is an ask at one dollar minus q, translated only here.
 
-        UsageError where the price is not on the market's grid: a person's price is never moved.
+        UsageError where the price is not on the market's grid: a typed price is never changed.
         """
         side = BID if self.action == "buy" else ASK
         price = self.price
@@ -97,7 +103,7 @@ class OrderTicket(msgspec.Struct, frozen=True, kw_only=True):
 def wait_for_orders(
     client: KalshiClient, store: OrderStore, clock: Clock, engine: TradingEngine, orders: Sequence[Order]
 ) -> None:
-    """Read the account until none of these is unknown any more, or RESOLVE_S is over."""
+    """Read the account until the outcome of all these orders is known, or RESOLVE_S is over."""
     until = clock.monotonic() + RESOLVE_S
     known = engine.state.orders
     while clock.monotonic() < until:
@@ -106,14 +112,14 @@ def wait_for_orders(
         if not doubtful:
             return
         since = Ts(min(order.created for order in doubtful) - 60_000)
-        with suppress(KalshiError):  # whatever is wrong with looking, they may be live, and that must be said
+        with suppress(KalshiError):  # a failed read must not hide that they may be live
             read_account(client, store, clock, engine, since=since, lookup=doubtful)
         if any((known.get(each.client_order_id) or each).status is OrderStatus.UNKNOWN for each in doubtful):
             clock.sleep(1.0)
 
 
 def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> None:
-    """UsageError where a price on the YES scale, typed as that of an outcome, is not on the market's grid."""
+    """Raise UsageError where a price, on the YES scale and typed for an outcome, is off the market's price grid."""
     if market.grid.is_valid(price):
         return
     typed, *near = (
@@ -122,30 +128,30 @@ def check_grid(market: Market, price: Price, outcome: Literal["yes", "no"]) -> N
         if at is not None
     )
     raise UsageError(
-        f"{show_price(typed)} is not a price of {market.ticker}",
-        hint="the nearest prices are " + " and ".join(show_price(at) for at in sorted(near)),
+        f"{show_price(typed)} is off the price grid of {market.ticker}",
+        hint="nearest valid prices: " + " and ".join(show_price(at) for at in sorted(near)),
         code="OFF_GRID_PRICE",
     )
 
 
 class OrderProposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A reviewed order and what it can cost, to be confirmed before anything is sent."""
+    """A reviewed order and its cost, to be confirmed before anything is sent."""
 
     market: Market
     submit: SubmitOrder | CloseOrder
     cost: Money
     fee: Money
     ticket: OrderTicket | None = None
-    """As it was typed, to propose it again; of a close there is none."""
+    """The order as typed, to propose it again; None for a close."""
 
     @property
     def worst_loss(self) -> Money:
-        """If it fills and the market settles the other way."""
+        """Return the loss if the order fills and the market settles the other way."""
         return Money(self.cost + self.fee)
 
 
-class NotifyingStore:
-    """The state file of a command that a person waits for: what is critical is told as well as written down."""
+class NotifyingStore(OrderStore):
+    """The state file of an interactive command: critical alerts are shown as well as saved."""
 
     def __init__(self, store: OrderStore, tell: Callable[[str], None]) -> None:
         self._store = store
@@ -173,7 +179,7 @@ class NotifyingStore:
 
 
 class OrderEntry:
-    """Places one order: `propose` reads and reviews, `send` sends, once."""
+    """Places one order: `propose` reads and reviews, `send` sends it once."""
 
     def __init__(
         self,
@@ -195,7 +201,7 @@ class OrderEntry:
         self._family_of = family_of
 
     def engine(self, markets: Sequence[Market]) -> TradingEngine:
-        """An engine that knows the account as of now, with the books and fees of these markets."""
+        """Return an engine with the current account and the books and fees of these markets."""
         engine = load_engine(
             self.client,
             self.store,
@@ -216,31 +222,31 @@ class OrderEntry:
         return engine
 
     def include_external_orders(self, engine: TradingEngine) -> None:
-        """What other programs began since the engine was loaded counts too, right before anything is reviewed."""
+        """Add the orders that other programs placed since the engine was loaded, right before a review."""
         engine.step(ExternalOrders(engine.state.now, self.store.news()))
 
     def look_again(self, engine: TradingEngine) -> None:
-        """Bring an engine up to date: the books first, so that the day's loss is counted by them."""
+        """Update an engine: the books first, so that they value the day's loss."""
         for book in self.client.orderbooks(list(engine.state.markets)):
             engine.step(book)
         read_account(self.client, self.store, self.clock, engine)
         self._mark_elsewhere(engine)
 
     def _mark_elsewhere(self, engine: TradingEngine) -> None:
-        """What is held in other markets counts for the day's loss at what it is worth now."""
+        """Value positions in other markets at current prices, for the day's loss."""
         for message in marks_update(self.client, self.clock, engine.state.untraded_held_markets()):
             for effect in engine.step(message):
                 self.store.record(effect)
 
     def refuse_used(self, client_order_id: str) -> None:
-        """RefusedError where an order of ours has this id, by what is on file here."""
+        """Raise RefusedError where an order on file has this client order id."""
         if client_order_id and self.store.order(client_order_id) is not None:
             raise duplicate(client_order_id)
 
     def taken(self, engine: TradingEngine, tickets: Sequence[OrderTicket]) -> set[str]:
-        """Which of the ids that a person typed an order of the account has, whoever made it, whatever became of it.
+        """Return the typed client order ids that an order of the account already has, of any program.
 
-        Looked for at the exchange: where it refuses only the ids of open orders, it would take an older one again.
+        They are looked up at the exchange, which refuses only ids of open orders and would accept an older one again.
         """
         typed = {ticket.client_order_id: ticket.ticker for ticket in tickets if ticket.client_order_id}
         found = {name for name in typed if engine.state.orders.get(name) is not None}
@@ -249,7 +255,7 @@ class OrderEntry:
         return found
 
     def venue(self, engine: TradingEngine) -> LiveVenue:
-        """Where the engine's effects go; without a stream."""
+        """Return the venue of the engine's effects, without a stream."""
         orders = engine.state.orders
         return LiveVenue(
             self.client, None, self.clock,
@@ -257,9 +263,9 @@ class OrderEntry:
         )  # fmt: skip
 
     def propose(self, ticket: OrderTicket) -> tuple[TradingEngine, OrderProposal]:
-        """Bring account and market up to date and hold the order against every control.
+        """Update account and market and review the order against every control. Sends nothing.
 
-        Raises RefusedError with the control's code. Sends nothing.
+        Raises RefusedError with the control's code.
         """
         self.refuse_used(ticket.client_order_id)
         self.client.whose(ticket.subaccount)
@@ -275,7 +281,7 @@ class OrderEntry:
     def judged(
         self, engine: TradingEngine, market: Market, verdict: SubmitOrder | CloseOrder | OrderRefused
     ) -> OrderProposal:
-        """What passed the review, with what it can cost. RefusedError with the code of the control that objected."""
+        """Return a passed review with its cost. RefusedError with the code of the control that refused it."""
         if isinstance(verdict, OrderRefused):
             self.store.record(verdict)
             raise refusal(verdict, self.store.halt())
@@ -283,9 +289,9 @@ class OrderEntry:
         return OrderProposal(market=market, submit=verdict, cost=cost, fee=fee)
 
     def send(self, engine: TradingEngine, proposal: OrderProposal) -> Order:
-        """Write it down, send it once, and say what became of it; OutcomeUnknownError where nobody knows.
+        """Save the order, send it once, and return its result; OutcomeUnknownError where the outcome is unknown.
 
-        Where another program was faster with its own order, this one is reviewed again, a few times at most.
+        Where another program placed an order in between, this one is reviewed again, TRIES times at most.
         """
         client_order_id = proposal.submit.order.client_order_id
         for last_try in (False,) * (TRIES - 1) + (True,):
@@ -309,22 +315,22 @@ class OrderEntry:
             order = resolve_unconfirmed(self.client, self.store, self.clock, engine, order)
         if order.status is OrderStatus.NEVER_ARRIVED:
             raise UnreachableError(
-                f"no answer came, and order {client_order_id} is proven not to be on the exchange",
-                hint="nothing is outstanding; place it again, with another client order id",
+                f"No response, and order {client_order_id} is verified not to be on the exchange",
+                hint="nothing is outstanding; place it again with another client order id",
                 code="never_arrived",
             )
         if order.status is OrderStatus.REJECTED and order.code == DUPLICATE_ID:
             raise duplicate(client_order_id)
         if order.status is OrderStatus.REJECTED:
             details = "".join(reply.detail for reply in replies if isinstance(reply, OrderRejected))
-            raise rejection("nothing was placed", order, order.code, details)
+            raise rejection("No order was placed", order, order.code, details)
         if not is_as_sent(proposal.submit.order, order):
             raise id_conflict(order)
         return order
 
 
 def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
-    """What the order costs if it fills, and the fee it may pay besides."""
+    """Return the cost of the order if it fills, and the highest fee."""
     own_price = order.price if order.side is BID else Price(ONE_DOLLAR - order.price)
     fee = estimate(schedule, order.price, order.qty, is_taker=not order.post_only)
     return notional(own_price, order.qty), fee
@@ -333,9 +339,9 @@ def price_of(order: Order, schedule: FeeSchedule) -> tuple[Money, Money]:
 def resolve_unconfirmed(
     client: KalshiClient, store: OrderStore, clock: Clock, engine: TradingEngine, order: Order
 ) -> Order:
-    """No answer came. Look for the order until it is found, is proven absent, or the patience ends.
+    """Look up an unanswered order until it is found, proven absent, or RESOLVE_S is over.
 
-    Raises OutcomeUnknownError, naming the client order id, where it is still not known after RESOLVE_S.
+    OutcomeUnknownError, naming the client order id, where the outcome is still unknown.
     """
     before = engine.state.trading
     wait_for_orders(client, store, clock, engine, [order])
@@ -345,15 +351,18 @@ def resolve_unconfirmed(
     if engine.state.trading is TradingState.HALTED and before is not TradingState.HALTED:
         raise id_conflict(order)
     raise OutcomeUnknownError(
-        f"no answer came, and order {order.client_order_id} is not seen on the exchange yet: it may be live",
-        hint=f"kalshi order reconcile (client order id {order.client_order_id})",
+        f"No response, and order {order.client_order_id} is not visible on the exchange yet. It may be live",
+        hint=f"run `kalshi order reconcile` (client order id {order.client_order_id})",
     )
 
 
 def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> OrderEntry:
-    """Return what places one order; refused at once where writes are switched off. A rehearsal leaves no trace."""
+    """Return the component that places one order. RefusedError where writes are switched off.
+
+    A rehearsal writes nothing.
+    """
     if resources.config.read_only and not is_rehearsal:
-        raise RefusedError("writes are switched off by KALSHI_READ_ONLY", hint="unset it to trade", code="READ_ONLY")
+        raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
     learn_key(resources, None if is_rehearsal else resources.store)
     store: OrderStore = (
         ReadOnlyStore(resources.remembered()) if is_rehearsal else NotifyingStore(resources.store, resources.tell)
@@ -362,3 +371,12 @@ def open_order_entry(resources: Resources, *, is_rehearsal: bool = False) -> Ord
     return OrderEntry(
         resources.client, store, resources.clock, resources.limits, kin.fees, resources.new_order_id, kin.family
     )
+
+
+class OrderPlanningService(PlanningService):
+    """The base of services that plan orders."""
+
+    @cached_property
+    def entry(self) -> OrderEntry:
+        """Return the component that reviews and sends orders. RefusedError where writes are switched off."""
+        return open_order_entry(self._resources, is_rehearsal=self._is_rehearsal)

@@ -1,12 +1,12 @@
-"""Trades agreed on by quotes: each step that can spend money is held against the same controls as an order.
+"""Trades by quotes: each step that can spend money is reviewed by the same controls as an order.
 
-    requester    rfq -> accept                (`propose_accept`, `accept`)
-    maker        quote -> confirm             (`propose_quote`; `propose_confirm`, `confirm`)
+requester:  rfq -> accept    (`propose_accept`, `accept`)
+maker:      quote -> confirm  (`propose_quote`; `propose_confirm`, `confirm`)
 
-The exchange itself enters the orders, under client order ids of its own: they come into our books with the next
-reading of the account, as orders of the account that we did not place. Until then what was agreed on is in no list and
-cannot be cancelled. So it is written down before the request, as an order of unknown outcome: every limit counts it,
-and the kill switch is not done, until a read of the account is so new that it has either traded or never will.
+The exchange itself enters the orders, under its own client order ids; a later read of the account shows them as
+external orders. Until then an agreed trade is in no list and cannot be canceled. So it is saved before the request, as
+an order with an unknown outcome: every limit counts it, and the kill switch waits, until a read of the account is new
+enough to prove that it traded or never will.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from kalshi_cli.base.errors import (
     UnreachableError,
     UsageError,
 )
-from kalshi_cli.base.units import ONE_DOLLAR, Money, Price, Qty, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import ONE_DOLLAR, Price, Qty, Ts, show_money, show_price, show_qty
 from kalshi_cli.core.model.effects import CloseOrder, OrderChanged, SubmitOrder
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.order_terms import TimeInForce
@@ -43,17 +43,20 @@ from kalshi_cli.services.trading.refusals import halted, translate_halt
 from kalshi_cli.views.quotes import QuoteRow, QuoteTradeRow, RfqRow
 
 MAY_TRADE_MS = 60_000
-"""After it was accepted or confirmed a quote trades within 45 s or not at all: the maker may take 30 s to confirm, and
-the orders enter the book 15 s later. The rest is for a late request, and for clocks."""
+"""The longest time between accepting or confirming a quote and its trade, in milliseconds.
+
+It trades within 45 s or not at all: the maker has 30 s to confirm, and the orders enter the book 15 s later. The rest
+allows for a late request and for clock differences.
+"""
 
 AGREED = "quote_agreed"
-"""The code of an order that stands for a quote which may trade."""
+"""The code of a saved order that stands for an agreed quote."""
 
 MAX_AGREED = 100
-"""Quotes that may trade, of each kind: enough to know that there are some."""
+"""The most agreed quotes to read, of each kind."""
 
 LOOK_S = 5.0
-"""How long an unanswered acceptance or confirmation is looked for."""
+"""The time for which an unanswered acceptance or confirmation is looked up."""
 _PAUSE_S = 0.5
 _AHEAD = ("accepted", "confirmed", "executed")
 
@@ -62,7 +65,7 @@ _OTHER: dict[str, Outcome] = {"yes": "no", "no": "yes"}
 
 
 class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
-    """What would be traded, reviewed: one order of ours for each bid that could be met."""
+    """A reviewed trade: one order for each bid that could be met."""
 
     rfq: Rfq
     quote: RfqQuote | None
@@ -71,13 +74,13 @@ class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def reviewed(self) -> TradingState:
-        """The trading state that the controls knew of: where it is stricter by now, nothing of this is sent."""
+        """Return the trading state of the review: nothing is sent where a stricter one holds by then."""
         known = {each.submit.reviewed for each in self.proposals if isinstance(each.submit, SubmitOrder)}
         return TradingState.ACTIVE if TradingState.ACTIVE in known else TradingState.REDUCING
 
     @property
     def facts(self) -> list[str]:
-        """What a person must know before saying yes."""
+        """Return the facts to show before the user agrees."""
         said = []
         for ticket, proposal in zip(self.tickets, self.proposals, strict=True):
             said.append(
@@ -86,55 +89,33 @@ class QuoteTrade(msgspec.Struct, frozen=True, kw_only=True):
             )
             said.append(
                 f"cost {show_money(proposal.cost)}, fee up to {show_money(proposal.fee)}, "
-                f"worst loss {show_money(proposal.worst_loss)}"
+                f"maximum loss {show_money(proposal.worst_loss)}"
             )
         return said
-
-
-def request(
-    ticker: str,
-    qty: Qty | None,
-    cost: Money | None,
-    *,
-    excludes_fees: bool = False,
-    rests: bool = False,
-    replaces: bool = False,
-    is_hidden: bool = False,
-    subaccount: int = 0,
-) -> NewRfq:
-    """A request as a person typed it; UsageError where it makes no sense."""
-    return NewRfq(
-        ticker=ticker,
-        qty=qty,
-        target=cost,
-        target_excludes_fees=excludes_fees,
-        rest_remainder=rests,
-        replace_existing=replaces,
-        is_obscured=is_hidden,
-        subaccount=subaccount,
-    )
 
 
 # -- the requester ------------------------------------------------------------------------------------------------
 
 
 def propose_accept(entry: OrderEntry, rfq_id: str, quote_id: str, side: str) -> QuoteTrade:
-    """Hold the order that this acceptance would lead to against every control. Sends nothing.
+    """Review the order that this acceptance would lead to. Sends nothing.
 
-    To accept the YES bid is to buy NO at one dollar less it. Raises RefusedError with the control's code.
+    Accepting the YES bid buys NO at one dollar minus the bid. Raises RefusedError with the control's code.
     """
     rfq, quote = entry.client.rfq(rfq_id), entry.client.quote(quote_id, rfq_id)
     if quote.is_mine:
         raise RefusedError(
-            "this quote is your own", hint=f"once it is accepted: kalshi quote confirm {quote_id}", code="OWN_QUOTE"
+            "You cannot accept your own quote",
+            hint=f"after it is accepted, run `kalshi quote confirm {quote_id}`",
+            code="OWN_QUOTE",
         )
     if quote.status != "open":
         raise RefusedError(
-            f"the quote is {quote.status}, nothing was sent", hint=f"kalshi rfq quotes {rfq_id}", code="QUOTE_NOT_OPEN"
+            f"The quote is {quote.status}; nothing was sent", hint=f"kalshi rfq quotes {rfq_id}", code="QUOTE_NOT_OPEN"
         )
     price = quote.price(side)
     if price is None:
-        raise UsageError(f"the quote does not bid for {side.upper()}", hint=f"--side {_OTHER[side]}")
+        raise UsageError(f"The quote has no bid for {side.upper()}", hint=f"--side {_OTHER[side]}")
     ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=_OTHER[side],
@@ -149,7 +130,7 @@ def propose_accept(entry: OrderEntry, rfq_id: str, quote_id: str, side: str) -> 
 
 
 def accept(entry: OrderEntry, deal: QuoteTrade, side: str) -> RfqQuote:
-    """Accept once, and say how the quote stands; OutcomeUnknownError where it may be accepted and nobody knows."""
+    """Accept once and return the quote; OutcomeUnknownError where it may or may not be accepted."""
     client, reviewed = entry.client, deal.reviewed
     return _sent(
         entry, deal, lambda quote: client.accept_quote(quote.quote_id, side, quote.rfq_id, reviewed), "accepted"
@@ -168,17 +149,17 @@ def propose_quote(
     post_only: bool,
     subaccount: int | None,
 ) -> QuoteTrade:
-    """Hold what could come of either bid against every control. Sends nothing."""
+    """Review the order that each bid could lead to. Sends nothing."""
     if yes_bid is None and no_bid is None:
-        raise UsageError("a quote bids for YES, for NO, or for both", hint="--yes-bid 0.40 --no-bid 0.55")
+        raise UsageError("A quote needs a YES bid, a NO bid, or both", hint="--yes-bid 0.40 --no-bid 0.55")
     if (yes_bid or 0) + (no_bid or 0) > ONE_DOLLAR:
         raise UsageError(
-            f"{show_price(yes_bid)} and {show_price(no_bid)} are more than a dollar together",
-            hint="who met both bids would be paid by you: lower one",
+            f"The bids {show_price(yes_bid)} and {show_price(no_bid)} add up to more than $1.00",
+            hint="you would pay anyone who hits both bids; lower one of them",
         )
     rfq = entry.client.rfq(rfq_id)
     if rfq.is_mine:
-        raise RefusedError("this RFQ is your own", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ")
+        raise RefusedError("You cannot quote your own request", hint=f"kalshi rfq quotes {rfq_id}", code="OWN_RFQ")
     bids: tuple[tuple[Outcome, Price | None], ...] = (("yes", yes_bid), ("no", no_bid))
     tickets = tuple(
         OrderTicket(
@@ -197,26 +178,26 @@ def propose_quote(
 
 
 def _most(rfq: Rfq, bid: Price) -> Qty:
-    """The most contracts a bid can be met with: by cost, what the requester could buy if there were no fees."""
+    """Return the most contracts that a bid can fill; for a request by cost, as if there were no fees."""
     if rfq.target is None:
         return rfq.qty or Qty(0)
     return Qty(rfq.target // max(1, ONE_DOLLAR - bid))
 
 
 def propose_confirm(entry: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade:
-    """Hold the order that this confirmation would lead to against every control. Sends nothing."""
+    """Review the order that this confirmation would lead to. Sends nothing."""
     quote = entry.client.quote(quote_id, rfq_id)
     if not quote.is_mine or quote.status != "accepted":
-        whose = "the quote" if quote.is_mine else "somebody else's quote"
+        whose = "The quote" if quote.is_mine else "Another member's quote"
         raise RefusedError(
-            f"{whose} is {quote.status}: only an accepted quote of your own can be confirmed",
+            f"{whose} is {quote.status}; you can only confirm your own quote after it is accepted",
             hint="kalshi quote list",
             code="QUOTE_NOT_ACCEPTED",
         )
     side: Outcome = "yes" if quote.accepted_side == "yes" else "no"
     bid = quote.bid(side)
     if bid is None:
-        raise UnreachableError("the quote was accepted on a side that it does not bid for", hint="kalshi quote list")
+        raise UnreachableError("The quote was accepted on a side that it does not bid for", hint="kalshi quote list")
     ticket = OrderTicket(
         ticker=quote.ticker,
         outcome=side,
@@ -231,13 +212,13 @@ def propose_confirm(entry: OrderEntry, quote_id: str, rfq_id: str) -> QuoteTrade
 
 
 def confirm(entry: OrderEntry, deal: QuoteTrade) -> RfqQuote:
-    """Confirm once, and say how the quote stands; OutcomeUnknownError where nobody knows."""
+    """Confirm once and return the quote; OutcomeUnknownError where the outcome is unknown."""
     client, reviewed = entry.client, deal.reviewed
     return _sent(entry, deal, lambda quote: client.confirm_quote(quote.quote_id, quote.rfq_id, reviewed), "confirmed")
 
 
 def create(entry: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: Price | None, *, rest: bool) -> str:
-    """Send a reviewed quote; its id."""
+    """Send a reviewed quote and return its id."""
     ticket = deal.tickets[0]
     try:
         return entry.client.create_quote(
@@ -257,8 +238,9 @@ def create(entry: OrderEntry, deal: QuoteTrade, yes_bid: Price | None, no_bid: P
 
 
 def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None], wanted: str) -> RfqQuote:
-    """Write it down and send it once. Without an answer the quote is looked at, until it has gone that far or provably
-    cannot any more.
+    """Save the trade and send the request once.
+
+    Without an answer the quote is read until it shows the wanted status, or until that is provably impossible.
     """
     client, quote = entry.client, deal.quote
     assert quote is not None
@@ -277,20 +259,20 @@ def _sent(entry: OrderEntry, deal: QuoteTrade, send: Callable[[RfqQuote], None],
         if found.status == "cancelled":
             _ended(entry, agreed, "cancelled")
             raise UnreachableError(
-                f"no answer came, and quote {quote.quote_id} is cancelled ({found.reason or 'no reason given'})",
-                hint="nothing is outstanding: kalshi rfq list, kalshi quote list",
+                f"No response, and quote {quote.quote_id} is canceled ({found.reason or 'no reason given'})",
+                hint="nothing is outstanding; see `kalshi rfq list` or `kalshi quote list`",
                 code="never_arrived",
             ) from error
         if not has_ended(found, wanted):
             raise
         return found
-    with suppress(KalshiError):  # it is done; how it stands now is only to be shown
+    with suppress(KalshiError):  # the write succeeded; the read is only for display
         return client.quote(quote.quote_id, quote.rfq_id)
     return msgspec.structs.replace(quote, status=wanted)
 
 
 def _written(entry: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuote) -> Order:
-    """What the quote would trade, on file before the request leaves. RefusedError where a halt stops it."""
+    """Save the order that the quote would lead to, before the request is sent. RefusedError where a halt stops it."""
     now = entry.clock.now()
     agreed = msgspec.structs.replace(
         submit.order,
@@ -306,17 +288,17 @@ def _written(entry: OrderEntry, submit: SubmitOrder | CloseOrder, quote: RfqQuot
 
 
 def _ended(entry: OrderEntry, agreed: Order, code: str) -> None:
-    """It cannot trade. Where that cannot be written down it counts until its time is over."""
+    """Record that the quote cannot trade. Where that fails, the order counts until it expires."""
     over = msgspec.structs.replace(agreed, status=OrderStatus.REJECTED, code=code, updated=entry.clock.now())
     with suppress(StateFileError):
         entry.store.record(OrderChanged(over))
 
 
 def _look(client: KalshiClient, clock: Clock, quote: RfqQuote, wanted: str) -> RfqQuote:
-    """As last seen within LOOK_S: gone that far, cancelled, or as it was."""
+    """Read the quote until it has the wanted status or is canceled, for LOOK_S at most; return the last read."""
     until, seen = clock.monotonic() + LOOK_S, quote
     while True:
-        with suppress(KalshiError):  # whatever is wrong with looking, it may have happened, and that must be said
+        with suppress(KalshiError):  # a failed read must not hide that the trade may have happened
             seen = client.quote(quote.quote_id, quote.rfq_id)
         if has_ended(seen, wanted) or seen.status == "cancelled" or clock.monotonic() >= until:
             return seen
@@ -324,14 +306,14 @@ def _look(client: KalshiClient, clock: Clock, quote: RfqQuote, wanted: str) -> R
 
 
 def has_ended(quote: RfqQuote, wanted: str) -> bool:
-    """Whether a quote is accepted, confirmed or executed, or already further."""
+    """Return whether a quote is accepted, confirmed or executed (`wanted`), or further."""
     return quote.status in _AHEAD[_AHEAD.index(wanted) :]
 
 
 def accepted_quotes(client: KalshiClient, tell: Callable[[str], None]) -> tuple[RfqQuote, ...]:
-    """Quotes that may trade yet, whoever of this account agreed to them, and wherever: nothing cancels those.
+    """Return quotes of this account that may still trade, wherever they were agreed to: they cannot be canceled.
 
-    Empty where nobody can tell: a key may not be allowed to look, and what this program agreed to is on file.
+    Empty where the key may not read quotes; quotes agreed to by this program are on file.
     """
     found: list[RfqQuote] = []
     try:
@@ -341,23 +323,23 @@ def accepted_quotes(client: KalshiClient, tell: Callable[[str], None]) -> tuple[
     except (NotFoundError, CredentialsError):
         pass
     except KalshiError as error:
-        tell(f"whether a quote that was accepted elsewhere may still trade is not known: {error.message}")
+        tell(f"Unknown whether quotes accepted elsewhere may still trade: {error.message}")
     return tuple(found)
 
 
 def execution_deadline(quote: RfqQuote) -> Ts:
-    """By when an accepted quote has traded, or never will."""
+    """Return the time after which an accepted quote cannot trade any more."""
     return Ts((quote.accepted or quote.updated) + MAY_TRADE_MS)
 
 
-def follow(client: KalshiClient, clock: Clock, quote: RfqQuote, within_s: float) -> RfqQuote:
-    """Look at an accepted quote until it is executed or cancelled, or the time is over."""
-    until, seen = clock.monotonic() + within_s, quote
-    while seen.status not in ("executed", "cancelled") and clock.monotonic() < until:
+def follow(client: KalshiClient, clock: Clock, row: QuoteRow, within_s: float) -> QuoteRow:
+    """Read an accepted quote until it is executed or canceled, or until the time is over."""
+    until = clock.monotonic() + within_s
+    while row.status not in ("executed", "cancelled") and clock.monotonic() < until:
         clock.sleep(_PAUSE_S)
-        with suppress(KalshiError):  # one look that fails does not end the watch
-            seen = client.quote(quote.quote_id, quote.rfq_id)
-    return seen
+        with suppress(KalshiError):  # one failed read does not end the wait
+            row = quote_row(client.quote(row.quote_id, row.rfq_id))
+    return row
 
 
 # -- as it is shown -----------------------------------------------------------------------------------------------
@@ -370,7 +352,7 @@ def new_rfq_row(new: NewRfq, rfq_id: str, status: str) -> RfqRow:
 
 
 def quote_row(quote: RfqQuote) -> QuoteRow:
-    """Return a quote with what whoever accepts its bids pays."""
+    """Return a quote with the prices that accepting its bids costs."""
     return QuoteRow.of(
         quote,
         yes_count=quote.qty("yes") if quote.yes_bid is not None else None,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from kalshi_cli.base.errors import RefusedError, StateFileError, UsageError
 from kalshi_cli.base.units import Ts, format_ts
-from kalshi_cli.services.plans import PlanBook
+from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
 from kalshi_cli.services.trading.halts import TradingControl, describe
 from kalshi_cli.services.trading.market_locks import MarketLockService
 from kalshi_cli.services.trading.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText
-from kalshi_cli.views.halts import HaltView, ResumeView
+from kalshi_cli.views.halts import HaltView, ResumeView, StopView
 from kalshi_cli.views.locks import LockRow
 from kalshi_cli.views.plans import ControlPlan
 from kalshi_cli.views.runs import StatusView
@@ -21,15 +22,16 @@ from kalshi_cli.views.runs import StatusView
 HALT_CODE = "MANUAL"
 MAX_LOCK_S = 366 * 86_400
 
+R = TypeVar("R")
 
-class TradingService:
+
+class TradingService(PlanningService):
     """Pause, resume, halt and lock what trades on an account, each planned first and then executed."""
 
     def __init__(self, resources: Resources) -> None:
-        self._resources = resources
+        super().__init__(resources)
         self._control = TradingControl(resources)
         self._locks = MarketLockService(resources)
-        self._book = PlanBook(resources.machine, resources.new_id)
 
     def status(self) -> StatusView:
         """Return what runs here and how it is doing, from the state file; asks nothing of the exchange."""
@@ -39,16 +41,28 @@ class TradingService:
         """Return what holds up trading now."""
         return HaltView.of(self._control.now())
 
+    def halt_description(self) -> str:
+        """Return the trading state in one sentence."""
+        return describe(self._control.now())
+
     def locks(self) -> Sequence[LockRow]:
         """Return the markets that are locked."""
         return [LockRow.of(lock) for lock in self._locks.now()]
 
-    def plan_pause(self, reason: str = "") -> ControlPlan:
+    def plan_pause(self, reason: str = "") -> ControlPlan[HaltView]:
         """Plan to place no new orders until a resume. A loop cancels its own orders and goes on watching."""
         text = reason.strip()
-        return self._plan("pause", lambda: HaltView.of(self._control.pause(text)), text)
 
-    def plan_halt(self, reason: str) -> ControlPlan:
+        def execute() -> HaltView:
+            halt = self._control.pause(text)
+            if halt.is_final:
+                self._resources.note(f"Trading was already halted and stays halted: {describe(halt)}")
+            self._resources.note("Paused. No new orders until `kalshi resume --reason TEXT`")
+            return HaltView.of(halt)
+
+        return self._plan("pause", execute, text)
+
+    def plan_halt(self, reason: str) -> ControlPlan[HaltView]:
         """Plan to halt trading for good, until a resume. Resting orders stay: see `orders.plan_cancel_all`."""
         text = _reason(reason)
 
@@ -62,17 +76,42 @@ class TradingService:
 
         return self._plan("halt", execute, text)
 
-    def plan_resume(self, reason: str) -> ControlPlan:
+    def plan_resume(self, reason: str) -> ControlPlan[ResumeView]:
         """Plan to leave every halt and pause. A reason is required."""
         text = _reason(reason)
         return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
 
     def _resume(self, reason: str) -> ResumeView:
-        before, now = self._control.resume(reason), self._resources.clock.now()
+        before, now, note = self._control.resume(reason), self._resources.clock.now(), self._resources.note
+        was_active = before.state is TradingState.ACTIVE
+        note("Trading was already active" if was_active else f"Trading is active. Before: {describe(before)}")
+        for remark in (self._control.would_halt_again(before), *self._control.leftovers()):
+            if remark:
+                note(remark)
         state, why = TradingStateCell("active"), TruncatableText(reason)
         return ResumeView.of(before, state=state, code="RESUMED", reason=why, since=now)
 
-    def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan:
+    def plan_stop(self) -> ControlPlan[StopView]:
+        """Plan to stop every running loop gracefully and wait for it; each cancels its own orders first.
+
+        OutcomeUnknownError where a loop does not end, or where orders of one may be live.
+        """
+
+        def execute() -> StopView:
+            note, stopped = self._resources.note, self._control.stop()
+            for pid in stopped:
+                note(f"The loop (pid {pid}) has stopped. None of its orders is live")
+            status = run_status(self._resources, self._resources.home)
+            if not stopped:
+                note("No trading loop is running")
+            if not stopped and status.rest:
+                check = "check with `kalshi order list`; cancel with `kalshi cancel-all`"
+                note(f"According to the state file, {status.rest}: {check}")
+            return StopView.of(status, signal="SIGTERM" if stopped else None, pids=tuple(stopped))
+
+        return self._plan("stop", execute)
+
+    def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan[LockRow]:
         """Plan to open nothing in a market for so many seconds; positions can still be made smaller."""
         if not 0 < lasts_s <= MAX_LOCK_S:
             raise UsageError("a lock lasts for a time, up to 366d", hint="give seconds")
@@ -84,7 +123,7 @@ class TradingService:
 
         return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
 
-    def plan_unlock(self, ticker: str) -> ControlPlan:
+    def plan_unlock(self, ticker: str) -> ControlPlan[None]:
         """Plan to end a lock before its time."""
         name = ticker.upper()
 
@@ -94,15 +133,10 @@ class TradingService:
 
         return self._plan("unlock", execute, ticker=name)
 
-    def execute(self, plan: ControlPlan) -> HaltView | ResumeView | LockRow | None:
-        """Do what was planned, once; return what holds then. RefusedError where the plan is stale or changed."""
-        done: Any = self._book.execute(plan)
-        return done  # type: ignore[no-any-return]
-
     def _plan(
-        self, action: str, execute: Callable[[], object], reason: str = "", *facts: str, **fields: Any
-    ) -> ControlPlan:
-        what = f"{self._resources.config.env}: {action} {fields.get('ticker', 'trading')}"
+        self, action: str, execute: Callable[[], R], reason: str = "", *facts: str, **fields: Any
+    ) -> ControlPlan[R]:
+        what = f"{self._env}: {action} {fields.get('ticker', 'trading')}"
         return self._book.add(
             ControlPlan,
             lambda _age_s: execute(),

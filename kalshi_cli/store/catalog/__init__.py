@@ -1,1 +1,1 @@
-"""The catalog: every market of the exchange, on disk, to search in."""
+"""The catalog: every market of the exchange, on disk, for search."""

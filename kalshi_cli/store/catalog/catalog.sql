@@ -1,4 +1,4 @@
--- The catalog: what is listed, and the words that it is found by.
+-- The catalog: listed markets, events and series, and the words to find them by.
 
 -- step 1: The tables.
 CREATE TABLE listing (
@@ -11,7 +11,7 @@ CREATE TABLE listing (
     cursor TEXT NOT NULL DEFAULT ''
 );
 
--- `seen` is the start of the refresh that met it last. `body` may be read by a person: it is JSON.
+-- `seen` is the start of the refresh that last read the entry. `body` is JSON.
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY,
     kind TEXT NOT NULL,
@@ -43,7 +43,7 @@ CREATE TRIGGER entry_gone AFTER DELETE ON entries BEGIN
     VALUES ('delete', old.id, old.ticker, old.title, old.kin);
 END;
 
--- Only where the words changed: most refreshes bring a new time or price.
+-- Only where the words changed: most refreshes change a time or a price.
 CREATE TRIGGER entry_changed AFTER UPDATE OF title, kin ON entries
 WHEN old.title <> new.title OR old.kin <> new.kin BEGIN
     INSERT INTO words (words, rowid, ticker, title, kin)

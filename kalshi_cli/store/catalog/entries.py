@@ -1,7 +1,7 @@
-"""What the local catalogue keeps, in the domain's words. `sqlite_catalog.py` keeps it.
+"""Entries of the local catalog; `sqlite_catalog.py` stores them.
 
-A catalogue is a cache of what is listed: markets, events and series with the words they are found by. Nothing depends
-on it. Where it is missing, broken or somebody else's, the exchange is asked instead.
+The catalog is a cache of markets, events and series with the words to find them by. No other part depends on it: where
+it is missing, broken or of another exchange, the exchange is asked instead.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kalshi_cli.base.units import Ts
 
 
 class Kind(StrEnum):
-    """What an entry is."""
+    """The kind of an entry."""
 
     MARKET = "market"
     EVENT = "event"
@@ -22,12 +22,11 @@ class Kind(StrEnum):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One thing that is listed. `parent` is the event of a market, the series of an event.
+    """A listed market, event or series. `parent` is the event of a market, the series of an event.
 
-    `title` and `kin` (the titles of its family) are what it is found by, beside its ticker. `closes` is when its
-    trading ends, where it has such a time; `is_over` says that it settled. `body` is the object itself, as JSON, as it
-    was at `seen`: when the refresh began that read it last. That is the catalogue's to say; a refresh of changes leaves
-    out what only traded, so that its prices may be much older than the catalogue.
+    `title` and `kin` (the titles of its family) are searched, beside the ticker. `closes` is the end of trading, if
+    any; `is_over` means that it settled. `body` is the object as JSON, as of `seen`, the start of the refresh that last
+    read it. A refresh of changes leaves out markets that only traded, so prices may be much older than the catalog.
     """
 
     kind: Kind
@@ -42,9 +41,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RefreshProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """How far a refresh has come. `since` None: everything is read, not only what changed.
+    """The progress of a refresh. Without `since` everything is read, not only changes.
 
-    `step` counts the lists that are done, `cursor` is where to go on in the next one.
+    `step` counts the completed lists, `cursor` is the position in the next one.
     """
 
     started: Ts
@@ -54,7 +53,7 @@ class RefreshProgress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogStats(msgspec.Struct, frozen=True, kw_only=True):
-    """What a catalogue holds. `as_of` is None until a refresh was completed; `unfinished` is one that was not."""
+    """The contents of a catalog. `as_of` is empty until a refresh completes; `unfinished` is one that did not."""
 
     as_of: Ts | None
     unfinished: RefreshProgress | None
@@ -66,8 +65,9 @@ class CatalogStats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to look: `parent` as in `Entry`, `series` (of markets) that of their event; with `open_at` neither what
-    settled nor what closed before then.
+    """The range of a search: `parent` as in `Entry`, and the `series` of a market's event.
+
+    With `open_at` it leaves out entries that settled, or closed before then.
     """
 
     parent: str = ""

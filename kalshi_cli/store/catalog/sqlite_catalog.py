@@ -1,7 +1,7 @@
-"""The catalogue in SQLite: one table, and a full-text index over it where this SQLite has one (FTS5).
+"""The catalog in SQLite: one table, and a full-text index where this SQLite supports it (FTS5).
 
-A cache, so nothing waits for the disk and nothing is repaired: a file that is broken, newer or of another exchange is
-thrown away by the next refresh, and until then counts as missing.
+It is a cache, so no write waits for the disk and nothing is repaired: the next refresh replaces a file that is broken,
+newer or of another exchange; until then it counts as missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from kalshi_cli.store.database import PARTS, Database
 from kalshi_cli.store.migrations import step, steps_of
 
 MAX_WORDS = 12
-"""Words of a search that are looked for; a whole sentence is no search."""
+"""The most words of a search; more are ignored."""
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -35,13 +35,13 @@ _PUT = f"""{rows.insert("entries", Entry)}
 
 
 class _Cache(Database):
-    """Reading a file of fifty megabytes through takes longer than completing a word may."""
+    """A database that is not checked when opened: reading fifty megabytes takes longer than completing a word may."""
 
     is_read_through = False
 
 
 class Catalogue:
-    """The listing of one environment in one file. Every method may raise StateError: then `discard` it, and go on."""
+    """The catalog of one environment. Every method may raise StateFileError: then `discard` it and continue."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -49,10 +49,10 @@ class Catalogue:
 
     @classmethod
     def open(cls, path: Path, source: str, *, create: bool = False, can_index: bool = True) -> Catalogue | None:
-        """The catalogue of `source` (which exchange it copies), or None where there is none that can be used.
+        """Return the catalog of `source` (the copied exchange), or None without a usable one.
 
-        With `create` there is one afterwards, whatever was there before; StateError where it cannot be written.
-        Without `can_index` the words of a new one are searched one by one, as where SQLite has no FTS5.
+        With `create` it exists afterwards, whatever file was there before; StateFileError where it cannot be written.
+        Without `can_index` words are searched one by one, as where SQLite has no FTS5.
         """
         if not create:
             try:
@@ -72,7 +72,7 @@ class Catalogue:
 
     @classmethod
     def _open(cls, path: Path, source: str, *, create: bool, can_index: bool) -> Catalogue | None:
-        """None where the file is of another exchange, or has an index that this SQLite cannot keep."""
+        """Return None for a file of another exchange, or with an index that this SQLite does not support."""
         database = _Cache(path, (step(_TABLES),), create=create)
         try:
             owner = database.read("SELECT source FROM listing")
@@ -96,7 +96,7 @@ class Catalogue:
     # -- a refresh ------------------------------------------------------------------------------------------------
 
     def put(self, entries: Iterable[Entry], progress: RefreshProgress) -> None:
-        """Add or replace these, and note how far the refresh has come: all or nothing."""
+        """Add or replace these entries and save the progress of the refresh, all or nothing."""
         with self._database.writing(durable=False) as execute:
             for entry in entries:
                 execute(_PUT, rows.row(msgspec.structs.replace(entry, seen=progress.started)))
@@ -106,8 +106,10 @@ class Catalogue:
             )
 
     def finish(self, progress: RefreshProgress, *, forget_over_before: Ts, most: int) -> None:
-        """The refresh is complete. What it did not meet, if it read everything, goes; so does what settled and closed
-        before `forget_over_before`, and beyond `most` entries those that close first.
+        """Complete a refresh and delete old entries.
+
+        Deletes entries that a full refresh did not see, those that settled and closed before `forget_over_before`, and
+        beyond `most` entries those that close first.
         """
         with self._database.writing(durable=False) as execute:
             if progress.since is None:
@@ -123,7 +125,7 @@ class Catalogue:
             execute("UPDATE listing SET as_of = ?, started = NULL", (progress.started,))
 
     def extent(self) -> CatalogStats:
-        """How much there is, and how old."""
+        """Return the size and the age of the catalog."""
         as_of, *progress = self._database.read("SELECT as_of, started, since, step, cursor FROM listing")[0]
         counts = dict(self._database.read("SELECT kind, COUNT(*) FROM entries GROUP BY kind"))
         unfinished = None if progress[0] is None else rows.read(RefreshProgress, tuple(progress))
@@ -142,9 +144,9 @@ class Catalogue:
     def search(
         self, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, needs_all: bool = True, most: int
     ) -> list[Entry]:
-        """Entries with all of these words (or any of them), the best first. Beginnings of words are enough.
+        """Return entries with all of these words (or any of them), the best first. Prefixes of words are enough.
 
-        No text: everything, by ticker.
+        Without text: all entries, by ticker.
         """
         rules, values = ["entries.kind = ?"], [kind.value]
         if narrow.parent:
@@ -159,7 +161,7 @@ class Catalogue:
         words = list(islice(_WORD.findall(text.casefold()), MAX_WORDS))
         if words:
             return self._find(words, "AND" if needs_all else "OR", where, values, most)
-        # Something was typed, but no word: a dash, a smiley. That is found nowhere, rather than everywhere.
+        # The text has no word, only a dash or an emoji: find nothing rather than everything.
         return [] if text.strip() else self._entries(f"entries WHERE {where} ORDER BY ticker LIMIT ?", values, most)
 
     def _find(self, words: list[str], joint: str, where: str, values: list[str], most: int) -> list[Entry]:
@@ -182,10 +184,10 @@ class Catalogue:
         return [rows.read(Entry, each) for each in found]
 
     def completions(self, kind: Kind, start: str, most: int) -> list[tuple[str, str]]:
-        """Tickers that begin so, with their titles; where there are more than `most`, how they go on, without titles.
+        """Return tickers with this prefix, with their titles; beyond `most`, only the next distinct prefixes.
 
-        "KXB" with thousands of markets gives KXBT, KXBN, ...: the shell finds the common part of what it is given, so
-        a list that is cut would complete to something that nobody meant.
+        "KXB" with thousands of markets gives KXBT, KXBN, ...: a shell completes the common part of its list, so a list
+        that is cut would complete to a wrong ticker.
         """
         within = "FROM entries WHERE kind = ? AND ticker >= ? AND ticker < ?"
         bounds = (kind.value, start, start + "\U0010ffff")
@@ -200,7 +202,7 @@ class Catalogue:
         return [(group, "") for (group,) in groups]
 
     def titles(self, kind: Kind, tickers: Sequence[str]) -> dict[str, str]:
-        """The titles and kin of these, as one text each."""
+        """Return the titles and kin of these tickers, as one text each."""
         found: dict[str, str] = {}
         for start in range(0, len(tickers), 500):
             some = tickers[start : start + 500]
@@ -213,17 +215,17 @@ class Catalogue:
     # -- the file -------------------------------------------------------------------------------------------------
 
     def discard(self) -> None:
-        """Close it and delete its file."""
+        """Close the catalog and delete its file."""
         self._database.close()
         _delete(self._database.path)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
 
 def delete_catalogue(path: Path) -> bool:
-    """Delete the file, whatever it is; whether there was one."""
+    """Delete the file, whatever it contains; return whether it existed."""
     was_there = path.exists()
     _delete(path)
     return was_there
@@ -238,7 +240,7 @@ def _delete(path: Path) -> None:
         try:
             each.unlink(missing_ok=True)
         except OSError as error:
-            raise StateFileError(f"cannot delete {each}: {error.strerror}", hint="delete it by hand") from error
+            raise StateFileError(f"Cannot delete {each}: {error.strerror}", hint="delete it by hand") from error
 
 
 def _has_fts(database: Database) -> bool:
@@ -253,7 +255,7 @@ FILE = "catalogue"
 
 
 def catalogue_path(config: Config) -> Path:
-    """Beside the state file of this environment; another host than its usual one has a file of its own."""
+    """Return the path of the catalog, beside the state file. An unusual host of the environment has its own file."""
     given = urlsplit(config.exchange.rest_url)
     own = (
         f"-{given.netloc}"
@@ -264,9 +266,9 @@ def catalogue_path(config: Config) -> Path:
 
 
 def open_catalogue(config: Config, *, create: bool = False) -> Catalogue | None:
-    """The catalogue of this environment, if there is one that can be used; with `create` there is one afterwards.
+    """Return the catalog of this environment, if it is usable; with `create` there is one afterwards.
 
-    One that another version of this program wrote may hold objects of another shape: it counts as missing.
+    The catalog of another version of this program may hold objects of another structure: it counts as missing.
     """
     source = f"{config.env} {config.rest_url} {__version__}"
     return Catalogue.open(catalogue_path(config), source, create=create)

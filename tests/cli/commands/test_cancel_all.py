@@ -66,7 +66,7 @@ def test_it_says_how_many_orders_are_not_ours(exchange: Served) -> None:
     assert buy().code == 0
     exchange.submit(ME, TWO_SIDED, BID, "0.3900", "1")
     ended = program("cancel-all")
-    assert "2 resting, 1 of them not ours" in ended.err
+    assert "2 resting, 1 of them external" in ended.err
     assert exchange.resting() == []
 
 
@@ -124,7 +124,7 @@ def test_a_halt_that_is_gone_at_the_end_is_written_again_and_told(exchange: Serv
     with lifting(exchange, 1):
         ended = program("cancel-all", "--json")
     assert (ended.code, ended.json["halted"]) == (0, True), ended.err
-    assert "the halt is GONE" in ended.err
+    assert "The halt is GONE" in ended.err
     assert (exchange.resting(), ended.json["canceled"]) == ([], 2), "what was placed in between is canceled too"
     assert buy().code == 3
 
@@ -157,7 +157,7 @@ def test_the_lock_against_a_resume_is_taken_before_the_cancels_where_it_could_no
             """The resume lets go once the halt is written, and the kill switch could not have the lock then."""
 
             def write(self, text: str) -> int:
-                if "trading is halted" in text:
+                if "Trading is halted" in text:
                     fcntl.flock(resume, fcntl.LOCK_UN)
                 return super().write(text)
 
@@ -179,7 +179,7 @@ def test_what_is_left_is_named_and_ends_with_7(exchange: Served) -> None:
     ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (7, 1, True)
     assert order_id in ended.error["message"]
-    assert "takes no cancel until it resumes" in ended.err
+    assert "accepts no cancels until it resumes" in ended.err
 
 
 def test_an_unreadable_pause_beside_a_broken_configuration_stops_nothing(exchange: Served) -> None:

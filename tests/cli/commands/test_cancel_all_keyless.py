@@ -60,7 +60,7 @@ def test_a_loop_that_runs_may_have_orders(exchange: Served, home: Path) -> None:
 
 def test_a_state_file_that_cannot_be_read_rules_out_nothing(exchange: Served, home: Path) -> None:
     (home / "state.db").write_bytes(b"no database" * 500)
-    is_in_doubt(without_its_key(exchange), "the state file cannot tell what is live")
+    is_in_doubt(without_its_key(exchange), "the state file cannot show which orders are live")
 
 
 def test_without_a_key_id_the_state_file_cannot_be_asked(
@@ -70,7 +70,7 @@ def test_without_a_key_id_the_state_file_cannot_be_asked(
     monkeypatch.delenv("KALSHI_API_KEY_ID")
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.error["code"]) == (7, "credentials"), ended.err
-    assert "the state file cannot tell what is live" in ended.error["message"]
+    assert "the state file cannot show which orders are live" in ended.error["message"]
 
 
 @pytest.mark.parametrize("is_new", [True, False], ids=["never ran here", "nothing live"])

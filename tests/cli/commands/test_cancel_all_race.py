@@ -61,7 +61,7 @@ def killing(exchange: Served, proxy: FaultProxy, *more: str) -> Iterator[subproc
     process = start(words, exchange.variables(proxy.moved(exchange.server.rest_url)), exchange.home)
     try:
         eventually(
-            lambda: ("trading is halted" in said(process) and proxy.faults[0].hits) or process.poll() is not None
+            lambda: ("Trading is halted" in said(process) and proxy.faults[0].hits) or process.poll() is not None
         )
         assert process.poll() is None, said(process)
         yield process
@@ -85,7 +85,7 @@ def test_a_resume_is_refused_while_the_kill_switch_runs(exchange: Served, proxy:
         refused = program("resume", "--reason", "impatient", "--json")
         assert (refused.code, refused.error["code"]) == (3, "KILL_RUNS"), refused.err
         assert f"pid {process.pid}" in refused.error["message"]
-        assert "wait until cancel-all has ended" in refused.error["hint"]
+        assert "wait until `kalshi cancel-all` has ended" in refused.error["hint"]
         assert f"kill -9 {process.pid}" in refused.error["hint"]
         assert (on_file(exchange).code, (home(exchange) / FILE).exists()) == ("CANCEL_ALL", True)
         ended = released(proxy, process)
@@ -144,7 +144,7 @@ def test_a_halt_that_is_gone_and_cannot_be_written_again_is_not_reported(exchang
         home(exchange).touch()
         ended = released(proxy, process)
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (8, False, 0), ended.err
-    assert "the halt could NOT be written" in ended.err
+    assert "the halt could NOT be saved" in ended.err
 
 
 def test_a_kill_switch_does_not_wait_for_a_resume_that_is_under_way(exchange: Served) -> None:

@@ -65,7 +65,10 @@ def error_of(ended: Ended) -> tuple[int, str]:
 def test_close_shows_the_plan_and_what_came_of_it(exchange: Served) -> None:
     ended = program("close", TWO_SIDED.lower(), "--json")
     assert ended.code == 0, ended.err
-    assert "10 YES at $0.44 now, at worst $0.39; $4.40 for 10 in the book, all of it at worst $3.90" in ended.err
+    assert (
+        "10 YES: best price $0.44, worst allowed $0.39; proceeds $4.40 for the 10 available now, at least $3.90 for all"
+        in ended.err
+    )
     (row,) = ended.json
     assert row.pop("fees") == "0.172500"
     assert row == {
@@ -84,7 +87,7 @@ def test_a_no_position_is_shown_at_prices_of_no(exchange: Served) -> None:
     also_no(exchange)
     exchange.submit("maker", ONE_SIDED, ASK, "0.1500", "100")
     ended = program("close", ONE_SIDED, "--json")
-    assert "20 NO at $0.85 now, at worst $0.80" in ended.err
+    assert "20 NO: best price $0.85, worst allowed $0.80" in ended.err
     assert (ended.json[0]["side"], ended.json[0]["average_price"]) == ("no", "0.8500")
 
 
@@ -138,7 +141,7 @@ def test_where_nobody_buys_nothing_is_sent_and_the_row_says_why(exchange: Served
     ended = program("close", ONE_SIDED, "--json")
     assert error_of(ended) == (3, "NO_BIDS")
     assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("0.00", "20.00")
-    assert "nobody buys NO" in ended.json[0]["detail"]
+    assert "No bids for NO" in ended.json[0]["detail"]
 
 
 def test_a_paused_market_is_said_and_ends_with_its_own_code(exchange: Served) -> None:
@@ -153,7 +156,7 @@ def test_a_part_is_a_failure_that_says_what_is_left(exchange: Served) -> None:
     exchange.submit("maker", TWO_SIDED, BID, "0.4400", "4")
     ended = program("close", TWO_SIDED, "--tries", "2", "--json")
     assert error_of(ended) == (1, "not_closed")
-    assert f"6 YES of {TWO_SIDED} left" in ended.error["message"]
+    assert f"6 YES of {TWO_SIDED} remaining" in ended.error["message"]
     assert (ended.json[0]["closed"], ended.json[0]["left"]) == ("4.00", "6.00")
     assert exchange.resting() == []
 
@@ -198,7 +201,7 @@ def test_an_unknown_outcome_ends_it_with_7_and_the_order(proxy: FaultProxy, exch
     assert error_of(ended) == (7, "outcome_unknown")
     assert proxy.faults[0].hits == 1, "not tried again, and no other position begun"
     assert sorted(row["closed"] for row in ended.json) == ["0.00", "0.00"]
-    assert sorted("not begun" in row["detail"] for row in ended.json) == [False, True]
+    assert sorted("Not started" in row["detail"] for row in ended.json) == [False, True]
     assert "client order id" in ended.error["hint"]
     assert held() == {TWO_SIDED: "10.00", ONE_SIDED: "-20.00"}
 
@@ -224,7 +227,7 @@ def test_on_prod_it_shows_the_plan_and_asks(
     monkeypatch.setattr("sys.stdin", io.StringIO())
     ended = program(*words)
     assert (ended.code, ended.out) == (3, "")
-    assert "at worst $0.39" in ended.err
+    assert "worst allowed $0.39" in ended.err
     assert "add --yes" in ended.err
     assert held() == {TWO_SIDED: "10.00"}
     assert program(*words, "--yes").code == 0

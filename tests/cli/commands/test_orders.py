@@ -102,7 +102,7 @@ def test_an_order_is_canceled_though_the_state_file_is_broken(exchange: Served, 
     (exchange.state / "sim" / "state.db").write_bytes(b"no database at all")
     ended = program("order", "cancel", mine, "--json")
     assert (ended.code, exchange.resting()) == (0, []), ended.err
-    assert "ids of your own are not understood" in ended.err
+    assert "Client order ids cannot be used here" in ended.err
 
 
 # -- batch ------------------------------------------------------------------------------------------------------------
@@ -152,9 +152,9 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(subaccount=64), "line 2: subaccount: '64' is not a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
-        (line(ticker="NOPE"), "line 2: there is no market NOPE"),
-        (line(price="0.415"), "line 2: $0.415 is not a price"),
-        (line(client_order_id="a"), "the client order id a is on several lines"),
+        (line(ticker="NOPE"), "line 2: no market NOPE"),
+        (line(price="0.415"), "line 2: $0.415 is off the price grid"),
+        (line(client_order_id="a"), "Client order id a is used on several lines"),
     ],
 )
 def test_a_bad_line_is_named_and_nothing_at_all_is_sent(
@@ -214,7 +214,7 @@ def test_a_dry_run_of_a_batch_leaves_no_trace(exchange: Served, monkeypatch: pyt
     exchange.leave_no_trace()
     ended = batch(monkeypatch, line(), line(count=1_000), words=("--dry-run", "--json"))
     assert (ended.code, [row["status"] for row in ended.json]) == (0, ["dry_run", "denied"])
-    assert "worst loss $4.27" in ended.err
+    assert "maximum loss $4.27" in ended.err
     assert (exchange.resting(), exchange.state.exists()) == ([], False)
 
 
@@ -295,14 +295,14 @@ def test_an_expiry_is_given_and_taken_away(exchange: Served, mine: str) -> None:
     ("words", "says"),
     [
         (["amend", "ID"], "nothing to change"),
-        (["amend", "ID", "--price", "0.41"], "is already: 10 left at $0.41"),
-        (["amend", "ID", "--price", "0.415"], "the nearest prices are $0.41 and $0.42"),
+        (["amend", "ID", "--price", "0.41"], "already has these terms: 10 left at $0.41"),
+        (["amend", "ID", "--price", "0.415"], "nearest valid prices: $0.41 and $0.42"),
         (["amend", "ID", "--price", "41"], "did you mean 0.41?"),
         (["amend", "ID", "--no-expiry", "--expires-in", "1h"], "exclude each other"),
         (["amend", "ID", "--expires-in", "0.5s"], "at least one second"),
         (["decrease", "ID"], "give one of --by and --to"),
         (["decrease", "ID", "--by", "1", "--to", "1"], "give one of --by and --to"),
-        (["decrease", "ID", "--to", "10"], "10 are left"),
+        (["decrease", "ID", "--to", "10"], "10 contracts are left"),
         (["decrease", "ID", "--by", "10"], "kalshi order cancel"),
     ],
 )

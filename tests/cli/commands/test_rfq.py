@@ -81,8 +81,8 @@ def test_cancel_all_is_not_done_while_an_accepted_quote_may_trade(exchange: Serv
         assert exchange.call(lambda: quotes.accept(ME, record, "no", exchange.clock.now())) is None
     ended = program("cancel-all", "--within", "1s", "--json")
     assert (ended.code, exchange.resting()) == (7, [])
-    assert f"may still trade, and cannot be canceled: {quote} on {TWO_SIDED}" in ended.error["message"]
-    assert ("after" if is_here else "or never") in ended.error["hint"]
+    assert f"may still trade and cannot be canceled: {quote} on {TWO_SIDED}" in ended.error["message"]
+    assert ("order reconcile" if is_here else "or not at all") in ended.error["hint"]
 
 
 def test_cancel_all_does_not_mind_quotes_that_traded_or_are_open(exchange: Served) -> None:
@@ -192,7 +192,7 @@ def test_3_prod_asks_and_without_a_terminal_nothing_is_sent(exchange: Served, mo
     assert status(exchange, quote) == "open"
     asked = program("rfq", "accept", rfq, quote, "--side", "no")
     assert "prod: you buy 100 YES" in asked.err
-    assert "cost $48.00, fee up to $1.75, worst loss $49.75" in asked.err
+    assert "cost $48.00, fee up to $1.75, maximum loss $49.75" in asked.err
     assert program("rfq", "accept", rfq, quote, "--side", "no", "--yes").code == 0
 
 
@@ -254,8 +254,8 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
         (("rfq", "accept", "nobody", "nothing", "--side", "no"), 4, "no RFQ nobody"),
         (("rfq", "accept", "a", "b", "--side", "maybe"), 2, "maybe"),
         (("rfq", "quotes", "x", "--limit", "0"), 2, "limit"),
-        (("quote", "create", "nobody"), 2, "for YES, for NO"),
-        (("quote", "create", "nobody", "--yes-bid", "0.60", "--no-bid", "0.41"), 2, "more than a dollar"),
+        (("quote", "create", "nobody"), 2, "a YES bid, a NO bid, or both"),
+        (("quote", "create", "nobody", "--yes-bid", "0.60", "--no-bid", "0.41"), 2, "add up to more than $1.00"),
         (("quote", "create", "nobody", "--yes-bid", "60"), 2, "0.60"),
         (("quote", "confirm", "nothing"), 4, "no quote nothing"),
         (("combos", "show", "nothing"), 4, "no collection NOTHING"),

@@ -165,7 +165,7 @@ def test_money_is_not_moved_to_where_it_is() -> None:
 def test_the_facts_say_what_lies_there_now(world: Simulation) -> None:
     assert cash.describe_transfer(world.client, move()) == [
         "move $25.00 from shard 0 to shard 2",
-        "there: shard 0 $10,000.00, shard 2 $0.00",
+        "available: shard 0 $10,000.00, shard 2 $0.00",
     ]
 
 

@@ -8,8 +8,8 @@ import pytest
 from support.opened import resources_of
 from support.served import TWO_SIDED, served
 
-from kalshi_cli.base.errors import KalshiError
-from kalshi_cli.base.units import contracts
+from kalshi_cli.base.errors import KalshiError, RefusedError, UsageError
+from kalshi_cli.base.units import contracts, dollars
 from kalshi_cli.services.account.service import AccountService
 
 
@@ -50,6 +50,60 @@ def test_what_is_held_is_in_the_calendar(account: AccountService) -> None:
 
 
 def test_a_raw_call_goes_to_the_api_of_the_exchange_alone(account: AccountService) -> None:
-    assert b"balance" in account.raw_call("GET", "/portfolio/balance", {})
+    assert b"balance" in account.raw_get("/portfolio/balance", {})
     with pytest.raises(KalshiError):
-        account.check_raw_path("https://example.com/portfolio")
+        account.plan_raw_call("POST", "https://example.com/portfolio", {})
+
+
+def test_cash_moves_between_shards_once_the_plan_is_executed(account: AccountService) -> None:
+    plan = account.plan_transfer(dollars(5), from_shard=0, to_shard=1)
+    assert (plan.terms.status, plan.terms.amount) == ("dry_run", dollars(5))
+    assert "move $5.00 from shard 0 to shard 1" in plan.facts[0]
+    assert list(account.transfers()) == []
+    done = account.execute(account.renew(plan))
+    assert (done.status, account.transfer(done.transfer_id or "").status) == ("complete", "complete")
+    assert [row.transfer_id for row in account.transfers()] == [done.transfer_id]
+    with pytest.raises(UsageError):
+        account.plan_transfer(dollars(5), from_shard=1, to_shard=1)
+
+
+def test_a_transfer_between_subaccounts_keeps_its_id_from_plan_to_result(account: AccountService) -> None:
+    upgrade = account.plan_upgrade()
+    assert account.execute(upgrade).usage_tier == "advanced"
+    with pytest.raises(RefusedError, match="executed already"):
+        account.execute(upgrade)
+    opened = account.execute(account.plan_subaccount())
+    before = len(list(account.subaccount_transfers()))
+    plan = account.plan_subaccount_transfer(dollars(2), from_subaccount=0, to_subaccount=opened.subaccount)
+    assert len(list(account.subaccount_transfers())) == before
+    done = account.execute(account.renew(plan))
+    assert (done.status, done.client_transfer_id) == ("applied", plan.terms.client_transfer_id)
+    again = account.plan_subaccount_transfer(
+        dollars(2),
+        from_subaccount=0,
+        to_subaccount=opened.subaccount,
+        client_transfer_id=done.client_transfer_id,
+    )
+    assert account.execute(again).status == "applied_before"
+    cash = {row.subaccount: row.balance for row in account.subaccounts() if row.exchange_index == 0}
+    assert cash[opened.subaccount] == dollars(2)
+
+
+def test_netting_and_allocation_change_when_their_plans_are_executed(account: AccountService) -> None:
+    before = account.netting()
+    plan = account.plan_netting(0, enabled=False)
+    assert account.netting() == before
+    assert not any(row.enabled for row in account.execute(plan) if row.subaccount == 0)
+    shares = account.plan_allocation({0: 60, 1: 40})
+    assert (shares.terms.active, account.allocation().active) == (True, False)
+    assert account.execute(shares) == shares.terms
+    assert not account.execute(account.plan_allocation({})).active
+    with pytest.raises(UsageError, match="add up to 60"):
+        account.plan_allocation({0: 60})
+
+
+def test_a_raw_write_is_a_plan(account: AccountService) -> None:
+    body = b'{"contracts_limit":100}'
+    plan = account.plan_raw_call("POST", "/portfolio/order_groups/create", {}, body)
+    assert plan.facts[1] == f"body {body.decode()}"
+    assert b"order_group_id" in account.execute(plan)

@@ -222,7 +222,7 @@ def test_a_letter_for_a_sink_that_nobody_has_any_more_ends_as_a_dead_one(desk_of
     other = desk_of(sinks={}, clock=desk.clock)
     desk.clock.advance(86_400 + 1)
     other.tell()
-    assert [letter.error for letter in other.alerting.overview().dead] == ["there is no such sink any more"]
+    assert [letter.error for letter in other.alerting.overview().dead] == ["there is no such channel any more"]
 
 
 def test_what_waits_is_bounded_and_the_least_goes_first(desk_of: Open) -> None:

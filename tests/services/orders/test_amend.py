@@ -68,7 +68,7 @@ def test_price_and_size_change_and_are_on_file(sim: Simulation, mine: str) -> No
 
 def test_the_price_is_that_of_the_outcome_that_was_typed(sim: Simulation, mine: str) -> None:
     assert change(sim, mine, outcome="no", price=cents(59)).price == cents(41)
-    with pytest.raises(UsageError, match=r"\$0\.595 is not a price"):
+    with pytest.raises(UsageError, match=r"\$0\.595 is off the price grid"):
         change(sim, mine, outcome="no", price=Price(5_950))
 
 
@@ -289,7 +289,7 @@ def test_an_order_that_was_canceled_before_the_amend_came_is_said_to_be_over(sim
         return None
 
     sim.wire.before = cancel_first
-    with pytest.raises(ExchangeError, match="is canceled since"):
+    with pytest.raises(ExchangeError, match="is now canceled"):
         change(sim, mine, price=cents(41))
     found = sim.store.order(mine)
     assert found is not None
@@ -307,7 +307,7 @@ def test_a_decrease_takes_off_as_much(sim: Simulation, mine: str, how: dict[str,
 
 @pytest.mark.parametrize("how", [{"by": contracts(10)}, {"by": contracts(11)}, {"to": contracts(10)}, {"to": Qty(0)}])
 def test_a_decrease_leaves_less_but_something(sim: Simulation, mine: str, how: dict[str, Qty]) -> None:
-    with pytest.raises(UsageError, match="10 are left") as caught:
+    with pytest.raises(UsageError, match="10 contracts are left") as caught:
         decrease(sim, mine, **how)
     assert "kalshi order cancel" in caught.value.hint
     assert calls(sim, "decrease") == 0
@@ -368,7 +368,7 @@ def test_an_order_that_filled_before_the_decrease_came_is_said_to_be_over(sim: S
         return None
 
     sim.wire.before = fill_first
-    with pytest.raises(ExchangeError, match="is filled since"):
+    with pytest.raises(ExchangeError, match="is now filled"):
         decrease(sim, mine, by=contracts(1))
 
 

@@ -148,10 +148,10 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulatio
 @pytest.mark.parametrize(
     ("bad", "said"),
     [
-        ({"price": Price(4_050)}, r"line 2: \$0\.405 is not a price"),
-        ({"ticker": "NOPE-1"}, "line 2: there is no market NOPE-1"),
+        ({"price": Price(4_050)}, r"line 2: \$0\.405 is off the price grid"),
+        ({"ticker": "NOPE-1"}, "line 2: no market NOPE-1"),
         ({"client_order_id": "used"}, "line 2: refused: there is an order with the id used"),
-        ({"client_order_id": "twice"}, "line 2: the client order id twice is on several lines; line 3"),
+        ({"client_order_id": "twice"}, "line 2: Client order id twice is used on several lines; line 3"),
     ],
 )
 def test_one_line_that_cannot_be_an_order_stops_all(sim: Simulation, bad: dict[str, Any], said: str) -> None:
@@ -165,9 +165,9 @@ def test_one_line_that_cannot_be_an_order_stops_all(sim: Simulation, bad: dict[s
 
 
 def test_a_batch_has_an_end(sim: Simulation) -> None:
-    with pytest.raises(UsageError, match="1001 orders on 1 markets are too many"):
+    with pytest.raises(UsageError, match="1001 orders in 1 market exceed"):
         place(sim, *many(1_001))
-    with pytest.raises(UsageError, match="101 orders on 101 markets are too many"):
+    with pytest.raises(UsageError, match="101 orders in 101 markets exceed"):
         place(sim, *({"ticker": f"T{n}"} for n in range(101)))
 
 

@@ -253,7 +253,7 @@ def test_an_exchange_that_answers_nothing_leaves_it_unverified(sim: Simulation) 
 def test_a_key_that_may_not_cancel_ends_it_at_once(sim: Simulation) -> None:
     rest(sim, 1)
     sim.wire.before = fail("DELETE", 403, 100, code="forbidden")
-    with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 1 order may rest"):
+    with pytest.raises(OutcomeUnknownError, match="This key cannot cancel, and 1 order may be live"):
         kill(sim)
 
 
@@ -334,7 +334,7 @@ def test_many_groups_do_not_hold_up_the_cancel_of_everything(tmp_path: Path) -> 
     rest(sim, 1)
     sim.clock.advance(1)
     assert with_groups(sim).is_clean
-    assert any("for want of time not triggered: " in line for line in sim.said), sim.said
+    assert any("Not triggered, out of time: " in line for line in sim.said), sim.said
     sim.close()
 
 

@@ -24,7 +24,7 @@ def test_a_quote_that_a_person_takes_makes_the_first_price(fresh: Simulation) ->
     ids = answered(fresh, confirms_ms=1_000)
     deal = quotes.propose_accept(fresh.desk(), *ids, "no")
     quote = quotes.accept(fresh.desk(), deal, "no")
-    assert quotes.follow(fresh.client, fresh.clock, quote, 60).status == "executed"
+    assert quotes.follow(fresh.client, fresh.clock, quotes.quote_row(quote), 60).status == "executed"
     assert fresh.exchange.position("alice", TICKER) == contracts(10)
 
 

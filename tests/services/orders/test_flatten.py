@@ -43,7 +43,7 @@ def test_every_subaccount_is_closed(exchange: Served) -> None:
 
 
 def test_with_nothing_held_it_says_so(exchange: Served) -> None:
-    assert flattened(exchange).text == "nothing was held"
+    assert flattened(exchange).text == "no open positions"
 
 
 def test_what_is_left_is_critical_and_named(exchange: Served) -> None:

@@ -205,7 +205,7 @@ def test_an_order_cancelled_by_somebody_else_meanwhile_is_no_trouble(sim: Simula
 def test_orders_of_other_programs_are_cancelled_and_counted(sim: Simulation) -> None:
     ours = set(rest(sim, 3)[:2])
     press(sim, is_ours=lambda order: order.order_id in ours)
-    assert "3 resting, 1 of them not ours" in sim.said
+    assert "3 resting, 1 of them external" in sim.said
 
 
 def test_one_refusal_of_the_key_is_gone_through(sim: Simulation) -> None:
@@ -227,7 +227,7 @@ def test_a_key_revoked_half_way_ends_with_how_to_go_on(sim: Simulation) -> None:
         return without_cancel_all(request)
 
     sim.wire.before = before
-    with pytest.raises(OutcomeUnknownError, match="this key cannot cancel, and 60 orders may rest") as refused:
+    with pytest.raises(OutcomeUnknownError, match="This key cannot cancel, and 60 orders may be live") as refused:
         press(sim)
     assert "web site" in refused.value.hint
     assert ids[-1] in refused.value.message
@@ -285,7 +285,7 @@ def test_while_the_exchange_is_paused_it_says_so_once_and_tries_until_the_deadli
     outcome = press(sim, deadline_s=20.0, groups=[])
     assert (outcome.remaining, outcome.is_clean) == (3, False)
     assert [line for line in sim.said if "paused" in line] == [
-        "the exchange is paused and takes no cancel until it resumes; trying again until the deadline"
+        "The exchange is paused and accepts no cancels until it resumes; trying again until the deadline"
     ]
     assert sum(verb == "DELETE" for verb, _ in sim.wire.sent) < 30, "and does not hammer at it"
 

@@ -109,7 +109,7 @@ def test_a_dead_channel_changes_no_exit_code_and_its_notice_is_kept(
     assert took < BOUND_S
     assert told(channels) == all_told("dead", "phone")
     assert last(channels) - begun < TOLD_WITHIN_S, "one channel waits for no other"
-    assert "not told yet: dead" in ended.err
+    assert "Not notified yet: dead" in ended.err
     letters = program("alerts", "--json").json["letters"]
     assert [(letter["sink"], letter["code"], letter["status"]) for letter in letters] == [
         ("dead", "CANCEL_ALL", "waiting")
@@ -137,7 +137,7 @@ def test_an_interrupt_ends_the_wait_for_the_channels_and_not_the_truth_about_the
     ended, _, _ = timed("--within", "1s")
     assert time.monotonic() - sent[0] < 1, "it does not wait for the rest of the time"
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == ((7, 1, True) if is_paused else (0, 0, True))
-    assert "not told yet: dead" in ended.err
+    assert "Not notified yet: dead" in ended.err
 
 
 def test_what_is_left_with_7_is_told_too(exchange: Served, channels: Receiver) -> None:

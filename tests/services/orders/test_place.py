@@ -281,7 +281,7 @@ def test_a_market_that_paused_in_between_is_the_exchanges_no(sim: Simulation) ->
     with pytest.raises(ExchangeError) as caught:
         desk.send(*proposed)
     assert caught.value.exit_code is ExitCode.REJECTED
-    assert "nothing was placed" in caught.value.message
+    assert "No order was placed" in caught.value.message
 
 
 def answer(status: int, body: bytes) -> Any:

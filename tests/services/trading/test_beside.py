@@ -118,7 +118,7 @@ def test_whoever_is_overtaken_again_and_again_is_told_so_and_nothing_is_sent(sim
     with pytest.raises(RefusedError) as caught:
         desk.send(*desk.propose(ticket()))
     assert (caught.value.code, store.times, bids(sim)) == ("STATE_MOVED", TRIES, 0)
-    assert "another program" in caught.value.message
+    assert "Another program" in caught.value.message
 
 
 def test_an_order_that_was_confirmed_after_trading_became_reducing_is_not_sent(sim: Simulation, beside: Store) -> None:

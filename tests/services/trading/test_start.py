@@ -126,7 +126,7 @@ def test_an_order_in_doubt_is_waited_for_until_a_fresh_read_proves_that_it_never
     engine = start()
     assert engine.state.orders.live() == []
     assert 90_000 < sim.clock.now() - T0 < 100_000
-    assert start.said[0] == "waiting up to 91 s for what became of lost"
+    assert start.said[0] == "Waiting up to 91 s for the outcome of lost"
     assert start.said[1].startswith("reconciled: 1 order never arrived")
 
 

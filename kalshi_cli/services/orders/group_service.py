@@ -1,0 +1,90 @@
+"""Order groups of an account: each write is planned first and then executed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from kalshi_cli.base.errors import RefusedError
+from kalshi_cli.base.units import Qty, format_qty, pluralize, show_qty
+from kalshi_cli.exchange.wire.groups import OrderGroup
+from kalshi_cli.services.plans import PlanningService
+from kalshi_cli.services.trading.refusals import translate_halt
+from kalshi_cli.services.trading.run_order_groups import note_group, reset_group
+from kalshi_cli.views.orders import GroupActionResult, GroupRow, GroupView
+from kalshi_cli.views.plans import RequestPlan
+
+GroupPlan = RequestPlan[dict[str, str], GroupActionResult]
+
+
+class OrderGroupService(PlanningService):
+    """Order groups: the exchange cancels a group once more than its limit matches within 15 seconds."""
+
+    def list(self, subaccount: int | None = None) -> Sequence[GroupRow]:
+        """Return the order groups, of all subaccounts unless one is given."""
+        return [GroupRow.of(group) for group in self._resources.client.order_groups(subaccount)]
+
+    def get(self, group_id: str, subaccount: int | None = None) -> GroupView:
+        """Return one order group with the ids of its orders."""
+        return GroupView.of(self._resources.client.order_group(group_id, subaccount))
+
+    def plan_create(
+        self, limit: Qty, *, subaccount: int | None = None, shard: int = 0
+    ) -> RequestPlan[dict[str, str | int | None], GroupView]:
+        """Plan a new order group for the markets of one shard; `limit` is in contracts within 15 seconds."""
+        client = self._resources.client
+        return self._request(
+            "create_order_group",
+            {"limit": format_qty(limit), "subaccount": subaccount, "exchange_index": shard},
+            lambda: GroupView.of(client.create_order_group(limit, subaccount=subaccount, exchange_index=shard)),
+            f"an order group of {show_qty(limit)} contracts within 15 seconds",
+        )
+
+    def plan_limit(self, group_id: str, limit: Qty, *, subaccount: int | None = None) -> GroupPlan:
+        """Plan another limit. The group is triggered at once if that much matched within the last 15 seconds.
+
+        While trading is halted a limit can only be lowered.
+        """
+
+        def send(group: OrderGroup) -> None:
+            resources = self._resources
+            translate_halt(resources.store, lambda: resources.client.limit_order_group(group, limit))
+
+        return self._change("limit", "limit set", group_id, subaccount, send, limit=format_qty(limit))
+
+    def plan_trigger(self, group_id: str, *, subaccount: int | None = None) -> GroupPlan:
+        """Plan to cancel all orders of a group; it takes no new orders until it is reset."""
+
+        def send(group: OrderGroup) -> None:
+            self._resources.client.trigger_order_group(group)
+            note_group(self._resources, group_id, is_triggered=True)
+
+        return self._change("trigger", "triggered", group_id, subaccount, send)
+
+    def plan_reset(self, group_id: str, *, subaccount: int | None = None) -> GroupPlan:
+        """Plan to let a triggered group take orders again. Refused while trading is halted."""
+        return self._change("reset", "reset", group_id, subaccount, lambda group: reset_group(self._resources, group))
+
+    def plan_delete(self, group_id: str, *, subaccount: int | None = None) -> GroupPlan:
+        """Plan to delete a group and to cancel all its orders."""
+        return self._change("delete", "deleted", group_id, subaccount, self._resources.client.delete_order_group)
+
+    def _change(
+        self,
+        action: str,
+        done: str,
+        group_id: str,
+        subaccount: int | None,
+        send: Callable[[OrderGroup], None],
+        **terms: str,
+    ) -> GroupPlan:
+        """Plan a change of a group. Reads the group first: each write must name its shard."""
+        if self._resources.config.read_only:
+            raise RefusedError("KALSHI_READ_ONLY blocks all writes", hint="unset KALSHI_READ_ONLY", code="READ_ONLY")
+        group = self._resources.client.order_group(group_id, subaccount)
+
+        def change() -> GroupActionResult:
+            send(group)
+            return GroupActionResult(order_group_id=group.group_id, done=done)
+
+        fact = f"order group {group_id} with {pluralize(len(group.orders or ()), 'order')}"
+        return self._request(f"{action}_order_group", {"order_group_id": group_id, **terms}, change, fact)
