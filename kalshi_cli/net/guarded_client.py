@@ -1,7 +1,7 @@
-"""Sending bytes to a web address that was checked, or reading from one, and to nothing else, within a deadline.
+"""Sends bytes to a checked web address, or reads from it, and contacts nothing else, within a deadline.
 
-No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address_guard.py`), and
-the connection goes to an address that was judged: a name that stands for another machine a moment later is harmless.
+No redirects, no proxies, no cookies, and TLS is always verified. The name is resolved once and checked
+(`address_guard.py`), and the connection goes to a checked IP address: a later change of the name has no effect.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ import httpcore
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
 from kalshi_cli.net.deadline_transport import DeadlineBackend
-from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, classify_response
+from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, Outcome, classify_response
 
 _PLAIN = {"Accept-Encoding": "identity"}
-"""Nothing that is read here is large, and nothing is unpacked."""
+"""Responses here are small, so nothing is decompressed."""
 
 MAX_TRIED = 3
 """Addresses of one name that are tried, one after the other."""
 
 
 class Answer(NamedTuple):
-    """What became of a request. Of a `read` that got all of a 200, or an `ask` that got all of anything, `is_whole` is
-    true and there are a `body` and `headers`, by name in lower case.
+    """Result of a request.
+
+    `is_whole` is true if `read` got all of a 200, or `ask` all of any response; then `body` and `headers`, by
+    lower-case name, are set.
     """
 
     delivery: DeliveryResult
@@ -39,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class PinnedHttpClient:
-    """One address. Safe to use from any thread; each call has its own connection."""
+    """A client of one address. It is thread-safe; each call has its own connection."""
 
     def __init__(self, address: WebAddress, clock: Clock, resolve: Resolve) -> None:
         self._address = address
@@ -47,20 +49,20 @@ class PinnedHttpClient:
         self._resolve = resolve
 
     def __repr__(self) -> str:
-        return f"WebSink({self._address.host!r})"
+        return f"PinnedHttpClient({self._address.host!r})"
 
     def send(
         self, body: bytes, headers: Mapping[str, str], *, method: str = "POST", within_s: float = TOTAL_S
     ) -> DeliveryResult:
-        """One attempt. What the other side answers beyond its status is not read."""
+        """Send once. Nothing of the response but its status is read."""
         return self._ask(method, body, headers, within_s, 0).delivery
 
     def read(self, most: int, *, within_s: float = TOTAL_S) -> Answer:
-        """What a GET brings, at most so many bytes of it; a longer body is refused."""
+        """Return the response to a GET; a body of more than `most` bytes is refused."""
         return self._ask("GET", b"", {}, within_s, most)
 
     def ask(self, method: str, body: bytes, headers: Mapping[str, str], most: int, *, within_s: float) -> Answer:
-        """Send a request and read whatever it brings, at most so many bytes of it."""
+        """Send a request and return its response; a body of more than `most` bytes is refused."""
         return self._ask(method, body, headers, within_s, most, is_any_status=True)
 
     def _ask(
@@ -84,9 +86,9 @@ class PinnedHttpClient:
                 is_encrypted=address.is_tls,
             )
         except AddressError as error:
-            return Answer(DeliveryResult(outcome="refused", text=f"{where} refused: {error}"))
+            return _no_answer("refused", f"{where} refused: {error}")
         except OSError:
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
+            return _no_answer("retry", f"{where} failed: the host name cannot be resolved")
         try:
             with (
                 httpcore.ConnectionPool(
@@ -108,31 +110,27 @@ class PinnedHttpClient:
                 if not most or (response.status != 200 and not is_any_status):
                     return Answer(delivery)
                 if said.get("content-encoding", b"identity").strip().lower() not in (b"", b"identity"):
-                    text = f"{where} failed: it answers in an encoding that was not asked for"
-                    return Answer(DeliveryResult(outcome="refused", text=text))
+                    return _no_answer("refused", f"{where} failed: unrequested content encoding")
                 kept = b""
                 for part in response.iter_stream():
                     kept += part
                     if len(kept) > most:
-                        text = f"{where} failed: it answers with more than {most} bytes"
-                        return Answer(DeliveryResult(outcome="refused", text=text))
+                        return _no_answer("refused", f"{where} failed: response larger than {most} bytes")
                 told = {name: value.decode("ascii", "replace") for name, value in said.items()}
                 return Answer(delivery, True, kept, told, response.status)
         except httpcore.TimeoutException:
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: timeout"))
+            return _no_answer("retry", f"{where} failed: timeout")
         except httpcore.ConnectError as error:
-            # TLS errors arrive as this one; what they say of a certificate is not ours to repeat.
+            # TLS errors arrive as ConnectError; their text about the certificate is not repeated.
             is_tls = isinstance(error.__cause__, ssl.SSLError) or "ssl" in str(error).lower()
-            why = "its certificate does not prove that it is this host" if is_tls else "no connection"
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: {why}"))
+            why = "certificate does not match this host" if is_tls else "no connection"
+            return _no_answer("retry", f"{where} failed: {why}")
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol):
-            return Answer(
-                DeliveryResult(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
-            )
+            return _no_answer("retry", f"{where} failed: connection lost, or not an HTTP server")
 
     @property
     def _url(self) -> httpcore.URL:
-        """From the parts that were checked, so that no second reader understands the text otherwise."""
+        """Return the URL from its checked parts, so that no second parser can read the text differently."""
         address = self._address
         return httpcore.URL(
             scheme=b"https" if address.is_tls else b"http",
@@ -148,15 +146,19 @@ class PinnedHttpClient:
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
-        """Trusts whom this machine trusts, and the usual authorities where it knows none."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whatever SSLKEYLOGFILE says
+        """Return a context that trusts the authorities of this machine and certifi's."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unlike the default context, ignores SSLKEYLOGFILE
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
         return context
 
 
+def _no_answer(outcome: Outcome, text: str) -> Answer:
+    return Answer(DeliveryResult(outcome=outcome, text=text))
+
+
 class _Pinned(DeadlineBackend):
-    """Connects to these addresses, whatever name it is given, and lets nothing last beyond a moment."""
+    """Connects to these addresses for any host name, and bounds writes by the deadline too."""
 
     def __init__(self, addresses: tuple[str, ...], ends_at: float, clock: Clock) -> None:
         super().__init__(clock)

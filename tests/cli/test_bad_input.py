@@ -73,7 +73,7 @@ TYPED = (
     Typed("a price of nothing", "1", "0.00", TWO_SIDED, 2, ("outside the range",)),
     Typed("NaN", "1", "nan", TWO_SIDED, 2, ("price",)),
     Typed("no contracts", "0", "0.41", TWO_SIDED, 2, ("a count is above zero",)),
-    Typed("fewer than none", "-5", "0.41", TWO_SIDED, 2, ("a count is above zero, not -5",)),
+    Typed("fewer than none", "-5", "0.41", TWO_SIDED, 2, ("the count must be greater than zero, not -5",)),
     Typed("a thousandth of a contract", "0.001", "0.41", TWO_SIDED, 2, ("steps of 0.01",)),
     Typed("a million and more", "99999999", "0.41", TWO_SIDED, 2, ("one million",)),
     Typed("off the grid", "1", "0.415", TWO_SIDED, 2, ("$0.415 is not a price of", "$0.41 and $0.42")),

@@ -133,8 +133,8 @@ def test_a_key_on_the_command_line_is_refused_and_goes_nowhere(
 
 
 FIELDS = (
-    "credentials.sim.key_id", "credentials.sim.private_key_path", "alerts.sinks.main.url",
-    "alerts.sinks.main.url_file", "heartbeat.url", "exchange.rest_url", "day_zone", "references.KXA",
+    "credentials.sim.key_id", "credentials.sim.private_key_path", "alerts.channels.main.url",
+    "alerts.channels.main.url_file", "heartbeat.url", "exchange.rest_url", "day_zone", "references.KXA",
     "strategies.spike.size", "risk.max_position", "logs.folder",
 )  # fmt: skip
 

@@ -201,7 +201,7 @@ def test_a_loop_whose_stream_is_cut_says_that_it_polls_and_takes_the_stream_up_a
             proxy.cut_stream()
             wait_until_said(loop, "no stream: order books are read over REST")
             proxy.mend_stream()
-            wait_until_said(loop, "the stream is back")
+            wait_until_said(loop, "The stream is connected again")
             loop.send_signal(signal.SIGTERM)
             ended = finish(loop)
         finally:

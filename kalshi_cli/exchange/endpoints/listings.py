@@ -1,4 +1,4 @@
-"""Calls that read whole listings page by page, so that whoever copies them can stop, and go on where it stopped."""
+"""Endpoints that read whole listings page by page, so that a copy can stop and continue later."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kalshi_cli.exchange.wire.values import Page
 
 
 class ListingEndpoints(Endpoints):
-    """Public: they need no key. A cursor that the exchange forgot begins anew, without an error (seen June 2026)."""
+    """Public endpoints. The exchange restarts an expired cursor from the beginning without an error (June 2026)."""
 
     def market_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Market]:
-        """A page of markets without combos: of one status, or of those whose terms changed since then, not both."""
+        """Return a page of markets without combos: of one status, or of those changed since a time, not both."""
         params: dict[str, str | int | None] = {
             "status": status,
             "min_updated_ts": seconds(min_updated),
@@ -26,7 +26,7 @@ class ListingEndpoints(Endpoints):
         return wire_markets.read_markets(self._public("/markets", params))
 
     def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
-        """A page of events without their markets: of one status, and changed since then."""
+        """Return a page of events without their markets: of one status, and changed since a time."""
         params: dict[str, str | int | None] = {
             "status": status,
             "min_updated_ts": seconds(min_updated),
