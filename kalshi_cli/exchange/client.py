@@ -16,7 +16,6 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.exchange.endpoints.funds import FundsEndpoints
 from kalshi_cli.exchange.endpoints.groups import OrderGroupEndpoints
-from kalshi_cli.exchange.endpoints.listings import ListingEndpoints
 from kalshi_cli.exchange.endpoints.programs import MarketDataEndpoints
 from kalshi_cli.exchange.endpoints.quotes import RfqEndpoints
 from kalshi_cli.exchange.endpoints.status import ExchangeEndpoints
@@ -34,7 +33,6 @@ class KalshiClient(
     ExchangeEndpoints,
     OrderGroupEndpoints,
     FundsEndpoints,
-    ListingEndpoints,
     RfqEndpoints,
     MarketDataEndpoints,
 ):

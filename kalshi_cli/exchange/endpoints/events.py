@@ -11,6 +11,7 @@ from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing,
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire import events as wire
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
+from kalshi_cli.exchange.wire.values import Page
 
 EVENTS_A_PAGE = 200
 MAX_PERCENTILES = 10
@@ -96,6 +97,20 @@ class EventEndpoints(Endpoints):
             "period_interval": interval_min,
         }
         return wire.read_forecasts(self._get(path, params))
+
+    def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
+        """Return a page of events without their markets: of one status, and changed since a time.
+
+        A copy can stop after a page and continue later. The exchange restarts an expired cursor from the beginning,
+        without an error (June 2026).
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "limit": EVENTS_A_PAGE,
+            "cursor": cursor or None,
+        }
+        return wire.read_events(self._public("/events", params))
 
     # -- series --
 

@@ -9,8 +9,9 @@ from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, PAGE, Endpoints, not_found_as, quote_part, seconds
 from kalshi_cli.exchange.wire import markets as wire
+from kalshi_cli.exchange.wire.values import Page
 
 
 class MarketEndpoints(Endpoints):
@@ -84,3 +85,18 @@ class MarketEndpoints(Endpoints):
         """Return public trades, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
         return self._pages("/markets/trades", params, wire.read_trades, limit, is_public=True)
+
+    def market_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Market]:
+        """Return a page of markets without combos: of one status, or of those changed since a time, not both.
+
+        A copy can stop after a page and continue later. The exchange restarts an expired cursor from the beginning,
+        without an error (June 2026).
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "mve_filter": "exclude",
+            "limit": PAGE,
+            "cursor": cursor or None,
+        }
+        return wire.read_markets(self._public("/markets", params))

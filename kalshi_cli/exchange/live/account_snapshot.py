@@ -49,13 +49,7 @@ def account_snapshot(
     looked up too, because an order that traded at once never rested. `as_of` is requested first, so that every later
     read is at least as new.
     """
-    with client.reading_within(within_s):
-        return _snapshot(client, clock, since=since, live=live, known=known)
 
-
-def _snapshot(
-    client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order], known: Callable[[str], Order | None] | None
-) -> AccountSnapshot:
     def look_up(missing: dict[str | None, Ts]) -> None:
         if len(missing) > MARKETS_ONE_BY_ONE:
             missing = {None: min(missing.values())}
@@ -63,25 +57,26 @@ def _snapshot(
             for order in client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None):
                 orders[order.order_id] = order
 
-    as_of = client.user_data_timestamp()
-    orders = {order.order_id: order for order in client.orders(status="resting")}
-    look_up(_missing(orders.values(), live))
-    fills = tuple(client.all_fills(min_ts=since))
-    if known is not None:
-        new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
-        look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
-    settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
-    now, there = clock.now(), client.max_server_time(clock.monotonic())
-    return AccountSnapshot(
-        now,
-        as_of=as_of,
-        since=since,
-        orders=tuple(limit_future_times(order, now, there) for order in orders.values()),
-        fills=tuple(limit_future_times(fill, now, there) for fill in fills),
-        settlements=tuple(limit_future_times(settlement, now, there) for settlement in settlements),
-        positions=tuple(client.positions()),
-        balance=client.balance(),
-    )
+    with client.reading_within(within_s):
+        as_of = client.user_data_timestamp()
+        orders = {order.order_id: order for order in client.orders(status="resting")}
+        look_up(_missing(orders.values(), live))
+        fills = tuple(client.all_fills(min_ts=since))
+        if known is not None:
+            new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
+            look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
+        settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
+        now, there = clock.now(), client.max_server_time(clock.monotonic())
+        return AccountSnapshot(
+            now,
+            as_of=as_of,
+            since=since,
+            orders=tuple(limit_future_times(order, now, there) for order in orders.values()),
+            fills=tuple(limit_future_times(fill, now, there) for fill in fills),
+            settlements=tuple(limit_future_times(settlement, now, there) for settlement in settlements),
+            positions=tuple(client.positions()),
+            balance=client.balance(),
+        )
 
 
 def marks_update(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
