@@ -243,6 +243,7 @@ _KINDS: dict[Key, Any] = {
 }
 """Path of each value -> its type; `*` stands for a name that the user chooses."""
 _SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))}
+_KNOWN = _SECTIONS | _KINDS.keys()
 _SECRET_KEY = re.compile(r"credentials\.\w+\.private_key")
 
 
@@ -250,8 +251,8 @@ def _pattern(key: Key) -> Key:
     """Return the path with `*` for names that the user chose."""
     found: Key = ()
     for name in key:
-        is_known = (*found, name) in _KINDS or (*found, name) in _SECTIONS
-        found = (*found, name if is_known or {(*found, "*")}.isdisjoint(_KINDS.keys() | _SECTIONS) else "*")
+        is_free = (*found, name) not in _KNOWN and (*found, "*") in _KNOWN
+        found = (*found, "*" if is_free else name)
     return found
 
 

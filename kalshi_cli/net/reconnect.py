@@ -23,7 +23,6 @@ class Backoff:
         """Return the seconds to wait after a connection that lasted `lived_s` seconds (None: it failed)."""
         if lived_s is not None and lived_s >= self._healthy_s:
             self._attempt = 0
-        pause = min(self._longest_s, self._first_s * 2 ** min(self._attempt, 20))
+        pause = min(self._longest_s, self._first_s * 2.0 ** min(self._attempt, 20))
         self._attempt += 1
-        jitter: float = 0.5 + self._rng.random() / 2
-        return pause * jitter
+        return pause * (0.5 + self._rng.random() / 2)

@@ -145,7 +145,7 @@ def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatc
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:
     exchange.key_path.unlink()
-    assert_refused(program("balance"), 5, str(exchange.key_path), "there is no such file", "correct the path")
+    assert_refused(program("balance"), 5, str(exchange.key_path), "file not found", "correct the path")
 
 
 def test_a_key_file_that_is_no_key(exchange: Served) -> None:

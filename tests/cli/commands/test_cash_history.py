@@ -87,7 +87,7 @@ def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monk
         ("transfer --from 0 --to 0 --amount 5", 2, "to where it is"),
         ("transfer --from 0 --to 1", 2, "--amount"),
         ("transfer --from 0 --to 7 --amount 5", 4, "exchange index 7"),
-        ("transfer --from 0 --to 999 --amount 5", 2, "there is no shard 999"),
+        ("transfer --from 0 --to 999 --amount 5", 2, "No shard 999"),
         ("transfer --from 0 --to 1 --amount 1000.01", 4, "kalshi balance"),
         ("transfer shwo x", 2, "did you mean `kalshi transfer show`?"),
         ("transfer show nothing-like-it", 4, "not found"),

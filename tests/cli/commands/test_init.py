@@ -79,7 +79,7 @@ def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pyt
     [
         (("--max-daily-loss", "lots"), 2, "risk.max_daily_loss: must be dollars"),
         (("--env", "demo"), 2, "--key-id ID --key FILE"),
-        (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "there is no such file"),
+        (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "file not found"),
         (("--sink", "x" * 600), 2, "alerts.channels.main.url: must be one line"),
         (("--sink", "http://alerts.example/hook"), 2, "nothing would encrypt it"),
     ],

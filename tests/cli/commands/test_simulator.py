@@ -87,7 +87,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], Non
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("close NOTHING", 4, "No market NOTHING"),
+        ("close NOTHING", 4, "there is no market NOTHING"),
         ("settle NOTHING --value perhaps", 4, "there is no market"),
         ("clock --forward 1h --reset", 2, "exclude each other"),
         ("clock --forward 400d", 2, "further than a year"),

@@ -149,7 +149,7 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulatio
     ("bad", "said"),
     [
         ({"price": Price(4_050)}, r"line 2: \$0\.405 is not a price"),
-        ({"ticker": "NOPE-1"}, "line 2: No market NOPE-1"),
+        ({"ticker": "NOPE-1"}, "line 2: there is no market NOPE-1"),
         ({"client_order_id": "used"}, "line 2: refused: there is an order with the id used"),
         ({"client_order_id": "twice"}, "line 2: the client order id twice is on several lines; line 3"),
     ],
