@@ -1,6 +1,6 @@
 """Endpoints that place, change, cancel and list orders.
 
-A create or an amend is sent again only if it provably did not arrive; see `rest/call.py`.
+A create or an amend is sent again only if it provably did not arrive; see `exchange/rest/call.py`.
 """
 
 from __future__ import annotations

@@ -236,7 +236,7 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
         ended = program("rfq", "accept", rfq, quote, "--side", "no", "--json")
         assert proxy.faults[0].hits == 1
     assert ended.code == 7
-    assert ended.error["hint"] == f"check with `kalshi rfq quotes {rfq}"
+    assert ended.error["hint"] == f"check with `kalshi rfq quotes {rfq}`"
     assert quote in ended.error["message"]
 
 
