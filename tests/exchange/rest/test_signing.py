@@ -97,7 +97,7 @@ def test_what_is_no_key_is_refused_in_one_line(tmp_path, rsa_key):
         "not a file": tmp_path,
         "not a PEM private key": write(tmp_path / "text", b"hello"),
         "passphrase": write(tmp_path / "locked", pem(rsa_key, encryption=secret)),
-        "too long for a key": write(tmp_path / "long", b"x" * 100_000),
+        "too large for a key": write(tmp_path / "long", b"x" * 100_000),
         "neither RSA nor Ed25519": write(tmp_path / "ec", pem(ec.generate_private_key(ec.SECP256R1()))),
         "too short": write(tmp_path / "short", pem(rsa.generate_private_key(65537, 1024))),
     }
