@@ -1,8 +1,7 @@
 """Frames of the stream: bytes -> typed frame -> message of the core.
 
-There are two steps because the first must happen even if the second yields nothing: every frame with a `seq` counts in
-the sequence of its `sid`. `decode_frame` is strict about money and ignores unknown fields; an unknown type becomes an
-`OtherFrame`, so that its `seq` still counts.
+Every frame with a `seq` counts in the sequence of its `sid`, even without a message, so decoding comes first. It is
+strict about money and ignores unknown fields; an unknown type becomes an `OtherFrame`.
 """
 
 from __future__ import annotations
@@ -38,8 +37,7 @@ class MarketLifecycleEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A change of a market or (`event_created`, `event_fees`) of an event; read it over REST for the details.
 
     `kind` is the exchange's word: created, activated, deactivated, close_date_updated, determined, settled,
-    price_level_structure_updated, metadata_updated. The exchange sends nothing when a market opens or closes on
-    schedule.
+    price_level_structure_updated, metadata_updated. A scheduled open or close is not announced.
     """
 
     ts: Ts
@@ -316,7 +314,6 @@ _decoder: msgspec.json.Decoder[_BodyFrame] = msgspec.json.Decoder(_BodyFrame)
 _envelope: msgspec.json.Decoder[OtherFrame] = msgspec.json.Decoder(OtherFrame)
 _upstream: msgspec.json.Decoder[_Upstream] = msgspec.json.Decoder(_Upstream)
 
-
 # -- bytes to frame -----------------------------------------------------------------------------------------------
 
 
@@ -349,10 +346,9 @@ FRAMES: dict[str, type[Frame]] = {str(frame.__struct_config__.tag): frame for fr
 
 
 def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> Message | MarketLifecycleEvent | None:
-    """Convert a frame to a message of the core; None for a frame without one (acknowledgments, errors).
+    """Convert a frame to a message; None if it has none (acknowledgments). FrameError for an impossible value.
 
-    `use_yes_price` is that of the subscription: without it, NO levels come at NO prices. `recv_ts` replaces a missing
-    time (snapshots). FrameError for an impossible value.
+    Without `use_yes_price` (of the subscription) NO levels come at NO prices. `recv_ts` replaces a missing time.
     """
     try:
         if isinstance(frame, DeltaFrame):

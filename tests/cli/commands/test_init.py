@@ -81,7 +81,7 @@ def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pyt
         (("--env", "demo"), 2, "--key-id ID --key FILE"),
         (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "file not found"),
         (("--sink", "x" * 600), 2, "alerts.channels.main.url: must be one line"),
-        (("--sink", "http://alerts.example/hook"), 2, "nothing would encrypt it"),
+        (("--sink", "http://alerts.example/hook"), 2, "not encrypted; use https"),
     ],
 )
 def test_what_cannot_be_used_is_said_and_writes_nothing(
