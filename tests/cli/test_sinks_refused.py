@@ -16,11 +16,11 @@ BAD = {
     f"{{url: 'https://10.0.0.1/{CANARY}'}}": "allow_private: true",
     f"{{url: 'http://93.184.216.34/{CANARY}'}}": "not encrypted; use https",
     f"{{url: 'http://alerts.example/{CANARY}'}}": "not encrypted; use https",
-    f"{{url: 'https://0x7f000001/{CANARY}'}}": "its host is a number",
+    f"{{url: 'https://0x7f000001/{CANARY}'}}": "the host is a number",
     f"{{url: 'json://a.example/{CANARY}'}}": "JSON is posted at an https:// address",
     f"{{url: 'slack://{CANARY}'}}": "it is not an address of slack",
     f"{{url: 'slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa?verify=no'}}": "it must not set verify",
-    "{url_file: missing.url}": "it cannot be opened",
+    "{url_file: missing.url}": "cannot be opened",
     "{tiers: [critical]}": "it needs a `url` or a `url_file`",
 }
 REFUSES = [["config", "check"], ["alerts", "test"], ["trade", "--strategy", "spike", "--duration", "1s"]]

@@ -70,7 +70,7 @@ def test_what_only_this_user_can_have_written_is_used(exchange: Served, name: st
 @pytest.mark.parametrize("name", USES)
 def test_what_belongs_to_another_user_is_refused(exchange: Served, name: str) -> None:
     os.chown(exchange.home / name, STRANGER, -1)
-    assert_refused(run(name), USES[name][1], "belongs to another user", str(exchange.home / name))
+    assert_refused(run(name), USES[name][1], "owned by another user", str(exchange.home / name))
     if name != "keys/key.pem":
         assert f"sudo chown 0 {exchange.home / name}" in run(name).err
 

@@ -313,7 +313,7 @@ def test_news_may_be_posted_with_the_token_of_a_file_that_only_we_can_read(desk:
     with desk.listening("news", source="webhook:0"):
         assert token_file.read_text().strip() == token, "the next run has the same"
     token_file.chmod(0o644)
-    with pytest.raises(KalshiError, match="others may use it"), desk.listening("news", source="webhook:0"):
+    with pytest.raises(KalshiError, match="accessible by other users"), desk.listening("news", source="webhook:0"):
         pass
 
 

@@ -82,8 +82,8 @@ def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monk
     [
         ("transfer --from 0 --to 1 --amount 5c", 2, "did you mean 0.05?"),
         ("transfer --from 0 --to 1 --amount 1,000", 2, "did you mean 1000?"),
-        ("transfer --from 0 --to 1 --amount 0", 2, "above zero"),
-        ("transfer --from 0 --to 1 --amount much", 2, "type dollars"),
+        ("transfer --from 0 --to 1 --amount 0", 2, "greater than zero"),
+        ("transfer --from 0 --to 1 --amount much", 2, "use dollars"),
         ("transfer --from 0 --to 0 --amount 5", 2, "to where it is"),
         ("transfer --from 0 --to 1", 2, "--amount"),
         ("transfer --from 0 --to 7 --amount 5", 4, "exchange index 7"),

@@ -169,10 +169,10 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
         (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "there is no book of KXNONE-1-A"),
         (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
-        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a duration"),
-        (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "too much for one call"),
+        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "invalid duration"),
+        (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
-        (["event", ""], 2, "not a ticker"),
+        (["event", ""], 2, "Invalid ticker"),
     ],
     ids=str,
 )
