@@ -226,7 +226,7 @@ def test_of_a_page_that_is_too_long_nothing_is_kept() -> None:
         fits, is_too_long = sink.read(100), sink.read(99)
     assert (fits.is_whole, fits.body) == (True, b"x" * 100)
     assert (is_too_long.is_whole, is_too_long.body) == (False, b"")
-    assert "more than 99 bytes" in is_too_long.delivery.text
+    assert "larger than 99 bytes" in is_too_long.delivery.text
 
 
 @pytest.mark.parametrize("path", ["302/x", "500/x", "404/x", "garbage/x", "huge/x"])
