@@ -27,10 +27,10 @@ _FOUND_IN = {
     "to_pandas": "kalshi_cli.views.frames",
     "to_polars": "kalshi_cli.views.frames",
 }
-"""A public name -> its module, imported at its first use: the command line starts without any of them."""
+"""Public name -> its module, imported on first use so that the command line starts without any of them."""
 
 _MODULES = ("errors", "units")
-"""Modules of `base` that are public."""
+"""Public modules of `base`."""
 
 __all__ = ["__version__", *_FOUND_IN, *_MODULES]
 

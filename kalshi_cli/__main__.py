@@ -1,4 +1,4 @@
-"""`python -m kalshi_cli`, and the `kalshi` script."""
+"""Entry point of `python -m kalshi_cli` and of the `kalshi` script."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ import sys
 
 PR_SET_DUMPABLE = 4
 MAX_DIGITS = 4_300
-"""The most digits of an integer in a text, also where PYTHONINTMAXSTRDIGITS allows more: time grows by the square."""
+"""Maximum digits of an integer in text, even where PYTHONINTMAXSTRDIGITS allows more: conversion time grows
+quadratically."""
 
 
 def protect_memory() -> None:
-    """Keep keys out of files: no core dump, no reading of this process by another, no log of TLS keys."""
+    """Keep keys out of files: disable core dumps, reads by other processes, and logging of TLS keys."""
     os.environ.pop("SSLKEYLOGFILE", None)
     sys.set_int_max_str_digits(MAX_DIGITS)
     try:
@@ -20,7 +21,7 @@ def protect_memory() -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, OSError, ValueError):
-        pass  # a system without this limit
+        pass  # this platform has no such limit
     if sys.platform == "linux":
         import ctypes
 
@@ -28,23 +29,23 @@ def protect_memory() -> None:
 
 
 def run() -> None:
-    """Run the command line of this process and end it with the exit code."""
-    from kalshi_cli.base.clock import SystemClock  # before what takes long to load
+    """Run the command line and end the process with its exit code."""
+    from kalshi_cli.base.clock import SystemClock  # imported before the slow modules, to measure their start
 
     started_s = SystemClock().monotonic()
     protect_memory()
     sys.modules["httpx._main"] = None  # type: ignore[assignment]  # httpx's own command line: a sixth of a start
-    # A service or a shell (`>&-`) may start us without these; then Python has None in their place.
+    # A service or a shell (`>&-`) may start the process without these streams; Python then sets them to None.
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - as long as the process lives
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - open until the process ends
     from kalshi_cli.base.errors import TerminationRequested
     from kalshi_cli.cli.kill_signals import hold_early
 
     def terminate(_number: int, _frame: object) -> None:
         raise TerminationRequested
 
-    for number in (signal.SIGTERM, signal.SIGHUP):  # what `nohup` ignores stays ignored
+    for number in (signal.SIGTERM, signal.SIGHUP):  # signals that `nohup` ignores stay ignored
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, terminate)
     hold_early(sys.argv[1:])
@@ -52,10 +53,10 @@ def run() -> None:
 
     try:
         code = main(started_s=started_s)
-    except KeyboardInterrupt as interrupt:  # in the moment after the command was done
+    except KeyboardInterrupt as interrupt:  # interrupted just after the command finished
         code = exit_code_after(interrupt)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # nothing is left to stop; Python would end by the raw signal
+        signal.signal(number, signal.SIG_IGN)  # the work is done: a signal must not replace the exit code
     sys.exit(code)
 
 

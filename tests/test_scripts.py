@@ -58,7 +58,7 @@ def test_what_is_fine_is_silent_and_what_is_not_is_said_with_its_exit_code(
 def test_the_set_up_tells_whether_it_works(tmp_path: Path, settings: dict[str, str]) -> None:
     bare = cron(tmp_path, "--self-test", **settings, HOME=str(tmp_path))
     assert bare.returncode == 1, bare.stdout + bare.stderr
-    assert "there is no configuration file" in bare.stderr
+    assert "No configuration file" in bare.stderr
     assert "no sink is configured" in bare.stderr
     assert "all of this works" not in bare.stdout
     (tmp_path / "told.yaml").write_text('alerts: {sinks: {main: {url: "https://127.0.0.1/x", allow_private: true}}}\n')

@@ -21,7 +21,7 @@ from kalshi_cli.base.errors import CredentialsError, Distrust, UnreachableError,
 from kalshi_cli.config.config import Config, log_folder, refuse_other_hosts, state_dir
 from kalshi_cli.config.limits import limits_of
 from kalshi_cli.core.account.order_index import OWN_ID
-from kalshi_cli.exchange.rest.signing import Signer, load_key
+from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
 from kalshi_cli.services.resources import Home, RefuseOrder, Resources
 from kalshi_cli.services.trading.halts import refuse_if_halted
 from kalshi_cli.services.trading.run_reporter import EventLog, LogOutputs
@@ -127,15 +127,20 @@ class Environment:
         if self._is_simulated:
             return Signer(*self.simulator.credentials(), self.machine)
         credential = self.config.credential
-        if not credential.key_id and credential.private_key_path is None:
+        key_path, section = credential.private_key_path, f"credentials.{self.config.env}"
+        has_key = bool(credential.private_key) or key_path is not None
+        if not credential.key_id and not has_key:
             return None
-        if not credential.key_id or credential.private_key_path is None:
+        if not credential.key_id or not has_key:
             missing = "key_id" if not credential.key_id else "private_key_path"
             raise CredentialsError(
-                f"credentials.{self.config.env}.{missing} is missing",
+                f"{section}.{missing} is missing",
                 hint="set it in the configuration, or KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH",
             )
-        key = load_key(credential.private_key_path.expanduser(), self._distrust)
+        if key_path is not None:
+            key = load_key(key_path.expanduser(), self._distrust)
+        else:
+            key = parse_key(credential.private_key.encode(), f"of {self.config.origins[f'{section}.private_key']}")
         return Signer(credential.key_id, key, self.clock)
 
     def _rest_url(self) -> str:

@@ -68,6 +68,8 @@ class Kalshi:
         flags = {"env": env, "state": None if state is None else Path(state)}
         loaded = sources.load(None if config is None else Path(config), os.environ, flags)
         sources.judge_state(loaded)
+        for notice in loaded.notices:
+            (warn or LOG.warning)(notice)
         return cls(Environment(loaded, warn or LOG.warning, warn or LOG.info))
 
     def __enter__(self) -> Kalshi:

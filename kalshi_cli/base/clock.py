@@ -1,4 +1,4 @@
-"""Time, handed in. Nothing else in the package asks the machine what time it is."""
+"""Clocks that are passed in. No other module asks the machine for the time."""
 
 from __future__ import annotations
 
@@ -11,26 +11,27 @@ from kalshi_cli.base.units import Ts
 
 
 class Clock(Protocol):
-    """Two clocks in one: wall time for the exchange, monotonic time for ages, limits and timeouts."""
+    """Wall time for the exchange, and monotonic time for ages, limits and timeouts."""
 
     def now(self) -> Ts:
-        """Wall time, milliseconds since 1970 UTC. May step; never use it for durations."""
+        """Return the wall time in milliseconds since 1970 UTC. It may step; never use it for durations."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back, and goes on while the process or the host is suspended."""
+        """Return seconds of a clock that never goes back and keeps counting while the host is suspended."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait; a manual clock moves itself instead."""
+        """Wait this long; a manual clock advances instead."""
         ...
 
 
 _NEVER_STOPS = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""On Linux the clock called monotonic stands still while the host sleeps; elsewhere it does not."""
+"""Linux's CLOCK_MONOTONIC stops while the host sleeps, and CLOCK_BOOTTIME does not. Other systems need no
+substitute."""
 
 
-class SystemClock:
+class SystemClock(Clock):
     """The machine's clocks."""
 
     def now(self) -> Ts:
@@ -43,8 +44,8 @@ class SystemClock:
         time.sleep(max(0.0, seconds))
 
 
-class ShiftedClock:
-    """Another clock, its wall time moved by `offset_ms`, which may change at any moment. Durations are the other's."""
+class ShiftedClock(Clock):
+    """A clock with its wall time shifted by `offset_ms`, which may change at any time; durations are unshifted."""
 
     def __init__(self, base: Clock, offset_ms: Callable[[], int]) -> None:
         self._base = base
@@ -60,8 +61,8 @@ class ShiftedClock:
         self._base.sleep(seconds)
 
 
-class ManualClock:
-    """A clock that a test or a recording owns: it moves only when told, and sleeping moves it."""
+class ManualClock(Clock):
+    """A clock for tests and recordings: only its owner moves it, and sleeping advances it."""
 
     def __init__(self, now: Ts) -> None:
         self._now_ms = float(now)
@@ -78,13 +79,13 @@ class ManualClock:
         self.advance(max(0.0, seconds))
 
     def advance(self, seconds: float) -> None:
-        """Move both clocks forward."""
+        """Advance both clocks."""
         with self._lock:
             self._now_ms += seconds * 1000
             self._monotonic += seconds
 
     def set(self, now: Ts) -> None:
-        """Move the wall clock to `now`; the monotonic clock follows only forward."""
+        """Set the wall clock to `now`; the monotonic clock follows forward moves only."""
         with self._lock:
             self._monotonic += max(0.0, now - self._now_ms) / 1000
             self._now_ms = float(now)

@@ -1,23 +1,23 @@
-"""Every error a user can meet, and the exit code it ends with.
+"""Errors that a user can see, each with its exit code.
 
     KalshiError                    1  failed, none of the below
-    ├── UsageError                 2  a flag or an argument
+    ├── UsageError                 2  a wrong option or argument
     │   └── ConfigError            2  the configuration file, or a variable
-    │       ├── HostError          2  ... names a host that is not the environment's
-    │       └── UntrustedError     2  ... or the state directory can have been written by others
-    ├── RefusedError               3  refused here; nothing was sent
-    ├── ExchangeError              4  the exchange answered no
-    │   ├── NotFoundError          4  ... because it does not know the thing (404)
+    │       ├── HostError          2  ... names a host that does not belong to the environment
+    │       └── UntrustedError     2  ... or the state directory may have been changed by another user
+    ├── RefusedError               3  refused by kalshi; nothing was sent
+    ├── ExchangeError              4  rejected by the exchange
+    │   ├── NotFoundError          4  ... because the object does not exist (404)
     │   ├── CredentialsError       5  ... because of the key, its scope, or the clock
-    │   └── RateLimitedError       6  ... for pace (429); it was not processed
-    ├── UnreachableError           6  no usable answer; nothing outstanding
+    │   └── RateLimitedError       6  ... because of the rate limit (429); the request was not processed
+    ├── UnreachableError           6  no usable response; nothing is outstanding
     ├── OutcomeUnknownError        7  a write may or may not have happened
-    ├── StateError                 8  the local state file
-    ├── HaltedError                9  trading is halted until a person resumes it
-    └── InstanceError             10  another instance holds this account
+    ├── StateFileError             8  the local state file
+    ├── HaltedError                9  trading is halted until the user resumes it
+    └── AnotherInstanceError      10  another instance uses this account
 
-Each carries a message (what happened), a hint (what to do next) and a stable code for scripts. Exit codes are a
-contract: scripts and service managers branch on them.
+Each error has a message (what happened), a hint (what to do next) and a stable code for scripts. Exit codes are a
+contract: scripts and service managers depend on them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from kalshi_cli.base.text import one_line, redact
 
 
 class ExitCode(IntEnum):
-    """What the process ends with; `check` and `health-check` use the plug-in codes 0-3 instead."""
+    """Exit codes of the process; `check` and `health-check` use the monitoring plug-in codes 0-3 instead."""
 
     OK = 0
     FAILED = 1
@@ -48,9 +48,10 @@ class ExitCode(IntEnum):
 
 
 class KalshiError(Exception):
-    """Base of everything raised on purpose. `str(error)` is the message alone, without secrets, whoever worded it.
+    """Base of every error that kalshi raises on purpose.
 
-    A message is one line, whatever text from outside it quotes; `more` are further lines, each of them one.
+    `str(error)` is the message alone, with secrets hidden. A message is one line, whatever outside text it quotes;
+    `more` holds further lines, each of them one line.
     """
 
     exit_code = ExitCode.FAILED
@@ -64,37 +65,41 @@ class KalshiError(Exception):
 
 
 class UsageError(KalshiError):
+    """A wrong option or argument."""
+
     exit_code = ExitCode.USAGE
     default_code = "usage"
 
 
 class ConfigError(UsageError):
+    """An invalid configuration file or variable."""
+
     default_code = "config"
 
 
 class HostError(ConfigError):
-    """An address whose host is neither the environment's, nor this machine, nor one that was allowed."""
+    """An address whose host belongs to neither the environment nor this machine, and was not allowed."""
 
     default_code = "unknown_host"
 
 
 class UntrustedError(ConfigError):
-    """A file or a folder that others can have written. It is not obeyed."""
+    """A file or a folder that another user may have changed; kalshi does not use it."""
 
     default_code = "untrusted"
 
 
 class RefusedError(KalshiError):
-    """Refused on this side of the wire: a risk limit, a halt, read-only, not confirmed. Nothing was sent."""
+    """A request that kalshi refused: a risk limit, a halt, read-only mode, or no confirmation. Nothing was sent."""
 
     exit_code = ExitCode.REFUSED
     default_code = "refused"
 
 
 class ExchangeError(KalshiError):
-    """The exchange answered, and the answer was no.
+    """A request that the exchange rejected.
 
-    `code` is the exchange's own, in lower case (`invalid_price`, `insufficient_balance`); `status` the HTTP status;
+    `code` is the exchange's code in lower case (`invalid_price`, `insufficient_balance`), `status` the HTTP status, and
     `details` the exchange's text.
     """
 
@@ -108,58 +113,70 @@ class ExchangeError(KalshiError):
 
 
 class NotFoundError(ExchangeError):
+    """The exchange does not know the object (404)."""
+
     default_code = "not_found"
 
 
 class CredentialsError(ExchangeError):
+    """The exchange rejected the key, its scope, or the time of the signature."""
+
     exit_code = ExitCode.CREDENTIALS
     default_code = "credentials"
 
 
 class RateLimitedError(ExchangeError):
+    """The rate limit is exhausted; the request was not processed."""
+
     exit_code = ExitCode.UNREACHABLE
     default_code = "rate_limited"
 
 
 class UnreachableError(KalshiError):
-    """No usable answer, and nothing outstanding: a read failed, or a write provably never left."""
+    """No usable response, and nothing outstanding: a read failed, or a write provably never left."""
 
     exit_code = ExitCode.UNREACHABLE
     default_code = "unreachable"
 
 
 class NoAnswerError(UnreachableError):
-    """The exchange was reached, and its answer is no use: none in time, one cut short, a 5xx, an unreadable one."""
+    """The exchange was reached without a usable response: none in time, one cut short, a 5xx, or an unreadable one."""
 
 
 class OutcomeUnknownError(KalshiError):
-    """A write may or may not have happened. Never retried; only a fresh read of the exchange ends it."""
+    """A write that may or may not have happened. It is never retried; only a fresh read of the exchange resolves it."""
 
     exit_code = ExitCode.UNKNOWN_OUTCOME
     default_code = "outcome_unknown"
 
 
 class StateFileError(KalshiError):
+    """The local state file cannot be used."""
+
     exit_code = ExitCode.STATE
     default_code = "state"
 
 
 class HaltedError(KalshiError):
+    """Trading is halted."""
+
     exit_code = ExitCode.HALTED
     default_code = "halted"
 
 
 class TerminationRequested(KeyboardInterrupt):
-    """SIGTERM or SIGHUP where nothing has to be put in order: the process ends, by way of every `finally`."""
+    """SIGTERM or SIGHUP with nothing to clean up: the process ends through every `finally`."""
 
 
 class AnotherInstanceError(KalshiError):
+    """This account is used by another instance."""
+
     exit_code = ExitCode.INSTANCE
     default_code = "another_instance"
 
 
 Distrust = Callable[[KalshiError], None]
-"""The answer to a file that others can have written: `refuse`, or warn and go on, as the kill switch does."""
+"""Decides about a file that another user may have changed: `refuse`, or warn and continue, as the kill switch does."""
 
 
 def refuse(error: KalshiError) -> None:

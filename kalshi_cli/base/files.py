@@ -1,7 +1,7 @@
-"""Opening files by name: only regular ones, and never waiting for one.
+"""Opening files by name: only regular ones, without ever blocking.
 
-Opening a FIFO that somebody planted in the place of a file waits for its other end, for ever; opening a device may do
-anything. What must not hang, above all the kill switch, opens its files here.
+Opening a FIFO that was planted in place of a file blocks until its other end opens, and opening a device can have any
+effect. Code that must not hang, above all the kill switch, opens its files here.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _KINDS = {
 
 
 class OtherKindError(OSError):
-    """The name stands for something else than a regular file; `strerror` says for what."""
+    """The path is not a regular file; `strerror` says what it is."""
 
 
 def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o600) -> int:
-    """Open a regular file and return its descriptor; OtherKindError for anything else.
+    """Open a regular file and return its descriptor; raise OtherKindError for anything else.
 
-    It never waits, and the name is never followed to a device: the kind is checked before and after it is opened.
-    Symbolic links are followed unless `flags` has O_NOFOLLOW.
+    It never blocks and never opens a device: the kind is checked before and after opening. Symbolic links are followed
+    unless `flags` has O_NOFOLLOW.
     """
     with suppress(FileNotFoundError):
         refuse_other_kinds(path, follow=not flags & os.O_NOFOLLOW)
@@ -45,15 +45,14 @@ def open_regular(path: Path | str, flags: int = os.O_RDONLY, mode: int = 0o600) 
 
 
 def open_own(path: Path | str, flags: int, mode: int = 0o600) -> int:
-    """Open a regular file of this user, and follow no link to it.
+    """Open a regular file of this user without following a link to it; raise OtherKindError for anything else.
 
-    For files that are written again and again in a folder where another user may have planted a file. OtherKindError
-    for anything else.
+    For files that are rewritten in a folder where another user may have planted a file.
     """
     file = open_regular(path, flags & ~os.O_TRUNC | os.O_NOFOLLOW, mode)
     try:
         if os.fstat(file).st_uid != os.geteuid():
-            raise OtherKindError(errno.EPERM, "it belongs to another user", str(path))
+            raise OtherKindError(errno.EPERM, "owned by another user", str(path))
         if flags & os.O_TRUNC:
             os.ftruncate(file, 0)
     except BaseException:
@@ -63,20 +62,20 @@ def open_own(path: Path | str, flags: int, mode: int = 0o600) -> int:
 
 
 def refuse_other_kinds(path: Path | str, *, follow: bool = False) -> None:
-    """Raise OtherKindError where this is no regular file, and FileNotFoundError where there is nothing."""
+    """Raise OtherKindError if the path is not a regular file, and FileNotFoundError if it does not exist."""
     _refuse(path, os.stat(path, follow_symlinks=follow))
 
 
 def read_regular(path: Path | str, most: int = -1) -> bytes:
-    """Return the first `most` bytes of a regular file, or all of it. OSError where it is none or cannot be read."""
+    """Return the first `most` bytes of a regular file, or all of it; raise OSError if it cannot be read."""
     with open(open_regular(path), "rb") as file:
         return file.read(most)
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder and those above it that are missing, all for their owner alone; OSError where it cannot be made.
+    """Create a folder and its missing parents, all accessible to their owner only; raise OSError where that fails.
 
-    `PricePath.mkdir` gives its mode to the last one only.
+    `Path.mkdir(parents=True)` applies its mode to the last one only.
     """
     if not os.path.lexists(path.parent):
         make_folder(path.parent)

@@ -1,7 +1,7 @@
-"""Plain YAML: no anchors, no aliases, no merges, and a limit on depth and size that holds before anything is built.
+"""Plain YAML without anchors, aliases and merges, with limits on depth and size that hold before anything is built.
 
-An alias stands for a whole part of the file, so that a few hundred bytes of aliases to aliases stand for millions of
-values. Nothing that this program reads needs one.
+An alias stands for a whole part of the file, so a few hundred bytes of nested aliases can expand to millions of values.
+No file that kalshi reads needs one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MAX_NODES = 20_000
 
 
 class PlainYamlError(ValueError):
-    """Text that is not plain YAML. `line` is where, or None; the message has no value of the file in it."""
+    """Text that is not plain YAML. `line` is the position, or None; the message never quotes a value."""
 
     def __init__(self, problem: str, line: int | None = None) -> None:
         super().__init__(problem)
@@ -26,7 +26,7 @@ class PlainYamlError(ValueError):
 
 
 def compose(text: str | bytes) -> yaml.Node | None:
-    """Return the one document as a tree of nodes, None for an empty file. Raise PlainYamlError for anything else."""
+    """Return the document as a tree of nodes, None for an empty file; raise PlainYamlError for anything else."""
     import yaml
 
     loader = _loader()
@@ -42,7 +42,7 @@ def compose(text: str | bytes) -> yaml.Node | None:
 
 
 def construct(document: yaml.Node) -> object:
-    """Return the values of a tree that `compose` made. Raise PlainYamlError for a tag or a value that is unknown."""
+    """Return the values of a tree from `compose`; raise PlainYamlError for an unknown tag or value."""
     import yaml
 
     reader = _loader()("")
@@ -55,7 +55,7 @@ def construct(document: yaml.Node) -> object:
 
 
 def _check(text: str | bytes) -> None:
-    """Refuse what would grow, before it is built. The C loader recurses without a limit as it builds (2026-11)."""
+    """Reject constructs that would expand, before they are built. The C loader recurses without a limit (2026-11)."""
     import yaml
 
     depth = nodes = 0
@@ -64,11 +64,11 @@ def _check(text: str | bytes) -> None:
         nodes += isinstance(event, yaml.NodeEvent)
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if isinstance(event, yaml.AliasEvent):
-            raise PlainYamlError("an alias (*) is not allowed: write the value again", line)
+            raise PlainYamlError("YAML aliases (*) are not supported; repeat the value", line)
         if isinstance(event, yaml.NodeEvent) and event.anchor is not None:
-            raise PlainYamlError("an anchor (&) is not allowed: write the value without it", line)
+            raise PlainYamlError("YAML anchors (&) are not supported; remove it", line)
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and event.implicit[0]:
-            raise PlainYamlError("a merge (<<) is not allowed: write the values themselves", line)
+            raise PlainYamlError("YAML merges (<<) are not supported; write the values themselves", line)
         if depth > MAX_DEPTH:
             raise PlainYamlError(f"nested deeper than {MAX_DEPTH} levels", line)
         if nodes > MAX_NODES:
@@ -83,6 +83,6 @@ def _loader() -> type[yaml.SafeLoader]:
 
 def _explained(error: Exception) -> PlainYamlError:
     mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or getattr(error, "reason", None) or "not YAML"
-    # What YAML says of a file has lines of it, and an unquoted password may begin with * or !
+    what = getattr(error, "problem", None) or getattr(error, "reason", None) or "invalid YAML"
+    # YAML errors quote the file, and an unquoted password may begin with * or !
     return PlainYamlError(re.sub(r"'(?!tag:)[^']{8,}'", "...", what), None if mark is None else mark.line + 1)

@@ -1,7 +1,7 @@
-"""Text that came from outside, made safe to show; text that holds secrets, made safe to keep.
+"""Makes outside text safe to show, and text with secrets safe to keep.
 
-Whatever the exchange, a file or a person wrote passes `safe_text` once before it reaches a terminal, a log or a
-webhook. Whatever goes into a log or a traceback passes `redact`.
+Text from the exchange, a file or a user passes `safe_text` before it reaches a terminal, a log or a webhook. Text that
+goes into a log or a traceback passes `redact`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 LONGEST = 2_000
-"""Characters kept of one piece of outside text; far above any title or rule the exchange has published."""
+"""Maximum characters kept of one piece of outside text; far above any title or rule that the exchange has published."""
 
 MASK = "[hidden]"
 
 
 def safe_text(text: str, limit: int = LONGEST) -> str:
-    """One line without control, bidi, zero-width or unassigned characters, at most `limit` characters long.
+    """Return one line without control, bidi, zero-width or unassigned characters, at most `limit` characters long.
 
-    Every kind of white space becomes a space. What is dropped is exactly what Unicode calls Other (C0 and C1 controls,
-    format characters, surrogates), so an escape sequence arrives as the harmless text of its parameters.
+    Every kind of white space becomes a space. Characters of the Unicode category Other (C0 and C1 controls, format
+    characters, surrogates) are removed, so an escape sequence becomes the harmless text of its parameters.
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
@@ -31,15 +31,15 @@ def safe_text(text: str, limit: int = LONGEST) -> str:
 
 
 def safe_lines(text: str, limit: int = LONGEST) -> str:
-    """Like `safe_text`, but line breaks stay: for rules and other text shown as paragraphs."""
+    """Clean text like `safe_text`, but keep line breaks: for rules and other text shown as paragraphs."""
     return "\n".join(safe_text(line, limit) for line in text[:limit].splitlines())
 
 
 def one_line(text: str, limit: int = LONGEST) -> str:
-    """Return a message as one line of at most `limit` characters, with control characters shown escaped.
+    r"""Return a message as one line of at most `limit` characters, with control characters escaped.
 
-    Line breaks, C0 and C1 controls, bidi and other format characters appear as `\\n`, `\\x1b`, `\\u202e`: text from
-    outside that is part of a message cannot begin a line of its own, and its reader sees that it tried to.
+    Line breaks, C0 and C1 controls, bidi and other format characters appear as `\n`, `\x1b`, `\u202e`, so that
+    outside text in a message cannot start a line of its own, and the reader sees the attempt.
     """
     if len(text) > limit:
         text = text[: limit - 1] + "…"
@@ -58,7 +58,7 @@ _PATTERNS = tuple(
         (r"(Authorization[\"']?\s*[:=,]\s*(?:b?[\"'])?(?:Bearer |Basic )?)(?!\[hidden)[^\s\"',;}\]]+", rf"\1{MASK}"),
         (r"(hooks\.slack\.com/(?:services|workflows|triggers)/)[^\s\"'<>]+", rf"\1{MASK}"),
         (r"(discord(?:app)?\.com/api/webhooks/)[^\s\"'<>]+", rf"\1{MASK}"),
-        # The number in front may be hidden already, as a part of a configured address.
+        # The number before the colon may be hidden already, as part of a configured address.
         (r"(?<![A-Za-z0-9])(bot)?(?:\d{6,12}|\[hidden\]):[A-Za-z0-9_-]{30,}", rf"\1{MASK}"),
         (r"(hc-ping\.com/|/ping/)[0-9a-f-]{8,}[^\s\"'<>]*", rf"\1{MASK}"),
         (r"(://)[^/\s:@]+:[^/\s@]+@", rf"\1{MASK}@"),
@@ -66,33 +66,33 @@ _PATTERNS = tuple(
 )
 
 _IN_EVERY_PATTERN = re.compile("[ :/=,]")
-"""What each of them looks for holds one of these."""
+"""Every pattern needs one of these characters to match."""
 
 _concealed: set[str] = set()
-_MIN_SECRET_LENGTH = 6  # a shorter one would blank out ordinary words
-_MIN_TOKEN_LENGTH = 8  # of a piece of an address, which is more often an ordinary word: `services`
+_MIN_SECRET_LENGTH = 6  # a shorter one would hide ordinary words
+_MIN_TOKEN_LENGTH = 8  # a part of an address is often an ordinary word, such as `services`
 
 
 def mask(secret: str) -> None:
-    """From now on `redact` hides this value, in this process. Called where a secret is read: once, for everybody."""
+    """Hide this value in `redact` from now on, for the whole process. Call it where a secret is read."""
     if len(secret) >= _MIN_SECRET_LENGTH:
         _concealed.add(secret)
 
 
 def conceal_address(url: str) -> None:
-    """Hide an address that is a secret: whole, and each piece of it that could be one, in whichever form it returns.
+    """Hide a secret address: the whole of it, and every part that could be a secret, however it is written.
 
     Libraries rewrite addresses (`slack://A/B/C` is sent to hooks.slack.com/services/A/B/C) and quote them in errors.
     """
     from urllib.parse import unquote, urlsplit
 
     if re.fullmatch("[a-z]*(://)?", url):
-        return  # the beginning of an address, which half of all addresses share
+        return  # only a scheme, which many addresses share
     mask(url)
     try:
         parts = urlsplit(url)
     except ValueError:
-        return  # nothing that could be sent to
+        return  # not an address that anything can be sent to
     login, _, host = parts.netloc.rpartition("@")
     for piece in login.split(":"):
         mask(piece)
@@ -106,11 +106,11 @@ def conceal_address(url: str) -> None:
 # -- a private key in the wrong place -----------------------------------------------------------------------------
 
 MIN_KEY_LINE_LENGTH = 60
-"""Characters; a line in the middle of a PEM file has 64, or 76."""
-_MIN_CHANGES = 0.4  # of letter case or kind, by character: base64 of random bytes has 0.64, a long path 0.2
+"""Characters; a full line of a PEM file has 64 or 76."""
+_MIN_CHANGES = 0.4  # changes of case or kind per character: base64 of random bytes has 0.64, a long path 0.2
 
 _KEY_BEGINS = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY"  # PKCS#1 and PKCS#8 of RSA, Ed25519, elliptic curves:
+    r"-----BEGIN [A-Z ]*PRIVATE KEY"  # or the base64 of PKCS#1 and PKCS#8: RSA, Ed25519, elliptic curves
     r"|(?<![A-Za-z0-9+/])(?:MII[A-Za-z0-9+/]{3}IBA|MC4CAQAw|MHcCAQEE|MIGHAgEA)[A-Za-z0-9+/]{8,}"
 )
 _BREAK = r"(?:\\[nr]|\s)+"
@@ -121,13 +121,13 @@ _KEY_LINES = re.compile(
 
 
 def holds_private_key(text: str) -> bool:
-    """Return whether a text is, or has in it, a private key or lines of one, with or without its PEM header."""
+    """Return whether a text contains a private key or lines of one, with or without the PEM header."""
     found = _KEY_LINES.fullmatch(text.strip())
     return _KEY_BEGINS.search(text) is not None or (found is not None and _is_random(text))
 
 
 def conceal_key(text: str) -> None:
-    """Hide each line of a private key that was given in the wrong place."""
+    """Hide each line of a private key that was entered in the wrong place."""
     for piece in re.findall(r"[A-Za-z0-9+/]{24,}", text):
         mask(piece)
 
@@ -143,13 +143,13 @@ def _hidden_key(found: re.Match[str]) -> str:
 
 
 def redact(text: str) -> str:
-    """The text without concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
+    """Hide concealed values, private keys, signatures, tokens and the secret part of webhook addresses."""
     for secret in sorted(_concealed, key=len, reverse=True):
         text = text.replace(secret, MASK)
     if len(text) >= MIN_KEY_LINE_LENGTH:
         text = _KEY_LINES.sub(_hidden_key, text)
     if _IN_EVERY_PATTERN.search(text) is None:
-        return text  # a ticker, a price, an id: most of what goes into a log
+        return text  # a ticker, a price or an id: the usual case in a log
     for pattern, put in _PATTERNS:
         text = pattern.sub(put, text)
     return text
@@ -159,12 +159,12 @@ _FORMULA = tuple("=+-@\t\r＝＋－＠")
 
 
 def csv_text(text: str) -> str:
-    """Text for a cell of a table: what a spreadsheet would run as a formula gets an apostrophe."""
+    """Return a table cell as text: a value that a spreadsheet would run as a formula gets an apostrophe."""
     return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
 
 
 def csv_line(cells: Iterable[str]) -> str:
-    """A line of a CSV file, everything quoted."""
+    """Return a line of a CSV file with every cell quoted."""
     return ",".join('"' + cell.replace('"', '""') + '"' for cell in cells) + "\n"
 
 

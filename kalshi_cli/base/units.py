@@ -1,12 +1,12 @@
-"""Money, prices, counts and times as integers: parse, format, convert. The only module that knows Decimal.
+"""Money, prices, counts and times as integers: parse, format, convert. The only module that uses Decimal.
 
     Price   1e-4 dollar     "0.4700" <-> 4700
     Qty     1e-2 contract   "10.00"  <-> 1000
     Money   1e-6 dollar     Price * Qty is Money, exactly
     Ts      milliseconds since 1970 UTC
 
-Three kinds of text are kept apart: the wire's fixed-point strings (`parse_*`, strict and fast), what a person types
-(`price_from_user` and its kin, with the reason when refused), and what a person reads (`show_*`).
+Three kinds of text are separate: fixed-point strings of the exchange (`parse_*`, strict and fast), user input
+(`price_from_user` and others, which explain a refusal), and text for display (`show_*`).
 """
 
 from __future__ import annotations
@@ -24,40 +24,39 @@ ONE_DOLLAR = Price(10_000)
 ONE_CONTRACT = Qty(100)
 DOLLAR = Money(1_000_000)
 
-_LONGEST = 24  # characters of the longest number taken from outside; a longer one is garbage, not money
+_LONGEST = 24  # maximum characters of an outside number; a longer one is not an amount
 
 
 def cents(value: int) -> Price:
-    """`cents(47)` is a price of $0.47."""
+    """Return a price in cents: `cents(47)` is $0.47."""
     return Price(value * 100)
 
 
 def contracts(value: int) -> Qty:
-    """`contracts(10)` is a count of 10."""
+    """Return a count in whole contracts: `contracts(10)` is 10."""
     return Qty(value * 100)
 
 
 def dollars(text: str | int) -> Money:
-    """`dollars("12.50")` as Money."""
+    """Return dollars as Money: `dollars("12.50")`."""
     return parse_money(str(text))
 
 
 def notional(price: Price, qty: Qty) -> Money:
-    """Price times count, exactly."""
+    """Return price times count, exactly."""
     return Money(price * qty)
 
 
-# -- the wire's strings -------------------------------------------------------------------------------------------
+# -- strings of the exchange --------------------------------------------------------------------------------------
 
 
 def _fixed(text: str, scale: int) -> int:
-    """A decimal string as an integer of 10**-scale; ValueError where it is not one, or would need rounding."""
+    """Return a decimal string as an integer of 10**-scale; ValueError if it is invalid or would need rounding."""
     whole, dot, part = text.partition(".")
     digits = whole[1:] if whole[:1] in "+-" else whole
-    if len(text) > _LONGEST or not (digits + part).isascii() or not (digits or part) or (dot and not part):
-        raise ValueError(f"not a fixed-point number: {text[:_LONGEST]!r}")
-    if (digits and not digits.isdigit()) or (part and not part.isdigit()):
-        raise ValueError(f"not a fixed-point number: {text[:_LONGEST]!r}")
+    number = digits + part
+    if len(text) > _LONGEST or not (number.isascii() and number.isdigit()) or (dot and not part):
+        raise ValueError(f"invalid number: {text[:_LONGEST]!r}")
     if part[scale:].strip("0"):
         raise ValueError(f"more than {scale} decimals: {text!r}")
     value = int((digits or "0") + part[:scale].ljust(scale, "0"))
@@ -65,17 +64,17 @@ def _fixed(text: str, scale: int) -> int:
 
 
 def parse_price(text: str) -> Price:
-    """`"0.4700"` -> Price(4700). At most four decimals that are not zero."""
+    """Parse a price: `"0.4700"` -> Price(4700). At most four decimals may be non-zero."""
     return Price(_fixed(text, 4))
 
 
 def parse_qty(text: str) -> Qty:
-    """`"10.00"` -> Qty(1000). May be negative (deltas, positions)."""
+    """Parse a count: `"10.00"` -> Qty(1000). It may be negative (deltas, positions)."""
     return Qty(_fixed(text, 2))
 
 
 def parse_money(text: str) -> Money:
-    """`"0.017500"` -> Money(17500)."""
+    """Parse an amount: `"0.017500"` -> Money(17500)."""
     return Money(_fixed(text, 6))
 
 
@@ -86,46 +85,46 @@ def _text(value: int, scale: int) -> str:
 
 
 def format_price(price: Price) -> str:
-    """Price(4700) -> "0.4700"."""
+    """Format a price: Price(4700) -> "0.4700"."""
     return _text(price, 4)
 
 
 def format_qty(qty: Qty) -> str:
-    """Qty(1000) -> "10.00"."""
+    """Format a count: Qty(1000) -> "10.00"."""
     return _text(qty, 2)
 
 
 def format_money(money: Money) -> str:
-    """Money(12345600) -> "12.345600"."""
+    """Format an amount: Money(12345600) -> "12.345600"."""
     return _text(money, 6)
 
 
 def parse_ts(text: str) -> Ts:
-    """RFC 3339 with 0 to 9 fractional digits and `Z` or an offset -> milliseconds, floored."""
+    """Parse RFC 3339 with 0 to 9 fractional digits and `Z` or an offset; return milliseconds, floored."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise ValueError(f"not a time: {text[:40]!r}") from error
+        raise ValueError(f"invalid time: {text[:40]!r}") from error
     if moment.tzinfo is None:
-        raise ValueError(f"a time without a zone: {text[:40]!r}")
+        raise ValueError(f"time zone missing: {text[:40]!r}")
     delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
     return Ts((delta.days * 86_400 + delta.seconds) * 1000 + delta.microseconds // 1000)
 
 
 def format_ts(ts: Ts) -> str:
-    """Milliseconds -> "2026-06-11T06:29:30.164Z"; a whole second has no fraction."""
+    """Format a time: "2026-06-11T06:29:30.164Z"; a whole second has no fraction."""
     seconds, ms = divmod(ts, 1000)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{ms:03d}Z" if ms else f"{text}Z"
 
 
-# -- what a person types ------------------------------------------------------------------------------------------
+# -- user input ---------------------------------------------------------------------------------------------------
 
 
 def _decimal(text: str) -> Decimal:
-    """Return a number that a person typed. InvalidOperation where it is none, or has more digits than any of ours.
+    """Return a typed number; InvalidOperation if it is invalid or has too many digits.
 
-    Neither the length nor the exponent of a decimal number is limited by itself, and an integer of it takes time.
+    Decimal limits neither length nor exponent, and converting a huge number to an integer takes time.
     """
     value = Decimal(text if len(text) <= _LONGEST else "too long")
     if value.is_finite() and abs(value.adjusted()) > _LONGEST:
@@ -134,7 +133,7 @@ def _decimal(text: str) -> Decimal:
 
 
 def price_from_user(text: str) -> Price:
-    """`0.47`, `$0.47` or `47c`. A bare `47` is refused: nobody should guess between 47 cents and 47 dollars."""
+    """Parse `0.47`, `$0.47` or `47c`. A bare `47` is refused, because it could mean 47 cents or 47 dollars."""
     typed = text.strip()
     try:
         if typed.lower().endswith("c"):
@@ -143,53 +142,53 @@ def price_from_user(text: str) -> Price:
             value = _decimal(typed.removeprefix("$"))
             if "." not in typed and not typed.startswith("$") and value >= 1:
                 cent = f"0.{int(value):02d}" if 0 < value < 100 else "0.47"
-                raise ValueError(f"a price is typed in dollars; did you mean {cent}?")
+                raise ValueError(f"prices are in dollars; did you mean {cent}?")
     except InvalidOperation as error:
-        raise ValueError(f"{typed[:20]!r} is not a price; type dollars (0.47) or cents (47c)") from error
+        raise ValueError(f"invalid price: {typed[:20]!r}; use dollars (0.47) or cents (47c)") from error
     if not value.is_finite() or not 0 < value < 1:
-        raise ValueError(f"{typed[:20]} is outside the range of a price, 0.0001 to 0.9999 dollars")
+        raise ValueError(f"{typed[:20]} is out of range; a price is between $0.0001 and $0.9999")
     ticks = value * ONE_DOLLAR
     if ticks != int(ticks):
-        raise ValueError(f"{typed[:20]} is finer than any price here; the smallest step is 0.0001")
+        raise ValueError(f"{typed[:20]} is off the price grid; the smallest step is $0.0001")
     return Price(int(ticks))
 
 
 def money_from_user(text: str) -> Money:
-    """`25`, `25.00` or `$25` are dollars, above zero, in steps of $0.0001. Cents and thousands marks are refused."""
+    """Parse `25`, `25.00` or `$25` as dollars above zero, in steps of $0.0001; refuse cents and thousands marks."""
     typed = text.strip()
     digits = typed.removeprefix("$")
     if digits[-1:] in ("c", "C") and digits[:-1].isdecimal() and len(digits) < 10:
         whole, cent = divmod(int(digits[:-1]), 100)
-        raise ValueError(f"an amount is typed in dollars, not cents; did you mean {whole}.{cent:02d}?")
+        raise ValueError(f"amounts are in dollars, not cents; did you mean {whole}.{cent:02d}?")
     if "," in digits and digits.replace(",", "").replace(".", "").isdigit():
-        raise ValueError(f"an amount has no thousands marks; did you mean {digits.replace(',', '')[:20]}?")
+        raise ValueError(f"remove the thousands separators; did you mean {digits.replace(',', '')[:20]}?")
     try:
         value = Money(_fixed(digits, 6))
     except ValueError as error:
-        raise ValueError(f"{typed[:20]!r} is not an amount; type dollars, like 25 or 25.00") from error
+        raise ValueError(f"invalid amount: {typed[:20]!r}; use dollars, such as 25 or 25.00") from error
     if value <= 0:
-        raise ValueError(f"an amount is above zero, not {typed[:20]}")
+        raise ValueError(f"the amount must be greater than zero, not {typed[:20]}")
     if value > 1_000_000_000 * DOLLAR:
-        raise ValueError(f"an amount of {typed[:20]} is beyond a billion dollars")
+        raise ValueError(f"the amount {typed[:20]} exceeds one billion dollars")
     if value % 100:
-        raise ValueError(f"an amount has steps of 0.0001 dollars, not {typed[:20]}")
+        raise ValueError(f"{typed[:20]} is too precise; the smallest step is $0.0001")
     return value
 
 
 def qty_from_user(text: str) -> Qty:
-    """`10` or `2.5` contracts: positive, in steps of 0.01."""
+    """Parse `10` or `2.5` contracts: positive, in steps of 0.01."""
     typed = text.strip()
     try:
         value = _decimal(typed)
     except InvalidOperation as error:
-        raise ValueError(f"{typed[:20]!r} is not a count; type contracts, like 10 or 2.5") from error
+        raise ValueError(f"invalid count: {typed[:20]!r}; use contracts, such as 10 or 2.5") from error
     if not value.is_finite() or value <= 0:
-        raise ValueError(f"a count is above zero, not {typed[:20]}")
+        raise ValueError(f"the count must be greater than zero, not {typed[:20]}")
     if value > 1_000_000:
-        raise ValueError(f"a count of {typed[:20]} is beyond one million contracts")
+        raise ValueError(f"the count {typed[:20]} exceeds one million contracts")
     hundredths = value * ONE_CONTRACT
     if hundredths != int(hundredths):
-        raise ValueError(f"a count has steps of 0.01, not {typed[:20]}")
+        raise ValueError(f"{typed[:20]} is too precise; the smallest step is 0.01 contracts")
     return Qty(int(hundredths))
 
 
@@ -197,27 +196,27 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 def duration_from_user(text: str) -> float:
-    """`2s`, `10m`, `24h`, `7d` -> seconds, above zero and at most ten years. The unit is never guessed."""
+    """Parse `2s`, `10m`, `24h` or `7d` into seconds, above zero and at most ten years. The unit is never guessed."""
     typed = text.strip().lower()
     unit = _SECONDS.get(typed[-1:], 0)
     try:
         amount = float(_decimal(typed[:-1] if unit else typed))
     except InvalidOperation as error:
-        raise ValueError(f"{typed[:20]!r} is not a duration; type 90s, 10m, 24h or 7d") from error
+        raise ValueError(f"invalid duration: {typed[:20]!r}; use 90s, 10m, 24h or 7d") from error
     if not unit and 0 < amount < float("inf"):
         number = typed[:20]
-        raise ValueError(f"{number} what? type {number}s, {number}m, {number}h or {number}d")
+        raise ValueError(f"add a unit: {number}s, {number}m, {number}h or {number}d")
     value = amount * unit
     if not 0 < value <= 10 * 365 * 86_400:
-        raise ValueError(f"a duration is above zero and at most ten years, not {typed[:20]}")
+        raise ValueError(f"the duration must be greater than zero and at most ten years, not {typed[:20]}")
     return value
 
 
-# -- what a person reads ------------------------------------------------------------------------------------------
+# -- display ------------------------------------------------------------------------------------------------------
 
 
 def show_price(price: Price | None) -> str:
-    """Price(4700) -> "$0.47"; Price(985) -> "$0.0985"; Price(-50) -> "-$0.005"; None -> an em dash."""
+    """Show a price: Price(4700) -> "$0.47"; Price(985) -> "$0.0985"; Price(-50) -> "-$0.005"; None -> an em dash."""
     if price is None:
         return "—"
     text = format_price(Price(abs(price)))
@@ -225,12 +224,12 @@ def show_price(price: Price | None) -> str:
 
 
 def show_qty(qty: Qty | None) -> str:
-    """Qty(1000) -> "10"; Qty(250) -> "2.5"; None -> an em dash."""
+    """Show a count: Qty(1000) -> "10"; Qty(250) -> "2.5"; None -> an em dash."""
     return "—" if qty is None else format_qty(qty).rstrip("0").rstrip(".")
 
 
 def show_money(money: Money | None, *, signed: bool = False) -> str:
-    """Money(-1234567) -> "-$1.23", to the cent, half away from zero; None -> an em dash."""
+    """Show an amount to the cent, rounded half away from zero: Money(-1234567) -> "-$1.23"; None -> an em dash."""
     if money is None:
         return "—"
     cent = (abs(money) + 5_000) // 10_000
@@ -239,5 +238,5 @@ def show_money(money: Money | None, *, signed: bool = False) -> str:
 
 
 def pluralize(number: int, what: str) -> str:
-    """`1 note`, `2 notes`."""
+    """Return a number with its noun: `1 note`, `2 notes`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"

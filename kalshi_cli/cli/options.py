@@ -82,6 +82,8 @@ def load_config(
     given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, **(more or {})}
     loaded = sources.load(flags.config, os.environ, given, needed, distrust)
     sources.judge_state(loaded, distrust)
+    for notice in loaded.notices:
+        info(notice)
     if loaded.origins["env"] == "default" and not loaded.rest_url:
         info("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
     return loaded

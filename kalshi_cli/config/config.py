@@ -1,4 +1,4 @@
-"""The configuration as one typed value, with where each part of it came from."""
+"""The configuration as one typed value, with the source of each part."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ HOSTS: dict[str, tuple[str, str]] = {
     ),
     "prod": ("https://external-api.kalshi.com/trade-api/v2", "wss://external-api-ws.kalshi.com/trade-api/ws/v2"),
 }
-"""REST and WebSocket of each environment, as the exchange recommends them since 2026. `sim` has none of its own."""
+"""REST and WebSocket addresses of each environment, as the exchange recommends them since 2026; `sim` has none."""
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """One thing wrong with the configuration."""
+    """An error in the configuration."""
 
     path: tuple[str, ...]
     text: str
@@ -36,7 +36,7 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can be set, checked. `origins` says by dotted path where each value came from."""
+    """All settings, validated. `origins` maps the dotted path of each value to its source."""
 
     env: Env = "sim"
     state: Path | None = None
@@ -55,47 +55,49 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sim: schema.SimulatorConfig = schema.SimulatorConfig()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
-    """Parameters by strategy."""
+    """Parameters of each strategy."""
     allotments: dict[str, StrategyAllocation] = {}
-    """What else is below `strategies`: the budget and the sizing of each that has any."""
+    """Budget and sizing of each strategy that sets any; they stand below `strategies` too."""
     allow_hosts: tuple[str, ...] = ()
-    """Hosts beyond the environment's own that a key may sign for; no file can name one."""
+    """Hosts beyond the environment's own that a key may sign for; a file cannot name any."""
     file: Path | None = None
     origins: dict[str, str] = {}
     problems: tuple[Problem, ...] = ()
+    notices: tuple[str, ...] = ()
+    """Old names in use that were renamed."""
 
     @property
     def credential(self) -> schema.Credentials:
-        """The key of the environment in use; empty where none is configured."""
+        """Return the key of the environment in use; empty if none is configured."""
         found: schema.Credentials = getattr(self.credentials, self.env)
         return found
 
     @property
     def rest_url(self) -> str:
-        """Where REST goes, without a trailing slash; empty for a `sim` that nobody pointed anywhere."""
+        """Return the REST address without a trailing slash; empty for a `sim` without a configured address."""
         return self.exchange.rest_url or HOSTS.get(self.env, ("", ""))[0]
 
     @property
     def ws_url(self) -> str:
-        """Where the WebSocket goes; empty for a `sim` that nobody pointed anywhere."""
+        """Return the WebSocket address; empty for a `sim` without a configured address."""
         return self.exchange.ws_url or HOSTS.get(self.env, ("", ""))[1]
 
     @property
     def other_hosts(self) -> tuple[OtherHost, ...]:
-        """The hosts in use that are not the environment's own; those of `sim` are on this machine."""
+        """Return the hosts in use that are not the environment's own; those of `sim` are on this machine."""
         addresses = {"exchange.rest_url": self.rest_url, "exchange.ws_url": self.ws_url}
         return other_hosts(self.env, addresses, self.origins)
 
 
 def config_dir() -> Path:
-    """The user's configuration directory; it may not exist."""
+    """Return the user's configuration directory; it may not exist."""
     import platformdirs
 
     return Path(platformdirs.user_config_dir("kalshi"))
 
 
 def state_dir(config: Config, mode: str = "") -> Path:
-    """Where state is kept: a directory for each environment, and another for each `mode` that must not mix with it."""
+    """Return the state directory of the environment; each `mode` with separate state has its own."""
     import platformdirs
 
     base = config.state or Path(platformdirs.user_state_dir("kalshi"))
@@ -103,17 +105,17 @@ def state_dir(config: Config, mode: str = "") -> Path:
 
 
 def log_folder(config: Config, home: Path) -> Path:
-    """Where the log and the tables of a state directory are; a folder that was chosen has one for each of them."""
+    """Return the folder of the log and tables of a state directory; a configured folder has a subfolder for each."""
     return home / "logs" if config.logs.folder is None else config.logs.folder.expanduser() / home.name
 
 
 def refuse_other_hosts(config: Config, *settings: str) -> None:
-    """Raise HostError where one of these addresses is neither the environment's, nor this machine, nor allowed."""
+    """Raise HostError if one of these addresses is not of the environment, not on this machine, and not allowed."""
     for other in config.other_hosts:
         if other.setting not in settings or is_loopback(other.host) or other.host in config.allow_hosts:
             continue
         own = ", ".join(OWN_HOSTS[config.env]) or "only this machine"
         raise HostError(
-            f"refused: {config.env} does not speak to {other}; nothing was sent there",
-            hint=f"its own hosts: {own}. If you trust this one with your key: --allow-host {other.host}",
+            f"{other} is not a host of {config.env}; nothing was sent there",
+            hint=f"hosts of {config.env}: {own}. To trust this host with your key: --allow-host {other.host}",
         )

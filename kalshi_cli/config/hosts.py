@@ -1,7 +1,7 @@
-"""The hosts that a key signs for: those of its environment, this machine, and those that were allowed by name.
+"""Hosts that a key may sign for: those of its environment, this machine, and those allowed by name.
 
-A signature is good on every host of its environment, and covers neither the host nor the body of a request: whoever is
-sent one can use it there.
+A signature is valid on every host of its environment and covers neither the host nor the body of a request, so a host
+that receives one could reuse it there.
 """
 
 from __future__ import annotations
@@ -9,22 +9,18 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import msgspec
 
 from kalshi_cli.base.text import is_loopback
 
-if TYPE_CHECKING:
-    pass
-
 OWN_HOSTS: dict[str, tuple[str, ...]] = {
     "sim": (),
     "demo": ("external-api.demo.kalshi.co", "demo-api.kalshi.co", "external-api-ws.demo.kalshi.co"),
     "prod": ("external-api.kalshi.com", "api.elections.kalshi.com", "external-api-ws.kalshi.com"),
 }
-"""The hosts of REST and the stream, as the exchange's documentation lists them (October 2026)."""
+"""REST and stream hosts, as listed in the exchange's documentation (October 2026)."""
 
 ALLOW_HOSTS = "KALSHI_ALLOW_HOSTS"
 
@@ -34,7 +30,7 @@ _NAME = re.compile(r"[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63}){0,20}")
 
 
 class OtherHost(msgspec.Struct, frozen=True):
-    """A host that is not the environment's own: which setting names it, and where that came from."""
+    """A host that is not the environment's own, with the setting that names it and the source of that setting."""
 
     host: str
     setting: str
@@ -55,7 +51,7 @@ def other_hosts(env: str, addresses: Mapping[str, str], origins: Mapping[str, st
 
 
 def allowed_hosts(given: object, env: Mapping[str, str]) -> tuple[tuple[str, ...], str]:
-    """Return the hosts that --allow-host (`given`) and the variable name together, and what is wrong with them."""
+    """Return the hosts named by --allow-host (`given`) and by the variable, and the error in them, if any."""
     words = given if isinstance(given, list | tuple) else ()
     try:
         return named_hosts([*words, env.get(ALLOW_HOSTS, "")]), ""
@@ -64,14 +60,14 @@ def allowed_hosts(given: object, env: Mapping[str, str]) -> tuple[tuple[str, ...
 
 
 def named_hosts(texts: Iterable[str]) -> tuple[str, ...]:
-    """Return the hosts in lists with commas; ValueError where one is no host."""
+    """Return the hosts of comma-separated lists; ValueError for an invalid host."""
     words = [word.strip().lower() for text in texts for word in text.split(",")]
     found = tuple(dict.fromkeys(word for word in words if word))
     if len(found) > MAX_HOSTS:
         raise ValueError(f"must be at most {MAX_HOSTS} hosts")
     for word in found:
         if not _NAME.fullmatch(word) and not _is_address(word):
-            raise ValueError(f"must be hosts like kalshi.example.com, without https:// and port, not {word[:60]!r}")
+            raise ValueError(f"must be hosts such as kalshi.example.com, without https:// and port, not {word[:60]!r}")
     return found
 
 

@@ -1,4 +1,4 @@
-"""The limits of a configuration, as the engine reads them."""
+"""Risk limits of a configuration, in the form that the engine reads."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kalshi_cli.core.state.trading_day import day_start
 
 
 def limits_of(config: Config) -> RiskLimits:
-    """Return the limits that `risk`, `strategies` and `day_zone` set. Seconds become milliseconds."""
+    """Return the limits from `risk`, `strategies` and `day_zone`, with seconds converted to milliseconds."""
     risk = config.risk
     same = {name: getattr(risk, name) for name in RiskLimits.__struct_fields__ if name in risk.__struct_fields__}
     return RiskLimits(

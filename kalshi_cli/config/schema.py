@@ -1,6 +1,6 @@
-"""The sections of config.yaml as typed structs: what can be set, between which bounds, and what holds by default.
+"""The sections of config.yaml as typed structs: settings with their bounds and defaults.
 
-`config.py` fills them; `config.example.yaml` explains each to a person.
+`sources.py` fills them; `config.example.yaml` explains them to users.
 """
 
 from __future__ import annotations
@@ -17,14 +17,12 @@ from kalshi_cli.config.values import RangeText
 
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 Subaccount = Annotated[int, Meta(ge=0, le=63)]
-CallSeconds = Annotated[
-    float, Meta(gt=0, le=10, description="the proof that an order never arrived counts on no request leaving later")
-]
-"""One call, with all its attempts: `core/account/reconciliation.py` leaves ten seconds of `NEVER_ARRIVED_MARGIN_MS`
-for it."""
+CallSeconds = Annotated[float, Meta(gt=0, le=10, description="the proof that an order never arrived relies on it")]
+"""Duration of one call with all its attempts: `core/account/reconciliation.py` allows ten seconds of
+`NEVER_ARRIVED_MARGIN_MS` for it."""
 MAX_INTERVAL_S = 10
 IntervalSeconds = Annotated[
-    float, Meta(gt=0, le=MAX_INTERVAL_S, description="reads of the account, halts and cancels wait for it")
+    float, Meta(gt=0, le=MAX_INTERVAL_S, description="account reads, halts and cancels wait for this")
 ]
 Dollars = Annotated[Money, Meta(ge=0)]
 PriceStep = Annotated[Price, Meta(ge=0, lt=ONE_DOLLAR)]
@@ -32,17 +30,19 @@ Contracts = Annotated[Qty, Meta(ge=0)]
 
 
 class Credentials(msgspec.Struct, frozen=True, kw_only=True):
-    """An API key of one environment. Its representation hides the key id."""
+    """An API key of one environment; its representation hides it. `private_key` is the PEM itself, from a variable."""
 
     key_id: str = ""
+
     private_key_path: Path | None = None
+    private_key: str = ""
 
     def __repr__(self) -> str:
         return f"Credentials(key_id={masked_secret(self.key_id)!r})"
 
 
 class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
-    """A key is good for one environment only."""
+    """API keys by environment; a key is valid in one environment only."""
 
     sim: Credentials = Credentials()
     demo: Credentials = Credentials()
@@ -50,9 +50,9 @@ class CredentialsByEnv(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How the exchange is reached. An empty URL is that of the environment.
+    """Addresses and timeouts of the exchange. An empty address is the environment's default.
 
-    `subaccount` is the one that the key is locked to; None asks the exchange.
+    `subaccount` is the only one that the key may use; None asks the exchange.
     """
 
     rest_url: str = ""
@@ -64,7 +64,7 @@ class ExchangeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RiskConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What every order is held against before it is sent. None switches a limit off; zero allows nothing."""
+    """Limits that every order is checked against before it is sent. None turns a limit off; zero allows nothing."""
 
     max_position: Contracts | None = contracts(100)
     max_event_exposure: Dollars | None = Money(250 * DOLLAR)
@@ -95,7 +95,7 @@ Words = tuple[str, ...]
 
 
 class TradeConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The pace of the trade loop."""
+    """Intervals and time limits of the trade loop."""
 
     interval_s: IntervalSeconds = 2.0
     order_expiry_s: Seconds = 90.0
@@ -109,9 +109,9 @@ class TradeConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CheckRange(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a measure of `kalshi check` warns and where it is critical: ranges as monitoring plug-ins write them.
+    """Warning and critical ranges of one value of `kalshi check`, in monitoring plug-in notation.
 
-    `10` is above 10 or below 0, `10:` below 10, `~:10` above 10, `10:20` outside, `@10:20` inside; null never.
+    `10` alerts above 10 or below 0, `10:` below 10, `~:10` above 10, `10:20` outside, `@10:20` inside; null never.
     """
 
     warn: RangeText | None = None
@@ -119,12 +119,12 @@ class CheckRange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bound(warn: str | None = None, crit: str | None = None) -> CheckRange:
-    """A bound written in this file."""
+    """Return a range from literal text."""
     return CheckRange(warn=RangeText(warn) if warn else None, crit=RangeText(crit) if crit else None)
 
 
 class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The bounds of `kalshi check`, by measure. What is not here is held against the limits in `risk`."""
+    """Ranges of `kalshi check`, by value. Values without a range here are checked against `risk`."""
 
     limit_used_pct: CheckRange = bound(warn="80", crit="100")
     day_loss_pct: CheckRange = bound(warn="60", crit="100")
@@ -150,16 +150,16 @@ class ChecksConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 TIERS = ("critical", "warning", "info")
-"""How urgent something is, worst first."""
+"""Urgency of an alert, highest first."""
 
 EVENTS = (
     "emergency_stop", "drawdown_warning", "error", "trade_executed", "big_win", "daily_summary", "check", "state",
 )  # fmt: skip
-"""What something is about; every alert is about one of them."""
+"""Subject of an alert; every alert has one of them."""
 
 
 class AlertChannel(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody to tell. It hears of what is in one of `tiers`, or about one of `events`. Its address is a secret."""
+    """A recipient of alerts: those of its `tiers` and those about its `events`. Its address is a secret."""
 
     url: str = ""
     url_file: Path | None = None
@@ -168,13 +168,13 @@ class AlertChannel(msgspec.Struct, frozen=True, kw_only=True):
     allow_private: bool = False
 
     def __repr__(self) -> str:
-        return f"Sink(url={hidden_address(self.url)!r})"
+        return f"AlertChannel(url={hidden_address(self.url)!r})"
 
 
 class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom to tell of what, and how often. `fallback` names the sink that hears of what another would not take."""
+    """Alert channels and intervals. `fallback` names the channel that receives what another did not accept."""
 
-    sinks: dict[str, AlertChannel] = {}
+    channels: dict[str, AlertChannel] = {}
     fallback: str = ""
     group_s: Seconds = 300.0
     repeat_s: Seconds = 4 * 3_600.0
@@ -185,20 +185,20 @@ class AlertsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class HeartbeatConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom a loop tells that it is alive: the ping address of a Healthchecks-compatible service; it is a secret."""
+    """Ping address of a Healthchecks-compatible service, which is a secret. A loop pings while it is alive."""
 
     url: str = ""
     every_s: Seconds = 60.0
     allow_private: bool = False
 
     def __repr__(self) -> str:
-        return f"Heartbeat(url={hidden_address(self.url)!r})"
+        return f"HeartbeatConfig(url={hidden_address(self.url)!r})"
 
 
 class LogsConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The JSON lines that a loop writes, and the tables beside them.
+    """JSON log lines and tables of a loop.
 
-    Without a `folder` they are in `logs` beside the state; else in a folder there for each environment.
+    Without a `folder` they are in `logs` in the state directory; with one, each environment has a subfolder there.
     """
 
     enabled: bool = True
@@ -208,18 +208,18 @@ class LogsConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class MetricsConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a loop answers Prometheus, on this machine only."""
+    """The Prometheus endpoint of a loop, on this machine only."""
 
     enabled: bool = False
     port: Annotated[int, Meta(ge=0, le=65_535)] = 9_090
 
 
 SPOT_VENUES = ("coinbase", "kraken", "binance", "binance_us")
-"""Whose outside prices can be asked for."""
+"""Venues of outside prices."""
 
 
 class SpotVenue(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a venue is, and how it calls the pair of a COIN; empty is what its documents say."""
+    """Addresses of a venue, and its name for the pair of a COIN; empty means the venue's default."""
 
     ws_url: str = ""
     rest_url: str = ""
@@ -227,7 +227,7 @@ class SpotVenue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SpotConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """Outside prices of coins: whose, in which order, how old they may be, and how far apart."""
+    """Outside prices of coins: venues in order of preference, maximum age, and maximum difference."""
 
     venues: Words = ("coinbase", "kraken", "binance")
     max_age_s: Seconds = 10.0
@@ -243,9 +243,9 @@ RefusalStatus = Annotated[int, Meta(ge=400, le=499)]
 
 
 class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """The simulated exchange: its world, and a switch for each thing that is not certain of the real one.
+    """The simulated exchange: its world, and a switch for each behavior of the real exchange that is not certain.
 
-    `ExchangeOptions` in `simulator/model/listing.py` says what each switch does; `docs/simulated-exchange.md` says why.
+    `ExchangeOptions` in `simulator/model/listing.py` describes each switch, `docs/simulated-exchange.md` the reasons.
     """
 
     seed: Annotated[int, Meta(ge=0)] = 1
@@ -297,16 +297,16 @@ class SimulatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def masked_secret(secret: str) -> str:
-    """The last four characters of a long secret, nothing of a short one."""
+    """Return the last four characters of a long secret, and nothing of a short one."""
     return f"…{secret[-4:]}" if len(secret) >= 12 else "…" if secret else ""
 
 
 SHOWN_OF = 20
-"""A part of an address that is at least so long is no worse a secret without its last four characters."""
+"""A part of an address of at least this length stays secret when its last four characters are shown."""
 
 
 def hidden_address(url: str) -> str:
-    """An address that is a secret: how it begins, its host on the web, and the end of a long last part; no query."""
+    """Return a secret address with its scheme, its host on the web, and the end of a long last part; no query."""
     scheme, sign, rest = url.partition("://")
     if not sign or scheme.startswith("mailto"):
         return f"{scheme}{sign}…" if sign else "…" if url else ""

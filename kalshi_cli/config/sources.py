@@ -1,9 +1,9 @@
-"""Load the configuration from its sources; every problem at once, every value with where it came from.
+"""Loads the configuration from its sources, with every problem at once and the source of every value.
 
-    flag  >  variable  >  file  >  default
+    option  >  variable  >  file  >  default
 
-A person writes dollars and contracts; here they become integers, exactly. Loading reads one file and creates nothing.
-yaml, platformdirs and zoneinfo are imported where they are used: `kalshi --help` needs none of them.
+Users write dollars and contracts, which become exact integers here. Loading reads one file and creates nothing. yaml,
+platformdirs and zoneinfo are imported where they are used: `kalshi --help` needs none of them.
 """
 
 from __future__ import annotations
@@ -12,32 +12,37 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
-from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_origin
 
 import msgspec
 
 from kalshi_cli.base.errors import ConfigError, Distrust, UntrustedError, refuse
 from kalshi_cli.base.file_trust import doubt_folder, is_anothers
-from kalshi_cli.base.text import conceal_address, conceal_key, holds_private_key, mask, redact
+from kalshi_cli.base.text import MASK, conceal_address, conceal_key, holds_private_key, mask, redact
 from kalshi_cli.config import yaml_file
-from kalshi_cli.config.config import HOSTS, Config, Problem, config_dir, state_dir
+from kalshi_cli.config.config import Config, Problem, config_dir, state_dir
 from kalshi_cli.config.hosts import ALLOW_HOSTS, allowed_hosts
 from kalshi_cli.config.schema import EVENTS, SPOT_VENUES, TIERS, AlertChannel, hidden_address, masked_secret
 from kalshi_cli.config.values import convert, list_of_choices, show, time_zone, url, variable_names, web_address
 from kalshi_cli.core.account.sizing import RESERVED, StrategyAllocation
 
+S = TypeVar("S", bound=msgspec.Struct)
+
 Key = tuple[str, ...]
-"""Where a value is: section, then name."""
-SINKS: Key = ("alerts", "sinks")
-"""A section of sections whose names are a person's, as `strategies` is."""
+"""The path of a value: section, then name."""
+CHANNELS: Key = ("alerts", "channels")
+RENAMED: dict[Key, Key] = {("alerts", "sinks"): CHANNELS}
+"""Old path -> new path. The old name keeps working, and a notice says so."""
 ConfigSources = dict[Key, tuple[object, str]]
-"""Raw values with their origins."""
+"""Raw values with their sources."""
+
+MAX_KEY_LENGTH = 16_000
+"""Characters of a private key in a variable; one of RSA-4096 has 3,300."""
 
 
 class Setting(msgspec.Struct, frozen=True):
-    """A value as it may be shown, and where it came from."""
+    """A value in displayable form, with its source."""
 
     path: str
     value: str
@@ -51,12 +56,12 @@ def load(
     needed: Collection[str] | None = None,
     distrust: Distrust = refuse,
 ) -> Config:
-    """The configuration. ConfigError lists every problem.
+    """Return the configuration; ConfigError lists every problem.
 
-    `file` is what --config named; flags are named by dotted path, None where not given. Where `needed` names paths,
-    only problems at or below those raise: others are in `problems`, and defaults stand in. So nothing that is broken
-    in a section that `cancel-all` does not need can stop it; nor a file that cannot be read at all, where a flag or a
-    variable names the environment. `distrust` decides about a file that others may write.
+    `file` is the value of --config; `flags` has options by dotted path, None if not given. With `needed`, only problems
+    at or below those paths raise: others are in `problems`, and defaults apply. So an error in a section that
+    `cancel-all` does not need cannot stop it, and neither can an unreadable file if an option or a variable names the
+    environment. `distrust` decides about a file that other users may write.
     """
     path = find_file(file, env)
     is_env_named = bool(flags.get("env") or env.get("KALSHI_ENV"))
@@ -76,7 +81,8 @@ def load(
         for key, raw in _flatten(document.tree, (), origin, problems):
             found[key] = (raw, origin)
             if document.is_open_to_others and raw and key[0] in ("alerts", "heartbeat") and key[-1] == "url":
-                problems.append(Problem(key, f"is a secret, and others may read this file: chmod 600 {path}", origin))
+                text = f"contains a secret, and other users can read the file: chmod 600 {path}"
+                problems.append(Problem(key, text, origin))
     from_flags: ConfigSources = {
         tuple(name.split(".")): (raw, "flag")
         for name, raw in flags.items()
@@ -89,60 +95,73 @@ def load(
 
     for key, (raw, _) in found.items():
         _conceal(key, raw)
-    values = {key: value for key, _, value in _leaves(Config())}
-    origins = {".".join(key): "default" for key in values}
+    found, notices = _with_new_names(found)
+    origins = {".".join(key): "default" for key, _ in _leaves(Config())}
+    tree: dict[str, Any] = {"references": dict(Config().references)}
     for key, (raw, origin) in found.items():
         try:
-            values[key] = _value(key, raw, path.parent if path and origin.startswith("file ") else Path())
+            value = _value(key, raw, origin, path.parent if path and origin.startswith("file ") else Path())
         except ValueError as error:
             problems.append(Problem(key, str(error), origin))
         else:
             origins[".".join(key)] = origin
+            _put(tree, key, value)
+    problems += _two_keys(tree, origins)
     allowed, wrong = allowed_hosts(flags.get("allow_hosts"), env)
     problems += [Problem(("allow_hosts",), wrong, f"--allow-host, {ALLOW_HOSTS}")] if wrong else []
     fatal = [problem for problem in problems if needed is None or _is_below(problem.path, needed)]
     if fatal:
         raise _error(fatal)
-    config: Config = _build(Config, (), values)
-    return msgspec.structs.replace(config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems))
+    config = _with(Config(), _by_type(tree))
+    return msgspec.structs.replace(
+        config, allow_hosts=allowed, file=path, origins=origins, problems=tuple(problems), notices=notices
+    )
 
 
 def _refuse_without_file(error: ConfigError, needed: Collection[str] | None, is_env_named: bool) -> None:
-    """Raise unless what is needed can be known without the file."""
+    """Raise unless every needed value can be known without the file."""
     if needed is None or isinstance(error, UntrustedError):
         raise error
-    # Only what was said outside of the file can name the environment then: a guess could cancel elsewhere.
+    # Without the file only an option or a variable may name the environment: a guess could cancel in the wrong one.
     if not is_env_named:
         raise ConfigError(
-            f"NOTHING WAS DONE: {error.message}, and nothing else says which environment is meant",
-            hint="name it, and the file is done without: --env prod, demo or sim, with the key in variables",
+            f"NOTHING WAS DONE: {error.message}, and no other source names the environment",
+            hint="name it with --env prod, demo or sim, and put the key in variables; the file is then ignored",
         ) from error
 
 
 def _conceal(key: Key, raw: object) -> None:
-    """Before anything is said of it, right or wrong: an address in the wrong place is a secret there too."""
+    """Conceal secrets before any message can quote them; an address in the wrong place is a secret too."""
     if key[-1] == "key_id":
         mask(str(raw))
     for text in (*key, raw):
+        if isinstance(text, str) and holds_private_key(text):
+            conceal_key(text)
+            mask(text)
         if isinstance(text, str) and "://" in text and key[0] not in ("exchange", "spot"):
             conceal_address(text)
 
 
 def _is_below(path: Key, needed: Collection[str]) -> bool:
-    """At or below one of these dotted paths; the file as a whole is needed always."""
+    """Return whether a path is at or below one of these dotted paths; the file as a whole is always needed."""
     return not path or any(path[: name.count(".") + 1] == tuple(name.split(".")) for name in needed)
 
 
-def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
-    """--config, KALSHI_CONFIG, ./config.yaml, the user's own; None where there is none. A named one must exist."""
+def named_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the absolute path from --config or KALSHI_CONFIG, or None; the file may not exist."""
     if file is None and env.get("KALSHI_CONFIG"):
         file = Path(env["KALSHI_CONFIG"])
-    if file is not None:
-        path = file.expanduser().absolute()
-        if not os.path.lexists(path):
-            raise ConfigError(f"there is no configuration file {path}", hint="check --config and KALSHI_CONFIG")
-        return path
-    return next((path for path in (_here(), config_dir() / "config.yaml") if os.path.lexists(path)), None)
+    return None if file is None else file.expanduser().absolute()
+
+
+def find_file(file: Path | None, env: Mapping[str, str]) -> Path | None:
+    """Return the file of --config or KALSHI_CONFIG, which must exist, ./config.yaml, the user's own, or None."""
+    path = named_file(file, env)
+    if path is None:
+        return next((each for each in (_here(), config_dir() / "config.yaml") if os.path.lexists(each)), None)
+    if not os.path.lexists(path):
+        raise ConfigError(f"No configuration file at {path}", hint="check --config and KALSHI_CONFIG")
+    return path
 
 
 def _here() -> Path:
@@ -150,7 +169,7 @@ def _here() -> Path:
 
 
 def _is_strangers(path: Path) -> bool:
-    """Return whether the file or link, or what it leads to, belongs to another user."""
+    """Return whether the file or link, or the target of the link, belongs to another user."""
     with suppress(OSError):
         return is_anothers(os.lstat(path)) or is_anothers(os.stat(path))
     return False
@@ -159,9 +178,9 @@ def _is_strangers(path: Path) -> bool:
 def _without_strangers(path: Path, distrust: Distrust, *, is_env_named: bool) -> Path | None:
     """Return the user's own file instead of one that another user left in the current folder.
 
-    That file was found, not named by the user, and it could change where the kill switch cancels.
+    The user did not name that file, and it could change the environment in which the kill switch cancels.
     """
-    error = UntrustedError(f"the configuration {path} belongs to another user and is left out", hint=f"ls -l {path}")
+    error = UntrustedError(f"the configuration {path} belongs to another user and is ignored", hint=f"ls -l {path}")
     own = config_dir() / "config.yaml"
     if os.path.lexists(own):
         distrust(error)
@@ -173,23 +192,22 @@ def _without_strangers(path: Path, distrust: Distrust, *, is_env_named: bool) ->
 
 
 def judge_state(config: Config, distrust: Distrust = refuse) -> None:
-    """Let `distrust` decide where others may write a state directory of this environment, or put another in its place.
+    """Let `distrust` decide about a state directory of this environment that other users may write or replace.
 
-    A directory that is still missing is judged by where it will be made.
+    A missing directory is judged by where it will be created.
     """
     for home in (state_dir(config), state_dir(config, "paper")):
         doubt = doubt_folder(home)
         if doubt is not None:
-            error = UntrustedError(f"refused the state directory {home}: {doubt.why}", hint=doubt.remedy)
-            distrust(error)
+            distrust(UntrustedError(f"Untrusted state directory {home}: {doubt.why}", hint=doubt.remedy))
             return
 
 
 def mask_secrets(config: Config) -> tuple[Setting, ...]:
-    """Every value as a person writes it, secrets hidden, for `config show`."""
+    """Return every value as users write it, with secrets hidden, for `config show`."""
     settings = []
-    for key, kind, value in _leaves(config):
-        path, text = ".".join(key), show(kind, value)
+    for key, value in _leaves(config):
+        path, text = ".".join(key), show(_kind(key), value)
         settings.append(Setting(redact(path), redact(_masked(key, text)), config.origins.get(path, "default")))
     if config.allow_hosts:
         settings.append(Setting("allow_hosts", ", ".join(config.allow_hosts), f"--allow-host, {ALLOW_HOSTS}"))
@@ -199,72 +217,58 @@ def mask_secrets(config: Config) -> tuple[Setting, ...]:
 def _masked(key: Key, text: str) -> str:
     if key[-1] == "url":
         return hidden_address(text)
+    if key[-1] == "private_key":
+        return text and MASK
     return masked_secret(text) if any(word in key[-1] for word in ("key_id", "secret", "token", "password")) else text
 
 
-# -- the schema, read off the structs -----------------------------------------------------------------------------
-@cache
-def _fields(kind: type[msgspec.Struct]) -> tuple[msgspec.structs.FieldInfo, ...]:
-    """What a section declares; working out its types takes longer than reading the file."""
-    return msgspec.structs.fields(kind)
+# -- the schema, derived from the structs -------------------------------------------------------------------------
+def _kinds(kind: type[msgspec.Struct], at: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """Yield the path and type of every value of a struct; maps, whose names users choose, are listed in `_KINDS`."""
+    for field in msgspec.structs.fields(kind):
+        key = (*at, field.name)
+        if isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            yield from _kinds(field.type, key)
+        elif get_origin(field.type) is not dict and key[0] not in _NOT_SETTINGS:
+            yield key, field.type
 
 
-def _leaves(section: msgspec.Struct, key: Key = ()) -> Iterator[tuple[Key, Any, object]]:
-    """Every value below a section: key, type, value."""
-    for field in _fields(type(section)):
-        at, value = (*key, field.name), getattr(section, field.name)
-        if isinstance(value, msgspec.Struct):
-            yield from _leaves(value, at)
-        elif at == ("references",):
-            yield from (((*at, prefix), str | None, index) for prefix, index in value.items())
-        elif at == SINKS:
-            for name, sink in value.items():
-                yield from _leaves(sink, (*at, name))
-        elif at == ("strategies",):
-            yield from (
-                ((*at, name, param), Any, raw) for name, params in value.items() for param, raw in params.items()
-            )
-        elif at == ("allotments",):
-            for name, allotment in value.items():
-                yield from _leaves(allotment, ("strategies", name))
-        elif field.name not in ("allow_hosts", "file", "origins", "problems"):
-            yield at, field.type, value
+_NOT_SETTINGS = ("allow_hosts", "file", "origins", "problems", "notices")
+_KINDS: dict[Key, Any] = {
+    **dict(_kinds(Config)),
+    **dict(_kinds(AlertChannel, (*CHANNELS, "*"))),
+    ("references", "*"): str | None,
+    **dict(_kinds(StrategyAllocation, ("strategies", "*"))),
+    ("strategies", "*", "*"): Any,
+}
+"""Path of each value -> its type; `*` stands for a name that the user chooses."""
+_SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))}
+_KNOWN = _SECTIONS | _KINDS.keys()
+_SECRET_KEY = re.compile(r"credentials\.\w+\.private_key")
 
 
-_KINDS = {key: kind for key, kind, _ in _leaves(Config())}
-_SECTIONS = {key[:depth] for key in _KINDS for depth in range(len(key))} | {("strategies",), SINKS}
-_KINDS |= {key: kind for key, kind, _ in _leaves(AlertChannel(), ("sink",))}
-_KINDS |= {key: kind for key, kind, _ in _leaves(StrategyAllocation(), ("strategy",))}
-
-
-def _is_section(key: Key) -> bool:
-    if key[:1] == ("strategies",) and (len(key) == 2 or key[2:] == ("sizing",)):
-        return True
-    return key in _SECTIONS or (len(key) == 3 and key[:2] == SINKS)
+def _pattern(key: Key) -> Key:
+    """Return the path with `*` for names that the user chose."""
+    found: Key = ()
+    for name in key:
+        is_free = (*found, name) not in _KNOWN and (*found, "*") in _KNOWN
+        found = (*found, "*" if is_free else name)
+    return found
 
 
 def _kind(key: Key) -> Any:
-    """The type of a value; ValueError, with the nearest name, where there is no such value."""
-    if len(key) == 2 and key[0] == "references":
-        return str | None
-    if len(key) == 3 and key[0] == "strategies" and key[2] not in RESERVED:
-        return Any
-    if len(key) > 2 and key[0] == "strategies" and not _is_section(key):
-        key = ("strategy", *key[2:])
-    if len(key) == 4 and key[:2] == SINKS:
-        if not re.fullmatch(r"[\w-]{1,40}", key[2]):
-            raise ValueError("the name of a sink is one word of at most 40 letters, digits, - and _")
-        key = ("sink", key[3])
-    if key in _KINDS:
-        return _KINDS[key]
-    if _is_section(key):
+    """Return the type of a value; ValueError with the nearest name if there is no such value."""
+    pattern = _pattern(key)
+    if pattern[:3] == (*CHANNELS, "*") and not re.fullmatch(r"[\w-]{1,40}", key[2]):
+        raise ValueError("an alert channel name is one word of at most 40 letters, digits, - and _")
+    if pattern in _KINDS:
+        return _KINDS[pattern]
+    if pattern in _SECTIONS:
         raise ValueError("is a section, not a value")
     if key[-1] in ("allow_host", "allow_hosts"):
-        raise ValueError(f"may not be named here: use --allow-host HOST or {ALLOW_HOSTS}")
-    for depth, name in enumerate(key):
-        siblings = {
-            known[depth] for known in (*_KINDS, ("strategies",)) if known[:depth] == key[:depth] and known[depth:]
-        }
+        raise ValueError(f"cannot be set here: use --allow-host HOST or {ALLOW_HOSTS}")
+    for depth, name in enumerate(pattern):
+        siblings = {known[depth] for known in _KINDS if known[:depth] == pattern[:depth] and known[depth:]}
         if name not in siblings:
             import difflib
 
@@ -273,45 +277,53 @@ def _kind(key: Key) -> Any:
     raise ValueError("unknown key")
 
 
-def _build(kind: type[msgspec.Struct], key: Key, values: Mapping[Key, object]) -> Any:
-    """A section, from the values below it."""
-    made: dict[str, object] = {}
-    for field in _fields(kind):
-        at = (*key, field.name)
-        if at == ("references",):
-            made[field.name] = {
-                name[1]: index for name, index in values.items() if name[:1] == at and index is not None
-            }
-        elif at == ("strategies",):
-            params: dict[Key, object] = {
-                key: raw for key, raw in values.items() if len(key) == 3 and key[2] not in RESERVED
-            }
-            made[field.name] = _named(at, params)
-        elif at == ("allotments",):
-            own = {key: raw for key, raw in values.items() if key[0] == "strategies" and key[2] in RESERVED}
-            made[field.name] = {key[1]: _build(StrategyAllocation, key[:2], own) for key in own}
-        elif at == SINKS:
-            made[field.name] = {name: AlertChannel(**found) for name, found in _named(at, values).items()}
-        elif _is_section(at):
-            made[field.name] = _build(field.type, at, values)
-        elif at in values:
-            made[field.name] = values[at]
-    return kind(**made)
+def _leaves(section: Any, key: Key = ()) -> Iterator[tuple[Key, Any]]:
+    """Yield the path and value of every setting below a section."""
+    names = section if isinstance(section, dict) else section.__struct_fields__
+    for name in names:
+        at = (*key, "strategies" if (*key, name) == ("allotments",) else name)
+        value = section[name] if isinstance(section, dict) else getattr(section, name)
+        if _pattern(at) in _SECTIONS:
+            yield from _leaves(value, at)
+        elif at[0] not in _NOT_SETTINGS:
+            yield at, value
 
 
-def _named(section: Key, values: Mapping[Key, object]) -> dict[str, dict[str, Any]]:
-    """The sections in a section whose names are a person's."""
-    found: dict[str, dict[str, Any]] = {}
-    for key, value in values.items():
-        if key[: len(section)] == section:
-            found.setdefault(key[-2], {})[key[-1]] = value
-    return found
+def _put(tree: dict[str, Any], key: Key, value: object) -> None:
+    for name in key[:-1]:
+        tree = tree.setdefault(name, {})
+    tree[key[-1]] = value
 
 
-# -- where values come from ---------------------------------------------------------------------------------------
+def _by_type(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return the tree with its maps as `Config` holds them: references, channels, and parameters beside allotments."""
+    strategies: dict[str, dict[str, Any]] = tree.get("strategies", {})
+    own = {name: {key: raw for key, raw in each.items() if key not in RESERVED} for name, each in strategies.items()}
+    reserved = {name: {key: raw for key, raw in each.items() if key in RESERVED} for name, each in strategies.items()}
+    if "channels" in tree.get("alerts", {}):
+        channels = {name: AlertChannel(**found) for name, found in tree["alerts"]["channels"].items()}
+        tree = {**tree, "alerts": {**tree["alerts"], "channels": channels}}
+    return {
+        **tree,
+        "references": {prefix: index for prefix, index in tree["references"].items() if index is not None},
+        "strategies": {name: params for name, params in own.items() if params},
+        "allotments": {name: _with(StrategyAllocation(), each) for name, each in reserved.items() if each},
+    }
+
+
+def _with(section: S, tree: Mapping[str, Any]) -> S:
+    """Return the section with the values of a tree."""
+    changes = {}
+    for name, value in tree.items():
+        before = getattr(section, name)
+        changes[name] = _with(before, value) if isinstance(before, msgspec.Struct) else value
+    return msgspec.structs.replace(section, **changes)
+
+
+# -- sources of values --------------------------------------------------------------------------------------------
 def _flatten(tree: object, key: Key, origin: str, problems: list[Problem]) -> Iterator[tuple[Key, object]]:
-    """The values of a parsed file by key. A section that holds nothing is fine; one that is not a mapping is not."""
-    if not _is_section(key):
+    """Yield the values of a parsed file by path. An empty section is valid; one that is not a mapping is a problem."""
+    if _pattern(_new_name(key)) not in _SECTIONS:
         yield key, tree
     elif isinstance(tree, dict):
         for name, below in tree.items():
@@ -320,15 +332,33 @@ def _flatten(tree: object, key: Key, origin: str, problems: list[Problem]) -> It
         problems.append(Problem(key, "must be a section, with `name: value` lines below it", origin))
 
 
+def _new_name(key: Key) -> Key:
+    for old, new in RENAMED.items():
+        if key[: len(old)] == old:
+            return new + key[len(old) :]
+    return key
+
+
+def _with_new_names(found: ConfigSources) -> tuple[ConfigSources, tuple[str, ...]]:
+    """Return the values by their new paths, and a notice for each old path in use. A new path wins over its old one."""
+    notices = {
+        f"{'.'.join(old)} is now called {'.'.join(new)}; the old name still works"
+        for old, new in RENAMED.items()
+        if any(key[: len(old)] == old for key in found)
+    }
+    current = {key: value for key, value in found.items() if _new_name(key) == key}
+    return {_new_name(key): value for key, value in found.items()} | current, tuple(sorted(notices))
+
+
 def _from_variables(env: Mapping[str, str]) -> ConfigSources:
-    """KALSHI_<SECTION>__<KEY>, and the short names of what is set most."""
+    """Return the values of KALSHI_<SECTION>__<KEY>, of KALSHI_<KEY> outside of sections, and of the short names."""
     found: ConfigSources = {}
     for name, text in env.items():
         if not text or not name.startswith("KALSHI_"):
             continue
         section, *rest = name.removeprefix("KALSHI_").split("__")
-        if rest:
-            section = section.lower()
+        section = section.lower()
+        if rest or (section,) in _KINDS:
             key = (section, *(part if section == "references" else part.lower() for part in rest))
             found.setdefault(key, (text, f"variable {name}"))
         elif name in _VARIABLES:
@@ -337,40 +367,56 @@ def _from_variables(env: Mapping[str, str]) -> ConfigSources:
 
 
 def _credentials_from_variables(env: Mapping[str, str], chosen: str) -> ConfigSources:
-    """The key of the environment in use."""
+    """Return the key of the environment in use."""
     found: ConfigSources = {}
     for field, names in _CREDENTIAL_VARIABLES.items():
         name = next((name for name in names if env.get(name)), None)
-        if name is not None and chosen in HOSTS | {"sim": ("", "")}:
+        if name is not None and ("credentials", chosen, field) in _KINDS:
             found["credentials", chosen, field] = (env[name], f"variable {name}")
     return found
 
 
-_VARIABLES: dict[str, Key] = {
-    "KALSHI_ENV": ("env",),
-    "KALSHI_STATE": ("state",),
-    "KALSHI_READ_ONLY": ("read_only",),
-    "KALSHI_REST_URL": ("exchange", "rest_url"),
-    "KALSHI_WS_URL": ("exchange", "ws_url"),
-}
+_VARIABLES: dict[str, Key] = {"KALSHI_REST_URL": ("exchange", "rest_url"), "KALSHI_WS_URL": ("exchange", "ws_url")}
 _CREDENTIAL_VARIABLES: dict[str, tuple[str, ...]] = {
     "key_id": ("KALSHI_API_KEY_ID", "KALSHI_API_KEY", "KALSHI_KEY_ID", "KALSHI_ACCESS_KEY"),
     "private_key_path": ("KALSHI_PRIVATE_KEY_PATH", "KALSHI_PRIVATE_KEY_FILE"),
+    "private_key": ("KALSHI_PRIVATE_KEY",),
 }
-"""Where several are set, the first here wins."""
+"""If several are set, the first one here wins."""
 
 
 # -- one value ----------------------------------------------------------------------------------------------------
-def _value(key: Key, raw: object, base: Path) -> object:
-    """A raw value, checked. Relative paths in the file are relative to the file."""
+def _value(key: Key, raw: object, origin: str, base: Path) -> object:
+    """Return a raw value, validated. Relative paths in the file are relative to the file."""
+    if _SECRET_KEY.fullmatch(".".join(key)) and raw:
+        return _private_key(str(raw), origin)
     if any(isinstance(text, str) and holds_private_key(text) for text in (*key, raw)):
-        conceal_key("\n".join(map(str, (*key, raw))))
-        raise ValueError("holds a private key; name the file of the key instead")
+        raise ValueError("contains a private key; use the path of the key file instead")
     value = convert(_kind(key), raw)
     check = _CHECKS.get(key) or _CHECKS.get((key[0], "*", key[-1]))
     if check is not None:
         return check(value)
     return base / value if isinstance(value, Path) else value
+
+
+def _private_key(text: str, origin: str) -> str:
+    r"""Return a private key from a variable, where `\n` may stand for a line break; reject files and options."""
+    if not origin.startswith("variable "):
+        raise ValueError("a private key can only be set by a variable; use private_key_path here")
+    if len(text) > MAX_KEY_LENGTH:
+        raise ValueError(f"is longer than {MAX_KEY_LENGTH:,} characters")
+    pem = text.replace("\\r", "").replace("\\n", "\n").strip() + "\n"
+    mask(pem)
+    return pem
+
+
+def _two_keys(tree: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[Problem]:
+    """Yield a problem for each environment with both a private key and the path of one."""
+    for env, found in tree.get("credentials", {}).items():
+        if found.get("private_key") and found.get("private_key_path"):
+            names = [f"credentials.{env}.{name}" for name in ("private_key", "private_key_path")]
+            both = " and ".join(f"{name} ({origins[name]})" for name in names)
+            yield Problem(("credentials", env), f"only one private key is allowed, not {both}", "two sources")
 
 
 _CHECKS: dict[Key, Callable[[Any], object]] = {
@@ -385,11 +431,11 @@ _CHECKS: dict[Key, Callable[[Any], object]] = {
     ("alerts", "*", "tiers"): list_of_choices(TIERS),
     ("alerts", "*", "events"): list_of_choices(EVENTS),
 }
-"""By key; `*` is any number of names between the first and the last."""
+"""By path; `*` is any number of names between the first and the last."""
 
 
 def _error(problems: list[Problem]) -> ConfigError:
-    """All problems in one error, a line each."""
+    """Return one error with all problems, a line each."""
     shown = [str(problem) for problem in problems[:50]]
     if len(shown) == 1:
         return ConfigError(shown[0], hint="kalshi config check")

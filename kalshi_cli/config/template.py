@@ -1,4 +1,4 @@
-"""The commented configuration file that `kalshi init` writes: config.example.yaml, with a person's answers in it."""
+"""The commented configuration file that `kalshi init` writes: config.example.yaml with the user's answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kalshi_cli.base.files import make_folder
 
 PACKAGE = Path(__file__).parents[1]
 PLACES = (PACKAGE / "config.example.yaml", PACKAGE.parent / "config.example.yaml")
-"""Inside the installed package; or beside it, in a working copy."""
+"""Inside the installed package, or next to it in a working copy."""
 
 MAX_BACKUPS = 100
 
@@ -24,27 +24,27 @@ _LINE = re.compile(r"(?P<indent> *)(?P<name>[A-Za-z_][\w]*):(?: (?P<value>[^#\n]
 
 
 def template() -> str:
-    """The example as it was shipped."""
+    """Return the example as shipped."""
     return next(place for place in PLACES if place.is_file()).read_text("utf-8")
 
 
 EXAMPLE_HEAD = """\
-# Every setting with its default. Copy this file to ./config.yaml or to the directory that `kalshi config path` names,
-# and keep what you change. A flag beats a variable, a variable beats this file; `kalshi config show` tells which won.
+# Every setting with its default. Copy this file to ./config.yaml or to the directory that `kalshi config path` shows,
+# and keep what you change. Precedence: option, variable, file, default; `kalshi config show` shows each value's source.
 """
 HEAD = """\
-# Written by `kalshi init`. What was answered is set. The rest is commented out, with the default that holds: it may
-# improve with a new version. To set one, remove the `# ` before it and before the section it is in. A flag beats a
-# variable, a variable beats this file; `kalshi config show` tells which won.
+# Written by `kalshi init`. Your answers are set. Everything else is commented out with its default, which may change in
+# a newer version. To change a setting, remove the `# ` before it and before its section. Precedence: option, variable,
+# file, default; `kalshi config show` shows the source of every value.
 """
 
 
 def filled(text: str, answers: Mapping[str, Answer]) -> str:
-    """The text with the value of each dotted path set, and all others commented out, so that defaults stay defaults.
+    """Return the text with these dotted paths set and all other values commented out, so that defaults stay defaults.
 
-    Comments stay. A section in which nothing is set is commented out with its header. ValueError where the text has no
-    such path. Values are written as JSON, which YAML reads: whatever a person typed cannot become anything but that
-    value. Not as ASCII: YAML knows no pairs of surrogates.
+    Comments stay. A section in which nothing is set is commented out with its header. Values are written as JSON, which
+    YAML reads, so that an answer cannot become anything but that value; not as ASCII, because YAML has no surrogate
+    pairs. ValueError for a path that the text does not contain.
     """
     left, lines = dict(answers), []
     path: list[str] = []
@@ -61,17 +61,17 @@ def filled(text: str, answers: Mapping[str, Answer]) -> str:
                 line = f"{found['indent']}# {line.lstrip()}"
         lines.append(line)
     if left:
-        raise ValueError(f"the template has no {', '.join(sorted(left))}")
+        raise ValueError(f"the template does not contain {', '.join(sorted(left))}")
     return HEAD + "\n".join(lines).removeprefix(EXAMPLE_HEAD) + "\n"
 
 
 def write(path: Path, text: str) -> Path | None:
-    """Write the file for its owner alone, whole or not at all; where one was kept aside, if there was one.
+    """Write the file atomically for its owner only; return where the previous file was kept, if there was one.
 
-    ConfigError where it cannot be written, or where something is there that is no file: a device would be gone.
+    ConfigError if it cannot be written, or if the path is not a file: writing would destroy a device.
     """
     if path.exists() and not path.is_file():
-        raise ConfigError(f"{path} is not a file", hint="name another with --config FILE")
+        raise ConfigError(f"{path} is not a file", hint="use another file with --config FILE")
     kept = _free_name(path) if path.exists() else None
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -81,20 +81,22 @@ def write(path: Path, text: str) -> Path | None:
             file.flush()
             os.fsync(file.fileno())
         if kept is not None:
-            os.link(path, kept)  # at no moment is there no configuration
-            kept.chmod(0o600)  # it may hold addresses that are secrets, too
+            os.link(path, kept)  # so that a configuration exists at every moment
+            kept.chmod(0o600)  # the old file may contain secret addresses too
         os.replace(draft, path)
     except OSError as error:
         with suppress(OSError):
             draft.unlink()
-        raise ConfigError(f"cannot write {path}: {error.strerror}", hint="name another with --config FILE") from error
+        raise ConfigError(
+            f"Cannot write {path}: {error.strerror}", hint="use another file with --config FILE"
+        ) from error
     return kept
 
 
 def _free_name(path: Path) -> Path:
-    """Where the file that was there is kept: nothing that was kept before is lost. ConfigError after a hundred."""
+    """Return a free name for the previous file, so that no earlier backup is lost; ConfigError after a hundred."""
     names = (f"{path.name}.before", *(f"{path.name}.before.{number}" for number in range(2, MAX_BACKUPS + 1)))
     for name in names:
         if not path.with_name(name).exists():
             return path.with_name(name)
-    raise ConfigError(f"{MAX_BACKUPS} configurations are kept beside {path}", hint="delete some of them")
+    raise ConfigError(f"{MAX_BACKUPS} backup configurations already exist next to {path}", hint="delete some of them")

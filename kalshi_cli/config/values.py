@@ -1,4 +1,4 @@
-"""What a person wrote for one value, as the type of its field; and the way back, for people to read."""
+"""Conversion of one configured value to the type of its field, and back to text for display."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false":
 
 
 def convert(kind: Any, raw: object) -> Any:
-    """`raw`, from YAML, a variable or a flag, as `kind`. ValueError says what is wrong, without the value's name."""
+    """Convert `raw`, from YAML, a variable or an option, to `kind`; ValueError describes the error only."""
     base, meta, is_optional = _unwrap(kind)
     if is_optional and (raw is None or (isinstance(raw, str) and raw.strip().lower() in ("none", "null"))):
         return None
     if raw is None:
-        raise ValueError("a value is missing")
+        raise ValueError("value missing")
     if base is Any:
         return raw
     if get_origin(base) is Literal:
@@ -50,7 +50,7 @@ def convert(kind: Any, raw: object) -> Any:
 
 
 def show(kind: Any, value: object) -> str:
-    """A value the way it is written in the file."""
+    """Return a value as it is written in the file."""
     base, _, _ = _unwrap(kind)
     if value is None:
         return "null"
@@ -61,7 +61,7 @@ def show(kind: Any, value: object) -> str:
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """A check that a URL is encrypted (`schemes[0]`), or plain (`schemes[1]`) and goes nowhere beyond this machine."""
+    """Return a check that a URL is encrypted (`schemes[0]`), or plain (`schemes[1]`) and on this machine."""
 
     def check(text: str) -> str:
         from urllib.parse import urlsplit
@@ -71,19 +71,20 @@ def url(*schemes: str) -> Callable[[str], str]:
         try:
             parts = urlsplit(text)
             host, is_port = parts.hostname or "", parts.port != 0
-        except ValueError:  # a port or an IPv6 address that is none
+        except ValueError:  # an invalid port or IPv6 address
             host, is_port = "", False
         if not host or not is_port or parts.username is not None or parts.query or parts.fragment:
-            raise ValueError(f"must be a URL like {schemes[0]}://host/path, without user, query or fragment")
+            raise ValueError(f"must be a URL such as {schemes[0]}://host/path, without user, query or fragment")
         if parts.scheme != schemes[0] and not (parts.scheme == schemes[1] and is_loopback(host)):
-            raise ValueError(f"must start with {schemes[0]}:// ({schemes[1]}:// only for this machine, like 127.0.0.1)")
+            secure, plain = schemes
+            raise ValueError(f"must start with {secure}:// ({plain}:// only on this machine, such as 127.0.0.1)")
         return text.rstrip("/")
 
     return check
 
 
 def web_address(text: str) -> str:
-    """A check that something can be posted there. What stands for the host is judged when it is."""
+    """Check that the text is an http(s) address. Its host is checked when something is sent."""
     from urllib.parse import urlsplit
 
     if not text:
@@ -91,55 +92,55 @@ def web_address(text: str) -> str:
     try:
         parts = urlsplit(text)
         is_web = parts.scheme in ("https", "http") and bool(parts.hostname) and "@" not in parts.netloc
-    except ValueError:  # whose text has a part of the address in it
+    except ValueError:  # its text would quote the address
         is_web = False
     if not is_web:
-        raise ValueError("must be a web address like https://host/path, without a user")
+        raise ValueError("must be a web address such as https://host/path, without a user")
     return text
 
 
 def variable_names(words: tuple[str, ...]) -> tuple[str, ...]:
-    """Check that each word is the name of a variable that a program of the user may have."""
+    """Check that each word is the name of a variable that a program of the user may receive."""
     for word in words:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", word):
             raise ValueError(f"must be names of variables, not {_quoted(word)}")
         if word.upper().startswith("KALSHI_"):
-            raise ValueError("no variable that begins with KALSHI_ is passed on: the key of the account is there")
+            raise ValueError("variables that begin with KALSHI_ are not passed on: they contain the API key")
     return words
 
 
 def list_of_choices(choices: Collection[str]) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    """A check that each word is one of these."""
+    """Return a check that each word is one of these."""
 
     def check(words: tuple[str, ...]) -> tuple[str, ...]:
         for word in words:
             if word not in choices:
-                raise ValueError(f"must be some of {', '.join(choices)}, not {_quoted(word)}")
+                raise ValueError(f"must be a list of {', '.join(choices)}, not {_quoted(word)}")
         return words
 
     return check
 
 
 RangeText = NewType("RangeText", str)
-"""A range as monitoring plug-ins write it: 10, 10:, ~:10, 10:20, @10:20."""
+"""A range in monitoring plug-in notation: 10, 10:, ~:10, 10:20, @10:20."""
 
 PLUGIN_RANGE = re.compile(r"@?(?:(~|-?\d+(?:\.\d+)?)?:)?(-?\d+(?:\.\d+)?)?")
-"""start:end of the Monitoring Plugins guidelines; `~` is minus infinity, a leading `@` turns inside and outside."""
+"""start:end of the Monitoring Plugins guidelines; `~` is minus infinity, a leading `@` swaps inside and outside."""
 
 
 def time_zone(name: str) -> str:
-    """A check that this machine knows the zone."""
+    """Check that this machine knows the time zone."""
     import zoneinfo
 
     try:
         zoneinfo.ZoneInfo(name)
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError) as error:
-        raise ValueError(f"unknown time zone {_quoted(name)}; write it like America/New_York") from error
+        raise ValueError(f"unknown time zone {_quoted(name)}; use a name such as America/New_York") from error
     return name
 
 
 def _unwrap(kind: Any) -> tuple[Any, Meta, bool]:
-    """The bare type, its constraints, and whether None is allowed."""
+    """Return the bare type, its constraints, and whether None is allowed."""
     meta, is_optional = Meta(), False
     if get_origin(kind) in (Union, types.UnionType):
         kind = next(part for part in get_args(kind) if part is not types.NoneType)
@@ -153,13 +154,13 @@ MAX_QUOTED_LENGTH = 16
 
 
 def _quoted(raw: object) -> str:
-    """It as it was written, if that is short: something long in the wrong place may well be a secret."""
+    """Return the value as written if it is short; a long text in the wrong place may be a secret."""
     text = str(raw)
     return repr(raw) if len(text) <= MAX_QUOTED_LENGTH else f"a text of {len(text)} characters"
 
 
 def _digits(raw: object) -> str:
-    """A number as text, exactly as it was written: 0.03 in YAML is a float whose shortest text is 0.03."""
+    """Return a number as text, exactly as written: the shortest text of the YAML float 0.03 is 0.03."""
     if isinstance(raw, bool) or not isinstance(raw, (int, float, str)):
         raise ValueError(f"must be a number, not {_quoted(raw)}")
     return str(raw).strip()
@@ -192,7 +193,7 @@ def _real(raw: object) -> float:
     return value
 
 
-def _claim(raw: object) -> bool:
+def _boolean(raw: object) -> bool:
     if isinstance(raw, bool):
         return raw
     value = _WORDS.get(str(raw).strip().lower())
@@ -203,7 +204,7 @@ def _claim(raw: object) -> bool:
 
 def _text(raw: object) -> str:
     if not isinstance(raw, str):
-        raise ValueError(f"must be text; put quotes around {_quoted(raw)}")
+        raise ValueError(f"must be text; put {_quoted(raw)} in quotes")
     if len(raw) > MAX_TEXT or not raw.isprintable():
         raise ValueError(f"must be one line of at most {MAX_TEXT} printable characters")
     return raw.strip()
@@ -212,12 +213,12 @@ def _text(raw: object) -> str:
 def _range(raw: object) -> str:
     text = str(raw).strip() if isinstance(raw, int | float | str) and not isinstance(raw, bool) else ""
     if not text.strip("@:") or not PLUGIN_RANGE.fullmatch(text):
-        raise ValueError(f"must be a range like 10, 10:, ~:10, 10:20 or @10:20, not {_quoted(raw)}")
+        raise ValueError(f"must be a range such as 10, 10:, ~:10, 10:20 or @10:20, not {_quoted(raw)}")
     return text
 
 
 def _words(raw: object) -> tuple[str, ...]:
-    """A YAML list, or words with commas between them as in a variable."""
+    """Convert a YAML list, or comma-separated words from a variable."""
     parts = raw if isinstance(raw, list | tuple) else _text(raw).split(",")
     if len(parts) > MAX_WORDS:
         raise ValueError(f"must be at most {MAX_WORDS} words")
@@ -227,11 +228,11 @@ def _words(raw: object) -> tuple[str, ...]:
 def _path(raw: object) -> Path:
     text = str(raw) if isinstance(raw, Path) else _text(raw)
     if not text:
-        raise ValueError("must be a path, not empty")
+        raise ValueError("must be a path; it is empty")
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"there is no home directory for {_quoted(text)}") from error
+        raise ValueError(f"no home directory found for {_quoted(text)}") from error
 
 
 _PARSERS: dict[Any, Callable[[object], Any]] = {
@@ -240,7 +241,7 @@ _PARSERS: dict[Any, Callable[[object], Any]] = {
     Qty: _fixed(units.parse_qty, "contracts", 2),
     int: _whole,
     float: _real,
-    bool: _claim,
+    bool: _boolean,
     str: _text,
     Path: _path,
     RangeText: _range,

@@ -1,1 +1,1 @@
-"""Everything that knows the exchange's wire, and nothing else does."""
+"""The exchange's wire format; no other package uses it."""

@@ -1,4 +1,4 @@
-"""What `kalshi check schema` looks at: one read of every route that this program uses, and the published field list."""
+"""Data of `kalshi check schema`: one sample read of every route in use, and the published field list."""
 
 from __future__ import annotations
 
@@ -13,15 +13,16 @@ from kalshi_cli.core.monitoring.schema_drift import KnownSchema
 from kalshi_cli.exchange.client import KalshiClient
 
 FEW = 5
-"""Items of a list; where the exchange has no say in the size of a page, its first page is read."""
+"""Items of a list; where the exchange fixes the page size, its first page is read."""
 
 DAY_MS = 86_400_000
 
 
 class Sample(NamedTuple):
-    """One read. `take` gets the client, the first item that the route `needs` answered with, and the time.
+    """A sample read.
 
-    Where that route had no item, there is nothing to ask for. What `may_refuse` is not open to every key.
+    `take` receives the client, the first item of the response of the route `needs`, and the time. If that route
+    returned no item, the sample is skipped. `may_refuse` marks routes that are not open to every key.
     """
 
     route: str
@@ -32,7 +33,7 @@ class Sample(NamedTuple):
 
 
 def known_fields() -> KnownSchema:
-    """The published specification's fields; `scripts/known_fields.py` writes the list."""
+    """Return the fields of the published specification; `scripts/known_fields.py` writes the list."""
     return msgspec.json.decode(Path(__file__).with_name("known_fields.json").read_bytes(), type=KnownSchema)
 
 
@@ -163,13 +164,13 @@ SAMPLES = (
     *_PUBLIC,
     *_PRIVATE,
 )
-"""Every read, the two first that say how fast the others may be."""
+"""Every sample; the first two give the rate limits for the others."""
 
 NOT_SAMPLED = {
-    "GET /series": "more than ten thousand rows in one answer, twenty megabytes",
+    "GET /series": "more than ten thousand rows in one response of twenty megabytes",
     "GET /live_data/weather/{city}": "no route lists the cities",
     "GET /live_data/weather/{city}/calibrations": "no route lists the cities",
     "GET /live_data/{type}/milestone/{milestone_id}": "the older twin of /live_data/milestone/{milestone_id}",
     "GET /communications/quotes/{quote_id}": "the older twin of the route that names the RFQ",
 }
-"""Routes that this program can read and the check does not, and why."""
+"""Routes that kalshi can read and the check skips, with the reason."""

@@ -1,8 +1,8 @@
-"""Where an alert may be sent: a web address, taken apart strictly, and the machines behind its name.
+"""Checks where an alert may be sent: a strictly parsed web address, and the IP addresses behind its host name.
 
-An address comes from a configuration, but a careless or hostile one must not make this machine talk to what only it can
-reach: the metadata service of its cloud, a router, a database. So a host is written one way only, each address that its
-name stands for is judged, and `guarded_client.py` connects to the address that was judged, not to the name again.
+A careless or hostile configuration must not make this machine contact what only it can reach: the metadata service of
+its cloud, a router, a database. So only one notation of a host is accepted, each IP address of its name is checked, and
+`guarded_client.py` connects to the checked address without resolving the name again.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from kalshi_cli.net.dialing import resolve
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Sequence[str]]
-"""A host and a port -> its addresses as text; OSError where there are none."""
+"""Maps a host and a port to IP addresses as text; OSError if there are none."""
 
-UNENCRYPTED = "nothing would encrypt it on the way; use https:// (for mail, mailtos://)"
+UNENCRYPTED = "not encrypted; use https:// (for mail, mailtos://)"
 MAX_ADDRESSES = 16
 RESOLVE_S = 5.0
 MAX_URL_LENGTH = 2_000
 
 
 class AddressError(ValueError):
-    """An address that nothing is sent to. The text says why, and has nothing of the address in it but its host."""
+    """An address that kalshi sends nothing to. The text gives the reason, and quotes nothing but the host."""
 
 
 class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,22 +45,22 @@ class WebAddress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_web_address(url: str, *, allow_private: bool = False) -> WebAddress:
-    """AddressError where it is none that we would post to, whatever its name stands for."""
+    """Parse an address strictly; AddressError if kalshi would not post to it, whatever its host resolves to."""
     if len(url) > MAX_URL_LENGTH or not re.fullmatch(r"[!-~]+", url) or re.search(r"[\\\"<>^`{|}]", url):
-        raise AddressError(f"it must be one line of at most {MAX_URL_LENGTH} plain characters")
+        raise AddressError(f"must be one line of at most {MAX_URL_LENGTH} printable characters")
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:  # whose text has a part of the address in it
-        raise AddressError("its host or its port cannot be read") from None
+    except ValueError:  # its text would quote the address
+        raise AddressError("invalid host or port") from None
     if parts.scheme not in ("https", "http"):
-        raise AddressError("it must begin with https://")
+        raise AddressError("must start with https://")
     if "@" in parts.netloc:
-        raise AddressError("it must not have a user or a password; put a token into the path")
+        raise AddressError("must not contain a user or password; put a token in the path")
     if parts.fragment or "#" in url:
-        raise AddressError("it must not have a fragment (#)")
+        raise AddressError("must not contain a fragment (#)")
     if port == 0 or parts.netloc.endswith(":"):
-        raise AddressError("its port is none")
+        raise AddressError("invalid port")
     is_tls = parts.scheme == "https"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return WebAddress(
@@ -76,48 +76,48 @@ _NAME = re.compile(r"(?=.{1,253}$)([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z
 
 
 def parse_host(host: str) -> str:
-    """A name, or an address in its one usual notation; AddressError for 2130706433, 0x7f.1, 0177.0.0.1 and such."""
+    """Return a host name, or an IP address in standard notation; AddressError for 2130706433, 0x7f.1 and the like."""
     try:
         return str(_literal(host))
     except ValueError:
         pass
     if ":" in host or "%" in host:
-        raise AddressError("its host is not a name, nor an address in its usual notation")
+        raise AddressError("the host is neither a name nor a standard IP address")
     name = host.lower()
     if not _NAME.fullmatch(name):
-        raise AddressError("its host is not a name in plain letters (write others as xn--...)")
+        raise AddressError("the host must be in ASCII letters (write international names as xn--...)")
     if re.fullmatch(r"\d+|0x[0-9a-f]*", name.rsplit(".", 1)[-1]):
-        raise AddressError("its host is a number; write an address as four decimal numbers, like 192.0.2.7")
+        raise AddressError("the host is a number; write an IPv4 address as four numbers, such as 192.0.2.7")
     return name
 
 
 def _literal(host: str) -> IpAddress:
     if "%" in host:
-        raise ValueError("a zone says which network card, not which machine")
+        raise ValueError("a zone index selects a network card, not a host")
     return ipaddress.ip_address(host)
 
 
-# -- what a name stands for ---------------------------------------------------------------------------------------
+# -- addresses of a name ------------------------------------------------------------------------------------------
 
 
 def resolve_here(host: str, port: int) -> list[str]:
-    """As this machine resolves names. OSError where it cannot."""
+    """Resolve a name with this machine's resolver; OSError if that fails."""
     return resolve(host, port, RESOLVE_S)
 
 
 def checked_addresses(
     host: str, port: int, resolve: Resolve, *, allow_private: bool, is_encrypted: bool = True
 ) -> tuple[str, ...]:
-    """The addresses behind a host that may be talked to, in the order found.
+    """Return the permitted IP addresses of a host, in the order found.
 
-    AddressError where there is none, with the reason for the first; OSError where the name cannot be resolved. Where
-    nothing encrypts what is sent, only this machine and private networks are left.
+    AddressError with the first reason if none is permitted; OSError if the name cannot be resolved. Without encryption
+    only this machine and private networks are permitted.
     """
     try:
         found: list[IpAddress] = [_literal(host)]
     except ValueError:
         found = [ipaddress.ip_address(text.split("%", 1)[0]) for text in resolve(host, port)[:MAX_ADDRESSES]]
-    # A person who writes 127.0.0.1 means this machine; a name that turns out to be this machine was not said to be.
+    # Who writes 127.0.0.1 means this machine; a name that resolves to this machine may be an attack.
     is_here = host == "localhost" or _is_loopback(host)
     good, reasons = [], []
     for address in dict.fromkeys(found):
@@ -128,15 +128,19 @@ def checked_addresses(
         if not reason:
             good.append(str(address))
     if not good:
-        raise AddressError(reasons[0] if reasons else "its name stands for no address")
+        raise AddressError(reasons[0] if reasons else "the host name has no address")
     return tuple(good)
 
 
 def refusal(address: WebAddress) -> str:
-    """Why nothing is ever sent there, found without asking anybody; empty for what has a name."""
+    """Return why nothing is ever sent to this address, without resolving it; empty for a host name."""
     try:
         checked_addresses(
-            address.host, address.port, _ask_nobody, allow_private=address.allow_private, is_encrypted=address.is_tls
+            address.host,
+            address.port,
+            _without_resolver,
+            allow_private=address.allow_private,
+            is_encrypted=address.is_tls,
         )
     except AddressError as error:
         return str(error)
@@ -146,7 +150,7 @@ def refusal(address: WebAddress) -> str:
     return ""
 
 
-def _ask_nobody(_host: str, _port: int) -> list[str]:
+def _without_resolver(_host: str, _port: int) -> list[str]:
     raise OSError
 
 
@@ -165,42 +169,42 @@ METADATA = _networks(
     "169.254.169.254/32", "fd00:ec2::254/128", "fd20:ce::254/128",  # Amazon, Google, Microsoft and others
     "100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32",  # Alibaba, Microsoft's wire server, Oracle
 )  # fmt: skip
-"""Services that give the keys of a rented machine to whoever on it asks."""
+"""Services that give the keys of a rented machine to any program on it."""
 
 WRAPPED = _networks(
     "::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16"
 )  # fmt: skip
-"""IPv6 addresses with an IPv4 address inside: compatible, mapped, translated, NAT64 (two), Teredo, 6to4."""
+"""IPv6 addresses that contain an IPv4 address: compatible, mapped, translated, NAT64 (two), Teredo, 6to4."""
 
 PRIVATE = _networks(
     "127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"
 )
-"""This machine, and the networks that people have at home, in an office, in a tunnel."""
+"""This machine, and private networks at home, in an office, or in a tunnel."""
 
 GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
-"""The only part of IPv6 that is given out to machines of the public network."""
+"""The only part of IPv6 that is assigned to machines of the public network."""
 
 SPECIAL = _networks(
     "0.0.0.0/8", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24",
     "192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
     "2001::/23", "2001:db8::/32", "2620:4f:8000::/48", "3fff::/20",
 )  # fmt: skip
-"""The special-purpose registries of IANA for IPv4 and for IPv6 inside GLOBAL_UNICAST (read 2026-11), without what is
-named above. `ipaddress.is_global` is not used: it knows the registries of the day when Python was released."""
+"""The special-purpose registries of IANA for IPv4 and for IPv6 inside GLOBAL_UNICAST (read 2026-11), without the
+networks above. `ipaddress.is_global` is not used, because its registries are those of the Python release."""
 
 
 def rejection_reason(address: IpAddress, *, allow_private: bool) -> str:
-    """Return why nothing is sent to this address; empty where it may be."""
+    """Return why nothing is sent to this IP address; empty if it is permitted."""
     if _is_in(address, METADATA):
-        return "it is the metadata service of a cloud"
+        return "cloud metadata service"
     if address.is_unspecified or address.is_multicast or address.is_link_local:
-        return "it is no single machine that could be a sink"
+        return "not the address of a single host"
     if _is_private(address):
-        return "" if allow_private else "it is in a private network; `allow_private: true` permits that"
+        return "" if allow_private else "private network address; `allow_private: true` permits it"
     if _is_in(address, WRAPPED):
-        return "it hides another address"
+        return "contains another address"
     is_public = not _is_in(address, SPECIAL) and (address.version == 4 or address in GLOBAL_UNICAST)
-    return "" if is_public else "it is not an address of the public network"
+    return "" if is_public else "not a public address"
 
 
 def _is_in(address: IpAddress, networks: Sequence[IpNetwork]) -> bool:

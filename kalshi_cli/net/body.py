@@ -1,6 +1,7 @@
-"""Reading the body of an HTTP reply: at most one encoding, and a largest size that holds while it is unpacked.
+"""Reads the body of an HTTP response: at most one encoding, and a maximum size that holds while it is decompressed.
 
-httpx unpacks as many encodings as a reply names, a whole chunk at a time: `gzip, gzip` made 8.4 GB of 7 kB (2026-11).
+httpx applies every encoding that a response names to a whole chunk at a time: `gzip, gzip` turned 7 kB into 8.4 GB
+(2026-11).
 """
 
 from __future__ import annotations
@@ -11,20 +12,20 @@ from collections.abc import Iterable, Iterator
 import httpx
 
 _PIECE = 64 * 1024
-"""Bytes that are unpacked at a time."""
+"""Bytes decompressed at a time."""
 
 
 def read_body(response: httpx.Response, most: int) -> bytes:
-    """Return the body, unpacked. Raise httpx.DecodingError for an unknown or second encoding, or a longer body."""
+    """Return the decompressed body; raise httpx.DecodingError for an unknown or second encoding, or a longer body."""
     encoding = response.headers.get("content-encoding", "").strip().lower()
     if encoding not in ("", "identity", "gzip"):
-        raise httpx.DecodingError("a content encoding that was not asked for")
+        raise httpx.DecodingError("unrequested content encoding")
     assert isinstance(response.stream, httpx.SyncByteStream)
     body = bytearray()
     for piece in _unpacked(response.stream) if encoding == "gzip" else response.stream:
         body += piece
         if len(body) > most:
-            raise httpx.DecodingError(f"a reply longer than {most} bytes")
+            raise httpx.DecodingError(f"response longer than {most} bytes")
     return bytes(body)
 
 
@@ -37,7 +38,7 @@ def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
                 yield unpacker.decompress(packed, _PIECE)
                 packed = unpacker.unconsumed_tail
     except zlib.error as error:
-        raise httpx.DecodingError(f"a reply that is not gzip: {error}") from error
+        raise httpx.DecodingError(f"response is not gzip: {error}") from error
     yield unpacker.flush(_PIECE)
     if not unpacker.eof:
-        raise httpx.DecodingError("a gzip reply without its end")
+        raise httpx.DecodingError("gzip response cut short")

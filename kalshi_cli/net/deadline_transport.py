@@ -34,7 +34,7 @@ READ_S = 30.0
 """Seconds to wait for the next bytes, where the request sets no timeout."""
 _PIECE = 64 * 1024
 _Origin = tuple[str, str, int | None]
-_NOT_SENT = "its time was over before anything was sent"
+_NOT_SENT = "timed out before anything was sent"
 
 
 class DeadlineTransport(httpx.BaseTransport):
@@ -192,7 +192,7 @@ class _Reader(io.BufferedReader):
 
 
 class _Socket:
-    """What `http.client` needs of a socket: a reader, always the same one."""
+    """The part of a socket that `http.client` uses: one reader for all responses."""
 
     def __init__(self, reader: _Reader) -> None:
         self.reader = reader

@@ -1,4 +1,4 @@
-"""Connecting to a name within one deadline, however many addresses it has."""
+"""Connects to a host name within one deadline, however many addresses it has."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MAX_ADDRESSES = 4
 def connect_in_turn(
     host: str | Sequence[str], port: int, left_s: Callable[[], float], connect: Callable[[str, float], T]
 ) -> T:
-    """Return the first connection that `connect(address, timeout)` makes to an address of this name, or of this list.
+    """Return the first connection that `connect(address, timeout)` makes to an address of a name, or of a list.
 
-    Each address gets its share of the time that is left, so that a silent one leaves time for the next. Raise the
-    OSError of the last one.
+    Each address gets its share of the remaining time, so that a silent one leaves time for the next. Raise the OSError
+    of the last one.
     """
     found = resolve(host, port, left_s()) if isinstance(host, str) else host
     addresses = list(dict.fromkeys(found))[:MAX_ADDRESSES]
@@ -31,13 +31,14 @@ def connect_in_turn(
         except OSError:
             if number == len(addresses):
                 raise
-    raise OSError("its name stands for no address")
+    raise OSError("the host name has no address")
 
 
 def resolve(host: str, port: int, within_s: float) -> list[str]:
-    """Return the addresses of a name as this machine resolves it. Raise OSError where it cannot, or not in time.
+    """Return the addresses of a name by this machine's resolver; OSError if that fails or takes too long.
 
-    In a thread of its own, left behind where it is late: the system's resolver has no deadline of ours.
+    The lookup runs in its own thread, which is abandoned when it is late, because the system's resolver has no
+    deadline.
     """
     try:
         return [str(ipaddress.ip_address(host))]
@@ -48,14 +49,14 @@ def resolve(host: str, port: int, within_s: float) -> list[str]:
     def look_up() -> None:
         try:
             found.put([str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
-        except Exception as error:  # raised again below, whatever it is
+        except Exception as error:  # raised again below
             found.put(error)
 
     threading.Thread(target=look_up, name="resolver", daemon=True).start()
     try:
         addresses = found.get(timeout=max(0.001, within_s))
     except queue.Empty:
-        raise OSError("its name was not resolved in time") from None
+        raise OSError("the host name was not resolved in time") from None
     if isinstance(addresses, Exception):
         raise addresses
     return addresses

@@ -1,7 +1,7 @@
-"""Sending bytes to a web address that was checked, or reading from one, and to nothing else, within a deadline.
+"""Sends bytes to a checked web address, or reads from it, and contacts nothing else, within a deadline.
 
-No redirects, no proxies, no cookies, TLS always verified. The name is resolved once, judged (`address_guard.py`), and
-the connection goes to an address that was judged: a name that stands for another machine a moment later is harmless.
+No redirects, no proxies, no cookies, and TLS is always verified. The name is resolved once and checked
+(`address_guard.py`), and the connection goes to a checked IP address: a later change of the name has no effect.
 """
 
 from __future__ import annotations
@@ -17,18 +17,20 @@ import httpx
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.address_guard import AddressError, Resolve, WebAddress, checked_addresses
 from kalshi_cli.net.deadline_transport import DeadlineTransport
-from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, classify_response
+from kalshi_cli.net.delivery import CONNECT_S, TOTAL_S, DeliveryResult, Outcome, classify_response
 
 _PLAIN = {"Accept-Encoding": "identity"}
-"""Nothing that is read here is large, and nothing is unpacked."""
+"""Responses here are small, so nothing is decompressed."""
 
 MAX_TRIED = 3
 """Addresses of one name that are tried, one after the other."""
 
 
 class Answer(NamedTuple):
-    """What became of a request. Of a `read` that got all of a 200, or an `ask` that got all of anything, `is_whole` is
-    true and there are a `body` and `headers`, by name in lower case.
+    """Result of a request.
+
+    `is_whole` is true if `read` got all of a 200, or `ask` all of any response; then `body` and `headers`, by
+    lower-case name, are set.
     """
 
     delivery: DeliveryResult
@@ -39,7 +41,7 @@ class Answer(NamedTuple):
 
 
 class PinnedHttpClient:
-    """One address. Safe to use from any thread; each call has its own connection."""
+    """A client of one address. It is thread-safe; each call has its own connection."""
 
     def __init__(self, address: WebAddress, clock: Clock, resolve: Resolve) -> None:
         self._address = address
@@ -47,20 +49,20 @@ class PinnedHttpClient:
         self._resolve = resolve
 
     def __repr__(self) -> str:
-        return f"WebSink({self._address.host!r})"
+        return f"PinnedHttpClient({self._address.host!r})"
 
     def send(
         self, body: bytes, headers: Mapping[str, str], *, method: str = "POST", within_s: float = TOTAL_S
     ) -> DeliveryResult:
-        """One attempt. What the other side answers beyond its status is not read."""
+        """Send once. Nothing of the response but its status is read."""
         return self._ask(method, body, headers, within_s, 0).delivery
 
     def read(self, most: int, *, within_s: float = TOTAL_S) -> Answer:
-        """What a GET brings, at most so many bytes of it; a longer body is refused."""
+        """Return the response to a GET; a body of more than `most` bytes is refused."""
         return self._ask("GET", b"", {}, within_s, most)
 
     def ask(self, method: str, body: bytes, headers: Mapping[str, str], most: int, *, within_s: float) -> Answer:
-        """Send a request and read whatever it brings, at most so many bytes of it."""
+        """Send a request and return its response; a body of more than `most` bytes is refused."""
         return self._ask(method, body, headers, within_s, most, is_any_status=True)
 
     def _ask(
@@ -84,9 +86,9 @@ class PinnedHttpClient:
                 is_encrypted=address.is_tls,
             )
         except AddressError as error:
-            return Answer(DeliveryResult(outcome="refused", text=f"{where} refused: {error}"))
+            return _no_answer("refused", f"{where} refused: {error}")
         except OSError:
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: its name cannot be resolved"))
+            return _no_answer("retry", f"{where} failed: the host name cannot be resolved")
         transport = DeadlineTransport(
             self._clock,
             is_tls=address.is_tls,
@@ -110,40 +112,36 @@ class PinnedHttpClient:
             finally:
                 response.close()
         except httpx.TimeoutException:
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: timeout"))
+            return _no_answer("retry", f"{where} failed: timeout")
         except httpx.ConnectError as error:
-            # A TLS error says things of the certificate that are not repeated here.
+            # The text of a TLS error about the certificate is not repeated.
             is_tls = isinstance(error.__cause__, ssl.SSLError)
-            why = "its certificate does not prove that it is this host" if is_tls else "no connection"
-            return Answer(DeliveryResult(outcome="retry", text=f"{where} failed: {why}"))
+            why = "certificate does not match this host" if is_tls else "no connection"
+            return _no_answer("retry", f"{where} failed: {why}")
         except httpx.RequestError:
-            return Answer(
-                DeliveryResult(outcome="retry", text=f"{where} failed: the connection broke, or it does not speak HTTP")
-            )
+            return _no_answer("retry", f"{where} failed: connection lost, or not an HTTP server")
         finally:
             transport.close()
 
     def _answer(self, response: httpx.Response, where: str, most: int, *, is_any_status: bool) -> Answer:
-        """Read a response as far as it is wanted."""
+        """Return the result of a response, and its body where one is wanted."""
         status, headers = response.status_code, dict(response.headers.items())
         delivery = classify_response(where, status, headers.get("retry-after", ""), self._clock.now())
         if not most or (status != 200 and not is_any_status):
             return Answer(delivery)
         if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
-            text = f"{where} failed: it answers in an encoding that was not asked for"
-            return Answer(DeliveryResult(outcome="refused", text=text))
+            return _no_answer("refused", f"{where} failed: unrequested content encoding")
         assert isinstance(response.stream, httpx.SyncByteStream)
         kept = b""
         for part in response.stream:
             kept += part
             if len(kept) > most:
-                text = f"{where} failed: it answers with more than {most} bytes"
-                return Answer(DeliveryResult(outcome="refused", text=text))
+                return _no_answer("refused", f"{where} failed: response larger than {most} bytes")
         return Answer(delivery, True, kept, headers, status)
 
     @property
     def _url(self) -> httpx.URL:
-        """From the parts that were checked, so that no second reader understands the text otherwise."""
+        """Return the URL from its checked parts, so that no second parser can read the text differently."""
         address = self._address
         return httpx.URL(
             scheme="https" if address.is_tls else "http",
@@ -159,8 +157,12 @@ class PinnedHttpClient:
 
     @functools.cached_property
     def _tls(self) -> ssl.SSLContext:
-        """Trusts whom this machine trusts, and the usual authorities where it knows none."""
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # whatever SSLKEYLOGFILE says
+        """Return a context that trusts the authorities of this machine and certifi's."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # unlike the default context, ignores SSLKEYLOGFILE
         context.load_default_certs()
         context.load_verify_locations(certifi.where())
         return context
+
+
+def _no_answer(outcome: Outcome, text: str) -> Answer:
+    return Answer(DeliveryResult(outcome=outcome, text=text))

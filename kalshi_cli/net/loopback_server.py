@@ -1,7 +1,7 @@
-"""A web server for programs of this machine only: a few small requests at a time, and nothing for web pages.
+"""A web server for programs on this machine: a few small requests at a time, and nothing for web pages.
 
-It listens on the loopback address, and answers only whoever calls it by a name of this machine: a web page that made
-its own name point here does not.
+It listens on the loopback address and serves only requests to a name of this machine: a web page whose own name points
+here is refused.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 
-_LOOK_S = 0.1  # how soon the end is noticed
+_LOOK_S = 0.1  # poll interval for shutdown
 
 REQUEST_S = 2.0
-"""One request, from its first byte to the last of its answer."""
+"""Time for one request, from its first byte to the last of its response."""
 
 MAX_CLIENTS = 8
-"""That are answered at a time; for another one the connection that is open longest is ended."""
+"""Requests served at a time; a further one ends the oldest connection."""
 
 
 class LoopbackServer:
-    """Answers each request in a thread of its own, MOST_CLIENTS at most; OSError where the port is in use."""
+    """Serves each request in its own thread, at most MAX_CLIENTS; OSError if the port is in use."""
 
     def __init__(self, app: WSGIApplication, port: int, name: str) -> None:
         self._server = _Server((LOOPBACK, port), _Quiet)
@@ -39,11 +39,11 @@ class LoopbackServer:
 
     @property
     def port(self) -> int:
-        """The one that was chosen, where 0 was asked for."""
+        """Return the port, as chosen by the system if 0 was requested."""
         return int(self._server.server_address[1])
 
     def stop(self) -> None:
-        """Answer no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -53,12 +53,12 @@ class LoopbackServer:
 class _Server(WSGIServer):
     def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(MAX_CLIENTS)
-        self._serving: dict[socket.socket, threading.Thread] = {}  # in the order in which they came
+        self._serving: dict[socket.socket, threading.Thread] = {}  # oldest first
         self._lock = threading.Lock()
         super().__init__(address, handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in another thread: a slow client holds up no other."""
+        """Serve in another thread, so that a slow client holds up no other."""
         if not self._places.acquire(blocking=False):
             with self._lock:
                 for oldest in list(self._serving)[:1]:
@@ -76,7 +76,7 @@ class _Server(WSGIServer):
 
     def _serve(self, request: socket.socket, client_address: Any) -> None:
         try:
-            with suppress(OSError, ValueError):  # the client went away, was too slow, or sent what is no request
+            with suppress(OSError, ValueError):  # the client disconnected, was too slow, or sent an invalid request
                 self.finish_request(request, client_address)
         finally:
             self._leave(request)
@@ -97,21 +97,21 @@ class _Server(WSGIServer):
             thread.join(REQUEST_S)
 
     def server_bind(self) -> None:
-        """Without asking the network for our own name."""
+        """Bind without resolving this machine's name."""
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
         self.server_name, self.server_port = LOOPBACK, int(self.server_address[1])
         self.setup_environ()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Somebody who went away, or was too slow, is nothing to tell."""
+        """Ignore clients that disconnect or are too slow."""
 
 
 class _Quiet(WSGIRequestHandler):
     timeout = 1.0  # seconds without a byte
 
     def handle(self) -> None:
-        """Limit a client that sends or takes byte by byte to the time of any other, since threads are few."""
+        """Bound the time of a client that sends or receives byte by byte, because threads are few."""
         over = threading.Timer(REQUEST_S, _end, (self.connection,))
         over.daemon = True
         over.start()
@@ -121,11 +121,11 @@ class _Quiet(WSGIRequestHandler):
             over.cancel()
 
     def get_stderr(self) -> Any:
-        """Nothing there either of what an answer raises."""
+        """Discard the errors of a response."""
         return io.StringIO()
 
     def log_message(self, *_: Any) -> None:
-        """Nothing on stderr."""
+        """Write nothing to stderr."""
 
 
 def _end(connection: socket.socket) -> None:
@@ -144,6 +144,6 @@ def _guarded(app: WSGIApplication) -> WSGIApplication:
 
 
 def refuse(start: Callable[..., Any], status: str, why: str = "") -> Iterable[bytes]:
-    """The answer to a request that is not served."""
+    """Return the response to a request that is not served."""
     start(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [f"{why or status}\n".encode()]

@@ -1,6 +1,6 @@
-"""Opening a WebSocket: the handshake has one deadline and a largest size, and no proxy is used.
+"""Opens a WebSocket: the handshake has one deadline and a maximum size, and no proxy is used.
 
-websocket-client makes the handshake over a socket of ours, which keeps the time and counts the bytes.
+websocket-client makes the handshake over a socket of this module, which bounds time and bytes.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from kalshi_cli.base.clock import Clock
 from kalshi_cli.net.dialing import connect_in_turn
 
 MAX_HEAD = 16 * 1024
-"""Bytes of the server's answer to the handshake, up to the blank line; usual ones have a few hundred."""
+"""Bytes of the server's handshake response, up to the blank line; usual ones have a few hundred."""
 _HEAD_ENDS = re.compile(rb"\n\r?\n\Z")
 
 
 class HandshakeError(Exception):
-    """The server did not open a WebSocket. `status` is its HTTP status, or 0 where there was none."""
+    """The server did not open a WebSocket. `status` is its HTTP status, or 0 if there was none."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -33,38 +33,38 @@ class HandshakeError(Exception):
 
 
 class WebSocket:
-    """An open WebSocket of a client. The caller reads `sock`."""
+    """An open client WebSocket. The caller reads `sock`."""
 
     def __init__(self, opened: websocket.WebSocket, sock: socket.socket) -> None:
         opened.sock = self.sock = sock
         self._opened = opened
 
     def send(self, text: bytes | str) -> None:
-        """Send a text message. Raise OSError where the connection is lost, or the server does not read."""
+        """Send a text message; raise OSError if the connection is lost or the server does not read."""
         with _as_os_error():
             self._opened.send(text)
 
     def pong(self, payload: bytes) -> None:
-        """Answer a ping. Raise OSError as `send` does."""
+        """Answer a ping; raise OSError as `send` does."""
         with _as_os_error():
             self._opened.pong(payload)
 
     def shutdown(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         self._opened.shutdown()  # type: ignore[no-untyped-call]
 
 
 @contextmanager
 def _as_os_error() -> Iterator[None]:
-    """Errors of websocket-client are none of the operating system's, nor of each other."""
+    """Convert errors of websocket-client, which have no common base with those of sockets."""
     try:
         yield
     except websocket.WebSocketException as error:
-        raise ConnectionError(f"nothing can be sent: {error}") from error
+        raise ConnectionError(f"cannot send: {error}") from error
 
 
 class _Bounded:
-    """The socket of a handshake, as websocket-client sees it: one deadline, and nothing is read after the head."""
+    """The socket of a handshake as websocket-client uses it: one deadline, and no read after the head."""
 
     def __init__(self, sock: socket.socket, left_s: Callable[[], float]) -> None:
         self._sock = sock
@@ -72,19 +72,19 @@ class _Bounded:
         self._head = bytearray()
 
     def recv(self, size: int) -> bytes:
-        """Receive up to so many bytes. Raise HandshakeError at the largest size, and where the head has ended."""
+        """Receive up to `size` bytes; raise HandshakeError at the maximum size, and after the end of the head."""
         if _HEAD_ENDS.search(self._head):
             status = re.match(rb"HTTP/\S+ (\d{3})\b", self._head)
             raise _refused(int(status[1]) if status else 0)
         if len(self._head) >= MAX_HEAD:
-            raise HandshakeError(f"an answer to the handshake of more than {MAX_HEAD} bytes")
+            raise HandshakeError(f"handshake response longer than {MAX_HEAD} bytes")
         self._sock.settimeout(self._left_s())
         chunk = self._sock.recv(min(size, MAX_HEAD - len(self._head)))
         self._head += chunk
         return chunk
 
     def send(self, data: bytes) -> int:
-        """Send what fits."""
+        """Send as many bytes as the socket accepts."""
         self._sock.settimeout(self._left_s())
         return self._sock.send(data)
 
@@ -93,23 +93,23 @@ class _Bounded:
         return self._left_s()
 
     def fileno(self) -> int:
-        """Return the descriptor, to wait for."""
+        """Return the descriptor, to wait on."""
         return self._sock.fileno()
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the socket."""
         self._sock.close()
 
 
 def connect(url: str, headers: Mapping[str, str], clock: Clock, within_s: float) -> WebSocket:
-    """Open `url`, ws:// or wss://, with these headers, in `within_s` seconds from the first packet to the last.
+    """Open `url`, ws:// or wss://, with these headers, within `within_s` seconds for the whole handshake.
 
-    Raise HandshakeError where the server does not open it as the protocol wants, and OSError for everything below.
+    Raise HandshakeError if the server does not complete the handshake, and OSError for network errors.
     """
     parts = urlsplit(url)
     host, is_tls = parts.hostname or "", parts.scheme == "wss"
     if not host or parts.scheme not in ("ws", "wss"):
-        raise HandshakeError("the address of a WebSocket begins with wss://")
+        raise HandshakeError("a WebSocket address must start with wss://")
     ends_at = clock.monotonic() + within_s
 
     def left_s() -> float:
@@ -122,7 +122,7 @@ def connect(url: str, headers: Mapping[str, str], clock: Clock, within_s: float)
     sock = connect_in_turn(host, port, left_s, partial(_dial, port=port))
     try:
         if is_tls:
-            sock.settimeout(left_s())  # Python bounds the whole TLS handshake by it
+            sock.settimeout(left_s())  # bounds the whole TLS handshake
             sock = ssl.create_default_context().wrap_socket(sock, server_hostname=host)
         opened = websocket.WebSocket(enable_multithread=False, skip_utf8_validation=True)
         _shake(opened, url, headers, _Bounded(sock, left_s))
@@ -139,9 +139,9 @@ def _dial(address: str, timeout: float, *, port: int) -> socket.socket:
 
 
 def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], sock: _Bounded) -> None:
-    """Raise HandshakeError where the answer does not open the connection."""
+    """Make the handshake; raise HandshakeError unless the response opens the connection."""
     try:
-        # The signed headers are for this host: no redirect is followed.
+        # The headers are signed for this host, so redirects are not followed.
         opened.connect(  # type: ignore[no-untyped-call]
             url, socket=sock, header=dict(headers), suppress_origin=True, redirect_limit=0
         )
@@ -150,15 +150,12 @@ def _shake(opened: websocket.WebSocket, url: str, headers: Mapping[str, str], so
     except websocket.WebSocketTimeoutException:
         raise HandshakeError("the handshake took too long") from None
     except (websocket.WebSocketException, CookieError, ValueError, IndexError) as error:
-        status = getattr(opened.handshake_response, "status", 0)
-        raise (
-            _refused(int(status)) if status else HandshakeError(f"the server does not speak WebSocket: {error}")
-        ) from None
+        raise _refused(int(getattr(opened.handshake_response, "status", 0)), error) from None
     if "sec-websocket-extensions" in (opened.getheaders() or {}):
-        raise HandshakeError("the server uses an extension that was not asked for")
+        raise HandshakeError("the server uses an unrequested extension")
 
 
-def _refused(status: int, why: object = "no answer to it") -> HandshakeError:
+def _refused(status: int, why: object = "no response") -> HandshakeError:
     if status:
         return HandshakeError(f"the server answered {status} to the handshake", status)
     return HandshakeError(f"the server does not speak WebSocket: {why}")

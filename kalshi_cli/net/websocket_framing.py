@@ -1,6 +1,6 @@
-"""WebSocket framing (RFC 6455) for what a server sends, many frames out of one read.
+"""WebSocket framing (RFC 6455) of what a server sends, with many frames per read.
 
-wsproto writes frames, but takes three times as long to read them. Here a read takes whatever the socket has.
+wsproto writes frames, but reads them three times slower. Here a read takes everything that the socket has.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ _FIN: Final = 0x80
 _OPCODES = frozenset({_CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG})
 
 MAX_MESSAGE: Final = 4 * 1024 * 1024
-"""Bytes of the longest message; the exchange allows itself 64 MiB. A snapshot with every possible price of a market is
-below 300 kB, and what a message says takes up to nine times its bytes."""
+"""Bytes of the longest message; the exchange permits itself 64 MiB. A snapshot with every possible price of a market is
+below 300 kB, and a decoded message takes up to nine times its bytes."""
 
 
 class FramingError(Exception):
-    """The bytes are no WebSocket frames: nothing after them can be understood either."""
+    """The bytes are not WebSocket frames, so nothing after them can be read either."""
 
 
 class Framing:
-    """Bytes in, whole messages of at most so many bytes out. One per connection."""
+    """Turns bytes into whole messages of at most `most` bytes. One instance per connection."""
 
     def __init__(self, most: int = MAX_MESSAGE) -> None:
         self._most = most
-        self._chunks: list[bytes] = []  # of a frame that is not complete
+        self._chunks: list[bytes] = []  # of an incomplete frame
         self._have, self._need = 0, 2
-        self._parts: list[bytes] = []  # of a message that comes in several frames
+        self._parts: list[bytes] = []  # of a fragmented message
         self._parts_size = 0
         self._kind = 0
 
     def feed(self, chunk: bytes) -> list[tuple[int, bytes]]:
-        """The messages that are now complete: opcode (TEXT, BINARY, CLOSE, PING, PONG) and payload."""
+        """Return the messages that are now complete: opcode (TEXT, BINARY, CLOSE, PING, PONG) and payload."""
         found: list[tuple[int, bytes]] = []
         self._chunks.append(chunk)
         self._have += len(chunk)
@@ -70,30 +70,30 @@ class Framing:
 
     def _long_size(self, short: int, digits: bytes) -> int:
         if short > 127:
-            raise FramingError("a masked frame from a server")
+            raise FramingError("masked frame from a server")
         size = int.from_bytes(digits, "big")
         if size > self._most:
-            raise FramingError(f"a frame of {size} bytes")
+            raise FramingError(f"frame of {size} bytes")
         return size
 
     def _rarer(self, head: int, payload: bytes, found: list[tuple[int, bytes]]) -> None:
-        """Control frames, and messages in several frames (between which control frames may come)."""
+        """Handle control frames and fragmented messages, between whose parts control frames may come."""
         opcode = head & 0x0F
         is_last = head & _FIN
         if head & 0x70 or opcode not in _OPCODES:
-            raise FramingError(f"an unknown kind of frame: {head:#04x}")
+            raise FramingError(f"unknown frame type: {head:#04x}")
         if opcode >= CLOSE:
             if not is_last or len(payload) > 125:
-                raise FramingError("a control frame that is too long")
+                raise FramingError("control frame too long")
             found.append((opcode, payload))
             return
         if (opcode == _CONTINUATION) != bool(self._kind):
-            raise FramingError("a fragment out of place")
+            raise FramingError("unexpected fragment")
         self._kind = self._kind or opcode
         self._parts.append(payload)
-        self._parts_size += len(payload) + 1  # an empty fragment costs memory too
+        self._parts_size += len(payload) + 1  # an empty fragment takes memory too
         if self._parts_size > self._most:
-            raise FramingError(f"a message of more than {self._most} bytes")
+            raise FramingError(f"message longer than {self._most} bytes")
         if is_last:
             found.append((self._kind, b"".join(self._parts)))
             self._parts, self._parts_size, self._kind = [], 0, 0

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -256,12 +257,14 @@ def _ensure_file(path: Path, *, create: bool) -> None:
     try:
         _refuse_planted(path)
         if os.path.lexists(path):
+            if os.path.getsize(path) == 0:  # a new file is never empty: see `_create_state_file`
+                raise damaged(path, "it is empty (0 bytes)")
             return
         if not create:
             raise StateFileError(f"No state file {path}", hint="nothing has run here yet", code="state_missing")
         make_folder(path.parent)
         with suppress(FileExistsError):  # another program was first
-            _create_private(path)
+            _create_state_file(path)
     except OSError as error:
         raise StateFileError(
             f"Cannot create {path}: {error.strerror}",
@@ -284,6 +287,25 @@ def _refuse_planted(path: Path) -> None:
                 hint="the state file must be a regular file: check the path and move it away",
                 code="state_unusable",
             ) from error
+
+
+def _create_state_file(path: Path) -> None:
+    """Create a private SQLite file that is never empty, so that an empty one is known to be damaged.
+
+    FileExistsError if there is one.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    draft.unlink(missing_ok=True)
+    _create_private(draft)
+    try:
+        connection = sqlite3.connect(draft)
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")  # writes the first page
+        finally:
+            connection.close()
+        os.link(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _create_private(path: Path) -> None:

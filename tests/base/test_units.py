@@ -84,7 +84,7 @@ def test_a_decimal_is_read_exactly_or_refused(
     if exact is not None and exact == int(exact):
         assert parse(text) == exact
     else:
-        with pytest.raises(ValueError, match=r"fixed-point|decimals"):
+        with pytest.raises(ValueError, match=r"invalid number|decimals"):
             parse(text)
 
 
@@ -109,7 +109,7 @@ def test_garbage_is_a_value_error_and_nothing_else(
 )
 def test_not_a_fixed_point_number(text: str) -> None:
     for parse, _, _ in WIRE:
-        with pytest.raises(ValueError, match="not a fixed-point number"):
+        with pytest.raises(ValueError, match="invalid number"):
             parse(text)
 
 
@@ -163,7 +163,7 @@ def test_times_of_the_wire(text: str, ms: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2026-13-01T00:00:00Z", "2026-06-11T06:29:30", "1781159370"])
 def test_not_a_time_or_a_time_without_a_zone(text: str) -> None:
-    with pytest.raises(ValueError, match=r"not a time|without a zone"):
+    with pytest.raises(ValueError, match=r"invalid time|time zone missing"):
         parse_ts(text)
 
 
@@ -190,18 +190,18 @@ def test_a_price_is_typed_in_dollars_or_cents(typed: str, price: int) -> None:
         ("5", "did you mean 0.05"),
         ("470", "did you mean 0.47"),
         ("1", "did you mean 0.01"),
-        ("$1", "outside the range"),
-        ("1.00", "outside the range"),
-        ("0.00", "outside the range"),
-        ("-0.47", "outside the range"),
-        ("100c", "outside the range"),
-        ("0.00001", "finer than any price"),
-        ("0.001c", "finer than any price"),
-        ("abc", "is not a price"),
-        ("abd", "is not a price"),
-        ("c", "is not a price"),
-        ("", "is not a price"),
-        ("0,47", "is not a price"),
+        ("$1", "out of range"),
+        ("1.00", "out of range"),
+        ("0.00", "out of range"),
+        ("-0.47", "out of range"),
+        ("100c", "out of range"),
+        ("0.00001", "off the price grid"),
+        ("0.001c", "off the price grid"),
+        ("abc", "invalid price"),
+        ("abd", "invalid price"),
+        ("c", "invalid price"),
+        ("", "invalid price"),
+        ("0,47", "invalid price"),
     ],
 )
 def test_a_price_that_is_refused_says_why(typed: str, why: str) -> None:
@@ -224,14 +224,14 @@ def test_every_count_can_be_typed_as_it_is_shown(qty: int) -> None:
 @pytest.mark.parametrize(
     ("typed", "why"),
     [
-        ("ten", "is not a count"),
-        ("", "is not a count"),
-        ("0", "above zero"),
-        ("-1", "above zero"),
-        ("nan", "above zero"),
-        ("inf", "above zero"),
-        ("1000000.01", "beyond one million"),
-        ("0.001", "steps of 0.01"),
+        ("ten", "invalid count"),
+        ("", "invalid count"),
+        ("0", "greater than zero"),
+        ("-1", "greater than zero"),
+        ("nan", "greater than zero"),
+        ("inf", "greater than zero"),
+        ("1000000.01", "exceeds one million"),
+        ("0.001", "smallest step is 0.01"),
     ],
 )
 def test_a_count_that_is_refused_says_why(typed: str, why: str) -> None:
@@ -259,16 +259,16 @@ def test_every_amount_of_a_balance_can_be_typed_as_it_is_written(centi_cents: in
         ("5c", "did you mean 0.05"),
         ("500C", "did you mean 5.00"),
         ("1,000.50", "did you mean 1000.50"),
-        ("five", "is not an amount"),
-        ("", "is not an amount"),
-        ("$", "is not an amount"),
-        ("1e3", "is not an amount"),
-        ("nan", "is not an amount"),
-        ("²c", "is not an amount"),
-        ("0", "above zero"),
-        ("-5", "above zero"),
-        ("0.00001", "steps of 0.0001"),
-        ("1000000001", "beyond a billion"),
+        ("five", "invalid amount"),
+        ("", "invalid amount"),
+        ("$", "invalid amount"),
+        ("1e3", "invalid amount"),
+        ("nan", "invalid amount"),
+        ("²c", "invalid amount"),
+        ("0", "greater than zero"),
+        ("-5", "greater than zero"),
+        ("0.00001", "smallest step is [$]0.0001"),
+        ("1000000001", "exceeds one billion"),
     ],
 )
 def test_an_amount_that_is_refused_says_why(typed: str, why: str) -> None:
@@ -291,7 +291,7 @@ def test_a_duration_that_is_refused(typed: str) -> None:
 
 @pytest.mark.parametrize("typed", ["3", "90", "0.5", "3."])
 def test_the_unit_of_a_duration_is_asked_for_and_never_guessed(typed: str) -> None:
-    with pytest.raises(ValueError, match=f"^{re.escape(typed)} what[?] type {re.escape(typed)}s, .* or .*d$"):
+    with pytest.raises(ValueError, match=f"^add a unit: {re.escape(typed)}s, .* or .*d$"):
         duration_from_user(typed)
 
 

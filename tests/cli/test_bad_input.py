@@ -68,17 +68,17 @@ class Typed(NamedTuple):
 
 TYPED = (
     Typed("a bare 47", "1", "47", TWO_SIDED, 2, ("dollars", "did you mean 0.47?")),
-    Typed("words for a price", "1", "cheap", TWO_SIDED, 2, ("'cheap' is not a price", "0.47", "47c")),
-    Typed("a price above a dollar", "1", "1.20", TWO_SIDED, 2, ("outside the range",)),
-    Typed("a price of nothing", "1", "0.00", TWO_SIDED, 2, ("outside the range",)),
+    Typed("words for a price", "1", "cheap", TWO_SIDED, 2, ("invalid price: 'cheap'", "0.47", "47c")),
+    Typed("a price above a dollar", "1", "1.20", TWO_SIDED, 2, ("out of range",)),
+    Typed("a price of nothing", "1", "0.00", TWO_SIDED, 2, ("out of range",)),
     Typed("NaN", "1", "nan", TWO_SIDED, 2, ("price",)),
-    Typed("no contracts", "0", "0.41", TWO_SIDED, 2, ("a count is above zero",)),
-    Typed("fewer than none", "-5", "0.41", TWO_SIDED, 2, ("a count is above zero, not -5",)),
-    Typed("a thousandth of a contract", "0.001", "0.41", TWO_SIDED, 2, ("steps of 0.01",)),
+    Typed("no contracts", "0", "0.41", TWO_SIDED, 2, ("the count must be greater than zero",)),
+    Typed("fewer than none", "-5", "0.41", TWO_SIDED, 2, ("the count must be greater than zero, not -5",)),
+    Typed("a thousandth of a contract", "0.001", "0.41", TWO_SIDED, 2, ("smallest step is 0.01",)),
     Typed("a million and more", "99999999", "0.41", TWO_SIDED, 2, ("one million",)),
     Typed("off the grid", "1", "0.415", TWO_SIDED, 2, ("$0.415 is off the price grid of", "$0.41 and $0.42")),
     Typed("off the coarse part of a fine grid", "1", "0.415", FINE, 2, ("$0.41 and $0.42",)),
-    Typed("an unknown market", "1", "0.41", "KXNOWHERE-1", 4, ("no market KXNOWHERE-1", "markets --search")),
+    Typed("an unknown market", "1", "0.41", "KXNOWHERE-1", 4, ("market KXNOWHERE-1", "markets --search")),
     Typed("a closed market", "1", "0.41", CLOSED, 3, ("MARKET_NOT_OPEN", "kalshi market TICKER")),
     Typed("far through the book", "1", "0.99", TWO_SIDED, 3, ("PRICE_COLLAR", "risk.price_collar")),
 )
@@ -145,12 +145,12 @@ def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatc
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:
     exchange.key_path.unlink()
-    assert_refused(program("balance"), 5, str(exchange.key_path), "there is no such file", "correct the path")
+    assert_refused(program("balance"), 5, str(exchange.key_path), "file not found", "correct the path")
 
 
 def test_a_key_file_that_is_no_key(exchange: Served) -> None:
     exchange.key_path.write_text("-----BEGIN PRIVATE KEY-----\nbm9wZQ==\n-----END PRIVATE KEY-----\n")
-    assert_refused(program("balance"), 5, "not a private key in PEM form")
+    assert_refused(program("balance"), 5, "not a PEM private key")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
@@ -164,13 +164,13 @@ def test_a_key_that_others_can_read_is_refused_with_the_command_that_helps(excha
 def test_a_key_that_belongs_to_another_id(exchange: Served) -> None:
     key = Ed25519PrivateKey.generate()
     exchange.key_path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    assert_refused(program("balance"), 5, "does not belong to this key id", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "does not match this key id", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_id_that_the_exchange_does_not_know(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KALSHI_API_KEY_ID", "00000000-0000-4000-8000-00000000dead")
     ended = program("balance")
-    assert_refused(ended, 5, "does not know this key id", "demo and prod are separate")
+    assert_refused(ended, 5, "does not know this key id", "demo and prod use separate keys")
     assert "00000000dead" not in ended.err
 
 
@@ -231,9 +231,9 @@ def test_the_unit_of_a_duration_is_never_guessed(
 ) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
     if words[0] == "check":
-        assert "3 what? type 3s, 3m, 3h or 3d" in program(*words, "3").out
+        assert "add a unit: 3s, 3m, 3h or 3d" in program(*words, "3").out
     else:
-        assert_refused(program(*words, "3"), 2, f"'{words[-1]}': 3 what? type 3s, 3m, 3h or 3d")
+        assert_refused(program(*words, "3"), 2, f"'{words[-1]}': add a unit: 3s, 3m, 3h or 3d")
 
 
 def test_those_that_cost_money_are_among_the_durations() -> None:
@@ -292,7 +292,7 @@ def test_a_price_that_could_be_compared_with_nothing_is_told_of_before_it_is_sen
 def test_an_order_that_must_fill_now_on_a_side_that_is_empty_fills_nothing(exchange: Served) -> None:
     ended = buy(ONE_SIDED, "--tif", "ioc", "--json", price="0.13")
     assert (ended.code, ended.json["filled"], ended.json["status"]) == (0, "0.00", "canceled")
-    assert_refused(buy(ONE_SIDED, "--tif", "fok", price="0.13"), 4, "fill or kill", "nothing was bought or sold")
+    assert_refused(buy(ONE_SIDED, "--tif", "fok", price="0.13"), 4, "fill or kill", "nothing traded")
     assert program("positions", "--json").json == []
     assert exchange.resting() == []
 

@@ -116,7 +116,7 @@ def with_alerts(one: Served) -> None:
         "    phone:\n      url: https://ntfy.example/T0PSECRET-topic-1234\n"
         "    chat:\n      url: slack://TokenA/TokenB/TokenC-98765\n      tiers: []\n      events: [trade_executed]\n"
     )
-    (one.home / "config.yaml").write_text(f"alerts:\n  sinks:\n{sinks}")
+    (one.home / "config.yaml").write_text(f"alerts:\n  channels:\n{sinks}")
     (one.home / "config.yaml").chmod(0o600)
 
 

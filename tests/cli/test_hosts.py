@@ -145,7 +145,7 @@ def test_hosts_are_named_one_by_one_or_with_commas(texts: list[str], hosts: tupl
 
 @pytest.mark.parametrize("text", ["https://a.example", "a.example:443", "a.example/path", "*", "*.example", "a b", "."])
 def test_what_is_no_host_cannot_be_allowed(text: str) -> None:
-    with pytest.raises(ConfigError, match="must be hosts like"):
+    with pytest.raises(ConfigError, match="must be hosts such as"):
         load(None, {"KALSHI_ALLOW_HOSTS": text}, {})
     assert load(None, {"KALSHI_ALLOW_HOSTS": text}, {}, needed=("env",)).allow_hosts == ()
 

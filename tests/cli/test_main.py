@@ -113,7 +113,10 @@ def test_the_shell_completes_command_names() -> None:
         (["config", "show", "--format", "jsn"], "did you mean json?"),
         (["config", "show", "--env", "prdo"], "did you mean prod?"),
         (["order", "place", "KX", "--side", "yes", "--action", "buy", "--count", "1", "--price", "47"], "0.47"),
-        (["order", "place", "KX", "--side", "yes", "--action", "buy", "--count", "0", "--price", "0.47"], "above zero"),
+        (
+            ["order", "place", "KX", "--side", "yes", "--action", "buy", "--count", "0", "--price", "0.47"],
+            "greater than zero",
+        ),
     ],
 )
 def test_a_wrong_line_ends_with_2_and_says_what_was_meant(words: list[str], said: str, capsys: Capture) -> None:

@@ -133,8 +133,8 @@ def test_a_key_on_the_command_line_is_refused_and_goes_nowhere(
 
 
 FIELDS = (
-    "credentials.sim.key_id", "credentials.sim.private_key_path", "alerts.sinks.main.url",
-    "alerts.sinks.main.url_file", "heartbeat.url", "exchange.rest_url", "day_zone", "references.KXA",
+    "credentials.sim.key_id", "credentials.sim.private_key_path", "alerts.channels.main.url",
+    "alerts.channels.main.url_file", "heartbeat.url", "exchange.rest_url", "day_zone", "references.KXA",
     "strategies.spike.size", "risk.max_position", "logs.folder",
 )  # fmt: skip
 
@@ -154,7 +154,7 @@ def test_a_key_in_any_field_of_the_configuration_is_refused_unseen(
     for line in (("config", "check"), ("config", "show"), ("status", "-v"), ("balance", "--json")):
         ended = program(*line)
         assert ended.code == 2
-        assert "holds a private key" in ended.err
+        assert "contains a private key" in ended.err
         assert leaked(ended.out + ended.err, text) == []
     monkeypatch.setenv("KALSHI_REST_URL", one.server.rest_url)  # else the kill switch starts an exchange of its own
     ended = program("cancel-all", "--no-halt", "--yes")
@@ -169,7 +169,7 @@ def test_a_key_in_a_variable_is_refused_unseen(
     text = shapes("pkcs8")[shape]
     set_variables(monkeypatch, one.home, one.variables() | {name: text})
     ended = program("balance", "-v")
-    assert (ended.code, "holds a private key" in ended.err) == (2, True)
+    assert (ended.code, "contains a private key" in ended.err) == (2, True)
     assert leaked(ended.out + ended.err, text) == []
 
 

@@ -11,16 +11,16 @@ from kalshi_cli.cli.main import main
 
 CANARY = "Kq7Zw2Xv9Jm4Rt6Bn1Lp"
 BAD = {
-    f"{{url: 'https://169.254.169.254/{CANARY}'}}": "it is the metadata service of a cloud",
-    f"{{url: 'https://[::ffff:169.254.169.254]/{CANARY}'}}": "it hides another address",
+    f"{{url: 'https://169.254.169.254/{CANARY}'}}": "cloud metadata service",
+    f"{{url: 'https://[::ffff:169.254.169.254]/{CANARY}'}}": "contains another address",
     f"{{url: 'https://10.0.0.1/{CANARY}'}}": "allow_private: true",
-    f"{{url: 'http://93.184.216.34/{CANARY}'}}": "nothing would encrypt it",
-    f"{{url: 'http://alerts.example/{CANARY}'}}": "nothing would encrypt it",
-    f"{{url: 'https://0x7f000001/{CANARY}'}}": "its host is a number",
+    f"{{url: 'http://93.184.216.34/{CANARY}'}}": "not encrypted; use https",
+    f"{{url: 'http://alerts.example/{CANARY}'}}": "not encrypted; use https",
+    f"{{url: 'https://0x7f000001/{CANARY}'}}": "the host is a number",
     f"{{url: 'json://a.example/{CANARY}'}}": "JSON is posted at an https:// address",
     f"{{url: 'slack://{CANARY}'}}": "it is not an address of slack",
     f"{{url: 'slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa?verify=no'}}": "it must not set verify",
-    "{url_file: missing.url}": "it cannot be opened",
+    "{url_file: missing.url}": "cannot be opened",
     "{tiers: [critical]}": "it needs a `url` or a `url_file`",
 }
 REFUSES = [["config", "check"], ["alerts", "test"], ["trade", "--strategy", "spike", "--duration", "1s"]]
@@ -37,17 +37,17 @@ def written(tmp_path: Path, alerts: str, mode: int = 0o600) -> Path:
 def test_the_reason_is_said_and_the_address_is_not(
     sink: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = written(tmp_path, f"{{sinks: {{desk: {sink}}}}}")
+    file = written(tmp_path, f"{{channels: {{desk: {sink}}}}}")
     assert main(["--config", str(file), "config", "check"]) == ExitCode.USAGE
     shown = capsys.readouterr()
-    assert "alerts.sinks.desk: " in shown.err
+    assert "alerts.channels.desk: " in shown.err
     assert BAD[sink] in " ".join(shown.err.split())
     assert CANARY[:8] not in shown.out + shown.err
 
 
 @pytest.mark.parametrize("words", REFUSES, ids=" ".join)
 def test_nothing_that_tells_begins(words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = written(tmp_path, f"{{sinks: {{desk: {{url: 'https://169.254.169.254/{CANARY}'}}}}}}")
+    file = written(tmp_path, f"{{channels: {{desk: {{url: 'https://169.254.169.254/{CANARY}'}}}}}}")
     assert main(["--config", str(file), *words]) == ExitCode.USAGE
     shown = capsys.readouterr()
     assert "metadata service" in shown.err
@@ -55,7 +55,7 @@ def test_nothing_that_tells_begins(words: list[str], tmp_path: Path, capsys: pyt
 
 
 def test_a_fallback_is_one_of_the_sinks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = written(tmp_path, "{sinks: {desk: {url: 'https://a.example/x'}}, fallback: phone}")
+    file = written(tmp_path, "{channels: {desk: {url: 'https://a.example/x'}}, fallback: phone}")
     assert main(["--config", str(file), "config", "check"]) == ExitCode.USAGE
     assert "alerts.fallback: there is no sink phone" in capsys.readouterr().err
 
@@ -63,7 +63,7 @@ def test_a_fallback_is_one_of_the_sinks(tmp_path: Path, capsys: pytest.CaptureFi
 def test_good_sinks_are_good(tmp_path: Path) -> None:
     slack = f"slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa"
     file = written(
-        tmp_path, f"{{sinks: {{desk: {{url: 'https://a.example/x'}}, chat: {{url: '{slack}'}}}}, fallback: chat}}"
+        tmp_path, f"{{channels: {{desk: {{url: 'https://a.example/x'}}, chat: {{url: '{slack}'}}}}, fallback: chat}}"
     )
     assert main(["--config", str(file), "config", "check"]) == ExitCode.OK
 
@@ -71,7 +71,10 @@ def test_good_sinks_are_good(tmp_path: Path) -> None:
 def test_cancel_all_needs_no_sinks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It says what it would say without sinks: that there is no simulated exchange to cancel at."""
     codes = []
-    for mode, alerts in ((0o600, "{}"), (0o644, f"{{sinks: {{desk: {{url: 'https://169.254.169.254/{CANARY}'}}}}}}")):
+    for mode, alerts in (
+        (0o600, "{}"),
+        (0o644, f"{{channels: {{desk: {{url: 'https://169.254.169.254/{CANARY}'}}}}}}"),
+    ):
         codes.append(main(["--config", str(written(tmp_path, alerts, mode)), "cancel-all", "--yes"]))
     assert codes[0] == codes[1] != ExitCode.USAGE
     assert CANARY[:8] not in capsys.readouterr().err

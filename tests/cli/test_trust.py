@@ -70,7 +70,7 @@ def test_what_only_this_user_can_have_written_is_used(exchange: Served, name: st
 @pytest.mark.parametrize("name", USES)
 def test_what_belongs_to_another_user_is_refused(exchange: Served, name: str) -> None:
     os.chown(exchange.home / name, STRANGER, -1)
-    assert_refused(run(name), USES[name][1], "belongs to another user", str(exchange.home / name))
+    assert_refused(run(name), USES[name][1], "owned by another user", str(exchange.home / name))
     if name != "keys/key.pem":
         assert f"sudo chown 0 {exchange.home / name}" in run(name).err
 
@@ -99,7 +99,7 @@ def test_a_folder_that_others_may_write_is_refused_with_what_is_in_it(exchange: 
 def test_a_folder_of_another_user_is_refused_with_what_is_in_it(exchange: Served, name: str) -> None:
     parent = exchange.home / PARENTS[name]
     os.chown(parent, STRANGER, -1)
-    assert_refused(run(name), USES[name][1], f"the folder {parent} belongs to another user (uid {STRANGER})")
+    assert_refused(run(name), USES[name][1], f"the folder {parent} is owned by another user (uid {STRANGER})")
 
 
 def test_a_folder_further_up_is_judged_too(exchange: Served) -> None:
@@ -128,7 +128,7 @@ def test_a_link_that_another_user_made_is_refused(exchange: Served) -> None:
     path.symlink_to(real)
     path.parent.chmod(0o1777)
     os.lchown(path, STRANGER, -1)
-    assert_refused(run("etc/config.yaml"), 2, f"the link {path} belongs to another user")
+    assert_refused(run("etc/config.yaml"), 2, f"the link {path} is owned by another user")
 
 
 @as_root
@@ -149,7 +149,7 @@ def test_a_link_in_the_middle_of_a_path_is_judged_and_the_folder_that_it_is_in(
     os.chown(theirs, STRANGER, -1)
     ended = program(*words)
     assert ended.code in (2, 5)
-    assert f"the folder {theirs} belongs to another user" in ended.err
+    assert f"the folder {theirs} is owned by another user" in ended.err
 
 
 def has_private_group() -> bool:
@@ -280,10 +280,10 @@ def test_the_kill_switch_leaves_out_a_configuration_that_another_user_left_in_th
     os.chown(common / "config.yaml", STRANGER, -1)
     monkeypatch.chdir(common)
     monkeypatch.delenv("KALSHI_CONFIG")
-    assert_refused(program("balance"), 2, f"refused the configuration {common}/config.yaml")
+    assert_refused(program("balance"), 2, f"Untrusted configuration {common}/config.yaml")
     ended = program("cancel-all")
     assert (ended.code, len(exchange.resting())) == (2, 1)
     assert "NOTHING WAS DONE" in ended.err
     ended = program("--env", "sim", "cancel-all", "--json")
     assert (ended.code, ended.json["canceled"], exchange.resting()) == (0, 1, []), ended.err
-    assert f"{common}/config.yaml belongs to another user and is left out" in ended.err
+    assert f"{common}/config.yaml belongs to another user and is ignored" in ended.err

@@ -201,7 +201,7 @@ def test_a_file_that_others_may_use_is_refused_with_the_line_that_helps(tmp_path
     path = tmp_path / "hook.url"
     path.write_text(f"https://a.example/{CANARY}")
     path.chmod(mode)
-    with pytest.raises(ConfigError, match=f"others may use it \\(mode {mode:04o}\\)") as caught:
+    with pytest.raises(ConfigError, match=f"accessible by other users \\(mode {mode:04o}\\)") as caught:
         read_address(path)
     assert (caught.value.hint, caught.value.exit_code) == (f"chmod 600 {path}", ExitCode.USAGE)
     sinks = notifier(a=AlertChannel(url_file=path))
@@ -215,7 +215,7 @@ def test_a_link_is_as_good_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
     real.write_text("https://a.example/x")
     link.symlink_to(real)
     real.chmod(0o644)
-    with pytest.raises(ConfigError, match="others may use it"):
+    with pytest.raises(ConfigError, match="accessible by other users"):
         read_address(link)
     real.chmod(0o600)
     assert read_address(link) == "https://a.example/x"
@@ -224,10 +224,10 @@ def test_a_link_is_as_good_as_the_file_that_it_leads_to(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "does not hold one address"),
-        ("\n\n", "does not hold one address"),
-        (f"https://a.example/{CANARY}\nhttps://b.example", "does not hold one address"),
-        (f"{CANARY} x" * 9_000, "does not hold one address"),
+        ("", "does not contain exactly one address"),
+        ("\n\n", "does not contain exactly one address"),
+        (f"https://a.example/{CANARY}\nhttps://b.example", "does not contain exactly one address"),
+        (f"{CANARY} x" * 9_000, "does not contain exactly one address"),
     ],
 )
 def test_a_file_with_anything_else_than_one_address_is_refused(tmp_path: Path, content: str, said: str) -> None:
@@ -242,17 +242,17 @@ def test_a_file_with_anything_else_than_one_address_is_refused(tmp_path: Path, c
 def test_what_is_no_file_or_of_another_user_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="cannot be opened"):
         read_address(tmp_path / "missing")
-    with pytest.raises(ConfigError, match="is not a file"):
+    with pytest.raises(ConfigError, match="not a file"):
         read_address(tmp_path)
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(ConfigError, match="is not a file"):
+    with pytest.raises(ConfigError, match="not a file"):
         read_address(tmp_path / "pipe")
     path = tmp_path / "hook.url"
     path.write_text("https://a.example/x")
     path.chmod(stat.S_IRUSR)
     assert read_address(path) == "https://a.example/x"
     monkeypatch.setattr(os, "geteuid", lambda: 12_345)
-    with pytest.raises(ConfigError, match="belongs to another user"):
+    with pytest.raises(ConfigError, match="owned by another user"):
         read_address(path)
     gc.collect()
 

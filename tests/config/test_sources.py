@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from support.places import ROOT
 
 from kalshi_cli.base.errors import ConfigError, ExitCode
+from kalshi_cli.base.text import redact
 from kalshi_cli.base.units import Money, Price, Qty, cents, contracts, dollars, format_money, format_price, format_qty
 from kalshi_cli.config.config import HOSTS, Config, config_dir, state_dir
 from kalshi_cli.config.schema import Credentials, hidden_address
@@ -253,14 +255,14 @@ def test_all_problems_are_reported_at_once_each_with_its_place_and_origin() -> N
     assert "envv: unknown key envv; did you mean env? (file " in message
     assert "sim.seed: must be a whole number, not '1.5' (variable KALSHI_SIM__SEED)" in message
     assert "risks.min_edge: unknown key risks; did you mean risk?" in message
-    assert "trade.interval_s: must be above 0, not -1.0: reads of the account" in message
+    assert "trade.interval_s: must be above 0, not -1.0: account reads" in message
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("env: staging", "must be one of sim, demo, prod"),
-        ("env: null", "a value is missing"),
+        ("env: null", "value missing"),
         ("env: {demo: 1}", "must be one of"),
         ("risk: {max_position: 0.001}", "at most 2 decimals"),
         ("risk: {max_position: .nan}", "must be contracts"),
@@ -269,23 +271,23 @@ def test_all_problems_are_reported_at_once_each_with_its_place_and_origin() -> N
         ("risk: {max_position: [1]}", "must be contracts"),
         ("risk: {max_orders_per_minute: 1.5}", "whole number"),
         ("trade: {interval_s: .inf}", "must be a number"),
-        ("trade: {interval_s: 10.5}", "must be at most 10, not 10.5: reads of the account"),
+        ("trade: {interval_s: 10.5}", "must be at most 10, not 10.5: account reads"),
         ("trade: {status_every_s: 1e6}", "must be at most 86400"),
         ("trade: {interval_s: 0}", "must be above 0"),
-        ("exchange: {total_timeout_s: 10.1}", "at most 10, not 10.1: the proof that an order never arrived counts"),
+        ("exchange: {total_timeout_s: 10.1}", "at most 10, not 10.1: the proof that an order never arrived relies"),
         ("read_only: maybe", "true or false"),
         ("day_zone: Mars/Olympus", "unknown time zone"),
         ("day_zone: ../../etc/passwd", "unknown time zone"),
-        ("credentials: {demo: {key_id: 12}}", "put quotes around"),
+        ("credentials: {demo: {key_id: 12}}", "in quotes"),
         ("credentials: {demo: {private_key_path: ''}}", "must be a path"),
         ('credentials: {demo: {key_id: "a\\x1bb"}}', "printable"),
         ("strategies: [fade]", "must be a section"),
         ("strategies: {fade: 3}", "must be a section"),
-        ("references: {KXBTC: 5}", "put quotes around"),
-        ("risk: {}\nrisk: {}", "given twice"),
-        ("risk: {min_edge: 0.01, min_edge: 0.02}", "given twice"),
-        ("risk: &a {min_edge: 0.01}\ntrade: *a", "an anchor (&)"),
-        ("risk: *a", "an alias (*)"),
+        ("references: {KXBTC: 5}", "in quotes"),
+        ("risk: {}\nrisk: {}", "duplicate key"),
+        ("risk: {min_edge: 0.01, min_edge: 0.02}", "duplicate key"),
+        ("risk: &a {min_edge: 0.01}\ntrade: *a", "YAML anchors (&)"),
+        ("risk: *a", "YAML aliases (*)"),
         ("- 1\n- 2", "the file: must be a section"),
         ("just text", "the file: must be a section"),
         ("risk: {", "line 2"),
@@ -309,7 +311,7 @@ def test_a_huge_or_deeply_nested_or_binary_file_is_refused_not_a_crash() -> None
 
 
 def test_a_named_file_that_is_missing_is_an_error() -> None:
-    assert "there is no configuration file" in refusal(env={"KALSHI_CONFIG": "nowhere.yaml"})
+    assert "No configuration file" in refusal(env={"KALSHI_CONFIG": "nowhere.yaml"})
     with pytest.raises(ConfigError, match=r"nowhere\.yaml"):
         load(Path("nowhere.yaml"), {}, {})
     with pytest.raises(ConfigError):
@@ -373,6 +375,60 @@ def test_a_file_that_cannot_be_read_is_no_obstacle_where_the_environment_is_name
             load(file, named, {}, needed=needed)
 
 
+# -- variables, private keys, renamed settings --------------------------------------------------------------------
+
+
+def test_a_value_outside_of_sections_has_a_variable_too() -> None:
+    config = load(None, {"KALSHI_DAY_ZONE": "Europe/Berlin"}, {})
+    assert (config.day_zone, config.origins["day_zone"]) == ("Europe/Berlin", "variable KALSHI_DAY_ZONE")
+    assert "unknown time zone" in refusal(env={"KALSHI_DAY_ZONE": "Mars/Olympus"})
+
+
+def test_every_value_has_a_variable() -> None:
+    for path in load(None, {}, {}).origins:
+        if not path.startswith("references.") and not path.endswith(".private_key"):
+            with pytest.raises(ConfigError, match=re.escape(path)):
+                load(None, {f"KALSHI_{path.replace('.', '__').upper()}": "\x00"}, {})
+
+
+PEM_LINES = ["-----BEGIN PRIVATE KEY-----", "MC4CAQAwBQYDK2VwBCIEIG" + "Canary7q" * 5, "-----END PRIVATE KEY-----"]
+
+
+@pytest.mark.parametrize("between", ["\n", "\\n", "\r\n"])
+@pytest.mark.parametrize("name", ["KALSHI_PRIVATE_KEY", "KALSHI_CREDENTIALS__DEMO__PRIVATE_KEY"])
+def test_a_private_key_comes_from_a_variable_and_is_never_shown(name: str, between: str) -> None:
+    config = load(None, {"KALSHI_ENV": "demo", name: between.join(PEM_LINES)}, {})
+    assert config.credential.private_key.split() == " ".join(PEM_LINES).split()
+    shown = {setting.path: setting for setting in mask_secrets(config)}["credentials.demo.private_key"]
+    assert (shown.value, shown.origin) == ("[hidden]", f"variable {name}")
+    assert "Canary" not in repr(mask_secrets(config)) + repr(config.credentials) + redact(between.join(PEM_LINES))
+
+
+def test_a_private_key_and_a_path_are_one_clear_error() -> None:
+    env = {"KALSHI_ENV": "demo", "KALSHI_PRIVATE_KEY": "\n".join(PEM_LINES), "KALSHI_PRIVATE_KEY_PATH": "/k.pem"}
+    said = refusal(env=env)
+    assert "only one private key is allowed" in said
+    assert "variable KALSHI_PRIVATE_KEY)" in said
+    assert "variable KALSHI_PRIVATE_KEY_PATH" in said
+    assert "Canary" not in said
+
+
+def test_a_private_key_in_a_file_is_refused() -> None:
+    said = refusal("credentials: {demo: {private_key: 'MC4CAQAwBQYDK2VwBCIEIGCanary7q'}}")
+    assert "can only be set by a variable" in said
+    assert "Canary" not in said
+
+
+def test_an_old_name_keeps_working_and_a_notice_says_so() -> None:
+    sink = "{url: 'https://a.example/hook'}"
+    old = load(written(f"alerts: {{sinks: {{desk: {sink}}}}}"), {"KALSHI_ALERTS__SINKS__PHONE__URL": "pover://u@t"}, {})
+    assert sorted(old.alerts.channels) == ["desk", "phone"]
+    assert old.notices == ("alerts.sinks is now called alerts.channels; the old name still works",)
+    assert old.origins["alerts.channels.phone.url"] == "variable KALSHI_ALERTS__SINKS__PHONE__URL"
+    new = load(written(f"alerts: {{channels: {{desk: {sink}}}}}"), {}, {})
+    assert (sorted(new.alerts.channels), new.notices) == (["desk"], ())
+
+
 # -- directories, secrets, the example ------------------------------------------------------------------------------
 
 
@@ -411,7 +467,8 @@ def test_the_example_file_shows_every_key_with_its_default() -> None:
     config = load(EXAMPLE, {}, {})
     assert msgspec.structs.replace(config, origins={}, file=None) == Config()
     unmentioned = {path for path, origin in config.origins.items() if origin == "default"}
-    assert unmentioned == set()
+    keys = {f"credentials.{env}.private_key" for env in ("sim", "demo", "prod")}
+    assert unmentioned == keys, "a key itself is never set in a file"
 
 
 def test_importing_config_imports_neither_yaml_nor_platformdirs() -> None:
@@ -431,28 +488,28 @@ def test_the_default_price_collar_is_a_price_not_a_count_of_cents() -> None:
 
 
 def test_sinks_are_named_by_a_person_and_come_from_the_file_and_from_variables() -> None:
-    path = written("alerts:\n  sinks:\n    desk: {url: 'https://a.example/hook', tiers: [critical]}\n")
+    path = written("alerts:\n  channels:\n    desk: {url: 'https://a.example/hook', tiers: [critical]}\n")
     config = load(
         path,
-        {"KALSHI_ALERTS__SINKS__PHONE__URL": "pover://u@t", "KALSHI_ALERTS__SINKS__PHONE__EVENTS": "check,state"},
+        {"KALSHI_ALERTS__CHANNELS__PHONE__URL": "pover://u@t", "KALSHI_ALERTS__SINKS__PHONE__EVENTS": "check,state"},
         {},
     )
-    desk, phone = config.alerts.sinks["desk"], config.alerts.sinks["phone"]
+    desk, phone = config.alerts.channels["desk"], config.alerts.channels["phone"]
     assert (desk.url, desk.tiers, desk.events) == ("https://a.example/hook", ("critical",), ())
     assert (phone.url, phone.tiers, phone.events) == ("pover://u@t", ("critical", "warning"), ("check", "state"))
-    assert config.origins["alerts.sinks.desk.url"] == f"file {path}"
+    assert config.origins["alerts.channels.desk.url"] == f"file {path}"
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("alerts: {sinks: {desk: {urll: x}}}", "did you mean url?"),
-        ("alerts: {sinks: {desk: {tiers: [urgent]}}}", "must be some of critical, warning, info, not 'urgent'"),
-        ("alerts: {sinks: {desk: https://a.example}}", "alerts.sinks.desk: must be a section"),
-        ("alerts: {sinks: {'a b': {url: 'https://a.example/'}}}", "the name of a sink is one word"),
+        ("alerts: {channels: {desk: {urll: x}}}", "did you mean url?"),
+        ("alerts: {channels: {desk: {tiers: [urgent]}}}", "must be a list of critical, warning, info, not 'urgent'"),
+        ("alerts: {channels: {desk: https://a.example}}", "alerts.channels.desk: must be a section"),
+        ("alerts: {channels: {'a b': {url: 'https://a.example/'}}}", "an alert channel name is one word"),
         ("metrics: {host: 0.0.0.0}", "metrics.host: unknown key host"),
         ("trade: {interval_s: abcdefghijklmnopqrstuvw}", "must be a number, not a text of 23 characters"),
-        ("checks: {cycle_age_s: {warn: soon}}", "must be a range like 10, 10:, ~:10, 10:20 or @10:20, not 'soon'"),
+        ("checks: {cycle_age_s: {warn: soon}}", "must be a range such as 10, 10:, ~:10, 10:20 or @10:20, not 'soon'"),
         ("checks: {cycle_age_s: 60}", "checks.cycle_age_s: must be a section"),
     ],
 )
@@ -467,7 +524,7 @@ def test_bounds_are_ranges_and_a_bare_number_is_one() -> None:
 
 
 SECRETS = (
-    "alerts: {sinks: {desk: {url: 'https://a.example/hook'}}}",
+    "alerts: {channels: {desk: {url: 'https://a.example/hook'}}}",
     "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}",
 )
 
@@ -478,7 +535,9 @@ def test_a_file_with_the_address_of_a_sink_is_refused_while_others_may_read_it(t
     path = written(text)
     assert load(path, {}, {}).problems == ()
     path.chmod(mode)
-    with pytest.raises(ConfigError, match=f"is a secret, and others may read this file: chmod 600 {path}") as caught:
+    with pytest.raises(
+        ConfigError, match=f"contains a secret, and other users can read the file: chmod 600 {path}"
+    ) as caught:
         load(path, {}, {})
     assert caught.value.exit_code is ExitCode.USAGE
     assert "example" not in str(caught.value)
@@ -494,9 +553,9 @@ def test_a_secret_that_others_may_read_does_not_stop_what_does_not_need_it(text:
 
 
 def test_others_may_read_a_file_that_only_names_where_an_address_is() -> None:
-    path = written("alerts: {sinks: {desk: {url_file: slack.url}}}")
+    path = written("alerts: {channels: {desk: {url_file: slack.url}}}")
     path.chmod(0o644)
-    assert load(path, {}, {}).alerts.sinks["desk"].url_file == path.with_name("slack.url")
+    assert load(path, {}, {}).alerts.channels["desk"].url_file == path.with_name("slack.url")
 
 
 @pytest.mark.parametrize(
@@ -521,13 +580,13 @@ def test_of_an_address_its_host_is_shown_and_the_end_of_a_long_secret_at_most(ur
 
 def test_addresses_of_sinks_are_masked_like_keys() -> None:
     text = (
-        "alerts: {sinks: {a: {url: 'https://hooks.slack.com/services/T0/B0/aaaaaaaaaaaaabcdefghijkl'}, b: {url: 'slack://tokena/tokenb/tokenc'}}}\n"
+        "alerts: {channels: {a: {url: 'https://hooks.slack.com/services/T0/B0/aaaaaaaaaaaaabcdefghijkl'}, b: {url: 'slack://tokena/tokenb/tokenc'}}}\n"
         "heartbeat: {url: 'https://hc-ping.com/11111111-2222-3333-4444-555555555555'}"
     )
     config = load(written(text), {}, {})
     shown = {setting.path: setting.value for setting in mask_secrets(config)}
-    assert shown["alerts.sinks.a.url"] == "https://hooks.slack.com/…ijkl"
-    assert shown["alerts.sinks.b.url"] == "slack://…"
+    assert shown["alerts.channels.a.url"] == "https://hooks.slack.com/…ijkl"
+    assert shown["alerts.channels.b.url"] == "slack://…"
     assert shown["heartbeat.url"] == "https://hc-ping.com/…5555"
     assert "abcdefghijkl" not in repr(config)
     assert "tokena" not in repr(config)

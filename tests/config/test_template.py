@@ -26,7 +26,7 @@ def test_answers_become_values_and_every_comment_stays(tmp_path: Path) -> None:
             "risk.max_daily_loss": "25",
             "credentials.demo.key_id": "abc",
             "credentials.demo.private_key_path": "/keys/demo.key",
-            "alerts.sinks": {"main": {"url": "https://a.example/x", "tiers": ["critical"]}},
+            "alerts.channels": {"main": {"url": "https://a.example/x", "tiers": ["critical"]}},
         },
     )
     path = tmp_path / "config.yaml"
@@ -35,7 +35,7 @@ def test_answers_become_values_and_every_comment_stays(tmp_path: Path) -> None:
     config = load(path, {}, {})
     assert (config.env, config.risk.max_daily_loss) == ("demo", Money(25_000_000))
     assert (config.credential.key_id, config.credential.private_key_path) == ("abc", Path("/keys/demo.key"))
-    assert config.alerts.sinks["main"].tiers == ("critical",)
+    assert config.alerts.channels["main"].tiers == ("critical",)
     assert config.credentials.prod.key_id == ""
     kept = [line.strip() for line in text.splitlines()]
     comments = [line.strip() for line in template().splitlines()[2:] if line.strip().startswith("#")]
@@ -66,7 +66,7 @@ def test_the_file_says_what_it_is() -> None:
 
 
 def test_an_answer_for_what_is_not_there_is_an_error_not_a_lost_answer() -> None:
-    with pytest.raises(ValueError, match="has no risk"):
+    with pytest.raises(ValueError, match="does not contain risk"):
         filled(template(), {"risk.max_los": "1"})
 
 
@@ -95,7 +95,7 @@ def test_the_file_is_its_owners_alone_and_an_older_one_is_kept(tmp_path: Path) -
 
 def test_what_cannot_be_written_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot write"):
+    with pytest.raises(ConfigError, match="Cannot write"):
         write(tmp_path / "file" / "config.yaml", "env: sim\n")
 
 

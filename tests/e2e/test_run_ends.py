@@ -151,8 +151,8 @@ def test_a_key_that_is_refused_mid_run_leaves_orders_live_and_the_end_says_so(lo
     loop = loops.resting()
     loops.refuse(401, REFUSED)
     ended = finish(loop)
-    assert_left(loops, ended, stopped_by="was refused (401)")
-    assert "was refused (401)" in ended.error["message"], "the cause is told, too"
+    assert_left(loops, ended, stopped_by="was rejected (401)")
+    assert "was rejected (401)" in ended.error["message"], "the cause is told, too"
 
 
 def test_a_key_that_is_refused_while_the_run_stops_is_exit_7(loops: Loops) -> None:

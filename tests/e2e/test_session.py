@@ -199,9 +199,9 @@ def test_a_loop_whose_stream_is_cut_says_that_it_polls_and_takes_the_stream_up_a
             wait_until_said(loop, "strategy spike on")
             eventually(lambda: desk.look("status", **shell)["cycles"])
             proxy.cut_stream()
-            wait_until_said(loop, "no stream: order books are read over REST")
+            wait_until_said(loop, "no stream: order books are polled over REST")
             proxy.mend_stream()
-            wait_until_said(loop, "the stream is back")
+            wait_until_said(loop, "The stream is connected again")
             loop.send_signal(signal.SIGTERM)
             ended = finish(loop)
         finally:

@@ -80,7 +80,7 @@ def test_an_account_whose_data_stands_still_is_out_of_sight_told_once_until_it_m
     loop.ticks(40)
     (blind,) = loop.alerts("BLIND")
     assert blind.tier == "critical"
-    assert f"reads of the account stand still at {format_ts(stood)}" in blind.text
+    assert f"account reads are stuck at {format_ts(stood)}" in blind.text
     assert stood <= blind.ts <= stood + 32_000, "since when"
     assert loop.engine.state.blind_since is not None, "and no heart beats meanwhile"
     sim.wire.before = honest

@@ -269,7 +269,7 @@ DEFINITE = {
     "no money": (400, refusal("insufficient_balance"), ExchangeError, "insufficient_balance", "shard"),
     "post only": (400, refusal("invalid_order", "post only cross"), ExchangeError, "invalid_order", "--post-only"),
     "flat body": (400, '{"code":"bad_request","message":"bad request"}', ExchangeError, "bad_request", ""),
-    "fill or kill": (409, refusal("fill_or_kill_insufficient_resting_volume"), ExchangeError, None, "nothing was"),
+    "fill or kill": (409, refusal("fill_or_kill_insufficient_resting_volume"), ExchangeError, None, "nothing traded"),
     "paused": (409, refusal("trading_is_paused"), ExchangeError, "trading_is_paused", "cancels still work"),
     "market closed": (409, refusal("market_inactive"), ExchangeError, "market_inactive", "closed"),
     "gone": (410, refusal("deprecated_v1_order_endpoint"), ExchangeError, None, "update"),
@@ -364,7 +364,7 @@ def test_a_write_once_lost_stays_unknown_though_a_halt_stops_its_next_try(serve,
         if (error := next(asked, None)) is not None:
             raise error
 
-    with pytest.raises(OutcomeUnknownError, match="reset of order group g1"):
+    with pytest.raises(OutcomeUnknownError, match="changing order group g1 \\(reset\\)"):
         connect(server.url, before_create=may_go).reset_order_group(OrderGroup(group_id="g1"))
 
 
@@ -498,7 +498,7 @@ def test_pauses_between_tries_grow_and_are_jittered(serve, connect, clock):
 def test_a_server_that_drips_bytes_is_given_up_at_the_deadline_of_the_whole_call(serve, connect):
     server = serve(*[Reply(200, STATUS, pause_s=0.05)] * 9)
     client = connect(server.url, clock=SystemClock(), timeouts=Timeouts(connect=1, read=5, total=1))
-    with pytest.raises(UnreachableError, match=r"timed out|longer than it may"):
+    with pytest.raises(UnreachableError, match=r"timed out|exceeded its time limit"):
         client.exchange_status()
     assert server.count("GET") == 1
 
@@ -604,7 +604,7 @@ def test_no_list_of_the_account_is_asked_for_in_the_words_of_the_one_before(serv
 
 def test_a_cursor_that_comes_twice_is_an_error_not_an_end(serve, connect):
     server = serve(*[page_of_fills(["a"], cursor) for cursor in ("c1", "c2", "c1", "c2")])
-    with pytest.raises(ResponseFormatError, match="repeats itself"):
+    with pytest.raises(ResponseFormatError, match="the list repeats"):
         list(connect(server.url).fills())
     assert server.count("GET") == 3
 
@@ -618,7 +618,7 @@ def test_a_list_without_end_is_an_error(serve, connect, monkeypatch):
 
 def test_pages_that_say_nothing_are_an_error_after_a_while(serve, connect):
     server = serve(*[page_of_fills([], f"c{page}") for page in range(2 * MAX_EMPTY_PAGES)])
-    with pytest.raises(ResponseFormatError, match="repeats itself"):
+    with pytest.raises(ResponseFormatError, match="the list repeats"):
         list(connect(server.url).fills())
     assert server.count("GET") == MAX_EMPTY_PAGES
 
@@ -637,7 +637,7 @@ def test_a_list_of_more_orders_than_can_rest_is_an_error(tmp_path, monkeypatch):
 def test_reads_that_may_take_so_long_together_end_then(serve, connect, clock):
     server = serve(*[page_of_fills(["a"], f"c{page}") for page in range(9)])
     client = connect(server.url)
-    with client.reading_within(2.0), pytest.raises(UnreachableError, match="longer than it may") as caught:
+    with client.reading_within(2.0), pytest.raises(UnreachableError, match="exceeded its time limit") as caught:
         [clock.advance(0.9) for _ in client.fills()]
     assert (caught.value.code, server.count("GET")) == ("too_slow", 3)
     assert next(client.fills()).trade_id, "afterwards they take their own time"
@@ -742,7 +742,7 @@ def test_a_polite_answer_that_announces_the_end_of_its_route_is_passed_on_once(s
 def test_a_route_that_is_gone_is_passed_on_and_refused(serve, connect):
     server = serve(Reply(410, refusal("endpoint_removed")))
     heard = []
-    with pytest.raises(ExchangeError, match="switched off"):
+    with pytest.raises(ExchangeError, match="has removed"):
         connect(server.url, on_notice=lambda *said: heard.append(said)).exchange_status()
     assert heard == [("GET /exchange/status", "410 Gone")]
 

@@ -226,7 +226,7 @@ def test_of_a_page_that_is_too_long_nothing_is_kept() -> None:
         fits, is_too_long = sink.read(100), sink.read(99)
     assert (fits.is_whole, fits.body) == (True, b"x" * 100)
     assert (is_too_long.is_whole, is_too_long.body) == (False, b"")
-    assert "more than 99 bytes" in is_too_long.delivery.text
+    assert "larger than 99 bytes" in is_too_long.delivery.text
 
 
 @pytest.mark.parametrize("path", ["302/x", "500/x", "404/x", "garbage/x", "huge/x"])
@@ -313,7 +313,7 @@ def test_news_may_be_posted_with_the_token_of_a_file_that_only_we_can_read(desk:
     with desk.listening("news", source="webhook:0"):
         assert token_file.read_text().strip() == token, "the next run has the same"
     token_file.chmod(0o644)
-    with pytest.raises(KalshiError, match="others may use it"), desk.listening("news", source="webhook:0"):
+    with pytest.raises(KalshiError, match="accessible by other users"), desk.listening("news", source="webhook:0"):
         pass
 
 

@@ -161,7 +161,8 @@ def test_of_several_addresses_only_those_are_tried_that_were_found_good() -> Non
 
 def test_a_name_that_cannot_be_resolved_is_tried_again_later() -> None:
     outcome = notifier(resolve, a="https://unknown.example/token").deliver("a", notice())
-    assert (outcome.outcome, outcome.text) == ("retry", "POST to unknown.example failed: its name cannot be resolved")
+    assert outcome.outcome == "retry"
+    assert outcome.text == "POST to unknown.example failed: the host name cannot be resolved"
 
 
 # -- rebinding and redirects, with a real receiver -----------------------------------------------------------------

@@ -59,7 +59,7 @@ def test_only_private_networks_can_be_permitted(network: str) -> None:
 
 @pytest.mark.parametrize("address", EMBEDDED)
 def test_an_embedded_address_is_refused_whatever_is_permitted(address: str) -> None:
-    assert rejection_reason(ipaddress.ip_address(address), allow_private=True) == "it hides another address"
+    assert rejection_reason(ipaddress.ip_address(address), allow_private=True) == "contains another address"
 
 
 @pytest.mark.parametrize("address", PUBLIC)

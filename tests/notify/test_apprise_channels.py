@@ -159,12 +159,12 @@ def test_an_address_as_the_service_shows_it_is_understood(
 @pytest.mark.parametrize(
     ("status", "outcome", "said"),
     [
-        ("404", "gone", "slack:// failed: the sink is gone (HTTP 404)"),
-        ("410", "gone", "slack:// failed: the sink is gone (HTTP 410)"),
+        ("404", "gone", "slack:// failed: the channel no longer exists (HTTP 404)"),
+        ("410", "gone", "slack:// failed: the channel no longer exists (HTTP 410)"),
         ("403", "refused", "slack:// failed: HTTP 403"),
-        ("302", "refused", "slack:// failed: it points elsewhere (HTTP 302), and is not followed"),
+        ("302", "refused", "slack:// failed: redirected (HTTP 302); redirects are not followed"),
         ("500", "retry", "slack:// failed: HTTP 500"),
-        ("429/7", "retry", "slack:// failed: it wants fewer (HTTP 429), again in 60 s"),
+        ("429/7", "retry", "slack:// failed: rate limited (HTTP 429), next attempt in 60 s"),
     ],
 )
 def test_what_a_service_answers_comes_to_the_same_outcomes(
@@ -188,7 +188,8 @@ def test_an_answer_that_only_looks_like_success_is_not_taken_for_it(
 def test_discord_in_a_hurry_is_not_waited_for(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
     in_place_of_theirs(monkeypatch, receiver, "429/3600")
     found = notifier(a=ADDRESSES["discord"]).deliver("a", notice(), PATIENCE_S)
-    assert (found.text, found.retry_after_s) == ("discord:// failed: it wants fewer (HTTP 429), again in 60 s", 60.0)
+    assert found.text == "discord:// failed: rate limited (HTTP 429), next attempt in 60 s"
+    assert found.retry_after_s == 60.0
 
 
 # -- incidents ----------------------------------------------------------------------------------------------------

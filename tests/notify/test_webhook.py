@@ -99,14 +99,14 @@ def test_one_alert_keeps_its_key_from_beginning_to_end_and_an_event_has_its_own(
         ("200", "delivered", "POST to 127.0.0.1: delivered"),
         ("204", "delivered", "POST to 127.0.0.1: delivered"),
         ("slow", "delivered", "POST to 127.0.0.1: delivered"),
-        ("404", "gone", "POST to 127.0.0.1 failed: the sink is gone (HTTP 404)"),
-        ("410", "gone", "POST to 127.0.0.1 failed: the sink is gone (HTTP 410)"),
+        ("404", "gone", "POST to 127.0.0.1 failed: the channel no longer exists (HTTP 404)"),
+        ("410", "gone", "POST to 127.0.0.1 failed: the channel no longer exists (HTTP 410)"),
         ("400", "refused", "POST to 127.0.0.1 failed: HTTP 400"),
         ("401", "refused", "POST to 127.0.0.1 failed: HTTP 401"),
         ("408", "retry", "POST to 127.0.0.1 failed: HTTP 408"),
         ("500", "retry", "POST to 127.0.0.1 failed: HTTP 500"),
         ("503", "retry", "POST to 127.0.0.1 failed: HTTP 503"),
-        ("garbage", "retry", "POST to 127.0.0.1 failed: the connection broke, or it does not speak HTTP"),
+        ("garbage", "retry", "POST to 127.0.0.1 failed: connection lost, or not an HTTP server"),
     ],
 )
 def test_each_answer_comes_to_one_of_four_outcomes(path: str, outcome: str, said: str) -> None:
@@ -253,5 +253,5 @@ def test_a_certificate_that_proves_nothing_is_not_accepted(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     outcome, _, hosts = over_tls(certificate, "other.example" if trusted else "alerts.example")
     assert outcome.outcome == "retry"
-    assert outcome.text.endswith("failed: its certificate does not prove that it is this host")
+    assert outcome.text.endswith("failed: certificate does not match this host")
     assert hosts == []

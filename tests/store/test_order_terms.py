@@ -34,7 +34,6 @@ def test_a_file_from_before_the_terms_is_read_and_its_orders_have_what_was_sent_
     open_store: Open, path: Path
 ) -> None:
     path.parent.mkdir(parents=True)
-    path.touch(mode=0o600)
     Database(path, migrations.STATE[:1]).close()
     old = full_order(order_id="o1", status=OrderStatus.RESTING)
     names = [name for name in Order.__struct_fields__ if name not in added(path)]
@@ -93,7 +92,6 @@ def test_no_amend_begins_once_another_program_has_halted(open_store: Open) -> No
 
 def test_the_fills_of_a_file_from_before_belong_to_the_subaccount_of_their_order(open_store: Open, path: Path) -> None:
     path.parent.mkdir(parents=True)
-    path.touch(mode=0o600)
     Database(path, migrations.STATE[:2]).close()
     connection = sqlite3.connect(path)
     connection.execute(f"INSERT INTO orders VALUES ({', '.join('?' * 28)})", order_row())
@@ -113,7 +111,6 @@ def test_a_file_from_when_a_trade_was_one_fill_keeps_its_fills_and_takes_the_oth
     open_store: Open, path: Path
 ) -> None:
     path.parent.mkdir(parents=True)
-    path.touch(mode=0o600)
     Database(path, migrations.STATE[:6]).close()
     kept = (full_fill(ts=Ts(NOW - 1), subaccount=2), full_fill("t2", client_order_id="", is_taker=False))
     connection = sqlite3.connect(path)

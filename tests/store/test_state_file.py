@@ -87,6 +87,26 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_is(open_store: Open
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("create", [True, False])
+def test_a_file_of_0_bytes_is_refused_and_left_as_it_is(open_store: Open, path: Path, create: bool) -> None:
+    open_store().close()
+    path.write_bytes(b"")
+    with pytest.raises(StateFileError, match="empty") as caught:
+        open_store(create=create)
+    assert (caught.value.code, caught.value.exit_code) == ("state_damaged", ExitCode.STATE)
+    assert "kalshi state rebuild" in caught.value.hint
+    assert path.read_bytes() == b""
+
+
+def test_a_new_file_is_never_empty_and_leaves_no_draft(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    database._create_state_file(path)
+    assert (mode(path), path.stat().st_size > 0) == (0o600, True)
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(FileExistsError):
+        database._create_state_file(path)
+
+
 def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(open_store: Open, path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(b"once upon a time" * 1_000)

@@ -289,11 +289,11 @@ def test_a_price_is_typed_as_dollars_or_cents(typed: object) -> None:
 def test_every_problem_is_told_at_once() -> None:
     error = refusal("spike", move="3", sise="5", hold_s="0", window_s="soon", size="-1", stop="0.95")
     for part in (
-        "move: a price is typed in dollars; did you mean 0.03?",
+        "move: prices are in dollars; did you mean 0.03?",
         "sise: no such parameter; did you mean size?",
         "hold_s: 0 is not from 1 to 86400",
         "window_s: ",
-        "size: a count is above zero",
+        "size: the count must be greater than zero",
         "stop: 0.95 is not from 0.1c to 90c",
     ):
         assert part in error.message
@@ -433,7 +433,7 @@ def test_a_budget_that_nobody_would_hear_of_is_refused(file: Path) -> None:
         ("spkie", {"move": "4c"}, "strategies.spkie: no such strategy; did you mean spike?"),
         ("crypto_ta", {}, "strategies.crypto_ta: no such strategy; did you mean crypto-ta?"),
         ("spike", {"mvoe": "4c"}, "strategies.spike: mvoe: no such parameter; did you mean move?"),
-        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is outside"),
+        ("spike", {"move": "$4"}, "strategies.spike: move: $4 is out of range"),
         ("threshold", {"buy_below": "90c"}, "strategies.threshold: buy_below, fair and sell_above do not rise"),
         ("./gone.py", {}, "strategies../gone.py: no strategy file"),
     ],

@@ -90,7 +90,7 @@ class AlertProgram:
         self.stop: Callable[[Incident], None] = lambda _cause: pause(folder, ALERT_REASON_PREFIX)
         self.sinks = wanted = {"phone": PHONE} if sinks is None else dict(sinks)
         terms = AlertTerms(
-            alerts=AlertsConfig(sinks=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York")
+            alerts=AlertsConfig(channels=wanted, **policy), sinks=wanted, env="sim", zone=ZoneInfo("America/New_York")
         )
         self.alerting = Alerting(
             self.store.alert_book, self.store, terms, self.receiver, self.clock,

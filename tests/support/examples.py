@@ -130,7 +130,7 @@ class Desk:
             "kalshi-demo.key": one.key_path.read_text(),
             "pairs.csv": f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n",
             "results.json": json.dumps({TWO_SIDED: "yes"}),
-            "config.yaml": f"alerts:\n  sinks:\n    phone: {{url: '{receiver.url}', allow_private: true}}\n",
+            "config.yaml": f"alerts:\n  channels:\n    phone: {{url: '{receiver.url}', allow_private: true}}\n",
             "o.ndjson": json.dumps({"ticker": TWO_SIDED, "side": "yes", "action": "buy", "count": 1, "price": "0.41"}),
         }
         for name, text in files.items():

@@ -198,6 +198,6 @@ def test_a_file_is_not_emptied_before_it_is_known_to_be_ours(tmp_path: Path) -> 
     if os.geteuid() == 0:
         path.write_text("old")
         os.chown(path, 65_534, -1)
-        with pytest.raises(OtherKindError, match="belongs to another user"):
+        with pytest.raises(OtherKindError, match="owned by another user"):
             open_own(path, os.O_WRONLY | os.O_TRUNC)
         assert path.read_text() == "old"

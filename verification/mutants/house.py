@@ -33,8 +33,8 @@ HOUSE = (
         "the cancel of everything is answered with 204",
         "a gateway's empty 200 counts as a cancel (F75)",
         "exchange/endpoints/orders.py",
-        'subject="the cancel of all orders", params=params, answered=NO_CONTENT',
-        'subject="the cancel of all orders", params=params',
+        'subject="canceling all orders", params=params, answered=NO_CONTENT',
+        'subject="canceling all orders", params=params',
         ("tests/services/orders/test_kill_proof.py",),
     ),
     Mutant(

@@ -81,8 +81,8 @@ REQUESTS = (
         "a create asks for the halt after waiting for the pace",
         "an order leaves seconds after the halt",
         "exchange/rest/call.py",
-        "                may_go()  # each time",
-        "                pass  # each time",
+        "                may_go()  # before each attempt",
+        "                pass  # before each attempt",
         ("tests/exchange/test_client.py", "tests/services/trading/test_beside.py"),
     ),
     Mutant(

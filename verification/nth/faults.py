@@ -238,7 +238,7 @@ def too_slow(wires: Wires, request: httpx.Request) -> httpx.Response:
     """A byte now and then, until the call's own time is over."""
     wires.forward(request)
     wires.sim.clock.advance(max(0.0, request.extensions["deadline"] - wires.sim.clock.monotonic()))
-    raise httpx.ReadTimeout("the call took longer than it may in all", request=request)
+    raise httpx.ReadTimeout("the request exceeded its time limit", request=request)
 
 
 def stale(wires: Wires, request: httpx.Request) -> httpx.Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,7 @@ LIMITS = {
     "risk.max_position": ("position", "How many contracts in one market at most?", "100"),
 }
 """Dotted path -> name, question, default."""
-ALERT_CHANNEL_PATH = "alerts.sinks.main.url"
+ALERT_CHANNEL_PATH = "alerts.channels.main.url"
 
 
 @app.command("init")
@@ -52,10 +53,11 @@ def init(
     kalshi init --env demo --key-id ID --key ~/kalshi-demo.key --max-daily-loss 50
     """
     from kalshi_cli.config.config import config_dir
+    from kalshi_cli.config.sources import named_file
     from kalshi_cli.config.template import Answer, filled, template, write
 
     flags = flags_of(ctx)
-    path = (flags.config or config_dir() / "config.yaml").expanduser().absolute()
+    path = named_file(flags.config, os.environ) or (config_dir() / "config.yaml").absolute()
     _refuse_to_replace(path, is_forced=force)
     if sys.stdin.isatty():
         warn("a few questions: which exchange, its key, three limits, whom to tell; Enter takes what is in [brackets]")
@@ -69,7 +71,7 @@ def init(
         if given[name] or answer != default:
             answers[dotted] = answer
     if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", _usable_sink, sink):
-        answers["alerts.sinks"] = {"main": {"url": url}}
+        answers["alerts.channels"] = {"main": {"url": url}}
     kept = write(path, filled(template(), answers))
     info(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
     _look(ctx, path, env, has_sink=bool(url))

@@ -1,1 +1,1 @@
-"""What can be asked of the exchange over REST: one class of calls a subject; `KalshiClient` is all of them in one."""
+"""The REST endpoints: one class of calls per subject; `KalshiClient` combines all of them."""

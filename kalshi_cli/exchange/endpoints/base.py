@@ -1,7 +1,7 @@
-"""What every group of calls shares: one signed request, a list read to its end, names inside paths.
+"""Common parts of every endpoint group: a signed request, complete lists, names in paths.
 
-Lists are complete or they are an error: a page that fails, a cursor that comes twice or a list without end never yields
-a short list that looks whole.
+A list is complete or an error: a failed page, a repeated cursor or an endless list never yields a short list that looks
+whole.
 """
 
 from __future__ import annotations
@@ -25,33 +25,33 @@ T = TypeVar("T")
 PAGE = 1000
 MAX_PAGES = 5000
 MAX_EMPTY_PAGES = 20
-"""Pages in a row without an item: a list that goes on and says nothing."""
+"""Maximum pages in a row without an item."""
 ACCOUNT_LIST_S = 600.0
 """Seconds for a whole list of the account."""
 NAMES_A_CALL = 100
 
 
 class Endpoints:
-    """Base of the groups: `market_calls`, `order_calls`, ... `KalshiClient` is all of them in one."""
+    """Base of the endpoint groups; `KalshiClient` combines all of them."""
 
     def __init__(self, rest: RestTransport, clock: Clock, limiter: RateLimiter) -> None:
         self._rest = rest
         self._clock = clock
         self._limiter = limiter
         self.lock: int | None = None
-        """The subaccount that the key is locked to, as far as it is known; None where it may name any."""
+        """The only subaccount that the key may use, as far as it is known; None if it may use any."""
 
     def whose(self, subaccount: int | None) -> int | None:
-        """The subaccount that is meant: the one named, else that of the key; None where neither says.
+        """Return the subaccount that is meant: the one given, else that of the key; None if neither names one.
 
-        RefusedError where the key is locked to another one: the exchange would answer 403.
+        RefusedError if the key is restricted to another one: the exchange would answer 403.
         """
         if subaccount is None:
             return self.lock
         if self.lock not in (None, subaccount):
             raise RefusedError(
-                f"the API key is locked to subaccount {self.lock}, nothing is done in subaccount {subaccount}",
-                hint=f"leave --subaccount out, or use a key of subaccount {subaccount}: kalshi keys",
+                f"The API key is restricted to subaccount {self.lock}; nothing was done in subaccount {subaccount}",
+                hint=f"omit --subaccount, or use a key of subaccount {subaccount}: kalshi keys",
                 code="KEY_SUBACCOUNT",
             )
         return subaccount
@@ -73,12 +73,10 @@ class Endpoints:
         most: int = PAGE,
         most_items: int | None = None,
     ) -> Iterator[T]:
-        """A list, `limit` items of it or all; `most` is the largest page of this endpoint (over it: 400).
+        """Return a list, or `limit` items of it; `most` is the endpoint's largest page (beyond it: 400).
 
-        WireError where the list has more than `most_items`.
-
-        The pages of a whole list of the account have another size each time, so that nothing on the way which keeps
-        replies has been asked the same before.
+        ResponseFormatError if the list has more than `most_items`. The pages of a whole account list have a different
+        size each time, so that no cache on the way has seen the same request before.
         """
         whole = most if is_public else most - self._clock.now() % (most * 2 // 5 - 1)
         size = whole if limit is None else max(1, min(limit, most))
@@ -99,7 +97,7 @@ class Endpoints:
         count = empty = 0
         for _ in range(MAX_PAGES):
             if self._clock.monotonic() >= until:
-                raise UnreachableError(f"GET {path}: the list takes longer to read than it may", code="too_slow")
+                raise UnreachableError(f"GET {path}: reading the list exceeded its time limit", code="too_slow")
             page = read(self._get(path, {**params, "cursor": cursor}, is_public=is_public))
             count, empty = count + len(page.items), 0 if page.items else empty + 1
             if most_items is not None and count > most_items:
@@ -109,28 +107,26 @@ class Endpoints:
             if not cursor:
                 return
             if cursor in seen or empty == MAX_EMPTY_PAGES:
-                raise ResponseFormatError(
-                    f"{path}: the list repeats itself and cannot be read to its end", code="cursor_loop"
-                )
+                raise ResponseFormatError(f"{path}: the list repeats and has no end", code="cursor_loop")
             seen.add(cursor)
         raise ResponseFormatError(f"{path}: the list has more than {MAX_PAGES} pages", code="too_many_pages")
 
 
 def seconds(ts: Ts | None) -> int | None:
-    """Filters are in whole seconds; rounding down never leaves anything out of a `min`."""
+    """Return whole seconds for a filter; rounding down never excludes anything from a `min`."""
     return None if ts is None else ts // 1000
 
 
 def quote_part(name: str) -> str:
-    """A ticker or id inside a path. An empty one would turn the cancel of one order into that of all."""
+    """Return a ticker or id for a path. An empty one would turn the cancel of one order into that of all."""
     if not name or name.strip(".") == "":
-        raise UsageError(f"not a ticker or an id: {name!r}", hint="kalshi markets and kalshi events list tickers")
+        raise UsageError(f"Invalid ticker or id: {name!r}", hint="`kalshi markets` and `kalshi events` list tickers")
     return quote(name, safe="")
 
 
 @contextmanager
 def missing(text: str, hint: str) -> Iterator[None]:
-    """A 404 in a person's words."""
+    """Replace the text of a 404."""
     try:
         yield
     except NotFoundError as error:
@@ -138,13 +134,13 @@ def missing(text: str, hint: str) -> Iterator[None]:
 
 
 def not_found_as(ticker: str) -> AbstractContextManager[None]:
-    """A 404 of a market in a person's words."""
-    return missing(f"there is no market {ticker}", "kalshi markets --search TEXT")
+    """Replace the text of a 404 of a market."""
+    return missing(f"No market {ticker}", "kalshi markets --search TEXT")
 
 
 @contextmanager
 def understood(subject: str, hint: str = "") -> Iterator[None]:
-    """Turn the answer to a write that cannot be read into OutcomeUnknownError."""
+    """Turn an unreadable response to a write into OutcomeUnknownError."""
     try:
         yield
     except ResponseFormatError as error:
@@ -152,9 +148,9 @@ def understood(subject: str, hint: str = "") -> Iterator[None]:
 
 
 def unreadable_reply_error(subject: str, error: ResponseFormatError, hint: str = "") -> OutcomeUnknownError:
-    """A write was answered with something that cannot be read; without a `hint` that is kept with the order."""
-    said = f"; the reply was {error.said}" if error.said else "; the reply was empty"
+    """Return the error for an unreadable response to a write; without a `hint` it quotes the response."""
+    said = f"; response: {error.said}" if error.said else "; the response was empty"
     return OutcomeUnknownError(
-        f"{subject}: it is not known whether this happened. {error}{'' if hint else said}",
-        hint=hint or "run `kalshi order reconcile` before anything else",
+        f"{subject}: unknown whether this happened. {error}{'' if hint else said}",
+        hint=hint or "run `kalshi order reconcile` first",
     )

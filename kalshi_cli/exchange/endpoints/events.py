@@ -1,4 +1,4 @@
-"""Calls about events and series: what they are, how they charge and will charge, what is expected of them."""
+"""Endpoints of events and series: details, fees and fee changes, forecasts."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, missing,
 from kalshi_cli.exchange.rest.call import Params
 from kalshi_cli.exchange.wire import events as wire
 from kalshi_cli.exchange.wire.events import EventMetadata, FeeChange, ForecastPoint
+from kalshi_cli.exchange.wire.values import Page
 
 EVENTS_A_PAGE = 200
 MAX_PERCENTILES = 10
 
 
 class EventEndpoints(Endpoints):
-    """Public: they need no key, but for the forecasts."""
+    """Public endpoints; only the forecasts need a key."""
 
     def event(self, ticker: str, *, with_markets: bool = False) -> Event:
-        """An event, which names its series and may override the fees; its markets, where asked for, are whole."""
+        """Return an event, which names its series and may override the fees; markets on request, with every field."""
         nested = {"with_nested_markets": "true" if with_markets else None}
-        with missing(f"there is no event {ticker}", "kalshi events"):
+        with missing(f"No event {ticker}", "kalshi events"):
             return wire.read_event(self._public(f"/events/{quote_part(ticker)}", nested))
 
     def events(
@@ -36,9 +37,9 @@ class EventEndpoints(Endpoints):
         with_markets: bool = False,
         limit: int | None = None,
     ) -> Iterator[Event]:
-        """Events by filter, without combos; `status` is unopened, open, closed or settled, of any of its markets.
+        """Return events by filter, without combos; `status` (unopened, open, closed, settled) is that of any market.
 
-        Nested markets come without those that moved to the historical tier.
+        Nested markets exclude those that moved to the historical tier.
         """
         params: dict[str, str | int | None] = {
             "status": status,
@@ -49,7 +50,7 @@ class EventEndpoints(Endpoints):
             "with_nested_markets": "true" if with_markets else None,
         }
         if tickers and len(tickers) > NAMES_A_CALL:
-            raise UsageError(f"{len(tickers)} events are more than the {NAMES_A_CALL} of one request")
+            raise UsageError(f"{len(tickers)} events exceed the limit of {NAMES_A_CALL} per request")
         return self._pages("/events", params, wire.read_events, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def multivariate_events(
@@ -60,7 +61,7 @@ class EventEndpoints(Endpoints):
         with_markets: bool = False,
         limit: int | None = None,
     ) -> Iterator[Event]:
-        """Combos, which `events` leaves out: by series or by collection, not both."""
+        """Return combos, which `events` excludes: by series or by collection, not both."""
         params: dict[str, str | int | None] = {
             "series_ticker": series,
             "collection_ticker": collection,
@@ -70,22 +71,24 @@ class EventEndpoints(Endpoints):
         return self._pages("/events/multivariate", params, read, limit, is_public=True, most=EVENTS_A_PAGE)
 
     def event_metadata(self, ticker: str) -> EventMetadata:
-        """Pictures, competition and settlement sources of an event."""
+        """Return images, competition and settlement sources of an event."""
         return wire.read_event_metadata(self._public(f"/events/{quote_part(ticker)}/metadata"))
 
     def event_fee_changes(self, event: str | None = None) -> Iterator[FeeChange]:
-        """Overrides of fees that begin or end, for one event or all."""
+        """Return fee overrides that begin or end, for one event or all."""
         read = wire.read_event_fee_changes
         return self._pages("/events/fee_changes", {"event_ticker": event}, read, is_public=True)
 
     def forecast_history(
         self, series: str, event: str, percentiles: Sequence[int], start: Ts, end: Ts, interval_min: int
     ) -> list[ForecastPoint]:
-        """What the market expected of a numeric event. Percentiles are in hundredths of a percent (5000: the median),
-        at most ten; `interval_min` is 0 (five seconds), 1, 60 or 1440. Needs a key.
+        """Return the market's forecasts of a numeric event. Needs a key.
+
+        Percentiles are in hundredths of a percent (5000: the median), at most ten; `interval_min` is 0 (five seconds),
+        1, 60 or 1440.
         """
         if not 1 <= len(percentiles) <= MAX_PERCENTILES:
-            raise UsageError(f"between one and {MAX_PERCENTILES} percentiles can be asked for")
+            raise UsageError(f"Request between one and {MAX_PERCENTILES} percentiles")
         path = f"/series/{quote_part(series)}/events/{quote_part(event)}/forecast_percentile_history"
         params: Params = {
             "percentiles": [str(each) for each in percentiles],
@@ -95,12 +98,26 @@ class EventEndpoints(Endpoints):
         }
         return wire.read_forecasts(self._get(path, params))
 
+    def event_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Event]:
+        """Return a page of events without their markets: of one status, and changed since a time.
+
+        A copy can stop after a page and continue later. The exchange restarts an expired cursor from the beginning,
+        without an error (June 2026).
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "limit": EVENTS_A_PAGE,
+            "cursor": cursor or None,
+        }
+        return wire.read_events(self._public("/events", params))
+
     # -- series --
 
     def series(self, ticker: str, *, with_volume: bool = False) -> Series:
-        """A series and its fee schedule."""
+        """Return a series with its fee schedule."""
         volume = {"include_volume": "true" if with_volume else None}
-        with missing(f"there is no series {ticker}", "kalshi series"):
+        with missing(f"No series {ticker}", "kalshi series"):
             return wire.read_series(self._public(f"/series/{quote_part(ticker)}", volume))
 
     def series_list(
@@ -112,7 +129,7 @@ class EventEndpoints(Endpoints):
         with_volume: bool = False,
         with_metadata: bool = False,
     ) -> list[Series]:
-        """All series, more than ten thousand, in one answer; category and tag match exactly, capitals included."""
+        """Return all series, more than ten thousand, in one response; category and tag match exactly, with case."""
         params: dict[str, str | int | None] = {
             "category": category,
             "tags": tags,
@@ -123,6 +140,6 @@ class EventEndpoints(Endpoints):
         return wire.read_series_list(self._public("/series", params))
 
     def series_fee_changes(self, series: str | None = None, *, with_past: bool = False) -> list[FeeChange]:
-        """New fees that were announced for one series or all; `with_past` adds those that hold already."""
+        """Return announced fee changes of one series or all; `with_past` adds those in force."""
         params = {"series_ticker": series, "show_historical": "true" if with_past else None}
         return wire.read_series_fee_changes(self._public("/series/fee_changes", params))

@@ -1,8 +1,8 @@
-"""Calls that show where the account's money lies, and move it: shards, subaccounts, deposits, keys, tiers.
+"""Endpoints of the account's cash and its transfers: shards, subaccounts, deposits, keys, tiers.
 
-Moving money is a write like any other: its outcome may stay unknown. A transfer between subaccounts carries an id that
-the exchange applies once, so it may be sent again; a transfer between shards is sent once (its id is honoured only for
-primary accounts, and only since 15 October 2026), and `desk.funds` looks for it where no answer came.
+A transfer is a write, and its outcome may stay unknown. A transfer between subaccounts has an id that the exchange
+applies once, so it may be sent again. A transfer between shards is sent once, because its id works for primary accounts
+only (since 15 October 2026); `services` looks for it if no response came.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ _SUBACCOUNTS = "/portfolio/subaccounts"
 _TRANSFER = "/portfolio/intra_exchange_instance_transfer"
 _ALLOCATION = "/portfolio/target_balance_allocation"
 MAX_MOVEMENTS = 500
-"""The largest page of deposits, withdrawals and transfers between shards."""
+"""Largest page of deposits, withdrawals and transfers between shards."""
 
 
 class FundsEndpoints(Endpoints):
-    """The account's money between its own pockets, and what the account may do."""
+    """Cash of the account, and its permissions."""
 
     # -- subaccounts --
 
     def subaccount_balances(self) -> list[wire_funds.SubaccountBalance]:
-        """Cash of every subaccount, the primary one (0) included, on every shard."""
+        """Return the cash of every subaccount, including the primary one (0), on every shard."""
         return wire_funds.read_subaccount_balances(self._get(f"{_SUBACCOUNTS}/balances"))
 
     def create_subaccount(self, exchange_index: int = 0) -> int:
-        """Open the next one (1 to 63); its number. Needs the Advanced API tier."""
+        """Create the next subaccount (1 to 63) and return its number. Needs the Advanced API tier."""
         body = wire_funds.subaccount_body(exchange_index)
-        hint = "look whether there is a new one: kalshi subaccounts list"
-        reply = self._rest.call("POST", _SUBACCOUNTS, ONCE, subject="a new subaccount", body=body, if_unknown=hint)
-        with understood("a new subaccount", hint):
+        subject, hint = "creating a subaccount", "check whether it was created: kalshi subaccounts list"
+        reply = self._rest.call("POST", _SUBACCOUNTS, ONCE, subject=subject, body=body, if_unknown=hint)
+        with understood(subject, hint):
             return wire_funds.read_created(reply)
 
     def netting(self) -> list[wire_funds.Netting]:
-        """Whether positions net, for every subaccount."""
+        """Return whether positions net, for every subaccount."""
         return wire_funds.read_netting(self._get(f"{_SUBACCOUNTS}/netting"))
 
     def set_netting(self, subaccount: int, *, enabled: bool) -> None:
         """Switch netting of a subaccount on or off."""
         body = wire_funds.netting_body(subaccount, enabled=enabled)
-        subject, hint = f"netting of subaccount {subaccount}", "look at it: kalshi subaccounts netting"
+        subject, hint = f"netting of subaccount {subaccount}", "check with `kalshi subaccounts netting`"
         self._rest.call("PUT", f"{_SUBACCOUNTS}/netting", CANCEL, subject=subject, body=body, if_unknown=hint)
 
     def transfer_to_subaccount(
@@ -61,9 +61,9 @@ class FundsEndpoints(Endpoints):
         to_subaccount: int,
         exchange_index: int = 0,
     ) -> bool:
-        """Move whole cents between subaccounts on one shard. False: this id was used before, and applied once.
+        """Move whole cents between subaccounts on one shard; return False if this id was applied before.
 
-        Sent again where no answer came, under the same id: then a 409 says that the first one arrived.
+        It is sent again without a response, under the same id; then a 409 says that the first one arrived.
         """
         body = wire_funds.subaccount_transfer_body(
             amount,
@@ -74,8 +74,8 @@ class FundsEndpoints(Endpoints):
         )
         subject = f"transfer {client_transfer_id} of {show_money(amount)} to subaccount {to_subaccount}"
         hint = (
-            "look for it: kalshi subaccounts transfers. Sent again with "
-            f"--client-transfer-id {client_transfer_id} it is applied at most once"
+            f"check with `kalshi subaccounts transfers`. With --client-transfer-id {client_transfer_id}, "
+            "sending it again applies it at most once"
         )
         path = f"{_SUBACCOUNTS}/transfer"
         reply = self._rest.call(
@@ -85,11 +85,11 @@ class FundsEndpoints(Endpoints):
         if is_taken(refusal.code):
             return False
         if not reply.lstrip().startswith(b"{") or refusal.message or refusal.code:
-            raise unreadable_reply_error(subject, ResponseFormatError("the answer cannot be read"), hint)
+            raise unreadable_reply_error(subject, ResponseFormatError("The response cannot be read"), hint)
         return True
 
     def subaccount_transfers(self) -> Iterator[wire_funds.SubaccountTransfer]:
-        """Transfers between subaccounts."""
+        """Return transfers between subaccounts."""
         return self._pages(f"{_SUBACCOUNTS}/transfers", {}, wire_funds.read_subaccount_transfers)
 
     # -- shards --
@@ -104,9 +104,9 @@ class FundsEndpoints(Endpoints):
         to_subaccount: int = 0,
         client_transfer_id: str = "",
     ) -> str:
-        """Ask the exchange to move cash to another shard; the id of the transfer, which happens after the answer.
+        """Move cash to another shard; return the id of the transfer, which completes after the response.
 
-        Between numbered subaccounts it runs in up to three steps; where a later one fails, what was done stays done.
+        Between numbered subaccounts it runs in up to three steps; if a later one fails, the earlier ones stay done.
         """
         body = wire_funds.shard_transfer_body(
             amount,
@@ -116,55 +116,55 @@ class FundsEndpoints(Endpoints):
             to_subaccount=to_subaccount,
             client_transfer_id=client_transfer_id,
         )
-        subject = f"the transfer of {show_money(amount)} from shard {from_shard} to shard {to_shard}"
-        hint = "look for it: kalshi transfer list"
+        subject = f"transfer of {show_money(amount)} from shard {from_shard} to shard {to_shard}"
+        hint = "check with `kalshi transfer list`"
         reply = self._rest.call("POST", _TRANSFER, ONCE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
             return wire_funds.read_transfer_id(reply)
 
     def shard_transfers(self, limit: int | None = None) -> Iterator[wire_funds.ShardTransfer]:
-        """Transfers between shards."""
+        """Return transfers between shards."""
         return self._pages(f"{_TRANSFER}s", {}, wire_funds.read_shard_transfers, limit, most=MAX_MOVEMENTS)
 
     def shard_transfer(self, transfer_id: str) -> wire_funds.ShardTransfer:
-        """One transfer between shards."""
+        """Return one transfer between shards."""
         return wire_funds.read_shard_transfer(self._get(f"{_TRANSFER}s/{quote_part(transfer_id)}"))
 
     def allocation(self) -> wire_funds.Allocation:
-        """How free cash is spread over the shards."""
+        """Return the automatic distribution of free cash over the shards."""
         return wire_funds.read_allocation(self._get(_ALLOCATION))
 
     def set_allocation(self, shares: dict[int, int], reservation: str = "") -> None:
-        """Percent by shard, adding up to 100; none at all switches the rebalancing off."""
+        """Set percentages by shard, adding up to 100; none turns the automatic allocation off."""
         body = wire_funds.allocation_body(shares, reservation)
-        hint = "look at it: kalshi allocation show"
-        self._rest.call("POST", _ALLOCATION, CANCEL, subject="the target allocation", body=body, if_unknown=hint)
+        subject, hint = "setting the cash allocation", "check with `kalshi allocation show`"
+        self._rest.call("POST", _ALLOCATION, CANCEL, subject=subject, body=body, if_unknown=hint)
 
     def resting_value(self) -> wire_funds.RestingValue:
-        """What resting orders are worth. Meant for members of an intermediary; others may be refused."""
+        """Return the value of resting orders. For members of an intermediary; others may be rejected."""
         return wire_funds.read_resting_value(self._get("/portfolio/summary/total_resting_order_value"))
 
     # -- in and out --
 
     def deposits(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
-        """Money that came in."""
+        """Return deposits."""
         return self._pages("/portfolio/deposits", {}, wire_funds.read_deposits, limit, most=MAX_MOVEMENTS)
 
     def withdrawals(self, limit: int | None = None) -> Iterator[wire_funds.CashMovement]:
-        """Money that went out."""
+        """Return withdrawals."""
         return self._pages("/portfolio/withdrawals", {}, wire_funds.read_withdrawals, limit, most=MAX_MOVEMENTS)
 
-    # -- what the account may do --
+    # -- permissions --
 
     def api_keys(self) -> ApiKeys:
-        """The account's API keys; never their secrets."""
+        """Return the account's API keys, without their secrets."""
         return wire_tiers.read_api_keys(self._get("/api_keys"))
 
     def volume_progress(self) -> list[VolumeProgress]:
-        """How far the traded volume is from the tiers it can earn."""
+        """Return the traded volume, and the goals of the tiers."""
         return wire_tiers.read_volume_progress(self._get("/account/api_usage_level/volume_progress"))
 
     def upgrade_tier(self) -> None:
-        """Ask for the Advanced tier, for good: granted to whoever placed one of the last 100 orders by API."""
-        path, hint = "/account/api_usage_level/upgrade", "look at it: kalshi limits"
-        self._rest.call("POST", path, CANCEL, subject="the upgrade of the API tier", if_unknown=hint)
+        """Request the permanent Advanced tier, granted if one of the last 100 orders was placed by API."""
+        path, hint = "/account/api_usage_level/upgrade", "check with `kalshi limits`"
+        self._rest.call("POST", path, CANCEL, subject="requesting the API tier upgrade", if_unknown=hint)

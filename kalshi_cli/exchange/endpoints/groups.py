@@ -1,4 +1,4 @@
-"""Calls about order groups: orders that are cancelled together once they match too much too fast."""
+"""Endpoints of order groups: orders that are canceled together after too many matches in a short time."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _GROUPS = "/portfolio/order_groups"
 
 LOOKS = 4
 BETWEEN_S = 0.25
-"""A group just made is not seen by reads for a moment, which trail (about 0.4 s, June 2026)."""
+"""Reads do not show a new group for a moment (about 0.4 s, June 2026)."""
 
 _LOOK = "kalshi order group list"
 
 
 class OrderGroupEndpoints(Endpoints):
-    """The account's order groups. A group lives on one shard, and in one subaccount."""
+    """The account's order groups. A group belongs to one shard and one subaccount."""
 
     def order_groups(self, subaccount: int | None = None) -> list[OrderGroup]:
-        """Every group; of all subaccounts where none is named."""
+        """Return every group, of all subaccounts unless one is given."""
         subaccount = self.whose(subaccount)
         body = self._get(_GROUPS, {"subaccount": subaccount})
         return wire.read_groups(body, subaccount or 0)
 
     def order_group(self, group_id: str, subaccount: int | None = None) -> OrderGroup:
-        """One group with the ids of its orders."""
+        """Return one group with the ids of its orders."""
         owner = self.whose(subaccount) or 0
         path = f"{_GROUPS}/{quote_part(group_id)}"
         with _named(group_id):
@@ -43,28 +43,28 @@ class OrderGroupEndpoints(Endpoints):
         return wire.read_group(body, group_id, owner)
 
     def create_order_group(self, limit: Qty, *, subaccount: int | None = None, exchange_index: int = 0) -> OrderGroup:
-        """A new group. OutcomeUnknownError where it may exist: asking again would make two."""
-        subject = "the new order group"
+        """Create a group. OutcomeUnknownError if it may exist: a second request would make two."""
+        subject = "creating the order group"
         body = wire.create_body(limit, self.whose(subaccount) or 0, exchange_index)
         reply = self._rest.call("POST", f"{_GROUPS}/create", ONCE, subject=subject, body=body, if_unknown=_LOOK)
         with understood(subject):
             return wire.read_created(reply, limit)
 
     def limit_order_group(self, group: OrderGroup, limit: Qty) -> None:
-        """Another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
+        """Set another limit. A lower one may trigger the group at once; a halt stops any but a lower one."""
         is_lower = group.limit is not None and limit <= group.limit
         self._put(group, "limit", wire.limit_body(limit), retry=CANCEL if is_lower else RETRY_RESET)
 
     def trigger_order_group(self, group: OrderGroup) -> None:
-        """Cancel all its orders, and refuse new ones until it is reset."""
+        """Cancel all orders of the group, and refuse new ones until it is reset."""
         self._put(group, "trigger")
 
     def reset_order_group(self, group: OrderGroup) -> None:
-        """Take orders again, and count matches from zero. A halt stops it."""
+        """Accept orders again, and count matches from zero. A halt stops it."""
         self._put(group, "reset", retry=RETRY_RESET)
 
     def delete_order_group(self, group: OrderGroup) -> None:
-        """Cancel all its orders and forget it."""
+        """Cancel all orders of the group and delete it."""
         path = f"{_GROUPS}/{quote_part(group.group_id)}"
         subject = f"deleting order group {group.group_id}"
 
@@ -80,9 +80,9 @@ class OrderGroupEndpoints(Endpoints):
                 delete(CANCEL)
 
     def _put(self, group: OrderGroup, verb: str, body: bytes = b"", *, retry: RetryPolicy = CANCEL) -> None:
-        """Harmless twice: each of them says how the group shall be, not what to add."""
+        """Change a group. Repeating is harmless: each request sets a state and adds nothing."""
         path = f"{_GROUPS}/{quote_part(group.group_id)}/{verb}"
-        subject = f"the {verb} of order group {group.group_id}"
+        subject = f"changing order group {group.group_id} ({verb})"
         with _named(group.group_id):
             reply = self._rest.call(
                 "PUT", path, retry, subject=subject, params=_whose(group), body=body, if_unknown=_LOOK
@@ -104,8 +104,8 @@ def _done(reply: bytes, subject: str) -> None:
 
 
 def _named(group_id: str) -> AbstractContextManager[None]:
-    hint = "kalshi order group list; a group of another subaccount needs --subaccount N"
-    return missing(f"there is no order group {group_id}", hint)
+    hint = "see `kalshi order group list`; for a group of another subaccount add --subaccount N"
+    return missing(f"No order group {group_id}", hint)
 
 
 def _whose(group: OrderGroup) -> dict[str, str | int | None]:

@@ -1,4 +1,4 @@
-"""Calls about the past: candles by each of their routes, and the historical tier of everything."""
+"""Endpoints of past data: candles by each of their routes, and the historical tier."""
 
 from __future__ import annotations
 
@@ -19,25 +19,28 @@ from kalshi_cli.exchange.wire.candles import Cutoff
 from kalshi_cli.exchange.wire.values import ResponseFormatError
 
 CANDLES_A_REQUEST = 10_000
-"""Of all markets of a request together (API.md section 5.10); kept on the routes of one market too."""
+"""Limit for all markets of a request together (API.md section 5.10); used for routes of one market too."""
 
 MAX_REQUESTS = 500
-"""Of one span; a year of minutes is 53."""
+"""Limit for one period; a year of minutes takes 53."""
 
 
 class HistoryEndpoints(Endpoints):
-    """Nothing here merges the tiers; that is `desk.history`. Only fills, orders and positions need a key."""
+    """Past data of one tier; `FullHistoryReads` merges both. Only fills, orders and positions need a key."""
 
     def historical_cutoff(self) -> Cutoff:
-        """What moved to the historical tier by now."""
+        """Return the times before which data moved to the historical tier."""
         return wire_candles.read_cutoff(self._public("/historical/cutoff"))
 
-    # -- candles; `start` and `end` are times of a period's end, both included --
+    # -- candles; `start` and `end` are end times of candles, both included --
 
     def candles(
         self, series: str, ticker: str, start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
     ) -> list[Candle]:
-        """One market of the live tier, oldest first. `with_previous` adds the last candle from before `start`."""
+        """Return candles of one market of the live tier, oldest first.
+
+        `with_previous` adds the last candle before `start`.
+        """
         path = f"/series/{quote_part(series)}/markets/{quote_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
@@ -50,7 +53,7 @@ class HistoryEndpoints(Endpoints):
     def batch_candles(
         self, tickers: Sequence[str], start: Ts, end: Ts, interval_min: int, *, with_previous: bool = False
     ) -> dict[str, list[Candle]]:
-        """Many markets, a hundred a request and ten thousand candles; those the exchange does not know are missing."""
+        """Return candles by market, in requests of a hundred markets and ten thousand candles; skip unknown markets."""
         found: dict[str, list[Candle]] = {}
         for at in range(0, len(tickers), NAMES_A_CALL):
             names = tickers[at : at + NAMES_A_CALL]
@@ -65,7 +68,10 @@ class HistoryEndpoints(Endpoints):
         return found
 
     def event_candles(self, series: str, event: str, start: Ts, end: Ts, interval_min: int) -> dict[str, list[Candle]]:
-        """All markets of an event. The exchange may cut the span; the rest is asked for until it is complete."""
+        """Return candles of all markets of an event.
+
+        The exchange may shorten the period; the rest is requested until it is complete.
+        """
         path = f"/series/{quote_part(series)}/events/{quote_part(event)}/candlesticks"
         found: dict[str, dict[Ts, Candle]] = {}
         at = start
@@ -77,12 +83,14 @@ class HistoryEndpoints(Endpoints):
             if read.until >= end // 1000 * 1000:
                 return {ticker: [by_end[key] for key in sorted(by_end)] for ticker, by_end in found.items()}
             if read.until < at:
-                raise ResponseFormatError(f"{path}: the span was cut before its start", code="no_progress")
+                raise ResponseFormatError(
+                    f"{path}: the response ends before the start of the requested period", code="no_progress"
+                )
             at = Ts(read.until + 1000)
-        raise ResponseFormatError(f"{path}: more than {MAX_REQUESTS} requests for one span", code="too_many_pages")
+        raise ResponseFormatError(f"{path}: the period needs more than {MAX_REQUESTS} requests", code="too_many_pages")
 
     def historical_candles(self, ticker: str, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
-        """One market that settled before the cutoff, oldest first."""
+        """Return candles of one market that settled before the cutoff, oldest first."""
         path = f"/historical/markets/{quote_part(ticker)}/candlesticks"
         found: list[Candle] = []
         for span in spans(start, end, interval_min, CANDLES_A_REQUEST):
@@ -101,7 +109,7 @@ class HistoryEndpoints(Endpoints):
         combos: bool = True,
         limit: int | None = None,
     ) -> Iterator[Market]:
-        """Markets that settled before the cutoff: by tickers (at most a hundred), event or series, one of them."""
+        """Return markets that settled before the cutoff, by one of: tickers (at most a hundred), event, series."""
         params: dict[str, str | int | None] = {
             "tickers": ",".join(tickers) if tickers else None,
             "event_ticker": event,
@@ -111,20 +119,20 @@ class HistoryEndpoints(Endpoints):
         return self._pages("/historical/markets", params, wire_markets.read_markets, limit, is_public=True)
 
     def historical_markets_of(self, event: str) -> Iterator[MarketDetails]:
-        """The markets of an event that settled before the cutoff, with everything they have."""
+        """Return the markets of an event that settled before the cutoff, with every field."""
         return self._pages(
             "/historical/markets", {"event_ticker": event}, wire_markets.read_whole_markets, is_public=True
         )
 
     def historical_market(self, ticker: str) -> MarketDetails:
-        """One market that settled before the cutoff."""
+        """Return one market that settled before the cutoff."""
         with not_found_as(ticker):
             return wire_markets.read_market(self._public(f"/historical/markets/{quote_part(ticker)}"))
 
     def historical_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
     ) -> Iterator[PublicTrade]:
-        """Public prints from before the cutoff, newest first."""
+        """Return public trades from before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
         return self._pages("/historical/trades", params, wire_markets.read_trades, limit, is_public=True)
 
@@ -133,33 +141,33 @@ class HistoryEndpoints(Endpoints):
     def historical_fills(
         self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
     ) -> Iterator[Fill]:
-        """Our fills from before the cutoff, newest first; of all subaccounts, or of one."""
+        """Return the account's fills from before the cutoff, newest first; of all subaccounts, or of one."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
         return self._pages("/historical/fills", params, wire_orders.read_fills)
 
     def historical_orders(
         self, ticker: str | None = None, min_ts: Ts | None = None, subaccount: int | None = None
     ) -> Iterator[Order]:
-        """Orders that were canceled or executed before the cutoff, newest first."""
+        """Return orders that were canceled or executed before the cutoff, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "subaccount": subaccount}
         return self._pages("/historical/orders", params, wire_orders.read_orders)
 
     def historical_positions(
         self, ticker: str | None = None, event: str | None = None, subaccount: int | None = None
     ) -> Iterator[ExchangePosition]:
-        """Settled positions from before the cutoff; without a number, of the primary account only."""
+        """Return settled positions from before the cutoff; without a subaccount, of the primary one only."""
         params = {"ticker": ticker, "event_ticker": event, "subaccount": subaccount}
         return self._pages("/historical/positions", params, wire_account.read_positions)
 
 
 def spans(start: Ts, end: Ts, interval_min: int, most: int) -> list[dict[str, str | int | None]]:
-    """The parameters of requests that cover the span with at most `most` candles each; both ends are included."""
+    """Return the parameters of requests that cover the period, both ends included, with at most `most` candles each."""
     length = interval_min * 60 * most
     found: list[dict[str, str | int | None]] = []
     at, last = start // 1000, end // 1000
     while at <= last:
         if len(found) == MAX_REQUESTS:
-            raise UsageError("so many candles are too much for one call", hint="a longer interval or a shorter span")
+            raise UsageError("Too many candles for one request", hint="use a longer --interval or a shorter period")
         until = min(at + length - 1, last)
         found.append({"start_ts": at, "end_ts": until, "period_interval": interval_min})
         at = until + 1

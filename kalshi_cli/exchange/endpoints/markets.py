@@ -1,4 +1,4 @@
-"""Calls about what can be traded: markets, order books, public trades. Events and series are in `event_calls`."""
+"""Endpoints of tradable markets: markets, order books, public trades."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from kalshi_cli.base.errors import NotFoundError
 from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.markets import Market, MarketDetails
 from kalshi_cli.core.model.messages import BookSnapshot, PublicTrade
-from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, Endpoints, not_found_as, quote_part, seconds
+from kalshi_cli.exchange.endpoints.base import NAMES_A_CALL, PAGE, Endpoints, not_found_as, quote_part, seconds
 from kalshi_cli.exchange.wire import markets as wire
+from kalshi_cli.exchange.wire.values import Page
 
 
 class MarketEndpoints(Endpoints):
-    """Public: they need no key."""
+    """Public endpoints, which need no key."""
 
     def markets(
         self,
@@ -29,10 +30,10 @@ class MarketEndpoints(Endpoints):
         combos: bool = False,
         limit: int | None = None,
     ) -> Iterator[Market]:
-        """Markets by filter; `status` is unopened, open, paused, closed or settled. No combos unless asked for.
+        """Return markets by filter; `status` is unopened, open, paused, closed or settled. No combos by default.
 
-        Of the times only one kind may be given: close with closed or no status, settled with settled or none, updated
-        with none. What settled before the cutoff is in `historical_markets`.
+        Only one kind of time filter is allowed: close with closed or no status, settled with settled or none, updated
+        with none. Markets that settled before the cutoff are in `historical_markets`.
         """
         params: dict[str, str | int | None] = {
             "status": status,
@@ -54,7 +55,7 @@ class MarketEndpoints(Endpoints):
         return islice(found, limit)
 
     def market(self, ticker: str) -> MarketDetails:
-        """One market with everything it has; one that settled months ago comes from the historical tier."""
+        """Return one market with every field; one that settled months ago comes from the historical tier."""
         try:
             body = self._public(f"/markets/{quote_part(ticker)}")
         except NotFoundError:
@@ -63,14 +64,14 @@ class MarketEndpoints(Endpoints):
         return wire.read_market(body)
 
     def orderbook(self, ticker: str, depth: int = 0) -> BookSnapshot:
-        """The book on the YES scale; `depth` best levels, 0 for all. Stamped with the time it was asked for."""
+        """Return the book on the YES scale; `depth` best levels, 0 for all. Its time is that of the request."""
         now = self._clock.now()
         with not_found_as(ticker):
             body = self._public(f"/markets/{quote_part(ticker)}/orderbook", {"depth": depth or None})
         return wire.read_orderbook(body, ticker, now)
 
     def orderbooks(self, tickers: Sequence[str]) -> list[BookSnapshot]:
-        """The whole books of many markets, a hundred a request."""
+        """Return the whole books of many markets, a hundred per request."""
         books: list[BookSnapshot] = []
         for start in range(0, len(tickers), NAMES_A_CALL):
             now = self._clock.now()
@@ -81,6 +82,21 @@ class MarketEndpoints(Endpoints):
     def trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
     ) -> Iterator[PublicTrade]:
-        """Public prints, newest first."""
+        """Return public trades, newest first."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts), "max_ts": seconds(max_ts)}
         return self._pages("/markets/trades", params, wire.read_trades, limit, is_public=True)
+
+    def market_page(self, cursor: str, status: str | None = None, min_updated: Ts | None = None) -> Page[Market]:
+        """Return a page of markets without combos: of one status, or of those changed since a time, not both.
+
+        A copy can stop after a page and continue later. The exchange restarts an expired cursor from the beginning,
+        without an error (June 2026).
+        """
+        params: dict[str, str | int | None] = {
+            "status": status,
+            "min_updated_ts": seconds(min_updated),
+            "mve_filter": "exclude",
+            "limit": PAGE,
+            "cursor": cursor or None,
+        }
+        return wire.read_markets(self._public("/markets", params))

@@ -1,6 +1,6 @@
-"""Calls that place, change, cancel and list orders.
+"""Endpoints that place, change, cancel and list orders.
 
-A create or an amend is sent again only where it provably did not arrive; see `rest`.
+A create or an amend is sent again only if it provably did not arrive; see `exchange/rest/call.py`.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ _ORDERS = "/portfolio/events/orders"
 _BATCH = f"{_ORDERS}/batched"
 
 MAX_OPEN_ORDERS = 200_000
-"""The most that the exchange lets a user have open."""
+"""Maximum open orders of a user at the exchange."""
 
 
 class OrderEndpoints(base.Endpoints):
     """The account's orders."""
 
     def create_order(self, order: Order, reviewed: TradingState = TradingState.ACTIVE) -> messages.OrderAccepted:
-        """Place it, once. OutcomeUnknownError where it may be live; any other error means that it is not.
+        """Place an order, once. OutcomeUnknownError if it may be live; any other error means that it is not.
 
-        `reviewed` is the trading state that the controls knew of: under a stricter one it is not sent.
+        `reviewed` is the trading state of the review: in a stricter one it is not sent.
         """
         return self._create(order, CREATE, reviewed)
 
@@ -44,7 +44,7 @@ class OrderEndpoints(base.Endpoints):
             return wire_orders.read_created(reply, order.client_order_id)
 
     def close_order(self, order: Order) -> messages.OrderAccepted:
-        """Place an order that can only close, once. As `create_order`, but that a halt does not stop it.
+        """Place an order that can only close, once. Unlike `create_order`, a halt does not stop it.
 
         ValueError for any other order.
         """
@@ -53,12 +53,12 @@ class OrderEndpoints(base.Endpoints):
         return self._create(order, ONCE, TradingState.HALTED)
 
     def create_orders(self, orders: Sequence[Order], reviewed: TradingState = TradingState.ACTIVE) -> list[Placed]:
-        """Place a batch, once; what became of each, in the same order. Never more than `largest_batch()` of them.
+        """Place a batch, once, and return each outcome in the same order. At most `largest_batch()` orders.
 
-        Nothing is raised but for a halt or read-only: where the whole batch was refused so was each of it, and where no
-        answer came nobody knows of any.
+        It raises only for a halt or read-only mode: a rejected batch is a rejection of each order, and without a
+        response the outcome of each is unknown.
         """
-        subject = f"a batch of {pluralize(len(orders), 'order')}"
+        subject = f"placing a batch of {pluralize(len(orders), 'order')}"
         body = wire_orders.create_many_body(orders)
         try:
             reply = self._rest.call(
@@ -79,17 +79,17 @@ class OrderEndpoints(base.Endpoints):
             ]
 
     def largest_batch(self) -> int:
-        """How many orders one batch may have at this account's pace."""
+        """Return the maximum orders of one batch at this account's rate limit."""
         return self._limiter.largest_batch("POST", _BATCH)
 
     def amend_order(
         self, before: Order, wanted: Order, reviewed: TradingState = TradingState.ACTIVE
     ) -> messages.AmendEnded:
-        """Make `before` into `wanted`: price, size, expiry. OutcomeUnknownError where nobody knows which it is.
+        """Change `before` into `wanted`: price, size, expiration. OutcomeUnknownError if either may be live.
 
-        `reviewed` as for a create.
+        `reviewed` is as for a create.
         """
-        subject = f"the amend of order {before.order_id}"
+        subject = f"amending order {before.order_id}"
         path = f"{_ORDERS}/{base.quote_part(before.order_id)}/amend"
         params, body = wire_orders.subaccount_params(before), wire_changes.amend_body(before, wanted)
         reply = self._rest.call("POST", path, CREATE, subject=subject, params=params, body=body, reviewed=reviewed)
@@ -97,11 +97,11 @@ class OrderEndpoints(base.Endpoints):
             return wire_changes.read_amended(reply, before, wanted)
 
     def decrease_order(self, order: Order, *, by: Qty | None = None, to: Qty | None = None) -> Order:
-        """Take some of what is left off, keeping its place in the queue; the order as it is then. One of the two.
+        """Reduce the remaining size, keeping the place in the queue; return the order. Give one of the two.
 
-        `to` is harmless twice and repeated where no answer came; `by` never is.
+        `to` is harmless twice and repeated without a response; `by` never is.
         """
-        subject = f"the decrease of order {order.order_id}"
+        subject = f"decreasing order {order.order_id}"
         path = f"{_ORDERS}/{base.quote_part(order.order_id)}/decrease"
         params, body = wire_orders.subaccount_params(order), wire_changes.decrease_body(order, by=by, to=to)
         reply = self._rest.call("POST", path, ONCE if to is None else CANCEL, subject=subject, params=params, body=body)
@@ -109,25 +109,25 @@ class OrderEndpoints(base.Endpoints):
             return wire_changes.read_decreased(reply, order)
 
     def cancel_order(self, order: Order) -> messages.OrderCanceled:
-        """Take it back. NotFoundError proves nothing: filled, gone already, or not visible yet."""
-        subject = f"the cancel of order {order.order_id}"
+        """Cancel an order. NotFoundError proves nothing: it filled, is gone already, or is not visible yet."""
+        subject = f"canceling order {order.order_id}"
         path = f"{_ORDERS}/{base.quote_part(order.order_id)}"
         reply = self._rest.call("DELETE", path, CANCEL, subject=subject, params=wire_orders.cancel_params(order))
         with base.understood(subject):
             return wire_orders.read_canceled(reply, order)
 
     def cancel_orders(self, orders: Sequence[Order]) -> list[TakenBack]:
-        """Take many back, in as few requests as this account's pace allows; what became of each, in the same order.
+        """Cancel many orders in as few requests as the rate limit allows; return each outcome in the same order.
 
-        A batch that was refused or not answered is CancelFailed for each order of it, and the next one is sent. Raises
-        CredentialsError alone: that will not pass.
+        A batch that was rejected or not answered is CancelFailed for each of its orders, and the next one is sent. Only
+        CredentialsError is raised, because it will not pass.
         """
         most = self._limiter.largest_batch("DELETE", _BATCH)
         starts = range(0, len(orders), most)
         return [outcome for at in starts for outcome in self._cancel_few(orders[at : at + most])]
 
     def _cancel_few(self, orders: Sequence[Order]) -> list[TakenBack]:
-        subject, body = f"the cancel of {pluralize(len(orders), 'order')}", wire_changes.cancel_many_body(orders)
+        subject, body = f"canceling {pluralize(len(orders), 'order')}", wire_changes.cancel_many_body(orders)
         try:
             reply = self._rest.call("DELETE", _BATCH, CANCEL, subject=subject, body=body, items=len(orders))
             return wire_changes.read_canceled_many(reply, orders, self._clock.now())
@@ -140,15 +140,13 @@ class OrderEndpoints(base.Endpoints):
             ]
 
     def cancel_all(self, subaccount: int | None = None) -> None:
-        """Everything that rests, on all shards; also orders placed within the next minute. Verify by a fresh list.
+        """Cancel all resting orders on all shards, and orders placed within the next minute. Verify by a fresh list.
 
-        The exchange answers 204. OutcomeUnknownError for any other success: a gateway may say it of a request that it
-        kept to itself.
+        The exchange answers 204. OutcomeUnknownError for any other success: a gateway may send it without forwarding
+        the request.
         """
         params = {"subaccount": self.whose(subaccount)}
-        self._rest.call(
-            "DELETE", _ORDERS, CANCEL, subject="the cancel of all orders", params=params, answered=NO_CONTENT
-        )
+        self._rest.call("DELETE", _ORDERS, CANCEL, subject="canceling all orders", params=params, answered=NO_CONTENT)
 
     def orders(
         self,
@@ -160,9 +158,9 @@ class OrderEndpoints(base.Endpoints):
         subaccount: int | None = None,
         exchange_index: int | None = None,
     ) -> Iterator[Order]:
-        """Orders of the last two weeks, of all subaccounts and shards where none is named.
+        """Return orders of the last two weeks, of all subaccounts and shards unless one is given.
 
-        `status` is resting, canceled or executed; `event` is one event ticker or up to ten with commas between.
+        `status` is resting, canceled or executed; `event` is one event ticker, or up to ten with commas between.
         """
         params = {
             "status": status,
@@ -176,7 +174,7 @@ class OrderEndpoints(base.Endpoints):
         return self._pages("/portfolio/orders", params, wire_orders.read_orders, most_items=most)
 
     def queue_position(self, order_id: str) -> Qty:
-        """How many contracts must trade before this resting order does."""
+        """Return the contracts that must trade before this resting order does."""
         return wire_changes.read_queue_position(
             self._get(f"/portfolio/orders/{base.quote_part(order_id)}/queue_position")
         )
@@ -184,15 +182,15 @@ class OrderEndpoints(base.Endpoints):
     def queue_positions(
         self, tickers: Sequence[str] = (), *, event: str | None = None, subaccount: int | None = None
     ) -> Iterator[QueuePosition]:
-        """The places of all resting orders of one subaccount; of these markets, or of an event, where given."""
+        """Return the queue positions of all resting orders of one subaccount, by markets or by event on request."""
         for at in range(0, max(1, len(tickers)), base.NAMES_A_CALL):
             names = ",".join(tickers[at : at + base.NAMES_A_CALL])
             params = {"market_tickers": names or None, "event_ticker": event, "subaccount": self.whose(subaccount)}
             yield from wire_changes.read_queue_positions(self._get("/portfolio/orders/queue_positions", params))
 
     def order(self, order_id: str) -> Order:
-        """One order. Right after a create or a cancel it may be missing or stale."""
+        """Return one order. Right after a create or a cancel it may be missing or stale."""
         order = wire_orders.read_order(self._get(f"/portfolio/orders/{base.quote_part(order_id)}"))
         if order.order_id != order_id:
-            raise ResponseFormatError(f"asked for order {order_id}, the exchange answered with {order.order_id[:64]}")
+            raise ResponseFormatError(f"Requested order {order_id}, but the exchange returned {order.order_id[:64]}")
         return order

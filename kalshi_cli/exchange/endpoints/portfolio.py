@@ -1,4 +1,4 @@
-"""Calls about what the account has and had: fills, positions, settlements, balance."""
+"""Endpoints of the account's fills, positions, settlements and balance."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ class PortfolioEndpoints(Endpoints):
     """The account's money and positions."""
 
     def fills(self, ticker: str | None = None, min_ts: Ts | None = None) -> Iterator[Fill]:
-        """Our fills, newest first, without client order ids."""
+        """Return the account's fills, newest first, without client order ids."""
         params = {"ticker": ticker, "min_ts": seconds(min_ts)}
         return self._pages("/portfolio/fills", params, wire_orders.read_fills)
 
     def positions(
         self, settlement_status: str | None = None, subaccount: int | None = None, ticker: str | None = None
     ) -> Iterator[ExchangePosition]:
-        """Positions of the live tier, of the primary account (or that of the key) where no other is named.
+        """Return positions of the live tier, of the primary account (or that of the key) unless another is given.
 
-        In markets that have not settled; `settlement_status` may ask for settled ones, or all.
+        They are those of unsettled markets; `settlement_status` may request settled ones, or all.
         """
         params = {"settlement_status": settlement_status, "subaccount": self.whose(subaccount), "ticker": ticker}
         return self._pages("/portfolio/positions", params, wire_account.read_positions)
 
     def settlements(self, min_ts: Ts | None = None) -> Iterator[Settlement]:
-        """What paid out."""
+        """Return settlements."""
         return self._pages("/portfolio/settlements", {"min_ts": seconds(min_ts)}, wire_account.read_settlements)
 
     def payouts(
         self, ticker: str | None = None, event: str | None = None, min_ts: Ts | None = None
     ) -> Iterator[Payout]:
-        """What paid out, newest first, with what it had cost; of all subaccounts."""
+        """Return settlements with their costs, newest first, of all subaccounts."""
         params = {"ticker": ticker, "event_ticker": event, "min_ts": seconds(min_ts)}
         return self._pages("/portfolio/settlements", params, wire_account.read_payouts)
 
     def balance(self, subaccount: int | None = None, exchange_index: int | None = None) -> Balance:
-        """Cash, in all and by shard, and the value of the positions; of the primary account where none is named."""
+        """Return cash, in total and by shard, and the value of positions; by default of the primary account."""
         params = {"subaccount": self.whose(subaccount), "exchange_index": exchange_index}
         return wire_account.read_balance(self._get("/portfolio/balance", params))

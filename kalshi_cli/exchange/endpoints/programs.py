@@ -1,6 +1,6 @@
-"""Calls about what surrounds the markets: collections of combos, milestones, live data, incentives, targets, tags.
+"""Endpoints of collections of combos, milestones, live data, incentives, targets and tags.
 
-Public, but for the making of a combo. That is harmless twice: the same legs are the same market.
+They are public, except for creating a combo, which is harmless twice: the same legs give the same market.
 """
 
 from __future__ import annotations
@@ -25,27 +25,27 @@ INCENTIVES_A_PAGE, TARGETS_A_PAGE = 10_000, 2_000
 
 
 class MarketDataEndpoints(Endpoints):
-    """Everything about the markets that is not a market."""
+    """Data around the markets."""
 
     # -- combos --
 
     def collections(
         self, status: str | None = None, event: str | None = None, series: str | None = None, limit: int | None = None
     ) -> Iterator[Collection]:
-        """From what combos can be made; `status` is unopened, open or closed."""
+        """Return the collections that combos are made from; `status` is unopened, open or closed."""
         params = {"status": status, "associated_event_ticker": event, "series_ticker": series}
         read = wire_combos.read_collections
         return self._pages(_COLLECTIONS, params, read, limit, is_public=True, most=COLLECTIONS_A_PAGE)
 
     def collection(self, ticker: str) -> Collection:
-        """One collection, with its events."""
-        with missing(f"there is no collection {ticker}", "kalshi combos"):
+        """Return one collection with its events."""
+        with missing(f"No collection {ticker}", "kalshi combos"):
             return wire_combos.read_collection(self._public(f"{_COLLECTIONS}/{quote_part(ticker)}"))
 
     def create_combo(self, collection: str, legs: Sequence[ComboLeg], *, with_market: bool = False) -> CreatedCombo:
-        """The market of these legs, made if there is none yet. It must be made before it can be asked for or traded."""
+        """Return the market of these legs, creating it if needed. It must exist before it can be quoted or traded."""
         body = wire_combos.combo_body(legs, with_market=with_market)
-        subject, hint = "the combo", "make it again: the same legs are the same market"
+        subject, hint = "creating the combo", "run the command again: the same legs give the same market"
         path = f"{_COLLECTIONS}/{quote_part(collection)}"
         return wire_combos.read_made_combo(
             self._rest.call("POST", path, CANCEL, subject=subject, body=body, if_unknown=hint)
@@ -64,7 +64,7 @@ class MarketDataEndpoints(Endpoints):
         min_updated: Ts | None = None,
         limit: int | None = None,
     ) -> Iterator[wire_programs.Milestone]:
-        """What happens outside, by filter; categories and types match exactly."""
+        """Return milestones by filter; categories and types match exactly."""
         params: Params = {
             "related_event_ticker": event,
             "category": category,
@@ -78,42 +78,42 @@ class MarketDataEndpoints(Endpoints):
         return self._pages("/milestones", params, read, limit, is_public=True, most=MILESTONES_A_PAGE)
 
     def milestone(self, milestone_id: str) -> wire_programs.Milestone:
-        """One of them."""
-        with missing(f"there is no milestone {milestone_id}", "kalshi milestones"):
+        """Return one milestone."""
+        with missing(f"No milestone {milestone_id}", "kalshi milestones"):
             return wire_programs.read_milestone(self._public(f"/milestones/{quote_part(milestone_id)}"))
 
     def live_data(self, milestone_id: str, type_: str = "", *, with_players: bool = False) -> wire_programs.LiveData:
-        """What is known now of a milestone; with its type by the older route."""
+        """Return the live data of a milestone; with its type, by the older route."""
         kind = f"{quote_part(type_)}/" if type_ else ""
         path, params = f"/live_data/{kind}milestone/{quote_part(milestone_id)}", _players(with_players)
-        with missing(f"nothing is told of milestone {milestone_id}", "kalshi milestones"):
+        with missing(f"No live data for milestone {milestone_id}", "kalshi milestones"):
             return wire_programs.read_live(self._public(path, params))
 
     def live_datas(self, milestone_ids: Sequence[str], *, with_players: bool = False) -> list[wire_programs.LiveData]:
-        """The same of up to a hundred; of those of which nothing is told there is nothing."""
+        """Return the live data of up to a hundred milestones; those without data are missing."""
         if not 1 <= len(milestone_ids) <= NAMES_A_CALL:
-            raise UsageError(f"between one and {NAMES_A_CALL} milestones can be asked for")
+            raise UsageError(f"Request between one and {NAMES_A_CALL} milestones")
         params: Params = {**_players(with_players), "milestone_ids": list(milestone_ids)}
         return wire_programs.read_lives(self._public("/live_data/batch", params))
 
     def event_live_data(self, event: str, range_: str | None = None) -> wire_programs.LiveData:
-        """What is known now of an event: a price, a temperature; `range_` like 15min, 1h, 1d."""
-        with missing(f"nothing is told of event {event}", f"for a game: kalshi milestones --event {event}"):
+        """Return the live data of an event, such as a price or a temperature; `range_` is 15min, 1h, 1d or similar."""
+        with missing(f"No live data for event {event}", f"for a game: kalshi milestones --event {event}"):
             return wire_programs.read_live(self._public(f"/live_data/events/{quote_part(event)}", {"range": range_}))
 
     def game_plays(self, milestone_id: str) -> list[list[Json]] | None:
-        """What happened in a game, by period; None where it is not told."""
+        """Return the plays of a game by period; None if there are none."""
         return wire_programs.read_plays(self._public(f"/live_data/milestone/{quote_part(milestone_id)}/game_stats"))
 
     def weather(
         self, city: str, start: Ts | None = None, end: Ts | None = None, last_s: int | None = None
     ) -> wire_programs.WeatherIndex:
-        """The temperature index of a city by the minute; either from `start` to `end`, or the last seconds."""
+        """Return a city's temperature index by the minute, either from `start` to `end`, or for the last seconds."""
         params: Params = {"from": start, "to": end, "last_sec": last_s}
         return wire_programs.read_weather(self._public(f"/live_data/weather/{quote_part(city)}", params))
 
     def weather_calibrations(self, city: str) -> list[Json]:
-        """How that index was made up over time."""
+        """Return the past calibrations of that index."""
         return wire_programs.read_calibrations(self._public(f"/live_data/weather/{quote_part(city)}/calibrations"))
 
     # -- incentives, targets, tags --
@@ -125,7 +125,10 @@ class MarketDataEndpoints(Endpoints):
         description: str | None = None,
         limit: int | None = None,
     ) -> Iterator[wire_programs.Incentive]:
-        """Rewards for trading; `status` is active, upcoming, closed, paid_out or all, `type_` liquidity, volume, ..."""
+        """Return rewards for trading.
+
+        `status` is active, upcoming, closed, paid_out or all; `type_` is liquidity, volume, ...
+        """
         params = {"status": status, "type": type_, "incentive_description": description}
         read = wire_programs.read_incentives
         return self._pages("/incentive_programs", params, read, limit, is_public=True, most=INCENTIVES_A_PAGE)
@@ -137,7 +140,7 @@ class MarketDataEndpoints(Endpoints):
         ids: Sequence[str] | None = None,
         limit: int | None = None,
     ) -> Iterator[wire_programs.Target]:
-        """Teams, players, candidates that markets are about. The size of a page has a name of its own here."""
+        """Return subjects of markets: teams, players, candidates. This route has its own name for the page size."""
         params: Params = {
             "type": type_,
             "competition": competition,
@@ -147,16 +150,16 @@ class MarketDataEndpoints(Endpoints):
         return islice(self._all_pages(_TARGETS, params, wire_programs.read_targets, True, None), limit)
 
     def target(self, target_id: str) -> wire_programs.Target:
-        """One of them."""
-        with missing(f"there is no structured target {target_id}", "kalshi targets"):
+        """Return one target."""
+        with missing(f"No structured target {target_id}", "kalshi targets"):
             return wire_programs.read_target(self._public(f"{_TARGETS}/{quote_part(target_id)}"))
 
     def tags(self) -> dict[str, tuple[str, ...]]:
-        """The tags of series, by category."""
+        """Return the tags of series, by category."""
         return wire_programs.read_tags(self._public("/search/tags_by_categories"))
 
     def sport_filters(self) -> list[wire_programs.SportFilters]:
-        """Sports with their scopes and competitions."""
+        """Return sports with their scopes and competitions."""
         return wire_programs.read_sports(self._public("/search/filters_by_sport"))
 
 

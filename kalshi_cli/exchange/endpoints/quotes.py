@@ -1,8 +1,8 @@
-"""Calls about requests for quotes, quotes and block trades (API.md section 5.12).
+"""Endpoints of requests for quotes, quotes and block trades (API.md section 5.12).
 
-What could end in a trade (to quote, to accept, to confirm) is sent once, stops at a halt, and where no answer came the
-error says where to look. Deleting is harmless twice. A quote is named with its RFQ: the exchange means to end the
-routes that name it alone, which are used only where the RFQ is not known.
+A request that could end in a trade (quote, accept, confirm) is sent once and stops at a halt; without a response the
+error says where to check. Deleting is harmless twice. A quote is named with its RFQ: the exchange plans to remove the
+routes without it, which are used only if the RFQ is unknown.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ RFQS_A_PAGE, QUOTES_A_PAGE = 100, 500
 
 
 class RfqEndpoints(Endpoints):
-    """What members say to each other before they trade."""
+    """Negotiation between members before a trade."""
 
     def communications_id(self) -> str:
-        """The public id under which others see this account."""
+        """Return the public id of this account, which other members see."""
         return wire.read_identity(self._get("/communications/id"))
 
     # -- requests --
@@ -40,7 +40,7 @@ class RfqEndpoints(Endpoints):
         is_mine: bool = False,
         limit: int | None = None,
     ) -> Iterator[Rfq]:
-        """Requests of everybody, or one's own; `status` is open or closed."""
+        """Return requests of all members, or one's own; `status` is open or closed."""
         params = {
             "status": status,
             "market_ticker": ticker,
@@ -50,13 +50,13 @@ class RfqEndpoints(Endpoints):
         return self._pages(_RFQS, params, wire.read_rfqs, limit, most=RFQS_A_PAGE)
 
     def rfq(self, rfq_id: str) -> Rfq:
-        """One request, of anybody."""
-        with missing(f"there is no RFQ {rfq_id}, or no longer", "kalshi rfq list --status all"):
+        """Return one request of any member."""
+        with missing(f"No request {rfq_id}, or it was deleted", "kalshi rfq list --status all"):
             return wire.read_rfq(self._get(f"{_RFQS}/{quote_part(rfq_id)}"))
 
     def create_rfq(self, new: NewRfq) -> str:
-        """Ask; the id of the request. 409 where there is an open one on this market. It binds nobody."""
-        subject, hint = f"the RFQ on {new.ticker}", "look whether it is there: kalshi rfq list"
+        """Create a request and return its id; it is not binding. 409 if this market has an open one."""
+        subject, hint = f"creating a request on {new.ticker}", "check with `kalshi rfq list`"
         body = wire.rfq_body(new)
         with not_found_as(new.ticker):
             reply = self._rest.call(
@@ -65,8 +65,8 @@ class RfqEndpoints(Endpoints):
         refusal = read_refusal(reply)
         if is_taken(refusal.code):
             raise ExchangeError(
-                f"you have an open RFQ on {new.ticker} already",
-                hint="look at it: kalshi rfq list; or ask anew with --replace",
+                f"You already have an open request on {new.ticker}",
+                hint="see `kalshi rfq list`, or replace it with --replace",
                 code=refusal.code,
                 status=409,
             )
@@ -74,16 +74,9 @@ class RfqEndpoints(Endpoints):
             return wire.read_made(reply)
 
     def delete_rfq(self, rfq_id: str) -> None:
-        """Take a request back, with its quotes; NotFoundError where it is closed already."""
-        subject, hint = f"the end of RFQ {rfq_id}", "look at it: kalshi rfq list"
-        self._rest.call(
-            "DELETE",
-            f"{_RFQS}/{quote_part(rfq_id)}",
-            CANCEL,
-            subject=subject,
-            if_unknown=hint,
-            answered=NO_CONTENT,
-        )
+        """Delete a request with its quotes; NotFoundError if it is closed already."""
+        path, subject, hint = f"{_RFQS}/{quote_part(rfq_id)}", f"deleting request {rfq_id}", "see `kalshi rfq list`"
+        self._rest.call("DELETE", path, CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT)
 
     # -- quotes --
 
@@ -97,7 +90,7 @@ class RfqEndpoints(Endpoints):
         max_updated: Ts | None = None,
         limit: int | None = None,
     ) -> Iterator[RfqQuote]:
-        """Quotes that others made on one's own requests, or (`is_maker`) that one made oneself."""
+        """Return quotes of others on own requests, or own quotes (`is_maker`)."""
         params = {
             "rfq_id": rfq_id,
             "status": status,
@@ -109,8 +102,8 @@ class RfqEndpoints(Endpoints):
         return self._pages(_QUOTES, params, wire.read_quotes, limit, most=QUOTES_A_PAGE)
 
     def quote(self, quote_id: str, rfq_id: str = "") -> RfqQuote:
-        """One quote, of one's own or on one's own request. Open and cancelled ones are not kept for long."""
-        with missing(f"there is no quote {quote_id}, or no longer", "kalshi rfq quotes RFQ, or kalshi quote list"):
+        """Return one quote, an own one or one on an own request. Open and canceled ones are not kept for long."""
+        with missing(f"No quote {quote_id}, or it was deleted", "`kalshi rfq quotes RFQ` or `kalshi quote list`"):
             return wire.read_quote(self._get(_quote_path(quote_id, rfq_id)))
 
     def create_quote(
@@ -124,44 +117,42 @@ class RfqEndpoints(Endpoints):
         subaccount: int = 0,
         reviewed: TradingState = TradingState.ACTIVE,
     ) -> str:
-        """Answer a request; the id of the quote, which replaces an earlier one. None is a side not bid for."""
+        """Answer a request; return the id of the quote, which replaces an earlier one. None is a side without a bid."""
         body = wire.quote_body(
             rfq_id, yes_bid, no_bid, rest_remainder=rest_remainder, post_only=post_only, subaccount=subaccount
         )
-        subject, hint = f"the quote on RFQ {rfq_id}", "look whether it is there: kalshi quote list"
+        subject, hint = f"quoting request {rfq_id}", "check with `kalshi quote list`"
         reply = self._rest.call("POST", _QUOTES, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed)
         with understood(subject, hint):
             return wire.read_made(reply)
 
     def delete_quote(self, quote_id: str, rfq_id: str = "") -> None:
-        """Take a quote back; NotFoundError where it is over already."""
-        subject, hint = f"the end of quote {quote_id}", "look at it: kalshi quote list"
-        self._rest.call(
-            "DELETE", _quote_path(quote_id, rfq_id), CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT
-        )
+        """Delete a quote; NotFoundError if it has ended already."""
+        path, subject, hint = _quote_path(quote_id, rfq_id), f"deleting quote {quote_id}", "see `kalshi quote list`"
+        self._rest.call("DELETE", path, CANCEL, subject=subject, if_unknown=hint, answered=NO_CONTENT)
 
     def accept_quote(
         self, quote_id: str, side: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE
     ) -> None:
-        """Sell `side` to the maker at its bid, if it confirms. OutcomeUnknownError where it may have been accepted.
+        """Sell `side` to the maker at its bid, if it confirms. OutcomeUnknownError if it may have been accepted.
 
-        `reviewed` is the trading state that the controls knew of: under a stricter one it is not sent, at no try.
+        `reviewed` is the trading state of the review: in a stricter one it is not sent, at any attempt.
         """
         path = f"{_quote_path(quote_id, rfq_id)}/accept"
-        subject = f"the acceptance of quote {quote_id}"
-        hint = f"see what became of it: kalshi rfq quotes {rfq_id or 'RFQ'}"
+        subject = f"accepting quote {quote_id}"
+        hint = f"check with `kalshi rfq quotes {rfq_id or 'RFQ'}`"
         body = wire.accept_body(side)
         self._rest.call(
             "PUT", path, CREATE, subject=subject, body=body, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT
         )
 
     def confirm_quote(self, quote_id: str, rfq_id: str = "", reviewed: TradingState = TradingState.ACTIVE) -> None:
-        """Stand by an accepted quote: it will trade. OutcomeUnknownError where it may have been confirmed.
+        """Confirm an accepted quote, which then trades. OutcomeUnknownError if it may have been confirmed.
 
-        `reviewed` as for an acceptance.
+        `reviewed` is as for an acceptance.
         """
         path = f"{_quote_path(quote_id, rfq_id)}/confirm"
-        subject, hint = f"the confirmation of quote {quote_id}", "see what became of it: kalshi quote list"
+        subject, hint = f"confirming quote {quote_id}", "check with `kalshi quote list`"
         self._rest.call("PUT", path, CREATE, subject=subject, if_unknown=hint, reviewed=reviewed, answered=NO_CONTENT)
 
     # -- block trades --
@@ -169,7 +160,7 @@ class RfqEndpoints(Endpoints):
     def block_trades(
         self, ticker: str | None = None, status: str | None = None, limit: int | None = None
     ) -> Iterator[BlockTrade]:
-        """Proposals to which this account is a party."""
+        """Return block trade proposals of this account."""
         params = {"market_ticker": ticker, "status": status}
         return self._pages(_BLOCKS, params, wire.read_blocks, limit, most=RFQS_A_PAGE)
 
@@ -184,7 +175,7 @@ class RfqEndpoints(Endpoints):
         maker_side: str,
         expires: Ts,
     ) -> str:
-        """Propose a trade that was agreed on outside; the id of the proposal. Both parties must accept it."""
+        """Propose a trade that was agreed elsewhere, and return the id of the proposal. Both parties must accept it."""
         body = wire.block_body(
             ticker,
             price,
@@ -194,7 +185,7 @@ class RfqEndpoints(Endpoints):
             maker_side=maker_side,
             expires=expires,
         )
-        subject, hint = f"the block trade on {ticker}", "look whether it is there: kalshi api GET " + _BLOCKS
+        subject, hint = f"block trade on {ticker}", f"check with `kalshi api GET {_BLOCKS}`"
         reply = self._rest.call("POST", _BLOCKS, CREATE, subject=subject, body=body, if_unknown=hint)
         with understood(subject, hint):
             return wire.read_proposed(reply)
@@ -202,7 +193,7 @@ class RfqEndpoints(Endpoints):
     def accept_block_trade(self, block_id: str, subaccount: int = 0) -> None:
         """Accept a proposal; with the second acceptance it trades."""
         path, body = f"{_BLOCKS}/{quote_part(block_id)}/accept", wire.block_accept_body(subaccount)
-        subject, hint = f"the acceptance of block trade {block_id}", "see what became of it: kalshi api GET " + _BLOCKS
+        subject, hint = f"accepting block trade {block_id}", f"check with `kalshi api GET {_BLOCKS}`"
         self._rest.call("POST", path, CREATE, subject=subject, body=body, if_unknown=hint, answered=NO_CONTENT)
 
 

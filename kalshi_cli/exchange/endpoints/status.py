@@ -1,4 +1,4 @@
-"""Calls about the exchange itself, and about what this account may ask of it."""
+"""Endpoints of the exchange itself, and of the account's rate limits."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from kalshi_cli.exchange.wire.account import ApiLimits, RequestCosts
 from kalshi_cli.exchange.wire.status import Schedule
 
 FAR_AHEAD_MS = 5_000
-"""The exchange refuses what is signed at a time that is further off."""
+"""The exchange rejects a signature whose time is further off."""
 
 
 class ExchangeEndpoints(Endpoints):
-    """Up or down, when, how current, and how fast."""
+    """Status, schedule, clock and rate limits."""
 
     def exchange_status(self) -> ExchangeStatus:
-        """Whether the exchange and trading are up."""
+        """Return whether the exchange and trading are up."""
         # During maintenance the same body comes with 503 or 504.
         body = self._rest.call("GET", "/exchange/status", READ, is_public=True, answered=(*ANY_SUCCESS, 503, 504))
         return status.read_status(body)
 
     def measure_clock_skew(self) -> int | None:
-        """How far this machine's clock is ahead of the exchange's, as a read of now tells it; None without a date.
+        """Return how far this machine's clock is ahead of the exchange's, by a fresh read; None without a date.
 
-        A reply that something on the way kept looks like a clock that is ahead. So such a clock is asked again, after
-        its date must have moved on: NoAnswerError where it did not.
+        A cached response looks like a clock that is ahead. So such a clock is measured again after the date must have
+        moved on: NoAnswerError if it did not.
         """
         self.exchange_status()
         if (self._rest.their_clock.skew_ms or 0) > FAR_AHEAD_MS:
@@ -38,31 +38,31 @@ class ExchangeEndpoints(Endpoints):
         return self._rest.their_clock.skew_ms
 
     def schedule(self) -> Schedule:
-        """Opening hours and announced maintenance."""
+        """Return opening hours and announced maintenance."""
         return status.read_schedule(self._public("/exchange/schedule"))
 
     def user_data_timestamp(self) -> Ts:
-        """Up to when the account's reads are complete. They trail the matching engine.
+        """Return the time up to which account reads are complete. They lag the matching engine.
 
-        Never later than the exchange's clock can show by now: what is read has not happened yet.
+        It is never later than the exchange's clock can show by now, because no read covers the future.
         """
         as_of = status.read_user_data_timestamp(self._public("/exchange/user_data_timestamp"))
         return min(as_of, Ts(self._clock.now() + self._rest.their_clock.most_ahead_ms))
 
     def limits(self) -> ApiLimits:
-        """The account's tier and allowances."""
+        """Return the account's tier and rate limits."""
         return wire.read_limits(self._get("/account/limits"))
 
     def endpoint_costs(self) -> RequestCosts:
-        """What requests cost."""
+        """Return the costs of requests."""
         return wire.read_costs(self._public("/account/endpoint_costs"))
 
     def refresh_limits(self) -> ApiLimits:
-        """Read both and pace by them from now on."""
+        """Read limits and costs, and use them from now on."""
         limits = self.limits()
         self.pace(limits, self.endpoint_costs())
         return limits
 
     def pace(self, limits: ApiLimits, costs: RequestCosts) -> None:
-        """Ask no faster than that from now on."""
+        """Use these limits and costs from now on."""
         self._limiter.configure(limits, costs)

@@ -1,6 +1,6 @@
-"""Reads over both tiers: live first, then what moved to the historical tier. Complete, or an error.
+"""Reads over both tiers: live data first, then the historical tier. Complete, or an error.
 
-Markets, trades and positions stay live for about three months, orders that ended for two weeks (API.md section 5.11).
+Markets, trades and positions stay live for about three months, ended orders for two weeks (API.md section 5.11).
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from kalshi_cli.exchange.endpoints.portfolio import PortfolioEndpoints
 from kalshi_cli.exchange.wire.candles import Cutoff
 
 RECENT_MS = 7 * 86_400_000
-"""Younger than this nothing is history: half of the shortest time that was announced (24 September 2026)."""
+"""Newer data is never historical: half of the shortest period that was announced (24 September 2026)."""
 _ENDED = {"canceled": (OrderStatus.CANCELED, OrderStatus.EXPIRED), "executed": (OrderStatus.FILLED,)}
 
 
 class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderEndpoints, PortfolioEndpoints):
-    """The whole past of what the other groups read in parts."""
+    """Complete history of data that the other groups read by tier."""
 
     def all_trades(
         self, ticker: str | None = None, min_ts: Ts | None = None, max_ts: Ts | None = None, limit: int | None = None
     ) -> list[PublicTrade]:
-        """Public prints, newest first: all of the span, or the `limit` newest of it."""
+        """Return public trades of a period, newest first: all, or the newest `limit`."""
         live = list(self.trades(ticker, min_ts, max_ts, limit))
         if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
             return live
@@ -40,12 +40,12 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
         return newest_first(live, old, lambda trade: trade.trade_id, lambda trade: trade.ts)[:limit]
 
     def all_fills(self, ticker: str | None = None, min_ts: Ts | None = None, limit: int | None = None) -> list[Fill]:
-        """Our fills, newest first, of all subaccounts: all of the span, or the `limit` newest of it."""
+        """Return the account's fills of a period, of all subaccounts, newest first: all, or the newest `limit`."""
         live = list(islice(self.fills(ticker, min_ts), limit))
         if len(live) == limit or not self._reaches_back(min_ts, lambda cutoff: cutoff.trades):
             return live
         old = islice(self.historical_fills(ticker, min_ts), limit)
-        # One trade between two of our own subaccounts is two fills of one id.
+        # A trade between two subaccounts of the account is two fills with one id.
         return newest_first(live, old, lambda fill: (fill.trade_id, fill.order_id), lambda fill: fill.ts)[:limit]
 
     def all_orders(
@@ -57,7 +57,7 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
         event: str | None = None,
         subaccount: int | None = None,
     ) -> list[Order]:
-        """Orders, newest first; `status` is resting, canceled or executed. Those that rest are all live."""
+        """Return orders, newest first; `status` is resting, canceled or executed. Resting orders are always live."""
         live = list(self.orders(status, ticker, min_ts, event=event, subaccount=subaccount))
         if status == "resting" or not self._reaches_back(min_ts, lambda cutoff: cutoff.orders):
             return live
@@ -73,7 +73,7 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
         return newest_first(live, old, lambda order: order.order_id, lambda order: order.created)
 
     def all_candles(self, market: Market, start: Ts, end: Ts, interval_min: int) -> list[Candle]:
-        """The candles of one market, oldest first: a market that settled before the cutoff has them over there."""
+        """Return the candles of one market, oldest first, of both tiers if it settled before the cutoff."""
         live: list[Candle] = []
         is_gone = False
         try:
@@ -92,7 +92,10 @@ class FullHistoryReads(MarketEndpoints, EventEndpoints, HistoryEndpoints, OrderE
         return newest_first(live, old, lambda candle: candle.end, lambda candle: candle.end)[::-1]
 
     def _reaches_back(self, min_ts: Ts | None, which: Callable[[Cutoff], Ts]) -> bool:
-        """Whether anything of a span can be history. To be asked after the live tier was read: the cutoff moves on."""
+        """Return whether a period may include historical data. Call it after reading the live tier.
+
+        The cutoff moves on meanwhile.
+        """
         if min_ts is None:
             return True
         return self._clock.now() - min_ts >= RECENT_MS and min_ts < which(self.historical_cutoff())
@@ -104,10 +107,10 @@ T = TypeVar("T")
 def newest_first(
     live: Iterable[T], historical: Iterable[T], key: Callable[[T], Hashable], ts: Callable[[T], Ts]
 ) -> list[T]:
-    """Everything of both, each `key` once: as in the live tier where it is in both. At equal times the order stays.
+    """Merge both, each `key` once, preferring the live tier. At equal times the order stays.
 
-    Read the live tier first and to its end. What moves over in between is then in both; read the other way round, it
-    would be in none.
+    Read the live tier first and to its end: an item that moves over in between is then in both; the other way round it
+    would be in neither.
     """
     found: dict[Hashable, T] = {}
     for item in (*live, *historical):

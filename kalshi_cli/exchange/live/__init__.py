@@ -1,1 +1,1 @@
-"""Live trading on the exchange: the feed, the venue and the snapshot of an account."""
+"""Live trading on the exchange: the feed, the venue and the account snapshot."""

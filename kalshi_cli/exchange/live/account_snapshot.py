@@ -1,4 +1,4 @@
-"""The account as the exchange has it now: one complete and dated read, by which everything else is judged."""
+"""The account at the exchange: one complete and dated read, which everything else is compared with."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from kalshi_cli.exchange.live.dates import limit_future_times
 T = TypeVar("T")
 
 OVERLAP_MS = 60_000
-"""How far a read of fills reaches back behind the last one; booking is idempotent."""
+"""How far a read of fills reaches back before the last one; booking is idempotent."""
 
 SETTLED_OVERLAP_MS = 86_400_000
-"""... and a read of settlements behind that: one can become readable long after its own time."""
+"""The same for settlements: one can become readable long after its own time."""
 
 NEW_MS = 900_000
-"""How old a fill may be whose order is looked up where nobody knows it; a lost file is not rebuilt order by order."""
+"""Maximum age of a fill whose unknown order is looked up; a lost file is not rebuilt order by order."""
 
 MARKETS_ONE_BY_ONE = 3
-"""Orders of more markets than this are looked up in one list: after a while away all orders of a loop have ended."""
+"""Orders of more markets than this are looked up in one list: after a long gap all orders of a loop have ended."""
 
 MAX_ELSEWHERE = 300
-"""Markets that are not traded whose prices one read asks for."""
+"""Markets outside of trading whose prices one read requests."""
 
 
 def account_snapshot(
@@ -41,21 +41,15 @@ def account_snapshot(
     known: Callable[[str], Order | None] | None = None,
     within_s: float = math.inf,
 ) -> AccountSnapshot:
-    """A complete read of the account, or an error; `live` are the orders that we believe to be live.
+    """Return a complete read of the account, or raise; `live` are the orders that kalshi considers live.
 
-    Those of them that the list of resting orders does not show are looked up among all orders of their market, also
-    among those that left for the historical tier; of many markets, in one list of the whole account. What is found
-    neither here nor there is left to whoever compares: absence proves something only when `as_of` is late enough.
-    The orders behind new fills that are not `known` are looked up, too: what traded at once never rested.
-    `as_of` is asked for first, so that everything read after it is at least as new.
+    Those of them that the list of resting orders does not show are looked up among all orders of their market,
+    including the historical tier; for many markets, in one list of the whole account. An order found in neither is left
+    to the caller: absence proves something only if `as_of` is late enough. Orders of new fills that are not `known` are
+    looked up too, because an order that traded at once never rested. `as_of` is requested first, so that every later
+    read is at least as new.
     """
-    with client.reading_within(within_s):
-        return _snapshot(client, clock, since=since, live=live, known=known)
 
-
-def _snapshot(
-    client: KalshiClient, clock: Clock, *, since: Ts, live: Iterable[Order], known: Callable[[str], Order | None] | None
-) -> AccountSnapshot:
     def look_up(missing: dict[str | None, Ts]) -> None:
         if len(missing) > MARKETS_ONE_BY_ONE:
             missing = {None: min(missing.values())}
@@ -63,39 +57,40 @@ def _snapshot(
             for order in client.all_orders(ticker=ticker, min_ts=Ts(oldest - OVERLAP_MS) if oldest else None):
                 orders[order.order_id] = order
 
-    as_of = client.user_data_timestamp()
-    orders = {order.order_id: order for order in client.orders(status="resting")}
-    look_up(_missing(orders.values(), live))
-    fills = tuple(client.all_fills(min_ts=since))
-    if known is not None:
-        new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
-        look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
-    settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
-    now, there = clock.now(), client.max_server_time(clock.monotonic())
-    return AccountSnapshot(
-        now,
-        as_of=as_of,
-        since=since,
-        orders=tuple(limit_future_times(order, now, there) for order in orders.values()),
-        fills=tuple(limit_future_times(fill, now, there) for fill in fills),
-        settlements=tuple(limit_future_times(settlement, now, there) for settlement in settlements),
-        positions=tuple(client.positions()),
-        balance=client.balance(),
-    )
+    with client.reading_within(within_s):
+        as_of = client.user_data_timestamp()
+        orders = {order.order_id: order for order in client.orders(status="resting")}
+        look_up(_missing(orders.values(), live))
+        fills = tuple(client.all_fills(min_ts=since))
+        if known is not None:
+            new = (fill for fill in fills if fill.ts > as_of - NEW_MS and fill.order_id not in orders)
+            look_up(_oldest((fill.ticker, fill.ts) for fill in new if known(fill.order_id) is None))
+        settlements = tuple(client.settlements(min_ts=Ts(max(0, since - SETTLED_OVERLAP_MS))))
+        now, there = clock.now(), client.max_server_time(clock.monotonic())
+        return AccountSnapshot(
+            now,
+            as_of=as_of,
+            since=since,
+            orders=tuple(limit_future_times(order, now, there) for order in orders.values()),
+            fills=tuple(limit_future_times(fill, now, there) for fill in fills),
+            settlements=tuple(limit_future_times(settlement, now, there) for settlement in settlements),
+            positions=tuple(client.positions()),
+            balance=client.balance(),
+        )
 
 
 def marks_update(client: KalshiClient, clock: Clock, tickers: Sequence[str]) -> list[Message]:
-    """What positions in these markets are worth now; those beyond the limit, and of no market at all, are not read."""
+    """Return current prices of these markets; those beyond the limit are not read."""
     if not tickers:
         return []
     return [MarksUpdate(clock.now(), tuple(client.markets(tickers=tickers[:MAX_ELSEWHERE])))]
 
 
 def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None, Ts]:
-    """Markets with orders of ours that do not rest, and when the oldest of those was made.
+    """Return the markets with live orders that do not rest, each with the creation time of the oldest.
 
-    An order without an exchange id is known by our own; foreign ones may have none of ours. Whose id was taken, there
-    is one under it of any age.
+    An order without an exchange id is matched by its client order id; external orders may have none. If the client
+    order id was taken already, the order that has it may be of any age.
     """
     ids, client_ids = set(), set()
     for order in resting:
@@ -109,7 +104,7 @@ def _missing(resting: Iterable[Order], live: Iterable[Order]) -> dict[str | None
 
 
 def _oldest(found: Iterable[tuple[str, Ts]]) -> dict[str | None, Ts]:
-    """The earliest time of each market."""
+    """Return the earliest time of each market."""
     oldest: dict[str | None, Ts] = {}
     for ticker, ts in found:
         oldest[ticker] = min(ts, oldest.get(ticker, ts))

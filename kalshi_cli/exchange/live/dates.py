@@ -1,7 +1,7 @@
-"""Times that the exchange gives, held to what our own clock allows.
+"""Times from the exchange, limited to what the local clock allows.
 
-What happened cannot have happened later than now. A wild time that is believed lets an order outlive its term, empties
-the windows of the order rate, and makes reads of "everything since" begin after what they are to find.
+A past event cannot be later than now. A wrong future time would let an order outlive its expiration, empty the windows
+of the order rate limit, and make incremental reads start too late.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from kalshi_cli.core.model.orders import Fill
 from kalshi_cli.core.model.positions import Settlement
 
 MAX_AHEAD_MS = 7_000
-"""How much later than our clock such a time may be: with a clock that is five seconds behind nothing is traded, and a
-bit for the exchange's own machines."""
+"""Maximum that such a time may be ahead of the local clock: trading stops at a skew of five seconds, and the exchange's
+own machines differ a little."""
 
 _TIMES = ("ts", "created", "updated")
 _PARTS = ("order", "fill", "settlement")
@@ -25,10 +25,11 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def limit_future_times(said: S, now: Ts, there: Ts) -> S:
-    """The same; of its times, and those of the order or fill in it, one that cannot be true is as late as can be.
+    """Return the message with impossible future times, also of its order or fill, reduced to the latest possible.
 
-    Fills and settlements are held to the exchange's own clock, which shows at most `there`: they are filed under their
-    times for good, and ours may be set wrong for a moment. When an order expires is left alone: that is to come.
+    Fills and settlements are limited by the exchange's own clock, which shows at most `there`: they are booked under
+    their times for good, and the local clock may be wrong for a moment. Expiration times, which lie in the future, are
+    not limited.
     """
     is_filed = isinstance(said, Fill | Settlement)
     latest = max(now, there) + MAX_AHEAD_MS if is_filed else now + MAX_AHEAD_MS

@@ -1,4 +1,4 @@
-"""Events and series as far as trading asks: their kinds, their fees."""
+"""Events and series as far as trading needs them: relations and fees."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from kalshi_cli.exchange.client import KalshiClient
 
 
 class EventFamilyCache:
-    """Events and series, each read once: who a market's kin are, and how it charges."""
+    """Events and series, each read once: related markets and fees."""
 
     def __init__(self, client: KalshiClient) -> None:
         self._client = client
@@ -15,27 +15,29 @@ class EventFamilyCache:
         self._series: dict[str, Series] = {}
 
     def event(self, event_ticker: str) -> Event:
+        """Return an event."""
         if event_ticker not in self._events:
             self._events[event_ticker] = self._client.event(event_ticker)
         return self._events[event_ticker]
 
     def series(self, series_ticker: str) -> Series:
+        """Return a series."""
         if series_ticker not in self._series:
             self._series[series_ticker] = self._client.series(series_ticker)
         return self._series[series_ticker]
 
     def fees_anew(self, market: Market) -> FeeSchedule:
-        """The schedule of a market, read again."""
+        """Return the fee schedule of a market, read again."""
         self._events.pop(market.event_ticker, None)
         return self.fees(market)
 
     def fees(self, market: Market) -> FeeSchedule:
-        """The schedule of a market: the event's override, else the series'."""
+        """Return the fee schedule of a market: the event's override, else the series'."""
         event = self.event(market.event_ticker)
         return current_fees(event, self.series(event.series_ticker))
 
     def family(self, market: Market) -> Family:
-        """What limits and strategies need to know of a market's kin."""
+        """Return the relations of a market for limits and strategies."""
         event = self.event(market.event_ticker)
         category = event.category or self.series(event.series_ticker).category
         return Family(
@@ -47,6 +49,6 @@ class EventFamilyCache:
 
 
 def current_fees(event: Event, series: Series) -> FeeSchedule:
-    """The schedule of an event: its own where it has one, else that of its series."""
+    """Return the fee schedule of an event: its own if set, else that of its series."""
     own = event.fee_multiplier_override
     return FeeSchedule(event.fee_type_override or series.fees.type, series.fees.multiplier if own is None else own)

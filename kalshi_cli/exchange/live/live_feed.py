@@ -1,4 +1,4 @@
-"""The live feed: what the stream says, what the clock says, and what a person says, in one order."""
+"""The live feed: messages of the stream, ticks of the clock and commands of the user, in one order."""
 
 from __future__ import annotations
 
@@ -21,40 +21,41 @@ from kalshi_cli.exchange.stream.reader import Stream
 from kalshi_cli.exchange.stream.sequencing import Said
 
 SUSPENDED_S = 30.0
-"""Nothing ran for so long: the process was stopped, the host slept, or one message took as long to handle."""
+"""After such a gap the process was stopped, the host slept, or one message took this long to handle."""
 
 TURN, TURN_S = 1_000, 1.0
-"""Messages that waited during a tick come before the next one, up to so many: slow reads must not starve the stream.
-And for no longer than this: whoever handles them slowly must not lose track of the time."""
+"""Maximum number and time of waiting messages between two ticks, so that slow reads do not starve the stream and slow
+handling does not delay the ticks."""
 
 MAX_LAG_MS = 10_000
-"""A message about a book that is so old when its turn comes is from a stream that trails, or from a queue that we do
-not keep up with; all that waits is as old. What is known to be wrong with our clock is taken off."""
+"""A message about an order book of this age comes from a slow stream or a queue that is not emptied fast enough; all
+waiting messages are as old. The known skew of the local clock is subtracted."""
 
 CHECK_EVERY_S, MAX_CHECKED = 15.0, 100
-"""Books are compared with a read of them: one request for so many. Two reads find a book that stands still."""
+"""Order books are verified by a read, one request for this many. Two reads find a book that no longer changes."""
 
 MAX_OUTSIDE = 1_000
-"""Messages from outside the exchange that wait; more means that they come faster than they can be decided on."""
+"""Messages from outside the exchange that may wait; more come faster than they can be handled."""
 
 DISCOVER_EVERY_S = 60.0
 MARKETS_EVERY_S = 30.0
 
 POLLED_FOR_S = 5.0
-"""Books of one read are given out for so long. Whoever took longer with the first, or was suspended, reads again."""
+"""Order books of one read are used for this long. A slower consumer, or a suspended one, reads again."""
 
 POLL_AFTER_S = 2.0
-"""The stream is down for so long: read the books over REST meanwhile."""
+"""Without a stream for this long, read the books over REST meanwhile."""
 
 
 @dataclass(eq=False, repr=False)
 class LiveFeed:
-    """Iterate over it once. Ends after a Command without a state was given out.
+    """The live feed. Iterate over it once; it ends after giving out a StateCommand without a state.
 
-    `discover` gives markets worth trading that may be new; it is asked once a minute, and those that are get followed.
-    `charge` reads anew what a market charges, when the stream says that this changed. `quoted` are markets in which
-    orders rest: their books are the first to be compared with a read.
-    Raises the stream's own failure (CredentialsError: the key is not let in) when it has stopped for good. Without a
+    `discover` returns tradable markets, some of them new; it is called once a minute, and new ones are followed.
+    `charge` reads the fees of a market again when the stream announces a change. `quoted` returns markets with resting
+    orders, whose books are verified first.
+
+    Raise the stream's own failure (CredentialsError: the key is rejected) when it has stopped for good. Without a
     stream, which needs a key, the books are polled.
     """
 
@@ -90,15 +91,15 @@ class LiveFeed:
         self._cannot_poll = False
         self._last_message_at: float | None = None
         self.lag_ms: int | None = None
-        """How old the oldest message about a book was, when it was given out, of those between the last two ticks."""
+        """Maximum age of order book messages between the last two ticks."""
 
     def request(self, command: messages.StateCommand) -> None:
-        """Give this out as the next message. Any thread may call it, and any signal handler."""
+        """Give out this command as the next message. Any thread or signal handler may call it."""
         self._commands.append(command)
         self._inbox.wake()
 
     def enqueue(self, message: Message) -> None:
-        """Give this out soon, before what the stream says next. Any thread may call it; of too many the oldest go."""
+        """Give out this message before later ones of the stream, from any thread; beyond the limit the oldest go."""
         self._outside.append(message)
         self._inbox.wake()
 
@@ -111,7 +112,7 @@ class LiveFeed:
 
     @property
     def last_message_age_s(self) -> float | None:
-        """Seconds since the stream last said something; None before it did."""
+        """Return the seconds since the last message of the stream; None before the first."""
         at = self._last_message_at
         return None if at is None else self.clock.monotonic() - at
 
@@ -122,8 +123,8 @@ class LiveFeed:
         was_outside = False
         while True:
             now, wall = clock.monotonic(), clock.now()
-            # A virtual machine that was paused may not have counted it, so the wall clock is asked too; that it may
-            # have been set instead costs no more than a reconnect.
+            # A paused virtual machine may not count the pause, so the wall clock is compared too; if it was set
+            # instead, that costs a reconnect only.
             away_s = max(now - seen, (wall - seen_wall) / 1000)
             seen, seen_wall = now, wall
             if away_s > self.suspended_s:
@@ -141,7 +142,7 @@ class LiveFeed:
                     self._inbox.take(self._pending)
                 owed = min(len(self._pending) + len(self._inbox), TURN)
                 overdue = clock.monotonic() + TURN_S
-            elif self._outside and not (was_outside and self._pending):  # in turn: neither may starve the other
+            elif self._outside and not (was_outside and self._pending):  # alternate: neither starves the other
                 was_outside = True
                 yield self._outside.popleft()
             elif self._pending:
@@ -156,7 +157,7 @@ class LiveFeed:
                 self._inbox.take(self._pending, max(0.001, next_tick - now))
 
     def _next(self, now: float, wall: Ts) -> Message | None:
-        """The next thing the stream said; None where it is not for the engine."""
+        """Return the next message of the stream; None if it is not for the engine."""
         said = self._pending.popleft()
         self._last_message_at = now
         if not self._pending:
@@ -169,7 +170,7 @@ class LiveFeed:
             if self._worst_lag_ms is None or lag_ms > self._worst_lag_ms:
                 self._worst_lag_ms = max(0, lag_ms)
                 if lag_ms > MAX_LAG_MS:
-                    return self._distrust(f"messages come {lag_ms / 1000:.0f} s late")
+                    return self._distrust(f"messages are {lag_ms / 1000:.0f} s late")
             if isinstance(said, BookDelta) and self._pending:
                 following = self._pending[0]
                 if isinstance(following, BookDelta) and following.ts == ts and following.ticker == said.ticker:
@@ -178,18 +179,18 @@ class LiveFeed:
         if isinstance(said, MarketLifecycleEvent):
             return self._live_on(said)
         if isinstance(said, messages.FeedState) and said.is_live:
-            self._watch.mark(self._watch.tickers)  # what changed meanwhile was not said
+            self._watch.mark(self._watch.tickers)  # changes during the outage were not announced
         return said
 
     def _live_on(self, said: MarketLifecycleEvent) -> Message | None:
-        """A hint to read the market again; only a close that comes earlier is believed on the spot."""
+        """Mark the market for a new read; only an earlier close is applied at once."""
         self._watch.mark((said.ticker,))
         if said.kind == FEES_CHANGED:
             self._charges_anew.add(said.event_ticker)
         return None if said.close_time is None else self._watch.refresh_soon(said.ticker, said.close_time)
 
     def _distrust(self, reason: str) -> messages.FeedGap:
-        """Whatever waits is from before; begin again. Only whether there is a stream is still worth knowing."""
+        """Discard waiting messages and reconnect. Only connection states are kept."""
         self._inbox.take(self._pending)
         self._pending = deque(said for said in self._pending if isinstance(said, messages.FeedState))
         if self.stream is not None:
@@ -211,7 +212,7 @@ class LiveFeed:
         yield from self._check_books()
 
     def _read_charges(self) -> Iterator[Message]:
-        """What the markets charge whose events said that it changed; asked again at the next tick where that fails."""
+        """Read the changed fees of markets; after a failure, again at the next tick."""
         if self.charge is None or not self._charges_anew:
             return
         for market in self._watch.markets:
@@ -220,26 +221,26 @@ class LiveFeed:
             try:
                 yield messages.MarketChange(self.clock.now(), market, self.charge(market))
             except (ExchangeError, UnreachableError) as error:
-                self.tell(f"what {market.event_ticker} charges now could not be read: {error}")
+                self.tell(f"The current fees of {market.event_ticker} could not be read: {error}")
                 return
         self._charges_anew.clear()
 
     def _find_new(self) -> Iterator[Message]:
-        """Markets close and others open in their place."""
+        """Follow new markets, because markets close and others open in their place."""
         if self.clock.monotonic() < self._discover_at:
             return
         self._discover_at = self.clock.monotonic() + DISCOVER_EVERY_S
         try:
             found = [change for change in self.discover() if change.market.ticker not in self._watch.tickers]
         except (ExchangeError, UnreachableError) as error:
-            self.tell(f"new markets could not be looked for: {error}")
+            self.tell(f"New markets could not be looked up: {error}")
             return
         if found:
             self.follow(change.market for change in found)
             yield from found
 
     def _check_books(self) -> Iterator[Message]:
-        """A second view of the books: those with orders of ours always, the others in turn."""
+        """Verify order books by a read: those with own orders always, the others in turn."""
         now = self.clock.monotonic()
         if self.stream is None or not self.stream.is_live or now < self._check_at:
             return
@@ -251,7 +252,7 @@ class LiveFeed:
             books = self.client.orderbooks(tickers)
         except (ExchangeError, UnreachableError) as error:
             if not self._cannot_check:
-                self.tell(f"order books could not be compared with a read: {error}")
+                self.tell(f"Order books could not be verified by REST: {error}")
             self._cannot_check = True
             return
         self._cannot_check = False
@@ -270,31 +271,33 @@ class LiveFeed:
         return list(found)[:MAX_CHECKED]
 
     def _poll(self) -> Iterator[Message]:
-        """Books over REST while there is no stream; never beside one: its changes belong to its own snapshots."""
+        """Read books over REST without a stream; never beside one, whose changes belong to its own snapshots."""
         now = self.clock.monotonic()
         if self.stream is not None:
             if self.stream.is_connected:
                 if self._is_polling:
-                    self.tell("the stream is back")
+                    self.tell("The stream is connected again")
                 self._down_since, self._is_polling = None, False
                 return
             self._down_since = now if self._down_since is None else self._down_since
             if now - self._down_since < POLL_AFTER_S or self._pending or len(self._inbox):
-                return  # what is still to come from before the cut would be taken for changes of the books read now
+                return  # messages from before the cut would be applied to the books read now
         if not self._is_polling:
             self._is_polling = True
-            reason = "no stream: order books are read over REST, at intervals"
+            reason = "no stream: order books are polled over REST"
             self.tell(reason)
             yield messages.FeedState(self.clock.now(), False, reason)
         try:
             books = self.client.orderbooks(self._watch.tickers)
         except (ExchangeError, UnreachableError) as error:
             if not self._cannot_poll:
-                self.tell(f"order books could not be read: {error}")
+                self.tell(f"Order books could not be read: {error}")
             self._cannot_poll = True
             return
         self._cannot_poll = False
-        self._watch.mark(self._watch.tickers, MARKETS_EVERY_S)  # no stream says that one paused or moved its close
+        self._watch.mark(
+            self._watch.tickers, MARKETS_EVERY_S
+        )  # without a stream nothing announces a pause or a moved close
         read, read_wall = self.clock.monotonic(), self.clock.now()
         for book in books:
             age_s = max(self.clock.monotonic() - read, (self.clock.now() - read_wall) / 1000)

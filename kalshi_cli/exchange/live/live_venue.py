@@ -1,4 +1,4 @@
-"""The live venue: effects become REST calls, their outcome messages; and the account is read again, now and then."""
+"""The live venue: turns effects into REST calls, their outcomes into messages, and reads the account at intervals."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
     from kalshi_cli.exchange.stream.reader import Stream
 
 EVERY_S = 8.0
-"""How often the account is read while all is well: what no message told is found within ten seconds, ticks included."""
+"""Interval of account reads in normal operation: an unannounced change is found within ten seconds, ticks included."""
 
 SOON_S = 1.0
-"""... and while an order or a cancel is in doubt: at the next tick."""
+"""The same while an order or a cancel is unconfirmed: at the next tick."""
 
 REFUSALS = 3
-"""Refusals of the key in a row, by any call, after which it is believed."""
+"""Rejections of the key in a row, by any call, after which they are accepted as final."""
 
 MAX_PAUSE_S = 30.0
-"""... and, at most, after reads that failed: each of them holds up the loop."""
+"""Maximum interval after failed reads, each of which holds up the loop."""
 
 MAX_PAUSE_IN_DOUBT_S = 5.0
-"""... and while an order is in doubt: what became of it is known soon after the exchange answers again."""
+"""The same while an order is unconfirmed, so that its outcome is known soon after the exchange responds again."""
 
 GET_WITHIN_S = 3.0
-"""How long a loop waits for one answer, of whatever it reads: cancels and its own interval wait as long."""
+"""Time for one response: cancels and the loop's own interval wait as long."""
 
 READ_WITHIN_S = 10.0
-"""How long a loop waits for one read of the account, all its requests together."""
+"""Time for one read of the account with all its requests."""
 
 UNREADABLE_AFTER_S = 15.0
-"""The account could not be read for about so long: somebody is told, well within half a minute."""
+"""An account that was unreadable for about this long is reported, well within half a minute."""
 
 STALE_SNAPSHOT_MS = 30_000
-"""Reads of the account that are no newer than this tell nothing of it; five seconds behind is common."""
+"""Account reads that are older than this count as unreadable; a lag of five seconds is common."""
 
 SKEW_TOLD_MS, SKEW_REFUSED_MS = 1_250, 5_000
-"""How far our clock may be off: the first, a second and what the dates of replies leave open, is told; beyond the
-second nothing is signed or dated rightly, and the run ends."""
+"""Limits of the clock skew: beyond the first (a second, and the tolerance of response dates) it is reported; beyond the
+second no signature or date is right, and the run ends."""
 
 ELSEWHERE_EVERY_S = 30.0
-"""How often is read what the positions are worth in markets that are not traded."""
+"""Interval for reading the prices of positions in markets that are not traded."""
 
 _SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 
@@ -67,9 +67,9 @@ _IN_DOUBT = frozenset({OrderStatus.UNKNOWN, OrderStatus.SUBMITTED})
 class LiveVenue:
     """Performs effects at the exchange.
 
-    `live` gives the orders that the engine believes to be live, `known` the one with an id of the exchange; `since` is
-    the time up to which fills and settlements are booked already. `elsewhere` names the markets that are held and not
-    traded. `tell` hears, in plain words, why the account cannot be read.
+    `live` returns the orders that the engine considers live, `known` the order with an exchange id; fills and
+    settlements up to `since` are booked already. `elsewhere` names markets with positions that are not traded. `tell`
+    receives the reason when the account cannot be read.
     """
 
     client: KalshiClient
@@ -102,7 +102,7 @@ class LiveVenue:
     # -- effects ----------------------------------------------------------------------------------------------------
 
     def perform(self, effect: Effect) -> Iterable[Message]:
-        """Do it, once. Refusals and doubts are messages, not errors."""
+        """Perform an effect once. Rejections and unknown outcomes are messages, not errors."""
         return [self._no_later(reply) for reply in self._perform(effect)]
 
     def _no_later(self, reply: Message) -> Message:
@@ -131,15 +131,15 @@ class LiveVenue:
             reason = f"{ID_TAKEN}: {error.message}" if error.code == ID_TAKEN else error.message
             return [messages.OrderUnknown(self.clock.now(), name, reason)]
         except errors.KalshiError as error:
-            # Everything else in the tree says for certain that nothing is live.
+            # Every other error means that nothing is live.
             self._note_refusal(error, is_write=True)
             return [messages.OrderRejected(self.clock.now(), name, _code(error), error.message)]
         return self._with_fills(accepted, order.ticker)
 
     def submit_batch(self, submits: Sequence[SubmitOrder]) -> list[Message]:
-        """Send these in one request, once; what became of each. Never more than the client's `largest_batch()`.
+        """Send these orders in one request, once; return the outcome of each. At most the client's `largest_batch()`.
 
-        One that was reviewed while trading was active holds back all of them once only what reduces is taken.
+        An order reviewed in the ACTIVE state holds back all of them when trading is reduce-only.
         """
         replies: list[Message] = []
         orders = [submit.order for submit in submits]
@@ -158,7 +158,7 @@ class LiveVenue:
         return replies
 
     def _amend(self, effect: AmendOrder) -> list[Message]:
-        """A 404 is no proof: the order may have filled on its new terms, or not be visible yet."""
+        """Amend an order. A 404 proves nothing: the order may have filled on its new terms, or not be visible yet."""
         try:
             ended = self.client.amend_order(effect.before, effect.wanted, effect.reviewed)
         except (errors.OutcomeUnknownError, errors.NotFoundError):
@@ -173,7 +173,7 @@ class LiveVenue:
         return [ended, *self._fills_of(ended.order.order_id, ended.order.ticker, ended.ts, filled)]
 
     def _fills_of(self, order_id: str, ticker: str, ts: Ts, filled: Qty) -> list[Message]:
-        """What an order did at once, where no stream tells. Reads trail: what is not there yet comes with the next."""
+        """Return the immediate fills of an order without a stream. Reads lag; later fills come with the next read."""
         try:
             fills = [
                 fill for fill in self.client.fills(ticker, min_ts=Ts(ts - OVERLAP_MS)) if fill.order_id == order_id
@@ -189,7 +189,7 @@ class LiveVenue:
             canceled = self.client.cancel_order(order)
             self._refused_writes = 0
             if canceled.reduced is not None and canceled.reduced < order.remaining:
-                self._hurry()  # the rest of it traded before: the order itself will say how much
+                self._hurry()  # the rest traded before; a read of the order shows how much
             return [canceled]
         except errors.KalshiError as error:
             self._note_refusal(error, is_write=True)
@@ -198,26 +198,26 @@ class LiveVenue:
 
     def _resync(self, ticker: str) -> list[Message]:
         if self.stream is not None:
-            self.stream.resync(ticker)  # while it is down, its next connection brings the snapshot, or polling does
+            self.stream.resync(ticker)  # without a connection, the next one or polling brings the snapshot
             return []
         try:
             return [self.client.orderbook(ticker)]
         except (errors.ExchangeError, errors.UnreachableError):
-            return []  # polling goes on
+            return []  # polling continues
 
     # -- the account ------------------------------------------------------------------------------------------------
 
     def observe(self, message: Message) -> Iterable[Message]:
-        """The account as it is now, when a read of it is due: at first, after each reconnect, and at intervals.
+        """Return the account when a read of it is due: at first, after each reconnect, and at intervals.
 
-        Raises CredentialsError where the key is refused again and again, for reads or for writes, and where our clock
-        is so far off that it will be: nothing can be sent, and nothing cancelled.
+        Raise CredentialsError if the key is rejected repeatedly, for reads or for writes, and if the local clock is so
+        far off that it will be: then nothing can be sent or canceled.
         """
         if self._refusal is not None and max(self._refusals, self._refused_writes) >= REFUSALS:
             raise self._refusal
         is_back = isinstance(message, messages.FeedState) and message.is_live
         if is_back or (isinstance(message, messages.FeedGap) and not message.tickers):
-            self._due_at = self.clock.monotonic()  # the private channels do not repeat what was missed
+            self._due_at = self.clock.monotonic()  # the private channels do not repeat missed messages
         elif not isinstance(message, messages.Tick):
             self._note(message)
             return ()
@@ -227,7 +227,7 @@ class LiveVenue:
         return [*read, *self._look_at_exchange(), *self._look_elsewhere()]
 
     def _note(self, message: Message) -> None:
-        """What takes orders of ours away without asking: a group that trips, a market that trades again."""
+        """Handle events that cancel own orders: a triggered group, or a market that resumed trading."""
         if isinstance(message, messages.GroupChange) and message.change == "triggered":
             self._hurry()
         if isinstance(message, messages.MarketChange):
@@ -239,7 +239,7 @@ class LiveVenue:
                 self._hurry()
 
     def _read(self, *, is_back: bool) -> list[Message]:
-        """A whole read or none; `is_back` after a reconnect, when nobody may decide without one."""
+        """Read the whole account or nothing; `is_back` after a reconnect, when no decision may precede a read."""
         self.client.limit_reads(GET_WITHIN_S)
         try:
             snapshot = account_snapshot(
@@ -253,7 +253,7 @@ class LiveVenue:
         except (errors.ExchangeError, errors.UnreachableError) as error:
             return self._unread(error, is_back=is_back)
         if self._failures:
-            self.tell("the account can be read again")
+            self.tell("The account can be read again")
         self._failures = self._refusals = 0
         self._since = max(self._since, Ts(min(snapshot.as_of, snapshot.ts) - OVERLAP_MS))
         self._due_at = self.clock.monotonic() + (SOON_S if self._is_in_doubt else self.every_s)
@@ -262,13 +262,13 @@ class LiveVenue:
         return [*self._sight(snapshot), snapshot]
 
     def _sight(self, snapshot: messages.AccountSnapshot) -> list[Message]:
-        """What it shows is the account as it was up to `as_of`: one that stands still is no sight of it."""
+        """Return visibility changes. A snapshot shows the account up to `as_of`; one that is too old shows nothing."""
         was_blind = self._is_blind
         self._is_blind = snapshot.ts - (self.client.clock_skew_ms or 0) - snapshot.as_of > STALE_SNAPSHOT_MS
         if not self._is_blind:
             self._sighted = snapshot.ts
             return [messages.AccountVisibility(snapshot.ts, None)] if was_blind else []
-        reason = f"reads of the account stand still at {format_ts(snapshot.as_of)}"
+        reason = f"account reads are stuck at {format_ts(snapshot.as_of)}"
         return [] if was_blind else [messages.AccountVisibility(snapshot.ts, self._sighted, reason)]
 
     @property
@@ -276,15 +276,15 @@ class LiveVenue:
         return any(order.status in _IN_DOUBT for order in self.live())
 
     def _unread(self, error: errors.ExchangeError | errors.UnreachableError, *, is_back: bool) -> list[Message]:
-        """It is not known how the account is. Whatever was live counts as live, for however long this lasts."""
+        """Handle a failed read: the state of the account is unknown, and live orders keep counting as live."""
         now, at = self.clock.now(), self.clock.monotonic()
         self._note_refusal(error)
         if not self._failures:
-            self.tell(f"the account could not be read: {error}")
+            self.tell(f"The account could not be read: {error}")
         self._failing_since = at if self._failing_since is None else self._failing_since
         self._failures += 1
         heard: list[Message] = [messages.AccountStale(now, error.message)] if is_back else []
-        if isinstance(error, errors.NoAnswerError):  # not our network, our pace or our key
+        if isinstance(error, errors.NoAnswerError):  # not the network, the rate limit or the key
             heard.append(messages.ReadFailed(now, error.message))
         if not self._is_blind and at - self._failing_since >= UNREADABLE_AFTER_S - SOON_S:
             self._is_blind = True
@@ -294,7 +294,7 @@ class LiveVenue:
         return heard
 
     def _look_at_exchange(self) -> list[Message]:
-        """Whether it is paused, where that is news; what cannot be read now is read next time."""
+        """Return a change of the exchange's status; after a failed read, it is read next time."""
         if self.clock.monotonic() < self._status_due_at:
             return []
         self._status_due_at = self.clock.monotonic() + self.every_s
@@ -311,7 +311,7 @@ class LiveVenue:
         return [messages.ExchangeChange(now, status, is_announced=any(start <= now < end for start, end in windows))]
 
     def _look_elsewhere(self) -> list[Message]:
-        """What is held and not traded, as it is worth now; what cannot be read now is read next time."""
+        """Return prices of positions in markets that are not traded; after a failed read, they are read next time."""
         if self.clock.monotonic() < self._value_due_at:
             return []
         try:
@@ -322,23 +322,26 @@ class LiveVenue:
         return found
 
     def _check_clock(self) -> None:
-        """Told from a second on, once; two measures in a row beyond five end the run: one can be a slow reply."""
+        """Report a clock skew once; two measurements in a row beyond the limit end the run.
+
+        One measurement alone can be a slow response.
+        """
         skew = self.client.clock_skew_ms or 0
         way = "ahead of" if skew > 0 else "behind"
-        text = f"your clock is {abs(skew) / 1000:.1f} s {way} the exchange"
+        text = f"your clock is {abs(skew) / 1000:.1f} s {way} the exchange's"
         if abs(skew) <= SKEW_TOLD_MS:
             self._skewed = 0
             return
         if not self._skewed:
-            self.tell(f"warning: {text}; orders expire by the exchange's clock. {_SET_CLOCK}")
+            self.tell(f"Warning: {text}, and orders expire by the exchange's clock. {_SET_CLOCK}")
         self._skewed += 1
         if self._skewed > 1 and abs(skew) > SKEW_REFUSED_MS:
-            raise errors.CredentialsError(f"not fit to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
+            raise errors.CredentialsError(f"Not ready to trade: {text}", hint=_SET_CLOCK, code="CLOCK")
 
     def _note_refusal(self, error: errors.KalshiError, *, is_write: bool = False) -> None:
-        """One 401 can be a clock that was just set, or a gateway; several in a row are the key.
+        """Count rejections of the key: one 401 can be a clock that was just set or a gateway, several are the key.
 
-        Reads and writes are counted apart: a key that may only read is refused all writes, between reads that succeed.
+        Reads and writes are counted separately: a read-only key is rejected for all writes, between reads that succeed.
         """
         if not isinstance(error, errors.CredentialsError):
             return
@@ -348,22 +351,22 @@ class LiveVenue:
             self._refusals += 1
         self._refusal = errors.CredentialsError(
             f"{error.message}; resting orders cannot be canceled with this key",
-            hint=f"cancel on the web site (Portfolio, Orders) what must not rest. {error.hint}",
+            hint=f"cancel unwanted orders on the web site (Portfolio, Orders). {error.hint}",
             code=error.code,
         )
 
     def _hurry(self) -> None:
-        """Something is in doubt: read again soon, unless reading itself fails."""
+        """Read again soon, because an outcome is unknown, unless reading itself fails."""
         if not self._failures:
             self._due_at = min(self._due_at, self.clock.monotonic() + SOON_S)
 
 
 def _reviewed(submits: Sequence[SubmitOrder]) -> TradingState:
-    """The strictest state in which all of these may still leave, short of a halt."""
+    """Return the strictest state, short of a halt, in which all of these may still be sent."""
     may_add = any(each.reviewed is TradingState.ACTIVE and not each.order.reduce_only for each in submits)
     return TradingState.ACTIVE if may_add else TradingState.REDUCING
 
 
 def _code(error: errors.KalshiError) -> str:
-    """`credentials` whatever the key's trouble is, because it will not pass and somebody must be told."""
+    """Return `credentials` for any error of the key, because it will not pass and must be reported."""
     return "credentials" if isinstance(error, errors.CredentialsError) else error.code

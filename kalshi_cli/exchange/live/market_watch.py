@@ -1,6 +1,6 @@
-"""Markets as they are now: re-read when the stream says that one changed, and by our own timers.
+"""Current markets: read again when the stream announces a change, and by local timers.
 
-The exchange says nothing when a market opens or closes by its clock, and what it does say is only a hint to look.
+The exchange announces nothing when a market opens or closes on schedule, and an announcement is only a hint to read.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from kalshi_cli.core.model.messages import MarketChange
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_AT_ONCE = 100
-"""Markets re-read by one request."""
+"""Markets read by one request."""
 
 AGAIN_S = 5.0
-"""After a failed read, or one that shows a market open though its time is over."""
+"""Delay after a failed read, or one that shows a market open after its close."""
 
 CLOSED_AGAIN_S = 30.0
-"""How often a market that closed is read again until it is final."""
+"""Interval for reading a closed market until it is final."""
 
 MAX_MISSES = 5
-"""So often a market may be missing from the replies before it is given up."""
+"""Responses without a market after which it is given up."""
 
 
 class MarketWatch:
-    """The markets a feed follows, and which of them must be read again, when."""
+    """The markets of a feed, and when each must be read again."""
 
     def __init__(self, client: KalshiClient, clock: Clock, tell: Callable[[str], None]) -> None:
         self._client = client
@@ -43,28 +43,28 @@ class MarketWatch:
 
     @property
     def tickers(self) -> list[str]:
-        """Those that are not final yet."""
+        """Return the markets that are not final."""
         return list(self._markets)
 
     @property
     def markets(self) -> list[Market]:
-        """As they were last seen."""
+        """Return the markets as last read."""
         return list(self._markets.values())
 
     def follow(self, markets: Iterable[Market]) -> None:
-        """Watch these too."""
+        """Watch these markets too."""
         for market in markets:
             self._markets[market.ticker] = market
 
     def mark(self, tickers: Iterable[str], delay_s: float = 0.0) -> None:
-        """Read these again, no earlier than in `delay_s`; an earlier appointment stands."""
+        """Read these markets again after `delay_s`; an earlier appointment stays."""
         at = self._clock.monotonic() + delay_s
         for ticker in tickers:
             if ticker in self._markets:
                 self._due[ticker] = min(at, self._due.get(ticker, at))
 
     def refresh_soon(self, ticker: str, close_time: Ts) -> MarketChange | None:
-        """The market closes earlier than we thought, by the stream's own word: that may not wait for a read."""
+        """Apply an earlier close announced by the stream, which cannot wait for a read."""
         market = self._markets.get(ticker)
         if market is None or close_time >= market.close_time:
             return None
@@ -72,7 +72,7 @@ class MarketWatch:
         return MarketChange(self._clock.now(), self._markets[ticker])
 
     def changes(self) -> list[MarketChange]:
-        """What changed by the clock, and what the exchange says of the markets that were due. Never raises."""
+        """Return changes by schedule, and the markets that were due for a read. It never raises."""
         found = self._by_clock()
         now = self._clock.monotonic()
         due = [ticker for ticker, at in self._due.items() if at <= now][:MAX_AT_ONCE]
@@ -99,7 +99,7 @@ class MarketWatch:
             markets = list(self._client.markets(tickers=due))
         except (ExchangeError, UnreachableError) as error:
             if not self._is_failing:
-                self._tell(f"markets could not be read again: {error}")
+                self._tell(f"Markets could not be read again: {error}")
             self._is_failing = True
             self.mark(due, AGAIN_S)
             return []
@@ -111,7 +111,7 @@ class MarketWatch:
     def _take(self, market: Market) -> Market:
         self._misses.pop(market.ticker, None)
         if market.status is MarketStatus.ACTIVE and self._clock.now() >= market.close_time:
-            market = msgspec.structs.replace(market, status=MarketStatus.CLOSED)  # reads trail the clock
+            market = msgspec.structs.replace(market, status=MarketStatus.CLOSED)  # reads lag behind the clock
             self._due[market.ticker] = self._clock.monotonic() + AGAIN_S
         self._markets[market.ticker] = market
         if market.status is MarketStatus.FINALIZED:
@@ -123,11 +123,11 @@ class MarketWatch:
         return market
 
     def _count_missing(self, missing: set[str]) -> None:
-        """A market can be missing for a moment right after it was created."""
+        """Count missing markets; one can be missing for a moment right after its creation."""
         for ticker in missing:
             self._misses[ticker] = self._misses.get(ticker, 0) + 1
             if self._misses[ticker] < MAX_MISSES:
                 self.mark((ticker,), AGAIN_S)
             else:
-                self._tell(f"the exchange does not know market {ticker} any more; it is watched no longer")
+                self._tell(f"The exchange no longer knows market {ticker}; it is not watched any longer")
                 del self._markets[ticker], self._misses[ticker]

@@ -1,1 +1,1 @@
-"""One call over HTTP: signing, rate limits, retries, and what a reply proves."""
+"""HTTP calls: signing, rate limits, retries, and the conclusions from a response."""

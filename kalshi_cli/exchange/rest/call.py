@@ -1,11 +1,13 @@
-"""One call to the exchange: signed afresh for each attempt, paced, bounded, repeated only by the table.
+"""Calls to the exchange: each attempt is signed, rate-limited and bounded in time, and repeated only by policy.
 
-What may be repeated after what is the heart of the matter, so it is data (`RetryPolicy`). Three things end an attempt:
+The rules of repetition are the safety core of this package, so they are data (`RetryPolicy`). An attempt ends in one of
+three ways:
 
-    never left     the connection was not made, or the exchange refused for pace (429): any verb may go again
-    unknown        a timeout, a reset, a 5xx, a reply cut short, for a write also a 4xx without an error of the exchange
-                   that this program knows (`is_definite`): only what is harmless twice may go again
-    answered       2xx is returned, a refusal is raised
+    never left     no connection was made, or the exchange refused it for the rate limit (429): any verb may be
+                   sent again
+    unknown        a timeout, a reset, a 5xx, a response cut short, for a write also a 4xx without a known error of
+                   the exchange (`is_definite`): only a request that is harmless twice may be sent again
+    answered       a 2xx is returned, a rejection is raised
 """
 
 from __future__ import annotations
@@ -43,18 +45,18 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 MAX_REPLY_LENGTH = 32 * 1024 * 1024
-"""Bytes; the series list, the longest reply there is, has about twenty million."""
+"""Bytes; the series list, the longest response, has about twenty million."""
 
 MAX_OBJECTS, MAX_VALUES = 150_000, 1_500_000
-"""The most values of one reply, counted by `{` and `,` before decoding: an empty object takes hundreds of bytes."""
+"""Limits of one response, counted by `{` and `,` before decoding: an empty object takes hundreds of bytes."""
 
 
 OnAnswer = Callable[[str, str, int, float, bytes], None]
-"""Told of each attempt: the verb, the path, the status (0: no usable answer), how many seconds it took, the body."""
+"""Called after each attempt with verb, path, status (0: no usable response), duration in seconds, and body."""
 
 
 class Timeouts(NamedTuple):
-    """Seconds: to connect, to wait for each piece of the reply, and for the whole call with all its attempts."""
+    """Seconds to connect, to wait for each piece of the response, and for the whole call with all its attempts."""
 
     connect: float = 3.0
     read: float = 5.0
@@ -62,9 +64,9 @@ class Timeouts(NamedTuple):
 
 
 class RetryPolicy(NamedTuple):
-    """How often a call is sent at most, and whether it may go again when nobody knows what the last one did.
+    """Maximum attempts of a call, and whether it may be repeated after an unknown outcome.
 
-    What `may_trade` can place an order or make one larger: a halt stops it, and nothing else.
+    A call that `may_trade` can place an order or enlarge one; only such calls are stopped by a halt.
     """
 
     tries: int
@@ -78,30 +80,30 @@ CANCEL = RetryPolicy(tries=3, is_harmless_twice=True)
 ONCE = RetryPolicy(tries=3, is_harmless_twice=False)
 RETRY_RESET = RetryPolicy(tries=3, is_harmless_twice=True, may_trade=True)
 
-_RECONCILE = "run `kalshi order reconcile` before anything else"
+_RECONCILE = "run `kalshi order reconcile` first"
 
 _NEVER_LEFT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 _NOTICES = ("Deprecation", "Sunset")
-"""Headers by which a route says, beside a polite 2xx, that it will be switched off (RFC 9745, RFC 8594)."""
+"""Headers by which a route announces its end on a successful response (RFC 9745, RFC 8594)."""
 _MAX_NOTICES, _MAX_NOTICE_LENGTH = 100, 200
 _OF_ACCOUNT = re.compile(r"/(portfolio|account|communications|exchange/user_data_timestamp)(/|$)")
-"""Routes of which no reply is believed that was kept by something on the way, and says so in `Age`."""
+"""Routes for which a response with `Age`, which came from a cache, is not accepted."""
 REPLAYED = "replayed"
 _DIGITS = re.compile("[0-9]+")
 _FIRST_PAUSE_S = 0.1
 _FIRST_PAUSE_429_S = 0.05
 _MAX_429 = 3
-"""Refusals for pace that one call takes; more would make a storm of many callers."""
+"""429 responses that one call accepts; more would turn many callers into a storm."""
 
 ANY_SUCCESS = range(200, 300)
 NO_CONTENT = (204,)
-"""How the exchange says that it did what was asked, where it has nothing to tell: any other success is not its own."""
+"""The exchange's confirmation without content; any other success was not sent by the exchange."""
 
 Params = Mapping[str, str | int | Sequence[str] | None]
 
 
 class _Reply(NamedTuple):
-    """`is_kept`: it is older than its request, and so tells nothing."""
+    """A response. `is_kept`: it came from a cache and is older than its request, so it proves nothing."""
 
     status: int
     body: bytes
@@ -111,7 +113,7 @@ class _Reply(NamedTuple):
 
 
 class _Failure(NamedTuple):
-    """An attempt that did not end in an answer."""
+    """An attempt without an answer."""
 
     error: KalshiError
     is_unknown: bool
@@ -119,9 +121,9 @@ class _Failure(NamedTuple):
 
 
 def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
-    """Give an interrupt that ends a write its doubt as the cause: the program tells that, and ends with 7.
+    """Attach an unknown outcome to an interrupt that ends a write, so that the program reports it and exits with 7.
 
-    It stays an interrupt, so that nothing which goes on after an unknown outcome goes on after this.
+    It stays an interrupt, so that code which continues after an unknown outcome does not continue after this.
     """
 
     @wraps(call)
@@ -132,7 +134,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
             _, method, path, *_ = args
             if method != "GET":
                 subject, hint = more.get("subject") or f"{method} {path}", more.get("if_unknown", _RECONCILE)
-                text = f"{subject}: interrupted, and it is not known whether this happened"
+                text = f"{subject}: interrupted; unknown whether this happened"
                 interrupt.__cause__ = errors.OutcomeUnknownError(text, hint=str(hint))
             raise
 
@@ -141,7 +143,7 @@ def _keeps_doubt(call: Callable[P, T]) -> Callable[P, T]:
 
 @dataclass(eq=False, repr=False)
 class RestTransport:
-    """Calls to one environment of the exchange. Threads may share it."""
+    """Calls to one environment of the exchange. It is thread-safe."""
 
     rest_url: InitVar[str]
     _: KW_ONLY
@@ -170,14 +172,14 @@ class RestTransport:
             (b"User-Agent", f"kalshi/{__version__}".encode()),
         ]
         self.read_total_s = self.timeouts.total
-        """Seconds for a whole GET; a loop, which waits for each, gives them less."""
+        """Seconds for a whole GET; a loop, which waits for each, sets less."""
         self._reading = threading.local()
         self.their_clock = TheirClock(self.clock)
         self.notices: dict[str, str] = {}
-        """Routes that said of themselves that they are or will be switched off, and in which words."""
+        """Routes that announced that they are or will be switched off, with the announcement."""
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._transport.close()
 
     @property
@@ -192,12 +194,12 @@ class RestTransport:
         if method != "GET":
             return now + self.timeouts.total
         if now >= self.reads_until:
-            raise errors.UnreachableError(f"GET {path}: reading takes longer than it may", code="too_slow")
+            raise errors.UnreachableError(f"GET {path}: reading exceeded its time limit", code="too_slow")
         return min(now + self.read_total_s, self.reads_until)
 
     @contextmanager
     def reading_within(self, seconds: float) -> Iterator[None]:
-        """Let all reads of this thread inside the block take so long together. Writes keep their own time."""
+        """Limit the total time of all reads of this thread inside the block. Writes keep their own time."""
         before = self.reads_until
         self._reading.until = min(before, self.clock.monotonic() + seconds)
         try:
@@ -221,13 +223,13 @@ class RestTransport:
         items: int = 1,
         reviewed: TradingState = TradingState.REDUCING,
     ) -> bytes:
-        """Return the body of an answer whose status is in `answered`; else raise the error that says what to do.
+        """Return the body of a response with a status in `answered`; otherwise raise the matching error.
 
-        A refusal of a write whose status is in `answered` counts only where it says that the thing is there already.
+        A rejection of a write with a status in `answered` counts only if it says that the object already exists.
 
-        A write whose outcome is not known ends in OutcomeUnknownError, which names `subject` and hints at
-        `if_unknown`; everything else in the tree means that nothing is outstanding. A batch has `items`. What may trade
-        was reviewed for the state `reviewed`, and does not leave in a stricter one.
+        A write with an unknown outcome raises OutcomeUnknownError, which names `subject` and gives the hint
+        `if_unknown`; every other error means that nothing is outstanding. A batch has `items`. A request that may trade
+        was reviewed in the trading state `reviewed`, and is not sent in a stricter one.
         """
         self._check_allowed(method, is_public)
         until = self._ends_at(method, path)
@@ -245,12 +247,12 @@ class RestTransport:
                 break
             try:
                 if retry.may_trade:
-                    may_go()  # each time: waiting for the pace, or for another try, can take seconds
+                    may_go()  # before each attempt: waiting for the rate limit or a retry can take seconds
                 outcome = self._attempt(method, path, url, body, until, answered, may_go if retry.may_trade else None)
             except KalshiError as error:
-                if not is_unknown or isinstance(error, errors.NotFoundError):  # gone is what a repeated cancel may find
+                if not is_unknown or isinstance(error, errors.NotFoundError):  # 404 is normal for a repeated cancel
                     raise
-                failure = _Failure(error, is_unknown=True)  # a refusal now tells nothing of an earlier try
+                failure = _Failure(error, is_unknown=True)  # a rejection now says nothing about an earlier attempt
                 break
             if isinstance(outcome, bytes):
                 return outcome
@@ -269,12 +271,12 @@ class RestTransport:
     def _check_allowed(self, method: str, is_public: bool) -> None:
         if method != "GET" and self.is_read_only:
             raise errors.RefusedError(
-                "read-only: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
+                "Read-only mode: nothing was sent", hint="unset KALSHI_READ_ONLY to allow writes", code="read_only"
             )
         if self.signer is None and not is_public:
             raise errors.CredentialsError(
-                f"{self._host} wants an API key for this, and none is configured",
-                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration",
+                f"{self._host} requires an API key, and none is configured",
+                hint="set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or `credentials` in the configuration",
             )
 
     def _attempt(
@@ -287,7 +289,7 @@ class RestTransport:
         answered: Container[int],
         may_go: Callable[[], None] | None,
     ) -> bytes | _Failure:
-        """Send once. Raises what is certain, returns the rest for the table to decide."""
+        """Send once. Raise what is certain, and return everything else for the retry policy."""
         what, sent_s = f"{method} {path}", self.clock.monotonic()
         try:
             reply = self._send(method, url, body, until, may_go)
@@ -313,7 +315,7 @@ class RestTransport:
         if method != "GET" and not replies.is_definite(refusal.code, reply.status):
             return _Failure(replies.unproven(what, reply.status, refusal), is_unknown=True, wait_s=wait_s)
         no = replies.rejection_error(what, reply.status, reply.body, self.their_clock.skew_ms)
-        if reply.status == 429 or reply.status >= 500:  # a 5xx of a read: it may go again
+        if reply.status == 429 or reply.status >= 500:  # a read after a 5xx may be repeated
             return _Failure(no, is_unknown=False, wait_s=wait_s)
         raise no
 
@@ -323,7 +325,7 @@ class RestTransport:
         # Built whole and once: httpx takes twice as long to complete headers that it is given piece by piece.
         headers = list(self._headers)
         if method in ("POST", "PUT"):
-            body = body or b"{}"  # asked for even where there is nothing to say
+            body = body or b"{}"  # the exchange requires a body even without content
         if body:
             headers += ((b"Content-Type", b"application/json"), (b"Content-Length", b"%d" % len(body)))
         if self.signer is not None:
@@ -344,13 +346,13 @@ class RestTransport:
                     "write": min(receive, left),
                 },
                 "deadline": until,
-                "before_write": before_write,  # again: connecting, too, can take seconds
+                "before_write": before_write,  # checked again, because connecting can take seconds
             },
         )
         try:
             return self._received(request)
-        except (ValueError, ArithmeticError, LookupError) as error:  # it was sent: no header may hide that
-            raise httpx.RemoteProtocolError(f"an answer that cannot be read: {error}") from error
+        except (ValueError, ArithmeticError, LookupError) as error:  # it was sent, whatever a broken header raises
+            raise httpx.RemoteProtocolError(f"unreadable response: {error}") from error
 
     def _received(self, request: httpx.Request) -> _Reply:
         sent_s = self.clock.monotonic()
@@ -359,7 +361,7 @@ class RestTransport:
             headers = response.headers
             body = read_body(response, MAX_REPLY_LENGTH)
             if body.count(b"{") > MAX_OBJECTS or body.count(b",") > MAX_VALUES:
-                raise httpx.DecodingError(f"a reply of more than {MAX_OBJECTS:,} objects or {MAX_VALUES:,} values")
+                raise httpx.DecodingError(f"response with more than {MAX_OBJECTS:,} objects or {MAX_VALUES:,} values")
         finally:
             response.close()
         wait = headers.get("retry-after", "")  # the exchange sends none; a gateway may
@@ -370,7 +372,7 @@ class RestTransport:
         return _Reply(status, body, wait_s, notice, is_kept)
 
     def _is_kept(self, request: httpx.Request, headers: httpx.Headers, sent_s: float, *, is_theirs: bool) -> bool:
-        """Whether something on the way kept this reply to a read, by its age, or its date."""
+        """Return whether a cache answered this read, by the age or the date of the response."""
         is_read = request.method == "GET"
         if is_read and _DIGITS.fullmatch(age := headers.get("age", "")) and age.strip("0"):
             return _OF_ACCOUNT.match(request.url.path.removeprefix(self._root)) is not None
@@ -379,22 +381,22 @@ class RestTransport:
 
     def _kept(self, what: str) -> errors.NoAnswerError:
         return errors.NoAnswerError(
-            f"{what} was answered with an old reply: something between this machine and {self._host} replays replies",
-            hint="look for a caching proxy on the way; until it is gone, nothing that is read can be relied on",
+            f"{what} was answered with an old response: something on the way to {self._host} replays responses",
+            hint="look for a caching proxy on the way; until it is gone, no read can be relied on",
             code=REPLAYED,
         )
 
     def _note(self, what: str, notice: str) -> None:
-        """A route was or will be switched off; each is passed on once."""
+        """Report once that a route was or will be switched off."""
         if what not in self.notices and len(self.notices) < _MAX_NOTICES:
             self.notices[what] = safe_text(notice, _MAX_NOTICE_LENGTH)
             self.on_notice(what, self.notices[what])
 
     def _pause(self, attempt: int, failure: _Failure, until: float) -> bool:
-        """Back off; False where the call's time would be over before the next attempt."""
+        """Back off; return False if the call's time would end before the next attempt."""
         first = _FIRST_PAUSE_429_S if isinstance(failure.error, errors.RateLimitedError) else _FIRST_PAUSE_S
         pause = max(failure.wait_s, first * 2 ** (attempt - 1) * (0.5 + self.rng.random()))
-        if failure.error.code == REPLAYED:  # only after so long a date can show that it is not an old reply
+        if failure.error.code == REPLAYED:  # only after this time does a date prove that a response is new
             pause = max(pause, MOVES_ON_S)
         if self.clock.monotonic() + pause >= until:
             return False
@@ -406,14 +408,14 @@ class RestTransport:
     ) -> errors.UnreachableError:
         why = str(error) or type(error).__name__
         return kind(
-            f"{what}: no usable answer from {self._host} ({why[:200]})",
-            hint="check the network; `kalshi exchange` tells whether the exchange is up",
+            f"{what}: no usable response from {self._host} ({why[:200]})",
+            hint="check the network; `kalshi exchange` shows whether the exchange is open",
         )
 
 
 def _not_known(subject: str, error: KalshiError, hint: str) -> errors.OutcomeUnknownError:
     return errors.OutcomeUnknownError(
-        f"{subject}: it is not known whether this happened. {error}",
+        f"{subject}: unknown whether this happened. {error}",
         hint=hint,
         code=ID_TAKEN if error.code == ID_TAKEN else "",
     )
@@ -428,12 +430,12 @@ def _checked(rest_url: str) -> httpx.URL:
     try:
         url = httpx.URL(rest_url)
     except httpx.InvalidURL as error:
-        raise errors.ConfigError("the REST address is not a URL", hint="check KALSHI_REST_URL") from error
+        raise errors.ConfigError("Invalid REST URL", hint="check KALSHI_REST_URL") from error
     if url.scheme == "https" and url.host:
         return url
     if url.scheme == "http" and is_loopback(url.host):
         return url
     raise errors.ConfigError(
-        f"the REST address must be https (plain http only on this machine), not {url.scheme or 'nothing'}://{url.host}",
+        f"The REST URL must use https (plain http only on this machine), not {url.scheme or 'nothing'}://{url.host}",
         hint="check KALSHI_REST_URL",
     )

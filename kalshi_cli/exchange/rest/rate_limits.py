@@ -1,12 +1,12 @@
-"""The exchange's token buckets, modelled here so that its 429 is never met.
+"""A local model of the exchange's token buckets, so that its 429 is never reached.
 
 Each account has a bucket for reads and one for writes. A request takes its cost at once (10 by default) or is refused;
-the bucket refills continuously. The local buckets hold a tenth less than the exchange's: requests that left evenly can
-arrive bunched. Creates leave room for a few cancels, and waiting creates hold no place in any queue, so that a cancel
-never waits behind one.
+the bucket refills continuously. The local buckets are a tenth smaller than the exchange's, because requests that left
+evenly can arrive bunched. Creates leave room for a few cancels, and waiting creates hold no place in a queue, so a
+cancel never waits behind one.
 
-The programs of one account on one machine share what is spent (`CounterStore`): none of them plans with tokens that
-another has taken. Of the reads, a few are left to the trade loop; and while the kill switch writes, nobody else does.
+The programs of one account on one machine share their spending (`CounterStore`), so none plans with tokens that another
+has taken. A few reads are reserved for the trade loop; and while the kill switch writes, nothing else does.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ T = TypeVar("T")
 API_ROOT = "/trade-api/v2"
 
 BASIC = ApiLimits("basic", TokenBucketLimits(200, 200), TokenBucketLimits(100, 100))
-"""What a new account has; used until the account's own limits were read."""
+"""Limits of a new account, used until those of the account were read."""
 
 KNOWN_COSTS = RequestCosts(
     10,
@@ -42,45 +42,45 @@ KNOWN_COSTS = RequestCosts(
 
 CANCELS_IN_RESERVE = 5
 READS_IN_RESERVE = 5
-"""Left in the buckets by creates, and, where a trade loop may share them, by the reads of everybody else."""
+"""Requests left in the buckets by creates, and, where a trade loop may share them, by the reads of other programs."""
 
-_DEAREST = 30.0  # tokens; a bucket too small for a tenth less and any common request is used whole
+_DEAREST = 30.0  # tokens; a bucket that would be too small for a common request is not reduced by a tenth
 _A_MICROSECOND = 1e-6  # below it, waiting is only rounding
 
 
 NUMBERS = 9
-"""How many numbers the programs share: of reads and of writes what is spent, as of when, and the capacity and refill of
-the account, as far as any of them has asked; and until when to keep quiet."""
+"""Count of the numbers that the programs share: for reads and writes the tokens spent, their time, and the capacity and
+refill of the account, as far as known; and the end of the kill switch's hold."""
 
 _READ, _WRITE, _QUIET_UNTIL = 0, 4, 8
 _SMALLEST, _SLOWEST, _LARGEST = 10.0, 1.0, 1e6
-"""Tokens, and tokens a second, that an account can have: one request now and then; the highest tier has some ten
-thousand. Numbers in a file that are outside of these say nothing: they would keep everybody waiting."""
+"""Tokens, and tokens per second, that an account can have: from one request now and then to some ten thousand of the
+highest tier. Numbers in a file outside of this range are ignored, because they could block every program."""
 
 KILL_SWITCH_HOLD_S = 2.0
-"""How long after a write of the kill switch nobody else writes."""
+"""After a write of the kill switch no other program writes for this long."""
 
 
 class Priority(IntEnum):
-    """Who goes first where tokens are short."""
+    """Order of precedence when tokens are short."""
 
     CHECK = 0
     """Leaves a few reads to the trade loop."""
     TRADER = 1
     KILL = 2
-    """The kill switch: for as long as it writes, nobody else of this account does."""
+    """The kill switch: while it writes, no other program of this account does."""
 
 
 class CounterStore(Protocol):
-    """A few numbers, all zero at first, which one program or thread at a time may change."""
+    """A few shared numbers, initially zero, which one program or thread at a time may change."""
 
     def held(self) -> AbstractContextManager[list[float]]:
-        """Changed in place, and kept unless the body raises. StateError where that cannot be done."""
+        """Yield the numbers to be changed in place; keep them unless the body raises. StateFileError if that fails."""
         ...
 
 
-class LocalCounters:
-    """Those of this process."""
+class LocalCounters(CounterStore):
+    """The numbers of this process."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -93,8 +93,9 @@ class LocalCounters:
 
 
 class TokenBucket:
-    """Tokens up to a capacity, refilled at a rate, in `numbers[at:at + 4]`; as large as was assumed where those do not
-    say how large it is.
+    """Tokens up to a capacity, refilled at a rate, in `numbers[at:at + 4]`.
+
+    Without a valid size in the numbers, the assumed size is used.
     """
 
     def __init__(self, at: int, capacity: float, refill: float) -> None:
@@ -102,17 +103,17 @@ class TokenBucket:
         self._assumed = (capacity, refill)
 
     def size(self, numbers: list[float]) -> tuple[float, float]:
-        """Capacity, and refill a second."""
+        """Return the capacity, and the refill per second."""
         capacity, refill = numbers[self._at + 2 : self._at + 4]
         is_sane = _SMALLEST <= capacity <= _LARGEST and _SLOWEST <= refill <= _LARGEST
         return (capacity, refill) if is_sane else self._assumed
 
     def resize(self, numbers: list[float]) -> None:
-        """From now on it is as large as was assumed; what was spent stays spent."""
+        """Store the assumed size; tokens spent stay spent."""
         numbers[self._at + 2 : self._at + 4] = self._assumed
 
     def level(self, numbers: list[float], now: float) -> float:
-        """Tokens in it now, by a clock that never goes back while this machine runs; `now` is in seconds."""
+        """Return the tokens in it; `now` is in seconds of a clock that never goes back while this machine runs."""
         capacity, refill = self.size(numbers)
         elapsed = max(0.0, now - numbers[self._at + 1])
         numbers[self._at] = min(max(0.0, numbers[self._at] - elapsed * refill), capacity)
@@ -120,18 +121,18 @@ class TokenBucket:
         return capacity - numbers[self._at]
 
     def wait(self, numbers: list[float], now: float, cost: float, reserve: float = 0) -> float:
-        """Seconds until `cost` can be taken with `reserve` still left: 0 now, infinite when it never can."""
+        """Return the seconds until `cost` can be taken with `reserve` left: 0 means now, infinite means never."""
         capacity, refill = self.size(numbers)
         if cost > capacity:
             return math.inf
         return max(0.0, (cost + min(reserve, capacity - cost) - self.level(numbers, now)) / refill)
 
     def take(self, numbers: list[float], cost: float) -> None:
-        """Take it. The caller has asked `wait` before."""
+        """Take the tokens, after `wait` returned 0."""
         numbers[self._at] += cost
 
     def empty(self, numbers: list[float], now: float) -> None:
-        """The exchange said that nothing is left."""
+        """Empty the bucket after a 429."""
         self.level(numbers, now)
         numbers[self._at], _ = self.size(numbers)
 
@@ -139,7 +140,7 @@ class TokenBucket:
 class RateLimiter:
     """A read and a write bucket, shared by the threads of this process, and by programs through `shared`.
 
-    `tell` hears, once, where what is shared cannot be used: then this process keeps to half of the allowance.
+    `tell` is called once if the shared numbers cannot be used; this process then uses half of the limits.
     """
 
     def __init__(
@@ -163,7 +164,7 @@ class RateLimiter:
         self._default = costs.default
 
     def configure(self, limits: ApiLimits, costs: RequestCosts) -> None:
-        """Use the account's own allowance and the exchange's own costs from now on, in every program that shares."""
+        """Use the account's limits and the exchange's costs from now on, in every program that shares the numbers."""
         self._limits = limits
         self._fit()
         self._costs = _by_shape(costs)
@@ -180,12 +181,12 @@ class RateLimiter:
         self._write = TokenBucket(_WRITE, *_less_a_tenth(self._limits.write, self._part))
 
     def cost(self, method: str, path: str) -> int:
-        """Tokens for a request to `path` (with or without `/trade-api/v2`)."""
+        """Return the tokens of a request to `path` (with or without `/trade-api/v2`)."""
         parts = path.removeprefix(API_ROOT).split("/")
         exact = self._costs.get((method, *parts))
         if exact is not None:
             return exact
-        # One parameter at a time, from the right: no path that costs other than the default has two.
+        # Replace one parameter, from the right: no path with its own cost has two.
         for at in range(len(parts) - 1, 0, -1):
             found = self._costs.get((method, *parts[:at], ":", *parts[at + 1 :]))
             if found is None:
@@ -195,16 +196,16 @@ class RateLimiter:
         return self._default
 
     def largest_batch(self, method: str, path: str) -> int:
-        """How many items one request may have: they must fit into the bucket at once. At least one."""
+        """Return the maximum items of one request, which must fit into the bucket at once; at least one."""
         bucket, reserve = self._bucket(method, path)
         capacity, _ = self._change(bucket.size)
         return max(1, int((capacity - reserve) / max(1, self.cost(method, path))))
 
     def acquire(self, method: str, path: str, *, within_s: float, items: int = 1) -> None:
-        """Wait until the request may go. RateLimitedError, at once, where that would take longer than `within_s`, and
-        for a write while the kill switch of this account runs.
+        """Wait until the request may be sent; raise RateLimitedError at once if that takes longer than `within_s`.
 
-        A batch costs as much as its `items` would one by one.
+        It is also raised for a write while the kill switch of this account runs. A batch costs as much as its `items`
+        would one by one.
         """
         cost = self.cost(method, path) * items
         until = self._clock.monotonic() + within_s
@@ -214,24 +215,24 @@ class RateLimiter:
                 return
             if self._clock.monotonic() + wait > until:
                 raise RateLimitedError(
-                    f"{method} {path} would have to wait {wait:.1f} s for the rate limit; it was not sent",
-                    hint="fewer requests, or a higher API tier; `kalshi health-check` shows the limits",
+                    f"{method} {path} was not sent: it would wait {wait:.1f} s for the rate limit",
+                    hint="send fewer requests, or request a higher API tier; `kalshi limits` shows the limits",
                 )
             self._clock.sleep(wait)
 
     def _take(self, numbers: list[float], method: str, path: str, cost: float) -> float:
-        """Take the tokens, or say how many seconds that must wait."""
-        bucket, reserve = self._bucket(method, path)  # anew each time: what is shared may have become unusable
+        """Take the tokens, or return the seconds to wait."""
+        bucket, reserve = self._bucket(method, path)  # chosen each time: the shared numbers may have become unusable
         now = self._clock.monotonic()
         is_write = bucket is self._write
         if is_write and self.rank is not Priority.KILL and now < numbers[_QUIET_UNTIL] <= now + KILL_SWITCH_HOLD_S:
             raise RateLimitedError(
                 f"{method} {path} was not sent: `kalshi cancel-all` is running on this account",
-                hint="try again when it is done",
+                hint="try again when it has finished",
                 code="kill_switch",
             )
         if self.rank is Priority.KILL:
-            cost = min(cost, bucket.size(numbers)[0])  # what no bucket holds goes with a full one: never is too late
+            cost = min(cost, bucket.size(numbers)[0])  # a cost beyond the capacity is sent with a full bucket
         wait = bucket.wait(numbers, now, cost, reserve)
         if wait <= _A_MICROSECOND:
             bucket.take(numbers, cost)
@@ -240,7 +241,7 @@ class RateLimiter:
         return wait
 
     def allow_other_writers(self) -> None:
-        """The kill switch is done."""
+        """End the kill switch's hold."""
 
         def end(numbers: list[float]) -> None:
             numbers[_QUIET_UNTIL] = 0.0
@@ -248,11 +249,11 @@ class RateLimiter:
         self._change(end)
 
     def refused(self, method: str, path: str) -> None:
-        """A 429 came back: somebody else uses the account, or the model is off. Start again from nothing."""
+        """Empty the bucket after a 429: another program uses the account, or the model is wrong."""
         self._change(lambda numbers: self._bucket(method, path)[0].empty(numbers, self._clock.monotonic()))
 
     def _change(self, change: Callable[[list[float]], T]) -> T:
-        """Change the numbers; where the shared ones cannot be used, those of this process, for good."""
+        """Change the numbers; if the shared ones cannot be used, switch to those of this process for good."""
         if self._shared is not None:
             try:
                 with self._shared.held() as numbers:
@@ -260,12 +261,14 @@ class RateLimiter:
             except StateFileError as error:
                 self._shared, self._numbers, self._part = None, LocalCounters(), 0.5
                 self._fit()
-                self._tell(f"the pace is not shared with other programs, so half of it is used: {error.message}")
+                self._tell(
+                    f"The rate limit is not shared with other programs, so only half of it is used: {error.message}"
+                )
         with self._numbers.held() as numbers:
             return change(numbers)
 
     def _bucket(self, method: str, path: str) -> tuple[TokenBucket, float]:
-        """The bucket that pays, and how much has to be left in it for those who go first."""
+        """Return the bucket that pays, and the reserve that must stay in it."""
         short = path.removeprefix(API_ROOT)
         if method == "GET" or not short.startswith(
             ("/portfolio/events/orders", "/portfolio/order_groups", "/communications", "/account/api_usage_level")
@@ -279,7 +282,7 @@ class RateLimiter:
 
 
 def _less_a_tenth(allowance: TokenBucketLimits, part: float) -> tuple[float, float]:
-    """Capacity and refill, of that part of the allowance."""
+    """Return capacity and refill for this part of the limits."""
     capacity = float(allowance.bucket_capacity)
     return max(capacity * 0.9 * part, min(capacity, _DEAREST)), float(allowance.refill_rate) * part
 
@@ -288,7 +291,7 @@ _Shape = tuple[str, ...]
 
 
 def _by_shape(costs: RequestCosts) -> dict[_Shape, int]:
-    """`DELETE /trade-api/v2/portfolio/events/orders/:order_id` -> ("DELETE", "", "portfolio", ..., ":")."""
+    """Return costs by path shape: `DELETE /trade-api/v2/portfolio/events/orders/:order_id` -> ("DELETE", ..., ":")."""
     return {
         (each.method, *(part[:1] if part[:1] in (":", "*") else part for part in _parts(each.path))): each.cost
         for each in costs.exceptions

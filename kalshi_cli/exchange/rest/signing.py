@@ -1,7 +1,7 @@
-"""The API key: read from its file, and three headers a request.
+"""The API key, read from its file or given as PEM text, and the three headers of a signed request.
 
-The signature covers `timestamp + METHOD + path`, the path from the host root without the query. RSA keys sign with PSS
-(SHA-256, salt of 32 bytes), Ed25519 keys plainly; the parsed key decides which, never the PEM's first line.
+The signature covers `timestamp + METHOD + path`, with the path from the host root without the query. RSA keys sign with
+PSS (SHA-256, salt of 32 bytes), Ed25519 keys plainly; the parsed key decides, never the first line of the PEM.
 """
 
 from __future__ import annotations
@@ -29,69 +29,73 @@ _HASH = hashes.SHA256()
 _PSS = padding.PSS(mgf=padding.MGF1(_HASH), salt_length=32)
 _MAX_FILE_LENGTH = 64 * 1024
 _MIN_RSA_LENGTH = 2048
-_PART_OF_KEY = 24  # characters of a line of the file that are nothing else
+_PART_OF_KEY = 24  # minimum characters of a line that is concealed
 
 
 def load_key(path: Path, distrust: Distrust = refuse) -> PrivateKey:
-    """Read an RSA or Ed25519 key (PEM, PKCS#1 or PKCS#8); CredentialsError where it is missing, not ours or not a key.
+    """Read an RSA or Ed25519 key (PEM, PKCS#1 or PKCS#8); CredentialsError if it is missing or not a usable key.
 
-    As ssh does: a key that others may read is refused, not merely warned about, unless `distrust` does only that.
+    Like ssh, refuse a key file that other users can read, unless `distrust` only warns.
     """
-    hint = "give the .key or .pem file that Kalshi made"
+    hint = "use the .key or .pem file from Kalshi"
     try:
         pem = read_secret(path, _MAX_FILE_LENGTH + 1, partial(_refused, path), distrust, instead=hint)
     except CredentialsError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise _refused(path, "there is no such file", "download the key again, or correct the path") from error
+            raise _refused(path, "file not found", "download the key again, or correct the path") from error
         raise
     if len(pem) > _MAX_FILE_LENGTH:
-        raise _refused(path, "it is far too long for a key", hint)
-    key = _parse(path, pem)
+        raise _refused(path, "file too large for a key", hint)
+    return parse_key(pem, path)
+
+
+def parse_key(pem: bytes, source: Path | str) -> PrivateKey:
+    """Return the key of a PEM text and conceal its lines; CredentialsError, naming `source`, if it is not usable."""
+    key = _parse(source, pem)
     for line in pem.split():
         if len(line) >= _PART_OF_KEY:
             mask(line.decode("ascii", "replace"))
     return key
 
 
-def _refused(path: Path, why: str, hint: str) -> CredentialsError:
-    return CredentialsError(f"the private key {path} cannot be used: {why}", hint=hint, code="private_key")
+def _refused(source: Path | str, why: str, hint: str) -> CredentialsError:
+    return CredentialsError(f"Cannot use the private key {source}: {why}", hint=hint, code="private_key")
 
 
-def _parse(path: Path, pem: bytes) -> PrivateKey:
+def _parse(source: Path | str, pem: bytes) -> PrivateKey:
     try:
-        # OpenSSL's check that the primes are prime costs 33 ms (RSA-4096: 240) at each start. The file is the user's
-        # own, and what a damaged key could do to us (send signatures that give it away) the check below finds for 0.3.
+        # OpenSSL's check of the primes takes 33 ms (RSA-4096: 240 ms) at each start. The key is the user's own, and
+        # `_check_signs` finds in 0.3 ms a damaged key, whose signatures could reveal it.
         key = serialization.load_pem_private_key(pem, password=None, unsafe_skip_rsa_key_validation=True)
     except TypeError as error:
-        raise _refused(
-            path, "it is protected by a passphrase", f"openssl pkey -in {path} -out key.pem, then chmod 600 key.pem"
-        ) from error
+        hint = f"openssl pkey -in {source} -out key.pem, then chmod 600 key.pem"
+        raise _refused(source, "protected by a passphrase", hint) from error
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise _refused(path, "it is not a private key in PEM form", "give the file that Kalshi made") from error
+        raise _refused(source, "not a PEM private key", "use the .key or .pem file from Kalshi") from error
     if isinstance(key, RSAPrivateKey):
         if key.key_size < _MIN_RSA_LENGTH:
-            raise _refused(path, f"RSA of {key.key_size} bits is too short", "make a new key on kalshi.com")
-        _check_signs(path, key)
+            raise _refused(source, f"RSA key of {key.key_size} bits is too short", "create a new key on kalshi.com")
+        _check_signs(source, key)
         return key
     if isinstance(key, Ed25519PrivateKey):
         return key
-    raise _refused(path, "it is neither RSA nor Ed25519", "make a new key on kalshi.com")
+    raise _refused(source, "neither RSA nor Ed25519", "create a new key on kalshi.com")
 
 
-def _check_signs(path: Path, key: RSAPrivateKey) -> None:
-    """One signature, verified: its parts belong together."""
+def _check_signs(source: Path | str, key: RSAPrivateKey) -> None:
+    """Verify one signature, which proves that the parts of the key belong together."""
     try:
         key.public_key().verify(key.sign(b"kalshi", _PSS, _HASH), b"kalshi", _PSS, _HASH)
     except (InvalidSignature, ValueError) as error:
-        raise _refused(path, "it is damaged", "download the key again") from error
+        raise _refused(source, "damaged", "download the key again") from error
 
 
 class Signer(httpx.Auth):
-    """A key, its id and a clock: makes the three headers, fresh for every attempt, from the final URL."""
+    """Makes the three headers from a key, its id and a clock, anew for every attempt."""
 
     def __init__(self, key_id: str, key: PrivateKey, clock: Clock) -> None:
         if not (key_id.isascii() and key_id.isprintable() and key_id.strip() == key_id != ""):
-            raise CredentialsError("the API key id is not one", hint="it looks like 8-4-4-4-12 hexadecimal digits")
+            raise CredentialsError("Invalid API key id", hint="it has the form 8-4-4-4-12 hexadecimal digits")
         self.key_id = key_id
         self._key = key
         self._clock = clock
@@ -100,12 +104,12 @@ class Signer(httpx.Auth):
         return f"Signer({type(self._key).__name__}, ...{self.key_id[-4:]})"
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        """Sign a request as it leaves: so no caller can forget to, and a repeated one is signed anew."""
+        """Sign a request as it leaves, so that no caller can forget to, and a repeated one is signed anew."""
         request.headers.update(self.headers(request.method, request.url.raw_path.decode()))
         yield request
 
     def headers(self, method: str, path: str) -> dict[str, str]:
-        """For a request to `path`: from the host root (`/trade-api/v2/...`), whatever follows a `?` is left out."""
+        """Return the headers of a request to `path`, from the host root (`/trade-api/v2/...`); the query is ignored."""
         timestamp = str(self._clock.now())
         message = f"{timestamp}{method}{path.partition('?')[0]}".encode()
         if isinstance(self._key, RSAPrivateKey):

@@ -1,8 +1,8 @@
-"""The exchange's clock as the `Date` headers of its replies show it, measured against our monotonic clock.
+"""The exchange's clock, measured by the `Date` headers of its responses against this machine's monotonic clock.
 
-Something between us and the exchange may keep replies and give them out again, with their `Date`. Such a reply is dated
-too early, never too late: dates may move the measured clock forward, and only proof moves it back. The pages of a
-gateway, whose clock is its own, move it nowhere.
+A cache on the way may repeat old responses with their old `Date`. Such a date is too early, never too late: dates may
+move the measured clock forward, and only proof moves it back. Error pages of a gateway, which has its own clock, never
+move it.
 """
 
 from __future__ import annotations
@@ -18,20 +18,18 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.exchange.wire.values import ts_of
 
 MOVES_ON_S = 1.5
-"""After so long a second reply to the same request bears a later date, which has whole seconds, unless it was kept."""
+"""After this time a second response to the same request has a later date, in whole seconds, unless it was cached."""
 
 STANDS_STILL_S = 2.5
-"""After so long a reply that was kept is older than its request, whatever its date and `_APART_MS` leave open."""
+"""After this time a cached response is older than its request, with the tolerance of whole seconds and `_APART_MS`."""
 
 _APART_MS = 1_000
-"""How far the clocks of the exchange's own machines, or a date that is set once a second, may be behind.
-
-More would believe older kept replies. Machines further apart cost a second try of some reads, and refuse none.
-"""
+"""How far the clocks of the exchange's machines may be behind, including dates that are updated once a second. A larger
+value would accept older cached responses. Machines further apart cost a second try of some reads, and refuse none."""
 _DRIFT_MS = 1.0
-"""How much two clocks may drift apart in a second, at most: also while one of them is being set slowly."""
+"""Maximum drift of two clocks per second, also while one is being adjusted slowly."""
 _FURTHEST_MS = 86_400_000
-"""A date that is later than our own clock by more is no date."""
+"""A date later than this machine's clock by more is invalid."""
 _MAX_OLDER = 100
 
 _DATE = re.compile(r"[A-Z][a-z]{2}, (\d{2}) ([A-Z][a-z]{2}) (\d{4}) (\d{2}):(\d{2}):(\d{2}) GMT", re.ASCII)
@@ -39,25 +37,25 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 class _Bounds(NamedTuple):
-    """The exchange's clock less our monotonic one, in milliseconds: at least, at most; and since when (seconds)."""
+    """Bounds of the exchange's clock minus the local monotonic clock in milliseconds; `since` is in seconds."""
 
     least: float
     most: float
     since: float
 
     def at(self, now_s: float) -> _Bounds:
-        """Return what is left of them at a later moment, with the drift since."""
+        """Return the bounds at a later moment, widened by the drift since."""
         drift = _DRIFT_MS * (now_s - self.since)
         return _Bounds(self.least - drift, self.most + drift, now_s)
 
     def and_also(self, other: _Bounds) -> _Bounds | None:
-        """Return what both allow; None where they contradict each other."""
+        """Return the intersection of both; None if they contradict each other."""
         both = _Bounds(max(self.least, other.least), min(self.most, other.most), other.since)
         return both if both.least <= both.most else None
 
 
 class TheirClock:
-    """Takes the date of every reply, and judges by it whether a read was kept and given out again."""
+    """Tracks the date of every response, and detects cached responses to reads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -65,11 +63,11 @@ class TheirClock:
         self._older: dict[str, _Bounds] = {}
 
     def take(self, target: str, date: str, sent_s: float, *, is_read: bool, is_theirs: bool = True) -> bool:
-        """Take the date of a reply; return False where the reply to a read is older than its request.
+        """Take the date of a response; return False if the response to a read is older than its request.
 
-        A reply to a write is never kept by anything, and so is believed whatever it contradicts. The same read answered
-        twice, its date moved on as our own clock did, shows that the exchange's clock was set back. What is not
-        `is_theirs`, but of a gateway, proves nothing of the exchange's clock.
+        A write is never answered from a cache, so its date is accepted even if it contradicts earlier ones. The same
+        read answered twice, with dates as far apart as on the local clock, proves that the exchange's clock was set
+        back. A response that is not `is_theirs` comes from a gateway and proves nothing.
         """
         theirs, now = moment(date), self._clock.monotonic()
         if theirs is None or theirs > self._clock.now() + _FURTHEST_MS:
@@ -96,10 +94,10 @@ class TheirClock:
         return sent_s - before.since >= MOVES_ON_S
 
     def latest(self, at_s: float) -> Ts:
-        """Return what the exchange's clock showed at most when our monotonic one showed `at_s`.
+        """Return the latest time that the exchange's clock can have shown at the monotonic time `at_s`.
 
-        Each reply was dated, in whole seconds, between its request and its arrival: together they tell it closely. Our
-        own wall clock stands in where no reply was ever dated.
+        Each response was dated, in whole seconds, between its request and its arrival; together they bound the clock
+        closely. Without any dated response the local wall clock is used.
         """
         if self._ahead is None:
             return Ts(int(self._clock.now() - (self._clock.monotonic() - at_s) * 1000))
@@ -107,14 +105,14 @@ class TheirClock:
 
     @property
     def most_ahead_ms(self) -> int:
-        """How far the exchange's clock is ahead of our wall clock at most; less than none where it is behind."""
+        """Return the maximum lead of the exchange's clock over the local wall clock; negative if it is behind."""
         return self.latest(self._clock.monotonic()) - self._clock.now()
 
     @property
     def skew_ms(self) -> int | None:
-        """How far our wall clock is ahead of the exchange's, to half a second at the first reply, and soon to less.
+        """Return how far the local wall clock is ahead of the exchange's, to half a second at first, and soon closer.
 
-        A reply that took long leaves it open by as much, and so takes nothing away from what others tell.
+        A slow response has wide bounds and does not widen those of others.
         """
         if self._ahead is None:
             return None
@@ -124,7 +122,7 @@ class TheirClock:
 
 @lru_cache(maxsize=4)
 def moment(date: str) -> Ts | None:
-    """Return the time of a `Date` header; None for whatever is not exactly one, or no time at all."""
+    """Return the time of a `Date` header; None if it is not a valid one."""
     found = _DATE.fullmatch(date)
     if found is None or found[2] not in _MONTHS:
         return None

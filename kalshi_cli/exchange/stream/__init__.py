@@ -1,1 +1,1 @@
-"""The WebSocket: frames, sequence numbers, subscriptions, and the thread that reads."""
+"""The WebSocket: frames, sequence numbers, subscriptions, and the reader thread."""

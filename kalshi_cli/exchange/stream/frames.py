@@ -1,8 +1,7 @@
-"""The stream's frames: bytes -> typed frame -> message of the core.
+"""Frames of the stream: bytes -> typed frame -> message of the core.
 
-Two steps, because the first must happen even where the second yields nothing: every frame with a `seq` counts towards
-the sequence of its `sid`, whatever it says. `decode_frame` is strict about what is money and deaf to unknown fields; a
-type it does not know becomes an `OtherFrame`, so that its `seq` is still counted.
+Every frame with a `seq` counts in the sequence of its `sid`, even without a message, so decoding comes first. It is
+strict about money and ignores unknown fields; an unknown type becomes an `OtherFrame`.
 """
 
 from __future__ import annotations
@@ -24,21 +23,21 @@ from kalshi_cli.exchange.wire.orders import OrderFields, order_of
 from kalshi_cli.exchange.wire.values import count, known_counts, known_prices, parse_book_price
 
 FEES_CHANGED = "event_fees"
-"""The kind of a Lifecycle that says: this event charges otherwise than before."""
+"""Kind of a MarketLifecycleEvent that announces new fees of an event."""
 
 TERMINAL_CODES = frozenset({10, 25})
-"""Errors after which the subscription is dead: channel error, buffer overflow."""
+"""Errors that end the subscription: channel error, buffer overflow."""
 
 
 class FrameError(ValueError):
-    """A frame that cannot be trusted: broken JSON, a missing or impossible field. Treat it as a gap."""
+    """A frame that cannot be trusted: broken JSON, or a missing or impossible field. Handle it like a gap."""
 
 
 class MarketLifecycleEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What happened to a market or (`event_created`, `event_fees`) an event. The whole of it is one REST read away.
+    """A change of a market or (`event_created`, `event_fees`) of an event; read it over REST for the details.
 
     `kind` is the exchange's word: created, activated, deactivated, close_date_updated, determined, settled,
-    price_level_structure_updated, metadata_updated. Nothing is sent when a market opens or closes by its clock.
+    price_level_structure_updated, metadata_updated. A scheduled open or close is not announced.
     """
 
     ts: Ts
@@ -152,20 +151,20 @@ class _Upstream(msgspec.Struct, gc=False):
 
 
 class Subscription(msgspec.Struct, gc=False):
-    """A channel and the id its frames carry."""
+    """A channel, and the id that its frames carry."""
 
     channel: str
     sid: int
 
 
 class Tickers(msgspec.Struct, gc=False):
-    """What an `ok` reports: all markets of the subscription after the change."""
+    """Body of an `ok`: all markets of the subscription after the change."""
 
     market_tickers: list[str] = []
 
 
 class StreamError(msgspec.Struct, gc=False):
-    """What an `error` reports."""
+    """Body of an `error`."""
 
     code: int
     msg: str = ""
@@ -177,7 +176,7 @@ class StreamError(msgspec.Struct, gc=False):
 
 
 class Frame(msgspec.Struct, tag_field="type", gc=False, kw_only=True):
-    """The envelope. `seq` counts per `sid`; `id` is that of the command it answers."""
+    """The envelope of a frame. `seq` counts per `sid`; `id` is that of the command that the frame answers."""
 
     sid: int | None = None
     seq: int | None = None
@@ -185,82 +184,106 @@ class Frame(msgspec.Struct, tag_field="type", gc=False, kw_only=True):
 
     @property
     def type(self) -> str:
-        """The exchange's word for this kind of frame."""
+        """Return the exchange's name for this type of frame."""
         return str(self.__struct_config__.tag)
 
 
 class SnapshotFrame(Frame, tag="orderbook_snapshot", gc=False):
+    """A whole order book."""
+
     msg: _Snapshot
-    sending_ts_ms: Ts | None = None  # the body has no time; a book that comes late must not look new
+    sending_ts_ms: Ts | None = None  # the body has no time, and a delayed book must not look current
 
 
 class DeltaFrame(Frame, tag="orderbook_delta", gc=False):
+    """A change of one price level."""
+
     msg: _Delta
 
 
 class TickerFrame(Frame, tag="ticker", gc=False):
+    """Best prices and volume of a market."""
+
     msg: _Ticker
 
 
 class TradeFrame(Frame, tag="trade", gc=False):
+    """A public trade."""
+
     msg: _Trade
 
 
 class FillFrame(Frame, tag="fill", gc=False):
+    """A fill of this account."""
+
     msg: _Fill
 
 
 class UserOrderFrame(Frame, tag="user_order", gc=False):
+    """The state of an order of this account."""
+
     msg: _UserOrder
 
 
 class LifecycleFrame(Frame, tag="market_lifecycle_v2", gc=False):
+    """A change of a market."""
+
     msg: _Lifecycle
 
 
 class EventLifecycleFrame(Frame, tag="event_lifecycle", gc=False):
+    """A new event."""
+
     msg: _EventName
 
 
 class EventFeesFrame(Frame, tag="event_fee_update", gc=False):
+    """New fees of an event."""
+
     msg: _EventName
 
 
 class GroupFrame(Frame, tag="order_group_updates", gc=False):
+    """A change of an order group."""
+
     msg: _Group
 
 
 class ReferenceFrame(Frame, tag="cfbenchmarks_value", gc=False):
+    """A value of an outside index."""
+
     msg: _Reference
 
 
 class SubscribedFrame(Frame, tag="subscribed", gc=False):
-    """One per channel asked for, all with the id of the one command; the sid is in the body."""
+    """Confirms one channel of a subscribe command; the sid is in the body."""
 
     msg: Subscription
 
 
 class OkFrame(Frame, tag="ok", gc=False):
-    """Answers update_subscription (the markets now followed) and list_subscriptions (a list). Consumes a `seq`."""
+    """Answers update_subscription (all markets) and list_subscriptions (a list). It consumes a `seq`."""
 
     msg: Tickers | list[Subscription] | None = None
 
 
 class UnsubscribedFrame(Frame, tag="unsubscribed", gc=False):
-    pass
+    """Confirms the end of a subscription."""
 
 
 class ErrorFrame(Frame, tag="error", gc=False):
+    """A refused command, or the end of a subscription."""
+
     msg: StreamError
 
     @property
     def is_terminal(self) -> bool:
-        """The subscription is dead: subscribe again and rebuild."""
+        """Return whether the subscription is over and must be made again."""
         return self.msg.code in TERMINAL_CODES
 
 
 class OtherFrame(msgspec.Struct, gc=False):
-    """A type we have no use for, or that the exchange added later. Only its `seq` matters."""
+    """A frame of a type that kalshi does not use. Only its `seq` matters."""
 
     type: str
     sid: int | None = None
@@ -291,12 +314,11 @@ _decoder: msgspec.json.Decoder[_BodyFrame] = msgspec.json.Decoder(_BodyFrame)
 _envelope: msgspec.json.Decoder[OtherFrame] = msgspec.json.Decoder(OtherFrame)
 _upstream: msgspec.json.Decoder[_Upstream] = msgspec.json.Decoder(_Upstream)
 
-
 # -- bytes to frame -----------------------------------------------------------------------------------------------
 
 
 def decode_frame(raw: bytes | str) -> AnyFrame | None:
-    """One text frame. None where it is blank; FrameError where it cannot be trusted."""
+    """Decode one text frame. Return None if it is blank; raise FrameError if it cannot be trusted."""
     try:
         return _decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
@@ -304,7 +326,7 @@ def decode_frame(raw: bytes | str) -> AnyFrame | None:
 
 
 def _odd_frame(raw: bytes | str, error: Exception) -> OtherFrame | None:
-    """What did not decode: a blank line (they occur), a type we do not know, or damage."""
+    """Classify a frame that did not decode: a blank line (they occur), an unknown type, or damage."""
     if not raw.strip():
         return None
     try:
@@ -317,17 +339,16 @@ def _odd_frame(raw: bytes | str, error: Exception) -> OtherFrame | None:
 
 
 FRAMES: dict[str, type[Frame]] = {str(frame.__struct_config__.tag): frame for frame in get_args(_BodyFrame)}
-"""Every type of frame that we read, by the exchange's word for it."""
+"""Frame types that kalshi reads, by the exchange's name."""
 
 
 # -- frame to message ---------------------------------------------------------------------------------------------
 
 
 def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> Message | MarketLifecycleEvent | None:
-    """What the frame says, in the core's words; None where it says nothing to the core (acks, errors).
+    """Convert a frame to a message; None if it has none (acknowledgments). FrameError for an impossible value.
 
-    `use_yes_price` is what the subscription asked for: without it NO levels come in NO prices. `recv_ts` stands in
-    where the exchange sends no time (snapshots). FrameError where a value is impossible.
+    Without `use_yes_price` (of the subscription) NO levels come at NO prices. `recv_ts` replaces a missing time.
     """
     try:
         if isinstance(frame, DeltaFrame):
@@ -338,7 +359,7 @@ def to_message(frame: AnyFrame, *, recv_ts: Ts, use_yes_price: bool = True) -> M
 
 
 def _delta(body: _Delta, recv_ts: Ts, use_yes_price: bool) -> BookDelta:
-    """The hot path, 99 frames of 100: no call that a look-up can replace."""
+    """Convert an order book change. This is the hot path, 99 of 100 frames: use lookups instead of calls."""
     price = known_prices.get(body.price_dollars) or parse_book_price(body.price_dollars)
     delta = known_counts.get(body.delta_fp) or count(body.delta_fp)
     if body.side == "yes":
@@ -372,7 +393,7 @@ def _at(ts_ms: Ts | None, recv_ts: Ts) -> Ts:
 
 
 def _levels(pairs: list[_Pair], side: str, use_yes_price: bool) -> tuple[Level, ...]:
-    """NO bids are YES offers; without `use_yes_price` they come at the price of NO."""
+    """Return price levels on the YES scale. NO bids are YES offers; without `use_yes_price` they come at NO prices."""
     flip = side == "no" and not use_yes_price
     levels = [(parse_book_price(price), wire_values.parse_non_negative_count(qty)) for price, qty in pairs]
     return tuple((Price(ONE_DOLLAR - price), qty) for price, qty in levels) if flip else tuple(levels)
@@ -457,10 +478,10 @@ def _group_change(body: _Group, recv_ts: Ts) -> messages.GroupChange:
 
 
 def _index_value(text: str) -> int:
-    """`"68000.12000000"` -> 680001200, ten-thousandths of a dollar. Decimals past the fourth are cut off."""
+    """Convert `"68000.12000000"` to 680001200 ten-thousandths of a dollar. Decimals after the fourth are cut off."""
     whole, _, part = text.partition(".")
     if len(text) > 30 or not text.isascii() or not whole.isdigit() or (part and not part.isdigit()):
-        raise ValueError(f"not an index value: {text[:30]!r}")
+        raise ValueError(f"invalid index value: {text[:30]!r}")
     return int(whole + part[:4].ljust(4, "0"))
 
 
@@ -475,4 +496,4 @@ _RARER: dict[type, Callable[[Any, Ts], Message | MarketLifecycleEvent]] = {
     GroupFrame: _group_change,
     ReferenceFrame: _reference,
 }
-"""How the body of each frame that says something to the core becomes its message, but for books."""
+"""Conversion of each frame body to a message, except order books."""

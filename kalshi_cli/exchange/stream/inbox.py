@@ -1,4 +1,4 @@
-"""What the reader thread hands to the main thread."""
+"""The queue from the reader thread to the main thread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MAX_WAITING_BYTES = 16 * 1024 * 1024
-"""As they came on the wire. Read, they take up to nine times as much."""
+"""Bytes on the wire; decoded messages take up to nine times as much."""
 
 
 class MessageQueue(Generic[T]):
     """A bounded queue of batches between one writer thread and one reader thread.
 
-    Batches, because a lock per message would cost more than the message. Built on SimpleQueue, whose `put` may be
-    called from a signal handler that interrupted a `get`: `wake` is safe there.
+    It carries batches because a lock per message would cost more than the message. SimpleQueue allows `put` in a signal
+    handler that interrupted a `get`, so `wake` is safe there.
     """
 
     def __init__(self, limit: int) -> None:
@@ -30,9 +30,9 @@ class MessageQueue(Generic[T]):
         return max(0, self._put - self._taken)
 
     def put(self, batch: Sequence[T], size: int = 0, *, is_urgent: bool = False) -> bool:
-        """False, and nothing is kept of the batch, where its messages or `size` (bytes) exceed a limit. Never blocks.
+        """Add a batch, without blocking; return False and drop it if its messages or `size` (bytes) exceed a limit.
 
-        What is urgent is kept beyond the limits: the few words that say why nothing more comes.
+        An urgent batch ignores the limits: the few messages that say why nothing more comes.
         """
         if not is_urgent and not self.has_room(len(batch), size):
             return False
@@ -42,18 +42,19 @@ class MessageQueue(Generic[T]):
         return True
 
     def has_room(self, count: int, size: int) -> bool:
-        """Return whether so many messages of so many bytes fit in."""
+        """Return whether this many messages of this many bytes fit."""
         waiting_bytes = self._put_bytes - self._taken_bytes
         return len(self) + count <= self._limit and waiting_bytes + size <= MAX_WAITING_BYTES
 
     def wake(self) -> None:
-        """End a `take` that waits."""
+        """End a waiting `take`."""
         self._batches.put(((), 0))
 
     def take(self, into: deque[T], timeout_s: float = 0.0) -> None:
-        """Append everything that is there; where nothing is, wait up to `timeout_s` for the first batch.
+        """Append every waiting message; if the queue is empty, wait up to `timeout_s` for the first batch.
 
-        What arrives meanwhile waits for the next time: a writer as fast as this loop would else have no limit.
+        Messages that arrive meanwhile wait for the next call, so that a fast writer cannot hold the reader in this
+        loop.
         """
         try:
             batch, size = self._batches.get(timeout=timeout_s) if timeout_s > 0 else self._batches.get_nowait()

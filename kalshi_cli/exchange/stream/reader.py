@@ -1,7 +1,7 @@
-"""The WebSocket: one thread reads, counts and decodes; the main thread takes messages from a bounded queue.
+"""The WebSocket: one thread reads, counts and decodes, and the main thread takes messages from a bounded queue.
 
-The thread alone touches the socket; whoever else wants something sent leaves a request and wakes it. Whatever goes
-wrong ends the connection, says that no book can be believed, and begins again after a pause that grows.
+Only that thread touches the socket; other threads queue a request and wake it. Any error ends the connection, marks
+every order book as unusable, and leads to a reconnect after a growing pause.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.exchange.stream.inbox import MessageQueue
 from kalshi_cli.exchange.stream.sequencing import CHANNELS, Said, StreamSession
 from kalshi_cli.net import websocket
+from kalshi_cli.net.reconnect import Backoff
 from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 if TYPE_CHECKING:
@@ -31,62 +32,69 @@ if TYPE_CHECKING:
 
 _CHUNK = 256 * 1024
 _MAX_REFUSALS = 3
-"""A key that worked a minute ago is not given up on the first 401: gateways have bad moments too."""
+"""Rejections in a row after which a key that worked before is given up: gateways can fail for a moment."""
 
 
 class StreamTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient the stream is, in seconds."""
+    """Time limits of the stream, in seconds."""
 
     connect_s: float = 10.0
     silence_s: float = 13.5
-    """No frame of any kind for so long: dead. That is found within 15 s; the exchange pings every 10 s."""
+    """Without any frame for this long the connection is dead. The exchange pings every 10 s, so that is found within 15
+    s."""
     quiet_s: float = 5.0
-    """Nothing about a book for so long: ask for snapshots. They say that a quiet book is not an old one."""
+    """Without a message about an order book for this long, request snapshots; they prove that quiet books are
+    current."""
     repair_s: float = 5.0
-    """Ask again for channels, markets and snapshots that did not come; twice as long after each time."""
+    """Interval for requesting missing channels, markets and snapshots again; it doubles after each time."""
     longest_repair_s: float = 60.0
     patience_s: float = 15.0
-    """Subscriptions unanswered, or nothing about any book after such a question, for so long: dead, though it pings and
-    other channels flow."""
+    """Without an answer to subscriptions, or to such a snapshot request, for this long the connection is dead, even if
+    it pings and other channels work."""
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     healthy_s: float = 60.0
-    """A connection that lived so long was good: the next pause is the first again."""
+    """After a connection of this length the next pause is the first one again."""
 
 
 class FrameObserver(Protocol):
-    """Who listens in on the raw frames, on the stream's own thread: the recorder."""
+    """Receives the raw frames on the stream's own thread: the recorder."""
 
-    def connected(self, *, use_yes_price: bool) -> None: ...
-    def frame(self, raw: bytes | str) -> None: ...
+    def connected(self, *, use_yes_price: bool) -> None:
+        """Note a new connection."""
+        ...
+
+    def frame(self, raw: bytes | str) -> None:
+        """Take one raw frame."""
+        ...
 
 
 class _SilenceMonitor:
-    """Of life, on the monotonic clock: when what was last seen of a connection."""
+    """Monotonic times of the last signs of life of a connection."""
 
     def __init__(self, now: float, pace: StreamTimings) -> None:
         self.now = now
-        self.heard = now  # any frame
-        self.booked = now  # a message about a book
-        self.book_mark: tuple[int, int | None] | None = None  # the sequencer's, then
-        self.asked: float | None = None  # since then a probe waits for a message about a book
-        self.answered = now  # no subscription was waiting for its answer
+        self.heard = now  # last frame of any kind
+        self.booked = now  # last message about an order book
+        self.book_mark: tuple[int, int | None] | None = None  # of the session, at that time
+        self.asked: float | None = None  # since when a probe waits for a message about an order book
+        self.answered = now  # when no subscription was last unanswered
         self.probed = now
         self.repair_at = now + pace.repair_s
         self.repair_pause = pace.repair_s
 
 
 class _LostError(Exception):
-    """This connection is over; the text says why."""
+    """The connection is over; the text gives the reason."""
 
 
 class Stream:
-    """The live feed of one account. `start`, `take` messages, `stop`.
+    """The live feed of one account. `start`, `take` messages from `inbox`, `stop`.
 
     `inbox` gives BookSnapshot, BookDelta, Quote, PublicTrade, Filled, OrderState, ReferencePrice, FeedGap, FeedState
-    and Lifecycle in the order of the wire. FeedState(is_live=True) comes once every channel was answered, so that a
-    read of the account after it misses nothing; and before the first book, so that nobody decides before that read. A
-    FeedGap without tickers means every book.
+    and MarketLifecycleEvent in wire order. FeedState(is_live=True) comes after every channel was answered, so that a
+    read of the account after it misses nothing, and before the first book, so that no decision precedes that read. A
+    FeedGap without tickers concerns every book.
     """
 
     def __init__(
@@ -107,8 +115,8 @@ class Stream:
         self._url = ws_url
         self._signer = signer
         self._clock = clock
-        self._rng = rng
         self._pace = pace or StreamTimings()
+        self._backoff = Backoff(self._pace.first_pause_s, self._pace.longest_pause_s, self._pace.healthy_s, rng)
         self._tap = tap
         self._sequencer = StreamSession(tickers, channels=channels, index_ids=index_ids, tell=tell)
         self._requests: deque[Callable[[], None]] = deque()
@@ -119,25 +127,25 @@ class Stream:
         self._woken.setblocking(False)
         self._thread = threading.Thread(target=self._run, name="stream", daemon=True)
         self._heard_at: float | None = None
-        self._held: list[Said] = []  # what was said before every channel was answered
+        self._held: list[Said] = []  # messages from before every channel was answered
         self._held_bytes = 0
         self.inbox: MessageQueue[Said] = MessageQueue(queue_size)
         self.is_connected = False
-        """There is a connection, perhaps without answers yet: books come from it and from nowhere else."""
+        """There is a connection, perhaps unanswered: order books come from it alone."""
         self.is_live = False
         """Every channel was answered."""
         self.failure: KalshiError | None = None
-        """Why the stream stopped for good: the exchange does not let this key in, or `tap` cannot write."""
+        """Why the stream stopped for good: the exchange rejects the key, or the recording cannot be written."""
         self.connections = 0
 
     # -- for the main thread ----------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start connecting."""
         self._thread.start()
 
     def stop(self, within_s: float | None = None) -> None:
-        """Hang up and wait for the thread, so long or as long as a connection attempt takes. Safe to repeat."""
+        """Disconnect and wait for the thread, at most `within_s` or one connection attempt. Safe to repeat."""
         self._stopping.set()
         self._wake()
         if self._thread.ident is not None and self._thread is not threading.current_thread():
@@ -150,31 +158,31 @@ class Stream:
         self._woken.close()
 
     def subscribe(self, tickers: Iterable[str]) -> None:
-        """Follow these markets too; their snapshots come by themselves."""
+        """Follow these markets too; their snapshots follow."""
         wanted = tuple(tickers)
         self._requests.append(lambda: self._sequencer.follow(wanted))
         self._wake()
 
     def unsubscribe(self, tickers: Iterable[str]) -> None:
-        """Follow these markets no longer."""
+        """Stop following these markets."""
         unwanted = tuple(tickers)
         self._requests.append(lambda: self._sequencer.unsubscribe_markets(unwanted))
         self._wake()
 
     def resync(self, ticker: str) -> None:
-        """Ask for a fresh snapshot of this book; its changes are held back until then."""
-        if self.is_connected:  # else the next connection brings it anyway
+        """Request a new snapshot of this order book; its changes are held back until then."""
+        if self.is_connected:  # otherwise the next connection brings a snapshot anyway
             self._requests.append(lambda: self._sequencer.resync((ticker,)))
             self._wake()
 
     def reconnect(self, reason: str) -> None:
-        """Hang up and begin again: what came before cannot be believed."""
+        """Disconnect and start over, because earlier messages cannot be trusted."""
         self._hang_up = reason
         self._wake()
 
     @property
     def silent_s(self) -> float | None:
-        """Seconds since the last frame of any kind; None before the first."""
+        """Return the seconds since the last frame of any kind; None before the first."""
         heard = self._heard_at
         return None if heard is None else self._clock.monotonic() - heard
 
@@ -182,7 +190,7 @@ class Stream:
         try:
             self._waker.send(b"!")
         except (BlockingIOError, OSError):
-            return  # awake already, or gone
+            return  # awake already, or closed
 
     # -- the thread -------------------------------------------------------------------------------------------------
 
@@ -191,12 +199,12 @@ class Stream:
             self._keep_connected()
         finally:
             if not self._stopping.is_set():
-                self.failure = KalshiError("the stream's thread died", hint="this is a bug, please report it")
+                self.failure = KalshiError("The stream thread stopped unexpectedly", hint="please report this bug")
             self.inbox.wake()
-            self._close_waker()  # whoever stopped it may not have waited
+            self._close_waker()  # the caller of `stop` may not have waited
 
     def _keep_connected(self) -> None:
-        attempt, refusals, told = 0, 0, False
+        refusals, told = 0, False
         while not self._stopping.is_set():
             began: float | None = None
             try:
@@ -218,11 +226,7 @@ class Stream:
                 reason = "stopped"
             self._hung_up(reason, is_news=not told)
             told = True
-            if began is not None and self._clock.monotonic() - began >= self._pace.healthy_s:
-                attempt = 0
-            pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
-            attempt += 1
-            self._rest(pause * (0.5 + self._rng.random() / 2))
+            self._rest(self._backoff.next_pause(None if began is None else self._clock.monotonic() - began))
 
     def _rest(self, seconds: float) -> None:
         self._stopping.wait(seconds)
@@ -243,15 +247,15 @@ class Stream:
         except websocket.HandshakeError as error:
             if error.status in (401, 403):
                 raise CredentialsError(
-                    f"the stream refused the API key ({error.status})",
-                    hint="check the API key id, the private key and the clock; keys of demo and prod are separate",
+                    f"The stream rejected the API key ({error.status})",
+                    hint="check the API key id, the private key and the clock; demo and prod use separate keys",
                     code="unauthorized",
                     status=error.status,
                 ) from None
             raise
 
     def _serve(self, connection: websocket.WebSocket) -> None:
-        """Read until stopped; raises when the connection is no good any more."""
+        """Read until stopped; raise when the connection is no longer usable."""
         sock = connection.sock
         sock.settimeout(min(self._pace.connect_s, self._pace.silence_s))
         self.connections += 1
@@ -271,7 +275,7 @@ class Stream:
                     connection.send(self._sequencer.outbox.pop(0))
                 is_readable = self._wait(sock, selector)
                 signs.now = self._clock.monotonic()
-                self._do_requests()  # before reading: after a suspension, what the socket holds is not wanted
+                self._do_requests()  # before reading: after a suspension, waiting data is discarded
                 if is_readable:
                     self._heard_at = signs.heard = signs.now
                     self._read(connection, sock, framing)
@@ -284,9 +288,9 @@ class Stream:
             raise _LostError(self._hang_up)
 
     def _wait(self, sock: socket.socket, selector: selectors.BaseSelector) -> bool:
-        """Whether there is something to read; False after a while, or when woken."""
+        """Return whether there is data to read; False after a while, or when woken."""
         if isinstance(sock, ssl.SSLSocket) and sock.pending():
-            return True  # decrypted already: the selector would not see it
+            return True  # decrypted data, which the selector does not see
         pace = self._pace
         is_readable = False
         for key, _ in selector.select(min(pace.silence_s, pace.quiet_s, pace.repair_s) / 4):
@@ -297,10 +301,10 @@ class Stream:
         return is_readable
 
     def _read(self, connection: websocket.WebSocket, sock: socket.socket, framing: Framing) -> None:
-        """Take what the socket has."""
+        """Read the data that the socket has."""
         chunk = sock.recv(_CHUNK)
         if not chunk:
-            raise _LostError("the exchange hung up")
+            raise _LostError("the exchange disconnected")
         self._take(connection, chunk, framing)
 
     def _take(self, connection: websocket.WebSocket, chunk: bytes, framing: Framing) -> None:
@@ -322,10 +326,10 @@ class Stream:
                     )
         finally:
             if said and not self._hand_over(said, size):
-                raise _LostError(f"too slow: {len(self.inbox) + len(self._held)} messages wait to be taken")
+                raise _LostError(f"too slow: {len(self.inbox) + len(self._held)} messages are waiting")
 
     def _hand_over(self, said: list[Said], size: int) -> bool:
-        """False where too much waits already."""
+        """Queue the messages; return False if too many are waiting."""
         if self.is_live:
             return self.inbox.put(said, size)
         self._held += said
@@ -333,10 +337,10 @@ class Stream:
         return self.inbox.has_room(len(self._held), self._held_bytes)
 
     def _judge(self, signs: _SilenceMonitor) -> None:
-        """Is it alive, is it complete? Ask for what is missing, give up on what does not answer."""
+        """Check that the connection is alive and complete: request missing data, and give up if nothing answers."""
         now, pace, sequencer = signs.now, self._pace, self._sequencer
         if now - signs.heard >= pace.silence_s:
-            raise _LostError(f"nothing came for {now - signs.heard:.0f} s")
+            raise _LostError(f"no message for {now - signs.heard:.0f} s")
         mark = sequencer.book_mark
         if mark != signs.book_mark:
             signs.book_mark, signs.booked, signs.asked = mark, now, None
@@ -348,9 +352,9 @@ class Stream:
                 self._held.clear()
                 self._held_bytes = 0
         if now - signs.answered >= pace.patience_s:
-            raise _LostError("the subscriptions were not answered")
+            raise _LostError("no response to the subscriptions")
         if signs.asked is not None and now - signs.asked >= pace.patience_s:
-            raise _LostError("it lives, but says nothing about the books")
+            raise _LostError("connected, but no order book messages")
         if now - max(signs.booked, signs.probed) >= pace.quiet_s and sequencer.probe():
             signs.probed = now
             signs.asked = now if signs.asked is None else signs.asked
@@ -362,10 +366,10 @@ class Stream:
             sequencer.repair()
 
     def _listen_in(self, call: Callable[[FrameObserver], None]) -> None:
-        """A recording that cannot be written ends everything: it would be silently incomplete."""
+        """Call the recorder. If it cannot write, end the stream: the recording would be silently incomplete."""
         try:
             if self._tap is not None:
                 call(self._tap)
         except OSError as error:
-            self.failure = KalshiError(f"the recording cannot be written: {error.strerror}", hint="is the disk full?")
+            self.failure = KalshiError(f"Cannot write the recording: {error.strerror}", hint="check the disk space")
             self._stopping.set()

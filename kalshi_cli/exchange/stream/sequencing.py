@@ -1,8 +1,8 @@
 """The state of one connection, without the connection: frames in, messages and commands out.
 
-Every subscription has a `sid`, and every frame of it counts: `seq` starts at 1 and rises by one with each snapshot,
-delta, `ok`, `unsubscribed` and error, over all markets of the sid. A number that is skipped means that something was
-missed, so that no book of the sid can be believed until a snapshot of it arrives (API.md, 7.4).
+Every subscription has a `sid`. Its frames are numbered: `seq` starts at 1 and rises by one with each snapshot, delta,
+`ok`, `unsubscribed` and error, over all markets of the sid. After a skipped number no order book of the sid is usable
+until its next snapshot (API.md, 7.4).
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ ACCOUNT_CHANNELS = {
     frames.UserOrderFrame: "user_orders",
     frames.GroupFrame: "order_group_updates",
 }
-"""What the stream tells of the account whose key signed it, by the frame that tells it."""
+"""Private channels of the account whose key signed, by their frame."""
 MARKET_CHANNELS = (*BY_TICKER, LIFECYCLE)
 CHANNELS = (*BY_TICKER, *ACCOUNT_CHANNELS.values(), LIFECYCLE)
 
-MAX_TOLD = 100  # different things, each once: an exchange that misbehaves must not fill the log
-MAX_ASKED = 1_000  # commands whose refusal would still be understood
+MAX_TOLD = 100  # distinct notices, each given once, so that a faulty exchange cannot fill the log
+MAX_ASKED = 1_000  # commands remembered in case they are refused
 
 MAX_SIDS = 1_000
-"""Subscriptions of one connection; we ask for a dozen. Frames of further ones are ignored."""
+"""Subscriptions of one connection; kalshi uses a dozen. Frames of further ones are ignored."""
 MAX_TICKERS = 100_000
-"""Books of one subscription for which no markets were named: a recording, or an exchange that misbehaves."""
+"""Order books of a subscription without named markets: a recording, or a faulty exchange."""
 
 TRANSIENT_ERROR_CODES = frozenset({1, 10, 18, 25, 27})
-"""Errors that say nothing about the markets of a command: timeout, too many commands, the exchange's own trouble."""
+"""Errors that do not concern the markets of a command: timeout, too many commands, internal errors of the exchange."""
 
 Said = Message | frames.MarketLifecycleEvent
 
 
 class _Subscription:
-    """One sid. `last` is None while no number is expected: the next one is believed, whatever it is."""
+    """State of a sid. Without a `last` number, the next one is accepted as it is."""
 
     __slots__ = ("asked_id", "channel", "fresh", "last", "refused", "sid", "tickers")
 
@@ -53,16 +53,16 @@ class _Subscription:
         self.channel = channel
         self.last = last
         self.tickers = dict.fromkeys(tickers)
-        self.fresh: set[str] = set()  # those whose book can be believed
-        self.refused: dict[str, None] = {}  # wanted, but the exchange will not give them: asked for one by one
-        self.asked_id = 0  # the newest get_snapshot
+        self.fresh: set[str] = set()  # markets with a usable order book
+        self.refused: dict[str, None] = {}  # wanted markets that the exchange refused: requested one by one
+        self.asked_id = 0  # id of the latest get_snapshot
 
 
 class StreamSession:
-    """Turns the frames of a connection into messages, and knows what to send so that every book becomes usable again.
+    """Turns the frames of a connection into messages, and issues the commands that make every order book usable again.
 
-    `tell` hears, in plain words, what the exchange refused and what it sent that we do not know. A recording is read by
-    the same code: the commands are left in their list, and a sid that was never announced is taken as it comes.
+    `tell` receives notices of refusals by the exchange and of unknown message types. A recording is read by the same
+    code: its commands stay in the list, and a sid that was never announced is accepted.
     """
 
     def __init__(
@@ -82,22 +82,22 @@ class StreamSession:
         self._told: set[str] = set()
         self._next_id = 0
         self.outbox: list[bytes] = []
-        """Commands to send, oldest first; whoever sends them empties the list."""
+        """Commands to send, oldest first; the sender empties the list."""
         self.forget()
 
     @property
     def tickers(self) -> tuple[str, ...]:
-        """The markets that are followed."""
+        """Return the markets that are followed."""
         return tuple(self._wanted)
 
     @property
     def is_answered(self) -> bool:
-        """Every channel was granted or refused: from here on nothing of them is missed."""
+        """Return whether every channel was granted or refused, so that no later message of them is missed."""
         return not self._pending
 
     @property
     def is_whole(self) -> bool:
-        """Every channel that is wanted is there, and the book of every market can be believed."""
+        """Return whether every wanted channel is subscribed and every order book is usable."""
         book = self._of(BOOK)
         is_fresh = book is None or self._wanted.keys() <= book.fresh
         has_refused = any(each.refused for each in self._subscriptions.values())
@@ -105,14 +105,14 @@ class StreamSession:
 
     @property
     def book_mark(self) -> tuple[int, int | None] | None:
-        """Changes with everything that is heard of the books; None while they are not subscribed to."""
+        """Return a value that changes with every message about order books; None while they are not subscribed."""
         book = self._of(BOOK)
         return None if book is None else (book.sid, book.last)
 
-    # -- what we want -----------------------------------------------------------------------------------------------
+    # -- wanted state -----------------------------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """The connection is gone, and everything that it said with it."""
+        """Reset after the end of a connection."""
         self._subscriptions: dict[int, _Subscription] = {}
         self._pending: dict[int, tuple[str, tuple[str, ...]]] = {}
         self._asked: dict[int, tuple[int, str, tuple[str, ...]]] = {}
@@ -121,14 +121,14 @@ class StreamSession:
         self.outbox.clear()
 
     def connect(self) -> None:
-        """A new connection begins: ask for everything. Sids and numbers start anew."""
+        """Request everything on a new connection; sids and numbers start over."""
         self.forget()
         self.repair()
 
     def repair(self) -> None:
-        """Ask again for what is missing: channels, markets, snapshots. Call it now and then while not `is_whole`.
+        """Request missing channels, markets and snapshots again. Call it at intervals while not `is_whole`.
 
-        What was refused is asked for alone, so that one market that is gone costs no other.
+        Refused markets are requested one by one, so that one unknown market affects no other.
         """
         asked = {channel for channel, _ in self._pending.values()}
         for channel in self._needed():
@@ -150,7 +150,7 @@ class StreamSession:
         self.repair()
 
     def unsubscribe_markets(self, tickers: Iterable[str]) -> None:
-        """Follow these markets no longer."""
+        """Stop following these markets."""
         for ticker in tickers:
             self._wanted.pop(ticker, None)
         for subscription in self._subscriptions.values():
@@ -164,7 +164,7 @@ class StreamSession:
                     subscription.fresh.discard(ticker)
 
     def resync(self, tickers: Iterable[str]) -> None:
-        """Ask for fresh snapshots of these; until they come, their deltas are held back."""
+        """Request new snapshots of these markets; their deltas are held back until then."""
         book = self._of(BOOK)
         if book is not None:
             found = [ticker for ticker in tickers if ticker in book.tickers]
@@ -172,23 +172,23 @@ class StreamSession:
             self._ask_snapshots(book, found)
 
     def probe(self) -> bool:
-        """Ask for snapshots of everything while the books stay in use: a connection that lives answers.
+        """Request snapshots of every book while the books stay in use; a live connection answers.
 
-        False where there is nothing to ask for.
+        Return False if there is nothing to request.
         """
         book = self._of(BOOK)
         if book is not None:
             self._ask_snapshots(book, book.tickers)
         return book is not None and bool(book.tickers)
 
-    # -- what we hear -----------------------------------------------------------------------------------------------
+    # -- frames -----------------------------------------------------------------------------------------------------
 
     def on_frame(self, raw: bytes | str, recv_ts: Ts) -> list[Said]:
-        """What a frame says, in order; nothing for acknowledgements, duplicates and unknown types. Never raises."""
+        """Return the messages of a frame; none for acknowledgments, duplicates and unknown types. It never raises."""
         try:
             frame = frames.decode_frame(raw)
         except frames.FrameError as error:
-            # It may have carried a number of any sid, so the next number of each is believed again.
+            # It may have carried a number of any sid, so the next number of each is accepted as it is.
             return [said for each in self._subscriptions.values() for said in self._lost(each, str(error), recv_ts)]
         if frame is None:
             return []
@@ -208,9 +208,9 @@ class StreamSession:
         return said
 
     def _adopt(self, sid: int, frame: frames.AnyFrame) -> _Subscription | None:
-        """A sid nobody announced: a recording that starts in the middle. Its first number is as good as any.
+        """Accept an unannounced sid: a recording that starts in the middle, whose first number is accepted as it is.
 
-        None for a sid that is over, and beyond the limit.
+        Return None for a sid that has ended, and beyond the limit.
         """
         if sid in self._dead or len(self._subscriptions) + len(self._dead) >= MAX_SIDS:
             return None
@@ -219,7 +219,7 @@ class StreamSession:
         return self._subscriptions[sid]
 
     def _count(self, subscription: _Subscription, frame: frames.AnyFrame, recv_ts: Ts) -> list[Said] | None:
-        """Check the number of a frame: what follows from a gap, or None where the frame is to be ignored."""
+        """Check the number of a frame; return the messages after a gap, or None if the frame must be ignored."""
         seq, last = frame.seq, subscription.last
         if seq is None:
             return []
@@ -233,8 +233,10 @@ class StreamSession:
 
     @staticmethod
     def _is_answer(subscription: _Subscription, frame: frames.AnyFrame) -> bool:
-        """A snapshot we asked for, with a number that is over: it comes late, or an absurd number came before it, which
-        must not deafen us. Counting begins anew at it, and another is asked for.
+        """Return whether a frame with an old number is a requested snapshot.
+
+        It comes late, or an absurd number came before it, after which no frame would be accepted. Counting restarts at
+        it, and another snapshot is requested.
         """
         return (
             isinstance(frame, frames.SnapshotFrame)
@@ -256,7 +258,7 @@ class StreamSession:
                 return []
         elif isinstance(frame, frames.FillFrame | frames.UserOrderFrame | frames.GroupFrame):
             if ACCOUNT_CHANNELS[type(frame)] not in self._channels:
-                return []  # a loop on paper, or a recording: the account is not what it trades on
+                return []  # paper trading or a recording, which do not use this account
         elif isinstance(frame, frames.OkFrame | frames.ErrorFrame | frames.UnsubscribedFrame | frames.OtherFrame):
             return self._on_reply(frame, recv_ts)
         message = frames.to_message(frame, recv_ts=recv_ts, use_yes_price=self._use_yes_price)
@@ -266,21 +268,21 @@ class StreamSession:
         return [] if message is None else [message]
 
     def _is_strange(self, subscription: _Subscription, ticker: str) -> bool:
-        """Return whether nobody asked for the book of this market."""
+        """Return whether the order book of this market was not requested."""
         if ticker in subscription.tickers or ticker in self._wanted:
             return False
         return bool(self._wanted) or len(subscription.tickers) >= MAX_TICKERS
 
     def _early_delta(self, subscription: _Subscription, ticker: str, recv_ts: Ts) -> list[Said]:
-        """A change of a book that we do not have. Silence is right after a gap; without one, something is amiss."""
+        """Handle a change of a book without a snapshot: expected after a gap, otherwise an error."""
         if ticker in subscription.tickers:
             return []
         subscription.tickers[ticker] = None
         self._ask_snapshots(subscription, [ticker])
-        return [FeedGap(recv_ts, (ticker,), "a change of a book came before its snapshot")]
+        return [FeedGap(recv_ts, (ticker,), "an order book change arrived before its snapshot")]
 
     def _lost(self, subscription: _Subscription, reason: str, recv_ts: Ts, *, last: int | None = None) -> list[Said]:
-        """Something of this sid was missed; counting goes on from `last`."""
+        """Handle a gap in a sid; counting continues from `last`."""
         subscription.last = last
         if subscription.channel == LIFECYCLE:
             return [frames.MarketLifecycleEvent(ts=recv_ts, ticker=ticker, kind="missed") for ticker in self._wanted]
@@ -295,8 +297,8 @@ class StreamSession:
     def _on_reply(self, frame: frames.AnyFrame, recv_ts: Ts) -> list[Said]:
         if isinstance(frame, frames.SubscribedFrame):
             channel, tickers = self._pending.pop(frame.id or 0, (frame.msg.channel, ()))
-            # A recording may hold a second `subscribed` for a sid that is counted already. One that was only met in a
-            # frame of an unknown type begins here.
+            # A recording may contain a second `subscribed` for a sid that is counted already. A sid that was only seen
+            # in a frame of an unknown type begins here.
             known = self._subscriptions.get(frame.msg.sid)
             if known is None or not known.channel:
                 self._subscriptions[frame.msg.sid] = _Subscription(frame.msg.sid, channel, 0, tickers)
@@ -307,7 +309,7 @@ class StreamSession:
         elif isinstance(frame, frames.UnsubscribedFrame) and frame.sid is not None:
             return self._end(frame.sid, "unsubscribed", recv_ts)
         elif isinstance(frame, frames.OtherFrame):
-            self._tell_once(f"the stream sends a type that this program does not know: {frame.type[:60]}; ignored")
+            self._tell_once(f"Unknown message type on the stream: {frame.type[:60]}; ignored")
         return []
 
     def _tell_once(self, text: str) -> None:
@@ -317,7 +319,7 @@ class StreamSession:
 
     def _on_error(self, frame: frames.ErrorFrame, recv_ts: Ts) -> list[Said]:
         trouble = frame.msg
-        reason = f"error {trouble.code} of the stream: {trouble.msg[:200]}"
+        reason = f"stream error {trouble.code}: {trouble.msg[:200]}"
         if frame.is_terminal and frame.sid is not None:
             self._tell_once(reason)
             said = self._end(frame.sid, reason, recv_ts)
@@ -337,7 +339,7 @@ class StreamSession:
         return self._refused(subscription, action, tickers, named, reason, recv_ts)
 
     def _subscribe_without(self, channel: str, tickers: set[str], named: set[str]) -> None:
-        """The whole channel was refused because of some of its markets: ask for the others."""
+        """Request the other markets after a whole channel was refused because of some of its markets."""
         self._unknown.setdefault(channel, set()).update(tickers & named)
         if tickers & named and tickers - named:
             self._subscribe(channel)
@@ -351,7 +353,7 @@ class StreamSession:
         reason: str,
         recv_ts: Ts,
     ) -> list[Said]:
-        """A command about some markets was refused: which of them it was, and the others again."""
+        """Handle a refused command: identify the refused markets, and request the others again."""
         culprits = tickers if len(tickers) == 1 else tuple(ticker for ticker in tickers if ticker in named)
         others = tuple(ticker for ticker in tickers if ticker not in culprits)
         if action in ("add_markets", "get_snapshot"):
@@ -369,7 +371,7 @@ class StreamSession:
         return [FeedGap(recv_ts, culprits, reason)] if subscription.channel == BOOK else []
 
     def _end(self, sid: int, reason: str, recv_ts: Ts) -> list[Said]:
-        """A subscription is over. What still comes under its sid is not believed."""
+        """End a subscription. Later frames of its sid are ignored."""
         self._dead.add(sid)
         subscription = self._subscriptions.get(sid)
         said = self._lost(subscription, reason, recv_ts) if subscription else []
@@ -382,7 +384,7 @@ class StreamSession:
         return next((each for each in self._subscriptions.values() if each.channel == channel), None)
 
     def _needed(self) -> list[str]:
-        """Channels by ticker are asked for once there is a ticker; without one, `ticker` would send every market."""
+        """Return the wanted channels. Those by ticker need a ticker; without one, `ticker` would send every market."""
         return [channel for channel in self._channels if self._wanted or channel not in BY_TICKER]
 
     def _command(self, cmd: str, params: dict[str, Any]) -> int:
@@ -391,7 +393,7 @@ class StreamSession:
         return self._next_id
 
     def _subscribe(self, channel: str) -> None:
-        """One command a channel, so that one refusal costs one channel."""
+        """Subscribe with one command per channel, so that a refusal concerns one channel."""
         params: dict[str, Any] = {"channels": [channel]}
         unknown = self._unknown.get(channel, set())
         tickers = tuple(self._wanted) if channel in BY_TICKER else ()
@@ -399,7 +401,7 @@ class StreamSession:
         if tickers:
             params["market_tickers"] = tickers
         if channel == BOOK:
-            params["use_yes_price"] = self._use_yes_price  # its default is announced to change: always said
+            params["use_yes_price"] = self._use_yes_price  # always sent, because its default is announced to change
         if channel == REFERENCE:
             params["index_ids"] = self._index_ids
         self._pending[self._command("subscribe", params)] = (channel, tickers)
@@ -412,7 +414,7 @@ class StreamSession:
         return command
 
     def _remember(self, command: int, sid: int, action: str, tickers: tuple[str, ...]) -> None:
-        """What a command was about, should it be refused."""
+        """Remember the markets of a command in case it is refused."""
         if tickers:
             self._asked[command] = (sid, action, tickers)
             if len(self._asked) > MAX_ASKED:
@@ -423,7 +425,7 @@ class StreamSession:
             subscription.asked_id = self._update(subscription, "get_snapshot", tickers)
 
     def _add_missing(self) -> None:
-        """Markets that were wished for after the subscription was asked for; their snapshots follow by themselves."""
+        """Add markets that were wanted after the subscription was requested; their snapshots follow by themselves."""
         for subscription in self._subscriptions.values():
             held = subscription.tickers.keys() | subscription.refused.keys()
             missing = [ticker for ticker in self._wanted if ticker not in held]
@@ -433,16 +435,16 @@ class StreamSession:
 
 
 def recorded_frames(*, use_yes_price: bool) -> Callable[[bytes, Ts], list[Message]]:
-    """The reader of one connection of a recording: frame and time of receipt -> messages of the core.
+    """Return the reader of one recorded connection: frame and time of receipt -> messages of the core.
 
-    `use_yes_price` is what the recorder's subscription had asked for. Lifecycle frames are left out: they only say that
-    a market should be read again.
+    `use_yes_price` is that of the recorder's subscription. Lifecycle frames are left out: they only say that a market
+    should be read again.
     """
     sequencer = StreamSession(channels=(), use_yes_price=use_yes_price)
 
     def read(raw: bytes, recv_ts: Ts) -> list[Message]:
         said = sequencer.on_frame(raw, recv_ts)
-        sequencer.outbox.clear()  # nobody is there to be asked
+        sequencer.outbox.clear()  # a recording answers no commands
         return [each for each in said if isinstance(each, Message)]
 
     return read

@@ -1,1 +1,1 @@
-"""JSON of the exchange, both ways: one module a subject. Strict where money is, deaf to unknown fields."""
+"""JSON of the exchange, in both directions: one module per subject. Strict about money; unknown fields are ignored."""

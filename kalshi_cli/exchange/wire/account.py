@@ -1,4 +1,4 @@
-"""The REST bodies of the account: orders, fills, positions, balance, settlements, limits. Strict, as `wire` is."""
+"""REST bodies of the account: positions, balance, settlements, limits, API keys."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ read_settlements = values.paged("settlements", _Settlement, _settlement, "settle
 
 
 class Payout(NamedTuple):
-    """A settlement with what the contracts had cost: what a person wants to see of it."""
+    """A settlement with the cost of its contracts, for display."""
 
     settlement: Settlement
     yes_cost: Money | None
@@ -105,7 +105,7 @@ class Payout(NamedTuple):
 
     @property
     def net(self) -> Money | None:
-        """What was won or lost, fees included, on what was held to the end."""
+        """Return the profit or loss of the contracts held to settlement, fees included."""
         if self.yes_cost is None or self.no_cost is None:
             return None
         return Money(self.settlement.revenue - self.yes_cost - self.no_cost - self.settlement.fee)
@@ -123,14 +123,14 @@ read_payouts = values.paged("settlements", _Settlement, _paid, "settlements", is
 
 # -- limits -------------------------------------------------------------------------------------------------------
 class TokenBucketLimits(msgspec.Struct, frozen=True):
-    """A token bucket of the exchange: tokens a second, and how many it holds."""
+    """A token bucket of the exchange: tokens per second, and its capacity."""
 
     refill_rate: int
     bucket_capacity: int
 
 
 class Grant(msgspec.Struct, frozen=True):
-    """A tier that the account was given, by volume or by hand; until `expires_ts` (Unix seconds), or for good."""
+    """A tier granted to the account, by volume or manually, until `expires_ts` (Unix seconds) or permanently."""
 
     exchange_instance: str
     level: str
@@ -139,7 +139,7 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class ApiLimits(msgspec.Struct, frozen=True):
-    """`GET /account/limits`."""
+    """Rate limits of the account (`GET /account/limits`)."""
 
     usage_tier: str
     read: TokenBucketLimits
@@ -148,7 +148,7 @@ class ApiLimits(msgspec.Struct, frozen=True):
 
 
 class EndpointCost(msgspec.Struct, frozen=True):
-    """What a request takes from its bucket. Path parameters are written `:name`."""
+    """Tokens that a request costs. Path parameters are written `:name`."""
 
     method: str
     path: str
@@ -156,7 +156,7 @@ class EndpointCost(msgspec.Struct, frozen=True):
 
 
 class RequestCosts(msgspec.Struct, frozen=True, rename={"default": "default_cost", "exceptions": "endpoint_costs"}):
-    """`GET /account/endpoint_costs`: the rule, and the exceptions from it."""
+    """Request costs (`GET /account/endpoint_costs`): the default and its exceptions."""
 
     default: int
     exceptions: tuple[EndpointCost, ...]
@@ -164,9 +164,9 @@ class RequestCosts(msgspec.Struct, frozen=True, rename={"default": "default_cost
 
 def _limits(limits: ApiLimits) -> ApiLimits:
     if min(limits.read.refill_rate, limits.read.bucket_capacity) < 1:
-        raise ValueError("a read allowance of nothing")
+        raise ValueError("a read limit of zero")
     if min(limits.write.refill_rate, limits.write.bucket_capacity) < 1:
-        raise ValueError("a write allowance of nothing")
+        raise ValueError("a write limit of zero")
     return limits
 
 
@@ -183,7 +183,7 @@ read_costs = values.whole(RequestCosts, _costs, "the endpoint costs")
 
 
 class ApiKey(msgspec.Struct, frozen=True):
-    """A key of the account. `subaccount`, where there is one, is the only one it may touch."""
+    """A key of the account. With a `subaccount` it may use that one only."""
 
     api_key_id: str
     name: str
@@ -192,7 +192,10 @@ class ApiKey(msgspec.Struct, frozen=True):
 
 
 class ApiKeys(msgspec.Struct, frozen=True):
-    """All keys. After `region_expires` they cannot trade sports, elections and entertainment; None: never attested."""
+    """All API keys.
+
+    After `region_expires` they cannot trade sports, elections and entertainment; None: never attested.
+    """
 
     keys: tuple[ApiKey, ...] = field(name="api_keys")
     region_expires: OptionalTsOfSeconds = field(name="api_key_region_expiration_ts")
@@ -207,7 +210,7 @@ class TierVolumeGoal(msgspec.Struct, frozen=True):
 
 
 class VolumeProgress(msgspec.Struct, frozen=True):
-    """Contracts traded in the thirty days before `computed`, and what the tiers ask for."""
+    """Contracts traded in the thirty days before `computed`, and the goals of the tiers."""
 
     computed: TsOfSeconds = field(name="computed_ts")
     volume: QtyOfCount = field(name="trailing_30d_volume_fp")

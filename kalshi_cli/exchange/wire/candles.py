@@ -1,4 +1,4 @@
-"""The REST bodies of candles, in both dialects, and the moments that divide the live tier from the historical one."""
+"""REST bodies of candles, in both formats, and the cutoff between the live and the historical tier."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from kalshi_cli.exchange.wire.values import (
 
 
 def _traded(text: str) -> Price | None:
-    """Zero means that nothing ever traded, as on the market itself."""
+    """Return the price; zero means that the market never traded."""
     return (outcome_price(text) or None) if text else None
 
 
@@ -115,7 +115,7 @@ def _candle(wire: _Candle | _OldCandle) -> Candle:
 
 
 class EventCandles(NamedTuple):
-    """The candles of each market of an event, up to `until`: the exchange cuts a long span short, and says where."""
+    """Candles of each market of an event, up to `until`: the exchange shortens long periods and returns their end."""
 
     markets: dict[str, list[Candle]]
     until: Ts
@@ -123,7 +123,7 @@ class EventCandles(NamedTuple):
 
 def _by_event(wire: _EventBody) -> EventCandles:
     if len(wire.market_tickers) != len(wire.market_candlesticks):
-        raise ValueError(f"{len(wire.market_tickers)} markets, {len(wire.market_candlesticks)} lists of candles")
+        raise ValueError(f"{len(wire.market_tickers)} markets but {len(wire.market_candlesticks)} lists of candles")
     pairs = zip(wire.market_tickers, wire.market_candlesticks, strict=True)
     return EventCandles(
         {ticker: [_candle(c) for c in found or ()] for ticker, found in pairs}, seconds(wire.adjusted_end_ts)
@@ -148,8 +148,10 @@ read_event_candles = values.whole(_EventBody, _by_event, "candles of an event")
 
 
 class Cutoff(msgspec.Struct, frozen=True):
-    """What is older than this moved to the historical tier: markets by settlement, trades and fills by time, orders by
-    their end, settled positions by their last change (None where the exchange does not say: as for markets).
+    """Times before which data moved to the historical tier.
+
+    Markets are compared by settlement, trades and fills by time, orders by their end, settled positions by their last
+    change (None if the exchange does not say: as for markets).
     """
 
     markets: TsOfMoment = field(name="market_settled_ts")

@@ -1,4 +1,4 @@
-"""The REST bodies of what changes orders: amend, decrease, batches; and places in the queue. Strict, as `wire` is."""
+"""REST bodies that change orders: amend, decrease and batches; and queue positions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kalshi_cli.exchange.wire import values
 from kalshi_cli.exchange.wire.orders import cancel_params, check_about
 from kalshi_cli.exchange.wire.replies import is_definite
 
-# -- what we send -------------------------------------------------------------------------------------------------
+# -- requests -----------------------------------------------------------------------------------------------------
 
 
 class _Amend(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -30,7 +30,7 @@ class _Amend(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 
 def amend_body(before: Order, wanted: Order) -> bytes:
-    """The body of an amend. Its `count` is the total: what has filled and what shall be left."""
+    """Return the body of an amend. Its `count` is the total: filled plus remaining."""
     expires = None
     if wanted.expires != before.expires:
         expires = 0 if wanted.expires is None else wanted.expires // 1000
@@ -40,7 +40,7 @@ def amend_body(before: Order, wanted: Order) -> bytes:
             side=before.side.value,
             price=format_price(wanted.price),
             count=format_qty(wanted.qty),
-            client_order_id=before.client_order_id,  # the exchange compares it: a second proof that it is this order
+            client_order_id=before.client_order_id,  # the exchange compares it: a second check of the order's identity
             expiration_time=expires,
             exchange_index=before.exchange_index,
         )
@@ -48,7 +48,7 @@ def amend_body(before: Order, wanted: Order) -> bytes:
 
 
 def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None) -> bytes:
-    """The body of a decrease: one of the two."""
+    """Return the body of a decrease, with one of the two."""
     return values.body_of(
         {"market_ticker": order.ticker},
         reduce_by=None if by is None else format_qty(by),
@@ -58,11 +58,11 @@ def decrease_body(order: Order, *, by: Qty | None = None, to: Qty | None = None)
 
 
 def cancel_many_body(orders: Sequence[Order]) -> bytes:
-    """The body of a batch of cancels. Without the ticker an order of another shard is not found."""
+    """Return the body of a batch of cancels. Without the ticker an order of another shard is not found."""
     return values.body_of({"orders": [{"order_id": order.order_id, **cancel_params(order)} for order in orders]})
 
 
-# -- what came of it ----------------------------------------------------------------------------------------------
+# -- responses ----------------------------------------------------------------------------------------------------
 
 
 class _Amended(msgspec.Struct):
@@ -121,18 +121,18 @@ _canceled_many = msgspec.json.Decoder(_CanceledMany)
 
 
 def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnded:
-    """The reply to an amend, as the order is now. Counts come only where it traded or its size changed."""
+    """Return the order after an amend. The response has counts only if the order traded or its size changed."""
 
     def convert(wire: _Amended) -> messages.AmendEnded:
         check_about(wire.order_id, wire.client_order_id, before)
         filled = before.filled + (values.parse_non_negative_count(wire.fill_count) if wire.fill_count else 0)
         if wire.remaining_count is not None:
             left = values.parse_non_negative_count(wire.remaining_count)
-            if left == 0 and filled < wanted.qty:  # such as PostOnlyCrossCancel; only a read tells which
-                raise ValueError("it does not say whether the rest filled or was canceled")
+            if left == 0 and filled < wanted.qty:  # for example PostOnlyCrossCancel; only a read shows which
+                raise ValueError("the response does not say whether the rest filled or was canceled")
             filled = max(filled, wanted.qty - left)
         if filled > wanted.qty:
-            raise ValueError(f"more has filled than the {format_qty(wanted.qty)} asked for")
+            raise ValueError(f"more than the requested {format_qty(wanted.qty)} has filled")
         status = OrderStatus.RESTING if filled < wanted.qty else OrderStatus.FILLED
         after = msgspec.structs.replace(
             wanted, filled=Qty(filled), status=status, updated=wire.ts_ms, fees=before.fees, fill_cost=before.fill_cost
@@ -143,14 +143,14 @@ def read_amended(body: bytes, before: Order, wanted: Order) -> messages.AmendEnd
 
 
 def read_decreased(body: bytes, order: Order) -> Order:
-    """The reply to a decrease, as the order is now."""
+    """Return the order after a decrease."""
 
     def convert(wire: _Decreased) -> Order:
         check_about(wire.order_id, wire.client_order_id, order)
         left = values.parse_non_negative_count(wire.remaining_count)
         gone = order.qty - order.filled - left
         if gone < 0:
-            raise ValueError(f"{format_qty(left)} are left of {format_qty(order.remaining)}")
+            raise ValueError(f"{format_qty(left)} of {format_qty(order.remaining)} remain")
         status = order.status if left else OrderStatus.CANCELED
         return msgspec.structs.replace(order, reduced=Qty(gone), status=status, updated=wire.ts_ms)
 
@@ -158,14 +158,14 @@ def read_decreased(body: bytes, order: Order) -> Order:
 
 
 Placed = messages.OrderAccepted | messages.OrderRejected | messages.OrderUnknown
-"""What became of one order of a batch."""
+"""Outcome of one order of a batch."""
 
 
 def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Placed]:
-    """The reply to a batch of creates, one answer for each order; OrderUnknown for one that it does not answer for.
+    """Return the outcome of each order of a batch; OrderUnknown for one that the response does not mention.
 
-    The answers come in the order of the request. Those that name an order are found by that name all the same; only a
-    refusal may come without. Two answers with one order id are about one order, and nobody knows which.
+    The results come in the order of the request, but those that name an order are matched by that name; only a
+    rejection may come without one. Two results with one order id concern one order, and it is unknown which.
     """
 
     def convert(wire: _CreatedMany) -> list[Placed]:
@@ -186,7 +186,7 @@ def read_created_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[Pla
 
 def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
     if item is None:
-        return messages.OrderUnknown(now, name, "the reply does not answer for it")
+        return messages.OrderUnknown(now, name, "the response does not mention this order")
     if item.error is not None:
         code = item.error.code.lower()
         if is_definite(code) and not item.order_id:
@@ -194,7 +194,7 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
         reason = item.error.text or "an error without a reason"
         return messages.OrderUnknown(now, name, f"{ID_TAKEN}: {reason}" if code == ID_TAKEN else reason)
     if not item.order_id or item.fill_count is None or item.remaining_count is None:
-        return messages.OrderUnknown(now, name, "the reply does not say what became of it")
+        return messages.OrderUnknown(now, name, "the response does not say what happened to it")
     filled, left = (
         values.parse_non_negative_count(item.fill_count),
         values.parse_non_negative_count(item.remaining_count),
@@ -203,11 +203,11 @@ def _placed(item: _Created | None, name: str, now: Ts) -> Placed:
 
 
 TakenBack = messages.OrderCanceled | messages.CancelFailed
-"""What became of one cancel of a batch."""
+"""Outcome of one cancel of a batch."""
 
 
 def read_canceled_many(body: bytes, orders: Sequence[Order], now: Ts) -> list[TakenBack]:
-    """The reply to a batch of cancels, one answer for each order."""
+    """Return the outcome of each cancel of a batch."""
 
     def convert(wire: _CanceledMany) -> list[TakenBack]:
         by_id = {item.order_id: item for item in wire.orders if item.order_id}
@@ -230,7 +230,7 @@ def _taken_back(item: _Canceled | None, order: Order, now: Ts) -> TakenBack:
 
 
 class QueuePosition(msgspec.Struct, frozen=True):
-    """How many contracts must trade before an order does: at better prices, and earlier at its own."""
+    """Contracts that must trade before an order does: at better prices, and earlier at its own."""
 
     order_id: str
     ticker: str = field(name="market_ticker")

@@ -1,4 +1,4 @@
-"""The REST bodies of combos: the collections from which they are made, and the market of some legs."""
+"""REST bodies of combos: their collections, and the market of a set of legs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kalshi_cli.exchange.wire.values import PriceRange, TsOfMoment, Unit, Wire, 
 
 
 class LegEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """An event of a collection, and how many of its markets a combo may have; None is no limit."""
+    """An event of a collection, and how many of its markets a combo may contain; None is no limit."""
 
     ticker: str
     is_yes_only: bool = False
@@ -30,7 +30,7 @@ _Grid = Annotated[tuple[PriceRange, ...] | None, Unit(lambda ranges: grid_of(ran
 
 
 class Collection(msgspec.Struct, frozen=True, kw_only=True):
-    """From which events combos can be made, of how many legs. `grid` is None where the exchange does not say it."""
+    """Events that combos can be made from, and the number of legs. `grid` may be missing."""
 
     collection_ticker: str
     series_ticker: str
@@ -49,7 +49,7 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CreatedCombo(msgspec.Struct, frozen=True, kw_only=True):
-    """The market of some legs; `market` only where it was asked for."""
+    """The market of a set of legs; `market` is set only if it was requested."""
 
     event_ticker: str
     market_ticker: str
@@ -57,6 +57,7 @@ class CreatedCombo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def combo_body(legs: Sequence[ComboLeg], *, with_market: bool) -> bytes:
+    """Return the body of `POST /multivariate_event_collections/{collection_ticker}`."""
     selected = [
         {"market_ticker": leg.market_ticker, "event_ticker": leg.event_ticker, "side": leg.side} for leg in legs
     ]

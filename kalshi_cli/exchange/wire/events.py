@@ -1,4 +1,4 @@
-"""The REST bodies of events and series: the objects, their fee changes, event metadata, forecasts."""
+"""REST bodies of events and series: the objects, their fee changes, event metadata, forecasts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class _Source(msgspec.Struct, gc=False):
 
 
 def _thousandths(multiplier: float) -> int:
-    """A fee multiplier, one of the few JSON numbers that matter: 0.5 -> 500."""
+    """Convert a fee multiplier, one of the few JSON numbers: 0.5 -> 500."""
     if not 0 <= multiplier <= 1000:
         raise ValueError(f"an impossible fee multiplier: {multiplier}")
     return round(multiplier * 1000)
@@ -59,7 +59,7 @@ class _NestedEvent(_Event, gc=False):
 
 
 class EventBody(_Event, gc=False):
-    """With its markets, where they were asked for."""
+    """An event with its markets, if they were requested."""
 
     markets: list[MarketDetailsBody] | None = None
 
@@ -75,7 +75,7 @@ def _event(wire: _Event, markets: tuple[Market, ...]) -> Event:
 
 
 def _whole(wire: _EventBody) -> Event:
-    """The markets are inside the event where they were asked for, else beside it (a field on its way out)."""
+    """Convert an event; its markets are inside the event, or beside it (a field that is being phased out)."""
     nested = wire.event.markets
     return _event(wire.event, tuple(map(details_of, wire.markets or () if nested is None else nested)))
 
@@ -94,7 +94,7 @@ read_events = values.paged("events", _NestedEvent, _listed, "events", is_require
 
 
 class SeriesBody(msgspec.Struct, gc=False):
-    """All a series has; the volume only where it was asked for."""
+    """A whole series; the volume only if it was requested."""
 
     ticker: str
     fee_type: str
@@ -121,14 +121,14 @@ def _series(wire: SeriesBody) -> Series:
 read_series = values.single("series", SeriesBody, _series, "a series")
 """`GET /series/{series_ticker}`."""
 read_series_list = values.listed("series", SeriesBody, _series, "the series")
-"""`GET /series`, which comes whole."""
+"""`GET /series`, a single page."""
 
 
 # -- fee changes --------------------------------------------------------------------------------------------------
 
 
 class FeeChange(msgspec.Struct, frozen=True, kw_only=True):
-    """Fees that will hold, or did, from `scheduled` on. Of an event, None falls back to the fees of its series."""
+    """Fees in force from `scheduled` on. For an event, None means the fees of its series."""
 
     id: str
     series_ticker: str
@@ -178,7 +178,7 @@ read_event_fee_changes = values.paged(
 
 
 class MarketImage(msgspec.Struct, frozen=True):
-    """How one market is drawn."""
+    """Image and color of a market."""
 
     market_ticker: str
     image_url: str = ""
@@ -189,7 +189,7 @@ _Images = Annotated[tuple[MarketImage, ...] | None, Unit(tuple, ())]
 
 
 class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
-    """How an event is presented, and what its outcome is taken from."""
+    """Presentation of an event, and the sources of its outcome."""
 
     image_url: str = ""
     featured_image_url: str = ""
@@ -202,7 +202,7 @@ class EventMetadata(msgspec.Struct, frozen=True, kw_only=True):
 class Percentile(
     msgspec.Struct, frozen=True, rename={"forecast": "numerical_forecast", "formatted": "formatted_forecast"}
 ):
-    """What the market thinks is not exceeded with this chance: `percentile` is in hundredths of a percent."""
+    """The forecast that is not exceeded with this probability; `percentile` is in hundredths of a percent."""
 
     percentile: int
     forecast: float

@@ -1,7 +1,7 @@
-"""The REST bodies of where money lies and how it moves, both ways. Strict, as `wire` is: every amount is exact.
+"""REST bodies of balances and cash movements, in both directions. Every amount is exact.
 
-Three units meet here: `balance` is dollars as text, `amount_cents` whole cents, and the `amount` that a transfer
-between shards sends is in centi-cents ($0.0001), while the same field comes back as dollars.
+Three units are in use: `balance` is dollars as text, `amount_cents` whole cents, and the `amount` sent in a transfer
+between shards is in centi-cents ($0.0001), while the same field is returned as dollars.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CENTI_CENT = 100
 """In units of Money."""
 
 
-# -- what display needs -------------------------------------------------------------------------------------------
+# -- objects ------------------------------------------------------------------------------------------------------
 
 
 class SubaccountBalance(msgspec.Struct, frozen=True):
@@ -45,7 +45,7 @@ class SubaccountBalance(msgspec.Struct, frozen=True):
 
 
 class Netting(msgspec.Struct, frozen=True):
-    """Whether YES and NO of one market cancel out in this subaccount."""
+    """Netting of YES and NO of one market in this subaccount: on or off."""
 
     subaccount: int = field(name="subaccount_number")
     exchange_index: Annotated[int, Wire(int, 0)]
@@ -66,7 +66,7 @@ class SubaccountTransfer(msgspec.Struct, frozen=True):
 class ShardTransfer(msgspec.Struct, frozen=True):
     """Cash moved between two shards. `source` and `destination` are instances: event_contract or margined.
 
-    `status` is pending or complete: the exchange moves it after it has answered.
+    `status` is pending or complete: the exchange moves the cash after it has answered.
     """
 
     transfer_id: str
@@ -80,9 +80,9 @@ class ShardTransfer(msgspec.Struct, frozen=True):
 
 
 class Allocation(msgspec.Struct, frozen=True):
-    """How the exchange spreads free cash over the shards, by itself, in percent; no shares: it does not.
+    """Automatic distribution of free cash over the shards in percent; without shares it is off.
 
-    `reservation` is what it leaves for resting orders: max, sum or none.
+    `reservation` is what is kept for resting orders: max, sum or none.
     """
 
     shares: dict[int, int]
@@ -102,21 +102,21 @@ class CashMovement(msgspec.Struct, frozen=True):
 
 
 class RestingValue(msgspec.Struct, frozen=True):
-    """What the resting orders are worth, in all and by shard."""
+    """Value of the resting orders, in total and by shard."""
 
     total: Money
     shards: dict[int, Money]
 
 
-# -- what we send -------------------------------------------------------------------------------------------------
+# -- requests -----------------------------------------------------------------------------------------------------
 
 
 def shard_transfer_body(
     amount: Money, *, from_shard: int, to_shard: int, from_subaccount: int, to_subaccount: int, client_transfer_id: str
 ) -> bytes:
-    """The body of `POST /portfolio/intra_exchange_instance_transfer`.
+    """Return the body of `POST /portfolio/intra_exchange_instance_transfer`.
 
-    The id (since 15 October 2026) is for primary accounts only, so it is left out where another is named.
+    The id (since 15 October 2026) is for primary accounts only, so it is left out if a subaccount is named.
     """
     body: dict[str, object] = {
         "source": "event_contract",
@@ -136,7 +136,7 @@ def shard_transfer_body(
 def subaccount_transfer_body(
     amount: Money, *, client_transfer_id: str, from_subaccount: int, to_subaccount: int, exchange_index: int
 ) -> bytes:
-    """The body of `POST /portfolio/subaccounts/transfer`."""
+    """Return the body of `POST /portfolio/subaccounts/transfer`."""
     return values.body_of(
         {
             "client_transfer_id": client_transfer_id,
@@ -149,17 +149,17 @@ def subaccount_transfer_body(
 
 
 def subaccount_body(exchange_index: int) -> bytes:
-    """The body of `POST /portfolio/subaccounts`."""
+    """Return the body of `POST /portfolio/subaccounts`."""
     return values.body_of({}, exchange_index=_within(exchange_index, MAX_SHARD, "shard"))
 
 
 def netting_body(subaccount: int, *, enabled: bool) -> bytes:
-    """The body of `PUT /portfolio/subaccounts/netting`."""
+    """Return the body of `PUT /portfolio/subaccounts/netting`."""
     return values.body_of({"subaccount_number": _subaccount(subaccount), "enabled": enabled})
 
 
 def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
-    """The body of `POST /portfolio/target_balance_allocation`; no shares switch the rebalancing off.
+    """Return the body of `POST /portfolio/target_balance_allocation`; no shares turn the allocation off.
 
     The exchange refuses shares that do not add up to 100.
     """
@@ -173,7 +173,8 @@ def allocation_body(shares: dict[int, int], reservation: str) -> bytes:
 def _whole(amount: Money, unit: int, name: str) -> int:
     if amount <= 0 or amount % unit:
         raise UsageError(
-            f"an amount is above zero and in steps of {name}, not {show_money(amount)}", hint="like --amount 25.00"
+            f"The amount must be greater than zero and in steps of {name}, not {show_money(amount)}",
+            hint="for example --amount 25.00",
         )
     return amount // unit
 
@@ -184,11 +185,11 @@ def _subaccount(number: int) -> int:
 
 def _within(number: int, most: int, name: str) -> int:
     if not 0 <= number <= most:
-        raise UsageError(f"there is no {name} {number}", hint=f"a {name} is a number from 0 to {most}")
+        raise UsageError(f"No {name} {number}", hint=f"a {name} is a number from 0 to {most}")
     return number
 
 
-# -- what comes back ----------------------------------------------------------------------------------------------
+# -- responses ----------------------------------------------------------------------------------------------------
 
 
 class _Share(msgspec.Struct):
@@ -217,7 +218,7 @@ def _allocation(wire: _Allocation) -> Allocation:
 
 
 def _resting_value(wire: _RestingValue) -> RestingValue:
-    """The total is in whole cents, cut off; where there are parts, their sum is exact."""
+    """Convert the value. The total is in whole cents, cut off; with parts, their sum is exact."""
     parts = {each.exchange_index: parse_money(each.balance) for each in wire.resting_order_value_breakdown or ()}
     total = Money(sum(parts.values())) if parts else integer_cents(wire.total_resting_order_value)
     return RestingValue(total, parts)
@@ -235,8 +236,8 @@ read_subaccount_balances = values.listed(
     "subaccount_balances", *values.of(SubaccountBalance), "the balances of subaccounts", is_required=True
 )
 """`GET /portfolio/subaccounts/balances`: one for each subaccount and shard."""
-read_created = values.single("subaccount_number", int, _subaccount, "it")
-"""The number of the new one, from `POST /portfolio/subaccounts`."""
+read_created = values.single("subaccount_number", int, _subaccount, "the new subaccount")
+"""Number of the new subaccount, from `POST /portfolio/subaccounts`."""
 read_netting = values.listed("netting_configs", *values.of(Netting), "netting", is_required=True)
 """`GET /portfolio/subaccounts/netting`."""
 read_subaccount_transfers = values.paged("transfers", *values.of(SubaccountTransfer), "transfers", is_required=True)

@@ -1,4 +1,4 @@
-"""The REST bodies of order groups."""
+"""REST bodies of order groups."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from kalshi_cli.exchange.wire.values import body_of, convert, parse_non_negative
 
 
 class OrderGroup(msgspec.Struct, frozen=True, kw_only=True):
-    """Orders that are cancelled together once more than `limit` contracts of them matched within 15 seconds.
+    """Orders that are canceled together once more than `limit` contracts of them match within 15 seconds.
 
-    `orders` are ids, and None in a list of groups. `subaccount` is known only from whoever asked for it.
+    `orders` are ids, and None in a list of groups. `subaccount` is that of the request.
     """
 
     group_id: str
@@ -38,7 +38,7 @@ class _Group(msgspec.Struct):
 
 
 class _Groups(msgspec.Struct):
-    order_groups: list[_Group] | None = None  # an account with none was answered with `{}` (perps, 2026)
+    order_groups: list[_Group] | None = None  # an account without groups gets `{}` (perps, 2026)
 
 
 _created = msgspec.json.Decoder(_Created)
@@ -47,33 +47,33 @@ _groups = msgspec.json.Decoder(_Groups)
 
 
 def create_body(limit: Qty, subaccount: int, exchange_index: int) -> bytes:
-    """The body of `POST /portfolio/order_groups/create`."""
+    """Return the body of `POST /portfolio/order_groups/create`."""
     return body_of({"contracts_limit_fp": format_qty(limit)}, subaccount=subaccount, exchange_index=exchange_index)
 
 
 def limit_body(limit: Qty) -> bytes:
-    """The body of `PUT /portfolio/order_groups/{id}/limit`."""
+    """Return the body of `PUT /portfolio/order_groups/{id}/limit`."""
     return body_of({"contracts_limit_fp": format_qty(limit)})
 
 
 def read_created(body: bytes, limit: Qty) -> OrderGroup:
-    """The reply to a create."""
+    """Return the new group."""
 
     def group(wire: _Created) -> OrderGroup:
         if not wire.group_id:
-            raise ValueError("it names no group")
+            raise ValueError("the response names no group")
         return convert(OrderGroup, wire, limit=limit, orders=())
 
     return read(_created, group, body, "a new order group")
 
 
 def read_group(body: bytes, group_id: str, subaccount: int) -> OrderGroup:
-    """`GET /portfolio/order_groups/{id}`, whose body does not name the group."""
+    """Return a group from `GET /portfolio/order_groups/{id}`, whose body does not name it."""
     return read(_group, lambda wire: _of(wire, group_id, subaccount, wire.orders or ()), body, "an order group")
 
 
 def read_groups(body: bytes, subaccount: int) -> list[OrderGroup]:
-    """`GET /portfolio/order_groups`."""
+    """Return the groups of `GET /portfolio/order_groups`."""
 
     def groups(wire: _Groups) -> list[OrderGroup]:
         return [_of(each, each.group_id, subaccount, each.orders) for each in wire.order_groups or ()]

@@ -1,7 +1,6 @@
-"""The REST bodies of markets, in two depths: `Listed` for lists of tens of thousands, `MarketDetailsBody` with
-everything.
+"""REST bodies of markets in two depths: `MarketSummaryBody` for long lists, `MarketDetailsBody` with every field.
 
-Decoding all fields of fifty thousand markets would cost half as much again, for times and texts that no list shows.
+Decoding all fields of fifty thousand markets would take half as long again, for times and texts that no list shows.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ _AnyQuote = Annotated[str | None, Unit(_quote)]
 
 
 class MarketSummaryBody(msgspec.Struct, gc=False):
-    """What trading needs. The rest of the object is skipped."""
+    """The fields that trading needs; the rest of the object is skipped."""
 
     ticker: str
     event_ticker: str
@@ -67,6 +66,8 @@ class MarketSummaryBody(msgspec.Struct, gc=False):
 
 
 class ComboLegBody(msgspec.Struct, gc=False):
+    """A leg of a combo."""
+
     event_ticker: str = ""
     market_ticker: str = ""
     side: str = ""
@@ -74,7 +75,7 @@ class ComboLegBody(msgspec.Struct, gc=False):
 
 
 class MarketDetailsBody(MarketSummaryBody, gc=False):
-    """The whole object. Text that the exchange may leave out is empty, times and prices are None."""
+    """The whole object. Missing text is empty; missing times and prices are None."""
 
     market_type: str = "binary"
     no_subtitle: str = field(name="no_sub_title", default="")
@@ -99,7 +100,7 @@ class MarketDetailsBody(MarketSummaryBody, gc=False):
 
 
 def market_of(wire: MarketSummaryBody) -> Market:
-    """The half of a market that trading needs; ValueError where a field cannot be read."""
+    """Return the fields that trading needs; ValueError for an unreadable field."""
     value = wire.settlement_value_dollars
     try:
         return Market(
@@ -112,7 +113,7 @@ def market_of(wire: MarketSummaryBody) -> Market:
             yes_bid_size=values.quote_size(wire.yes_bid_size_fp),
             yes_ask=values.quote_price(wire.yes_ask_dollars),
             yes_ask_size=values.quote_size(wire.yes_ask_size_fp),
-            last=values.outcome_price(wire.last_price_dollars) or None,  # 0.0000: nothing ever traded
+            last=values.outcome_price(wire.last_price_dollars) or None,  # 0.0000: never traded
             volume=values.parse_non_negative_count(wire.volume_fp),
             volume_24h=values.parse_non_negative_count(wire.volume_24h_fp),
             open_interest=values.parse_non_negative_count(wire.open_interest_fp),
@@ -140,7 +141,7 @@ def market_of(wire: MarketSummaryBody) -> Market:
 
 
 def details_of(wire: MarketDetailsBody) -> MarketDetails:
-    """The whole market; ValueError where a field cannot be read."""
+    """Return the whole market; ValueError for an unreadable field."""
     lean = market_of(wire)
     known = {name: getattr(lean, name) for name in Market.__struct_fields__}
     try:
@@ -150,15 +151,16 @@ def details_of(wire: MarketDetailsBody) -> MarketDetails:
 
 
 def leg_of(wire: ComboLegBody) -> ComboLeg:
+    """Return a leg of a combo."""
     return convert(ComboLeg, wire)
 
 
 read_market = values.single("market", MarketDetailsBody, details_of, "a market")
-"""`GET /markets/{ticker}` and `GET /historical/markets/{ticker}`, with everything in it."""
+"""`GET /markets/{ticker}` and `GET /historical/markets/{ticker}`, with every field."""
 read_markets = values.paged("markets", MarketSummaryBody, market_of, "markets", is_required=True)
-"""`GET /markets` and `GET /historical/markets`: of tens of thousands, only what trading needs."""
+"""`GET /markets` and `GET /historical/markets`, with the fields that trading needs."""
 read_whole_markets = values.paged("markets", MarketDetailsBody, details_of, "markets", is_required=True)
-"""The same lists with everything, for those that are short."""
+"""The same lists with every field, for short ones."""
 
 
 # -- books and trades ---------------------------------------------------------------------------------------------
@@ -199,7 +201,7 @@ def _bids(pairs: _Pairs | None) -> tuple[Level, ...]:
 
 
 def _book(wire: _Book, ticker: str, now: Ts) -> BookSnapshot:
-    """Two lists of bids on the wire; a bid for NO at q is an offer of YES at 1 - q."""
+    """Convert a book. The exchange sends two lists of bids; a bid for NO at q is an offer of YES at 1 - q."""
     asks = tuple((Price(ONE_DOLLAR - price), qty) for price, qty in _bids(wire.no_dollars))
     return BookSnapshot(now, ticker, _bids(wire.yes_dollars), asks)
 
@@ -221,12 +223,12 @@ _books_body = msgspec.json.Decoder(_BooksBody)
 
 
 def read_orderbook(body: bytes, ticker: str, now: Ts) -> BookSnapshot:
-    """`GET /markets/{ticker}/orderbook`; the body says neither which market it is nor when."""
+    """Return the book of `GET /markets/{ticker}/orderbook`, whose body has neither ticker nor time."""
     return values.read(_book_body, lambda wire: _book(wire.orderbook_fp, ticker, now), body, f"the book of {ticker}")
 
 
 def read_orderbooks(body: bytes, now: Ts) -> list[BookSnapshot]:
-    """`GET /markets/orderbooks`."""
+    """Return the books of `GET /markets/orderbooks`."""
     return values.read(
         _books_body, lambda wire: [_book(b.orderbook_fp, b.ticker, now) for b in wire.orderbooks], body, "books"
     )

@@ -14,7 +14,7 @@ from kalshi_cli.exchange.wire import values
 
 
 class OrderFields(msgspec.Struct, gc=False):
-    """Everything but the times, which the two sources write differently."""
+    """Every field but the times, which the two sources write differently."""
 
     order_id: str
     ticker: str
@@ -28,7 +28,7 @@ class OrderFields(msgspec.Struct, gc=False):
     taker_fill_cost_dollars: str
     maker_fill_cost_dollars: str
     client_order_id: str
-    """Always there, empty on orders that were not placed by API. Without it an order of ours would not be found."""
+    """Always present, empty on orders that were not placed by API. Without it an own order would not be recognized."""
     book_side: str | None = None
     outcome_side: str | None = None
     exchange_index: int = 0
@@ -39,7 +39,7 @@ class OrderFields(msgspec.Struct, gc=False):
 
 
 def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None, why: str = "") -> Order:
-    """The order on the YES scale; ValueError where a field is wrong. `why` is the reason of the last update."""
+    """Return the order on the YES scale; ValueError for an invalid field. `why` is the reason of the last update."""
     status = values.order_status(wire.status, why)
     side = values.book_side(wire.book_side, wire.outcome_side)
     initial, filled = (
@@ -71,10 +71,10 @@ def order_of(wire: OrderFields, *, created: Ts, updated: Ts, expires: Ts | None,
 
 
 _STP_MODES = {mode.value: mode for mode in SelfTradePrevention}
-"""A mode that the exchange adds later reads as none."""
+"""Self-trade prevention by the exchange's name; an unknown name reads as None."""
 
 
-# -- what we send -------------------------------------------------------------------------------------------------
+# -- requests -----------------------------------------------------------------------------------------------------
 class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
     ticker: str
     client_order_id: str
@@ -88,7 +88,7 @@ class _Create(msgspec.Struct, omit_defaults=True, kw_only=True):
     reduce_only: bool = False
     cancel_order_on_pause: bool = False
     order_group_id: str = ""
-    subaccount: int = 0  # left out: the primary one, or that of a key which is locked to one
+    subaccount: int = 0  # left out: the primary one, or that of a restricted key
     exchange_index: int = 0  # left out: the exchange finds the shard by the ticker
 
 
@@ -97,12 +97,12 @@ class _CreateMany(msgspec.Struct):
 
 
 def create_body(order: Order) -> bytes:
-    """The body of `POST /portfolio/events/orders`."""
+    """Return the body of `POST /portfolio/events/orders`."""
     return values.encoder.encode(_create(order))
 
 
 def create_many_body(orders: Sequence[Order]) -> bytes:
-    """The body of `POST /portfolio/events/orders/batched`."""
+    """Return the body of `POST /portfolio/events/orders/batched`."""
     return values.encoder.encode(_CreateMany([_create(order) for order in orders]))
 
 
@@ -126,7 +126,7 @@ def _create(order: Order) -> _Create:
 
 
 def cancel_params(order: Order) -> dict[str, str | int]:
-    """The query of a cancel: without the ticker, shard 0 is asked and answers 404 for a live order of shard 2."""
+    """Return the query of a cancel. Without the ticker, shard 0 answers 404 for a live order of another shard."""
     params: dict[str, str | int] = {"market_ticker": order.ticker}
     if order.exchange_index:
         params["exchange_index"] = order.exchange_index
@@ -134,11 +134,11 @@ def cancel_params(order: Order) -> dict[str, str | int]:
 
 
 def subaccount_params(order: Order) -> dict[str, str | int]:
-    """The query that says whose order it is; nothing for the primary subaccount."""
+    """Return the query that names the subaccount of an order; empty for the primary one."""
     return {"subaccount": order.subaccount} if order.subaccount else {}
 
 
-# -- what came of it ----------------------------------------------------------------------------------------------
+# -- responses ----------------------------------------------------------------------------------------------------
 class _Created(msgspec.Struct):
     order_id: str
     fill_count: str
@@ -159,11 +159,11 @@ _canceled = msgspec.json.Decoder(_Canceled)
 
 
 def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
-    """The reply to a create. It must name an order, and not somebody else's."""
+    """Return the accepted order; the response must name it and no other."""
 
     def convert(wire: _Created) -> OrderAccepted:
         if not wire.order_id or (wire.client_order_id or client_order_id) != client_order_id:
-            raise ValueError("it names no order, or another one")
+            raise ValueError("the response names no order, or another one")
         return OrderAccepted(
             wire.ts_ms,
             client_order_id,
@@ -176,15 +176,15 @@ def read_created(body: bytes, client_order_id: str) -> OrderAccepted:
 
 
 def check_about(order_id: str, client_order_id: str | None, order: Order) -> None:
-    """Raise ValueError where a reply names another order, by either id; the exchange does not always send ours."""
+    """Raise ValueError if a response names another order, by either id; the client order id is not always present."""
     if order_id != order.order_id:
-        raise ValueError(f"it is about {order_id[:64]}, not {order.order_id}")
+        raise ValueError(f"the response is about {order_id[:64]}, not {order.order_id}")
     if client_order_id and order.client_order_id not in ("", client_order_id):
-        raise ValueError(f"it is about {client_order_id[:64]}, not {order.client_order_id}")
+        raise ValueError(f"the response is about {client_order_id[:64]}, not {order.client_order_id}")
 
 
 def read_canceled(body: bytes, order: Order) -> OrderCanceled:
-    """The reply to a cancel. In May 2026 the exchange answered some with another order's: ids are compared."""
+    """Return the cancel. Ids are compared: in May 2026 the exchange answered some with another order's."""
 
     def convert(wire: _Canceled) -> OrderCanceled:
         check_about(wire.order_id, wire.client_order_id, order)

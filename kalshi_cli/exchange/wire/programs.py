@@ -1,7 +1,6 @@
-"""The REST bodies of what surrounds the markets: milestones, live data, incentives, structured targets, tags.
+"""REST bodies of milestones, live data, incentives, structured targets and tags.
 
-Nothing here is money but the rewards of incentives. What the exchange leaves open in shape (`details`) stays its own
-JSON.
+Only the rewards of incentives are money. Objects without a fixed shape (`details`) stay JSON.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from kalshi_cli.exchange.wire.values import (
 
 
 class Milestone(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happens outside, like a game: when, and which events follow from it."""
+    """A scheduled occurrence outside of the exchange, such as a game: its time, and the events that depend on it."""
 
     milestone_id: str = field(name="id")
     category: str = ""
@@ -44,7 +43,7 @@ class Milestone(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LiveData(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known now of a milestone or an event; `type` says what shape `details` has."""
+    """Current live data of a milestone or an event; `type` determines the shape of `details`."""
 
     type: str
     details: Json
@@ -55,7 +54,7 @@ class LiveData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeatherPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One minute of a temperature index, in degrees Fahrenheit; no value yet where `status` is incomplete."""
+    """A minute of a temperature index in degrees Fahrenheit; no value yet if `status` is incomplete."""
 
     ts: Ts = field(name="t")
     value: Annotated[float | None, Wire(float | None, None)] = field(name="v")
@@ -64,6 +63,8 @@ class WeatherPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class WeatherIndex(msgspec.Struct, frozen=True, kw_only=True):
+    """The temperature index of a city."""
+
     city: str
     units: str
     config_version: str = ""
@@ -97,7 +98,7 @@ read_live = values.single("live_data", *_LIVE, "live data")
 read_lives = values.listed("live_datas", *_LIVE, "live data")
 """`GET /live_data/batch`."""
 read_plays = values.whole(_PlaysBody, _plays, "the plays of a game")
-"""`GET /live_data/milestone/{milestone_id}/game_stats`: what happened, by period; None where it is not told."""
+"""`GET /live_data/milestone/{milestone_id}/game_stats`: plays by period; None if there are none."""
 read_weather = values.whole(*values.of(WeatherIndex), "a temperature index")
 """`GET /live_data/weather/{city}`."""
 read_calibrations = values.listed("calibrations", dict[str, object], dict, "the calibrations of an index")
@@ -124,7 +125,7 @@ class Incentive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody or something that markets are about: a team, a player, a candidate."""
+    """The subject of markets: a team, a player, a candidate."""
 
     target_id: str = field(name="id")
     name: str = ""
@@ -134,7 +135,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SportFilters(msgspec.Struct, frozen=True, kw_only=True):
-    """A sport: its scopes, and those of each competition."""
+    """A sport with its scopes, and those of each competition."""
 
     sport: str
     scopes: tuple[str, ...]
@@ -160,7 +161,7 @@ def _tags(wire: dict[str, tuple[str, ...] | None]) -> dict[str, tuple[str, ...]]
 
 
 def _sports(wire: _SportsBody) -> list[SportFilters]:
-    """In the exchange's order; what it does not order comes last."""
+    """Return the sports in the exchange's order, unordered ones last."""
     names = dict.fromkeys((*wire.sport_ordering, *wire.filters_by_sports))
     found = ((name, wire.filters_by_sports[name]) for name in names if name in wire.filters_by_sports)
     return [
@@ -176,7 +177,7 @@ def _sports(wire: _SportsBody) -> list[SportFilters]:
 _TARGET = values.of(Target)
 
 read_incentives = values.paged("incentive_programs", *values.of(Incentive), "incentives", cursor="next_cursor")
-"""`GET /incentive_programs`, whose cursor has a name of its own."""
+"""`GET /incentive_programs`, whose cursor has its own name."""
 read_target = values.single("structured_target", *_TARGET, "a structured target")
 """`GET /structured_targets/{structured_target_id}`."""
 read_targets = values.paged("structured_targets", *_TARGET, "structured targets")

@@ -1,4 +1,4 @@
-"""Refusals: the exchange's four shapes of an error body, and what each means to a person.
+"""Rejections: the four formats of the exchange's error bodies, and what each means to the user.
 
 {"error": {"code", "message", "details"?}}    orders, authentication
 {"code", "message", "details"?}               bodies that do not decode
@@ -20,7 +20,7 @@ _LONGEST = 300
 
 
 class ExchangeRejection(NamedTuple):
-    """An error body, whatever its shape; empty where it did not say. `code` is in lower case."""
+    """An error body in any of the formats; missing parts are empty. `code` is in lower case."""
 
     code: str
     message: str
@@ -28,7 +28,7 @@ class ExchangeRejection(NamedTuple):
 
 
 def read_refusal(body: bytes) -> ExchangeRejection:
-    """Never fails: a body that is no JSON is its own message."""
+    """Parse an error body. It never fails: a body that is not JSON becomes the message."""
     try:
         wire = msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
@@ -44,15 +44,15 @@ def read_refusal(body: bytes) -> ExchangeRejection:
 
 
 def _text(value: object) -> str:
-    """Secrets first: one that is cut in the middle is not known any more."""
+    """Return short text. Secrets are hidden first, because one that is cut is no longer recognized."""
     return redact(value)[:_LONGEST] if isinstance(value, str) else ""
 
 
 PACE = "too_many_requests"
-"""The code of the exchange's own 429, whose body has none."""
+"""Code of the exchange's own 429, whose body has none."""
 
 _REFUSING = frozenset({400, 401, 403, 404, 409, 410, 429})
-"""Statuses with which the exchange refuses a write. Any other 4xx (425 of a proxy, 408, 413) is somebody else's."""
+"""Statuses with which the exchange rejects a write. Any other 4xx (425 of a proxy, 408, 413) comes from elsewhere."""
 
 _REFUSALS = (
     "authentication_error", "available_balance", "bad_request", "deprecated", "exceed", "exchange_is_paused",
@@ -61,16 +61,16 @@ _REFUSALS = (
     "permission", "post_only", "reduce_only", "rfq_closed", "signature_is_missing", "too_many", "trading_is_paused",
     "unauthorized", "user_not_found",
 )  # fmt: skip
-"""How the codes begin with which the exchange refuses; the same code comes with different statuses."""
+"""Beginnings of the codes with which the exchange rejects; the same code comes with different statuses."""
 
 
 def is_definite(code: str, status: int | None = None) -> bool:
-    """Return whether a write that was refused with this code, in lower case, certainly did not happen.
+    """Return whether a write that was rejected with this lower-case code certainly did not happen.
 
-    Only the exchange's own error says so, and only with a code that is known to refuse: a gateway, a cache or a captive
-    portal may answer for the exchange, also after the request went through. An item of a batch has no status. The body
-    `{"msg": ...}` has no code: the exchange answers queries with it, not writes. A 429 is one of the exchange only in
-    its own words, because a create goes again after it; and those words prove nothing with another status.
+    Only the exchange's own error with a known code proves that: a gateway, a cache or a captive portal may answer
+    instead, even after the request went through. An item of a batch has no status. The body `{"msg": ...}` has no code:
+    the exchange uses it for queries, not for writes. A 429 must have the exchange's own text, because a create is sent
+    again after it; that text proves nothing with another status.
     """
     if status is not None and (status not in _REFUSING or (status == 429) is not (code == PACE)):
         return False
@@ -78,100 +78,101 @@ def is_definite(code: str, status: int | None = None) -> bool:
 
 
 def is_of_exchange(status: int, body: bytes) -> bool:
-    """Return whether a reply is a success, a known error of the exchange, or its status during maintenance (5xx)."""
+    """Return whether a response is a success, a known error, or the status during maintenance (5xx) of the exchange."""
     if status < 300:
         return True
     return read_refusal(body).code.startswith(_REFUSALS) or b'"exchange_active"' in body
 
 
 def is_taken(code: str) -> bool:
-    """Return whether a refusal says that something with this id is there already: then an earlier send arrived."""
+    """Return whether a rejection says that an object with this id exists: then an earlier attempt arrived."""
     return "already" in code or "exists" in code
 
 
+_NO_CASH = "not enough free cash on that shard; see `kalshi balance`, move cash with `kalshi transfer`"
 _HINTS = {
-    "invalid_price": "the price is off this market's grid; `kalshi market TICKER` shows the valid steps",
-    "insufficient_balance": "not enough free cash on that shard; see `kalshi balance`; `kalshi transfer` moves it",
-    "available_balance_too_low": "not enough free cash on that shard; see `kalshi balance`; `kalshi transfer` moves it",
-    "invalid_parameters": "the exchange does not take one of the values; `-h` of the command says what they mean",
+    "invalid_price": "the price is off this market's price grid; `kalshi market TICKER` shows the valid steps",
+    "insufficient_balance": _NO_CASH,
+    "available_balance_too_low": _NO_CASH,
+    "invalid_parameters": "the exchange rejects one of the values; see the command's -h",
     "trading_is_paused": "trading is paused; cancels still work. `kalshi exchange` shows when it resumes",
-    "exchange_is_paused": "the exchange is paused, and cancels do not work either. `kalshi exchange` shows more",
-    "market_inactive": "the market is closed or paused; the exchange cancels what rests there itself",
-    "fill_or_kill_insufficient_resting_volume": "nothing was bought or sold; there is not enough at this price",
-    "order_group_triggered": "the group takes nothing until it is reset: `kalshi order group reset ID`",
-    "order_already_exists": "this client order id was used before, and may never be used again",
-    "deprecated_v1_order_endpoint": "this program is too old for the exchange; update it",
-    "invalid_order_size": "a count has steps of 0.01 and is above zero",
+    "exchange_is_paused": "the exchange is paused, and cancels are rejected too; see `kalshi exchange`",
+    "market_inactive": "the market is closed or paused; the exchange cancels its resting orders itself",
+    "fill_or_kill_insufficient_resting_volume": "nothing traded; there is not enough size at this price",
+    "order_group_triggered": "the order group accepts no orders until `kalshi order group reset ID`",
+    "order_already_exists": "this client order id was used before and cannot be used again",
+    "deprecated_v1_order_endpoint": "kalshi is too old for the exchange; update it",
+    "invalid_order_size": "a count must be greater than zero, in steps of 0.01",
 }
 
 _DETAIL_HINTS = {
-    "post only cross": "the order would have traded at once; move the price away or leave out --post-only",
-    "expiration timestamp must be in the future": "the expiry has passed already; check the clock of this machine",
-    "order group": "there is no such group on this market's shard and in this subaccount: `kalshi order group list`",
-    "invalid parameters: subaccount": "there is no such subaccount: `kalshi subaccounts list`",
+    "post only cross": "it would have taken liquidity; change the price, or remove --post-only",
+    "expiration timestamp must be in the future": "the expiration has already passed; check the clock of this machine",
+    "order group": "no such group on the market's shard and in this subaccount; see `kalshi order group list`",
+    "invalid parameters: subaccount": "no such subaccount; see `kalshi subaccounts list`",
     "reduce_only can only": "use --tif ioc with --reduce-only",
     "advanced api": "the account needs the Advanced API tier: kalshi limits upgrade",
-    "no api-created order": "place one order by API first (kalshi order place), then ask again",
+    "no api-created order": "place one order through the API first (`kalshi order place`), then request it again",
 }
 
 _KEY_HINTS = {
-    "not_found": "the exchange does not know this key id; keys of demo and prod are separate. Check KALSHI_API_KEY_ID",
-    "incorrect_api_key_signature": "the private key does not belong to this key id. Check KALSHI_PRIVATE_KEY_PATH",
+    "not_found": "the exchange does not know this key id; demo and prod use separate keys. Check KALSHI_API_KEY_ID",
+    "incorrect_api_key_signature": "the private key does not match this key id. Check KALSHI_PRIVATE_KEY_PATH",
 }
 
 
 def error_hint(code: str, text: str) -> str:
-    """What a person can do about a refusal with this code and text; empty where that is not known."""
+    """Return what the user can do about a rejection with this code and text; empty if unknown."""
     found = (hint for said, hint in _DETAIL_HINTS.items() if said in text.lower())
     return next(found, _HINTS.get(code, ""))
 
 
 def short_of_cash(code: str, shard: int) -> str:
-    """What to do where an order found too little cash on the shard of its market; empty for any other refusal."""
+    """Return what to do when an order finds too little cash on the shard of its market; empty for other rejections."""
     if code not in ("insufficient_balance", "available_balance_too_low"):
         return ""
     source = 1 if shard == 0 else 0
     return (
-        f"shard {shard} has too little free cash for it: `kalshi balance` shows where it lies, "
-        f"`kalshi transfer --from {source} --to {shard} --amount DOLLARS` moves it"
+        f"not enough free cash on shard {shard}: `kalshi balance` shows each shard; "
+        f"`kalshi transfer --from {source} --to {shard} --amount DOLLARS` moves cash"
     )
 
 
 def rejection_error(what: str, status: int, body: bytes, skew_ms: int | None = None) -> errors.KalshiError:
-    """The error for a refusal of `what` ("GET /markets"). `skew_ms` is how far our clock is ahead, where known."""
+    """Return the error for a rejection of `what` ("GET /markets"). `skew_ms` is the local clock's lead, if known."""
     refusal = read_refusal(body)
     details, said = refusal.details, _words(refusal)
-    message = f"{what} was refused ({status}): {said}"
+    message = f"{what} was rejected ({status}): {said}"
     if status == 401 or refusal.code in {"authentication_error", "header_timestamp_expired"}:
         return _bad_credentials(message, status, refusal, skew_ms)
     if status == 403:
         return errors.CredentialsError(
             message,
             hint=error_hint(refusal.code, f"{refusal.message} {details}")
-            or "the key lacks a scope, or is locked to a subaccount or region: kalshi keys",
+            or "the key lacks a scope, or is restricted to a subaccount or region; see `kalshi keys`",
             code=refusal.code or "forbidden",
             status=status,
             details=details,
         )
     if status == 429:
         return errors.RateLimitedError(
-            message, hint="nothing was processed; wait a moment", status=status, details=details
+            message, hint="the request was not processed; wait a moment", status=status, details=details
         )
     if not 400 <= status < 500:
         return unproven(what, status, refusal)
     hint = error_hint(refusal.code, details)
     if status == 410:
         return errors.ExchangeError(
-            f"{what} was switched off by the exchange (410): {said}",
-            hint="this program is too old for the exchange: update it, and trade by other means until then",
+            f"The exchange has removed {what} (410): {said}",
+            hint="kalshi is too old for the exchange: update it, and trade on the web site until then",
             code=refusal.code or "gone",
             status=status,
             details=details,
         )
     if status == 404:
-        hint = hint or "check the spelling; what settled long ago is only in the historical tier"
+        hint = hint or "check the spelling; older settled markets are available in the historical data only"
         return errors.NotFoundError(message, hint=hint, code=refusal.code, status=status, details=details)
-    hint = hint or "nothing was changed; `-h` of the command says what it takes"
+    hint = hint or "nothing was changed; see the command's -h"
     return errors.ExchangeError(
         message, hint=hint, code=refusal.code or f"http_{status}", status=status, details=details
     )
@@ -182,7 +183,7 @@ def _bad_credentials(
 ) -> errors.CredentialsError:
     hint = _KEY_HINTS.get(refusal.details.lower(), "check the API key id and the private key")
     if refusal.code == "header_timestamp_expired":
-        hint = "set this machine's clock (for example with ntp)"
+        hint = "set the clock of this machine (for example with NTP)"
         if skew_ms is not None:
             way = "ahead" if skew_ms > 0 else "behind"
             message = f"{message}. Your clock is {round(abs(skew_ms) / 1000)} s {way}"
@@ -192,32 +193,32 @@ def _bad_credentials(
 
 
 def unproven(what: str, status: int, refusal: ExchangeRejection) -> errors.UnreachableError:
-    """Return the error for an answer that does not tell whether `what` happened; see `is_definite`."""
+    """Return the error for a response that does not prove whether `what` happened; see `is_definite`."""
     if 300 <= status < 400:
         return errors.UnreachableError(
-            f"{what} was answered with a redirect ({status}), which is never followed",
-            hint="check the REST address; a proxy or a captive portal may be in the way",
+            f"{what} was answered with a redirect ({status}), which kalshi never follows",
+            hint="check the REST URL; a proxy or captive portal may interfere",
             code="redirect",
         )
     if 200 <= status < 300:
         return errors.NoAnswerError(
-            f"{what} was answered with {status}, which is not how the exchange answers it",
-            hint="a proxy on the way may have answered in its place",
+            f"{what} was answered with {status}, which is not a response of the exchange",
+            hint="a proxy on the way may have answered instead",
             code="not_its_answer",
         )
     if 400 <= status < 500:
         return errors.NoAnswerError(
-            f"{what} was answered with status {status}, which is no proof of a refusal: {_words(refusal)}",
-            hint="a proxy or a captive portal may be in the way; `kalshi exchange` shows whether the exchange answers",
+            f"{what} was answered with status {status}, which does not prove a rejection: {_words(refusal)}",
+            hint="a proxy or captive portal may interfere; `kalshi exchange` shows whether the exchange responds",
             code=refusal.code or f"http_{status}",
         )
     return errors.NoAnswerError(
-        f"the exchange could not answer {what} ({status}): {_words(refusal)}",
-        hint="it may be down or in maintenance; `kalshi exchange` shows its status",
+        f"The exchange could not answer {what} ({status}): {_words(refusal)}",
+        hint="it may be down or in maintenance; see `kalshi exchange`",
         code=f"http_{status}",
     )
 
 
 def _words(refusal: ExchangeRejection) -> str:
     said = ": ".join(part for part in (refusal.message or refusal.code, refusal.details) if part)
-    return said or "it gave no reason"
+    return said or "no reason given"

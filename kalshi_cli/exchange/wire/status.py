@@ -1,4 +1,4 @@
-"""Exchange status, trading hours, and how far its data trails, as JSON."""
+"""Exchange status, trading hours, and the lag of its data, as JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class _Status(msgspec.Struct, gc=False):
 
 
 class TradingHours(msgspec.Struct, frozen=True):
-    """From when to when the exchange is open: "HH:MM", Eastern time."""
+    """Opening and closing time: "HH:MM", Eastern time."""
 
     open_time: str
     close_time: str
 
 
 class Week(msgspec.Struct, frozen=True, kw_only=True):
-    """The opening hours of a week, valid from `start_time` to `end_time` (as the exchange writes them)."""
+    """Opening hours of a week, valid from `start_time` to `end_time` (as the exchange writes them)."""
 
     start_time: str = ""
     end_time: str = ""
@@ -50,7 +50,7 @@ class Week(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Schedule(msgspec.Struct, frozen=True):
-    """When the exchange is open, and the announced maintenance windows as (start, end)."""
+    """Opening hours, and the announced maintenance windows as (start, end)."""
 
     weeks: tuple[Week, ...]
     maintenance: tuple[tuple[Ts, Ts], ...]
@@ -80,4 +80,4 @@ read_status = values.whole(_Status, _status, "the exchange's status")
 read_schedule = values.single("schedule", _Schedule, _schedule, "the schedule")
 """`GET /exchange/schedule`."""
 read_user_data_timestamp = values.single("as_of_time", Moment, ts_of, "the age of the account's data")
-"""`GET /exchange/user_data_timestamp`: up to when balance, orders, fills and positions are valid."""
+"""`GET /exchange/user_data_timestamp`: time up to which balance, orders, fills and positions are valid."""

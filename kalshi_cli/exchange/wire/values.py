@@ -1,8 +1,8 @@
-"""Single values in JSON: prices, counts, times, sides; and reading a whole body of them.
+"""Single values in JSON: prices, counts, times, sides; and readers of whole bodies.
 
-Strict where money is: a missing or unreadable price, count or time is a WireError that names the field, never a zero.
-Unknown fields are skipped, unknown enum values become UNKNOWN. The functions for single values raise ValueError for
-what they cannot read exactly; `read` turns that into a WireError.
+Strict about money: a missing or unreadable price, count or time is a ResponseFormatError that names the field, never a
+zero. Unknown fields are skipped, unknown enum values become UNKNOWN. The functions for single values raise ValueError
+for text that they cannot read exactly; `read` turns it into a ResponseFormatError.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class ResponseFormatError(NoAnswerError):
-    """A reply that cannot be read: broken, cut short, or without a field that we will not guess."""
+    """An unreadable response: broken, cut short, or without a field that must not be guessed."""
 
     default_code = "unreadable_reply"
     said = ""
-    """How the reply began, as far as it is shown and kept; without secrets."""
+    """Beginning of the response, as far as it is shown and stored, with secrets hidden."""
 
 
 MAX_ERROR_TEXT = 1_000
-"""Bytes kept of a reply that cannot be read."""
+"""Bytes kept of an unreadable response."""
 
 
 class Page(NamedTuple, Generic[T]):
-    """Part of a list. An empty cursor means that it was the last."""
+    """Part of a list. An empty cursor marks the last page."""
 
     items: list[T]
     cursor: str
@@ -52,7 +52,7 @@ _witness: ContextVar[list[tuple[type, bytes]] | None] = ContextVar("witness", de
 
 @contextmanager
 def capture_bodies() -> Iterator[list[tuple[type, bytes]]]:
-    """Every body that is read meanwhile, and the struct it is read as: for `desk.schema`, which looks closer."""
+    """Collect every body that is read inside the block, with the struct it is read as, for `kalshi check schema`."""
     seen: list[tuple[type, bytes]] = []
     token = _witness.set(seen)
     try:
@@ -62,7 +62,7 @@ def capture_bodies() -> Iterator[list[tuple[type, bytes]]]:
 
 
 def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: bytes, what: str) -> T:
-    """Decode and convert, or WireError: no other exception comes out of a reply, whatever its bytes."""
+    """Decode and convert a body; every failure raises ResponseFormatError, whatever the bytes."""
     seen = _witness.get()
     if seen is not None:
         seen.append((decoder.type, body))
@@ -70,8 +70,8 @@ def read(decoder: msgspec.json.Decoder[W], convert: Callable[[W], T], body: byte
         return convert(decoder.decode(body))
     except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
         unreadable = ResponseFormatError(
-            f"the exchange's answer about {what} cannot be read: {str(error)[:300]}",
-            hint="try again; if it stays, the exchange changed its format and this program needs an update",
+            f"The exchange's response about {what} cannot be read: {str(error)[:300]}",
+            hint="try again; if the error persists, the exchange changed its format and kalshi needs an update",
         )
         unreadable.said = safe_text(redact(body[: 4 * MAX_ERROR_TEXT].decode(errors="replace")), MAX_ERROR_TEXT)
         raise unreadable from error
@@ -85,24 +85,25 @@ _done_body = msgspec.json.Decoder(_Done)
 
 
 def read_done(body: bytes, what: str) -> None:
-    """Check `{}`, by which the exchange says that a write was done. An empty reply is a gateway's."""
+    """Check `{}`, with which the exchange confirms a write. An empty response comes from a gateway."""
 
     def convert(wire: _Done) -> None:
+        """Make a struct from the wire fields of the same name, each by its unit, and from the values already `made`."""
         if wire.error is not None:
-            raise ValueError("it holds an error")
+            raise ValueError("it contains an error")
 
     read(_done_body, convert, body, what)
 
 
-# A stream repeats itself: 19 of 20 values were seen before, and looking one up costs a tenth of reading it. Bounded,
-# because what an ill-meaning stream sends must not fill the memory.
+# A stream repeats itself: 19 of 20 values were seen before, and a lookup costs a tenth of parsing. The size is bounded
+# so that a hostile stream cannot fill the memory.
 _MAX_KNOWN = 20_000
 known_prices: dict[str, Price] = {}
 known_counts: dict[str, Qty] = {}
 
 
 def parse_book_price(text: str) -> Price:
-    """A price that can rest in a book: strictly between zero and one dollar."""
+    """Return a price that can rest in an order book: strictly between zero and one dollar."""
     price = known_prices.get(text)
     if price is None:
         price = parse_price(text)
@@ -115,7 +116,7 @@ def parse_book_price(text: str) -> Price:
 
 @lru_cache(maxsize=_MAX_KNOWN)  # three of them in every market of a list of fifty thousand
 def outcome_price(text: str) -> Price:
-    """A price from zero to one dollar, both included: what a settled contract is worth."""
+    """Return a price from zero to one dollar, both included, as of a settled contract."""
     price = parse_price(text)
     if not 0 <= price <= ONE_DOLLAR:
         raise ValueError(f"a price outside [0, 1]: {text!r}")
@@ -123,13 +124,13 @@ def outcome_price(text: str) -> Price:
 
 
 def quote_price(text: str) -> Price | None:
-    """A price of a summary. The exchange writes an empty side as 0.0000 or 1.0000, which are not prices."""
+    """Return a price of a summary. The exchange writes an empty side as 0.0000 or 1.0000, which become None."""
     price = outcome_price(text)
     return price if 0 < price < ONE_DOLLAR else None
 
 
 def count(text: str) -> Qty:
-    """`"-3.00"` -> Qty(-300)."""
+    """Return a count that may be negative: `"-3.00"` -> Qty(-300)."""
     qty = known_counts.get(text)
     if qty is None:
         qty = parse_qty(text)
@@ -139,7 +140,7 @@ def count(text: str) -> Qty:
 
 
 def parse_non_negative_count(text: str) -> Qty:
-    """A count that is an amount, not a change."""
+    """Return a count that is an amount, not a change."""
     qty = count(text)
     if qty < 0:
         raise ValueError(f"a negative count: {text!r}")
@@ -147,22 +148,22 @@ def parse_non_negative_count(text: str) -> Qty:
 
 
 def quote_size(text: str) -> Qty:
-    """The size beside a quote. The demo exchange has shown negative ones (14 June 2026), which are nothing to trade."""
+    """Return the size of a quote; negative ones, which the demo exchange has shown (14 June 2026), become zero."""
     return max(count(text), Qty(0))
 
 
 def integer_cents(value: int) -> Money:
-    """The leftovers in whole cents: `balance`, `portfolio_value`, settlement `revenue`."""
+    """Convert whole cents: `balance`, `portfolio_value`, settlement `revenue`."""
     return Money(value * 10_000)
 
 
 def seconds(value: int) -> Ts:
-    """Unix seconds -> milliseconds."""
+    """Convert Unix seconds to milliseconds."""
     return Ts(value * 1000)
 
 
 def book_side(book: str | None, outcome: str | None) -> Side:
-    """The direction of an order, fill or print. `book_side` and `outcome_side` say the same in two vocabularies."""
+    """Return the side of an order, fill or trade from `book_side`, or else from `outcome_side`."""
     if book == "bid" or (book is None and outcome == "yes"):
         return BID
     if book == "ask" or (book is None and outcome == "no"):
@@ -171,22 +172,22 @@ def book_side(book: str | None, outcome: str | None) -> Side:
 
 
 def order_status(status: str, why: str = "") -> OrderStatus:
-    """The exchange's word; one it adds later is UNKNOWN, which counts as live until a read says otherwise."""
+    """Return the status of an order; an unknown one is UNKNOWN, which counts as live until a read says otherwise."""
     if status == "canceled":
         return OrderStatus.EXPIRED if why == "ExpiryCancel" else OrderStatus.CANCELED
     return {"resting": OrderStatus.RESTING, "executed": OrderStatus.FILLED}.get(status, OrderStatus.UNKNOWN)
 
 
 def reduced(status: OrderStatus, initial: Qty, filled: Qty, remaining: Qty) -> Qty:
-    """Contracts taken off without a trade. A dead order shows nothing remaining, so all that never filled went."""
+    """Return the contracts removed without a trade. An ended order has none remaining, so all unfilled ones count."""
     gone = Qty(initial - filled - (remaining if status.is_live else 0))
     if gone < 0:
-        raise ValueError(f"filled {format_qty(filled)} + remaining exceed the {format_qty(initial)} asked for")
+        raise ValueError(f"filled {format_qty(filled)} + remaining exceed the requested {format_qty(initial)}")
     return gone
 
 
 class PriceRange(msgspec.Struct, frozen=True, gc=False):
-    """A band of the price grid, on the wire."""
+    """A band of the price grid in JSON."""
 
     start: str
     end: str
@@ -195,20 +196,20 @@ class PriceRange(msgspec.Struct, frozen=True, gc=False):
 
 @lru_cache(maxsize=256)  # a dozen grids serve fifty thousand markets
 def yes_cost(side: Side, filled: Qty, *paid: str) -> Money:
-    """What fills cost at YES prices. The exchange states what was paid for them, and an ask pays the price of NO."""
+    """Return the cost of fills at YES prices. The exchange states the amount paid, and an ask pays the price of NO."""
     total = sum(parse_money(part) for part in paid)
     return Money(total if side is BID else ONE_DOLLAR * filled - total)
 
 
 def grid_of(ranges: tuple[PriceRange, ...]) -> PriceGrid:
-    """The valid prices. Only the bands count: the exchange adds structure names, and has changed what they mean."""
+    """Return the valid prices. Only the bands count: structure names were added and changed their meaning."""
     if not ranges:
-        raise ValueError("no band of prices")
+        raise ValueError("no price band")
     bands = []
     for each in ranges:
         start, end, step = outcome_price(each.start), outcome_price(each.end), outcome_price(each.step)
         if start > end or step == 0:
-            raise ValueError(f"an impossible band of prices: {each.start} to {each.end} in steps of {each.step}")
+            raise ValueError(f"impossible price band: {each.start} to {each.end} in steps of {each.step}")
         bands.append(PriceBand(start, end, step))
     return PriceGrid(tuple(bands))
 
@@ -218,11 +219,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 def ts_of(moment: datetime) -> Ts:
-    """Milliseconds since 1970, floored."""
+    """Return milliseconds since 1970, floored."""
     return Ts((moment - _EPOCH) // _MILLISECOND)
 
 
 def parse_optional_time(moment: datetime | None) -> Ts | None:
+    """Return the time in milliseconds, or None."""
     return None if moment is None else ts_of(moment)
 
 
@@ -230,14 +232,14 @@ def parse_optional_time(moment: datetime | None) -> Ts | None:
 
 
 class Unit(NamedTuple):
-    """How a field of a wire struct becomes one of ours: by `convert`, or `empty` where the exchange sends null."""
+    """Conversion of a wire field to a core field: by `convert`, or `empty` if the exchange sends null."""
 
     convert: Callable[[Any], object]
     empty: object = None
 
 
 Moment = Annotated[datetime, msgspec.Meta(tz=True), Unit(ts_of)]
-"""RFC 3339 on the wire; a time without a zone is refused."""
+"""RFC 3339 in JSON; a time without a zone is refused."""
 Seconds = Annotated[int, Unit(seconds)]
 Cents = Annotated[int, Unit(integer_cents)]
 CentiCents = Annotated[int, Unit(lambda value: Money(value * 100))]
@@ -250,7 +252,7 @@ Object = Annotated[Json | None, Unit(dict, {})]
 
 
 class Wire(NamedTuple):
-    """The type that a field of ours has in JSON, and what stands for it where it is missing."""
+    """The JSON type of a field, and its default if it is missing."""
 
     hint: Any
     default: Any = msgspec.NODEFAULT
@@ -264,15 +266,17 @@ MoneyOfCents = Annotated[Money, Wire(Cents)]
 MoneyOfDollars = Annotated[Money, Wire(Dollars)]
 QtyOfCount = Annotated[Qty, Wire(Count)]
 TextOrNull = Annotated[str, Wire(Text, None)]
-NamesOrNull = Annotated[tuple[str, ...], Wire(Names, None)]
 JsonOrNull = Annotated[Json, Wire(Object, None)]
 
 
 @cache
-def wire_of(kind: Any) -> type[Any]:
-    """Return the struct that JSON is read as for a struct of ours: each field in its `Wire` type, else in its own."""
+def wire_of(kind: Any, *more: tuple[Any, ...]) -> type[Any]:
+    """Return the struct that JSON of this struct is decoded as: each field in its `Wire` type, else in its own.
+
+    `more` are fields of the JSON that the struct itself does not have: name, type, and default unless required.
+    """
     hints = get_type_hints(kind, include_extras=True)
-    fields: list[tuple[str, Any, Any]] = []
+    fields = [*more]
     for each in msgspec.structs.fields(kind):
         given = getattr(hints[each.name], "__metadata__", ())
         wire = next((part for part in given if isinstance(part, Wire)), Wire(hints[each.name]))
@@ -282,7 +286,7 @@ def wire_of(kind: Any) -> type[Any]:
 
 
 def of(kind: type[S]) -> tuple[type[Any], Callable[[Any], S]]:
-    """Return what JSON is read as for a struct of ours, and how it becomes one."""
+    """Return the wire struct of a struct, and the conversion to it."""
     return wire_of(kind), partial(convert, kind)
 
 
@@ -305,13 +309,13 @@ def convert(kind: type[S], wire: msgspec.Struct, /, **made: object) -> S:
 
 @cache
 def _units(wire: type[msgspec.Struct], kind: Any) -> list[tuple[str, Unit | None]]:
-    """Return the fields that both structs have, in the order of ours."""
+    """Return the fields that both structs have, in the order of `kind`."""
     hints = get_type_hints(wire, include_extras=True)
     return [(name, _unit(hints[name])) for name in kind.__struct_fields__ if name in hints]
 
 
 def _unit(hint: Any) -> Unit | None:
-    """Return the unit of a field, also of one that may be null."""
+    """Return the unit of a field, also of an optional one."""
     parts = (hint, *get_args(hint))
     return next((each for part in parts for each in getattr(part, "__metadata__", ()) if isinstance(each, Unit)), None)
 
@@ -323,7 +327,7 @@ encoder = msgspec.json.Encoder()
 
 
 def body_of(fields: Json, **optional: object) -> bytes:
-    """Return the body of a request: these fields, and of the optional ones those that are not empty, zero or false."""
+    """Return the body of a request: these fields, and the optional ones that are not empty, zero or false."""
     return encoder.encode(fields | {name: value for name, value in optional.items() if value})
 
 
@@ -342,7 +346,7 @@ def single(key: str, wire: type[W], make: Callable[[W], T], what: str) -> Callab
 def listed(
     key: str, wire: type[W], make: Callable[[W], T], what: str, *, is_required: bool = False
 ) -> Callable[[bytes], list[T]]:
-    """Return the reader of a body with a whole list below `key`; null, or no key, is an empty list."""
+    """Return the reader of a body with a whole list below `key`; null or a missing key is an empty list."""
     decoder = _decoder(_items(key, wire, is_required))
     return lambda body: read(decoder, lambda found: [make(each) for each in getattr(found, key) or ()], body, what)
 
@@ -350,7 +354,7 @@ def listed(
 def paged(
     key: str, wire: type[W], make: Callable[[W], T], what: str, *, is_required: bool = False, cursor: str = "cursor"
 ) -> Callable[[bytes], Page[T]]:
-    """Return the reader of a body with a part of a list below `key`, and where the next part begins."""
+    """Return the reader of a body with a part of a list below `key`, and the cursor of the next part."""
     decoder = _decoder(_items(key, wire, is_required), (cursor, str | None, None))
 
     def page(found: Any) -> Page[T]:

@@ -25,6 +25,7 @@ from kalshi_cli.feeds.spot.venue import SpotError, TradingPair, Venue
 from kalshi_cli.net import websocket
 from kalshi_cli.net.body import read_body
 from kalshi_cli.net.deadline_transport import DeadlineTransport
+from kalshi_cli.net.reconnect import Backoff
 from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 MAX_FRAME = 256 * 1024
@@ -185,7 +186,8 @@ class SpotReader:
 
     def _follow(self, source: VenueSource) -> None:
         """The thread of one venue."""
-        attempt, poll_at = 0, 0.0
+        pace, poll_at = self._pace, 0.0
+        backoff = Backoff(pace.first_pause_s, pace.longest_pause_s, pace.healthy_s, self.rng)
         while not self._stopping.is_set():
             began = self.clock.monotonic()
             try:
@@ -196,11 +198,7 @@ class SpotReader:
                     connection.shutdown()
             except (_LostError, SpotError, FramingError, websocket.HandshakeError, OSError, ValueError):
                 self._count(source, "lost")
-            if self.clock.monotonic() - began >= self._pace.healthy_s:
-                attempt = 0
-            pause = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2 ** min(attempt, 20))
-            attempt += 1
-            until = self.clock.monotonic() + pause * (0.5 + self.rng.random() / 2)
+            until = self.clock.monotonic() + backoff.next_pause(self.clock.monotonic() - began)
             while not self._stopping.is_set() and self.clock.monotonic() < until:
                 poll_at = self._poll_if_blind(source, poll_at)
                 self._stopping.wait(min(self._pace.look_s, max(0.001, until - self.clock.monotonic())))

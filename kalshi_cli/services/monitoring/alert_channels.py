@@ -9,14 +9,14 @@ from kalshi_cli.config.config import Config
 
 def channel_problems(config: Config, machine: Clock) -> list[str]:
     """Each sink that nothing can be delivered to, and why. Asks nobody outside."""
-    if not config.alerts.sinks and not config.alerts.fallback:
+    if not config.alerts.channels and not config.alerts.fallback:
         return []
     from kalshi_cli.notify.notifier import Notifier
 
     problems = [
-        f"alerts.sinks.{name}: {why}" for name, why in Notifier(config.alerts.sinks, machine).problems().items()
+        f"alerts.channels.{name}: {why}" for name, why in Notifier(config.alerts.channels, machine).problems().items()
     ]
-    if config.alerts.fallback and config.alerts.fallback not in config.alerts.sinks:
+    if config.alerts.fallback and config.alerts.fallback not in config.alerts.channels:
         problems.append(f"alerts.fallback: there is no sink {config.alerts.fallback}")
     return problems
 

@@ -45,7 +45,7 @@ def tell_sinks(
     does it count as known once a look finds it that may.
     """
     more = {f"notify-{hashlib.sha256(notify.encode()).hexdigest()[:8]}": AlertChannel(url=notify)} if notify else {}
-    sinks = {**resources.config.alerts.sinks, **more}
+    sinks = {**resources.config.alerts.channels, **more}
     if not (sinks or (home.folder / "state.db").exists()):
         return
     if not may_stop and resources.config.alerts.on_critical != "none" and _would_stop(findings):

@@ -288,5 +288,5 @@ def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
         require_usable_channels(resources.config, resources.machine)
     except ConfigError as error:
         return Verdict.CRITICAL, error.message, error.hint
-    names = tuple(resources.config.alerts.sinks)
+    names = tuple(resources.config.alerts.channels)
     return sinks(names, overview(resources) if names else AlertOverview(), resources.clock.now())

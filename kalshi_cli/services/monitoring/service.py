@@ -122,7 +122,7 @@ class MonitoringService:
 
     def alerts(self, home: Home | None = None) -> AlertsView:
         """Return what is firing, what could not be delivered, what is silenced, and how the channels do."""
-        return alerts_view(overview(self._resources, home), self._resources.config.alerts.sinks)
+        return alerts_view(overview(self._resources, home), self._resources.config.alerts.channels)
 
     def silence(
         self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
@@ -157,7 +157,7 @@ class MonitoringService:
         ConfigError where a channel cannot be used.
         """
         own = self._resources
-        sinks = own.config.alerts.sinks
+        sinks = own.config.alerts.channels
         if only and only not in sinks:
             raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
         require_usable_channels(own.config, own.machine)

@@ -30,7 +30,7 @@ def telling(resources: Resources, *, does_halt: bool) -> Iterator[Callable[[], N
     beginning. Raises nothing by itself.
     """
     until, are_out = resources.machine.monotonic() + WITHIN_S, threading.Event()
-    untold = set(resources.config.alerts.sinks) if does_halt else set()
+    untold = set(resources.config.alerts.channels) if does_halt else set()
     thread = threading.Thread(target=_tell, args=(resources, are_out, until, untold), name="kill alert", daemon=True)
     if untold:
         thread.start()

@@ -82,12 +82,12 @@ def test_a_dry_run_says_what_lies_where_and_moves_nothing(exchange: Served, monk
     [
         ("transfer --from 0 --to 1 --amount 5c", 2, "did you mean 0.05?"),
         ("transfer --from 0 --to 1 --amount 1,000", 2, "did you mean 1000?"),
-        ("transfer --from 0 --to 1 --amount 0", 2, "above zero"),
-        ("transfer --from 0 --to 1 --amount much", 2, "type dollars"),
+        ("transfer --from 0 --to 1 --amount 0", 2, "greater than zero"),
+        ("transfer --from 0 --to 1 --amount much", 2, "use dollars"),
         ("transfer --from 0 --to 0 --amount 5", 2, "source and the destination are the same"),
         ("transfer --from 0 --to 1", 2, "--amount"),
         ("transfer --from 0 --to 7 --amount 5", 4, "exchange index 7"),
-        ("transfer --from 0 --to 999 --amount 5", 2, "there is no shard 999"),
+        ("transfer --from 0 --to 999 --amount 5", 2, "No shard 999"),
         ("transfer --from 0 --to 1 --amount 1000.01", 4, "kalshi balance"),
         ("transfer shwo x", 2, "did you mean `kalshi transfer show`?"),
         ("transfer show nothing-like-it", 4, "not found"),
@@ -246,9 +246,9 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
     ("line", "code", "says"),
     [
         ("api FETCH /portfolio/balance", 2, "GET, POST, PUT, DELETE"),
-        ("api GET /portfolio/../balance", 2, "not a path"),
-        ("api GET /portfolio/balance#x", 2, "not a path"),
-        ("api GET //balance", 2, "not a path"),
+        ("api GET /portfolio/../balance", 2, "Invalid path"),
+        ("api GET /portfolio/balance#x", 2, "Invalid path"),
+        ("api GET //balance", 2, "Invalid path"),
         ("api GET /portfolio/balance -f nothing", 2, "not a field"),
         ("api GET /no/such/route", 4, "404"),
         ("api GET /portfolio/orders -f limit=5000", 4, "Limit"),
@@ -288,7 +288,7 @@ def test_a_raw_write_without_an_answer_is_sent_once_and_ends_in_doubt(exchange: 
     body = ("-f", "source=event_contract", "-f", "destination=event_contract", "-F", "amount=10000")
     ended = program("api", "POST", TRANSFERS[:-1], *body, "-F", "destination_exchange_shard=1")
     assert ended.code == 7
-    assert "before sending it again" in ended.err
+    assert "before you repeat it" in ended.err
     assert cash(exchange, shard=1) == dollars(1), "it did happen, once"
 
 

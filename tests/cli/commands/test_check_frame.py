@@ -100,7 +100,7 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
     [
         (("-w", "5:x"), "is no range"),
         (("--nonsense",), "no such option"),
-        (("--config", "none.yaml"), "there is no configuration file"),
+        (("--config", "none.yaml"), "No configuration file"),
     ],
 )
 def test_what_was_typed_wrong_is_unknown_in_one_line_and_not_a_verdict(
@@ -359,7 +359,7 @@ def test_a_breach_is_told_once_and_once_when_it_is_over(proxy: FaultProxy, sink:
 
 
 def test_the_sinks_of_the_configuration_hear_of_it(proxy: FaultProxy, sink: Receiver, tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text(f"alerts:\n  sinks:\n    me:\n      url: {sink.url}\n")
+    (tmp_path / "config.yaml").write_text(f"alerts:\n  channels:\n    me:\n      url: {sink.url}\n")
     (tmp_path / "config.yaml").chmod(0o600)
     assert program(*CHECK, "-w", "5000:").code == 1
     assert sink.changes == [("firing", "LOW_BALANCE")]

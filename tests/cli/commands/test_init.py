@@ -46,6 +46,16 @@ def test_without_a_terminal_defaults_hold_and_it_ends_with_a_green_health_check(
     assert re.search(r'"risk.max_exposure","[^"]*","default"', shown), "what nobody answered stays a default"
 
 
+def test_it_writes_to_the_file_that_the_variable_names(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KALSHI_CONFIG", "c.yaml")
+    assert main(["init", "--max-position", "7"]) == 0
+    assert load(home / "c.yaml", {}, {}).risk.max_position == contracts(7)
+    assert not list(home.rglob("config.yaml"))
+    assert str(home / "c.yaml") in capsys.readouterr().err
+
+
 def test_what_to_do_next_is_paper_only_where_it_would_be_real(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["init", "--config", str(home / "made.yaml")]) == 0
     said = capsys.readouterr().err
@@ -69,9 +79,9 @@ def test_nothing_is_replaced_unasked_and_nothing_is_lost(home: Path, capsys: pyt
     [
         (("--max-daily-loss", "lots"), 2, "risk.max_daily_loss: must be dollars"),
         (("--env", "demo"), 2, "--key-id ID --key FILE"),
-        (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "there is no such file"),
-        (("--sink", "x" * 600), 2, "alerts.sinks.main.url: must be one line"),
-        (("--sink", "http://alerts.example/hook"), 2, "nothing would encrypt it"),
+        (("--env", "demo", "--key-id", "abc", "--key", "missing.key"), 5, "file not found"),
+        (("--sink", "x" * 600), 2, "alerts.channels.main.url: must be one line"),
+        (("--sink", "http://alerts.example/hook"), 2, "not encrypted; use https"),
     ],
 )
 def test_what_cannot_be_used_is_said_and_writes_nothing(

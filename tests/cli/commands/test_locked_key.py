@@ -115,7 +115,7 @@ def test_an_order_for_another_subaccount_is_refused_here(exchange: Served, monke
     for other in (0, number + 1):
         ended = buy("0.41", "--subaccount", str(other))
         assert (ended.code, ended.error["code"]) == (3, "KEY_SUBACCOUNT")
-        assert f"locked to subaccount {number}" in ended.error["message"]
+        assert f"restricted to subaccount {number}" in ended.error["message"]
     assert not any(path.endswith("/portfolio/events/orders") for path in seen)
     assert buy("0.41", "--subaccount", str(number)).code == 0
 

@@ -162,17 +162,17 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
-        (["series-info", "KXNONE"], 4, "there is no series KXNONE"),
-        (["market", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["trades", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["candles", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["event", "KXNONE-1"], 4, "No event KXNONE-1"),
+        (["series-info", "KXNONE"], 4, "No series KXNONE"),
+        (["market", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["trades", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "there is no book of KXNONE-1-A"),
         (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
-        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a duration"),
-        (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "too much for one call"),
+        (["candles", TWO_SIDED, "--since", "yesterday"], 2, "invalid duration"),
+        (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
-        (["event", ""], 2, "not a ticker"),
+        (["event", ""], 2, "Invalid ticker"),
     ],
     ids=str,
 )
@@ -284,8 +284,8 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
         ([], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, "--event", EVENT], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "a chart is of one market"),
-        ([TWO_SIDED, "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["--event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
+        ([TWO_SIDED, "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["--event", "KXNONE-1"], 4, "No event KXNONE-1"),
     ],
 )
 def test_candles_of_nothing_in_particular_are_refused(words: list[str], code: int, says: str) -> None:

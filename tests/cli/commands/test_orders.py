@@ -142,7 +142,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(sid="yes"), "line 2: unknown key 'sid'; did you mean side?"),
         (line(**{"post-only": True, "post_only": True}), "line 2: post_only is given twice"),
         (line(price=None), "line 2: price missing"),
-        (line(price=47), "line 2: price: a price is typed in dollars; did you mean 0.47?"),
+        (line(price=47), "line 2: price: prices are in dollars; did you mean 0.47?"),
         (line(price=float("nan")), "line 2: price"),
         (line(count=0), "line 2: count"),
         (line(count=True), "line 2: count"),
@@ -412,7 +412,7 @@ def test_matching_more_than_the_limit_cancels_the_rest_of_the_group(exchange: Se
 
 @pytest.mark.parametrize("verb", ["show", "trigger", "reset", "delete"])
 def test_a_group_that_is_not_there_is_said_so(exchange: Served, verb: str) -> None:
-    assert_error(group(verb, "00000000-0000-4000-8000-00000000dead"), 4, "there is no order group", "--subaccount")
+    assert_error(group(verb, "00000000-0000-4000-8000-00000000dead"), 4, "No order group", "--subaccount")
 
 
 @pytest.mark.parametrize("verb", ["trigger", "delete", "reset"])

@@ -236,7 +236,7 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
         ended = program("rfq", "accept", rfq, quote, "--side", "no", "--json")
         assert proxy.faults[0].hits == 1
     assert ended.code == 7
-    assert ended.error["hint"] == f"see what became of it: kalshi rfq quotes {rfq}"
+    assert ended.error["hint"] == f"check with `kalshi rfq quotes {rfq}`"
     assert quote in ended.error["message"]
 
 
@@ -246,19 +246,19 @@ def test_7_an_acceptance_that_nobody_answers_names_how_to_find_out(
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (("rfq", "create", TWO_SIDED), 2, "by contracts or by cost"),
-        (("rfq", "create", TWO_SIDED, "--count", "5", "--cost", "5"), 2, "by contracts or by cost"),
-        (("rfq", "create", TWO_SIDED, "--count", "5", "--excludes-fees"), 2, "without fees"),
+        (("rfq", "create", TWO_SIDED), 2, "Give either --count or --cost"),
+        (("rfq", "create", TWO_SIDED, "--count", "5", "--cost", "5"), 2, "Give either --count or --cost"),
+        (("rfq", "create", TWO_SIDED, "--count", "5", "--excludes-fees"), 2, "--excludes-fees requires --cost"),
         (("rfq", "create", "KXNOT", "--count", "5"), 4, "KXNOT"),
-        (("rfq", "show", "nobody"), 4, "no RFQ nobody"),
-        (("rfq", "accept", "nobody", "nothing", "--side", "no"), 4, "no RFQ nobody"),
+        (("rfq", "show", "nobody"), 4, "No request nobody"),
+        (("rfq", "accept", "nobody", "nothing", "--side", "no"), 4, "No request nobody"),
         (("rfq", "accept", "a", "b", "--side", "maybe"), 2, "maybe"),
         (("rfq", "quotes", "x", "--limit", "0"), 2, "limit"),
         (("quote", "create", "nobody"), 2, "a YES bid, a NO bid, or both"),
         (("quote", "create", "nobody", "--yes-bid", "0.60", "--no-bid", "0.41"), 2, "add up to more than $1.00"),
         (("quote", "create", "nobody", "--yes-bid", "60"), 2, "0.60"),
-        (("quote", "confirm", "nothing"), 4, "no quote nothing"),
-        (("combos", "show", "nothing"), 4, "no collection NOTHING"),
+        (("quote", "confirm", "nothing"), 4, "No quote nothing"),
+        (("combos", "show", "nothing"), 4, "No collection NOTHING"),
         (("combos", "create", "X", "--leg", "what"), 2, "not a leg"),
         (("combos", "create", "X", "--leg", "KXNOT:yes"), 4, "KXNOT"),
         (("live",), 2, "one thing"),

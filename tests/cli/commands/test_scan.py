@@ -300,7 +300,7 @@ def test_nothing_points_elsewhere_and_nothing_is_endless(one: Served, theirs: Po
     ended = program("scan", "cross-venue", "--map", path, *theirs.options)
     assert "not followed" in ended.err
     theirs.status, theirs.location, theirs.raw = 200, "", b" " * 2_000_001
-    assert "more than 2000000 bytes" in program("scan", "cross-venue", "--map", path, *theirs.options).err
+    assert "larger than 2000000 bytes" in program("scan", "cross-venue", "--map", path, *theirs.options).err
     assert all("/elsewhere" not in path for path in theirs.asked)
 
 

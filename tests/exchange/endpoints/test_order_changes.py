@@ -374,7 +374,7 @@ def test_a_group_just_made_is_looked_for_again_and_not_for_ever(serve, connect):
     found = connect(serve(refusal("not_found", 404), refusal("not_found", 404), ok(**body)).url).order_group("g1")
     assert (found.group_id, found.limit, found.orders) == ("g1", Qty(500), ("a",))
     server = serve(*[refusal("not_found", 404)] * 9)
-    with pytest.raises(NotFoundError, match="there is no order group g1"):
+    with pytest.raises(NotFoundError, match="No order group g1"):
         connect(server.url).order_group("g1")
     assert len(server.seen) == 4
 
@@ -469,5 +469,5 @@ def test_a_reply_that_names_another_order_by_either_id_is_not_believed(serve, co
     """F21: the body is ignored, and the order is read."""
     fields = {"order_id": ORDER.order_id, "client_order_id": ORDER.client_order_id, "reduced_by": "1.00"}
     reply = ok(**(fields | {"remaining_count": "1.00", "fill_count": "0.00", "ts_ms": 1} | ids))
-    with pytest.raises(OutcomeUnknownError, match="it is about"):
+    with pytest.raises(OutcomeUnknownError, match="the response is about"):
         call(connect(serve(reply).url))

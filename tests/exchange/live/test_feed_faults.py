@@ -167,7 +167,7 @@ def test_a_market_that_is_refused_costs_no_other_and_is_asked_for_alone() -> Non
     (gap,) = sequencer.on_frame(refusal(command, "B"), NOW)
     assert isinstance(gap, FeedGap)
     assert (gap.tickers, "no such market" in gap.reason) == (("B",), True)
-    assert told == ["error 11 of the stream: no such market (orderbook_delta: B)"]
+    assert told == ["stream error 11: no such market (orderbook_delta: B)"]
     assert not sequencer.is_whole
     sequencer.on_frame(delta(3, "A"), NOW)
     assert [each[1:] for each in asked(sequencer)] == [("get_snapshot", ["A"])], "a gap asks for what can be had"
@@ -427,7 +427,7 @@ def test_a_comparison_that_fails_is_told_once_and_nothing_is_disputed(scene: Cal
     for _ in range(2):
         one.clock.shift_s += CHECK_EVERY_S
         one.until(Tick, 2)
-    assert len([text for text in one.told if "compared" in text]) == 1
+    assert len([text for text in one.told if "verified" in text]) == 1
     assert not [each for each in one.seen if isinstance(each, BookVerification)]
 
 

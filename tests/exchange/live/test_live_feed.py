@@ -385,7 +385,7 @@ def test_polling_takes_over_two_seconds_after_the_stream_went_down_and_ends_when
     clock.advance(1.0)
     setting.ticks(1)
     assert len(setting.rest.calls("GET /markets/orderbooks")) == calls
-    assert setting.told[-1] == "the stream is back"
+    assert setting.told[-1] == "The stream is connected again"
 
 
 def test_a_poll_that_the_stream_overtook_is_thrown_away(arrange: Arrange, server: ScriptedWs):
@@ -422,7 +422,7 @@ def test_an_event_that_charges_otherwise_is_asked_about_until_it_answers(live: S
     server.sequenced("market_lifecycle_v2", "event_fee_update", body)
     live.until(lambda message: isinstance(message, MarketChange) and message.fees == dear)
     live.until(lambda message: isinstance(message, MarketChange) and message.fees == dear)
-    assert live.told == [f"what {event} charges now could not be read: no answer"]
+    assert live.told == [f"The current fees of {event} could not be read: no answer"]
     live.ticks(3)
     assert live.charges == [], "both markets of the event, once"
 
@@ -504,7 +504,7 @@ def test_a_market_that_the_exchange_does_not_know_is_given_up_after_a_while(arra
         setting.ticks(1)
         clock.advance(5)
     assert len(setting.rest.calls("GET /markets")) == 5
-    assert "does not know market A" in setting.told[-1]
+    assert "no longer knows market A" in setting.told[-1]
 
 
 def test_a_final_market_is_taken_out_of_the_stream(live: Setting, server: ScriptedWs):

@@ -34,12 +34,12 @@ def test_what_came_instead_of_an_order_is_kept_with_it(serve, connect, body):
     """F07: whoever looks later finds what the exchange really said."""
     with pytest.raises(OutcomeUnknownError) as caught:
         connect(serve(Reply(200, body)).url).create_order(ORDER)
-    assert f"the reply was {body}" in caught.value.message
+    assert f"response: {body}" in caught.value.message
 
 
 def test_it_is_kept_with_every_order_of_a_batch(serve, connect):
     outcomes = connect(serve(Reply(200, "<html>")).url).create_orders([ORDER, ORDER])
-    assert [isinstance(each, OrderUnknown) and "the reply was <html>" in each.reason for each in outcomes] == [True] * 2
+    assert [isinstance(each, OrderUnknown) and "response: <html>" in each.reason for each in outcomes] == [True] * 2
 
 
 def test_what_is_kept_is_short_and_has_neither_secrets_nor_control_characters(serve, connect):
@@ -54,7 +54,7 @@ def test_what_is_kept_is_short_and_has_neither_secrets_nor_control_characters(se
 def test_an_order_that_was_not_asked_for_is_no_answer(serve, connect):
     """F21, where an order is read: a reply about another one must not decide what becomes of this one."""
     body = json.dumps({"order": order_body("another", "mine")})
-    with pytest.raises(UnreachableError, match="asked for order theirs, the exchange answered with another"):
+    with pytest.raises(UnreachableError, match="Requested order theirs, but the exchange returned another"):
         connect(serve(Reply(200, body)).url).order("theirs")
 
 

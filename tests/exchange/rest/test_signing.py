@@ -12,7 +12,8 @@ from support.scripted_server import NOW
 
 from kalshi_cli.base.clock import ManualClock
 from kalshi_cli.base.errors import CredentialsError
-from kalshi_cli.exchange.rest.signing import Signer, load_key
+from kalshi_cli.base.text import redact
+from kalshi_cli.exchange.rest.signing import Signer, load_key, parse_key
 
 PATH = "/trade-api/v2/portfolio/balance"
 
@@ -75,7 +76,7 @@ def test_a_link_is_followed_before_the_permissions_are_looked_at(tmp_path, rsa_k
     target = write(tmp_path / "key.pem", pem(rsa_key), 0o644)
     link = tmp_path / "link.pem"
     link.symlink_to(target)
-    with pytest.raises(CredentialsError, match="others may use it"):
+    with pytest.raises(CredentialsError, match="accessible by other users"):
         load_key(link)
     target.chmod(0o600)
     load_key(link)
@@ -92,11 +93,11 @@ def test_a_key_of_another_user_is_refused(tmp_path, rsa_key, monkeypatch):
 def test_what_is_no_key_is_refused_in_one_line(tmp_path, rsa_key):
     secret = serialization.BestAvailableEncryption(b"secret")
     files = {
-        "no such file": tmp_path / "missing.pem",
+        "file not found": tmp_path / "missing.pem",
         "not a file": tmp_path,
-        "not a private key": write(tmp_path / "text", b"hello"),
+        "not a PEM private key": write(tmp_path / "text", b"hello"),
         "passphrase": write(tmp_path / "locked", pem(rsa_key, encryption=secret)),
-        "too long for a key": write(tmp_path / "long", b"x" * 100_000),
+        "too large for a key": write(tmp_path / "long", b"x" * 100_000),
         "neither RSA nor Ed25519": write(tmp_path / "ec", pem(ec.generate_private_key(ec.SECP256R1()))),
         "too short": write(tmp_path / "short", pem(rsa.generate_private_key(65537, 1024))),
     }
@@ -145,3 +146,18 @@ def test_as_an_auth_of_httpx_it_signs_each_attempt_anew(clock: ManualClock) -> N
     assert [int(stamp) for stamp, _ in seen] == [NOW, NOW + 3_000]
     for stamp, signature in seen:
         key.public_key().verify(signature, f"{stamp}GET/trade-api/v2/portfolio/orders".encode())
+
+
+def test_a_key_given_as_text_signs_and_is_concealed(rsa_key, clock):
+    text = pem(rsa_key)
+    headers = Signer("my-key", parse_key(text, "of variable KALSHI_PRIVATE_KEY"), clock).headers("GET", PATH)
+    verify_rsa(rsa_key, headers["KALSHI-ACCESS-SIGNATURE"], f"{NOW}GET{PATH}")
+    line = text.decode().splitlines()[2]
+    assert line not in redact(f"it was {line}")
+
+
+@pytest.mark.parametrize("text", [b"hello", b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"])
+def test_a_malformed_key_given_as_text_is_one_clear_error(text):
+    with pytest.raises(CredentialsError) as caught:
+        parse_key(text, "of variable KALSHI_PRIVATE_KEY")
+    assert caught.value.message == "Cannot use the private key of variable KALSHI_PRIVATE_KEY: not a PEM private key"

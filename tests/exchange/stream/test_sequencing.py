@@ -305,7 +305,7 @@ def test_where_no_market_was_named_a_change_without_a_book_is_a_gap_of_that_book
     sequencer.connect()
     assert len(sequencer.on_frame(snapshot(1, "A"), NOW)) == 1
     assert sequencer.on_frame(delta(2, "B"), NOW) == [
-        FeedGap(NOW, ("B",), "a change of a book came before its snapshot")
+        FeedGap(NOW, ("B",), "an order book change arrived before its snapshot")
     ]
     assert sequencer.on_frame(delta(3, "B"), NOW) == [], "said once"
     assert len(sequencer.on_frame(delta(4, "A"), NOW)) == 1

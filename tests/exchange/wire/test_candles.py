@@ -85,7 +85,7 @@ def test_the_candles_of_an_event_come_by_market_and_say_where_they_were_cut() ->
     )
     assert {ticker: len(candles) for ticker, candles in read.markets.items()} == {"A": 1, "B": 0}
     assert read.until == Ts(1_767_225_600_000)
-    with pytest.raises(ResponseFormatError, match="2 markets, 1 lists"):
+    with pytest.raises(ResponseFormatError, match="2 markets but 1 lists"):
         wire_candles.read_event_candles(
             body({"market_tickers": ["A", "B"], "market_candlesticks": [[]], "adjusted_end_ts": 1})
         )

@@ -77,7 +77,7 @@ def configure(exchange: Served, *lines: str, **urls: str) -> None:
     sinks = "".join(f"    {name}: {{url: '{url}'}}\n" for name, url in urls.items())
     more = "".join(f"  {line}\n" for line in lines)
     path = exchange.home / "config.yaml"
-    path.write_text(f"alerts:\n{more}  sinks:\n{sinks}")
+    path.write_text(f"alerts:\n{more}  channels:\n{sinks}")
     path.chmod(0o600)
 
 

@@ -46,7 +46,7 @@ def test_a_daily_loss_is_resolved_once_and_after_a_resume_that_lasts(
 ) -> None:
     path = exchange.home / "config.yaml"
     path.write_text(
-        f"alerts:\n  on_critical: {policy}\n  repeat_s: 3600\n  sinks: {{phone: {{url: '{phone.url('200')}'}}}}\n"
+        f"alerts:\n  on_critical: {policy}\n  repeat_s: 3600\n  channels: {{phone: {{url: '{phone.url('200')}'}}}}\n"
     )
     path.chmod(0o600)
     exchange.submit("maker", TWO_SIDED, ASK, "0.4500", "30")

@@ -26,7 +26,7 @@ def test_a_delete_that_happened_without_an_answer_is_done_when_the_group_is_gone
 
 
 def test_a_delete_of_a_group_that_never_was_says_so(sim: Simulation) -> None:
-    with pytest.raises(NotFoundError, match="there is no order group"):
+    with pytest.raises(NotFoundError, match="No order group"):
         sim.client.delete_order_group(OrderGroup(group_id="00000000-0000-4000-8000-00000000dead"))
 
 

@@ -42,7 +42,7 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 def configure(exchange: Served, **urls: str) -> None:
     path = exchange.home / "config.yaml"
-    path.write_text("alerts:\n  sinks:\n" + "".join(f"    {name}: {{url: '{url}'}}\n" for name, url in urls.items()))
+    path.write_text("alerts:\n  channels:\n" + "".join(f"    {name}: {{url: '{url}'}}\n" for name, url in urls.items()))
     path.chmod(0o600)
 
 
