@@ -115,7 +115,7 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
         assert TradingControl(app).halt("MANUAL", "test")
-    assert "the halt is kept beside the state file" in desk.said[0]
+    assert "The halt is saved next to the state file" in desk.said[0]
     path.unlink()
     with desk.app() as app:
         assert run_status(app).halt.code == "MANUAL", "also where there is no state file"
@@ -318,7 +318,7 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
         assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
         assert "the only loop that runs now, not the account" in status.preface
         assert "MANUAL test" in status.preface
-        assert "1 order may rest" in status.preface
+        assert "1 order may be resting" in status.preface
         assert run_status(app, app.home).halt.code == TradingControl(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):
             assert (run_status(app).mode, run_status(app).preface) == ("sim", "")

@@ -182,7 +182,7 @@ def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(ex
     ended = program("cancel-all", "--json")
     assert ended.code == 0
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
-    assert "the halt is kept beside the state file" in ended.err
+    assert "The halt is saved next to the state file" in ended.err
     assert exchange.resting() == []
 
 
@@ -194,7 +194,7 @@ def test_8_the_kill_switch_works_where_nothing_can_be_written_and_says_that_it_d
     ended = program("cancel-all", "--json")
     assert ended.code == 8
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": False, "seconds": 0}
-    assert "could NOT be written" in ended.err
+    assert "could NOT be saved" in ended.err
     assert ended.error["message"].startswith("1 order canceled, and nothing rests; but the halt could NOT be written")
     assert str(exchange.state / "sim") in ended.error["hint"]
     assert "kalshi stop" in ended.error["hint"]

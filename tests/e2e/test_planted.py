@@ -138,7 +138,7 @@ def test_where_the_halt_can_be_written_nowhere_everything_is_canceled_and_it_end
     ended = run("cancel-all", "--json")
     assert exchange.resting() == []
     assert (ended.code, ended.json["remaining"], ended.json["halted"]) == (8, 0, False), ended.err
-    assert "the halt could NOT be written" in ended.err
+    assert "The halt could NOT be saved" in ended.err
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link to nowhere"])

@@ -32,7 +32,7 @@ def lock(
     kalshi lock
     """
     from kalshi_cli.base.units import format_ts
-    from kalshi_cli.services.trading.market_locks import MarketLockService
+    from kalshi_cli.services.trading.halts import MarketLockService
     from kalshi_cli.views.locks import LockRow
 
     if ticker and (lasts is None or lasts > MAX_LOCK_S):
@@ -60,7 +60,7 @@ def unlock(
     \b
     kalshi unlock KXHIGHNY-26JUL04-B85
     """
-    from kalshi_cli.services.trading.market_locks import MarketLockService
+    from kalshi_cli.services.trading.halts import MarketLockService
 
     with open_app(ctx) as resources:
         if not MarketLockService(resources).unlock(ticker.upper()):

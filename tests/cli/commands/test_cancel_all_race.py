@@ -144,7 +144,7 @@ def test_a_halt_that_is_gone_and_cannot_be_written_again_is_not_reported(exchang
         home(exchange).touch()
         ended = released(proxy, process)
     assert (ended.code, ended.json["halted"], ended.json["remaining"]) == (8, False, 0), ended.err
-    assert "the halt could NOT be written" in ended.err
+    assert "The halt could NOT be saved" in ended.err
 
 
 def test_a_kill_switch_does_not_wait_for_a_resume_that_is_under_way(exchange: Served) -> None:

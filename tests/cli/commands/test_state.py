@@ -92,7 +92,7 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
         assert "this is" not in told.err
     told = program("status", "--paper", "--json")
     assert told.json["ended_in_order"] is False
-    assert "did not stop in good order; nothing of it is at the exchange" in told.err
+    assert "did not stop gracefully; it left no orders on the exchange" in told.err
 
 
 def cycle(now: Ts, lost_today: int | None) -> Heartbeat:
