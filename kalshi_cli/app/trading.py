@@ -155,7 +155,7 @@ class RunModes:
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                journal=journal, sources=sources,
+                journal=journal, sources=sources, is_at_exchange=home.is_at_exchange,
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)

@@ -57,7 +57,7 @@ def test_nothing_that_tells_begins(words: list[str], tmp_path: Path, capsys: pyt
 def test_a_fallback_is_one_of_the_sinks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path, "{sinks: {desk: {url: 'https://a.example/x'}}, fallback: phone}")
     assert main(["--config", str(file), "config", "check"]) == ExitCode.USAGE
-    assert "alerts.fallback: Unknown alert channel: phone" in capsys.readouterr().err
+    assert "alerts.fallback: no such alert channel: phone" in capsys.readouterr().err
 
 
 def test_good_sinks_are_good(tmp_path: Path) -> None:

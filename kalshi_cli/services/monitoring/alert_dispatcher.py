@@ -87,7 +87,9 @@ class AlertDispatcher:
             if not isinstance(error, KeyboardInterrupt | TerminationRequested):
                 is_refused = self._is_trading and isinstance(error, CredentialsError) and error.code != "CLOCK"
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
-                self._last = AlertRaised(self.clock.now(), "critical", code, subject, _reason(error))
+                reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
+                text = safe_text(redact(reason), 300)
+                self._last = AlertRaised(self.clock.now(), "critical", code, subject, text)
             raise
         finally:
             self._is_over.set()
@@ -215,8 +217,3 @@ _UNCLOSED = (
     "the loop ended before it closed all positions, as an alert requested; the next loop continues. Close them now: "
     "kalshi flatten; keep them: kalshi resume --reason TEXT"
 )
-
-
-def _reason(error: BaseException) -> str:
-    text = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
-    return safe_text(redact(text), 300)

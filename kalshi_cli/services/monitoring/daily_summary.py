@@ -42,7 +42,8 @@ def fill_alerts(
                 gains[entry.ticker] = result_of_close(book.entries_of(entry.ticker))
             won = sum(gain or 0 for each, gain in gains[entry.ticker] if each == entry)
             if won >= big_win > 0:
-                found.append(_big_win(entry, Money(won)))
+                text = f"{'settled' if isinstance(entry, Settlement) else 'closed'}, gain {show_money(Money(won))}"
+                found.append(AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{text} after its fee"))
     return found
 
 
@@ -71,11 +72,6 @@ def _trade(fill: Fill) -> AlertRaised:
     verb, how = "bought" if fill.side is BID else "sold", "taker" if fill.is_taker else "maker"
     text = f"{verb} {show_qty(fill.qty)} YES at {show_price(fill.price)} ({how}, fee {show_money(fill.fee)})"
     return AlertRaised(fill.ts, "info", "TRADE_EXECUTED", fill.ticker, text)
-
-
-def _big_win(entry: LedgerEntry, won: Money) -> AlertRaised:
-    how = "settled" if isinstance(entry, Settlement) else "closed"
-    return AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{how}, gain {show_money(won)} after its fee")
 
 
 class TradingDaySummary(msgspec.Struct, frozen=True, kw_only=True):

@@ -106,6 +106,7 @@ class Session:
     feed_lag_ms: Callable[[], int | None] = lambda: None
     journal: InitVar[EventLog | None] = None
     sources: Callable[[], tuple[Source, ...]] = tuple
+    is_at_exchange: bool = True
 
     def __post_init__(self, journal: EventLog | None) -> None:
         self._journal = journal or EventLog(self.clock)
@@ -160,7 +161,7 @@ class Session:
             raise failure from error
         finally:
             tell_live(own_live(self.engine), self.tell)
-            list_open_positions(self.engine, self.note, is_at_exchange=self.plan.mode != "paper")
+            list_open_positions(self.engine, self.note, is_at_exchange=self.is_at_exchange)
             try:
                 self._record_all(self._source_watch.stopped(self.clock.now()))
                 self._write_traffic(is_last=True)

@@ -150,7 +150,7 @@ def test_a_large_batch_goes_in_as_many_requests_as_the_pace_wants(sim: Simulatio
     [
         ({"price": Price(4_050)}, r"line 2: \$0\.405 is not a price"),
         ({"ticker": "NOPE-1"}, "line 2: there is no market NOPE-1"),
-        ({"client_order_id": "used"}, "line 2: refused: there is an order with the id used"),
+        ({"client_order_id": "used"}, "line 2: Refused: client order id used is already in use"),
         ({"client_order_id": "twice"}, "line 2: the client order id twice is on several lines; line 3"),
     ],
 )
@@ -410,7 +410,7 @@ def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(sim: Si
     outcome = place(sim, *many(10))
     assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, OutcomeUnknownError)
-    assert "could not be written down" in outcome.worst.message
+    assert "the result could not be saved" in outcome.worst.message
     sim.store = store
     assert [order.status for order in store.live_orders()] == [OrderStatus.SUBMITTED] * 8, "to be found by reconcile"
 

@@ -464,7 +464,7 @@ def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(sim:
         return httpx.Response(429, content=b'{"error": "too many requests"}')
 
     sim.wire.before = slow_down
-    with pytest.raises(RefusedError, match="trading is halted") as caught:
+    with pytest.raises(RefusedError, match="Trading is halted") as caught:
         sim.desk().send(engine, proposal)
     assert caught.value.exit_code == 3
     assert sim.exchange.resting("alice") == []

@@ -115,7 +115,7 @@ def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
         )  # fmt: skip
         assert look(sim).remarks[0] == f"No usable order book: {TICKER} no snapshot yet"
         sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
-        assert look(sim).remarks[0].startswith("trading is halted since ")
+        assert look(sim).remarks[0].startswith("Trading is halted since ")
 
 
 def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simulation) -> None:

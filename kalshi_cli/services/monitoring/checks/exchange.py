@@ -28,7 +28,11 @@ def examine(readings: CheckData) -> CheckReport:
         remarks.append(f"schedule unavailable: {error.message}")
     windows = maintenance_of(schedule, now)
     breaches = pauses(status, planned(schedule, windows, now))
-    remarks += [_said(window) for window in windows if now < window.starts <= now + SOON_MS]
+    remarks += [
+        f"{window.kind} maintenance from {format_ts(window.starts)} to {format_ts(window.ends)}"
+        for window in windows
+        if now < window.starts <= now + SOON_MS
+    ]
     if not status.exchange_active:
         summary = "the exchange is paused"
     elif not status.trading_active:
@@ -47,7 +51,3 @@ def planned(schedule: Schedule, windows: tuple[MaintenanceRow, ...], now: Ts) ->
         if window.starts <= now < window.ends:
             return f"{window.kind} maintenance until {format_ts(window.ends)}"
     return "" if is_within_hours(schedule, now) else "outside trading hours"
-
-
-def _said(window: MaintenanceRow) -> str:
-    return f"{window.kind} maintenance from {format_ts(window.starts)} to {format_ts(window.ends)}"

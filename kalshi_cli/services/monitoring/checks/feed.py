@@ -44,7 +44,7 @@ def examine(readings: CheckData) -> CheckReport:
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
     breaches += [
         *_in_time(readings, pulse, missing),
-        *_blindness(loop, pulse),
+        *(account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
         *from_the_future("loop", pulse.completed, readings.clock.now()),
     ]
     measures.append(Measure(label="no_book", value=no_book))
@@ -52,7 +52,9 @@ def examine(readings: CheckData) -> CheckReport:
     why = _pause(readings) if breaches else ""
     if why:
         summary += f"; {why}"
-    stale, age = _sources(readings, pulse)
+    # A pause of the exchange does not excuse a stale external source.
+    bound = readings.checks.model_age
+    stale, age = model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
     if age is not None:
         measures.append(age)
         summary += f"; {pluralize(len(pulse.listened_to), 'external source')}, {len(stale)} stale"
@@ -95,12 +97,6 @@ def _as_of(readings: CheckData, pulse: Heartbeat) -> Ts:
     return Ts(max(pulse.completed, readings.clock.now() - MAX_INTERVAL_S * 1000))
 
 
-def _sources(readings: CheckData, pulse: Heartbeat) -> tuple[list[Breach], Measure | None]:
-    """Return the stale external sources, with their age; a pause of the exchange does not excuse them."""
-    bound = readings.checks.model_age
-    return model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
-
-
 def _is_polled(readings: CheckData, pulse: Heartbeat) -> bool:
     """Return whether order books are polled with each cycle because no key is configured for the stream."""
     return pulse.feed_age_ms is None and not readings.config.credential.key_id
@@ -117,10 +113,6 @@ def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> li
         except KalshiError:
             pass  # The breach stays if the opening time is unknown.
     return [replace(each, severity="note") if each.subject in young else each for each in missing]
-
-
-def _blindness(loop: LoopRecord, pulse: Heartbeat) -> list[Breach]:
-    return account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else []
 
 
 def _pause(readings: CheckData) -> str:

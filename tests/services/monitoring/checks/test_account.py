@@ -296,7 +296,11 @@ def test_what_a_stop_loss_would_sell_is_critical_where_no_loop_runs(
     (breach,) = ended.json["breaches"]
     assert (ended.code, codes(ended)) == (2, {("critical", "STOP_LOSS_STUCK")})
     assert (breach["subject"], breach["limit"]) == (TWO_SIDED, "80% of the cost")
-    assert breach["value"] == "6 YES of threshold cost $3.00 and are worth $2.34, and no loop runs to sell them"
+    assert (
+        breach["value"]
+        == "6 YES of threshold cost $3.00, current value $2.34; no trading loop is running to close it: kalshi close "
+        + TWO_SIDED
+    )
     with lock(tmp_path / "state" / "sim" / readings.LOCK, SystemClock()):
         assert check("positions").code == 0
 
