@@ -30,17 +30,16 @@ from kalshi_cli.exchange.rest.rate_limits import Priority
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.account.recovery import load_engine
 from kalshi_cli.services.markets.market_query import run_markets
-from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
 from kalshi_cli.services.monitoring.alert_dispatcher import AlertDispatcher
 from kalshi_cli.services.monitoring.alerts import alerting, notify_directly
+from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import require_ready_to_trade
 from kalshi_cli.services.orders.flatten import flatten
 from kalshi_cli.services.research.backtest import BacktestReport, BacktestRequest
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.runner import VenueProtocol
 from kalshi_cli.services.trading.decision_deadline import DecisionDeadline
-from kalshi_cli.services.trading.halts import refuse_to_start
-from kalshi_cli.services.trading.market_locks import with_locks
+from kalshi_cli.services.trading.halts import refuse_to_start, with_locks
 from kalshi_cli.services.trading.run_order_groups import RunOrderGroups
 from kalshi_cli.services.trading.run_reporter import EventLog
 from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary
@@ -156,7 +155,7 @@ class RunModes:
                 plan, engine, decision.over(with_locks(feed, store)), venue, store, clock,
                 ask=feed.request, tell=resources.tell, note=resources.note, show=show,
                 feed_age_s=lambda: feed.last_message_age_s, feed_lag_ms=lambda: feed.lag_ms,
-                journal=journal, sources=sources,
+                journal=journal, sources=sources, is_at_exchange=home.is_at_exchange,
             )  # fmt: skip
             end.count_with(lambda: len(own_live(engine)))
             signals.pass_to(feed.request)

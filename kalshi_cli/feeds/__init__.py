@@ -1,1 +1,1 @@
-"""Where messages come from when they do not come from the exchange: recordings."""
+"""Feeds other than the exchange: recordings, external prices, fair values, news."""

@@ -1,4 +1,4 @@
-"""Where a table of probabilities is read from on this machine: a file, or what a command writes. And how old it is."""
+"""Local sources of fair values: a file, or the output of a command; and the age of a web page."""
 
 from __future__ import annotations
 
@@ -22,52 +22,50 @@ from kalshi_cli.base.units import Ts
 from kalshi_cli.feeds.fair_values import MAX_BYTES, FairValuePage, SourceError
 
 COMMAND_S = 30.0
-"""How long a command may take."""
+"""Time limit of a command."""
 MAX_AHEAD_S = 60.0
-"""A file that was changed later than this from now would look fresh for as long."""
+"""Tolerance for a modification time in the future; such a file would look fresh for that long."""
 PASSED = ("PATH", "HOME", "LANG", "TZ", "TMPDIR")
-"""Variables that every program of the user gets, beside LC_*."""
+"""Environment variables that every program of the user gets, besides LC_*."""
 _LOOK_S = 0.1
 _CHUNK = 64 * 1024
 
 
 def read_file(path: Path, machine: Clock) -> FairValuePage:
-    """The whole file, or SourceError: missing, too long, or somebody is writing it at this moment.
+    """Return the content and the age of a file. Raises SourceError if it is missing, too long or being written.
 
-    How old it is says its time of change, by the machine's clock: a file that nobody writes any more grows old, however
-    often it is read. Text that does not end with a line's end is taken for half written, unless it is JSON, which says
-    itself where it ends.
+    The age is the time since its last modification: a file that is no longer written gets old, however often it is
+    read. Text without a final line end counts as incomplete, unless it is JSON, which marks its own end.
     """
     try:
         descriptor = open_regular(path)
     except OtherKindError:
-        raise SourceError("it is not a file") from None
+        raise SourceError("not a file") from None
     except OSError as error:
-        raise SourceError(f"it cannot be opened ({error.strerror})") from None
+        raise SourceError(f"cannot be opened ({error.strerror})") from None
     try:
         before = os.fstat(descriptor)
         with open(descriptor, "rb", closefd=False) as file:
             body = file.read(MAX_BYTES + 1)
         after = os.fstat(descriptor)
     except OSError as error:
-        raise SourceError(f"it cannot be read ({error.strerror})") from None
+        raise SourceError(f"cannot be read ({error.strerror})") from None
     finally:
         os.close(descriptor)
     if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
-        raise SourceError("it is being written")
+        raise SourceError("the file is being written")
     if body.lstrip()[:1] not in (b"{", b"[") and not body.endswith((b"\n", b"\r")):
-        raise SourceError("its last line has no end: half written, or empty")
+        raise SourceError("the last line is incomplete")
     age_s = machine.now() / 1000 - after.st_mtime
     if age_s < -MAX_AHEAD_S:
-        raise SourceError("its time of change is in the future")
+        raise SourceError("its modification time is in the future")
     return FairValuePage(body, max(0.0, age_s))
 
 
 def age_of(headers: Mapping[str, str], now: Ts) -> float:
-    """How old in seconds a web server says that its answer is; 0 where it does not say.
+    """Return the age of a web response in seconds by its headers; 0 if they have none.
 
-    `Last-Modified` against its own `Date`, so that its clock does not matter, or else against `now`; and at least its
-    `Age` in a cache.
+    The age is `Date` less `Last-Modified` (without `Date`, `now` is used), and at least the `Age` in a cache.
     """
     ages = [0.0]
     if re.fullmatch("[0-9]{1,300}", headers.get("age", "")):
@@ -79,7 +77,7 @@ def age_of(headers: Mapping[str, str], now: Ts) -> float:
 
 
 def _date(text: str) -> float | None:
-    """Seconds since 1970; None where it is no date. One without a zone is in UTC, as every date of HTTP."""
+    """Return an HTTP date in seconds since 1970, None if it is invalid. Without a zone it is in UTC."""
     try:
         found = parsedate_to_datetime(text)
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp()
@@ -88,20 +86,20 @@ def _date(text: str) -> float | None:
 
 
 def argv_of(text: str) -> list[str]:
-    """The words of a command, quoted as in a shell; no shell runs it. SourceError where they cannot be told apart."""
+    """Return the words of a command, quoted as in a shell; no shell runs it. Raises SourceError if it is invalid."""
     try:
         words = shlex.split(text)
     except ValueError as error:
-        raise SourceError(f"the command cannot be read: {safe_text(str(error), 100)}") from None
+        raise SourceError(f"invalid command: {safe_text(str(error), 100)}") from None
     if not words:
         raise SourceError("the command is empty")
     return words
 
 
 def child_environment(ours: Mapping[str, str], named: Collection[str] = ()) -> dict[str, str]:
-    """Return the variables that a program of the user gets: those of every program, and those that are `named`.
+    """Return the environment variables for a program of the user: the common ones and those in `named`.
 
-    The rest stays here, and whatever begins with KALSHI_ does even where it is named: the key of the account is there.
+    Variables that start with KALSHI_ are never passed, even if named: they hold the key of the account.
     """
     return {
         name: value
@@ -118,21 +116,17 @@ def run_command(
     *,
     within_s: float = COMMAND_S,
 ) -> FairValuePage:
-    """What it writes until it ends well; SourceError where it fails, takes too long, writes too much, or we stop.
+    """Return the output of a command. Raises SourceError if it fails, times out, writes too much or `stopping` is set.
 
-    It has no input, and its errors are not shown. Where it is ended, all that it started in its process group is.
+    The command has no input, and its stderr is discarded. If it is killed, so is its whole process group.
     """
     try:
-        running = subprocess.Popen(  # noqa: S603 (what a person configured, without a shell)
-            argv,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env=environment,
-        )
+        running = subprocess.Popen(  # noqa: S603 (the user configured the command; no shell runs it)
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            start_new_session=True, env=environment,
+        )  # fmt: skip
     except (OSError, ValueError) as error:
-        raise SourceError(f"the command does not start: {safe_text(str(error), 100)}") from None
+        raise SourceError(f"the command cannot be started: {safe_text(str(error), 100)}") from None
     assert running.stdout is not None
     ends = clock.monotonic() + within_s
     try:
@@ -147,7 +141,7 @@ def run_command(
         running.stdout.close()
         running.wait()
     if running.returncode != 0:
-        raise SourceError(f"the command ended with {running.returncode}")
+        raise SourceError(f"the command ended with exit code {running.returncode}")
     return FairValuePage(body)
 
 
@@ -161,5 +155,5 @@ def _all_of(descriptor: int, is_over: Callable[[], bool]) -> bytes:
             return body
         body += chunk
         if len(body) > MAX_BYTES:
-            raise SourceError(f"the command writes more than {MAX_BYTES} bytes")
-    raise SourceError("the command takes too long")
+            raise SourceError(f"the command's output exceeds {MAX_BYTES} bytes")
+    raise SourceError("the command timed out")

@@ -1,8 +1,8 @@
-"""Probabilities by market that somebody else's model says, read again and again into FairValue messages.
+"""Fair values from an external model, read periodically into FairValue messages.
 
-A table of them is text, CSV (`ticker,probability[,until]`) or JSON; where it comes from is handed in
-(`fair_sources.py` has files and commands). A line that cannot be read is counted and told, and is no reason to leave
-out the others. What was made longer ago than it holds for is as good as nothing, however often it is read.
+A table of fair values is CSV (`ticker,probability[,until]`) or JSON text; its source is a parameter (`fair_sources.py`
+has files and commands). An invalid line is counted and reported; the other lines are used. A table older than its
+validity is not used, however often it is read.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from kalshi_cli.core.model.messages import FairValue
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 
 MAX_BYTES = 1_000_000
-"""Of one table."""
+"""Size limit of one table."""
 MAX_MARKETS = 500
-"""Of one table: half of the messages from outside that may wait."""
+"""Markets in one table, at most: half of the external messages that may wait in the queue."""
 MAX_READ_S = 10.0
-"""The end of a run waits no longer for a read that is at hand."""
+"""Time that the end of a run waits for a read in progress."""
 TELL_EVERY_S = 60.0
-"""What is wrong with a source is told at most so often."""
+"""Minimum interval between two warnings about a source."""
 
 HEADINGS = (["ticker", "probability"], ["ticker", "probability", "until"])
-"""Of a table in CSV, which may be without one."""
+"""The headings of a CSV table; a heading is optional."""
 
 TICKER = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,99}")
 _NUMBER = re.compile(r"(?=.{1,60}\Z)([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
@@ -43,29 +43,27 @@ _JSON = msgspec.json.Decoder(float_hook=Decimal)
 
 
 class SourceError(ValueError):
-    """Text from outside that cannot be read, or a source that gave none. The text says why, in one safe line."""
+    """External text that is invalid, or a source that gave none. The message is one safe line."""
 
 
 def wrong_heading(found: str, expected: str) -> SourceError:
-    """Of a CSV: what stands in its first line, where all of it is short, and what would be right.
+    """Return the error for a CSV with a wrong first line; it quotes that line only if it looks like column names.
 
-    A path may lead, by a link or a slip, to a file with keys, and what is told is written down.
+    A wrong path may lead to a file with keys, and the message is logged.
     """
     names = f" is {found!r}, and" if _NAMES.fullmatch(found) else ""
-    return SourceError(f"its first line{names} must be {expected}")
+    return SourceError(f"the first line{names} must be {expected}")
 
 
 class FairValueEntry(NamedTuple):
-    """What one YES is worth; `until` where the source itself says when that ends."""
+    """The fair value of one YES contract; `until` is when it ends, if the source says so."""
 
     fair: Price
     until: Ts | None = None
 
 
 class FairValueTable(NamedTuple):
-    """By ticker; of a ticker that is there twice the last line counts. `first_junk` is what is wrong with the first of
-    the `junk` lines.
-    """
+    """Fair values by ticker (the last line of each counts), the number of invalid lines, and the first error."""
 
     fairs: dict[str, FairValueEntry]
     junk: int = 0
@@ -73,7 +71,7 @@ class FairValueTable(NamedTuple):
 
 
 class FairValuePage(NamedTuple):
-    """What a source said, and how many seconds ago that was made."""
+    """The content of a source, and its age in seconds."""
 
     body: bytes
     age_s: float = 0.0
@@ -83,16 +81,11 @@ class FairValuePage(NamedTuple):
 
 
 def read_table(body: bytes) -> FairValueTable:
-    """CSV, or JSON where the first character is one of `{[`: {"TICKER": 0.45} or [{"ticker", "probability", "until"}].
+    """Parse a table: CSV, or JSON as {"TICKER": 0.45} or [{"ticker", "probability", "until"}].
 
-    SourceError where nothing of it can be read.
+    Raises SourceError if nothing in it is readable.
     """
-    if len(body) > MAX_BYTES:
-        raise SourceError(f"it is longer than {MAX_BYTES} bytes")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SourceError("it is not text in UTF-8") from None
+    text = text_of(body, MAX_BYTES)
     rows = _json_rows(text) if text.lstrip()[:1] in ("{", "[") else _csv_rows(text)
     fairs: dict[str, FairValueEntry] = {}
     junk, first = 0, ""
@@ -104,25 +97,40 @@ def read_table(body: bytes) -> FairValueTable:
             continue
         fairs[ticker] = fair
         if len(fairs) > MAX_MARKETS:
-            raise SourceError(f"it has more than {MAX_MARKETS} markets")
+            raise SourceError(f"more than {MAX_MARKETS} markets")
     return FairValueTable(fairs, junk, first)
 
 
+def text_of(body: bytes, max_bytes: int) -> str:
+    """Return external text. Raises SourceError if it is too long or not UTF-8."""
+    if len(body) > max_bytes:
+        raise SourceError(f"larger than {max_bytes} bytes")
+    try:
+        return body.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise SourceError("not valid UTF-8") from None
+
+
+def time_with_zone(text: str) -> Ts | None:
+    """Return a time, None for blank text. Raises SourceError if it is invalid or has no zone."""
+    try:
+        return parse_ts(text.strip()) if text.strip() else None
+    except (ValueError, OverflowError):
+        raise SourceError(f"time without a zone: {safe_text(text, 40)!r}") from None
+
+
 def probability(value: object) -> Price:
-    """From 0 to 1, as text or as a number of JSON, to the nearest ten-thousandth; SourceError for anything else."""
+    """Return a probability from 0 to 1 (text or JSON number), rounded to 1e-4. Raises SourceError otherwise."""
     text = str(value).strip() if isinstance(value, str | Decimal) else ""
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= 1:
         text = "1" if value else "0"
-    if _NUMBER.fullmatch(text) is None:
-        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 12)!r}")
-    number = Decimal(text)
-    if number > 1:
-        raise SourceError(f"no probability from 0 to 1: {safe_text(text, 12)}")
-    return Price(int((number * ONE_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
+    if _NUMBER.fullmatch(text) is None or Decimal(text) > 1:
+        raise SourceError(f"not a probability from 0 to 1: {safe_text(text, 12)!r}")
+    return Price(int((Decimal(text) * ONE_DOLLAR).to_integral_value(ROUND_HALF_EVEN)))
 
 
 def _csv_rows(text: str) -> Iterator[tuple[str, list[object]]]:
-    """Lines that are not empty, without the heading."""
+    """Yield the rows that are not empty, without the heading."""
     lines = csv.reader(text.splitlines(), skipinitialspace=True)
     number = 0
     while True:
@@ -133,7 +141,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, list[object]]]:
             return
         except csv.Error as error:
             raise SourceError(f"line {number}: {safe_text(str(error), 100)}") from None
-        if row and number == 1 and not any(map(str.isdigit, "".join(row))):  # words alone, so a heading
+        if row and number == 1 and not any(map(str.isdigit, "".join(row))):  # Without digits it is a heading.
             if [cell.strip().lower() for cell in row] not in HEADINGS:
                 raise wrong_heading(",".join(row), " or ".join(map(",".join, HEADINGS)))
         elif row:
@@ -144,7 +152,7 @@ def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
     try:
         found = _JSON.decode(text)
     except (msgspec.MsgspecError, RecursionError, ArithmeticError) as error:
-        raise SourceError(f"it is not JSON: {safe_text(str(error), 100)}") from None
+        raise SourceError(f"invalid JSON: {safe_text(str(error), 100)}") from None
     if isinstance(found, dict):
         for ticker, value in found.items():
             yield safe_text(ticker, 40), [ticker, value]
@@ -158,32 +166,29 @@ def _json_rows(text: str) -> Iterator[tuple[str, list[object]]]:
 
 
 def read_row(row: Sequence[object]) -> tuple[str, FairValueEntry]:
-    """`ticker, probability[, until]`; SourceError for anything else."""
+    """Parse a row `ticker, probability[, until]`. Raises SourceError for any other row."""
     if len(row) not in (2, 3):
-        raise SourceError("not a ticker, a probability, and at most a time")
+        raise SourceError("expected a ticker, a probability and an optional time")
     ticker = row[0].strip().upper() if isinstance(row[0], str) else ""
     if TICKER.fullmatch(ticker) is None:
-        raise SourceError("no ticker")
+        raise SourceError("ticker missing or invalid")
     until = row[2] if len(row) == 3 else ""
     if not isinstance(until, str):
-        raise SourceError("no time")
-    try:
-        ends = parse_ts(until.strip()) if until.strip() else None
-    except (ValueError, OverflowError):
-        raise SourceError(f"no time with a zone: {safe_text(until, 40)!r}") from None
+        raise SourceError("the time must be text")
+    ends = time_with_zone(until)
     return ticker, FairValueEntry(probability(row[1]), ends)
 
 
-# -- reading a source again and again -----------------------------------------------------------------------------
+# -- periodic reading ---------------------------------------------------------------------------------------------
 
 
 @dataclass(eq=False, repr=False)
 class FairReader:
-    """One source. `fetch` says what it has now, or raises SourceError; it is asked every `every_s` while `is_open`.
+    """A reader of one source. `fetch` returns its content or raises SourceError, every `every_s` while `is_open`.
 
-    What it says holds for `valid_s` after it was made, and never longer than the source itself says. What it names no
-    more is not taken back; it ends by itself. `bring` gets the messages, `tell` what is wrong, whenever that changes.
-    `tickers` are the markets of the run, where they are known: a source that names none of them moves nothing.
+    A fair value is valid for `valid_s` after its table was made, and never beyond its own end. A market that is missing
+    in a new table keeps its value until it expires. `bring` gets the messages, `tell` a warning whenever the problems
+    change. `tickers` returns the markets of the run, if known: a source with none of them counts as failed.
     """
 
     name: str
@@ -198,13 +203,13 @@ class FairReader:
     tell: Callable[[str], None] = lambda _text: None
 
     def __post_init__(self) -> None:
-        self._said = ""
+        self._last_problem = ""
         self._quiet_until = self.clock.monotonic()
         self.source = SourceMonitor(f"model {self.name}", self.clock, max(self.valid_s, 2 * self.every_s))
 
     @contextmanager
     def run_in_thread(self, stopping: threading.Event) -> Iterator[FairReader]:
-        """Read in a thread until the context ends, and sets `stopping` for whatever is read at that moment."""
+        """Read in a thread until the context ends; then set `stopping` to end a read in progress."""
         thread = threading.Thread(target=self._follow, args=(stopping,), name=f"fairs-{self.name}", daemon=True)
         thread.start()
         try:
@@ -222,19 +227,19 @@ class FairReader:
             stopping.wait(self.every_s)
 
     def read(self) -> None:
-        """Once, and now."""
+        """Read the source once."""
         try:
             page = self.fetch()
             table = read_table(page.body)
         except SourceError as error:
             self.source.failed(str(error))
-            self._say(f"nothing new: {error}")
+            self._warn(f"no update: {error}")
             return
         now, left_s = self.clock.now(), self.valid_s - page.age_s
         if left_s <= 0:
-            old = f"what it says is {page.age_s:.0f} s old, and holds for {self.valid_s:g} s: not used"
+            old = f"fair values are {page.age_s:.0f} s old and valid for {self.valid_s:g} s; not used"
             self.source.failed(old)
-            self._say(old)
+            self._warn(old)
             return
         ends = Ts(now + int(left_s * 1000))
         over = 0
@@ -244,26 +249,27 @@ class FairReader:
             self.bring(FairValue(now, ticker, fair, self.name, until))
         problems = []
         if table.junk:
-            problems.append(f"{pluralize(table.junk, 'line')} cannot be read, the first is {table.first_junk}")
+            problems.append(f"{pluralize(table.junk, 'line')} cannot be read; first error: {table.first_junk}")
         if over:
-            problems.append(f"{pluralize(over, 'market')} whose time is over")
+            problems.append(f"{pluralize(over, 'market')} past their end time")
         known = self.tickers()
         is_foreign = bool(table.fairs and known) and table.fairs.keys().isdisjoint(known)
         if is_foreign:
-            problems.append(f"no market that it names is in this run, such as {safe_text(next(iter(table.fairs)), 40)}")
-        said = "; ".join(problems) or ("" if table.fairs else "it names no market")
+            example = safe_text(next(iter(table.fairs)), 40)
+            problems.append(f"none of its markets is in this run, for example {example}")
+        problem = "; ".join(problems) or ("" if table.fairs else "no markets listed")
         if is_foreign or over == len(table.fairs):
-            self.source.failed(said)
+            self.source.failed(problem)
         else:
             self.source.answered(page.age_s)
-        self._say(said)
+        self._warn(problem)
 
-    def _say(self, what: str) -> None:
-        """Whatever changed; that all is well again only by being silent."""
+    def _warn(self, problem: str) -> None:
+        """Warn if the problem changed; a recovery is silent."""
         now = self.clock.monotonic()
-        if what == self._said or (what and now < self._quiet_until):
+        if problem == self._last_problem or (problem and now < self._quiet_until):
             return
-        self._said = what
-        if what:
+        self._last_problem = problem
+        if problem:
             self._quiet_until = now + TELL_EVERY_S
-            self.tell(f"{self.name}: {what}")
+            self.tell(f"{self.name}: {problem}")

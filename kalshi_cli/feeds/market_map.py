@@ -1,4 +1,4 @@
-"""The map of a person: which market of Kalshi asks the same as which token or slug of Polymarket. CSV or YAML."""
+"""The user's map of Kalshi markets to tokens or slugs of Polymarket that ask the same question. CSV or YAML."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from kalshi_cli.base import plain_yaml
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.feeds.fair_values import TICKER, SourceError, wrong_heading
+from kalshi_cli.feeds.fair_values import TICKER, SourceError, text_of, wrong_heading
 
 if TYPE_CHECKING:
     from yaml.nodes import Node
 
 MAX_BYTES = 200_000
-"""Of a map."""
+"""Size limit of a map."""
 MAX_PAIRS = 200
-"""Of a map: one or two requests each."""
+"""Markets in a map, at most; each takes one or two requests."""
 
 FIELDS = ["ticker", "polymarket", "side"]
 
@@ -27,9 +27,7 @@ _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,199}")
 
 
 class MarketPair(NamedTuple):
-    """A market of Kalshi, and the token or the slug of Polymarket that asks the same. `is_yes`: they pay alike; else
-    one pays where the other does not.
-    """
+    """A market of Kalshi and its token or slug of Polymarket. `is_yes`: both pay in the same case, else in opposite."""
 
     ticker: str
     polymarket: str
@@ -37,34 +35,28 @@ class MarketPair(NamedTuple):
 
 
 Line = tuple[int, Callable[[], list[str]]]
-"""Its number, and how its fields are read; SourceError where they are others."""
+"""The number of a line, and a function that returns its fields or raises SourceError."""
 
 
 def read_map(body: bytes, *, is_yaml: bool = False) -> tuple[list[MarketPair], list[str]]:
-    """CSV with the heading `ticker,polymarket,side`, without lines that are empty or begin with #; or a YAML list of
-    those fields.
+    """Return the pairs of a map, and an error for each invalid line. Raises SourceError if nothing is readable.
 
-    The pairs, and what is wrong with each line that is none. SourceError where nothing of it can be read.
+    A map is CSV with the heading `ticker,polymarket,side`, where empty lines and lines that start with # are ignored,
+    or a YAML list of these fields.
     """
-    if len(body) > MAX_BYTES:
-        raise SourceError(f"it is longer than {MAX_BYTES} bytes")
-    try:
-        text = body.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise SourceError("it is not text in UTF-8") from None
     pairs: dict[str, MarketPair] = {}
     problems = []
-    for number, fields in (_yaml_lines if is_yaml else _csv_lines)(text):
+    for number, fields in (_yaml_lines if is_yaml else _csv_lines)(text_of(body, MAX_BYTES)):
         try:
             pair = _pair(*fields())
             if pair.ticker in pairs:
-                raise SourceError(f"{pair.ticker} is there twice")
+                raise SourceError(f"{pair.ticker} appears twice")
         except SourceError as error:
             problems.append(f"line {number}: {error}")
             continue
         pairs[pair.ticker] = pair
     if len(pairs) + len(problems) > MAX_PAIRS:
-        raise SourceError(f"it has more than {MAX_PAIRS} markets")
+        raise SourceError(f"more than {MAX_PAIRS} markets")
     return list(pairs.values()), problems
 
 
@@ -92,16 +84,16 @@ def _split(line: str) -> list[str]:
 
 
 def _yaml_lines(text: str) -> Iterator[Line]:
-    """Every value is text here: elsewhere in YAML `yes` is a truth and a token a number."""
+    """Yield the entries of a YAML list; every value is read as text, though YAML makes `yes` a boolean."""
     from yaml.nodes import SequenceNode
 
     try:
         document = plain_yaml.compose(text)
     except plain_yaml.PlainYamlError as error:
         line = f" (line {error.line})" if error.line is not None else ""
-        raise SourceError(f"it is not plain YAML{line}: {safe_text(str(error), 100)}") from None
+        raise SourceError(f"not plain YAML{line}: {safe_text(str(error), 100)}") from None
     if not isinstance(document, SequenceNode):
-        raise SourceError(f"it is not a list of {', '.join(FIELDS)}")
+        raise SourceError(f"expected a list of {', '.join(FIELDS)}")
     for node in document.value:
         yield node.start_mark.line + 1, partial(_named, node)
 
@@ -113,18 +105,18 @@ def _named(node: Node) -> list[str]:
     names = [key.value if isinstance(key, ScalarNode) else "?" for key in keys]
     if sorted(names) != sorted(FIELDS):
         found = safe_text(", ".join(names), 100) or "none"
-        raise SourceError(f"its fields are {found}, and must be {', '.join(FIELDS)}")
+        raise SourceError(f"the fields are {found}; they must be {', '.join(FIELDS)}")
     values = {name.value: value for name, value in node.value}
     if not all(isinstance(value, ScalarNode) for value in values.values()):
-        raise SourceError("each of its fields must be text")
+        raise SourceError("every field must be text")
     return [values[name].value.strip() for name in FIELDS]
 
 
 def _pair(ticker: str, polymarket: str, side: str) -> MarketPair:
     if not TICKER.fullmatch(ticker.upper()):
-        raise SourceError(f"not a ticker: {safe_text(ticker, 40)!r}")
+        raise SourceError(f"invalid ticker: {safe_text(ticker, 40)!r}")
     if not TOKEN.fullmatch(polymarket) and not _SLUG.fullmatch(polymarket):
-        raise SourceError(f"neither a token id nor a slug of Polymarket: {safe_text(polymarket, 40)!r}")
+        raise SourceError(f"not a Polymarket token id or slug: {safe_text(polymarket, 40)!r}")
     if side.lower() not in ("yes", "no"):
-        raise SourceError(f"the side is yes or no, not {safe_text(side, 40)!r}")
+        raise SourceError(f"side must be yes or no, not {safe_text(side, 40)!r}")
     return MarketPair(ticker.upper(), polymarket, side.lower() == "yes")

@@ -1,9 +1,9 @@
-"""News from outside, a line of JSON each, into NewsSignal messages: from a file that grows, or from standard input.
+"""News signals from a growing file or from standard input, one JSON object per line, as NewsSignal messages.
 
     {"id": "a-1", "ticker": "KXFED-26DEC-T4", "side": "no", "confidence": 0.6, "text": "minutes were dovish"}
 
-`direction`: "up" or "down" (YES becomes likelier, or less likely) may stand for `side`. `time` says when it became
-known; without it that is when it is heard. A line that cannot be read is counted and told.
+`direction` ("up": YES becomes more likely, or "down") may replace `side`. `time` is when the news was published; the
+default is the time of reading. An invalid line is counted and reported.
 """
 
 from __future__ import annotations
@@ -23,28 +23,28 @@ import msgspec
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.files import open_regular
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Ts, parse_ts
+from kalshi_cli.base.units import Ts
 from kalshi_cli.core.model.messages import NewsSignal
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
-from kalshi_cli.feeds.fair_values import TELL_EVERY_S, TICKER, SourceError, probability
+from kalshi_cli.feeds.fair_values import TELL_EVERY_S, TICKER, SourceError, probability, time_with_zone
 from kalshi_cli.feeds.source_monitor import SourceMonitor
 
 MAX_LINE = 64 * 1024
-"""Bytes of one signal; a longer line is none."""
+"""Bytes of one signal; a longer line is invalid."""
 MAX_TEXT = 500
 MAX_BEFORE = 4_000_000
-"""Bytes at the end of a file, before what counts of it, whose signals are known as old ones."""
+"""Bytes before the starting point of a file whose signals count as old."""
 LOOK_S = 0.25
-"""How often a file is looked at."""
+"""Interval at which a file is checked."""
 MISSING_S = 60.0
-"""A source of news may be away, or say only what cannot be read, for so long before it is stale."""
+"""Time for which a source may be missing or have only invalid lines before it is stale."""
 _CHUNK = 64 * 1024
 
 _SIDES = {"yes": BID, "up": BID, "no": ASK, "down": ASK}
 
 
 class RawSignal(msgspec.Struct):
-    """A signal as somebody wrote it."""
+    """A signal as read from its source."""
 
     id: str | int
     ticker: str
@@ -59,63 +59,61 @@ _DECODER = msgspec.json.Decoder(RawSignal, float_hook=Decimal)
 
 
 def read_signal(line: bytes, clock: Clock) -> NewsSignal:
-    """One signal, heard now; SourceError for anything else. Fields that we do not know are left alone."""
+    """Parse a signal that was read now. Raises SourceError if it is invalid; unknown fields are ignored."""
     if len(line) > MAX_LINE:
-        raise SourceError(f"it is longer than {MAX_LINE} bytes")
+        raise SourceError(f"longer than {MAX_LINE} bytes")
     try:
         found = _DECODER.decode(line)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, ArithmeticError) as error:
-        why = safe_text(str(error), 100)
-        raise SourceError(f"it is no signal, a line of JSON with id, ticker, side, confidence: {why}") from None
+        expected = "one JSON object per line with id, ticker, side, confidence"
+        raise SourceError(f"not a valid signal ({expected}): {safe_text(str(error), 100)}") from None
     return signal_of(found, clock.now())
 
 
 def signal_of(found: RawSignal, now: Ts) -> NewsSignal:
-    """The signal, heard now; SourceError where it says something else."""
+    """Return the message for a signal that was read now. Raises SourceError if a field is invalid."""
     name = safe_text(str(found.id).strip(), 200) if isinstance(found.id, str) or abs(found.id) < 1 << 63 else ""
     if not name:
-        raise SourceError("it has no id")
+        raise SourceError("id missing")
     ticker = found.ticker.strip().upper()
     if TICKER.fullmatch(ticker.removesuffix("*")) is None:
-        raise SourceError("it names no ticker")
-    said = {_side(text) for text in (found.side, found.direction) if text}
-    if len(said) != 1:
-        raise SourceError('it needs one of side ("yes", "no") and direction ("up", "down")')
-    confidence = probability(found.confidence)
-    try:
-        ts = min(now, parse_ts(found.time.strip())) if found.time.strip() else now
-    except (ValueError, OverflowError):
-        raise SourceError(f"no time with a zone: {safe_text(found.time, 40)!r}") from None
-    return NewsSignal(ts, name, ticker, said.pop(), confidence, safe_text(found.text, MAX_TEXT))
+        raise SourceError("ticker missing")
+    sides = {_side(text) for text in (found.side, found.direction) if text}
+    if len(sides) != 1:
+        raise SourceError('either side ("yes", "no") or direction ("up", "down") is required')
+    confidence, published = probability(found.confidence), time_with_zone(found.time)
+    ts = now if published is None else min(now, published)
+    return NewsSignal(ts, name, ticker, sides.pop(), confidence, safe_text(found.text, MAX_TEXT))
 
 
 def _side(text: str) -> Side:
     try:
         return _SIDES[text.strip().lower()]
     except KeyError:
-        raise SourceError(f"{safe_text(text, 20)!r} is neither yes, no, up nor down") from None
+        raise SourceError(f"{safe_text(text, 20)!r} is not yes, no, up or down") from None
 
 
-# -- where lines come from ----------------------------------------------------------------------------------------
+# -- sources of lines ---------------------------------------------------------------------------------------------
 
 
 class Lines(Protocol):
     """A source of lines."""
 
     def look(self) -> list[bytes] | None:
-        """Whole lines that are new, without waiting longer than `LOOK_S`; None when there will never be more."""
+        """Return the new complete lines, after at most `LOOK_S`; None if no more lines will come."""
         ...
 
     @property
     def problem(self) -> str:
-        """Why no line can come at this moment; empty where one can."""
+        """Return why no line can come at this moment; "" if one can."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the source."""
 
 
 class _Cutter:
-    """Cuts what comes in pieces into lines. Of a line that is too long only its beginning is kept, to be told of."""
+    """Splits chunks into lines. Only the beginning of a line that is too long is kept, for its error."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -126,16 +124,16 @@ class _Cutter:
         return [line.strip() for line in whole if line.strip()]
 
     def last(self) -> list[bytes]:
-        """What is left at the end of the input, which needs no end of line."""
+        """Return the last line of the input, which needs no line end."""
         rest, self._rest = self._rest.strip(), b""
         return [rest] if rest else []
 
 
-class FileFollower:
-    """A file that grows. Only what is written after the start counts, unless `from_start`.
+class FileFollower(Lines):
+    """A file that grows. Only lines written after the start count, unless `from_start`.
 
-    A file that is moved away is read to its end, then the new one of that name from its start; a file that got shorter
-    was emptied, and is read from its start. A line counts when its end is written. A file may be missing for a while.
+    After a rotation the old file is read to its end, then the new one from its start; a file that got shorter is read
+    from its start again. A line counts when its line end is written. A file may be missing for a while.
     """
 
     def __init__(self, path: Path, *, from_start: bool = False) -> None:
@@ -148,7 +146,7 @@ class FileFollower:
             self._skip()
 
     def before(self) -> list[bytes]:
-        """Lines that it will not give out, the newest of them: a file that takes its place may have them again."""
+        """Return the newest lines before the starting point: after a rotation they may be in the new file again."""
         begin, lines = max(0, self._at - MAX_BEFORE), _Cutter()
         if self._file is None:
             return []
@@ -165,7 +163,7 @@ class FileFollower:
 
     @property
     def problem(self) -> str:
-        return "" if self._file is not None and self._path.is_file() else "there is no such file"
+        return "" if self._file is not None and self._path.is_file() else "file not found"
 
     def close(self) -> None:
         if self._file is not None:
@@ -185,7 +183,7 @@ class FileFollower:
             self._at = os.fstat(self._file).st_size
 
     def _read(self) -> bytes:
-        """The next piece of the open file; nothing where there is none yet."""
+        """Return the next chunk of the file; empty if nothing was written."""
         if self._file is None:
             return b""
         try:
@@ -199,7 +197,7 @@ class FileFollower:
         return chunk
 
     def _is_other(self) -> bool:
-        """Whether the name stands for another file by now."""
+        """Return whether the path is a different file by now."""
         if self._file is None:
             return False
         try:
@@ -209,8 +207,8 @@ class FileFollower:
         return (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino)
 
 
-class PipeReader:
-    """Standard input, or any other end of a pipe; whoever opened it closes it."""
+class PipeReader(Lines):
+    """Standard input or another pipe; its creator closes it."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -233,10 +231,10 @@ class PipeReader:
 
     @property
     def problem(self) -> str:
-        return "it has ended" if self._is_over else ""
+        return "ended" if self._is_over else ""
 
     def close(self) -> None:
-        """Not ours."""
+        """Leave the pipe open: its creator closes it."""
 
 
 # -- a source in a thread -----------------------------------------------------------------------------------------
@@ -244,7 +242,7 @@ class PipeReader:
 
 @dataclass(eq=False, repr=False)
 class SignalReader:
-    """Makes messages of lines. `bring` gets them, `tell` is told of lines that are none, at most once a minute."""
+    """Turns lines into messages for `bring`; `tell` gets a warning about invalid lines, at most once a minute."""
 
     name: str
     clock: Clock
@@ -259,23 +257,23 @@ class SignalReader:
         self.source = SourceMonitor(f"news {self.name}", self.clock, MISSING_S)
 
     def skip_existing(self, lines: Iterable[bytes]) -> None:
-        """Signals from before the start: they are not news when they come again."""
+        """Remember the signals from before the start; they are ignored if they come again."""
         for line in lines:
             with suppress(SourceError):
                 self._old.add(read_signal(line, self.clock).signal_id)
 
     def take(self, line: bytes) -> None:
-        """A signal that came; SourceError where it is none, which is counted and told."""
+        """Pass on a signal. Raises SourceError for an invalid line, which is counted and reported."""
         try:
             signal = read_signal(line, self.clock)
         except SourceError as error:
             self.junk += 1
             self._is_junk = True
-            self.source.failed(f"its last line cannot be read: {error}")
+            self.source.failed(f"the last line cannot be read: {error}")
             now = self.clock.monotonic()
             if now >= self._quiet_until:
                 self._quiet_until = now + TELL_EVERY_S
-                self.tell(f"{self.name}: a line cannot be read ({self.junk} so far): {error}")
+                self.tell(f"{self.name}: invalid line ({self.junk} so far): {error}")
             raise
         self._is_junk = False
         if signal.signal_id not in self._old:
@@ -283,7 +281,7 @@ class SignalReader:
 
     @contextmanager
     def run_in_thread(self, lines: Lines) -> Iterator[SignalReader]:
-        """Take every line, in a thread, until the context ends."""
+        """Pass on every line, in a thread, until the context ends."""
         stopping = threading.Event()
         thread = threading.Thread(target=self._follow, args=(lines, stopping), name=f"signals-{self.name}", daemon=True)
         thread.start()
@@ -301,7 +299,7 @@ class SignalReader:
                 if problem:
                     self.source.failed(problem)
                 if found is None:
-                    self.tell(f"{self.name}: it has ended; no more signals come from there")
+                    self.tell(f"{self.name}: ended; no more signals")
                     return
                 for line in found:
                     with suppress(SourceError):

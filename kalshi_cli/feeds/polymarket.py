@@ -1,11 +1,11 @@
-"""What Polymarket offers for a question that Kalshi has too: its public REST answers.
+"""Best prices of Polymarket for a market of Kalshi, from Polymarket's public REST API.
 
-    GET https://clob.polymarket.com/book?token_id=TOKEN     the book of one outcome
+    GET https://clob.polymarket.com/book?token_id=TOKEN     the order book of one outcome
     GET https://gamma-api.polymarket.com/markets?slug=SLUG  a market's outcomes and their tokens
 
-As documented at docs.polymarket.com (API reference, "Get order book" and "List markets"; read 2026-11): prices and
-sizes are decimal strings, `timestamp` is milliseconds, `outcomes` and `clobTokenIds` are JSON inside JSON. Both are
-public; nothing here can trade. Whoever fetches is handed in.
+Documented at docs.polymarket.com (API reference, "Get order book" and "List markets"; read 2026-11): prices and sizes
+are decimal strings, `timestamp` is milliseconds, `outcomes` and `clobTokenIds` are JSON inside JSON. Both routes are
+public and cannot trade. The functions that fetch are parameters.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ CLOB_URL = "https://clob.polymarket.com"
 GAMMA_URL = "https://gamma-api.polymarket.com"
 
 MAX_BYTES = 2_000_000
-"""Of one answer."""
+"""Size limit of one response."""
 
 Fetch = Callable[[str], bytes]
-"""A path with its query -> the answer; SourceError where there is none."""
+"""Returns the response for a path with its query, or raises SourceError."""
 
 T = TypeVar("T")
 
@@ -40,7 +40,7 @@ _MOMENT = re.compile(r"[0-9]{12,14}")
 
 
 class PolymarketQuote(NamedTuple):
-    """Their best prices on the YES scale of our market, and when they say that their book was made."""
+    """Polymarket's best prices on the YES scale of the Kalshi market, and the time of their order book."""
 
     quote: VenueQuote
     made: Ts | None
@@ -73,7 +73,7 @@ _texts = msgspec.json.Decoder(list[str])
 
 
 def read_quote(pair: MarketPair, clob: Fetch, gamma: Fetch) -> PolymarketQuote:
-    """Their prices now. SourceError where they have none of that name, or say what cannot be."""
+    """Return the current prices. Raises SourceError if the market is unknown or the response is invalid."""
     name = pair.polymarket
     token = name if TOKEN.fullmatch(name) else read_token(gamma(f"/markets?slug={name}"), name)
     bid, ask, made = read_best(clob(f"/book?token_id={token}"), token)
@@ -83,7 +83,7 @@ def read_quote(pair: MarketPair, clob: Fetch, gamma: Fetch) -> PolymarketQuote:
 
 
 def read_token(body: bytes, slug: str) -> str:
-    """The token of the outcome Yes of a market."""
+    """Return the token of the outcome Yes of a market."""
     found = [market for market in _decoded(_markets, body, "markets") if market.slug == slug]
     if len(found) != 1:
         raise SourceError(f"Polymarket has no market {slug}")
@@ -91,17 +91,17 @@ def read_token(body: bytes, slug: str) -> str:
     tokens = _decoded(_texts, found[0].token_ids.encode("utf-8", "replace"), "tokens")
     if [outcome.lower() for outcome in outcomes] != ["yes", "no"]:
         named = safe_text(", ".join(outcomes), 80)
-        raise SourceError(f"its outcomes are {named}, not Yes and No: put a token id into the map")
+        raise SourceError(f"outcomes are {named}, not Yes and No; use a token id in the map")
     if len(tokens) != 2 or not TOKEN.fullmatch(tokens[0]):
-        raise SourceError("its tokens cannot be read")
+        raise SourceError("the token ids cannot be read")
     return tokens[0]
 
 
 def read_best(body: bytes, token: str) -> tuple[Level | None, Level | None, Ts | None]:
-    """The best bid and ask, whatever order the levels come in; prices that are finer than ours to our disadvantage."""
-    book = _decoded(_book, body, "a book")
+    """Return the best bid, the best ask and the time of an order book; finer prices are rounded to the worse side."""
+    book = _decoded(_book, body, "an order book")
     if book.asset_id != token:
-        raise SourceError("it is the book of another token")
+        raise SourceError("order book of a different token")
     bids, asks = _levels(book.bids), _levels(book.asks)
     bid = _rounded(max(bids), ROUND_FLOOR) if bids else None
     ask = _rounded(min(asks), ROUND_CEILING) if asks else None
@@ -112,10 +112,10 @@ def _levels(levels: Iterable[_Level]) -> list[tuple[Decimal, Decimal]]:
     found = []
     for level in levels:
         if not _NUMBER.fullmatch(level.price) or not _NUMBER.fullmatch(level.size):
-            raise SourceError(f"a level that is none: {safe_text(f'{level.price} x {level.size}', 60)!r}")
+            raise SourceError(f"invalid price level: {safe_text(f'{level.price} x {level.size}', 60)!r}")
         price, size = Decimal(level.price), Decimal(level.size)
         if price > 1:
-            raise SourceError(f"a price above one dollar: {level.price}")
+            raise SourceError(f"price above one dollar: {level.price}")
         if size:
             found.append((price, size))
     return found
@@ -130,7 +130,7 @@ def _rounded(level: tuple[Decimal, Decimal], rounding: str) -> Level:
 
 
 def _turned(level: Level | None) -> Level | None:
-    """A bid for the other outcome is an ask for this one, at one dollar less its price."""
+    """Return a level on the scale of the opposite outcome: a bid becomes an ask at one dollar less its price."""
     return None if level is None else (Price(ONE_DOLLAR - level[0]), level[1])
 
 
@@ -138,4 +138,4 @@ def _decoded(decoder: msgspec.json.Decoder[T], body: bytes, what: str) -> T:
     try:
         return decoder.decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise SourceError(f"its answer is not {what}: {safe_text(str(error), 100)}") from None
+        raise SourceError(f"the response is not {what}: {safe_text(str(error), 100)}") from None

@@ -1,4 +1,4 @@
-"""What lies beside a recording: how its markets ended, and what was heard from outside the exchange, as CSV."""
+"""Files that accompany a recording: the results of its markets, and external inputs as CSV."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kalshi_cli.feeds.recording_format import at_line, read_lines
 
 
 class MarketResult(msgspec.Struct, frozen=True, kw_only=True):
-    """How a market ended. `value` is what one YES contract paid; the close time where the file knows it."""
+    """The result of a market. `value` is the payout of one YES contract, `close_time` the time if known."""
 
     result: str
     value: Price
@@ -24,7 +24,7 @@ class MarketResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Row(msgspec.Struct, kw_only=True):
-    """A settled market as the exchange, or a recorder, lists it; the rest of its fields are not read."""
+    """A settled market as the exchange or a recorder lists it; other fields are not read."""
 
     ticker: str
     result: str | None = None
@@ -37,9 +37,9 @@ _decode_row = msgspec.json.Decoder(_Row).decode
 
 
 def read_results(path: Path) -> dict[str, MarketResult]:
-    """Outcomes by ticker, from a JSON list of markets, an object `{ticker: "yes" | "no"}`, or one market a line.
+    """Return results by ticker from a JSON list of markets, an object `{ticker: "yes" | "no"}`, or one market a line.
 
-    A market without a result is left out. UsageError with the place where the file says something else.
+    A market without a result is omitted. Raises UsageError with the location of an invalid entry.
     """
     found: dict[str, MarketResult] = {}
     if path.name.removesuffix(".gz").endswith(".jsonl"):
@@ -62,41 +62,41 @@ def read_results(path: Path) -> dict[str, MarketResult]:
     except (ValueError, RecursionError) as error:
         raise UsageError(
             f"{path}: {error}",
-            hint='results are a list of markets with "ticker" and "result", or an object of ticker to yes or no',
+            hint='use a list of markets with "ticker" and "result", or an object that maps tickers to yes or no',
             code="bad_results",
         ) from error
     return found
 
 
 def _outcome(row: _Row) -> MarketResult:
-    """ValueError where the result is neither yes nor no and no payout stands beside it."""
+    """Return the result of a market. Raises ValueError for a result other than yes or no without a payout."""
     value = _WHOLE.get(row.result or "")
     if row.settlement_value_dollars:
         value = parse_price(row.settlement_value_dollars)
     if value is None:
-        raise ValueError(f"{row.ticker}: the result {row.result!r:.40} has no payout")
+        raise ValueError(f"{row.ticker}: unknown result {row.result!r:.40} without a payout")
     return MarketResult(
         result=row.result or "", value=value, close_time=parse_ts(row.close_time) if row.close_time else None
     )
 
 
-# -- what was heard from outside ----------------------------------------------------------------------------------
+# -- external inputs ----------------------------------------------------------------------------------------------
 
 
 _INDEXES = {"BTCUSD": "BRTI", "ETHUSD": "ETHUSD_RTI"}
 
 
 def is_history(path: Path) -> bool:
-    """Whether a file holds what was heard outside, not frames: `.csv` or `.csv.gz`."""
+    """Return whether a file holds external inputs (`.csv` or `.csv.gz`), not frames."""
     return path.name.removesuffix(".gz").endswith(".csv")
 
 
 def read_history(path: Path) -> Iterator[Message]:
-    """Its rows as messages, each at its time; the first line says of which kind they are.
+    """Yield the rows of a CSV file as messages, each at its time; the heading decides their kind.
 
-    `exchange_ts,recv_ns,price,...` are prices of a coin, `time,ticker,probability[,until]` probabilities, and
-    `time,id,ticker,direction,confidence` news. UsageError with the place where a row says something else, or is of a
-    time before that of the row above: nobody knows then what was heard when.
+    `exchange_ts,recv_ns,price,...` are prices of a coin, `time,ticker,probability[,until]` fair values, and
+    `time,id,ticker,direction,confidence` news. Raises UsageError with the location of an invalid row, or of a row
+    earlier than the row above: then the order of events is unknown.
     """
     heading: tuple[str, ...] = ()
     before = Ts(0)
@@ -112,7 +112,7 @@ def read_history(path: Path) -> Iterator[Message]:
                 raise ValueError(f"{len(cells)} values instead of {len(heading)}")
             for message in _ROWS[heading](path, cells):
                 if message.ts < before:
-                    raise ValueError("its time is before that of the row above")
+                    raise ValueError("the time is earlier than in the row above")
                 before = message.ts
                 yield message
         except ValueError as error:
@@ -120,12 +120,13 @@ def read_history(path: Path) -> Iterator[Message]:
 
 
 def _prices(path: Path, cells: list[str]) -> Iterator[Message]:
-    """The price of the coin that the name of the file speaks of, `btcusd-20260513T1259Z.csv.gz` of BTC, without a size;
-    it stands in for the index of that coin in the live feed, too.
+    """Yield the price of the coin in the file's name (`btcusd-20260513T1259Z.csv.gz`: BTC), without a size.
+
+    The price also replaces the index of that coin in the live feed.
     """
     pair, ts, price = path.name.partition(".")[0].partition("-")[0].upper(), parse_ts(cells[0]), parse_price(cells[2])
     if price <= 0:
-        raise ValueError(f"a price of {cells[2]:.40}")
+        raise ValueError(f"invalid price {cells[2]:.40}")
     yield ReferencePrice(ts, _INDEXES.get(pair, pair), price)
     yield SpotPrice(ts, pair.removesuffix("USD"), price, "recorded")
 

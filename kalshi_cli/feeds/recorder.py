@@ -1,4 +1,4 @@
-"""Write what the stream receives, as it came, in the format that replay reads."""
+"""The recorder: writes the frames of the stream unchanged, in the format that replay reads."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from kalshi_cli.core.model.messages import FairValue, Message, NewsSignal, SpotP
 from kalshi_cli.feeds.recording_format import MAX_LINE
 
 MAX_BYTES = 2 * 1024**3
-"""Size of a file at which recording stops, unless told otherwise."""
+"""Default file size at which recording stops."""
 
 FLUSH_S = 1.0
-"""What is older than this goes to disk with the next line; the rest is lost when the process is killed."""
+"""Interval between flushes to disk; later lines are lost if the process is killed."""
 
 _OUTSIDE = {SpotPrice: "spot", SpotUnavailable: "lost", FairValue: "fair", NewsSignal: "signal"}
 
 
 class Recorder:
-    """One recording, written by any thread. A name ending in `.gz` is packed. Only the owner may read it.
+    """A recording, written by any thread. A name ending in `.gz` is compressed. Only the owner may read the file.
 
-    An existing file is never touched: a recording that is continued would mix the connection numbers of two sessions.
-    Writing stops at `max_bytes` on disk (`is_full`), never in the middle of a line. OSError where the disk refuses.
+    An existing file is never changed: continuing it would mix the connection numbers of two sessions. Writing stops at
+    `max_bytes` on disk (`is_full`), always at a line end. Raises OSError if the disk fails.
     """
 
     def __init__(self, path: Path, clock: Clock, *, max_bytes: int = MAX_BYTES) -> None:
@@ -45,9 +45,11 @@ class Recorder:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError as error:
-            raise UsageError(f"{path} exists", hint="name another file; a recording is never overwritten") from error
+            hint = "use another file name; recordings are never overwritten"
+            raise UsageError(f"{path} already exists", hint=hint) from error
         except OSError as error:
-            raise UsageError(f"cannot write {path}: {error.strerror}", hint="is the directory there?") from error
+            hint = "check that the directory exists"
+            raise UsageError(f"Cannot write {path}: {error.strerror}", hint=hint) from error
         self._file = io.FileIO(descriptor, "wb")
         self._out: io.BufferedWriter | gzip.GzipFile = io.BufferedWriter(self._file)
         self._buffer = self._out
@@ -55,12 +57,12 @@ class Recorder:
             self._out = gzip.GzipFile(fileobj=self._buffer, mode="wb", filename="", mtime=0)
 
     def connected(self, *, use_yes_price: bool = True) -> None:
-        """A new connection begins: its frames count their sequences from one. The flag is that of its subscription."""
+        """Note a new connection, whose sequence numbers start at one, with the flag of its subscription."""
         self._conn += 1
         self.note("connected", use_yes_price=use_yes_price)
 
     def frame(self, raw: bytes | str) -> None:
-        """A frame as it came, but on one line. A blank one is left out; one that is not JSON becomes a note."""
+        """Write a frame unchanged on one line; a blank frame is omitted, one that is not JSON becomes a note."""
         text = (raw.encode() if isinstance(raw, str) else raw).strip().replace(b"\n", b" ")
         if not text:
             return
@@ -72,30 +74,22 @@ class Recorder:
             self._write(b"frame", text)
 
     def note(self, event: str, **fields: object) -> None:
-        """Something about the recording itself."""
+        """Write a note about the recording."""
         self._write(b"note", msgspec.json.encode({"event": event, **fields}))
 
     def heard(self, message: Message) -> None:
-        """What came from outside the exchange: a SpotPrice, a SpotLost, a FairValue or a NewsSignal."""
+        """Write an external input: a SpotPrice, a SpotUnavailable, a FairValue or a NewsSignal."""
         self.note("heard", **{_OUTSIDE[type(message)]: message})
 
     def watch(self, market: Market, fees: FeeSchedule | None = None, family: Family | None = None) -> None:
-        """A market that is followed from here on, or that changed; replay gives it back as it is, with what it charges
-        and whose it is where that is known.
-        """
+        """Note a market that is followed from now on or that changed, with its fees and family if known."""
         self.note(
-            "watch_market",
-            market_ticker=market.ticker,
-            close_time=format_ts(market.close_time),
-            strike=market.floor_strike,
-            status=market.status,
-            market=market,
-            fees=fees,
-            family=family,
-        )
+            "watch_market", market_ticker=market.ticker, close_time=format_ts(market.close_time),
+            strike=market.floor_strike, status=market.status, market=market, fees=fees, family=family,
+        )  # fmt: skip
 
     def close(self) -> None:
-        """Write what is left and let go of the file; what comes later is left out."""
+        """Write the remaining lines and close the file; later frames are ignored."""
         with self._lock:
             self._is_closed = True
             if self._out is not self._buffer:

@@ -1,8 +1,8 @@
-"""A recording as a feed: the same messages that the stream gave, in recorded time.
+"""A recording as a feed: the messages of the stream in recorded time.
 
-Time is the exchange's own where a frame carries it, and never goes back. What carries none (snapshots, gaps) is placed
-between its neighbours, because a recorder's clock may be off by half a second either way (recorded May 2026: -252 to
-+563 ms) and would move the deltas behind it.
+The time of a frame is the exchange's own if it has one, and never goes back. Frames without a time (snapshots, gaps)
+are placed between their neighbors: a recorder's clock may be off by half a second either way (recorded May 2026: -252
+to +563 ms), which would move the deltas that follow.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from kalshi_cli.feeds.recorded_results import MarketResult, is_history, read_his
 from kalshi_cli.feeds.recording_format import NO_TIME, at_line, decode_line, read_lines
 
 FrameDecoder = Callable[[bytes, Ts], Iterable[Message]]
-"""One connection's frames to messages, with its sequence checked. What has no time of its own gets the time given."""
+"""Decodes the frames of one connection and checks their sequence. A message without a time gets the given one."""
 
 NO_CLOSE = Ts(253_402_300_799_000)
-"""Close time of a market whose recording does not say (the end of the year 9999)."""
+"""Close time of a market if the recording has none (the end of the year 9999)."""
 
 MAX_HELD = 1_000
-"""Messages of one millisecond that are looked through for the end of a group of deltas."""
+"""Messages of one millisecond that are searched for the end of a group of deltas, at most."""
 LONG_SILENCE_MS = 3_600_000
-"""Ticks are not made up for a longer silence than this: it lies between two recordings."""
+"""Longest silence that is filled with ticks; a longer one lies between two recordings."""
 
 RECONNECTED = "reconnected"
-"""Reason of the gap between two connections of a recording, as opposed to a hole in a sequence."""
+"""Reason of the gap between two connections of a recording, in contrast to a gap in a sequence."""
 
 _TAIL = cents(10)
 _CENT = cents(1)
@@ -54,16 +54,16 @@ _GRIDS = (CENT_GRID, _DECI_TAILS, _DECI, _CENTI)
 
 
 def coarsest_grid(prices: Iterable[Price]) -> PriceGrid:
-    """The coarsest usual grid that holds all these prices: whole cents, tenths in the tails, tenths, hundredths.
+    """Return the coarsest usual grid with all these prices: whole cents, tenths in the tails, tenths, hundredths.
 
-    Coarse is the safe guess: a price valid on it is valid on every finer grid (API.md section 6).
+    A coarse grid is the safe guess: its prices are valid on every finer grid (API.md section 6).
     """
     seen = tuple(prices)
     return next((grid for grid in _GRIDS if all(grid.is_valid(price) for price in seen)), _CENTI)
 
 
 class _Watched(msgspec.Struct):
-    """The note of a recorder that starts to follow a market; ours carries the whole market, and what is known of it."""
+    """The note about a followed market; this program's recorder adds the whole market, its fees and its family."""
 
     market_ticker: str
     close_time: str | None = None
@@ -84,7 +84,7 @@ class _Note(msgspec.Struct):
 
 
 class _Heard(Message, frozen=True):
-    """Something from outside the exchange in its place, `ts`: when it came. What it says of time is by other clocks."""
+    """An external input at the time it was received (`ts`); its own times are by other clocks."""
 
     said: Message
 
@@ -96,15 +96,14 @@ _Received = tuple[Ts, Message]
 
 
 class Replay:
-    """Recordings, merged by time, as one feed. Ends after the last line; then markets with a known result settle.
+    """Recordings, merged by time, as one feed. After the last line, markets with a known result settle.
 
-    `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in recording.py) and what was heard from outside the
-    exchange, with times (`*.csv[.gz]`; see `read_history`).
-    `new_decoder` is called for each recorded connection, with the `use_yes_price` of its subscription: what the
-    recorder noted, else the one given here (recordings of others hold NO levels in NO prices). `results` say how
-    markets ended: at its close time a market turns FINALIZED with its result, or CLOSED where nobody knows. `markets`
-    are used as they are; for others a Market is made up from the recorder's notes and the prices of the first message.
-    A Tick comes every `interval_s` of recorded time. `clock`, if given, is moved along. It can be iterated once.
+    `files` are streams (`*.jsonl`, `*.jsonl.gz`; the format is in `recording_format.py`) and external inputs with times
+    (`*.csv[.gz]`; see `read_history`). `new_decoder` is called for each recorded connection with the `use_yes_price` of
+    its subscription: the recorder's note, else the one given here (other recordings have NO levels in NO prices). At
+    its close time a market becomes FINALIZED with its result in `results`, or CLOSED without one. `markets` are used
+    as they are; other markets are built from the recorder's notes and the prices of the first message. A Tick comes
+    every `interval_s` of recorded time, and `clock`, if given, is advanced. The feed can be iterated once.
     """
 
     def __init__(
@@ -120,7 +119,7 @@ class Replay:
     ) -> None:
         self._streams = [path for path in files if not is_history(path)]
         if not self._streams:
-            raise UsageError("no recording to replay", hint="name at least one .jsonl or .jsonl.gz file")
+            raise UsageError("No recording given", hint="name at least one .jsonl or .jsonl.gz file")
         self._history = heapq.merge(*(read_history(path) for path in files if is_history(path)), key=lambda row: row.ts)
         self._new_decoder = new_decoder
         self._use_yes_price = use_yes_price
@@ -132,7 +131,7 @@ class Replay:
         self._clock = clock
         self._now = Ts(0)
         self.markets: dict[str, Market] = {}
-        """Every market that appeared so far, as it is now."""
+        """Every market seen so far, in its current state."""
         self._closings: list[tuple[Ts, str]] = []
         self._next_tick = NO_TIME
         self._next_heard = next(self._history, None)
@@ -158,13 +157,13 @@ class Replay:
     # -- lines to messages ----------------------------------------------------------------------------------------
 
     def _merged(self) -> Iterator[_Received]:
-        """All streams by the time received; each in its own order, whatever its clock says."""
+        """Yield all streams merged by the time received; each keeps its own order."""
         if len(self._streams) == 1:
             return self._received(self._streams[0])
         return heapq.merge(*map(self._received, self._streams), key=itemgetter(0))
 
     def _received(self, path: Path) -> Iterator[_Received]:
-        """The messages of one stream with the time each was received; that is also its `ts` where it has none."""
+        """Yield the messages of one stream with the time received, which is also the `ts` of a message without one."""
         decoders: dict[int, FrameDecoder] = {}
         followed: set[str] = set()
         use_yes_price = self._use_yes_price
@@ -194,7 +193,7 @@ class Replay:
                     yield recv_ts, message
             except (ValueError, RecursionError) as error:
                 if raw[-1:] != b"\n":
-                    return  # the writer was killed in the middle of its last line
+                    return  # The writer was killed within its last line.
                 raise at_line(path, number, error) from error
 
     # -- markets --------------------------------------------------------------------------------------------------
@@ -207,21 +206,20 @@ class Replay:
             self._notes[note.market_ticker] = note
 
     def _introduced(self, recv_ts: Ts, message: Message, followed: set[str]) -> Iterator[_Received]:
-        """The market itself, before the first that is heard of it."""
+        """Yield the market before its first message."""
         if isinstance(message, messages.MarketChange):
             self._learn(message.market)
             return
         if isinstance(message, BookSnapshot):
             followed.add(message.ticker)
-        if (
-            isinstance(message, BookSnapshot | messages.Quote | messages.PublicTrade)
-            and message.ticker not in self.markets
-        ):
+        if not isinstance(message, BookSnapshot | messages.Quote | messages.PublicTrade):
+            return
+        if message.ticker not in self.markets:
             market = self._given.get(message.ticker) or self._make_up(recv_ts, message)
             yield recv_ts, messages.MarketChange(recv_ts, self._learn(market))
 
     def _make_up(self, recv_ts: Ts, first: BookSnapshot | messages.Quote | messages.PublicTrade) -> Market:
-        """A market from what is known: the recorder's note, the results, the prices of the first message."""
+        """Build a market from the recorder's note, the results and the prices of its first message."""
         self._made_up.add(first.ticker)
         note = self._notes.pop(first.ticker, None) or _Watched(first.ticker)
         prices = [price for price, _ in first.bids + first.asks] if isinstance(first, BookSnapshot) else []
@@ -245,14 +243,14 @@ class Replay:
         )
 
     def _refined(self, recv_ts: Ts, delta: BookDelta) -> Iterator[_Received]:
-        """A finer grid, once a price shows that the first guess was too coarse."""
+        """Yield the market with a finer grid if a price shows that the first guess was too coarse."""
         market = self.markets[delta.ticker]
         if not market.grid.is_valid(delta.price):
             grid = max(market.grid, coarsest_grid((delta.price,)), key=_GRIDS.index)
             yield recv_ts, messages.MarketChange(recv_ts, self._learn(msgspec.structs.replace(market, grid=grid)))
 
     def _learn(self, market: Market) -> Market:
-        """Keep a market as it is now, and plan its close."""
+        """Keep the current state of a market and schedule its close."""
         outcome = self._results.get(market.ticker)
         if market.close_time == NO_CLOSE and outcome is not None and outcome.close_time is not None:
             market = msgspec.structs.replace(market, close_time=outcome.close_time)
@@ -262,7 +260,7 @@ class Replay:
         return market
 
     def _close(self, now: Ts, market: Market) -> Iterator[Message]:
-        """The market at its close: paid out where the result is known. Real payouts come minutes to hours later."""
+        """Yield the market at its close, paid out if the result is known. Real payouts come minutes to hours later."""
         if market.status is MarketStatus.CLOSED or market.result:
             return
         outcome = self._results.get(market.ticker)
@@ -282,10 +280,10 @@ class Replay:
     # -- time -----------------------------------------------------------------------------------------------------
 
     def _in_time(self, received: Iterable[_Received]) -> Iterator[Message]:
-        """Put every message at its time, and mark the deltas which another of the same matching event follows.
+        """Place every message in time, and mark the deltas that another delta of the same matching event follows.
 
-        A ticker message may stand between two deltas of one event (33 times in the recordings of May 2026), so it is
-        not the next line that decides but everything of the same millisecond.
+        A ticker message may come between two deltas of one event (33 times in the recordings of May 2026), so all
+        messages of the same millisecond decide, not only the next line.
         """
         held: list[Message] = []
         last: dict[str, int] = {}
@@ -305,7 +303,7 @@ class Replay:
                     last[delta.ticker] = len(held)
             held.append(message)
             if len(held) == MAX_HELD:
-                is_silent = type(message) is _Heard  # so much from outside, and nothing of the exchange
+                is_silent = type(message) is _Heard  # Only external inputs came, and nothing of the exchange.
                 yield from self._placed(held, NO_TIME if is_silent or newest < 0 else newest)
                 held, last = [], {}
         yield from self._placed(held, NO_TIME)
@@ -318,7 +316,7 @@ class Replay:
             yield message if at == message.ts else msgspec.structs.replace(message, ts=at)
 
     def _due(self, until: Ts) -> Iterator[Message]:
-        """Ticks, closes and what was heard outside up to a time, in their order."""
+        """Yield ticks, closes and external inputs up to a time, in order."""
         if self._next_tick == NO_TIME:
             self._next_tick = Ts(until + self._interval_ms)
         elif until - self._next_tick > LONG_SILENCE_MS:
@@ -344,7 +342,7 @@ class Replay:
 
 
 def _connected(recv_ts: Ts, conn: int, followed: set[str]) -> Iterator[_Received]:
-    """A connection replaces the one before: what that one followed is not known until a snapshot."""
+    """Yield the start of a connection, and a gap for the markets followed on the previous one."""
     if followed:
         yield recv_ts, messages.FeedGap(recv_ts, tuple(sorted(followed)), RECONNECTED)
         followed.clear()

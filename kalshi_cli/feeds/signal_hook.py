@@ -1,7 +1,7 @@
-"""Where programs of this machine may post news: `POST /signals`, one JSON object, with a token.
+"""A local server that accepts news from programs on this machine: `POST /signals`, one JSON object, with a token.
 
-The token is a secret of a file that only we can read: whoever can read it is us. A web page in a browser here cannot:
-it knows no token, and a body that is not sent as JSON is refused before it is read.
+The token is in a file that only the user can read, which proves that a program runs as that user. A web page in a local
+browser cannot post: it has no token, and a body not sent as JSON is rejected before it is read.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 PATH = "/signals"
 MAX_BODY = 64 * 1024
-"""Bytes of one signal."""
+"""Bytes of one signal, at most."""
 
 
 class SignalHook(LoopbackServer):
-    """Gives each body that may come in to `take`; what it says with a ValueError is the answer to a bad one."""
+    """A server that passes each accepted body to `take`; the text of its ValueError is the response to a bad body."""
 
     def __init__(self, port: int, token: str, take: Callable[[bytes], None]) -> None:
         self._expected = f"Bearer {token}".encode()
@@ -47,7 +47,7 @@ class SignalHook(LoopbackServer):
             return refuse(start, "413 Content Too Large")
         try:
             body: bytes = environ["wsgi.input"].read(int(length))
-        except OSError:  # it did not come in time
+        except OSError:  # The body did not arrive in time.
             return refuse(start, "408 Request Timeout")
         if len(body) != int(length):
             return refuse(start, "400 Bad Request")
@@ -55,9 +55,9 @@ class SignalHook(LoopbackServer):
 
     def _given(self, body: bytes, start: Callable[..., Any]) -> Iterable[bytes]:
         try:
-            with self._lock:  # requests come from several threads
+            with self._lock:  # Requests come from several threads.
                 self._take(body)
         except ValueError as error:
             return refuse(start, "400 Bad Request", str(error))
         start("202 Accepted", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"taken\n"]
+        return [b"accepted\n"]

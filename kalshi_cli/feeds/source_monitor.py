@@ -1,4 +1,4 @@
-"""What a reader of an outside source reports about it: that it answered, or why it did not."""
+"""The state of an external source: its last usable response, or why it has none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MAX_PROBLEM_LENGTH = 200
 
 
 class SourceMonitor:
-    """The last usable answer of one source. Threads may share it. Ages are by the monotonic clock."""
+    """The last usable response of one source, aged by the monotonic clock. Safe to share between threads."""
 
     def __init__(self, name: str, clock: Clock, limit_s: float) -> None:
         self._name = name
@@ -20,16 +20,16 @@ class SourceMonitor:
         self._last = (clock.monotonic(), "")
 
     def answered(self, age_s: float = 0.0) -> None:
-        """Note a usable answer, made so many seconds ago; also that the source need not be asked now."""
+        """Note a usable response that is `age_s` seconds old, or that the source need not be read now."""
         self._last = (self._clock.monotonic() - age_s, "")
 
     def failed(self, problem: str) -> None:
-        """Note why there is no usable answer."""
+        """Note why there is no usable response."""
         self._last = (self._last[0], safe_text(problem, MAX_PROBLEM_LENGTH))
 
     @property
     def state(self) -> Source:
-        """The source as of now."""
+        """Return the source as of now."""
         at, problem = self._last
         age_ms = int((self._clock.monotonic() - at) * 1000)
         answered = Ts(self._clock.now() - age_ms)

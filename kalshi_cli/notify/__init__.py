@@ -1,1 +1,1 @@
-"""Delivery of alerts. Whatever goes wrong here stops no order."""
+"""Delivery of alerts to channels. A failure here stops no order."""

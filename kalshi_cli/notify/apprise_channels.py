@@ -1,8 +1,8 @@
-"""Slack, Discord, Telegram, mail, PagerDuty, Opsgenie, SMS and others: apprise speaks to them.
+"""Alert channels through apprise: Slack, Discord, Telegram, mail, PagerDuty, Opsgenie, SMS and others.
 
-Only services whose machines are known are let in, so that an address cannot make us talk to anything else. Every
-connection goes to an address that was judged (`pinned_plugins.py`). Plug-ins of apprise are imported one by one: all of
-them are 20 MB and 0.3 s.
+Only services with known hosts are allowed, so that an address cannot direct requests to other machines. Every
+connection goes to a checked address (`pinned_plugins.py`). Plug-ins of apprise are imported one by one: all of them
+together take 20 MB and 0.3 s.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ SERVICES = {
     "prowl": "prowl.NotifyProwl",
     "spush": "simplepush.NotifySimplePush",
 }
-"""The beginning of an address -> the plug-in of apprise. Each talks to machines of its own, whatever follows."""
+"""The scheme of an address -> the plug-in of apprise. Each plug-in connects only to the hosts of its service."""
 
 COPIED = {
     "hooks.slack.com": "slack",
@@ -70,19 +70,19 @@ COPIED = {
     "discordapp.com": "discord",
     "chat.googleapis.com": "gchat",
 }
-"""Hosts of https addresses that these services show for copying; plain JSON would mean nothing to them."""
+"""Hosts of the https addresses that these services offer for copying; they do not accept plain JSON."""
 
 OURS = frozenset(
     ("verify", "redirect", "cto", "rto", "retry", "wait", "optional", "overflow", "format", "emojis", "store", "tz")
 )
 FILES = frozenset(("template", "pgp", "pgpkey", "pgpprv", "pgpmode", "wkd"))
-"""Options of apprise that are not a person's to set: we decide on them; or they read files or other machines."""
+"""Options of apprise that an address may not set: this module sets them, or they read files or other machines."""
 
 _KINDS = {"critical": "failure", "warning": "warning"}
 
 
 def uses_native_service(url: str) -> bool:
-    """Whether a service shows this address for copying."""
+    """Return whether this is an https address that a service offers for copying."""
     return url.startswith("https://") and _host(url) in COPIED
 
 
@@ -94,7 +94,7 @@ def _host(url: str) -> str:
 
 
 class ServiceChannel:
-    """One address of a service. AddressError where it is of none."""
+    """The address of a channel at a service. Raises AddressError for an unknown service."""
 
     def __init__(self, url: str, clock: Clock, resolve: Resolve, *, allow_private: bool = False) -> None:
         if uses_native_service(url):
@@ -104,8 +104,8 @@ class ServiceChannel:
             self.where = f"{self.scheme}://"
         if self.scheme not in SERVICES:
             raise AddressError(
-                f"{self.scheme}:// is none of the services that are known ({', '.join(SERVICES)}); "
-                "to any other, JSON is posted at an https:// address"
+                f"unknown service {self.scheme}:// (known: {', '.join(SERVICES)}); for anything else use an https:// "
+                "address, to which JSON is posted"
             )
         self._url = url
         self._clock = clock
@@ -113,9 +113,10 @@ class ServiceChannel:
         self._allow_private = allow_private
 
     def __repr__(self) -> str:
-        return f"ServiceSink({self.scheme!r})"
+        return f"ServiceChannel({self.scheme!r})"
 
     def problem(self) -> str:
+        """Return why the address cannot be used, without sending anything; "" if it can."""
         try:
             self._plugin()
         except AddressError as error:
@@ -123,28 +124,30 @@ class ServiceChannel:
         return ""
 
     def _plugin(self) -> Any:
-        """The plug-in of apprise for this address, made anew: an attempt that was left behind shares nothing."""
+        """Return a new plug-in of apprise for this address: an abandoned attempt must not share one."""
         kind = _plugin_kind(self.scheme)
         read = kind.parse_native_url if uses_native_service(self._url) else kind.parse_url
         found: dict[str, Any] | None = read(self._url)
         if not found:
-            raise AddressError(f"it is not an address of {self.scheme}")
+            raise AddressError(f"not a valid {self.scheme} address")
         if unwanted := sorted((OURS | FILES) & {str(name).lower() for name in found.get("qsd") or ()}):
-            raise AddressError(f"it must not set {', '.join(unwanted)}")
+            raise AddressError(f"must not set {', '.join(unwanted)}")
         found |= {"asset": _asset(), "format": "text", "overflow": "truncate", "cto": CONNECT_S, "rto": TOTAL_S}
         if self.scheme == "pagerduty":
             found["source"] = found.get("source") or "kalshi"
         try:
             plugin = kind(**found)
-        except TypeError:  # what all that apprise raises of an address is; its text may have the address in it
-            raise AddressError(f"it is not an address of {self.scheme}") from None
+        except TypeError:  # The only error apprise raises for an address; its text may contain the address.
+            raise AddressError(f"not a valid {self.scheme} address") from None
         if not plugin.enabled:
-            raise AddressError(f"{self.scheme} needs what is not installed here")
+            raise AddressError(f"{self.scheme} requires a package that is not installed")
         plugin.throttle = _unforced(plugin.throttle)
         return plugin
 
     def send(self, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
-        """One attempt, in a thread that may be left behind. May raise what apprise raises."""
+        """Make one attempt, in a thread that may be abandoned. May raise the errors of apprise."""
+        from apprise.common import NotifyFormat, NotifyType
+
         plugin = self._plugin()
         mail: tuple[str, ...] = ()
         if self.scheme.startswith("mailto"):
@@ -154,7 +157,7 @@ class ServiceChannel:
             mail = judged_servers
         kind = "success" if notice.kind == "resolved" else _KINDS.get(notice.tier, "info")
         if self.scheme == "pagerduty":
-            plugin.dedup, plugin.action = alert_key(notice), "map"  # success resolves
+            plugin.dedup, plugin.action = alert_key(notice), "map"  # The type "success" resolves the alert.
         elif self.scheme == "opsgenie":
             plugin.alias = alert_key(notice)
             if notice.kind == "resolved":
@@ -163,20 +166,23 @@ class ServiceChannel:
         call = PinnedCall(self._clock, self._resolve, self._clock.monotonic() + within_s, mail)
         with calling(call):
             is_sent = plugin.notify(
-                body=to_body(notice), title=to_title(notice), notify_type=_kind(kind), body_format=_format("text")
+                body=to_body(notice),
+                title=to_title(notice),
+                notify_type=NotifyType(kind),
+                body_format=NotifyFormat("text"),
             )
         if is_sent:
             return DeliveryResult(outcome="delivered", text=f"{self.where}: delivered")
         if self._clock.monotonic() >= call.ends_at:
             return DeliveryResult(outcome="retry", text=f"{self.where} failed: timeout")
         if _heard.status is None:
-            return DeliveryResult(outcome="retry", text=f"{self.where} failed: no connection, or it was not taken")
+            return DeliveryResult(outcome="retry", text=f"{self.where} failed: no connection, or rejected")
         if 200 <= _heard.status <= 299:
-            return DeliveryResult(outcome="refused", text=f"{self.where} failed: it answered that it did not take it")
+            return DeliveryResult(outcome="refused", text=f"{self.where} failed: the service rejected the notice")
         return classify_response(self.where, _heard.status, "", self._clock.now())
 
     def _judge_mail_server(self, plugin: Any) -> DeliveryResult | tuple[str, ...]:
-        """Return the addresses that the letter may go to, or why there is none."""
+        """Return the checked addresses of the mail server, or the result that ends the attempt."""
         try:
             return checked_addresses(
                 parse_host(plugin.smtp_host),
@@ -188,17 +194,17 @@ class ServiceChannel:
         except AddressError as error:
             return DeliveryResult(outcome="refused", text=f"{self.where} refused: {error}")
         except OSError:
-            return DeliveryResult(outcome="retry", text=f"{self.where} failed: its name cannot be resolved")
+            return DeliveryResult(outcome="retry", text=f"{self.where} failed: the host name cannot be resolved")
 
     def _close(self, plugin: Any, within_s: float) -> DeliveryResult:
-        """End an alert of Opsgenie by our name for it; apprise knows only those that this process began."""
+        """Close an alert of Opsgenie by its alias; apprise can close only alerts that this process opened."""
         lookup: dict[str, str] = importlib.import_module("apprise.plugins.opsgenie").OPSGENIE_API_LOOKUP
         url = f"{lookup[plugin.region_name]}/{quote(plugin.alias)}/close?identifierType=alias"
         sink = PinnedHttpClient(parse_web_address(url), self._clock, self._resolve)
         headers = {"Authorization": f"GenieKey {plugin.apikey}", "Content-Type": "application/json"}
         closed = sink.send(b'{"source": "kalshi"}', headers, within_s=within_s)
-        if closed.outcome == "gone":  # a resolved alert that nobody began, or that a person deleted
-            return DeliveryResult(outcome="delivered", text=f"{self.where}: there was nothing to close")
+        if closed.outcome == "gone":  # The alert was never opened, or it was deleted.
+            return DeliveryResult(outcome="delivered", text=f"{self.where}: nothing to resolve")
         return closed
 
 
@@ -208,7 +214,7 @@ _heard = threading.local()
 
 
 class _CapturedLogs(logging.Handler):
-    """Listens for the HTTP status that a plug-in logs, which is the only place where it says it; drops the rest."""
+    """Reads the HTTP status from a plug-in's log, the only place that has it, and drops the log lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
         found = re.search(r"\berror=(\d{3})\b", record.getMessage())
@@ -222,10 +228,10 @@ def _plugin_kind(scheme: str) -> Any:
     _silence()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what a library of a library is going to change is not for our users
+            warnings.simplefilter("ignore")  # Deprecations inside a dependency do not concern the user.
             found = getattr(importlib.import_module(f"apprise.plugins.{module}"), name)
     except (ImportError, AttributeError):
-        raise AddressError(f"the apprise that is installed does not know {scheme}") from None
+        raise AddressError(f"the installed apprise does not support {scheme}") from None
     package = f"apprise.plugins.{module}"
     for name, loaded in list(sys.modules.items()):
         if name == package or name.startswith(f"{package}."):
@@ -234,7 +240,7 @@ def _plugin_kind(scheme: str) -> Any:
 
 
 def _unforced(throttle: Callable[..., None]) -> Callable[..., None]:
-    """A plug-in keeps its own pace, but waits for no service that told it to: the outbox does, for hours if need be."""
+    """Return a throttle that ignores the wait requested by a service: the outbox retries, for hours if necessary."""
 
     def pace(last_io: Any = None, wait: float | None = None) -> None:
         if not wait:
@@ -245,7 +251,7 @@ def _unforced(throttle: Callable[..., None]) -> Callable[..., None]:
 
 @functools.cache
 def _silence() -> None:
-    """What apprise and urllib3 log has addresses in it; and without a handler, warnings would go to stderr."""
+    """Capture the logs of apprise and urllib3: they contain addresses, and without a handler go to stderr."""
     for name, handler in (("apprise", _CapturedLogs()), ("urllib3", logging.NullHandler())):
         logger = logging.getLogger(name)
         logger.propagate = False
@@ -255,7 +261,7 @@ def _silence() -> None:
 
 @functools.cache
 def _asset() -> AppriseAsset:
-    """Ours: no files, no pictures from elsewhere, no redirects, no templates."""
+    """Return settings of apprise without files, remote images, redirects and templates."""
     from apprise.asset import AppriseAsset
     from apprise.common import PersistentStoreMode
 
@@ -271,15 +277,3 @@ def _asset() -> AppriseAsset:
         storage_mode=PersistentStoreMode.MEMORY,
         allow_templates=False,
     )
-
-
-def _kind(name: str) -> Any:
-    from apprise.common import NotifyType
-
-    return NotifyType(name)
-
-
-def _format(name: str) -> Any:
-    from apprise.common import NotifyFormat
-
-    return NotifyFormat(name)

@@ -1,7 +1,7 @@
 """A notice as JSON for machines, and as a few lines for people.
 
-The JSON is a contract (docs/alerts.md). The lines go to chat services that see markup, links and mentions in ordinary
-text, and what a market is called is not ours to trust: so the characters that could be one are put as look-alikes.
+The JSON is a contract (docs/alerts.md). The lines go to chat services that interpret markup, links and mentions, and
+the names of markets are external text: so characters with a meaning are replaced by look-alikes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kalshi_cli.core.monitoring.check_report import with_unit
 from kalshi_cli.core.monitoring.notices import Notice
 
 VERSION = 1
-"""Of the JSON. A field may be added; a change of one that is there makes another version."""
+"""The version of the JSON. New fields keep it; a changed field requires a new version."""
 
 MAX_LINE_LENGTH = 300
 MAX_TITLE_LENGTH = 150
@@ -26,12 +26,12 @@ MAX_SUBJECTS = 20
 
 
 def rfc3339(ts: Ts) -> str:
-    """`2026-11-21T11:00:00.000Z`."""
+    """Return a time as `2026-11-21T11:00:00.000Z`."""
     return datetime.fromtimestamp(ts / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def alert_key(notice: Notice) -> str:
-    """The same for all that is told of one alert: its beginning, its reminders, its end. An event has its own."""
+    """Return the key shared by all notices of one alert: start, reminders, end. Each event has its own key."""
     parts = [notice.env, notice.code, notice.subject]
     if notice.kind in ("event", "test"):
         parts.append(notice.notice_id)
@@ -39,7 +39,7 @@ def alert_key(notice: Notice) -> str:
 
 
 def to_json(notice: Notice) -> bytes:
-    """What a webhook gets."""
+    """Return the JSON body for a webhook."""
     fields = {
         name: safe_text(value) if isinstance(value, str) else value
         for name, value in msgspec.structs.asdict(notice).items()
@@ -50,22 +50,23 @@ def to_json(notice: Notice) -> bytes:
 
 
 def to_title(notice: Notice) -> str:
-    """One line."""
+    """Return the title line."""
     return escape_markup(notice.title, MAX_TITLE_LENGTH)
 
 
 def to_body(notice: Notice) -> str:
-    """A few lines: what, how much, since when, and what to do."""
-    lines = [notice.text]
-    if notice.value or notice.limit:
-        numbers = (("value", notice.value), ("limit", with_unit(notice.limit, notice.unit)))
-        lines.append(", ".join(f"{word} {text}" for word, text in numbers if text))
-    lines.append(f"since {rfc3339(notice.since)}")
+    """Return the body lines: the numbers first, then the command, the text, the time and the runbook."""
+    values = (("value", notice.value), ("limit", with_unit(notice.limit, notice.unit)))
+    numbers = ", ".join(f"{word} {text}" for word, text in values if text)
+    lines = [
+        numbers or notice.text,
+        f"command: {notice.command}" if notice.command else "",
+        notice.text if numbers else "",
+        f"since {rfc3339(notice.since)}",
+    ]
     if notice.count > 1:
         named = ", ".join(notice.subjects[:MAX_SUBJECTS])
         lines.append(f"{notice.count} of them: {named}" + ("" if len(notice.subjects) >= notice.count else ", ..."))
-    if notice.command:
-        lines.append(f"look: {notice.command}")
     if notice.runbook:
         lines.append(f"runbook: kalshi runbook {notice.runbook}")
     return "\n".join(escape_markup(line, MAX_LINE_LENGTH) for line in lines if line)
@@ -77,7 +78,7 @@ _LOOKALIKES = str.maketrans(
 
 
 def escape_markup(text: str, limit: int) -> str:
-    """One line in which Slack, Discord and Telegram find no mention, no markup and no link."""
+    """Return one line in which Slack, Discord and Telegram find no mention, markup or link."""
     shown = safe_text(text, limit).translate(_LOOKALIKES)
     shown = re.sub(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", "ˍ", shown)
     return shown.replace("](", "] (").replace("://", ": //")

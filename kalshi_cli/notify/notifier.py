@@ -1,7 +1,7 @@
-"""Delivering notices to the sinks of a configuration. Nothing here raises, and nothing here lasts.
+"""Delivery of notices to the configured channels; never raises and never exceeds its time limit.
 
-Each attempt runs in a thread of its own that is waited for, and left behind when its time is over: a name service, a
-mail server or a library that hangs holds up neither a loop nor a check.
+Each attempt runs in its own thread, which is abandoned at the time limit: a name server, a mail server or a library
+that hangs delays neither a loop nor a check.
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
 
 
 class OpenChannel(Protocol):
-    """A sink whose address was read. `where` is what may be said of the address."""
+    """A channel whose address was read. `where` is the part of the address that may be shown."""
 
     where: str
 
     def problem(self) -> str:
-        """Why nothing can be delivered there, found without asking anybody; empty where nothing is known."""
+        """Return why the address cannot be used, without sending anything; "" if it can."""
         ...
 
     def send(self, notice: Notice, within_s: float) -> DeliveryResult:
-        """One attempt, which may raise what a library raises."""
+        """Make one attempt. May raise the errors of a library."""
         ...
 
 
 class Notifier:
-    """The sinks by name. Making one never fails, and reads no more than addresses: what is wrong with one is asked for
-    with `problems`, and delivering to it is refused with the same words.
+    """The channels by name. Creating it never fails and only reads addresses.
+
+    `problems` returns the unusable channels; a delivery to one is refused with the same text.
     """
 
     def __init__(self, sinks: Mapping[str, AlertChannel], clock: Clock, resolve: Resolve = resolve_here) -> None:
@@ -61,7 +62,7 @@ class Notifier:
         return f"Notifier({sorted([*self._opened, *self._unusable])})"
 
     def problems(self) -> dict[str, str]:
-        """Sink -> why nothing can be delivered to it, for those of which that is known without asking anybody."""
+        """Return the unusable channels with the reason, as far as it is known without sending anything."""
         found = {name: opened.problem() for name, opened in self._opened.items()}
         return self._unusable | {name: problem for name, problem in found.items() if problem}
 
@@ -70,26 +71,25 @@ class Notifier:
         from kalshi_cli.notify.webhook import Webhook
 
         if bool(sink.url) == bool(sink.url_file):
-            raise AddressError("it needs a `url` or a `url_file`, one of them")
+            raise AddressError("needs either `url` or `url_file`")
         url = read_address(sink.url_file) if sink.url_file else sink.url
         conceal_address(url)
         scheme, sign, _ = url.partition("://")
         if not sign or not re.fullmatch(r"[a-z0-9]{2,20}", scheme):
-            raise AddressError("it must begin with https:// or with a service, like slack://")
+            raise AddressError("must start with https:// or with a service such as slack://")
         if scheme in ("https", "http") and not uses_native_service(url):
             return Webhook(url, self._clock, self._resolve, allow_private=sink.allow_private)
         return ServiceChannel(url, self._clock, self._resolve, allow_private=sink.allow_private)
 
     def deliver(self, name: str, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
-        """One attempt, with an answer after `within_s` seconds at the latest. Safe from any thread."""
+        """Make one attempt and return its result within `within_s` seconds. Safe from any thread."""
         opened = self._opened.get(name)
         if opened is None:
-            return DeliveryResult(outcome="refused", text=self._unusable.get(name, f"there is no sink {name}"))
+            return DeliveryResult(outcome="refused", text=self._unusable.get(name, f"no alert channel {name}"))
         before = self._attempts.get(name)
         if before is not None and before.is_alive():
-            return DeliveryResult(
-                outcome="retry", text=f"{opened.where} failed: the attempt before has not come back yet"
-            )
+            text = f"{opened.where} failed: the previous attempt is still running"
+            return DeliveryResult(outcome="retry", text=text)
         answer: queue.SimpleQueue[DeliveryResult] = queue.SimpleQueue()
         attempt = threading.Thread(
             target=_attempt, args=(opened, notice, within_s, answer), name=f"sink-{name}", daemon=True
@@ -98,13 +98,13 @@ class Notifier:
         try:
             attempt.start()
             found = answer.get(timeout=within_s)
-            if self._attempts.get(name) is attempt:  # it has answered, though its thread may still be ending
+            if self._attempts.get(name) is attempt:  # It has a result, though its thread may still be ending.
                 self._attempts.pop(name, None)
             return found
         except queue.Empty:
             return DeliveryResult(outcome="retry", text=f"{opened.where} failed: timeout")
         except RuntimeError:
-            return DeliveryResult(outcome="retry", text=f"{opened.where} failed: no thread can be started")
+            return DeliveryResult(outcome="retry", text=f"{opened.where} failed: cannot start a thread")
 
 
 def _attempt(opened: OpenChannel, notice: Notice, within_s: float, answer: queue.SimpleQueue[DeliveryResult]) -> None:
@@ -112,6 +112,6 @@ def _attempt(opened: OpenChannel, notice: Notice, within_s: float, answer: queue
         found = opened.send(notice, within_s)
     except AddressError as error:
         found = DeliveryResult(outcome="refused", text=f"{opened.where} refused: {error}")
-    except Exception as error:  # a library's; its text may have the address in it, so only its kind is told
+    except Exception as error:  # The text of a library's error may contain the address, so only its kind is shown.
         found = DeliveryResult(outcome="retry", text=f"{opened.where} failed: {type(error).__name__}")
     answer.put(found)

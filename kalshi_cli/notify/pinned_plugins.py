@@ -1,7 +1,7 @@
-"""HTTP and SMTP for apprise over connections of ours: to judged addresses, with a deadline and a largest size.
+"""HTTP and SMTP for apprise over this program's own connections: checked addresses, a deadline, a size limit.
 
-apprise speaks through requests and smtplib, which take proxies and passwords (.netrc) from the environment, resolve
-each name again, and read and unpack whatever comes. The modules of its plug-ins get what is here in their place.
+apprise uses requests and smtplib, which take proxies and passwords (.netrc) from the environment, resolve each name
+again, and read and unpack any response. The plug-in modules get the replacements of this module instead.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_addres
 from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 MAX_ANSWER = 256 * 1024
-"""Bytes of what a service answers to one request; usual answers have a few hundred."""
+"""Bytes of a service's response, at most; usual responses have a few hundred."""
 MAX_SMTP = 64 * 1024
-"""Bytes of all that a mail server says for one letter."""
+"""Bytes of all replies of a mail server for one mail, at most."""
 _CHUNK = 4096
 
 
 class PinnedCall(NamedTuple):
-    """One attempt to deliver: how names are resolved, and when it is over. `mail` are the judged mail servers."""
+    """A delivery attempt: its name resolution and its end. `mail` are the checked mail servers."""
 
     clock: Clock
     resolve: Resolve
@@ -34,10 +34,10 @@ class PinnedCall(NamedTuple):
     mail: tuple[str, ...] = ()
 
     def left_s(self) -> float:
-        """Return the seconds that are left. Raise TimeoutError where there are none."""
+        """Return the seconds left. Raises TimeoutError if there are none."""
         left = self.ends_at - self.clock.monotonic()
         if left <= 0:
-            raise TimeoutError("its time is over")
+            raise TimeoutError("timed out")
         return left
 
 
@@ -46,7 +46,7 @@ _of_thread = threading.local()
 
 @contextmanager
 def calling(call: PinnedCall) -> Iterator[None]:
-    """Let whatever apprise sends from this thread belong to this attempt."""
+    """Assign everything that apprise sends from this thread to this attempt."""
     _of_thread.call = call
     try:
         yield
@@ -55,21 +55,21 @@ def calling(call: PinnedCall) -> Iterator[None]:
 
 
 def _call() -> PinnedCall:
-    """Return the attempt of this thread; without one, nothing is sent."""
+    """Return the attempt of this thread. Raises OSError without one, so that nothing is sent."""
     call: PinnedCall | None = getattr(_of_thread, "call", None)
     if call is None:
-        raise OSError("nothing is sent outside of an attempt to deliver")
+        raise OSError("nothing is sent outside a delivery attempt")
     return call
 
 
 def pin(module: ModuleType) -> None:
-    """Give a module of apprise ours in the place of requests and smtplib."""
+    """Replace requests and smtplib in a module of apprise."""
     if hasattr(module, "requests"):
-        setattr(module, "requests", _requests())  # noqa: B010 (mypy knows no such name of a module)
+        setattr(module, "requests", _requests())  # noqa: B010 (mypy does not know this attribute)
     if hasattr(module, "smtplib"):
         names = {name: getattr(smtplib, name) for name in dir(smtplib) if not name.startswith("_")}
-        ours = SimpleNamespace(**names | {"SMTP": PinnedSmtp, "SMTP_SSL": PinnedSmtpSsl})
-        setattr(module, "smtplib", ours)  # noqa: B010
+        pinned = SimpleNamespace(**names | {"SMTP": PinnedSmtp, "SMTP_SSL": PinnedSmtpSsl})
+        setattr(module, "smtplib", pinned)  # noqa: B010
 
 
 # -- web ----------------------------------------------------------------------------------------------------------
@@ -81,7 +81,7 @@ def _requests() -> SimpleNamespace:
     from requests.structures import CaseInsensitiveDict
 
     class Adapter(BaseAdapter):
-        """Sends one request by a WebSink."""
+        """Sends a request through PinnedHttpClient."""
 
         def send(self, request: Any, *_: Any, **__: Any) -> Any:
             try:
@@ -106,7 +106,7 @@ def _requests() -> SimpleNamespace:
             return response
 
         def close(self) -> None:
-            """Nothing is kept open."""
+            """Do nothing: no connection stays open."""
 
     def ask(method: str, url: str, **options: Any) -> Any:
         with requests.Session() as session:
@@ -125,18 +125,18 @@ def _requests() -> SimpleNamespace:
 
 
 _OURS = frozenset(("host", "accept-encoding", "connection", "content-length"))
-"""Headers that are not taken from requests."""
+"""Headers of requests that are dropped: the pinned client sets them."""
 
 
 # -- mail ---------------------------------------------------------------------------------------------------------
 
 
 class PinnedSmtp(smtplib.SMTP):
-    """Connects to the judged addresses, with TLS for the name, and reads no longer and no more than it may."""
+    """An SMTP client for the checked addresses, with TLS for the host name, within time and size limits."""
 
     def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
         call = _call()
-        failure: OSError = OSError(f"no address of {host} was judged")
+        failure: OSError = OSError(f"no address of {host} was checked")
         for address in call.mail:
             try:
                 return socket.create_connection((address, port), min(timeout, call.left_s()))
@@ -145,18 +145,18 @@ class PinnedSmtp(smtplib.SMTP):
         raise failure
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read one answer of the server."""
+        """Read one reply of the server."""
         if self.file is None and self.sock is not None:
             self.file = _Replies(self.sock, _call())
         return super().getreply()
 
 
 class PinnedSmtpSsl(smtplib.SMTP_SSL, PinnedSmtp):
-    """The same, encrypted from its first byte."""
+    """An SMTP client with TLS from the first byte."""
 
 
 class _Replies:
-    """The lines of a mail server."""
+    """The reply lines of a mail server."""
 
     def __init__(self, sock: socket.socket, call: PinnedCall) -> None:
         self._sock = sock
@@ -172,11 +172,11 @@ class _Replies:
                 break
             self._size += len(chunk)
             if self._size > MAX_SMTP:
-                raise OSError(f"a mail server that says more than {MAX_SMTP} bytes")
+                raise OSError(f"the mail server sent more than {MAX_SMTP} bytes")
             self._buffer += chunk
         at = self._buffer.find(b"\n") + 1 or len(self._buffer)
         line, self._buffer = self._buffer[:at], self._buffer[at:]
         return line
 
     def close(self) -> None:
-        """Leave the socket open: its maker closes it."""
+        """Leave the socket open: its creator closes it."""

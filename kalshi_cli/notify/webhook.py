@@ -1,4 +1,4 @@
-"""A plain webhook: our JSON, by POST. docs/alerts.md describes it."""
+"""A webhook channel: posts the JSON that docs/alerts.md describes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kalshi_cli.notify.notice_text import to_json
 
 
 class Webhook:
-    """One address that takes our JSON. AddressError where it is not one."""
+    """A web address that accepts the JSON. Raises AddressError for an invalid address."""
 
     def __init__(self, url: str, clock: Clock, resolve: Resolve, *, allow_private: bool = False) -> None:
         address = parse_web_address(url, allow_private=allow_private)
@@ -20,8 +20,9 @@ class Webhook:
         self._sink = PinnedHttpClient(address, clock, resolve)
 
     def problem(self) -> str:
+        """Return why the address cannot be used; "" if it can."""
         return self._refusal
 
     def send(self, notice: Notice, within_s: float = TOTAL_S) -> DeliveryResult:
-        """One attempt."""
+        """Make one attempt."""
         return self._sink.send(to_json(notice), {"Content-Type": "application/json"}, within_s=within_s)

@@ -1,7 +1,6 @@
-"""Pings for a dead man's switch elsewhere, in the words of Healthchecks: it raises the alarm when they stop.
+"""Heartbeat pings to a dead man's switch (protocol of healthchecks.io), which raises an alarm when they stop.
 
-The thread here only carries what a completed cycle handed it. It has no timer of its own: a loop that hangs hands it
-nothing, and so the pings end.
+The thread only sends what a completed cycle gives it. It has no timer: when a loop hangs, the pings end.
 """
 
 from __future__ import annotations
@@ -18,19 +17,19 @@ from kalshi_cli.net.address_guard import AddressError, Resolve, parse_web_addres
 from kalshi_cli.net.guarded_client import PinnedHttpClient
 
 PING_S = 5.0
-"""One ping, whatever the other side does."""
+"""Time limit of one ping."""
 
 MAX_REASON_LENGTH = 1_000
 
 Ping = tuple[str, str]
-"""What is appended to the address, and the body."""
+"""The suffix of the address, and the body."""
 
 
 @dataclass(eq=False, repr=False)
 class HeartbeatPinger:
-    """The pings of one run. `tell` hears of one that did not arrive, and not again before one did.
+    """The pings of one run. `tell` gets a warning when a ping is not delivered, once until the next success.
 
-    AddressError where nothing is ever sent to that address.
+    Raises AddressError for an address that is not allowed.
     """
 
     url: InitVar[str]
@@ -51,23 +50,23 @@ class HeartbeatPinger:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """A run begins: until its first success it is not alive."""
+        """Report the start of a run."""
         self._hand_over("/start", "")
 
     def success(self) -> None:
-        """A cycle was completed with fresh data. Of many, one in `every_s` is sent."""
+        """Report a cycle completed with fresh data; at most one ping in `every_s` is sent."""
         now = self.clock.monotonic()
         if self._next_at is None or now >= self._next_at:
             self._next_at = now + self.every_s
             self._hand_over("", "")
 
     def fail(self, reason: str) -> None:
-        """It is not well, and at once; the next success is sent at once too."""
+        """Report a failure at once; the next success is sent at once as well."""
         self._next_at = None
         self._hand_over("/fail", safe_text(redact(reason), MAX_REASON_LENGTH))
 
     def close(self) -> None:
-        """Wait for the last ping, for as long as one may take."""
+        """Wait for the last ping, within its time limit."""
         with self._changed:
             self._is_over = True
             self._changed.notify()
@@ -75,15 +74,15 @@ class HeartbeatPinger:
             self._thread.join(2 * PING_S)
 
     def _hand_over(self, suffix: str, body: str) -> None:
-        """The latest wins: one that waits for a slow one before it is old news."""
+        """Give a ping to the thread; it replaces one that still waits."""
         with self._changed:
             self._waiting = (suffix, body)
             self._changed.notify()
         if self._thread is None:
-            self._thread = threading.Thread(target=self._carry, name="heartbeat", daemon=True)
+            self._thread = threading.Thread(target=self._send_all, name="heartbeat", daemon=True)
             self._thread.start()
 
-    def _carry(self) -> None:
+    def _send_all(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._waiting is not None or self._is_over)
@@ -101,7 +100,7 @@ class HeartbeatPinger:
             self._has_told = False
         elif not self._has_told:
             self._has_told = True
-            self.tell(f"warning: the heartbeat did not arrive: {redact(outcome.text)}")
+            self.tell(f"Warning: heartbeat not delivered: {redact(outcome.text)}")
 
 
 __all__ = ["AddressError", "HeartbeatPinger"]

@@ -1,6 +1,4 @@
-"""Orders, limits and numbers as the fields of a line of the log. None is left out. The names are a contract:
-docs/operations.md.
-"""
+"""Orders, limits and numbers as fields of a log line. The names are a contract: docs/operations.md."""
 
 from __future__ import annotations
 
@@ -13,12 +11,12 @@ from kalshi_cli.core.state.limits import RiskLimits
 
 
 def edge(side: Side, fair: Price | None, price: Price) -> Price | None:
-    """What a contract at this price is better than the fair value, before fees; None where nobody named one."""
+    """Return the edge of a price against the fair value, per contract before fees; None without a fair value."""
     return None if fair is None else Price((fair - price) * side.sign)
 
 
 def order_fields(order: Order) -> dict[str, Any]:
-    """An order in the fields of a line."""
+    """Return an order as log fields, with None for a missing value."""
     return {
         "ticker": order.ticker,
         "order_id": text_field(order.order_id),
@@ -39,7 +37,7 @@ def order_fields(order: Order) -> dict[str, Any]:
 
 
 def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
-    """The limits as a person wrote them; null is off."""
+    """Return the limits in the units of the configuration; None is off."""
     return {
         "max_position": qty_field(limits.max_position),
         "max_event_exposure": money_field(limits.max_event_exposure),
@@ -63,16 +61,20 @@ def limit_fields(limits: RiskLimits) -> dict[str, str | int | None]:
 
 
 def text_field(text: str) -> str | None:
+    """Return a text, None for an empty one."""
     return text or None
 
 
 def price_field(price: Price | None) -> str | None:
+    """Return a price as text, or None."""
     return None if price is None else format_price(price)
 
 
 def qty_field(qty: Qty | None) -> str | None:
+    """Return a quantity as text, or None."""
     return None if qty is None else format_qty(qty)
 
 
 def money_field(money: Money | None) -> str | None:
+    """Return an amount as text, or None."""
     return None if money is None else format_money(money)

@@ -1,8 +1,8 @@
-"""JSON lines in a file that cannot grow for ever, and that cannot stop what it tells of.
+"""The log: JSON lines in files of limited size; a full or broken disk does not stop trading.
 
-One object a line. What is wrong with the disk is said once, and trading goes on: the evidence that must not fail is
-the state file. Several programs and threads may write to the same log: a line is one `write` to a file opened for
-appending, and whoever turns the file over holds its lock.
+Each line is one object. A problem with the disk is reported once and trading continues: the record that must not fail
+is the state file. Several programs and threads may write to the same log: a line is one `write` to a file opened for
+appending, and rotation holds the file's lock.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ MAX_VALUE_LENGTH = 2_000
 
 
 class LineFile:
-    """Appends lines to `path`; beyond `max_bytes` it becomes `path.1`, and so on, `files` of them in all.
+    """Appends lines to `path`; beyond `max_bytes` it becomes `path.1`, and so on, `files` files in all.
 
-    `tell` hears once when lines cannot be written; the first one that can be again is preceded by one of how many were
-    lost.
+    `tell` gets one warning when lines cannot be written. When writing works again, a line with the number of lost lines
+    comes first.
     """
 
     def __init__(self, path: Path, max_bytes: int, files: int, tell: Callable[[str], None]) -> None:
@@ -47,7 +47,7 @@ class LineFile:
         self._lock = threading.Lock()
 
     def write(self, line: str) -> None:
-        """Append it; never raises for what is wrong with the file."""
+        """Append a line; never raises for a problem with the file."""
         with self._lock:
             try:
                 self._append(line)
@@ -55,10 +55,10 @@ class LineFile:
                 self._lost += 1
                 if not self._has_told:
                     self._has_told = True
-                    self._tell(f"warning: the log {self._path} cannot be written ({error.strerror}); trading goes on")
+                    self._tell(f"Warning: cannot write the log {self._path} ({error.strerror}); trading continues")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         with self._lock:
             self._shut()
 
@@ -67,7 +67,7 @@ class LineFile:
         text = f"{line}\n".encode(errors="replace")
         size = os.fstat(descriptor).st_size
         if size and size + len(text) > self._max_bytes:
-            descriptor = self._turn_over(descriptor)
+            descriptor = self._rotate(descriptor)
         if self._lost:
             text = msgspec.json.encode({"event": "lines_lost", "count": self._lost}) + b"\n" + text
         if self._is_torn:
@@ -77,7 +77,7 @@ class LineFile:
         self._lost = int(self._is_torn)
 
     def _opened(self) -> int:
-        """The file at the path: a new one where somebody moved the old one away."""
+        """Return the file at the path; a new one if the old one was moved away."""
         if self._descriptor is not None and not self._is_current(self._descriptor):
             self._shut()
         if self._descriptor is None:
@@ -92,8 +92,8 @@ class LineFile:
             return False
         return os.path.samestat(there, os.fstat(descriptor))
 
-    def _turn_over(self, descriptor: int) -> int:
-        """Move the file out of the way, unless another program is at it, or has done so."""
+    def _rotate(self, descriptor: int) -> int:
+        """Rename the full files, unless another program does so or has done so; return the file to write to."""
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -101,13 +101,13 @@ class LineFile:
         if self._is_current(descriptor):
             kept = [self._path, *(self._path.with_name(f"{self._path.name}.{n}") for n in range(1, self._files))]
             for older, newer in zip(reversed(kept[1:]), reversed(kept[:-1]), strict=True):
-                with suppress(FileNotFoundError if newer == self._path else OSError):  # of older ones one may be lost
+                with suppress(FileNotFoundError if newer == self._path else OSError):  # An older file may get lost.
                     newer.replace(older)
             if len(kept) == 1:
                 os.truncate(descriptor, 0)
                 fcntl.flock(descriptor, fcntl.LOCK_UN)
                 return descriptor
-        self._shut()  # which ends the lock
+        self._shut()  # This releases the lock.
         return self._opened()
 
     def _shut(self) -> None:
@@ -117,10 +117,10 @@ class LineFile:
 
 
 class Log:
-    """Lines with what is the same in each of them: `log.line("fill", ticker=..., price=...)`.
+    """Writes lines with common fields: `log.line("fill", ticker=..., price=...)`.
 
-    Fields that are None are left out. Text is made safe to show and free of secrets, whoever wrote it. No structlog:
-    importing it took 80 ms (2026-11), between the halt of a kill switch and its first request.
+    Fields that are None are omitted. All text is made safe to show and free of secrets. structlog is not used: its
+    import took 80 ms (2026-11), between the halt of a kill switch and its first request.
     """
 
     def __init__(self, file: LineFile, clock: Clock, **same: str) -> None:
@@ -129,7 +129,7 @@ class Log:
         self._same = same
 
     def line(self, event: str, **fields: Any) -> None:
-        """Write one line: when, by both clocks, and what, first."""
+        """Write one line; the time by both clocks and the event come first."""
         ts, mono_ms = format_ts(self._clock.now()), int(self._clock.monotonic() * 1000)
         line = {"ts": ts, "mono_ms": mono_ms, "event": event, **self._same, **fields}
         clean = {name: _cleaned(value) for name, value in line.items() if value is not None}
@@ -137,5 +137,5 @@ class Log:
 
 
 def _cleaned(value: Any) -> Any:
-    """Secrets first: what is cut off in the middle is not known for one any more."""
+    """Remove secrets before the text is cut: a truncated secret is not recognized any more."""
     return safe_text(redact(value), MAX_VALUE_LENGTH) if isinstance(value, str) else value

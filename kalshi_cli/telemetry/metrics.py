@@ -1,7 +1,7 @@
-"""What Prometheus reads: numbers of one run, on this machine only.
+"""Prometheus metrics of one run, served on this machine only.
 
-Gauges are made from the latest completed cycle when somebody asks; what is not known is not there, and never 0. No
-label has more than a few dozen values: no tickers, no ids.
+Gauges show the latest completed cycle at the time of a scrape; an unknown value is absent, never 0. No label has more
+than a few dozen values: no tickers, no ids.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
 
 
 class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it stood when a cycle was completed."""
+    """The state of a run when a cycle was completed."""
 
     completed: Ts
     cycles: int
@@ -49,36 +49,34 @@ class MetricsSnapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics:
-    """The registry of one run, and what counts into it."""
+    """The registry of one run with its counters and histograms."""
 
     def __init__(self, **run: str) -> None:
-        """`run` says which one: version, environment, mode, strategy."""
-        # When a counter began would be a second series for each, and nobody looks.
+        """Create the metrics of a run; `run` has its version, environment, mode and strategy as labels."""
+        # Creation times would add a second, unused series for each counter.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.registry.register(_Latest(self, {name: safe_text(value) for name, value in run.items()}))
         self.latest: MetricsSnapshot | None = None
-        self.trades = self._counter("trading_trades", "Fills booked")
-        self.orders = self._counter("trading_orders", "Orders, by what became of them", "status")
-        self.denied = self._counter("trading_denied", "Orders that a control refused", "code")
-        self.alerts = self._counter("trading_alerts", "Alerts", "tier")
-        self.feed_gaps = self._counter("trading_feed_gaps", "Times that messages were missed")
+        self.trades = self._counter("trading_trades", "Fills recorded")
+        self.orders = self._counter("trading_orders", "Orders by outcome", "status")
+        self.denied = self._counter("trading_denied", "Orders refused by a risk control", "code")
+        self.alerts = self._counter("trading_alerts", "Alerts by severity", "tier")
+        self.feed_gaps = self._counter("trading_feed_gaps", "Missed-message gaps in the feed")
         self.requests = self._counter(
-            "trading_api_requests", "Requests to the exchange; status 0: no answer", "route", "status"
+            "trading_api_requests", "Requests to the exchange; status 0 means no response", "route", "status"
         )
-        self.request_seconds = self._histogram(
-            "trading_api_request_seconds", "From the request to its answer", _FAST, "route"
-        )
-        # A series that is born at 1 never increased: Prometheus has to see the 0 first.
+        self.request_seconds = self._histogram("trading_api_request_seconds", "Request latency", _FAST, "route")
+        # Prometheus must see a series at 0 first: one that starts at 1 shows no increase.
         for status in _STATUSES:
             self.orders.labels(status)
         for tier in _TIERS:
             self.alerts.labels(tier)
         self.placement_seconds = self._histogram(
-            "trading_placement_seconds", "From the decision to the acknowledgement of an order", _FAST
+            "trading_placement_seconds", "Latency from decision to order acknowledgment", _FAST
         )
         self.message_age_seconds = self._histogram(
-            "trading_message_age_seconds", "Age of the oldest message about a book, by cycle", _SLOW
+            "trading_message_age_seconds", "Age of the oldest order book message, per cycle", _SLOW
         )
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
@@ -88,13 +86,13 @@ class Metrics:
         return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
 
     def read(self, reading: MetricsSnapshot) -> None:
-        """A cycle was completed."""
+        """Take the snapshot of a completed cycle."""
         self.latest = reading
         if reading.feed_lag_s is not None:
             self.message_age_seconds.observe(reading.feed_lag_s)
 
     def answered(self, method: str, path: str, status: int, seconds: float) -> None:
-        """A request came back, or with status 0 did not. Its class is the verb and the first part of the path."""
+        """Count a request (status 0: no response) under its verb and the first part of its path."""
         route = f"{method} /{path.split('/', 2)[1]}"
         for failure in _FAILURES:
             self.requests.labels(route, str(failure))
@@ -103,20 +101,20 @@ class Metrics:
 
 
 class _Latest(Collector):
-    """Gauges of the latest cycle."""
+    """The gauges of the latest cycle."""
 
     def __init__(self, metrics: Metrics, run: dict[str, str]) -> None:
         self._metrics = metrics
         self._run = run
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        about = GaugeMetricFamily("trading_run", "Always 1: which run this is", labels=list(self._run))
+        about = GaugeMetricFamily("trading_run", "Always 1; labels describe this run", labels=list(self._run))
         about.add_metric(list(self._run.values()), 1)
         yield about
         now = self._metrics.latest
         if now is None:
             return
-        states = GaugeMetricFamily("trading_state", "1 for the trading state that holds", labels=["state"])
+        states = GaugeMetricFamily("trading_state", "1 for the current trading state", labels=["state"])
         for state in TradingState:
             states.add_metric([state.value], float(now.state is state))
         yield states
@@ -129,22 +127,22 @@ def _gauges(now: MetricsSnapshot) -> Iterable[tuple[str, str, float | None]]:
     return (
         ("trading_balance_usd", "Cash", None if now.balance is None else now.balance / DOLLAR),
         ("trading_daily_pnl_usd", "Net profit and loss since midnight", now.day_net / DOLLAR),
-        ("trading_win_rate", "Share of closing trades of this run that made money", now.win_rate),
-        ("trading_open_positions", "Positions that are not flat", now.open_positions),
-        ("trading_live_orders", "Orders that may still trade", now.live_orders),
-        ("trading_unknown_orders", "Orders in doubt, which count as live", now.unknown_orders),
+        ("trading_win_rate", "Share of closing trades of this run that were profitable", now.win_rate),
+        ("trading_open_positions", "Open positions", now.open_positions),
+        ("trading_live_orders", "Live orders", now.live_orders),
+        ("trading_unknown_orders", "Unconfirmed orders, counted as live", now.unknown_orders),
         ("trading_blind", "1 while the account cannot be read", float(now.is_blind)),
         ("trading_cycles", "Completed cycles of this run", now.cycles),
-        ("trading_last_cycle_timestamp_seconds", "When a cycle was last completed", now.completed / 1000),
-        ("trading_feed_age_seconds", "Since the stream last said something", now.feed_age_s),
+        ("trading_last_cycle_timestamp_seconds", "Time of the last completed cycle", now.completed / 1000),
+        ("trading_feed_age_seconds", "Time since the last stream message", now.feed_age_s),
     )
 
 
-# -- answering ----------------------------------------------------------------------------------------------------
+# -- server -------------------------------------------------------------------------------------------------------
 
 
 class MetricsServer(LoopbackServer):
-    """Answers `GET /metrics`."""
+    """A server for `GET /metrics`."""
 
     def __init__(self, registry: CollectorRegistry, port: int) -> None:
         super().__init__(_guarded(make_wsgi_app(registry)), port, "metrics")

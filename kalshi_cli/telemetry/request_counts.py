@@ -1,4 +1,4 @@
-"""Counts of what one program asks of the exchange and of what it hears, by the minute."""
+"""Counts of one program's requests and feed gaps, by minute."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from kalshi_cli.core.monitoring.request_traffic import RequestMinute, is_failure
 
 KEPT_S = 300.0
 MAX_KEPT = 2_000
-"""Requests whose times make the percentile."""
+"""Requests in the percentile, at most."""
 
 MOST_MINUTES = 120
-"""Counted here until somebody takes them; the oldest go first."""
+"""Minutes kept until `take` is called; the oldest are dropped first."""
 
 
 class RequestCounters:
-    """Threads may share it. `take` hands over what was counted since the last time."""
+    """The counts since the last `take`. Safe to share between threads."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -26,7 +26,7 @@ class RequestCounters:
         self._counts: dict[int, list[int]] = {}
 
     def requested(self, status: int, seconds: float) -> None:
-        """A request was answered, or with status 0 was not."""
+        """Count a request; status 0 means no response."""
         with self._lock:
             self._times.append((self._clock.monotonic(), seconds))
             counts = self._of_now()
@@ -34,12 +34,12 @@ class RequestCounters:
             counts[1] += is_failure(status)
 
     def gap(self) -> None:
-        """Messages of the stream were missed."""
+        """Count a gap: messages of the stream were missed."""
         with self._lock:
             self._of_now()[2] += 1
 
     def take(self) -> list[RequestMinute]:
-        """The counts of each minute since the last call, oldest first."""
+        """Return the counts of each minute since the last call, oldest first, and reset them."""
         with self._lock:
             slowest = self._p99_ms()
             taken, self._counts = self._counts, {}
@@ -50,13 +50,13 @@ class RequestCounters:
 
     @property
     def p99_ms(self) -> int | None:
-        """Of the last minutes' requests; None where there was none."""
+        """Return the 99th percentile of the latencies of the last minutes; None without requests."""
         with self._lock:
             return self._p99_ms()
 
     @property
     def requests(self) -> int:
-        """Counted and not taken yet."""
+        """Return the requests counted since the last `take`."""
         with self._lock:
             return sum(counts[0] for counts in self._counts.values())
 

@@ -1,6 +1,6 @@
-"""What a service manager is told (sd_notify): that it began, that it goes on, that it ends.
+"""Notifications to systemd (sd_notify): ready, watchdog, status and stopping.
 
-A few bytes to a datagram socket whose name is in NOTIFY_SOCKET. Whoever listens or does not, nothing waits for it.
+Each is a datagram to the socket named in NOTIFY_SOCKET; sending never waits for a receiver.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ STATUS_EVERY_S = 10.0
 
 
 class SystemdNotifier:
-    """Told of completed cycles only: a loop that hangs is restarted by the watchdog of its unit."""
+    """Notifies systemd of completed cycles only, so that the unit's watchdog restarts a loop that hangs."""
 
     def __init__(self, environ: Mapping[str, str], pid: int, clock: Clock) -> None:
-        """Of the process `pid`: a watchdog that is meant for another one is not ours."""
+        """Read the socket from the environment, and the watchdog interval if it is meant for the process `pid`."""
         self._address = environ.get("NOTIFY_SOCKET", "")
         self._clock = clock
         self._is_ready = False
-        self._told_at: float | None = None
+        self._sent_at: float | None = None
         self._beaten_at: float | None = None
         usec = environ.get("WATCHDOG_USEC", "")
-        is_ours = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
-        self._beat_every_s = int(usec) / 2_000_000 if usec.isdecimal() and is_ours else None
+        is_for_pid = environ.get("WATCHDOG_PID", str(pid)) == str(pid)
+        self._beat_every_s = int(usec) / 2_000_000 if usec.isdecimal() and is_for_pid else None
 
     def beat(self, status: str) -> None:
-        """A cycle was completed. The first one says that the service is up."""
+        """Report a completed cycle; the first one reports the service as ready."""
         now, words = self._clock.monotonic(), list[str]()
         if not self._is_ready:
             self._is_ready = True
@@ -37,12 +37,12 @@ class SystemdNotifier:
         if self._beat_every_s is not None and _is_over(self._beat_every_s, self._beaten_at, now):
             self._beaten_at = now
             words.append("WATCHDOG=1")
-        if words or _is_over(STATUS_EVERY_S, self._told_at, now):
-            self._told_at = now
+        if words or _is_over(STATUS_EVERY_S, self._sent_at, now):
+            self._sent_at = now
             self._send([*words, f"STATUS={safe_text(status, 200)}"])
 
     def stopping(self) -> None:
-        """The end has begun; it may take as long as the stop budget."""
+        """Report that the service is stopping; that takes at most the stop budget."""
         self._send(["STOPPING=1"])
 
     def _send(self, words: list[str]) -> None:
@@ -54,7 +54,7 @@ class SystemdNotifier:
                 to.setblocking(False)
                 to.sendto("\n".join(words).encode(errors="replace"), name)
         except OSError:
-            return  # nobody listens, or not fast enough
+            return  # There is no receiver, or its queue is full.
 
 
 def _is_over(seconds: float, since: float | None, now: float) -> bool:

@@ -1,7 +1,7 @@
-"""`trades.csv` and `daily_pnl.csv`: for whoever opens them in a spreadsheet.
+"""The spreadsheets `trades.csv` and `daily_pnl.csv`.
 
-A trade is in the file once, whatever happens in between: what is there is read at the start, and known by trade and
-order. The days are written anew each time, all or nothing. What is wrong with the disk is said once; trading goes on.
+A trade is in the file exactly once: the file is read at the start, and rows are identified by trade and order id. The
+days are rewritten atomically each time. A problem with the disk is reported once; trading continues.
 """
 
 from __future__ import annotations
@@ -25,9 +25,7 @@ DAYS = "daily_pnl.csv"
 
 
 class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One fill. `realized` is what it closed at a profit or a loss, before fees; `edge` what was gained a contract
-    against the fair value of its order; None where there was none.
-    """
+    """A fill. `realized` is the closed profit or loss before fees, `edge` the gain per contract to the fair value."""
 
     ts: Ts
     ticker: str
@@ -46,9 +44,7 @@ class TradeRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One trading day. `net` is realized less fees, so that the days add up; `unrealized` and `balance` are as of the
-    last time that the day was written, None where they were not known.
-    """
+    """A trading day. `net` is realized less fees; `unrealized` and `balance` are from the last write of the day."""
 
     day: str
     trades: int
@@ -73,11 +69,11 @@ _DAY: dict[str, Cell] = {
 }  # fmt: skip
 _IS_TEXT = frozenset({"ticker", "strategy", "trade_id", "order_id", "client_order_id"})
 _LAST_KNOWN = ("unrealized", "balance")
-"""Of a day that is over, these stay as they were written then."""
+"""Columns of a past day that keep their last written value."""
 
 
 class Tables:
-    """The two files of one account in `folder`. Written by its one trade loop."""
+    """The two files of one account in `folder`, written by its only trading loop."""
 
     def __init__(self, folder: Path, tell: Callable[[str], None]) -> None:
         self._folder = folder
@@ -86,7 +82,7 @@ class Tables:
         self._has_told = False
 
     def missing(self, fills: Sequence[Fill]) -> list[Fill]:
-        """Those that are not in the file; none where it cannot be read, and so must not be written to."""
+        """Return the fills that are not in the file; none if the file cannot be read, so that it is not changed."""
         if self._known is None:
             self._known = self._read_known()
         known = self._known
@@ -103,13 +99,13 @@ class Tables:
                 head = "" if file.tell() else csv_line(_TRADE)
                 file.write(head + "".join(csv_line(_cells(row, _TRADE)) for row in rows))
         except OSError as error:
-            self._known = None  # what is there now is looked at before the next
+            self._known = None  # The file is read again before the next write.
             self._complain(path, error)
             return
         self._known.update(_written((row.trade_id, row.order_id)) for row in rows)
 
     def put_days(self, rows: Mapping[str, DayRow], today: str) -> None:
-        """Write these days, and leave the others as they are."""
+        """Write these days and keep the other days of the file."""
         path = self._folder / DAYS
         try:
             days = {row["day"]: row for row in _read(path, _DAY)}
@@ -140,11 +136,11 @@ class Tables:
         if not self._has_told:
             self._has_told = True
             why = error.strerror if isinstance(error, OSError) else error
-            self._tell(f"warning: {path} cannot be kept ({why}); trading goes on")
+            self._tell(f"Warning: cannot write {path} ({why}); trading continues")
 
 
 def _written(key: Iterable[str]) -> tuple[str, ...]:
-    """A key as it stands in the file."""
+    """Return a key as it is written in the file."""
     return tuple(csv_text(safe_text(part)) for part in key)
 
 
@@ -153,7 +149,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
-    """Missing is an empty cell. Text from outside is never a formula; numbers stay numbers."""
+    """Return the cells of a row: a missing value is empty, external text never becomes a formula."""
     cells = []
     for name, write in of.items():
         value = getattr(row, name)
@@ -163,21 +159,21 @@ def _cells(row: msgspec.Struct, of: Mapping[str, Cell]) -> list[str]:
 
 
 def _read(path: Path, of: Mapping[str, Cell]) -> list[dict[str, str]]:
-    """The rows of a file of ours; none where there is no file. ValueError where it has other columns."""
+    """Return the rows of a file, none if it does not exist. Raises ValueError if it has different columns."""
     if not os.path.lexists(path):
         return []
     with open(path, encoding="utf-8", newline="", opener=_private) as file:
         reader = csv.DictReader(file, strict=True)
         if list(reader.fieldnames or ()) != list(of):
-            raise ValueError("it has other columns; move it away")
+            raise ValueError("it has different columns; move it away")
         rows = list(reader)
     if any(None in row or None in row.values() for row in rows):
-        raise ValueError("it has a line that is too short or too long; move it away")
+        raise ValueError("it has an incomplete or overlong line; move it away")
     return rows
 
 
 def _mend(path: Path) -> None:
-    """A last line that was cut short by a crash goes: its trade is written again."""
+    """Remove a last line that a crash cut short; its trade is written again."""
     if not os.path.lexists(path):
         return
     with open(path, "r+b", opener=_private) as file:

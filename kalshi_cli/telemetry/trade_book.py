@@ -1,4 +1,4 @@
-"""What a loop keeps for the tables: each fill with what it realized, each trading day with what it made."""
+"""The results that a loop writes to the tables: each fill with its realized gain, each trading day with its result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kalshi_cli.telemetry.tables import DayRow, Tables, TradeRow
 
 
 class _Day(msgspec.Struct):
-    """What was booked on one trading day."""
+    """The totals of one trading day."""
 
     trades: int = 0
     realized: int = 0
@@ -25,9 +25,9 @@ class _Day(msgspec.Struct):
 
 
 class TradeBook:
-    """Books what the account did, a second time, so that each entry says what it alone changed.
+    """A second ledger of the account that returns the gain of each single entry.
 
-    `find` looks an order up by either id; `day_of` names the trading day of a moment.
+    `find` looks up an order by either id; `day_of` names the trading day of a time.
     """
 
     def __init__(self, tables: Tables, find: Callable[[str], Order | None], day_of: Callable[[Ts], str]) -> None:
@@ -41,21 +41,21 @@ class TradeBook:
         self._is_late = False
 
     def open(self, entries: Iterable[Fill | Settlement]) -> None:
-        """What the account did until now; trades that are not in the table yet are added."""
+        """Book the past entries of the account, and add its trades that are missing in the table."""
         ordered = sort_by_time(entries)
         missing = {fill.key for fill in self._tables.missing([each for each in ordered if isinstance(each, Fill)])}
         gains = [(entry, self._book(entry)) for entry in ordered]
         self._tables.add([self._row(e, gain) for e, gain in gains if isinstance(e, Fill) and e.key in missing])
 
     def book(self, entry: Fill | Settlement) -> Money:
-        """What it realized, before fees. A trade is in the table from here on."""
+        """Book an entry, add a trade to the table, and return the realized gain before fees."""
         realized = self._book(entry)
         if isinstance(entry, Fill) and self._tables.missing([entry]):
             self._tables.add([self._row(entry, realized)])
         return realized
 
     def write_days(self, now: Ts, unrealized: Money, balance: Money | None) -> None:
-        """All days that anything was booked on: what was booked late is where it belongs."""
+        """Write all days with entries; a late entry counts on its own day."""
         if self._is_late:
             self._count_days()
         today = self._day_of(now)
@@ -71,7 +71,7 @@ class TradeBook:
         self._tables.put_days(rows, today)
 
     def _count_days(self) -> None:
-        """What comes late changes what those made that were booked before it: all is counted anew, as for `pnl`."""
+        """Count all days again, as for `pnl`: a late entry changes the gains of entries booked before it."""
         entries = self._ledger.entries
         made = group_by(entries, {}, lambda _, entry: self._day_of(entry.ts) if entry is not None else "")
         trades = Counter(self._day_of(entry.ts) for entry in entries if isinstance(entry, Fill))

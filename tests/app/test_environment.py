@@ -115,7 +115,7 @@ def test_a_halt_holds_where_the_state_file_is_broken_and_goes_with_it_into_a_new
     path.write_text("this is no database, and longer than a header of one hundred bytes has to be " * 3)
     with desk.app() as app:
         assert TradingControl(app).halt("MANUAL", "test")
-    assert "the halt is kept beside the state file" in desk.said[0]
+    assert "The halt is saved next to the state file" in desk.said[0]
     path.unlink()
     with desk.app() as app:
         assert run_status(app).halt.code == "MANUAL", "also where there is no state file"
@@ -288,7 +288,7 @@ def test_a_status_is_of_the_account_though_a_loop_on_paper_ran_last(desk: Desk) 
     with desk.app() as app:
         status, store = shown_account(app)
         assert (status.mode, status.resting_orders, status.cycle) == ("sim", 1, None)
-        assert status.preface == "this is the account; what ran last ran on paper: --paper shows it"
+        assert status.preface == "Showing the live account. The last run was on paper; use --paper to see it"
         assert store is not None
         assert len(store.orders()) == 1
         on_paper, store = shown_account(app, app.find_home(is_at_exchange=False))
@@ -305,7 +305,7 @@ def test_where_only_paper_ever_ran_that_is_the_status_and_it_says_so(desk: Desk)
         assert app.store.orders() == (), "an empty state file, as a health-check leaves it"
         status = run_status(app)
         assert status.mode == "paper"
-        assert status.preface.startswith("this is trading on paper, the only thing that ran here, not the account")
+        assert status.preface.startswith("Showing paper trading, the only trading so far")
 
 
 def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_in(desk: Desk) -> None:
@@ -316,9 +316,9 @@ def test_while_the_only_loop_runs_on_paper_it_is_shown_with_what_the_account_is_
     with desk.app() as app, lock(desk.state / "sim-paper" / "trade.lock", app.machine):
         status = run_status(app)
         assert (status.mode, status.halt.state) == ("paper", TradingState.ACTIVE), "the halt is of the account"
-        assert "the only loop that runs now, not the account" in status.preface
+        assert "the only loop that is running" in status.preface
         assert "MANUAL test" in status.preface
-        assert "1 order may rest" in status.preface
+        assert "1 order may be resting" in status.preface
         assert run_status(app, app.home).halt.code == TradingControl(app).now().code == "MANUAL"
         with lock(desk.state / "sim" / "trade.lock", app.machine):
             assert (run_status(app).mode, run_status(app).preface) == ("sim", "")

@@ -182,7 +182,7 @@ def test_0_the_kill_switch_works_with_a_broken_state_file_and_halts_beside_it(ex
     ended = program("cancel-all", "--json")
     assert ended.code == 0
     assert ended.json | {"seconds": 0} == {"canceled": 1, "remaining": 0, "halted": True, "seconds": 0}
-    assert "the halt is kept beside the state file" in ended.err
+    assert "The halt is saved next to the state file" in ended.err
     assert exchange.resting() == []
 
 

@@ -219,7 +219,7 @@ def test_the_strategies_of_the_configuration_are_checked_with_everything_else(ho
     assert main(["config", "check"]) == ExitCode.USAGE
     err = capsys.readouterr().err
     for problem in (
-        "alerts.fallback: there is no sink phone",
+        "alerts.fallback: no such alert channel: phone",
         "strategies.spkie: no such strategy; did you mean spike?",
         "strategies.threshold: buy_belwo: no such parameter; did you mean buy_below?",
     ):

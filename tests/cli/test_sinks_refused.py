@@ -17,11 +17,11 @@ BAD = {
     f"{{url: 'http://93.184.216.34/{CANARY}'}}": "not encrypted; use https",
     f"{{url: 'http://alerts.example/{CANARY}'}}": "not encrypted; use https",
     f"{{url: 'https://0x7f000001/{CANARY}'}}": "the host is a number",
-    f"{{url: 'json://a.example/{CANARY}'}}": "JSON is posted at an https:// address",
-    f"{{url: 'slack://{CANARY}'}}": "it is not an address of slack",
-    f"{{url: 'slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa?verify=no'}}": "it must not set verify",
-    "{url_file: missing.url}": "cannot be opened",
-    "{tiers: [critical]}": "it needs a `url` or a `url_file`",
+    f"{{url: 'json://a.example/{CANARY}'}}": "use an https:// address, to which JSON is posted",
+    f"{{url: 'slack://{CANARY}'}}": "not a valid slack address",
+    f"{{url: 'slack://T1JJ3T3L2/A1BRTD4JD/{CANARY}7FQa?verify=no'}}": "must not set verify",
+    "{url_file: missing.url}": "it cannot be opened",
+    "{tiers: [critical]}": "needs either `url` or `url_file`",
 }
 REFUSES = [["config", "check"], ["alerts", "test"], ["trade", "--strategy", "spike", "--duration", "1s"]]
 
@@ -57,7 +57,7 @@ def test_nothing_that_tells_begins(words: list[str], tmp_path: Path, capsys: pyt
 def test_a_fallback_is_one_of_the_sinks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = written(tmp_path, "{channels: {desk: {url: 'https://a.example/x'}}, fallback: phone}")
     assert main(["--config", str(file), "config", "check"]) == ExitCode.USAGE
-    assert "alerts.fallback: there is no sink phone" in capsys.readouterr().err
+    assert "alerts.fallback: no such alert channel: phone" in capsys.readouterr().err
 
 
 def test_good_sinks_are_good(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def assert_left(loops: Loops, ended: Ended, *, stopped_by: str, unknown: int = 0
     assert ended.code == ExitCode.UNKNOWN_OUTCOME, ended.err
     assert loops.live() == left
     assert (ended.error["code"], ended.error["exit_code"]) == ("outcome_unknown", 7)
-    assert f"orders of this run may still be live: {left + unknown}" in ended.error["message"]
+    assert f"Orders of this run may still be live: {left + unknown}" in ended.error["message"]
     assert "web site" in ended.error["hint"]
     assert "Traceback" not in ended.err
     status = program("status", "--json")

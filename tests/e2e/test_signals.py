@@ -154,8 +154,8 @@ def test_a_killed_loop_leaves_orders_that_the_next_start_knows(exchange: Served,
     ((order_id, *_),) = exchange.resting()
     told = program("status", "--json")
     assert (told.json["running"], told.json["resting_orders"]) == (False, 1)
-    assert "the last loop did not stop in good order: 1 order may rest until" in told.err
-    assert "1 order may rest until" in program("stop").err
+    assert "The last run did not stop gracefully: 1 order may be resting until" in told.err
+    assert "1 order may be resting until" in program("stop").err
     assert program("order", "show", order_id, "--json").json["status"] == "resting"
     words = ("trade", "--strategy", "./quoter.py:Quoter", "--ticker", TWO_SIDED, "--interval", "0.2s")
     ended = program(*words, "--duration", "0.5s", "--json")

@@ -79,14 +79,14 @@ def test_a_probability_becomes_the_nearest_price_exactly(text: str, value: int) 
      None, 2, -1, [], 10**400],
 )  # fmt: skip
 def test_what_is_no_probability_is_refused(value: object) -> None:
-    with pytest.raises(SourceError, match="no probability"):
+    with pytest.raises(SourceError, match="not a probability"):
         probability(value)
 
 
 def test_lines_that_cannot_be_read_are_counted_and_the_others_stay() -> None:
     table = read_table(b"KXA-1,0.45\nKXA-2\nKXA-3,maybe\n,0.5\nKXA-4,0.5,tomorrow\nKXA-5,0.5,2026-06-01T00:00:00\n")
     assert list(table.fairs) == ["KXA-1"]
-    assert (table.junk, table.first_junk) == (5, "line 2: not a ticker, a probability, and at most a time")
+    assert (table.junk, table.first_junk) == (5, "line 2: expected a ticker, a probability and an optional time")
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_a_wrong_heading_is_shown_with_the_right_one_and_nothing_below_is_taken_
     with pytest.raises(SourceError) as caught:
         read_table(f"{heading}\nKXA-1,0.45\n".encode())
     right = "ticker,probability or ticker,probability,until"
-    assert str(caught.value) == f"its first line is {heading!r}, and must be {right}"
+    assert str(caught.value) == f"the first line is {heading!r}, and must be {right}"
 
 
 @pytest.mark.parametrize("body", ["AKIAIOSFODNN7EXAMPLE,%s\n", "KXA-1,0.5\nAKIAIOSFODNN7EXAMPLE,%s\n", "name,%s,x\n"])
@@ -124,7 +124,7 @@ def test_a_table_has_a_size() -> None:
     lines = [f"KXA-{number},0.5\n" for number in range(MAX_MARKETS + 1)]
     assert len(read_table("".join(lines[:-1]).encode()).fairs) == MAX_MARKETS
     for body in ("".join(lines).encode(), b"\n" * (MAX_BYTES + 1)):
-        with pytest.raises(SourceError, match=r"more than|longer than"):
+        with pytest.raises(SourceError, match=r"more than|larger than"):
             read_table(body)
 
 
@@ -201,7 +201,7 @@ def test_a_source_that_nobody_writes_any_more_is_not_made_fresh_by_reading_it() 
     first = desk.read()[0].until
     assert desk.read(FairValuePage(b"KXA-1,0.45\n", 60.0), after=60)[0].until == first
     assert desk.read(FairValuePage(b"KXA-1,0.45\n", 101.0), after=41) == []
-    assert desk.said == ["fair.csv: what it says is 101 s old, and holds for 100 s: not used"]
+    assert desk.said == ["fair.csv: fair values are 101 s old and valid for 100 s; not used"]
 
 
 def test_the_source_itself_may_end_it_earlier_but_not_later() -> None:
@@ -215,24 +215,24 @@ def test_what_is_wrong_is_told_once_and_not_for_every_read() -> None:
     desk = Desk("KXA-1,0.45\njunk\n")
     for _ in range(5):
         assert len(desk.read(after=1)) == 1
-    assert desk.said == ["fair.csv: 1 line cannot be read, the first is line 2: not a ticker, a probability, and at "
-                         "most a time"]  # fmt: skip
+    assert desk.said == ["fair.csv: 1 line cannot be read; first error: line 2: expected a ticker, a probability "
+                         "and an optional time"]  # fmt: skip
     for number in range(100):
         desk.read(SourceError(f"trouble {number}"), after=1)
     assert len(desk.said) == 2, "and not more often than once a minute"
-    assert "nothing new: trouble" in desk.said[1]
+    assert "no update: trouble" in desk.said[1]
 
 
 def test_a_table_without_markets_or_of_times_that_are_over_is_told() -> None:
     assert Desk("\n").read() == []
     desk = Desk("KXA-1,0.45,2020-01-01T00:00:00Z\n")
     desk.read()
-    assert desk.said == ["fair.csv: 1 market whose time is over"]
+    assert desk.said == ["fair.csv: 1 market past their end time"]
 
 
 def test_a_table_of_which_no_market_is_in_the_run_is_told() -> None:
     for run, said in (
-        ({"KXB-1"}, ["fair.csv: no market that it names is in this run, such as KXA-1"]),
+        ({"KXB-1"}, ["fair.csv: none of its markets is in this run, for example KXA-1"]),
         ({"KXB-1", "KXA-1"}, []),
         (set(), []),
     ):
@@ -264,9 +264,9 @@ def test_the_age_of_its_last_usable_answer_grows_until_there_is_another() -> Non
     ("body", "age_s", "problem"),
     [
         ("KXA-1,9\n", 0.0, "cannot be read"),
-        ("\n", 0.0, "it names no market"),
-        ("KXA-1,0.45,2020-01-01T00:00:00Z\n", 0.0, "whose time is over"),
-        ("KXB-1,0.45\n", 0.0, "no market that it names is in this run"),
+        ("\n", 0.0, "no markets listed"),
+        ("KXA-1,0.45,2020-01-01T00:00:00Z\n", 0.0, "past their end time"),
+        ("KXB-1,0.45\n", 0.0, "none of its markets is in this run"),
         ("KXA-1,0.45\n", 101.0, "101 s old"),
     ],
 )
@@ -346,7 +346,7 @@ def test_a_file_from_the_future_would_stay_fresh_for_ever_and_is_refused(file: P
 @pytest.mark.parametrize("half", ["KXA-1,0.45\nKXA-2,0.4", "", '{"KXA-1": 0.4', '[{"ticker": "KXA-1"'])
 def test_a_file_that_is_half_written_says_nothing(file: Path, half: str) -> None:
     file.write_text(half)
-    with pytest.raises(SourceError, match=r"half written|not JSON"):
+    with pytest.raises(SourceError, match=r"incomplete|invalid JSON"):
         read_table(read_file(file, SystemClock()).body)
 
 
@@ -366,7 +366,7 @@ def test_a_file_that_is_too_long_is_not_read_to_its_end(file: Path) -> None:
     file.write_bytes(b"\n" * (MAX_BYTES + 1_000))
     body = read_file(file, SystemClock()).body
     assert len(body) == MAX_BYTES + 1
-    with pytest.raises(SourceError, match="longer"):
+    with pytest.raises(SourceError, match="larger"):
         read_table(body)
 
 
@@ -393,9 +393,9 @@ def test_no_shell_reads_the_words_of_a_command() -> None:
 @pytest.mark.parametrize(
     ("code", "why"),
     [
-        ("print('KXA-1,0.45'); raise SystemExit(3)", "ended with 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "ended with -9"),
-        ("import sys\nwhile True: sys.stdout.write('x' * 100_000)", "more than"),
+        ("print('KXA-1,0.45'); raise SystemExit(3)", "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "exit code -9"),
+        ("import sys\nwhile True: sys.stdout.write('x' * 100_000)", "exceeds"),
     ],
 )
 def test_a_command_that_fails_says_nothing(code: str, why: str) -> None:
@@ -404,13 +404,13 @@ def test_a_command_that_fails_says_nothing(code: str, why: str) -> None:
 
 
 def test_a_command_that_does_not_start_says_so() -> None:
-    with pytest.raises(SourceError, match="does not start"):
+    with pytest.raises(SourceError, match="cannot be started"):
         run_command(["/nonexistent/model"], {}, SystemClock(), threading.Event())
 
 
 @pytest.mark.parametrize("code", ["import time; time.sleep(600)", "import os, time; os.close(1); time.sleep(600)"])
 def test_a_command_that_hangs_is_ended(code: str) -> None:
-    with pytest.raises(SourceError, match=r"too long|does not end"):
+    with pytest.raises(SourceError, match=r"timed out|does not end"):
         run(code, within_s=0.3)
 
 
@@ -434,7 +434,7 @@ time.sleep(600)"""
     child = int(eventually(lambda: mark.exists() and mark.read_text().strip()))
     stopping.set()
     thread.join(60)
-    assert errors == ["the command takes too long"]
+    assert errors == ["the command timed out"]
     eventually(lambda: not _runs(child))
 
 

@@ -44,7 +44,7 @@ def test_a_wrong_heading_is_named_with_its_file_and_the_right_ones(tmp_path: Pat
     with pytest.raises(UsageError) as caught:
         played(tmp_path, "fairs.csv", f"time,ticker,prob\n{at(1500)},{TICKER},0.45\n")
     said = str(caught.value)
-    assert "fairs.csv:1: its first line is 'time,ticker,prob', and must be " in said
+    assert "fairs.csv:1: the first line is 'time,ticker,prob', and must be " in said
     for right in ("exchange_ts,recv_ns,price", "time,ticker,probability", "time,id,ticker,direction,confidence"):
         assert right in said
 

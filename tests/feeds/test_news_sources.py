@@ -38,7 +38,9 @@ def read(body: bytes) -> NewsSignal:
 
 
 def test_a_line_of_csv_is_told_what_a_line_should_be() -> None:
-    with pytest.raises(SourceError, match="it is no signal, a line of JSON with id, ticker, side, confidence: "):
+    with pytest.raises(
+        SourceError, match=r"not a valid signal .one JSON object per line with id, ticker, side, confidence.: "
+    ):
         read(b"id,ticker,side,confidence")
 
 
@@ -118,7 +120,7 @@ def test_a_signal_is_of_the_time_that_it_says_and_never_of_one_to_come(time: str
 
 @pytest.mark.parametrize("time", ["yesterday", "2026-05-28T20:25:40", "1780000000", "9999999-01-01T00:00:00Z"])
 def test_a_time_that_is_none_makes_it_no_signal(time: str) -> None:
-    with pytest.raises(SourceError, match="no time"):
+    with pytest.raises(SourceError, match="time without"):
         read(line(time=time))
 
 
@@ -308,15 +310,15 @@ def test_a_file_that_is_there_is_not_stale_however_quiet_and_one_that_is_gone_is
             clock.advance(1_000)
             eventually(lambda: not reader.source.state.is_stale(clock.now()))
         file.unlink()
-        eventually(lambda: reader.source.state.problem == "there is no such file")
-        assert stale_after(reader, clock) == (True, "there is no such file")
+        eventually(lambda: reader.source.state.problem == "file not found")
+        assert stale_after(reader, clock) == (True, "file not found")
         file.touch()
         eventually(lambda: reader.source.state.problem == "")
         assert not reader.source.state.is_stale(clock.now())
         add(file, b"junk\n")
         eventually(lambda: reader.junk)
         assert stale_after(reader, clock)[0]
-        assert reader.source.state.problem.startswith("its last line cannot be read")
+        assert reader.source.state.problem.startswith("the last line cannot be read")
         add(file, line() + b"\n")
         eventually(lambda: reader.source.state.problem == "")
     finally:
@@ -332,8 +334,8 @@ def test_standard_input_that_ended_is_stale() -> None:
         clock.advance(1_000)
         eventually(lambda: not reader.source.state.is_stale(clock.now()))
         os.close(writing)
-        eventually(lambda: reader.source.state.problem == "it has ended")
-        assert stale_after(reader, clock) == (True, "it has ended")
+        eventually(lambda: reader.source.state.problem == "ended")
+        assert stale_after(reader, clock) == (True, "ended")
     os.close(reading)
 
 
@@ -345,5 +347,5 @@ def test_that_standard_input_ended_is_told_and_the_thread_ends() -> None:
         eventually(lambda: heard)
         os.close(writing)
         eventually(lambda: said)
-    assert said == ["standard input: it has ended; no more signals come from there"]
+    assert said == ["standard input: ended; no more signals"]
     os.close(reading)

@@ -233,7 +233,7 @@ def test_of_a_page_that_is_too_long_nothing_is_kept() -> None:
 def test_an_address_that_answers_otherwise_gives_nothing_and_is_told(desk: Desk, path: str) -> None:
     with receiving() as receiver, desk.listening("model-edge", source=receiver.url(path)):
         eventually(lambda: desk.said)
-    assert "127.0.0.1: nothing new: " in desk.said[0]
+    assert "127.0.0.1: no update: " in desk.said[0]
     assert desk.heard == []
 
 

@@ -39,12 +39,12 @@ def test_a_map_has_tokens_and_slugs_and_may_have_remarks() -> None:
     [
         ("KXRAIN-1,x", "2 values instead of 3"),
         ("KXRAIN-1,x,yes,more", "4 values instead of 3"),
-        ("KX/RAIN,x,yes", "not a ticker"),
-        (",x,yes", "not a ticker"),
-        ("KXRAIN-1,X?a=b,yes", "neither a token id nor a slug"),
-        (f"KXRAIN-1,{'9' * 201},yes", "neither"),
-        ("KXRAIN-1,x,maybe", "the side is yes or no"),
-        ("KXRAIN-0,x,no", "there twice"),
+        ("KX/RAIN,x,yes", "invalid ticker"),
+        (",x,yes", "invalid ticker"),
+        ("KXRAIN-1,X?a=b,yes", "not a Polymarket token id or slug"),
+        (f"KXRAIN-1,{'9' * 201},yes", "not a Polymarket"),
+        ("KXRAIN-1,x,maybe", "side must be yes or no"),
+        ("KXRAIN-0,x,no", "appears twice"),
         ('KXRAIN-1,"x,yes', "unexpected end"),
     ],
 )
@@ -64,7 +64,7 @@ def test_what_is_no_map_at_all_is_refused(body: bytes) -> None:
 
 @pytest.mark.parametrize("first", ["ticker,token,side", "KXRAIN-1,x,yes", "ticker;polymarket;side", ""])
 def test_a_wrong_heading_is_shown_with_the_right_one(first: str) -> None:
-    with pytest.raises(SourceError, match=f"^its first line is '{first}', and must be ticker,polymarket,side$"):
+    with pytest.raises(SourceError, match=f"^the first line is '{first}', and must be ticker,polymarket,side$"):
         read_map(f"{first}\n".encode())
 
 
@@ -85,14 +85,14 @@ def test_a_map_in_yaml_says_the_same_and_its_values_are_text() -> None:
 @pytest.mark.parametrize(
     ("item", "why"),
     [
-        ("{ticker: KX-1, polymarket: x}", "its fields are ticker, polymarket, and must be ticker, polymarket, side"),
-        ("{ticker: KX-1, token: x, side: no}", "its fields are ticker, token, side, and must be"),
-        ("{ticker: KX-1, ticker: KX-2, polymarket: x, side: no}", "its fields are ticker, ticker,"),
-        ("{ticker: KX-1, polymarket: [x], side: no}", "each of its fields must be text"),
-        ("KX-1", "its fields are none"),
-        ("{? [a, b] : x}", "its fields are ?, and must be"),
-        ("{ticker: KX-1, polymarket: x, side: maybe}", "the side is yes or no, not 'maybe'"),
-        ("{ticker: KX-0, polymarket: x, side: no}", "KX-0 is there twice"),
+        ("{ticker: KX-1, polymarket: x}", "the fields are ticker, polymarket; they must be ticker, polymarket, side"),
+        ("{ticker: KX-1, token: x, side: no}", "the fields are ticker, token, side; they must be"),
+        ("{ticker: KX-1, ticker: KX-2, polymarket: x, side: no}", "the fields are ticker, ticker,"),
+        ("{ticker: KX-1, polymarket: [x], side: no}", "every field must be text"),
+        ("KX-1", "the fields are none"),
+        ("{? [a, b] : x}", "the fields are ?; they must be"),
+        ("{ticker: KX-1, polymarket: x, side: maybe}", "side must be yes or no, not 'maybe'"),
+        ("{ticker: KX-0, polymarket: x, side: no}", "KX-0 appears twice"),
     ],
 )
 def test_an_item_that_is_no_pair_is_named_by_its_line_and_the_others_are_read(item: str, why: str) -> None:
@@ -106,9 +106,9 @@ def test_an_item_that_is_no_pair_is_named_by_its_line_and_the_others_are_read(it
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "not a list of ticker, polymarket, side"),
-        ("ticker: KX-1", "not a list"),
-        ("ticker,polymarket,side\nKX-1,x,yes\n", "not a list"),
+        ("", "expected a list of ticker, polymarket, side"),
+        ("ticker: KX-1", "expected a list"),
+        ("ticker,polymarket,side\nKX-1,x,yes\n", "expected a list"),
         ("- a\n- [\n", r"not plain YAML \(line 3\)"),
         ("[" * 400, r"not plain YAML \(line 1\): nested deeper than"),
         ("- \x00", "not plain YAML"),

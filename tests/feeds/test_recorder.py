@@ -156,7 +156,7 @@ def test_an_existing_file_is_never_overwritten(path: Path, clock: ManualClock) -
 
 
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path, clock: ManualClock) -> None:
-    with pytest.raises(UsageError, match="cannot write"):
+    with pytest.raises(UsageError, match="Cannot write"):
         Recorder(tmp_path / "gone" / "a.jsonl", clock)
 
 

@@ -355,7 +355,7 @@ def test_a_market_note_with_an_impossible_time_is_named(tmp_path: Path, tape: Ta
 def test_a_line_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recording_format, "MAX_LINE", 50)
     path = Tape().snapshot(**BOOK).write(tmp_path / "a.jsonl")
-    with pytest.raises(UsageError, match=r":1: a line of more than 50 bytes"):
+    with pytest.raises(UsageError, match=r":1: line longer than 50 bytes"):
         play(path)
 
 
@@ -396,7 +396,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 
 def test_outside_prices_alone_are_no_recording(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no recording"):
+    with pytest.raises(UsageError, match="No recording"):
         play(tmp_path / "btcusd.csv")
 
 

@@ -80,7 +80,7 @@ def test_a_service_talks_to_machines_of_its_own_and_to_no_other(scheme: str, mon
     sinks = notifier(a=ADDRESSES[scheme])
     assert sinks.problems() == {}
     outcome = sinks.deliver("a", notice(), PATIENCE_S)
-    assert (outcome.outcome, outcome.text) == ("retry", f"{scheme}:// failed: no connection, or it was not taken")
+    assert (outcome.outcome, outcome.text) == ("retry", f"{scheme}:// failed: no connection, or rejected")
     assert set(looked_up) == {HOSTS[scheme]}
 
 
@@ -117,15 +117,15 @@ def test_what_goes_to_any_host_is_refused_with_a_hint(url: str) -> None:
 def test_options_that_are_not_a_persons_to_set_are_refused(option: str) -> None:
     for spelling in (option, option.upper()):
         sinks = notifier(a=f"{ADDRESSES['slack']}?{spelling}=no")
-        assert sinks.problems()["a"] == f"it must not set {option}"
-        assert sinks.deliver("a", notice()).text == f"slack:// refused: it must not set {option}"
+        assert sinks.problems()["a"] == f"must not set {option}"
+        assert sinks.deliver("a", notice()).text == f"slack:// refused: must not set {option}"
 
 
 @pytest.mark.parametrize("scheme", sorted(set(SERVICES) - {"bulksms"}))  # whose plug-in finds out as it sends
 def test_an_address_that_is_none_of_the_service_is_a_problem(scheme: str) -> None:
     for url in (f"{scheme}://", f"{scheme}://?"):
         sinks = notifier(a=url)
-        assert sinks.problems()["a"] == f"it is not an address of {scheme}"
+        assert sinks.problems()["a"] == f"not a valid {scheme} address"
         assert sinks.deliver("a", notice()).outcome == "refused"
 
 
@@ -182,7 +182,7 @@ def test_an_answer_that_only_looks_like_success_is_not_taken_for_it(
     in_place_of_theirs(monkeypatch, receiver)
     receiver.reply = b"invalid_token"
     found = notifier(a=ADDRESSES["slack"]).deliver("a", notice(), PATIENCE_S)
-    assert (found.outcome, found.text) == ("refused", "slack:// failed: it answered that it did not take it")
+    assert (found.outcome, found.text) == ("refused", "slack:// failed: the service rejected the notice")
 
 
 def test_discord_in_a_hurry_is_not_waited_for(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,7 +226,7 @@ def test_an_alert_that_opsgenie_no_longer_has_needs_no_closing(
 ) -> None:
     in_place_of_theirs(monkeypatch, receiver, "404")
     found = notifier(a=ADDRESSES["opsgenie"]).deliver("a", notice(kind="resolved"), PATIENCE_S)
-    assert (found.outcome, found.text) == ("delivered", "opsgenie://: there was nothing to close")
+    assert (found.outcome, found.text) == ("delivered", "opsgenie://: nothing to resolve")
 
 
 # -- hostile text -------------------------------------------------------------------------------------------------
@@ -302,11 +302,11 @@ def test_the_lines_for_people() -> None:
     several = notice(count=7, subjects=("A", "B"), value="3", limit="0")
     assert to_title(several) == "[demo] CRITICAL ORDER_UNKNOWN KXBTC-26NOV21 (+6 more)"
     assert to_body(several).splitlines() == [
-        "an order whose fate is not known",
         "value 3, limit 0 orders",
+        "command: kalshi order reconcile",
+        "an order whose fate is not known",
         "since 2026-11-21T11:00:00.000Z",
         "7 of them: A, B, ...",
-        "look: kalshi order reconcile",
         "runbook: kalshi runbook unknown-order",
     ]
     bare = notice(text="gone well", value="", limit="", runbook="", command="", kind="event", tier="info")

@@ -30,10 +30,10 @@ def test_a_letter_says_what_happened_and_what_to_do() -> None:
     assert read["Subject"] == "[demo] CRITICAL ORDER_UNKNOWN KXBTC-26NOV21"
     assert read.get_content_type() == "text/plain"
     assert [line.rstrip() for line in read.get_content().splitlines() if line.strip()] == [
-        "an order whose fate is not known",
         "value 1, limit 0 orders",
+        "command: kalshi order reconcile",
+        "an order whose fate is not known",
         "since 2026-11-21T11:00:00.000Z",
-        "look: kalshi order reconcile",
         "runbook: kalshi runbook unknown-order",
     ]
 
@@ -61,7 +61,7 @@ def test_a_letter_that_is_not_taken_is_tried_again(answer: str) -> None:
     with mail_server() as box:
         box.refuses = answer
         outcome = notifier(a=mailto(box)).deliver("a", notice(), PATIENCE_S)
-    assert (outcome.outcome, outcome.text) == ("retry", "mailto:// failed: no connection, or it was not taken")
+    assert (outcome.outcome, outcome.text) == ("retry", "mailto:// failed: no connection, or rejected")
 
 
 @pytest.mark.parametrize("more", ["mode=starttls", "mode=ssl"])

@@ -172,7 +172,7 @@ def test_while_an_attempt_has_not_come_back_no_other_is_begun() -> None:
     assert sinks.deliver("stuck", notice(), BRIEFLY_S).text == "POST to a.example failed: timeout"
     again = sinks.deliver("stuck", notice(), PATIENCE_S)
     assert (again.outcome, again.text) == (
-        "retry", "POST to a.example failed: the attempt before has not come back yet",
+        "retry", "POST to a.example failed: the previous attempt is still running",
     )  # fmt: skip
     assert sinks.deliver("other", notice(), PATIENCE_S).outcome == "refused"
     free.set()
@@ -181,7 +181,7 @@ def test_while_an_attempt_has_not_come_back_no_other_is_begun() -> None:
 
 
 def test_a_sink_that_is_not_there_is_refused() -> None:
-    assert notifier().deliver("x", notice()) == DeliveryResult(outcome="refused", text="there is no sink x")
+    assert notifier().deliver("x", notice()) == DeliveryResult(outcome="refused", text="no alert channel x")
 
 
 def test_a_clock_that_stands_still_does_not_make_an_attempt_last() -> None:

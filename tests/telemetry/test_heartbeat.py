@@ -91,7 +91,7 @@ def test_what_does_not_arrive_is_said_once_without_the_address() -> None:
             pings.fail(f"{number}")
             eventually(lambda number=number: len(there.received) > number)  # type: ignore[misc]
         pings.close()
-    assert said == ["warning: the heartbeat did not arrive: POST to 127.0.0.1 failed: HTTP 500"]
+    assert said == ["Warning: heartbeat not delivered: POST to 127.0.0.1 failed: HTTP 500"]
 
 
 @pytest.mark.parametrize(

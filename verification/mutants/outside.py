@@ -41,7 +41,7 @@ OUTSIDE = (
         "a jump of a venue that is alone has to last",
         "one wrong print of the only venue is traded on",
         "feeds/spot/price_consensus.py",
-        "            voices.append(self._believed)",
+        "            votes.append(self._accepted)",
         "            pass",
         ("tests/feeds/spot/test_price_consensus.py",),
     ),

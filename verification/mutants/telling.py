@@ -33,8 +33,8 @@ TELLING = (
         "a stop holds under a pause",
         "a pause by an alert resolves the daily loss that brought it about (F78)",
         "services/monitoring/alerting.py",
-        "self._store.stop_under_pause(), ",
-        "self._store.halt(), ",
+        "self.store.stop_under_pause(), ",
+        "self.store.halt(), ",
         ("tests/services/monitoring/test_alerting.py",),
     ),
     Mutant(
@@ -108,8 +108,8 @@ CHECKING = (
         "that a source stopped answering is recorded",
         "a dead model is one line on stderr",
         "services/trading/session.py",
-        "        self._record_all(self._source_watch.look(self._sources(), self._clock.now()))",
-        "        self._source_watch.look(self._sources(), self._clock.now())",
+        "        self._record_all(self._source_watch.look(self.sources(), self.clock.now()))",
+        "        self._source_watch.look(self.sources(), self.clock.now())",
         ("tests/services/monitoring/test_source_stale.py",),
     ),
     Mutant(

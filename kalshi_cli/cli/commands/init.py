@@ -119,7 +119,7 @@ def _usable_sink(url: str) -> str:
     """An address to which something can be delivered, as far as that is known without asking anybody."""
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config import sources
-    from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
+    from kalshi_cli.services.monitoring.config_check import require_usable_channels
 
     if url:
         mask(url)

@@ -1,1 +1,1 @@
-"""Outside prices of coins: what each venue says on the wire, which of it is believed, and who listens."""
+"""Spot prices of coins from external venues: wire formats, price consensus, reader."""

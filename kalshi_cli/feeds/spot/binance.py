@@ -1,9 +1,9 @@
-"""Binance, and Binance.US, which speaks the same: the trade stream, and the recent trades over REST.
+"""Binance, and Binance.US with the same protocol: the trade stream, and recent trades over REST.
 
 https://developers.binance.com/docs/binance-spot-api-docs/web-socket-streams (trade streams, subscribing, errors) and
 https://developers.binance.com/docs/binance-spot-api-docs/rest-api/market-data-endpoints (recent trades), as of November
-2026; https://docs.binance.us for the other. No key is needed. The pair is in tethers, which are nearly dollars. They
-hang up after 24 hours, and answer 451 where the law of the caller's country forbids them to serve.
+2026; https://docs.binance.us for the other. No key is needed. The pair is quoted in USDT, close to the dollar. They
+disconnect after 24 hours, and answer 451 in countries where they may not serve.
 """
 
 from __future__ import annotations
@@ -44,44 +44,38 @@ _trades = msgspec.json.Decoder(list[_Trade])
 
 
 def subscribe(pair: TradingPair) -> str:
-    """Asks for the trades. Names of streams are in small letters."""
+    """Return the subscription to the trades; stream names are in lower case."""
     return msgspec.json.encode({"method": "SUBSCRIBE", "params": [f"{pair.name.lower()}@trade"], "id": 1}).decode()
 
 
 def read_frame(venue: str, raw: bytes, pair: TradingPair) -> list[SpotPrice]:
-    """The trade in a frame; nothing of acknowledgements and other pairs."""
+    """Return the trade in a frame; nothing for acknowledgments and other pairs."""
     frame = decoded(_frame, raw)
     if frame.code is not None or frame.error is not None:
         raise SpotError("refused", frame.msg or (frame.error.msg if frame.error else ""))
     if frame.kind == "serverShutdown":
-        raise SpotError("refused", "the server is about to shut down")
+        raise SpotError("refused", "the server is shutting down")
     if frame.kind != "trade" or frame.symbol != pair.name:
         return []
     return [trade(pair, venue, frame.price, frame.size, parse_milliseconds(frame.at))]
 
 
 def rest_path(pair: TradingPair) -> str:
-    """Where the last trades are."""
+    """Return the path of the last trades."""
     return f"/api/v3/trades?symbol={pair.name}&limit={_MAX_TRADES}"
 
 
 def read_answer(venue: str, raw: bytes, pair: TradingPair) -> list[SpotPrice]:
-    """The last trades, the oldest first."""
+    """Return the last trades, oldest first."""
     found = decoded(_trades, raw)[-_MAX_TRADES:]
     return [trade(pair, venue, x.price, x.qty, parse_milliseconds(x.time)) for x in found]
 
 
 def _venue(name: str, ws_url: str, rest_url: str) -> Venue:
     return Venue(
-        name=name,
-        ws_url=ws_url,
-        rest_url=rest_url,
-        pair="COINUSDT",
-        subscribe=subscribe,
-        read_frame=partial(read_frame, name),
-        rest_path=rest_path,
-        read_answer=partial(read_answer, name),
-    )
+        name=name, ws_url=ws_url, rest_url=rest_url, pair="COINUSDT", subscribe=subscribe,
+        read_frame=partial(read_frame, name), rest_path=rest_path, read_answer=partial(read_answer, name),
+    )  # fmt: skip
 
 
 BINANCE = _venue("binance", "wss://stream.binance.com:9443/ws", "https://api.binance.com")

@@ -2,8 +2,8 @@
 
 https://docs.cdp.coinbase.com/exchange/websocket-feed/channels and `.../overview` (errors, limits), and
 https://docs.cdp.coinbase.com/api-reference/exchange-api/rest-api/products/get-product-ticker, as of November 2026. No
-key is needed. The first message after the subscription is `last_match`; kinds of message that we do not know are to be
-ignored, as their documentation asks.
+key is needed. The first message after the subscription is `last_match`; unknown message types are ignored, as the
+documentation requires.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ _ticker = msgspec.json.Decoder(_Ticker)
 
 
 def subscribe(pair: TradingPair) -> str:
-    """Asks for the trades, and for a heartbeat each second."""
+    """Return the subscription to the trades and to a heartbeat each second."""
     request = {"type": "subscribe", "product_ids": [pair.name], "channels": ["matches", "heartbeat"]}
     return msgspec.json.encode(request).decode()
 
 
 def read_frame(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
-    """The trade in a frame; nothing of heartbeats, acknowledgements and other pairs."""
+    """Return the trade in a frame; nothing for heartbeats, acknowledgments and other pairs."""
     frame = decoded(_frame, raw)
     if frame.type == "error":
         raise SpotError("refused", f"{frame.message} {frame.reason}")
@@ -54,12 +54,12 @@ def read_frame(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
 
 
 def rest_path(pair: TradingPair) -> str:
-    """Where the last trade is."""
+    """Return the path of the last trade."""
     return f"/products/{pair.name}/ticker"
 
 
 def read_answer(raw: bytes, pair: TradingPair) -> list[SpotPrice]:
-    """The last trade."""
+    """Return the last trade."""
     ticker = decoded(_ticker, raw)
     return [trade(pair, NAME, ticker.price, ticker.size, time_of(ticker.time))]
 

@@ -1,9 +1,9 @@
-"""Kraken: the `trade` channel of WebSocket v2, and the recent trades over REST.
+"""Kraken: the `trade` channel of WebSocket v2, and recent trades over REST.
 
-https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/trade (with `heartbeat` and `status` beside it) and
+https://docs.kraken.com/exchange/api-reference/spot-websocket-v2/trade (with `heartbeat` and `status`) and
 https://docs.kraken.com/api-reference/market-data/get-recent-trades, as of November 2026. No key is needed. Prices are
-JSON numbers here, read as decimals and never as floats. The ticker over REST has no time, so it is the trades that are
-asked for. WebSocket v2 calls bitcoin BTC, REST calls it XBT.
+JSON numbers, read as decimals and never as floats. The REST ticker has no time, so trades are read instead. WebSocket
+v2 calls bitcoin BTC, REST calls it XBT.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ _rows = msgspec.json.Decoder(list[tuple[str, str, Decimal, str, str, str, int]])
 
 
 def subscribe(pair: venue.TradingPair) -> str:
-    """Asks for the trades from now on; heartbeats come by themselves."""
+    """Return the subscription to the trades from now on; heartbeats need none."""
     params = {"channel": "trade", "symbol": [pair.name], "snapshot": False}
     return msgspec.json.encode({"method": "subscribe", "params": params}).decode()
 
 
 def read_frame(raw: bytes, pair: venue.TradingPair) -> list[SpotPrice]:
-    """The trades in a frame, the oldest first; nothing of heartbeats, acknowledgements, the status and other pairs."""
+    """Return the trades in a frame, oldest first; nothing for heartbeats, acknowledgments, status and other pairs."""
     frame = venue.decoded(_frame, raw)
     if not frame.success or frame.error:
         raise venue.SpotError("refused", frame.error or "no reason given")
@@ -63,20 +63,20 @@ def read_frame(raw: bytes, pair: venue.TradingPair) -> list[SpotPrice]:
 
 
 def rest_path(pair: venue.TradingPair) -> str:
-    """Where the last trades are."""
+    """Return the path of the last trades."""
     base = pair.name.partition("/")[0]
     name = pair.name.replace(base, _REST_NAMES.get(base, base), 1).replace("/", "")
     return f"/0/public/Trades?pair={name}&count={_MAX_TRADES}"
 
 
 def read_answer(raw: bytes, pair: venue.TradingPair) -> list[SpotPrice]:
-    """The last trades, the oldest first. The result is called by yet another name of the pair."""
+    """Return the last trades, oldest first. The result has a third name of the pair."""
     answer = venue.decoded(_answer, raw)
     if answer.error:
         raise venue.SpotError("refused", ", ".join(answer.error))
     found = [value for name, value in answer.result.items() if name != "last"]
     if len(found) != 1:
-        raise venue.SpotError("junk", f"{len(found)} pairs in answer to one")
+        raise venue.SpotError("junk", f"{len(found)} pairs in the response to one")
     rows = venue.decoded(_rows, bytes(found[0]))[-_MAX_TRADES:]
     return [
         venue.trade(pair, NAME, price, size, venue.parse_milliseconds(venue.parse_fixed(at, 9) // 10**6))

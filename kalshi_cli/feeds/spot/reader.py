@@ -1,8 +1,8 @@
-"""Listens to the venues of one coin, a thread for each, and gives out the prices that are believed.
+"""A reader of all venues of one coin, with a thread for each, that passes on the accepted prices.
 
-All venues are listened to at once: so each can be held against the others, and where one falls silent the next one's
-prices are there already. Whatever goes wrong with a connection ends it, and it begins again after a pause that grows.
-While no stream gives a price, each thread reads over REST.
+All venues are read at the same time, so that each can be compared with the others, and a silent one is replaced at
+once. Any error ends a connection; it is opened again after a growing pause. While no stream gives a price, each thread
+reads over REST.
 """
 
 from __future__ import annotations
@@ -29,36 +29,35 @@ from kalshi_cli.net.reconnect import Backoff
 from kalshi_cli.net.websocket_framing import BINARY, CLOSE, PING, TEXT, Framing, FramingError
 
 MAX_FRAME = 256 * 1024
-"""Bytes of the longest message; what a venue says at once takes a few thousand."""
+"""Bytes of a message, at most; usual messages take a few thousand."""
 MAX_ANSWER = 1024 * 1024
 MAX_ERRORS = 20
-"""Messages on one connection that nobody can read, until it is given up."""
+"""Invalid messages after which a connection is closed."""
 STALE_AGES = 3
-"""Without a price that is believed for so many times the age that one may have, the source is stale: REST has been
-read in vain by then."""
+"""The source is stale after this many times the maximum age without an accepted price: by then REST has failed too."""
 _CHUNK = 64 * 1024
 
 
 class SpotTimings(msgspec.Struct, frozen=True, kw_only=True):
-    """How patient a reader is, in seconds."""
+    """The timings of a reader, in seconds."""
 
     connect_s: float = 10.0
     look_s: float = 0.5
-    """How often a silent connection is looked at."""
+    """Interval at which a silent connection is checked."""
     silence_s: float = 20.0
-    """No fresh price on a connection for so long, whatever else comes: it is given up."""
+    """Time without a fresh price after which a connection is closed, whatever else arrives."""
     first_pause_s: float = 1.0
     longest_pause_s: float = 60.0
     healthy_s: float = 60.0
-    """A connection that lived so long was good: the next pause is the first again."""
+    """Lifetime after which a connection counts as healthy, and the pauses start again at the first."""
     poll_every_s: float = 2.0
     poll_within_s: float = 5.0
     stop_s: float = 2.0
-    """How long the end of a loop waits for threads that hang in a connection attempt."""
+    """Time that the end of a loop waits for threads in a connection attempt."""
 
 
 class VenueSource(msgspec.Struct, frozen=True):
-    """A venue of a coin, and where it is."""
+    """A venue, its pair of a coin and its addresses."""
 
     venue: Venue
     pair: TradingPair
@@ -67,14 +66,15 @@ class VenueSource(msgspec.Struct, frozen=True):
 
 
 class _LostError(Exception):
-    """This connection is over; the text says why."""
+    """The connection has ended; the text says why."""
 
 
 @dataclass(eq=False, repr=False)
 class SpotReader:
-    """Of one coin. `bring` gets every price that is believed, from any of the threads, and that none is any more where
-    the venues contradict each other; `tell` what a person should know. A price is believed for `max_age_s`; without
-    any from the streams for so long, REST is read.
+    """The reader of one coin: `bring` gets every accepted price, from any thread, `tell` the notices for the user.
+
+    If the venues disagree, `bring` gets SpotUnavailable. A price is fresh for `max_age_s`; without a fresh price from
+    the streams, REST is read.
     """
 
     symbol: str
@@ -91,25 +91,23 @@ class SpotReader:
     def __post_init__(self, sources: Sequence[VenueSource], max_apart_pct: float, pace: SpotTimings | None) -> None:
         self._sources = tuple(sources)
         self._pace = pace or SpotTimings()
-        self._belief = PriceConsensus(
-            [source.venue.name for source in sources], int(self.max_age_s * 1000), max_apart_pct
-        )
+        names = [source.venue.name for source in sources]
+        self._consensus = PriceConsensus(names, int(self.max_age_s * 1000), max_apart_pct)
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._streamed = self.clock.monotonic()
         self._is_lost = False
-        self._said = ""
+        self._last_notice = ""
         self._quiet_until = self._streamed
-        self._http = DeadlineTransport(
-            self.clock, is_tls=any(source.rest_url.startswith("https:") for source in sources)
-        )
+        is_tls = any(source.rest_url.startswith("https:") for source in sources)
+        self._http = DeadlineTransport(self.clock, is_tls=is_tls)
         self.source = SourceMonitor(f"spot {self.symbol}", self.clock, STALE_AGES * self.max_age_s)
         self.errors: Counter[tuple[str, str]] = Counter()
-        """How often what went wrong: by venue, and `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
+        """Errors by venue and kind: `junk`, `refused`, `lost` (a connection) or `unread` (REST)."""
 
     @contextmanager
     def run_in_thread(self) -> Iterator[SpotReader]:
-        """Listen until the context ends; a thread that hangs in a connection attempt then ends with the process."""
+        """Read until the context ends; a thread in a connection attempt may continue until the process ends."""
         threads = [
             threading.Thread(target=self._follow, args=(source,), name=f"spot-{source.venue.name}", daemon=True)
             for source in self._sources
@@ -128,14 +126,14 @@ class SpotReader:
 
     @property
     def venue(self) -> str | None:
-        """Whose prices are believed now."""
+        """Return the venue whose prices are accepted now, if any."""
         with self._lock:
-            return self._belief.venue(self.clock.now())
+            return self._consensus.venue(self.clock.now())
 
     # -- prices ---------------------------------------------------------------------------------------------------
 
     def _take(self, prices: Sequence[SpotPrice], *, is_streamed: bool) -> bool:
-        """Bring what is believed; whether any of these is as young as it must be for that."""
+        """Pass on the accepted prices; return whether any of these prices is fresh."""
         is_any_fresh = False
         for price in prices:
             with self._lock:
@@ -143,37 +141,34 @@ class SpotReader:
                 is_fresh = now - price.ts <= self.max_age_s * 1000
                 if is_fresh and is_streamed:
                     self._streamed = self.clock.monotonic()
-                believed = self._belief.hear(price, now)
-                if believed is not None:
+                accepted = self._consensus.hear(price, now)
+                if accepted is not None:
                     self._is_lost = False
                     self.source.answered()
-                    self.bring(believed)
-                elif self._belief.is_disputed and not self._is_lost:
+                    self.bring(accepted)
+                elif self._consensus.is_disputed and not self._is_lost:
                     self._is_lost = True
                     self.bring(SpotUnavailable(now, self.symbol))
             is_any_fresh = is_any_fresh or is_fresh
-        self._look()
+        self._report_venue()
         return is_any_fresh
 
-    def _look(self) -> None:
-        """Say where the prices come from when that changed, but not more often than prices grow old."""
+    def _report_venue(self) -> None:
+        """Report the venue of the prices if it changed, at most once per `max_age_s`."""
         with self._lock:
-            venue = self._belief.venue(self.clock.now())
+            venue = self._consensus.venue(self.clock.now())
+            notice = self._last_notice
             if venue is not None:
-                said = f"the price is that of {venue}"
-            elif self._belief.is_disputed:
-                said = "no price: the venues contradict each other, or a single one jumps"
-                self.source.failed(said)
-            elif self._is_blind():
-                said = "no price: no venue says a fresh one"
-                self.source.failed(said)
-            else:
-                said = self._said
+                notice = f"using the price of {venue}"
+            elif self._consensus.is_disputed or self._is_blind():
+                disputed = "the venues disagree, or a single venue jumped"
+                notice = f"no price: {disputed if self._consensus.is_disputed else 'no venue has a current one'}"
+                self.source.failed(notice)
             now = self.clock.monotonic()
-            if said == self._said or now < self._quiet_until:
+            if notice == self._last_notice or now < self._quiet_until:
                 return
-            self._said, self._quiet_until = said, now + self.max_age_s
-        self.tell(f"{self.symbol}: {said}")
+            self._last_notice, self._quiet_until = notice, now + self.max_age_s
+        self.tell(f"{self.symbol}: {notice}")
 
     def _is_blind(self) -> bool:
         return self.clock.monotonic() - self._streamed >= self.max_age_s
@@ -185,7 +180,7 @@ class SpotReader:
     # -- a connection ---------------------------------------------------------------------------------------------
 
     def _follow(self, source: VenueSource) -> None:
-        """The thread of one venue."""
+        """Run the thread of one venue: connect, listen, and poll between connections."""
         pace, poll_at = self._pace, 0.0
         backoff = Backoff(pace.first_pause_s, pace.longest_pause_s, pace.healthy_s, self.rng)
         while not self._stopping.is_set():
@@ -209,7 +204,7 @@ class SpotReader:
         return connection
 
     def _listen(self, source: VenueSource, connection: websocket.WebSocket, poll_at: float) -> float:
-        """Read until stopped; raises when the connection is no good any more."""
+        """Read until stopped; raise when the connection fails or is silent for too long."""
         connection.sock.settimeout(self._pace.look_s)
         framing = Framing(MAX_FRAME)
         heard, errors = self.clock.monotonic(), 0
@@ -226,15 +221,15 @@ class SpotReader:
                 if self._take(prices, is_streamed=True):
                     heard = self.clock.monotonic()
             if self.clock.monotonic() - heard >= self._pace.silence_s:
-                raise _LostError("no fresh price came")
+                raise _LostError("no current price received")
             poll_at = self._poll_if_blind(source, poll_at)
         return poll_at
 
     # -- REST -----------------------------------------------------------------------------------------------------
 
     def _poll_if_blind(self, source: VenueSource, poll_at: float) -> float:
-        """Read the venue over REST where no stream gives prices, and not too often; when it may be read next."""
-        self._look()
+        """Read the venue over REST if no stream gives prices; return the earliest time of the next read."""
+        self._report_venue()
         if not self._is_blind() or self.clock.monotonic() < poll_at:
             return poll_at
         try:
@@ -268,13 +263,13 @@ class SpotReader:
 
 
 def _messages(connection: websocket.WebSocket, framing: Framing) -> Iterator[bytes]:
-    """Answer pings, and give the messages that one read of the socket completes; none where it is silent."""
+    """Answer pings, and yield the messages that one read of the socket completes."""
     try:
         chunk = connection.sock.recv(_CHUNK)
     except TimeoutError:
         return
     if not chunk:
-        raise _LostError("the venue hung up")
+        raise _LostError("the venue disconnected")
     for opcode, payload in framing.feed(chunk):
         if opcode in (TEXT, BINARY):
             yield payload

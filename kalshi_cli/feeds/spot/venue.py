@@ -1,6 +1,6 @@
-"""What a venue is to us: where it is, what is sent to it, and how what it says is read.
+"""A venue of spot prices: its addresses, its requests and the parsing of its responses.
 
-Reading is pure: bytes in, prices out, or a SpotError. Prices are integers, exactly what the venue wrote.
+Parsing is pure: bytes in, prices out, or a SpotError. Prices are integers, exactly the venue's values.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ PRICE_DECIMALS, SIZE_DECIMALS = 4, 8
 """Prices are in ten-thousandths of a dollar, sizes in hundred-millionths of a coin."""
 
 _MAX_NUMBER_LENGTH = 40
-"""Digits."""
+"""Digits of a number, at most."""
 _MAX_DIGITS = 12
-"""Before or after the point: no price and no size is so large, and `1e999999` must not become a number here."""
+"""Digits before or after the point, at most: no price or size has more, and `1e999999` must not be expanded."""
 
 _MS_FROM, _MS_UNTIL = 10**12, 10**13
-"""Milliseconds since 1970 from 2001 to 2286: seconds or microseconds in their place are noticed."""
+"""Milliseconds since 1970, from 2001 to 2286: seconds or microseconds are outside this range."""
 
 
 class SpotError(Exception):
-    """A venue said something that gives no price. `kind` is `junk`, what nobody can read, or `refused`."""
+    """A response without a price. `kind` is `junk` (invalid) or `refused`."""
 
     def __init__(self, kind: str, text: str) -> None:
         super().__init__(kind, safe_text(text, 200))
@@ -39,14 +39,14 @@ class SpotError(Exception):
 
 
 class TradingPair(msgspec.Struct, frozen=True):
-    """What is asked for: our name of the coin (`BTC`), and the venue's of the pair (`BTC-USD`)."""
+    """The symbol of a coin (`BTC`), and the venue's name of the pair (`BTC-USD`)."""
 
     symbol: str
     name: str
 
 
 class Venue(msgspec.Struct, frozen=True, kw_only=True):
-    """One venue. `pair` has COIN where the coin goes. A read of `rest_path` gives recent trades, or the last one."""
+    """A venue. `pair` has the placeholder COIN for the coin. `rest_path` has recent trades, or the last one."""
 
     name: str
     ws_url: str
@@ -58,19 +58,19 @@ class Venue(msgspec.Struct, frozen=True, kw_only=True):
     read_answer: Callable[[bytes, TradingPair], list[SpotPrice]]
 
     def pair_of(self, symbol: str, pattern: str = "") -> TradingPair:
-        """The pair of a coin, by a pattern of one's own or by the venue's."""
+        """Return the pair of a coin, by the given pattern or by the venue's."""
         return TradingPair(symbol, (pattern or self.pair).replace("COIN", symbol))
 
 
 def parse_fixed(number: Decimal | str, decimals: int) -> int:
-    """A decimal number, not below zero, as an integer of `decimals` places. SpotError where that is not exact."""
+    """Return a decimal number >= 0 as an integer with `decimals` places. Raises SpotError if that is not exact."""
     try:
         value = Decimal(number)
     except InvalidOperation:
         value = Decimal("NaN")
     is_short = len(value.as_tuple().digits) <= _MAX_NUMBER_LENGTH
     if not value.is_finite() or value < 0 or abs(value.adjusted()) > _MAX_DIGITS or not is_short:
-        raise SpotError("junk", f"not a number: {str(number)[:_MAX_NUMBER_LENGTH]!r}")
+        raise SpotError("junk", f"invalid number: {str(number)[:_MAX_NUMBER_LENGTH]!r}")
     above, below = value.as_integer_ratio()
     scale: int = 10**decimals
     whole, rest = divmod(above * scale, below)
@@ -80,25 +80,25 @@ def parse_fixed(number: Decimal | str, decimals: int) -> int:
 
 
 def trade(pair: TradingPair, venue: str, price: Decimal | str, size: Decimal | str, ts: Ts) -> SpotPrice:
-    """One trade as a message; SpotError where a number is none."""
+    """Return a trade as a message. Raises SpotError for an invalid number."""
     found = parse_fixed(price, PRICE_DECIMALS)
     if not found:
-        raise SpotError("junk", "a price of nothing")
+        raise SpotError("junk", "price of zero")
     return SpotPrice(ts, pair.symbol, found, venue, parse_fixed(size, SIZE_DECIMALS))
 
 
 def time_of(text: str) -> Ts:
-    """RFC 3339 as milliseconds; SpotError where it is no time."""
+    """Parse an RFC 3339 time. Raises SpotError if it is invalid."""
     try:
         return parse_milliseconds(parse_ts(text))
     except (ValueError, OverflowError):
-        raise SpotError("junk", f"not a time: {text[:_MAX_NUMBER_LENGTH]!r}") from None
+        raise SpotError("junk", f"invalid time: {text[:_MAX_NUMBER_LENGTH]!r}") from None
 
 
 def parse_milliseconds(value: int) -> Ts:
-    """Milliseconds since 1970; SpotError where it must be something else."""
+    """Check a time in milliseconds since 1970. Raises SpotError if it is in another unit."""
     if not _MS_FROM <= value < _MS_UNTIL:
-        raise SpotError("junk", f"not a time in milliseconds: {str(value)[:_MAX_NUMBER_LENGTH]}")
+        raise SpotError("junk", f"invalid time in milliseconds: {str(value)[:_MAX_NUMBER_LENGTH]}")
     return Ts(value)
 
 
@@ -106,7 +106,7 @@ Read = TypeVar("Read")
 
 
 def decoded(decoder: msgspec.json.Decoder[Read], raw: bytes) -> Read:
-    """The JSON of a venue in the shape that is expected; SpotError where it has another one."""
+    """Decode the JSON of a venue. Raises SpotError if it does not have the expected form."""
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeError, RecursionError, InvalidOperation) as error:

@@ -1,1 +1,1 @@
-"""Use cases of keeping watch: alerts, checks, health, runbooks."""
+"""Monitoring use cases: alerts, checks, health, runbooks."""

@@ -1,9 +1,9 @@
-"""Tells what a loop wrote down, from a thread beside it: trading waits for no sink, whatever a sink does.
+"""Sends the alerts of a loop from separate threads: trading never waits for an alert channel.
 
-The thread has a connection of its own to the state file, where the loop leaves what happened. It looks there twice a
-second, and decides; for each sink there is another that delivers, so that one that hangs holds up no decision and no
-other sink. Whatever goes wrong here stops no order; what is left undone is in the file, and the next program that
-delivers goes on with it. When the loop ends there is one last short try, past the file where that cannot be used.
+The loop saves what happened in the state file. The dispatcher's thread has its own connection to that file; it checks
+the file twice a second and decides what to send. Another thread for each channel delivers, so that a channel that hangs
+delays neither decisions nor other channels. A failure here stops no order: undelivered notices stay in the file for the
+next program that delivers. When the loop ends there is one short last attempt, without the file if that is unusable.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, KalshiError, StateFileError, TerminationRequested
@@ -21,45 +22,38 @@ from kalshi_cli.services.monitoring.alerting import Alerting
 from kalshi_cli.store.alert_tables import FLATTEN
 
 LOOK_S = 0.5
-"""Between two looks for what is new."""
+"""Seconds between two checks for new events."""
 
 REST_LOOKS = 10
-"""Looks after which it is decided again though nothing is new: reminders, windows that close, retries."""
+"""Checks after which alerts are decided again without new events: reminders, closing windows, retries."""
 
 DELIVER_S = 10.0
-"""One round of deliveries; then it looks again."""
+"""Seconds of one round of deliveries."""
 
 LAST_TRY_S = 4.0
-"""For what is left when the loop has ended. Then the next program does it."""
+"""Seconds for the last deliveries after the loop has ended; the next program continues."""
 
 FLATTEN_AGAIN_S, FLATTEN_LONGEST_S = 5.0, 300.0
-"""How long after a first attempt that left positions open the next one begins; twice as long each time, up to this."""
+"""Pause after a first attempt that left positions open; it doubles with each attempt, up to the maximum."""
 
 
+@dataclass(eq=False, repr=False)
 class AlertDispatcher:
-    """Beside one loop: `with Courier(...).running():`. `opened` is entered in its thread.
+    """Sends the alerts of one loop: `with AlertDispatcher(...).running(subject):`. `opened` is entered in its thread.
 
-    `flatten` closes the positions, in another thread, records what came of it, and returns whether none is left; None
-    where there are none at the exchange. `directly` tells the sinks of what could not be written down; it ends within
-    seconds.
+    `flatten` closes all positions in another thread, saves the result and returns whether none is left; None if no
+    position is on the exchange. `directly` sends an alert that could not be saved; it ends within seconds.
     """
 
-    def __init__(
-        self,
-        opened: Callable[[], AbstractContextManager[Alerting]],
-        clock: Clock,
-        tell: Callable[[str], None],
-        flatten: Callable[[], bool] | None,
-        directly: Callable[[AlertRaised], None],
-        look_s: float = LOOK_S,
-    ) -> None:
-        self._opened = opened
-        self._clock = clock
-        self._tell = tell
-        self._flatten = flatten
-        self._directly = directly
-        self._look_s = look_s
-        self._posting: list[threading.Thread] = []
+    opened: Callable[[], AbstractContextManager[Alerting]]
+    clock: Clock
+    tell: Callable[[str], None]
+    flatten: Callable[[], bool] | None
+    directly: Callable[[AlertRaised], None]
+    look_s: float = LOOK_S
+
+    def __post_init__(self) -> None:
+        self._senders: list[threading.Thread] = []
         self._closing: threading.Thread | None = None
         self._closing_failed: KalshiError | None = None
         self._is_closed = False
@@ -71,11 +65,12 @@ class AlertDispatcher:
         self._count_shards: Callable[[], int] = lambda: 0
         self._is_over = threading.Event()
         self._is_decided = threading.Event()
-        self._said = ""
+        self._last_warning = ""
 
     def begin(self, count_shards: Callable[[], int]) -> None:
-        """The loop has read the account, and says anew what holds. How many shards the exchange has is asked for now
-        and then, from another thread; 0 while the loop does not know.
+        """Start a new set of alerts: the loop has read the account and reports its state again.
+
+        `count_shards` is called from another thread now and then; it returns 0 while the number is unknown.
         """
         self._count_shards = count_shards
         self._is_trading = True
@@ -83,8 +78,8 @@ class AlertDispatcher:
 
     @contextmanager
     def running(self, subject: str) -> Iterator[None]:
-        """For as long as it lasts. An error that ends it is told as well, as one of `subject`."""
-        thread = threading.Thread(target=self._run, name="courier", daemon=True)
+        """Send alerts until the context ends; an error that ends it becomes an alert about `subject`."""
+        thread = threading.Thread(target=self._with_file, args=(self._dispatch,), name="alert-dispatcher", daemon=True)
         thread.start()
         try:
             yield
@@ -92,33 +87,32 @@ class AlertDispatcher:
             if not isinstance(error, KeyboardInterrupt | TerminationRequested):
                 is_refused = self._is_trading and isinstance(error, CredentialsError) and error.code != "CLOCK"
                 code = "CREDENTIALS" if is_refused else "LOOP_FAILED"
-                self._last = AlertRaised(self._clock.now(), "critical", code, subject, _reason(error))
+                reason = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
+                text = safe_text(redact(reason), 300)
+                self._last = AlertRaised(self.clock.now(), "critical", code, subject, text)
             raise
         finally:
             self._is_over.set()
-            thread.join(2 * LAST_TRY_S)  # as a daemon it holds up no exit
+            thread.join(2 * LAST_TRY_S)  # As a daemon it does not delay the exit.
             if self._last is not None and not self._is_decided.is_set():
-                self._directly(self._last)
+                self.directly(self._last)
 
-    def _run(self) -> None:
-        self._with_file(self._carry)
-
-    def _with_file(self, carry: Callable[[Alerting], None]) -> None:
-        """Open, and again where that fails: the file may be locked, and a courier that gave up would tell nobody."""
+    def _with_file(self, work: Callable[[Alerting], None]) -> None:
+        """Do `work` with the state file open; open it again after an error, for example while it is locked."""
         while True:
             try:
-                with self._opened() as alerting:
-                    carry(alerting)
+                with self.opened() as alerting:
+                    work(alerting)
                     return
             except StateFileError as error:
-                self._say(f"nobody is told of alerts: {error.message}")
-            if self._is_over.wait(self._look_s * REST_LOOKS):
+                self._warn_once(f"Alerts are not being sent: {error.message}")
+            if self._is_over.wait(self.look_s * REST_LOOKS):
                 return
 
-    def _carry(self, alerting: Alerting) -> None:
+    def _dispatch(self, alerting: Alerting) -> None:
         looks = 0
-        postmen = self._postmen(alerting.sinks)
-        while not self._is_over.wait(self._look_s):
+        senders = self._started_senders(alerting.sinks)
+        while not self._is_over.wait(self.look_s):
             if self._has_begun.is_set():
                 self._has_begun.clear()
                 alerting.begin()
@@ -126,104 +120,100 @@ class AlertDispatcher:
                 alerting.record_loop_presence(self._count_shards())
             if looks % REST_LOOKS == 0 or alerting.has_news():
                 alerting.look()
-            self._obey(alerting)
+            self._flatten_if_asked(alerting)
             looks += 1
         if self._last is not None:
             alerting.record(self._last)
         alerting.look()
-        self._tell_unclosed(alerting)
+        self._report_unclosed(alerting)
         alerting.look()
         self._is_decided.set()
-        until = self._clock.monotonic() + LAST_TRY_S
-        for postman in postmen:
-            postman.join(max(0.0, until - self._clock.monotonic()))
+        until = self.clock.monotonic() + LAST_TRY_S
+        for sender in senders:
+            sender.join(max(0.0, until - self.clock.monotonic()))
         try:
-            alerting.deliver(until - self._clock.monotonic())  # what one would not take may be for the other by now
-        except StateFileError:  # who knows what of it was told
+            alerting.deliver(until - self.clock.monotonic())  # A failed channel may have queued for its fallback.
+        except StateFileError:  # It is unknown which notices were sent.
             self._is_decided.clear()
             raise
 
-    def _postmen(self, sinks: Sequence[str]) -> list[threading.Thread]:
-        """The threads that deliver, begun; where the file fails they go on by themselves."""
-        if not self._posting:
-            self._posting = [
-                threading.Thread(target=self._post, args=(sink,), name=f"postman {sink}", daemon=True) for sink in sinks
+    def _started_senders(self, sinks: Sequence[str]) -> list[threading.Thread]:
+        """Return the delivery threads, started once; they recover from a broken file on their own."""
+        if not self._senders:
+            self._senders = [
+                threading.Thread(target=self._send, args=(sink,), name=f"alert-sender {sink}", daemon=True)
+                for sink in sinks
             ]
-            for thread in self._posting:
+            for thread in self._senders:
                 thread.start()
-        return self._posting
+        return self._senders
 
-    def _post(self, sink: str) -> None:
-        def carry(alerting: Alerting) -> None:
+    def _send(self, sink: str) -> None:
+        def deliver(alerting: Alerting) -> None:
             while not self._is_over.is_set():
                 alerting.deliver(DELIVER_S, [sink])
-                self._is_over.wait(self._look_s)
+                self._is_over.wait(self.look_s)
             if self._is_decided.wait(LAST_TRY_S):
                 alerting.deliver(LAST_TRY_S, [sink])
 
-        self._with_file(carry)
+        self._with_file(deliver)
 
-    def _obey(self, alerting: Alerting) -> None:
-        """Close the positions that an alert wants closed, again and again until none is left or a person resumes."""
-        self._learn_of_closing(alerting)
-        asked, now = alerting.book.mark(FLATTEN), self._clock.monotonic()
+    def _flatten_if_asked(self, alerting: Alerting) -> None:
+        """Close all positions if an alert requested it; retry until none is left or the user resumes trading."""
+        self._finish_closing(alerting)
+        asked, now = alerting.book.mark(FLATTEN), self.clock.monotonic()
         if not asked:
             self._tries = 0
-        elif self._flatten is None or alerting.trading() is not TradingState.HALTED:
+        elif self.flatten is None or alerting.trading() is not TradingState.HALTED:
             alerting.book.set_mark(FLATTEN, 0)
         elif self._closing is None and (not self._tries or now >= self._close_at):
             self._closing = threading.Thread(target=self._close, name="flatten", daemon=True)
             self._closing.start()
 
-    def _learn_of_closing(self, alerting: Alerting) -> None:
-        """What came of an attempt that has ended. A state file that is busy is tried again at once."""
+    def _finish_closing(self, alerting: Alerting) -> None:
+        """Save the result of an attempt that has ended and plan the next one; at once if the state file was busy."""
         if self._closing is None or self._closing.is_alive():
             return
         self._closing = None
         failed = self._closing_failed
         if isinstance(failed, StateFileError):
-            self._say(f"positions are not closed yet, it is tried again: {failed.message}")
+            self._warn_once(f"Positions are not closed yet; trying again: {failed.message}")
         elif self._is_closed:
             alerting.book.set_mark(FLATTEN, 0)
         else:
-            self._close_at = self._clock.monotonic() + min(
+            self._close_at = self.clock.monotonic() + min(
                 FLATTEN_AGAIN_S * 2 ** min(self._tries, 10), FLATTEN_LONGEST_S
             )
             self._tries += 1
             if failed is not None:
-                self._record_open(alerting, f"the positions were not closed: {failed.message}")
+                self._record_open(alerting, f"positions were not closed; run: kalshi flatten. {failed.message}")
 
     def _close(self) -> None:
-        """In its own thread, which may die of what nobody expects."""
-        assert self._flatten is not None
-        self._is_closed, self._closing_failed = False, KalshiError("the program failed in it")
+        """Close the positions; an unexpected error ends only this thread and leaves `Internal error` as the cause."""
+        assert self.flatten is not None
+        self._is_closed, self._closing_failed = False, KalshiError("Internal error")
         try:
-            self._is_closed, self._closing_failed = self._flatten(), None
+            self._is_closed, self._closing_failed = self.flatten(), None
         except KalshiError as error:
             self._closing_failed = error
 
-    def _tell_unclosed(self, alerting: Alerting) -> None:
-        """The loop has ended: what it leaves open against the wish of an alert is told."""
-        self._learn_of_closing(alerting)
-        if alerting.book.mark(FLATTEN) and self._flatten is not None:
-            self._tell(_UNCLOSED)
+    def _report_unclosed(self, alerting: Alerting) -> None:
+        """Report positions that an alert wanted closed and that stay open after the loop."""
+        self._finish_closing(alerting)
+        if alerting.book.mark(FLATTEN) and self.flatten is not None:
+            self.tell(_UNCLOSED)
             self._record_open(alerting, _UNCLOSED)
 
     def _record_open(self, alerting: Alerting, text: str) -> None:
-        alerting.record(AlertRaised(self._clock.now(), "critical", "FLATTEN_FAILED", "account", text))
+        alerting.record(AlertRaised(self.clock.now(), "critical", "FLATTEN_FAILED", "account", text))
 
-    def _say(self, text: str) -> None:
-        if text != self._said:
-            self._said = text
-            self._tell(text)
+    def _warn_once(self, text: str) -> None:
+        if text != self._last_warning:
+            self._last_warning = text
+            self.tell(text)
 
 
 _UNCLOSED = (
-    "the loop ended before the positions that an alert wants closed were closed; the next loop goes on with it. "
-    "Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
+    "the loop ended before it closed all positions, as an alert requested; the next loop continues. Close them now: "
+    "kalshi flatten; keep them: kalshi resume --reason TEXT"
 )
-
-
-def _reason(error: BaseException) -> str:
-    text = error.message if isinstance(error, KalshiError) else f"{type(error).__name__}: {error}"
-    return safe_text(redact(text), 300)

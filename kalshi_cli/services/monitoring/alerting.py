@@ -1,13 +1,14 @@
-"""Alerting of one account: what happened becomes notices, and notices are delivered.
+"""Alerting of one account: events become notices, and notices are delivered.
 
-`observe` says what a check found, `look` reads what a loop wrote into the state file; both decide and fill the outbox
-in one transaction. `deliver` empties the outbox. Any program may do either at any time, a loop's courier and a check
-from cron at once: nothing is told twice, and what one of them leaves undone the next one does.
+`observe` takes the findings of a check, `look` reads the events that a loop saved in the state file; both decide and
+fill the outbox in one transaction. `deliver` empties the outbox. Several programs may do this at the same time, for
+example the dispatcher of a loop and a check from cron: nothing is sent twice, and each continues what another left.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Protocol
 from zoneinfo import ZoneInfo
@@ -33,6 +34,7 @@ from kalshi_cli.core.monitoring.incidents import (
 )
 from kalshi_cli.core.monitoring.notices import Notice
 from kalshi_cli.services.monitoring.daily_summary import DailySummary, fill_alerts
+from kalshi_cli.services.trading.halts import state_word
 from kalshi_cli.store.alert_tables import FLATTEN, MAX_RETRY_MS, STOPPED, AlertChannelState, AlertStore, QueuedNotice
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.store.state_store import RESUMED
@@ -43,35 +45,35 @@ if TYPE_CHECKING:
 
 READ_BATCH_SIZE = 500
 ROUNDS = 50
-"""Rows of the state file that are read at a time, and how often in one look: more than the file keeps."""
+"""Rows of the state file read per batch, and batches per look: together more than the file keeps."""
 
 ATTEMPT_S = 4.0
-"""So that what is critical reaches one sink within 5 s while another one hangs."""
+"""Seconds of one attempt: a critical notice must reach one channel within 5 s while another one hangs."""
 MIN_ATTEMPT_S = 1.0
 
 FIRST_RETRY_MS = 5_000
-"""After the first failure of a sink; doubled with each, up to LONGEST_RETRY_MS."""
+"""Pause after the first failure of a channel; it doubles with each failure, up to MAX_RETRY_MS."""
 
 FALLBACK_AFTER = 2
-"""Failed attempts after which the fallback sink hears of it too."""
+"""Failed attempts after which the notice also goes to the fallback channel."""
 
 FAILING_AFTER = 3
-"""Failures in a row after which a sink is one that does not deliver."""
+"""Failures in a row after which a channel counts as failing."""
 
 LOOP_SEEN_MS = 60_000
-"""So often a loop's courier writes down that the loop is there."""
+"""Interval at which a loop's dispatcher saves that the loop is present."""
 
 
 class NotifierProtocol(Protocol):
-    """Whoever delivers: `notify/notifier.py`."""
+    """The part of `notify/notifier.py` that alerting needs."""
 
     def deliver(self, name: str, notice: Notice, within_s: float = ...) -> DeliveryResult:
-        """One attempt, within that time. Raises nothing."""
+        """Make one attempt within that time. Never raises."""
         ...
 
 
 class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What alerting goes by: the policy, whom there is to tell, and whose account and day it is."""
+    """The settings of alerting: the alert configuration, the channels, the environment and the day's time zone."""
 
     alerts: AlertsConfig
     sinks: Mapping[str, AlertChannel]
@@ -79,21 +81,24 @@ class AlertTerms(msgspec.Struct, frozen=True, kw_only=True):
     zone: ZoneInfo
 
     def hearers(self, notice: Notice) -> list[str]:
-        """The sinks that asked for such a notice."""
-        return [name for name, sink in self.sinks.items() if self._hears(sink, notice.tier, notice.event)]
+        """Return the channels that receive this notice."""
+        return [name for name, sink in self.sinks.items() if receives(sink, notice.tier, notice.event)]
 
     def is_heard(self, tier: str, event: str) -> bool:
-        """Whether anybody asked for such."""
-        return any(self._hears(sink, tier, event) for sink in self.sinks.values())
+        """Return whether any channel receives this severity or event."""
+        return any(receives(sink, tier, event) for sink in self.sinks.values())
 
-    @staticmethod
-    def _hears(sink: AlertChannel, tier: str, event: str) -> bool:
-        return tier in sink.tiers or event in sink.events
+
+def receives(sink: AlertChannel, tier: str, event: str) -> bool:
+    """Return whether a channel receives notices of this severity or event."""
+    return tier in sink.tiers or event in sink.events
 
 
 class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of alerts. Of a matter, `told` is when a sink took it. `hushed` are code and subject of what nobody
-    is told of now; `dropped` letters went because too many waited.
+    """The saved state of alerts.
+
+    `told` of an incident is when a channel accepted it. `hushed` are code and subject of silenced incidents; `dropped`
+    counts the notices discarded because too many were waiting.
     """
 
     matters: tuple[Incident, ...] = ()
@@ -106,40 +111,33 @@ class AlertOverview(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _delivered(matter: Incident, taken: Mapping[tuple[str, Ts], Ts]) -> Incident:
-    """It with the moment at which a sink took what is told of it; none while it is back, and that is not told yet.
+    """Return the incident with the time at which a channel accepted its notice; None while a return is not sent yet.
 
-    `taken` is what was delivered: by code and time of the notice, when.
+    `taken` maps code and time of a notice to its delivery time.
     """
     is_waiting = matter.lasts and matter.untold > 0
     told = None if is_waiting or matter.told is None else taken.get((matter.code, matter.told))
     return replace(matter, told=told)
 
 
+@dataclass(eq=False, repr=False)
 class Alerting:
-    """Of one account, for the thread that opened `book` and `store`, which are one file.
+    """The alerting of one account, for the thread that opened `book` and `store`, which are the same file.
 
-    `stop` is called, before anything is told, with what the configuration says must stop trading.
+    `stop` is called with an incident that must stop trading by configuration, before any notice about it is sent.
     """
 
-    def __init__(
-        self,
-        book: AlertStore,
-        store: Store,
-        terms: AlertTerms,
-        notifier: NotifierProtocol,
-        clock: Clock,
-        new_id: Callable[[], str],
-        stop: Callable[[Incident], None],
-    ) -> None:
-        self.book = book
-        self._store = store
-        self._terms = terms
-        self._notifier = notifier
-        self._clock = clock
-        self._new_id = new_id
-        self._stop = stop
-        self._day = DailySummary(book, store, terms.alerts.drawdown, terms.zone)
-        alerts = terms.alerts
+    book: AlertStore
+    store: Store
+    terms: AlertTerms
+    notifier: NotifierProtocol
+    clock: Clock
+    new_id: Callable[[], str]
+    stop: Callable[[Incident], None]
+
+    def __post_init__(self) -> None:
+        self._day = DailySummary(self.book, self.store, self.terms.alerts.drawdown, self.terms.zone)
+        alerts = self.terms.alerts
         self._policy = AlertPolicy(
             int(alerts.group_s * 1000), int(alerts.repeat_s * 1000), int(alerts.give_up_s * 1000)
         )
@@ -147,71 +145,70 @@ class Alerting:
     # -- deciding -------------------------------------------------------------------------------------------------
 
     def observe(self, source: str, breaches: Iterable[Breach]) -> None:
-        """These breaches hold now; what else of this source held is over, unless one of them is `unknown`."""
+        """Set the breaches of a source; its other incidents end, unless a breach is `unknown`."""
         found = list(breaches)
         self._move(lambda board, now: board.observe(source, found, now))
 
     def begin(self) -> None:
-        """A loop begins, and has read the account: what the last one left open is over, or will be said again."""
+        """Start the alerts of a loop that has read the account: incidents of the last loop end or come again."""
         held = [("FLATTEN_FAILED", "account")] if self.book.mark(FLATTEN) else []
         self._move(lambda board, now: board.end(LOOP, now, held))
 
     def record_loop_presence(self, shards: int) -> None:
-        """A loop is there, also while it does not beat because it is blind. Written down once a minute; and how many
-        shards the exchange has, once it counted them.
-        """
-        now = self._clock.now()
+        """Save once a minute that a loop is present, even if it cannot read the account; save the number of shards."""
+        now = self.clock.now()
         if shards and shards != self.book.mark("shards"):
             self.book.set_mark("shards", shards)
         if not 0 <= now - self.book.mark("loop") < LOOP_SEEN_MS:
             self.book.set_mark("loop", now)
 
     def record(self, alert: AlertRaised) -> None:
-        """Leave something to be told, as a loop does."""
-        self._store.record(alert)
+        """Save an alert, as a loop does."""
+        self.store.record(alert)
 
     def trading(self) -> TradingState:
-        """The trading state on file."""
-        return self._store.halt().state
+        """Return the saved trading state."""
+        return self.store.halt().state
 
     def look(self) -> None:
-        """What loops and commands wrote into the state file since the last look, and what time brings."""
+        """Process the events saved since the last look, and everything that is due by time."""
         for _ in range(ROUNDS):
             self._move(lambda _board, _now: None)
             if not self.has_news():
                 break
 
     def has_news(self) -> bool:
-        """Whether something was recorded since the last look. Cheap."""
+        """Return whether events were saved since the last look. This is cheap."""
         book = self.book
         is_more = book.mark("alerts") < book.last_alert() or book.mark("booked") < book.last_booked()
         return is_more or book.mark(RESUMED) > 0
 
     def _move(self, act: Callable[[Board, Ts], None]) -> None:
-        """One transaction: what is new, then `act`, then what is told. What takes long is read before it."""
-        book, now = self.book, self._clock.now()
-        news, booked, day = self._recorded(), self._booked(), self._day.look(now, self._is_heard)
+        """Process new events, call `act` and decide on notices, in one transaction; slow reads come before it."""
+        book, now = self.book, self.clock.now()
+        news, booked, day = self._recorded(), self._booked(), self._day.look(now, self.terms.is_heard)
         board = self._board()
-        board.is_heard = self._is_heard
+        board.is_heard = self.terms.is_heard
 
         def rule() -> Decision:
-            board.is_stopped = book.mark(STOPPED) > 0  # within the transaction: another program may just have stopped
+            # Read within the transaction: another program may just have stopped trading or sent the same events.
+            board.is_stopped = book.mark(STOPPED) > 0
             for name, (begin, end, alerts) in {"alerts": news, "booked": booked}.items():
-                if begin < end and book.mark(name) == begin:  # else another program has just told it
+                if begin < end and book.mark(name) == begin:
                     book.set_mark(name, end)
                     for alert in alerts:
                         board.happen(alert, now)
             self._day.tell(board, day, now)
             self._see_stops(board, now)
             board.observe("sinks", self._failing(), now)
-            book.discard_orphaned(list(self._terms.sinks), Ts(now - self._policy.stale_ms), now)
+            book.discard_orphaned(list(self.terms.sinks), Ts(now - self._policy.stale_ms), now)
             act(board, now)
             return self._stopping(board, board.decide(now), now)
 
-        book.decide(board, rule, self._terms.hearers, now)
+        book.decide(board, rule, self.terms.hearers, now)
 
     def _board(self) -> Board:
-        board, book = Board(self._policy, self._terms.env, self._new_id), self.book
+        board, book = Board(self._policy, self.terms.env, self.new_id), self.book
         board.loop_seen, board.shards = Ts(book.mark("loop")), book.mark("shards")
         board.is_stopped = book.mark(STOPPED) > 0
         board.shard_of = cache(book.shard_of)
@@ -225,17 +222,14 @@ class Alerting:
     def _booked(self) -> tuple[int, int, list[AlertRaised]]:
         begin = self.book.mark("booked")
         end = min(self.book.last_booked(), begin + READ_BATCH_SIZE)
-        big_win = self._terms.alerts.big_win if self._is_heard("info", "big_win") else None
-        is_heard = self._is_heard("info", "trade_executed")
+        big_win = self.terms.alerts.big_win if self.terms.is_heard("info", "big_win") else None
+        is_heard = self.terms.is_heard("info", "trade_executed")
         news = fill_alerts(self.book, begin, READ_BATCH_SIZE, big_win, is_heard=is_heard) if begin < end else []
         return begin, end, news
 
-    def _is_heard(self, tier: str, event: str) -> bool:
-        return self._terms.is_heard(tier, event)
-
     def _see_stops(self, board: Board, now: Ts) -> None:
-        """Learn which stop is on file, also under a pause, and whether a person resumed since the last look."""
-        stop, is_resumed = self._store.stop_under_pause(), self.book.mark(RESUMED) > 0
+        """Update the board with the saved halt, also below a pause, and with a resume since the last look."""
+        stop, is_resumed = self.store.stop_under_pause(), self.book.mark(RESUMED) > 0
         if is_resumed or stop.state is TradingState.ACTIVE:
             board.resumed(now)
         if is_resumed or self.trading() is not TradingState.HALTED:
@@ -244,7 +238,7 @@ class Alerting:
             for name in (RESUMED, STOPPED, FLATTEN):
                 self.book.set_mark(name, 0)
         if stop.state is not TradingState.ACTIVE:
-            value = f"trading is {stop.state.value}: {stop.reason}".rstrip(": ")
+            value = f"trading is {state_word(stop)}: {stop.reason}".rstrip(": ")
             breach = Breach(subject="account", value=value, limit="", severity="critical", code=stop.code or "HALTED")
             board.stopped_by(HALT if stop.state is TradingState.HALTED else REDUCING, breach, now)
 
@@ -252,36 +246,35 @@ class Alerting:
         return [
             Breach(subject=state.sink, value=state.error, limit="", severity="warning", code="ALERT_UNDELIVERED")
             for state in self.book.sinks()
-            if state.failures >= FAILING_AFTER and state.sink in self._terms.sinks
+            if state.failures >= FAILING_AFTER and state.sink in self.terms.sinks
         ]
 
     def _stopping(self, board: Board, decision: Decision, now: Ts) -> Decision:
-        """Stop trading first, if that is wished; then tell of that too, once for each time that it is stopped."""
-        how = self._terms.alerts.on_critical
+        """Stop trading first if the configuration says so; then add a notice about it, once per stop."""
+        how = self.terms.alerts.on_critical
         if how == "none" or not decision.stoppers:
             return decision
         cause = decision.stoppers[0]
-        self._stop(cause)
-        why = f"because of {cause.code} {cause.subject}"
+        self.stop(cause)
+        why = f"after {cause.code} {cause.subject}"
         if self.trading() is not TradingState.HALTED:
-            told = AlertRaised(
-                now, "critical", "PAUSE_FAILED", "account", f"trading goes on, and was to be paused {why}"
-            )
+            text = f"trading continues; it was to be paused {why}. Stop it now: kalshi cancel-all"
+            told = AlertRaised(now, "critical", "PAUSE_FAILED", "account", text)
         elif self.book.mark(STOPPED):
-            return decision  # what comes on top of what stopped it stops nothing more
+            return decision  # Trading is stopped already.
         else:
             self.book.set_mark(STOPPED, now)
             board.is_stopped = True
             if how == "flatten":
                 self.book.set_mark(FLATTEN, now)
-            text = f"{why}; nothing resumes by itself: kalshi resume --reason TEXT"
+            text = f"{why}. Trading does not resume by itself: kalshi resume --reason TEXT"
             told = AlertRaised(now, "warning", "PAUSED_BY_ALERT", "account", text)
         board.happen(told, now)
         return Decision((*decision.notices, *board.decide(now).notices), decision.stoppers)
 
     def overview(self) -> AlertOverview:
-        """What is kept, as it is now."""
-        book, now = self.book, self._clock.now()
+        """Return the saved state of alerts as of now."""
+        book, now = self.book, self.clock.now()
         board = self._board()
         book.load(board)
         causes = board.causes(now)
@@ -301,27 +294,28 @@ class Alerting:
 
     @property
     def sinks(self) -> list[str]:
-        """Their names."""
-        return list(self._terms.sinks)
+        """Return the names of the channels."""
+        return list(self.terms.sinks)
 
     def deliver(self, within_s: float, only: Sequence[str] | None = None) -> int:
-        """Try what may be tried now, for so long, for all sinks or `only` these; how many notices wait for them
-        afterwards. Raises only StateError.
+        """Deliver notices that are due, to all channels or `only` these, for `within_s` seconds.
+
+        Returns the number of notices that still wait for these channels. Raises only StateFileError.
         """
-        until = self._clock.monotonic() + within_s
+        until = self.clock.monotonic() + within_s
         names = self.sinks if only is None else only
-        if not self.book.count_waiting(names):  # to look is cheap, to claim is to write
+        if not self.book.count_waiting(names):  # Reading is cheap, claiming a notice is a write.
             return 0
-        while (left := until - self._clock.monotonic()) >= MIN_ATTEMPT_S:
-            claimed = self.book.claim_notice(names, self._clock.now())
+        while (left := until - self.clock.monotonic()) >= MIN_ATTEMPT_S:
+            claimed = self.book.claim_notice(names, self.clock.now())
             if claimed is None:
                 break
             self._attempt(*claimed, min(left, ATTEMPT_S))
         return self.book.count_waiting(names)
 
     def _attempt(self, letter: QueuedNotice, state: AlertChannelState, within_s: float) -> None:
-        delivery = self._notifier.deliver(letter.sink, letter.notice, within_s)
-        now, tries = self._clock.now(), letter.tries + 1
+        delivery = self.notifier.deliver(letter.sink, letter.notice, within_s)
+        now, tries = self.clock.now(), letter.tries + 1
         if delivery.outcome == "delivered":
             done = replace(letter, status="delivered", tries=tries, moved=now, error="")
             self.book.settle(
@@ -340,14 +334,14 @@ class Alerting:
         self.book.settle(tried, after, fallback=self._fallback(tried))
 
     def _fallback(self, letter: QueuedNotice) -> str:
-        """Who hears of it as well, once it is dead or has failed often enough."""
-        name = self._terms.alerts.fallback
+        """Return the fallback channel for a notice that is undeliverable or failed often enough, else ""."""
+        name = self.terms.alerts.fallback
         is_needed = letter.status == "dead" or letter.tries >= FALLBACK_AFTER
-        return name if is_needed and name in self._terms.sinks else ""
+        return name if is_needed and name in self.terms.sinks else ""
 
 
 def alerts_view(found: AlertOverview, sinks: Mapping[str, AlertChannel]) -> AlertsView:
-    """Return it as it is shown, with the sinks of the configuration."""
+    """Return the view of an overview, with the configured channels."""
     states = {state.sink: state for state in found.sinks}
     return AlertsView.of(
         found,

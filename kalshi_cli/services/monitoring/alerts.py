@@ -1,4 +1,4 @@
-"""Alerting of an account: its state file, its sinks, its clock, and what stops its trading."""
+"""Alerting with the parts of an account: its state file, channels and clock, and the pause of its trading."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.pause import pause
 from kalshi_cli.store.records import ALERT_REASON_PREFIX
 
-WAIT_S = 0.2
 DIRECTLY_S = 4.0
 
 
@@ -31,10 +30,10 @@ def alerting(
     more: Mapping[str, AlertChannel] | None = None,
     busy_ms: int | None = None,
 ) -> Iterator[Alerting]:
-    """Open the alerts of the account, or of another home, with a connection for the thread that enters it.
+    """Open the alerts of the account, or of another home, for the thread that enters the context.
 
-    `more` are sinks for this time only. The state file is made where there is none; another program that writes to it
-    is waited for, for `busy_ms` at most.
+    `more` are additional channels. A missing state file is created; another program that writes to it is waited for,
+    `busy_ms` at most.
     """
     home = home or resources.home
     sinks = {**resources.config.alerts.channels, **(more or {})}
@@ -42,8 +41,8 @@ def alerting(
     def stop(cause: Incident) -> None:
         try:
             pause(home.folder, f"{ALERT_REASON_PREFIX}{cause.code} {cause.subject}")
-        except StateFileError as error:  # it is told all the same
-            resources.tell(f"trading could NOT be paused because of {cause.code}: {error.message}")
+        except StateFileError as error:  # The alert is sent nevertheless.
+            resources.tell(f"Trading could NOT be paused after {cause.code}: {error.message}")
 
     with resources.open_store(home, busy_ms=busy_ms) as store:
         terms = _terms(resources, sinks)
@@ -58,7 +57,7 @@ def _terms(resources: Resources, sinks: Mapping[str, AlertChannel]) -> AlertTerm
 
 
 def overview(resources: Resources, home: Home | None = None) -> AlertOverview:
-    """Return what is kept, as it is now; without a state file nothing is, and none is made."""
+    """Return the saved state of alerts; an empty one, without creating a file, if there is no state file."""
     if not ((home or resources.home).folder / "state.db").exists():
         return AlertOverview()
     with alerting(resources, home) as found:
@@ -89,4 +88,4 @@ def notify_directly(resources: Resources, alert: AlertRaised, within_s: float = 
     for thread in threads:
         thread.join(max(0.0, until - resources.machine.monotonic()))
     if failing:
-        resources.tell(f"not delivered: {'; '.join(failing)}")
+        resources.tell(f"Not delivered: {'; '.join(failing)}")

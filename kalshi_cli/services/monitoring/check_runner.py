@@ -1,4 +1,4 @@
-"""The run of a check: what it looks through, its turn, and who is told of what it found."""
+"""The run of a check: the data it reads, the lock against overlapping runs, and the notices about its findings."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.sqlite_store import Store
 
 LOOKING, KNOWING = 0.6, 0.7
-"""The part of its time in which a check may begin to look, and after which what is known by then has to do; the rest is
-for those who must hear of it."""
+"""Fractions of a check's time: reads may begin until the first, and the report is made at the second at the latest. The
+rest is for sending notices."""
 
 LONGER = {"schema": 0.2}
-"""Who asks for one thing after the other may look for so much longer, and has no more than a few to tell after it."""
+"""Additional fraction for a check that makes many requests in sequence and has few notices to send."""
 
 ALL = ("heartbeat", "errors", "execution", "exchange", "positions", "pnl", "orders", "balance", "drift", "api", "feed")
-"""What "all" runs, in this order: first what needs no exchange; last `feed`, which may have to wait for a stream."""
+"""The checks of "all", in this order: first those without requests; last `feed`, which may wait for a stream."""
 
 
 class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for: one check or, as "all", several; bounds in place of the configured; which loop; whom to tell.
+    """A request for one check, or for several as "all": its ranges, its loop and its notices.
 
-    Without a `home` the loop is the one of the account, or of the only home in which one was ever started.
-    `notify` is the address of a sink for this run; without `is_told` nobody hears of it.
+    Without a `home` the loop is the account's, or the one of the only home in which a loop was ever started. `notify`
+    is the address of one more channel for this run; without `is_told` no notice is sent.
     """
 
     name: str
@@ -54,7 +54,7 @@ class CheckRequest(msgspec.Struct, frozen=True, kw_only=True):
     is_told: bool = True
 
     def part_s(self, part: float) -> float:
-        """LOOKING or KNOWING in seconds."""
+        """Return LOOKING or KNOWING in seconds."""
         return self.within_s * (part + LONGER.get(self.name, 0.0))
 
 
@@ -62,10 +62,9 @@ Show = Callable[[CheckReport, Sequence[CheckReport]], None]
 
 
 def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Callable[[Verdict], None]) -> Verdict:
-    """Look, show what was found, and tell those who must hear of it; the verdict does not depend on the telling.
+    """Run the checks, show the report and send notices; the verdict does not depend on the notices.
 
-    A look that is held up, by whatever, ends with what is known by then, in a thread of its own; `leave` then ends this
-    process.
+    If a check hangs, a timer thread reports what is known by then and calls `leave`, which ends this process.
     """
     until = resources.machine.monotonic() + wanted.within_s
     turns = CheckRunLock(resources.state_dir / "checks", wanted.name, resources.machine, resources.tell)
@@ -83,7 +82,7 @@ def run_checks(resources: Resources, wanted: CheckRequest, show: Show, leave: Ca
         concluding = threading.Lock()
 
         def conclude() -> Verdict:
-            """Once, by whoever is first: who looked, or the time that is over."""
+            """Report once, from the check or from the timer, whichever is first."""
             with concluding:
                 if not verdicts:
                     verdicts.append(_conclude(resources, wanted, turns, known, show, until))
@@ -107,8 +106,8 @@ def _conclude(
     show: Show,
     until: float,
 ) -> Verdict:
-    """What of the wanted is not known by now is in doubt."""
-    reports, late = list(known), UnreachableError("no time was left to look", code="too_slow")
+    """Report the known results; checks without a result are `unknown`."""
+    reports, late = list(known), UnreachableError("Timed out before this could be checked", code="too_slow")
     reports += [in_doubt(name, late) for name in wanted.checks[len(reports) :]]
     whole = reports[0] if wanted.checks == (wanted.name,) else _together(reports)
     show(whole, () if len(reports) == 1 else reports)
@@ -127,7 +126,7 @@ def _conclude(
 
 
 def _home(resources: Resources, wanted: CheckRequest) -> Home:
-    """Return whose alerts it is about: the account's, or without a key another home's that has a state file."""
+    """Return the home whose alerts change: the account's, or without a key another home that has a state file."""
     if wanted.home is not None or resources.home.account:
         return wanted.home or resources.home
     return next(
@@ -136,7 +135,7 @@ def _home(resources: Resources, wanted: CheckRequest) -> Home:
 
 
 def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) -> None:
-    """One after the other; what each found is `known` at once."""
+    """Run the checks in sequence and append each report to `known` at once."""
     readings = CheckData(
         resources.config, resources.limits, resources.clock,
         connect=lambda: _bounded(resources.client, wanted.within_s * LOOKING / 2),
@@ -152,7 +151,7 @@ def _look(resources: Resources, wanted: CheckRequest, known: list[CheckReport]) 
         seen=resources.traffic, is_stop_allowed=wanted.is_stop_allowed, is_accepted=wanted.is_accepted,
     )  # fmt: skip
     for name in wanted.checks:
-        known.append(_examined(readings, name, wanted))  # noqa: PERF401 - another thread looks on
+        known.append(_examined(readings, name, wanted))  # noqa: PERF401 - The timer's thread reads `known`.
 
 
 def _examined(readings: CheckData, name: str, wanted: CheckRequest) -> CheckReport:
@@ -169,7 +168,7 @@ def _examined(readings: CheckData, name: str, wanted: CheckRequest) -> CheckRepo
 
 
 def _together(reports: Sequence[CheckReport]) -> CheckReport:
-    """The outcome of all: the worst of them."""
+    """Return one report for all checks, with the worst verdict."""
     bad = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
     named = {verdict: [each.check for each in reports if each.verdict is verdict] for verdict in bad}
     fine = sum(each.verdict is Verdict.OK for each in reports)
@@ -182,17 +181,17 @@ def _together(reports: Sequence[CheckReport]) -> CheckReport:
 
 
 def _bounded(client: KalshiClient, seconds: float) -> KalshiClient:
-    """The client; one read that takes too long must leave time to say so."""
+    """Limit the reads of a client, so that one slow read leaves time for the report; return the client."""
     client.limit_reads(seconds)
     return client
 
 
 def _loop(resources: Resources, wanted: CheckRequest, store: Store | None) -> LoopRecord:
-    """Return the loop that was asked for, or the only one that was ever started; else that of the account."""
+    """Return the requested loop, or the only one that was ever started, else the account's."""
     beside = wanted.home or resources.homes[-1]
     other = loop_at(beside, resources.remembered(beside, BUSY_MS))
     if wanted.home is not None:
         return other
     own = loop_at(resources.home, store)
-    was_started = own.cycle is not None or (own.home / LOCK).exists()  # and if it never got to a cycle
+    was_started = own.cycle is not None or (own.home / LOCK).exists()  # The lock file exists before the first cycle.
     return other if not was_started and (other.who or other.cycle) is not None else own

@@ -1,6 +1,6 @@
-"""Runs of one check do not overlap; how often one was skipped, or could not look, in a row.
+"""A lock against overlapping runs of a check, and counts of skipped and `unknown` runs in a row.
 
-Beside the state file and not in it: a check must be able to say that the state file is broken.
+Both are files next to the state file: a check must be able to report that the state file is broken.
 """
 
 from __future__ import annotations
@@ -18,28 +18,28 @@ from kalshi_cli.store.lock import LockHolder, holder, lock
 from kalshi_cli.store.shared_counters import SharedCounters
 
 MAX_SKIPPED = 3
-"""Runs that find the one before still at work, in a row; more are a breach."""
+"""Skipped runs in a row that are no breach: the previous run was still in progress."""
 
 DOUBTS = 2
-"""Runs in a row that could not look: so many are a breach."""
+"""Runs in a row with the verdict `unknown` that are a breach."""
 
 
 class CheckRun(msgspec.Struct, frozen=True):
-    """Whether it is ours; else who holds it."""
+    """The result of taking the lock: whether this run has it, else its holder."""
 
     is_ours: bool
     who: LockHolder | None = None
 
 
 class PreviousRuns(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether too many runs were skipped up to this one, and too many up to this one could not find out."""
+    """The count limits: too many runs before this one were skipped, or too many including it were `unknown`."""
 
     was_skipped: bool
     is_doubted: bool
 
 
 class CheckRunLock:
-    """The turns of one check in one environment. `tell` hears where the folder cannot be written."""
+    """The lock and the counts of one check in one environment. `tell` gets a warning if the folder is not writable."""
 
     def __init__(self, folder: Path, check: str, clock: Clock, tell: Callable[[str], None]) -> None:
         self._folder = folder
@@ -49,7 +49,7 @@ class CheckRunLock:
 
     @contextmanager
     def taken(self) -> Iterator[CheckRun]:
-        """Take the turn, or learn who has it. Without a place for a lock the check goes on: it only looks."""
+        """Take the lock, or return its holder. If no lock can be created the check still runs: it only reads."""
         path = self._folder / f"{self._check}.lock"
         with ExitStack() as stack:
             turn = CheckRun(is_ours=True)
@@ -58,26 +58,25 @@ class CheckRunLock:
             except AnotherInstanceError:
                 turn = CheckRun(is_ours=False, who=holder(path))
             except StateFileError as error:
-                self._tell(f"runs of this check may overlap: {error.message}")
+                self._tell(f"Runs of this check may overlap: {error.message}")
             yield turn
 
     @property
     def source(self) -> str:
-        """Under which name it is told that runs are skipped."""
+        """Return the name under which skipped runs are reported."""
         return f"check {self._check} turns"
 
     def skipped(self, turn: CheckRun) -> tuple[CheckReport, PreviousRuns]:
-        """The outcome of a run that was not let in."""
+        """Count a skipped run and return its report."""
         times, _ = self._count(lambda skipped, doubts: (skipped + 1, doubts))
         many = Measure(label="skipped", value=times, crit=str(MAX_SKIPPED))
         breaches = many.breach("CHECK_SKIPPED", self._check, f"{times} in a row")
-        summary = f"already running ({turn.who or 'it has just ended'})"
-        return report(self._check, summary, breaches, [many]), PreviousRuns(
-            was_skipped=bool(breaches), is_doubted=False
-        )
+        summary = f"already running ({turn.who or 'just ended'})"
+        past = PreviousRuns(was_skipped=bool(breaches), is_doubted=False)
+        return report(self._check, summary, breaches, [many]), past
 
     def looked(self, verdict: Verdict) -> PreviousRuns:
-        """Count a run that was let in."""
+        """Count a run that was not skipped."""
         before: list[int] = []
 
         def change(skipped: int, doubts: int) -> tuple[int, int]:
@@ -88,7 +87,7 @@ class CheckRunLock:
         return PreviousRuns(was_skipped=before[-1] > MAX_SKIPPED, is_doubted=doubts >= DOUBTS)
 
     def _count(self, change: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
-        """The counts after the change. Where they cannot be kept, each run is taken for one too many."""
+        """Change the counts and return them. If they cannot be saved, each run counts as one too many."""
         numbers = SharedCounters(self._folder / f"{self._check}.counts", 2, self._clock)
         try:
             with numbers.held() as kept:

@@ -1,23 +1,43 @@
-"""Whether a configuration can be used, as far as this machine can tell; nobody outside is asked."""
+"""Checks that a configuration is usable, as far as this machine can tell; sends no request."""
 
 from __future__ import annotations
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError
 from kalshi_cli.config.config import Config, refuse_other_hosts
-from kalshi_cli.services.monitoring.alert_channels import channel_problems
 from kalshi_cli.strategies.config_section import section_problems
 
 
 def check_config(config: Config, machine: Clock) -> list[str]:
     """Return the sections of strategies that are neither built in nor installed.
 
-    ConfigError with everything that is wrong with alert channels and strategies.
+    Raises ConfigError with every problem of the alert channels and strategies.
     """
     refuse_other_hosts(config, "exchange.rest_url", "exchange.ws_url")
     of_strategies, unknown = section_problems(config.strategies, config.allotments)
-    problems = [*channel_problems(config, machine), *of_strategies]
-    if problems:
-        hint = "docs/alerts.md, docs/strategies.md; then: kalshi config check"
-        raise ConfigError(problems[0], more=problems[1:], hint=hint)
+    _refuse([*channel_problems(config, machine), *of_strategies], "docs/alerts.md and docs/strategies.md")
     return list(unknown)
+
+
+def require_usable_channels(config: Config, machine: Clock) -> None:
+    """Raise ConfigError with every problem of the alert channels."""
+    _refuse(channel_problems(config, machine), "docs/alerts.md")
+
+
+def channel_problems(config: Config, machine: Clock) -> list[str]:
+    """Return the alert channels that cannot receive notices, each with the reason."""
+    alerts = config.alerts
+    if not alerts.channels and not alerts.fallback:
+        return []
+    from kalshi_cli.notify.notifier import Notifier
+
+    problems = [f"alerts.channels.{name}: {why}" for name, why in Notifier(alerts.channels, machine).problems().items()]
+    if alerts.fallback and alerts.fallback not in alerts.channels:
+        problems.append(f"alerts.fallback: no such alert channel: {alerts.fallback}")
+    return problems
+
+
+def _refuse(problems: list[str], pages: str) -> None:
+    if problems:
+        hint = f"see {pages}, then run `kalshi config check`"
+        raise ConfigError(problems[0], more=problems[1:], hint=hint)

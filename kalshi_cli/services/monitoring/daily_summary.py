@@ -1,4 +1,4 @@
-"""What the state file says of the trading day, as alerts: trades, big wins, the fall from the day's best, the day."""
+"""Alerts about the trading day, from the state file: trades, big wins, the drawdown of the day, the daily summary."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from kalshi_cli.base.units import Money, Ts, show_money, show_price, show_qty
+from kalshi_cli.base.units import Money, Ts, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.account.ledger import Ledger
 from kalshi_cli.core.account.pnl import LedgerEntry, build_ledger, group_by, sort_by_time, total
 from kalshi_cli.core.model.effects import AlertRaised
@@ -22,16 +22,16 @@ from kalshi_cli.store.alert_tables import AlertStore
 from kalshi_cli.store.sqlite_store import Store
 
 LATE_MS = 600_000
-"""After midnight until a day is summed up: what happened before it is still being booked."""
+"""Time after midnight before a day is summarized: fills from before midnight may still arrive."""
 
 Heard = Callable[[str, str], bool]
-"""Whether anybody asked for such a tier, or such an event."""
+"""Returns whether any channel receives a severity or an event."""
 
 
 def fill_alerts(
     book: AlertStore, begin: int, limit: int, big_win: Money | None, *, is_heard: bool
 ) -> list[AlertRaised]:
-    """Trades, if anybody hears of them, and closings that brought `big_win`, of what was booked after `begin`."""
+    """Return alerts for the entries booked after `begin`: trades if a channel receives them, and gains of `big_win`."""
     fills, settlements = book.fills_after(begin, limit), book.settlements_after(begin, limit)
     found = [_trade(fill) for fill in fills] if is_heard else []
     if big_win is not None:
@@ -42,12 +42,13 @@ def fill_alerts(
                 gains[entry.ticker] = result_of_close(book.entries_of(entry.ticker))
             won = sum(gain or 0 for each, gain in gains[entry.ticker] if each == entry)
             if won >= big_win > 0:
-                found.append(_big_win(entry, Money(won)))
+                text = f"{'settled' if isinstance(entry, Settlement) else 'closed'}, gain {show_money(Money(won))}"
+                found.append(AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{text} after its fee"))
     return found
 
 
 def result_of_close(entries: Iterable[LedgerEntry]) -> list[tuple[LedgerEntry, Money | None]]:
-    """What each trade or settlement of a market realized, less its fee; None where it closed nothing."""
+    """Return each trade or settlement of a market with its realized gain after fees; None if it closed nothing."""
     ledger = Ledger()
     found: list[tuple[LedgerEntry, Money | None]] = []
     for entry in sort_by_time(entries):
@@ -73,14 +74,10 @@ def _trade(fill: Fill) -> AlertRaised:
     return AlertRaised(fill.ts, "info", "TRADE_EXECUTED", fill.ticker, text)
 
 
-def _big_win(entry: LedgerEntry, won: Money) -> AlertRaised:
-    how = "settled" if isinstance(entry, Settlement) else "closed"
-    return AlertRaised(entry.ts, "info", "BIG_WIN", entry.ticker, f"{how} with {show_money(won)} won, after its fee")
-
-
 class TradingDaySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """The day by the clock and the heartbeat row: its best so far, what it is now, a summary of the last if due.
-    `is_today` where a loop beat on it.
+    """The trading day: its best result, its result now, and a summary of the last day if due.
+
+    `is_today`: a loop completed a cycle today.
     """
 
     start: Ts
@@ -92,7 +89,7 @@ class TradingDaySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DailySummary:
-    """The trading day of an account, by its state file. `look` reads, `tell` is part of the transaction."""
+    """The trading day of an account, from its state file. `look` reads, `tell` is part of the transaction."""
 
     def __init__(self, book: AlertStore, store: Store, drawdown: Money, zone: ZoneInfo) -> None:
         self._book = book
@@ -101,7 +98,7 @@ class DailySummary:
         self._zone = zone
 
     def look(self, now: Ts, is_heard: Heard) -> TradingDaySummary:
-        """As it is now."""
+        """Return the trading day as of now."""
         start, cycle = day_start(now, self._zone), self._store.last_cycle()
         is_today = cycle is not None and cycle.completed >= start
         pnl = cycle.day_pnl if cycle is not None and is_today else None
@@ -120,7 +117,7 @@ class DailySummary:
         )
 
     def tell(self, board: Board, day: TradingDaySummary, now: Ts) -> None:
-        """Its fall from its best, while it lasts; and once a day, what it brought."""
+        """Put the drawdown of the day on the board while it lasts, and the summary once a day."""
         book = self._book
         if book.mark("best_day") != day.start or book.mark("best") < day.best:
             book.set_mark("best_day", day.start)
@@ -128,7 +125,7 @@ class DailySummary:
         fall = day.best - day.now if day.now is not None else 0
         if day.now is not None:
             board.observe("trading day", self._breaches(fall, day), now, event="drawdown_warning")
-        elif not day.is_today:  # what it was said of is over, also where no loop says so
+        elif not day.is_today:  # The day of the drawdown is over, even if no loop runs to say so.
             board.end("trading day", now)
         is_due = not day.summarized or day.start <= now - LATE_MS
         if day.summarized < day.start and is_due and book.mark("summarized") == day.summarized:
@@ -139,12 +136,12 @@ class DailySummary:
     def _breaches(self, fall: int, day: TradingDaySummary) -> list[Breach]:
         if not 0 < self._drawdown <= fall:
             return []
-        value = f"{show_money(Money(fall))} below the best of the day, {show_money(day.best)}"
+        value = f"{show_money(Money(fall))} below the day's high of {show_money(day.best)}"
         limit = show_money(self._drawdown)
         return [Breach(subject="account", value=value, limit=limit, severity="warning", code="DAY_DRAWDOWN")]
 
     def _summary(self, since: Ts, until: Ts) -> AlertRaised | None:
-        """What was realized from midnight to midnight; of days on which nobody looked, together. None without any."""
+        """Return the summary from midnight to midnight, of several days if none was summarized; None without trades."""
         entries: list[LedgerEntry] = [*self._store.fills(), *self._store.settlements()]
         entries = [entry for entry in entries if entry.ts < until]
         moved = {entry.ticker for entry in entries if entry.ts >= since}
@@ -159,12 +156,10 @@ class DailySummary:
         day = total(group_by(entries, {}, lambda ticker, _: ticker, since=since).values())
         held = sum(1 for position in build_ledger(entries).positions.values() if position.qty)
         trades = sum(1 for entry in entries if entry.ts >= since and isinstance(entry, Fill))
-        won = f"{sum(gain > 0 for gain in gains)} of {len(gains)} closings won" if gains else "none closed"
+        won = f"{sum(gain > 0 for gain in gains)} of {len(gains)} closing trades won" if gains else "no closing trades"
         text = (
-            f"{trades} trades, realized {show_money(Money(day.realized - day.fees))} after "
-            f"{show_money(day.fees)} of fees, {won}, {held} positions open"
+            f"realized {show_money(Money(day.realized - day.fees))} after fees of {show_money(day.fees)}, "
+            f"{pluralize(trades, 'trade')}, {won}, {pluralize(held, 'open position')}"
         )
-        return AlertRaised(until, "info", "DAILY_SUMMARY", self._date(since), text)
-
-    def _date(self, ts: Ts) -> str:
-        return datetime.fromtimestamp(ts / 1000, self._zone).date().isoformat()
+        date = datetime.fromtimestamp(since / 1000, self._zone).date().isoformat()
+        return AlertRaised(until, "info", "DAILY_SUMMARY", date, text)

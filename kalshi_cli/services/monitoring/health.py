@@ -1,4 +1,4 @@
-"""Is everything in place to trade? One line each, with how long it took and what to do where it is not."""
+"""Health checks before trading: one result each, with its latency and a hint if it is not OK."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import ConfigError, CredentialsError, KalshiError, RefusedError
-from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money
+from kalshi_cli.base.units import Ts, pluralize, show_money
 from kalshi_cli.config.config import refuse_other_hosts
 from kalshi_cli.config.hosts import OtherHost
 from kalshi_cli.core.model.exchange import TradingState
@@ -22,6 +22,7 @@ from kalshi_cli.exchange.rest.signing import Signer
 from kalshi_cli.services.account.key_lock import learn_key
 from kalshi_cli.services.monitoring.alerting import AlertOverview
 from kalshi_cli.services.resources import Resources
+from kalshi_cli.services.trading.halts import describe, resume_hint
 from kalshi_cli.store.records import Heartbeat
 from kalshi_cli.store.sqlite_store import Store
 
@@ -32,10 +33,11 @@ SKEW_WARN_MS, SKEW_CRITICAL_MS = 1_000, 5_000
 STREAM_WITHIN_S, HANG_UP_S = 5.0, 0.5
 WAITING_WARN_MS = 60_000
 DISK_WARN, DISK_CRITICAL = 1_000_000_000, 100_000_000
+SET_CLOCK = "set the clock: sudo timedatectl set-ntp true"
 
 
 class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One check: what was found, and the remedy where it is not OK."""
+    """The result of one check, with a hint if it is not OK."""
 
     check: str
     verdict: Verdict
@@ -48,7 +50,7 @@ Check = Callable[[], tuple[Verdict, str, str]]
 
 
 def examine(name: str, clock: Clock, check: Check) -> HealthResult:
-    """Run one check; a known error is a finding too: CRITICAL for credentials, UNKNOWN where it could not look."""
+    """Run one check and return its result. A CredentialsError is CRITICAL, any other known error UNKNOWN."""
     started = clock.monotonic()
     try:
         verdict, detail, hint = check()
@@ -61,127 +63,119 @@ def examine(name: str, clock: Clock, check: Check) -> HealthResult:
 
 
 def worst(findings: list[HealthResult]) -> Verdict:
-    """CRITICAL beats UNKNOWN beats WARNING beats OK."""
+    """Return the worst verdict, in the order CRITICAL, UNKNOWN, WARNING, OK."""
     ranking = (Verdict.CRITICAL, Verdict.UNKNOWN, Verdict.WARNING)
     return next((verdict for verdict in ranking if any(f.verdict is verdict for f in findings)), Verdict.OK)
 
 
 def require_ready_to_trade(client: KalshiClient, home: Path, tell: Callable[[str], None]) -> None:
-    """What a loop must know before it starts: the exchange answers, the clock is right, there is room on the disk.
+    """Check the exchange, the clock and the disk before a loop starts; report warnings to `tell`.
 
-    A warning is told; what is critical is an error: CredentialsError for a clock that would spoil every signature.
-    An exchange that does not answer is UnreachableError.
+    Raises CredentialsError for a clock that would invalidate every signature, RefusedError for other critical results
+    and UnreachableError if the exchange does not respond.
     """
     looks: tuple[Check, ...] = (lambda: exchange(client), lambda: clock_skew(client), lambda: disk(home))
     for look in looks:
         verdict, detail, hint = look()
         if verdict is Verdict.CRITICAL:
             kind = CredentialsError if look is looks[1] else RefusedError
-            raise kind(f"not fit to trade: {detail}", hint=hint, code="UNFIT")
+            raise kind(f"Not ready to trade: {detail}", hint=hint, code="UNFIT")
         if verdict is not Verdict.OK:
-            tell(f"warning: {detail}; {hint}")
+            tell(f"Warning: {detail}; {hint}")
 
 
 def require_synced_clock(client: KalshiClient) -> None:
-    """CredentialsError where the replies so far tell that our clock is too far off to sign or date an order."""
+    """Raise CredentialsError if the responses so far show that the local clock is too far off to sign an order."""
     skew = client.clock_skew_ms
     if skew is not None and skew > SKEW_CRITICAL_MS:
         skew = client.measure_clock_skew()
     if skew is None or abs(skew) <= SKEW_CRITICAL_MS:
         return
-    way = "ahead of" if skew > 0 else "behind"
-    raise CredentialsError(
-        f"not fit to trade: your clock is {abs(skew) / 1000:.1f} s {way} the exchange",
-        hint="set the clock: sudo timedatectl set-ntp true",
-        code="CLOCK",
-    )
+    raise CredentialsError(f"Not ready to trade: {_clock_text(skew)}", hint=SET_CLOCK, code="CLOCK")
 
 
-# -- the checks; each answers (verdict, detail, hint) ---------------------------------------------------------------
+def _clock_text(skew_ms: int) -> str:
+    return f"your clock is {abs(skew_ms) / 1000:.1f} s {'ahead of' if skew_ms > 0 else 'behind'} the exchange"
+
+
+# -- the checks; each returns (verdict, detail, hint) ---------------------------------------------------------------
 
 
 def hosts(env: str, others: Sequence[OtherHost]) -> tuple[Verdict, str, str]:
-    """Name the hosts that are not the environment's own. They are allowed, and they see every request."""
+    """Return the hosts that do not belong to the environment. They are allowed, and they see every request."""
     named = ", ".join(map(str, others))
     return Verdict.OK, f"not a host of {env}: {named}", ""
 
 
 def exchange(client: KalshiClient) -> tuple[Verdict, str, str]:
-    """REST answers, and trading is on."""
+    """Check that the REST API responds and that trading is open."""
     status = client.exchange_status()
     if not status.exchange_active:
-        return Verdict.WARNING, "exchange paused: nothing works, not even cancels", "see `kalshi exchange`"
+        return Verdict.WARNING, "exchange paused; even cancels are rejected", "see `kalshi exchange`"
     if not status.trading_active:
-        return Verdict.WARNING, "trading paused: cancels work, new orders do not", "see `kalshi exchange`"
+        return Verdict.WARNING, "trading paused: cancels work, new orders are rejected", "see `kalshi exchange`"
     return Verdict.OK, "open for trading", ""
 
 
 def clock_skew(client: KalshiClient) -> tuple[Verdict, str, str]:
-    """Signatures carry the time; beyond five seconds they are refused."""
+    """Check the local clock against the exchange: signatures carry the time and are rejected beyond five seconds."""
     skew = client.measure_clock_skew()
     if skew is None:
         return Verdict.UNKNOWN, "the exchange sent no Date header", "try again"
-    side = "ahead of" if skew > 0 else "behind"
-    detail = f"{abs(skew) / 1000:.1f} s {side} the exchange"
-    # The Date header has whole seconds: a skew within one second cannot be told from none.
-    if abs(skew) > SKEW_CRITICAL_MS:
-        return Verdict.CRITICAL, f"your clock is {detail}", "set the clock: sudo timedatectl set-ntp true"
+    # The Date header has whole seconds: a skew within one second is indistinguishable from none.
     if abs(skew) > SKEW_WARN_MS + 1_000:
-        return Verdict.WARNING, f"your clock is {detail}", "set the clock: sudo timedatectl set-ntp true"
-    return Verdict.OK, "within a second", ""
+        verdict = Verdict.CRITICAL if abs(skew) > SKEW_CRITICAL_MS else Verdict.WARNING
+        return verdict, _clock_text(skew), SET_CLOCK
+    return Verdict.OK, "difference below one second", ""
 
 
 def account(client: KalshiClient) -> tuple[Verdict, str, str]:
-    """The key works: a signed read of the balance. A key of one subaccount says which."""
+    """Check the key with a signed read of the balance; the detail names the subaccount of a restricted key."""
     balance = client.balance()
-    whose = "" if client.lock is None else f"; the key is locked to subaccount {client.lock}"
+    whose = "" if client.lock is None else f"; the key is restricted to subaccount {client.lock}"
     return Verdict.OK, f"cash {show_money(balance.cash)}{whose}", ""
 
 
 def limits(client: KalshiClient) -> tuple[Verdict, str, str]:
-    """The rate limits of this account."""
+    """Return the API rate limits of this account."""
     found = client.limits()
-    return (
-        Verdict.OK,
-        f"{found.usage_tier}: {found.read.refill_rate} read and {found.write.refill_rate} write tokens a second",
-        "",
-    )
+    rates = f"{found.read.refill_rate} read and {found.write.refill_rate} write tokens per second"
+    return Verdict.OK, f"{found.usage_tier}: {rates}", ""
 
 
 def disk(path: Path) -> tuple[Verdict, str, str]:
-    """An intent that cannot be written down is not sent."""
+    """Check the free disk space: an order that cannot be saved is not sent."""
     at = next(folder for folder in (path, *path.parents) if folder.exists())
     free = disk_usage(at).free
     detail = f"{free / 1e9:.1f} GB free"
-    if free < DISK_CRITICAL:
-        return Verdict.CRITICAL, detail, f"make room on the disk of {at}"
     if free < DISK_WARN:
-        return Verdict.WARNING, detail, f"make room on the disk of {at}"
+        verdict = Verdict.CRITICAL if free < DISK_CRITICAL else Verdict.WARNING
+        return verdict, detail, f"free disk space at {at}"
     return Verdict.OK, detail, ""
 
 
 def key(signer: Signer | None, env: str) -> tuple[Verdict, str, str]:
-    """There is a key, it is ours alone, and it can sign."""
+    """Check that an API key is configured, private to its owner and able to sign."""
     if signer is None:
-        hint = "set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or credentials in the configuration"
-        return Verdict.CRITICAL, f"no API key is configured for {env}", hint
+        hint = "set KALSHI_API_KEY_ID and KALSHI_PRIVATE_KEY_PATH, or `credentials` in the configuration"
+        return Verdict.CRITICAL, f"no API key configured for {env}", hint
     signer.headers("GET", "/trade-api/v2/portfolio/balance")
-    return Verdict.OK, "readable by its owner only, and it signs", ""
+    return Verdict.OK, "valid, readable by its owner only", ""
 
 
 def needs_key() -> tuple[Verdict, str, str]:
-    """In place of a check that could only repeat what is wrong with the key."""
-    return Verdict.UNKNOWN, "needs the key", "see the line above about the key"
+    """Return the result of a check that would only repeat the problem with the key."""
+    return Verdict.UNKNOWN, "requires an API key", "see the API key line above"
 
 
 def stream(
     ws_url: str, signer: Signer | None, clock: Clock, rng: random.Random, *, within_s: float = STREAM_WITHIN_S
 ) -> tuple[Verdict, str, str]:
-    """The WebSocket lets this key in and answers a subscription, within so many seconds, hanging up included."""
+    """Check that the WebSocket accepts the key and confirms a subscription; takes at most `within_s` in all."""
     if not ws_url:
-        return Verdict.OK, "no address of a stream is configured", ""
+        return Verdict.OK, "no stream address configured", ""
     if signer is None:
-        return Verdict.UNKNOWN, "the stream needs an API key", "see the line above about the key"
+        return Verdict.UNKNOWN, "the stream requires an API key", "see the API key line above"
     from kalshi_cli.exchange.stream.reader import Stream, StreamTimings
 
     wait_s = max(within_s - HANG_UP_S, 0.1)
@@ -193,52 +187,52 @@ def stream(
             clock.sleep(0.05)
         was_live = probe.is_live
     finally:
-        probe.stop(HANG_UP_S)  # where nobody answers, its thread may go on for a while
+        probe.stop(HANG_UP_S)  # Without a response its thread may continue for a while.
     if probe.failure is not None:
         raise probe.failure
     if not was_live:
-        return Verdict.CRITICAL, f"no answer within {within_s:.0f} s", "is a firewall in the way of wss?"
+        return Verdict.CRITICAL, f"no response within {within_s:.0f} s", "check whether a firewall blocks wss"
     return Verdict.OK, "connected and subscribed", ""
 
 
 def feeds(cycle: Heartbeat | None, *, is_running: bool) -> tuple[Verdict, str, str]:
-    """How old the running loop's last message of the stream is."""
+    """Return the age of the running loop's last stream message, and markets without an order book."""
     if not is_running or cycle is None:
-        return Verdict.OK, "no loop is running, so nothing is fed", ""
+        return Verdict.OK, "no trading loop is running, so there is no feed", ""
     if cycle.no_book:
-        return Verdict.WARNING, f"no usable book: {cycle.no_book}", "kalshi check feed"
+        return Verdict.WARNING, f"no usable order book: {cycle.no_book}", "run `kalshi check feed`"
     if cycle.feed_age_ms is None:
-        return Verdict.OK, "books are read, not streamed", ""
+        return Verdict.OK, "order books are polled, not streamed", ""
     return Verdict.OK, f"last message {cycle.feed_age_ms / 1000:.1f} s before the last cycle", ""
 
 
 def sinks(names: Sequence[str], told: AlertOverview, now: Ts) -> tuple[Verdict, str, str]:
-    """Who is told when something is wrong, and whether what was to be told got there."""
+    """Return the alert channels, and whether notices were delivered to them."""
     if not names:
-        return Verdict.OK, "none: nobody is told when something is wrong", "alerts.sinks in the configuration"
+        return Verdict.OK, "no alert channels configured", "add one under alerts.channels"
     lost = {letter.sink for letter in told.dead}
     late = {letter.sink for letter in told.waiting if now - letter.created > WAITING_WARN_MS}
     failing = {each.sink: each.error for each in told.sinks if each.failures and each.sink in names}
     wrong = [
-        f"undelivered to {', '.join(sorted(lost))}" if lost else "",
-        *(f"{name} failed: {error or 'no answer'}" for name, error in sorted(failing.items())),
-        f"waiting for over a minute: {', '.join(sorted(late))}" if late else "",
+        f"undelivered: {', '.join(sorted(lost))}" if lost else "",
+        *(f"{name} failed: {error or 'no response'}" for name, error in sorted(failing.items())),
+        f"waiting for more than a minute: {', '.join(sorted(late))}" if late else "",
     ]
     if any(wrong):
-        return Verdict.WARNING, "; ".join(filter(None, wrong)), "kalshi alerts; kalshi runbook alert-undelivered"
-    return Verdict.OK, f"{', '.join(names)}; try: kalshi alerts test", ""
+        hint = "run `kalshi alerts`; see `kalshi runbook alert-undelivered`"
+        return Verdict.WARNING, "; ".join(filter(None, wrong)), hint
+    return Verdict.OK, f"{', '.join(names)}; to test: `kalshi alerts test`", ""
 
 
 def state(store: Store) -> tuple[Verdict, str, str]:
-    """The state file can be read, and nothing in it needs a person."""
+    """Check that the state file is readable, trading is not halted and no order is unconfirmed."""
     halt = store.halt()
     if halt.state is not TradingState.ACTIVE:
-        text = f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}"
-        return Verdict.WARNING, text, "find out why, then: kalshi resume --reason TEXT"
-    doubtful = [order for order in store.live_orders() if order.status is OrderStatus.UNKNOWN]
-    if doubtful:
-        return Verdict.CRITICAL, f"{pluralize(len(doubtful), 'order')} in doubt", "kalshi order reconcile"
-    return Verdict.OK, "readable, nothing in doubt", ""
+        return Verdict.WARNING, describe(halt), resume_hint(halt)
+    unknown = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
+    if unknown:
+        return Verdict.CRITICAL, pluralize(unknown, "unconfirmed order"), "run `kalshi order reconcile`"
+    return Verdict.OK, "readable, no unconfirmed orders", ""
 
 
 # -- all of them ---------------------------------------------------------------------------------------------------
@@ -247,7 +241,7 @@ NEED_KEY = ("account", "limits", "stream")
 
 
 def health_of(resources: Resources) -> list[HealthResult]:
-    """Every check, in the order in which things depend on each other. What is wrong with the key is told once."""
+    """Run every check, in the order in which they depend on each other; report a problem with the key once."""
     refuse_other_hosts(resources.config, "exchange.rest_url", "exchange.ws_url")
     checks: dict[str, Check] = {
         "host": lambda: hosts(resources.config.env, resources.config.other_hosts),
@@ -280,9 +274,9 @@ def _feeds(resources: Resources) -> tuple[Verdict, str, str]:
 
 
 def _sinks(resources: Resources) -> tuple[Verdict, str, str]:
-    """Usable as far as this machine can tell; nothing is sent."""
-    from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
+    """Check the configuration of the alert channels; nothing is sent."""
     from kalshi_cli.services.monitoring.alerts import overview
+    from kalshi_cli.services.monitoring.config_check import require_usable_channels
 
     try:
         require_usable_channels(resources.config, resources.machine)

@@ -1,4 +1,4 @@
-"""The runbooks, as they were shipped with this program: no network is needed to read one."""
+"""The runbooks shipped with this program; reading one needs no network."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 
 PACKAGE = Path(__file__).parents[2]
 FOLDERS = (PACKAGE / "runbooks", PACKAGE.parent / "runbooks")
-"""Inside the installed package; or beside it, in a working copy."""
+"""The folder inside the installed package, or next to it in a working copy."""
 
 
 class Runbook(msgspec.Struct, frozen=True):
-    """`name` as alerts and checks give it; `text` is Markdown whose first line is the title."""
+    """A runbook. `name` is the one that alerts and checks show; `text` is Markdown whose first line is the title."""
 
     name: str
     text: str
 
     @property
     def title(self) -> str:
+        """Return the first line of the text."""
         return self.text.partition("\n")[0].lstrip("# ")
 
 
 def runbooks() -> tuple[Runbook, ...]:
-    """All of them, by name."""
+    """Return all runbooks, sorted by name."""
     folder = next((each for each in FOLDERS if each.is_dir()), FOLDERS[0])
     return tuple(Runbook(path.stem, path.read_text("utf-8")) for path in sorted(folder.glob("*.md")))
 
 
 def runbook(name: str) -> Runbook:
-    """The one of this name, or the one for an alert's code. UsageError, with the nearest, where there is none."""
+    """Return the runbook of this name or alert code. Raises UsageError with the closest name if it does not exist."""
     shipped = {each.name: each for each in runbooks()}
     remedy = REMEDIES.get(name.upper())
     wanted = remedy.runbook if remedy is not None else name.lower().removesuffix(".md")
     if wanted not in shipped:
         near = [each for each in shipped if wanted in each] or get_close_matches(wanted, shipped, 1)
-        hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists them"
-        raise UsageError(f"there is no runbook {name}", hint=hint, code="no_runbook")
+        hint = f"did you mean {near[0]}?" if near else "`kalshi runbook` lists the runbooks"
+        raise UsageError(f"No runbook {name}", hint=hint, code="no_runbook")
     return shipped[wanted]

@@ -1,12 +1,12 @@
-"""Drift: what the exchange really sends, held against what this program reads and what the specification lists.
+"""Schema drift: compares what the exchange sends with what this program reads and what the specification lists.
 
-It only reads, with two exceptions: probes of the legacy order routes, which were switched off with 410 in June 2026. A
-route that answers them again would mean that the other end is not the exchange we were made for. No probe can act:
+The check only reads, with two exceptions: probes of the legacy order routes, which answer 410 since June 2026. Any
+other answer means that the server is not the exchange this program was written for. No probe can have an effect:
 
-    DELETE /portfolio/orders/{nil}   a cancel opens nothing, and no order has the nil id
-    POST   /portfolio/orders {}      no ticker, no side, no count: refused by whoever reads it. Not where money is real
+    DELETE /portfolio/orders/{nil}   a cancel opens no position, and no order has the nil id
+    POST   /portfolio/orders {}      without ticker, side and count every server rejects it. Never sent with real money
 
-The batch routes are not probed: an empty `ids` could be read as "all". Nor is anything where writes are refused.
+The batch routes are not probed: an empty `ids` could mean "all". Nothing is probed where writes are disabled.
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ NIL = "00000000-0000-0000-0000-000000000000"
 CANCEL_PROBE, CREATE_PROBE = ("DELETE", f"/portfolio/orders/{NIL}"), ("POST", "/portfolio/orders")
 
 Frames = Callable[[str], list[bytes]]
-"""The first frames of the stream, with a market's ticker to subscribe to; raises where there is no stream."""
+"""Returns the first frames of the stream after a subscription to a market; raises if there is no stream."""
 
 
 LISTEN_S = 4.0
-"""How long the stream may take to connect and to answer."""
+"""Seconds that the stream may take to connect and to respond."""
 QUIET_S = 0.5
-"""Frames that follow the last answer by themselves: snapshots, the first changes."""
+"""Seconds to wait after the last response for frames that follow it: snapshots, the first changes."""
 MAX_FRAMES = 500
 
 
 class _FirstFrames:
-    """Keeps what a stream says."""
+    """Collects the frames of a stream."""
 
     def __init__(self) -> None:
         self.heard: list[bytes] = []
@@ -70,11 +70,11 @@ class _FirstFrames:
 
 
 def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, ticker: str) -> list[bytes]:
-    """Everything the stream says until every channel is granted and a moment longer; at most LISTEN_S.
+    """Return the frames of the stream until every channel is granted, plus `QUIET_S`; at most `LISTEN_S`.
 
-    UnreachableError where it does not answer, CredentialsError where it does not let this key in.
+    Raises UnreachableError if the stream does not respond, CredentialsError if it rejects the key.
     """
-    from kalshi_cli.exchange.stream.reader import Stream  # the library takes its time to load
+    from kalshi_cli.exchange.stream.reader import Stream  # Loading the library is slow.
 
     kept = _FirstFrames()
     stream = Stream(ws_url, signer, clock, rng, tickers=[ticker] if ticker else [], tap=kept)
@@ -86,7 +86,8 @@ def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, 
         if stream.is_live:
             clock.sleep(QUIET_S)
         elif stream.failure is None and not kept.heard:
-            raise UnreachableError(f"the stream did not answer within {LISTEN_S:.0f} s", hint="is wss let through?")
+            hint = "check that wss connections are allowed"
+            raise UnreachableError(f"No response on the stream within {LISTEN_S:.0f} s", hint=hint)
     finally:
         stream.stop()
     if stream.failure is not None:
@@ -95,7 +96,7 @@ def first_frames(ws_url: str, signer: Signer, clock: Clock, rng: random.Random, 
 
 
 class SchemaCheck:
-    """One run of the check; `report` is its outcome, whenever it is asked for."""
+    """A run of the check; `report` may be called at any time."""
 
     def __init__(self, client: KalshiClient, clock: Clock, known: KnownSchema, within_s: float) -> None:
         self._client = client
@@ -109,22 +110,22 @@ class SchemaCheck:
 
     @property
     def ticker(self) -> str:
-        """A market to subscribe to; "" where there is none."""
+        """Return a market to subscribe to; "" without one."""
         market = self._found.get("GET /markets")
         return market.ticker if market is not None else ""
 
     @property
     def is_over(self) -> bool:
-        """No time left, or an exchange that does not answer: each further question would only wait."""
+        """Return whether time is up or the exchange does not respond; further requests would only wait."""
         return self._clock.monotonic() >= self._until or any(b.code == "UNANSWERED" for b in self._breaches)
 
     # -- reads --
 
     def read(self, samples: Iterable[Sample]) -> None:
-        """Ask each route once, as fast as the account may."""
+        """Request each route once, within the rate limits of the account."""
         for sample in samples:
             if self.is_over:
-                self._unknown(sample.route, "NOT_REACHED", "no time or no answer before it", "a look at it")
+                self._add(sample.route, "NOT_REACHED", "no time left, or an earlier request failed", "a sample")
             elif sample.needs and sample.needs not in self._found:
                 self._bare.add(sample.route)
             else:
@@ -139,19 +140,19 @@ class SchemaCheck:
         if error is None or any(breach.severity == "critical" for breach in found):
             return
         if isinstance(error, ResponseFormatError) and all(_is_json(body) for _, body in seen):
-            self._critical(sample.route, "UNREADABLE", error.message, "an answer that can be read")
+            self._add(sample.route, "UNREADABLE", error.message, "a readable response", "critical")
         elif isinstance(error, ExchangeError) and error.status == 410:
-            self._critical(sample.route, "GONE", "410", "an answer")
+            self._add(sample.route, "GONE", "410", "a response", "critical")
         elif _is_closed(error, sample):
             self._bare.add(sample.route)
         elif isinstance(error, NotFoundError):
-            self._critical(sample.route, "GONE", "404", "an answer")
+            self._add(sample.route, "GONE", "404", "a response", "critical")
         else:
             code = "REFUSED" if isinstance(error, ExchangeError) else "UNANSWERED"
-            self._unknown(sample.route, code, error.message, "an answer")
+            self._add(sample.route, code, error.message, "a response")
 
     def _take(self, sample: Sample) -> KalshiError | None:
-        """The first item of the answer is kept for the routes that need one."""
+        """Request a route and keep the first item of its response for the routes that need one."""
         try:
             answer = sample.take(self._client, self._found.get(sample.needs), self._clock.now())
             items = list(islice(answer, route_samples.FEW)) if isinstance(answer, Iterator) else answer
@@ -176,36 +177,36 @@ class SchemaCheck:
     # -- the stream --
 
     def listen(self, frames: Frames) -> None:
-        """The first frames of the stream, one by one."""
+        """Compare the first frames of the stream."""
         if self.is_over:
             return
         self._looked.add("stream")
         try:
             heard = frames(self.ticker)
         except KalshiError as error:
-            self._unknown("stream", "UNANSWERED", error.message, "its first frames")
+            self._add("stream", "UNANSWERED", error.message, "its first messages")
             return
         if not heard:
-            self._unknown("stream", "UNANSWERED", "no frame", "its first frames")
+            self._add("stream", "UNANSWERED", "no message", "its first messages")
         for raw in heard:
             if raw.strip():
                 self._breaches += self._frame(raw)
 
     def _frame(self, raw: bytes) -> list[Breach]:
         if not _is_json(raw):
-            return [_breach("stream", "UNREADABLE", "a frame that is no JSON", "JSON", "critical")]
+            return [_breach("stream", "UNREADABLE", "a message that is not JSON", "JSON", "critical")]
         frame = msgspec.json.decode(raw)
         kind = frame.get("type") if isinstance(frame, dict) else None
         where = f"stream {kind}"
         if not isinstance(kind, str) or kind not in self._known.frames:
-            return [_breach(where, "NEW_MESSAGE", "a type of message", "not in the published specification", "note")]
+            return [_breach(where, "NEW_MESSAGE", "new message type", "not in the published specification", "note")]
         read = missing(frame, FRAMES[kind], where) if kind in FRAMES else []
         return read + unfamiliar(frame, self._known, self._known.frames[kind], where)
 
-    # -- what should be dead, and what says that it will be --
+    # -- retired routes, and routes that announce their end --
 
     def probe(self, *, is_real_money: bool) -> None:
-        """Whether the legacy order routes answer 410. See the module for why nothing can come of it."""
+        """Check that the legacy order routes answer 410. The module says why the probes can have no effect."""
         for method, path in (CANCEL_PROBE,) if is_real_money else (CANCEL_PROBE, CREATE_PROBE):
             if not self.is_over:
                 self._probe(method, path)
@@ -216,24 +217,24 @@ class SchemaCheck:
         try:
             self._client.request(method, path)
         except (HaltedError, RefusedError):
-            self._looked.discard(what)  # writes are switched off: it was not asked
+            self._looked.discard(what)  # Writes are disabled, so no request was sent.
         except NotFoundError:
-            self._breaches.append(_breach(what, "LEGACY_ANSWERS", "404", "410", "note"))
+            self._add(what, "LEGACY_ANSWERS", "404", "410", "note")
         except (CredentialsError, RateLimitedError) as error:
-            self._unknown(what, "REFUSED", error.message, "410")
+            self._add(what, "REFUSED", error.message, "410")
         except ExchangeError as error:
             if error.status != 410:
-                self._critical(what, "LEGACY_LIVES", str(error.status), "410")
+                self._add(what, "LEGACY_LIVES", str(error.status), "410", "critical")
         except KalshiError as error:
-            self._unknown(what, "UNANSWERED", error.message, "410")
+            self._add(what, "UNANSWERED", error.message, "410")
         else:
-            self._critical(what, "LEGACY_LIVES", "2xx", "410")
+            self._add(what, "LEGACY_LIVES", "2xx", "410", "critical")
 
     def _notices(self) -> list[Breach]:
-        """Routes in use that announced their end beside a polite answer."""
+        """Return the routes in use whose responses announced their end."""
         legacy = ("/portfolio/orders", f"/portfolio/orders/{NIL}")
         return [
-            _breach(route, "DEPRECATED", notice, "a route that stays", "critical")
+            _breach(route, "DEPRECATED", notice, "a route that stays available", "critical")
             for route, notice in self._client.notices.items()
             if notice != "410 Gone" and not (route.startswith(("POST", "DELETE")) and route.endswith(legacy))
         ]
@@ -241,20 +242,20 @@ class SchemaCheck:
     # -- the outcome --
 
     def report(self) -> CheckReport:
-        """The verdict, worst things first."""
+        """Return the report, worst breaches first."""
         ranks = {"critical": 0, "unknown": 1, "note": 2}
         breaches = sorted({*self._breaches, *self._notices()}, key=lambda b: (ranks[b.severity], b.subject, b.code))
         counts = {severity: sum(b.severity == severity for b in breaches) for severity in ranks}
-        parts = [pluralize(len(self._looked), "route")]
-        if self._bare:
-            parts.append(f"{len(self._bare)} without data")
-        parts += [f"{number} {word}" for word, number in (("critical", counts["critical"]),) if number]
-        parts += [f"{number} not looked at" for number in (counts["unknown"],) if number]
-        parts.append(pluralize(counts["note"], "note"))
+        optional = (
+            (len(self._bare), "without data"),
+            (counts["critical"], "critical"),
+            (counts["unknown"], "not checked"),
+        )
+        parts = [f"{number} {word}" for number, word in optional if number]
         return CheckReport(
             check="schema",
             verdict=verdict_of(breaches),
-            summary=", ".join(parts),
+            summary=", ".join([pluralize(len(self._looked), "route"), *parts, pluralize(counts["note"], "note")]),
             breaches=tuple(breaches),
             measures=(
                 Measure(label="routes", value=len(self._looked)),
@@ -266,14 +267,11 @@ class SchemaCheck:
         )
 
     def without_key(self) -> None:
-        """The account's own routes were asked for, and there is no key."""
-        self._unknown("account routes", "NO_KEY", "no API key is configured", "a key, or --public")
+        """Report that the account's own routes cannot be checked without a key."""
+        self._add("account routes", "NO_KEY", "no API key configured", "an API key, or --public")
 
-    def _critical(self, subject: str, code: str, value: str, limit: str) -> None:
-        self._breaches.append(_breach(subject, code, value, limit, "critical"))
-
-    def _unknown(self, subject: str, code: str, value: str, limit: str) -> None:
-        self._breaches.append(_breach(subject, code, value, limit, "unknown"))
+    def _add(self, subject: str, code: str, value: str, limit: str, severity: str = "unknown") -> None:
+        self._breaches.append(_breach(subject, code, value, limit, severity))
 
 
 def examine(
@@ -286,7 +284,7 @@ def examine(
     is_real_money: bool,
     frames: Frames | None,
 ) -> CheckReport:
-    """Look at every route once. `frames` is None where nobody serves a stream."""
+    """Check every route once. Without a configured stream, pass None for `frames`."""
     with_account = is_keyed and not is_public_only
     run = SchemaCheck(client, clock, route_samples.known_fields(), within_s)
     run.read(sample for sample in route_samples.SAMPLES if with_account or not sample.is_private)
@@ -300,7 +298,7 @@ def examine(
 
 
 def _is_closed(error: KalshiError, sample: Sample) -> bool:
-    """Nothing there for this account, or not open to this key: neither says anything about the route."""
+    """Return whether the route has no data for this account or is closed to this key; then it is no breach."""
     if isinstance(error, NotFoundError):
         return bool(sample.needs) or sample.may_refuse
     return sample.may_refuse and isinstance(error, ExchangeError) and error.status in (400, 403)
@@ -319,10 +317,10 @@ def _breach(subject: str, code: str, value: str, limit: str, severity: str) -> B
 
 
 def check_schema(resources: Resources, *, is_public_only: bool, within_s: float) -> CheckReport:
-    """Whether the exchange still sends what we read; only reads, and probes that can do nothing."""
+    """Check that the exchange still sends the fields this program reads, with reads and harmless probes."""
     signer, ws_url = resources.signer, resources.ws_url
-    client = resources.connected(lambda _reviewed: None)  # a probe that is told "410", as it should be, is no alert
-    client.limit_reads(within_s / 2)  # one that hangs leaves time to say so
+    client = resources.connected(lambda _reviewed: None)  # The expected 410 of a probe must not raise an alert.
+    client.limit_reads(within_s / 2)  # A read that hangs leaves time for the report.
 
     def frames(ticker: str) -> list[bytes]:
         assert signer is not None

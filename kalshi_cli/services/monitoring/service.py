@@ -1,4 +1,4 @@
-"""Use cases of watching over an account: checks, alerts, health, execution quality, runbooks."""
+"""Monitoring of an account: checks, alerts, health, execution quality, runbooks."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from kalshi_cli.core.monitoring.runbook_index import REMEDIES
 from kalshi_cli.notify.notifier import Notifier
 from kalshi_cli.services.account.execution import executed
 from kalshi_cli.services.monitoring import runbooks
-from kalshi_cli.services.monitoring.alert_channels import require_usable_channels
 from kalshi_cli.services.monitoring.alerting import alerts_view
 from kalshi_cli.services.monitoring.alerts import alerting, overview
 from kalshi_cli.services.monitoring.check_runner import ALL, CheckRequest, run_checks
+from kalshi_cli.services.monitoring.config_check import require_usable_channels
 from kalshi_cli.services.monitoring.health import health_of, worst
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.services.trading.status import shown_account
@@ -36,21 +36,21 @@ WEEK_MS = 7 * 86_400_000
 
 
 class HealthReport(NamedTuple):
-    """A row for each thing that must be in place, and the worst verdict of them."""
+    """The rows of the health checks, and their worst verdict."""
 
     rows: Sequence[HealthRow]
     verdict: Verdict
 
 
 class RetriedNotices(NamedTuple):
-    """How many dead letters were taken up again, and how many notices are still not delivered."""
+    """The number of undeliverable notices queued again, and of notices still not delivered."""
 
     woken: int
     waiting: int
 
 
 class MonitoringService:
-    """Checks, alerts, health and execution quality of the account, or of another home where one is named."""
+    """Checks, alerts, health and execution quality of the account, or of another home."""
 
     runbook = staticmethod(runbooks.runbook)
     runbooks = staticmethod(runbooks.runbooks)
@@ -76,10 +76,10 @@ class MonitoringService:
         show: Callable[[CheckReport, Sequence[CheckReport]], None] = lambda _whole, _parts: None,
         leave: Callable[[Verdict], None] = lambda _verdict: None,
     ) -> CheckView:
-        """Run a check, or "all" but `schema`, tell the alert channels, and return what was found.
+        """Run a check, or "all" except `schema`, notify the alert channels and return the report.
 
         `warn` and `crit` replace the configured range, `notify` is one more channel. `show` gets the report before
-        anybody is told. What is held up ends with what is known by then, in a thread that calls `leave`.
+        notices are sent. If a check hangs, another thread reports what is known by then and calls `leave`.
         """
         views: list[CheckView] = []
 
@@ -96,17 +96,17 @@ class MonitoringService:
         return views[0]
 
     def health(self) -> HealthReport:
-        """Return whether everything is in place to trade, each with its remedy."""
+        """Run the health checks and return their results, each with a hint."""
         found = health_of(self._resources)
         return HealthReport([HealthRow.of(each) for each in found], worst(found))
 
     def execution(
         self, by: str = "strategy", since: Ts | None = None, within_s: float = 30.0, home: Home | None = None
     ) -> ExecutionView:
-        """Return how well orders were carried out, of a week unless `since` is given; from the state file.
+        """Return the execution quality since a time (default: one week), from the state file.
 
-        `by` is strategy, market or day. An order is in time that traded within `within_s`. Without a home it is the one
-        that the status shows; which that is, where it is not the account's, is noted.
+        `by` is strategy, market or day. An order is in time if it filled within `within_s`. Without a home it is the
+        one that the status shows; a notice names it if it is not the account's.
         """
         own = self._resources
         now = own.clock.now()
@@ -121,17 +121,19 @@ class MonitoringService:
     # -- alerts ---------------------------------------------------------------------------------------------------
 
     def alerts(self, home: Home | None = None) -> AlertsView:
-        """Return what is firing, what could not be delivered, what is silenced, and how the channels do."""
+        """Return active alerts, undeliverable notices, silences and the state of the channels."""
         return alerts_view(overview(self._resources, home), self._resources.config.alerts.channels)
 
     def silence(
         self, code: str, subject: str, lasts_s: float, reason: str = "", home: Home | None = None
     ) -> SilenceRow:
-        """Tell nobody of these alerts for a while. UsageError where there is no such code; both may be patterns."""
+        """Send no notices for these alerts for `lasts_s` seconds; code and subject may be patterns.
+
+        Raises UsageError for an unknown code: such a silence would have no effect.
+        """
         if not matching(REMEDIES, code):
-            # It would silence nothing, and whoever typed it would believe that it does.
             near = get_close_matches(code, REMEDIES, 1, cutoff=0.0)[0]
-            raise UsageError(f"there is no alert {code}", hint=f"did you mean {near}?", code="no_code")
+            raise UsageError(f"Unknown alert code: {code}", hint=f"did you mean {near}?", code="no_code")
         with alerting(self._resources, home) as alerts:
             now = self._resources.clock.now()
             silence = AlertSilence(code, subject, Ts(now + int(lasts_s * 1000)), reason, now)
@@ -139,32 +141,33 @@ class MonitoringService:
             return SilenceRow.of(silence)
 
     def unsilence(self, code: str, subject: str, home: Home | None = None) -> None:
-        """End a silence before its time. KalshiError where there is none."""
+        """Remove a silence. Raises KalshiError if it does not exist."""
         with alerting(self._resources, home) as alerts:
             if not alerts.book.unsilence(code, subject):
-                raise KalshiError(f"there is no silence of {code} {subject}", hint="kalshi alerts")
+                raise KalshiError(f"No silence for {code} {subject}", hint="`kalshi alerts` lists the silences")
 
     def retry_alerts(self, home: Home | None = None, within_s: float = RETRY_WITHIN_S) -> RetriedNotices:
-        """Take dead letters up again, and deliver whatever nobody was told of yet."""
+        """Queue undeliverable notices again, and deliver all notices that wait."""
         with alerting(self._resources, home) as alerts:
             alerts.look()
             woken = alerts.book.retry_dead(self._resources.clock.now())
             return RetriedNotices(woken, alerts.deliver(within_s))
 
     def send_test_notices(self, only: str = "") -> Sequence[DeliveryRow]:
-        """Send a test notice to each alert channel now, or to one of them. Needs no state file.
+        """Send a test notice to each alert channel, or to one of them. Needs no state file.
 
-        ConfigError where a channel cannot be used.
+        Raises ConfigError if a channel cannot be used.
         """
         own = self._resources
         sinks = own.config.alerts.channels
         if only and only not in sinks:
-            raise UsageError(f"there is no sink {only}", hint=f"alerts.sinks has: {', '.join(sinks) or 'none'}")
+            names = ", ".join(sinks) or "none"
+            raise UsageError(f"Unknown alert channel: {only}", hint=f"configured in alerts.channels: {names}")
         require_usable_channels(own.config, own.machine)
         notifier, now = Notifier(sinks, own.machine), own.clock.now()
         notice = Notice(
             notice_id=own.new_id(), kind="test", tier="info", event="state", code="TEST", subject="alerts",
-            text="somebody tries the sinks: kalshi alerts test", env=own.config.env, since=now, ts=now,
+            text="Test notice from `kalshi alerts test`", env=own.config.env, since=now, ts=now,
             command="kalshi alerts",
         )  # fmt: skip
         rows = []

@@ -14,8 +14,7 @@ from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import Effect
 from kalshi_cli.core.model.messages import Message, Tick
 from kalshi_cli.services.runner import VenueProtocol, run
-from kalshi_cli.services.trading.run_score import StrategyResults
-from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, summarize
+from kalshi_cli.services.trading.run_summary import RunPlan, RunSummary, StrategyResults, summarize
 from kalshi_cli.views.positions import PnlRow
 from kalshi_cli.views.runs import BacktestView
 

@@ -1,1 +1,1 @@
-"""Use cases of a run: its start and end, halts, locks, status, what became of its orders."""
+"""Trading use cases: start and end of a run, halts, market locks, status, the order funnel."""

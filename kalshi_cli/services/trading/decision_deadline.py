@@ -1,4 +1,4 @@
-"""Whether an order that was decided on may still leave: a late one is priced on what is not true any more."""
+"""The deadline between a strategy's decision and its order: a late order is priced on stale data."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from kalshi_cli.store.sqlite_store import Store
 
 
 class DecisionDeadline:
-    """The decision in progress. It began when the message was taken on which it rests, and has to be sent soon after.
+    """The decision in progress. It begins when the loop takes a message, and its orders must leave within `limit_s`.
 
-    `stopped_by` says who asked for a stop, if anybody did: then nothing new begins, wherever the loop is.
+    `stopped_by` returns the signal that requested a stop, "" without one: then no new order is sent.
     """
 
     def __init__(self, clock: Clock, limit_s: float, stopped_by: Callable[[], str] = str) -> None:
@@ -27,37 +27,36 @@ class DecisionDeadline:
 
     @property
     def begun_s(self) -> float | None:
-        """When it began, on the monotonic clock; None before the first message."""
+        """Return when the decision began, on the monotonic clock; None before the first message."""
         return None if self._begun is None else self._begun[0]
 
     def over(self, feed: Iterable[Message]) -> Iterator[Message]:
-        """The messages of the feed; each begins a decision."""
+        """Yield the messages of the feed; each begins a new decision."""
         for message in feed:
             self._begun = self._clock.monotonic(), self._clock.now()
             yield message
 
     def refuse(self, store: Store, reviewed: TradingState) -> None:
-        """Raise where trading is halted, or where the decision is too old. Asked before each attempt to place."""
+        """Raise if trading is halted or the decision is too old. Call it before each attempt to place an order."""
         refuse_if_halted(store, reviewed)
         self.refuse_if_late()
 
     def refuse_if_late(self) -> None:
-        """Asked before each attempt to place an order. RefusedError: nothing is sent, and nothing outstanding.
+        """Raise RefusedError if a stop was requested or the decision is too old; then no request is outstanding.
 
-        Before the first message nothing is decided, and nothing refused.
-
-        The process may have been suspended since, the exchange may not have answered, or the rate limit made it wait.
+        A decision gets old when the process was suspended, the exchange did not respond or the rate limit delayed it.
+        Before the first message there is no decision, and nothing is refused.
         """
         if self._begun is None:
             return
         if self._stopped_by():
-            raise RefusedError(f"not sent: {self._stopped_by()} asked for a stop", code="STOPPING")
-        # Linux stops the monotonic clock while the host sleeps, so the wall clock is asked too.
+            raise RefusedError(f"Not sent: {self._stopped_by()} requested a stop", code="STOPPING")
+        # Linux stops the monotonic clock while the host sleeps, so the wall clock counts as well.
         begun, begun_wall = self._begun
         age_s = max(self._clock.monotonic() - begun, (self._clock.now() - begun_wall) / 1000)
         if age_s > self._limit_s:
             raise RefusedError(
-                f"not sent: decided {age_s:.1f} s ago, and that may be at most {self._limit_s:g} s",
-                hint="the limit is trade.decision_limit_s in the configuration",
+                f"Not sent: the decision is {age_s:.1f} s old, the limit is {self._limit_s:g} s",
+                hint="the limit is trade.decision_limit_s",
                 code="STALE_DECISION",
             )

@@ -1,72 +1,86 @@
-"""Halt, pause, resume and stop whatever runs here, at the exchange or beside it, from another process."""
+"""Halts, pauses, market locks and stops of every trading program on this machine, live or on paper."""
 
 from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from kalshi_cli.base.clock import Clock
-from kalshi_cli.base.errors import HaltedError, KalshiError, OutcomeUnknownError, RefusedError, StateFileError
-from kalshi_cli.base.units import format_ts, show_money
+from kalshi_cli.base.errors import (
+    HaltedError,
+    KalshiError,
+    OutcomeUnknownError,
+    RefusedError,
+    StateFileError,
+    UnreachableError,
+)
+from kalshi_cli.base.units import Ts, format_ts, pluralize, show_money
 from kalshi_cli.core.model.effects import StateChanged
 from kalshi_cli.core.model.exchange import TradingState
+from kalshi_cli.core.model.messages import MarketLocks, Message, Tick
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.trading_day import day_start
 from kalshi_cli.services.resources import Home, Resources
 from kalshi_cli.store.halt_file import read_halt_file, read_marker_files, remove_halt_file, write_halt_file
 from kalshi_cli.store.lock import LockHolder, holder, no_kill
 from kalshi_cli.store.pause import pause, read_pause, remove_pause_file
-from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt
+from kalshi_cli.store.records import NO_HALT, PAUSED, ConcurrentChangeError, Halt, MarketLock
 from kalshi_cli.store.sqlite_store import Store
 
 BEYOND_BUDGET_S = 15.0
-"""How much longer than its stop budget a loop may take to end: a call that had begun, and its last words."""
+"""Seconds that a loop may take to end beyond its stop budget: for a request in progress and its final output."""
 
-_LOOK_S = 0.05
+_POLL_S = 0.05
 
 
 def most_severe(halts: list[Halt]) -> Halt:
-    """Of several, the one that a person has to know of first."""
+    """Return the halt to show first: a final halt before a pause, a pause before reduce-only."""
     ranks = (lambda halt: halt.is_final, lambda halt: halt.is_pause, lambda halt: halt.state is TradingState.REDUCING)
     return next((halt for is_so in ranks for halt in halts if is_so(halt)), halts[0] if halts else NO_HALT)
 
 
 def describe(halt: Halt) -> str:
-    """The trading state in one sentence: which it is, since when, its code and its reason."""
-    what = "paused" if halt.is_pause else halt.state.value
-    return f"trading is {what} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+    """Return the trading state in one sentence: state, time, code and reason."""
+    return f"Trading is {state_word(halt)} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
+
+
+def state_word(halt: Halt) -> str:
+    """Return the word that people read for a trading state: `paused`, `reduce-only` or the state's own value."""
+    if halt.is_pause:
+        return "paused"
+    return "reduce-only" if halt.state is TradingState.REDUCING else halt.state.value
 
 
 def resume_hint(halt: Halt) -> str:
-    """What ends it, and what goes on meanwhile."""
+    """Return the command that ends a halt, and which orders are accepted until then."""
     if halt.is_pause:
-        return "nothing new is placed until: kalshi resume --reason TEXT"
+        return "no new orders until `kalshi resume --reason TEXT`"
     if halt.state is TradingState.REDUCING:
-        return "only what makes a position smaller is taken until: kalshi resume --reason TEXT"
-    return "find out why, then: kalshi resume --reason TEXT"
+        return "only orders that reduce a position are accepted until `kalshi resume --reason TEXT`"
+    return "find the cause, then run `kalshi resume --reason TEXT`"
 
 
 def refuse_if_halted(store: Store, reviewed: TradingState = TradingState.REDUCING) -> None:
-    """A halt outlives every process; only a person ends it. Asked before each order is sent, and before each retry.
+    """Raise HaltedError while trading is halted. Call it before each order is sent and before each retry.
 
-    `reviewed` is the state that an order was reviewed for: one reviewed while trading was active does not leave once
-    only what reduces is taken (MovedError, REDUCING).
+    A halt outlives every process; only `kalshi resume` ends it. `reviewed` is the trading state under which the order
+    was reviewed: an order reviewed as ACTIVE is not sent under REDUCING (ConcurrentChangeError with that code).
     """
     halt = store.halt()
     if halt.state is TradingState.HALTED:
         raise _halted(halt)
     if halt.state is TradingState.REDUCING and reviewed is TradingState.ACTIVE:
         raise ConcurrentChangeError(
-            f"only orders that reduce are taken since: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
+            f"Trading became reduce-only in the meantime: {halt.code} {halt.reason}".rstrip(), code="REDUCING"
         )
 
 
 def refuse_to_start(store: Store) -> None:
-    """No loop starts into a halt. It may start into a pause, and waits for its end."""
+    """Raise HaltedError while trading is halted. A loop may start during a pause; it waits for the pause to end."""
     halt = store.halt()
     if halt.is_final:
         raise _halted(halt)
@@ -77,7 +91,10 @@ def _halted(halt: Halt) -> HaltedError:
 
 
 def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
-    """Leave halt and pause of one state directory; what it was. Where the halt cannot be left, the pause stays too."""
+    """End the halt and the pause of one state directory; return the previous state.
+
+    If the halt cannot be ended, the pause stays as well.
+    """
     before = (store.halt() if store is not None else read_marker_files(home)) or NO_HALT
     if store is None:
         remove_halt_file(home)
@@ -88,40 +105,42 @@ def resume(home: Path, store: Store | None, reason: str, clock: Clock) -> Halt:
 
 
 def stop(
-    lock: Path, clock: Clock, within_s: float, told: Callable[[LockHolder], None] = lambda _who: None
+    lock: Path, clock: Clock, within_s: float, requested: Callable[[LockHolder], None] = lambda _who: None
 ) -> int | None:
-    """Ask the loop that holds this lock to stop in good order, and wait until it did; its pid, None where none runs.
+    """Ask the loop that holds this lock to stop gracefully and wait for it; return its pid, None if no loop runs.
 
-    By SIGTERM, so that nothing is left behind which the next loop could take for itself. `told` hears which one got
-    it, before the wait. OutcomeUnknownError where it has not ended within that time: what it placed may be live.
+    The request is a SIGTERM: a marker file could stop the next loop as well. `requested` is called with the loop before
+    the wait. Raises OutcomeUnknownError if the loop still runs after `within_s` seconds: its orders may be live.
     """
-    who = _sure_holder(lock, clock)
+    who = _confirmed_holder(lock, clock)
     if who is None:
         return None
     try:
         os.kill(who.pid or 0, signal.SIGTERM)
     except ProcessLookupError:
-        pass  # it has just ended by itself
+        pass  # The loop has just ended.
     except PermissionError as error:
-        raise RefusedError(f"the loop ({who}) belongs to another user", hint=f"as that user: kill {who.pid}") from error
-    told(who)
+        raise RefusedError(
+            f"The loop ({who}) belongs to another user", hint=f"as that user, run `kill {who.pid}`"
+        ) from error
+    requested(who)
     until = clock.monotonic() + within_s
     while holder(lock) == who:
         if clock.monotonic() >= until:
             raise OutcomeUnknownError(
-                f"the loop ({who}) was asked to stop, and has not ended within {within_s:.0f} s",
-                hint=f"kalshi cancel-all, then kill -9 {who.pid}",
+                f"The loop ({who}) was asked to stop but is still running after {within_s:.0f} s",
+                hint=f"run `kalshi cancel-all`, then `kill -9 {who.pid}`",
                 code="still_running",
             )
-        clock.sleep(_LOOK_S)
+        clock.sleep(_POLL_S)
     return who.pid
 
 
-def _sure_holder(lock: Path, clock: Clock) -> LockHolder | None:
-    """Who holds the lock, read twice: in the moment after it was taken, the name in it is still that of the last."""
+def _confirmed_holder(lock: Path, clock: Clock) -> LockHolder | None:
+    """Return the holder of the lock after two equal reads: a lock just taken still names its previous holder."""
     who = holder(lock)
     while who is not None:
-        clock.sleep(_LOOK_S)
+        clock.sleep(_POLL_S)
         again = holder(lock)
         if again == who and who.pid:
             return who
@@ -130,14 +149,14 @@ def _sure_holder(lock: Path, clock: Clock) -> LockHolder | None:
 
 
 class TradingControl:
-    """What a person says to everything that runs here: `TradingControl(resources).pause(...)`."""
+    """Pauses, halts, resumes and stops every trading program of this state folder, live and on paper."""
 
     def __init__(self, resources: Resources) -> None:
         self._resources = resources
 
     @property
     def _homes(self) -> list[Home]:
-        """Return the home of the account, and each other one in which there ever was anything."""
+        """Return the home of the account, and each other home that exists on disk."""
         own, *others = self._resources.homes
         return [own, *(home for home in others if os.path.isdir(home.folder))]
 
@@ -145,12 +164,13 @@ class TradingControl:
         return ((home, self._resources.remembered(home)) for home in self._homes)
 
     def halt(self, code: str, reason: str, *, busy_ms: int | None = None) -> bool:
-        """Halt for good; False, and told, where it can be written neither in the state file nor beside it.
+        """Halt trading until a resume; return False if the halt could not be saved.
 
-        The state file is waited for, for `busy_ms` at most.
+        The halt goes into a file next to the state file and into the state file itself. Another program that writes to
+        the state file is waited for, `busy_ms` at most.
         """
         resources, after = self._resources, Halt(TradingState.HALTED, code, reason, self._resources.clock.now())
-        _ = resources.account  # without a key nothing can run here, and nothing is written
+        _ = resources.account  # Without a key nothing can trade here, and nothing is saved.
         is_beside = True
         try:
             write_halt_file(resources.state_dir, after)
@@ -161,18 +181,18 @@ class TradingControl:
                 store.set_halt(after)
         except StateFileError as error:
             if is_beside:
-                self._resources.tell(f"the halt is kept beside the state file, and holds: {error.message}")
+                resources.tell(f"The halt is saved next to the state file and is in effect: {error.message}")
                 return True
-            self._resources.tell(f"the halt could NOT be written down: {error.message}")
+            resources.tell(f"The halt could NOT be saved: {error.message}")
             with suppress(StateFileError):
-                who = holder(self._resources.state_dir / "trade.lock")
+                who = holder(resources.state_dir / "trade.lock")
                 if who is not None:
-                    self._resources.tell(f"a loop is running ({who}): to be sure, kill {who.pid or ''}".rstrip())
+                    resources.tell(f"A trading loop is running ({who}). To be sure, run: kill {who.pid or ''}".rstrip())
             return False
         return True
 
     def holds(self, *, busy_ms: int | None = None) -> bool:
-        """Return whether the halt still holds."""
+        """Return whether the halt is still in effect."""
         with suppress(StateFileError):
             if read_halt_file(self._resources.state_dir) is not None:
                 return True
@@ -182,7 +202,7 @@ class TradingControl:
         return False
 
     def pause(self, reason: str) -> Halt:
-        """No new orders until `resume`; what holds them up now, a halt where there is one.
+        """Stop new orders until `resume`; return the most severe halt or pause now in effect.
 
         Needs neither the state file nor a key.
         """
@@ -196,19 +216,20 @@ class TradingControl:
         return most_severe(found)
 
     def now(self) -> Halt:
-        """What holds up trading here, on the account or on paper: the gravest of them."""
+        """Return the most severe halt or pause, of the account or of paper trading."""
         return most_severe([_halt_of(home, store) for home, store in self._stores()])
 
     def resume(self, reason: str) -> Halt:
-        """Leave every halt and pause; the gravest of them. RefusedError while a kill switch runs."""
+        """End every halt and pause; return the most severe one. Raises RefusedError while `cancel-all` runs."""
         clock = self._resources.clock
         with no_kill(self._resources.state_dir, self._resources.machine):
             left = [resume(home.folder, store, reason, clock) for home, store in self._stores()]
         return most_severe(left)
 
     def would_halt_again(self, before: Halt) -> str:
-        """What to know after a resume on a day that lost too much, whatever held trading up: the same loss stops it
-        again; "" otherwise. Where no loop wrote down what the day lost, a DAILY_LOSS of today says it.
+        """Return a warning if today's loss exceeds the daily limit, "" otherwise.
+
+        The loss is the one that a loop saved today, or else is implied by a DAILY_LOSS halt of today.
         """
         limit, now = self._resources.config.risk.max_daily_loss, self._resources.clock.now()
         midnight = day_start(now, ZoneInfo(self._resources.config.day_zone))
@@ -221,12 +242,12 @@ class TradingControl:
         if (lost and max(lost) <= limit) or not (lost or is_known):
             return ""
         return (
-            f"this trading day lost more than risk.max_daily_loss, which is {show_money(limit)}: a loop stops again at "
-            "once until midnight of day_zone, unless it is started with a higher one"
+            f"Today's loss exceeds risk.max_daily_loss ({show_money(limit)}). A loop halts again at once until "
+            "midnight (day_zone), unless it starts with a higher limit"
         )
 
     def running_loop(self) -> LockHolder | None:
-        """The loop that may place orders on the account now; None where none runs, or a halt or pause holds it up."""
+        """Return the loop that may place orders on the account now; None if none runs or trading is stopped."""
         who = holder(self._resources.state_dir / "trade.lock")
         if who is None:
             return None
@@ -234,30 +255,31 @@ class TradingControl:
         return None if halt.state is TradingState.HALTED else who
 
     def leftovers(self) -> list[str]:
-        """What still holds up trading, or is in doubt, after a resume; with what to do."""
+        """Return what still blocks orders or is unconfirmed after a resume, each with its command."""
         remarks = []
         for store in (store for _, store in self._stores() if store is not None):
-            for group in store.groups():
-                if group.is_triggered:
-                    text = "order group still triggered, and nothing is placed in it: kalshi order group reset"
-                    remarks.append(f"{text} {group.group_id}")
-            doubts = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
-            if doubts:
-                remarks.append(f"orders in doubt, which count as live: {doubts}; kalshi order reconcile")
+            remarks += [
+                f"Order group still triggered; it accepts no orders: kalshi order group reset {group.group_id}"
+                for group in store.groups()
+                if group.is_triggered
+            ]
+            unknown = sum(order.status is OrderStatus.UNKNOWN for order in store.live_orders())
+            if unknown:
+                remarks.append(f"Unconfirmed orders, counted as live: {unknown}. Run `kalshi order reconcile`")
         return remarks
 
     def stop(self) -> list[int]:
-        """Stop every loop in good order and wait for it; their pids.
+        """Stop every loop gracefully and wait for it; return their process ids.
 
-        OutcomeUnknownError where one does not end, or where orders of one may be live.
+        Raises OutcomeUnknownError if a loop does not end, or if orders of one may be live.
         """
         stopped, budget_s = [], self._resources.config.trade.stop_budget_s
 
-        def told(who: LockHolder) -> None:
-            self._resources.note(f"asked the loop ({who}) to stop: it cancels its own orders, for up to {budget_s:g} s")
+        def requested(who: LockHolder) -> None:
+            self._resources.note(f"Stop requested ({who}). The loop cancels its own orders, for up to {budget_s:g} s")
 
         for home in self._homes:
-            pid = stop(home.folder / "trade.lock", self._resources.machine, budget_s + BEYOND_BUDGET_S, told)
+            pid = stop(home.folder / "trade.lock", self._resources.machine, budget_s + BEYOND_BUDGET_S, requested)
             if pid is None:
                 continue
             stopped.append(pid)
@@ -265,12 +287,65 @@ class TradingControl:
             left = [order for order in store.live_orders() if order.strategy] if store is not None else []
             if left:
                 raise OutcomeUnknownError(
-                    f"the loop (pid {pid}) has stopped, but orders of it may still be live: {len(left)}",
-                    hint="kalshi order reconcile, or kalshi cancel-all",
+                    f"The loop (pid {pid}) has stopped, but {pluralize(len(left), 'order')} of it may be live",
+                    hint="run `kalshi order reconcile`, or `kalshi cancel-all`",
                 )
         return stopped
 
 
 def _halt_of(home: Home, store: Store | None) -> Halt:
-    """Return what holds up trading in a home, by its state file or what is beside it."""
+    """Return the halt of a home: from its state file, or from the marker files if it has none."""
     return (store.halt() if store is not None else read_marker_files(home.folder)) or NO_HALT
+
+
+# -- markets ------------------------------------------------------------------------------------------------------
+
+
+def with_locks(feed: Iterable[Message], store: Store) -> Iterator[Message]:
+    """Yield the messages of a feed, and before a tick the market locks if they changed."""
+    known = store.market_locks()
+    for message in feed:
+        if isinstance(message, Tick) and (found := store.market_locks()) != known:
+            known = found
+            yield MarketLocks(message.ts, {lock.ticker: lock.until for lock in found})
+        yield message
+
+
+class MarketLockService:
+    """Blocks new positions in a market, for every trading program: `MarketLockService(resources).lock(...)`."""
+
+    def __init__(self, resources: Resources) -> None:
+        self._resources = resources
+
+    def _stores(self, *, create: bool) -> list[Store]:
+        """Open the state files of all homes; with `create`, make the account's file if it is to hold the lock."""
+        resources = self._resources
+        others = [store for home in resources.homes[1:] if (store := resources.remembered(home)) is not None]
+        has_key = bool(resources.home.account)
+        own = resources.store if create and (has_key or not others) else resources.remembered() if has_key else None
+        return [*([own] if own is not None else []), *others]
+
+    def lock(self, ticker: str, lasts_s: float, reason: str) -> MarketLock:
+        """Block new positions in a market for `lasts_s` seconds. Raises NotFoundError for an unknown market."""
+        try:
+            self._resources.client.market(ticker)
+        except UnreachableError as error:
+            self._resources.note(f"Locked without checking that the market exists: {error.message}")
+        now = self._resources.clock.now()
+        lock = MarketLock(ticker, Ts(now + int(lasts_s * 1000)), reason, now)
+        for store in self._stores(create=True):
+            store.lock_market(lock)
+        return lock
+
+    def unlock(self, ticker: str) -> bool:
+        """Remove the lock of a market; return whether one existed."""
+        ended = [store.unlock_market(ticker) for store in self._stores(create=False)]
+        return any(ended)
+
+    def now(self) -> list[MarketLock]:
+        """Return the locks in effect, by market; if several homes lock a market, the longest."""
+        found: dict[str, MarketLock] = {}
+        for lock in (lock for store in self._stores(create=False) for lock in store.market_locks()):
+            known = found.setdefault(lock.ticker, lock)
+            found[lock.ticker] = max(known, lock, key=lambda each: each.until)
+        return [found[ticker] for ticker in sorted(found) if found[ticker].until > self._resources.clock.now()]

@@ -1,4 +1,4 @@
-"""Why nothing was traded: what strategies wanted, what refused it, what became of the rest."""
+"""Why no orders were traded: order requests of strategies, refusals by rule, and the outcome of the rest."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.effects import OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.orders import Order, OrderStatus
+from kalshi_cli.services.trading.halts import describe
 from kalshi_cli.services.trading.status import RunStatus, disabled_strategy_text
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.views.formats import TruncatableText
@@ -16,7 +17,7 @@ from kalshi_cli.views.why import RefusedOrdersRow, StrategyFunnelRow, WhyView
 
 RULE_OF_CODE = {
     "API_GUARD": "kalshi check api: strategies wait between orders until you resume",
-    "BAD_INTENT": "the strategy: it asks for what no order can be",
+    "BAD_INTENT": "the strategy: its order request is not valid",
     "BLIND": "the account cannot be read: kalshi health-check",
     "BUDGET": "strategies.NAME.budget",
     "CATEGORY_EXPOSURE": "risk.max_category_exposure",
@@ -28,21 +29,21 @@ RULE_OF_CODE = {
     "GROUP_TRIGGERED": "kalshi order group reset ID",
     "HALTED": "kalshi status",
     "LIVE_ORDERS": "risk.max_live_orders",
-    "LOCKED": "kalshi lock, and kalshi unlock TICKER",
+    "LOCKED": "kalshi lock; to unlock: kalshi unlock TICKER",
     "MARKET_CLOSING": "risk.min_time_to_close_s, risk.close_margin_s",
     "MARKET_NOT_OPEN": "kalshi market TICKER",
     "MARKET_RATE": "risk.max_market_orders_per_minute",
-    "MIN_EDGE": "risk.min_edge, or a strategy that finds more",
-    "NOT_CLOSING": "the strategy holds nothing that could be closed, or another holds the other side",
-    "NOT_RESTING": "the strategy: what it amends rests no more, or an amend of it is unanswered",
-    "OFF_GRID_PRICE": "the strategy: its prices are not on the market's grid",
+    "MIN_EDGE": "risk.min_edge; the edge found is too small",
+    "NOT_CLOSING": "the strategy has no position to close, or another strategy holds the opposite side",
+    "NOT_RESTING": "the strategy: the order to amend is no longer resting, or an earlier amend is unconfirmed",
+    "OFF_GRID_PRICE": "the strategy: its price is off the market's price grid",
     "ORDER_COST": "risk.max_order_cost",
     "ORDER_RATE": "risk.max_orders_per_minute",
     "ORDER_SIZE": "risk.max_order_count",
     "POSITION_LIMIT": "risk.max_position",
     "PRICE_COLLAR": "risk.price_collar",
     "REDUCING": "kalshi status",
-    "SELF_CROSS": "the strategy: it would trade with itself, or with another of yours",
+    "SELF_CROSS": "the strategy: it would trade against itself or another of your strategies",
     "SLIPPAGE": "risk.max_close_slippage",
     "SPREAD": "risk.max_spread",
     "STALE_BOOK": "risk.max_book_age_s, or the feed: kalshi status",
@@ -50,24 +51,24 @@ RULE_OF_CODE = {
     "STOP_LOSS": "risk.stop_loss_pct: the position is being closed",
     "TAKE_PROFIT": "risk.take_profit_pct: the position is being closed",
 }
-"""Which setting, or what else, decides about a denial."""
+"""The setting, command or other cause behind each denial code."""
 
 REJECTION_CAUSES = {
     "available_balance_too_low": "cash: kalshi balance",
     "exchange_is_paused": "the exchange: kalshi exchange",
-    "insufficient_balance": "cash, on the shard of the market: kalshi balance",
-    "invalid_order": "prices moved: post-only would have traded, or reduce-only had nothing to reduce",
+    "insufficient_balance": "cash on the shard of the market: kalshi balance",
+    "invalid_order": "the price moved: post-only would have taken liquidity, or there was no position to reduce",
     "market_inactive": "kalshi market TICKER",
     "trading_is_paused": "the exchange: kalshi exchange",
 }
-"""What is behind the exchange's own codes (API.md, errors), where a person can do or know something."""
+"""The cause behind the exchange's own error codes (API.md, errors), for the codes that a user can act on."""
 
 NO_FAIR = ("MIN_EDGE", "fair=missing")
-"""What `core/risk/controls.py` says of an order without a fair value: whatever risk.min_edge is, it is refused."""
+"""Code and detail of a refusal in `core/risk/controls.py` for lack of a fair value; no risk.min_edge would help."""
 
 
 def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") -> WhyView:
-    """Return it since then, from the state file: orders that began since, and refusals from the minute of it on."""
+    """Return the order funnel since a time, from the state file; refusals count from the minute of `since`."""
     denied_to = store.denials(since, ticker) if store is not None else {}
     denials = sum((Counter(codes) for codes in denied_to.values()), Counter[str]())
     latest = (
@@ -89,7 +90,7 @@ def funnel(store: Store | None, status: RunStatus, since: Ts, ticker: str = "") 
         ended=states["ended"],
         filled=sum(1 for order in orders if order.filled),
         rows=(
-            *(_refusal(code, count, latest.get(code)) for code, count in _worst_first(denials)),
+            *(_refusal(code, count, latest.get(code)) for code, count in _most_frequent_first(denials)),
             *_rejections(orders),
         ),
         strategies=tuple(_by_strategy(denied_to, orders, status)),
@@ -101,7 +102,7 @@ def _by_strategy(
     denied_to: dict[str, dict[str, int]], orders: Sequence[Order], status: RunStatus
 ) -> Iterator[StrategyFunnelRow]:
     specs = status.running.strategy.split(",") if status.running is not None else []
-    running = [spec for spec in specs if ".py" not in spec]  # a file says only when it runs what its strategy is called
+    running = [spec for spec in specs if ".py" not in spec]  # A file names its strategy only once it is loaded.
     for name in sorted({*denied_to, *running, *(order.strategy for order in orders)}):
         codes, own = denied_to.get(name, {}), [order for order in orders if order.strategy == name]
         denied = sum(codes.values())
@@ -115,7 +116,7 @@ def _by_strategy(
         )
 
 
-def _worst_first(counts: dict[str, int]) -> list[tuple[str, int]]:
+def _most_frequent_first(counts: dict[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
@@ -128,10 +129,10 @@ def _stage(order: Order) -> str:
 
 
 def _refusal(code: str, count: int, latest: OrderRefused | None) -> RefusedOrdersRow:
-    """What our own controls refused."""
+    """Return the row of one denial code of the risk controls."""
     decided_by = RULE_OF_CODE.get(code, "")
     if latest is not None and (code, latest.detail) == NO_FAIR:
-        decided_by = "the strategy: it gave no fair value, and without one there is no edge to hold against a limit"
+        decided_by = "the strategy gave no fair value, so its edge cannot be compared with the limit"
     return RefusedOrdersRow(
         by="here",
         code=code,
@@ -144,10 +145,10 @@ def _refusal(code: str, count: int, latest: OrderRefused | None) -> RefusedOrder
 
 
 def _rejections(orders: Sequence[Order]) -> Iterator[RefusedOrdersRow]:
-    """What the exchange refused, by its code."""
+    """Yield a row for each error code with which the exchange rejected orders."""
     refused = [order for order in orders if order.status is OrderStatus.REJECTED]
     latest = {order.code: order for order in refused}
-    for code, count in _worst_first(Counter(order.code for order in refused)):
+    for code, count in _most_frequent_first(Counter(order.code for order in refused)):
         yield RefusedOrdersRow(
             by="exchange",
             code=code or "(none)",
@@ -163,30 +164,28 @@ def _remarks(status: RunStatus, *, wanted: bool) -> list[str]:
     remarks = []
     halt = status.halt
     if halt.state is not TradingState.ACTIVE:
-        remarks.append(
-            f"trading is {halt.state.value} since {format_ts(halt.since)}: {halt.code} {halt.reason}".rstrip()
-        )
+        remarks.append(describe(halt))
     if not status.is_running:
-        remarks.append(f"no loop is running{_last_run(status)}")
+        remarks.append(f"No trading loop is running{_last_run(status)}")
     elif status.cycle is None:
-        remarks.append("the loop has not completed a cycle yet")
+        remarks.append("The loop has not completed a cycle yet")
     elif status.cycle.no_book:
-        remarks.append(f"no usable book: {status.cycle.no_book}")
+        remarks.append(f"No usable order book: {status.cycle.no_book}")
     if status.running is not None and status.running.waiting:
-        remarks.append(f"strategies that cannot decide yet: {status.running.waiting}")
+        remarks.append(f"Strategies waiting for data: {status.running.waiting}")
     remarks += [disabled_strategy_text(alert) for alert in status.failed]
-    remarks += [f"outside source is stale: {source}" for source in status.stale_sources]
+    remarks += [f"External source is stale: {source}" for source in status.stale_sources]
     if status.triggered_groups:
-        remarks.append(f"order groups that take no orders: {', '.join(status.triggered_groups)}")
+        remarks.append(f"Order groups that accept no orders: {', '.join(status.triggered_groups)}")
     if not wanted and status.is_running and halt.state is TradingState.ACTIVE and not status.failed:
-        remarks.append("no strategy wanted anything: its conditions did not come about")
+        remarks.append("No strategy requested an order: its conditions were not met")
     return remarks
 
 
 def _last_run(status: RunStatus) -> str:
-    """When the last loop was seen, what ended it, and its exit code where that was not 0."""
+    """Return the end, the reason and the exit code (if not 0) of the last run, to append to a sentence."""
     if status.cycle is None or status.ended is None:
         return ""
     code = f", exit {status.exit_code}" if status.exit_code else ""
-    why = status.stopped_by or "nobody knows why"
-    return f"; the last one ({status.cycle.strategy}) ended {format_ts(status.ended)}: {why}{code}"
+    why = status.stopped_by or "reason unknown"
+    return f"; the last run ({status.cycle.strategy}) ended {format_ts(status.ended)}: {why}{code}"

@@ -1,4 +1,4 @@
-"""An account whose fills are simulated: against the real books on paper, against recorded ones in a backtest."""
+"""A paper account: fills are simulated against the real order books, or against recorded ones in a backtest."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def load_paper(
     order_expiry_s: float | None,
     resync: Callable[[str], None] = lambda _ticker: None,
 ) -> tuple[TradingEngine, PaperVenue]:
-    """Engine and venue as the last run on paper left them; the orders that it left live are ended.
+    """Return the engine and venue as the last paper run left them; orders that it left live are ended.
 
-    `cash` is what the paper account began with.
+    `cash` is the starting cash of the paper account.
     """
     memory = store.load()
     venue = PaperVenue(

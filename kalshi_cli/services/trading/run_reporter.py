@@ -1,8 +1,7 @@
-"""What became of orders, fills and halts, told on: as log lines, as rows of tables, as metrics, as pings.
+"""Reports of a run: effects and cycles as log lines, table rows, metrics and heartbeat pings.
 
-It hears each effect once it is written down (`Store.on_record`), and each completed cycle of a loop. It decides
-nothing, and whatever is wrong with a log or a port stays there: trading is the same without it. The fields of the
-lines are a contract: docs/operations.md.
+`EventLog` receives each effect after it is saved (`Store.on_record`) and each completed cycle of a loop. It decides
+nothing: a broken log or port does not affect trading. The fields of the lines are a contract: docs/operations.md.
 """
 
 from __future__ import annotations
@@ -48,27 +47,27 @@ if TYPE_CHECKING:
     from kalshi_cli.telemetry.trade_book import TradeBook
 
 DAYS_EVERY_S = 60.0
-"""How often the day's row is written; also after midnight and at the end."""
+"""Seconds between writes of the day's row; it is also written after midnight and at the end."""
 
 MAX_ORDERS = 10_000
-"""Orders whose acknowledgement is awaited, and orders of which it is remembered what was told last."""
+"""Orders waiting for an acknowledgment, and orders whose last reported terms are remembered."""
 
 MAX_ANSWER_LENGTH = 2_000
-"""Bytes of an answer that are kept."""
+"""Bytes of a response that are logged."""
 
 MAX_CAUSES = 1_000
-"""Causes of refusals and gaps that are told apart within one minute."""
+"""Distinct causes of refusals and gaps that are logged within one minute."""
 
 _ENDS = {
     OrderStatus.REJECTED: "order_rejected",
     OrderStatus.NEVER_ARRIVED: "order_never_arrived",
     OrderStatus.UNKNOWN: "order_unknown",
 }
-"""What else can become of an order that was sent, in the words of the log."""
+"""Log events for orders that were sent but not acknowledged, by status."""
 
 
 class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A completed cycle. It `is_fresh` where the account and a book are new enough, and the state file took it down."""
+    """A completed cycle. `is_fresh`: the account and an order book are recent, and the state file saved the cycle."""
 
     cycles: int
     is_fresh: bool
@@ -80,9 +79,9 @@ class CycleReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LogOutputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it is told. `line` writes a line of the log; the others are there where they are switched on.
+    """The outputs of a report. `line` writes a log line; the others are None unless configured.
 
-    `opened` says where a person can look, once a loop begins: one that never does has nothing to show.
+    `opened` is called when the loop begins, to show the user where the outputs are.
     """
 
     line: Callable[..., None] = lambda _event, **_fields: None
@@ -94,10 +93,10 @@ class LogOutputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventLog:
-    """Of one command, or of one run of the loop; then `open` and `began` are called first, and `ended` last.
+    """The event log of one command or one run. For a run, call `open` and `on_start` first and `ended` last.
 
-    `decided_s` is when the decision in progress began, on the monotonic clock; None outside of a loop, where it begins
-    with the intent. `day_of` names the trading day of a moment.
+    `decided_s` returns when the decision in progress began, on the monotonic clock; None outside a loop, where a
+    decision begins with its order request. `day_of` names the trading day of a time.
     """
 
     def __init__(
@@ -127,7 +126,7 @@ class EventLog:
         self._today = ""
         self._unrealized: Money | None = None
         self._is_failing = False
-        self._tellers: dict[type[Effect], Callable[[Any], None]] = {
+        self._reports: dict[type[Effect], Callable[[Any], None]] = {
             SubmitOrder: self._submitted,
             CloseOrder: self._submitted,
             AmendOrder: self._amended,
@@ -139,16 +138,16 @@ class EventLog:
         }
 
     def open(self, outputs: LogOutputs) -> None:
-        """Write to these from here on; before, nothing is written."""
+        """Write to these outputs from now on."""
         self._out = outputs
         if outputs.metrics is not None:
-            for code in RULE_OF_CODE:  # from 0 on: the first refusal is an increase too
+            for code in RULE_OF_CODE:  # A counter must start at 0, so that the first refusal is an increase.
                 outputs.metrics.denied.labels(code)
 
     # -- a run --------------------------------------------------------------------------------------------------------
 
     def on_start(self, plan: RunPlan, engine: TradingEngine, store: Store) -> None:
-        """The account is agreed upon, and strategies are asked from here on."""
+        """Report the start of a run, after the account is reconciled and before strategies are called."""
         self._engine = engine
         self._out.opened()
         self._out.line(
@@ -164,18 +163,18 @@ class EventLog:
             self._book.open(engine.state.ledger.entries)
 
     def heard(self, message: Message) -> None:
-        """A message was taken, with all that it set off."""
+        """Report a message after the loop has processed it; only feed gaps are logged."""
         if isinstance(message, FeedGap):
             self.traffic.gap()
             if self._out.metrics is not None:
                 self._out.metrics.feed_gaps.inc()
             ticker = message.tickers[0] if len(message.tickers) == 1 else None
-            if self._is_news("feed_gap", message.reason, ticker or ""):
+            if self._is_first("feed_gap", message.reason, ticker or ""):
                 count = len(message.tickers) or None
                 self._out.line("feed_gap", ticker=ticker, markets=count, reason=message.reason)
 
     def cycle(self, pulse: CycleReport) -> None:
-        """A cycle was completed: what the gauges show, what the dead man's switch hears."""
+        """Report a completed cycle to the metrics, the tables, systemd and the heartbeat."""
         self._unrealized = pulse.unrealized
         if self._out.metrics is not None:
             self._out.metrics.read(self._reading(pulse))
@@ -198,12 +197,12 @@ class EventLog:
             self._out.heartbeat.success()
 
     def stopping(self) -> None:
-        """No new orders any more; what is live is cancelled."""
+        """Report that the run is stopping and cancels its live orders."""
         if self._out.service is not None:
             self._out.service.stopping()
 
     def ended(self, summary: RunSummary, why: str = "") -> None:
-        """The run is over: in good order where `why` is empty and nothing of its own is live."""
+        """Report the end of a run: a graceful one if `why` is empty and none of its orders is live."""
         if self._out.tables is not None:
             self._write_days()
         left = f"orders that may be live: {summary.live_orders}" if summary.live_orders else ""
@@ -219,7 +218,7 @@ class EventLog:
             self._out.heartbeat.close()
 
     def failed(self, reason: str) -> None:
-        """Not well, from here on; told once, until a cycle is completed in which all is well."""
+        """Report a failure to the heartbeat, once until the next fresh cycle."""
         if self._out.heartbeat is not None and not self._is_failing:
             self._is_failing = True
             self._out.heartbeat.fail(reason)
@@ -247,17 +246,18 @@ class EventLog:
     # -- effects ------------------------------------------------------------------------------------------------------
 
     def note(self, effect: Effect, store: Store | None = None) -> None:
-        """Report an effect that `store` has written down."""
+        """Report an effect that `store` has saved."""
         if isinstance(effect, OrderChanged):
             self._changed(effect, store)
         elif isinstance(effect, FillBooked):
             self._filled(effect, store)
-        elif (teller := self._tellers.get(type(effect))) is not None:
-            teller(effect)
+        elif (report := self._reports.get(type(effect))) is not None:
+            report(effect)
 
     def requested(self, method: str, path: str, status: int, seconds: float, body: bytes) -> None:
-        """The exchange answered a request, or with status 0 did not. What changes something there is in the log, with
-        the answer where that is no plain yes.
+        """Report a request and its response (status 0: no response).
+
+        Requests other than GET are logged, with the response body unless it is a plain success.
         """
         self.traffic.requested(status, seconds)
         if self._out.metrics is not None:
@@ -288,7 +288,7 @@ class EventLog:
 
     def _changed(self, effect: OrderChanged, store: Store | None) -> None:
         order = effect.order
-        if self._is_told(order):
+        if self._is_repeat(order):
             return
         since = self._waiting.get(order.client_order_id)
         event, latency_s = "order_changed", None
@@ -299,9 +299,7 @@ class EventLog:
         if since is not None and order.order_id:
             latency_s = self._clock.monotonic() - since
             if store is not None:
-                with suppress(
-                    StateFileError
-                ):  # a state file that takes nothing down is found out by what must be in it
+                with suppress(StateFileError):  # The next effect that must be saved reports a broken state file.
                     store.record_placement(order.client_order_id, round(latency_s * 1000))
             if self._out.metrics is not None:
                 self._out.metrics.placement_seconds.observe(latency_s)
@@ -343,14 +341,9 @@ class EventLog:
     def _denied(self, effect: OrderRefused) -> None:
         if self._out.metrics is not None:
             self._out.metrics.denied.labels(effect.code).inc()
-        if self._is_news("denied", effect.code, effect.strategy, effect.ticker):
-            self._out.line(
-                "denied",
-                ticker=effect.ticker,
-                strategy=text_field(effect.strategy),
-                code=effect.code,
-                detail=effect.detail,
-            )
+        if self._is_first("denied", effect.code, effect.strategy, effect.ticker):
+            strategy = text_field(effect.strategy)
+            self._out.line("denied", ticker=effect.ticker, strategy=strategy, code=effect.code, detail=effect.detail)
 
     def _alerted(self, effect: AlertRaised) -> None:
         if self._out.metrics is not None:
@@ -359,12 +352,11 @@ class EventLog:
 
     def _moved(self, effect: StateChanged) -> None:
         self._out.line("state_changed", state=effect.state.value, code=effect.code, reason=text_field(effect.reason))
-        halt = Halt(effect.state, effect.code, effect.reason, effect.ts)
-        if halt.is_wrong:
+        if Halt(effect.state, effect.code, effect.reason, effect.ts).is_wrong:
             self.failed(f"{effect.code}: {effect.reason}")
 
-    def _is_told(self, order: Order) -> bool:
-        """The exchange repeats itself: a reply, a message of the stream, a read."""
+    def _is_repeat(self, order: Order) -> bool:
+        """Return whether the same terms were reported before: reply, stream and reads repeat each other."""
         key = order.client_order_id or order.order_id
         terms = (order.order_id, order.status, order.price, order.qty, order.filled, order.reduced)
         if self._told.pop(key, None) == terms:
@@ -375,14 +367,14 @@ class EventLog:
         self._told[key] = terms
         return False
 
-    # -- what follows -------------------------------------------------------------------------------------------------
+    # -- helpers ------------------------------------------------------------------------------------------------------
 
     def _count(self, status: str) -> None:
         if self._out.metrics is not None:
             self._out.metrics.orders.labels(status).inc()
 
-    def _is_news(self, *cause: str) -> bool:
-        """The first of its cause in this minute. Those that came after it are told of, in number, once it is over."""
+    def _is_first(self, *cause: str) -> bool:
+        """Return whether this is the first event of its cause in this minute; log the number of repeats afterwards."""
         minute = self._clock.now() // 60_000
         if minute != self._causes_minute:
             for (event, *what), count in self._causes.items():

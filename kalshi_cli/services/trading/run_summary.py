@@ -1,21 +1,28 @@
-"""What is run, and what came of it, in numbers."""
+"""The plan of a run and its results in numbers: orders, fills, and profit and loss by strategy."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import msgspec
 
 from kalshi_cli.base.errors import ExitCode
-from kalshi_cli.base.units import Money
+from kalshi_cli.base.units import Money, Price, Qty
+from kalshi_cli.core.account.ledger import Ledger, Position
+from kalshi_cli.core.account.pnl import ProfitAndLoss
+from kalshi_cli.core.account.sizing import NO_ALLOTMENT
+from kalshi_cli.core.account.strategy_positions import UNOWNED_STRATEGY
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.exchange import TradingState
-from kalshi_cli.services.trading.run_score import StrategyResults
+from kalshi_cli.core.risk.budget import at_risk
+from kalshi_cli.core.state.state import mark
 from kalshi_cli.services.trading.stop_signals import exit_code
 from kalshi_cli.views.formats import Ratio, SignedMoney
-from kalshi_cli.views.runs import TradeSummary
+from kalshi_cli.views.runs import StrategyPartRow, TradeSummary
 
 
 class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """What is run. `words` says the mode so that nobody can take one for another, `code` which strategy files."""
+    """The plan of a run. `words` names the mode unmistakably, `code` holds the strategy files."""
 
     run_id: str
     pid: int
@@ -31,20 +38,20 @@ class RunPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunSummary(TradeSummary, frozen=True, kw_only=True):
-    """One run, with what is amiss."""
+    """The results of one run, with its problems."""
 
     failed: tuple[str, ...]
-    """Strategies that raised or hung and were taken out, and why."""
+    """Strategies that were disabled because they raised or hung, with the reason."""
     halt: str = ""
-    """Why the account is halted; empty where it is not, or only paused."""
+    """The code of the halt; empty if the account is not halted, or only paused."""
     is_paused: bool = False
     reducing: str = ""
-    """Why only what makes a position smaller is placed, and what ends that; empty where that is not so."""
+    """Code and reason of a reduce-only state; empty otherwise."""
     triggered_groups: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
-        """What the program ends with after it."""
+        """Return the exit code of the program after this run."""
         return exit_code(
             self.stopped_by, live=self.live_orders, is_halted=bool(self.halt), has_failed=bool(self.failed)
         )
@@ -60,7 +67,7 @@ def summarize(
     day_net: Money,
     stopped_by: str,
 ) -> RunSummary:
-    """One run in numbers, as it stands."""
+    """Return the results of a run so far."""
     tally, gained = engine.tally, score.gained()
     return RunSummary(
         strategy=plan.strategy,
@@ -90,6 +97,90 @@ def summarize(
 
 
 def trade_summary(summary: RunSummary) -> TradeSummary:
-    """Return the numbers alone; who has no name is `(none)`."""
+    """Return the results without the problems; the row without a strategy is named `(none)`."""
     parts = (msgspec.structs.replace(part, strategy=part.strategy or "(none)") for part in summary.strategies)
     return TradeSummary.of(summary, strategies=tuple(parts))
+
+
+class StrategyResults:
+    """Profit and loss of a run since its start, from the engine's ledger; a position without a price counts at cost.
+
+    A position held at the start in a market outside the run has no price yet. It counts from its first known price:
+    otherwise the run would report losses from before its start.
+    """
+
+    def __init__(self, engine: TradingEngine) -> None:
+        self._engine = engine
+        self._start = self._now(engine.state.ledger)
+        self._start_of = {name: self._now(self._own(name)) for name in engine.strategies}
+        self._unpriced = {
+            position.ticker: {name: [*self._own(name).holdings(position.ticker)] for name in engine.strategies}
+            | {UNOWNED_STRATEGY: [*engine.state.ledger.holdings(position.ticker)]}
+            for position in engine.state.ledger.positions.values()
+            if position.qty and self._price(position.ticker) is None
+        }
+
+    def gained(self) -> ProfitAndLoss:
+        """Return the profit and loss since the start of the run."""
+        self._price_the_start()
+        return _combined(self._now(self._engine.state.ledger), self._start, -1)
+
+    def parts(self) -> tuple[StrategyPartRow, ...]:
+        """Return a row for each strategy, in calling order, and one for everything else if that is not zero."""
+        rest = self.gained()
+        by_name = {name: _combined(self._now(self._own(name)), start, -1) for name, start in self._start_of.items()}
+        for part in by_name.values():
+            rest = _combined(rest, part, -1)
+        found = [self._part(name, gained) for name, gained in by_name.items()]
+        return (*found, self._part(UNOWNED_STRATEGY, rest)) if rest.net or rest.fees else tuple(found)
+
+    def unrealized(self) -> Money:
+        """Return the value of all open positions less their cost."""
+        self._price_the_start()
+        return self._now(self._engine.state.ledger).unrealized
+
+    def _own(self, strategy: str) -> Ledger:
+        return self._engine.state.by_strategy.get(strategy) or Ledger()
+
+    def _price_the_start(self) -> None:
+        for ticker in [ticker for ticker in self._unpriced if self._price(ticker) is not None]:
+            for name, held in self._unpriced.pop(ticker).items():
+                before = ProfitAndLoss(Money(0), self._open(held), Money(0))
+                if name == UNOWNED_STRATEGY:
+                    self._start = _combined(self._start, before, 1)
+                else:
+                    self._start_of[name] = _combined(self._start_of[name], before, 1)
+
+    def _price(self, ticker: str) -> Price | None:
+        """Return one price per market for all strategies, so that their results add up to the account's."""
+        state = self._engine.state
+        of_all = sum(each.qty for each in state.ledger.holdings(ticker))
+        return mark(state.books.get(ticker), state.seen(ticker), Qty(of_all))
+
+    def _open(self, positions: Iterable[Position]) -> Money:
+        """Return the value of these positions less their cost."""
+        return Money(sum(each.unrealized(self._price(each.ticker)) or 0 for each in positions if each.qty))
+
+    def _now(self, ledger: Ledger) -> ProfitAndLoss:
+        return ProfitAndLoss(ledger.realized, self._open(ledger.positions.values()), ledger.fees)
+
+    def _part(self, strategy: str, gained: ProfitAndLoss) -> StrategyPartRow:
+        engine = self._engine
+        return StrategyPartRow(
+            strategy=strategy,
+            live_orders=sum(1 for order in engine.state.orders.live() if order.strategy == strategy),
+            at_risk=at_risk(engine.state, strategy),
+            budget=engine.limits.allotments.get(strategy, NO_ALLOTMENT).budget,
+            realized=SignedMoney(gained.realized),
+            unrealized=SignedMoney(gained.unrealized),
+            fees=gained.fees,
+            net=SignedMoney(gained.net),
+        )
+
+
+def _combined(one: ProfitAndLoss, other: ProfitAndLoss, sign: int) -> ProfitAndLoss:
+    return ProfitAndLoss(
+        Money(one.realized + sign * other.realized),
+        Money(one.unrealized + sign * other.unrealized),
+        Money(one.fees + sign * other.fees),
+    )

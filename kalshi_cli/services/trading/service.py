@@ -1,4 +1,4 @@
-"""What may trade here: its status, pause and halt, and locked markets."""
+"""Trading status, pauses, halts and market locks as planned and executed calls."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.services.plans import PlanningService
 from kalshi_cli.services.resources import Resources
-from kalshi_cli.services.trading.halts import TradingControl, describe
-from kalshi_cli.services.trading.market_locks import MarketLockService
+from kalshi_cli.services.trading.halts import MarketLockService, TradingControl, describe
 from kalshi_cli.services.trading.status import run_status, status_view
 from kalshi_cli.views.formats import TradingStateCell, TruncatableText
 from kalshi_cli.views.halts import HaltView, ResumeView, StopView
@@ -26,7 +25,7 @@ R = TypeVar("R")
 
 
 class TradingService(PlanningService):
-    """Pause, resume, halt and lock what trades on an account, each planned first and then executed."""
+    """Pauses, resumes and halts trading of an account and locks markets; each action is planned, then executed."""
 
     def __init__(self, resources: Resources) -> None:
         super().__init__(resources)
@@ -34,11 +33,11 @@ class TradingService(PlanningService):
         self._locks = MarketLockService(resources)
 
     def status(self) -> StatusView:
-        """Return what runs here and how it is doing, from the state file; asks nothing of the exchange."""
+        """Return the status of the trading loop from the state file; sends no request."""
         return status_view(run_status(self._resources))
 
     def halt(self) -> HaltView:
-        """Return what holds up trading now."""
+        """Return the most severe halt or pause now in effect."""
         return HaltView.of(self._control.now())
 
     def halt_description(self) -> str:
@@ -46,11 +45,11 @@ class TradingService(PlanningService):
         return describe(self._control.now())
 
     def locks(self) -> Sequence[LockRow]:
-        """Return the markets that are locked."""
+        """Return the locked markets."""
         return [LockRow.of(lock) for lock in self._locks.now()]
 
     def plan_pause(self, reason: str = "") -> ControlPlan[HaltView]:
-        """Plan to place no new orders until a resume. A loop cancels its own orders and goes on watching."""
+        """Plan to stop new orders until a resume. A running loop cancels its own orders and keeps watching."""
         text = reason.strip()
 
         def execute() -> HaltView:
@@ -63,21 +62,21 @@ class TradingService(PlanningService):
         return self._plan("pause", execute, text)
 
     def plan_halt(self, reason: str) -> ControlPlan[HaltView]:
-        """Plan to halt trading for good, until a resume. Resting orders stay: see `orders.plan_cancel_all`."""
+        """Plan to halt trading until a resume. Resting orders stay: see `orders.plan_cancel_all`."""
         text = _reason(reason)
 
         def execute() -> HaltView:
             if not self._control.halt(HALT_CODE, text):
                 raise StateFileError(
-                    "the halt could NOT be written: whatever trades here may place again",
-                    hint="end what trades here: kalshi stop",
+                    "The halt could NOT be saved; a running program may place orders again",
+                    hint="stop it with `kalshi stop`",
                 )
             return self.halt()
 
         return self._plan("halt", execute, text)
 
     def plan_resume(self, reason: str) -> ControlPlan[ResumeView]:
-        """Plan to leave every halt and pause. A reason is required."""
+        """Plan to end every halt and pause. A reason is required."""
         text = _reason(reason)
         return self._plan("resume", lambda: self._resume(text), text, describe(self._control.now()))
 
@@ -94,7 +93,7 @@ class TradingService(PlanningService):
     def plan_stop(self) -> ControlPlan[StopView]:
         """Plan to stop every running loop gracefully and wait for it; each cancels its own orders first.
 
-        OutcomeUnknownError where a loop does not end, or where orders of one may be live.
+        Executing raises OutcomeUnknownError if a loop does not end, or orders of one may be live.
         """
 
         def execute() -> StopView:
@@ -112,9 +111,9 @@ class TradingService(PlanningService):
         return self._plan("stop", execute)
 
     def plan_lock(self, ticker: str, lasts_s: float, reason: str = "") -> ControlPlan[LockRow]:
-        """Plan to open nothing in a market for so many seconds; positions can still be made smaller."""
+        """Plan to block new positions in a market for `lasts_s` seconds; positions can still be reduced."""
         if not 0 < lasts_s <= MAX_LOCK_S:
-            raise UsageError("a lock lasts for a time, up to 366d", hint="give seconds")
+            raise UsageError(f"A lock lasts at most 366d, not {lasts_s:g} s", hint="give --for, at most 366d")
         name, text = ticker.upper(), reason.strip()
         until = format_ts(Ts(self._resources.clock.now() + int(1000 * lasts_s)))
 
@@ -124,7 +123,7 @@ class TradingService(PlanningService):
         return self._plan("lock", execute, text, f"until {until}", ticker=name, lasts_s=lasts_s)
 
     def plan_unlock(self, ticker: str) -> ControlPlan[None]:
-        """Plan to end a lock before its time."""
+        """Plan to remove the lock of a market."""
         name = ticker.upper()
 
         def execute() -> None:
@@ -151,5 +150,5 @@ class TradingService(PlanningService):
 
 def _reason(text: str) -> str:
     if not text.strip():
-        raise UsageError("a reason is required", hint="say why; it is kept", code="no_reason")
+        raise UsageError("A reason is required", hint="add --reason TEXT; it is saved with the state", code="no_reason")
     return text.strip()

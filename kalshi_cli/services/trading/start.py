@@ -1,14 +1,18 @@
-"""Before any strategy acts: we agree with the exchange about the account, or the run does not start.
+"""The start of a run: reconcile the local account with the exchange before any strategy acts.
 
-The rules, in this order. An account that cannot be read completely is waited for, and then there is no start. An order
-in doubt is waited for while its proof falls due within two minutes, which that of every order of a loop does; where the
-proof does not come there is no start. One that a person gave a longer life keeps its whole exposure reserved and is
-named. A market of this run whose position our fills do not explain, all of them read again, is not traded.
+The rules, in this order:
+
+1. If the account cannot be read completely, wait for it; after `UNREAD_S` the run does not start.
+2. If an order is unconfirmed, wait up to `PROOF_S` for its outcome, which is long enough for every order of a loop. If
+   the outcome stays unknown, the run does not start. An order with a longer expiry keeps its full exposure reserved.
+3. If fills do not explain the position in a market of this run, read all fills again; if the difference stays, the run
+   does not start. In other markets it is a warning.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import CredentialsError, ExchangeError, OutcomeUnknownError, RefusedError, UnreachableError
@@ -32,19 +36,19 @@ from kalshi_cli.services.account.recovery import (
 from kalshi_cli.store.state_store import OrderStore
 
 UNREAD_S = 60.0
-"""How long a start waits for an account that cannot be read."""
+"""Seconds that a start waits for an account that cannot be read."""
 
 PROOF_S = 120.0
-"""... and for proofs: longer than an order of a loop lives (90 s by default), and a bit for reads that trail."""
+"""Seconds that a start waits for unconfirmed orders: the order expiry of a loop (90 s by default) and a margin."""
 
 DRIFT_S = 15.0
-"""... and for positions and fills to agree: either may trail the other by a moment."""
+"""Seconds that a start waits for positions and fills to agree: either may lag behind the other."""
 
 MAX_LINES = 20
 
 
 class AccountDifferences:
-    """What was found to differ, for a person."""
+    """The differences between the local account and the exchange, as lines to show."""
 
     def __init__(self, orders: Iterable[Order]) -> None:
         self._before = {_name(order): order for order in orders}
@@ -55,7 +59,7 @@ class AccountDifferences:
         self.latest: AccountSnapshot | None = None
 
     def hear(self, snapshot: AccountSnapshot, effects: Iterable[Effect]) -> None:
-        """Take a read and its repairs."""
+        """Add one read of the account and the repairs that followed from it."""
         self.latest = snapshot
         for effect in effects:
             if isinstance(effect, FillBooked):
@@ -69,7 +73,7 @@ class AccountDifferences:
 
     @property
     def orders(self) -> list[tuple[str, Order]]:
-        """Orders that turned out other than we knew them, each with what it turned out as."""
+        """Return the orders that differed, each with the kind of difference."""
         found = [(self._kind(name, order), order) for name, order in self._after.items()]
         return [(kind, order) for kind, order in found if kind]
 
@@ -86,15 +90,15 @@ class AccountDifferences:
         return "changed" if order != before else ""
 
     def summary(self) -> str:
-        """One line: `reconciled: 3 fills, 1 settlement, 1 order adopted`."""
+        """Return one line: `Reconciled: 3 fills, 1 settlement, 1 order adopted`."""
         kinds = [kind for kind, _ in self.orders]
         booked = ((len(self.fills), "fill"), (len(self.settlements), "settlement"))
         parts = [pluralize(many, what) for many, what in booked if many]
         parts += [f"{pluralize(kinds.count(kind), 'order')} {kind.replace('_', ' ')}" for kind in dict.fromkeys(kinds)]
-        return "reconciled: " + (", ".join(parts) if parts else "nothing differs")
+        return "Reconciled: " + (", ".join(parts) if parts else "no differences")
 
     def lines(self) -> list[str]:
-        """The differences one by one, the first of them where they are many."""
+        """Return a line for each difference, at most `MAX_LINES`."""
         found = [_order_line(kind, order, self._repaired.get(_name(order), "")) for kind, order in self.orders]
         found += [
             f"  settled {each.ticker}: {each.result}, paid {show_money(each.revenue)}" for each in self.settlements
@@ -113,16 +117,17 @@ def reconcile_at_start(
     tell: Callable[[str], None],
     note: Callable[[str], None],
 ) -> None:
-    """Read, repair and wait until there is no doubt left, by the rules above; `tell` hears what differed.
+    """Read and repair the local account by the rules above; report each difference to `tell`.
 
-    Raises what cannot be waited away: UnreachableError (6), OutcomeUnknownError (7), RefusedError (3, DRIFT).
+    Raises UnreachableError (exit code 6), OutcomeUnknownError (7) or RefusedError (3, code DRIFT) if waiting fails.
     """
     differences = AccountDifferences(engine.state.orders.live())
+    read = partial(_read_patiently, client, store, clock, engine, tell)
     try:
-        differences.hear(*_read_patiently(client, store, clock, engine, tell))
+        differences.hear(*read())
         until = clock.monotonic() + PROOF_S
         wait_until_resolved(client, store, clock, engine, until=until, note=tell, heard=differences.hear)
-        unexplained = _unexplained(client, store, clock, engine, tell, differences)
+        unexplained = _unexplained(read, clock, engine, differences)
     finally:
         lines = differences.lines()
         for line in (differences.summary(), *lines):
@@ -139,10 +144,10 @@ def _read_patiently(
     tell: Callable[[str], None],
     since: Ts | None = None,
 ) -> tuple[AccountSnapshot, list[Effect]]:
-    """A complete read, or the error of the last attempt once the patience is over."""
+    """Return a complete read of the account; raise the error of the last attempt after `UNREAD_S`."""
     until = clock.monotonic() + UNREAD_S
     pause = LOOK_EVERY_S
-    is_told = False
+    has_warned = False
     while True:
         try:
             return read_account(client, store, clock, engine, since=since)
@@ -151,26 +156,24 @@ def _read_patiently(
         except (ExchangeError, UnreachableError) as error:
             if clock.monotonic() + pause > until:
                 raise UnreachableError(
-                    f"not started: the account could not be read for {UNREAD_S:.0f} s. {error.message}",
+                    f"Not started: the account could not be read for {UNREAD_S:.0f} s. {error.message}",
                     hint=error.hint,
                     code=error.code,
                 ) from error
-            if not is_told:
-                tell(f"cannot read the account yet, and nothing starts before that: {error.message}")
-            is_told = True
+            if not has_warned:
+                tell(f"Cannot read the account yet; waiting before trading starts: {error.message}")
+            has_warned = True
         clock.sleep(pause)
         pause = min(2 * pause, 10.0)
 
 
 def _unexplained(
-    client: KalshiClient,
-    store: OrderStore,
+    read: Callable[..., tuple[AccountSnapshot, list[Effect]]],
     clock: Clock,
     engine: TradingEngine,
-    tell: Callable[[str], None],
     differences: AccountDifferences,
 ) -> dict[str, str]:
-    """What is wrong with a position, by market, where our fills do not make it, even all of them read again."""
+    """Return by market the positions that fills do not explain, after reading all fills again for `DRIFT_S`."""
     until = clock.monotonic() + DRIFT_S
     while True:
         assert differences.latest is not None
@@ -178,19 +181,19 @@ def _unexplained(
         if not found or clock.monotonic() >= until:
             return found
         clock.sleep(LOOK_EVERY_S)
-        differences.hear(*_read_patiently(client, store, clock, engine, tell, since=Ts(0)))
+        differences.hear(*read(since=Ts(0)))
 
 
 def _wrong_positions(engine: TradingEngine, snapshot: AccountSnapshot) -> dict[str, str]:
-    """By market: the exchange's position is another, or an order traded more than we have fills of."""
-    positions, home = engine.state.ledger.positions.values(), engine.state.home  # a read has that one alone
+    """Return by market the positions that differ from the exchange's, and orders that lack fills."""
+    positions, home = engine.state.ledger.positions.values(), engine.state.home  # A read covers this subaccount only.
     held = {position.ticker: position.qty for position in positions if position.subaccount == home}
     found = {
-        order.ticker: f"{show_qty(qty)} that order {_name(order)} traded are in no fill yet"
+        order.ticker: f"fills are missing for {show_qty(qty)} contracts that order {_name(order)} traded"
         for order, qty in engine.state.orders.untold()
     }
     for ticker, (ours, theirs) in drift(held, snapshot).items():
-        found[ticker] = f"our fills make it {show_qty(ours)}, the exchange says {show_qty(theirs)}"
+        found[ticker] = f"local fills add up to {show_qty(ours)}, the exchange reports {show_qty(theirs)}"
     return found
 
 
@@ -199,24 +202,24 @@ def _refuse_doubt(doubtful: list[Order], now: Ts, tell: Callable[[str], None]) -
     if due:
         names = ", ".join(order.client_order_id for order in due[:5])
         raise OutcomeUnknownError(
-            f"not started: no fresh read of the account ends the doubt about {names}",
-            hint="kalshi order reconcile",
+            f"Not started: orders stay unconfirmed after a fresh read of the account: {names}",
+            hint="run `kalshi order reconcile`",
         )
     for order in doubtful:
         until = format_ts(provable_at(order))
-        tell(f"still in doubt until {until}, its whole exposure reserved: {order.client_order_id} {order.ticker}")
+        tell(f"Unconfirmed until {until}, full exposure reserved: {order.client_order_id} {order.ticker}")
 
 
 def _refuse_drift(found: dict[str, str], engine: TradingEngine, tell: Callable[[str], None]) -> None:
     traded = [f"{ticker}: {text}" for ticker, text in found.items() if ticker in engine.state.markets]
     if traded:
         raise RefusedError(
-            f"not started: a position cannot be explained. {'; '.join(traded[:5])}",
-            hint="kalshi fills --ticker TICKER; or trade other markets, named with --ticker",
+            f"Not started: position cannot be explained. {'; '.join(traded[:5])}",
+            hint="see `kalshi fills --ticker TICKER`, or trade other markets with --ticker",
             code="DRIFT",
         )
     for ticker, text in found.items():
-        tell(f"warning: a position cannot be explained, and its market is not traded here. {ticker}: {text}")
+        tell(f"Warning: position cannot be explained, so {ticker} is not traded: {text}")
 
 
 def _name(order: Order) -> str:
@@ -228,7 +231,7 @@ def _order_line(kind: str, order: Order, repaired: str) -> str:
     what = f"{side} {show_qty(order.qty)} {order.ticker} at {show_price(order.price)}"
     filled = f", {show_qty(order.filled)} filled" if order.filled else ""
     text = f"  order {kind.replace('_', ' ')}: {_name(order)} {what} is {order.status.value.lower()}{filled}"
-    return f"{text}; a reply was false: {repaired}" if repaired else text
+    return f"{text}; an earlier reply was wrong: {repaired}" if repaired else text
 
 
 def _fill_line(fill: Fill) -> str:

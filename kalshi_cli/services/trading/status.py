@@ -1,4 +1,4 @@
-"""What runs on this account and how it is doing, as the state file tells it."""
+"""The status of the trading loop and of its orders, read from the state file."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from kalshi_cli.views.runs import StatusView
 
 STALLED_MS = 15_000
 STALLED_CYCLES = 5
-"""A loop whose last cycle is longer ago than that, and than so many of its cycles take, does not do its work."""
+"""A loop is stalled if its last cycle is older than this time and than this many of its average cycles."""
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """`pid` is that of the process that holds the account's lock now; `cycle` the last completed one of any run."""
+    """The status of one home. `pid` is the process that holds its lock, `cycle` the last completed cycle of any run."""
 
     env: str
     mode: str
-    """Whose status it is, as a loop calls it: `live`, `sim` or `paper`."""
+    """The mode of the home: `live`, `sim` or `paper`."""
     trading_day: str
     pid: int | None
     is_running: bool
@@ -45,34 +45,34 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     open_positions: int
     unknown_orders: int
     resting_orders: int
-    """Ours, as far as the state file knows: without a loop nobody looks after them."""
+    """Own resting orders according to the state file; without a loop nothing manages them."""
     resting_until: Ts | None
-    """When the last of those expires by itself; None where nothing rests, or where one never does."""
+    """When the last resting order expires; None without resting orders, or if one never expires."""
     triggered_groups: tuple[str, ...]
-    """Order groups in which nothing is placed until a person resets them."""
+    """Order groups that accept no orders until the user resets them."""
     flatten_asked: Ts | None
-    """When an alert wanted all positions closed that are not closed yet; None where none did."""
+    """When an alert requested that all positions be closed, until they are closed; None without such a request."""
     blind_since: Ts | None
-    """The running loop cannot read the account since then; None where it can, or where none runs."""
+    """Since when the running loop cannot read the account; None if it can, or if none runs."""
     stalled_since: Ts | None
-    """The last cycle of a running loop that has been without one for too long: stopped, or stuck."""
+    """The last cycle of a running loop that is stalled; None otherwise."""
     is_abandoned: bool
-    """Nothing runs, and what ran last did not end in good order: it was killed."""
+    """No loop runs, and the last run was killed instead of stopping gracefully."""
     failed: tuple[AlertRaised, ...] = ()
-    """What put each strategy out that failed in the last run, which went on without them."""
+    """The alerts about strategies that were disabled in the last run, which continued without them."""
     is_at_exchange: bool = True
-    """What is on file as resting is at the exchange: another program may look at it, and cancel it."""
+    """The resting orders are on the exchange, where other programs can see and cancel them."""
     preface: str = ""
-    """What a person must know first who did not say whose status is wanted."""
+    """A line to show first if the user did not choose a home."""
 
     @property
     def ended(self) -> Ts | None:
-        """The last sign of what ran last, where nothing runs now."""
+        """Return the last cycle of the last run; None while a loop runs."""
         return self.cycle.completed if self.cycle is not None and not self.is_running else None
 
     @property
     def stopped_by(self) -> str:
-        """What ended the last run; "" while it runs, and where nobody knows any more."""
+        """Return the cause that ended the last run; "" while a loop runs or if the cause is unknown."""
         if self.cycle is None or self.running is not None:
             return ""
         killed = "killed, or still starting" if self.is_running else "killed"
@@ -80,83 +80,87 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int | None:
-        """What the last run ended with; None while it runs, where it was killed, and where nobody knows any more."""
+        """Return the exit code of the last run; None while it runs, if it was killed or if the code is unknown."""
         return self.cycle.exit_code if self.cycle is not None else None
 
     @property
     def ended_in_order(self) -> bool | None:
-        """Whether the last run wrote down its end, with none of its orders live; None while one runs."""
+        """Return whether the last run stopped gracefully with no live orders; None while a loop runs."""
         return self.cycle.ended_in_order if self.cycle is not None and not self.is_running else None
 
     @property
     def running(self) -> Heartbeat | None:
-        """The last cycle of the loop that runs now, if it has completed one."""
+        """Return the last cycle of the running loop; None if none runs or it has not completed one."""
         return self.cycle if self.cycle is not None and self.cycle.is_running and self.cycle.pid == self.pid else None
 
     @property
     def sources(self) -> tuple[Source, ...]:
-        """The outside sources that the running loop listens to."""
+        """Return the external sources that the running loop reads."""
         return self.running.listened_to if self.running is not None else ()
 
     @property
     def stale_sources(self) -> tuple[str, ...]:
-        """Those that have stopped answering, in words."""
+        """Return a text for each external source that has stopped responding."""
         as_of = self.running.completed if self.running is not None else Ts(0)
         stale = (source for source in self.sources if source.is_stale(as_of))
         return tuple(f"{source.name}: {source.text(as_of)}" for source in stale)
 
     @property
     def in_short(self) -> str:
-        """What is on file, for a line about something else: the halt, what is held, what may rest."""
-        held = pluralize(self.open_positions, "open position") if self.open_positions else ""
+        """Return halt, open positions and resting orders in one line."""
+        positions = pluralize(self.open_positions, "open position") if self.open_positions else ""
         state = describe(self.halt) if self.halt.state is not TradingState.ACTIVE else ""
-        return (
-            "; ".join(part for part in (state, held, self.rest) if part)
-            or "nothing is held or rests, as far as is known"
-        )
+        parts = [part for part in (state, positions, self.rest) if part]
+        return "; ".join(parts) or "no open positions or resting orders known"
 
     @property
     def rest(self) -> str:
-        """The orders that may rest, and how long, in words; "" where none does."""
+        """Return how many orders may be resting, and until when; "" if none is."""
         if not self.resting_orders:
             return ""
-        until = f"until {format_ts(self.resting_until)[11:19]} UTC" if self.resting_until else "until they are canceled"
-        return f"{pluralize(self.resting_orders, 'order')} may rest {until}"
+        until = f"until {format_ts(self.resting_until)[11:19]} UTC" if self.resting_until else "until canceled"
+        return f"{pluralize(self.resting_orders, 'order')} may be resting {until}"
 
 
 def status_notes(status: RunStatus, now: Ts) -> Iterator[str]:
-    """What a person has to do something about."""
+    """Yield a line for each problem that needs the user, with the command that solves it."""
     if status.ended_in_order is False and not status.is_at_exchange:
-        yield "the last loop did not stop in good order; nothing of it is at the exchange"
+        yield "The last run did not stop gracefully; it left no orders on the exchange"
     elif status.ended_in_order is False:
-        doubt = f"{pluralize(status.unknown_orders, 'order')} in doubt" if status.unknown_orders else ""
-        left = ", ".join(part for part in (status.rest, doubt) if part) or "no order of it is on file as resting"
-        yield f"the last loop did not stop in good order: {left}. Look: kalshi order list; end it: kalshi cancel-all"
+        unknown = pluralize(status.unknown_orders, "unconfirmed order") if status.unknown_orders else ""
+        left = ", ".join(part for part in (status.rest, unknown) if part) or "no resting order on record"
+        yield (
+            f"The last run did not stop gracefully: {left}. Check with `kalshi order list`; cancel with "
+            "`kalshi cancel-all`"
+        )
     if status.stalled_since is not None:
         seconds = (now - status.stalled_since) // 1000
-        yield f"the loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago; what it placed may be live"
+        yield (
+            f"The loop (pid {status.pid}) is stalled: its last cycle was {seconds} s ago. Its orders may be live: "
+            "`kalshi cancel-all` cancels them"
+        )
     yield from (disabled_strategy_text(alert) for alert in status.failed)
-    yield from (f"outside source is stale: {source}" for source in status.stale_sources)
+    yield from (f"External source is stale: {source}" for source in status.stale_sources)
     if status.halt.is_pause:
-        yield "PAUSED: no new orders until: kalshi resume --reason TEXT"
+        yield "PAUSED: no new orders until `kalshi resume --reason TEXT`"
     if status.flatten_asked is not None:
         yield (
-            f"positions that an alert wants closed since {format_ts(status.flatten_asked)} may be open: a loop closes "
-            "them while it runs. Close them now: kalshi flatten; leave them open: kalshi resume --reason TEXT"
+            f"An alert requested to close all positions at {format_ts(status.flatten_asked)}; some may be open. A "
+            "running loop closes them. Close them now: `kalshi flatten`; keep them: `kalshi resume --reason TEXT`"
         )
     for group_id in status.triggered_groups:
         yield from triggered_group_text(group_id)
 
 
 def disabled_strategy_text(alert: AlertRaised) -> str:
-    """A strategy that failed, and by what."""
-    return f"strategy {alert.subject} is out since {format_ts(alert.ts)}: {alert.code} {alert.text}"
+    """Return a line about a disabled strategy: since when, code and cause."""
+    return f"Strategy {alert.subject} is disabled since {format_ts(alert.ts)}: {alert.code} {alert.text}"
 
 
 def triggered_group_text(group_id: str) -> tuple[str, str]:
-    """Return a line on an order group that takes nothing, and one with what ends that."""
+    """Return a line about a triggered order group, and a line with the command that resets it."""
     return (
-        f"order group {group_id} is triggered: nothing new is placed in it, also no exits:",
+        f"Order group {group_id} is triggered: no new orders in it, including exits. Run:",
         f"    kalshi order group reset {group_id}",
     )
 
@@ -171,14 +175,14 @@ def read_status(
     mode: str = "live",
     is_at_exchange: bool = True,
 ) -> RunStatus:
-    """Of one state directory. Without a state file nothing ever ran here, but it may be paused."""
+    """Return the status of one state directory. Without a state file no loop ever ran, but trading may be paused."""
     who = holder(home / "trade.lock")
     cycle = store.last_cycle() if store is not None else None
-    ledger = build_ledger((*store.fills(), *store.settlements())) if store is not None else build_ledger(())
+    ledger = build_ledger((*store.fills(), *store.settlements()) if store is not None else ())
     live = store.live_orders() if store is not None else ()
     halt = store.halt() if store is not None else read_marker_files(home) or NO_HALT
     if halt.is_pause and not halt.reason:
-        halt = msgspec.structs.replace(halt, reason=f"there is a file {home / PAUSE_FILE}")
+        halt = msgspec.structs.replace(halt, reason=f"file {home / PAUSE_FILE} exists")
     asked = store.alert_book.mark(FLATTEN) if store is not None else 0
     resting = [order for order in live if _rests(order, now)]
     ends = [order.expires for order in resting if order.expires is not None]
@@ -199,7 +203,8 @@ def read_status(
         triggered_groups=tuple(g.group_id for g in store.groups() if g.is_triggered) if store is not None else (),
         flatten_asked=Ts(asked) if asked and halt.state is TradingState.HALTED else None,
         blind_since=blind_since,
-        stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,  # no cycle counts while blind
+        # No cycle is saved while the account cannot be read.
+        stalled_since=_stalled_since(who, cycle, now) if blind_since is None else None,
         is_abandoned=who is None and cycle is not None and cycle.is_running,
         failed=disabled_strategies(store.alerts(cycle.started)) if store is not None and cycle is not None else (),
     )
@@ -210,13 +215,13 @@ def _rests(order: Order, now: Ts) -> bool:
 
 
 def _is_unknown(order: Order, *, is_running: bool) -> bool:
-    """Nobody knows of it; where nobody waits for the answer, neither of one that was being sent."""
+    """Return whether the outcome is unknown; without a running loop, also for an order that was being sent."""
     is_sent = order.status is OrderStatus.SUBMITTED and not order.order_id
     return order.status is OrderStatus.UNKNOWN or (is_sent and not is_running)
 
 
 def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> Ts | None:
-    """Its last cycle, where that is too long ago. A loop that is still starting has none."""
+    """Return the last cycle of a running loop if it is too old; None while the loop starts."""
     if who is None or cycle is None or who.pid != cycle.pid or not cycle.is_running:
         return None
     pace = (cycle.completed - cycle.started) // max(1, cycle.cycles)
@@ -224,22 +229,22 @@ def _stalled_since(who: LockHolder | None, cycle: Heartbeat | None, now: Ts) -> 
 
 
 def _blind_since(store: Store, cycle: Heartbeat) -> Ts | None:
-    """When the account was last seen, if the newest alert of this run about it says that it is not."""
+    """Return since when the account cannot be read, by the newest alert of this run about it."""
     about = (alert for alert in store.alerts(cycle.started) if alert.code in ("BLIND", "SIGHTED"))
     newest = next(about, None)
     return newest.ts if newest is not None and newest.code == "BLIND" else None
 
 
 def run_status(resources: Resources, home: Home | None = None) -> RunStatus:
-    """Return what runs here and how it is doing, from the state file; nothing is asked of the exchange."""
+    """Return the status of the trading loop from the state file; sends no request."""
     return shown_account(resources, home)[0]
 
 
 def shown_account(resources: Resources, home: Home | None = None) -> tuple[RunStatus, Store | None]:
-    """Return the status that is shown, and the state file that it is of.
+    """Return the status to show, and the state file it comes from.
 
-    Without a `home` it is the account's; it is the other home's where nothing else ever was done here, or the one loop
-    that runs now is there. Which it is then, and what it is not, is its `preface`.
+    Without a `home` it is the account's, unless the only running loop or the only past run is in the other home (paper
+    trading). The `preface` of the status then says which home is shown.
     """
     if home is not None:
         return _look(resources, home)
@@ -258,34 +263,28 @@ def _look(resources: Resources, home: Home) -> tuple[RunStatus, Store | None]:
 
 
 def _why_other(account: RunStatus, store: Store | None, other: RunStatus) -> str:
-    """Return why the other home is shown where it was not asked for; "" where it is not."""
+    """Return why the other home is shown although it was not requested; "" if it is not shown."""
     if other.is_running and not account.is_running:
-        return (
-            f"this is trading on {other.mode}, the only loop that runs now, not the account; "
-            f"of the account itself: {account.in_short}"
-        )
+        return f"Showing {other.mode} trading, the only loop that is running. Live account: {account.in_short}"
     is_unused = store is None or not (account.cycle or store.orders() or store.fills())
     if other.cycle is not None and not account.is_running and is_unused:
-        return (
-            f"this is trading on {other.mode}, the only thing that ran here, not the account; "
-            f"of that: {account.in_short}"
-        )
+        return f"Showing {other.mode} trading, the only trading so far. Live account: {account.in_short}"
     return ""
 
 
 def _beside(account: RunStatus, other: RunStatus) -> str:
-    """Return where to look for what ran last, where that was in the other home."""
+    """Return the option that shows the last run, if that was in the other home."""
     if (
         account.is_running
         or other.cycle is None
         or (account.cycle is not None and account.cycle.completed >= other.cycle.completed)
     ):
         return ""
-    return f"this is the account; what ran last ran on {other.mode}: --{other.mode} shows it"
+    return f"Showing the live account. The last run was on {other.mode}; use --{other.mode} to see it"
 
 
 def status_view(status: RunStatus) -> StatusView:
-    """Return it as it is shown."""
+    """Return the view of a status."""
     running = status.running
     ages = (None, None) if running is None else (running.feed_age_ms, running.feed_lag_ms)
     age, lag = (None if each is None else each / 1000 for each in ages)

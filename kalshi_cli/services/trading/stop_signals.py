@@ -1,4 +1,4 @@
-"""What signals mean to a run: an orderly stop, at once, a pause."""
+"""Signals of a run: a graceful stop, an immediate stop, a pause."""
 
 from __future__ import annotations
 
@@ -24,49 +24,50 @@ from kalshi_cli.store.pause import pause, remove_pause_file
 
 @contextmanager
 def in_flight(what: str) -> Iterator[None]:
-    """Answer for an order from before it is sent until its outcome is known: a signal in between leaves a doubt."""
+    """Turn an interrupt while a request is in progress into OutcomeUnknownError: its order may be live."""
     try:
         yield
     except KeyboardInterrupt as error:
         raise OutcomeUnknownError(
-            f"interrupted while {what} was on the way: it may be live", hint="kalshi order reconcile"
+            f"Interrupted while {what} was being sent. It may be live", hint="run `kalshi order reconcile`"
         ) from error
 
 
 WAY_OUT = (
-    "kalshi order reconcile, or kalshi cancel-all; where the key is refused, cancel on the web site (Portfolio, Orders)"
+    "run `kalshi order reconcile`, or `kalshi cancel-all`; if the key is rejected, cancel on the web site (Portfolio, "
+    "Orders)"
 )
-"""What to do about orders that a run left behind."""
+"""The hint for orders that a run left behind."""
 
 
 def orders_left_live(count: int | StateFileError, cause: BaseException | None = None) -> OutcomeUnknownError:
-    """Make the error of a run that is over while so many of its orders may be live, whatever ended it (`cause`).
+    """Return the error of a run that ended by `cause` while `count` of its orders may be live.
 
-    A StateError in place of the count says why they could not be counted.
+    `count` is a StateFileError if the orders could not be counted.
     """
     is_asked = cause is None or isinstance(cause, KeyboardInterrupt)
     why = "" if is_asked else f"; the run ended by: {str(cause) or type(cause).__name__}"
     more = f". {cause.hint}" if isinstance(cause, CredentialsError) and cause.hint else ""
-    return OutcomeUnknownError(f"orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
+    return OutcomeUnknownError(f"Orders of this run may still be live: {count}{why}", hint=WAY_OUT + more)
 
 
 def truthful(error: BaseException, live: int | StateFileError, tell: Callable[[str], None]) -> BaseException:
-    """Return what a run ends with that `error` ended: that its orders may be live comes before every other reason.
+    """Return the error to end a run with: orders that may be live come before every other reason.
 
-    They may be where they could not be counted: `live` is then the error of the state file.
+    `live` is their number, or the error of the state file if they could not be counted.
     """
     if live:
         return error if isinstance(error, OutcomeUnknownError) else orders_left_live(live, error)
     if isinstance(error, KeyboardInterrupt):
-        tell("nothing of this run is live")
+        tell("No order of this run is live")
         return type(error)()
     return error
 
 
 class RunEnd:
-    """Answers for the end of a run, whatever goes wrong with it: that orders may be live comes before every reason.
+    """A context that replaces the error of a run if orders of it may be live: that comes before every other reason.
 
-    Use it as a context manager. Until `count_with` is called there is nothing to answer for.
+    Until `count_with` is called, errors pass unchanged.
     """
 
     def __init__(self, tell: Callable[[str], None]) -> None:
@@ -74,7 +75,7 @@ class RunEnd:
         self._count: Callable[[], int] | None = None
 
     def count_with(self, count: Callable[[], int]) -> None:
-        """Count the orders that the run leaves with this, from here on."""
+        """Set the function that counts the orders left by the run."""
         self._count = count
 
     def __enter__(self) -> RunEnd:
@@ -92,7 +93,7 @@ class RunEnd:
 
 
 def exit_code(stopped_by: str, *, live: int, is_halted: bool, has_failed: bool) -> ExitCode:
-    """What the program ends with after a run: an order that may be live is worst, then what a person asked for."""
+    """Return the exit code of a run: orders that may be live come first, then the signal, a halt, a failed strategy."""
     if live:
         return ExitCode.UNKNOWN_OUTCOME
     if stopped_by in SIGNALS:
@@ -103,7 +104,7 @@ def exit_code(stopped_by: str, *, live: int, is_halted: bool, has_failed: bool) 
 
 
 def exit_code_of(error: BaseException) -> ExitCode:
-    """What the program ends with where a run raised this."""
+    """Return the exit code of a run that raised this error."""
     if isinstance(error, KalshiError):
         return error.exit_code
     if isinstance(error, KeyboardInterrupt):
@@ -112,32 +113,32 @@ def exit_code_of(error: BaseException) -> ExitCode:
 
 
 SIGNALS = {"SIGINT": ExitCode.INTERRUPTED, "SIGTERM": ExitCode.TERMINATED, "SIGHUP": ExitCode.TERMINATED}
-"""Signals that end a run in good order."""
+"""Signals that stop a run gracefully."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class StopSignals:
-    """SIGINT, SIGTERM and SIGHUP ask for an orderly stop; a second SIGINT interrupts at once. `nohup` is respected.
+    """A graceful stop on SIGINT, SIGTERM and SIGHUP; a second SIGINT interrupts at once. `nohup` is respected.
 
-    Without `ask` there is nothing to put in order yet: the first one interrupts then (KeyboardInterrupt), and for
-    SIGTERM and SIGHUP that is a TerminatedError.
+    Without `ask` there is nothing to stop gracefully yet: the first signal raises KeyboardInterrupt, for SIGTERM and
+    SIGHUP its subclass TerminationRequested.
     """
 
     def __init__(self, clock: Clock, ask: Callable[[StateCommand], None] | None = None) -> None:
         self._ask = ask
         self.heard = ""
-        """The first one, once it came."""
+        """Name of the first signal received; empty before."""
         self._clock = clock
         self._before: dict[signal.Signals, object] = {}
 
     @property
     def is_passed_on(self) -> bool:
-        """Return whether a signal asks for an orderly stop, rather than interrupts."""
+        """Return whether a signal requests a graceful stop instead of interrupting."""
         return self._ask is not None
 
     def pass_to(self, ask: Callable[[StateCommand], None]) -> None:
-        """Ask for an orderly stop with this, from here on."""
+        """Set the function that requests a graceful stop."""
         self._ask = ask
 
     def __enter__(self) -> StopSignals:
@@ -155,7 +156,7 @@ class StopSignals:
         if self._ask is None:
             raise KeyboardInterrupt if number == signal.SIGINT else TerminationRequested
         if number == signal.SIGINT and not is_first:
-            # What is live is told next, and a third must not cut that off.
+            # The live orders are shown next; a third SIGINT must not cut that off.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             raise KeyboardInterrupt
@@ -163,7 +164,7 @@ class StopSignals:
 
 
 class PauseSignal:
-    """SIGUSR1 pauses, and lifts a pause; a halt it never lifts. What it does is on the disk when it returns."""
+    """A pause on SIGUSR1; a second one ends it, but never a halt. The change is on disk when the handler returns."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -177,7 +178,7 @@ class PauseSignal:
         signal.signal(signal.SIGUSR1, self._before)  # type: ignore[arg-type]
 
     def _toggle(self, _number: int, _frame: FrameType | None) -> None:
-        """Anything may be interrupted by this: it must not raise, nor print by way of a stream in use."""
+        """Toggle the pause. A handler can interrupt any code: it must not raise or write to a stream in use."""
         try:
             if not remove_pause_file(self._home):
                 pause(self._home, "SIGUSR1")

@@ -1,16 +1,17 @@
-"""The end of a run, whatever ended it: cancel what its strategies left live, wait for the answers, say what stays."""
+"""The end of a run: cancel the live orders of its strategies, wait for the outcomes, report what is left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass
 
 import msgspec
 
 from kalshi_cli.base.clock import Clock
 from kalshi_cli.base.errors import KalshiError, StateFileError
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import show_price, show_qty
+from kalshi_cli.base.units import Qty, pluralize, show_money, show_price, show_qty
 from kalshi_cli.core.engine.engine import TradingEngine
 from kalshi_cli.core.model.effects import CancelOrder
 from kalshi_cli.core.model.messages import FeedGap, Message, StateCommand, Tick
@@ -28,107 +29,112 @@ from kalshi_cli.store.sqlite_store import Store
 MAX_WHY_LENGTH = 200
 
 LAST_S = 2.0
-"""An order that the last read has just shown is asked for once, for so long after that read."""
+"""Seconds beyond the budget in which an order that the last read revealed is still canceled, once."""
 
 MAX_TOLD = 20
-"""Orders that are named one by one when a run ends with them live."""
+"""Orders, or positions, that are listed one by one when a run ends with them."""
 
 Tell = Callable[[str], None]
 
 
 def own_live(engine: TradingEngine) -> list[Order]:
-    """Return the orders of strategies that may be live; those that a person placed stay when a run ends."""
+    """Return the orders of strategies that may be live; manual orders stay when a run ends."""
     return [order for order in engine.state.orders.live() if order.strategy]
 
 
 def left_on_file(store: Store) -> list[Order]:
-    """Return the orders of strategies that may be live by the state file: those of a run that was killed, too."""
+    """Return the orders of strategies that may be live by the state file, also those of a killed run."""
     return [order for order in store.live_orders() if order.strategy and not order.is_foreign]
 
 
 def tell_live(orders: Sequence[Order], tell: Tell) -> None:
-    """Name the orders that a run leaves behind, and say what to do about them."""
+    """List the orders that a run leaves behind, with the commands that end them."""
     for order in orders[:MAX_TOLD]:
         what = f"{order.side.value} {show_qty(order.remaining)} at {show_price(order.price)} {order.ticker}"
         name = f"order {order.order_id}" if order.order_id else f"client order id {order.client_order_id}"
         tell(f"{'STILL LIVE' if order.order_id else 'MAY BE LIVE'} {what}: {name}")
     if orders:
         more = f"and {len(orders) - MAX_TOLD} more; " if len(orders) > MAX_TOLD else ""
-        tell(f"{more}next: kalshi cancel-all (it halts), or kalshi order reconcile, kalshi order cancel ID")
+        tell(
+            f"{more}next: `kalshi cancel-all` (halts trading), or `kalshi order reconcile` and `kalshi order cancel ID`"
+        )
 
 
+def list_open_positions(engine: TradingEngine, note: Tell, *, is_at_exchange: bool) -> None:
+    """List the positions that stay open after a run; those on the exchange with the command that closes them."""
+    found = [position for position in engine.state.ledger.positions.values() if position.qty]
+    for position in found[:MAX_TOLD]:
+        side, count = "YES" if position.qty > 0 else "NO", show_qty(Qty(abs(position.qty)))
+        text = f"Open position: {count} {side} {position.ticker}, cost {show_money(position.cost)}"
+        note(f"{text}. To close: `kalshi close {position.ticker}`" if is_at_exchange else text)
+    if len(found) > MAX_TOLD:
+        note(f"and {len(found) - MAX_TOLD} more open positions: `kalshi positions`")
+
+
+@dataclass(eq=False, repr=False)
 class WindDown:
-    """Cancels the live orders of an engine, through its venue, within a budget of seconds.
+    """Cancels the live orders of an engine through its venue, within a budget of seconds.
 
-    A cancel that is refused or not answered is sent again until the budget is over. `begun` is called first.
+    A cancel that is rejected or gets no response is sent again until the budget is used up. `begun` is called first.
     """
 
-    def __init__(
-        self,
-        engine: TradingEngine,
-        venue: VenueProtocol,
-        recorder: RecorderProtocol,
-        clock: Clock,
-        budget_s: float,
-        *,
-        tell: Tell,
-        note: Tell,
-        begun: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._engine = engine
-        self._venue = venue
-        self._recorder = recorder
-        self._clock = clock
-        self._budget_s = budget_s
-        self._tell = tell
-        self._note = note
-        self._begun = begun
+    engine: TradingEngine
+    venue: VenueProtocol
+    recorder: RecorderProtocol
+    clock: Clock
+    budget_s: float
+    _: KW_ONLY
+    tell: Tell
+    note: Tell
+    begun: Callable[[], None] = lambda: None
+
+    def __post_init__(self) -> None:
         self._can_record = True
         self._asked: set[str] = set()
         self._complaints: set[str] = set()
 
     def run(self, cause: BaseException | None = None) -> None:
-        """Cancel, wait for the answers, and look for orders whose outcome is unknown. `cause` is what ended the run."""
+        """Cancel, wait for the outcomes and look for unconfirmed orders. `cause` is the error that ended the run."""
         if isinstance(cause, StateFileError):
-            self._can_record = False  # it may fail slowly, and the cancels have no time for that
+            self._can_record = False  # A broken state file may fail slowly; the cancels cannot wait for it.
             self._complain(cause)
-        until = self._clock.monotonic() + self._budget_s
-        self._begun()
-        if live := own_live(self._engine):
-            self._note(f"stopping: canceling {len(live)} own, for up to {self._budget_s:g} s")
+        until = self.clock.monotonic() + self.budget_s
+        self.begun()
+        if live := own_live(self.engine):
+            self.note(f"Stopping: canceling {pluralize(len(live), 'own order')}, for up to {self.budget_s:g} s")
         self._withdraw(until)
-        heard: Message = FeedGap(self._clock.now(), (), "stopping")
-        while own_live(self._engine) and self._clock.monotonic() < until:
+        heard: Message = FeedGap(self.clock.now(), (), "stopping")
+        while own_live(self.engine) and self.clock.monotonic() < until:
             self._withdraw(until, heard)
-            self._clock.sleep(0.2)
-            heard = Tick(self._clock.now())
+            self.clock.sleep(0.2)
+            heard = Tick(self.clock.now())
 
     def _withdraw(self, until: float, *heard: Message) -> None:
-        """Ask for the cancels, whatever else fails: what cannot be written down is found again at the next start."""
+        """Send the cancels whatever else fails: the next start finds again what could not be saved."""
         for message in heard:
             try:
-                self._take(self._venue.observe(message))
+                self._take(self.venue.observe(message))
             except KalshiError as error:
                 self._complain(error)
-        last = self._clock.monotonic() + LAST_S
-        for effect in self._engine.step(StateCommand(self._clock.now(), None, "stopping")):
+        last = self.clock.monotonic() + LAST_S
+        for effect in self.engine.step(StateCommand(self.clock.now(), None, "stopping")):
             is_new = isinstance(effect, CancelOrder) and effect.order.order_id not in self._asked
-            if self._clock.monotonic() >= (max(until, last) if is_new else until):
+            if self.clock.monotonic() >= (max(until, last) if is_new else until):
                 continue
             if isinstance(effect, CancelOrder):
                 self._asked.add(effect.order.order_id)
             try:
-                self._take(self._venue.perform(effect))
+                self._take(self.venue.perform(effect))
             except KalshiError as error:
                 self._complain(error)
 
     def _take(self, replies: Iterable[Message]) -> None:
-        """Take replies while stopping: the engine hears them all; the store, until it fails once."""
+        """Process replies while stopping: all go to the engine, and to the store until it fails once."""
         for reply in replies:
-            for effect in self._engine.step(reply):
+            for effect in self.engine.step(reply):
                 if self._can_record:
                     try:
-                        self._recorder.record(effect)
+                        self.recorder.record(effect)
                     except KalshiError as error:
                         self._can_record = False
                         self._complain(error)
@@ -136,7 +142,7 @@ class WindDown:
     def _complain(self, error: KalshiError) -> None:
         if error.message not in self._complaints:
             self._complaints.add(error.message)
-            self._tell(f"while stopping: {error.message}")
+            self.tell(f"While stopping: {error.message}")
 
 
 def cancel_left(
@@ -149,7 +155,7 @@ def cancel_left(
     tell: Tell,
     note: Tell,
 ) -> None:
-    """Cancel the orders that earlier runs left, by a fresh read of the account, for a run that ends before its loop."""
+    """Cancel the orders that earlier runs left, after a fresh read of the account; for a run that never looped."""
     state = EngineState(lock=client.lock, now=clock.now())
     engine = restore_engine(
         store.load(), state, RiskLimits(), (), new_id=new_id, order_expiry_s=None, on_file=store.order
@@ -165,29 +171,29 @@ def cancel_left(
 def starting(
     store: Store, clock: Clock, signals: StopSignals, cycle: Heartbeat, cancel: Callable[[], None] | None, tell: Tell
 ) -> Iterator[None]:
-    """Put the end of a start in order, whatever ends it: cancel what earlier runs left live, and write the end down.
+    """End a start that fails gracefully: cancel the live orders of earlier runs and save the end of this run.
 
-    Once `signals` are passed on to the loop, that answers for the end of the run itself.
-    `cycle` is the row of this run. `cancel` cancels; None where nothing of this run can be at the exchange (on paper).
-    Raises OutcomeUnknownError in place of what ended it where orders may be live.
+    Once `signals` go to the loop, the loop handles its own end. `cycle` is the row of this run. `cancel` cancels the
+    orders; None on paper, where no order is on the exchange. Raises OutcomeUnknownError instead of the original error
+    if orders may be live.
     """
     try:
         yield
     except BaseException as error:
         if signals.is_passed_on:
             raise
-        signals.pass_to(lambda _command: None)  # whatever it asks for is being done; a second SIGINT ends it at once
+        signals.pass_to(lambda _command: None)  # The stop is in progress; a second SIGINT ends it at once.
         why = signals.heard or str(error) or type(error).__name__
         failure = error
         try:
             if cancel is not None and left_on_file(store):
                 cancel()
         except KeyboardInterrupt as interrupt:
-            why, failure = "interrupted again while it was stopping", interrupt
+            why, failure = "interrupted again while stopping", interrupt
         except KalshiError as trouble:
-            tell(f"while stopping: {trouble.message}")
-        except Exception as bug:  # it must not hide what is live
-            tell(f"while stopping: {type(bug).__name__}: {bug}")
+            tell(f"While stopping: {trouble.message}")
+        except Exception as bug:  # A bug must not hide orders that are live.
+            tell(f"While stopping: {type(bug).__name__}: {bug}")
         try:
             left = left_on_file(store) if cancel is not None else []
             tell_live(left, tell)

@@ -74,7 +74,7 @@ def cut(proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, path: str = "") -> N
 def test_the_first_line_is_for_machines_and_all_of_it_is_plain(proxy: FaultProxy) -> None:
     ended = program(*CHECK)
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out == "KALSHI BALANCE OK - $1,000.00 cash, positions worth $0.00 | cash_usd=1000;;\n"
+    assert ended.out == "KALSHI BALANCE OK - cash $1,000.00, portfolio value $0.00 | cash_usd=1000;;\n"
 
 
 def test_ranges_of_the_line_take_the_place_of_the_configured(
@@ -133,7 +133,7 @@ def test_no_name_is_no_verdict(proxy: FaultProxy) -> None:
 def test_a_breach_is_a_line_that_nothing_pads_or_cuts(proxy: FaultProxy) -> None:
     ended = program(*CHECK, "-c", "5000:", "--no-notify")
     assert ended.out.splitlines()[1] == "CRITICAL LOW_BALANCE cash: $1,000.00 (limit 5000:)"
-    assert ended.out.startswith("KALSHI BALANCE CRITICAL - LOW_BALANCE cash: $1,000.00 (limit 5000:); $1,000.00 cash")
+    assert ended.out.startswith("KALSHI BALANCE CRITICAL - LOW_BALANCE cash: $1,000.00 (limit 5000:); cash $1,000.00")
 
 
 # -- all ----------------------------------------------------------------------------------------------------------
@@ -379,7 +379,7 @@ def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sin
         port = closed.getsockname()[1]
     ended = program(*CHECK, "-w", "5000:", "--notify", f"http://127.0.0.1:{port}/secret-path")
     assert (ended.code, ended.out.splitlines()[0].partition(" - ")[0]) == (1, "KALSHI BALANCE WARNING")
-    (line,) = [line for line in ended.err.splitlines() if "not delivered" in line]
+    (line,) = [line for line in ended.err.splitlines() if "Not delivered" in line]
     assert "secret-path" not in line
     sink.status = 410
     assert program(*CHECK, "-w", "5:", "--notify", sink.url).code == 0
@@ -406,10 +406,10 @@ def test_where_the_state_file_is_broken_it_is_told_all_the_same(
     (state(tmp_path) / "state.db").write_bytes(b"this is no state file" * 100)
     words = (*CHECK, "-w", "5000:", "--notify", sink.url)
     ended = program(*words)
-    assert (ended.code, "without knowing what was told before" in ended.err) == (1, True)
+    assert (ended.code, "Alert history unavailable" in ended.err) == (1, True)
     assert program(*words).code == 1
     assert sink.changes == [("firing", "LOW_BALANCE")] * 2
-    assert "told again each time" in sink.notices[0]["text"]
+    assert "repeated at every run" in sink.notices[0]["text"]
 
 
 def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
@@ -420,7 +420,7 @@ def test_a_state_file_that_is_locked_holds_a_check_up_for_a_moment_only(
         other.execute("BEGIN IMMEDIATE")
         ended = program("check", "pnl", "--notify", sink.url, "--json")
     assert (ended.code, ended.json["breaches"][0]["code"]) == (3, "STATE_UNUSABLE")
-    assert "without knowing what was told before" in ended.err
+    assert "Alert history unavailable" in ended.err
 
 
 def test_a_loop_on_paper_needs_no_key_to_be_told_of(

@@ -197,7 +197,7 @@ def test_the_last_orders_stand_beside_those_before(store: Store) -> None:
 
 def test_without_orders_there_is_nothing_to_judge_and_that_no_loop_runs_is_said() -> None:
     ended = check()
-    assert (ended.code, ended.json["summary"]) == (0, "no loop is running; nothing to judge: no order of the last day")
+    assert (ended.code, ended.json["summary"]) == (0, "no trading loop is running; no orders in the last 24 hours")
 
 
 @contextmanager
@@ -223,7 +223,7 @@ def test_a_loop_that_sends_no_order_for_a_day_is_a_warning(store: Store, tmp_pat
         assert ended.json["runbook"] == "execution"
         assert ended.json["breaches"][0]["value"] == "no order sent for 25.0 h; spike: 3 of 30 samples"
     ended = check()
-    assert (ended.code, ended.json["summary"].partition(";")[0]) == (0, "no loop is running")
+    assert (ended.code, ended.json["summary"].partition(";")[0]) == (0, "no trading loop is running")
 
 
 def test_an_order_of_a_strategy_ends_the_wait_and_one_by_hand_does_not(store: Store, tmp_path: Path) -> None:
@@ -321,9 +321,9 @@ def test_numbers_beyond_their_bounds_warn_or_are_critical(
 @pytest.mark.parametrize(
     ("last", "subject", "told"),
     [
-        ({"rate": 0.3}, "fill rate", r"30 % traded within 30 s, before 100 % traded within 30 s"),
-        ({"latency_ms": 900}, "placement", r"placed in [89]\d\d ms, before placed in \d+ ms"),
-        ({"price": 42}, "slippage", r"slippage -(2.0|1.9)\d cents, before slippage -(4.0|3.9)\d cents"),
+        ({"rate": 0.3}, "fill rate", r"30% filled within 30 s, previously 100% filled within 30 s"),
+        ({"latency_ms": 900}, "placement", r"placement [89]\d\d ms, previously placement \d+ ms"),
+        ({"price": 42}, "slippage", r"slippage -(2.0|1.9)\d cents, previously slippage -(4.0|3.9)\d cents"),
     ],
 )
 def test_what_got_worse_than_it_was_is_a_warning(store: Store, last: dict[str, Any], subject: str, told: str) -> None:
@@ -338,7 +338,7 @@ def test_few_orders_say_nothing(store: Store) -> None:
     remember(store, 19, rate=0.0, latency_ms=60_000)
     ended = check()
     assert (ended.code, measures(ended)) == (0, {"orders": 19, "fills": 0})
-    assert "too few for placement: 19 of 20" in ended.json["summary"]
+    assert "sample too small for placement: 19 of 20" in ended.json["summary"]
 
 
 def test_bounds_on_the_command_line_are_of_the_fill_rate(store: Store) -> None:

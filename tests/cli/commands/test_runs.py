@@ -198,7 +198,7 @@ def test_a_log_that_cannot_be_written_is_a_warning_and_trading_goes_on(
     monkeypatch.setenv("KALSHI_LOGS__FOLDER", str(exchange.home / "var"))
     ended = program(*LOOP)
     assert ended.code == 0
-    assert ended.err.count("trading goes on") == 2, "of the log, and of the tables"
+    assert ended.err.count("trading continues") == 2, "of the log, and of the tables"
 
 
 def test_a_bug_is_printed_without_secrets(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:

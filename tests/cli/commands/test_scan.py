@@ -221,7 +221,7 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
     path.write_text(f"ticker,token,side\n{TWO_SIDED},{TOKEN},yes\n")
     ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
     found = (
-        "the map pairs.csv cannot be read: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
+        "the map pairs.csv cannot be read: the first line is 'ticker,token,side', and must be ticker,polymarket,side"
     )
     assert (ended.code, ended.error["message"], ended.error["hint"]) == (2, found, "see docs/scan.md")
 

@@ -86,13 +86,13 @@ def test_status_and_why_say_of_what_they_are_and_show_paper_to_whoever_asks(exch
     for command in ("status", "why"):
         told = program(command, "--json")
         assert told.json["mode"] == "sim"
-        assert told.err.startswith("this is the account; what ran last ran on paper: --paper shows it\n")
+        assert told.err.startswith("Showing the live account. The last run was on paper; use --paper to see it\n")
         told = program(command, "--paper", "--json")
         assert told.json["mode"] == "paper"
         assert "this is" not in told.err
     told = program("status", "--paper", "--json")
     assert told.json["ended_in_order"] is False
-    assert "did not stop in good order; nothing of it is at the exchange" in told.err
+    assert "did not stop gracefully; it left no orders on the exchange" in told.err
 
 
 def cycle(now: Ts, lost_today: int | None) -> Heartbeat:
@@ -123,7 +123,7 @@ def test_a_resume_on_the_day_of_a_daily_loss_says_that_it_trips_again_unless_the
         store.beat(cycle(now, lost_today))
     resumed = program("resume", "--reason", "looked")
     assert resumed.code == 0
-    assert ("more than risk.max_daily_loss, which is $5.00: a loop stops again" in resumed.err) is is_told
+    assert ("exceeds risk.max_daily_loss ($5.00). A loop halts again" in resumed.err) is is_told
 
 
 @pytest.mark.parametrize(("lost_today", "is_told"), [(6, True), (4, False)])
@@ -135,7 +135,7 @@ def test_so_does_a_resume_from_a_pause_that_came_over_it(exchange: Served, lost_
         store.beat(cycle(now, lost_today))
     assert program("pause").code == 0
     resumed = program("resume", "--reason", "looked")
-    assert ("a loop stops again" in resumed.err) is is_told
+    assert ("A loop halts again" in resumed.err) is is_told
 
 
 def test_a_halt_stays_the_halt_it_was(exchange: Served) -> None:

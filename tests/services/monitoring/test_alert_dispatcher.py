@@ -90,7 +90,7 @@ def test_it_writes_down_that_the_loop_is_there_also_while_that_is_blind(beside: 
 
 def test_what_was_written_in_the_last_instant_is_told_too(beside: Beside) -> None:
     with beside.courier().running("spike"):
-        eventually(lambda: any(thread.name == "courier" for thread in threading.enumerate()))
+        eventually(lambda: any(thread.name == "alert-dispatcher" for thread in threading.enumerate()))
         beside.record("DRIFT")
     assert beside.codes == ["DRIFT"]
 
@@ -100,7 +100,7 @@ def test_a_state_file_that_cannot_be_used_is_said_once_and_tried_again(beside: B
     beside.record("DRIFT")
     with beside.courier().running("spike"):
         eventually(lambda: beside.codes == ["DRIFT"])
-    assert beside.said == ["nobody is told of alerts: it is locked"]
+    assert beside.said == ["Alerts are not being sent: it is locked"]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,10 @@ def test_that_the_positions_could_not_be_closed_is_told(beside: Beside) -> None:
     with beside.courier(flatten=failing(CredentialsError("the key cannot be read"))).running("spike"):
         eventually(lambda: "FLATTEN_FAILED" in beside.codes)
     ((_, notice),) = beside.receiver.taken
-    assert (notice.tier, notice.text) == ("critical", "the positions were not closed: the key cannot be read")
+    assert (notice.tier, notice.text) == (
+        "critical",
+        "positions were not closed; run: kalshi flatten. the key cannot be read",
+    )
     assert beside.store.alert_book.mark("flatten") != 0
 
 
@@ -303,7 +306,7 @@ def test_a_state_file_that_is_locked_is_tried_again_before_it_counts_as_failed(b
     with beside.courier(flatten=failing(*busy)).running("spike"):
         eventually(lambda: beside.store.alert_book.mark("flatten") == 0)
     assert beside.codes == []
-    assert beside.said == ["positions are not closed yet, it is tried again: it is locked"]
+    assert beside.said == ["Positions are not closed yet; trying again: it is locked"]
 
 
 def test_where_there_is_nothing_to_flatten_it_only_forgets(beside: Beside) -> None:

@@ -29,8 +29,8 @@ def letter(sink: str, created: Ts = NOW) -> QueuedNotice:
 @pytest.mark.parametrize(
     ("cycle", "is_running", "verdict", "said"),
     [
-        (None, False, Verdict.OK, "no loop is running, so nothing is fed"),
-        (CYCLE, False, Verdict.OK, "no loop is running, so nothing is fed"),
+        (None, False, Verdict.OK, "no trading loop is running, so there is no feed"),
+        (CYCLE, False, Verdict.OK, "no trading loop is running, so there is no feed"),
         (CYCLE, True, Verdict.OK, "last message 1.5 s before the last cycle"),
     ],
 )
@@ -42,21 +42,21 @@ def test_feeds_are_those_of_a_running_loop(
 
 def test_a_market_without_a_book_is_a_warning_with_what_to_do() -> None:
     found = health.feeds(msgspec.structs.replace(CYCLE, no_book="KXA gap"), is_running=True)
-    assert found == (Verdict.WARNING, "no usable book: KXA gap", "kalshi check feed")
+    assert found == (Verdict.WARNING, "no usable order book: KXA gap", "run `kalshi check feed`")
     polled = health.feeds(msgspec.structs.replace(CYCLE, feed_age_ms=None), is_running=True)
-    assert polled[:2] == (Verdict.OK, "books are read, not streamed")
+    assert polled[:2] == (Verdict.OK, "order books are polled, not streamed")
 
 
 def test_who_is_told_is_said_and_what_did_not_reach_them() -> None:
-    assert health.sinks((), AlertOverview(), NOW)[:2] == (Verdict.OK, "none: nobody is told when something is wrong")
+    assert health.sinks((), AlertOverview(), NOW)[:2] == (Verdict.OK, "no alert channels configured")
     assert health.sinks(("desk", "phone"), AlertOverview(), NOW)[:2] == (
         Verdict.OK,
-        "desk, phone; try: kalshi alerts test",
+        "desk, phone; to test: `kalshi alerts test`",
     )
     verdict, said, hint = health.sinks(
         ("desk",), AlertOverview(dead=(letter("desk"), letter("desk"), letter("call"))), NOW
     )
-    assert (verdict, said) == (Verdict.WARNING, "undelivered to call, desk")
+    assert (verdict, said) == (Verdict.WARNING, "undelivered: call, desk")
     assert "kalshi alerts" in hint
 
 
@@ -75,4 +75,4 @@ def test_letters_that_wait_for_longer_than_a_minute_are_a_warning() -> None:
     fresh, late = letter("desk", Ts(NOW - 60_000)), letter("phone", Ts(NOW - 60_001))
     assert health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh,)), NOW)[0] is Verdict.OK
     verdict, said, _ = health.sinks(("desk", "phone"), AlertOverview(waiting=(fresh, late)), NOW)
-    assert (verdict, said) == (Verdict.WARNING, "waiting for over a minute: phone")
+    assert (verdict, said) == (Verdict.WARNING, "waiting for more than a minute: phone")

@@ -125,7 +125,7 @@ def test_a_model_that_dies_is_told_everywhere_and_so_is_its_end(
         assert eventually(lambda: program("status", "--json").json["stale_sources"])[0].startswith(f"{name}: no usable")
         assert program("status", "--json").json["sources"] == [name]
         remarks = program("why", "--json").json["remarks"]
-        assert any(remark.startswith(f"outside source is stale: {name}") for remark in remarks)
+        assert any(remark.startswith(f"External source is stale: {name}") for remark in remarks)
         model.revive()
         eventually(lambda: check().code == 0)
         eventually(lambda: not firing(name))

@@ -410,7 +410,7 @@ def test_what_was_sent_and_cannot_be_written_down_is_said_to_be_in_doubt(sim: Si
     outcome = place(sim, *many(10))
     assert statuses(outcome) == ["resting"] * 8 + ["not_sent"] * 2
     assert isinstance(outcome.worst, OutcomeUnknownError)
-    assert "could not be written down" in outcome.worst.message
+    assert "the result could not be saved" in outcome.worst.message
     sim.store = store
     assert [order.status for order in store.live_orders()] == [OrderStatus.SUBMITTED] * 8, "to be found by reconcile"
 

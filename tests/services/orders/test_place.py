@@ -216,20 +216,20 @@ def test_orders_of_other_programs_count_against_the_limits(sim: Simulation) -> N
         (
             Halt(TradingState.HALTED, "DAILY_LOSS", "lost $25.10", T0),
             "HALTED",
-            "trading is halted since 2026-05-28T20:26:40Z: DAILY_LOSS lost $25.10",
-            "find out why, then: kalshi resume --reason TEXT",
+            "Trading is halted since 2026-05-28T20:26:40Z: DAILY_LOSS lost $25.10",
+            "find the cause, then run `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.HALTED, PAUSED, "the jobs report", T0),
             "HALTED",
-            "trading is paused since 2026-05-28T20:26:40Z: PAUSED the jobs report",
-            "nothing new is placed until: kalshi resume --reason TEXT",
+            "Trading is paused since 2026-05-28T20:26:40Z: PAUSED the jobs report",
+            "no new orders until `kalshi resume --reason TEXT`",
         ),
         (
             Halt(TradingState.REDUCING, "API_GUARD", "no answers", T0),
             "REDUCING",
-            "trading is reducing since 2026-05-28T20:26:40Z: API_GUARD no answers",
-            "only what makes a position smaller is taken until: kalshi resume --reason TEXT",
+            "Trading is reduce-only since 2026-05-28T20:26:40Z: API_GUARD no answers",
+            "only orders that reduce a position are accepted until `kalshi resume --reason TEXT`",
         ),
     ],
     ids=["halted", "paused", "reducing"],
@@ -464,7 +464,7 @@ def test_a_halt_that_comes_while_an_order_waits_for_its_next_try_refuses_it(sim:
         return httpx.Response(429, content=b'{"error": "too many requests"}')
 
     sim.wire.before = slow_down
-    with pytest.raises(RefusedError, match="trading is halted") as caught:
+    with pytest.raises(RefusedError, match="Trading is halted") as caught:
         sim.desk().send(engine, proposal)
     assert caught.value.exit_code == 3
     assert sim.exchange.resting("alice") == []

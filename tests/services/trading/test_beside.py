@@ -186,7 +186,7 @@ def test_what_adds_risk_does_not_go_again_once_trading_is_reducing(
     sim.place()
     refused_for_pace(sim, beside, TradingState.REDUCING)
     before = sim.wire.posts()
-    with pytest.raises(RefusedError, match="only orders that reduce are taken since: DAILY_LOSS x") as caught:
+    with pytest.raises(RefusedError, match="Trading became reduce-only in the meantime: DAILY_LOSS x") as caught:
         send(sim)
     assert (caught.value.code, caught.value.exit_code, bids(sim)) == ("REDUCING", 3, contracts(10))
     assert sim.wire.posts() == before + 1

@@ -61,7 +61,7 @@ def test_a_stop_ends_the_process_that_holds_the_lock_and_waits_for_it(
 
 @pytest.mark.parametrize("held", ["stubborn"], indirect=True)
 def test_one_that_does_not_stop_in_time_may_have_something_live(tmp_path: Path, held: subprocess.Popen[str]) -> None:
-    with pytest.raises(OutcomeUnknownError, match="has not ended") as caught:
+    with pytest.raises(OutcomeUnknownError, match="still running") as caught:
         stop(tmp_path / "trade.lock", CLOCK, 0.1)
     assert f"kill -9 {held.pid}" in caught.value.hint
     assert held.poll() is None

@@ -18,7 +18,7 @@ def test_a_sleep_of_the_host_makes_a_decision_late_although_the_monotonic_clock_
     for _ in decision.over([Tick(clock.now())]):
         decision.refuse_if_late()
         asleep_ms[0] = 60_000
-        with pytest.raises(RefusedError, match="decided 60"):
+        with pytest.raises(RefusedError, match="decision is 60"):
             decision.refuse_if_late()
     for _ in decision.over([Tick(clock.now())]):
         decision.refuse_if_late()

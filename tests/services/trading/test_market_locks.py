@@ -18,7 +18,7 @@ from kalshi_cli.core.model.order_terms import TimeInForce
 from kalshi_cli.core.model.orders import Order, OrderStatus
 from kalshi_cli.services.orders import amend
 from kalshi_cli.services.orders.amend import AmendRequest
-from kalshi_cli.services.trading.market_locks import with_locks
+from kalshi_cli.services.trading.halts import with_locks
 from kalshi_cli.store.records import ConcurrentChangeError, MarketLock
 from kalshi_cli.store.sqlite_store import Store
 

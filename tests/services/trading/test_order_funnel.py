@@ -69,12 +69,12 @@ def test_every_intent_is_denied_or_sent_and_what_was_sent_is_in_one_place(sim: S
     assert (found.rejected, found.in_doubt, found.live, found.ended, found.filled) == (1, 1, 1, 2, 2)
     assert found.rejected + found.in_doubt + found.live + found.ended == found.sent
     assert [(each.code, each.count, each.ticker, each.decided_by) for each in refused(found)] == [
-        ("MIN_EDGE", 3, TICKER, "risk.min_edge, or a strategy that finds more"),
+        ("MIN_EDGE", 3, TICKER, "risk.min_edge; the edge found is too small"),
         ("ORDER_RATE", 1, "OTHER", "risk.max_orders_per_minute"),
     ]
     assert refused(found)[0].detail == "edge=0.0050 min=0.0100"
     assert [(each.code, each.count, each.decided_by) for each in refused(found, "exchange")] == [
-        ("insufficient_balance", 1, "cash, on the shard of the market: kalshi balance")
+        ("insufficient_balance", 1, "cash on the shard of the market: kalshi balance")
     ]
 
 
@@ -100,12 +100,12 @@ def test_one_market_alone_and_nothing_of_before_or_of_a_person(sim: Simulation) 
 
 
 def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
-    assert look(sim).remarks == ("no loop is running",)
+    assert look(sim).remarks == ("No trading loop is running",)
     now = sim.clock.now()
     with lock(sim.path.parent / "trade.lock", sim.clock):
         assert look(sim).remarks == (
-            "the loop has not completed a cycle yet",
-            "no strategy wanted anything: its conditions did not come about",
+            "The loop has not completed a cycle yet",
+            "No strategy requested an order: its conditions were not met",
         )
         sim.store.beat(
             Heartbeat(
@@ -113,9 +113,9 @@ def test_what_else_keeps_a_loop_from_trading_is_said(sim: Simulation) -> None:
                 is_running=True, no_book=f"{TICKER} no snapshot yet",
             )
         )  # fmt: skip
-        assert look(sim).remarks[0] == f"no usable book: {TICKER} no snapshot yet"
+        assert look(sim).remarks[0] == f"No usable order book: {TICKER} no snapshot yet"
         sim.store.set_halt(Halt(TradingState.HALTED, "CANCEL_ALL", "kill switch", now))
-        assert look(sim).remarks[0].startswith("trading is halted since ")
+        assert look(sim).remarks[0].startswith("Trading is halted since ")
 
 
 def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simulation) -> None:
@@ -127,9 +127,9 @@ def test_a_strategy_that_failed_is_why_and_not_that_it_wanted_nothing(sim: Simul
                 is_running=True,
             )
         )  # fmt: skip
-        assert look(sim).remarks == ("no strategy wanted anything: its conditions did not come about",)
+        assert look(sim).remarks == ("No strategy requested an order: its conditions were not met",)
         sim.store.record(AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way"))
-        out = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
+        out = f"Strategy fade is disabled since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way"
         assert look(sim).remarks == (out,)
 
 
@@ -141,13 +141,15 @@ def test_what_ended_the_last_loop_is_said_where_none_runs(sim: Simulation) -> No
     )  # fmt: skip
     sim.store.beat(cycle)
     ended = format_ts(now)
-    assert look(sim).remarks == (f"no loop is running; the last one (bidder) ended {ended}: a full disk, exit 8",)
+    assert look(sim).remarks == (
+        f"No trading loop is running; the last run (bidder) ended {ended}: a full disk, exit 8",
+    )
 
 
 def test_where_nothing_ever_ran_there_is_nothing_to_tell(sim: Simulation) -> None:
     status = read_status(sim.path.parent / "elsewhere", None, "sim", "2026-05-28", sim.clock.now())
     found = funnel(None, status, Ts(0))
-    assert (found.intents, found.rows, found.remarks) == (0, (), ("no loop is running",))
+    assert (found.intents, found.rows, found.remarks) == (0, (), ("No trading loop is running",))
 
 
 def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> None:
@@ -172,9 +174,9 @@ def test_each_strategy_has_its_part_and_the_parts_add_up(sim: Simulation) -> Non
 def test_a_strategy_that_cannot_decide_yet_is_told_from_one_that_sees_no_edge(sim: Simulation) -> None:
     running(sim, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
     with lock(sim.path.parent / "trade.lock", sim.clock):
-        assert look(sim).remarks[0] == ("strategies that cannot decide yet: mean-reversion: 12 of 30 samples in KXA-1")
+        assert look(sim).remarks[0] == ("Strategies waiting for data: mean-reversion: 12 of 30 samples in KXA-1")
         running(sim, "mean-reversion")
-        assert look(sim).remarks == ("no strategy wanted anything: its conditions did not come about",)
+        assert look(sim).remarks == ("No strategy requested an order: its conditions were not met",)
     running(sim, "mean-reversion", waiting="mean-reversion: 12 of 30 samples in KXA-1")
     assert "cannot decide" not in str(look(sim).remarks), "nothing runs"
 

@@ -30,7 +30,7 @@ def test_a_pause_and_a_halt_hold_until_a_resume_with_a_reason(trading: TradingSe
         trading.execute(plan)
     trading.execute(trading.plan_halt("odd fills"))
     assert (trading.halt().state, trading.halt().code) == ("halted", "MANUAL")
-    with pytest.raises(UsageError, match="a reason is required"):
+    with pytest.raises(UsageError, match="A reason is required"):
         trading.plan_resume(" ")
     resume = trading.plan_resume("looked into it")
     assert "odd fills" in " ".join(resume.facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,14 +11,15 @@ from support.simulation import OTHER, T0, TICKER, Simulation
 from support.trading import Bidder, Broken, Many, TradingSession
 
 from kalshi_cli.base.errors import HaltedError, StateFileError, UnreachableError
-from kalshi_cli.base.units import Money, cents, contracts, dollars
-from kalshi_cli.core.model.effects import OrderChanged
+from kalshi_cli.base.units import Money, Ts, cents, contracts, dollars
+from kalshi_cli.core.model.effects import OrderChanged, OrderRefused
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.model.messages import Message, StateCommand
 from kalshi_cli.core.model.order_terms import ASK, BID
 from kalshi_cli.core.model.orders import OrderStatus
 from kalshi_cli.core.state.limits import RiskLimits
 from kalshi_cli.services.trading.halts import refuse_if_halted
+from kalshi_cli.services.trading.session import ReportingRecorder
 from kalshi_cli.store.records import Halt
 from kalshi_cli.store.sqlite_store import Store
 from kalshi_cli.strategies.base import StrategyParams
@@ -173,7 +175,7 @@ def test_orders_that_cannot_be_cancelled_are_named_at_the_end(sim: Simulation) -
     assert sim.clock.monotonic() - before < 6 + 3 + 2
     (order_id, *_) = sim.exchange.resting("alice")[0]
     assert any(line.startswith("STILL LIVE") and order_id in line for line in sim.said)
-    assert sim.said[-1].startswith("next: kalshi cancel-all")
+    assert sim.said[-1].startswith("next: `kalshi cancel-all`")
 
 
 def test_an_error_in_the_loop_still_cancels_and_is_raised(sim: Simulation) -> None:
@@ -205,7 +207,7 @@ def test_a_full_disk_ends_the_run_and_the_orders_are_cancelled_all_the_same(sim:
     with pytest.raises(StateFileError):
         run.over(run.ticks(3))
     assert sim.exchange.resting("alice") == []
-    assert sim.said == ["while stopping: disk full"]
+    assert sim.said == ["While stopping: disk full"]
     sim.store = store
 
 
@@ -235,6 +237,38 @@ def test_a_store_that_fails_while_stopping_leaves_no_order_resting(sim: Simulati
     with pytest.raises(StateFileError):
         run.over(run.ticks(3, fill_the_disk))
     assert sim.exchange.resting("alice") == []
-    assert [line for line in sim.said if "disk full" in line] == ["while stopping: disk full"]
+    assert [line for line in sim.said if "disk full" in line] == ["While stopping: disk full"]
     assert state["tries"] == 1, "a locked file costs five seconds each time, and the cancels have ten"
     sim.store = store
+
+
+# -- the lines of a run -------------------------------------------------------------------------------------------
+
+
+def test_a_fill_is_shown_with_its_time_its_strategy_and_the_result_of_the_day(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    run.over(run.ticks(3, lambda n: n == 2 and sim.take(ASK, 40, 4)))
+    (line,) = [line for line in run.noted if "bought" in line]
+    assert re.fullmatch(
+        rf"\d\d:\d\d:\d\dZ bidder bought 4 YES {TICKER} at \$0.40 \(maker, fee .*\); P&L today .*", line
+    )
+
+
+def test_the_end_of_a_run_lists_open_positions_with_the_command_that_closes_them(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    run.over(run.ticks(3, lambda n: n == 2 and sim.take(ASK, 40, 4)))
+    (line,) = [line for line in run.noted if line.startswith("Open position: ")]
+    assert line.startswith(f"Open position: 4 YES {TICKER}, cost $1.60")
+    assert line.endswith(f"To close: `kalshi close {TICKER}`")
+
+
+def test_a_denial_is_shown_once_a_minute_for_each_cause(sim: Simulation) -> None:
+    run = TradingSession(sim)
+    noted: list[str] = []
+    recorder = ReportingRecorder(sim.store, run.engine, noted.append, noted.append)
+    for seconds in (0, 1, 70):
+        ts = Ts(T0 + 1000 * seconds)
+        recorder.record(OrderRefused(ts, "fade", TICKER, "ORDER_SIZE", "too many"))
+    assert [line.partition("; ")[0] for line in noted] == [
+        f"{time}Z fade refused {TICKER}: too many (ORDER_SIZE)" for time in ("20:26:40", "20:27:50")
+    ]

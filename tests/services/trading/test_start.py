@@ -70,7 +70,7 @@ def answering(sim: Simulation, path: str, answer: Callable[[Any], Any]) -> None:
 
 def test_where_nothing_differs_nothing_is_waited_for(sim: Simulation, start: Start) -> None:
     start()
-    assert start.said == ["reconciled: nothing differs"]
+    assert start.said == ["Reconciled: no differences"]
     assert sim.clock.now() == T0
 
 
@@ -87,13 +87,13 @@ def test_everything_that_happened_meanwhile_is_booked_and_shown_as_a_list(sim: S
     sim.clock.advance(7_200)
     engine = start(TICKER, OTHER)
     head, *lines = start.said
-    assert head == ("reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
+    assert head == ("Reconciled: 1 fill, 1 settlement, 1 order foreign, 2 orders adopted, 1 order never arrived")
     assert sorted(line.split()[0] for line in lines) == ["bought", "order", "order", "order", "order", "settled"]
     assert engine.state.ledger.position(TICKER).qty == contracts(10)
     assert engine.cash == sim.exchange.cash("alice")
     again = Start(sim)
     again(TICKER, OTHER)
-    assert again.said == ["reconciled: nothing differs"]
+    assert again.said == ["Reconciled: no differences"]
 
 
 def test_after_weeks_an_order_that_only_history_has_is_over_and_its_fills_are_booked(sim: Simulation) -> None:
@@ -127,7 +127,7 @@ def test_an_order_in_doubt_is_waited_for_until_a_fresh_read_proves_that_it_never
     assert engine.state.orders.live() == []
     assert 90_000 < sim.clock.now() - T0 < 100_000
     assert start.said[0] == "Waiting up to 91 s for the outcome of lost"
-    assert start.said[1].startswith("reconciled: 1 order never arrived")
+    assert start.said[1].startswith("Reconciled: 1 order never arrived")
 
 
 def test_an_order_that_lands_while_the_start_waits_is_adopted(sim: Simulation, start: Start) -> None:
@@ -153,14 +153,16 @@ def test_an_order_that_lives_for_days_keeps_its_exposure_reserved_and_the_start_
     engine = start()
     assert engine.state.orders.worst_case(TICKER) == (contracts(10), 0)
     assert sim.clock.now() == T0
-    assert "still in doubt until 2026-05-29" in start.text
+    assert "Unconfirmed until 2026-05-29" in start.text
 
 
 def test_where_reads_stay_stale_the_doubt_stays_and_nothing_starts(sim: Simulation, start: Start) -> None:
     """F40: "not there" of a list that is not newer than the send proves nothing, however often it is read."""
     intend(sim, "lost", expires=Ts(T0 + 90_000))
     answering(sim, "/user_data_timestamp", lambda _: {"as_of_time": "2026-05-28T20:26:40Z"})
-    with pytest.raises(OutcomeUnknownError, match="not started: no fresh read of the account ends the doubt about los"):
+    with pytest.raises(
+        OutcomeUnknownError, match="Not started: orders stay unconfirmed after a fresh read of the account: los"
+    ):
         start()
     order = sim.store.order("lost")
     assert order is not None
@@ -178,9 +180,9 @@ def test_an_account_that_cannot_be_read_whole_is_waited_for_and_then_there_is_no
 ) -> None:
     broken = httpx.Response(503, json={"error": "down"})
     sim.wire.before = lambda request: broken if request.url.path.endswith(path) else None
-    with pytest.raises(UnreachableError, match="not started: the account could not be read for 60 s"):
+    with pytest.raises(UnreachableError, match="Not started: the account could not be read for 60 s"):
         start()
-    assert start.said[0].startswith("cannot read the account yet")
+    assert start.said[0].startswith("Cannot read the account yet")
     assert len(start.said) == 2, "the second is what was reconciled"
     assert sim.clock.now() - T0 >= 50_000
 
@@ -221,7 +223,7 @@ def test_a_position_that_the_fills_do_not_explain_is_not_traded(sim: Simulation,
     sim.market()
     sim.quote(BID, 44, 10, who="alice")
     answering(sim, "/portfolio/fills", hidden)
-    with pytest.raises(RefusedError, match=f"{TICKER}: our fills make it 0, the exchange says 10") as error:
+    with pytest.raises(RefusedError, match=f"{TICKER}: local fills add up to 0, the exchange reports 10") as error:
         start()
     assert (error.value.code, "--ticker" in error.value.hint) == ("DRIFT", True)
 
@@ -231,7 +233,7 @@ def test_elsewhere_it_is_said_and_the_other_markets_are_traded(sim: Simulation, 
     sim.quote(BID, 44, 10, who="alice")
     answering(sim, "/portfolio/fills", hidden)
     start(OTHER)
-    assert f"not traded here. {TICKER}" in start.text
+    assert f"so {TICKER} is not traded" in start.text
 
 
 def test_fills_that_trail_the_positions_by_a_moment_are_waited_for(sim: Simulation, start: Start) -> None:

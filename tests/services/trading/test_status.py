@@ -66,7 +66,9 @@ def test_a_strategy_that_failed_in_the_last_run_is_named_with_its_code_and_its_e
         AlertRaised(now, "critical", "STRATEGY_FAILED", "fade", "LookupError: lost my way (fade.py line 7)")
     )
     assert status_view(status(sim)).failed_strategies == ("fade STRATEGY_FAILED",)
-    told = f"strategy fade is out since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
+    told = (
+        f"Strategy fade is disabled since {format_ts(now)}: STRATEGY_FAILED LookupError: lost my way (fade.py line 7)"
+    )
     assert told in said(sim)
 
 
@@ -83,12 +85,12 @@ def test_after_a_loop_was_killed_its_orders_are_told_and_when_the_last_of_them_e
     last = Ts(sim.clock.now() + 90_000)
     assert (found.resting_orders, found.resting_until, found.unknown_orders) == (2, last, 1)
     assert said(sim) == (
-        f"the last loop did not stop in good order: 2 orders may rest until {format_ts(last)[11:19]} UTC, "
-        "1 order in doubt. Look: kalshi order list; end it: kalshi cancel-all"
+        f"The last run did not stop gracefully: 2 orders may be resting until {format_ts(last)[11:19]} UTC, "
+        "1 unconfirmed order. Check with `kalshi order list`; cancel with `kalshi cancel-all`"
     )
     sim.clock.advance(60)
     assert status(sim).resting_orders == 1
-    assert "1 order may rest until" in said(sim)
+    assert "1 order may be resting until" in said(sim)
     sim.clock.advance(30)
     assert (status(sim).resting_orders, status(sim).resting_until) == (0, None)
 
@@ -98,7 +100,7 @@ def test_an_order_without_an_end_rests_until_it_is_canceled(sim: Simulation) -> 
     on_file(sim, "a", 60)
     on_file(sim, "b", None)
     assert (status(sim).resting_orders, status(sim).resting_until) == (2, None)
-    assert "2 orders may rest until they are canceled" in said(sim)
+    assert "2 orders may be resting until canceled" in said(sim)
 
 
 def test_nothing_is_said_of_a_loop_that_stopped_in_good_order_nor_of_one_that_runs(sim: Simulation) -> None:
@@ -145,9 +147,7 @@ def test_of_a_killed_loop_on_paper_nothing_is_sought_at_the_exchange(sim: Simula
     on_file(sim, "a", 60)
     now = sim.clock.now()
     found = read_status(sim.path.parent, sim.store, "sim", "2026-05-28", now, mode="paper", is_at_exchange=False)
-    assert list(status_notes(found, now)) == [
-        "the last loop did not stop in good order; nothing of it is at the exchange"
-    ]
+    assert list(status_notes(found, now)) == ["The last run did not stop gracefully; it left no orders on the exchange"]
 
 
 # -- stalled, paused, triggered ---------------------------------------------------------------------------------------
@@ -161,7 +161,7 @@ def test_a_loop_that_holds_its_lock_and_completes_no_cycle_is_stalled(sim: Simul
         assert (status(sim).stalled_since, said(sim)) == (None, "")
         sim.clock.advance(26)
         assert status(sim).stalled_since == last
-        assert said(sim).startswith(f"the loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
+        assert said(sim).startswith(f"The loop (pid {os.getpid()}) is stalled: its last cycle was 41 s ago")
         beat(sim, pid=1)
         sim.clock.advance(60)
         assert status(sim).stalled_since is None, "that was another loop; this one has not begun yet"
@@ -182,8 +182,8 @@ def test_a_loop_with_long_intervals_is_not_stalled_between_two_cycles(sim: Simul
 def test_a_pause_by_an_empty_file_names_the_file(sim: Simulation) -> None:
     home: Path = sim.path.parent
     pause(home, "")
-    assert status(sim).halt.reason == f"there is a file {home / '.pause'}"
-    assert "PAUSED: no new orders until: kalshi resume" in said(sim)
+    assert status(sim).halt.reason == f"file {home / '.pause'} exists"
+    assert "PAUSED: no new orders until `kalshi resume" in said(sim)
 
 
 def test_a_triggered_order_group_is_told_with_the_command_that_resets_it(sim: Simulation) -> None:
@@ -213,7 +213,7 @@ def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggere
     assert "REDUCING" not in before
     assert "triggered" not in before
     assert "  REDUCING, API_GUARD: kalshi resume ends it\n" in after
-    assert "order group group-1 is triggered: nothing new is placed in it, also no exits:\n" in after
+    assert "Order group group-1 is triggered: no new orders in it, including exits. Run:\n" in after
     assert "    kalshi order group reset group-1" in after.splitlines()
     assert "of-somebody" not in after
 
@@ -230,7 +230,7 @@ def test_a_run_that_starts_while_only_closing_is_allowed_says_so_once(sim: Simul
     sim.store.record(StateChanged(sim.clock.now(), TradingState.REDUCING, "API_GUARD", "no answers"))
     run = TradingSession(sim)
     run.over(run.ticks(3))
-    assert [line for line in sim.said if "REDUCING" in line] == ["TRADING IS REDUCING: API_GUARD no answers"]
+    assert [line for line in sim.said if "REDUCE-ONLY" in line] == ["TRADING IS REDUCE-ONLY: API_GUARD no answers"]
 
 
 def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
@@ -239,12 +239,12 @@ def test_a_run_whose_day_turns_out_lost_at_the_start_says_so_once(
     first = TradingSession(sim)
     first.over(first.ticks(3, lambda n: n == 2 and sim.take(ASK, 40, 4)))
     assert sim.store.fills(), "bought at 40, worth 39 now"
-    assert not [line for line in sim.said if "REDUCING" in line]
+    assert not [line for line in sim.said if "REDUCE-ONLY" in line]
     monkeypatch.setattr("support.trading.NO_EDGE", msgspec.structs.replace(NO_EDGE, max_daily_loss=Money(1)))
     second = TradingSession(sim)
     second.over(second.ticks(3))
-    (line,) = [line for line in sim.said if "REDUCING" in line]
-    assert line.startswith("TRADING IS REDUCING: DAILY_LOSS lost $0.0")
+    (line,) = [line for line in sim.said if "REDUCE-ONLY" in line]
+    assert line.startswith("TRADING IS REDUCE-ONLY: DAILY_LOSS lost $0.0")
     assert "kalshi resume --reason" in line
 
 

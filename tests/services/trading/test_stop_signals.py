@@ -96,7 +96,7 @@ def test_ctrl_c_while_an_order_is_on_the_way_says_that_it_may_be_live(sim: Simul
         raise KeyboardInterrupt
 
     sim.wire.after = interrupt
-    with pytest.raises(OutcomeUnknownError, match="order mine was on the way"), in_flight("order mine"):
+    with pytest.raises(OutcomeUnknownError, match="order mine was being sent"), in_flight("order mine"):
         desk.send(engine, proposal)
     assert len(sim.exchange.resting("alice")) == 1, "and so it is"
     (order,) = sim.store.live_orders()
@@ -118,8 +118,8 @@ def end(live: int | None) -> list[str]:
 
 
 def test_whoever_interrupts_the_end_of_a_run_is_told_what_is_live() -> None:
-    assert end(0) == ["nothing of this run is live", "KeyboardInterrupt", ""]
-    assert end(2) == ["OutcomeUnknownError", "orders of this run may still be live: 2"]
+    assert end(0) == ["No order of this run is live", "KeyboardInterrupt", ""]
+    assert end(2) == ["OutcomeUnknownError", "Orders of this run may still be live: 2"]
 
 
 def test_before_a_run_is_over_nothing_is_said_of_what_is_live() -> None:

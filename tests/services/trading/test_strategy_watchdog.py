@@ -119,7 +119,7 @@ def test_a_hook_that_hangs_is_broken_off_and_the_others_are_asked(hang: Callable
     effects = watched.ticks(3)
     assert [effect.code for effect in effects if isinstance(effect, AlertRaised)] == ["STRATEGY_HUNG"]
     assert [strategy.ticks for strategy in watched.strategies] == [1, 3]
-    assert watched.said == ["CRITICAL STRATEGY_HUNG told: silent for 0.6 s; breaking in"]
+    assert watched.said == ["CRITICAL STRATEGY_HUNG told: no response for 0.6 s; interrupting it"]
     assert (watched.kept, watched.withdrawals) == ([], 0), "the engine cancels its orders, as ever"
 
 
@@ -143,7 +143,7 @@ def test_an_alert_that_cannot_be_kept_is_told_all_the_same() -> None:
     watched = Watched(swallow_everything_for_a_while(8), remembers=False)
     watched.ticks()
     assert any("STRATEGY_STUCK" in line for line in watched.said)
-    assert watched.said[-1] == "that could not be written down: disk full"
+    assert watched.said[-1] == "This could not be saved: disk full"
 
 
 def test_nothing_but_the_hook_that_hung_is_ever_broken_into() -> None:
@@ -176,7 +176,7 @@ def test_the_orders_of_the_loop_are_canceled_and_no_others(sim: Simulation) -> N
     assert cancel_orders(sim.client, lambda: [own, typed], said.append)
     assert [order_id for order_id, *_ in sim.exchange.resting("alice", TICKER)] == [typed.order_id]
     assert cancel_orders(sim.client, lambda: [own], said.append), "gone already is as good"
-    assert said[-1].startswith("1 order of the loop canceled or over")
+    assert said[-1].startswith("1 order of the loop canceled or ended")
 
 
 def test_what_could_not_be_canceled_is_tried_again(sim: Simulation) -> None:
@@ -185,7 +185,7 @@ def test_what_could_not_be_canceled_is_tried_again(sim: Simulation) -> None:
     sim.exchange.pause("exchange", sim.clock.now())
     said: list[str] = []
     assert not cancel_orders(sim.client, lambda: [own], said.append)
-    assert said == ["0 orders of the loop canceled or over, 1 could not be canceled"]
+    assert said == ["0 orders of the loop canceled or ended, 1 could not be canceled"]
     sim.exchange.resume(sim.clock.now())
     assert cancel_orders(sim.client, lambda: [own], said.append)
 

@@ -39,7 +39,7 @@ def test_a_run_that_starts_into_a_pause_waits_for_its_end(sim: Simulation) -> No
 
     summary = run.over(run.ticks(6, resume))
     assert sim.said[:2] == [
-        "TRADING IS PAUSED: lunch. No new orders until: kalshi resume", "TRADING IS ACTIVE AGAIN",
+        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume`", "TRADING IS ACTIVE",
     ]  # fmt: skip
     assert (orders[:4], summary.orders, summary.cycles) == ([0, 0, 0, 0], 1, 6)
     assert (summary.halt, summary.is_paused) == ("", False)
@@ -74,7 +74,7 @@ def test_a_halt_behind_a_pause_is_told_and_is_what_remains(sim: Simulation) -> N
 
     summary = run.over(run.ticks(8, tighten))
     assert [line for line in sim.said if line.startswith("TRADING")] == [
-        "TRADING IS PAUSED: lunch. No new orders until: kalshi resume",
+        "TRADING IS PAUSED: lunch. No new orders until `kalshi resume`",
         "TRADING IS HALTED: DAILY_LOSS lost 100",
     ]
     assert (summary.halt, summary.is_paused) == ("DAILY_LOSS", False)
@@ -120,7 +120,7 @@ def test_a_stop_looks_for_an_order_in_doubt_at_once_and_cancels_it(sim: Simulati
     assert summary.stopped_by == "SIGTERM"
     assert (summary.orders, summary.live_orders) == (1, 0)
     assert sim.exchange.resting("alice") == []
-    assert run.noted[0] == "stopping: canceling 1 own, for up to 1 s"
+    assert run.noted[0] == "Stopping: canceling 1 own order, for up to 1 s"
 
 
 def test_what_may_be_live_at_the_end_is_said_with_the_next_command(sim: Simulation) -> None:
@@ -152,7 +152,7 @@ def test_a_second_interrupt_ends_it_at_once_with_a_list_of_what_is_live(sim: Sim
     resting = {order_id for order_id, *_ in sim.exchange.resting("alice")}
     assert len(resting) == 12, "nothing was canceled"
     assert [line for line in sim.said if "STILL LIVE" in line and line.split()[-1] in resting] == sim.said[:-1]
-    assert sim.said[-1].startswith("next: kalshi cancel-all")
+    assert sim.said[-1].startswith("next: `kalshi cancel-all`")
     cycle = sim.store.last_cycle()
     assert cycle is not None
     assert cycle.is_running is False
@@ -169,17 +169,17 @@ def test_a_second_interrupt_with_nothing_live_says_so_and_is_one(sim: Simulation
     run.engine.state.trading = TradingState.HALTED
     with pytest.raises(KeyboardInterrupt):
         run.over(feed())
-    assert sim.said[-1] == "nothing of this run is live"
+    assert sim.said[-1] == "No order of this run is live"
 
 
 def test_a_guard_that_stops_trading_is_told_once(sim: Simulation) -> None:
     """It changes the state and alerts, in the same words."""
     said: list[str] = []
-    reported = ReportingRecorder(sim.store, said.append, said.append)
+    reported = ReportingRecorder(sim.store, TradingSession(sim).engine, said.append, said.append)
     now = sim.clock.now()
     reported.record(StateChanged(now, TradingState.REDUCING, "DAILY_LOSS", "lost $25.10 today"))
     reported.record(AlertRaised(now, "critical", "DAILY_LOSS", "account", "lost $25.10 today"))
-    assert said == ["TRADING IS REDUCING: DAILY_LOSS lost $25.10 today"]
+    assert said == ["TRADING IS REDUCE-ONLY: DAILY_LOSS lost $25.10 today"]
     reported.record(AlertRaised(now, "critical", "BLIND", "account", "cannot be read"))
     assert said[1:] == ["CRITICAL BLIND account: cannot be read"], "what no change of state said is told"
     assert [alert.code for alert in sim.store.alerts()] == ["BLIND", "DAILY_LOSS"], "both are kept"

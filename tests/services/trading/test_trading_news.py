@@ -132,7 +132,7 @@ def test_a_closing_trade_that_brings_enough_is_a_big_win(desk_of: Open) -> None:
     assert "BIG_WIN" not in " ".join(desk.tell()), "two dollars are none"
     fill(desk, ASK, 95, 10)
     assert "[sim] INFO BIG_WIN KXA" in desk.tell()
-    assert texts(desk, "BIG_WIN") == ["closed with $5.43 won, after its fee"]
+    assert texts(desk, "BIG_WIN") == ["closed, gain $5.43 after its fee"]
 
 
 def test_a_settlement_can_be_one_too_and_only_the_first_time_it_is_read(desk_of: Open) -> None:
@@ -140,7 +140,7 @@ def test_a_settlement_can_be_one_too_and_only_the_first_time_it_is_read(desk_of:
     fill(desk, BID, 40, 10)
     settle(desk)
     desk.tell()
-    assert texts(desk, "BIG_WIN") == ["settled with $6.00 won, after its fee"]
+    assert texts(desk, "BIG_WIN") == ["settled, gain $6.00 after its fee"]
     desk.clock.advance(6 * 3_600)
     settle(desk)
     desk.tell()
@@ -164,7 +164,7 @@ def test_a_fall_from_the_best_of_the_day_is_told_while_it_lasts(desk_of: Open) -
     assert desk.tell() == []
     beat(desk, -20)
     assert desk.tell() == ["[sim] WARNING DAY_DRAWDOWN account"]
-    assert texts(desk, "DAY_DRAWDOWN") == ["$50.00 below the best of the day, $30.00, wanted is $50.00"]
+    assert texts(desk, "DAY_DRAWDOWN") == ["$50.00 below the day's high of $30.00, wanted is $50.00"]
     beat(desk, 0)
     assert desk.tell() == ["[sim] RESOLVED WARNING DAY_DRAWDOWN account"]
 
@@ -221,7 +221,7 @@ def test_after_a_trading_day_there_is_one_summary_of_it(desk_of: Open) -> None:
     desk.tell()
     desk.clock.advance(DAY_MS / 1_000)
     desk.tell()
-    text = "4 trades, realized $1.22 after $0.28 of fees, 1 of 2 closings won, 2 positions open"
+    text = "realized $1.22 after fees of $0.28, 4 trades, 1 of 2 closing trades won, 2 open positions"
     assert texts(desk, "DAILY_SUMMARY") == [text]
     desk.tell()
     desk.clock.advance(DAY_MS / 1_000)

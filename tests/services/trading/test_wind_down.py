@@ -62,14 +62,14 @@ def test_whatever_ends_a_run_exit_7_comes_first_where_an_order_may_be_live(sim: 
     error, _ = CAUSES[cause]
     raised = ended_by(sim, error, lambda: sim.exchange.pause("exchange", sim.clock.now()))
     assert isinstance(raised, OutcomeUnknownError)
-    assert raised.message == f"orders of this run may still be live: 1; the run ended by: {error}"
+    assert raised.message == f"Orders of this run may still be live: 1; the run ended by: {error}"
     assert "web site" in raised.hint
     assert ("make another key" in raised.hint) is (cause == "refused key")
     assert len(sim.exchange.resting("alice")) == 1
     found = status(sim)
     assert (found.ended_in_order, found.stopped_by, found.exit_code) == (False, str(error), 7)
     assert found.resting_orders == 1
-    assert "1 order may rest until they are canceled" in "".join(status_notes(found, sim.clock.now()))
+    assert "1 order may be resting until canceled" in "".join(status_notes(found, sim.clock.now()))
 
 
 @pytest.mark.parametrize("cause", CAUSES)
@@ -105,7 +105,7 @@ def test_a_run_whose_orders_cannot_be_counted_is_exit_7(error: BaseException) ->
     said: list[str] = []
     end = RunEnd(said.append)
     end.count_with(live)
-    with pytest.raises(OutcomeUnknownError, match="orders of this run may still be live") as caught, end:
+    with pytest.raises(OutcomeUnknownError, match="Orders of this run may still be live") as caught, end:
         raise error
     assert "the state file is locked" in caught.value.message
     assert said == []
@@ -163,7 +163,7 @@ def test_a_start_that_ends_is_exit_7_where_what_an_earlier_run_left_cannot_be_ca
     sim.exchange.pause("exchange", sim.clock.now())
     raised, said = begin(sim, TerminationRequested(), cancel)
     assert isinstance(raised, OutcomeUnknownError)
-    assert raised.message == "orders of this run may still be live: 2"
+    assert raised.message == "Orders of this run may still be live: 2"
     assert len([line for line in said if line.startswith("STILL LIVE")]) == 2
     found = status(sim)
     assert (found.ended_in_order, found.exit_code, found.resting_orders) == (False, 7, 2)
@@ -173,7 +173,7 @@ def test_an_order_that_a_read_shows_after_the_time_is_up_is_canceled_all_the_sam
     cancel = left(sim, "a")
     sim.wire.before = lambda request: sim.clock.advance(1.0) if request.method == "GET" else None
     raised, said = begin(sim, TerminationRequested(), cancel)
-    assert (type(raised), said) == (TerminationRequested, ["nothing of this run is live"])
+    assert (type(raised), said) == (TerminationRequested, ["No order of this run is live"])
     assert sim.exchange.resting("alice") == []
 
 
@@ -186,7 +186,7 @@ def test_a_second_interrupt_ends_the_cancels_of_a_start_at_once(sim: Simulation)
     raised, _ = begin(sim, TerminationRequested(), interrupted)
     assert isinstance(raised, OutcomeUnknownError)
     found = status(sim)
-    assert (found.stopped_by, found.exit_code) == ("interrupted again while it was stopping", 7)
+    assert (found.stopped_by, found.exit_code) == ("interrupted again while stopping", 7)
 
 
 @pytest.mark.parametrize("error", [HaltedError("halted"), TerminationRequested()], ids=repr)
@@ -225,7 +225,7 @@ def test_a_bug_in_the_cancels_of_a_start_hides_no_result(sim: Simulation, is_can
 
     raised, said = begin(sim, TerminationRequested(), broken)
     assert type(raised) is (TerminationRequested if is_canceled else OutcomeUnknownError)
-    assert "while stopping: LookupError: lost my way" in said
+    assert "While stopping: LookupError: lost my way" in said
     assert status(sim).exit_code == (143 if is_canceled else 7)
 
 
@@ -233,7 +233,7 @@ def test_an_order_that_a_person_placed_is_not_of_the_run(sim: Simulation) -> Non
     sim.market(39, 44)
     sim.place()
     raised, said = begin(sim, TerminationRequested(), lambda: pytest.fail("nothing to cancel"))
-    assert (type(raised), said) == (TerminationRequested, ["nothing of this run is live"])
+    assert (type(raised), said) == (TerminationRequested, ["No order of this run is live"])
     assert len(sim.exchange.resting("alice")) == 1
 
 

@@ -157,7 +157,7 @@ def test_a_coin_without_a_believed_price_is_stale_until_there_is_one_again(spot:
         assert not reader.source.state.is_stale(clock.now())
         spot.faults["coinbase"] = "junk"
         eventually(lambda: reader.source.state.is_stale(clock.now()))
-        assert reader.source.state.problem == "no price: no venue says a fresh one"
+        assert reader.source.state.problem == "no price: no venue has a current one"
         spot.faults.clear()
         eventually(lambda: not reader.source.state.is_stale(clock.now()))
         assert reader.source.state.problem == ""
@@ -204,7 +204,7 @@ def test_a_stream_with_only_old_prices_is_abandoned_with_a_notice() -> None:
     try:
         with reading(late.source(COINBASE)) as (reader, heard):
             eventually(lambda: reader.errors["coinbase", "lost"] >= 2)
-            eventually(lambda: heard.has_said("no venue says a fresh one"))
+            eventually(lambda: heard.has_said("no venue has a current one"))
             assert heard.prices == []
     finally:
         late.server.stop()

@@ -1,4 +1,4 @@
-"""Does the exchange answer, soon enough, with our key, and at our time?"""
+"""Check that the exchange responds in time, accepts the key and agrees with the local clock."""
 
 from __future__ import annotations
 
@@ -20,15 +20,14 @@ from kalshi_cli.services.monitoring.checks.readings import CheckData, could_not_
 FIRST = "api_p99_ms"
 
 FRESH_MINUTES = 2
-"""Minutes after which what a loop measured is no news."""
+"""Minutes for which the measurements of a loop are current."""
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """A few reads of our own, and what a loop counted in the last hour.
+    """Make a few requests and add the counts of a loop in the last hour.
 
-    A share of failures is critical, or a warning, where both of its windows are beyond the range. Where nobody got a
-    usable answer in the last minutes it is critical, however few requests there were. Where only this check got none,
-    it could not find out.
+    A failure rate is a breach if both of its windows exceed the range. If no request of the last minutes got a usable
+    response the check is critical, however few there were; if only the requests of this check failed, it is `unknown`.
     """
     breaches, is_reached = _probe(readings)
     now, own = readings.clock.now(), readings.seen.take()
@@ -39,7 +38,7 @@ def examine(readings: CheckData) -> CheckReport:
         of_loop[:] = store.traffic(Ts(now - LONG[-1] * 60_000)) if store is not None else ()
         return []
 
-    breaches += run_part("what the loop saw", look)
+    breaches += run_part("requests of the loop", look)
     slow = _slowest(readings, own, of_loop, now)
     breaches += [breach for measure in slow for breach in measure.breach("API_SLOW", "requests")]
     bound = readings.checks.api_errors_pct
@@ -53,7 +52,7 @@ def examine(readings: CheckData) -> CheckReport:
 
 
 def _probe(readings: CheckData) -> tuple[list[Breach], bool]:
-    """Return what the check's own requests found, and whether they left this machine."""
+    """Make the check's own requests; return their breaches, and whether the requests left this machine."""
     try:
         return readings.once("probes", lambda: _asked(readings)), True
     except UnreachableError as error:
@@ -65,22 +64,21 @@ def _probe(readings: CheckData) -> tuple[list[Breach], bool]:
 def _unanswered(
     own: list[RequestMinute], of_loop: list[RequestMinute], now: Ts, *, is_doubted: bool
 ) -> tuple[Breach, ...]:
-    """Return that nobody got a usable answer; or that only this check got none, unless that is said already."""
+    """Return a breach if no request got a usable response, of all requests or (`unknown`) only of this check."""
     if only_failures([*of_loop, *own], now):
-        value, severity, code = "no request of the last minutes got a usable answer", "critical", "API_ERRORS"
+        value, severity, code = "no request of the last minutes got a usable response", "critical", "API_ERRORS"
     elif only_failures(own, now) and not is_doubted:
-        value, severity, code = "no request of this check got a usable answer", "unknown", "COULD_NOT_LOOK"
+        value, severity, code = "no request of this check got a usable response", "unknown", "COULD_NOT_LOOK"
     else:
         return ()
-    return (Breach(subject="requests", value=value, limit="an answer", severity=severity, code=code),)
+    return (Breach(subject="requests", value=value, limit="a response", severity=severity, code=code),)
 
 
 def _asked(readings: CheckData) -> list[Breach]:
-    """Reads that cost little, in turn with and without the key, until there are enough to say something: with the tries
-    of what failed, and with what other checks of this run asked.
+    """Make cheap requests, alternately with and without the key, until this run has made MIN_REQUESTS requests.
 
-    UnreachableError where one got no answer at all: each further one would only wait. Past the rate limit none follows
-    either, and then it is not known how the exchange answers.
+    Raises UnreachableError if a request got no response at all: further requests would only wait. It stops at the rate
+    limit as well; then the check is `unknown`.
     """
     client = readings.client
     probes: list[Callable[[], object]] = [client.exchange_status, client.balance]
@@ -94,7 +92,7 @@ def _asked(readings: CheckData) -> list[Breach]:
         except CredentialsError as error:
             refused["key"] = _of_key(error)
             if error.status == 0:
-                probes.remove(client.balance)  # without a key nothing is sent
+                probes.remove(client.balance)  # Without a key nothing is sent.
         except RateLimitedError as error:
             return [*refused.values(), could_not_read("requests", error)]
         except ExchangeError:
@@ -106,21 +104,21 @@ def _asked(readings: CheckData) -> list[Breach]:
 
 
 def _of_key(error: CredentialsError) -> Breach:
-    """A key that is refused is critical; that there is none leaves it open."""
+    """Return a critical breach for a rejected key, and an `unknown` one for a missing key."""
     if error.status not in (401, 403):
         return could_not_read("key", error)
-    return Breach(subject="key", value=error.message, limit="an answer", severity="critical", code="CREDENTIALS")
+    return Breach(subject="key", value=error.message, limit="a response", severity="critical", code="CREDENTIALS")
 
 
 def _slowest(readings: CheckData, own: list[RequestMinute], of_loop: list[RequestMinute], now: Ts) -> list[Measure]:
-    """The worse of what we measured, and of what a loop did just before."""
+    """Return the slower p99 latency: of this check, or of a loop in the last minutes."""
     fresh = [each for each in of_loop if each.minute >= now // 60_000 - FRESH_MINUTES]
     times = [each.p99_ms for each in (*own, *fresh[-1:]) if each.p99_ms is not None]
     return [measured("api_p99_ms", max(times), readings.checks.api_p99_ms, "ms")] if times else []
 
 
 def _skew(readings: CheckData) -> list[Measure]:
-    """Between our clock and that of the exchange, as the dates of its answers tell it; they have whole seconds."""
+    """Return the difference to the exchange's clock, from the dates of its responses, which have whole seconds."""
     try:
         skew_ms = readings.client.clock_skew_ms
     except KalshiError:
@@ -134,7 +132,7 @@ def _summary(measures: list[Measure], minutes: list[RequestMinute]) -> str:
     value = {measure.label: measure.value for measure in measures}
     said = [f"p99 {value['api_p99_ms']:g} ms"] if "api_p99_ms" in value else []
     failures, requests = sum(each.failures for each in minutes), sum(each.requests for each in minutes)
-    said.append(f"{failures} of {requests} requests in the last hour without a usable answer")
+    said.append(f"{failures} of {requests} requests in the last hour failed")
     if "clock_skew_s" in value:
-        said.append(f"clock within {value['clock_skew_s']:g} s")
+        said.append(f"clock difference {value['clock_skew_s']:g} s")
     return ", ".join(said)

@@ -1,4 +1,4 @@
-"""Is there money, and no debt?"""
+"""Check the cash balance."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ FIRST = "cash_usd"
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """Cash of all subaccounts and shards against its range; below zero anywhere is critical."""
+    """Compare the cash of all subaccounts and shards with its range; a negative balance anywhere is critical."""
     pockets = {f"subaccount {each.subaccount} shard {each.exchange_index}": each.balance for each in readings.pockets}
     balance = readings.balance
     pockets = pockets or {f"shard {shard}": held for shard, held in balance.shards.items()}
@@ -22,5 +22,5 @@ def examine(readings: CheckData) -> CheckReport:
         if held < 0
     ]
     breaches += measure.breach("LOW_BALANCE", "cash", show_money(cash))
-    summary = f"{show_money(cash)} cash, positions worth {show_money(balance.portfolio_value)}"
+    summary = f"cash {show_money(cash)}, portfolio value {show_money(balance.portfolio_value)}"
     return report("balance", summary, breaches, [measure])

@@ -1,6 +1,4 @@
-"""Do we know what the account is? Our fills, positions and cash against the exchange's; what was earned against what
-was expected.
-"""
+"""Check that the state file matches the exchange (fills, positions, cash), and realized edge against expected edge."""
 
 from __future__ import annotations
 
@@ -18,13 +16,13 @@ from kalshi_cli.store.sqlite_store import Store
 FIRST = "drift_usd"
 
 GRACE_MS = 60_000
-"""What is so new need not be known on both sides: a loop reads the account every few seconds."""
+"""Age below which an entry may be missing on one side: a loop reads the account every few seconds."""
 
 TRIES = 3
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """Whatever differs has to differ in two looks in a row."""
+    """Compare the account with the state file; a difference counts if two reads in a row show it."""
     store = readings.store
     if store is None:
         return _without_file(readings)
@@ -45,25 +43,26 @@ def examine(readings: CheckData) -> CheckReport:
     breaches = confirm_by_second_read(readings, look, "portfolio", "pockets", "balance", "moved", *READ)
     breaches += _edge(readings, store, measures, remarks)
     fills, markets = pluralize(len(store.fills()), "fill"), pluralize(len(found[0].ledger.tickers), "market")
-    known = f"{fills} and the positions of {markets}"
-    agree = f"{known} agree" if not any(b.severity == "critical" for b in breaches) else f"of {known}, some differ"
+    known = f"{fills} and the positions in {markets}"
+    agree = (
+        f"{known}: some differ" if any(b.severity == "critical" for b in breaches) else f"{known} match the exchange"
+    )
     if found[0].unread:
-        remarks.insert(0, f"{found[0].unread} newer at the exchange and not read here yet")
+        remarks.insert(0, f"{pluralize(found[0].unread, 'newer fill')} on the exchange, not in the state file yet")
     return report("drift", "; ".join([agree, *remarks]), breaches, measures)
 
 
 def _without_file(readings: CheckData) -> CheckReport:
-    """Nothing is remembered here. That is fine on an account on which nothing ever happened."""
+    """Report an account without a state file, which is fine if the account has no fills."""
     happened = len(readings.portfolio.fills)
     if happened:
-        raise KalshiError(
-            f"the account has {pluralize(happened, 'fill')}, and there is no state file to hold them against"
-        )
-    return report("drift", "nothing ever happened on this account, and there is no state file")
+        fills = pluralize(happened, "fill")
+        raise KalshiError(f"The account has {fills}, but there is no state file to compare them with")
+    return report("drift", "no activity on this account, and no state file")
 
 
 def _at_rest(readings: CheckData) -> tuple[Portfolio, Money | None]:
-    """Fills, positions and cash of one moment: cash that is the same before and after; None where it never is."""
+    """Read the account and its cash at one moment: None for the cash if it changes during every read."""
     for _ in range(TRIES):
         before = readings.cash
         account = readings.portfolio
@@ -83,7 +82,7 @@ def _compared(readings: CheckData, store: Store, account: Portfolio) -> Compared
 
 
 def _read_until(readings: CheckData, ours: AccountHistory, now: Ts) -> Ts:
-    """Until when the state file should know everything: a running loop reads on, without one nobody does."""
+    """Return the time until which the state file should be complete: now with a running loop, else its last read."""
     loop = readings.loop
     if loop.store is readings.store and loop.who is not None:
         return Ts(now - GRACE_MS)
@@ -102,7 +101,7 @@ def _cash(
     remarks: list[str],
 ) -> tuple[Breach, ...]:
     if cash is None:
-        raise UnreachableError("cash moved during each of several reads", code="moving")
+        raise UnreachableError("The cash balance changed during every read", code="moving")
     moved, now = _moved(readings), readings.clock.now()
     base = store.cash_base()
     if base is None or readings.is_accepted:
@@ -111,12 +110,12 @@ def _cash(
     drift = cash_drift(compared.ledger, cash, moved, base.cash)
     measure = measured("drift_usd", abs(drift) / DOLLAR, readings.checks.drift_usd)
     measures.append(measure)
-    remarks.append(f"cash to {show_money(drift, signed=True)} since {format_ts(base.ts)[:16]}")
-    return measure.breach("CASH_DRIFT", "cash", f"{show_money(drift, signed=True)} that nothing explains")
+    remarks.append(f"cash difference {show_money(drift, signed=True)} since {format_ts(base.ts)[:16]}")
+    return measure.breach("CASH_DRIFT", "cash", f"{show_money(drift, signed=True)} unexplained")
 
 
 def _moved(readings: CheckData) -> Money:
-    """Paid in less paid out, as far as it arrived; nothing where this account may not see it."""
+    """Return completed deposits less withdrawals; zero if the key may not read them."""
 
     def look() -> Money:
         try:
@@ -132,7 +131,7 @@ def _moved(readings: CheckData) -> Money:
 
 
 def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: list[str]) -> list[Breach]:
-    """What strategies earned against what they expected, where that says anything."""
+    """Compare the realized edge of strategies with the expected edge, if the sample is large enough."""
     fairs = {order.order_id: order.fair for order in store.orders() if order.order_id and order.fair is not None}
     settlements = store.settlements()
     values = {settlement.ticker: settlement.value for settlement in settlements}
@@ -140,7 +139,7 @@ def _edge(readings: CheckData, store: Store, measures: list[Measure], remarks: l
     kept = edge_kept(bets_of(store.fills(), fairs), values, event_of)
     if kept.sigma is None:
         of = f"{kept.fills} of {MIN_FILLS} fills in {kept.events} of {MIN_EVENTS} events"
-        remarks.append(f"sample too small for the edge ({of})")
+        remarks.append(f"sample too small to judge the edge ({of})")
         return []
     measure = measured("edge_sigma", round(kept.sigma, 2), readings.checks.edge_sigma)
     measures.append(measure)

@@ -1,4 +1,4 @@
-"""What went wrong in the last hour, and was everybody told?"""
+"""Check the errors of the last hour, disabled strategies and undelivered alerts."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ FIRST = "errors"
 
 HOUR_MS = 3_600_000
 LATE_MS = 900_000
-"""A notice that waits for longer is not just on its way: this is the longest pause between two attempts."""
+"""Age from which a waiting notice counts as undelivered: the longest pause between two attempts."""
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """Critical alerts by cause; strategies that the loop runs on without; notices that a sink did not take."""
+    """Report critical alerts by cause, disabled strategies, and notices that a channel did not accept."""
     store, now = readings.loop.store, readings.clock.now()
     since = Ts(now - HOUR_MS)
     measure = measured("errors", 0, readings.checks.errors)
@@ -29,11 +29,11 @@ def examine(readings: CheckData) -> CheckReport:
     untold = _untold(store, since, Ts(now - LATE_MS)) if store is not None else []
     summary = f"{pluralize(int(measure.value), 'error')} in the last hour"
     if readings.loop.who is None:
-        summary = f"no loop is running; {summary}"
+        summary = f"no trading loop is running; {summary}"
     if out:
-        summary += f"; the loop runs on without {', '.join(breach.subject for breach in out)}"
+        summary += f"; running without {', '.join(breach.subject for breach in out)}"
     if untold:
-        summary += f"; alerts that did not arrive: {', '.join(breach.subject for breach in untold)}"
+        summary += f"; undelivered alerts: {', '.join(breach.subject for breach in untold)}"
     return report("errors", summary, [*out, *breaches, *untold], [measure])
 
 
@@ -41,7 +41,7 @@ def _untold(store: Store, since: Ts, before: Ts) -> list[Breach]:
     return [
         Breach(
             subject=each.sink,
-            value=f"{pluralize(each.count, 'alert')} did not arrive: {each.error or 'still waiting'}",
+            value=f"{pluralize(each.count, 'alert')} not delivered: {each.error or 'still waiting'}",
             limit="delivered", severity="warning", code="ALERT_UNDELIVERED",
         )
         for each in store.undelivered(since, before)

@@ -1,4 +1,4 @@
-"""Do orders trade, are they placed in time, and at what price? Is any of it worse than it was?"""
+"""Check execution quality: fill rate, placement latency and slippage, also against earlier orders."""
 
 from __future__ import annotations
 
@@ -26,33 +26,33 @@ FIRST = "fill_rate_pct"
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 LOOK_BACK_MS = 30 * DAY_MS
-"""What is older is no baseline any more."""
+"""Age up to which orders are part of the baseline."""
 
 _A_CENT = ONE_DOLLAR // 100
 
 _SHOWN: dict[str, Callable[[float], str]] = {
-    "fill rate": lambda missed: f"{100 * (1 - missed):.0f} % traded within {WITHIN_MS // 1000} s",
-    "placement": lambda latency: f"placed in {latency:.0f} ms",
+    "fill rate": lambda missed: f"{100 * (1 - missed):.0f}% filled within {WITHIN_MS // 1000} s",
+    "placement": lambda latency: f"placement {latency:.0f} ms",
     "slippage": lambda slippage: f"slippage {slippage / _A_CENT:+.2f} cents",
 }
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """The last orders and fills of a loop, of not more than a day, against bounds and against those before them."""
+    """Compare the last orders and fills of a loop (at most a day old) with their ranges and with earlier ones."""
     now, loop, since = readings.clock.now(), readings.loop, Ts(readings.clock.now() - LOOK_BACK_MS)
     orders = begun(loop.store, since)
     sent, traded = carried_out(loop.store, orders, since)
     found = trend(sent, traded, now)
     last = found.recent
     breaches, measures = _requests(readings, loop, of_strategies(orders), now)
-    remarks = [] if loop.who is not None else ["no loop is running"]
+    remarks = [] if loop.who is not None else ["no trading loop is running"]
     if not last.judged and not last.fills:
-        summary = "; ".join([*remarks, "nothing to judge: no order of the last day"])
+        summary = "; ".join([*remarks, "no orders in the last 24 hours"])
         return report("execution", summary, breaches, measures)
     measures += [Measure(label="orders", value=last.judged), Measure(label="fills", value=last.fills)]
     for code, subject, size, value, label, unit in _numbers(last):
         if size < MIN_RECENT_SAMPLE or value is None:
-            remarks.append(f"too few for {subject}: {size} of {MIN_RECENT_SAMPLE}")
+            remarks.append(f"sample too small for {subject}: {size} of {MIN_RECENT_SAMPLE}")
             continue
         measure = measured(label, value, getattr(readings.checks, label), unit)
         measures.append(measure)
@@ -64,7 +64,7 @@ def examine(readings: CheckData) -> CheckReport:
 def _requests(
     readings: CheckData, loop: LoopRecord, orders: list[Order], now: Ts
 ) -> tuple[list[Breach], list[Measure]]:
-    """Return whether strategies get orders through; of a loop that runs and may trade, when it sent one last."""
+    """Return breaches of the share of refused orders and, for a loop that may trade, of the age of its last order."""
     checks, store, hour_ago = readings.checks, loop.store, Ts(now - HOUR_MS)
     if store is None:
         return [], []
@@ -85,7 +85,7 @@ def _requests(
 
 
 def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None, str, str], ...]:
-    """Each with its code, its subject, of how many it is, and how it is called."""
+    """Return the code, subject, sample size, value, label and unit of each number."""
     rate = None if last.fill_rate is None else round(100 * last.fill_rate, 1)
     slippage = None if last.slippage is None else last.slippage / _A_CENT
     p99 = last.placement_ms(99)
@@ -97,13 +97,13 @@ def _numbers(last: ExecutionQuality) -> tuple[tuple[str, str, int, float | None,
 
 
 def _summary(last: ExecutionQuality) -> str:
-    text = f"of the last {pluralize(last.judged, 'order')} {last.in_time} traded within {WITHIN_MS // 1000} s"
+    text = f"{last.in_time} of the last {pluralize(last.judged, 'order')} filled within {WITHIN_MS // 1000} s"
     if last.latencies:
-        text += f", placed in {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
+        text += f", placement median {last.placement_ms(50)} ms (p99 {last.placement_ms(99)} ms)"
     if last.slippage is not None and last.edge_at_order is not None:
         text += (
-            f"; of {pluralize(last.valued_fills, 'fill')} slippage {last.slippage / _A_CENT:+.2f} cents a contract, "
-            f"expected {-last.edge_at_order / _A_CENT:+.2f}"
+            f"; slippage {last.slippage / _A_CENT:+.2f} cents per contract over {pluralize(last.valued_fills, 'fill')}"
+            f", expected {-last.edge_at_order / _A_CENT:+.2f}"
         )
     return text
 
@@ -111,6 +111,6 @@ def _summary(last: ExecutionQuality) -> str:
 def _worse(drop: QualityDrop) -> Breach:
     now, was = (_SHOWN[drop.name](value) for value in (drop.recent, drop.before))
     return Breach(
-        subject=drop.name, value=f"{now}, before {was}",
+        subject=drop.name, value=f"{now}, previously {was}",
         limit=f"within {SIGMAS:g} standard errors", severity="warning", code="EXECUTION_DROP",
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Does the loop hear the exchange? Where none runs: would one?"""
+"""Check the feed of the running loop; without a loop, check that the stream accepts a connection."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from kalshi_cli.store.records import Heartbeat
 FIRST = "feed_age_s"
 
 NEW_MS = 30_000
-"""So long after a market opened, or the loop began, there need not be a book."""
+"""Time after the opening of a market, or the start of the loop, in which an order book may be missing."""
 
 MAX_GAPS = 5
-"""Gaps in the last minutes; a stream that begins anew more often than that does not hold."""
+"""Gaps within GAP_MINUTES above which the stream counts as unstable."""
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """By what the loop wrote down with its last cycle; where that is old, its age adds to that of the last message.
+    """Check the feed by the last saved cycle; the age of the cycle adds to the age of the last message.
 
-    While the exchange is paused quiet is no incident.
+    A silent feed is no incident while the exchange is paused.
     """
     loop = readings.loop
     if loop.who is None:
@@ -44,7 +44,7 @@ def examine(readings: CheckData) -> CheckReport:
     breaches = [breach for measure in measures for breach in measure.breach(_CODES[measure.label], "stream")]
     breaches += [
         *_in_time(readings, pulse, missing),
-        *_blindness(loop, pulse),
+        *(account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else ()),
         *from_the_future("loop", pulse.completed, readings.clock.now()),
     ]
     measures.append(Measure(label="no_book", value=no_book))
@@ -52,16 +52,18 @@ def examine(readings: CheckData) -> CheckReport:
     why = _pause(readings) if breaches else ""
     if why:
         summary += f"; {why}"
-    stale, age = _sources(readings, pulse)
+    # A pause of the exchange does not excuse a stale external source.
+    bound = readings.checks.model_age
+    stale, age = model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
     if age is not None:
         measures.append(age)
-        summary += f"; {pluralize(len(pulse.listened_to), 'outside source')}, {len(stale)} stale"
+        summary += f"; {pluralize(len(pulse.listened_to), 'external source')}, {len(stale)} stale"
     return report("feed", summary, [*excused_by_pause(breaches, why), *stale], measures)
 
 
 def _starting(readings: CheckData, started: Ts | None) -> CheckReport:
-    """Return that there is nothing to go by yet; after a while nobody knows whether the loop hears anything."""
-    summary = "the loop has not completed a cycle yet"
+    """Report a loop without a completed cycle; it is `unknown` after NEW_MS."""
+    summary = "The loop has not completed a cycle yet"
     if started is not None and readings.clock.now() - started < NEW_MS:
         return report("feed", summary)
     doubt = Breach(
@@ -91,23 +93,17 @@ def _measures(readings: CheckData, loop: LoopRecord, pulse: Heartbeat) -> list[M
 
 
 def _as_of(readings: CheckData, pulse: Heartbeat) -> Ts:
-    """Return until when the cycle says what was heard; past when the next one is due, now but for that time."""
+    """Return the time for which the last cycle is valid: until the next one is due at the latest."""
     return Ts(max(pulse.completed, readings.clock.now() - MAX_INTERVAL_S * 1000))
 
 
-def _sources(readings: CheckData, pulse: Heartbeat) -> tuple[list[Breach], Measure | None]:
-    """Return the outside sources that are stale; a pause of the exchange excuses none of them."""
-    bound = readings.checks.model_age
-    return model_age(pulse.listened_to, _as_of(readings, pulse), bound.warn or "", bound.crit or "")
-
-
 def _is_polled(readings: CheckData, pulse: Heartbeat) -> bool:
-    """Without a key there is no stream; the books are read with each cycle."""
+    """Return whether order books are polled with each cycle because no key is configured for the stream."""
     return pulse.feed_age_ms is None and not readings.config.credential.key_id
 
 
 def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> list[Breach]:
-    """A book that a market cannot have yet, because that or the loop has only just begun, is a note."""
+    """Turn a missing order book into a note if its market or the loop is younger than NEW_MS."""
     now = readings.clock.now()
     young = {breach.subject for breach in missing} if now - pulse.started < NEW_MS else set[str]()
     if missing and not young:
@@ -115,16 +111,12 @@ def _in_time(readings: CheckData, pulse: Heartbeat, missing: list[Breach]) -> li
             markets = readings.public.markets(tickers=[breach.subject for breach in missing])
             young = {market.ticker for market in markets if now - market.open_time < NEW_MS}
         except KalshiError:
-            pass  # then nothing excuses it
+            pass  # The breach stays if the opening time is unknown.
     return [replace(each, severity="note") if each.subject in young else each for each in missing]
 
 
-def _blindness(loop: LoopRecord, pulse: Heartbeat) -> list[Breach]:
-    return account_unreadable_breach(loop.store.alerts(pulse.started)) if loop.store is not None else []
-
-
 def _pause(readings: CheckData) -> str:
-    """Why it is quiet, as far as the exchange can be asked."""
+    """Return why the exchange is paused; "" if it is open or does not respond."""
     try:
         return pause_words(readings.exchange_status)
     except KalshiError:
@@ -133,23 +125,21 @@ def _pause(readings: CheckData) -> str:
 
 def _summary(measures: list[Measure], *, is_polled: bool) -> str:
     value = {measure.label: measure.value for measure in measures}
-    said = ["books are polled" if is_polled else f"last message {value['feed_age_s']:g} s ago"]
+    said = ["order books are polled" if is_polled else f"last message {value['feed_age_s']:g} s ago"]
     if "feed_lag_ms" in value:
-        said.append(f"{value['feed_lag_ms']:g} ms late")
-    said.append(
-        f"{value.get('feed_gaps', 0):g} gaps in {GAP_MINUTES} minutes, {value['no_book']:g} markets without a book"
-    )
-    return ", ".join(said)
+        said.append(f"{value['feed_lag_ms']:g} ms delay")
+    said.append(f"{value.get('feed_gaps', 0):g} gaps in {GAP_MINUTES} minutes")
+    return ", ".join([*said, f"{value['no_book']:g} markets without an order book"])
 
 
 def _tried(readings: CheckData) -> CheckReport:
-    """No loop runs: whether the stream lets us in, and answers."""
-    why = _pause(readings)  # before the stream is tried, which takes what time there is
+    """Check that the stream accepts a connection, while no loop runs."""
+    why = _pause(readings)  # This comes first: the stream uses the remaining time.
     verdict, detail, hint = readings.stream
-    summary = f"no loop is running; the stream: {detail}"
+    summary = f"no trading loop is running; stream: {detail}"
     if verdict is Verdict.OK:
         return report("feed", summary)
     severity = "unknown" if verdict is Verdict.UNKNOWN else "critical"
     code = "COULD_NOT_LOOK" if verdict is Verdict.UNKNOWN else "FEED_DOWN"
-    breach = Breach(subject="stream", value=detail, limit=hint or "an answer", severity=severity, code=code)
+    breach = Breach(subject="stream", value=detail, limit=hint or "a response", severity=severity, code=code)
     return report("feed", f"{summary}; {why}" if why else summary, excused_by_pause([breach], why))

@@ -1,4 +1,4 @@
-"""Does the loop that should run complete its cycles?"""
+"""Check that the trading loop runs and completes its cycles."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from kalshi_cli.base.units import Ts, format_ts
 from kalshi_cli.core.model.exchange import TradingState
 from kalshi_cli.core.monitoring.check_report import Breach, CheckReport, Measure, report
 from kalshi_cli.services.monitoring.checks.readings import CheckData, LoopRecord, from_the_future, measured
+from kalshi_cli.services.trading.halts import state_word
 
 FIRST = "cycle_age_s"
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """The age of the last cycle that was completed with the account in sight.
+    """Check the age of the last cycle that was completed while the account could be read.
 
-    No loop is critical, unless the last one ended in good order and that is allowed. A halt, and trading that only
-    reduces, are critical under their own codes; a pause is a warning.
+    No loop is critical, unless the last one stopped gracefully and that is allowed. A halt and a reduce-only state are
+    critical under their own codes; a pause is a warning.
     """
     loop = readings.loop
     name = f"the loop{loop.mode and ' on ' + loop.mode}"
@@ -22,18 +23,18 @@ def examine(readings: CheckData) -> CheckReport:
     if loop.who is None:
         summary, breaches = _stopped(readings, loop, name)
     else:
-        # While a loop starts, its time counts from the start: the row is still that of the run before.
+        # While a loop starts, its age counts from its start: the saved row belongs to the previous run.
         pulse = loop.pulse
         since = pulse.completed if pulse is not None else loop.who.started
-        verb = "completed a cycle" if pulse is not None else "began to start"
+        verb = "completed a cycle" if pulse is not None else "started"
         summary, breaches, measures = _running(readings, f"{name} (pid {loop.who.pid}) {verb}", name, since)
     return report("heartbeat", summary, [*breaches, *_halt(loop, name)], measures)
 
 
 def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tuple[str, list[Breach], list[Measure]]:
-    """Return the age of what a running loop did last; it is in doubt where nobody wrote down when that was."""
+    """Return the age of a running loop's last cycle or start; `unknown` if its lock has no time."""
     if since is None:
-        value = f"{said}, and its lock does not say when"
+        value = f"{said}, at an unknown time: its lock file has none"
         return value, [Breach(subject=name, value=value, limit="a time", severity="unknown", code="COULD_NOT_LOOK")], []
     now = readings.clock.now()
     age = max(0.0, (now - since) / 1000)
@@ -45,26 +46,26 @@ def _running(readings: CheckData, said: str, name: str, since: Ts | None) -> tup
 def _stopped(readings: CheckData, loop: LoopRecord, name: str) -> tuple[str, list[Breach]]:
     cycle = loop.cycle
     if cycle is None:
-        what = "never ran here"
+        what = "never ran"
     elif cycle.is_running:
-        what = f"ended without stopping in good order; its last cycle was at {format_ts(cycle.completed)}"
+        what = f"did not stop gracefully; last cycle at {format_ts(cycle.completed)}"
     else:
         code = f" with exit code {cycle.exit_code}" if cycle.exit_code is not None else ""
         by = f" by {cycle.stopped_by}{code}" if cycle.stopped_by else ""
-        what = f"does not run; it stopped at {format_ts(cycle.completed)}{by}"
+        what = f"is not running; stopped at {format_ts(cycle.completed)}{by}"
     is_in_order = cycle is None or cycle.ended_in_order
     if is_in_order and readings.is_stop_allowed:
-        return f"no loop is running: {name} {what}", []
+        return f"no trading loop is running: {name} {what}", []
     lost = Breach(subject=name, value=what, limit="a running loop", severity="critical", code="HEARTBEAT_LOST")
     return f"{name} {what}", [lost]
 
 
 def _halt(loop: LoopRecord, name: str) -> list[Breach]:
-    """A loop that completes its cycles and may not trade."""
+    """Return a breach if the loop completes its cycles but may not trade."""
     halt = loop.halt
     if halt.state is TradingState.ACTIVE:
         return []
-    what = "paused" if halt.is_pause else f"{halt.state.value} by {halt.code}"
+    what = state_word(halt) if halt.is_pause else f"{state_word(halt)} by {halt.code}"
     said = f"{what} since {format_ts(halt.since)}: {halt.reason}".rstrip(": ")
     severity = "warning" if halt.is_pause else "critical"
     return [Breach(subject=name, value=said, limit="active", severity=severity, code=halt.code or "HALTED")]

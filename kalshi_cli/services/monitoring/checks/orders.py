@@ -1,4 +1,4 @@
-"""Is any order in doubt, left over, a stranger's, or in a group that takes none? Are too many refused?"""
+"""Check for unconfirmed, orphaned and external orders, triggered order groups, and too many rejections."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ HOUR_MS = 3_600_000
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """What the exchange lists against what is on file; whatever differs has to differ in two looks in a row."""
+    """Compare the exchange's orders with the saved ones; a difference counts if two reads in a row show it."""
     store = readings.store
 
     def look() -> list[Breach]:
@@ -34,17 +34,17 @@ def examine(readings: CheckData) -> CheckReport:
         return doubts + run_part("resting orders", lambda: _resting(readings))
 
     breaches = confirm_by_second_read(readings, look, *READ)
-    sent = store.orders(Ts(readings.clock.now() - HOUR_MS)) if store is not None else ()
-    since = readings.clock.now() - HOUR_MS
+    since = Ts(readings.clock.now() - HOUR_MS)
+    sent = store.orders(since) if store is not None else ()
     sent = tuple(order for order in sent if order.created >= since and not order.is_foreign)
     refused, measure = refusals(sent, measured("rejected_pct", 0.0, readings.checks.rejected_pct, "%"))
     measures = [measure] if measure is not None else []
-    of = f"{measure.value:g} % of the last hour's refused" if measure is not None else _too_few(sent)
+    of = f"{measure.value:g}% of the last hour's orders rejected" if measure is not None else _too_few(sent)
     return report("orders", "; ".join([_summary(readings, breaches), of]), [*breaches, *refused], measures)
 
 
 def _resting(readings: CheckData) -> list[Breach]:
-    """Read from the exchange first: an order is on file before it is sent."""
+    """Return the breaches of resting orders; the exchange is read first: orders are saved before they are sent."""
     differ = false_on_file(readings)
     listed, store, now = readings.resting, readings.store, readings.clock.now()
 
@@ -66,11 +66,11 @@ def _summary(readings: CheckData, breaches: list[Breach]) -> str:
         return "resting orders could not be read"
     bad = sum(breach.severity != "note" for breach in breaches)
     resting = pluralize(len(readings.resting), "resting order")
-    return f"{resting}, {bad} of them or of the file to be looked at" if bad else f"{resting}, none to be looked at"
+    return f"{resting}, {bad} need attention" if bad else f"{resting}, none needs attention"
 
 
 def _too_few(sent: Sequence[Order]) -> str:
     text, unjudged = pluralize(len(sent), "order") + " in the last hour", len(sent) - len(judged(sent))
     if unjudged:
-        text += f", {unjudged} of them refused by kalshi or not judged by the exchange"
-    return f"{text}, fewer than the {MIN_ORDERS_SENT} that say something of refusals"
+        text += f", {unjudged} of them refused by kalshi or not decided by the exchange"
+    return f"{text}; at least {MIN_ORDERS_SENT} are needed to judge rejections"

@@ -1,4 +1,4 @@
-"""What the trading day lost, and how far the account is below the best it ever was."""
+"""Check the loss of the trading day and the drawdown of the account."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ FIRST = "day_loss_pct"
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """The day, of `day_zone`, from the exchange's fills and settlements with what is open at what it could be closed
-    at; and the drawdown from the best that this check or a loop ever saw. Money that came or went is in neither.
+    """Check the result of the day (of `day_zone`) and the drawdown from the highest result ever seen.
+
+    Both come from the exchange's fills and settlements, with open positions at their closing prices. Deposits and
+    withdrawals do not count.
     """
     found, now = _whole(readings), readings.clock.now()
     day = _net(found, day_start(now, ZoneInfo(readings.config.day_zone)))
@@ -31,23 +33,24 @@ def examine(readings: CheckData) -> CheckReport:
         best = readings.best(gained, now).gained
         falls.append(measured("drawdown_usd", max(0, best - gained) / DOLLAR, _bound(readings)))
         below = Money(max(0, best - gained))
-        return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below {show_money(best, signed=True)}")
+        high = show_money(best, signed=True)
+        return falls[0].breach("DRAWDOWN", "account", f"{show_money(below)} below the high of {high}")
 
     doubts = _doubts(found)
-    breaches += doubts or run_part("drawdown", fall)  # what is not certain is not remembered as the best
+    breaches += doubts or run_part("drawdown", fall)  # An uncertain result must not be saved as the high.
     if falls:
-        summary += f", ${falls[0].value:,.2f} below the best"
+        summary += f", ${falls[0].value:,.2f} below the high"
     return report("pnl", summary, breaches, [*measures, *falls, Measure(label="day_net_usd", value=day / DOLLAR)])
 
 
 def _bound(readings: CheckData) -> CheckRange:
-    """Where nothing else is said of the check, what stops a loop is critical here: there may be none that runs."""
+    """Return the configured range; without a critical one, the drawdown limit of a loop is critical."""
     bound, limit = readings.checks.drawdown_usd, readings.limits.max_drawdown
     return bound if bound.crit or limit is None else CheckRange(warn=bound.warn, crit=RangeText(f"{limit / DOLLAR:f}"))
 
 
 def _whole(readings: CheckData) -> Portfolio:
-    """Fills and positions that agree; what trades between the two reads is read again."""
+    """Return the portfolio; read it again if a trade between two reads made fills and positions differ."""
     if readings.portfolio.drifting:
         readings.clock.sleep(AGAIN_S)
         readings.forget("portfolio")
@@ -63,20 +66,20 @@ def _day(readings: CheckData, net: Money) -> tuple[list[Breach], list[Measure]]:
     if limit is None:
         return [], []
     lost = Money(max(0, -net))
-    pct = round(100 * lost / limit, 1) if limit else (100.1 if lost else 0.0)  # a limit of nothing is crossed by a cent
+    pct = round(100 * lost / limit, 1) if limit else (100.1 if lost else 0.0)  # Any loss exceeds a limit of zero.
     measure = measured("day_loss_pct", pct, readings.checks.day_loss_pct, "%")
-    text = f"{show_money(lost)} lost ({pct:g} % of {show_money(limit)})"
+    text = f"lost {show_money(lost)} ({pct:g}% of the limit {show_money(limit)})"
     return list(measure.breach("DAY_LOSS", "account", text)), [measure]
 
 
 def _doubts(found: Portfolio) -> list[Breach]:
-    """A number that leaves something out must not look like one that does not."""
+    """Return an `unknown` breach for each market whose result is incomplete."""
     unmarked = [position.ticker for position in found.open_positions if found.marks.get(position.ticker) is None]
     return [
-        Breach(subject=ticker, value=why, limit="an answer", severity="unknown", code="COULD_NOT_LOOK")
+        Breach(subject=ticker, value=why, limit="a response", severity="unknown", code="COULD_NOT_LOOK")
         for tickers, why in (
-            (found.drifting, "its fills do not add up to its position"),
-            (unmarked, "nothing says what it is worth; counted at cost"),
+            (found.drifting, "fills do not add up to the position"),
+            (unmarked, "no price available; valued at cost"),
         )
         for ticker in tickers
     ]

@@ -1,4 +1,4 @@
-"""Is every position within its limits, as the exchange states it, with everything that rests filled?"""
+"""Check that every position is within its limits, assuming that all resting orders fill."""
 
 from __future__ import annotations
 
@@ -21,19 +21,20 @@ FIRST = "limit_used_pct"
 EVENTS_A_CALL = 100
 
 MAX_SERIES = 20
-"""Each is a request. What rests in others is taken to be charged as most series charge."""
+"""Series that are read, each with a request; orders in other series are assumed to have the usual fees."""
 
 
-class _Kin(NamedTuple):
-    """What limits need to know of an event, and how its markets charge."""
+class _EventData(NamedTuple):
+    """The family of an event for the limits, and the fees of its markets."""
 
     family: Family
     fees: FeeSchedule
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """Each market, each event, each category and the total; the measure is that of the limit that is nearest. And what
-    a loop would have to sell, where none runs.
+    """Check the limits of each market, event, category and the total; the measure is the one of the nearest limit.
+
+    While no loop runs, also check for positions that a stop-loss would close.
     """
     used: list[LimitUsage] = []
 
@@ -43,13 +44,10 @@ def examine(readings: CheckData) -> CheckReport:
         over = [breach for use in used for breach in use.breach(measure)]
         return over + run_part("stop-loss", lambda: unclosed_stop_positions(readings, lambda: _markets(readings)))
 
-    breaches = confirm_by_second_read(
-        readings, look, "resting", "positions", "markets of positions", "families of positions"
-    )
+    breaches = confirm_by_second_read(readings, look, "resting", "positions", "markets", "events")
     nearest = used[0] if used else None
-    measure = measured(
-        "limit_used_pct", nearest.pct if nearest is not None else 0.0, readings.checks.limit_used_pct, "%"
-    )
+    pct = nearest.pct if nearest is not None else 0.0
+    measure = measured("limit_used_pct", pct, readings.checks.limit_used_pct, "%")
     held = {ticker for (_, ticker), position in readings.positions.items() if position.position}
     summary = f"{pluralize(len(held), 'position')}, {pluralize(len(readings.resting), 'resting order')}"
     if nearest is not None:
@@ -58,52 +56,50 @@ def examine(readings: CheckData) -> CheckReport:
 
 
 def _used(readings: CheckData) -> list[LimitUsage]:
-    """Where events are read for a limit of theirs, they say how what rests is charged, too."""
+    """Return the use of each limit; events, if read for their limits, also give the fees of resting orders."""
     stakes, limits = _stakes(readings), readings.limits
     if limits.max_event_exposure is None and limits.max_category_exposure is None:
         return uses(stakes, limits, {})
-    kin = _kin(readings, stakes)
+    events = _event_data(readings, stakes)
     charged = [
-        msgspec.structs.replace(stake, fees=kin[stake.ticker].fees) if stake.ticker in kin else stake
+        msgspec.structs.replace(stake, fees=events[stake.ticker].fees) if stake.ticker in events else stake
         for stake in stakes
     ]
-    return uses(charged, limits, {ticker: each.family for ticker, each in kin.items()})
+    return uses(charged, limits, {ticker: each.family for ticker, each in events.items()})
 
 
 def _stakes(readings: CheckData) -> list[MarketExposure]:
-    """The orders are read first: what trades between the two reads counts twice rather than not at all."""
+    """Return the exposure by market. Orders are read first: a fill between the reads counts twice, not never."""
     orders: dict[tuple[int, str], list[Order]] = {}
     for order in readings.resting:
         orders.setdefault((order.subaccount, order.ticker), []).append(order)
     stated = readings.positions
-    flat = (Qty(0), Money(0))
     found = []
     for key in sorted(orders.keys() | stated.keys()):
-        qty, cost = (stated[key].position, stated[key].exposure) if key in stated else flat
-        subaccount, ticker = key
+        qty, cost = (stated[key].position, stated[key].exposure) if key in stated else (Qty(0), Money(0))
         resting = tuple(orders.get(key, ()))
-        found.append(MarketExposure(ticker=ticker, subaccount=subaccount, qty=qty, cost=cost, orders=resting))
+        found.append(MarketExposure(ticker=key[1], subaccount=key[0], qty=qty, cost=cost, orders=resting))
     return [stake for stake in found if stake.qty or stake.orders]
 
 
 def _markets(readings: CheckData) -> list[Market]:
-    """Those in which anything is held or rests."""
+    """Return the markets with positions or resting orders."""
     tickers = sorted({stake.ticker for stake in _stakes(readings)})
-    return readings.once("markets of positions", lambda: list(readings.client.markets(tickers=tickers)))
+    return readings.once("markets", lambda: list(readings.client.markets(tickers=tickers)))
 
 
-def _kin(readings: CheckData, stakes: list[MarketExposure]) -> dict[str, _Kin]:
-    """Of each market; that hardly ever changes."""
+def _event_data(readings: CheckData, stakes: list[MarketExposure]) -> dict[str, _EventData]:
+    """Return by market the data of its event."""
     if not stakes:
         return {}
     markets = _markets(readings)
     resting = {stake.ticker for stake in stakes if stake.orders}
-    kin = readings.once("families of positions", lambda: _read_kin(readings, markets, resting))
-    return {market.ticker: kin[market.event_ticker] for market in markets if market.event_ticker in kin}
+    events = readings.once("events", lambda: _read_events(readings, markets, resting))
+    return {market.ticker: events[market.event_ticker] for market in markets if market.event_ticker in events}
 
 
-def _read_kin(readings: CheckData, markets: list[Market], resting: set[str]) -> dict[str, _Kin]:
-    """By event. A series is read, once, where something rests in it, and where a limit asks for its category."""
+def _read_events(readings: CheckData, markets: list[Market], resting: set[str]) -> dict[str, _EventData]:
+    """Read the events of markets, and their series if orders rest there or a limit needs a missing category."""
     tickers = sorted({market.event_ticker for market in markets})
     batches = [tickers[at : at + EVENTS_A_CALL] for at in range(0, len(tickers), EVENTS_A_CALL)]
     events = [event for batch in batches for event in readings.client.events(tickers=batch)]
@@ -112,14 +108,14 @@ def _read_kin(readings: CheckData, markets: list[Market], resting: set[str]) -> 
     if readings.limits.max_category_exposure is not None:
         wanted |= {event.series_ticker for event in events if not event.category}
     series = {ticker: readings.client.series(ticker) for ticker in sorted(wanted)}
-    return {event.event_ticker: _kin_of(event, series.get(event.series_ticker)) for event in events}
+    return {event.event_ticker: _data_of(event, series.get(event.series_ticker)) for event in events}
 
 
-def _kin_of(event: Event, series: Series | None) -> _Kin:
+def _data_of(event: Event, series: Series | None) -> _EventData:
     family = Family(
         event_ticker=event.event_ticker,
         series_ticker=event.series_ticker,
         category=event.category or (series.category if series is not None else ""),
         is_exclusive=event.mutually_exclusive,
     )
-    return _Kin(family, current_fees(event, series) if series is not None else CLASSIC)
+    return _EventData(family, current_fees(event, series) if series is not None else CLASSIC)

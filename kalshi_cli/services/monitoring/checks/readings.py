@@ -1,8 +1,9 @@
-"""What the checks of one run look at: each thing is read once, when the first of them asks for it."""
+"""The data that the checks of one run share: each item is read once, when the first check needs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import KW_ONLY, InitVar, dataclass
 from pathlib import Path
 from typing import TypeVar, cast
 
@@ -32,13 +33,11 @@ from kalshi_cli.telemetry.request_counts import RequestCounters
 T = TypeVar("T")
 
 LOCK = "trade.lock"
-"""The file that a loop holds while it runs; it is left behind by every one that was started."""
+"""The file that a running loop holds; it stays after the first start of a loop."""
 
 
 class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """The loop that a check is about: who holds its lock now, and what it wrote last. `mode` is "" at the
-    exchange.
-    """
+    """The loop that a check is about: the holder of its lock and its last saved cycle. `mode` is "" on the exchange."""
 
     mode: str
     home: Path
@@ -49,67 +48,52 @@ class LoopRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_of_account(self) -> bool:
-        """It trades at the exchange, and looks after the account's orders."""
+        """Return whether the loop trades on the exchange and manages the account's orders."""
         return not self.mode
 
     @property
     def pulse(self) -> Heartbeat | None:
-        """The last cycle of the run that holds the lock now; None where none runs, or while it starts."""
+        """Return the last cycle of the run that holds the lock; None if none runs, or while it starts."""
         cycle = self.cycle
         is_its_own = cycle is not None and self.who is not None and cycle.pid == self.who.pid and cycle.is_running
         return cycle if is_its_own else None
 
 
+@dataclass(eq=False, repr=False)
 class CheckData:
-    """One look at the account and at what is remembered of it, for one check or for all.
+    """The account and the state file as read by one run, for one check or for all.
 
-    What could not be read is not tried again in this run: each further try would only wait. After the first read that
-    got no answer the exchange is not asked anything more. `connect`, `connect_unsigned`, `learn_key`, `remembered` and
-    `find_loop`, given the state file, are asked once, when they are needed; `remember` makes a state file.
-    `try_stream` connects for so many seconds at most, and says how that went; `try_routes` asks each route in use once,
-    as well; `seen` counts what this run asks.
+    A failed read is not repeated in this run, and after the first request without a response no request is sent: both
+    would only wait. `connect`, `connect_unsigned`, `learn_key`, `remembered` (the state file) and `find_loop` are
+    called once, when needed; `remember` creates a state file. `try_stream` connects for at most the given seconds and
+    returns the result, `try_routes` requests each route in use once, and `seen` counts the requests of this run.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        limits: RiskLimits,
-        clock: Clock,
-        *,
-        connect: Callable[[], KalshiClient],
-        connect_unsigned: Callable[[], KalshiClient],
-        learn_key: Callable[[], object],
-        remembered: Callable[[], Store | None],
-        remember: Callable[[], Store],
-        find_loop: Callable[[Store | None], LoopRecord],
-        try_stream: Callable[[float], tuple[Verdict, str, str]],
-        try_routes: Callable[[float], CheckReport],
-        seen: RequestCounters,
-        within_s: float,
-        is_stop_allowed: bool = False,
-        is_accepted: bool = False,
-    ) -> None:
-        self.config = config
-        self.checks = config.checks
-        self.limits = limits
-        self.clock = clock
-        self.is_stop_allowed = is_stop_allowed
-        self.is_accepted = is_accepted
-        self._connect = connect
-        self._connect_unsigned = connect_unsigned
-        self._learn_key = learn_key
-        self._remembered = remembered
-        self._remember = remember
-        self._find_loop = find_loop
-        self._try_stream = try_stream
-        self._try_routes = try_routes
-        self.seen = seen
-        self._until = clock.monotonic() + within_s
+    config: Config
+    limits: RiskLimits
+    clock: Clock
+    _: KW_ONLY
+    connect: Callable[[], KalshiClient]
+    connect_unsigned: Callable[[], KalshiClient]
+    learn_key: Callable[[], object]
+    remembered: Callable[[], Store | None]
+    remember: Callable[[], Store]
+    find_loop: Callable[[Store | None], LoopRecord]
+    try_stream: Callable[[float], tuple[Verdict, str, str]]
+    try_routes: Callable[[float], CheckReport]
+    seen: RequestCounters
+    within_s: InitVar[float]
+    is_stop_allowed: bool = False
+    is_accepted: bool = False
+
+    def __post_init__(self, within_s: float) -> None:
+        self.checks = self.config.checks
+        self._until = self.clock.monotonic() + within_s
         self._found: dict[str, object] = {}
         self._silent: UnreachableError | None = None
 
     def once(self, name: str, look: Callable[[], T]) -> T:
-        """What a read brings, or its error, again for whoever asks under the same name."""
+        """Return the result of a read, or raise its error; later calls with the same name repeat both."""
         if name not in self._found:
             try:
                 self._found[name] = look()
@@ -123,68 +107,69 @@ class CheckData:
         return cast(T, found)
 
     def forget(self, *names: str) -> None:
-        """Read these again, once they are asked for."""
+        """Drop the results of these names, so that they are read again when needed."""
         for name in names:
             self._found.pop(name, None)
 
     @property
     def left_s(self) -> float:
-        """How long this run may still look."""
+        """Return the seconds left for reading in this run."""
         return self._until - self.clock.monotonic()
 
     @property
     def client(self) -> KalshiClient:
-        """The exchange; UnreachableError where it did not answer before, or no time is left to ask it."""
-        return self._asked("client", self._connect)
+        """Return the client. Raises UnreachableError if the exchange did not respond before, or no time is left."""
+        return self._asked("client", self.connect)
 
     @property
     def account(self) -> KalshiClient:
-        """The same, once it is known what time it is there, by which a reply that something on the way kept shows; and
-        which subaccount the key is locked to: it names that in what it asks.
+        """Return the client after reading the exchange's time and the subaccount of the key.
+
+        The time exposes responses from a cache; requests of a restricted key must name its subaccount.
         """
         client = self.client
         self.once("clock", client.measure_clock_skew)
-        self.once("key", self._learn_key)
+        self.once("key", self.learn_key)
         return client
 
     @property
     def public(self) -> KalshiClient:
-        """The same without a key, for what needs none: what is wrong with the key is told where that is needed."""
-        return self._asked("public client", self._connect_unsigned)
+        """Return the client without a key, so that a bad key fails only the checks that need it."""
+        return self._asked("public client", self.connect_unsigned)
 
     def _asked(self, name: str, connect: Callable[[], KalshiClient]) -> KalshiClient:
         if self._silent is not None:
             raise self._silent
         if self.left_s <= 0:
-            raise UnreachableError("no time was left to look", code="too_slow")
+            raise UnreachableError("Timed out before this could be checked", code="too_slow")
         return self.once(name, connect)
 
-    # -- the account, as the exchange states it -------------------------------------------------------------------
+    # -- the account on the exchange ------------------------------------------------------------------------------
 
     @property
     def portfolio(self) -> Portfolio:
-        """Every fill and settlement, and what they add up to."""
+        """Return the portfolio: every fill and settlement, with positions and results."""
         return self.once("portfolio", lambda: read(self.account))
 
     @property
     def balance(self) -> Balance:
-        """Cash of the primary subaccount."""
+        """Return the balance of the primary subaccount."""
         return self.once("balance", lambda: self.account.balance())
 
     @property
     def cash(self) -> Money:
-        """Cash of all subaccounts and shards."""
+        """Return the cash of all subaccounts and shards."""
         return Money(sum(each.balance for each in self.pockets)) if self.pockets else self.balance.cash
 
     @property
     def subaccounts(self) -> tuple[int, ...]:
-        """Those that hold cash or have resting orders; the primary one, or that of the key, is always among them."""
+        """Return the subaccounts with cash or resting orders, and always the primary one or that of the key."""
         cash = {each.subaccount for each in self.pockets}
         return tuple(sorted({self.account.lock or 0} | cash | {order.subaccount for order in self.resting}))
 
     @property
     def positions(self) -> dict[tuple[int, str], ExchangePosition]:
-        """By subaccount and market."""
+        """Return the positions by subaccount and market."""
 
         def look() -> dict[tuple[int, str], ExchangePosition]:
             found = {}
@@ -197,23 +182,23 @@ class CheckData:
 
     @property
     def resting(self) -> tuple[Order, ...]:
-        """All resting orders, of all subaccounts, whoever placed them."""
+        """Return the resting orders of all subaccounts, own and external."""
         return self.once("resting", lambda: tuple(self.account.orders(status="resting")))
 
     @property
     def exchange_status(self) -> ExchangeStatus:
-        """Whether the exchange and trading are up."""
+        """Return whether the exchange and trading are open."""
         return self.once("exchange status", lambda: self.public.exchange_status())
 
     @property
     def pockets(self) -> tuple[SubaccountBalance, ...]:
-        """Cash by subaccount and shard; nothing where this account or key has no subaccounts to show."""
+        """Return the cash by subaccount and shard; empty if this account or key cannot list subaccounts."""
 
         def look() -> tuple[SubaccountBalance, ...]:
             try:
                 return tuple(self.account.subaccount_balances())
             except ExchangeError as error:
-                if error.status not in (403, 404):  # a key of one subaccount may not look at the others
+                if error.status not in (403, 404):  # A key of one subaccount may not read the others.
                     raise
             return ()
 
@@ -221,33 +206,33 @@ class CheckData:
 
     @property
     def stream(self) -> tuple[Verdict, str, str]:
-        """Whether the stream lets us in and answers, in words, and what to do where it does not."""
-        return self.once("stream", lambda: self._try_stream(self.left_s))
+        """Return the verdict, detail and hint of a connection to the stream."""
+        return self.once("stream", lambda: self.try_stream(self.left_s))
 
     @property
     def routes(self) -> CheckReport:
-        """Whether each route in use still answers what we read."""
-        return self._try_routes(self.left_s)
+        """Return the report of the schema check."""
+        return self.try_routes(self.left_s)
 
-    # -- what is remembered here ----------------------------------------------------------------------------------
+    # -- the state file -------------------------------------------------------------------------------------------
 
     @property
     def store(self) -> Store | None:
-        """The state file of the account; None where there is none yet."""
-        return self.once("store", self._remembered)
+        """Return the state file of the account; None if it does not exist yet."""
+        return self.once("store", self.remembered)
 
     def best(self, gained: Money, ts: Ts) -> AccountHigh:
-        """The most that the account was ever seen to have gained, with what it has now; a state file is made for it."""
-        return self.once("best", lambda: (self.store or self._remember()).update_account_high(gained, ts))
+        """Save the account's result and return its highest one ever; a missing state file is created."""
+        return self.once("best", lambda: (self.store or self.remember()).update_account_high(gained, ts))
 
     @property
     def loop(self) -> LoopRecord:
-        """The loop that should run here."""
-        return self.once("loop", lambda: self._find_loop(self.store))
+        """Return the loop that the checks are about."""
+        return self.once("loop", lambda: self.find_loop(self.store))
 
 
 def loop_at(home: Home, store: Store | None) -> LoopRecord:
-    """Return what a home knows of its loop."""
+    """Return the loop of a home."""
     return LoopRecord(
         mode="" if home.is_at_exchange else home.name,
         home=home.folder,
@@ -259,24 +244,24 @@ def loop_at(home: Home, store: Store | None) -> LoopRecord:
 
 
 def measured(label: str, value: float, bound: CheckRange, unit: str = "") -> Measure:
-    """A number with its configured thresholds."""
+    """Return a measure with its configured range."""
     return Measure(label=label, value=value, unit=unit, warn=bound.warn or "", crit=bound.crit or "")
 
 
 def could_not_read(subject: str, error: KalshiError) -> Breach:
-    """What could not be looked at, and why."""
+    """Return an `unknown` breach for a failed read."""
     kinds = ((CredentialsError, "CREDENTIALS"), (StateFileError, "STATE_UNUSABLE"))
     code = next((code for kind, code in kinds if isinstance(error, kind)), "COULD_NOT_LOOK")
-    return Breach(subject=subject, value=error.message, limit="an answer", severity="unknown", code=code)
+    return Breach(subject=subject, value=error.message, limit="a response", severity="unknown", code=code)
 
 
 def in_doubt(check: str, error: KalshiError) -> CheckReport:
-    """The outcome of a check that could not look at all."""
+    """Return the report of a check whose reads failed."""
     return report(check, error.message, [could_not_read(check, error)])
 
 
 def run_part(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]:
-    """The breaches of a part of a check; where that part could not be looked at, that one."""
+    """Return the breaches of a part of a check; if its reads fail, an `unknown` breach."""
     try:
         return list(look())
     except KalshiError as error:
@@ -284,31 +269,31 @@ def run_part(subject: str, look: Callable[[], Iterable[Breach]]) -> list[Breach]
 
 
 AHEAD_MS = 5_000
-"""What was written down so much later than now was written by a clock that was set back since."""
+"""Tolerance for saved times in the future; beyond it the clock was set back since."""
 
 
 def from_the_future(subject: str, written: Ts, now: Ts) -> list[Breach]:
-    """Nobody knows how old that is."""
+    """Return an `unknown` breach if a saved time is in the future: its age cannot be determined."""
     if written - now <= AHEAD_MS:
         return []
-    value = f"written down {(written - now) / 1000:.0f} s ahead of now: was the clock set back?"
-    return [Breach(subject=subject, value=value, limit="a time that is past", severity="unknown", code="CLOCK")]
+    value = f"recorded {(written - now) / 1000:.0f} s in the future; was the clock set back?"
+    return [Breach(subject=subject, value=value, limit="a time in the past", severity="unknown", code="CLOCK")]
 
 
 AGAIN_S = 0.5
 
 
 def confirm_by_second_read(readings: CheckData, look: Callable[[], list[Breach]], *names: str) -> list[Breach]:
-    """What two looks in a row find, where the first finds anything: what moved between two of its reads is no breach.
+    """Return the breaches that two reads in a row find: a change between two reads is no breach.
 
-    `names` are what is read again for the second. Where the second could not look at something, the first stands.
+    `names` are read again for the second. If a part of the second read fails, the first result stays.
     """
     first = look()
     if not any(breach.severity in ("critical", "warning") for breach in first):
         return first
     readings.clock.sleep(AGAIN_S)
     readings.forget(*names)
-    second = run_part("second look", look)
+    second = run_part("second read", look)
     doubts = [breach for breach in second if breach.severity == "unknown"]
     keys = {(breach.code, breach.subject) for breach in first}
     again = {(breach.code, breach.subject): breach for breach in second if (breach.code, breach.subject) in keys}

@@ -1,4 +1,4 @@
-"""Orders on file held against the exchange's own records of them: what a false reply left behind."""
+"""Comparison of saved orders with the exchange's records, to find the effects of wrong replies."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kalshi_cli.services.monitoring.checks.readings import CheckData
 from kalshi_cli.store.sqlite_store import Store
 
 READ = ("as of", "resting", "records")
-"""What is read for it, to be forgotten before a second look."""
+"""Names of the reads to drop before a second read."""
 
 LATELY_MS = 86_400_000
-"""Orders that changed so lately are held against their fills."""
+"""Age up to which changed orders are compared with their fills."""
 
 MOST = 20
-"""Orders whose records one run asks for, the newest first; it says how many more there are."""
+"""Orders that one run looks up on the exchange, newest first; the report counts the rest."""
 
 Records = tuple[tuple[Resting, ...], tuple[Order, ...], int]
-"""Records with what is on file of them; orders on file of which there is no record; how many were not looked up."""
+"""Records with the saved orders; saved orders without a record; the number of orders not looked up."""
 
 
 def false_on_file(readings: CheckData) -> list[Breach]:
-    """Return the orders that are on file otherwise than at the exchange. Both checks that tell of it read it once."""
+    """Return breaches for saved orders that differ from the exchange's records. Two checks share one read."""
     store = readings.store
     if store is None:
         return []
@@ -37,27 +37,27 @@ def false_on_file(readings: CheckData) -> list[Breach]:
 
 
 def _not_compared(more: int) -> list[Breach]:
-    """A warning, so that it must show in both looks, and does not make the first one stand."""
+    """Return a warning for orders not looked up; as a warning it must occur in both reads."""
     if not more:
         return []
-    value = f"{pluralize(more, 'more order')} on file not compared with the exchange"
+    value = f"{pluralize(more, 'more saved order')} not compared with the exchange"
     return [
         Breach(
             subject="orders on file", value=value, limit=str(MOST), severity="warning", code="COULD_NOT_LOOK",
-            unit="orders a run",
+            unit="orders per run",
         )
     ]  # fmt: skip
 
 
 def on_file(store: Store | None, order: Order) -> Order | None:
-    """Return what is on file of an order that the exchange lists."""
+    """Return the saved order for an order that the exchange lists."""
     if store is None:
         return None
     return store.order(order.order_id) or (store.order(order.client_order_id) if order.client_order_id else None)
 
 
 def _records(readings: CheckData, store: Store) -> Records:
-    """What rests, and what the file says rests or filled and neither the list nor its fills bear out."""
+    """Return the listed orders, and the records of saved orders that the list and the fills do not confirm."""
     records = [Resting(order, _own_first(store, order)) for order in readings.resting]
     shown = {each.known.client_order_id for each in records if each.known is not None}
     absent = []
@@ -75,13 +75,13 @@ def _records(readings: CheckData, store: Store) -> Records:
 
 
 def _own_first(store: Store, order: Order) -> Order | None:
-    """Under a false id an order of ours and the same one, met as a stranger's, can both be on file."""
+    """Return the saved own order, if any: after a reply with a wrong id the same order may be saved as external too."""
     named = store.order(order.client_order_id) if order.client_order_id else None
     return named if named is not None and not named.is_foreign else on_file(store, order)
 
 
 def _unexplained(store: Store, since: Ts, shown: Set[str]) -> list[Order]:
-    """Return own orders that are live or filled on file, and that neither the list (`shown`) nor fills bear out."""
+    """Return own orders saved as live or filled that neither the list (`shown`) nor the fills confirm."""
     traded: Counter[str] = Counter()
     for fill in store.fills():
         traded[fill.order_id] += fill.qty

@@ -1,4 +1,4 @@
-"""Does the exchange still send what this program reads?"""
+"""Check that the exchange still sends the fields that this program reads."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ from kalshi_cli.services.monitoring.checks.readings import CheckData
 
 
 def examine(readings: CheckData) -> CheckReport:
-    """One sample of each route in use, and the first frames of the stream. It has no number for a range."""
+    """Return the report on a sample of each route and the first frames of the stream; it has no range."""
     return readings.routes

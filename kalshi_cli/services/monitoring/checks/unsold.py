@@ -1,4 +1,4 @@
-"""What strategies hold below `risk.stop_loss_pct` while no loop runs that would sell it."""
+"""Positions of strategies below `risk.stop_loss_pct` while no loop runs to close them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from kalshi_cli.strategies.registry import BUILT_IN, load
 
 
 def unclosed_stop_positions(readings: CheckData, read_markets: Callable[[], Sequence[Market]]) -> list[Breach]:
-    """By the best prices that the exchange states, our own quotes included: nobody here reads a book."""
+    """Return a breach for each position beyond its stop-loss, by the exchange's best prices (own quotes included)."""
     stop, store, loop = readings.limits.stop_loss_pct, readings.store, readings.loop
     if stop is None or store is None or (loop.is_of_account and loop.who is not None):
         return []
@@ -33,7 +33,7 @@ def unclosed_stop_positions(readings: CheckData, read_markets: Callable[[], Sequ
 
 
 def _held(readings: CheckData, memory: RecoveredState) -> Iterator[tuple[str, Position]]:
-    """Which strategy holds how much: by the state file, and only where the exchange says that it is there."""
+    """Yield the positions by strategy from the state file, if the exchange confirms them."""
     strategies = {order.order_id: order.strategy for order in memory.orders if order.order_id}
 
     def owner_of(fill: Fill) -> str:
@@ -50,18 +50,18 @@ def _held(readings: CheckData, memory: RecoveredState) -> Iterator[tuple[str, Po
 
 
 def _look(strategy: str, position: Position, market: Market, stop: int) -> Iterator[Breach]:
-    """The rule of `core.exits`."""
+    """Yield a breach by the stop-loss rule of `core/risk/exits.py`."""
     is_long = position.qty > 0
-    worth = position.value(mark(None, market, position.qty))
-    offered = position.value(market.yes_ask if is_long else market.yes_bid)
-    if worth is None or worth * 100 >= position.cost * stop or is_spread(position, worth, offered):
+    value = position.value(mark(None, market, position.qty))
+    ask = position.value(market.yes_ask if is_long else market.yes_bid)
+    if value is None or value * 100 >= position.cost * stop or is_spread(position, value, ask):
         return
     held = f"{show_qty(Qty(abs(position.qty)))} {'YES' if is_long else 'NO'} of {strategy}"
-    prices = f"cost {show_money(position.cost)} and are worth {show_money(worth)}"
+    prices = f"cost {show_money(position.cost)}, current value {show_money(value)}"
     yield Breach(
         subject=position.ticker,
-        value=f"{held} {prices}, and no loop runs to sell them",
-        limit=f"{stop} % of the cost",
+        value=f"{held} {prices}; no trading loop is running to close it: kalshi close {position.ticker}",
+        limit=f"{stop}% of the cost",
         severity="critical",
         code="STOP_LOSS_STUCK",
     )

@@ -295,8 +295,12 @@ def test_what_a_stop_loss_would_sell_is_critical_where_no_loop_runs(
     ended = check("positions")
     (breach,) = ended.json["breaches"]
     assert (ended.code, codes(ended)) == (2, {("critical", "STOP_LOSS_STUCK")})
-    assert (breach["subject"], breach["limit"]) == (TWO_SIDED, "80 % of the cost")
-    assert breach["value"] == "6 YES of threshold cost $3.00 and are worth $2.34, and no loop runs to sell them"
+    assert (breach["subject"], breach["limit"]) == (TWO_SIDED, "80% of the cost")
+    assert (
+        breach["value"]
+        == "6 YES of threshold cost $3.00, current value $2.34; no trading loop is running to close it: kalshi close "
+        + TWO_SIDED
+    )
     with lock(tmp_path / "state" / "sim" / readings.LOCK, SystemClock()):
         assert check("positions").code == 0
 
@@ -461,7 +465,7 @@ def test_the_age_of_the_last_completed_cycle_decides(proxy: FaultProxy, store: S
 def test_a_loop_that_starts_is_not_judged_by_the_run_before(proxy: FaultProxy, store: Store) -> None:
     store.beat(_cycle(10_000.0, is_running=False))
     ended = check("heartbeat")
-    assert (ended.code, "began to start" in ended.json["summary"]) == (0, True)
+    assert (ended.code, ") started " in ended.json["summary"]) == (0, True)
 
 
 def test_a_loop_of_which_nobody_knows_since_when_it_starts_is_unknown(
@@ -480,7 +484,7 @@ def test_no_loop_is_critical_and_fine_only_where_that_is_allowed(proxy: FaultPro
     ended = check("heartbeat")
     assert (ended.code, codes(ended)) == (2, {("critical", "HEARTBEAT_LOST")})
     allowed = check("heartbeat", "--allow-stopped")
-    assert (allowed.code, allowed.json["summary"].partition(":")[0]) == (0, "no loop is running")
+    assert (allowed.code, allowed.json["summary"].partition(":")[0]) == (0, "no trading loop is running")
 
 
 def test_a_loop_that_was_killed_is_critical_whatever_is_allowed(proxy: FaultProxy, store: Store) -> None:
@@ -579,7 +583,7 @@ def test_an_account_that_is_known_to_the_cent_is_fine(proxy: FaultProxy) -> None
     assert check("drift").code == 0
     ended = check("drift")
     assert (ended.code, measure(ended, "drift_usd")) == (0, 0.0)
-    assert "sample too small for the edge" in ended.json["summary"]
+    assert "sample too small to judge the edge" in ended.json["summary"]
 
 
 @pytest.mark.parametrize(
@@ -645,7 +649,7 @@ def test_what_nobody_read_yet_is_no_drift(proxy: FaultProxy, shared: tuple[Serve
     one.submit("maker", TWO_SIDED, BID, "0.4500", "1")
     one.submit("alice", TWO_SIDED, ASK, "0.4500", "1", client_order_id=f"new-{random.random()}")
     ended = check("drift")
-    assert (ended.code, ended.json["summary"].count("1 newer at the exchange")) == (0, 1), ended.out
+    assert (ended.code, ended.json["summary"].count("1 newer fill on the exchange")) == (0, 1), ended.out
     assert measure(ended, "drift_usd") == 0.0
     one.submit("maker", TWO_SIDED, ASK, "0.4500", "1")
     one.submit("alice", TWO_SIDED, BID, "0.4500", "1", client_order_id=f"back-{random.random()}")

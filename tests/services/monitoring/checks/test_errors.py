@@ -54,7 +54,7 @@ def alarm(store: Store, code: str = "BLIND", subject: str = "account", ago_ms: i
 
 def test_where_nothing_was_recorded_all_is_fine() -> None:
     ended = check()
-    assert (ended.code, ended.json["summary"]) == (0, "no loop is running; 0 errors in the last hour")
+    assert (ended.code, ended.json["summary"]) == (0, "no trading loop is running; 0 errors in the last hour")
 
 
 def test_of_a_loop_that_runs_nothing_else_is_said(store: Store, tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_quiet_while_the_exchange_is_paused_is_no_incident(store: Store, shared:
 def test_a_loop_that_starts_is_not_judged_by_the_run_before(store: Store) -> None:
     beat(store, 10_000.0, is_running=False)
     ended = check()
-    assert (ended.code, ended.json["summary"]) == (0, "the loop has not completed a cycle yet")
+    assert (ended.code, ended.json["summary"]) == (0, "The loop has not completed a cycle yet")
 
 
 def test_a_loop_that_never_completes_a_cycle_is_unknown(store: Store, tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_a_loop_that_never_completes_a_cycle_is_unknown(store: Store, tmp_path: 
             path.write_bytes(msgspec.json.encode(LockHolder(os.getpid(), started)))  # type: ignore[arg-type]
             ended = check()
         assert found(ended) == (code, [("unknown", "COULD_NOT_LOOK", "stream")] if code else [])
-        assert "the loop has not completed a cycle yet" in ended.json["summary"]
+        assert "The loop has not completed a cycle yet" in ended.json["summary"]
 
 
 def test_a_broken_state_file_is_unknown(proxy: FaultProxy, tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_the_loop_on_paper_polls_its_books_without_a_key(
     ):
         beat(paper, mode="paper", feed_age_ms=None, feed_lag_ms=None)
         ended = check("--paper", "-w", "100", "-c", "200")
-    assert (ended.code, ended.json["summary"].partition(" ")[0]) == (0, "books"), ended
+    assert (ended.code, ended.json["summary"].partition(",")[0]) == (0, "order books are polled"), ended
 
 
 # -- without a loop -----------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_the_loop_on_paper_polls_its_books_without_a_key(
 def test_without_a_loop_a_stream_that_answers_is_fine(proxy: FaultProxy) -> None:
     ended = check()
     assert (found(ended), ended.json["summary"]) == (
-        (0, []), "no loop is running; the stream: connected and subscribed",
+        (0, []), "no trading loop is running; stream: connected and subscribed",
     )  # fmt: skip
 
 

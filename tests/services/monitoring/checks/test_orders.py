@@ -85,7 +85,7 @@ def test_an_order_of_a_person_that_is_on_file_is_fine(proxy: FaultProxy, store: 
     remember(store, order_id=resting)
     ended = program("check", "orders", "--no-notify")
     assert (ended.code, ended.out.partition(";")[0]) == (
-        0, "KALSHI ORDERS OK - 1 resting order, none to be looked at",
+        0, "KALSHI ORDERS OK - 1 resting order, none needs attention",
     )  # fmt: skip
 
 
@@ -155,7 +155,7 @@ def test_what_the_exchange_did_not_refuse_for_what_it_is_is_no_refusal(
         remember(store, f"c{number}", status=OrderStatus.REJECTED, code=code)
     assert found() == (0, [])
     (line,) = program("check", "orders", "--no-notify").out.splitlines()
-    assert "21 orders in the last hour, 20 of them refused by kalshi or not judged by the exchange" in line
+    assert "21 orders in the last hour, 20 of them refused by kalshi or not decided by the exchange" in line
 
 
 def test_a_fill_or_a_cancel_between_two_looks_is_no_breach(proxy: FaultProxy, resting: str) -> None:
@@ -199,7 +199,7 @@ def test_orders_beyond_those_that_one_run_looks_up_are_reported(proxy: FaultProx
     for number in range(23):
         remember(store, f"g{number}", order_id=f"gone-{number}", updated=Ts(NOW + 3_600_000))
     assert found() == (1, [("warning", "COULD_NOT_LOOK", "orders on file")])
-    assert "3 more orders on file not compared with the exchange" in program("check", "orders", "--no-notify").out
+    assert "3 more saved orders not compared with the exchange" in program("check", "orders", "--no-notify").out
 
 
 def test_orders_that_cannot_be_read_are_unknown(proxy: FaultProxy) -> None:
