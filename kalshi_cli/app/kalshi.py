@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
+    from kalshi_cli.base.units import Ts
     from kalshi_cli.services.account.service import AccountService
     from kalshi_cli.services.markets.service import MarketService
     from kalshi_cli.services.monitoring.service import MonitoringService
     from kalshi_cli.services.orders.service import OrderService
+    from kalshi_cli.services.resources import Resources
     from kalshi_cli.services.trading.service import TradingService
 
 LOG = logging.getLogger("kalshi_cli")
@@ -60,6 +62,21 @@ class Kalshi:
     def close(self) -> None:
         """Close connections and files."""
         self._environment.close()
+
+    @property
+    def resources(self) -> Resources:
+        """Return what the services work with: client, state file, clock."""
+        return self._resources
+
+    @property
+    def env(self) -> str:
+        """Return the environment: sim, demo or prod."""
+        return self._resources.config.env
+
+    @property
+    def now(self) -> Ts:
+        """Return the exchange's time."""
+        return self._resources.clock.now()
 
     @cached_property
     def markets(self) -> MarketService:

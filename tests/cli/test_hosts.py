@@ -165,7 +165,7 @@ def test_a_file_allows_no_host(text: str, tmp_path: Path) -> None:
 
 ASKS = (
     "markets", "balance", "exchange", "order list", "trade --strategy spike --duration 1s", "record X --out x.jsonl",
-    "watch X", "health-check", "check api", "check exchange", "api GET /portfolio/balance", "catalogue refresh",
+    "watch X", "health-check", "check api", "check exchange", "api GET /portfolio/balance", "catalog refresh",
     "close X", "scan spread", "config check", "order reconcile",
 )  # fmt: skip
 

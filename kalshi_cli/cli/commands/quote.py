@@ -1,4 +1,4 @@
-"""`kalshi quote ...`: the maker's side of requests for quotes."""
+"""`kalshi quote`: the maker's side of requests for quotes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
+    Limit,
     agreed,
     duration_option,
     note_unsent,
@@ -20,22 +21,26 @@ from kalshi_cli.cli.order_options import DryRun, Yes, subaccount_option
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list"
+    "Quote on other members' requests.\n\n"
+    "Make quotes on the requests of other members. `kalshi rfq list --everyone` shows those requests.",
+    default="list",
 )
 
-RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
-QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
-OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ", help="The request it answers, where you know it.")]
+RfqId = Annotated[str, typer.Argument(metavar="RFQ_ID", help="Request id", show_default=False)]
+QuoteId = Annotated[str, typer.Argument(metavar="QUOTE_ID", help="Quote id", show_default=False)]
+OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ_ID", help="Request that the quote answers, if you know it")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, typer.Option(metavar="STATUS", help="Only open, accepted, executed, ...")] = "",
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")] = "",
     rfq_id: OfRfq = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
-    """Your quotes. Open and cancelled ones are not kept for long.
+    """List your quotes.
+
+    The exchange keeps open and canceled quotes only for a short time.
 
     \b
     kalshi quote list
@@ -46,28 +51,33 @@ def list_(
 
     with open_app(ctx) as resources:
         found = resources.client.quotes(rfq_id or None, status or None, is_maker=True, limit=limit)
-        show_list(ctx, QuoteRow, map(quote_row, found), empty="no quote", now=resources.clock.now())
+        show_list(ctx, QuoteRow, map(quote_row, found), empty="No quotes", now=resources.clock.now())
 
 
 @app.command("create")
 def create(
     ctx: typer.Context,
     rfq_id: RfqId,
-    yes_bid: Annotated[Any, price_option("--yes-bid", text="What you pay for YES; without it, no bid.")] = None,
-    no_bid: Annotated[Any, price_option("--no-bid", text="What you pay for NO; without it, no bid.")] = None,
-    rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
-    post_only: Annotated[bool, typer.Option("--post-only", help="Cancelled rather than take from the book.")] = False,
-    subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount.")] = None,
+    yes_bid: Annotated[Any, price_option("--yes-bid", text="Your bid for YES; without it, no YES bid")] = None,
+    no_bid: Annotated[Any, price_option("--no-bid", text="Your bid for NO; without it, no NO bid")] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")
+    ] = False,
+    post_only: Annotated[
+        bool, typer.Option("--post-only", help="Cancel if it would take liquidity from the book")
+    ] = False,
+    subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Bid on a request, for its whole size. A new quote replaces your earlier one.
+    """Quote on a request.
 
-    Every limit of the configuration applies to either bid, as to an order. You trade once you confirm.
+    Bid on a request, for its whole size; a new quote replaces your earlier one. Every configured risk limit applies to
+    each bid, as for an order. You trade only after the other side accepts and you confirm.
 
     \b
-    kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
-    kalshi quote create RFQ --no-bid 55c --post-only --dry-run
+    kalshi quote create RFQ_ID --yes-bid 0.40 --no-bid 0.55
+    kalshi quote create RFQ_ID --no-bid 55c --post-only --dry-run
     """
     from kalshi_cli.services.orders import quotes as talks
     from kalshi_cli.services.orders.place import open_order_entry
@@ -76,12 +86,12 @@ def create(
     with open_app(ctx) as resources:
         orders = open_order_entry(resources, is_rehearsal=dry_run)
         deal = talks.propose_quote(orders, rfq_id, yes_bid, no_bid, post_only=post_only, subaccount=subaccount)
-        facts = [f"{resources.config.env}: if you confirm, {fact}" for fact in deal.facts]
+        facts = [f"{resources.config.env}: if you confirm later, {fact}" for fact in deal.facts]
         if dry_run:
             note_unsent(*facts)
             show_list(ctx, QuoteTradeRow, talks.deal_rows(deal))
             return
-        agreed(resources, "quote?", *facts, yes=yes)
+        agreed(resources, "Send this quote?", *facts, yes=yes)
         quote_id = talks.create(orders, deal, yes_bid, no_bid, rest=rest)
         made = NewQuoteView(quote_id=quote_id, rfq_id=rfq_id, yes_bid=yes_bid, no_bid=no_bid)
         show_view(ctx, made, title=quote_id)
@@ -92,14 +102,16 @@ def confirm(
     ctx: typer.Context,
     quote_id: QuoteId,
     rfq_id: OfRfq = "",
-    wait: Annotated[Any, duration_option("--wait", text="Follow it until it is executed or over.")] = None,
+    wait: Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Stand by a quote that was accepted: from then on it trades. Every limit of the configuration applies.
+    """Confirm an accepted quote; it then trades.
+
+    Confirm a quote that the other side has accepted. It trades from then on, and every configured risk limit applies.
 
     \b
-    kalshi quote confirm QUOTE --wait 30s
+    kalshi quote confirm QUOTE_ID --wait 30s
     """
     from kalshi_cli.services.orders import quotes as talks
     from kalshi_cli.services.orders.place import open_order_entry
@@ -115,8 +127,8 @@ def confirm(
             return
         if not resources.needs_confirmation:
             info(*facts)
-        # The exchange gives seconds: what was reviewed is sent, without another look.
-        agreed(resources, "confirm this quote?", *facts, yes=yes)
+        # A maker has only seconds to confirm, so the reviewed quote is sent without another review.
+        agreed(resources, "Confirm this quote?", *facts, yes=yes)
         quote = talks.confirm(orders, deal)
         if wait:
             quote = talks.follow(resources.client, resources.clock, quote, wait)
@@ -125,7 +137,9 @@ def confirm(
 
 @app.command("delete")
 def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes = False) -> None:
-    """Take a quote back, so that it can no longer be accepted.
+    """Delete a quote.
+
+    Delete a quote, so that it can no longer be accepted.
 
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
@@ -133,6 +147,6 @@ def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes =
     from kalshi_cli.views.quotes import DeletedView
 
     with open_app(ctx) as resources:
-        agreed(resources, "take it back?", f"{resources.config.env}: quote {quote_id}", yes=yes)
+        agreed(resources, "Delete this quote?", f"{resources.config.env}: quote {quote_id}", yes=yes)
         resources.client.delete_quote(quote_id, rfq_id)
         show_view(ctx, DeletedView(id=quote_id, deleted=True), title=quote_id)

@@ -1,4 +1,4 @@
-"""`kalshi subaccounts`: pockets of one account, each with cash and positions of its own."""
+"""`kalshi subaccounts`: the subaccounts of one account."""
 
 from __future__ import annotations
 
@@ -6,19 +6,31 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, agreed, money_option, note_unsent, open_app, show_list, show_view
+from kalshi_cli.cli.options import (
+    CommandGroup,
+    Limit,
+    agreed,
+    money_option,
+    note_unsent,
+    open_app,
+    show_list,
+    show_view,
+)
 from kalshi_cli.cli.order_options import DryRun, Yes
 
 app = CommandGroup(
-    "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
+    "Manage subaccounts.\n\nManage subaccounts, 0 (primary) to 63, each with its own cash and positions.",
+    default="list",
 )
 
-SHARD = typer.Option("--exchange-index", min=0, max=100, metavar="SHARD", help="On this shard.")
+SHARD = typer.Option("--shard", "--exchange-index", min=0, max=100, metavar="SHARD", help="Shard of the cash")
 
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """Every subaccount with its cash on every shard.
+    """List subaccounts and their cash.
+
+    List every subaccount with its cash on every shard.
 
     \b
     kalshi subaccounts
@@ -27,12 +39,14 @@ def list_(ctx: typer.Context) -> None:
 
     with open_app(ctx) as resources:
         found = sorted(resources.client.subaccount_balances(), key=lambda one: (one.subaccount, one.exchange_index))
-        show_list(ctx, SubaccountRow, found, empty="no subaccounts", now=resources.clock.now())
+        show_list(ctx, SubaccountRow, found, empty="No subaccounts", now=resources.clock.now())
 
 
 @app.command("create")
-def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
-    """Open the next subaccount; it cannot be closed again. Needs the Advanced API tier.
+def create(ctx: typer.Context, shard: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
+    """Open a new subaccount.
+
+    Open the next subaccount. It cannot be closed again, and requires the Advanced API tier.
 
     \b
     kalshi subaccounts create
@@ -40,10 +54,9 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
     from kalshi_cli.views.cash import NewSubaccountView
 
     with open_app(ctx) as resources:
-        agreed(
-            resources, "open it?", f"{resources.config.env}: a new subaccount, which cannot be closed again", yes=yes
-        )
-        made = NewSubaccountView(subaccount=resources.client.create_subaccount(exchange_index))
+        fact = f"{resources.config.env}: new subaccount; it cannot be closed again"
+        agreed(resources, "Open a new subaccount?", fact, yes=yes)
+        made = NewSubaccountView(subaccount=resources.client.create_subaccount(shard))
         show_view(ctx, made, title="new subaccount")
 
 
@@ -51,11 +64,15 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
 def netting(
     ctx: typer.Context,
     change: Annotated[
-        tuple[int, str] | None, typer.Option("--set", metavar="N on|off", help="Switch it for one subaccount.")
+        tuple[int, str] | None,
+        typer.Option("--set", metavar="N on|off", help="Turn netting on or off for one subaccount"),
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Whether YES and NO of one market cancel out in a subaccount; --set switches it.
+    """Show or set YES/NO netting.
+
+    Show whether YES and NO positions in the same market offset each other in a subaccount. `--set` turns this on or
+    off.
 
     \b
     kalshi subaccounts netting
@@ -64,11 +81,12 @@ def netting(
     from kalshi_cli.views.cash import NettingRow
 
     if change is not None and change[1] not in ("on", "off"):
-        raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
+        raise typer.BadParameter(f"{change[1]!r} is invalid; use on or off", param_hint="--set")
     with open_app(ctx) as resources:
         if change is not None:
             number, word = change
-            agreed(resources, "switch it?", f"{resources.config.env}: netting of subaccount {number} {word}", yes=yes)
+            fact = f"{resources.config.env}: netting of subaccount {number}: {word}"
+            agreed(resources, "Change this setting?", fact, yes=yes)
             resources.client.set_netting(number, enabled=word == "on")
         found = sorted(resources.client.netting(), key=lambda one: (one.subaccount, one.exchange_index))
         show_list(ctx, NettingRow, found)
@@ -77,17 +95,20 @@ def netting(
 @app.command("transfer")
 def transfer(
     ctx: typer.Context,
-    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="From this subaccount.")],
-    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="To this subaccount.")],
-    amount: Annotated[Any, money_option("--amount", text="Dollars, like 5.00; whole cents.")],
-    exchange_index: Annotated[int, SHARD] = 0,
+    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="Source subaccount")],
+    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="Destination subaccount")],
+    amount: Annotated[Any, money_option("--amount", text="Amount, such as 5.00, in whole cents")],
+    shard: Annotated[int, SHARD] = 0,
     client_transfer_id: Annotated[
-        str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
+        str,
+        typer.Option(metavar="UUID", help="Id of an unconfirmed transfer; sending it again applies it at most once"),
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Move cash to another subaccount, on one shard. `kalshi transfer` moves it between shards.
+    """Move cash between subaccounts.
+
+    Move cash to another subaccount on the same shard. `kalshi transfer` moves cash between shards.
 
     \b
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
@@ -96,27 +117,27 @@ def transfer(
     from kalshi_cli.views.cash import SubaccountMoveView
 
     with open_app(ctx) as resources:
-        what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {exchange_index}"
+        what = f"move {show_money(amount)} from subaccount {start} to subaccount {end} on shard {shard}"
         fact = f"{resources.config.env}: {what}"
         status, transfer_id = "dry_run", client_transfer_id or resources.new_id()
         if dry_run:
             note_unsent(fact)
         else:
-            agreed(resources, "move this money?", fact, yes=yes)
+            agreed(resources, "Move this cash?", fact, yes=yes)
             is_new = resources.client.transfer_to_subaccount(
                 amount,
                 client_transfer_id=transfer_id,
                 from_subaccount=start,
                 to_subaccount=end,
-                exchange_index=exchange_index,
+                exchange_index=shard,
             )
-            # A 409 to an id that we made says that an attempt of ours, which got no answer, was applied.
+            # A 409 for a new id means that an earlier attempt without a response was applied.
             status = "applied" if is_new or not client_transfer_id else "applied_before"
         view = SubaccountMoveView(
             client_transfer_id=transfer_id,
             from_subaccount=start,
             to_subaccount=end,
-            exchange_index=exchange_index,
+            exchange_index=shard,
             amount=amount,
             status=status,
         )
@@ -126,9 +147,9 @@ def transfer(
 @app.command("transfers")
 def transfers(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
-    """Transfers between subaccounts.
+    """List transfers between subaccounts.
 
     \b
     kalshi subaccounts transfers
@@ -137,4 +158,4 @@ def transfers(
 
     with open_app(ctx) as resources:
         found = resources.client.subaccount_transfers()
-        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=resources.clock.now())
+        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="No transfers", now=resources.clock.now())

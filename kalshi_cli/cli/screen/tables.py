@@ -1,8 +1,8 @@
-"""Tables for a terminal, by rich. Imported only once one is drawn.
+"""Tables for a terminal. Imported only when one is drawn.
 
-Outside text goes in as `Text`, never as markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]`
-raises. Numbers are right-aligned; where the screen is narrow, prose is cut (wrapped, where a row type wants that)
-and then columns are left out, but a ticker, an id or a number is never shortened.
+Text from outside is a `Text`, never markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]` raises.
+Numbers are right-aligned. On a narrow screen prose is cut (or wrapped, if the row type says so), then columns are left
+out; a ticker, an id or a number is never shortened.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from kalshi_cli.views.row import OutputRow
 
 GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
-"""The least of a prose that is cut, and of one that goes on below."""
+"""The least width of prose that is cut, and of prose that is wrapped."""
 MAX_BAR_LENGTH = 40
 
 
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
-    """A list, with the columns that the row type shows, as many as fit; of what is no view, all."""
+    """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
@@ -60,14 +60,14 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for line in cells:
         hint = line.get("hint", MISSING)
         if hint != MISSING and cell_len(hint) > fitted.get("hint", 0):
-            info(f"{line[fields[0].name]}: {hint}")  # whole: a command in it is there to be copied
+            info(f"{line[fields[0].name]}: {hint}")  # in full, so that a command in it can be copied
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
-        info(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
+        info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
 
 
 def draw_markdown(text: str) -> None:
-    """Text of ours, with headings, steps and commands made visible, as wide as the screen."""
+    """Draw Markdown text of this program, as wide as the screen."""
     from rich.markdown import Markdown
 
     _draw(_console(), "", Markdown(text, hyperlinks=False))
@@ -84,8 +84,9 @@ def fit(
     vital: Collection[str] = (),
     shortest: int = MIN_PROSE_LENGTH,
 ) -> dict[str, int]:
-    """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
-    that are vital never.
+    """Return the width of each visible column. Prose becomes narrower first, then columns are left out.
+
+    Columns are left out from the right; vital ones never.
     """
     kept = list(fields)
     while True:
@@ -103,15 +104,15 @@ def fit(
 
 
 def draw_one(row: OutputRow, title: str, now: Ts | None) -> None:
-    """One object as key and value; long text is wrapped, not cut."""
+    """Draw one object as keys and values; long text is wrapped, not cut."""
     _draw(_console(), title, one_grid(row, now))
 
 
-def one_grid(row: OutputRow, now: Ts | None) -> Table:
-    """An object as `draw_one` draws it."""
+def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
+    """Return the grid of keys and values of one object; long text is wrapped, with `is_cut` one line."""
     grid = _grid(has_header=False)
     grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid.add_column(overflow="ellipsis" if is_cut else "fold", no_wrap=is_cut)
     by_name = {column.name: column for column in columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
@@ -123,13 +124,13 @@ def one_grid(row: OutputRow, now: Ts | None) -> Table:
 
 
 def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
-    """Asks above bids, the best prices in the middle, bars as long as what stands there."""
+    """Draw asks above bids, with the best prices in the middle and bars for the sizes."""
     console = _console()
     _draw(console, view.ticker, ladder(view, bids, asks, console.width))
 
 
 def ladder(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int) -> Table:
-    """A book as `draw_book` draws it."""
+    """Return an order book as a grid, as `draw_book` draws it."""
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     for name in ("price", "count", "total"):
@@ -157,7 +158,7 @@ def _grid(*, has_header: bool = True) -> Table:
 
 
 def _console() -> Console:
-    """Colours, width and NO_COLOR as rich finds them for stdout."""
+    """Return the console of stdout; rich reads colors, width and NO_COLOR."""
     return Console(highlight=False, emoji=False, markup=False)
 
 

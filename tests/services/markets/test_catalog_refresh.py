@@ -276,7 +276,7 @@ def test_offline_nothing_is_asked(made: Place) -> None:
 def test_offline_without_a_catalogue_is_a_usage_error_that_says_how_to_make_one(place: Place) -> None:
     with pytest.raises(UsageError, match="no catalogue") as raised:
         place.choose("x", is_offline=True)
-    assert "kalshi catalogue refresh" in raised.value.hint
+    assert "kalshi catalog refresh" in raised.value.hint
 
 
 def test_filters_hold_for_what_was_found(made: Place) -> None:
