@@ -266,6 +266,11 @@ def global_options() -> list[TyperOption]:
     ]  # fmt: skip
 
 
+def _list_line(text: str | None) -> str:
+    """Return the first paragraph of a help text without its period: the line of a command in a list."""
+    return " ".join((text or "").partition("\n\n")[0].split()).removesuffix(".")
+
+
 def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
     """Write the arguments, the command's own options and the global options as three sections of the help."""
     common = "Global options (the same in every command)"
@@ -296,6 +301,9 @@ class HelpCommand(TyperCommand):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
+        return _list_line(self.help)
+
 
 class HelpGroup(TyperGroup):
     """A group that also takes the global options, and suggests the nearest command.
@@ -316,6 +324,15 @@ class HelpGroup(TyperGroup):
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
         _write_options(self, ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
+        return _list_line(self.help)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        found = super().shell_complete(ctx, incomplete)
+        taken = self.commands[self.default].params if self.takes_words else ()
+        arguments = [param for param in taken if param.param_type_name == "argument"]
+        return found + [each for param in arguments for each in param.shell_complete(ctx, incomplete)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})

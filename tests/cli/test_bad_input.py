@@ -431,11 +431,11 @@ def test_a_recording_that_is_none_is_named_with_the_line(exchange: Served) -> No
 def test_lines_that_hold_no_market_are_no_recording(exchange: Served) -> None:
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
     ended = program("backtest", "--strategy", "spike", "--data", "tape.jsonl")
-    assert_refused(ended, 2, "no market was found in tape.jsonl", "kalshi record")
+    assert_refused(ended, 2, "No market found in tape.jsonl", "kalshi record")
 
 
 def test_settings_of_a_strategy_that_is_nearly_the_one_of_the_run_are_told(exchange: Served) -> None:
     Path("config.yaml").write_text("strategies: {spkie: {move: 0.04}}\n")
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
     ended = program("--config", "config.yaml", "backtest", "--strategy", "spike", "--data", "tape.jsonl")
-    assert "strategies.spkie in the configuration is of no strategy here; is spike meant?" in ended.err
+    assert "strategies.spkie in the configuration matches no strategy; did you mean spike meant?" in ended.err

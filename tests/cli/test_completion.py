@@ -68,6 +68,14 @@ def in_bash(line: str) -> subprocess.CompletedProcess[str]:
         ("kalshi market NOTHING", []),
         ("kalshi catal", ["catalog"]),
         ("kalshi markets --offl", ["--offline"]),
+        ("kalshi markets --status un", ["unopened"]),
+        ("kalshi --env d", ["demo"]),
+        ("kalshi balance --format nd", ["ndjson"]),
+        ("kalshi trade --strategy spike,cry", ["spike,crypto-ta"]),
+        ("kalshi strategies mean", ["mean-reversion"]),
+        ("kalshi runbook kill", ["kill-switch"]),
+        ("kalshi markets --tz America/New", ["America/New_York"]),
+        ("kalshi order cancel xyz", []),
     ],
 )
 def test_bash_is_told_what_fits(one: Served, line: str, found: list[str]) -> None:

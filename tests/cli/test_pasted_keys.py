@@ -182,7 +182,7 @@ def test_a_key_in_a_batch_is_refused_unseen(one: Served, monkeypatch: pytest.Mon
     assert "holds a private key" in ended.err
 
 
-@pytest.mark.parametrize("question", ["The id of the key?", "The file of the private key?", "Who is told"])
+@pytest.mark.parametrize("question", ["API key id", "Private key file", "Who is told"])
 def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Path, question: str) -> None:
     key = tmp_path / "key.pem"
     key.write_bytes(KEYS["pkcs8"])
@@ -192,7 +192,7 @@ def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Pa
     path = tmp_path / "made.yaml"
     terminal = Terminal("init", "--config", str(path), env={**env, "COLUMNS": "200"})
     answers = {
-        "Which exchange": "demo", "The id of the key?": "abc", "The file of the private key?": str(key),
+        "Which exchange": "demo", "API key id": "abc", "Private key file": str(key),
         "Stop for the day": "", "all markets together": "", "in one market": "",
     }  # fmt: skip
     for asked, reply in answers.items():

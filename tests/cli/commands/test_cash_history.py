@@ -249,7 +249,7 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
         ("api GET /portfolio/../balance", 2, "not a path"),
         ("api GET /portfolio/balance#x", 2, "not a path"),
         ("api GET //balance", 2, "not a path"),
-        ("api GET /portfolio/balance -f nothing", 2, "not a field"),
+        ("api GET /portfolio/balance -f nothing", 2, "Invalid field"),
         ("api GET /no/such/route", 4, "404"),
         ("api GET /portfolio/orders -f limit=5000", 4, "Limit"),
         ("api POST /portfolio/orders -f x=1", 4, "V2 endpoints"),

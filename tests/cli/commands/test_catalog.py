@@ -31,7 +31,7 @@ def test_a_refresh_makes_a_catalogue_that_is_searched_and_tells_its_age(one: Ser
     }  # fmt: skip
     after = program("markets", "--search", "rain year t1", "--json")
     assert [row["ticker"] for row in after.json] == [TWO_SIDED]
-    assert "catalogue as of" in after.err
+    assert "Catalog as of" in after.err
     assert program("catalog", "refresh", "--json").json["read"] == "changes"
 
 
@@ -52,7 +52,7 @@ def test_a_price_is_as_old_as_when_it_was_read_though_the_catalogue_was_refreshe
     offline = program("markets", "--offline", "--json")
     as_of = {row["ticker"]: row["as_of"] for row in offline.json}
     assert as_of == dict.fromkeys(as_of, status["as_of"]) | {FINE: "2026-05-28T20:26:40Z"}
-    assert "those of each row's as_of" in offline.err
+    assert "prices as of its `as_of` time" in offline.err
 
 
 def test_offline_works_while_the_exchange_is_away(one: Served) -> None:
@@ -74,7 +74,7 @@ def test_words_that_nothing_has_together_find_what_has_some(one: Served) -> None
     program("catalog", "refresh")
     found = program("markets", "--search", "wind zebra", "--json")
     assert [row["ticker"] for row in found.json] == [FINE]
-    assert "nothing has all of these words" in found.err
+    assert "No exact match" in found.err
 
 
 def test_status_tells_what_there_is_and_clear_deletes_it(one: Served) -> None:
@@ -88,7 +88,7 @@ def test_status_tells_what_there_is_and_clear_deletes_it(one: Served) -> None:
     assert Path(there["path"]).stat().st_mode & 0o777 == 0o600
     assert "deleted" in program("catalog", "clear").err
     assert not Path(there["path"]).exists()
-    assert "there was no catalogue" in program("catalog", "clear").err
+    assert "No local catalog to delete" in program("catalog", "clear").err
 
 
 def test_a_broken_catalogue_stops_no_command(one: Served) -> None:

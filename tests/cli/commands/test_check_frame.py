@@ -379,7 +379,7 @@ def test_the_verdict_does_not_depend_on_who_could_be_told(proxy: FaultProxy, sin
         port = closed.getsockname()[1]
     ended = program(*CHECK, "-w", "5000:", "--notify", f"http://127.0.0.1:{port}/secret-path")
     assert (ended.code, ended.out.splitlines()[0].partition(" - ")[0]) == (1, "KALSHI BALANCE WARNING")
-    (line,) = [line for line in ended.err.splitlines() if "not delivered" in line]
+    (line,) = [line for line in ended.err.splitlines() if "Not delivered" in line]
     assert "secret-path" not in line
     sink.status = 410
     assert program(*CHECK, "-w", "5:", "--notify", sink.url).code == 0

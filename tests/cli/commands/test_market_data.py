@@ -164,10 +164,10 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
     [
         (["event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
         (["series-info", "KXNONE"], 4, "there is no series KXNONE"),
-        (["market", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["trades", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["candles", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
-        (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "there is no book of KXNONE-1-A"),
+        (["market", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["trades", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "No order book for KXNONE-1-A"),
         (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
         (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a duration"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "too much for one call"),
@@ -284,7 +284,7 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
         ([], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, "--event", EVENT], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "a chart is of one market"),
-        ([TWO_SIDED, "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        ([TWO_SIDED, "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["--event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
     ],
 )

@@ -87,8 +87,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], Non
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("close NOTHING", 4, "there is no market NOTHING"),
-        ("settle NOTHING --value perhaps", 4, "there is no market"),
+        ("close NOTHING", 4, "No market NOTHING"),
+        ("settle NOTHING --value perhaps", 4, "No market"),
         ("clock --forward 1h --reset", 2, "exclude each other"),
         ("clock --forward 400d", 2, "further than a year"),
         ("clock --to yesterday", 2, "yesterday"),
@@ -99,7 +99,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], Non
         ("stream --error 10 --channel gossip", 2, "a channel is one of"),
         ("stream --error 11", 2, "11"),
         ("pause --shard 1", 4, "no shard 1"),
-        ("pause --market NOTHING", 4, "there is no market"),
+        ("pause --market NOTHING", 4, "No market"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_next_step(

@@ -38,7 +38,9 @@ from kalshi_cli.views.formats import (
     TruncatableText,
     Verdict,
     columns,
+    format_clock,
     format_time,
+    set_time_zone,
     to_machine,
     to_text,
 )
@@ -186,10 +188,10 @@ def test_an_error_half_way_leaves_no_half_document(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(("form", "out"), [(Format.JSON, "[]\n"), (Format.NDJSON, ""), (Format.PLAIN, "")])
 def test_nothing_is_an_empty_document_and_a_remark(form: Format, out: str, capsys: pytest.CaptureFixture[str]) -> None:
-    render_rows(MarketRow, [], form, empty="no market fits")
+    render_rows(MarketRow, [], form, empty="No matching markets")
     shown = capsys.readouterr()
     assert shown.out == out
-    assert shown.err == ("no market fits\n" if form is Format.PLAIN else "")
+    assert shown.err == ("No matching markets\n" if form is Format.PLAIN else "")
 
 
 def test_ndjson_of_a_feed_arrives_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +333,7 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     shown = capsys.readouterr()
     assert "KXHIGHNY-26NOV21-B53.5" in shown.out
     assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= max(width, 22)
-    assert ("too narrow for" in shown.err) is (width < 100)
+    assert ("terminal is too narrow" in shown.err) is (width < 100)
 
 
 @pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
@@ -471,11 +473,22 @@ def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_times_are_told_from_now() -> None:
     now = Ts(1_781_148_600_000)
-    assert format_time(CLOSE, now) == "Jun 11 06:29 (in 2h)"
-    assert format_time(Ts(now - 90_000), now) == "Jun 11 03:28 (1m ago)"
-    assert format_time(now, now) == "Jun 11 03:30 (now)"
-    assert format_time(Ts(0), now).startswith("1970-01-01 00:00 (")
-    assert format_time(CLOSE, None) == "2026-06-11 06:29"
+    assert format_time(CLOSE, now) == "Jun 11 06:29 UTC (in 2h)"
+    assert format_time(Ts(now - 90_000), now) == "Jun 11 03:28 UTC (1m ago)"
+    assert format_time(now, now) == "Jun 11 03:30 UTC (now)"
+    assert format_time(Ts(0), now).startswith("1970-01-01 00:00 UTC (")
+    assert format_time(CLOSE, None) == "2026-06-11 06:29 UTC"
+
+
+def test_times_of_tables_are_in_the_chosen_zone_and_json_stays_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    set_time_zone("America/New_York")
+    try:
+        assert format_time(CLOSE, None) == "2026-06-11 02:29 EDT"
+        assert format_clock(CLOSE).endswith(" EDT")
+        render_rows(MarketRow, [market()], Format.JSON)
+        assert "Z" in json.loads(capsys.readouterr().out)[0]["close_time"]
+    finally:
+        set_time_zone("UTC")
 
 
 # -- whatever is inside -------------------------------------------------------------------------------------------
@@ -629,7 +642,7 @@ def test_a_book_is_drawn_from_the_highest_price_down(capsys: pytest.CaptureFixtu
         out = capsys.readouterr().out
         assert sorted(("$0.52", "$0.50", "$0.47", "$0.46"), key=out.index) == ["$0.52", "$0.50", "$0.47", "$0.46"]
     render_book(orderbook_view(BookSnapshot(Ts(0), "KX", (), ()), depth=10), Format.TABLE)
-    assert "nobody quotes KX" in capsys.readouterr().err
+    assert "No quotes for KX" in capsys.readouterr().err
 
 
 def test_order_rows_of_the_exchange_have_no_ids_until_it_told_them(capsys: pytest.CaptureFixture[str]) -> None:

@@ -44,7 +44,7 @@ def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (SPOT, "no outside price of BTC was heard in tape.jsonl"),
+        (SPOT, "No outside price of BTC was heard in tape.jsonl"),
         (MODEL, "no probability was heard in tape.jsonl"),
         (NEWSROOM, "no news was heard in tape.jsonl"),
     ],
