@@ -21,7 +21,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
-from kalshi_cli.cli.screen.tables import fit
+from kalshi_cli.cli.screen.tables import fit, show_differences
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -366,7 +366,7 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
 
 
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
-WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
+WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 26, "created": 26, "status": 8}
 WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_time": 26}
 
 
@@ -375,7 +375,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
     [
         (OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
+        (PositionRow, "ticker side count value unrealized average_price", "ticker side count value unrealized"),
         (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
@@ -462,6 +462,23 @@ def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
     assert MarketRow.of(long).title.startswith("$86,250 or above: Bitcoin")
     whole = listed(title="Rain above 1 inch?", subtitle="above 1 inch")
     assert MarketRow.of(whole).title == "Rain above 1 inch?"
+
+
+def test_titles_that_differ_only_at_the_end_keep_the_part_that_differs() -> None:
+    cells = [{"title": f"Highest temperature in NYC on Nov {day}, 2026?"} for day in (21, 22)] + [{"title": "Rain?"}]
+    show_differences(cells, "title", 20)
+    assert [line["title"] for line in cells] == ["Highest te…21, 2026?", "Highest te…22, 2026?", "Rain?"]
+
+
+def test_a_narrow_list_of_orders_keeps_the_ids(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ids = ("2597b999-f887-4195-8bac-c3f97a1f2021", "2597b999-0887-4195-8bac-c3f97a1f2021")
+    rows = [msgspec.structs.replace(order_row(order()), order_id=each) for each in ids]
+    render_rows(OrderRow, rows, Format.TABLE)
+    out = capsys.readouterr().out
+    assert all(f" {each[:10]}\n" in out for each in ids)
 
 
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
