@@ -73,7 +73,7 @@ class Environment:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened, in reverse order."""
+        """Close everything that was opened, in reverse order."""
         self.stack.close()
 
     @property

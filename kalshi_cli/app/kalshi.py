@@ -65,7 +65,7 @@ class Kalshi:
 
     @property
     def resources(self) -> Resources:
-        """Return what the services work with: client, state file, clock."""
+        """Return the client, state file and clock that the services use."""
         return self._resources
 
     @property
@@ -101,7 +101,7 @@ class Kalshi:
 
     @cached_property
     def trading(self) -> TradingService:
-        """See what runs here; pause, resume, halt, and lock markets."""
+        """Show the running loop; pause, resume, halt, and lock markets."""
         from kalshi_cli.services.trading.service import TradingService
 
         return TradingService(self._resources)

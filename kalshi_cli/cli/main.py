@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from importlib import import_module
-from importlib.abc import InspectLoader
-from importlib.util import find_spec
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -135,8 +133,7 @@ def _commands(file: str) -> Any:
 @cache
 def _source(file: str) -> str:
     """Return the text of a file of commands."""
-    spec = find_spec(f"kalshi_cli.cli.commands.{file}")
-    return spec.loader.get_source(spec.name) or "" if spec and isinstance(spec.loader, InspectLoader) else ""
+    return (Path(__file__).with_name("commands") / f"{file}.py").read_text("utf-8")
 
 
 def summary(name: str) -> str:
@@ -145,9 +142,11 @@ def summary(name: str) -> str:
     It is read from the source text, because importing every command takes longer than anything else in `kalshi -h`.
     """
     text = _source(ENTRIES[name])
-    docstring = re.search(rf'@app\.command\("{name}"\).*?"""(.+?)\.$', text, re.DOTALL | re.MULTILINE)
-    found = docstring or re.search(r'^app = CommandGroup\(\s*"([^".]+)', text, re.MULTILINE)
-    return found[1] if found else ""
+    command = text.find(f'@app.command("{name}")')
+    if command >= 0:
+        return text[text.index('"""', command) + 3 :].partition("\n")[0].removesuffix(".")
+    group = text.index("\napp = CommandGroup(")
+    return text[text.index('"', group) + 1 :].partition(".")[0]
 
 
 class Root(HelpGroup):

@@ -1,4 +1,4 @@
-"""What every command shares: the global options, typed option values, and the opening of an account.
+"""The parts that all commands share: the global options, typed option values, and the opening of an account.
 
 A command file starts with `app = CommandGroup("List line.")` and adds functions:
 
@@ -80,8 +80,8 @@ def load_config(
     """Load the configuration with the global options applied.
 
     `needed` names the paths whose problems matter (default: all); `more` are options of this command, by dotted path.
-    `distrust` decides about a configuration and a state directory that other users may write. Where nobody chose an
-    environment, a notice says that this is the simulated exchange.
+    `distrust` decides about a configuration and a state directory that other users may write. Without a choice of
+    the environment, a notice says that this is the simulated exchange.
     """
     from kalshi_cli.config import sources
     from kalshi_cli.views.formats import set_time_zone

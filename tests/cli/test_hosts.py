@@ -269,7 +269,7 @@ WRITES = (
 @pytest.mark.parametrize("words", WRITES, ids=" ".join)
 def test_every_question_shows_a_host_that_is_not_the_environments_own(prod: Served, words: tuple[str, ...]) -> None:
     ended = program(*words)
-    assert (ended.code, "not confirmed" in ended.err) == (3, True), ended.err
+    assert (ended.code, "Not confirmed" in ended.err) == (3, True), ended.err
     assert OTHER in ended.err
 
 

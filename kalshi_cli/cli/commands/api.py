@@ -217,6 +217,6 @@ def _read(source: str) -> bytes:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"the body is not JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
+            f"The body is not valid JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
         ) from error
     return body

@@ -1,7 +1,7 @@
 """`kalshi sim`: start, stop, reset and control the simulated exchange.
 
-The controls reach the server of the state directory, in the foreground or the background; where there is none, one is
-started in the background.
+The controls reach the server of the state directory, in the foreground or the background. Without a server, they
+start one in the background.
 """
 
 from __future__ import annotations

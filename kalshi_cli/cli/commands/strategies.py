@@ -65,7 +65,7 @@ def new(
     code, test = (str(path) for path in write_strategy(name, folder))
     show_view(ctx, NewStrategyView(name=name, code=code, test=test))
     info(
-        "Next:",
+        "Next steps:",
         f"  pytest {quote(test)}",
         f"  kalshi strategies {quote(code)}",
         "  kalshi record TICKER --out tape.jsonl.gz --duration 10m",

@@ -143,7 +143,7 @@ def _fit(columns: list[_Column], width: int) -> list[_Column]:
 
 
 def _age(line: WatchedMarket, stale: Ts | None, now: Ts) -> Text:
-    """Return the time since the last change, or why there is none: ended, stale, waiting or paused."""
+    """Return the time since the last change, or the reason that hides it: ended, stale, waiting or paused."""
     if line.is_over:
         return Text(_status(line), style="yellow")
     if stale is not None:

@@ -212,7 +212,7 @@ def _cached(entry: Entry, kind: type[T]) -> T:
 
 
 class CatalogRefresh:
-    """One refresh: iterate over `pages`. After an interruption the next refresh continues with the missing page."""
+    """A refresh: iterate over `pages`. After an interruption the next refresh continues with the missing page."""
 
     def __init__(self, client: KalshiClient, catalogue: Catalogue, clock: Clock, *, is_full: bool = False) -> None:
         self._client = client

@@ -58,7 +58,7 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
 
 
 class CatalogSearch(msgspec.Struct, frozen=True):
-    """One search in the catalog, which reads as many matches as are needed."""
+    """A search in the catalog, which reads as many matches as are needed."""
 
     catalogue: Catalogue | None
     kind: Kind

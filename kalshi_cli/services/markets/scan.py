@@ -96,7 +96,7 @@ class ArbitrageScan(NamedTuple):
 
 
 class MarketScan:
-    """One pass over the open markets. Rows come best first, one more than the limit if there are more."""
+    """A pass over the open markets. Rows come best first, one more than the limit if there are more."""
 
     def __init__(self, client: KalshiClient, families: Iterator[OpenFamily], now: Ts, limit: int) -> None:
         self._client = client

@@ -343,7 +343,7 @@ class MarketService:
     ) -> MarketScan:
         """Return a scan of the open markets, which reads them when it is asked for one of its findings.
 
-        `min_volume` is what a market must have traded in the last day.
+        `min_volume` is the least volume of a market in the last 24 hours.
         """
         now, scope = self._now, ScanScope(series, event, min_volume or Qty(0))
         return MarketScan(self._client, read_families(self._client, scope, now, progress), now, limit)

@@ -43,7 +43,7 @@ Told = Quote | PublicTrade | FeedState | FeedGap
 
 
 class WatchedMarket:
-    """One market. Prices are current or None.
+    """A watched market. Prices are current or None.
 
     `heard` is the time of the last confirmation, None before the first one; `stale_since` is when they became stale.
     """
@@ -71,6 +71,7 @@ class WatchedMarket:
         return self.status in OVER
 
     def quote(self, ts: Ts) -> Quote:
+        """Return the current quote as a message."""
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
 
 

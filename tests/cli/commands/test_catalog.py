@@ -86,7 +86,7 @@ def test_status_tells_what_there_is_and_clear_deletes_it(one: Served) -> None:
     assert (there["markets"], there["events"], there["series"], there["search"]) == (5, 2, 2, "words")
     assert 0 <= there["age_s"] < 60
     assert Path(there["path"]).stat().st_mode & 0o777 == 0o600
-    assert "deleted" in program("catalog", "clear").err
+    assert "Deleted" in program("catalog", "clear").err
     assert not Path(there["path"]).exists()
     assert "No local catalog to delete" in program("catalog", "clear").err
 
@@ -113,7 +113,7 @@ def test_two_refreshes_at_once_are_refused_with_the_one_that_runs(one: Served) -
     with lock(path.with_suffix(".lock"), SystemClock()):
         ended = program("catalog", "refresh")
     assert ended.code == 10
-    assert "refreshed by another process (pid" in ended.err
+    assert "Another process is refreshing the catalog (pid" in ended.err
 
 
 def test_an_exchange_that_is_away_leaves_the_catalogue_as_it_was(one: Served) -> None:

@@ -50,7 +50,7 @@ def test_what_to_do_next_is_paper_only_where_it_would_be_real(home: Path, capsys
     assert main(["init", "--config", str(home / "made.yaml")]) == 0
     said = capsys.readouterr().err
     assert "kalshi trade --strategy spike;" in said
-    assert "off until you set them: risk.stop_loss_pct" in said
+    assert "Not set (optional): risk.stop_loss_pct" in said
     assert "--paper" not in said
 
 

@@ -125,8 +125,8 @@ def test_events_are_filtered(words: list[str], tickers: list[str]) -> None:
 
 
 def test_a_list_that_was_cut_says_so() -> None:
-    assert "cut at 1" in program("events", "--limit", "1").err
-    assert "cut at 1" in program("trades", TWO_SIDED, "--limit", "1").err
+    assert "Showing the first 1" in program("events", "--limit", "1").err
+    assert "Showing the first 1" in program("trades", TWO_SIDED, "--limit", "1").err
     assert "cut" not in program("trades", TWO_SIDED, "--limit", "2").err
     assert "cut" not in program("events", "--all").err
 
@@ -164,11 +164,11 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
     [
         (["event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
         (["series-info", "KXNONE"], 4, "there is no series KXNONE"),
-        (["market", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
-        (["trades", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
-        (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        (["market", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["trades", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
+        (["candles", "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
         (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "No order book for KXNONE-1-A"),
-        (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
+        (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is invalid; use one of 1m, 1h, 1d"),
         (["candles", TWO_SIDED, "--since", "yesterday"], 2, "is not a duration"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "too much for one call"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
@@ -243,7 +243,7 @@ def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeyp
     assert all(len(line) <= 80 for line in drawn.out.splitlines())
     data = program("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
     assert data.json[0]["close"] == "0.4400"
-    assert "for people" in data.err
+    assert "--plot draws for the terminal" in data.err
 
 
 # -- the weekly maintenance ---------------------------------------------------------------------------------------
@@ -284,7 +284,7 @@ def test_candles_of_several_markets_and_of_an_event_are_those_of_each() -> None:
         ([], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, "--event", EVENT], 2, "name markets, or --event EVENT"),
         ([TWO_SIDED, ONE_SIDED, "--plot"], 2, "a chart is of one market"),
-        ([TWO_SIDED, "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
+        ([TWO_SIDED, "KXNONE-1-A"], 4, "there is no market KXNONE-1-A"),
         (["--event", "KXNONE-1"], 4, "there is no event KXNONE-1"),
     ],
 )

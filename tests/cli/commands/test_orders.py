@@ -152,7 +152,7 @@ def test_a_batch_takes_every_key_that_is_a_flag_of_place(exchange: Served, monke
         (line(subaccount=64), "line 2: subaccount: '64' is not a number from 0 to 63"),
         (line(ticker=7), "line 2: ticker"),
         (line(client_order_id="x" * 10_000), "line 2: longer than"),
-        (line(ticker="NOPE"), "line 2: No market NOPE"),
+        (line(ticker="NOPE"), "line 2: there is no market NOPE"),
         (line(price="0.415"), "line 2: $0.415 is not a price"),
         (line(client_order_id="a"), "the client order id a is on several lines"),
     ],

@@ -87,19 +87,19 @@ def shared(tmp_path_factory: pytest.TempPathFactory, begin: Callable[[Path], Non
 @pytest.mark.parametrize(
     ("line", "code", "text"),
     [
-        ("close NOTHING", 4, "No market NOTHING"),
-        ("settle NOTHING --value perhaps", 4, "No market"),
-        ("clock --forward 1h --reset", 2, "exclude each other"),
+        ("close NOTHING", 4, "there is no market NOTHING"),
+        ("settle NOTHING --value perhaps", 4, "there is no market"),
+        ("clock --forward 1h --reset", 2, "cannot be combined"),
         ("clock --forward 400d", 2, "further than a year"),
         ("clock --to yesterday", 2, "yesterday"),
         ("clock --to 2020-01-01T00:00:00Z", 4, "not ahead"),
         ("shuffle maybe", 2, "on or off"),
         ("spot gone", 2, "off, freeze, junk, cut or wrong"),
-        ("stream", 2, "one of them"),
+        ("stream", 2, "Give either"),
         ("stream --error 10 --channel gossip", 2, "a channel is one of"),
         ("stream --error 11", 2, "11"),
         ("pause --shard 1", 4, "no shard 1"),
-        ("pause --market NOTHING", 4, "No market"),
+        ("pause --market NOTHING", 4, "there is no market"),
     ],
 )
 def test_what_cannot_be_done_is_one_line_with_a_next_step(
