@@ -108,11 +108,7 @@ def api(
         )
     if paginate and method != "GET":
         raise UsageError("--paginate works with GET only", hint="remove --paginate")
-    params: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        params.setdefault(name, []).append(value)
-    if not has_body:
-        params |= {name: [field.text for field in given] for name, given in fields.items()}
+    params = _params(query, {} if has_body else fields)
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
     with open_services(ctx) as kalshi:
         if method != "GET":
@@ -125,6 +121,14 @@ def api(
             agreed(kalshi.resources, "Send this request?", *facts, yes=yes)
         answer = kalshi.account.raw_call(method, path, params, body, with_all_pages=paginate)
     _print(answer, flags_of(ctx).form or default_format())
+
+
+def _params(query: str, fields: Fields) -> dict[str, list[str]]:
+    """Return the query of a request: that of the path, replaced by fields of the same name."""
+    params: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        params.setdefault(name, []).append(value)
+    return params | {name: [field.text for field in given] for name, given in fields.items()}
 
 
 def _print(answer: bytes, form: Format) -> None:
