@@ -142,7 +142,7 @@ def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is missing", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is not set", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:

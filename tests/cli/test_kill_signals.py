@@ -65,7 +65,7 @@ def test_a_signal_while_the_halt_is_written_prevents_no_cancel(exchange: Served,
     other.close()
     ended = finish(process)
     assert exchange.resting() == [], ended
-    assert (ended.code, ended.out, "orders may be live" in ended.error["message"]) == (7, "", True), ended.err
+    assert (ended.code, ended.out, "Orders may be live" in ended.error["message"]) == (7, "", True), ended.err
     assert program("status", "--json").json["state_code"] == "CANCEL_ALL"
 
 
@@ -103,7 +103,7 @@ def test_without_an_answer_to_the_cancels_the_first_signal_is_held_and_the_secon
         process.kill()
         process.communicate()
     assert (ended.code, ended.out) == (7, ""), ended.err
-    assert "before it was verified that nothing rests: orders may be live" in ended.error["message"]
+    assert "before it was verified that no order remains. Orders may be live" in ended.error["message"]
     assert len(exchange.resting()) == 2
 
 

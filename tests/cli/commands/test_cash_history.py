@@ -256,7 +256,7 @@ def test_all_pages_become_one_list(exchange: Served) -> None:
         ("api DELETE /portfolio/orders/x", 4, "V2 endpoints"),
         (f"api POST {ORDERS} --paginate", 2, "--paginate works with GET only"),
         (f"api POST {ORDERS} --input missing.json", 1, "missing.json"),
-        (f"api POST {ORDERS} --input body.txt", 2, "not JSON"),
+        (f"api POST {ORDERS} --input body.txt", 2, "not valid JSON"),
         (f"api POST {ORDERS} --input body.txt -f a=b", 2, "either from --input"),
     ],
 )

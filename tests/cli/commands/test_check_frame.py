@@ -99,7 +99,7 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
     ("words", "why"),
     [
         (("-w", "5:x"), "is no range"),
-        (("--nonsense",), "no such option"),
+        (("--nonsense",), "No such option"),
         (("--config", "none.yaml"), "there is no configuration file"),
     ],
 )

@@ -276,7 +276,7 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
         "Lakers, Celtics",
         "no market nobody",
         "KXNOTHING-1: no such market",
-        "no book of it",
+        "no order book for it",
         "not open (",
     ):
         assert said in ended.err
