@@ -83,7 +83,7 @@ def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_pat
     assert "Profit and loss: " in path.read_text()
     for words, said in (
         (("curve.svg",), "--plot curve.svg"),
-        (("--plot", "x.png"), "no .svg file"),
+        (("--plot", "x.png"), "must end in .svg"),
         (("--plot", "--json"), "for people"),
     ):
         ended = program("pnl", *words)
