@@ -2,8 +2,8 @@
 
     python scripts/known_fields.py ../shared/kalshi
 
-`kalshi check schema` notes what is not in that list; it is not needed for anything else. Run this when a newer
-specification is at hand, and read the difference.
+Only `kalshi check schema` needs the list: it reports fields that are not in it. Run this for a newer specification, and
+read the difference.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Listing:
         self.objects = objects
 
     def name_of(self, schema: dict[str, Any], inline: str) -> str | None:
-        """The object that a schema is, or holds in a list; noted under its own name, or under `inline`."""
+        """Record the object of a schema or of its list items, and return its name (`inline` without one)."""
         schema, name = self.resolved(schema, inline)
         if schema.get("type") == "array":
             return self.name_of(schema.get("items", {}), inline)
@@ -50,14 +50,14 @@ class Listing:
         return {"values": texts} if texts else {}
 
     def _fields(self, schema: dict[str, Any]) -> dict[str, Any]:
-        """The properties of an object, those of its parts and alternatives included."""
+        """Return the properties of an object, including those of its parts and alternatives."""
         found = dict(schema.get("properties", {}))
         for part in (*schema.get("allOf", ()), *schema.get("oneOf", ()), *schema.get("anyOf", ())):
             found |= self._fields(self.resolved(part, "")[0])
         return found
 
     def resolved(self, schema: dict[str, Any], name: str) -> tuple[dict[str, Any], str]:
-        """The schema behind a reference, and its name; a reference wrapped only to say more about it is the same."""
+        """Return the schema behind a reference, and its name; a reference with only a description added counts too."""
         while True:
             wrapped = schema.get("allOf", [])
             if "$ref" not in schema and len(wrapped) == 1 and "properties" not in schema:
@@ -72,7 +72,7 @@ class Listing:
 
 
 def replies(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, str]:
-    """`GET /path/{parameter}` -> the object it answers with."""
+    """Return `GET /path/{parameter}` -> the object of its response."""
     listing, found = Listing(spec, objects), {}
     for path, node in spec["paths"].items():
         for status, reply in node.get("get", {}).get("responses", {}).items():
@@ -85,7 +85,7 @@ def replies(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, str]:
 
 
 def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]]:
-    """The type of a message -> the objects it can be."""
+    """Return the type of a message -> the objects that it can be."""
     listing = Listing(spec, objects)
     found: dict[str, list[str]] = {}
     for title, message in spec["components"]["messages"].items():
@@ -97,7 +97,7 @@ def frames(spec: dict[str, Any], objects: dict[str, Any]) -> dict[str, list[str]
 
 
 def listed(specs: Path) -> str:
-    """The whole file, from the specifications in this folder."""
+    """Return the whole file, from the specifications in this folder."""
     openapi, asyncapi = (
         yaml.load((specs / name).read_text(), Loader=yaml.CSafeLoader) for name in ("openapi.yaml", "asyncapi.yaml")
     )
@@ -114,12 +114,12 @@ def listed(specs: Path) -> str:
 
 
 def _lines(each: dict[str, Any]) -> str:
-    """One entry a line, so that a newer specification shows as a readable difference."""
+    """Return one entry per line, so that a newer specification gives a readable difference."""
     return ",\n".join(f"{json.dumps(name)}: {json.dumps(each[name])}" for name in sorted(each))
 
 
 def _prefixed(fields: dict[str, Any]) -> dict[str, Any]:
-    """References of the stream's objects, which are noted under names of their own."""
+    """Return the references of the stream's objects, which have names of their own."""
     return {name: ({"of": f"stream {each['of']}"} if "of" in each else each) for name, each in fields.items()}
 
 

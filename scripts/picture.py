@@ -1,4 +1,4 @@
-"""Draw docs/demo.svg: what a person sees, taken from a real terminal session on the simulated exchange. Needs tmux.
+"""Draw docs/demo.svg from a real terminal session on the simulated exchange. It needs tmux.
 
 .venv/bin/python scripts/picture.py
 """
@@ -20,12 +20,13 @@ HERE = Path(__file__).resolve().parents[1]
 
 
 def tmux(*words: str) -> str:
-    """Run a tmux command on a server of our own."""
+    """Run a tmux command on a separate server."""
     done = subprocess.run(["tmux", "-L", "picture", *words], check=True, capture_output=True, text=True)  # noqa: S603, S607
     return done.stdout
 
 
 def main() -> None:
+    """Record the session and write the picture."""
     with tempfile.TemporaryDirectory() as state:
         commands = [
             "kalshi markets --sort volume --limit 6",

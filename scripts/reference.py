@@ -1,4 +1,4 @@
-"""Writes docs/cli.md from the command tree: `python scripts/reference.py`. A test compares the two."""
+"""Write docs/cli.md from the command tree: `python scripts/reference.py`. A test compares the two."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import Any
 
 from kalshi_cli.cli.exit_codes import exit_codes_of
 from kalshi_cli.cli.main import SECTIONS, root
-from kalshi_cli.cli.options import global_options
+from kalshi_cli.cli.options import OLD_OPTIONS, global_options
 
 TARGET = Path(__file__).parents[1] / "docs/cli.md"
 
 HEAD = """# Commands
 
-Made from the program itself by `make reference`; `kalshi COMMAND -h` says the same. Every command also takes
+Generated from the program by `make reference`; `kalshi COMMAND -h` shows the same text. Every command also takes
 {flags}, before or after its name.
-Output formats and what an exit code means are in the [README](../README.md#what-a-command-prints). Every command may
-also end with 130 or 143, interrupted or terminated, and with 70, a bug.
+Output formats and exit codes are explained in the [README](../README.md#what-a-command-prints). Every command may also
+end with 130 or 143 (interrupted or terminated) and with 70 (a bug).
 
-A DURATION has a unit, always: `30s`, `10m`, `24h`, `7d`, `0.5h`. A bare number is refused, not guessed (exit 2; of a
-check: 3).
+A DURATION always has a unit: `30s`, `10m`, `24h`, `7d`, `0.5h`. A number without a unit is an error (exit 2; 3 for a
+check).
 """
 
 
 def reference() -> str:
-    """The whole document."""
+    """Return the whole document."""
     flags = ", ".join(f"`{max(option.opts, key=len)}`" for option in global_options())
     parts = [HEAD.format(flags=flags)]
     tree = root()
@@ -37,7 +37,7 @@ def reference() -> str:
 
 
 def _described(name: str, command: Any) -> Iterator[str]:
-    """A command, or every command of a group."""
+    """Yield the section of a command, or of every command of a group."""
     if hasattr(command, "commands"):
         for sub, each in command.commands.items():
             yield from _described(f"{name} {sub}", each)
@@ -64,13 +64,14 @@ def _shown(argument: Any) -> str:
 
 def _flags(option: Any) -> str:
     value = "" if option.is_flag else f" {option.metavar or 'N'}"
-    return (", ".join((*option.opts, *option.secondary_opts)) + value).replace("|", "\\|")
+    names = [name for name in (*option.opts, *option.secondary_opts) if name not in OLD_OPTIONS]
+    return (", ".join(names) + value).replace("|", "\\|")
 
 
 def _help(option: Any) -> str:
-    needed = " Required." if option.required else ""
+    needed = " [required]" if option.required else ""
     default = option.default
-    shown = "" if default in (None, "", False) or callable(default) or option.is_flag else f" Default: `{default}`."
+    shown = "" if default in (None, "", False) or callable(default) or option.is_flag else f" [default: `{default}`]"
     return f"{option.help or ''}{needed}{shown}".replace("|", "\\|")
 
 

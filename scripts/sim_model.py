@@ -1,11 +1,11 @@
-"""What a model and a newsroom would say of the simulated exchange: made from its own seed, to try strategies on.
+"""Fair values and news for the simulated exchange, made from its own seed, to test strategies.
 
     .venv/bin/python scripts/sim_model.py fairs > fairs.csv
     .venv/bin/python scripts/sim_model.py news >> news.jsonl
 
-`fairs` are the world's own chances of all open markets, off by some noise, as a CSV file. `news` says of each push that
-the crowd will give a market within `--ahead` seconds which way it goes. Both know the time that it is: where the clock
-of the simulated exchange was moved, say by how much with `--forward`.
+`fairs` are the true probabilities of all open markets with some noise, as a CSV file. `news` has the direction of each
+push that simulated traders will give a market within `--ahead` seconds. Both use the machine's time: if the clock of
+the simulated exchange was advanced, give the difference with `--forward`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kalshi_cli.simulator.world.underlyings import spike
 
 
 def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
-    """Lines of `ticker,probability`; `noise` is the standard deviation of the model's error, another each second."""
+    """Yield lines of `ticker,probability`; `noise` is the standard deviation of the model's error each second."""
     catalogue = MarketListings(seed)
     yield "ticker,probability"
     for listing in catalogue.open_at(now):
@@ -33,7 +33,7 @@ def fairs(seed: int, now: Ts, noise: float) -> Iterator[str]:
 
 
 def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
-    """A line of JSON for each push within `ahead_s`; the larger, the more confident. The same push has the same id."""
+    """Yield a line of JSON for each push within `ahead_s`; larger pushes have more confidence, and ids are stable."""
     until = Ts(now + int(ahead_s * 1000))
     pushes = {
         (listing.market.ticker, push)
@@ -54,6 +54,7 @@ def news(seed: int, now: Ts, ahead_s: float) -> Iterator[str]:
 
 
 def main() -> None:
+    """Parse the arguments and print the lines."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=["fairs", "news"])
     parser.add_argument("--seed", type=int, default=1, help="that of the simulated exchange (sim.seed)")

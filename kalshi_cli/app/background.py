@@ -1,9 +1,10 @@
-"""The background server of the simulated exchange: found, started by the first command that needs it, and its process.
+"""The background server of the simulated exchange: its discovery, its start, and its process.
 
     python -m kalshi_cli.app.background SETTINGS
 
-It is a session of its own, so that no terminal that closes and no Ctrl-C reaches it, and it inherits no descriptor but
-its log file, so that a caller who reads a command to the end of its output does not wait for it.
+The first command that needs the server starts it. It runs in its own session, so that neither a closed terminal nor
+Ctrl-C reaches it. It inherits only the descriptor of its log file, so that a caller who reads the output of a command
+to its end does not wait for the server.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ IDLE_S = 60.0
 START_WITHIN_S = 60.0
 ANSWER_WITHIN_S = 5.0
 SILENT_S = 5.0
-"""A server that is announced and gave no answer is asked for so long again: it may be frozen."""
+"""Seconds to ask an announced server that does not respond: it may be frozen."""
 LOOK_EVERY_S = 0.02
 MAX_LOG_LENGTH = 1_000_000
 
@@ -51,10 +52,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Background:
-    """Finds the server of a simulated exchange, and starts one in the background where there is none.
+    """Finds the server of a simulated exchange, or starts one in the background.
 
-    A background server of another version of this program, or with other `sim` settings, is replaced, unless other
-    programs are connected to it: then it is used as it is, with a notice. One in the foreground is used as it is.
+    A background server of another version, or with other `sim` settings, is replaced. If other programs are connected
+    to it, it is used unchanged, with a notice. A server in the foreground is used unchanged.
     """
 
     def __init__(
@@ -67,7 +68,7 @@ class Background:
         self._log = simulator.folder / "server.log"
 
     def find(self) -> Announcement:
-        """Return a server that answers. UnreachableError where none answers in time, StateError if it cannot start."""
+        """Return a server that responds. UnreachableError if none does in time, StateError if it cannot start."""
         until = self._clock.monotonic() + START_WITHIN_S
         while True:
             found = self._answering()
@@ -81,13 +82,13 @@ class Background:
                         self._start(until)
             if self._clock.monotonic() > until:
                 raise UnreachableError(
-                    f"the simulated exchange does not answer: {self._last_line()}",
-                    hint=f"kalshi sim stop ends it; {self._log} says more",
+                    f"The simulated exchange does not respond: {self._last_line()}",
+                    hint=f"stop it with `kalshi sim stop`; see {self._log}",
                 )
             self._clock.sleep(LOOK_EVERY_S)
 
     def _answering(self) -> Announcement | None:
-        """Return the server if it answers now. The question counts as a use, so that it does not end right after."""
+        """Return the server if it responds now. The request counts as a use, so that it does not end right after."""
         found = self._simulator.serving()
         if found is None:
             return None
@@ -103,7 +104,7 @@ class Background:
         return found
 
     def _is_fit(self, found: Announcement) -> bool:
-        """Return whether to use this server; False after it was asked to make way for a new one."""
+        """Return whether to use this server; False after a request to end for a new one."""
         if not found.is_background:
             return True
         self._simulator.check_seed()
@@ -112,22 +113,24 @@ class Background:
         if self._simulator.end_unused(found):
             return False
         self._note(
-            f"the running simulated exchange (pid {found.pid}) is of another version, or has other sim settings; it is "
-            f"in use and stays. To replace it: kalshi sim stop"
+            f"The running simulated exchange (pid {found.pid}) has another version or other sim settings. It is in use "
+            "and was kept. To replace it: kalshi sim stop"
         )
         return True
 
     def _start(self, until: float) -> None:
-        """Start a server and wait until it is announced; return early where another process took the exchange."""
+        """Start a server and wait for its announcement; return early if another process took the exchange."""
         self._simulator.check_seed()
-        self._simulator.credentials()  # makes the folder
+        self._simulator.credentials()  # creates the folder
         log = self._open_log()
         try:
             begun_at = os.fstat(log).st_size
             process = self._spawn(log)
         finally:
             os.close(log)
-        self._note(f"the simulated exchange is started in the background (pid {process.pid}); kalshi sim stop ends it")
+        self._note(
+            f"Started the simulated exchange in the background (pid {process.pid}); stop it with `kalshi sim stop`"
+        )
         while self._clock.monotonic() < until:
             if self._simulator.serving() is not None:
                 break
@@ -135,11 +138,11 @@ class Background:
             if code == ExitCode.INSTANCE:
                 return
             if code is not None:
-                text = f"the simulated exchange did not start: {self._last_line(begun_at)}"
+                text = f"The simulated exchange did not start: {self._last_line(begun_at)}"
                 kind = StateFileError if code == ExitCode.STATE else UnreachableError
-                raise kind(text, hint=f"{self._log} says more")
+                raise kind(text, hint=f"see {self._log}")
             self._clock.sleep(LOOK_EVERY_S)
-        threading.Thread(target=process.wait, name="sim-reaper", daemon=True).start()  # leaves no zombie behind
+        threading.Thread(target=process.wait, name="sim-reaper", daemon=True).start()  # reaps the child process
 
     def _open_log(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -149,16 +152,16 @@ class Background:
             return open_regular(self._log, flags)
         except OSError as error:
             raise StateFileError(
-                f"cannot write {self._log}: {error.strerror}", hint="see what is in its place"
+                f"Cannot write {self._log}: {error.strerror}", hint="check the path and its permissions"
             ) from error
 
     def _spawn(self, log: int) -> subprocess.Popen[bytes]:
         simulator = self._simulator
         settings = Settings(folder=str(simulator.folder.absolute()), options=simulator.options, idle_s=self._idle_s)
-        package = Path(__file__).parents[2]  # so that the server has this program's source, wherever it is
-        # Keys of the real exchange are no business of a process that stays.
+        package = Path(__file__).parents[2]  # so that the server runs the same source
+        # A long-running process must not get the keys of the real exchange.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("KALSHI_")}
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        return subprocess.Popen(  # noqa: S603 - this interpreter and a module of this package
             [sys.executable, "-m", __name__, msgspec.json.encode(settings).decode()],
             cwd=package, env=environment, start_new_session=True,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
@@ -172,7 +175,7 @@ class Background:
 
 
 def serve(settings: Settings) -> int:
-    """Serve this exchange until it is unused for long enough, or a signal comes; return the exit code."""
+    """Serve the exchange until it has not been used for long enough, or until a signal; return the exit code."""
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(format="%(asctime)sZ %(message)s", datefmt="%Y-%m-%dT%H:%M:%S")
     log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""The environments: which clock, key, endpoint, account and homes each of them has. No other file knows.
+"""The environments: the clock, key, endpoint, account and homes of each. No other file names a mode.
 
 prod, demo        system clock    stream               the exchange
 sim               its own clock   stream, loopback     the simulated exchange, a process of its own
@@ -39,14 +39,15 @@ def new_id() -> str:
 
 
 def new_order_id() -> str:
-    """Return a client order id: 36 characters, unique for ever, that shows an order of this program."""
+    """Return a new client order id: 36 characters, with the prefix of this program."""
     return f"{OWN_ID}{uuid.uuid4().hex}"
 
 
 class Environment:
-    """The environment of a configuration. Use it as a context manager: what it opened is closed at the end.
+    """The environment of a configuration. As a context manager it closes everything that it opened.
 
-    `tell` shows a warning, `note` a remark; both on stderr. `distrust` decides about a private key that others may use.
+    `tell` prints a warning and `note` a notice, both on stderr. `distrust` decides about a private key that other users
+    can read.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Environment:
         self.close()
 
     def close(self) -> None:
-        """Close what was opened, in reverse order."""
+        """Close everything that was opened, in reverse order."""
         self.stack.close()
 
     @property
@@ -82,12 +83,12 @@ class Environment:
 
     @cached_property
     def clock(self) -> Clock:
-        """Return the exchange's time: the machine's, but for a simulated exchange whose clock was moved."""
+        """Return the clock of the exchange: the machine's, unless the clock of the simulated exchange was advanced."""
         return self.simulator.clock if self._is_simulated else self.machine
 
     @cached_property
     def homes(self) -> tuple[Home, Home]:
-        """Return the home of the account, and that of trading on paper, which is one for every key."""
+        """Return the home of the account, and the home of paper trading, which all keys share."""
         config = self.config
         account = self.simulator.account if self._is_simulated else config.credential.key_id
         return (
@@ -96,7 +97,7 @@ class Environment:
         )
 
     def open(self, journal: EventLog | None = None, refuse_order: RefuseOrder = refuse_if_halted) -> Resources:
-        """Make the resources of a command, which logs what it sends, or those of a loop with its own `journal`."""
+        """Create the resources of a command, which logs its requests, or of a loop with its own `journal`."""
         reports = journal or EventLog(self.clock, limits_of(self.config))
         resources = Resources(
             config=self.config,
@@ -159,6 +160,7 @@ class Environment:
 
     @cached_property
     def simulator(self) -> SimulatorLauncher:
+        """Return the launcher of the simulated exchange."""
         from kalshi_cli.services.simulated_exchange import SimulatorLauncher
 
         is_chosen = self.config.origins.get("sim.seed", "default") != "default"
@@ -175,11 +177,11 @@ class Environment:
         return Background(self.simulator, self.machine, self.note).find()
 
     def control(self, command: str, fields: dict[str, object]) -> ControlReport:
-        """Do something to the simulated exchange that no member can."""
+        """Send a control command, which no member can, to the simulated exchange."""
         return self.simulator.control(command, fields, lambda: self.served)
 
     def serving(self) -> tuple[Announcement | None, ControlReport | None]:
-        """Return which process serves the simulated exchange and how that stands, without starting one."""
+        """Return the process that serves the simulated exchange and its status, without starting one."""
         found = self.simulator.serving()
         if found is None:
             return None, None
@@ -191,7 +193,7 @@ class Environment:
             return None, None
 
     def reset(self) -> None:
-        """Forget the simulated exchange, and what we remember of trading there."""
+        """Delete the simulated exchange, and the local state of trading there."""
         own = self.homes[0].folder
         with ExitStack() as stack:
             if own.exists():
@@ -208,6 +210,6 @@ class Environment:
 def opened(
     config: Config, tell: Callable[[str], None], note: Callable[[str], None] | None = None, distrust: Distrust = refuse
 ) -> Iterator[Resources]:
-    """Open the resources of a configuration, with connections of their own, for as long as it lasts."""
+    """Open the resources of a configuration for the duration of the context, with separate connections."""
     with Environment(config, tell, note, distrust) as environment:
         yield environment.open()

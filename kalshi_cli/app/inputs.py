@@ -1,4 +1,4 @@
-"""Where what a strategy hears from outside the exchange comes from: each input is a thread that brings messages."""
+"""The data inputs of strategies from outside the exchange: each input is a thread that delivers messages."""
 
 from __future__ import annotations
 
@@ -27,20 +27,21 @@ if TYPE_CHECKING:
     from kalshi_cli.strategies.base import Strategy
 
 Bring = Callable[[Message], None]
-"""Takes a message, from any thread."""
+"""A function that takes a message, from any thread."""
 Markets = Callable[[], Iterable[Market]]
-"""The markets of the run; any thread may ask."""
+"""A function that returns the markets of the run, from any thread."""
 
 
 class Reader(Protocol):
     """Reads an outside source, and reports on it."""
 
     @property
-    def source(self) -> SourceMonitor: ...
+    def source(self) -> SourceMonitor:
+        """Return the monitor of the source."""
 
 
 def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) -> AbstractContextManager[Reader]:
-    """The venues of a coin. On the simulated exchange its own spot, unless the configuration names other addresses."""
+    """Read the venues of a coin; in the sim environment the simulated ones, unless the configuration names others."""
     from kalshi_cli.feeds.spot.binance import BINANCE, BINANCE_US
     from kalshi_cli.feeds.spot.coinbase import COINBASE
     from kalshi_cli.feeds.spot.kraken import KRAKEN
@@ -63,7 +64,7 @@ def _spot(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) 
 
 
 def _simulated(resources: Resources, venue: str) -> str:
-    """Where the simulated exchange tells its own spot as this venue would; empty on a real one, whose spot is real."""
+    """Return the address of a simulated venue; empty on a real exchange, which uses the real venues."""
     from urllib.parse import urlsplit
 
     if resources.config.env != "sim":
@@ -73,7 +74,7 @@ def _simulated(resources: Resources, venue: str) -> str:
 
 
 def _fair(resources: Resources, wanted: Input, bring: Bring, markets: Markets) -> AbstractContextManager[Reader]:
-    """A table of probabilities: a web address, a command, or else a file."""
+    """Read a table of fair values from a web address, a command or a file."""
     from kalshi_cli.feeds.fair_values import FairReader
 
     assert isinstance(wanted, FairInput)
@@ -93,7 +94,7 @@ def _fair(resources: Resources, wanted: Input, bring: Bring, markets: Markets) -
 
 
 def _table(resources: Resources, source: str, stopping: threading.Event) -> tuple[str, Callable[[], FairValuePage]]:
-    """What a source is called, and how it is read. Its name has no part of a command or an address that is a secret."""
+    """Return the name of a source and its reader. The name contains no secret of a command or an address."""
     from kalshi_cli.feeds.fair_sources import argv_of, child_environment, read_file, run_command
     from kalshi_cli.feeds.fair_values import SourceError
 
@@ -103,7 +104,9 @@ def _table(resources: Resources, source: str, stopping: threading.Event) -> tupl
         try:
             argv = argv_of(source.removeprefix("command:"))
         except SourceError as error:
-            raise UsageError(str(error), hint="for example command:python3 model.py", code="bad_parameter") from None
+            raise UsageError(
+                str(error), hint="for example source=command:python3 model.py", code="bad_parameter"
+            ) from None
         environment = child_environment(os.environ, resources.config.trade.command_variables)
         return Path(argv[0]).name, lambda: run_command(argv, environment, resources.machine, stopping)
     path = Path(source).expanduser()
@@ -111,7 +114,7 @@ def _table(resources: Resources, source: str, stopping: threading.Event) -> tupl
 
 
 def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], FairValuePage]]:
-    """An address is judged as that of a sink is: https, or http on this machine, and nothing that only we can reach."""
+    """Check an address like that of an alert channel: https, or http on this machine; no private network."""
     from kalshi_cli.feeds.fair_sources import age_of
     from kalshi_cli.feeds.fair_values import MAX_BYTES, FairValuePage, SourceError
     from kalshi_cli.net.address_guard import AddressError, parse_web_address, refusal, resolve_here
@@ -124,7 +127,7 @@ def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], FairVa
     except AddressError as error:
         why = str(error)
     if why:
-        raise UsageError(f"the address of the source cannot be used: {why}", code="bad_parameter")
+        raise UsageError(f"Invalid source address: {why}", code="bad_parameter")
     sink = PinnedHttpClient(address, resources.machine, resolve_here)
 
     def fetch() -> FairValuePage:
@@ -138,9 +141,9 @@ def _web_table(resources: Resources, url: str) -> tuple[str, Callable[[], FairVa
 
 @contextmanager
 def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Markets) -> Iterator[Reader | None]:
-    """News: posted on this machine, from standard input, or from a file that grows.
+    """Read news that is posted on this machine, from standard input, or from a growing file.
 
-    What is posted has no reader: nobody can tell a program that ended from one that has no news.
+    Posted news has no reader to watch: a sender that ended looks like one without news.
     """
     from kalshi_cli.feeds.news_signals import FileFollower, PipeReader, SignalReader
 
@@ -160,7 +163,7 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
         return
     path = Path(source).expanduser()
     if not path.is_file():
-        resources.tell(f"{path.name}: there is no such file yet; news come once there is")
+        resources.tell(f"{path.name} does not exist yet; waiting for it")
     tail, reader = (
         FileFollower(path, from_start=wanted.from_start),
         SignalReader(path.name, resources.clock, bring, resources.tell),
@@ -171,21 +174,23 @@ def _signals(resources: Resources, wanted: Input, bring: Bring, _markets: Market
 
 
 def _standard_input() -> int:
-    """Its descriptor; UsageError where this program was given none."""
+    """Return the descriptor of standard input; UsageError without one."""
     try:
         return sys.stdin.fileno()
     except (AttributeError, OSError, ValueError):
-        raise UsageError("there is no standard input", hint="name a file instead of -", code="bad_parameter") from None
+        raise UsageError(
+            "Standard input is not available", hint="use a file name instead of -", code="bad_parameter"
+        ) from None
 
 
 @contextmanager
 def _hook(resources: Resources, port: str, reader: SignalReader) -> Iterator[None]:
-    """Where news may be posted, with the token of a file that is made when there is none."""
+    """Listen for posted news. The token is read from a file, which is created if it does not exist."""
     from kalshi_cli.config.secret_file import read_address
     from kalshi_cli.feeds.signal_hook import PATH, SignalHook
 
     if not (port.isascii() and port.isdigit() and int(port[:6]) <= 65_535 and len(port) < 6):
-        raise UsageError(f"{port!r:.20} is no port", hint="for example webhook:8790", code="bad_parameter")
+        raise UsageError(f"Invalid port: {port!r:.20}", hint="for example source=webhook:8790", code="bad_parameter")
     token_file = resources.state_dir / "webhook.token"
     with suppress(FileExistsError):
         make_folder(resources.state_dir)
@@ -197,8 +202,8 @@ def _hook(resources: Resources, port: str, reader: SignalReader) -> Iterator[Non
     try:
         hook = SignalHook(int(port), token, reader.take)
     except OSError as error:
-        raise UsageError(f"port {port} cannot be used: {error.strerror}", code="bad_parameter") from None
-    resources.note(f"news may be posted to http://127.0.0.1:{hook.port}{PATH} with the token in {token_file}")
+        raise UsageError(f"Port {port} is not available: {error.strerror}", code="bad_parameter") from None
+    resources.note(f"Post news to http://127.0.0.1:{hook.port}{PATH} with the token in {token_file}")
     try:
         yield
     finally:
@@ -210,22 +215,22 @@ LISTENERS: dict[type[Input], Callable[[Resources, Input, Bring, Markets], Abstra
     FairInput: _fair,
     SignalInput: _signals,
 }
-"""How each kind of input is listened to, until the context ends."""
+"""Input kind -> the reader of it, which runs until the context ends."""
 
 
 @contextmanager
 def run_inputs(
     resources: Resources, strategies: Sequence[Strategy], bring: Bring, markets: Markets
 ) -> Iterator[Callable[[], tuple[Source, ...]]]:
-    """Bring what these strategies ask for; equal inputs once. What it gives says how each source is.
+    """Read the inputs of these strategies, equal inputs once. Yield a function that reports on each source.
 
-    UsageError where they ask for probabilities of two kinds: both would be told of one market, and an order could be
-    priced by what its strategy was not to believe.
+    UsageError for two sources of fair values: both would apply to one market, and an order could be priced by the
+    source of another strategy.
     """
     inputs = tuple(dict.fromkeys(wanted for strategy in strategies for wanted in strategy.inputs()))
     if len([wanted for wanted in inputs if isinstance(wanted, FairInput)]) > 1:
         raise UsageError(
-            "several strategies of one run hear probabilities, each from a source, or for a time, of its own",
+            "Strategies in one run must share one source of fair values, with the same timing",
             hint="give them the same source, every_s, valid_s and before_close_s (market-maker: 30, 300 and 0)",
             code="bad_parameter",
         )

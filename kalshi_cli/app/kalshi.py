@@ -34,21 +34,6 @@ class Kalshi:
         self._environment = environment
         self._resources = environment.open()
 
-    @property
-    def env(self) -> str:
-        """Return the name of the environment: sim, demo or prod."""
-        return self._resources.config.env
-
-    @property
-    def now(self) -> Ts:
-        """Return the exchange's time."""
-        return self._resources.clock.now()
-
-    @property
-    def resources(self) -> Resources:
-        """Return the clock, connections and files, for front ends that need more than the services."""
-        return self._resources
-
     @classmethod
     def open(
         cls,
@@ -81,6 +66,21 @@ class Kalshi:
     def close(self) -> None:
         """Close connections and files."""
         self._environment.close()
+
+    @property
+    def resources(self) -> Resources:
+        """Return the client, state file and clock that the services use."""
+        return self._resources
+
+    @property
+    def env(self) -> str:
+        """Return the environment: sim, demo or prod."""
+        return self._resources.config.env
+
+    @property
+    def now(self) -> Ts:
+        """Return the exchange's time."""
+        return self._resources.clock.now()
 
     @cached_property
     def markets(self) -> MarketService:
@@ -119,7 +119,7 @@ class Kalshi:
 
     @cached_property
     def trading(self) -> TradingService:
-        """See what runs here; pause, resume, halt, and lock markets."""
+        """Show the running loop; pause, resume, halt, and lock markets."""
         from kalshi_cli.services.trading.service import TradingService
 
         return TradingService(self._resources)

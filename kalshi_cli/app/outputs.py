@@ -1,4 +1,4 @@
-"""Where a command or a loop reports: which log, tables, metrics and pings there are."""
+"""The outputs of a command or a loop: log, tables, metrics and heartbeat pings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy: str) -> LogOutputs:
-    """Open everything that is switched on, for one run; `stack` closes it."""
+    """Open the enabled outputs of one run; `stack` closes them."""
     from kalshi_cli.telemetry.tables import Tables
 
     config = resources.config
@@ -43,7 +43,7 @@ def outputs_of_loop(resources: Resources, stack: ExitStack, home: Home, strategy
 
 
 def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) -> Callable[..., None]:
-    """Return what writes a line of the log; the file is opened for the first one."""
+    """Return the writer of log lines, which opens the file for the first line."""
     logs = resources.config.logs
     if not logs.enabled:
         return lambda _event, **_fields: None
@@ -64,7 +64,7 @@ def log_line(resources: Resources, stack: ExitStack, folder: Path, mode: str) ->
 
 
 def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, places: list[str]) -> Metrics:
-    """Serve the metrics, and add the address to `places`. Where the port is taken, warn and trade without them."""
+    """Serve the metrics and add the address to `places`. If the port is in use, warn and continue without them."""
     from kalshi_cli import __version__
     from kalshi_cli.telemetry.metrics import Metrics, MetricsServer
 
@@ -73,7 +73,7 @@ def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, 
     try:
         server = MetricsServer(metrics.registry, config.metrics.port)
     except OSError as error:
-        resources.tell(f"warning: no metrics: port {config.metrics.port} on this machine: {error.strerror}")
+        resources.tell(f"Warning: metrics disabled, port {config.metrics.port} is not available: {error.strerror}")
         return metrics
     stack.callback(server.stop)
     places.append(f"metrics: http://127.0.0.1:{server.port}/metrics")
@@ -81,9 +81,9 @@ def _metrics(resources: Resources, stack: ExitStack, home: Home, strategy: str, 
 
 
 def _heartbeat(resources: Resources, home: Home) -> HeartbeatPinger | None:
-    """Return the pings; None on paper: the switch is for money, and must not stay green on the strength of a game."""
+    """Return the heartbeat pings; None on paper, because the pings stand for live trading."""
     if not home.is_at_exchange:
-        resources.note("no pings to heartbeat.url on paper: it watches the loop that trades on the account")
+        resources.note("heartbeat.url is not used on paper; it monitors live trading only")
         return None
     from kalshi_cli.net.address_guard import AddressError
     from kalshi_cli.telemetry.heartbeat import HeartbeatPinger
@@ -95,4 +95,4 @@ def _heartbeat(resources: Resources, home: Home) -> HeartbeatPinger | None:
             allow_private=chosen.allow_private,
         )  # fmt: skip
     except AddressError as error:
-        raise ConfigError(f"heartbeat.url cannot be used: {error}", hint="kalshi config show") from error
+        raise ConfigError(f"Invalid heartbeat.url: {error}", hint="kalshi config show") from error

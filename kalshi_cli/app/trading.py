@@ -1,4 +1,4 @@
-"""The composition of a run: which clock, feed and venue a loop, a backtest and a recording get."""
+"""The composition of a run: the clock, feed and venue of a loop, a backtest or a recording."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 
 class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a person asked the loop to do. No tickers and no series: the busiest open markets."""
+    """A request to trade. Without tickers and series: the most active open markets."""
 
     strategies: tuple[str, ...]
     tickers: tuple[str, ...] = ()
@@ -72,7 +72,7 @@ class TradeRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Markets to follow, and strategies whose inputs from outside the exchange are written down with them."""
+    """A request to record markets, and the data inputs of strategies with them."""
 
     tickers: tuple[str, ...]
     path: Path
@@ -82,7 +82,7 @@ class RecordRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _Account(NamedTuple):
-    """The account that a loop trades on: its state, where its orders go, and its order groups where it has any."""
+    """The account of a loop: its state file, its venue, and its order groups if it has any."""
 
     engine: TradingEngine
     venue: VenueProtocol
@@ -101,8 +101,8 @@ class RunModes:
     ) -> RunSummary:
         """Run strategies until something ends it. On prod without `live`, and with `paper`, fills are simulated.
 
-        A signal before the loop began is a KeyboardInterrupt. Whatever ends the run is an OutcomeUnknownError where
-        orders of it, or of a run before it, may be live.
+        A signal before the start of the loop is a KeyboardInterrupt. Any end of the run is an OutcomeUnknownError if
+        orders of this run, or of an earlier one, may be live.
         """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
@@ -166,17 +166,17 @@ class RunModes:
         return summary
 
     def _store(self, resources: Resources, stack: ExitStack, home: Home) -> Store:
-        """Open the state file: that of the account, or that of paper, which is one for every key."""
+        """Open the state file of the account, or that of paper trading, which all keys share."""
         if home.is_at_exchange:
             if not (home.folder / "state.db").exists():
-                resources.note("no state file: what this account did is read from the exchange")
+                resources.note("No state file; reading the account history from the exchange")
             return resources.store
         return stack.enter_context(resources.open_store(home, is_reported=True))
 
     def _starting(
         self, resources: Resources, store: Store, signals: StopSignals, request: TradeRequest, home: Home
     ) -> AbstractContextManager[None]:
-        """Answer for a run until its loop begins."""
+        """Handle signals until the loop starts."""
         clock, now = resources.clock, resources.clock.now()
         cycle = Heartbeat(
             run_id=resources.run_id, pid=os.getpid(), mode=home.name, strategy=",".join(request.strategies),
@@ -200,7 +200,7 @@ class RunModes:
         families: dict[str, Family],
         strategies: Sequence[Strategy],
     ) -> _Account:
-        """Load the account at the exchange, agree with it, and open its order groups; or load the one on paper."""
+        """Load and reconcile the account at the exchange, and open its order groups; or load the paper account."""
         from kalshi_cli.exchange.live.live_venue import LiveVenue
         from kalshi_cli.services.trading.paper_account import load_paper
 
@@ -231,10 +231,10 @@ class RunModes:
 
     @contextmanager
     def _watched(self, resources: Resources, home: Home, engine: TradingEngine, interval_s: float) -> Iterator[None]:
-        """Notice a strategy that does not come back. On paper nothing is at the exchange to be canceled."""
+        """Watch for a strategy that does not return. On paper the exchange has no orders to cancel."""
 
         def remember(alert: AlertRaised) -> None:
-            """From the thread of the watchdog, which needs a connection of its own."""
+            """Cancel from the thread of the watchdog, over a separate connection."""
             with resources.open_store(home, is_reported=True) as store:
                 store.record(alert)
 
@@ -249,7 +249,7 @@ class RunModes:
     def _newly_open(
         self, resources: Resources, request: TradeRequest, fees: dict[str, FeeSchedule], groups: RunOrderGroups | None
     ) -> list[MarketChange]:
-        """Return what a loop would be started on now, without what it knows; nothing where markets were named."""
+        """Return new markets that a loop would start on now; none if markets were named."""
         if request.tickers:
             return []
         now = resources.clock.now()
@@ -267,7 +267,7 @@ class RunModes:
         strategies = self._strategies(request)
         return over_recordings(
             request, self._plan(request.strategies, "backtest", 0, new_id()),
-            msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),  # nobody could resume
+            msgspec.structs.replace(limits_of(config), max_daily_loss=None, max_drawdown=None),  # no resume
             strategies,
             cash=config.sim.starting_cash,
             new_id=lambda: str(uuid.UUID(int=numbers.getrandbits(128), version=4)),
@@ -277,8 +277,9 @@ class RunModes:
         )  # fmt: skip
 
     def record(self, request: RecordRequest) -> int:
-        """Write the stream of some markets, and what strategies hear from outside, to a file until interrupted; how
-        many lines there are.
+        """Write the stream of some markets, and the inputs of strategies, to a file until interrupted.
+
+        Return the number of lines.
         """
         from kalshi_cli.exchange.live.live_feed import LiveFeed
         from kalshi_cli.feeds.recorder import Recorder
@@ -290,13 +291,13 @@ class RunModes:
             markets = run_markets(client, clock.now(), request.tickers, "")
             recorder = Recorder(path, clock)
             begun = stack.enter_context(ExitStack())
-            begun.callback(path.unlink, missing_ok=True)  # what is refused here leaves no file in the way of the next
+            begun.callback(path.unlink, missing_ok=True)  # a refused start leaves no file behind
             stack.callback(recorder.close)
             for market in markets:
                 recorder.watch(market, families.fees(market), families.family(market))
             stream = self._stream(resources, stack, markets, recorder)
             if stream is None:
-                raise CredentialsError("recording needs the stream, and the stream needs an API key")
+                raise CredentialsError("Recording requires an API key")
             feed = LiveFeed(
                 stream, client, clock, markets=markets, interval_s=1.0, charge=families.fees_anew, tell=resources.tell
             )
@@ -308,7 +309,7 @@ class RunModes:
                     if isinstance(message, MarketChange):
                         recorder.watch(message.market, message.fees, message.family)
                     if recorder.is_full:
-                        resources.tell(f"{path} is full at {recorder.lines} lines; record on into another file")
+                        resources.tell(f"{path} is full at {recorder.lines} lines; continue recording in another file")
                         break
                     if isinstance(message, StateCommand) or (until is not None and clock.monotonic() >= until):
                         break
@@ -323,12 +324,12 @@ class RunModes:
         *,
         has_account: bool = False,
     ) -> Stream | None:
-        """Start the stream; return None where no key signs its handshake: then the books are polled.
+        """Start the stream; return None without a key to sign its handshake: then order books are polled.
 
         Only a loop that trades on the account (`has_account`) subscribes to the account's own channels.
         """
         if resources.signer is None or not resources.ws_url:
-            resources.note("no API key: order books are polled, which is slower than the stream")
+            resources.note("No API key: order books are polled, which is slower than the stream")
             return None
         from kalshi_cli.exchange.stream.reader import Stream
         from kalshi_cli.exchange.stream.sequencing import CHANNELS, MARKET_CHANNELS
@@ -345,13 +346,13 @@ class RunModes:
         return stream
 
     def _strategies(self, request: TradeRequest | BacktestRequest | RecordRequest) -> list[Strategy]:
-        """Make them with the parameters of the configuration, then those of the command."""
+        """Create the strategies with the parameters of the configuration and of the command."""
         from kalshi_cli.strategies import registry
 
         configured, allotted = self.config.strategies, self.config.allotments
         made = registry.make_all(request.strategies, configured, request.params, allotted)
         for name, meant in registry.likely_misspelled((*configured, *allotted), made):
-            text = f"strategies.{name} in the configuration is of no strategy here; is {meant} meant?"
+            text = f"strategies.{name} in the configuration matches no strategy; did you mean {meant}?"
             self.environment.tell(text)
         return made
 
@@ -362,10 +363,10 @@ class RunModes:
 
         env = self.config.env
         words = {
-            "paper": f"PAPER: real books of {env}, simulated fills, no real money",
-            "backtest": "BACKTEST: recorded books, simulated fills",
-            "sim": "SIMULATED exchange: no real money",
-            "live": "LIVE on Kalshi: REAL MONEY" if env == "prod" else "DEMO exchange: play money",
+            "paper": f"PAPER TRADING: real order books of {env}, simulated fills, no real money",
+            "backtest": "BACKTEST: recorded order books, simulated fills",
+            "sim": "SIMULATED EXCHANGE: no real money",
+            "live": "LIVE TRADING on Kalshi: REAL MONEY" if env == "prod" else "DEMO EXCHANGE: play money",
         }
         trade = self.config.trade
         return RunPlan(
@@ -378,9 +379,9 @@ class RunModes:
 
 
 def courier(resources: Resources, home: Home) -> AlertDispatcher:
-    """Make what tells of the alerts that a loop writes down. On paper there is nothing at the exchange to be closed.
+    """Create the dispatcher of the alerts that a loop records. On paper the exchange has nothing to close.
 
-    ConfigError where a sink cannot be used.
+    ConfigError for an invalid alert channel.
     """
     require_usable_channels(resources.config, resources.machine)
     own = partial(opened, resources.config, resources.tell, resources.note)

@@ -1,4 +1,4 @@
-"""The composition of watching: the stream where there is a key for it, else REST at intervals."""
+"""The composition of `kalshi watch`: the stream with a key, otherwise REST at intervals."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from kalshi_cli.services.trading.status import RunStatus, run_status
 from kalshi_cli.services.trading.stop_signals import StopSignals
 
 INTERVAL_S = 0.5
-"""How often time passes on a board on which nothing happens."""
+"""Seconds between updates of a board without messages."""
 
 
 class WatchSession:
-    """A board, and the messages that move it: iterate, and look at the board whenever you like.
+    """A board, and the messages that update it: iterate, and read the board at any time.
 
-    `stopped_by` is the signal that ended it; empty before, and where its time was over.
+    `stopped_by` is the signal that ended it; empty before that, and at the end of its duration.
     """
 
     def __init__(self, board: WatchBoard, feed: Iterable[Message], clock: Clock, duration_s: float | None) -> None:
@@ -35,10 +35,11 @@ class WatchSession:
 
     @property
     def now(self) -> Ts:
+        """Return the time."""
         return self._clock.now()
 
     def __iter__(self) -> Iterator[Told | None]:
-        """After each message: what a reader of the tape is told of it. None: time passed, or only details changed."""
+        """Yield the line of the tape for each message; None if time passed or only details changed."""
         for message in self._feed:
             if isinstance(message, StateCommand):
                 self.stopped_by = message.source
@@ -49,13 +50,13 @@ class WatchSession:
 
 
 class LiveWatch(RunModes):
-    """Watching markets with this program's parts: `with Watch(environment).open(...) as watching`."""
+    """Live market data: `with LiveWatch(environment).open(...) as watching`."""
 
     @contextmanager
     def open(
         self, tickers: Sequence[str], duration_s: float | None, tell: Callable[[str], None], *, is_book: bool = False
     ) -> Iterator[WatchSession]:
-        """Begin to watch; NotFoundError at once where a market does not exist. `is_book`: whole books are wanted."""
+        """Begin to watch; NotFoundError for an unknown market. `is_book` reads whole order books."""
         from kalshi_cli.exchange.live.live_feed import LiveFeed
 
         resources = self.environment.open()
@@ -77,7 +78,7 @@ STATUS_EVERY_S = 1.0
 
 
 class StatusStream:
-    """The status of the runs here, again and again until a signal, which is then `stopped_by`."""
+    """The status of the trading loops, every second until a signal, which is then `stopped_by`."""
 
     def __init__(self, config: Config, tell: Callable[[str], None], clock: Clock, *, is_paper: bool) -> None:
         self.stopped_by = ""
@@ -87,13 +88,13 @@ class StatusStream:
         self._clock = clock
 
     def stop(self, command: StateCommand) -> None:
+        """End the iteration."""
         self.stopped_by = command.source
 
     def __iter__(self) -> Iterator[tuple[Ts, RunStatus]]:
         while not self.stopped_by:
-            with opened(
-                self._config, self._tell
-            ) as resources:  # a state file that appears or goes is seen, and let go of
+            # Opened each time, because a state file may appear or go.
+            with opened(self._config, self._tell) as resources:
                 home = resources.find_home(is_at_exchange=False) if self._is_paper else None
                 now, status = resources.clock.now(), run_status(resources, home)
             yield now, status
@@ -104,7 +105,7 @@ class StatusStream:
 
 @contextmanager
 def statuses(config: Config, tell: Callable[[str], None], *, is_paper: bool) -> Iterator[StatusStream]:
-    """Watch what runs here, from the state file alone."""
+    """Watch the trading loops, from the state file alone."""
     clock = SystemClock()
     watched = StatusStream(config, tell, clock, is_paper=is_paper)
     with StopSignals(clock, watched.stop):

@@ -1,68 +1,138 @@
-"""Tickers in a shell: completed from the catalogue alone, at once, and in silence.
+"""Shell completion of option values and arguments: fast, from local files only, and silent on any error.
 
-Imported by every command, so it imports nothing itself.
+Every command imports this module, so it imports little itself.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from typer.core import TyperOption
 
 MOST = 300
-"""Tickers offered; where more begin so, the ways in which they go on are offered instead."""
+"""The most tickers that are offered; of more, only their common beginnings."""
 
-_NAMED = re.compile(r"\W*(TICKER|T|GLOB|MARKET|EVENT|SERIES)(?![A-Z_])")
+MAX_ORDERS = 200
+
 _HARMLESS = re.compile(r"[\w.-]+", re.ASCII)
+_SAFE = re.compile(r"[\w./,+-]+", re.ASCII)
 _HARMFUL = re.compile(r"[^\w .,%?+/°-]")
-"""zsh evaluates what it is given, and the exchange wrote the titles: no quote, bracket, dollar, backslash in there."""
+"""Characters that are removed from titles: zsh evaluates what it gets, and the titles come from outside."""
 
 MAX_TITLE_LENGTH = 60
 
+Offered = list[tuple[str, str] | str]
 _KINDS = {"EVENT": "event", "SERIES": "series"}
+_TICKER = re.compile(r"\W*(TICKER|T|GLOB|MARKET|EVENT|SERIES)(?![A-Z_])")
+_WORD = re.compile(r"[a-z0-9_-]+")
 
 
-def complete_tickers(params: list[Any]) -> None:
-    """Let those of the parameters that take tickers complete them. What a parameter takes, its metavar says."""
+def add_completion(params: list[Any]) -> None:
+    """Add completion to the parameters whose values are known here. The metavar says what a parameter takes."""
     for param in params:
-        named = _NAMED.match(getattr(param, "metavar", None) or "")
-        if named is not None:
-            kind = _KINDS.get(named[1], "market")
-            # An option made for this lends its method: typer takes a completion only where a parameter is declared.
-            lender = TyperOption(param_decls=["--lender"], autocompletion=_completer(kind))
-            param.shell_complete = lender.shell_complete
+        complete = _completer(getattr(param, "metavar", None) or "", param.param_type_name == "argument")
+        if complete is not None:
+            # typer takes a completion only where a parameter is declared, so this option lends its method.
+            param.shell_complete = TyperOption(param_decls=["--lender"], autocompletion=complete).shell_complete
 
 
-def _completer(kind: str) -> Any:
-    def complete(ctx: Any, _args: list[str], typed: str) -> list[tuple[str, str] | str]:
-        return completions(kind, ctx.obj, typed)
+def _completer(metavar: str, is_argument: bool) -> Any:
+    named = _TICKER.match(metavar)
+    if named is not None:
+        kind = _KINDS.get(named[1], "market")
+        return lambda ctx, _args, typed: completions(kind, ctx.obj, typed)
+    word = metavar.split(" ")[0]
+    find = _FINDERS.get(word) or _FINDERS.get(word.rstrip("."))
+    if find is not None and (is_argument or find is not _orders):
+        return lambda ctx, _args, typed: _matching(find, ctx.obj, typed)
+    words = [word for word in metavar.split("|") if _WORD.fullmatch(word)] if "|" in metavar else []
+    return (lambda _ctx, _args, typed: _begin_so(words, typed)) if words else None
 
-    return complete
+
+def _begin_so(words: Iterable[str], typed: str) -> Offered:
+    """Return the words that go on from what was typed; in a list with commas, for its last part."""
+    before, comma, start = typed.rpartition(",")
+    return [f"{before}{comma}{word}" for word in words if word.startswith(start)]
 
 
-def completions(kind: str, flags: Any, typed: str) -> list[tuple[str, str] | str]:
-    """Tickers that go on from what was typed, with their titles; of a list with commas, for its last part.
+def _matching(find: Callable[[Any], Iterable[str]], flags: Any, typed: str) -> Offered:
+    from kalshi_cli.base.errors import KalshiError
 
-    Whatever is wrong (no catalogue, a broken one, a broken configuration) is no reason to write over a command line.
+    try:
+        return [word for word in _begin_so(find(flags), typed) if _SAFE.fullmatch(str(word))]
+    except (KalshiError, OSError):
+        return []
+
+
+def _strategies(_flags: Any) -> Iterable[str]:
+    from kalshi_cli.services.research.strategies import list_strategies
+
+    return [row.name for row in list_strategies()]
+
+
+def _runbooks(_flags: Any) -> Iterable[str]:
+    from kalshi_cli.services.monitoring.runbooks import runbooks
+
+    return [each.name for each in runbooks()]
+
+
+def _zones(_flags: Any) -> Iterable[str]:
+    from zoneinfo import available_timezones
+
+    return ["local", *sorted(available_timezones())]
+
+
+def _orders(flags: Any) -> Iterable[str]:
+    """Return the ids of the live orders in the state file; nothing is asked of the exchange."""
+    from kalshi_cli.app.environment import Environment
+
+    with Environment(_load(flags), lambda _text: None) as environment:
+        store = environment.open().remembered(busy_ms=0)
+        orders = () if store is None else store.live_orders()
+    return [order.order_id or order.client_order_id for order in orders[:MAX_ORDERS]]
+
+
+_FINDERS: dict[str, Callable[[Any], Iterable[str]]] = {
+    "ENV": lambda _flags: ("sim", "demo", "prod"),
+    "FORMAT": lambda _flags: ("table", "plain", "json", "ndjson", "csv"),
+    "ID": _orders,
+    "[NAME]": _strategies,
+    "NAME[,NAME]": _strategies,
+    "[NAME|CODE]": _runbooks,
+    "ZONE": _zones,
+}
+"""The metavar of a parameter -> its values. `ID` is an order only as an argument."""
+
+
+def _load(flags: Any) -> Any:
+    """Load the part of the configuration that says where the state is."""
+    from kalshi_cli.config import sources
+
+    loaded = sources.load(flags.config, os.environ, {"env": flags.env, "state": flags.state}, ("env", "state"))
+    sources.judge_state(loaded)
+    return loaded
+
+
+def completions(kind: str, flags: Any, typed: str) -> Offered:
+    """Return the tickers that go on from what was typed, with titles; in a list with commas, for its last part.
+
+    Without a usable catalog or configuration there are none: an error message would overwrite the command line.
     """
     from kalshi_cli.base.errors import KalshiError
-    from kalshi_cli.config import sources
     from kalshi_cli.services.markets.catalog import completions as known
 
     before, comma, start = typed.rpartition(",")
     try:
-        given = {"env": flags.env, "state": flags.state}
-        loaded = sources.load(flags.config, os.environ, given, ("env", "state"))
-        sources.judge_state(loaded)
-        found = known(loaded, kind, start.upper(), MOST)
+        found = known(_load(flags), kind, start.upper(), MOST)
     except (KalshiError, OSError):
         return []
-    offered: list[tuple[str, str] | str] = []
+    offered: Offered = []
     for ticker, title in found:
         if _HARMLESS.fullmatch(ticker):
-            # What was typed stays as typed: shells drop what does not begin with it, and commands take small letters.
+            # The typed part stays as typed: shells drop other words, and commands accept lower case.
             value = f"{before}{comma}{start}{ticker[len(start) :]}"
             shown = _HARMFUL.sub("", title)[:MAX_TITLE_LENGTH].strip()
             offered.append((value, shown) if shown else value)

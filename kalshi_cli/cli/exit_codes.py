@@ -1,6 +1,6 @@
-"""What each command may end with: the reference shows it, and every run of the tests is held against it.
+"""The exit codes of each command. The reference shows them, and the tests check every run against them.
 
-Any command may also end with 130 or 143 (interrupted, terminated) and with 70 (a bug). `ExitCode` says what they mean.
+Any command may also end with 130 or 143 (interrupted, terminated) and with 70 (a bug). `ExitCode` explains them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from kalshi_cli.base.errors import ExitCode
 
 PLUGIN = frozenset(range(4))
-"""Of monitoring plug-ins: OK, WARNING, CRITICAL, UNKNOWN."""
+"""Exit codes of monitoring plug-ins: OK, WARNING, CRITICAL, UNKNOWN."""
 
 _FILES = frozenset({ExitCode.OK, ExitCode.FAILED, ExitCode.USAGE, ExitCode.REFUSED})
 _STATE = _FILES | {ExitCode.STATE}
@@ -21,16 +21,16 @@ _TRADE = _WRITE | {ExitCode.HALTED}
 _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (
         PLUGIN,
-        """health-check; doctor; check positions; check pnl; check orders; check balance; check exchange; check api;
+        """health-check; check positions; check pnl; check orders; check balance; check exchange; check api;
         check execution; check errors; check feed; check heartbeat; check drift; check schema; check all""",
     ),
     (_FILES, "runbook; strategies show; strategies new; config show; config path; config check; backtest"),
     (
         _STATE,
-        """init; catalogue status; execution; status; why; pause; resume; lock; unlock; alerts list;
+        """init; catalog status; execution; status; why; pause; resume; lock; unlock; alerts list;
         alerts silence; alerts unsilence; alerts retry; alerts test""",
     ),
-    (_ALONE, "catalogue clear"),
+    (_ALONE, "catalog clear"),
     (_STATE | {ExitCode.UNKNOWN_OUTCOME}, "stop"),
     (
         _CONTROL,
@@ -44,7 +44,7 @@ _COMMANDS: tuple[tuple[frozenset[int], str], ...] = (
     (
         _READ,
         """markets; market; events; event; series; series-info; orderbook; trades; candles; exchange; watch;
-        catalogue refresh; scan arbitrage; scan spread; scan movers; scan cheap; scan closing; scan cross-venue;
+        catalog refresh; scan arbitrage; scan spread; scan movers; scan cheap; scan closing; scan cross-venue;
         milestones; live; incentives; targets; tags; order list; order show; order queue; order group list;
         order group show; rfq list; rfq show; rfq quotes; quote list; combos list; combos show; balance; positions;
         fills; settlements; pnl; export fills; export pnl; export tax-lots; transfer list; transfer show;
@@ -65,5 +65,5 @@ ENDS = {" ".join(name.split()): ends for ends, names in _COMMANDS for name in na
 
 
 def exit_codes_of(command: str) -> frozenset[int]:
-    """Exit codes of a command by its whole name, like `order place`. KeyError where they were not declared."""
+    """Return the exit codes of a command by its full name, such as `order place`; KeyError if none are declared."""
     return ENDS[command]

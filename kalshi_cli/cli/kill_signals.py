@@ -1,6 +1,6 @@
-"""Signals to the kill switch: the first one never prevents the cancels.
+"""Signals during the kill switch: the first one never prevents the cancels.
 
-Loaded before the rest of the program, so that a signal is heard from the beginning.
+This module is loaded before the rest of the program, so that it handles signals from the start.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from kalshi_cli.base.errors import OutcomeUnknownError, TerminationRequested
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _COMMAND = "cancel-all"
-_GOES_ON = "the cancels go on; another signal ends them, and what rests then is not verified"
+_GOES_ON = "the cancels continue; another signal ends them, and then it is not verified that no order remains"
 
 _early: list[int] = []
-"""Signals that came while the program was loaded."""
+"""Signals that arrived while the program was loading."""
 _before: dict[signal.Signals, Any] = {}
 
 
 def hold_early(words: Sequence[str]) -> None:
-    """Hold every signal back while the program is loaded, where this command line is the kill switch's."""
+    """Hold every signal back while the program loads, if this command line runs the kill switch."""
     if _COMMAND not in words:
         return
     before, last = [], ""
@@ -34,12 +34,12 @@ def hold_early(words: Sequence[str]) -> None:
             before.append(word)
         last = word
     if before not in ([], ["order"]):
-        return  # another command, with this word among its own
+        return  # another command has this word among its arguments
     _before.update(_handled(lambda number, _frame: _early.append(number)))
 
 
 def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Signals, Any]:
-    """Install the handler; return those before it. What `nohup` ignores stays ignored."""
+    """Install the handler and return the earlier ones. Signals that `nohup` ignores stay ignored."""
     return {
         number: signal.signal(number, handler) for number in STOPS if signal.getsignal(number) is not signal.SIG_IGN
     }
@@ -48,7 +48,7 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> dict[signal.Si
 class KillSignals:
     """Hold the first signal back until the exchange has answered every cancel; the next one interrupts at once.
 
-    An interrupt ends with the doubt (7) until `close`, which is called once nothing is in doubt any more.
+    Until `close`, which is called when every outcome is known, an interrupt ends with exit code 7.
     """
 
     def __init__(self) -> None:
@@ -68,23 +68,24 @@ class KillSignals:
         if self._before and isinstance(error, KeyboardInterrupt):
             self.close()
             raise OutcomeUnknownError(
-                "interrupted before it was verified that nothing rests: orders may be live", hint="run it again"
+                "Interrupted before it was verified that no order remains. Orders may be live",
+                hint="run `kalshi cancel-all` again",
             ) from error
         self.close()
 
     def close(self) -> None:
-        """Give the signals back."""
+        """Restore the earlier signal handlers."""
         while self._before:
             signal.signal(*self._before.popitem())
 
     def hold(self) -> None:
-        """Hold the first signal back again: there is more to cancel."""
+        """Hold the first signal back again, because there are more orders to cancel."""
         self._is_held = True
         if not self._before:
             self.__enter__()
 
     def let_go(self) -> None:
-        """Interrupt where a signal was held back; from now on each one does at once."""
+        """Interrupt now if a signal was held back; from now on a signal interrupts at once."""
         self._is_held = False
         if self._heard:
             self._interrupt()
@@ -93,7 +94,7 @@ class KillSignals:
         is_first, self._heard = not self._heard, number
         if not (is_first and self._is_held):
             self._interrupt()
-        with suppress(OSError):  # past the stream, which may be in use
+        with suppress(OSError):  # not through sys.stderr, which may be in use
             os.write(2, f"{signal.Signals(number).name}: {_GOES_ON}\n".encode())
 
     def _interrupt(self) -> None:

@@ -1,65 +1,71 @@
-"""What every command shares: the global options, before or after the command, and prices as a person types them.
+"""The parts that all commands share: the global options, typed option values, and the opening of an account.
 
-A command file starts with `app = Commands("help")` and adds functions:
+A command file starts with `app = CommandGroup("List line.")` and adds functions:
 
     @app.command("balance")
     def balance(ctx: typer.Context) -> None:
         ...
 
-Light on purpose: `kalshi --help` imports this and little else.
+The first sentence of the group's text or of the function's docstring is the line in lists of commands. `kalshi --help`
+imports this module, so it imports little itself.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup, TyperOption
 
 from kalshi_cli.base.clock import SystemClock
-from kalshi_cli.base.errors import Distrust, UsageError, refuse
+from kalshi_cli.base.errors import Distrust, KalshiError, UsageError, refuse
 from kalshi_cli.base.units import Ts, duration_from_user, money_from_user, parse_ts, price_from_user, qty_from_user
-from kalshi_cli.cli.completion import complete_tickers
+from kalshi_cli.cli.completion import add_completion
 from kalshi_cli.cli.screen.output import Format, info, set_quiet, warn, write_out
 
 if TYPE_CHECKING:
     from kalshi_cli.app.environment import Environment
     from kalshi_cli.app.kalshi import Kalshi
-    from kalshi_cli.base.units import Ts
     from kalshi_cli.config.config import Config
     from kalshi_cli.services.resources import Home, Resources
     from kalshi_cli.views.row import OutputRow
 
 ENVIRONMENTS = ("sim", "demo", "prod")
+OLD_OPTIONS = ("--exchange-index", "--sink")
+"""Names of options that were renamed. They still work; the help does not list them."""
+DAY_S = 86_400
 
 
 @dataclass
 class GlobalOptions:
-    """The global options of this invocation: `ctx.obj` of every command. None is "not given"."""
+    """The global options of this invocation: `ctx.obj` of every command. None means "not given"."""
 
     env: str | None = None
     config: Path | None = None
     state: Path | None = None
     form: Format | None = None
+    tz: str | None = None
     verbose: bool = False
     allow_hosts: list[str] = field(default_factory=list)
     started_s: float | None = None
-    """When the program was started, on the monotonic clock."""
+    """The start of the program, on the monotonic clock."""
 
     @property
     def age_s(self) -> float:
-        """How long the program has been running; 0 where this is a call within another program."""
+        """Return the seconds since the program started; 0 for a call from another program."""
         return SystemClock().monotonic() - self.started_s if self.started_s is not None else 0.0
 
 
 def flags_of(ctx: typer.Context) -> GlobalOptions:
-    """The global options, wherever on the line they stood."""
+    """Return the global options of this command line."""
     flags = ctx.obj
     assert isinstance(flags, GlobalOptions)
     return flags
@@ -71,28 +77,47 @@ def load_config(
     more: Mapping[str, object] | None = None,
     distrust: Distrust = refuse,
 ) -> Config:
-    """The configuration with the global options applied; says so on stderr where nobody chose an environment.
+    """Load the configuration with the global options applied.
 
-    Where `needed` names paths, problems elsewhere do not matter; `more` are options of this command, by dotted path.
-    `distrust` decides about a configuration and a state directory that others may write.
+    `needed` names the paths whose problems matter (default: all); `more` are options of this command, by dotted path.
+    `distrust` decides about a configuration and a state directory that other users may write. Without a choice of
+    the environment, a notice says that this is the simulated exchange.
     """
     from kalshi_cli.config import sources
+    from kalshi_cli.views.formats import set_time_zone
 
     flags = flags_of(ctx)
-    given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, **(more or {})}
-    loaded = sources.load(flags.config, os.environ, given, needed, distrust)
+    given = {"env": flags.env, "state": flags.state, "allow_hosts": flags.allow_hosts, "display.time_zone": flags.tz}
+    loaded = sources.load(flags.config, os.environ, {**given, **(more or {})}, needed, distrust)
     sources.judge_state(loaded, distrust)
     for notice in loaded.notices:
         info(notice)
-    if loaded.origins["env"] == "default" and not loaded.rest_url:
-        info("this is the simulated exchange: no account, no network. Choose another with --env or KALSHI_ENV")
+    set_time_zone(loaded.display.time_zone)
+    if loaded.origins["env"] == "default" and not loaded.rest_url and sys.stderr.isatty():
+        _show_default_environment(loaded)
     return loaded
+
+
+def _show_default_environment(config: Config) -> None:
+    """Say that this is the simulated exchange: once a day, or every time until there is a state directory."""
+    from kalshi_cli.base.files import open_regular
+    from kalshi_cli.config.config import state_dir
+
+    shown = state_dir(config) / ".environment-shown"
+    with suppress(OSError):
+        if SystemClock().now() / 1000 - shown.stat().st_mtime < DAY_S:
+            return
+    info("Simulated exchange: no account, no real money. Choose another: kalshi init, --env")
+    with suppress(OSError, KalshiError):
+        if shown.parent.is_dir():
+            os.close(open_regular(shown, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+            os.utime(shown)
 
 
 def environment_of(
     ctx: typer.Context, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
 ) -> Environment:
-    """Return the environment that the global options and `flags` choose, for a command that runs parts of it."""
+    """Return the environment of the global options and `flags`, for a command that opens parts of it."""
     from kalshi_cli.app.environment import Environment
 
     return Environment(load_config(ctx, needed, flags), warn, info)
@@ -102,30 +127,28 @@ def environment_of(
 def open_app(
     ctx: typer.Context, *, needed: Sequence[str] | None = None, flags: Mapping[str, object] | None = None
 ) -> Iterator[Resources]:
-    """Open what the global options and `flags` choose: `with open_app(ctx) as resources:`."""
+    """Open the resources that the global options and `flags` choose, for use in a `with`."""
     with environment_of(ctx, needed, flags) as environment:
         yield environment.open()
 
 
-@contextmanager
-def open_services(ctx: typer.Context) -> Iterator[Kalshi]:
-    """Open the services of what the global options choose: `with open_services(ctx) as kalshi:`."""
+def open_services(ctx: typer.Context) -> Kalshi:
+    """Open the account that the global options choose, for use in a `with`."""
     from kalshi_cli.app.kalshi import Kalshi
 
-    with environment_of(ctx) as environment:
-        yield Kalshi(environment)
+    return Kalshi(environment_of(ctx))
 
 
 def home_of(resources: Resources, *, paper: bool) -> Home | None:
-    """Return the home of trading on paper where that was asked for; without, the service chooses."""
+    """Return the home of paper trading; without `paper` None, and the service chooses."""
     return resources.find_home(is_at_exchange=False) if paper else None
 
 
-# -- what commands show and ask -----------------------------------------------------------------------------------
+# -- output and confirmation --------------------------------------------------------------------------------------
 
 
 def show_view(ctx: typer.Context, view: OutputRow, title: str = "", now: Ts | None = None) -> None:
-    """Print one object in the format of the global options; see `render_one`."""
+    """Print one object in the format of the global options (see `render_one`)."""
     from kalshi_cli.cli.screen.render import render_one
 
     render_one(view, flags_of(ctx).form, title=title, now=now)
@@ -142,9 +165,9 @@ def show_list(
     form: Format | None = None,
     **shown: Any,
 ) -> None:
-    """Print what was found as views, at most `limit` of them, and say where the list was cut; see `render_rows`.
+    """Print rows as views, at most `limit` of them, and say if there are more (see `render_rows`).
 
-    Nothing is written before all was read, unless it `is_live`.
+    Nothing is written before everything has been read, unless the list `is_live`.
     """
     from itertools import islice
 
@@ -154,18 +177,18 @@ def show_list(
     views = map(of.of, islice(coming, limit))
     render_rows(of, views if is_live else list(views), form or flags_of(ctx).form, **shown)
     if limit is not None and next(coming, None) is not None:
-        info(f"the list was cut at {limit}; see more with {more}")
+        info(f"Showing the first {limit}; use {more}")
 
 
 def ago(kalshi: Kalshi, seconds: float | None) -> Ts | None:
-    """Return the moment that long ago; None where none is given."""
+    """Return the time that many seconds ago; None for None."""
     return None if seconds is None else Ts(kalshi.now - int(seconds * 1000))
 
 
 def agreed(resources: Resources | Environment, question: str, *facts: str, yes: bool) -> bool:
-    """Show the facts and ask, where the environment wants that; return whether a person was asked.
+    """Show the facts and ask for confirmation on prod; return whether the user was asked.
 
-    RefusedError where nobody agrees.
+    Raise RefusedError if the user does not agree.
     """
     from kalshi_cli.cli.screen.prompts import confirm
 
@@ -176,8 +199,8 @@ def agreed(resources: Resources | Environment, question: str, *facts: str, yes: 
 
 
 def note_unsent(*facts: str) -> None:
-    """Show the facts of what a dry run does not send."""
-    info(*facts, "dry run: nothing was sent")
+    """Show the facts of a request that a dry run does not send."""
+    info(*facts, "Dry run: nothing was sent")
 
 
 # -- the global options -------------------------------------------------------------------------------------------
@@ -187,7 +210,7 @@ def _choice(text: str, choices: Sequence[str]) -> str:
     if text not in choices:
         near = get_close_matches(text, choices, 1)
         meant = f"; did you mean {near[0]}?" if near else ""
-        raise typer.BadParameter(f"{text!r} is not one of {', '.join(choices)}{meant}")
+        raise typer.BadParameter(f"{text!r} is invalid; use one of {', '.join(choices)}{meant}")
     return text
 
 
@@ -197,14 +220,15 @@ _CONVERT: dict[str, tuple[str, Callable[[Any], object]]] = {
     "state": ("state", Path),
     "format": ("form", lambda text: Format(_choice(text, tuple(Format)))),
     "json": ("form", lambda _: Format.JSON),
+    "tz": ("tz", str),
     "verbose": ("verbose", bool),
 }
-"""The name of an option -> the flag it sets, and how."""
+"""The name of an option -> the flag that it sets, and the conversion of its value."""
 _GLOBAL = frozenset({*_CONVERT, "quiet", "allow_host"})
 
 
 def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None:
-    """Set the flag if the option was given; the one further right on the line wins."""
+    """Set the flag if the option was given; the last one on the line wins."""
     if value and param.name == "quiet":
         set_quiet(True)
     elif value and param.name == "allow_host":
@@ -215,7 +239,7 @@ def _keep(ctx: typer.Context, param: typer.CallbackParam, value: object) -> None
 
 
 def global_options() -> list[TyperOption]:
-    """New option objects; every command and group has its own."""
+    """Return new option objects; every command and group has its own."""
 
     def option(*names: str, is_flag: bool = False, **more: Any) -> TyperOption:
         return TyperOption(
@@ -223,25 +247,45 @@ def global_options() -> list[TyperOption]:
         )
 
     return [
-        option("--env", metavar="ENV", help=f"{', '.join(ENVIRONMENTS)}; sim needs no account."),
-        option("--config", metavar="FILE", help="The configuration file."),
-        option("--state", metavar="DIR", help="Where state is kept."),
-        option("--allow-host", metavar="HOST", multiple=True, help="Speak to this host too, with your key."),
-        option("--format", metavar="FORMAT", help=f"{', '.join(Format)}; table on a terminal, else plain."),
-        option("--json", is_flag=True, help="Short for --format json."),
-        option("-v", "--verbose", is_flag=True, help="Say more on stderr."),
-        option("-q", "--quiet", is_flag=True, help="No remarks on stderr."),
-    ]
+        option("--env", metavar="ENV", help="Environment: sim (no account needed), demo or prod [default: sim]"),
+        option("--config", metavar="FILE", help="Configuration file"),
+        option("--state", metavar="DIR", help="State directory"),
+        option(
+            "--allow-host", metavar="HOST", multiple=True,
+            help="Also connect to this host, and send it signed requests [repeatable]",
+        ),
+        option(
+            "--format", metavar="FORMAT",
+            help=f"Output format: {', '.join(Format)} (default: table on a terminal, plain when piped)",
+        ),
+        option("--json", is_flag=True, help="Same as --format json"),
+        option(
+            "--tz", metavar="ZONE",
+            help="Time zone of tables: local, UTC or a name such as America/New_York [default: local]",
+        ),
+        option("-v", "--verbose", is_flag=True, help="Show more detail on stderr"),
+        option("-q", "--quiet", is_flag=True, help="Suppress notices on stderr"),
+    ]  # fmt: skip
+
+
+def _list_line(text: str | None) -> str:
+    """Return the first paragraph of a help text without its period: the line of a command in a list."""
+    return " ".join((text or "").partition("\n\n")[0].split()).removesuffix(".")
 
 
 def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any) -> None:
-    """Arguments, own options, global options: three sections of the help."""
-    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], "Global options": []}
+    """Write the arguments, the command's own options and the global options as three sections of the help."""
+    common = "Global options (the same in every command)"
+    sections: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": [], common: []}
     for param in command.get_params(ctx):
-        line = param.get_help_record(ctx)
-        if line is not None:
-            kind = "Options" if param.name not in _GLOBAL else "Global options"
-            sections["Arguments" if param.param_type_name == "argument" else kind].append(line)
+        record = param.get_help_record(ctx)
+        if record is not None:
+            flags, text = record
+            for old in OLD_OPTIONS:
+                flags = flags.replace(f", {old}", "")
+            kind = "Options" if param.name not in _GLOBAL else common
+            text = "Show this help" if param.name == "help" else text
+            sections["Arguments" if param.param_type_name == "argument" else kind].append((flags, text))
     for name, lines in sections.items():
         if lines:
             with formatter.section(name):
@@ -249,21 +293,25 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: Any, formatter: Any)
 
 
 class HelpCommand(TyperCommand):
-    """A command that takes the global options too."""
+    """A command that also takes the global options."""
 
     def __init__(self, *args: Any, params: list[Any], **more: Any) -> None:
-        complete_tickers(params)
-        super().__init__(*args, params=[*params, *global_options()], **more)
+        params = [*params, *global_options()]
+        add_completion(params)
+        super().__init__(*args, params=params, **more)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_options(self, ctx, formatter)
 
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
+        return _list_line(self.help)
+
 
 class HelpGroup(TyperGroup):
-    """A group that takes the global options too, and suggests the nearest command.
+    """A group that also takes the global options, and suggests the nearest command.
 
-    Where no command is named it runs the `default` one, else it shows its help, or refuses (`needs_name`). With
-    `takes_words` a word that is no command is for the default one.
+    Without a command it runs the `default` one. Without a default it shows its help, or with `needs_name` refuses. With
+    `takes_words` a word that is not a command is an argument of the default one.
     """
 
     default = ""
@@ -271,11 +319,22 @@ class HelpGroup(TyperGroup):
     needs_name = False
 
     def __init__(self, *, params: list[Any], **more: Any) -> None:
-        super().__init__(params=[*params, *global_options()], **more)
+        params = [*params, *global_options()]
+        add_completion(params)
+        super().__init__(params=params, **more)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         self.format_commands(ctx, formatter)
         _write_options(self, ctx, formatter)
+
+    def get_short_help_str(self, limit: int = 0) -> str:  # noqa: ARG002 - never cut
+        return _list_line(self.help)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        found = super().shell_complete(ctx, incomplete)
+        taken = self.commands[self.default].params if self.takes_words else ()
+        arguments = [param for param in taken if param.param_type_name == "argument"]
+        return found + [each for param in arguments for each in param.shell_complete(ctx, incomplete)]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         is_bare = not args or (args[0].startswith("-") and not set(args) & {"-h", "--help", *self.commands})
@@ -284,7 +343,7 @@ class HelpGroup(TyperGroup):
             args = [self.default, *args]
         if not args and self.needs_name and not ctx.resilient_parsing:
             names = self.list_commands(ctx)
-            raise UsageError(f"usage: {ctx.command_path} NAME", hint=f"NAME is one of {', '.join(names)}")
+            raise UsageError(f"Usage: {ctx.command_path} NAME", hint=f"NAME is one of {', '.join(names)}")
         if not args and not ctx.resilient_parsing:
             write_out(ctx.get_help() + "\n")
             raise typer.Exit(0)
@@ -295,17 +354,17 @@ class HelpGroup(TyperGroup):
         if args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
             near = get_close_matches(args[0], names, 1, cutoff=0.5)
             raise UsageError(
-                f"there is no command `{ctx.command_path} {args[0]}`",
+                f"Unknown command: {ctx.command_path} {args[0]}",
                 hint=f"did you mean `{ctx.command_path} {near[0]}`?" if near else self._known_names(ctx, names),
             )
         return super().resolve_command(ctx, args)
 
     def _known_names(self, ctx: Any, names: Sequence[str]) -> str:
-        return f"it is one of {', '.join(names)}" if self.needs_name else f"see `{ctx.command_path} -h`"
+        return f"use one of {', '.join(names)}" if self.needs_name else f"see `{ctx.command_path} -h`"
 
 
 class CommandGroup(typer.Typer):
-    """The commands of one file. The `default` one runs where the file is a group and none of them is named."""
+    """The commands of one file. If the file is a group, `default` is the command that runs without a name."""
 
     def __init__(
         self, text: str = "", *, default: str = "", takes_words: bool = False, needs_name: bool = False
@@ -321,7 +380,7 @@ class CommandGroup(typer.Typer):
 
 
 def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """A parser whose refusal reaches the person with its reason."""
+    """Return a parser whose ValueError becomes a usage error with the same text."""
 
     def convert(text: str) -> Any:
         try:
@@ -333,40 +392,48 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def price_option(*names: str, text: str) -> Any:
-    """An option that takes dollars (0.47) or cents (47c); the value is a Price."""
-    return typer.Option(*names, parser=_typed(price_from_user), metavar="DOLLARS", help=text)
+    """Return an option that takes dollars (0.47) or cents (47c); the value is a Price."""
+    return typer.Option(*names, parser=_typed(price_from_user), metavar="PRICE", help=text)
 
 
 def money_option(*names: str, text: str) -> Any:
-    """An option that takes an amount in dollars (25.00); the value is Money."""
+    """Return an option that takes an amount in dollars (25.00); the value is Money."""
     return typer.Option(*names, parser=_typed(money_from_user), metavar="DOLLARS", help=text)
 
 
 def count_option(*names: str, text: str) -> Any:
-    """An option that takes contracts (10, 2.5); the value is a Qty."""
+    """Return an option that takes contracts (10, 2.5); the value is a Qty."""
     return typer.Option(*names, parser=_typed(qty_from_user), metavar="COUNT", help=text)
 
 
 def duration_option(*names: str, text: str) -> Any:
-    """An option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
+    """Return an option that takes 90s, 10m, 24h, 7d; the value is seconds, a float."""
     return typer.Option(*names, parser=_typed(duration_from_user), metavar="DURATION", help=text)
 
 
 def time_option(*names: str, text: str) -> Any:
-    """An option that takes a moment (2026-11-22T15:00:00Z); the value is a Ts."""
-    return typer.Option(*names, parser=_typed(parse_ts), metavar="TIME", help=f"{text} Like 2026-11-22T15:00:00Z.")
+    """Return an option that takes a time (2026-11-22T15:00:00Z); the value is a Ts."""
+    return typer.Option(*names, parser=_typed(parse_ts), metavar="TIME", help=text)
 
 
-def choice_option(*names: str, choices: Sequence[str], text: str) -> Any:
-    """An option that takes one of a few words, and suggests the nearest to another; an empty default means none."""
-    return typer.Option(
-        *names, parser=lambda word: word and _choice(word, choices), metavar="|".join(choices), help=text
-    )
+def choice_option(*names: str, choices: Sequence[str], text: str, old: Mapping[str, str] = MappingProxyType({})) -> Any:
+    """Return an option that takes one of a few words and suggests the nearest one; an empty default means none.
+
+    `old` maps words of earlier versions to the words that replaced them.
+    """
+
+    def convert(word: str) -> str:
+        return word and _choice(old.get(word, word), choices)
+
+    return typer.Option(*names, parser=convert, metavar="|".join(choices), help=text)
 
 
-Paper = Annotated[bool, typer.Option("--paper", help="The loop that trades on paper.")]
+Paper = Annotated[bool, typer.Option("--paper", help="Show paper trading")]
+Limit = Annotated[int, typer.Option("--limit", min=1, max=1_000_000, metavar="N", help="Maximum number of rows")]
+All = Annotated[bool, typer.Option("--all", help="List all rows")]
+LIMIT_OR_ALL = "--limit N or --all"
 
 
 def ticker() -> Any:
-    """The argument that names a market."""
-    return typer.Argument(metavar="TICKER", help="Market ticker, like KXHIGHNY-26NOV21-B53.5.", show_default=False)
+    """Return the argument that names a market."""
+    return typer.Argument(metavar="TICKER", help="Market ticker, such as KXHIGHNY-26NOV21-B53.5", show_default=False)

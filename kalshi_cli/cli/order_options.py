@@ -1,4 +1,4 @@
-"""What the commands on orders share: words, options, and the questions on prod."""
+"""Options, and the confirmation, that the order commands share."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ HIGHEST_SUBACCOUNT = 63
 
 
 def subaccount_option(text: str) -> Any:
-    """An option that takes the number of a subaccount."""
+    """Return an option that takes the number of a subaccount."""
     return typer.Option("--subaccount", min=0, max=HIGHEST_SUBACCOUNT, metavar="N", help=text)
 
 
 def order_argument() -> Any:
-    """The argument that names an order."""
-    return typer.Argument(metavar="ID", help="Order id, or your own.", show_default=False)
+    """Return the argument that names an order."""
+    return typer.Argument(metavar="ID", help="Order id or client order id", show_default=False)
 
 
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (prod asks).")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, send nothing.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Skip the confirmation on prod")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show what would be sent, without sending it")]
 
 
 def consented(resources: Resources, service: PlanningService, plan: P, question: str, *, yes: bool) -> P:
-    """Show the plan and ask, where the environment wants that; return what to execute.
+    """Show the plan and ask for confirmation on prod; return the plan to execute.
 
-    The question may have stood for minutes: the plan is made again then.
+    The user may take minutes to answer, so the plan is made again after a question.
     """
     is_asked = agreed(resources, question, *plan.facts, *plan.warnings, yes=yes)
     return service.renew(plan) if is_asked else plan

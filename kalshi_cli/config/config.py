@@ -53,6 +53,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     metrics: schema.MetricsConfig = schema.MetricsConfig()
     spot: schema.SpotConfig = schema.SpotConfig()
     sim: schema.SimulatorConfig = schema.SimulatorConfig()
+    display: schema.DisplayConfig = schema.DisplayConfig()
     references: dict[str, str] = msgspec.field(default_factory=lambda: {"KXBTC": "BRTI", "KXETH": "ETHUSD_RTI"})
     strategies: dict[str, dict[str, Any]] = {}
     """Parameters of each strategy."""

@@ -315,3 +315,10 @@ def hidden_address(url: str) -> str:
     last = re.split(r"[/@:]", path)[-1]
     end = last[-4:] if len(last) >= SHOWN_OF else ""
     return f"{scheme}://{host}/…{end}" if host else f"{scheme}://…{end}"
+
+
+class DisplayConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How tables and screens are written."""
+
+    time_zone: str = "local"
+    """`local`, or a name of the time zone database. JSON is always UTC."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from enum import Enum
 from functools import cache
 from types import UnionType
@@ -242,13 +242,35 @@ def style(name: str, kind: Any, value: Any) -> str:
 _STEPS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
 
 
+_zone: tzinfo | None = UTC
+"""The time zone of tables and screens; None is the machine's."""
+
+
+def set_time_zone(name: str) -> None:
+    """Set the time zone of tables and screens: `local`, or a name of the time zone database."""
+    global _zone
+    from zoneinfo import ZoneInfo
+
+    _zone = None if name == "local" else ZoneInfo(name)
+
+
+def local_time(ts: Ts) -> datetime:
+    """Return the time, to the second, in the time zone of tables and screens."""
+    return datetime.fromtimestamp(ts // 1000, UTC).astimezone(_zone)
+
+
+def format_clock(ts: Ts) -> str:
+    """Return the time of day with its zone: `06:29:05 EDT`."""
+    return f"{local_time(ts):%H:%M:%S %Z}"
+
+
 def format_time(ts: Ts, now: Ts | None) -> str:
-    """Return a time for display, in UTC: `Jun 11 06:29 (in 3h)`; with the year where it is another one."""
-    moment = datetime.fromtimestamp(ts // 1000, UTC)
+    """Return a time for a table: `Jun 11 06:29 EDT (in 3h)`; with the year if it is not the current one."""
+    moment = local_time(ts)
     if now is None:
-        return f"{moment:%Y-%m-%d %H:%M}"
-    this_year = datetime.fromtimestamp(now // 1000, UTC).year == moment.year
-    day = f"{moment:%b} {moment.day} {moment:%H:%M}" if this_year else f"{moment:%Y-%m-%d %H:%M}"
+        return f"{moment:%Y-%m-%d %H:%M %Z}"
+    this_year = local_time(now).year == moment.year
+    day = f"{moment:%b} {moment.day} {moment:%H:%M %Z}" if this_year else f"{moment:%Y-%m-%d %H:%M %Z}"
     return f"{day} ({format_age(ts, now)})"
 
 

@@ -31,7 +31,7 @@ class PositionRow(OutputRow, frozen=True, kw_only=True):
 
     named = names(position="qty")
     shown: ClassVar[tuple[str, ...]] = (
-        "ticker", "side", "count", "unrealized", "realized", "average_price", "mark", "value", "fees",
+        "ticker", "side", "count", "value", "unrealized", "average_price", "mark", "realized", "fees",
     )  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def test_two_commands_at_the_same_moment_start_one_server_which_outlives_them(st
     assert found is not None
     assert (found.is_background, os.getsid(found.pid)) == (True, found.pid), "in a session of its own"
     assert (state.folder / "server.log").read_text().count("serves at") == 1
-    assert sum("started in the background" in each.err for each in ended) == 1
+    assert sum("Started the simulated exchange in the background" in each.err for each in ended) == 1
     assert program("balance", "--json").code == 0
     assert state.serving() == found, "the next command uses it"
 
@@ -150,7 +150,7 @@ def test_stop_ends_it_whatever_is_connected_and_says_where_there_is_none(state: 
     assert not state.simulator().is_open
     stream.close()
     ended = program("sim", "stop")
-    assert (ended.code, "no process serves" in ended.err) == (0, True)
+    assert (ended.code, "is not running" in ended.err) == (0, True)
 
 
 def test_start_shows_the_server_that_it_started(state: State) -> None:
@@ -189,7 +189,7 @@ def test_one_with_other_settings_that_is_in_use_stays_and_that_is_said(state: St
     before = state.find()
     stream = state.stream(before)
     assert state.find(speed=2.0) == before
-    assert "in use and stays" in state.notes[-1]
+    assert "in use and was kept" in state.notes[-1]
     stream.close()
 
 
@@ -206,7 +206,7 @@ def test_one_that_is_stopped_in_its_tracks_is_an_error_with_the_way_out(
 ) -> None:
     monkeypatch.setattr("kalshi_cli.app.background.START_WITHIN_S", 0.5)
     monkeypatch.setattr("kalshi_cli.app.background.ANSWER_WITHIN_S", 0.2)
-    with lock(state.folder / "lock", CLOCK), pytest.raises(UnreachableError, match="does not answer") as told:
+    with lock(state.folder / "lock", CLOCK), pytest.raises(UnreachableError, match="does not respond") as told:
         state.find()
     assert "kalshi sim stop" in told.value.hint
 

@@ -260,7 +260,7 @@ def test_a_command_does_not_wait_for_ever_for_a_server_that_starts(desk: Desk, m
         desk.environment() as starting,
         desk.app() as command,
         starting.simulator.open(),
-        pytest.raises(UnreachableError, match="does not answer") as told,
+        pytest.raises(UnreachableError, match="does not respond") as told,
     ):
         command.client.balance()
     assert "kalshi sim stop" in told.value.hint

@@ -53,7 +53,7 @@ def test_what_was_recorded_with_its_strategy_is_traded_in_a_backtest_and_refused
     assert program("record", *tickers, "--out", "without.jsonl.gz", "--duration", "1s").code == 0
     refused = program("backtest", *with_it, "--data", "without.jsonl.gz", "--json")
     assert (refused.code, refused.out, refused.error["code"]) == (2, "", "nothing_heard")
-    assert "no outside price of BTC or ETH was heard in without.jsonl.gz" in refused.error["message"]
+    assert "No outside price of BTC or ETH in without.jsonl.gz" in refused.error["message"]
     assert program("backtest", "--strategy", "spike", "--data", "without.jsonl.gz").code == 0, "it hears the exchange"
 
 

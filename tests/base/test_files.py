@@ -56,7 +56,7 @@ def test_a_file_in_the_way_is_an_error(tmp_path: Path) -> None:
         "trade --strategy spike --duration 1s",
         "cancel-all",
         "pause --reason x",
-        "catalogue refresh",
+        "catalog refresh",
     ],
 )
 def test_a_command_opens_no_folder_of_its_state_to_others(

@@ -39,7 +39,9 @@ def buy(ticker: str = TWO_SIDED, *more: str, count: str = "1", price: str = "0.4
 
 def assert_refused(ended: Ended, code: int, *says: str) -> None:
     """One `error:` line and one `hint:` line, with these words in them; nothing on stdout; no traceback."""
-    lines = [line for line in ended.err.splitlines() if not line.startswith(("this is the simulated", "  "))]
+    lines = [
+        line for line in ended.err.splitlines() if not line.startswith(("Started the simulated", "Simulated", "  "))
+    ]
     assert ended.code == code, ended.err
     assert ended.out == ""
     assert [line.split(":")[0] for line in lines] == ["error", "hint"], ended.err
@@ -140,7 +142,7 @@ def test_no_key_at_all(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_a_key_id_without_a_key(exchange: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KALSHI_PRIVATE_KEY_PATH")
-    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is missing", "KALSHI_PRIVATE_KEY_PATH")
+    assert_refused(program("balance"), 5, "credentials.sim.private_key_path is not set", "KALSHI_PRIVATE_KEY_PATH")
 
 
 def test_a_key_file_that_is_not_there(exchange: Served) -> None:
@@ -395,9 +397,9 @@ def test_what_a_recording_should_hear_is_refused_before_a_file_is_there(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("news", "--param", "source=webhook:here"), "is no port"),
+        (("news", "--param", "source=webhook:here"), "Invalid port"),
         (("model-edge,market-maker", "--param", "model-edge.source=a.csv", "--param", "market-maker.source=b.csv"),
-         "several strategies"),
+         "share one source of fair values"),
     ],
 )  # fmt: skip
 def test_a_recording_that_is_refused_once_its_file_is_there_leaves_none(
@@ -414,7 +416,7 @@ def test_news_of_a_file_that_is_not_there_are_waited_for_aloud(exchange: Served,
     news = ("--strategy", "news", "--param", f"source={source}")
     ended = program("record", TWO_SIDED, "--out", "tape.jsonl", *news, "--duration", "0.2s")
     assert ended.code == 0, ended.err
-    assert (f"{source}: there is no such file yet" in ended.err) is is_told, ended.err
+    assert (f"{source} does not exist yet" in ended.err) is is_told, ended.err
 
 
 def test_a_recording_is_never_written_over(exchange: Served) -> None:
@@ -431,11 +433,11 @@ def test_a_recording_that_is_none_is_named_with_the_line(exchange: Served) -> No
 def test_lines_that_hold_no_market_are_no_recording(exchange: Served) -> None:
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
     ended = program("backtest", "--strategy", "spike", "--data", "tape.jsonl")
-    assert_refused(ended, 2, "no market was found in tape.jsonl", "kalshi record")
+    assert_refused(ended, 2, "No market found in tape.jsonl", "kalshi record")
 
 
 def test_settings_of_a_strategy_that_is_nearly_the_one_of_the_run_are_told(exchange: Served) -> None:
     Path("config.yaml").write_text("strategies: {spkie: {move: 0.04}}\n")
     Path("tape.jsonl").write_text('{"recv_ns": 1, "frame": {}}\n')
     ended = program("--config", "config.yaml", "backtest", "--strategy", "spike", "--data", "tape.jsonl")
-    assert "strategies.spkie in the configuration is of no strategy here; is spike meant?" in ended.err
+    assert "strategies.spkie in the configuration matches no strategy; did you mean spike?" in ended.err

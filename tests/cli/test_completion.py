@@ -30,7 +30,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     with served(tmp_path_factory.mktemp("exchange")) as one:
         with pytest.MonkeyPatch.context() as variables:
             set_variables(variables, one.home, one.variables())
-            assert program("catalogue", "refresh").code == 0
+            assert program("catalog", "refresh").code == 0
         yield one
 
 
@@ -66,8 +66,16 @@ def in_bash(line: str) -> subprocess.CompletedProcess[str]:
         ("kalshi event KXW", ["KXWIND-40JAN01"]),
         ("kalshi market kxw", ["kxw" + FINE[3:]]),
         ("kalshi market NOTHING", []),
-        ("kalshi catal", ["catalogue"]),
+        ("kalshi catal", ["catalog"]),
         ("kalshi markets --offl", ["--offline"]),
+        ("kalshi markets --status un", ["unopened"]),
+        ("kalshi --env d", ["demo"]),
+        ("kalshi balance --format nd", ["ndjson"]),
+        ("kalshi trade --strategy spike,cry", ["spike,crypto-ta"]),
+        ("kalshi strategies mean", ["mean-reversion"]),
+        ("kalshi runbook kill", ["kill-switch"]),
+        ("kalshi markets --tz America/New", ["America/New_York"]),
+        ("kalshi order cancel xyz", []),
     ],
 )
 def test_bash_is_told_what_fits(one: Served, line: str, found: list[str]) -> None:
@@ -103,7 +111,7 @@ def no_state(one: Served) -> None:
 def test_whatever_is_wrong_nothing_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoil) -> None:
     with served(tmp_path) as one:
         set_variables(monkeypatch, one.home, one.variables())
-        assert program("catalogue", "refresh").code == 0
+        assert program("catalog", "refresh").code == 0
         monkeypatch.setenv("KALSHI_STATE", os.environ["KALSHI_STATE"])
         spoil(one)
         done = in_bash("kalshi market KXW")

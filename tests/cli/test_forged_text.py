@@ -167,7 +167,7 @@ def test_a_reply_of_any_shape_ends_a_command_soon_with_a_clear_error(
     answers: list[Response], status: int, body: bytes
 ) -> None:
     answers.append(answer(status, body))
-    for line in (("markets",), ("market", FINE), ("balance",), ("order", "list"), ("catalogue", "refresh")):
+    for line in (("markets",), ("market", FINE), ("balance",), ("order", "list"), ("catalog", "refresh")):
         began = time.monotonic()
         ended = program(*line)
         assert ended.code in (4, 6)

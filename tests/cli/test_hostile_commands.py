@@ -56,8 +56,8 @@ LINES: dict[str, tuple[str, ...]] = {
     "candles": (f"candles {TWO_SIDED} --interval 1d",),
     "exchange": ("exchange",),
     "watch": (f"watch {TWO_SIDED} --duration 0.1s",),
-    "catalogue status": ("catalogue status",),
-    "catalogue refresh": ("catalogue refresh",),
+    "catalog status": ("catalog status",),
+    "catalog refresh": ("catalog refresh",),
     "milestones": ("milestones --past",),
     "live": (f"live --milestone {MILESTONE}",),
     "incentives": ("incentives --status all --limit 2",),
@@ -110,7 +110,6 @@ LINES: dict[str, tuple[str, ...]] = {
     "status": ("status",),
     "why": ("why", f"why {TWO_SIDED}"),
     "health-check": ("health-check",),
-    "doctor": ("doctor",),
     "limits show": ("limits",),
     "keys": ("keys",),
     "api": ("api GET /markets", "api GET /events/KXNOTHING"),
@@ -132,7 +131,7 @@ EXCUSED = {
     ),
     **dict.fromkeys(
         ("init", "config show", "config path", "config check", "strategies show", "strategies new", "runbook",
-         "catalogue clear"),
+         "catalog clear"),
         "shows what its user wrote, or we",
     ),
     **dict.fromkeys(
@@ -243,7 +242,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Served, H
         theirs.markets["rain"] = [market("rain", (TOKEN, OTHER), ("[/]\x1b[2J\u202e|" * 20, "No"))]
         (one.home / "pairs.csv").write_text(f"ticker,polymarket,side\n{TWO_SIDED},{TOKEN},yes\n{FINE},rain,no\n")
         assert program("order", "reconcile").code == 0
-        assert program("catalogue", "refresh").code == 0
+        assert program("catalog", "refresh").code == 0
         remember(one)
         (one.home / "quoter.py").write_text(STRATEGY.format(text="[/]\x1b[2J\u202e|" * 20))
         (one.home / "orders.ndjson").write_text(
@@ -311,9 +310,9 @@ def test_what_was_put_in_comes_out(stage: Stage) -> None:
 def test_titles_kept_for_later_are_harmless(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     hostile, _ = stage
     with lying(hostile, "prose"):
-        assert program("catalogue", "refresh").code == 0
-        assert program("catalogue", "clear").code == 0
-        assert program("catalogue", "refresh").code == 0
+        assert program("catalog", "refresh").code == 0
+        assert program("catalog", "clear").code == 0
+        assert program("catalog", "refresh").code == 0
     for form in ("table", "plain", "csv"):
         assert_harmless("markets", form, program("markets", "--offline", "--limit", "100", "--format", form))
     shown = [words for kind in ("market", "event", "series") for words in completions(kind, GlobalOptions(), "KX")]

@@ -165,7 +165,7 @@ def test_a_file_allows_no_host(text: str, tmp_path: Path) -> None:
 
 ASKS = (
     "markets", "balance", "exchange", "order list", "trade --strategy spike --duration 1s", "record X --out x.jsonl",
-    "watch X", "health-check", "check api", "check exchange", "api GET /portfolio/balance", "catalogue refresh",
+    "watch X", "health-check", "check api", "check exchange", "api GET /portfolio/balance", "catalog refresh",
     "close X", "scan spread", "config check", "order reconcile",
 )  # fmt: skip
 
@@ -269,7 +269,7 @@ WRITES = (
 @pytest.mark.parametrize("words", WRITES, ids=" ".join)
 def test_every_question_shows_a_host_that_is_not_the_environments_own(prod: Served, words: tuple[str, ...]) -> None:
     ended = program(*words)
-    assert (ended.code, "not confirmed" in ended.err) == (3, True), ended.err
+    assert (ended.code, "Not confirmed" in ended.err) == (3, True), ended.err
     assert OTHER in ended.err
 
 

@@ -17,7 +17,7 @@ import kalshi_cli
 from kalshi_cli.base import errors
 from kalshi_cli.base.errors import ExitCode, KalshiError
 from kalshi_cli.cli import main as shell
-from kalshi_cli.cli.main import ENTRIES, main, report, root
+from kalshi_cli.cli.main import BASIC_SECTIONS, ENTRIES, SECTIONS, main, report, root, summary
 from kalshi_cli.cli.options import GlobalOptions, HelpCommand, HelpGroup
 
 Capture = pytest.CaptureFixture[str]
@@ -76,11 +76,59 @@ def test_every_command_says_what_it_does(words: tuple[str, ...]) -> None:
     assert command.help.strip().split("\n")[0].endswith((".", ",", "?", ":")) or "\n" in command.help
 
 
-def test_without_arguments_the_help_is_shown(capsys: Capture) -> None:
+def test_without_arguments_the_first_groups_are_shown_and_with_h_all(capsys: Capture) -> None:
     assert main([]) == 0
-    out = capsys.readouterr().out
-    assert all(f"\n  {name} " in out for name in ENTRIES)
-    assert "Examples:" in out
+    short = capsys.readouterr().out
+    assert main(["-h"]) == 0
+    whole = capsys.readouterr().out
+    assert all(f"\n  {name} " in whole for name in ENTRIES)
+    assert [title for title in SECTIONS if f"\n{title}:\n" in short] == list(SECTIONS)[:BASIC_SECTIONS]
+    assert "Everything: kalshi -h" in short
+    assert "--config" not in short
+    assert "Examples:" in short
+    assert "Examples:" in whole
+
+
+def every_list_line() -> list[tuple[str, str]]:
+    """Every command with its line in a list, groups and their commands."""
+    found = [(name, summary(name)) for name in ENTRIES]
+    for name in ENTRIES:
+        pending = [(name, root().get_command(None, name))]
+        while pending:
+            path, command = pending.pop()
+            for inner, each in getattr(command, "commands", {}).items():
+                found.append((f"{path} {inner}", each.get_short_help_str(200)))
+                pending.append((f"{path} {inner}", each))
+    return found
+
+
+VERBS = """
+Accept Allow Block Buy Cancel Change Check Close Compare Confirm Create Decrease Delete Determine End Explain Export
+Find Halt Hold Inject List Make Manage Move Open Pause Place Print Quote Rebuild Record Request Reset Retry Run Scan
+Search Sell Send Serve Set Show Shuffle Silence Start Stop Stream Test Trigger
+"""
+IN_WORK = {
+    "orders", "order_groups", "close", "cancel_all", "locks", "portfolio", "execution", "export", "runs", "halts",
+    "why", "history",
+}  # fmt: skip
+"""Files of commands whose help is being rewritten."""
+
+
+@pytest.mark.parametrize(("name", "line"), every_list_line(), ids=lambda value: value if value[:1].islower() else "")
+def test_a_line_in_a_list_fits_and_begins_with_a_verb(name: str, line: str, request: pytest.FixtureRequest) -> None:
+    if ENTRIES[name.split()[0]] in IN_WORK:
+        request.applymarker(pytest.mark.xfail(strict=False))
+    assert 0 < len(line) <= 60
+    assert line.split()[0].strip(",") in VERBS.split()
+    assert not line.endswith(".")
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+def test_a_line_read_from_the_source_is_that_of_the_command(name: str, request: pytest.FixtureRequest) -> None:
+    if ENTRIES[name] in IN_WORK:
+        request.applymarker(pytest.mark.xfail(strict=False))
+    command = root().get_command(None, name)
+    assert " ".join(summary(name).split()) == " ".join((command.help or "").split("\n\n")[0].split()).rstrip(".")
 
 
 def test_a_group_without_a_command_shows_its_help(capsys: Capture) -> None:
@@ -166,12 +214,11 @@ def test_the_option_further_right_wins(capsys: Capture) -> None:
     assert shown_env(capsys, "--env", "demo", "--format", "csv", "config", "show", "--json", "--env", "prod") == "prod"
 
 
-def test_whoever_chose_no_environment_is_told_which_it_is(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_the_default_environment(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     assert main(["config", "show", "--json"]) == 0
     shown = capsys.readouterr()
-    assert "this is the simulated exchange" in shown.err
-    assert "--env or KALSHI_ENV" in shown.err
-    assert "--env" in shown.err
+    assert shown.err == "Simulated exchange: no account, no real money. Choose another: kalshi init, --env\n"
     json.loads(shown.out)
     for chosen in (["-q"], ["--env", "sim"]):
         assert main(["config", "show", *chosen]) == 0
@@ -181,10 +228,30 @@ def test_whoever_chose_no_environment_is_told_which_it_is(capsys: Capture, monke
     assert capsys.readouterr().err == ""
 
 
-def test_quiet_is_of_one_invocation_only(capsys: Capture) -> None:
-    main(["-q", "config", "show"])
+def test_the_default_environment_is_shown_once_a_day_and_never_in_a_pipe(
+    home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert main(["config", "show"]) == 0
     assert capsys.readouterr().err == ""
-    main(["config", "show"])
+    assert list(home.iterdir()) == []
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    state = home / "state"
+    (state / "sim").mkdir(parents=True, mode=0o700)
+    shown = []
+    for _ in range(2):
+        assert main(["config", "show", "--state", str(state)]) == 0
+        shown.append(capsys.readouterr().err)
+    marker = state / "sim" / ".environment-shown"
+    os.utime(marker, (1_000_000_000, 1_000_000_000))
+    assert main(["config", "show", "--state", str(state)]) == 0
+    shown.append(capsys.readouterr().err)
+    assert [bool(each) for each in shown] == [True, False, True]
+
+
+def test_quiet_is_of_one_invocation_only(capsys: Capture) -> None:
+    main(["-q", "config", "check"])
+    assert capsys.readouterr().err == ""
+    main(["config", "check"])
     assert capsys.readouterr().err != ""
 
 
@@ -210,7 +277,7 @@ def test_a_broken_configuration_lists_every_problem_and_ends_with_2(home: Path, 
 def test_a_good_configuration_is_ok(home: Path, capsys: Capture) -> None:
     (home / "config.yaml").write_text("env: demo\n")
     assert main(["config", "check"]) == 0
-    assert capsys.readouterr().err.startswith("ok: ")
+    assert capsys.readouterr().err.startswith("OK: ")
 
 
 def test_the_strategies_of_the_configuration_are_checked_with_everything_else(home: Path, capsys: Capture) -> None:
@@ -229,7 +296,7 @@ def test_the_strategies_of_the_configuration_are_checked_with_everything_else(ho
 def test_a_strategy_of_ones_own_may_be_configured_by_its_name_alone(home: Path, capsys: Capture) -> None:
     (home / "config.yaml").write_text("strategies: {fade: {edge: 2c}}\n")
     assert main(["config", "check"]) == 0
-    remark = "strategies.fade is for a strategy of your own that is called so: none that is built in or installed is"
+    remark = "strategies.fade is kept for a strategy of your own; no built-in or installed strategy has that name"
     assert remark in capsys.readouterr().err
 
 

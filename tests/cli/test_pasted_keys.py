@@ -127,7 +127,7 @@ def test_a_key_on_the_command_line_is_refused_and_goes_nowhere(
     for extra in ((), ("--json",), ("-v",)):
         ended = program(*(word.format(text) for word in words), *extra)
         assert ended.code == (3 if words[0] == "check" else 2)
-        assert "a private key on the command line" in ended.err
+        assert "A private key is on the command line" in ended.err
         assert leaked(ended.out + ended.err, text) == []
     assert leaked(kept(one.state), text) == []
 
@@ -182,7 +182,7 @@ def test_a_key_in_a_batch_is_refused_unseen(one: Served, monkeypatch: pytest.Mon
     assert "holds a private key" in ended.err
 
 
-@pytest.mark.parametrize("question", ["The id of the key?", "The file of the private key?", "Who is told"])
+@pytest.mark.parametrize("question", ["API key id", "Private key file", "Alert channel URL"])
 def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Path, question: str) -> None:
     key = tmp_path / "key.pem"
     key.write_bytes(KEYS["pkcs8"])
@@ -192,8 +192,8 @@ def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Pa
     path = tmp_path / "made.yaml"
     terminal = Terminal("init", "--config", str(path), env={**env, "COLUMNS": "200"})
     answers = {
-        "Which exchange": "demo", "The id of the key?": "abc", "The file of the private key?": str(key),
-        "Stop for the day": "", "all markets together": "", "in one market": "",
+        "Exchange: sim": "demo", "API key id": "abc", "Private key file": str(key),
+        "Maximum loss per day": "", "Maximum total loss": "", "in one market": "",
     }  # fmt: skip
     for asked, reply in answers.items():
         if asked == question:
@@ -202,7 +202,7 @@ def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Pa
     terminal.answer(question, "\n".join(body("pkcs1")))
     assert terminal.finish() == 2
     said = terminal.text.partition("error: ")[2]  # the terminal itself echoes what is typed, before that
-    assert said.startswith("that is a private key")
+    assert said.startswith("The answer is a private key")
     assert leaked(said, KEYS["pkcs1"].decode()) == []
     assert not path.exists()
 
@@ -210,5 +210,5 @@ def test_a_key_pasted_as_an_answer_ends_init_and_nothing_is_written(tmp_path: Pa
 def test_a_public_key_may_be_sent(one: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     set_variables(monkeypatch, one.home, one.variables())
     ended = program("api", "POST", "/api_keys", "-f", f"public_key={PUBLIC}", "--dry-run")
-    assert (ended.code, "dry run" in ended.err) == (0, True)
+    assert (ended.code, "Dry run" in ended.err) == (0, True)
     assert not holds_private_key(quote(PUBLIC))

@@ -123,7 +123,7 @@ def test_a_day_at_the_exchange_by_way_of_the_published_specification(served_desk
         assert traded.code == 0, traded.err
         assert traded.json["stopped_by"] == "duration"
         assert traded.json["cycles"] >= 2
-        assert "SIMULATED exchange: no real money" in traded.err
+        assert "SIMULATED EXCHANGE: no real money" in traded.err
         assert "Traceback" not in traded.err
 
         killed = desk.run("cancel-all", "--json", **shell)

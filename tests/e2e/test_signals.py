@@ -80,7 +80,7 @@ def test_a_signal_ends_the_loop_in_good_order(
     assert [order_id for order_id, *_ in exchange.resting()] == [foreign]
     assert (ended.json["stopped_by"], ended.json["live_orders"]) == (number.name, 0)
     assert ended.json["orders"] >= 1
-    assert "SIMULATED exchange: no real money" in ended.err
+    assert "SIMULATED EXCHANGE: no real money" in ended.err
     assert "Traceback" not in ended.err
     status = program("status", "--json").json
     assert (status["running"], status["state"], status["unknown_orders"]) == (False, "active", 0)

@@ -155,7 +155,7 @@ class Desk:
         if line.startswith("kalshi state rebuild"):
             (self.one.state / "sim" / "state.db").write_bytes(b"no state")
         if "--offline" in line:
-            program("catalogue", "refresh")
+            program("catalog", "refresh")
         for file in self.one.home.glob("*.jsonl.gz"):
             file.unlink()
         if "--data" in line:

@@ -1,1 +1,1 @@
-"""One file a command or group of commands, named like it."""
+"""The commands: a file for each command or group, with its name."""

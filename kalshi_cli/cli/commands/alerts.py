@@ -1,4 +1,4 @@
-"""`kalshi alerts ...`: what is firing, what nobody got, who is told, and who is not to be told for a while."""
+"""`kalshi alerts`: firing, undelivered and silenced alerts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,29 @@ from kalshi_cli.cli.options import CommandGroup, duration_option, home_of, open_
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "What is firing, what could not be delivered, and whom to tell of nothing for a while.", default="list"
+    "Show, test and silence alerts.\n\n"
+    "Show what is firing and what was not delivered, test the alert channels, and silence alerts for a time.",
+    default="list",
 )
 
 What = Annotated[
     str,
     typer.Argument(
-        metavar="CODE[:SUBJECT]", help="A code, and a subject after a colon; * stands for any text.", show_default=False
+        metavar="CODE[:SUBJECT]", help="Alert code, optionally with a subject; * matches any text", show_default=False
     ),
 ]
-Paper = Annotated[bool, typer.Option("--paper", help="Those of trading on paper.")]
+Paper = Annotated[bool, typer.Option("--paper", help="Alerts of paper trading")]
 
 MAX_SILENCE_S = 30 * 86_400
-"""A silence that outlives a month is one that nobody remembers."""
+"""Thirty days: a longer silence is forgotten."""
 
 
 @app.command("list")
 def list_(ctx: typer.Context, paper: Paper = False) -> None:
-    """What is firing and what happened lately, notices that a sink did not get, silences, and how the sinks do.
+    """List alerts, undelivered notices and silences.
 
-    Nothing is sent. A dead letter is a notice that was given up (after alerts.give_up_s, or because the sink is gone).
+    List active and recent alerts, notices that a channel did not receive, silences, and the state of each alert
+    channel. Nothing is sent. A notice is undeliverable after `alerts.give_up_s`, or when its channel was removed.
 
     \b
     kalshi alerts
@@ -44,9 +47,11 @@ def list_(ctx: typer.Context, paper: Paper = False) -> None:
 @app.command("test")
 def try_(
     ctx: typer.Context,
-    sink: Annotated[str, typer.Argument(metavar="[SINK]", help="Only this one.", show_default=False)] = "",
+    sink: Annotated[str, typer.Argument(metavar="[CHANNEL]", help="Only this alert channel", show_default=False)] = "",
 ) -> None:
-    """Send a test notice to each sink of the configuration, now. Exit 0 only if every one took it.
+    """Send a test notice to the alert channels.
+
+    Send a test notice to each configured alert channel now. Exit code 0 only if every channel accepted it.
 
     \b
     kalshi alerts test
@@ -58,43 +63,53 @@ def try_(
         rows = kalshi.monitoring.send_test_notices(sink)
         if not rows:
             raise KalshiError(
-                "there is nobody to tell: alerts.sinks is empty", hint="see config.example.yaml", code="no_sinks"
+                "No alert channels configured (alerts.channels is empty)",
+                hint="add one under `alerts.channels`; see docs/alerts.md",
+                code="no_sinks",
             )
         show_list(ctx, DeliveryRow, rows)
         if failed := [row.sink for row in rows if not row.delivered]:
-            raise KalshiError(f"not delivered: {', '.join(failed)}", hint="kalshi config show", code="not_delivered")
+            raise KalshiError(
+                f"Not delivered: {', '.join(failed)}",
+                hint="`kalshi alerts list` shows the last error of each channel",
+                code="not_delivered",
+            )
 
 
 @app.command("silence")
 def silence(
     ctx: typer.Context,
     what: What,
-    lasts: Annotated[Any, duration_option("--for", text="How long (at most 30d).")],
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; shown by list.")] = "",
+    lasts: Annotated[Any, duration_option("--for", text="How long, at most 30d")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="Reason, shown by `kalshi alerts list`")] = "",
     paper: Paper = False,
 ) -> None:
-    """Tell nobody of these alerts for a while. They are still counted and listed, and what stops trading stops it.
+    """Silence alerts for a time.
 
-    What still holds afterwards is told then; the end of what was told before is told at once.
+    Silence matching alerts for a time. They are still counted and listed, and alerts that stop trading still stop it.
+    A condition that still holds when the silence ends is sent then; the end of a condition that was reported before is
+    sent at once.
 
     \b
     kalshi alerts silence FEED_DOWN --for 2h --reason "router is replaced"
     kalshi alerts silence 'POSITION_LIMIT:KXHIGH*' --for 1d
     """
-    from kalshi_cli.base.units import format_ts
+    from kalshi_cli.views.formats import format_time
 
     if not 0 < lasts <= MAX_SILENCE_S:
-        raise UsageError("a silence lasts up to 30d", hint="--for 2h")
+        raise UsageError("A silence lasts at most 30d", hint="--for 2h")
     code, subject = _named(what)
     with open_services(ctx) as kalshi:
         home = home_of(kalshi.resources, paper=paper)
         made = kalshi.monitoring.silence(code, subject, lasts, reason.strip(), home)
-        info(f"nobody is told of {code} {subject} until {format_ts(made.until)}")
+        info(f"{code} {subject} is silenced until {format_time(made.until, None)}")
 
 
 @app.command("unsilence")
 def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
-    """End a silence before its time.
+    """End a silence.
+
+    End a silence before its time.
 
     \b
     kalshi alerts unsilence 'POSITION_LIMIT:KXHIGH*'
@@ -102,12 +117,14 @@ def unsilence(ctx: typer.Context, what: What, paper: Paper = False) -> None:
     code, subject = _named(what)
     with open_services(ctx) as kalshi:
         kalshi.monitoring.unsilence(code, subject, home_of(kalshi.resources, paper=paper))
-        info(f"{code} {subject} is told again")
+        info(f"{code} {subject} is no longer silenced")
 
 
 @app.command("retry")
 def retry(ctx: typer.Context, paper: Paper = False) -> None:
-    """Take dead letters up again, and tell now whatever nobody was told of yet.
+    """Send undelivered notices again.
+
+    Put undeliverable notices back in the queue, and send everything that has not been delivered yet.
 
     \b
     kalshi alerts retry
@@ -116,15 +133,17 @@ def retry(ctx: typer.Context, paper: Paper = False) -> None:
 
     with open_services(ctx) as kalshi:
         woken, waiting = kalshi.monitoring.retry_alerts(home_of(kalshi.resources, paper=paper))
-        info(f"{pluralize(woken, 'dead letter')} taken up again")
+        info(f"{pluralize(woken, 'undeliverable notice')} queued again")
         if waiting:
             raise KalshiError(
-                f"{pluralize(waiting, 'notice')} still not delivered", hint="kalshi alerts", code="not_delivered"
+                f"{pluralize(waiting, 'notice')} still not delivered",
+                hint="`kalshi alerts` shows the reason",
+                code="not_delivered",
             )
 
 
 def _named(what: str) -> tuple[str, str]:
     code, _, subject = what.partition(":")
     if not code:
-        raise UsageError("a silence names a code", hint="kalshi alerts silence FEED_DOWN --for 2h")
+        raise UsageError("Name an alert code", hint="kalshi alerts silence FEED_DOWN --for 2h")
     return code.upper(), subject or "*"

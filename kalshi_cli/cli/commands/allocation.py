@@ -1,4 +1,4 @@
-"""`kalshi allocation`: how the exchange spreads free cash over its shards by itself."""
+"""`kalshi allocation`: the share of free cash that the exchange keeps on each shard."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ import typer
 from kalshi_cli.cli.options import CommandGroup, choice_option, note_unsent, open_services, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
-app = CommandGroup("The target allocation: free cash is spread over the shards by the exchange itself.", default="show")
+app = CommandGroup(
+    "Show or set automatic cash allocation across shards.\n\n"
+    "Show or set the target allocation, by which the exchange keeps free cash spread across shards.",
+    default="show",
+)
 
 
 @app.command("show")
 def show(ctx: typer.Context) -> None:
-    """The shares in force.
+    """Show the current cash allocation.
+
+    Show the current percentage of each shard.
 
     \b
     kalshi allocation show
@@ -26,16 +32,20 @@ def show(ctx: typer.Context) -> None:
 @app.command("set")
 def set_(
     ctx: typer.Context,
-    shares: Annotated[list[str] | None, typer.Argument(metavar="SHARD=PERCENT...", help="They add up to 100.")] = None,
-    off: Annotated[bool, typer.Option("--off", help="No rebalancing any more.")] = False,
+    shares: Annotated[
+        list[str] | None, typer.Argument(metavar="SHARD=PERCENT...", help="Percentage per shard; they add up to 100")
+    ] = None,
+    off: Annotated[bool, typer.Option("--off", help="Turn off automatic allocation")] = False,
     reserve: Annotated[
         str,
-        choice_option("--reserve", choices=("max", "sum", "none"), text="What is left where orders rest (sum)."),
+        choice_option("--reserve", choices=("max", "sum", "none"), text="Cash kept on a shard for its resting orders"),
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Replace the shares; from then on the exchange moves free cash between shards, every ten seconds.
+    """Set the cash allocation across shards.
+
+    Replace the target allocation. From then on, the exchange moves free cash between shards every ten seconds.
 
     \b
     kalshi allocation set 0=60 2=40
@@ -50,5 +60,5 @@ def set_(
             note_unsent()
             show_view(ctx, plan.terms, title="not sent")
             return
-        plan = consented(kalshi.resources, kalshi.account, plan, "set it?", yes=yes)
+        plan = consented(kalshi.resources, kalshi.account, plan, "Set this allocation?", yes=yes)
         show_view(ctx, kalshi.account.execute(plan), title="allocation")

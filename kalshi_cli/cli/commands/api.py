@@ -1,4 +1,4 @@
-"""`kalshi api`: a signed raw call, for what has no command of its own."""
+"""`kalshi api`: signed requests to any API path."""
 
 from __future__ import annotations
 
@@ -18,25 +18,26 @@ from kalshi_cli.cli.options import CommandGroup, flags_of, note_unsent, open_ser
 from kalshi_cli.cli.order_options import DryRun, consented
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
-app = CommandGroup("A signed raw call.")
+app = CommandGroup("Send a signed request to any API path.")
 
 METHODS = ("GET", "POST", "PUT", "DELETE")
 MAX_BODY_LENGTH = 1_000_000
-"""Bytes that `--input` reads; the largest batch of orders has a tenth of it."""
+"""Bytes that `--input` reads; the largest batch of orders needs a tenth of them."""
 MAX_INDENTED_LENGTH = 2_000_000
 DEEPEST_INDENTED = 32
-"""Bytes and levels of an answer that is indented: together they bound what an indent makes of it."""
+"""Bytes and nesting levels of a response that is indented: together they limit the size of the result."""
 _CHUNK = 64 * 1024
 
 
 class RequestField(NamedTuple):
-    """A value as it was typed. One of -F that looks like a JSON constant or an integer is one, in a body."""
+    """A value as it was typed. A value of -F that looks like a JSON constant or an integer becomes one in a body."""
 
     text: str
     is_typed: bool
 
     @property
     def value(self) -> object:
+        """Return the value as a member of a JSON body."""
         if not self.is_typed:
             return self.text
         if self.text in _CONSTANTS:
@@ -52,22 +53,40 @@ Fields = dict[str, list[RequestField]]
 @app.command("api")
 def api(
     ctx: typer.Context,
-    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PUT or DELETE.")],
-    path: Annotated[str, typer.Argument(metavar="PATH", help="Like /portfolio/balance, or with /trade-api/v2.")],
-    texts: Annotated[list[str] | None, typer.Option("-f", "--raw-field", metavar="K=V", help="A text field.")] = None,
-    typed: Annotated[
-        list[str] | None, typer.Option("-F", "--field", metavar="K=V", help="true, false, null, integers as such.")
+    method: Annotated[str, typer.Argument(metavar="METHOD", help="GET, POST, PUT or DELETE")],
+    path: Annotated[
+        str, typer.Argument(metavar="PATH", help="API path, such as /portfolio/balance, with or without /trade-api/v2")
+    ],
+    texts: Annotated[
+        list[str] | None, typer.Option("-f", "--raw-field", metavar="NAME=VALUE", help="Add a string field")
     ] = None,
-    source: Annotated[str, typer.Option("--input", metavar="FILE|-", help="The body, from a file or stdin.")] = "",
-    paginate: Annotated[bool, typer.Option("--paginate", help="Follow cursors to the end, as one list.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask (a write on prod asks).")] = False,
+    typed: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-F",
+            "--field",
+            metavar="NAME=VALUE",
+            help="Add a typed field: true, false, null and integers are converted",
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option("--input", metavar="FILE|-", help="Read the body from a file, or from standard input with -")
+    ] = "",
+    paginate: Annotated[
+        bool, typer.Option("--paginate", help="Follow the cursors to the end and print one list")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Skip the confirmation of a write on prod")] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """A signed raw call. Fields go into the query of a GET or DELETE, into the JSON body of a POST or PUT.
+    """Send a signed request to any API path.
 
-    Prices and counts are text for the exchange (-f), most other numbers are numbers (-F). `k[]=v` makes a list. The
-    answer is printed as it came, on a terminal (or with --json) indented; control characters are written as JSON
-    escapes. No risk limit applies; a halt does.
+    Send a signed request to any API path, like `gh api`. Fields become the query of a GET or DELETE, and the JSON body
+    of a POST or PUT. No risk limit applies, but a halt does.
+
+    The exchange expects prices and counts as strings (`-f`) and most other numbers as numbers (`-F`). `NAME[]=VALUE`
+    builds a list.
+
+    The response is printed unchanged when piped; on a terminal, or with `--json`, it is indented.
 
     \b
     kalshi api GET /portfolio/orders -f status=resting --paginate
@@ -78,20 +97,18 @@ def api(
 
     method = method.upper()
     if method not in METHODS:
-        raise UsageError(f"not a method: {method[:20]!r}", hint=f"one of {', '.join(METHODS)}")
+        raise UsageError(f"Invalid method: {method[:20]!r}", hint=f"use one of {', '.join(METHODS)}")
     path, _, query = path.partition("?")
     path = path if path.startswith("/") else f"/{path}"
     fields = _fields(texts or [], typed or [])
     has_body = method in ("POST", "PUT")
     if source and fields and has_body:
-        raise UsageError("the body comes either from --input or from fields", hint="put the fields into the file")
+        raise UsageError(
+            "The body comes either from --input or from fields, not both", hint="put the fields in the file"
+        )
     if paginate and method != "GET":
-        raise UsageError("only the pages of a GET can be followed", hint="leave out --paginate")
-    params: dict[str, list[str]] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        params.setdefault(name, []).append(value)
-    if not has_body:
-        params |= {name: [field.text for field in given] for name, given in fields.items()}
+        raise UsageError("--paginate works with GET only", hint="remove --paginate")
+    params = _params(query, {} if has_body else fields)
     body = _read(source) if source else msgspec.json.encode(_object(fields)) if has_body else b""
     with open_services(ctx) as kalshi:
         if method == "GET":
@@ -101,15 +118,25 @@ def api(
             if dry_run:
                 note_unsent(*plan.facts)
                 return
-            answer = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "send it?", yes=yes))
+            answer = kalshi.account.execute(
+                consented(kalshi.resources, kalshi.account, plan, "Send this request?", yes=yes)
+            )
     _print(answer, flags_of(ctx).form or default_format())
 
 
-def _print(answer: bytes, form: Format) -> None:
-    """Write it as it came, or indented for people; an empty answer prints nothing.
+def _params(query: str, fields: Fields) -> dict[str, list[str]]:
+    """Return the query of a request: that of the path, replaced by fields of the same name."""
+    params: dict[str, list[str]] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        params.setdefault(name, []).append(value)
+    return params | {name: [field.text for field in given] for name, given in fields.items()}
 
-    Whatever the format, a terminal may be behind it: characters that it would obey are written as JSON escapes, which
-    leaves the values of a JSON document as they are.
+
+def _print(answer: bytes, form: Format) -> None:
+    """Write the response unchanged, or indented for a table or JSON; an empty response prints nothing.
+
+    Control characters are written as JSON escapes in every format, because stdout may be a terminal. The values of a
+    JSON document stay the same.
     """
     if form in (Format.TABLE, Format.JSON):
         answer = _indented(answer)
@@ -141,7 +168,7 @@ _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 
 
 class _Visible(dict[int, int | str]):
-    """Every character as it is written; those that do not print as JSON escapes, tab and carriage return as spaces."""
+    """A translation table: control characters become JSON escapes, tab and carriage return become spaces."""
 
     def __missing__(self, code: int) -> int | str:
         if chr(code).isprintable():
@@ -154,32 +181,34 @@ _visible = _Visible({code: code for code in (0x0A, *range(0x20, 0x7F))} | {0x09:
 
 
 def _fields(texts: Sequence[str], typed: Sequence[str]) -> Fields:
-    """What was given with -f and -F, by name; a name may come more than once."""
+    """Return the fields of -f and -F by name; a name may be repeated."""
     fields: Fields = {}
     for words, is_typed in ((texts, False), (typed, True)):
         for word in words:
             name, equals, value = word.partition("=")
             if not name or not equals:
-                raise UsageError(f"not a field: {word[:40]!r}", hint="like -f status=resting")
+                raise UsageError(f"Invalid field: {word[:40]!r}", hint="use NAME=VALUE, for example -f status=resting")
             fields.setdefault(name, []).append(RequestField(value, is_typed))
     return fields
 
 
 def _object(fields: Fields) -> dict[str, object]:
-    """A body: `k=v` is a member, `k[]=v` an item of a list."""
+    """Return a JSON body: `k=v` is a member, `k[]=v` an item of a list."""
     body: dict[str, object] = {}
     for name, given in fields.items():
         if name.endswith("[]"):
             body[name.removesuffix("[]")] = [field.value for field in given]
         elif len(given) > 1:
-            raise UsageError(f"{name[:40]} was given {len(given)} times", hint=f"a list is {name[:40]}[]=... each time")
+            raise UsageError(
+                f"{name[:40]} is given {len(given)} times", hint=f"for a list, use {name[:40]}[]=VALUE each time"
+            )
         else:
             body[name] = given[0].value
     return body
 
 
 def _read(source: str) -> bytes:
-    """A body from a file or (`-`) from stdin; it must be JSON."""
+    """Return a JSON body from a file, or from standard input for `-`."""
     import msgspec
 
     if source == "-":
@@ -188,11 +217,11 @@ def _read(source: str) -> bytes:
         with Path(source).open("rb") as file:
             body = file.read(MAX_BODY_LENGTH + 1)
     if len(body) > MAX_BODY_LENGTH:
-        raise UsageError(f"a body of more than {MAX_BODY_LENGTH} bytes", hint="send it in parts")
+        raise UsageError(f"The body is larger than {MAX_BODY_LENGTH} bytes", hint="split it into several requests")
     try:
         msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(
-            f"the body is not JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
+            f"The body is not valid JSON: {error}", hint=f"check {'stdin' if source == '-' else source}"
         ) from error
     return body

@@ -1,21 +1,19 @@
-"""`kalshi deposits`, `withdrawals`, `keys`: what came in, what went out, who may touch it. All of it read only."""
+"""`kalshi deposits`, `withdrawals`, `keys`: cash movements and API keys, read only."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, Limit, open_services, show_list, show_view
 
-app = CommandGroup("Deposits, withdrawals and API keys.")
-
-LIMIT = typer.Option(min=1, max=1_000_000, help="At most so many.")
+app = CommandGroup("List deposits, withdrawals and API keys.")
 
 
 @app.command("deposits")
-def deposits(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
-    """Money that came in. `kalshi` never moves money into or out of the account.
+def deposits(ctx: typer.Context, limit: Limit = 50) -> None:
+    """List deposits.
+
+    `kalshi` never deposits or withdraws money.
 
     \b
     kalshi deposits
@@ -24,12 +22,14 @@ def deposits(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
 
     with open_services(ctx) as kalshi:
         found = kalshi.account.deposits(limit + 1)
-        show_list(ctx, CashMovementRow, found, limit=limit, empty="no deposits", now=kalshi.now)
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="No deposits", now=kalshi.now)
 
 
 @app.command("withdrawals")
-def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
-    """Money that went out.
+def withdrawals(ctx: typer.Context, limit: Limit = 50) -> None:
+    """List withdrawals.
+
+    `kalshi` never deposits or withdraws money.
 
     \b
     kalshi withdrawals --json
@@ -38,12 +38,15 @@ def withdrawals(ctx: typer.Context, limit: Annotated[int, LIMIT] = 50) -> None:
 
     with open_services(ctx) as kalshi:
         found = kalshi.account.withdrawals(limit + 1)
-        show_list(ctx, CashMovementRow, found, limit=limit, empty="no withdrawals", now=kalshi.now)
+        show_list(ctx, CashMovementRow, found, limit=limit, empty="No withdrawals", now=kalshi.now)
 
 
 @app.command("keys")
 def keys(ctx: typer.Context) -> None:
-    """API keys of the account: what each may do, and until when the account may trade some categories by API.
+    """List API keys and their permissions.
+
+    List the API keys of the account with their permissions. It also shows until when API keys may trade sports,
+    elections and entertainment.
 
     \b
     kalshi keys

@@ -1,4 +1,4 @@
-"""`kalshi catalogue`: the local list of markets, events and series, for searching and for completing tickers."""
+"""`kalshi catalog`: the local list of markets, events and series, for search and completion."""
 
 from __future__ import annotations
 
@@ -9,51 +9,64 @@ import typer
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.screen.output import info
 
-app = CommandGroup("The local catalogue of markets, events and series: for searching, and for completing tickers.")
+app = CommandGroup(
+    "Manage the local market catalog, for search and completion.\n\n"
+    "Manage the local copy of the list of markets, events and series. It is used to search, and to complete tickers in "
+    "the shell."
+)
 
 
 @app.command("refresh")
 def refresh(
-    ctx: typer.Context, full: Annotated[bool, typer.Option("--full", help="Everything, not only what changed.")] = False
+    ctx: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Download everything, not only changes")] = False,
 ) -> None:
-    """Make the catalogue, or bring it up to date by what changed since. Interrupted, the next one goes on from there.
+    """Create or update the local market catalog.
+
+    Create the local catalog, or update it with what changed since the last refresh. An interrupted refresh continues
+    where it stopped.
 
     \b
-    kalshi catalogue refresh
-    kalshi catalogue refresh --full --env prod
+    kalshi catalog refresh
+    kalshi catalog refresh --full --env prod
     """
     from kalshi_cli.cli.screen.prompts import progress
 
     with open_services(ctx) as kalshi:
         done = kalshi.markets.refresh_catalog(
-            is_full=full, progress=lambda pages: progress(pages, "reading the listing", size=lambda entries: entries)
+            is_full=full,
+            progress=lambda pages: progress(pages, "Reading the market list", size=lambda entries: entries),
         )
-        show_view(ctx, done, title="catalogue")
+        show_view(ctx, done, title="catalog")
 
 
 @app.command("status")
 def status(ctx: typer.Context) -> None:
-    """How old the catalogue is, what it holds, where it lies.
+    """Show the age, size and location of the catalog.
+
+    Show how old the local catalog is, how many markets, events and series it holds, and where it is stored.
 
     \b
-    kalshi catalogue status --json
+    kalshi catalog status --json
     """
     with open_services(ctx) as kalshi:
         view = kalshi.markets.catalog()
         if view.search is None:
-            info("there is no catalogue; make one: kalshi catalogue refresh")
+            info("No local catalog; create it with `kalshi catalog refresh`")
         elif view.search == "letters":
-            info("this SQLite has no full-text search (FTS5): letters are compared instead of words")
-        show_view(ctx, view, title="catalogue", now=kalshi.now)
+            info("This SQLite has no full-text search (FTS5); search matches text instead of words")
+        show_view(ctx, view, title="catalog", now=kalshi.now)
 
 
 @app.command("clear")
 def clear(ctx: typer.Context) -> None:
-    """Delete the catalogue. Nothing is lost: the next refresh makes it anew.
+    """Delete the local market catalog.
+
+    Delete the local catalog. Nothing is lost: the next `kalshi catalog refresh` creates it again.
 
     \b
-    kalshi catalogue clear
+    kalshi catalog clear
     """
     with open_services(ctx) as kalshi:
         path = kalshi.markets.clear_catalog()
-        info(f"deleted {path}" if path is not None else "there was no catalogue")
+        info(f"Deleted {path}" if path is not None else "No local catalog to delete")

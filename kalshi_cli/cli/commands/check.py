@@ -1,4 +1,4 @@
-"""`kalshi check ...`: monitoring plug-ins. One line that monitoring systems read, then what was found, then 0 to 3."""
+"""`kalshi check`: monitoring plug-ins. They print one line for the monitoring system, then details, and exit 0 to 3."""
 
 from __future__ import annotations
 
@@ -14,27 +14,32 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.base.text import redact, safe_text
-from kalshi_cli.cli.options import CommandGroup, Paper, duration_option, flags_of, home_of, open_services
+from kalshi_cli.cli.options import CommandGroup, duration_option, flags_of, home_of, open_services
 from kalshi_cli.cli.screen.output import Format, close_out, default_format, info, warn, write_out
 from kalshi_cli.core.monitoring.check_report import CheckReport, Verdict
 
-app = CommandGroup("Monitoring checks: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.", needs_name=True)
+app = CommandGroup(
+    "Run monitoring checks of account, loop and exchange.\n\n"
+    "Run monitoring checks. Exit codes follow the monitoring plug-in convention: 0 OK, 1 WARNING, 2 CRITICAL, "
+    "3 UNKNOWN.",
+    needs_name=True,
+)
 
 WITHIN_S = 13.0
-"""Monitoring systems and cron give a check fifteen seconds. These count from the start of the program; what is left is
-for Python to come up before, and for the last word after."""
+"""The default time limit, from the start of the program. Monitoring systems and cron stop a check after 15 seconds; the
+rest is for the start of Python and for the output."""
 
 MIN_TIME_S = 1.0
-"""What is left to look where the program took all that time to start."""
+"""The least time of a check, even if the start of the program took all of it."""
 
 OUTPUT_RESERVE_S = 0.5
-"""How long the last word of a check may take that has no more time."""
+"""The time that the output of a check may take after its time limit."""
 
 MAX_LINE_LENGTH = 4_000
-"""What monitoring systems take of a line, with all its numbers."""
+"""The longest line that monitoring systems read."""
 
 MAX_LINES = 18
-"""Mail and pagers show the beginning of a check's output; two more lines are on stderr."""
+"""Mail and pagers show only the beginning of the output. Two more lines go to stderr."""
 
 
 # -- the options --------------------------------------------------------------------------------------------------
@@ -50,7 +55,7 @@ def _range(text: str) -> str:
 
 
 def _bound(name: str, *names: str, text: str) -> Parameter:
-    text = f"{text} outside of this, instead of as configured; stops no trading. Like 10, 10:, ~:10, 10:20, @10:20."
+    text = f"{text} if the value is outside this range, instead of the configured one; does not stop trading"
     return _option(name, Any, typer.Option(*names, parser=_range, metavar="RANGE", help=text))
 
 
@@ -63,31 +68,35 @@ def _flag(name: str, option: str, text: str) -> Parameter:
 
 
 EACH = (
-    _option("within", Any, duration_option("--within", text="Give up after this, from its start (13s).")),
+    _option("within", Any, duration_option("--within", text="Time limit from the start of the program [default: 13s]")),
     _option(
         "notify", str,
-        typer.Option("--notify", metavar="URL", help="One more sink for this run; http on this machine."), "",
+        typer.Option("--notify", metavar="URL", help="Also notify this URL in this run; http:// only on this machine"),
+        "",
     ),
-    _flag("no_notify", "--no-notify", "Tell nobody, and remember nothing of it for the alerts."),
+    _flag("no_notify", "--no-notify", "Send no alerts, and do not record the result"),
 )  # fmt: skip
-"""What every check takes."""
+"""Options of every check."""
 
-BOUNDS = (_bound("warn", "-w", "--warn", text="Warn"), _bound("crit", "-c", "--crit", text="Critical"))
-"""What a check takes that has a number to be held against a range."""
+BOUNDS = (_bound("warn", "-w", "--warn", text="WARNING"), _bound("crit", "-c", "--crit", text="CRITICAL"))
+"""Options of a check that compares a number with a range."""
 
-PAPER = Parameter("is_paper", Parameter.KEYWORD_ONLY, default=False, annotation=Paper)
+RANGES = """A range is `10` (0 to 10), `10:` (10 or more), `~:10` (10 or less) or `10:20` (10 to 20); the check alerts
+when the value is outside it. `@10:20` alerts when the value is inside 10 to 20."""
+
+PAPER = _flag("is_paper", "--paper", "Check the paper trading loop")
 ALLOW_STOPPED = _flag(
-    "is_stop_allowed", "--allow-stopped", "That no loop runs is fine, if the last one ended in good order."
+    "is_stop_allowed", "--allow-stopped", "OK if no loop is running and the last one stopped gracefully"
 )
-ACCEPT = _flag("is_accepted", "--accept", "The cash there is now is right: from here on its drift is counted.")
-PUBLIC = _flag("is_public_only", "--public", "Only routes that need no key.")
+ACCEPT = _flag("is_accepted", "--accept", "Accept the current cash balance as correct and measure from here")
+PUBLIC = _flag("is_public_only", "--public", "Only routes that need no API key")
 
 
 # -- the checks ---------------------------------------------------------------------------------------------------
 
 
 def _check(*taken: Parameter) -> Callable[[Callable[[], None]], None]:
-    """`kalshi check NAME`, which takes these options; the function has nothing but its name and its help."""
+    """Add `kalshi check NAME` with these options; the decorated function gives only the name and the help."""
 
     def add(of: Callable[[], None]) -> None:
         name = of.__name__.removesuffix("_")
@@ -97,21 +106,23 @@ def _check(*taken: Parameter) -> Callable[[Callable[[], None]], None]:
 
         of_context = Parameter("ctx", Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
         check.__signature__ = Signature([of_context, *taken])  # type: ignore[attr-defined]
-        app.command(name, help=of.__doc__)(check)
+        app.command(name, help=of.__doc__, epilog=RANGES if taken[:2] == BOUNDS else None)(check)
 
     return add
 
 
-# Of the account and of the exchange.
+# Checks of the account and of the exchange.
 
 
 @_check(*BOUNDS, *EACH)
 def positions() -> None:
-    """Is every position within its limits?
+    """Check positions against your risk limits.
 
-    Each market, each event, each category and the total against the limits in risk, read from the exchange and not
-    from what is remembered here, with every resting order filled. Of an event in which only one market can win, the
-    worst outcome counts. -w and -c are percent of a limit, of whichever is nearest.
+    Check the exposure of each market, each event, each category and the total against the risk limits, as if every
+    resting order had filled. Positions are read from the exchange, not from local state. In an event where only one
+    market can resolve YES, the worst outcome counts.
+
+    `-w` and `-c` are percent of the nearest limit.
 
     \b
     kalshi check positions
@@ -121,11 +132,14 @@ def positions() -> None:
 
 @_check(*BOUNDS, *EACH)
 def pnl() -> None:
-    """What did the trading day lose, and how far below its best is the account?
+    """Check today's loss and the drawdown.
 
-    The day of day_zone, from the exchange's fills and settlements, fees and what is open included, in percent of
-    risk.max_daily_loss. The drawdown is in dollars below the best that was seen by this check or by a loop
-    (checks.drawdown_usd); money that you pay in or take out changes neither. -w and -c are percent of the limit.
+    Check the loss of the trading day and the drawdown of the account. The day follows `day_zone`; the loss is computed
+    from the exchange's fills and settlements, with fees and open positions, in percent of `risk.max_daily_loss`. The
+    drawdown is in dollars below the highest value that this check or a loop has seen (`checks.drawdown_usd`); deposits
+    and withdrawals do not change it.
+
+    `-w` and `-c` are percent of the daily loss limit.
 
     \b
     kalshi check pnl
@@ -135,12 +149,14 @@ def pnl() -> None:
 
 @_check(*BOUNDS, *EACH)
 def orders() -> None:
-    """Is any order in doubt, left over, a stranger's, or refused?
+    """Check for stuck, orphaned or rejected orders.
 
-    The exchange's list against the state file. Critical: in doubt for more than 30 s, at rest beyond its expiry, of a
-    strategy without a loop for longer than trade.order_expiry_s, in a group that is triggered. Warning: an order that
-    was not placed from here, a group that takes no orders. -w and -c are percent of the last hour's orders that the
-    exchange refused, once there were 10.
+    Compare the exchange's order list with the state file. CRITICAL: unconfirmed for more than 30 s; resting beyond its
+    expiration; resting longer than `trade.order_expiry_s` for a strategy that has no running loop; or in a triggered
+    order group. WARNING: an order placed by another program, or an order group that accepts no orders.
+
+    `-w` and `-c` are the percentage of the last hour's orders that the exchange rejected; at least 10 orders are
+    needed.
 
     \b
     kalshi check orders
@@ -150,10 +166,10 @@ def orders() -> None:
 
 @_check(*BOUNDS, *EACH)
 def balance() -> None:
-    """Is there money, and no debt?
+    """Check the cash balance.
 
-    Cash of all subaccounts and shards, as the exchange states it, against a range that you name or configure
-    (checks.cash_usd). Below zero anywhere is critical.
+    Check the cash of all subaccounts and shards, as the exchange reports it, against your range (`checks.cash_usd`). A
+    negative balance anywhere is CRITICAL.
 
     \b
     kalshi check balance -w 100: -c 20:
@@ -162,11 +178,14 @@ def balance() -> None:
 
 @_check(*BOUNDS, *EACH)
 def exchange() -> None:
-    """Is the exchange open, or closed as it was announced?
+    """Check that the exchange is open as scheduled.
 
-    Critical: it is paused, and takes no cancels. Warning: trading is paused. Maintenance, weekly or announced, and what
-    is outside of the exchange's hours is fine and said. -w and -c are how many shards stand still, as announced or not
-    (checks.paused_shards).
+    Check whether the exchange is open. CRITICAL: the exchange is paused and accepts no cancels. WARNING: trading is
+    paused.
+
+    Announced or weekly maintenance and hours outside the schedule are OK, and are reported.
+
+    `-w` and `-c` are the number of paused shards, whether announced or not (`checks.paused_shards`).
 
     \b
     kalshi check exchange
@@ -174,17 +193,21 @@ def exchange() -> None:
     """
 
 
-# Of what a loop left behind, whether it runs or not: they can be told which one.
+# Checks of what a loop recorded, whether it runs or not.
 
 
 @_check(*BOUNDS, *EACH, PAPER)
 def api() -> None:
-    """Does the exchange answer, soon enough, with our key, and at our time?
+    """Check API latency, errors, key and clock.
 
-    Up to ten reads, with and without the key, and what the loop counted in the last hour: the 99th percentile of their
-    time (checks.api_p99_ms), the share without a usable answer, and how far the clocks differ. Failures are critical
-    where they were too many in the last 2 minutes and in the last 10, a warning in the last 15 and in the last 60; and
-    where nothing else was seen in the last 2. A key that is refused is critical. -w and -c are milliseconds.
+    Check whether the exchange responds in time, accepts your key, and agrees with your clock: up to ten requests, with
+    and without the key, plus the loop's counts of the last hour. It reports the 99th percentile of latency
+    (`checks.api_p99_ms`), the error rate and the clock difference. A rejected key is CRITICAL.
+
+    Too many failures in both the last 2 and the last 10 minutes are CRITICAL; in both the last 15 and the last 60
+    minutes, WARNING.
+
+    `-w` and `-c` are milliseconds.
 
     \b
     kalshi check api
@@ -194,14 +217,15 @@ def api() -> None:
 
 @_check(*BOUNDS, *EACH, PAPER)
 def execution() -> None:
-    """Do orders trade, are they placed in time, at what price? Worse than before?
+    """Check fill rate, latency and slippage.
 
-    The last 50 orders and fills of the loop, of not more than a day: how many of a hundred traded within 30 s of their
-    decision, the slowest placement, and slippage, what a contract cost beyond its fair value, fees included. A number
-    of fewer than 20 says nothing. Warning: any of them got worse than it was in the 500 before, beyond chance; most
-    order requests of the last hour were denied here (checks.denied_pct); a running loop has sent no order for a day
-    (checks.no_orders_for). -w and -c are percent of orders that traded. Where only a loop on paper was ever started,
-    that is the one.
+    Check the last 50 orders and fills of the loop, at most one day old: the percentage that filled within 30 s, the
+    slowest placement, and slippage per contract against the fair value, fees included. WARNING: any of them is worse
+    than in the 500 before, beyond chance. A sample below 20 is not judged.
+
+    `-w` and `-c` are percent of orders that filled.
+
+    If only paper trading ever ran, that loop is checked.
 
     \b
     kalshi check execution
@@ -211,11 +235,14 @@ def execution() -> None:
 
 @_check(*BOUNDS, *EACH, PAPER)
 def errors() -> None:
-    """What went wrong in the last hour, and was everybody told?
+    """Check recent errors and alert delivery.
 
-    Critical alerts of the loop, by what happened and to what; -w and -c are how many. Critical: a strategy failed, and
-    the loop runs on without it. Warning: a sink did not take an alert. Where only a loop on paper was ever started,
-    that is the one.
+    Check the critical alerts of the loop in the last hour, counted by code and subject. CRITICAL: a strategy failed
+    and the loop continues without it. WARNING: an alert channel did not accept an alert.
+
+    `-w` and `-c` are the number of critical alerts.
+
+    If only paper trading ever ran, that loop is checked.
 
     \b
     kalshi check errors
@@ -225,12 +252,13 @@ def errors() -> None:
 
 @_check(*BOUNDS, *EACH, PAPER)
 def feed() -> None:
-    """Does the loop hear the exchange? Where none runs: would one?
+    """Check that the market data feed is current.
 
-    The age of its last message in seconds, how late messages about books come (checks.feed_lag_ms), how often it had to
-    begin anew, markets without a book that can be believed, an account that it cannot read, and how long ago each model
-    or news source answered (checks.model_age). Without a loop the stream is tried: does it let us in, does it answer?
-    While the exchange is paused quiet is fine. -w and -c are seconds.
+    Check the loop's market data feed: the age of its last message in seconds, the delay of order book messages
+    (`checks.feed_lag_ms`), reconnects, markets without a reliable order book, and an account that it cannot read. If
+    no loop runs, the check connects to the stream itself. Silence while the exchange is paused is OK.
+
+    `-w` and `-c` are seconds.
 
     \b
     kalshi check feed
@@ -238,16 +266,17 @@ def feed() -> None:
     """
 
 
-# Of a running loop: they can be told which, and that none need run.
+# Checks of a running loop.
 
 
 @_check(*BOUNDS, *EACH, PAPER, ALLOW_STOPPED)
 def heartbeat() -> None:
-    """Does the loop that should run complete its cycles?
+    """Check that the trading loop is alive.
 
-    The age of the last cycle that was completed with the account in sight, in seconds. Critical: no loop runs, the
-    last one was killed, trading is halted or reducing; a pause is a warning. Where only a loop on paper was ever
-    started, that is the one.
+    Check the age, in seconds, of the last cycle that the loop completed while it could read the account. CRITICAL: no
+    loop runs, the last one was killed, or trading is halted or reduce-only. WARNING: trading is paused.
+
+    If only paper trading ever ran, that loop is checked.
 
     \b
     kalshi check heartbeat -w 30 -c 120
@@ -256,17 +285,19 @@ def heartbeat() -> None:
     """
 
 
-# With an option of their own, and all at once.
+# Checks with an option of their own, and all checks at once.
 
 
 @_check(*BOUNDS, *EACH, ACCEPT)
 def drift() -> None:
-    """Is what we remember of the account what the exchange states, to the contract and the cent?
+    """Check local records against the exchange.
 
-    Each fill and each position of the state file against the exchange's, and the cash against what there was, what
-    trading did to it, and what was paid in and out: from the first run of this check, or from --accept. What differs
-    has to differ twice in a row. And what strategies earned against what their fair values promised, in standard
-    deviations, once 30 fills in 10 events are settled or closed. -w and -c are dollars of cash.
+    Compare each fill and position of the state file with the exchange, and the cash balance with the expected one: the
+    starting balance plus trading results, deposits and withdrawals since the first run or the last `--accept`. A
+    difference is reported only when it appears twice in a row. It also compares what the strategies earned with what
+    their fair values promised, in standard deviations, from 30 fills in 10 events that have settled or closed.
+
+    `-w` and `-c` are dollars of cash.
 
     \b
     kalshi check drift
@@ -276,12 +307,14 @@ def drift() -> None:
 
 @_check(*EACH, PUBLIC)
 def schema() -> None:
-    """Does the exchange still send what this program reads?
+    """Check that the exchange's API has not changed.
 
-    Reads one sample of each route in use, with the account's own data where it has any, and the first frames of the
-    stream. Critical: a field that is missing or of another type, a route that is gone or announces its end, a legacy
-    order route that answers again (asked with requests that can do nothing). What is new is a note. What could not be
-    looked at is UNKNOWN, never OK. There is no number to be held against a range: no -w, no -c.
+    Read one sample of every API route in use, with your account's own data where it has any, and the first messages of
+    the stream. CRITICAL: a field is missing or has another type, a route is gone or announces its end, or a legacy
+    order route answers again (tested with requests that have no effect). New fields are notes, and anything that could
+    not be read is UNKNOWN, never OK.
+
+    There is no `-w` or `-c`, because no value is compared with a range.
 
     \b
     kalshi check schema
@@ -291,10 +324,11 @@ def schema() -> None:
 
 @_check(*EACH, PAPER, ALLOW_STOPPED)
 def all_() -> None:
-    """Every check but `schema`, within one deadline: the worst verdict, then one line for each.
+    """Run all checks except schema.
 
-    They share what they read, so that this asks less of the exchange than one after the other would. It takes no -w and
-    no -c, because each has numbers of its own: their ranges are in `checks` of the configuration.
+    Run every check except `schema` within one time limit, and print the worst result and one line per check. The
+    checks share their requests, so this uses fewer requests than running them one by one. There is no `-w` or `-c`;
+    the ranges are in the section `checks` of the configuration.
 
     \b
     kalshi check all --allow-stopped
@@ -303,7 +337,7 @@ def all_() -> None:
 
 
 def left_s(wanted_s: float, age_s: float) -> float:
-    """What is left of the time of a check in a program of that age."""
+    """Return the remaining time of a check, for a program that has run for `age_s`."""
     return max(MIN_TIME_S, wanted_s - age_s)
 
 
@@ -314,13 +348,13 @@ def _run(
     within_s = left_s(wanted_s, flags.age_s)
     with stopped_after(within_s, name, flags.form, of_s=wanted_s) as stop, open_services(ctx) as kalshi:
 
-        def told(found: CheckReport, parts: Sequence[CheckReport]) -> None:
+        def shown(found: CheckReport, parts: Sequence[CheckReport]) -> None:
             try:
                 show(found, flags.form, parts)
                 write_out("", flush=True)
-            except OSError as error:  # nobody may be reading, a disk may be full: others are told all the same
+            except OSError as error:  # no reader, or a full disk: notify all the same
                 close_out()
-                warn(f"what was found cannot be written: {error.strerror}")
+                warn(f"Could not write the result of the check: {error.strerror}")
             stop.verdict, stop.is_shown = found.verdict, True
 
         view = kalshi.monitoring.check(
@@ -328,18 +362,18 @@ def _run(
             within_s=within_s,
             is_told=not no_notify,
             home=home_of(kalshi.resources, paper=is_paper),
-            show=told,
+            show=shown,
             leave=lambda verdict: os._exit(verdict.value),
             **wanted,
         )
     raise typer.Exit(view.exit_code)
 
 
-# -- what is shown ------------------------------------------------------------------------------------------------
+# -- output ------------------------------------------------------------------------------------------------------
 
 
 def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] = ()) -> None:
-    """The line first; with --json the whole report as one object. Of several checks a line each."""
+    """Print the first line, then a line for each check and breach; with --json the whole report as one object."""
     from kalshi_cli.cli.screen.render import render_one, render_rows
     from kalshi_cli.views.checks import BreachRow, CheckLine, CheckView
 
@@ -353,21 +387,22 @@ def show(found: CheckReport, form: Format | None, parts: Sequence[CheckReport] =
         for part in parts:
             write_out(f"{part.verdict.name} {part.check}: {safe_text(redact(part.summary), MAX_LINE_LENGTH)}\n")
         most = MAX_LINES - 3 - len(parts)
-        for breach in found.breaches[:most]:  # in no columns: what a table would cut is what counts
+        for breach in found.breaches[:most]:  # no table: it would cut the text
             write_out(f"{breach.severity.upper()} {safe_text(redact(breach.text), MAX_LINE_LENGTH)}\n")
         if len(found.breaches) > most:
-            info(f"... and {len(found.breaches) - most} more: --json has all")
+            info(f"... and {len(found.breaches) - most} more; --json shows all")
         if found.verdict is not Verdict.OK:
-            info(f"what to do: kalshi runbook {found.runbook}")
+            info(f"What to do: kalshi runbook {found.runbook}")
 
 
 _TAKES_VALUE = (
-    "--env", "--config", "--state", "--format", "--allow-host", "-w", "--warn", "-c", "--crit", "--within", "--notify",
+    "--env", "--config", "--state", "--format", "--tz", "--allow-host",
+    "-w", "--warn", "-c", "--crit", "--within", "--notify",
 )  # fmt: skip
 
 
 def show_unknown(words: Sequence[str], why: str, *, is_json: bool) -> None:
-    """The line of a check that could not even begin: `words` are what stood after `kalshi check`."""
+    """Print the result of a check that could not start. `words` are the arguments of `kalshi check`."""
     pairs = pairwise(["", *words])
     name = next((word for before, word in pairs if word.isalpha() and before not in _TAKES_VALUE), "check")
     show(_unknown(name, why), Format.JSON if is_json else Format.PLAIN)
@@ -378,7 +413,7 @@ def _unknown(check: str, why: str) -> CheckReport:
 
 
 class TimeoutResult:
-    """What is known when the time is over, and whether it was shown."""
+    """The result of a check when its time is over, and whether it was printed."""
 
     verdict = Verdict.UNKNOWN
     is_shown = False
@@ -386,16 +421,16 @@ class TimeoutResult:
 
 @contextmanager
 def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: float) -> Iterator[TimeoutResult]:
-    """End this process with UNKNOWN after so long, whatever holds it up: a resolver, a lock, a pipe; and when it is
-    told to end. `of_s` is how long it may take in all, with its start.
+    """End this process with UNKNOWN after `seconds`, or on SIGTERM, even if a resolver, a lock or a pipe blocks it.
 
-    With the verdict, where that is known and shown, and only telling others of it takes too long.
+    `of_s` is the time limit from the start of the program. If the verdict is already printed and only notifications
+    take too long, the process ends with the verdict.
     """
     stop = TimeoutResult()
 
     def say(why: str) -> None:
         if stop.is_shown:
-            info(f"not everybody could be told: {why}")
+            info(f"Some notifications failed: {why}")
         else:
             show(_unknown(check, why), form)
             write_out("", flush=True)
@@ -403,10 +438,10 @@ def stopped_after(seconds: float, check: str, form: Format | None, *, of_s: floa
     def give_up(why: str) -> None:
         saying = threading.Thread(target=say, args=(why,), daemon=True)
         saying.start()
-        saying.join(OUTPUT_RESERVE_S)  # nobody may be reading
+        saying.join(OUTPUT_RESERVE_S)  # stdout may have no reader
         os._exit(stop.verdict.value)
 
-    timer = threading.Timer(seconds, give_up, (f"nothing known within {of_s:g} s",))
+    timer = threading.Timer(seconds, give_up, (f"No result within {of_s:g} s",))
     timer.daemon = True
     timer.start()
     before = signal.signal(signal.SIGTERM, lambda *_: give_up("terminated"))

@@ -1,4 +1,4 @@
-"""`kalshi combos ...`: markets made of markets."""
+"""`kalshi combos`: multivariate markets, made of several legs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
+    Limit,
     choice_option,
     flags_of,
     note_unsent,
@@ -18,22 +19,30 @@ from kalshi_cli.cli.options import (
 from kalshi_cli.cli.order_options import DryRun, Yes, consented
 from kalshi_cli.cli.screen.output import info
 
-app = CommandGroup("Combos: from what they can be made, and the market of chosen legs.", default="list")
+app = CommandGroup(
+    "Find and create combos (multivariate markets).\n\n"
+    "List the collections that combos are made from, and create the market for a set of legs. `kalshi combos` alone is "
+    "`kalshi combos list`.",
+    default="list",
+)
 
 STATUSES = ("unopened", "open", "closed", "all")
 CollectionName = Annotated[
-    str, typer.Argument(metavar="COLLECTION", help="Ticker of a collection.", show_default=False)
+    str, typer.Argument(metavar="COLLECTION", help="Ticker of the collection", show_default=False)
 ]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only those that take this event.")] = "",
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which of them.")] = "open",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only collections that include this event")] = "",
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status")] = "open",
+    limit: Limit = 50,
 ) -> None:
-    """Collections: from which events combos can be made. `kalshi markets --combos` lists the combos themselves.
+    """List combo collections.
+
+    List the collections, which define the events that combos can be made from. `kalshi markets --combos` lists the
+    combos themselves.
 
     \b
     kalshi combos
@@ -43,12 +52,14 @@ def list_(
 
     with open_services(ctx) as kalshi:
         found = kalshi.markets.collections(event=event.upper(), status=status, limit=limit)
-        show_list(ctx, CollectionRow, found, empty="no collection", now=kalshi.now)
+        show_list(ctx, CollectionRow, found, empty="No matching collections", now=kalshi.now)
 
 
 @app.command("show")
 def show(ctx: typer.Context, collection: CollectionName) -> None:
-    """One collection, with the events whose markets can be legs.
+    """Show a collection and its eligible events.
+
+    Show one collection, with the events whose markets can be legs.
 
     \b
     kalshi combos show KXMVECROSSCATEGORY-R
@@ -62,11 +73,16 @@ def show(ctx: typer.Context, collection: CollectionName) -> None:
 def create(
     ctx: typer.Context,
     collection: CollectionName,
-    leg: Annotated[list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; once for each.")],
+    leg: Annotated[
+        list[str], typer.Option("--leg", metavar="MARKET:yes|no", help="A leg; repeat the option for each leg")
+    ],
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """The market of these legs, made if there is none yet. Nothing is bought: ask for quotes with `kalshi rfq create`.
+    """Create the market for a set of legs.
+
+    Return the market for these legs; it is created if it does not exist yet. Nothing is bought: request quotes with
+    `kalshi rfq create`.
 
     \b
     kalshi combos create KXMVECROSSCATEGORY-R --leg KXHIGHNY-26NOV21-B53.5:yes --leg KXINX-26NOV21H1600-B6812:no
@@ -81,6 +97,6 @@ def create(
             render_rows(ComboLeg, chosen, flags_of(ctx).form, title="not sent")
             return
         plan = kalshi.markets.plan_combo(collection.upper(), chosen)
-        made = kalshi.markets.execute(consented(kalshi.resources, kalshi.markets, plan, "make this market?", yes=yes))
-        info(f"ask for quotes: kalshi rfq create {made.ticker} --cost 10.00")
+        made = kalshi.markets.execute(consented(kalshi.resources, kalshi.markets, plan, "Create this market?", yes=yes))
+        info(f"To get quotes: kalshi rfq create {made.ticker} --cost 10.00")
         show_view(ctx, made, title=made.ticker, now=kalshi.now)

@@ -1,4 +1,4 @@
-"""`kalshi config`: what is set, where it is set, and whether it can be used."""
+"""`kalshi config`: the settings, their sources, and their errors."""
 
 from __future__ import annotations
 
@@ -6,12 +6,17 @@ import typer
 
 from kalshi_cli.cli.options import CommandGroup, load_config, show_list
 
-app = CommandGroup("Show, find and check the configuration.")
+app = CommandGroup(
+    "Show, find and check the configuration.\n\n"
+    "Show the settings, find the files in use, and check the configuration for errors."
+)
 
 
 @app.command("show")
 def show(ctx: typer.Context) -> None:
-    """Every setting, and where its value came from; secrets are masked.
+    """Show every setting and where it comes from.
+
+    Show every setting with its value and source (flag, variable, file or default). Secrets are masked.
 
     \b
     kalshi config show
@@ -24,7 +29,9 @@ def show(ctx: typer.Context) -> None:
 
 @app.command("path")
 def path(ctx: typer.Context) -> None:
-    """The files in use: configuration, state, private key.
+    """Show the paths of the files in use.
+
+    Show the paths of the configuration, the state directory and the private key.
 
     \b
     kalshi config path --env demo
@@ -44,7 +51,9 @@ def path(ctx: typer.Context) -> None:
 
 @app.command("check")
 def check(ctx: typer.Context) -> None:
-    """Read the configuration and list everything that is wrong with it; exit 2 if anything is.
+    """Check the configuration for errors.
+
+    Read the configuration and list every problem. Exit code 2 if there is any.
 
     \b
     kalshi config check --config ./config.yaml
@@ -55,7 +64,5 @@ def check(ctx: typer.Context) -> None:
 
     config = load_config(ctx)
     for name in check_config(config, SystemClock()):
-        info(
-            f"strategies.{name} is for a strategy of your own that is called so: none that is built in or installed is"
-        )
-    info(f"ok: {config.file or 'no configuration file, defaults everywhere'} ({config.env})")
+        info(f"strategies.{name} is kept for a strategy of your own; no built-in or installed strategy has that name")
+    info(f"OK: {config.file or 'no configuration file, all defaults'} ({config.env})")

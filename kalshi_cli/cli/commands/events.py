@@ -1,4 +1,4 @@
-"""`kalshi events`, `event`, `series`, `series-info`: what markets belong together."""
+"""`kalshi events`, `event`, `series`, `series-info`: groups of markets."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import (
+    LIMIT_OR_ALL,
+    All,
     CommandGroup,
+    Limit,
     choice_option,
     duration_option,
     flags_of,
@@ -17,9 +20,7 @@ from kalshi_cli.cli.options import (
 )
 from kalshi_cli.cli.screen.output import Format
 
-ALL = "--limit N or --all"
-
-app = CommandGroup("Events and series.")
+app = CommandGroup("List events and series.")
 
 STATUSES = ("unopened", "open", "closed", "settled", "all")
 
@@ -27,16 +28,20 @@ STATUSES = ("unopened", "open", "closed", "settled", "all")
 @app.command("events")
 def events(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Of any of its markets.")] = "open",
-    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, like KXBTCD.")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Only those with these words in ticker or titles.")] = "",
+    status: Annotated[
+        str, choice_option("--status", choices=STATUSES, text="Filter by the status of any of the event's markets")
+    ] = "open",
+    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, such as KXBTCD")] = "",
+    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for in the ticker and titles")] = "",
     closing_within: Annotated[
-        Any, duration_option("--closing-within", text="Only those of which a market closes so soon.")
+        Any, duration_option("--closing-within", text="Only events with a market that closes within this time")
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
+    limit: Limit = 50,
+    everything: All = False,
 ) -> None:
-    """List events, which are groups of markets. Combos have none of these.
+    """List events.
+
+    List events, which are groups of markets. Combos are not listed here; see `kalshi combos`.
 
     \b
     kalshi events --series KXHIGHNY
@@ -52,17 +57,22 @@ def events(
         now = kalshi.now
         print_catalog_age(found, search, now)
         most = None if everything else limit
-        show_list(ctx, EventRow, found, limit=most, more=ALL, is_live=True, empty="no event fits", now=now)
+        show_list(
+            ctx, EventRow, found, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching events", now=now
+        )
 
 
 @app.command("event")
 def event(
     ctx: typer.Context,
     name: Annotated[
-        str, typer.Argument(metavar="EVENT", help="Event ticker, like KXHIGHNY-26NOV21.", show_default=False)
+        str, typer.Argument(metavar="EVENT", help="Event ticker, such as KXHIGHNY-26NOV21", show_default=False)
     ],
 ) -> None:
-    """An event with its markets: whether they exclude each other, settlement sources, fees. JSON has all of it whole.
+    """Show an event and its markets.
+
+    Show an event with its markets, settlement sources and fees, and whether its markets are mutually exclusive.
+    `--json` returns every field.
 
     \b
     kalshi event KXHIGHNY-26NOV21
@@ -75,12 +85,16 @@ def event(
 @app.command("series")
 def series(
     ctx: typer.Context,
-    category: Annotated[str, typer.Option(metavar="NAME", help="Only this category, like Crypto, capitals too.")] = "",
-    tag: Annotated[str, typer.Option(metavar="TAG", help="Only those with this tag, capitals too.")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Only those with these words in ticker or title.")] = "",
-    volume: Annotated[bool, typer.Option("--volume", help="Read the contracts traded so far, too.")] = False,
+    category: Annotated[
+        str, typer.Option(metavar="NAME", help="Filter by category, such as Crypto (case-sensitive)")
+    ] = "",
+    tag: Annotated[str, typer.Option(metavar="TAG", help="Filter by tag (case-sensitive)")] = "",
+    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for in the ticker and title")] = "",
+    volume: Annotated[bool, typer.Option("--volume", help="Include the total volume of each series")] = False,
 ) -> None:
-    """List series, which are families of events, and how they charge.
+    """List series and their fees.
+
+    List series, which are recurring families of events, with the fees that each one charges.
 
     \b
     kalshi series --category Crypto
@@ -93,15 +107,17 @@ def series(
         found = kalshi.markets.series(category=category, tag=tag, search=search, with_volume=volume)
         now = kalshi.now
         print_catalog_age(found, search, now)
-        show_list(ctx, SeriesRow, found, is_live=True, empty="no series fits", now=now)
+        show_list(ctx, SeriesRow, found, is_live=True, empty="No matching series", now=now)
 
 
 @app.command("series-info")
 def series_info(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="SERIES", help="Series ticker, like KXHIGHNY.", show_default=False)],
+    name: Annotated[str, typer.Argument(metavar="SERIES", help="Series ticker, such as KXHIGHNY", show_default=False)],
 ) -> None:
-    """A series with everything it has: fees now, before and later, contract terms, settlement sources, volume.
+    """Show the details of one series.
+
+    Show one series: current, past and scheduled fees, contract terms, settlement sources and volume.
 
     \b
     kalshi series-info KXHIGHNY

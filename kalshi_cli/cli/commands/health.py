@@ -1,4 +1,4 @@
-"""`kalshi health-check`: is everything in place to trade?"""
+"""`kalshi health-check`: the readiness to trade."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_list
 
-app = CommandGroup("Is everything in place to trade?")
+app = CommandGroup("Check that everything is ready to trade.")
 
 
 @app.command("health-check")
-@app.command("doctor")
 def health_check(ctx: typer.Context) -> None:
-    """Key, clock, REST, WebSocket, account, limits, state file, disk, feeds, sinks: one line each, with the remedy.
+    """Check that everything is ready to trade.
 
-    Exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN, as monitoring plug-ins do.
+    Check key, clock, REST, WebSocket, account, rate limits, state file, disk, feeds and alert channels; one line each,
+    with latency and the fix. Exit codes follow the monitoring plug-in convention: 0 OK, 1 WARNING, 2 CRITICAL, 3
+    UNKNOWN.
 
     \b
     kalshi health-check --env prod
@@ -23,7 +24,7 @@ def health_check(ctx: typer.Context) -> None:
 
 
 def show_health(ctx: typer.Context) -> int:
-    """Look at everything, print it; the exit code."""
+    """Check everything, print one line each, and return the exit code."""
     from kalshi_cli.views.checks import HealthRow
 
     with open_services(ctx) as kalshi:

@@ -1,4 +1,4 @@
-"""`kalshi init`: a few questions, a commented configuration, a health-check."""
+"""`kalshi init`: a few questions, a commented configuration, and a health check."""
 
 from __future__ import annotations
 
@@ -15,18 +15,22 @@ from kalshi_cli.base.text import mask
 from kalshi_cli.cli.options import CommandGroup, flags_of
 from kalshi_cli.cli.screen.output import info, prompt, warn
 
-app = CommandGroup("Set this program up.")
+app = CommandGroup("Set up environment, key, limits and alerts.")
 
 MAX_TRIES = 5
 
 WHERE_KEYS_ARE_MADE = {
     "demo": "demo.kalshi.co, Account & security, API keys",
-    "prod": "kalshi.com, Account & security, API keys; one limited to trading is enough",
+    "prod": "kalshi.com, Account & security, API keys; a key limited to trading is enough",
 }
 LIMITS = {
-    "risk.max_daily_loss": ("daily_loss", "Stop for the day after losing how many dollars?", "100"),
-    "risk.max_exposure": ("exposure", "How many dollars may all markets together still lose?", "500"),
-    "risk.max_position": ("position", "How many contracts in one market at most?", "100"),
+    "risk.max_daily_loss": (
+        "daily_loss",
+        "Maximum loss per day, in dollars (trading stops for the day after it)",
+        "100",
+    ),
+    "risk.max_exposure": ("exposure", "Maximum total loss over all markets, in dollars", "500"),
+    "risk.max_position": ("position", "Maximum contracts in one market", "100"),
 }
 """Dotted path -> name, question, default."""
 ALERT_CHANNEL_PATH = "alerts.channels.main.url"
@@ -35,18 +39,37 @@ ALERT_CHANNEL_PATH = "alerts.channels.main.url"
 @app.command("init")
 def init(
     ctx: typer.Context,
-    key_id: Annotated[str, typer.Option("--key-id", metavar="ID", help="The id of the API key.")] = "",
-    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="The private key.")] = None,
-    daily_loss: Annotated[str, typer.Option("--max-daily-loss", metavar="DOLLARS", help="risk.max_daily_loss")] = "",
-    exposure: Annotated[str, typer.Option("--max-exposure", metavar="DOLLARS", help="risk.max_exposure")] = "",
-    position: Annotated[str, typer.Option("--max-position", metavar="COUNT", help="risk.max_position")] = "",
-    sink: Annotated[str, typer.Option("--sink", metavar="URL", help="Who is told: https://..., slack://...")] = "",
-    force: Annotated[bool, typer.Option("--force", help="Replace a configuration; the old one is kept aside.")] = False,
+    key_id: Annotated[str, typer.Option("--key-id", metavar="ID", help="API key id")] = "",
+    key: Annotated[Path | None, typer.Option("--key", metavar="FILE", help="Private key file")] = None,
+    daily_loss: Annotated[
+        str,
+        typer.Option(
+            "--max-daily-loss", metavar="DOLLARS", help="Stop for the day after losing this much (risk.max_daily_loss)"
+        ),
+    ] = "",
+    exposure: Annotated[
+        str, typer.Option("--max-exposure", metavar="DOLLARS", help="Maximum loss over all markets (risk.max_exposure)")
+    ] = "",
+    position: Annotated[
+        str, typer.Option("--max-position", metavar="COUNT", help="Maximum contracts per market (risk.max_position)")
+    ] = "",
+    sink: Annotated[
+        str,
+        typer.Option(
+            "--alert-channel", "--sink", metavar="URL", help="Alert channel to add: https://... or slack://..."
+        ),
+    ] = "",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace the configuration; the old one is kept as a copy")
+    ] = False,
 ) -> None:
-    """Set up: environment, key, limits, whom to tell. Writes a commented configuration and looks whether all is well.
+    """Set up environment, key, limits and alerts.
 
-    On a terminal it asks for what is not given; elsewhere defaults hold. The file is yours alone (0600). Ends with the
-    exit code of the health-check: 0 when everything is green.
+    Set up environment, API key, risk limits and alerts, write a commented configuration, and run a health check. On a
+    terminal it asks for values that are not given as options; otherwise defaults are used. The exit code is that of
+    the health check: 0 when every line is OK.
+
+    The file is readable only by you (mode 0600).
 
     \b
     kalshi init
@@ -60,8 +83,11 @@ def init(
     path = named_file(flags.config, os.environ) or (config_dir() / "config.yaml").absolute()
     _refuse_to_replace(path, is_forced=force)
     if sys.stdin.isatty():
-        warn("a few questions: which exchange, its key, three limits, whom to tell; Enter takes what is in [brackets]")
-    env = flags.env or _asked("Which exchange: sim (ours, nothing needed), demo or prod?", "sim", _checked("env"))
+        warn(
+            "A few questions: exchange, API key, three risk limits, alerts.",
+            "Press Enter to accept the value in [brackets].",
+        )
+    env = flags.env or _asked("Exchange: sim (simulated, no account needed), demo or prod", "sim", _checked("env"))
     answers: dict[str, Answer] = {"env": env}
     if env in WHERE_KEYS_ARE_MADE:
         answers |= _credentials(env, key_id, key)
@@ -70,27 +96,30 @@ def init(
         answer = _asked(question, default, _checked(dotted), given[name])
         if given[name] or answer != default:
             answers[dotted] = answer
-    if url := _asked("Who is told when something is wrong (an address; empty for nobody)?", "", _usable_sink, sink):
+    if url := _asked("Alert channel URL (empty for none)", "", _usable_sink, sink):
         answers["alerts.channels"] = {"main": {"url": url}}
     kept = write(path, filled(template(), answers))
-    info(f"written: {path}" + (f"; the old one is {kept.name}" if kept else ""))
+    info(f"Wrote {path}" + (f"; the previous file is now {kept.name}" if kept else ""))
     _look(ctx, path, env, has_sink=bool(url))
 
 
 def _refuse_to_replace(path: Path, *, is_forced: bool) -> None:
     here = Path("config.yaml").absolute()
     if here.exists() and here != path:
-        info(f"{here} is read first in this directory, not {path}")
+        info(f"{here} in this directory takes precedence over {path}")
     if not path.exists() or is_forced:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"there is a configuration already: {path}", hint="kalshi init --force", code="exists")
-    if prompt(f"{path} is there already. Write a new one, and keep that as {path.name}.before? [y/N]").lower() != "y":
-        raise RefusedError("nothing was written", hint="kalshi config show", code="exists")
+        raise RefusedError(f"The configuration {path} already exists", hint="kalshi init --force", code="exists")
+    if (
+        prompt(f"{path} already exists. Write a new one and keep the old one as {path.name}.before? [y/N]").lower()
+        != "y"
+    ):
+        raise RefusedError("Nothing was written", hint="kalshi config show", code="exists")
 
 
 def _asked(question: str, default: str, check: Callable[[str], str], given: str = "") -> str:
-    """What was given, else what a person answers until it can be used, else the default."""
+    """Return the given value, else a valid answer of the user, else the default."""
     if given or not sys.stdin.isatty():
         return check(given or default)
     for _ in range(MAX_TRIES):
@@ -99,11 +128,11 @@ def _asked(question: str, default: str, check: Callable[[str], str], given: str 
             return check(answer)
         except ConfigError as error:
             warn(error.message)
-    raise UsageError("no answer that can be used", hint="kalshi init -h")
+    raise UsageError("No valid answer after several tries", hint="kalshi init -h")
 
 
 def _checked(dotted: str) -> Callable[[str], str]:
-    """A check that the configuration takes this value. ConfigError says why not."""
+    """Return a check that the configuration accepts a value; it raises ConfigError if not."""
 
     def check(answer: str) -> str:
         from kalshi_cli.config import sources
@@ -116,7 +145,7 @@ def _checked(dotted: str) -> Callable[[str], str]:
 
 
 def _usable_sink(url: str) -> str:
-    """An address to which something can be delivered, as far as that is known without asking anybody."""
+    """Check an alert channel URL as far as that is possible without a connection, and return it."""
     from kalshi_cli.base.clock import SystemClock
     from kalshi_cli.config import sources
     from kalshi_cli.services.monitoring.config_check import require_usable_channels
@@ -128,15 +157,19 @@ def _usable_sink(url: str) -> str:
 
 
 def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
-    """The key of an environment, that can be read and is ours alone."""
+    """Return the credentials of an environment, after a check that the key file can be loaded and is private."""
     if not sys.stdin.isatty() and not (key_id and key):
-        raise UsageError(f"{env} needs a key", hint=f"--key-id ID --key FILE; made at {WHERE_KEYS_ARE_MADE[env]}")
+        raise UsageError(
+            f"{env} requires an API key", hint=f"--key-id ID --key FILE; create a key at {WHERE_KEYS_ARE_MADE[env]}"
+        )
     if not (key_id and key):
-        warn(f"a key is made at {WHERE_KEYS_ARE_MADE[env]}: save the file, and copy the id")
-    found = _asked("The id of the key?", "", _checked(f"credentials.{env}.key_id"), key_id)
+        warn(f"Create an API key at {WHERE_KEYS_ARE_MADE[env]}. Save the key file and copy the key id.")
+    found = _asked("API key id", "", _checked(f"credentials.{env}.key_id"), key_id)
     if not found:
-        raise UsageError("without the id of a key nothing can be signed", hint=f"made at {WHERE_KEYS_ARE_MADE[env]}")
-    path = Path(_asked("The file of the private key?", "", _usable_key, str(key or "")))
+        raise UsageError(
+            "An API key id is required to sign requests", hint=f"create a key at {WHERE_KEYS_ARE_MADE[env]}"
+        )
+    path = Path(_asked("Private key file", "", _usable_key, str(key or "")))
     return {
         f"credentials.{env}.key_id": found,
         f"credentials.{env}.private_key_path": str(path.expanduser().absolute()),
@@ -144,13 +177,16 @@ def _credentials(env: str, key_id: str, key: Path | None) -> dict[str, str]:
 
 
 def _usable_key(text: str) -> str:
-    """A path of a key that can be loaded; one that others may read is closed to them, if a person says so."""
+    """Check that the key can be loaded, and return its path. Offer to restrict a file that other users can read."""
     from kalshi_cli.services.setup import is_readable_by_others, load_key
 
     path = Path(text).expanduser()
     if is_readable_by_others(path):
-        if not sys.stdin.isatty() or prompt(f"others can read {path}. Make it yours alone (chmod 600)? [Y/n]") == "n":
-            raise CredentialsError(f"others can read {path}", hint=f"chmod 600 {path}")
+        if (
+            not sys.stdin.isatty()
+            or prompt(f"Other users can read {path}. Restrict it to you (chmod 600)? [Y/n]") == "n"
+        ):
+            raise CredentialsError(f"Other users can read {path}", hint=f"chmod 600 {path}")
         path.chmod(0o600)
     try:
         load_key(path)
@@ -162,18 +198,18 @@ def _usable_key(text: str) -> str:
 
 
 def _look(ctx: typer.Context, path: Path, env: str, *, has_sink: bool) -> None:
-    """The health-check of what was written, and what to do next."""
+    """Run the health check with the new configuration, and print the next steps."""
     from kalshi_cli.cli.commands.health import show_health
 
     flags = flags_of(ctx)
     flags.config = path
     code = show_health(ctx)
     if code:
-        warn("not everything is green: each line has its remedy; then again: kalshi health-check")
+        warn("Some health checks failed. Each line shows its fix; then run `kalshi health-check` again")
     else:
         paper = " --paper" if env in WHERE_KEYS_ARE_MADE else ""
-        info(f"next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
-        info("off until you set them: risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
+        info(f"Next: kalshi markets --limit 10; kalshi trade --strategy spike{paper}; kalshi runbook")
+        info("Not set (optional): risk.stop_loss_pct, risk.take_profit_pct, risk.max_drawdown")
     if has_sink:
-        info("try the sink: kalshi alerts test")
+        info("Test the alert channel: kalshi alerts test")
     raise typer.Exit(code)

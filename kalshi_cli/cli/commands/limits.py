@@ -1,4 +1,4 @@
-"""`kalshi limits`: how fast the account may ask, and how to be allowed more."""
+"""`kalshi limits`: the API rate limits of the account."""
 
 from __future__ import annotations
 
@@ -7,12 +7,19 @@ import typer
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.order_options import Yes, consented
 
-app = CommandGroup("Rate limits of the account.", default="show")
+app = CommandGroup(
+    "Show API rate limits, or request a higher tier.\n\n"
+    "Show the API rate limits of the account, or request a higher tier. `kalshi limits` alone is `kalshi limits show`.",
+    default="show",
+)
 
 
 @app.command("show")
 def show(ctx: typer.Context) -> None:
-    """Tier, token buckets, grants, what requests cost, and the volume that other tiers ask for.
+    """Show API tier, rate limits and request costs.
+
+    Show the API tier, token buckets, grants, the cost of each request, and the trading volume that higher tiers
+    require.
 
     \b
     kalshi limits
@@ -23,11 +30,16 @@ def show(ctx: typer.Context) -> None:
 
 @app.command("upgrade")
 def upgrade(ctx: typer.Context, yes: Yes = False) -> None:
-    """Ask for the Advanced tier: for who placed one of the last 100 orders by API. It costs nothing.
+    """Request the Advanced API tier.
+
+    Request the Advanced API tier, which is free. At least one of the account's last 100 orders must have been placed
+    through the API.
 
     \b
     kalshi limits upgrade
     """
     with open_services(ctx) as kalshi:
-        plan = consented(kalshi.resources, kalshi.account, kalshi.account.plan_upgrade(), "ask for it?", yes=yes)
+        plan = consented(
+            kalshi.resources, kalshi.account, kalshi.account.plan_upgrade(), "Request the upgrade?", yes=yes
+        )
         show_view(ctx, kalshi.account.execute(plan), title="limits", now=kalshi.now)

@@ -1,4 +1,4 @@
-"""`kalshi market`, `exchange`: one market on one screen, and the exchange itself."""
+"""`kalshi market`, `exchange`: the details of one market, and the state of the exchange."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ import typer
 
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view, ticker
 
-app = CommandGroup("One market, and the exchange itself.")
+app = CommandGroup("Show one market, or the exchange.")
 
 
 @app.command("market")
 def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
-    """One market on one screen: rules, settlement source, strike, price grid, quotes, times, shard; what a hundred
-    contracts at the touch cost in fees, and how the fees will change. JSON has everything the market has.
+    """Show the details of one market.
+
+    Show one market: rules, settlement source, strike, price grid, quotes, times, shard and fee schedule. It includes
+    the fees for 100 contracts at the best price, and any scheduled fee change. `--json` returns every field of the
+    market.
 
     \b
     kalshi market KXHIGHNY-26NOV21-B53.5
@@ -27,7 +30,10 @@ def market(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
 
 @app.command("exchange")
 def exchange(ctx: typer.Context) -> None:
-    """Whether the exchange and trading are up, by shard too; opening hours; the next maintenance, announced or weekly.
+    """Show exchange status, hours and maintenance.
+
+    Show whether the exchange and trading are open, in total and by shard. It also shows the trading hours and the next
+    maintenance window, announced or weekly.
 
     \b
     kalshi exchange --env prod

@@ -1,4 +1,4 @@
-"""`kalshi milestones`, `live`, `incentives`, `targets`, `tags`: what surrounds the markets."""
+"""`kalshi milestones`, `live`, `incentives`, `targets`, `tags`: data about the events behind markets."""
 
 from __future__ import annotations
 
@@ -7,27 +7,29 @@ from typing import Annotated
 import typer
 
 from kalshi_cli.base.errors import UsageError
-from kalshi_cli.cli.options import CommandGroup, choice_option, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, Limit, choice_option, open_services, show_list, show_view
 
-app = CommandGroup("Milestones, live data, incentives, structured targets, tags.")
+app = CommandGroup("List milestones, live data, incentives, targets and tags.")
 
 INCENTIVE_STATES = ("active", "upcoming", "closed", "paid_out", "all")
 INCENTIVE_TYPES = ("liquidity", "volume", "margin_maker_volume", "margin_taker_volume", "all")
-
-Limit = Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")]
 
 
 @app.command("milestones")
 def milestones(
     ctx: typer.Context,
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only those that this event follows from.")] = "",
-    category: Annotated[str, typer.Option(metavar="NAME", help="Only this category, like Sports.")] = "",
-    competition: Annotated[str, typer.Option(metavar="NAME", help="Only this one; see kalshi tags --sports.")] = "",
-    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Only this type, like basketball_game.")] = "",
-    past: Annotated[bool, typer.Option("--past", help="Those that began more than a day ago too.")] = False,
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only milestones of this event")] = "",
+    category: Annotated[str, typer.Option(metavar="NAME", help="Filter by category, such as Sports")] = "",
+    competition: Annotated[
+        str, typer.Option(metavar="NAME", help="Filter by competition (see `kalshi tags --sports`)")
+    ] = "",
+    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Filter by type, such as basketball_game")] = "",
+    past: Annotated[bool, typer.Option("--past", help="Include milestones that started more than a day ago")] = False,
     limit: Limit = 50,
 ) -> None:
-    """What happens outside: games, meetings, and the events that follow from them.
+    """List scheduled games and announcements.
+
+    List milestones: scheduled games, meetings and announcements, and the events that depend on them.
 
     \b
     kalshi milestones --category Sports
@@ -39,21 +41,25 @@ def milestones(
         found = kalshi.markets.milestones(
             event=event.upper(), category=category, competition=competition, kind=kind, with_past=past, limit=limit
         )
-        show_list(ctx, MilestoneRow, found, empty="no milestone fits", now=kalshi.now)
+        show_list(ctx, MilestoneRow, found, empty="No matching milestones", now=kalshi.now)
 
 
 @app.command("live")
 def live(
     ctx: typer.Context,
     event: Annotated[
-        str, typer.Argument(metavar="[EVENT]", help="An event with a chart: a price, a temperature.")
+        str, typer.Argument(metavar="[EVENT]", help="Event that publishes a chart, such as a price or temperature")
     ] = "",
-    milestone: Annotated[str, typer.Option(metavar="ID", help="A game: its score.")] = "",
-    city: Annotated[str, typer.Option("--weather", metavar="CITY", help="A temperature index by the minute.")] = "",
-    window: Annotated[str, typer.Option("--range", metavar="RANGE", help="Of a chart: 15min, 1h, 1d.")] = "",
-    players: Annotated[bool, typer.Option("--players", help="Of a game: its players too.")] = False,
+    milestone: Annotated[str, typer.Option(metavar="ID", help="A game (see `kalshi milestones`): its score")] = "",
+    city: Annotated[
+        str, typer.Option("--weather", metavar="CITY", help="A city: its temperature index by the minute")
+    ] = "",
+    window: Annotated[str, typer.Option("--range", metavar="RANGE", help="Chart range: 15min, 1h or 1d")] = "",
+    players: Annotated[bool, typer.Option("--players", help="Include player statistics of a game")] = False,
 ) -> None:
-    """What is known right now of an event, of a milestone, or of the temperature of a city.
+    """Show live event data and scores.
+
+    Show the live data of an event, the score of a game, or the temperature index of a city.
 
     \b
     kalshi live KXBTC15M-26NOV211400 --range 15min
@@ -64,12 +70,12 @@ def live(
 
     if sum(map(bool, (event, milestone, city))) != 1:
         raise UsageError(
-            "name one thing to look at", hint="EVENT, --milestone ID (from kalshi milestones) or --weather CITY"
+            "Choose one: EVENT, --milestone ID or --weather CITY", hint="`kalshi milestones` lists milestone ids"
         )
     with open_services(ctx) as kalshi:
         if city:
             found = kalshi.markets.weather(city)
-            show_list(ctx, WeatherRow, found, empty="nothing in the last hour", now=kalshi.now)
+            show_list(ctx, WeatherRow, found, empty="No data in the last hour", now=kalshi.now)
         elif milestone:
             view = kalshi.markets.milestone_live_data(milestone, with_players=players)
             show_view(ctx, view, title=milestone, now=kalshi.now)
@@ -81,11 +87,13 @@ def live(
 @app.command("incentives")
 def incentives(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=INCENTIVE_STATES, text="Which of them.")] = "active",
-    kind: Annotated[str, choice_option("--type", choices=INCENTIVE_TYPES, text="What is rewarded.")] = "all",
+    status: Annotated[str, choice_option("--status", choices=INCENTIVE_STATES, text="Filter by status")] = "active",
+    kind: Annotated[str, choice_option("--type", choices=INCENTIVE_TYPES, text="Filter by type of reward")] = "all",
     limit: Limit = 50,
 ) -> None:
-    """Rewards for trading: for resting orders, for volume.
+    """List incentive programs.
+
+    List incentive programs, which pay for resting orders or for volume.
 
     \b
     kalshi incentives --type liquidity
@@ -94,17 +102,19 @@ def incentives(
 
     with open_services(ctx) as kalshi:
         found = kalshi.markets.incentives(status, kind, limit)
-        show_list(ctx, IncentiveRow, found, empty="no incentive fits", now=kalshi.now)
+        show_list(ctx, IncentiveRow, found, empty="No matching incentive programs", now=kalshi.now)
 
 
 @app.command("targets")
 def targets(
     ctx: typer.Context,
-    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Only this type, like basketball_team.")] = "",
-    competition: Annotated[str, typer.Option(metavar="NAME", help="Only this league or competition.")] = "",
+    kind: Annotated[str, typer.Option("--type", metavar="TYPE", help="Filter by type, such as basketball_team")] = "",
+    competition: Annotated[str, typer.Option(metavar="NAME", help="Filter by league or competition")] = "",
     limit: Limit = 50,
 ) -> None:
-    """Structured targets: teams, players, candidates that markets are about.
+    """List teams, players and candidates.
+
+    List structured targets: the teams, players and candidates that markets refer to.
 
     \b
     kalshi targets --type basketball_team
@@ -113,15 +123,17 @@ def targets(
 
     with open_services(ctx) as kalshi:
         found = kalshi.markets.targets(kind, competition, limit)
-        show_list(ctx, TargetRow, found, empty="no target fits", now=kalshi.now)
+        show_list(ctx, TargetRow, found, empty="No matching targets", now=kalshi.now)
 
 
 @app.command("tags")
 def tags(
     ctx: typer.Context,
-    sports: Annotated[bool, typer.Option("--sports", help="Sports with their competitions instead.")] = False,
+    sports: Annotated[bool, typer.Option("--sports", help="List sports and their competitions instead")] = False,
 ) -> None:
-    """The categories of series and their tags.
+    """List series categories, tags and sports.
+
+    List the categories of series and their tags.
 
     \b
     kalshi tags
@@ -131,6 +143,6 @@ def tags(
 
     with open_services(ctx) as kalshi:
         if sports:
-            show_list(ctx, SportRow, kalshi.markets.sports(), empty="no sports")
+            show_list(ctx, SportRow, kalshi.markets.sports(), empty="No sports")
         else:
-            show_list(ctx, TagRow, kalshi.markets.tags(), empty="no categories")
+            show_list(ctx, TagRow, kalshi.markets.tags(), empty="No categories")

@@ -1,4 +1,4 @@
-"""What `kalshi markets` shows beside its rows: how old they are, and how many were read so far."""
+"""Notices and progress of `kalshi markets`: the age of the rows, and the number that was read."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 OLD_MS = 86_400_000
-"""A catalogue older than this misses what was listed since."""
+"""A catalog older than a day misses new markets."""
 
 
 def print_catalog_age(choice: MarketSelection[Any], search: str, now: Ts) -> None:
-    """Where they were found, and how old that is; how to find more where there is no catalogue."""
+    """Print the source of the rows and its age, or how to create a catalog."""
     if choice.as_of is None:
         if search:
-            info("searched the exchange's list by letters; kalshi catalogue refresh makes a catalogue of words")
+            info("Matched the exact text in the exchange's list. For word search, run `kalshi catalog refresh`")
         return
-    old = "; kalshi catalogue refresh brings what is new" if now - choice.as_of > OLD_MS else ""
-    info(f"catalogue as of {format_time(choice.as_of, now)}{old}")
+    old = "; run `kalshi catalog refresh` to update it" if now - choice.as_of > OLD_MS else ""
+    info(f"Catalog as of {format_time(choice.as_of, now)}{old}")
     if choice.seen:
-        info("a refresh of changes leaves out what only traded: prices are those of each row's as_of")
+        info("An incremental refresh skips markets that only traded; each row shows prices as of its `as_of` time")
     if not choice.has_all:
-        info("nothing has all of these words; these have some of them")
+        info("No exact match; showing partial matches")
 
 
 def shown_while_read(form: Format | None, *, is_long: bool, is_held: bool) -> Callable[[Iterator[T]], Iterable[T]]:
-    """A bar on stderr while markets are read, unless the rows themselves go to the same screen meanwhile."""
+    """Return a progress bar on stderr for long reads, unless rows appear on the same screen at the same time."""
     is_quiet_on_screen = is_held or form is Format.JSON or not sys.stdout.isatty()
     if (is_long or is_held) and is_quiet_on_screen:
-        return lambda found: progress(found, "reading markets")
+        return lambda found: progress(found, "Reading markets")
     return lambda found: found

@@ -1,4 +1,4 @@
-"""`kalshi markets`, `orderbook`: what can be traded, and at what prices."""
+"""`kalshi markets`, `orderbook`: markets and their prices."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from kalshi_cli.cli.options import (
+    LIMIT_OR_ALL,
+    All,
     CommandGroup,
+    Limit,
     choice_option,
     count_option,
     duration_option,
@@ -17,9 +20,7 @@ from kalshi_cli.cli.options import (
     ticker,
 )
 
-ALL = "--limit N or --all"
-
-app = CommandGroup("Markets, order books, and the exchange itself.")
+app = CommandGroup("List markets and order books.")
 
 STATUSES = ("unopened", "open", "paused", "closed", "settled", "all")
 SORTS = ("volume", "spread", "close", "ticker")
@@ -28,22 +29,31 @@ SORTS = ("volume", "spread", "close", "ticker")
 @app.command("markets")
 def markets(
     ctx: typer.Context,
-    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Which markets.")] = "open",
-    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, like KXBTCD.")] = "",
-    event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event.")] = "",
-    search: Annotated[str, typer.Option(metavar="TEXT", help="Only those with these words, best first.")] = "",
-    min_volume: Annotated[Any, count_option("--min-volume", text="Only those that traded at least this.")] = None,
-    closing_within: Annotated[Any, duration_option("--closing-within", text="Only those that close so soon.")] = None,
-    sort: Annotated[str, choice_option("--sort", choices=SORTS, text="Order; without it, the exchange's own.")] = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
-    everything: Annotated[bool, typer.Option("--all", help="No limit.")] = False,
-    combos: Annotated[bool, typer.Option("--combos", help="Multivariate markets (KXMVE) too.")] = False,
-    offline: Annotated[bool, typer.Option("--offline", help="As the catalogue has them, with old prices.")] = False,
+    status: Annotated[str, choice_option("--status", choices=STATUSES, text="Filter by status")] = "open",
+    series: Annotated[str, typer.Option(metavar="SERIES", help="Only this series, such as KXBTCD")] = "",
+    event: Annotated[str, typer.Option(metavar="EVENT", help="Only this event")] = "",
+    search: Annotated[str, typer.Option(metavar="TEXT", help="Words to search for, best match first")] = "",
+    min_volume: Annotated[
+        Any, count_option("--min-volume", text="Only markets with at least this total volume, in contracts")
+    ] = None,
+    closing_within: Annotated[
+        Any, duration_option("--closing-within", text="Only markets that close within this time")
+    ] = None,
+    sort: Annotated[
+        str, choice_option("--sort", choices=SORTS, text="Sort order; without it, the exchange's order")
+    ] = "",
+    limit: Limit = 50,
+    everything: All = False,
+    combos: Annotated[bool, typer.Option("--combos", help="Include combos (multivariate markets, KXMVE)")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Search the local catalog only; prices are as of the last refresh")
+    ] = False,
 ) -> None:
-    """List markets.
+    """List and search markets.
 
-    With a catalogue (`kalshi catalogue refresh`) a search finds the beginnings of words in tickers and in the titles of
-    market, event and series; prices are read live. Without one, it wants these very letters in ticker or title.
+    List markets, with current prices. With a local catalog (`kalshi catalog refresh`), `--search` matches the
+    beginnings of words in tickers and in the titles of the market, event and series. Without a catalog, `--search`
+    matches the exact text in the ticker or title.
 
     \b
     kalshi markets --status open
@@ -65,20 +75,25 @@ def markets(
         now = kalshi.now
         print_catalog_age(found, search, now)
         kind = CachedMarketRow if offline else MarketRow
-        show_list(ctx, kind, found, limit=most, more=ALL, is_live=True, empty="no market fits", now=now)
+        show_list(ctx, kind, found, limit=most, more=LIMIT_OR_ALL, is_live=True, empty="No matching markets", now=now)
 
 
 @app.command("orderbook")
 def orderbook(
     ctx: typer.Context,
     names: Annotated[list[str], ticker()],
-    depth: Annotated[int, typer.Option(min=1, max=100, help="Levels a side.")] = 10,
-    size: Annotated[Any, count_option("--size", text="Add what filling so many would cost, each way.")] = None,
+    depth: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Price levels per side")] = 10,
+    size: Annotated[
+        Any, count_option("--size", text="Add the cost and slippage of filling this many contracts, each way")
+    ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="One book as it moves, until Ctrl-C; NDJSON in a pipe.")
+        bool, typer.Option("--watch", help="Stream one order book until Ctrl-C; NDJSON when piped")
     ] = False,
 ) -> None:
-    """The book of a market on the YES scale: bids, and the asks that bids for NO imply. Several markets in one request.
+    """Show the order book of one or more markets.
+
+    Show the order book on the YES scale: bids for YES, and the asks implied by bids for NO. Several markets are read
+    in one request.
 
     \b
     kalshi orderbook KXBTCD-26NOV2114-T86249.99

@@ -1,4 +1,4 @@
-"""`kalshi quote ...`: the maker's side of requests for quotes."""
+"""`kalshi quote`: the maker's side of requests for quotes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from kalshi_cli.cli.options import (
     CommandGroup,
+    Limit,
     duration_option,
     note_unsent,
     open_app,
@@ -20,22 +21,26 @@ from kalshi_cli.cli.order_options import DryRun, Yes, consented, subaccount_opti
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "Quotes you make on the requests of others: `kalshi rfq list --everyone` shows those.", default="list"
+    "Quote on other members' requests.\n\n"
+    "Make quotes on the requests of other members. `kalshi rfq list --everyone` shows those requests.",
+    default="list",
 )
 
-RfqId = Annotated[str, typer.Argument(metavar="RFQ", help="Id of the request.", show_default=False)]
-QuoteId = Annotated[str, typer.Argument(metavar="QUOTE", help="Id of your quote.", show_default=False)]
-OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ", help="The request it answers, where you know it.")]
+RfqId = Annotated[str, typer.Argument(metavar="RFQ_ID", help="Request id", show_default=False)]
+QuoteId = Annotated[str, typer.Argument(metavar="QUOTE_ID", help="Quote id", show_default=False)]
+OfRfq = Annotated[str, typer.Option("--rfq", metavar="RFQ_ID", help="Request that the quote answers, if you know it")]
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    status: Annotated[str, typer.Option(metavar="STATUS", help="Only open, accepted, executed, ...")] = "",
+    status: Annotated[str, typer.Option(metavar="STATUS", help="Filter by status: open, accepted, executed, ...")] = "",
     rfq_id: OfRfq = "",
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
-    """Your quotes. Open and cancelled ones are not kept for long.
+    """List your quotes.
+
+    The exchange keeps open and canceled quotes only for a short time.
 
     \b
     kalshi quote list
@@ -45,28 +50,33 @@ def list_(
 
     with open_services(ctx) as kalshi:
         found = kalshi.quotes.list(rfq_id, status, is_maker=True, limit=limit)
-        show_list(ctx, QuoteRow, found, empty="no quote", now=kalshi.now)
+        show_list(ctx, QuoteRow, found, empty="No quotes", now=kalshi.now)
 
 
 @app.command("create")
 def create(
     ctx: typer.Context,
     rfq_id: RfqId,
-    yes_bid: Annotated[Any, price_option("--yes-bid", text="What you pay for YES; without it, no bid.")] = None,
-    no_bid: Annotated[Any, price_option("--no-bid", text="What you pay for NO; without it, no bid.")] = None,
-    rest: Annotated[bool, typer.Option("--rest", help="What does not trade at once rests on the book.")] = False,
-    post_only: Annotated[bool, typer.Option("--post-only", help="Cancelled rather than take from the book.")] = False,
-    subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount.")] = None,
+    yes_bid: Annotated[Any, price_option("--yes-bid", text="Your bid for YES; without it, no YES bid")] = None,
+    no_bid: Annotated[Any, price_option("--no-bid", text="Your bid for NO; without it, no NO bid")] = None,
+    rest: Annotated[
+        bool, typer.Option("--rest", help="Rest the part that does not trade at once on the order book")
+    ] = False,
+    post_only: Annotated[
+        bool, typer.Option("--post-only", help="Cancel if it would take liquidity from the book")
+    ] = False,
+    subaccount: Annotated[int | None, subaccount_option("Quote for this subaccount")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Bid on a request, for its whole size. A new quote replaces your earlier one.
+    """Quote on a request.
 
-    Every limit of the configuration applies to either bid, as to an order. You trade once you confirm.
+    Bid on a request, for its whole size; a new quote replaces your earlier one. Every configured risk limit applies to
+    each bid, as for an order. You trade only after the other side accepts and you confirm.
 
     \b
-    kalshi quote create RFQ --yes-bid 0.40 --no-bid 0.55
-    kalshi quote create RFQ --no-bid 55c --post-only --dry-run
+    kalshi quote create RFQ_ID --yes-bid 0.40 --no-bid 0.55
+    kalshi quote create RFQ_ID --no-bid 55c --post-only --dry-run
     """
     from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.views.quotes import QuoteTradeRow
@@ -78,7 +88,7 @@ def create(
             note_unsent(*plan.facts)
             show_list(ctx, QuoteTradeRow, plan.orders)
             return
-        made = quotes.execute(consented(resources, quotes, plan, "quote?", yes=yes))
+        made = quotes.execute(consented(resources, quotes, plan, "Send this quote?", yes=yes))
         show_view(ctx, made, title=made.quote_id)
 
 
@@ -87,14 +97,16 @@ def confirm(
     ctx: typer.Context,
     quote_id: QuoteId,
     rfq_id: OfRfq = "",
-    wait: Annotated[Any, duration_option("--wait", text="Follow it until it is executed or over.")] = None,
+    wait: Annotated[Any, duration_option("--wait", text="Follow the quote until it is executed or has ended")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Stand by a quote that was accepted: from then on it trades. Every limit of the configuration applies.
+    """Confirm an accepted quote; it then trades.
+
+    Confirm a quote that the other side has accepted. It trades from then on, and every configured risk limit applies.
 
     \b
-    kalshi quote confirm QUOTE --wait 30s
+    kalshi quote confirm QUOTE_ID --wait 30s
     """
     from kalshi_cli.services.orders.quote_service import QuoteService
     from kalshi_cli.views.quotes import QuoteTradeRow
@@ -108,7 +120,7 @@ def confirm(
             return
         if not resources.needs_confirmation:
             info(*plan.facts)
-        quote = quotes.execute(consented(resources, quotes, plan, "confirm this quote?", yes=yes))
+        quote = quotes.execute(consented(resources, quotes, plan, "Confirm this quote?", yes=yes))
         if wait:
             quote = quotes.follow(quote, wait)
         show_view(ctx, quote, title=quote_id, now=resources.clock.now())
@@ -116,12 +128,14 @@ def confirm(
 
 @app.command("delete")
 def delete(ctx: typer.Context, quote_id: QuoteId, rfq_id: OfRfq = "", yes: Yes = False) -> None:
-    """Take a quote back, so that it can no longer be accepted.
+    """Delete a quote.
+
+    Delete a quote, so that it can no longer be accepted.
 
     \b
     kalshi quote delete 2597b999-f887-4195-8bac-c3f97a1f2021
     """
     with open_services(ctx) as kalshi:
         plan = kalshi.quotes.plan_delete(quote_id, rfq_id)
-        plan = consented(kalshi.resources, kalshi.quotes, plan, "take it back?", yes=yes)
+        plan = consented(kalshi.resources, kalshi.quotes, plan, "Delete this quote?", yes=yes)
         show_view(ctx, kalshi.quotes.execute(plan), title=quote_id)

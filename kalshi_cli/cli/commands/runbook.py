@@ -1,4 +1,4 @@
-"""`kalshi runbook`: what to do, in numbered steps, without a network."""
+"""`kalshi runbook`: numbered steps for incidents, without a network."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ import typer
 from kalshi_cli.cli.options import CommandGroup, flags_of
 from kalshi_cli.cli.screen.output import Format, default_format, write_out
 
-app = CommandGroup("What to do when something is wrong.")
+app = CommandGroup("Show step-by-step instructions for an incident.")
 
 
 @app.command("runbook")
 def runbook(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="A runbook, or the code of an alert.")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME|CODE]", help="Runbook name or alert code")] = "",
 ) -> None:
-    """Print a runbook, or list them all. The code of an alert finds its runbook too.
+    """Show step-by-step instructions for an incident.
+
+    List the runbooks, or print one. An alert code also finds its runbook. No network is needed.
 
     \b
     kalshi runbook

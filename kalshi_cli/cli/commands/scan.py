@@ -1,4 +1,4 @@
-"""`kalshi scan`: what is worth a look among all open markets, net of fees."""
+"""`kalshi scan`: trading opportunities among all open markets, net of fees."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 from kalshi_cli.base.units import Qty, qty_from_user
 from kalshi_cli.cli.options import (
     CommandGroup,
+    Limit,
     choice_option,
     duration_option,
     money_option,
@@ -25,35 +26,40 @@ if TYPE_CHECKING:
     from kalshi_cli.services.markets.scan import MarketScan
     from kalshi_cli.views.row import OutputRow
 
-app = CommandGroup("What is worth a look among all open markets, net of fees. Nothing is traded.")
+app = CommandGroup(
+    "Scan all markets for opportunities, net of fees.\n\n"
+    "Scan all open markets for trading opportunities, net of fees. A scan never places an order."
+)
 
-WIDTHS = ("cents", "percent", "keeps")
+WIDTHS = ("cents", "percent", "profit")
 
 
-# -- what every look takes, and shows -----------------------------------------------------------------------------
+# -- shared by all scans ------------------------------------------------------------------------------------------
 
 
 def _volume(text: str) -> Qty:
-    """Contracts; 0 for what did not trade, too."""
+    """Return a number of contracts; 0 includes markets that did not trade."""
     try:
         return Qty(0) if text.strip() == "0" else qty_from_user(text)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
 
 
-Series = Annotated[str, typer.Option("--series", metavar="SERIES", help="Only this series, like KXBTCD.")]
-Event = Annotated[str, typer.Option("--event", metavar="EVENT", help="Only this event.")]
+Series = Annotated[str, typer.Option("--series", metavar="SERIES", help="Only this series, such as KXBTCD")]
+Event = Annotated[str, typer.Option("--event", metavar="EVENT", help="Only this event")]
 MinVolume = Annotated[
     Any,
     typer.Option(
-        "--min-volume", parser=_volume, metavar="COUNT", help="Only those that traded at least this in the last day."
+        "--min-volume",
+        parser=_volume,
+        metavar="COUNT",
+        help="Only markets with at least this volume in the last 24 hours",
     ),
 ]
-Limit = Annotated[int, typer.Option("--limit", min=1, max=10_000, help="At most so many rows.")]
 
 
 class ScanOutput(NamedTuple):
-    """The rows of a look, and what is said where there are none."""
+    """The rows of a scan, and the notice if there are none."""
 
     of: type[OutputRow]
     rows: Sequence[OutputRow]
@@ -61,9 +67,9 @@ class ScanOutput(NamedTuple):
 
 
 def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], None]:
-    """Add `kalshi scan NAME`, which shows what a function finds: it gets the scan and the options of its own.
+    """Add `kalshi scan NAME`, which prints what a function finds. The function gets the scan and its own options.
 
-    All take the same scope; `traded` is what a market must have traded where nobody says.
+    All scans take the same filters; `traded` is the default of `--min-volume`.
     """
 
     def add(find: Callable[..., Any]) -> None:
@@ -73,7 +79,7 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
             with open_services(ctx) as kalshi:
                 scan = kalshi.markets.scan(
                     series=series.upper(), event=event.upper(), min_volume=min_volume, limit=limit,
-                    progress=lambda found: progress(found, "reading events"),
+                    progress=lambda found: progress(found, "Reading events"),
                 )  # fmt: skip
                 shown = find(scan, **own)
                 show_list(ctx, shown.of, shown.rows, limit=limit, empty=shown.empty, now=kalshi.now)
@@ -92,19 +98,22 @@ def run_scan(name: str, *, traded: str = "0") -> Callable[[Callable[..., Any]], 
     return add
 
 
-# -- the looks ----------------------------------------------------------------------------------------------------
+# -- the scans ---------------------------------------------------------------------------------------------------
 
 
 @run_scan("arbitrage")
 def arbitrage(
     scan: MarketScan,
-    min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets that leave at least this.")] = None,
+    min_profit: Annotated[Any, money_option("--min-profit", text="Only baskets with at least this profit")] = None,
 ) -> ScanOutput:
-    """Markets of one event that, bought together, pay more than they cost whatever happens.
+    """Find baskets that pay more than they cost.
 
-    NO of several markets of which at most one comes true; YES of a lower threshold and NO of a higher one.
-    The list's prices choose; the books of what they choose are read then. Prices move while you look, and nothing buys
-    all legs at once: one that misses leaves a position. The strategy `arbitrage` takes the thinnest leg first.
+    Find markets of one event that, bought together, pay more than they cost in every outcome: NO in several markets of
+    which at most one can resolve YES, or YES at a lower threshold with NO at a higher one. Candidates are selected from
+    list prices; then their order books are read. Prices move while you look and the legs do not fill together, so a
+    leg that misses leaves an open position.
+
+    The strategy `arbitrage` trades these baskets; it takes the leg with the smallest size first.
 
     \b
     kalshi scan arbitrage
@@ -116,30 +125,47 @@ def arbitrage(
 
     rows, unread = scan.arbitrage(min_profit)
     if unread:
-        info(f"{unread} more events may have some: only {MAX_BOOKS} books were read; narrow it with --series")
+        info(
+            f"Only {MAX_BOOKS} order books were read; {unread} more events may have opportunities. "
+            "Narrow the scan with --series"
+        )
     if rows:
-        info("prices move, and legs are not bought at once: one that misses leaves a position")
-    return ScanOutput(ArbitrageRow, rows, "no basket pays after fees")
+        info("Prices move and legs do not fill together: a leg that misses leaves an open position")
+    return ScanOutput(ArbitrageRow, rows, "No basket is profitable after fees")
 
 
 @run_scan("spread", traded="1")
 def spread(
-    scan: MarketScan, sort: Annotated[str, choice_option("--sort", choices=WIDTHS, text="What is widest.")] = "cents"
+    scan: MarketScan,
+    sort: Annotated[
+        str,
+        choice_option(
+            "--sort",
+            choices=WIDTHS,
+            old={"keeps": "profit"},
+            text="Rank by spread in cents, spread in percent, or maker profit",
+        ),
+    ] = "cents",
 ) -> ScanOutput:
-    """The widest spreads of what trades, and what a maker of both sides keeps of them after maker fees.
+    """Find the widest spreads in traded markets.
+
+    Find the widest spreads among markets that traded in the last 24 hours. It shows the profit per contract of a maker
+    who fills on both sides, after maker fees.
 
     \b
     kalshi scan spread
-    kalshi scan spread --sort keeps --min-volume 1000 --limit 10
+    kalshi scan spread --sort profit --min-volume 1000 --limit 10
     """
     from kalshi_cli.views.scan import SpreadRow
 
-    return ScanOutput(SpreadRow, scan.spreads(sort), "no market fits")  # type: ignore[arg-type]
+    return ScanOutput(SpreadRow, scan.spreads(sort), "No matching markets")  # type: ignore[arg-type]
 
 
 @run_scan("movers")
 def movers(scan: MarketScan) -> ScanOutput:
-    """The largest changes since a day ago: the last trade against the last one then, as the exchange tells them.
+    """Find the largest price changes in 24 hours.
+
+    The change is the last trade against the last trade a day ago, as the exchange reports them.
 
     \b
     kalshi scan movers
@@ -147,14 +173,16 @@ def movers(scan: MarketScan) -> ScanOutput:
     """
     from kalshi_cli.views.scan import MoverRow
 
-    return ScanOutput(MoverRow, scan.movers(), "nothing moved")
+    return ScanOutput(MoverRow, scan.movers(), "No price changes")
 
 
 @run_scan("cheap")
 def cheap(
-    scan: MarketScan, below: Annotated[Any, price_option("--below", text="Sides offered for less than this.")] = "5c"
+    scan: MarketScan, below: Annotated[Any, price_option("--below", text="Only asks below this price")] = "5c"
 ) -> ScanOutput:
-    """YES or NO offered for next to nothing, with how much of it there is and what part of the price the fee is.
+    """Find low-priced YES and NO asks.
+
+    Find YES or NO contracts with a very low ask, with the size at that price and the fee as a share of the price.
 
     \b
     kalshi scan cheap
@@ -162,16 +190,18 @@ def cheap(
     """
     from kalshi_cli.views.scan import CheapRow
 
-    return ScanOutput(CheapRow, scan.cheap(below), "nothing is that cheap")
+    return ScanOutput(CheapRow, scan.cheap(below), "No asks below that price")
 
 
 @run_scan("closing")
 def closing(
     scan: MarketScan,
-    within: Annotated[Any, duration_option("--within", text="That close so soon.")] = "1h",
-    margin: Annotated[Any, price_option("--margin", text="At least so far from zero and from one dollar.")] = "5c",
+    within: Annotated[Any, duration_option("--within", text="Only markets that close within this time")] = "1h",
+    margin: Annotated[Any, price_option("--margin", text="Only prices at least this far from $0 and $1")] = "5c",
 ) -> ScanOutput:
-    """Markets that close soon and are not decided yet, the next one first.
+    """Find undecided markets that close soon.
+
+    The next market to close comes first.
 
     \b
     kalshi scan closing
@@ -179,20 +209,20 @@ def closing(
     """
     from kalshi_cli.views.scan import ClosingRow
 
-    return ScanOutput(ClosingRow, scan.closing(within, margin), "nothing closes that soon")
+    return ScanOutput(ClosingRow, scan.closing(within, margin), "No undecided markets close that soon")
 
 
 # -- another venue ------------------------------------------------------------------------------------------------
 
 
 def _rate(text: str) -> int:
-    """From 0 to 1, in ten-thousandths."""
+    """Return a rate from 0 to 1 in ten-thousandths."""
     try:
         rate = float(text)
     except ValueError:
         rate = -1.0
     if not 0 <= rate <= 1:
-        raise typer.BadParameter(f"{text[:20]!r} is not a rate from 0 to 1, like 0.07")
+        raise typer.BadParameter(f"{text[:20]!r} is not a rate from 0 to 1, such as 0.07")
     return round(rate * 10_000)
 
 
@@ -200,25 +230,33 @@ def _rate(text: str) -> int:
 def cross_venue(
     ctx: typer.Context,
     table: Annotated[
-        Path, typer.Option("--map", metavar="FILE", help="Which market is which, CSV or YAML: docs/scan.md.")
+        Path, typer.Option("--map", metavar="FILE", help="CSV or YAML file that pairs markets (docs/scan.md)")
     ],
-    min_edge: Annotated[Any, price_option("--min-edge", text="Only where a contract leaves at least this.")] = None,
+    min_edge: Annotated[
+        Any, price_option("--min-edge", text="Only pairs that leave at least this much per contract")
+    ] = None,
     fee: Annotated[
         Any,
         typer.Option(
             "--polymarket-fee",
             parser=_rate,
             metavar="RATE",
-            help="Their taker fee: RATE * count * price * (1 - price).",
+            help="Polymarket taker fee rate: RATE x count x price x (1 - price)",
         ),
     ] = "0.07",
-    clob_url: Annotated[str, typer.Option(metavar="URL", help="Where books are, instead of Polymarket's.")] = "",
-    gamma_url: Annotated[str, typer.Option(metavar="URL", help="Where markets are, instead of Polymarket's.")] = "",
+    clob_url: Annotated[
+        str, typer.Option(metavar="URL", help="Polymarket order book URL, instead of the default")
+    ] = "",
+    gamma_url: Annotated[
+        str, typer.Option(metavar="URL", help="Polymarket market data URL, instead of the default")
+    ] = "",
     limit: Limit = 200,
 ) -> None:
-    """The same questions on Polymarket, both ways, after the fees of both. Its public prices are read, nothing else.
+    """Compare prices with Polymarket, after fees.
 
-    The map is yours: two questions that read alike may settle by different rules.
+    Compare mapped questions on Kalshi and Polymarket in both directions, after the fees of both venues. Only
+    Polymarket's public prices are read. You supply the map, because two questions that read alike may settle under
+    different rules.
 
     \b
     kalshi scan cross-venue --map pairs.csv
@@ -230,6 +268,6 @@ def cross_venue(
     with open_services(ctx) as kalshi:
         found = kalshi.markets.compare_polymarket(
             table, fee_rate=fee, min_edge=min_edge, clob_url=clob_url, gamma_url=gamma_url,
-            progress=lambda some: progress(some, "reading Polymarket", len(some)),
+            progress=lambda some: progress(some, "Reading Polymarket", len(some)),
         )  # fmt: skip
-        show_list(ctx, VenueRow, found, limit=limit, empty="no pair fits", now=kalshi.now)
+        show_list(ctx, VenueRow, found, limit=limit, empty="No matching pairs", now=kalshi.now)

@@ -1,7 +1,7 @@
-"""`kalshi sim ...`: the simulated exchange: started, stopped, reset, and controlled as no member can.
+"""`kalshi sim`: start, stop, reset and control the simulated exchange.
 
-The controls reach the server of the state directory, in the foreground or the background; where there is none, one is
-started in the background.
+The controls reach the server of the state directory, in the foreground or the background. Without a server, they
+start one in the background.
 """
 
 from __future__ import annotations
@@ -27,27 +27,38 @@ if TYPE_CHECKING:
     from kalshi_cli.simulator.serving.announcement import Announcement
     from kalshi_cli.simulator.serving.controls import ControlReport
 
-app = CommandGroup("The simulated exchange.")
+app = CommandGroup(
+    "Run and control the simulated exchange.\n\n"
+    "Run and control the simulated exchange, which needs no account and no network."
+)
 
 
 @app.command("serve")
 def serve(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 takes a free one.")] = 0,
-    seed: Annotated[int | None, typer.Option(min=0, help="Another world.")] = None,
-    speed: Annotated[float | None, typer.Option(min=0.01, max=10_000, help="So many times as many trades.")] = None,
+    port: Annotated[int, typer.Option(min=0, max=65_535, metavar="N", help="Port; 0 picks a free one")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="N", help="Seed of the simulated markets; another seed gives other markets"),
+    ] = None,
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01, max=10_000, metavar="N", help="Trade this many times as much (time itself is unchanged)"
+        ),
+    ] = None,
     key: Annotated[
         list[str] | None,
-        typer.Option(metavar="rsa|ed25519|FILE", help="A key for the first account; may be repeated. [default: rsa]"),
+        typer.Option(metavar="rsa|ed25519|FILE", help="Key for the first account [default: rsa] [repeatable]"),
     ] = None,
-    accounts: Annotated[int, typer.Option(min=1, max=20, help="Accounts that can trade with each other.")] = 1,
+    accounts: Annotated[
+        int, typer.Option(min=1, max=20, metavar="N", help="Number of accounts, which can trade with each other")
+    ] = 1,
 ) -> None:
-    """Serve it over HTTP and WebSocket on this machine until a signal; prints one JSON line when ready.
+    """Serve the simulated exchange on this machine.
 
-    The line has the addresses, and for each account the ids and files of its keys. FILE is a PEM key of yours, private
-    or public. Keys and accounts of earlier runs stay valid.
-
-    A server in the background that no program uses makes way for it; one that is in use stays, and this is refused.
+    Serve the simulated exchange over HTTP and WebSocket on this machine until it is stopped by a signal. It prints one
+    JSON line when it is ready.
 
     \b
     kalshi sim serve --port 8080 --seed 7
@@ -65,9 +76,10 @@ def serve(
 
 @app.command("start")
 def start(ctx: typer.Context) -> None:
-    """Start it in the background, unless a process serves it already, and show which one does.
+    """Start the simulated exchange in the background.
 
-    Every command that needs it does this by itself. It ends a minute after it was last used, or by `kalshi sim stop`.
+    If a process already serves it, show that process. The first command that needs the simulated exchange starts it
+    automatically. The process ends a minute after its last use, or on `kalshi sim stop`.
 
     \b
     kalshi sim start
@@ -78,37 +90,41 @@ def start(ctx: typer.Context) -> None:
 
 @app.command("stop")
 def stop(ctx: typer.Context) -> None:
-    """End the process that serves it, whatever is connected. Accounts, orders and markets stay on disk.
+    """Stop the simulated exchange.
+
+    The process ends even if clients are connected. Accounts, orders and markets are kept.
 
     \b
     kalshi sim stop
     """
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         ended = environment.simulator.stop()
-        info("no process serves the simulated exchange" if ended is None else f"stopped: pid {ended.pid} has ended")
+        info("The simulated exchange is not running" if ended is None else f"Stopped: pid {ended.pid} has ended")
 
 
 @app.command("reset")
 def reset(ctx: typer.Context) -> None:
-    """Forget everything: its accounts, orders, markets, and what we remember of trading there.
+    """Delete the simulated exchange and start over.
+
+    Delete the simulated exchange with its accounts, orders and markets, and the local trading state for it.
 
     \b
     kalshi sim reset
     """
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         environment.reset()
-        info("the simulated exchange starts anew")
+        info("The simulated exchange was reset")
 
 
 class _Serving(NamedTuple):
-    """Which process serves it, and what that one said."""
+    """The process that serves the exchange, and its status report."""
 
     announced: Announcement | None
     report: ControlReport | None
 
 
 def _do(ctx: typer.Context, command: str, **fields: object) -> None:
-    """Do it to the exchange of the state directory, and show how things stand then."""
+    """Send a command to the exchange of the state directory, and show its status afterwards."""
     with environment_of(ctx, flags={"env": "sim"}) as environment:
         report = environment.control(command, {name: value for name, value in fields.items() if value is not None})
         _show(ctx, environment, environment.served, report)
@@ -117,7 +133,7 @@ def _do(ctx: typer.Context, command: str, **fields: object) -> None:
 def _show(
     ctx: typer.Context, environment: Environment, served: Announcement | None, report: ControlReport | None
 ) -> None:
-    """Show which process serves it, and how that said it stands."""
+    """Show the process that serves the exchange, and its status."""
     from kalshi_cli.views.simulator import SimulatorStatusView
 
     offset_ms = report.offset_ms if report else environment.simulator.offset_ms()
@@ -130,19 +146,18 @@ def _show(
     show_view(ctx, status, title="simulated exchange")
 
 
-_Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="This market alone.")]
-_Shard = Annotated[int | None, typer.Option("--shard", min=0, max=1_000, help="This shard alone.")]
+_Market = Annotated[str | None, typer.Option("--market", metavar="TICKER", help="Only this market")]
+_Shard = Annotated[int | None, typer.Option("--shard", min=0, max=1_000, metavar="N", help="Only this shard")]
 _Value = Annotated[
-    str, typer.Option("--value", metavar="yes|no|PRICE", help="What one YES pays: yes, no, 37c or 0.37.")
+    str, typer.Option("--value", metavar="yes|no|PRICE", help="What one YES contract pays: yes, no, 37c or 0.37")
 ]
 
 
 @app.command("status")
 def status(ctx: typer.Context) -> None:
-    """Which process serves it, since when, and when it ends; what is paused, halted, disputed; its clock.
+    """Show the state of the simulated exchange.
 
-    Nothing is started: where no process serves it, most of the answer is empty. `connections` are those that other
-    programs have open; a running loop has several.
+    Show what is paused, inactive, disputed or shuffled, the clock, and the number of open streams.
 
     \b
     kalshi sim status
@@ -154,12 +169,15 @@ def status(ctx: typer.Context) -> None:
 @app.command("pause")
 def pause(
     ctx: typer.Context,
-    exchange: Annotated[bool, typer.Option("--exchange", help="Everything: cancels are refused too.")] = False,
+    exchange: Annotated[bool, typer.Option("--exchange", help="Pause everything; cancels are rejected too")] = False,
     market: _Market = None,
     shard: _Shard = None,
-    duration: Annotated[Any, duration_option("--for", text="Ends by itself after this.")] = None,
+    duration: Annotated[Any, duration_option("--for", text="End the pause after this time")] = None,
 ) -> None:
-    """Pause trading: no new orders, cancels work. What rests stays, unless it asked to be canceled on a pause.
+    """Pause trading on the simulated exchange.
+
+    Pause trading: new orders are rejected, cancels work. Resting orders stay, except those placed with
+    `--cancel-on-pause`.
 
     \b
     kalshi sim pause --exchange --for 10m
@@ -170,7 +188,9 @@ def pause(
 
 @app.command("halt")
 def halt(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
-    """Pause one market, as the exchange does: it becomes inactive.
+    """Make one simulated market inactive.
+
+    Make one market inactive, as the exchange does when it halts a market.
 
     \b
     kalshi sim halt KXBTCD-26NOV2114-T86249.99
@@ -180,7 +200,9 @@ def halt(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
 
 @app.command("resume")
 def resume(ctx: typer.Context, market: _Market = None, shard: _Shard = None) -> None:
-    """End a pause. A market that is reactivated loses all its resting orders, as on the real exchange.
+    """End a pause of the simulated exchange.
+
+    End a pause. As on the real exchange, a market that becomes active again loses all its resting orders.
 
     \b
     kalshi sim resume
@@ -190,7 +212,9 @@ def resume(ctx: typer.Context, market: _Market = None, shard: _Shard = None) -> 
 
 @app.command("close")
 def close(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
-    """Close a market now. Its result comes at the close it was made for, or from `kalshi sim settle`.
+    """Close a simulated market now.
+
+    Close a market now. Its result is determined at its original closing time, or by `kalshi sim settle`.
 
     \b
     kalshi sim close KXBTCD-26NOV2114-T86249.99
@@ -200,7 +224,9 @@ def close(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
 
 @app.command("settle")
 def settle(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> None:
-    """Determine a market; it pays after its settlement timer. One that is open is closed first.
+    """Determine the result of a simulated market.
+
+    Determine the result of a market; it pays out after its settlement timer. An open market is closed first.
 
     \b
     kalshi sim settle KXBTCD-26NOV2114-T86249.99 --value yes
@@ -211,7 +237,9 @@ def settle(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) ->
 
 @app.command("dispute")
 def dispute(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
-    """Hold the payout of a determined market until it is settled or amended.
+    """Hold the payout of a simulated market.
+
+    Hold the payout of a determined market until it is settled or amended.
 
     \b
     kalshi sim dispute KXBTCD-26NOV2114-T86249.99
@@ -221,7 +249,9 @@ def dispute(ctx: typer.Context, name: Annotated[str, ticker()]) -> None:
 
 @app.command("amend")
 def amend(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> None:
-    """Another result for a determined market, before it pays.
+    """Change the result of a simulated market.
+
+    Change the result of a determined market before it pays out.
 
     \b
     kalshi sim amend KXBTCD-26NOV2114-T86249.99 --value 0.63
@@ -232,20 +262,23 @@ def amend(ctx: typer.Context, name: Annotated[str, ticker()], value: _Value) -> 
 @app.command("clock")
 def clock(
     ctx: typer.Context,
-    forward: Annotated[Any, duration_option("--forward", text="Ahead by this.")] = None,
-    to: Annotated[Any, time_option("--to", text="Ahead to this moment.")] = None,
-    reset: Annotated[bool, typer.Option("--reset", help="Back to the machine's time.")] = False,
+    forward: Annotated[Any, duration_option("--forward", text="Advance by this time")] = None,
+    to: Annotated[Any, time_option("--to", text="Advance to this time, such as 2026-11-22T15:00:00Z")] = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Return to the machine's time")] = False,
 ) -> None:
-    """Move the exchange's clock: markets close and settle, timers run. Signatures keep the machine's time.
+    """Show or advance the simulated exchange's clock.
 
-    Without an option it only shows the clock. Back to the machine's time is the only way back, and undoes nothing:
-    `kalshi sim reset` makes a new exchange.
+    Advance the clock of the simulated exchange: markets close and settle, timers run. Request signatures still use the
+    machine's time. Without an option it shows the clock.
+
+    `--reset` returns to the machine's time, the only way back. It does not undo what happened; `kalshi sim reset`
+    starts a new exchange.
 
     \b
     kalshi sim clock --forward 1h
     """
     if sum((forward is not None, to is not None, reset)) > 1:
-        raise UsageError("--forward, --to and --reset exclude each other", hint="give one of them")
+        raise UsageError("--forward, --to and --reset cannot be combined", hint="use one of them")
     if forward is None and to is None and not reset:
         status(ctx)
         return
@@ -255,16 +288,19 @@ def clock(
 @app.command("shuffle")
 def shuffle(
     ctx: typer.Context,
-    switch: Annotated[str, typer.Argument(metavar="on|off", help="Mixed, or as things happen.")],
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same orders.")] = 1,
+    switch: Annotated[str, typer.Argument(metavar="on|off", help="Shuffle messages, or send them in order")],
+    seed: Annotated[int, typer.Option(min=0, metavar="N", help="The same seed gives the same order")] = 1,
 ) -> None:
-    """Mix the order of messages of different channels, and of a reply and what it causes: nobody documents it.
+    """Shuffle the order of stream messages.
+
+    Shuffle the order of messages of different channels, and of a response and the messages that it causes. The
+    exchange does not document this order.
 
     \b
     kalshi sim shuffle on --seed 7
     """
     if switch not in ("on", "off"):
-        raise UsageError(f"on or off, not {switch!r}", hint="kalshi sim shuffle on")
+        raise UsageError(f"Use on or off, not {switch!r}", hint="kalshi sim shuffle on")
     _do(ctx, "shuffle", seed=seed if switch == "on" else None)
 
 
@@ -272,32 +308,45 @@ def shuffle(
 def stream(
     ctx: typer.Context,
     hang_up: Annotated[
-        Any, choice_option("--hang-up", choices=("reset", "close"), text="End every stream, without or with a frame.")
+        Any,
+        choice_option(
+            "--hang-up",
+            choices=("reset", "close"),
+            text="Disconnect every stream, with (close) or without (reset) a close frame",
+        ),
     ] = None,
     error: Annotated[
-        Any, choice_option("--error", choices=("10", "18", "25"), text="End subscriptions (10, 25) or a command (18).")
+        Any,
+        choice_option(
+            "--error", choices=("10", "18", "25"), text="End subscriptions (10, 25), or time out a command (18)"
+        ),
     ] = None,
-    channel: Annotated[str, typer.Option(metavar="NAME", help="Whose subscriptions end.")] = "orderbook_delta",
+    channel: Annotated[str, typer.Option(metavar="NAME", help="Channel whose subscriptions end")] = "orderbook_delta",
 ) -> None:
-    """Upset the message streams, to see what a client does.
+    """Inject faults into the message streams.
+
+    Inject faults into the message streams, to test how a client reacts.
 
     \b
     kalshi sim stream --hang-up reset
     """
     if bool(hang_up) == bool(error):
-        raise UsageError("--hang-up or --error: one of them", hint="kalshi sim stream --hang-up reset")
+        raise UsageError("Give either --hang-up or --error", hint="kalshi sim stream --hang-up reset")
     _do(ctx, "stream", hang_up=hang_up or None, error=int(error) if error else None, channel=channel)
 
 
 @app.command("spot")
 def spot(
     ctx: typer.Context,
-    fault: Annotated[str, typer.Argument(metavar="off|freeze|junk|cut|wrong", help="What is wrong with it.")],
+    fault: Annotated[str, typer.Argument(metavar="off|freeze|junk|cut|wrong", help="Fault to inject")],
     venue: Annotated[
-        Any, choice_option("--venue", choices=("coinbase", "kraken", "binance", "binance_us"), text="Of one venue.")
+        Any, choice_option("--venue", choices=("coinbase", "kraken", "binance", "binance_us"), text="Only this venue")
     ] = None,
 ) -> None:
-    """Distort the outside prices that the served exchange tells: silence, nonsense, no connection, five percent more.
+    """Inject faults into simulated outside prices.
+
+    Inject faults into the outside prices of the simulated exchange: no new prices (freeze), invalid messages (junk),
+    no connection (cut), prices 5 % too high (wrong). `off` ends the fault.
 
     \b
     kalshi sim spot freeze --venue coinbase

@@ -1,4 +1,4 @@
-"""`kalshi state rebuild`: a state file anew, from the exchange."""
+"""`kalshi state rebuild`: a new state file, read from the exchange."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ import typer
 from kalshi_cli.cli.options import CommandGroup, open_services, show_view
 from kalshi_cli.cli.screen.output import info
 
-app = CommandGroup("The state file: what this program remembers of an account.")
+app = CommandGroup("Rebuild the local state file.\n\nRepair the state file, which is the local record of an account.")
 
 
 @app.command("rebuild")
 def rebuild(ctx: typer.Context) -> None:
-    """Make an unusable state file anew: keep the old one, read the account from the exchange, and stay halted.
+    """Rebuild a damaged or lost state file.
 
-    For a file that is damaged, lost or of a newer version; one that can be used is refused, and so is this while a loop
-    runs. Orders that rest count in every limit as foreign ones, and are not canceled. A halt stays the halt it was, and
-    a market that was locked stays locked, as far as the old file can be read.
+    Rebuild an unusable state file: keep the old one as a copy, read the account from the exchange, and stay halted.
+    Use it for a file that is damaged, lost or written by a newer version; a usable file is refused, and so is a
+    rebuild while a loop runs. Resting orders count toward every limit as external orders and are not canceled.
+
+    An existing halt and locked markets are kept, as far as the old file can be read.
 
     \b
     kalshi state rebuild
@@ -27,9 +29,10 @@ def rebuild(ctx: typer.Context) -> None:
         rebuilt = kalshi.account.rebuild()
         show_view(ctx, RebuiltView.of(rebuilt), title="state file", now=kalshi.now)
         if rebuilt.are_notices_lost:
-            info("alerts that nobody had been told of could not be read, and are lost with the old file")
+            info("Undelivered alerts in the old file could not be read and are lost")
         if rebuilt.are_locks_lost:
             info(
-                "locks of markets could not be read, and are lost with the old file: kalshi lock TICKER --for DURATION"
+                "Market locks in the old file could not be read and are lost; "
+                "set them again with `kalshi lock TICKER --for DURATION`"
             )
-        info("trading is halted until: kalshi resume --reason TEXT")
+        info("Trading is halted until `kalshi resume --reason TEXT`")

@@ -1,4 +1,4 @@
-"""`kalshi strategies`: which there are, what each does and takes, and a new one of one's own."""
+"""`kalshi strategies`: the list of strategies, their parameters, and a template for a new one."""
 
 from __future__ import annotations
 
@@ -12,16 +12,22 @@ from kalshi_cli.cli.options import CommandGroup, show_list, show_view
 from kalshi_cli.cli.screen.output import info
 
 app = CommandGroup(
-    "The strategies and their parameters; `new` writes one to begin with.", default="show", takes_words=True
+    "List strategies, or create a new one.\n\n"
+    "List the strategies and their parameters, or create a new strategy from a template.",
+    default="show",
+    takes_words=True,
 )
 
 
 @app.command("show")
 def show(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="[NAME]", help="One strategy, or FILE.py:Class.")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Strategy name, or FILE.py:Class")] = "",
 ) -> None:
-    """The strategies: built in, and of installed packages. Or one: what it does, what it hears, and its parameters.
+    """List strategies, or show one.
+
+    List the built-in strategies and those of installed packages. With a name, show what the strategy does, its data
+    inputs and its parameters.
 
     \b
     kalshi strategies
@@ -40,10 +46,14 @@ def show(
 @app.command("new")
 def new(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits, dashes.")],
-    folder: Annotated[Path, typer.Option("--dir", metavar="DIR", help="Where to; made if it is missing.")] = Path(),
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Lowercase letters, digits and dashes")],
+    folder: Annotated[
+        Path, typer.Option("--dir", metavar="DIR", help="Output directory; created if it does not exist")
+    ] = Path(),
 ) -> None:
-    """Write a small strategy that trades, and its test, to begin with. Nothing is ever overwritten.
+    """Create a strategy from a template.
+
+    Create a small working strategy and its test. Existing files are never overwritten.
 
     \b
     kalshi strategies new my-idea
@@ -55,7 +65,7 @@ def new(
     code, test = (str(path) for path in write_strategy(name, folder))
     show_view(ctx, NewStrategyView(name=name, code=code, test=test))
     info(
-        "next:",
+        "Next steps:",
         f"  pytest {quote(test)}",
         f"  kalshi strategies {quote(code)}",
         "  kalshi record TICKER --out tape.jsonl.gz --duration 10m",

@@ -1,4 +1,4 @@
-"""`kalshi subaccounts`: pockets of one account, each with cash and positions of its own."""
+"""`kalshi subaccounts`: the subaccounts of one account."""
 
 from __future__ import annotations
 
@@ -6,19 +6,22 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, money_option, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, Limit, money_option, note_unsent, open_services, show_list, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
 app = CommandGroup(
-    "Pockets of the account, 0 (the primary one) to 63, with cash and positions of their own.", default="list"
+    "Manage subaccounts.\n\nManage subaccounts, 0 (primary) to 63, each with its own cash and positions.",
+    default="list",
 )
 
-SHARD = typer.Option("--exchange-index", min=0, max=100, metavar="SHARD", help="On this shard.")
+SHARD = typer.Option("--shard", "--exchange-index", min=0, max=100, metavar="SHARD", help="Shard of the cash")
 
 
 @app.command("list")
 def list_(ctx: typer.Context) -> None:
-    """Every subaccount with its cash on every shard.
+    """List subaccounts and their cash.
+
+    List every subaccount with its cash on every shard.
 
     \b
     kalshi subaccounts
@@ -26,19 +29,23 @@ def list_(ctx: typer.Context) -> None:
     from kalshi_cli.views.cash import SubaccountRow
 
     with open_services(ctx) as kalshi:
-        show_list(ctx, SubaccountRow, kalshi.account.subaccounts(), empty="no subaccounts", now=kalshi.now)
+        show_list(ctx, SubaccountRow, kalshi.account.subaccounts(), empty="No subaccounts", now=kalshi.now)
 
 
 @app.command("create")
-def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
-    """Open the next subaccount; it cannot be closed again. Needs the Advanced API tier.
+def create(ctx: typer.Context, shard: Annotated[int, SHARD] = 0, yes: Yes = False) -> None:
+    """Open a new subaccount.
+
+    Open the next subaccount. It cannot be closed again, and requires the Advanced API tier.
 
     \b
     kalshi subaccounts create
     """
     with open_services(ctx) as kalshi:
-        plan = kalshi.account.plan_subaccount(exchange_index)
-        made = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "open it?", yes=yes))
+        plan = kalshi.account.plan_subaccount(shard)
+        made = kalshi.account.execute(
+            consented(kalshi.resources, kalshi.account, plan, "Open a new subaccount?", yes=yes)
+        )
         show_view(ctx, made, title="new subaccount")
 
 
@@ -46,11 +53,15 @@ def create(ctx: typer.Context, exchange_index: Annotated[int, SHARD] = 0, yes: Y
 def netting(
     ctx: typer.Context,
     change: Annotated[
-        tuple[int, str] | None, typer.Option("--set", metavar="N on|off", help="Switch it for one subaccount.")
+        tuple[int, str] | None,
+        typer.Option("--set", metavar="N on|off", help="Turn netting on or off for one subaccount"),
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """Whether YES and NO of one market cancel out in a subaccount; --set switches it.
+    """Show or set YES/NO netting.
+
+    Show whether YES and NO positions in the same market offset each other in a subaccount. `--set` turns this on or
+    off.
 
     \b
     kalshi subaccounts netting
@@ -59,30 +70,35 @@ def netting(
     from kalshi_cli.views.cash import NettingRow
 
     if change is not None and change[1] not in ("on", "off"):
-        raise typer.BadParameter(f"{change[1]!r} is neither on nor off", param_hint="--set")
+        raise typer.BadParameter(f"{change[1]!r} is invalid; use on or off", param_hint="--set")
     with open_services(ctx) as kalshi:
         if change is None:
             found = kalshi.account.netting()
         else:
             plan = kalshi.account.plan_netting(change[0], enabled=change[1] == "on")
-            found = kalshi.account.execute(consented(kalshi.resources, kalshi.account, plan, "switch it?", yes=yes))
+            found = kalshi.account.execute(
+                consented(kalshi.resources, kalshi.account, plan, "Change this setting?", yes=yes)
+            )
         show_list(ctx, NettingRow, found)
 
 
 @app.command("transfer")
 def transfer(
     ctx: typer.Context,
-    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="From this subaccount.")],
-    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="To this subaccount.")],
-    amount: Annotated[Any, money_option("--amount", text="Dollars, like 5.00; whole cents.")],
-    exchange_index: Annotated[int, SHARD] = 0,
+    start: Annotated[int, typer.Option("--from", min=0, max=63, metavar="N", help="Source subaccount")],
+    end: Annotated[int, typer.Option("--to", min=0, max=63, metavar="N", help="Destination subaccount")],
+    amount: Annotated[Any, money_option("--amount", text="Amount, such as 5.00, in whole cents")],
+    shard: Annotated[int, SHARD] = 0,
     client_transfer_id: Annotated[
-        str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
+        str,
+        typer.Option(metavar="UUID", help="Id of an unconfirmed transfer; sending it again applies it at most once"),
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Move cash to another subaccount, on one shard. `kalshi transfer` moves it between shards.
+    """Move cash between subaccounts.
+
+    Move cash to another subaccount on the same shard. `kalshi transfer` moves cash between shards.
 
     \b
     kalshi subaccounts transfer --from 0 --to 1 --amount 5.00
@@ -92,7 +108,7 @@ def transfer(
             amount,
             from_subaccount=start,
             to_subaccount=end,
-            shard=exchange_index,
+            shard=shard,
             client_transfer_id=client_transfer_id,
         )
         if dry_run:
@@ -106,9 +122,9 @@ def transfer(
 @app.command("transfers")
 def transfers(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
-    """Transfers between subaccounts.
+    """List transfers between subaccounts.
 
     \b
     kalshi subaccounts transfers
@@ -117,4 +133,4 @@ def transfers(
 
     with open_services(ctx) as kalshi:
         found = kalshi.account.subaccount_transfers()
-        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="no transfers", now=kalshi.now)
+        show_list(ctx, SubaccountTransferRow, found, limit=limit, empty="No transfers", now=kalshi.now)

@@ -1,4 +1,4 @@
-"""`kalshi transfer`: cash from one shard of the exchange to another."""
+"""`kalshi transfer`: cash between shards of the exchange."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from kalshi_cli.cli.options import CommandGroup, money_option, note_unsent, open_services, show_list, show_view
+from kalshi_cli.cli.options import CommandGroup, Limit, money_option, note_unsent, open_services, show_list, show_view
 from kalshi_cli.cli.order_options import DryRun, Yes, consented
 
 app = CommandGroup(
-    "Move cash between shards: an order is paid from the shard of its market. `kalshi transfer --from ...` is "
-    "`kalshi transfer send`, whose -h has the options.",
+    "Move cash between shards.\n\n"
+    "An order is paid from the shard of its market. `kalshi transfer --from ...` is short for `kalshi transfer send`.",
     default="send",
 )
 
@@ -19,20 +19,22 @@ app = CommandGroup(
 @app.command("send")
 def send(
     ctx: typer.Context,
-    start: Annotated[int, typer.Option("--from", min=0, metavar="SHARD", help="From this shard.")],
-    end: Annotated[int, typer.Option("--to", min=0, metavar="SHARD", help="To this shard.")],
-    amount: Annotated[Any, money_option("--amount", text="Dollars, like 25.00; in steps of 0.0001.")],
-    from_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Of this subaccount.")] = 0,
-    to_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="To this subaccount.")] = 0,
+    start: Annotated[int, typer.Option("--from", min=0, metavar="SHARD", help="Source shard")],
+    end: Annotated[int, typer.Option("--to", min=0, metavar="SHARD", help="Destination shard")],
+    amount: Annotated[Any, money_option("--amount", text="Amount, such as 25.00, in steps of $0.0001")],
+    from_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Source subaccount")] = 0,
+    to_subaccount: Annotated[int, typer.Option(min=0, max=63, metavar="N", help="Destination subaccount")] = 0,
     client_transfer_id: Annotated[
-        str, typer.Option(metavar="UUID", help="Of a transfer in doubt: sent again, it is applied at most once.")
+        str,
+        typer.Option(metavar="UUID", help="Id of an unconfirmed transfer; sending it again applies it at most once"),
     ] = "",
     yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Move cash to another shard, once. The exchange accepts it first and does it a moment later.
+    """Move cash to another shard.
 
-    Where no answer comes, the transfer is looked for in the list of transfers; exit 7 if it is not found there.
+    Move cash to another shard, exactly once; the exchange accepts the transfer first and completes it a moment later.
+    If no answer arrives, the transfer is looked up in the list of transfers. Exit code 7 if it is not found there.
 
     \b
     kalshi transfer --from 0 --to 2 --amount 25.00
@@ -51,16 +53,16 @@ def send(
             note_unsent(*plan.facts)
             show_view(ctx, plan.terms, title="not sent")
             return
-        plan = consented(kalshi.resources, kalshi.account, plan, "move this money?", yes=yes)
+        plan = consented(kalshi.resources, kalshi.account, plan, "Move this cash?", yes=yes)
         show_view(ctx, kalshi.account.execute(plan), title="transfer", now=kalshi.now)
 
 
 @app.command("list")
 def list_(
     ctx: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, max=1_000_000, help="At most so many.")] = 50,
+    limit: Limit = 50,
 ) -> None:
-    """Transfers between shards.
+    """List transfers between shards.
 
     \b
     kalshi transfer list
@@ -69,14 +71,19 @@ def list_(
 
     with open_services(ctx) as kalshi:
         found = kalshi.account.transfers(limit + 1)
-        show_list(ctx, TransferRow, found, limit=limit, empty="no transfers", now=kalshi.now)
+        show_list(ctx, TransferRow, found, limit=limit, empty="No transfers", now=kalshi.now)
 
 
 @app.command("show")
 def show(
-    ctx: typer.Context, transfer_id: Annotated[str, typer.Argument(metavar="ID", help="As `transfer` printed it.")]
+    ctx: typer.Context,
+    transfer_id: Annotated[
+        str, typer.Argument(metavar="TRANSFER_ID", help="Transfer id, as printed by `kalshi transfer`")
+    ],
 ) -> None:
-    """One transfer: is it complete?
+    """Show the status of one transfer.
+
+    Show one transfer, and whether it is complete.
 
     \b
     kalshi transfer show 2597b999-f887-4195-8bac-c3f97a1f2021

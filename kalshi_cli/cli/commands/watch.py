@@ -1,4 +1,4 @@
-"""`kalshi watch`: markets as they move, on a screen or as lines in a pipe."""
+"""`kalshi watch`: live markets, on a screen or as lines in a pipe."""
 
 from __future__ import annotations
 
@@ -16,19 +16,20 @@ if TYPE_CHECKING:
     from kalshi_cli.views.order_book import OrderbookView
     from kalshi_cli.views.watch import StreamRow
 
-app = CommandGroup("Markets as they move.")
+app = CommandGroup("Stream live prices and trades of markets.")
 
 
 @app.command("watch")
 def watch(
     ctx: typer.Context,
-    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="Markets to watch.")],
-    duration: Annotated[Any, duration_option("--duration", text="Stop after this.")] = None,
+    tickers: Annotated[list[str], typer.Argument(metavar="TICKER...", help="One or more market tickers")],
+    duration: Annotated[Any, duration_option("--duration", text="Stop after this time")] = None,
 ) -> None:
-    """Watch markets move, until Ctrl-C: prices, counts, trades, and whether the feed can be believed.
+    """Stream live prices and trades of markets.
 
-    On a terminal a screen; in a pipe NDJSON, one object a line: type quote, trade, feed or gap. Without an API key
-    there is no stream, and prices are read every two seconds.
+    Stream prices, sizes and trades of markets until Ctrl-C, and show whether the feed is current. On a terminal this
+    is a live screen; piped, it is NDJSON with one object per line of type `quote`, `trade`, `feed` or `gap`. Without
+    an API key there is no stream, and prices are read every two seconds.
 
     \b
     kalshi watch KXBTCD-26NOV2114-T86249.99 KXETHD-26NOV2114-T2979.99
@@ -41,7 +42,7 @@ def watch(
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON and duration is None:
-        raise UsageError("one JSON document needs an end", hint="add --duration 1m, or use --format ndjson")
+        raise UsageError("--format json needs an end", hint="add --duration 1m, or use --format ndjson")
     names = list(dict.fromkeys(name.upper() for name in tickers))
     is_screen = form is Format.TABLE
     with (
@@ -61,7 +62,7 @@ def watch(
 
 
 def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: object) -> None:
-    """`kalshi orderbook TICKER --watch`: a ladder that moves; in a pipe the book, each time it changed."""
+    """Run `kalshi orderbook TICKER --watch`: a live ladder; in a pipe the order book after each change."""
     from kalshi_cli.app.watching import LiveWatch
     from kalshi_cli.cli.screen.live import SIGNALS, live_format
     from kalshi_cli.cli.screen.render import render_book, render_rows
@@ -69,9 +70,12 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
 
     form = live_format(flags_of(ctx).form)
     if len(names) > 1 or size is not None:
-        raise UsageError("--watch takes one market, and no --size", hint="kalshi watch takes several")
+        raise UsageError(
+            "--watch takes one market and cannot be combined with --size",
+            hint="to watch several markets, use `kalshi watch`",
+        )
     if form in (Format.JSON, Format.CSV):
-        raise UsageError(f"a book that moves has no end, so it is no {form.upper()}", hint="use --format ndjson")
+        raise UsageError(f"A live order book cannot be written as {form}", hint="use --format ndjson")
     is_screen = form is Format.TABLE
     tell = ignore_message if is_screen else info
     with (
@@ -93,7 +97,7 @@ def watch_book(ctx: typer.Context, names: Sequence[str], depth: int, size: objec
 
 
 def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
-    """The book each time it changed. While it cannot be believed there is none, and that is said."""
+    """Yield the order book after each change. A book that is not current is reported and not yielded."""
     from kalshi_cli.views.watch import book_view
 
     line = next(iter(watching.board.lines.values()))
@@ -101,8 +105,8 @@ def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
     for _ in watching:
         is_stale = watching.board.stale_since(line, watching.now) is not None
         if is_stale and not was_stale:
-            why = f"gone: the market is {line.status}" if line.is_over else f"STALE: {watching.board.state}"
-            info(f"the book of {line.ticker} is {why}")
+            why = f"ended: the market is {line.status}" if line.is_over else f"STALE: {watching.board.state}"
+            info(f"Order book of {line.ticker}: {why}")
         was_stale = is_stale
         if is_stale or line.heard is None or line.is_midway:
             continue
@@ -113,7 +117,7 @@ def _books(watching: WatchSession, depth: int) -> Iterator[OrderbookView]:
 
 
 def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
-    """`kalshi status --watch`: the state file, read again every second."""
+    """Run `kalshi status --watch`: read the state file every second."""
     from kalshi_cli.app.watching import statuses
     from kalshi_cli.cli.screen.live import SIGNALS, live_format, screen
     from kalshi_cli.cli.screen.render import render_one, render_rows
@@ -122,15 +126,15 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
 
     form = live_format(flags_of(ctx).form)
     if form is Format.JSON:
-        raise UsageError("a status that is watched has no end, so it is no JSON", hint="use --format ndjson")
+        raise UsageError("--watch cannot write one JSON document", hint="use --format ndjson")
     with statuses(load_config(ctx), info, is_paper=is_paper) as watched:
         views = ((now, status_view(status)) for now, status in watched)
         if form is Format.TABLE:
             from kalshi_cli.cli.screen.watch import draw_status
 
-            with screen() as (_, draw):
+            with screen() as (console, draw):
                 for now, view in views:
-                    draw(draw_status(view, now))
+                    draw(draw_status(view, now, console.width, console.height))
         elif form is Format.PLAIN:
             for now, view in views:
                 render_one(view, form, now=now)
@@ -142,7 +146,7 @@ def watch_status(ctx: typer.Context, *, is_paper: bool) -> None:
 
 
 def ignore_message(_text: str) -> None:
-    """The screen shows the state of the connection itself."""
+    """Do nothing: the screen already shows the state of the connection."""
 
 
 def _tape(watching: WatchSession) -> Iterator[StreamRow]:
@@ -154,7 +158,7 @@ def _tape(watching: WatchSession) -> Iterator[StreamRow]:
 
 
 def _write_lines(rows: Iterable[StreamRow]) -> None:
-    """A line as it comes, without columns: nobody knows how wide the next one is."""
+    """Write lines without columns, because the width of the next one is unknown."""
     from kalshi_cli.views.watch import text_line
 
     for row in rows:

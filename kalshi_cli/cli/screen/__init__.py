@@ -1,1 +1,1 @@
-"""How rows reach a terminal, a pipe or a file, and how a person is asked."""
+"""Output to a terminal, a pipe or a file, and prompts."""

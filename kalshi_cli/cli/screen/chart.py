@@ -1,18 +1,18 @@
-"""A chart of candles in plain characters: no colour, so it says the same on every terminal and in a file.
+"""A chart of candles in plain characters, without color, so that it looks the same on every terminal and in a file.
 
-Each column is one candle, or as many as must share it: a bar from the lowest trade to the highest, a block where it
-closed. Where nothing traded, dots are the middle of the quotes; where nobody quoted either, there is nothing.
+Each column is one or more candles: a bar from the lowest trade to the highest, and a block at the close. Dots are the
+middle of the quotes in a period without trades; a period without quotes is empty.
 """
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import NamedTuple
 
 from kalshi_cli.base.units import Price, Qty, show_price, show_qty
 from kalshi_cli.cli.screen.output import Format, default_format, info, write_out
+from kalshi_cli.views.formats import local_time
 from kalshi_cli.views.market_history import CandleRow
 
 HEIGHT = 14
@@ -22,7 +22,7 @@ _RANGE, _CLOSE, _QUOTED = "│", "█", "·"
 
 
 class ChartColumn(NamedTuple):
-    """What one column shows; prices in ten-thousandths of a dollar."""
+    """The values of one column; prices in ten-thousandths of a dollar."""
 
     low: int | None
     high: int | None
@@ -32,7 +32,7 @@ class ChartColumn(NamedTuple):
 
 
 def draw(candles: Sequence[CandleRow], width: int) -> list[str]:
-    """The lines of the chart, none wider than `width`; no lines where there is no price at all."""
+    """Return the lines of the chart, none wider than `width`; no lines without any price."""
     scale_width = 9
     room = max(NARROWEST, min(width, WIDEST)) - scale_width
     columns = [_column(group) for group in _groups(candles, room)]
@@ -56,7 +56,7 @@ def draw(candles: Sequence[CandleRow], width: int) -> list[str]:
 
 
 def _groups(candles: Sequence[CandleRow], room: int) -> list[Sequence[CandleRow]]:
-    """At most `room` groups of neighbours, all of one size but for the last."""
+    """Return at most `room` groups of neighbors, all of one size except the last."""
     size = max(1, -(-len(candles) // room))
     return [candles[at : at + size] for at in range(0, len(candles), size)]
 
@@ -80,7 +80,7 @@ def _column(group: Sequence[CandleRow]) -> ChartColumn:
 
 
 def _line(price: int, bottom: int, top: int) -> int:
-    """The line that a price is on, 0 being the lowest."""
+    """Return the line of a price; 0 is the lowest."""
     return round((price - bottom) * (HEIGHT - 1) / (top - bottom))
 
 
@@ -93,7 +93,7 @@ def _cell(column: ChartColumn, line: int, bottom: int, top: int) -> str:
 
 
 def _label(line: int, bottom: int, top: int) -> str:
-    """A price at every third line and at both ends, to the nearest tenth of a cent."""
+    """Return a price at every third line and at both ends, to the nearest tenth of a cent."""
     if line % 3 and line != HEIGHT - 1:
         return ""
     price = bottom + (top - bottom) * line // (HEIGHT - 1)
@@ -105,24 +105,25 @@ def _bar(volume: int, most: int) -> str:
 
 
 def _times(candles: Sequence[CandleRow], width: int) -> str:
-    """First and last time, in UTC, at the two ends; only the first where there is no room for both."""
-    first, last = (f"{datetime.fromtimestamp(one.end // 1000, UTC):%b %d %H:%M}" for one in (candles[0], candles[-1]))
+    """Return the first and the last time at the two ends; only the first one if there is no room for both."""
+    first, last = (f"{local_time(one.end):%b %d %H:%M}" for one in (candles[0], candles[-1]))
     gap = width - len(first) - len(last)
     return f"{first}{' ' * gap}{last}" if gap > 0 else first
 
 
 def _legend(candles: Sequence[CandleRow], columns: Sequence[ChartColumn], most: int) -> str:
     shared = -(-len(candles) // len(columns))
-    each = "" if shared == 1 else f", {shared} candles a column"
+    each = "" if shared == 1 else f", {shared} candles per column"
     volume = f"; volume up to {show_qty(Qty(most))}" if most else ""
-    return f"UTC; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes, no trade{volume}{each}"
+    zone = f"{local_time(candles[-1].end):%Z}"
+    return f"{zone}; {_CLOSE} close {_RANGE} range {_QUOTED} mid of quotes (no trade){volume}{each}"
 
 
 def render_chart(candles: Sequence[CandleRow], title: str, form: Format | None) -> bool:
-    """Draw it where a person reads; False, and told, for a program or where there is nothing to draw."""
+    """Draw the chart and return True; False with a notice for JSON or CSV, and False without a price."""
     form = form or default_format()
     if form not in (Format.TABLE, Format.PLAIN):
-        info("a chart is for people: without --plot, or with --format table or plain")
+        info("--plot draws for the terminal; it cannot be combined with this output format")
         return False
     lines = draw(candles, shutil.get_terminal_size((80, 24)).columns)
     write_out("\n".join([title, *lines]) + "\n" if lines else "")

@@ -1,6 +1,6 @@
-"""A curve of money over time: in plain characters for a terminal, as SVG for a file.
+"""A curve of money over time: plain characters for a terminal, SVG for a file.
 
-Between two points money does not move, so the curve is a staircase.
+The value is constant between two points, so the curve is a staircase.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from kalshi_cli.base.files import open_regular
 from kalshi_cli.base.text import safe_text
 from kalshi_cli.base.units import Money, Ts, show_money
 from kalshi_cli.cli.screen.output import Format, info, write_out
+from kalshi_cli.views.formats import local_time
 
 Point = tuple[Ts, Money]
 
@@ -28,30 +28,30 @@ SHORT_MS = 120_000
 
 
 def require_curve(form: Format | None, picture: Path | None, usage: str) -> None:
-    """UsageError where neither a person looks at the curve nor an .svg file takes it; `usage` says how it is done."""
+    """Raise UsageError if the curve can be neither drawn nor written to an .svg file; `usage` is the hint."""
     if picture is None and form not in (None, Format.TABLE, Format.PLAIN):
-        raise UsageError("a curve is for people", hint="without --plot, or without --format")
+        raise UsageError("--plot cannot be combined with this output format", hint="remove --plot or --format")
     if picture is not None and picture.suffix != ".svg":
-        raise UsageError(f"{picture} is no .svg file", hint=usage)
+        raise UsageError(f"{picture} must end in .svg", hint=usage)
 
 
 def show_curve(points: Sequence[Point], picture: Path | None) -> None:
-    """On the screen, or into the file."""
+    """Draw the curve on the screen, or write it to the file."""
     if not points:
-        info("nothing was traded")
+        info("No trades")
         return
-    title = f"profit and loss: {show_money(points[-1][1])}"
+    title = f"Profit and loss: {show_money(points[-1][1])}"
     if picture is None:
         lines = draw_curve(points, shutil.get_terminal_size((80, 24)).columns)
         write_out("\n".join([title, *lines]) + "\n")
         return
     with open(open_regular(picture, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), "w", encoding="utf-8") as file:
         file.write(svg_curve(points, title))
-    info(f"drawn: {picture}")
+    info(f"Wrote {picture}")
 
 
 def draw_curve(points: Sequence[Point], width: int) -> list[str]:
-    """The lines of the drawing, none wider than `width`; no lines for fewer than two points."""
+    """Return the lines of the drawing, none wider than `width`; no lines for fewer than two points."""
     if len(points) < 2:
         return []
     room = max(NARROWEST, min(width, WIDEST)) - SCALE_WIDTH - ENDING
@@ -65,20 +65,20 @@ def draw_curve(points: Sequence[Point], width: int) -> list[str]:
         cells = "".join(_cell(rows, at, line, zero) for at in range(len(rows)))
         lines.append(f"{label:>{SCALE_WIDTH - 2}} ┤{cells}".rstrip())
     first, last = _ends(points, "%b %d")
-    lines.append(" " * SCALE_WIDTH + f"{first}{last:>{max(0, len(rows) - len(first))}} UTC")
+    lines.append(" " * SCALE_WIDTH + f"{first}{last:>{max(0, len(rows) - len(first))}} {local_time(points[-1][0]):%Z}")
     return [line[:width] for line in lines]
 
 
 def _ends(points: Sequence[Point], day: str) -> tuple[str, str]:
-    """The moments of the first and the last point; with seconds where the minutes may be the same."""
+    """Return the times of the first and the last point; with seconds if the minutes may be the same."""
     start, end = points[0][0], points[-1][0]
     form = f"{day} %H:%M" if end - start >= SHORT_MS else f"{day} %H:%M:%S"
-    first, last = (datetime.fromtimestamp(ts // 1000, UTC).strftime(form) for ts in (start, end))
+    first, last = (local_time(ts).strftime(form) for ts in (start, end))
     return first, last
 
 
 def _columns(points: Sequence[Point], room: int) -> list[int]:
-    """What the curve is worth at the end of each of `room` equal stretches of time."""
+    """Return the value of the curve at the end of each of `room` equal periods."""
     start, end = points[0][0], points[-1][0]
     values: list[int] = []
     at = 0
@@ -91,7 +91,7 @@ def _columns(points: Sequence[Point], room: int) -> list[int]:
 
 
 def _span(values: Sequence[int]) -> tuple[int, int]:
-    """From the lowest to the highest, zero included."""
+    """Return the range from the lowest to the highest value, including zero."""
     bottom, top = min(0, *values), max(0, *values)
     return (bottom, top) if top > bottom else (bottom - 10_000, top + 10_000)
 
@@ -108,7 +108,7 @@ def _cell(rows: Sequence[int], at: int, line: int, zero: int) -> str:
 
 
 def svg_curve(points: Sequence[Point], title: str) -> str:
-    """A picture of its own: a staircase over a line at zero, with the scale and the times at the ends."""
+    """Return an SVG document: a staircase over a line at zero, with the scale and the times at both ends."""
     width, height, left, edge = 900, 360, 90, 40
     start, end = points[0][0], points[-1][0]
     bottom, top = _span([value for _, value in points])
@@ -125,7 +125,7 @@ def svg_curve(points: Sequence[Point], title: str) -> str:
         for value in sorted({bottom, 0, top})
     ]
     ends = [
-        f'<text x="{x(ts):.1f}" y="{height - 12}" text-anchor="{anchor}">{moment} UTC</text>'
+        f'<text x="{x(ts):.1f}" y="{height - 12}" text-anchor="{anchor}">{moment} {local_time(ts):%Z}</text>'
         for ts, anchor, moment in zip((start, end), ("start", "end"), _ends(points, "%Y-%m-%d"), strict=True)
     ]
     return "\n".join(

@@ -1,6 +1,6 @@
-"""What moves: the status of a running loop on stderr, and screens of what is watched on stdout.
+"""Live output: the status of a running loop on stderr, and watch screens on stdout.
 
-A screen is redrawn in place where the terminal can; anywhere else what moves is written line by line.
+A screen is redrawn in place if the terminal can do that; otherwise changes are written line by line.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 
 def is_live() -> bool:
-    """A terminal that can redraw."""
+    """Return whether stderr is a terminal that can redraw."""
     return sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
 
 @contextmanager
 def status_display() -> Iterator[Callable[[RunSummary], None]]:
-    """Gives the function that shows a status; what is noted meanwhile scrolls by above it."""
+    """Yield a function that shows a status. Notices scroll above it."""
     if not is_live():
         yield lambda now: info(*status_block(now).split("\n"))
         return
@@ -48,7 +48,7 @@ def status_display() -> Iterator[Callable[[RunSummary], None]]:
 
 
 def folded(text: str, width: int) -> str:
-    """No line longer than that: it is broken behind a comma, a semicolon or a colon, and goes on below, indented."""
+    """Wrap lines to the width, behind a comma, a semicolon or a colon, with an indent."""
     parts: list[str] = []
     for line in text.splitlines():
         kept = re.sub(r"(?<![,;:]) ", "\N{NO-BREAK SPACE}", line)
@@ -59,14 +59,14 @@ def folded(text: str, width: int) -> str:
 # -- screens ------------------------------------------------------------------------------------------------------
 
 SIGNALS = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 143}
-"""How a command that only looks ends after a signal: nothing is left to put in order."""
+"""Exit codes after a signal of a command that only reads."""
 
 REDRAW_MS = 150
-"""A screen is drawn no more often than this, however fast things move."""
+"""The least time between two drawings of a screen."""
 
 
 def live_format(form: Format | None) -> Format:
-    """TABLE is a screen. Without a choice: that where the terminal can show one, lines where it cannot, else NDJSON."""
+    """Return the format of live output: a screen (TABLE) on a terminal, lines on a simple one, NDJSON when piped."""
     can_redraw = sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     if form is None:
         return Format.TABLE if can_redraw else Format.PLAIN if sys.stdout.isatty() else Format.NDJSON
@@ -75,7 +75,7 @@ def live_format(form: Format | None) -> Format:
 
 @contextmanager
 def screen() -> Iterator[tuple[Console, Callable[[RenderableType], None]]]:
-    """The whole terminal for as long as it lasts, and what draws on it; then everything is as it was before."""
+    """Take over the terminal; yield its console and a function that draws on it. Restore the terminal at the end."""
     from rich.console import Console
     from rich.live import Live
 

@@ -1,4 +1,4 @@
-"""The two streams. Data goes to stdout, everything else to stderr, and nothing goes anywhere but through here."""
+"""The only access to stdout and stderr: data goes to stdout, everything else to stderr."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kalshi_cli.base.text import conceal_key, holds_private_key, one_line, redac
 
 
 class Format(StrEnum):
-    """How data is written. TABLE is for a terminal, PLAIN for a pipe, the rest for programs."""
+    """Output formats. TABLE is for a terminal, PLAIN for a pipe, the rest for programs."""
 
     TABLE = "table"
     PLAIN = "plain"
@@ -23,14 +23,14 @@ class Format(StrEnum):
 
 
 def default_format() -> Format:
-    """TABLE on a terminal that can show one, PLAIN everywhere else."""
+    """Return TABLE for a capable terminal, PLAIN otherwise."""
     return Format.TABLE if sys.stdout.isatty() and os.environ.get("TERM") != "dumb" else Format.PLAIN
 
 
 def write_out(text: str, *, flush: bool = False) -> None:
-    """Data, as it is, to stdout. With `flush` it is seen at once, and BrokenPipeError says that nobody reads any more.
+    """Write data to stdout. With `flush` it is visible at once; BrokenPipeError means that there is no reader.
 
-    Without, what nobody reads is dropped: the work of a command and its exit code do not depend on who reads along.
+    Without `flush`, data without a reader is dropped: neither the work of a command nor its exit code depend on one.
     """
     try:
         sys.stdout.write(text)
@@ -43,7 +43,7 @@ def write_out(text: str, *, flush: bool = False) -> None:
 
 
 def flush_out() -> None:
-    """Write what is left of stdout; a reader who has gone is no error, a full disk is."""
+    """Flush stdout. A reader that has gone is not an error, a full disk is."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -51,7 +51,7 @@ def flush_out() -> None:
 
 
 def close_out() -> None:
-    """The end: what could not be written until now goes nowhere, instead of complaining after the last word."""
+    """Flush stdout at the end; drop what cannot be written."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -63,7 +63,7 @@ def _drop_stdout() -> None:
 
 
 def _drop(stream: TextIO) -> None:
-    """From now on what is written there goes nowhere, and Python's last flush does not change the exit code."""
+    """Discard all further output, so that Python's last flush does not change the exit code."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -71,41 +71,41 @@ def _drop(stream: TextIO) -> None:
 
 
 MAX_ANSWER_LENGTH = 10_000
-"""Characters that are read of an answer."""
+"""The longest answer, in characters."""
 
 _is_quiet = False
 
 
 def set_quiet(is_quiet: bool) -> None:
-    """Whether remarks are kept back: --quiet of this invocation."""
+    """Switch notices off or on (--quiet)."""
     global _is_quiet
     _is_quiet = is_quiet
 
 
 def info(*lines: str) -> None:
-    """Write remarks for a person to stderr, a line each; nothing with --quiet."""
+    """Write notices to stderr, one line each; nothing with --quiet."""
     if not _is_quiet:
         warn(*lines)
 
 
 def warn(*lines: str) -> None:
-    """Write what a person must know to stderr, after what stdout has so far.
+    """Write warnings and errors to stderr, after the output on stdout so far.
 
-    Each argument is one line, without secrets: what is quoted in it from outside cannot begin another one.
+    Each argument becomes one line without secrets; quoted text from outside cannot start a second line.
     """
-    with suppress(OSError):  # the end of the command finds out
+    with suppress(OSError):  # the final flush reports it
         flush_out()
     try:
         sys.stderr.write("".join(f"{one_line(redact(line))}\n" for line in lines))
         sys.stderr.flush()
-    except (OSError, ValueError):  # a full disk, a terminal that is gone: no reason to leave orders where they are
+    except (OSError, ValueError):  # a full disk or a closed terminal must not stop the cancels
         _drop(sys.stderr)
 
 
 def prompt(question: str) -> str:
-    """Return the line that a person types after a question on stderr; "" at the end of input.
+    """Ask a question on stderr and return the typed line; "" at the end of input.
 
-    UsageError where it is a private key, pasted by mistake: its other lines would answer what is asked next.
+    UsageError for a pasted private key: its other lines would answer the next questions.
     """
     sys.stderr.write(one_line(question) + " ")
     sys.stderr.flush()
@@ -114,15 +114,15 @@ def prompt(question: str) -> str:
         conceal_key(answer)
         _drop_typed()
         raise UsageError(
-            "that is a private key, or a part of one; it was not used, kept or shown",
-            hint="answer with the path of the file that holds it",
+            "The answer is a private key, or a part of one; it was not used, stored or shown",
+            hint="answer with the path of the key file",
             code="private_key",
         )
     return answer
 
 
 def _drop_typed() -> None:
-    """Drop what was pasted and not read yet: the shell would take it for commands, and keep them."""
+    """Discard pasted input that was not read: the shell would run it, and keep it in its history."""
     import termios
 
     with suppress(OSError, ValueError, termios.error):

@@ -1,4 +1,4 @@
-"""How far long work has come, on stderr: a bar on a terminal, a line now and then anywhere else."""
+"""Progress of long work on stderr: a bar on a terminal, otherwise a line every few seconds."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from kalshi_cli.cli.screen.live import is_live
 from kalshi_cli.cli.screen.output import info
 
 EVERY_S = 2.0
-"""Between two lines where there is no terminal."""
+"""Seconds between two lines without a terminal."""
 
 
 @contextmanager
 def progress(what: str, monotonic: Callable[[], float]) -> Iterator[Callable[[int, int], None]]:
-    """Gives the function that is told how many of how many are done. What is noted meanwhile scrolls by above it."""
+    """Yield a function that takes the done and the total number. Notices scroll above the bar."""
     if not is_live():
         shown = monotonic()
 

@@ -1,4 +1,4 @@
-"""Questions and progress, on stderr: stdout is data."""
+"""Confirmations and progress bars, on stderr."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ T = TypeVar("T")
 
 
 def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], yes: bool) -> None:
-    """Show the facts and ask. Raise RefusedError unless a person says yes, and always without a terminal.
+    """Show the facts and ask. Raise RefusedError unless the user agrees, and always without a terminal.
 
-    `hosts` are those that are not the environment's own.
+    `hosts` are the hosts in use that do not belong to the environment.
     """
     if yes:
         return
@@ -29,17 +29,17 @@ def confirm(question: str, facts: Sequence[str], *, hosts: Sequence[OtherHost], 
     for host in hosts:
         warn(f"not a host of the exchange: {host}")
     if not sys.stdin.isatty():
-        raise RefusedError("not confirmed: there is no terminal to ask on", hint="add --yes", code="not_confirmed")
+        raise RefusedError("Not confirmed: no terminal to ask on", hint="add --yes", code="not_confirmed")
     if prompt(f"{question} [y/N]").lower() not in ("y", "yes"):
-        raise RefusedError("not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
+        raise RefusedError("Not confirmed; nothing was sent", hint="answer y, or add --yes", code="not_confirmed")
 
 
 def progress(
     items: Iterable[T], label: str, total: int | None = None, size: Callable[[T], int] = lambda _item: 1
 ) -> Iterable[T]:
-    """The items, with a bar on stderr while they come; just the items where stderr is no terminal that can redraw.
+    """Return the items, with a progress bar if stderr is a terminal that can redraw.
 
-    `size` is what one of them counts, of `total` where that is known.
+    `size` is the amount of one item; `total` the sum, if known.
     """
     if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         return items
@@ -53,7 +53,7 @@ def _counted(items: Iterable[T], label: str, total: int | None, size: Callable[[
     console = Console(stderr=True, highlight=False, markup=False, emoji=False)
     count = TextColumn("{task.completed:,.0f}", markup=False)
     columns = (TextColumn("{task.description}", markup=False), BarColumn(30), count, TimeElapsedColumn())
-    # By default rich also catches what is written to stdout, and draws the data of a redirected command above the bar.
+    # By default rich also captures stdout and would draw the data of a redirected command above the bar.
     with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
         task = bar.add_task(safe_text(label), total=total)
         for item in items:

@@ -1,11 +1,11 @@
-"""Rows to stdout, in the format asked for.
+"""Output of views to stdout, in every format.
 
     render_rows(MarketRow, rows, format)     a list
     render_one(balance_view(...), format)    one object: keys and values, or one JSON object
     render_book(view, format)                an order book, with depth bars on a terminal
 
-How a value is written follows from the type its row declares (`cells`). JSON is complete or absent, never half a
-document; NDJSON and CSV are written as the rows come, with memory for one of them.
+The declared type of a field decides how its value is written. JSON is complete or absent, never half a document; NDJSON
+and CSV are written row by row, with memory for one row.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from kalshi_cli.views.runs import StrategyPartRow
 
 MAX_IN_MEMORY_LENGTH = 8 * 1024 * 1024
-"""Bytes of a JSON document that wait in memory for its end; a longer one waits in a temporary file."""
+"""Bytes of a JSON document that are held in memory until its end; a longer one goes to a temporary file."""
 
 _CHUNK = 64 * 1024
 
@@ -39,7 +39,7 @@ ALIGN_ROWS = 1_000
 """Rows of a plain list that are aligned together."""
 
 MAX_TABLE_ROWS = 200
-"""More rows than this are a listing, not a screen: written plainly, which costs a tenth of drawing them."""
+"""Longer lists are written as plain text, which takes a tenth of the time of a table."""
 
 
 def render_rows(
@@ -48,12 +48,12 @@ def render_rows(
     form: Format | None = None,
     *,
     title: str = "",
-    empty: str = "nothing to show",
+    empty: str = "No results",
     now: Ts | None = None,
 ) -> None:
-    """Print a list. `title`, and times told from `now`, are for tables; `empty` is the remark where there is nothing.
+    """Print a list. Tables have a `title` and ages relative to `now`; `empty` is the notice for no rows.
 
-    NDJSON and CSV of an iterator are flushed row by row, so that the reader of a live feed sees each at once.
+    NDJSON and CSV of an iterator are flushed row by row, so that the reader of a live feed sees each row at once.
     """
     form = form or default_format()
     if form in (Format.NDJSON, Format.CSV):
@@ -76,7 +76,7 @@ def render_rows(
 
 
 def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", now: Ts | None = None) -> None:
-    """Print one object. Rows inside it follow as a table of their own; those named `rows` are all there is in CSV."""
+    """Print one object. Its inner rows follow as tables; in CSV only the field `rows` is written if there is one."""
     form = form or default_format()
     of = type(row)
     parts = [(name, kind, getattr(row, name)) for name, kind in inner_rows(of)]
@@ -98,7 +98,7 @@ def render_one(row: OutputRow, form: Format | None = None, *, title: str = "", n
         filled = [part for part in parts if part[2]]
         for name, kind, rows in filled:
             write_out("\n")
-            is_titled = len(filled) > 1 and name != "rows"  # those are what all of it is about
+            is_titled = len(filled) > 1 and name != "rows"
             render_rows(kind, rows, form, title=name.replace("_", " ") if is_titled else "", now=now)
 
 
@@ -113,7 +113,7 @@ def render_book(view: OrderbookView, form: Format | None = None) -> None:
 
         draw_book(view, bids, asks)
     else:
-        render_rows(LevelRow, _ladder(view), form, empty=f"nobody quotes {view.ticker}")
+        render_rows(LevelRow, _ladder(view), form, empty=f"No quotes for {view.ticker}")
     if view.to_fill and form in (Format.TABLE, Format.PLAIN):
         write_out("\n")
         render_rows(FillCostRow, view.to_fill, form)
@@ -140,7 +140,7 @@ def _ladder(view: OrderbookView) -> list[LevelRow]:
 
 
 def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
-    """Levels, best first, with what stands there and before."""
+    """Return the levels, best first, with their size and the cumulative size."""
     rows, total = [], Qty(0)
     for price, count in levels:
         total = Qty(total + count)
@@ -148,17 +148,17 @@ def levels_of(side: str, levels: Sequence[Level]) -> list[LevelRow]:
     return rows
 
 
-# -- for programs -------------------------------------------------------------------------------------------------
+# -- machine formats ----------------------------------------------------------------------------------------------
 
 
 def _lines(of: type[Struct], rows: Iterable[Struct]) -> Iterator[str]:
-    """One JSON object a row."""
+    """Yield one JSON object per row."""
     write, encode = to_machine(of), msgspec.json.Encoder().encode
     return (encode(write(row)).decode() for row in rows)
 
 
 def _json(of: type[Struct], rows: Iterable[Struct]) -> None:
-    """Nothing is written before the last row has come: until then the text waits, a long one on disk."""
+    """Write one JSON document after the last row has been read; until then the text is held, a long one on disk."""
     from tempfile import SpooledTemporaryFile
 
     with SpooledTemporaryFile(max_size=MAX_IN_MEMORY_LENGTH, mode="w+", encoding="utf-8", newline="") as draft:
@@ -178,7 +178,7 @@ def _ndjson(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
 
 
 def _csv(of: type[Struct], rows: Iterable[Struct], *, is_live: bool) -> None:
-    """Fixed-scale numbers, everything quoted; text that a spreadsheet would run as a formula gets an apostrophe."""
+    """Write quoted CSV with fixed-scale numbers; text that a spreadsheet would run as a formula gets an apostrophe."""
     writers = [(column.name, _csv_cell(column.kind)) for column in columns(of)]
     write_out(csv_line(name for name, _ in writers))
     for row in rows:
@@ -199,13 +199,13 @@ def _csv_cell(kind: Any) -> Callable[[Any], str]:
     return cell
 
 
-# -- for people, piped --------------------------------------------------------------------------------------------
+# -- plain text --------------------------------------------------------------------------------------------------
 
 
 def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
-    """Aligned columns under the names of the JSON fields; every column, nothing cut.
+    """Write aligned columns under the names of the JSON fields, with every column and nothing cut.
 
-    A long list is aligned part by part, with memory for one of them: columns may become wider on the way down.
+    A long list is aligned part by part, so columns may become wider on the way down.
     """
     from tabulate import tabulate
 
@@ -218,7 +218,7 @@ def _plain(of: type[Struct], rows: Iterable[Struct]) -> None:
         text = tabulate(part, headers=headers, tablefmt="plain", disable_numparse=True, colalign=aligned)
         lines = text.splitlines()[0 if is_first else 1 :]
         write_out("".join(f"{line.rstrip()}\n" for line in lines))
-        # A header makes its column wider by two: one of the right length, not shown, keeps the widths so far.
+        # A hidden header of the right length keeps the column widths so far.
         widest = [max(map(len, cells)) - 2 for cells in zip(*part, strict=True)]
         headers = ["-" * max(len(before), width) for before, width in zip(headers, widest, strict=True)]
         is_first = False
@@ -230,27 +230,27 @@ def _plain_one(row: OutputRow) -> None:
     write_out("".join(f"{c.name:<{width}}  {to_text(c.kind)(getattr(row, c.name))}\n" for c in fields))
 
 
-# -- the block of a running loop ----------------------------------------------------------------------------------
+# -- the status of a running loop ----------------------------------------------------------------------------------
 
 
 def _part_line(part: StrategyPartRow) -> str:
-    """One strategy of several, in a line."""
+    """Return the line of one of several strategies."""
     of_budget = "" if part.budget is None else f" of {show_money(part.budget)}"
     return (
-        f"  {part.strategy or '(none)'}: net {show_money(part.net, signed=True)}, {part.live_orders} live, "
+        f"  {part.strategy or 'manual'}: net {show_money(part.net, signed=True)}, {part.live_orders} live orders, "
         f"at risk {show_money(part.at_risk)}{of_budget}"
     )
 
 
 def status_block(now: RunSummary) -> str:
-    """A run so far, in three lines, one for each of several strategies, and what is amiss: read once a minute."""
+    """Return the status of a run: three lines, one for each of several strategies, and any problems."""
     from kalshi_cli.services.trading.status import triggered_group_text
 
     won = "" if now.win_rate is None else f", {now.win_rate:.0%} won"
     gains = {"realized": now.realized, "unrealized": now.unrealized, "net": now.net, "today": now.day_net}
     lines = [
         f"{now.mode} {now.strategy} on {now.env}: up {now.uptime_s:.0f} s, {now.cycles} cycles",
-        f"  orders {now.orders} of {now.intents} wanted, {now.live_orders} live; "
+        f"  orders sent {now.orders} ({now.intents} requested), {now.live_orders} live; "
         f"fills {now.fills} ({now.maker_fills} maker, {now.taker_fills} taker{won}); positions {now.open_positions}",
         f"  {', '.join(f'{name} {show_money(gain, signed=True)}' for name, gain in gains.items())}, "
         f"fees {show_money(now.fees)}, balance {show_money(now.balance)}",
@@ -259,10 +259,10 @@ def status_block(now: RunSummary) -> str:
         lines += (_part_line(part) for part in now.strategies)
     if now.halt or now.is_paused:
         why = f"HALTED, {now.halt}" if now.halt else "PAUSED"
-        lines.append(f"  {why}: nothing is placed until kalshi resume --reason TEXT")
+        lines.append(f"  {why}: no orders until `kalshi resume --reason TEXT`")
     if now.reducing:
-        lines.append(f"  REDUCING, {now.reducing}")
-    lines += (f"  out: {failure}" for failure in now.failed)
+        lines.append(f"  REDUCE-ONLY: {now.reducing}")
+    lines += (f"  disabled: {failure}" for failure in now.failed)
     for group_id in now.triggered_groups:
         remark, remedy = triggered_group_text(group_id)
         lines += [f"  {remark}", remedy]

@@ -1,14 +1,14 @@
-"""Tables for a terminal, by rich. Imported only once one is drawn.
+"""Tables for a terminal. Imported only when one is drawn.
 
-Outside text goes in as `Text`, never as markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]`
-raises. Numbers are right-aligned; where the screen is narrow, prose is cut (wrapped, where a row type wants that)
-and then columns are left out, but a ticker, an id or a number is never shortened.
+Text from outside is a `Text`, never markup: in rich 15 escape bytes pass through `escape()`, and a stray `[/]` raises.
+Numbers are right-aligned. On a narrow screen prose is cut (or wrapped, if the row type says so), then columns are left
+out; a ticker, an id or a number is never shortened.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import chain
+from itertools import chain, zip_longest
 
 from msgspec import Struct
 from rich.cells import cell_len
@@ -25,24 +25,35 @@ from kalshi_cli.views.row import OutputRow
 
 GAP = 2
 MIN_PROSE_LENGTH, MIN_LINE_LENGTH = 12, 16
-"""The least of a prose that is cut, and of one that goes on below."""
+"""The least width of prose that is cut, and of prose that is wrapped."""
 MAX_BAR_LENGTH = 40
+SHORT_IDS = ("order_id",)
+"""Columns of ids that are shown as a prefix on a narrow screen: commands accept a unique prefix of an order id."""
+SHORT_ID_LENGTH = 8
 
 
 def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | None) -> None:
-    """A list, with the columns that the row type shows, as many as fit; of what is no view, all."""
+    """Draw a list with as many columns of the row type as fit; a type that is not a view shows all columns."""
     of = kind if issubclass(kind, OutputRow) else OutputRow
     by_name = {column.name: column for column in columns(kind)}
     fields = [by_name[name] for name in of.shown or by_name]
     cells = [{column.name: cell(column, getattr(row, column.name), now) for column in fields} for row in rows]
     console = _console()
     shortest = MIN_LINE_LENGTH if of.wraps else MIN_PROSE_LENGTH
-    fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
+    vital = {*of.vital, *(name for name in SHORT_IDS if name in by_name)}
+    if _needed(_widths(fields, cells)) > console.width:
+        fields = [c for c in fields if c is fields[0] or any(line[c.name] != MISSING for line in cells)]
+        for name in SHORT_IDS:
+            _shorten_ids(cells, name)
+    fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
     if of.vital and now is not None and len(fitted) < len(fields):
         for row, line in zip(rows, cells, strict=True):
             moments = {name: getattr(row, name) for name in of.vital if is_moment(by_name[name].kind)}
             line |= {name: format_age(ts, now) for name, ts in moments.items() if ts is not None}
-        fitted = fit(fields, _widths(fields, cells), console.width, of.vital, shortest)
+        fitted = fit(fields, _widths(fields, cells), console.width, vital, shortest)
+    if not of.wraps:
+        for name in (column.name for column in fields if column.is_prose and column.name in fitted):
+            show_differences(cells, name, fitted[name])
     console.width = max(console.width, sum(fitted.values()) + GAP * (len(fitted) - 1))
     shown = [column for column in fields if column.name in fitted]
     table = _grid()
@@ -60,17 +71,47 @@ def draw_rows(kind: type[Struct], rows: Sequence[Struct], title: str, now: Ts | 
     for line in cells:
         hint = line.get("hint", MISSING)
         if hint != MISSING and cell_len(hint) > fitted.get("hint", 0):
-            info(f"{line[fields[0].name]}: {hint}")  # whole: a command in it is there to be copied
+            info(f"{line[fields[0].name]}: {hint}")  # in full, so that a command in it can be copied
     if len(shown) < len(fields):
         left_out = ", ".join(column.label for column in fields if column.name not in fitted)
-        info(f"too narrow for: {left_out} (a wider terminal or --format plain shows them)")
+        info(f"Hidden, the terminal is too narrow: {left_out}. Use a wider terminal or --format plain")
+
+
+def _shorten_ids(cells: Sequence[dict[str, str]], name: str) -> None:
+    """Cut the ids of a column to the same length, at which all of them differ."""
+    whole = [line[name] for line in cells if len(line.get(name, "")) > SHORT_ID_LENGTH]
+    length = SHORT_ID_LENGTH
+    while len({each[:length] for each in whole}) < len(set(whole)):
+        length += 1
+    for line in cells:
+        if name in line:
+            line[name] = line[name][:length]
+
+
+def show_differences(cells: Sequence[dict[str, str]], name: str, width: int) -> None:
+    """Cut texts in the middle that would look the same after a cut at the end: keep the part that differs."""
+    alike: dict[str, set[str]] = {}
+    for line in cells:
+        if cell_len(line[name]) > width:
+            alike.setdefault(line[name][: width - 1], set()).add(line[name])
+    for line in cells:
+        texts = alike.get(line[name][: width - 1], set())
+        if len(texts) > 1 and line[name] in texts:
+            first, last = min(texts), max(texts)
+            common = next(at for at, pair in enumerate(zip_longest(first, last)) if pair[0] != pair[1])
+            tail = line[name][line[name].rfind(" ", 0, common) + 1 :]
+            line[name] = f"{line[name][: max(0, width - 1 - len(tail))]}…{tail}"
 
 
 def draw_markdown(text: str) -> None:
-    """Text of ours, with headings, steps and commands made visible, as wide as the screen."""
+    """Draw Markdown text of this program, as wide as the screen."""
     from rich.markdown import Markdown
 
     _draw(_console(), "", Markdown(text, hyperlinks=False))
+
+
+def _needed(widths: dict[str, int]) -> int:
+    return sum(widths.values()) + GAP * (len(widths) - 1)
 
 
 def _widths(fields: Sequence[OutputColumn], cells: Sequence[dict[str, str]]) -> dict[str, int]:
@@ -84,8 +125,9 @@ def fit(
     vital: Collection[str] = (),
     shortest: int = MIN_PROSE_LENGTH,
 ) -> dict[str, int]:
-    """The width of each column that is shown: prose gives way first, then columns are left out from the right, those
-    that are vital never.
+    """Return the width of each visible column. Prose becomes narrower first, then columns are left out.
+
+    Columns are left out from the right; vital ones never.
     """
     kept = list(fields)
     while True:
@@ -103,33 +145,36 @@ def fit(
 
 
 def draw_one(row: OutputRow, title: str, now: Ts | None) -> None:
-    """One object as key and value; long text is wrapped, not cut."""
+    """Draw one object as keys and values; long text is wrapped, not cut."""
     _draw(_console(), title, one_grid(row, now))
 
 
-def one_grid(row: OutputRow, now: Ts | None) -> Table:
-    """An object as `draw_one` draws it."""
+def one_grid(row: OutputRow, now: Ts | None, *, is_cut: bool = False) -> Table:
+    """Return the grid of keys and values of one object; long text is wrapped.
+
+    With `is_cut` each value is one line, and missing values are left out.
+    """
     grid = _grid(has_header=False)
     grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
+    grid.add_column(overflow="ellipsis" if is_cut else "fold", no_wrap=is_cut)
     by_name = {column.name: column for column in columns(type(row))}
     for column in (by_name[name] for name in row.screen or by_name):
         value = getattr(row, column.name)
-        if row.screen and value is None:
+        text = cell(column, value, now)
+        if (row.screen and value is None) or (is_cut and text == MISSING):
             continue
-        colour = style(column.name, column.kind, value)
-        grid.add_row(Text(column.label, style="dim"), Text(cell(column, value, now), style=colour))
+        grid.add_row(Text(column.label, style="dim"), Text(text, style=style(column.name, column.kind, value)))
     return grid
 
 
 def draw_book(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow]) -> None:
-    """Asks above bids, the best prices in the middle, bars as long as what stands there."""
+    """Draw asks above bids, with the best prices in the middle and bars for the sizes."""
     console = _console()
     _draw(console, view.ticker, ladder(view, bids, asks, console.width))
 
 
 def ladder(view: OrderbookView, bids: Sequence[LevelRow], asks: Sequence[LevelRow], width: int) -> Table:
-    """A book as `draw_book` draws it."""
+    """Return an order book as a grid, as `draw_book` draws it."""
     largest = max((row.count for row in chain(bids, asks)), default=Qty(1))
     table = _grid()
     for name in ("price", "count", "total"):
@@ -157,7 +202,7 @@ def _grid(*, has_header: bool = True) -> Table:
 
 
 def _console() -> Console:
-    """Colours, width and NO_COLOR as rich finds them for stdout."""
+    """Return the console of stdout; rich reads colors, width and NO_COLOR."""
     return Console(highlight=False, emoji=False, markup=False)
 
 

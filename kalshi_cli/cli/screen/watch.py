@@ -1,6 +1,6 @@
-"""The screens of `watch` and `orderbook --watch`, by rich. Imported only once one is drawn.
+"""The screens of `watch`, `orderbook --watch` and `status --watch`. Imported only when one is drawn.
 
-What cannot be believed is not shown: a stale price is an em dash, with STALE and since when beside it.
+A stale price is shown as an em dash, with STALE and its age.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kalshi_cli.base.text import safe_text
-from kalshi_cli.base.units import Ts, format_ts, show_price, show_qty
+from kalshi_cli.base.units import Ts, show_price, show_qty
 from kalshi_cli.cli.screen.live import REDRAW_MS, screen
 from kalshi_cli.cli.screen.tables import GAP, ladder, one_grid
 from kalshi_cli.core.model.messages import PublicTrade
 from kalshi_cli.core.model.order_terms import BID
+from kalshi_cli.views.formats import format_clock, local_time
 
 if TYPE_CHECKING:
     from kalshi_cli.app.watching import WatchSession
@@ -26,25 +27,25 @@ if TYPE_CHECKING:
     from kalshi_cli.views.runs import StatusView
 
 MIN_TRADES = 3
-"""Lines that the tape of trades keeps, however many markets there are."""
+"""The least number of lines for trades."""
 
 
 def show_board(watching: WatchSession, env: str) -> None:
-    """Draw until it ends."""
+    """Draw the markets until the session ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
             draw(draw_board(watching.board, env, now, console.width, console.height))
 
 
 def show_ladder(watching: WatchSession, env: str, depth: int) -> None:
-    """The book of the one market that is watched, until it ends."""
+    """Draw the order book of the watched market until the session ends."""
     with screen() as (console, draw):
         for now in _moments(watching):
             draw(draw_ladder(watching.board, env, now, depth, console.width, console.height))
 
 
 def _moments(watching: WatchSession) -> Iterator[Ts]:
-    """When to draw: at once, then not too often."""
+    """Yield the times to draw: at once, then not too often."""
     drawn = 0
     for _ in watching:
         if abs(watching.now - drawn) >= REDRAW_MS:
@@ -56,7 +57,7 @@ def _moments(watching: WatchSession) -> Iterator[Ts]:
 
 
 class _Column(NamedTuple):
-    """`rank` says which go first where the screen is narrow: the highest."""
+    """A column of the screen. On a narrow screen the columns with the highest `rank` are left out first."""
 
     label: str
     rank: int
@@ -64,13 +65,13 @@ class _Column(NamedTuple):
 
 
 def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int) -> RenderableType:
-    """The head, the markets, and below them the trades that fit."""
+    """Return the header, the markets, and as many trades as fit."""
     lines = list(board.lines.values())
     most = max(2, height - MIN_TRADES - 4)
     shown = lines if len(lines) <= most else lines[: most - 1]
     parts: list[RenderableType] = [_head(board, env, now, width), Text(), _markets(board, shown, now, width)]
     if len(shown) < len(lines):
-        left = f"... {len(lines) - len(shown)} more; a taller terminal shows them"
+        left = f"... {len(lines) - len(shown)} more; use a taller terminal"
         parts.append(_cut(Text(left, style="dim"), width))
     room = height - len(shown) - (len(shown) < len(lines)) - 4
     trades = list(board.trades)[-max(0, room) :] if room > 0 else []
@@ -78,17 +79,17 @@ def draw_board(board: WatchBoard, env: str, now: Ts, width: int, height: int) ->
 
 
 def _head(board: WatchBoard, env: str, now: Ts, width: int) -> Text:
-    clock, since = format_ts(now)[11:19], format_ts(board.since)[11:19]
-    head = Text(f"{env}  {clock} UTC  ", style="bold")
+    since = f"{local_time(board.since):%H:%M:%S}"
+    head = Text(f"{env}  {format_clock(now)}  ", style="bold")
     if board.is_live:
-        head.append(f"stream live since {since}", style="green")
+        head.append(f"Stream live since {since}", style="green")
     else:
         head.append(f"NO STREAM since {since}: {safe_text(board.state.removeprefix('no stream: '))}", style="red")
     return _cut(head, width)
 
 
 def _cut(text: Text, width: int) -> Text:
-    """One line, whatever the width."""
+    """Cut the text to one line."""
     text.truncate(width, overflow="ellipsis")
     return text
 
@@ -142,7 +143,7 @@ def _fit(columns: list[_Column], width: int) -> list[_Column]:
 
 
 def _age(line: WatchedMarket, stale: Ts | None, now: Ts) -> Text:
-    """How long ago this market changed; where it is over, or its prices are no longer true, that instead."""
+    """Return the time since the last change, or the reason that hides it: ended, stale, waiting or paused."""
     if line.is_over:
         return Text(_status(line), style="yellow")
     if stale is not None:
@@ -155,7 +156,7 @@ def _age(line: WatchedMarket, stale: Ts | None, now: Ts) -> Text:
 
 
 def _status(line: WatchedMarket) -> str:
-    """In words; with what a YES pays once that is known."""
+    """Return the status in words, with the payout of YES if it is known."""
     word = "paused" if line.status == "inactive" else safe_text(line.status)
     return word if line.value is None else f"{word} at {show_price(line.value)}"
 
@@ -168,7 +169,7 @@ def _ago(ts: Ts, now: Ts) -> str:
 def _trade(trade: PublicTrade, width: int) -> Text:
     is_bought = trade.taker_side is BID
     what = "bought" if is_bought else "sold"
-    text = Text(f"{format_ts(trade.ts)[11:19]}  ", style="dim")
+    text = Text(f"{local_time(trade.ts):%H:%M:%S}  ", style="dim")
     text.append(f"{safe_text(trade.ticker)}  ", style="")
     text.append(f"{show_qty(trade.qty)} YES {what} at {show_price(trade.price)}", style="green" if is_bought else "red")
     return _cut(text, width)
@@ -178,7 +179,7 @@ def _trade(trade: PublicTrade, width: int) -> Text:
 
 
 def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, height: int) -> RenderableType:
-    """One book as deep as the screen is high."""
+    """Return one order book, as deep as the screen is high."""
     from kalshi_cli.cli.screen.render import levels_of
     from kalshi_cli.views.watch import book_view
 
@@ -186,24 +187,25 @@ def draw_ladder(board: WatchBoard, env: str, now: Ts, depth: int, width: int, he
     stale = board.stale_since(line, now)
     head = [_head(board, env, now, width), Text(safe_text(line.ticker), style="bold")]
     if line.is_over:
-        return Group(*head, Text(f"{_status(line)}: nothing trades here any more", style="yellow"))
+        return Group(*head, Text(f"{_status(line)}: trading has ended", style="yellow"))
     if stale is not None:
-        return Group(
-            *head, Text(f"STALE since {format_ts(stale)[11:19]} UTC: what stood here is not shown", style="red")
-        )
+        return Group(*head, Text(f"STALE since {format_clock(stale)}: prices hidden", style="red"))
     if line.heard is None:
-        return Group(*head, Text("waiting for the book", style="yellow"))
+        return Group(*head, Text("Waiting for the order book", style="yellow"))
     view = book_view(line.book, min(depth, max(1, (height - 5) // 2)))
     bids, asks = levels_of("bid", view.yes_bids), levels_of("ask", view.yes_asks)
     status = Text(f"last {show_price(line.last)}   volume {show_qty(line.volume)}   {_status(line)}", style="dim")
     if not bids and not asks:
-        return Group(*head, status, Text("nobody quotes it", style="yellow"))
+        return Group(*head, status, Text("No quotes", style="yellow"))
     return Group(*head, status, ladder(view, bids, asks, width))
 
 
 # -- the status ---------------------------------------------------------------------------------------------------
 
 
-def draw_status(view: StatusView, now: Ts) -> RenderableType:
-    """With the time on top: a screen that stands still must not look like one that hangs."""
-    return Group(Text(f"status  {format_ts(now)[11:19]} UTC", style="bold"), one_grid(view, now))
+def draw_status(view: StatusView, now: Ts, width: int, height: int) -> RenderableType:
+    """Return the status below the time, which shows that the screen is alive. Lines that do not fit are cut."""
+    grid = one_grid(view, now, is_cut=True)
+    hidden = grid.row_count - (height - 1)
+    title = f"status  {format_clock(now)}" + (f"  ({hidden} lines hidden; use a taller terminal)" if hidden > 0 else "")
+    return Group(_cut(Text(title, style="bold"), width), grid)

@@ -1,1 +1,1 @@
-"""Use cases about what is listed: markets, events, the catalog, combos, hours, candles."""
+"""The market data use cases: markets, events, the catalog, combos, hours, candles."""

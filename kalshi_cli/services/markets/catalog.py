@@ -1,6 +1,6 @@
-"""The local catalogue: where it is, how it is kept fresh, and how something is found in it.
+"""The local market catalog: its refresh, and searches in it.
 
-Light on purpose: completing a ticker in a shell imports this, and must be there before a person notices.
+Shell completion imports this module, so it imports little itself.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ T = TypeVar("T")
 
 
 MAX_ENTRIES = 300_000
-"""Kept; beyond, the markets that close first go."""
+"""Beyond this number the markets that close first are dropped."""
 
 FORGET_OVER_MS = 7 * 86_400_000
-"""A market that settled and closed so long ago is not kept."""
+"""A market that settled and closed earlier than this is dropped."""
 
 FULL_AGAIN_MS = 7 * 86_400_000
-"""After so long everything is read anew: a list of changes would be as long."""
+"""After this time everything is read again, because a list of changes would be as long."""
 
 RESUME_WITHIN_MS = 3_600_000
-"""An interrupted refresh is gone on with, if it began no longer ago; else it begins anew."""
+"""An interrupted refresh continues if it began within this time; otherwise it starts again."""
 
 OVERLAP_MS = 300_000
-"""Changes are asked for from a little before the last refresh: clocks differ, and reads trail."""
+"""Changes are read from a little before the last refresh, because clocks differ and reads lag."""
 
 MAX_PAGES = 5_000
 
@@ -53,7 +53,7 @@ EVERYTHING = (
     (Kind.MARKET, "paused"),
     (Kind.MARKET, "closed"),
 )
-"""The lists of a full refresh: all but what settled. Families first, since markets are also found by their titles."""
+"""The lists of a full refresh: all but settled markets. Series and events come first: their titles find markets too."""
 
 CHANGES = ((Kind.SERIES, None), (Kind.EVENT, None), (Kind.MARKET, None))
 
@@ -63,14 +63,14 @@ CHANGES = ((Kind.SERIES, None), (Kind.EVENT, None), (Kind.MARKET, None))
 
 @contextmanager
 def _alone(config: Config, clock: Clock) -> Iterator[None]:
-    """One process at a time changes a catalogue; readers need not wait for it."""
+    """Lock the catalog for changes by one process; readers do not wait."""
     path = catalogue_path(config).with_suffix(".lock")
     with ExitStack() as stack:
         try:
             stack.enter_context(lock(path, clock))
         except AnotherInstanceError as error:
             raise AnotherInstanceError(
-                f"the catalogue is being refreshed by another process ({holder(path)})", hint="wait until it is done"
+                f"Another process is refreshing the catalog ({holder(path)})", hint="wait until it has finished"
             ) from error
         yield
 
@@ -83,7 +83,7 @@ def refresh(
     *,
     is_full: bool = False,
 ) -> CatalogRefresh:
-    """Make the catalogue, or bring it up to date; what was read. A broken one is made anew. `show` sees the pages."""
+    """Create or update the catalog and return what was read. A damaged file is replaced. `show` sees the pages."""
     with _alone(config, clock):
         for is_last_try in (False, True):
             catalogue = open_catalogue(config, create=True)
@@ -103,7 +103,7 @@ def refresh(
 
 
 def clear(config: Config, clock: Clock) -> Path | None:
-    """Delete the catalogue; return where it was, None where there was none."""
+    """Delete the catalog and return its path; None if there was no catalog."""
     path = catalogue_path(config)
     if not path.exists():
         return None
@@ -115,7 +115,7 @@ def clear(config: Config, clock: Clock) -> Path | None:
 
 
 class CatalogMatches(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found, the best first. `has_all` is False where nothing has every word, and these have some."""
+    """The matches of a search, best first. `has_all` is False if no entry has every word and these have some."""
 
     entries: list[Entry]
     as_of: Ts
@@ -123,15 +123,16 @@ class CatalogMatches(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tickers(self) -> list[str]:
+        """Return the tickers of the matches."""
         return [entry.ticker for entry in self.entries]
 
 
 def search(
     catalogue: Catalogue | None, kind: Kind, text: str, *, narrow: CatalogFilter = ANYWHERE, most: int = 1_000
 ) -> CatalogMatches | None:
-    """Entries by the beginnings of words in ticker and titles; without text all, by ticker.
+    """Return the entries whose ticker and titles have words that begin like these; without text all, by ticker.
 
-    None where there is no complete catalogue: ask the exchange instead. A broken one is thrown away first.
+    None without a complete catalog: ask the exchange instead. A damaged file is deleted first.
     """
     if catalogue is None:
         return None
@@ -150,7 +151,7 @@ def search(
 
 
 def catalog_stats(catalogue: Catalogue | None) -> CatalogStats | None:
-    """What it holds; None where there is none, or none that can be read."""
+    """Return the size and age of the catalog; None without a readable one."""
     if catalogue is None:
         return None
     try:
@@ -161,13 +162,13 @@ def catalog_stats(catalogue: Catalogue | None) -> CatalogStats | None:
 
 
 def delete(catalogue: Catalogue) -> None:
-    """It is broken; the next refresh makes a new one."""
+    """Delete a damaged catalog; the next refresh creates a new one."""
     with suppress(StateFileError):
         catalogue.discard()
 
 
 def completions(config: Config, kind: str, start: str, most: int) -> list[tuple[str, str]]:
-    """Tickers that begin so, with their titles, as `Catalogue.completions` gives them; none without a catalogue."""
+    """Return the tickers that begin with `start`, with their titles; none without a catalog."""
     catalogue = open_catalogue(config)
     if catalogue is None:
         return []
@@ -178,21 +179,21 @@ def completions(config: Config, kind: str, start: str, most: int) -> list[tuple[
 
 
 def cached_market(entry: Entry) -> Market:
-    """The market as it was. StateError where the file holds something else."""
+    """Return the market of an entry; StateFileError if the entry is damaged."""
     from kalshi_cli.core.model.markets import Market
 
     return _cached(entry, Market)
 
 
 def cached_event(entry: Entry) -> Event:
-    """The event as it was. StateError where the file holds something else."""
+    """Return the event of an entry; StateFileError if the entry is damaged."""
     from kalshi_cli.core.model.markets import Event
 
     return _cached(entry, Event)
 
 
 def cached_series(entry: Entry) -> Series:
-    """The series as it was. StateError where the file holds something else."""
+    """Return the series of an entry; StateFileError if the entry is damaged."""
     from kalshi_cli.core.model.markets import Series
 
     return _cached(entry, Series)
@@ -203,15 +204,15 @@ def _cached(entry: Entry, kind: type[T]) -> T:
         return msgspec.json.decode(entry.body, type=kind)
     except (msgspec.DecodeError, RecursionError) as error:
         raise StateFileError(
-            f"the catalogue's entry of {entry.ticker} cannot be read", hint="kalshi catalogue clear"
+            f"The catalog entry of {entry.ticker} cannot be read", hint="kalshi catalog clear"
         ) from error
 
 
-# -- keeping it fresh ---------------------------------------------------------------------------------------------
+# -- the refresh -------------------------------------------------------------------------------------------------
 
 
 class CatalogRefresh:
-    """One refresh: iterate over `pages` to its end. Interrupted, the next one goes on with the page that is missing."""
+    """A refresh: iterate over `pages`. After an interruption the next refresh continues with the missing page."""
 
     def __init__(self, client: KalshiClient, catalogue: Catalogue, clock: Clock, *, is_full: bool = False) -> None:
         self._client = client
@@ -220,15 +221,15 @@ class CatalogRefresh:
         extent = catalogue.extent()
         self.progress, self.is_resumed = _begin(extent.as_of, extent.unfinished, self._now, is_full=is_full)
         self.counts: dict[str, int] = dict.fromkeys(Kind, 0)
-        """How many of each kind were read by this run."""
+        """The number of entries of each kind that this run read."""
 
     @property
     def is_full(self) -> bool:
-        """Everything is read, not only what changed."""
+        """Return whether everything is read, not only changes."""
         return self.progress.since is None
 
     def pages(self) -> Iterator[int]:
-        """Read page after page and keep it at once; gives how many entries each had."""
+        """Read and store page after page; yield the number of entries of each."""
         lists = EVERYTHING if self.is_full else CHANGES
         for step in range(self.progress.step, len(lists)):
             kind, status = lists[step]
@@ -236,7 +237,7 @@ class CatalogRefresh:
         self._catalogue.finish(self.progress, forget_over_before=Ts(self._now - FORGET_OVER_MS), most=MAX_ENTRIES)
 
     def _read(self, kind: Kind, status: str | None, step: int) -> Iterator[int]:
-        """One list to its end. Each page is on disk, with the cursor of the next, before it is told of."""
+        """Read one list to its end. Each page is on disk, with the cursor of the next one, before it is yielded."""
         cursor = self.progress.cursor if step == self.progress.step else ""
         seen = {cursor}
         for _ in range(MAX_PAGES):
@@ -250,9 +251,9 @@ class CatalogRefresh:
             if is_last:
                 return
             if cursor in seen:
-                raise UnreachableError(f"the list of {kind}s repeats itself and cannot be read to its end")
+                raise UnreachableError(f"The exchange's list of {kind}s repeats and has no end")
             seen.add(cursor)
-        raise UnreachableError(f"the list of {kind}s has more than {MAX_PAGES} pages")
+        raise UnreachableError(f"The exchange's list of {kind}s has more than {MAX_PAGES} pages")
 
     def _page(self, kind: Kind, cursor: str, status: str | None) -> tuple[list[Entry], str]:
         since, client, catalogue = self.progress.since, self._client, self._catalogue
@@ -270,7 +271,7 @@ class CatalogRefresh:
 def _begin(
     as_of: Ts | None, unfinished: RefreshProgress | None, now: Ts, *, is_full: bool
 ) -> tuple[RefreshProgress, bool]:
-    """Where to begin, and whether that goes on with a refresh that was interrupted."""
+    """Return where to begin, and whether that continues an interrupted refresh."""
     is_full = is_full or as_of is None or now - as_of > FULL_AGAIN_MS
     is_fresh = unfinished is not None and now - unfinished.started < RESUME_WITHIN_MS
     if unfinished is not None and is_fresh and (unfinished.since is None or not is_full):
@@ -284,7 +285,7 @@ def _distinct(tickers: Iterable[str]) -> Sequence[str]:
 
 
 def _market_entry(market: Market, kin: str) -> Entry:
-    """Without the rules: they are most of a market, and read live by whoever wants them."""
+    """Return the entry of a market without its rules, which are most of its size and are read live."""
     title = market.title if market.subtitle in market.title else f"{market.title} ({market.subtitle})"
     short = msgspec.structs.replace(market, rules_primary="", rules_secondary="", early_close_condition="")
     return Entry(

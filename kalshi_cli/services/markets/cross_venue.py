@@ -1,4 +1,4 @@
-"""The same question on two venues: what buying on one and selling on the other leaves, after the fees of both."""
+"""The same question on two venues: the profit of buying on one and selling on the other, after both fees."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from kalshi_cli.views.scan import VenueRow
 
 
 class VenuePair(NamedTuple):
-    """`buy`: YES bought on Kalshi and sold there; `sell`: bought there and sold on Kalshi. None where nobody quotes."""
+    """The profit in each direction; None without a quote. `buy` buys YES on Kalshi, `sell` sells it on Kalshi."""
 
     pair: MarketPair
     market: Market
@@ -29,7 +29,7 @@ class VenuePair(NamedTuple):
 
     @property
     def best(self) -> Money | None:
-        """What the better way leaves, a loss too."""
+        """Return the result of the better direction, which may be a loss."""
         return max((way.net for way in (self.buy, self.sell) if way is not None), default=None)
 
 
@@ -55,9 +55,10 @@ def compare_venues(
     show: Callable[[Sequence[MarketPair]], Iterable[MarketPair]],
     tell: Callable[[str], None],
 ) -> list[VenuePair]:
-    """What pays best first; pairs that cannot be compared are told, and left out. `fee_rate`: see `core.scan.edge`.
+    """Compare the pairs, best result first; pairs that cannot be compared are reported and left out.
 
-    Kalshi is read last, in one request a hundred markets, so that its prices are the newest.
+    `fee_rate` is in ten-thousandths. Kalshi is read last, a hundred markets per request, so that its prices are the
+    newest.
     """
     heard: dict[str, PolymarketQuote] = {}
     for pair in show(pairs):
@@ -72,9 +73,9 @@ def compare_venues(
             continue
         market = markets.get(pair.ticker)
         if market is None:
-            tell(f"{pair.ticker}: there is no such market on Kalshi")
+            tell(f"{pair.ticker}: no such market on Kalshi")
         elif market.status is not MarketStatus.ACTIVE:
-            tell(f"{pair.ticker}: not open, but {market.status}")
+            tell(f"{pair.ticker}: not open ({market.status})")
         else:
             found.append(_compared(families, pair, market, heard[pair.ticker], fee_rate, now))
     return sorted(found, key=lambda each: (each.best is None, -(each.best or 0), each.pair.ticker))

@@ -1,4 +1,4 @@
-"""Whether the exchange is open, when it is, and when it will not be."""
+"""Status, trading hours and maintenance of the exchange."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_exchange(client: KalshiClient, now: Ts) -> ExchangeView:
 
 
 def maintenance_of(schedule: Schedule, now: Ts) -> tuple[MaintenanceRow, ...]:
-    """What runs now and what is to come, by its begin: as announced, and the weekly one where none meets it."""
+    """Return current and coming maintenance by start: announced windows, and the weekly one if none overlaps it."""
     found = [
         MaintenanceRow(kind="announced", starts=starts, ends=ends)
         for starts, ends in schedule.maintenance
@@ -44,7 +44,7 @@ def maintenance_of(schedule: Schedule, now: Ts) -> tuple[MaintenanceRow, ...]:
 
 
 def weekly_maintenance(now: Ts) -> MaintenanceRow:
-    """The one that runs now, else the next: Thursdays from 03:00 to 05:00 Eastern time."""
+    """Return the current or the next weekly maintenance: Thursdays from 03:00 to 05:00 Eastern time."""
     day = datetime.fromtimestamp(now / 1000, EASTERN).date()
     day += timedelta(days=(3 - day.weekday()) % 7)
     if now >= _moment(datetime(day.year, day.month, day.day, 5, tzinfo=EASTERN)):
@@ -58,7 +58,7 @@ def _moment(at: datetime) -> Ts:
 
 
 def _hours(schedule: Schedule, now: Ts) -> tuple[tuple[str, str], ...]:
-    """Of the week that is valid now; the exchange lists the coming ones beside it."""
+    """Return the hours of the week that is valid now; the exchange also lists coming ones."""
     at = datetime.fromtimestamp(now / 1000, EASTERN)
     for week in schedule.weeks:
         if _is_valid(week.start_time, week.end_time, at):
@@ -71,7 +71,7 @@ def _hours(schedule: Schedule, now: Ts) -> tuple[tuple[str, str], ...]:
 
 
 def is_within_hours(schedule: Schedule, now: Ts) -> bool:
-    """Whether the exchange should be open by the hours of its week; where they say nothing, it should."""
+    """Return whether the schedule has the exchange open now; True without a schedule."""
     at = datetime.fromtimestamp(now / 1000, EASTERN)
     minute = at.hour * 60 + at.minute
     for week in schedule.weeks:
@@ -86,13 +86,13 @@ def is_within_hours(schedule: Schedule, now: Ts) -> bool:
 
 
 def _minute(text: str) -> int:
-    """Of the day; 0 where it cannot be read."""
+    """Return the minute of the day; 0 if the text is not a time."""
     hour, _, minute = text.partition(":")
     return int(hour) * 60 + int(minute[:2]) if hour.isdecimal() and minute[:2].isdecimal() else 0
 
 
 def _is_valid(start: str, end: str, at: datetime) -> bool:
-    """Whether the week of these bounds is valid; a bound that is missing or cannot be read does not bind."""
+    """Return whether the week of these bounds is valid now; a missing or unreadable bound is ignored."""
 
     def bound(text: str) -> datetime | None:
         try:

@@ -1,4 +1,4 @@
-"""Which markets a person asked to see."""
+"""Filters and sort orders of markets, events and series."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from kalshi_cli.core.model.markets import Event, Market, Series
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_MARKETS = 50
-"""Markets that a loop follows when nobody names any."""
+"""The number of markets that a loop follows by default."""
 
 SOON_MS = 60_000
-"""A market that closes sooner than this is not taken up."""
+"""A loop does not start on a market that closes within this time."""
 
 Sort = Literal["volume", "spread", "close", "ticker"]
 
 
 class MarketQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Filters of `markets`. Without `sort` they come in the exchange's order, read only as far as needed."""
+    """Filters of markets. Without `sort` they come in the exchange's order, read only as far as needed."""
 
     status: str = "open"
     series: str = ""
@@ -43,9 +43,9 @@ def select(
     now: Ts,
     show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
 ) -> Iterator[Market]:
-    """The markets, one more than the limit where there are more: so the caller can say that the list was cut.
+    """Return the matching markets, one more than the limit if there are more, so that the caller can say so.
 
-    `show` sees every market that is read, whether it fits or not.
+    `show` sees every market that is read, also those that do not match.
     """
     # The exchange filters by close time only without a status (API.md section 4), so an open list is filtered here.
     found = client.markets(
@@ -58,9 +58,9 @@ def select(
 
 
 def filter_markets(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iterator[Market]:
-    """Those that fit, in the order that was asked for; one more than the limit where there are more.
+    """Return the matching markets in the wanted order, one more than the limit if there are more.
 
-    Holds no more of them than the limit; only a whole list that must be sorted is held whole.
+    Memory is limited to that number; only a sort without a limit needs the whole list.
     """
     until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     kept = (market for market in found if _fits(market, query, until))
@@ -72,26 +72,26 @@ def filter_markets(found: Iterable[Market], query: MarketQuery, now: Ts) -> Iter
 
 
 def run_markets(client: KalshiClient, now: Ts, tickers: Sequence[str], series: str) -> list[Market]:
-    """The markets of a loop: those named, those of a series, else the busiest open ones.
+    """Return the markets of a loop: the named ones, those of a series, or the most active open ones.
 
-    NotFoundError where a name is unknown or nothing is open; a loop never starts on less than it was asked for.
+    NotFoundError if a name is unknown or no market is open; a loop never starts on fewer markets than requested.
     """
     if tickers:
         markets = list(client.markets(tickers=tickers))
         missing = sorted(set(tickers) - {market.ticker for market in markets})
         if missing:
-            raise NotFoundError(f"there is no market {', '.join(missing)}", hint="kalshi markets --search TEXT")
+            raise NotFoundError(f"No market {', '.join(missing)}", hint="kalshi markets --search TEXT")
         return markets
     markets = [
         market for market in client.markets(status="open", series=series or None) if market.close_time > now + SOON_MS
     ]
     if not markets:
-        raise NotFoundError("no market is open to trade", hint="kalshi markets --status open")
+        raise NotFoundError("No market is open for trading", hint="kalshi markets --status open")
     return sorted(markets, key=_ORDERS["volume"])[:MAX_MARKETS]
 
 
 class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """Filters of `events`; "" is any."""
+    """Filters of events; "" matches any."""
 
     status: str = "open"
     series: str = ""
@@ -100,7 +100,10 @@ class EventQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[Event]:
-    """The events, as they are read. The exchange has no upper bound of closing: markets are read along to see it."""
+    """Return the matching events as they are read.
+
+    The exchange has no filter for the latest closing time, so markets are read with their events.
+    """
     is_timed = query.closing_within_s is not None
     found = client.events(
         status=query.status or None,
@@ -112,7 +115,7 @@ def select_events(client: KalshiClient, query: EventQuery, now: Ts) -> Iterator[
 
 
 def filter_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterator[Event]:
-    """Those with the words, and of which a market closes in time."""
+    """Yield the events with these words and with a market that closes in time."""
     until = None if query.closing_within_s is None else Ts(now + int(query.closing_within_s * 1000))
     for event in found:
         if _has_words(query.search, f"{event.event_ticker} {event.title} {event.sub_title}") and (
@@ -124,7 +127,7 @@ def filter_events(found: Iterable[Event], query: EventQuery, now: Ts) -> Iterato
 def select_series(
     client: KalshiClient, category: str, tag: str, search: str, *, with_volume: bool = False
 ) -> list[Series]:
-    """The series of a category and a tag (exactly these), with these words; "" is any."""
+    """Return the series of exactly this category and tag with these words; "" matches any."""
     found = client.series_list(category or None, tag or None, with_volume=with_volume)
     return [series for series in found if _has_words(search, f"{series.ticker} {series.title}")]
 
@@ -140,7 +143,7 @@ def _has_words(search: str, text: str) -> bool:
 
 
 def _spread(market: Market) -> int:
-    """One-sided markets come last."""
+    """Return the spread; one-sided markets sort last."""
     if market.yes_bid is None or market.yes_ask is None:
         return 1 << 20
     return market.yes_ask - market.yes_bid

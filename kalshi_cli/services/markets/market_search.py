@@ -1,8 +1,9 @@
-"""Markets, events and series by words: found in the catalogue and read live; without one, filtered from the list."""
+"""Search for markets, events and series: in the local catalog if there is one, otherwise in the exchange's list."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Generic, TypeVar
 
 import msgspec
@@ -26,10 +27,10 @@ from kalshi_cli.store.catalog.entries import CatalogFilter, Kind
 from kalshi_cli.store.catalog.sqlite_catalog import Catalogue
 
 MAX_CANDIDATES = 2_000
-"""Markets that a search takes from the catalogue before prices and filters are looked at."""
+"""Entries that a search takes from the catalog at first; it takes all others only if more are needed."""
 
 TRADING = ("unopened", "open", "paused")
-"""What a catalogue holds whole. Of what closed and settled it keeps only the latest."""
+"""The statuses of which a catalog holds every market. Of closed and settled markets it keeps only the latest."""
 
 
 T = TypeVar("T")
@@ -37,11 +38,10 @@ S = TypeVar("S")
 
 
 class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """What was asked for, one more than the limit where there are more.
+    """The matching items, one more than the limit if there are more.
 
-    `as_of` is the age of the catalogue it was found in, None where the exchange's list was read; `has_all` is False
-    where nothing has every word that was searched for. `seen`, where the exchange was not asked, is how old each
-    one is, by its ticker.
+    `as_of` is the time of the catalog, None if the exchange's list was read. `has_all` is False if no item has every
+    word of the search. `seen` has the time of each item by its ticker, if the exchange was not asked.
     """
 
     items: Iterator[T]
@@ -53,8 +53,28 @@ class MarketSelection(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
         return iter(self.items)
 
     def shown_as(self, view: Callable[[T], S]) -> MarketSelection[S]:
-        """Return the same, each as what `view` makes of it."""
+        """Return the same selection with `view` applied to each item."""
         return MarketSelection(items=map(view, self.items), as_of=self.as_of, has_all=self.has_all, seen=self.seen)
+
+
+class CatalogSearch(msgspec.Struct, frozen=True):
+    """A search in the catalog, which reads as many matches as are needed."""
+
+    catalogue: Catalogue | None
+    kind: Kind
+    text: str
+    narrow: CatalogFilter
+
+    def find(self, most: int) -> CatalogMatches | None:
+        """Return the best matches; None without a complete catalog."""
+        return search(self.catalogue, self.kind, self.text, narrow=self.narrow, most=most)
+
+    def tickers(self, best: CatalogMatches) -> Iterator[str]:
+        """Yield the tickers of the best matches, and then those of all others if there are any."""
+        yield from best.tickers
+        if len(best.entries) == MAX_CANDIDATES and (every := self.find(MAX_ENTRIES)) is not None:
+            known = set(best.tickers)
+            yield from (ticker for ticker in every.tickers if ticker not in known)
 
 
 def select_markets(
@@ -66,27 +86,28 @@ def select_markets(
     is_offline: bool = False,
     show: Callable[[Iterator[Market]], Iterable[Market]] = lambda found: found,
 ) -> MarketSelection[Market]:
-    """With `is_offline` the exchange is not asked, and each market is as old as the catalogue's entry.
+    """Return the matching markets, by words from the catalog if there is one, with prices read live.
 
-    UsageError where that is wanted and there is no catalogue. `show` sees the markets that the exchange lists go by.
+    With `is_offline` the exchange is not asked and each market is as old as its catalog entry; UsageError without a
+    catalog. `show` sees every market of the exchange's list.
     """
     is_catalogued = query.status in TRADING and not query.combos
     if not is_offline and not (query.search and is_catalogued):
         return MarketSelection(items=select(client(), query, now, show))
     narrow = CatalogFilter(parent=query.event, series=query.series, open_at=now if query.status in TRADING else None)
-    most = MAX_ENTRIES if is_offline else MAX_CANDIDATES
-    found = search(catalogue, Kind.MARKET, query.search, narrow=narrow, most=most)
+    wanted = CatalogSearch(catalogue, Kind.MARKET, query.search, narrow)
+    found = wanted.find(MAX_ENTRIES if is_offline else MAX_CANDIDATES)
     if is_offline:
         listed: Iterable[Market] = _cached(catalogue, found)
     elif found is None:
         return MarketSelection(items=select(client(), query, now, show))
     else:
-        listed = _live(client(), found.tickers)
+        listed = _live(client(), wanted.tickers(found))
     assert found is not None
-    wanted = (market for market in listed if _has_status(market, query.status, now))
-    bare = msgspec.structs.replace(query, search="")  # found already, and by more than the exact words
+    kept = (market for market in listed if _has_status(market, query.status, now))
+    bare = msgspec.structs.replace(query, search="")  # already matched, by more than the exact words
     seen = {entry.ticker: entry.seen for entry in found.entries} if is_offline else {}
-    return MarketSelection(items=filter_markets(wanted, bare, now), as_of=found.as_of, has_all=found.has_all, seen=seen)
+    return MarketSelection(items=filter_markets(kept, bare, now), as_of=found.as_of, has_all=found.has_all, seen=seen)
 
 
 def _cached(catalogue: Catalogue | None, found: CatalogMatches | None) -> list[Market]:
@@ -96,29 +117,24 @@ def _cached(catalogue: Catalogue | None, found: CatalogMatches | None) -> list[M
     except StateFileError:
         if catalogue is not None:
             delete(catalogue)
-    hint = "make one: kalshi catalogue refresh"
-    raise UsageError("there is no catalogue to look into", hint=hint, code="no_catalogue")
+    raise UsageError("No local catalog", hint="create it with `kalshi catalog refresh`", code="no_catalogue")
 
 
 def choose_events(
     query: EventQuery, now: Ts, catalogue: Catalogue | None, client: KalshiClient
 ) -> MarketSelection[Event]:
-    """Events with these words, those of the catalogue in the order of their rank, each read live."""
-    found = None
-    if query.search and query.status in TRADING:
-        found = search(
-            catalogue, Kind.EVENT, query.search, narrow=CatalogFilter(parent=query.series), most=MAX_CANDIDATES
-        )
+    """Return the matching events; those found in the catalog come best match first, each read live."""
+    wanted = CatalogSearch(catalogue, Kind.EVENT, query.search, CatalogFilter(parent=query.series))
+    found = wanted.find(MAX_CANDIDATES) if query.search and query.status in TRADING else None
     if found is None:
         return MarketSelection(items=select_events(client, query, now))
-    listed = _live_events(client, query, found.tickers)
+    listed = _live_events(client, query, wanted.tickers(found))
     bare = msgspec.structs.replace(query, search="")
     return MarketSelection(items=filter_events(listed, bare, now), as_of=found.as_of, has_all=found.has_all)
 
 
-def _live_events(client: KalshiClient, query: EventQuery, tickers: Sequence[str]) -> Iterator[Event]:
-    for start in range(0, len(tickers), NAMES_A_CALL):
-        some = tickers[start : start + NAMES_A_CALL]
+def _live_events(client: KalshiClient, query: EventQuery, tickers: Iterable[str]) -> Iterator[Event]:
+    for some in _batches(tickers):
         is_timed = query.closing_within_s is not None
         listed = client.events(status=query.status or None, tickers=some, with_markets=is_timed)
         now = {event.event_ticker: event for event in listed}
@@ -128,8 +144,8 @@ def _live_events(client: KalshiClient, query: EventQuery, tickers: Sequence[str]
 def choose_series(
     category: str, tag: str, words: str, catalogue: Catalogue | None, client: KalshiClient, *, with_volume: bool
 ) -> MarketSelection[Series]:
-    """Series with these words: which, says the catalogue; what they are, the one list that the exchange has."""
-    found = search(catalogue, Kind.SERIES, words, most=MAX_CANDIDATES) if words else None
+    """Return the series of exactly this category and tag that match the words, read from the exchange's list."""
+    found = search(catalogue, Kind.SERIES, words, most=MAX_ENTRIES) if words else None
     if found is None:
         return MarketSelection(items=iter(select_series(client, category, tag, words, with_volume=with_volume)))
     listed = {one.ticker: one for one in select_series(client, category, tag, "", with_volume=with_volume)}
@@ -137,10 +153,16 @@ def choose_series(
     return MarketSelection(items=items, as_of=found.as_of, has_all=found.has_all)
 
 
-def _live(client: KalshiClient, tickers: Sequence[str]) -> Iterator[Market]:
-    """These markets as they are now, in this order, read only as far as somebody looks."""
-    for start in range(0, len(tickers), NAMES_A_CALL):
-        some = tickers[start : start + NAMES_A_CALL]
+def _batches(tickers: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the tickers in lists as long as one request may name."""
+    coming = iter(tickers)
+    while some := list(islice(coming, NAMES_A_CALL)):
+        yield some
+
+
+def _live(client: KalshiClient, tickers: Iterable[str]) -> Iterator[Market]:
+    """Yield these markets with current prices, in this order, read only as far as needed."""
+    for some in _batches(tickers):
         now = {market.ticker: market for market in client.markets(tickers=some)}
         yield from (now[ticker] for ticker in some if ticker in now)
 
@@ -154,7 +176,7 @@ _SHOWN_AS = {
 
 
 def _has_status(market: Market, status: str, now: Ts) -> bool:
-    """As the exchange filters: closed is what is past its time and not settled."""
+    """Return whether a market has a status as the exchange filters: closed is past its time and not settled."""
     if not status:
         return True
     is_past = market.close_time <= now and market.status is not MarketStatus.FINALIZED

@@ -1,4 +1,4 @@
-"""Reading what `kalshi scan` looks at: the open markets once, whole books of a few of them, prices of Polymarket."""
+"""The scans of `kalshi scan`: one read of the open markets, and the order books of the best candidates."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from kalshi_cli.exchange.live.families import current_fees
 from kalshi_cli.views.scan import ArbitrageRow, CheapRow, ClosingRow, MoverRow, SpreadRow, arbitrage_row
 
 T = TypeVar("T")
-Width = Literal["cents", "percent", "keeps"]
+Width = Literal["cents", "percent", "profit"]
 
 MAX_BOOKS = 1_000
-"""Books that one scan reads: ten requests."""
+"""Order books that one scan reads, in ten requests."""
 
 Show = Callable[[Iterator[Event]], Iterable[Event]]
-"""Sees every event that is read."""
+"""A function that sees every event that is read."""
 
 
 class ScanScope(NamedTuple):
-    """Which markets; "" is any. `min_volume` is of the last day."""
+    """Filters of a scan; "" matches any. `min_volume` is the volume of the last 24 hours."""
 
     series: str = ""
     event: str = ""
@@ -43,14 +43,14 @@ class ScanScope(NamedTuple):
 
 
 class OpenFamily(NamedTuple):
-    """An event and those of its open markets that are looked at."""
+    """An event and its open markets that match the filters."""
 
     event: Event
     markets: list[ScannedMarket]
 
 
 def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -> Iterator[OpenFamily]:
-    """The open events with their markets and their fees: one pass over the list, one read of the series."""
+    """Yield the open events with their markets and fees: one pass over the list, one read of the series."""
     if scope.event:
         one = client.event(scope.event, with_markets=True)
         schedules = {one.series_ticker: client.series(one.series_ticker)}
@@ -71,7 +71,7 @@ def read_families(client: KalshiClient, scope: ScanScope, now: Ts, show: Show) -
 
 
 def _fees(event: Event, schedules: dict[str, Series], client: KalshiClient) -> FeeSchedule:
-    """A series that the list has not, or not yet, is asked for by its name."""
+    """Return a series; one that the list does not have is read by its ticker."""
     if event.series_ticker not in schedules:
         schedules[event.series_ticker] = client.series(event.series_ticker)
     return current_fees(event, schedules[event.series_ticker])
@@ -89,14 +89,14 @@ class FoundBasket(NamedTuple):
 
 
 class ArbitrageScan(NamedTuple):
-    """The best first. `unread` events would pay by the list's prices, but the books of one scan were used up."""
+    """Baskets, best first. `unread` events are profitable by list prices, but their order books were not read."""
 
     rows: list[ArbitrageRow]
     unread: int
 
 
 class MarketScan:
-    """One pass over the open markets, for one question. Rows come best first, one more than the limit if there are."""
+    """A pass over the open markets. Rows come best first, one more than the limit if there are more."""
 
     def __init__(self, client: KalshiClient, families: Iterator[OpenFamily], now: Ts, limit: int) -> None:
         self._client = client
@@ -109,14 +109,14 @@ class MarketScan:
         return (listed for family in self._families for listed in family.markets)
 
     def _best(self, found: Iterable[T | None], order: Callable[[T], Any]) -> list[T]:
-        """Hold no more than are shown."""
+        """Return the best rows, with memory for no more than are shown."""
         return nsmallest(self._limit + 1, (each for each in found if each is not None), key=order)
 
     def arbitrage(self, min_profit: Money | None = None) -> ArbitrageScan:
-        """Return baskets that leave more than nothing, and `min_profit`, by the books as they stand now.
+        """Return baskets with a profit of at least `min_profit` by their current order books.
 
-        The list's prices choose, in one look at each market; then the books of what was chosen are read, a hundred a
-        request, of what looks best first. Baskets of one event share no leg.
+        List prices select the candidates; then their order books are read, a hundred per request, best candidate
+        first. Baskets of one event share no leg.
         """
         wanted: list[tuple[int, OpenFamily, set[str]]] = []
         for family in self._families:
@@ -140,10 +140,10 @@ class MarketScan:
         return ArbitrageScan([arbitrage_row(*each) for each in best], len(wanted) - len(chosen))
 
     def spreads(self, widest_in: Width = "cents") -> list[SpreadRow]:
-        """Return the widest spreads, and what a maker of both sides keeps of them."""
+        """Return the widest spreads, with the profit of a maker who fills on both sides."""
 
         def order(found: opportunities.SpreadMatch) -> tuple[float, int, str]:
-            width = {"cents": found.width, "percent": found.share, "keeps": found.keeps}[widest_in]
+            width = {"cents": found.width, "percent": found.share, "profit": found.keeps}[widest_in]
             return -width, -found.listed.market.volume_24h, found.listed.market.ticker
 
         return [SpreadRow.of(each) for each in self._best(map(opportunities.spread, self._markets), order)]
@@ -157,7 +157,7 @@ class MarketScan:
         return [MoverRow.of(each) for each in self._best(map(opportunities.move, self._markets), order)]
 
     def cheap(self, below: Price) -> list[CheapRow]:
-        """Return the sides that are offered for less than this."""
+        """Return the sides whose ask is below this price."""
 
         def order(found: opportunities.LowPriceMatch) -> tuple[int, int, str, str]:
             return found.price, -found.listed.market.volume_24h, found.listed.market.ticker, found.side
@@ -166,7 +166,7 @@ class MarketScan:
         return [CheapRow.of(each) for each in self._best(found, order)]
 
     def closing(self, within_s: float, margin: Price) -> list[ClosingRow]:
-        """Return markets that close so soon, and are at least `margin` from zero and from one dollar."""
+        """Return markets that close within `within_s` and are at least `margin` from zero and from one dollar."""
         within_ms = int(within_s * 1000)
         found = (
             each.market
@@ -185,7 +185,7 @@ def _read_books(client: KalshiClient, tickers: Sequence[str]) -> dict[str, Order
 
 
 def _baskets(family: OpenFamily, legs: set[str], books: dict[str, OrderBook]) -> Iterator[FoundBasket]:
-    """A market whose book did not come back is left out: it closed meanwhile."""
+    """Return a basket with its order books; a market without one has closed in the meantime and is left out."""
     markets: dict[str, Market] = {}
     offers = []
     for listed in family.markets:

@@ -1,4 +1,4 @@
-"""Use cases about what is listed: every method returns views of markets, and raises one of our errors."""
+"""The market data use cases. Methods return views and raise KalshiError."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ from kalshi_cli.views.scan import VenueRow
 
 T = TypeVar("T")
 Progress = Callable[[Iterator[T]], Iterable[T]]
-"""Sees everything that is read, as it is read."""
+"""A function that sees every item as it is read."""
 
 INTERVALS = {"1m": (1, 3 * 3_600_000), "1h": (60, 7 * 86_400_000), "1d": (1440, 90 * 86_400_000)}
-"""Minutes of a candle, and how many milliseconds are read where no start is given."""
+"""Minutes of a candle, and the default period in milliseconds."""
 
 DAY_MS = 86_400_000
 MAX_LEGS = 100
@@ -61,9 +61,9 @@ def _unseen(found: Iterator[T]) -> Iterator[T]:
 
 
 class MarketService(PlanningService):
-    """Markets, events, series, order books and what surrounds them. Tickers are in capitals, as the exchange has them.
+    """Markets, events, series, order books and data about them. Tickers are upper case, as on the exchange.
 
-    The status "all" and an empty filter are any. A `limit` of None reads everything.
+    The status "all" and an empty filter match any. A `limit` of None reads everything.
     """
 
     @property
@@ -91,9 +91,9 @@ class MarketService(PlanningService):
         is_offline: bool = False,
         progress: Progress[Market] = _unseen,
     ) -> MarketSelection[MarketRow]:
-        """Return the markets that fit, read as they are iterated over; one more than the limit where there are more.
+        """Return the matching markets, read as they are iterated over; one more than the limit if there are more.
 
-        With `is_offline` they are as the catalog has them (`CachedMarketRow`). UsageError where there is none.
+        With `is_offline` they come from the catalog (`CachedMarketRow`). UsageError without a catalog.
         """
         query = MarketQuery(
             status=_or_any(status), series=series, event=event, search=search, min_volume=min_volume or Qty(0),
@@ -106,7 +106,7 @@ class MarketService(PlanningService):
         return found.shown_as(MarketRow.of)
 
     def get(self, ticker: str) -> MarketView:
-        """Return a market from whichever tier has it, with its sources, and its fees now and later."""
+        """Return a market from the live or the historical tier, with its sources and its current and scheduled fees."""
         market, families, now = self._client.market(ticker), self._resources.families, self._now
         event, fees = families.event(market.event_ticker), families.fees(market)
         return MarketView.of(
@@ -120,25 +120,25 @@ class MarketService(PlanningService):
         )
 
     def order_books(self, tickers: Sequence[str], depth: int = 10, size: Qty | None = None) -> Sequence[OrderbookView]:
-        """Return the books in this order; of several by one request. NotFoundError where one is unknown.
+        """Return the order books in this order, read in one request. NotFoundError for an unknown ticker.
 
-        With `size`, each says what filling so many contracts would cost.
+        With `size`, each has the cost of filling this many contracts.
         """
         if len(tickers) == 1:
             return [orderbook_view(self._client.orderbook(tickers[0]), depth, size)]
         found = {book.ticker: book for book in self._client.orderbooks(tuple(dict.fromkeys(tickers)))}
         missing = [ticker for ticker in tickers if ticker not in found]
         if missing:
-            raise NotFoundError(f"there is no book of {', '.join(missing)}", hint="kalshi markets --search TEXT")
+            raise NotFoundError(f"No order book for {', '.join(missing)}", hint="kalshi markets --search TEXT")
         return [orderbook_view(found[ticker], depth, size) for ticker in tickers]
 
     def trades(
         self, ticker: str, since: Ts | None = None, until: Ts | None = None, limit: int | None = 50
     ) -> Sequence[PublicTradeRow]:
-        """Return public trades, newest first, from both tiers. NotFoundError where there is no such market."""
+        """Return public trades, newest first, from both tiers. NotFoundError for an unknown market."""
         found = self._client.all_trades(ticker, since, until, limit)
         if not found:
-            self._client.market(ticker)  # nothing traded, or no such market?
+            self._client.market(ticker)  # raises NotFoundError if there is no such market
         return [print_row(trade) for trade in found]
 
     def candles(
@@ -151,9 +151,9 @@ class MarketService(PlanningService):
     def candles_of_markets(
         self, tickers: Sequence[str], interval: str = "1h", since: Ts | None = None, until: Ts | None = None
     ) -> Iterator[MarketCandleRow]:
-        """Return the candles of several markets, one after the other. NotFoundError where a name is unknown.
+        """Return the candles of several markets, one after the other. NotFoundError for an unknown ticker.
 
-        What the live tier has nothing of is asked for by itself, wherever it lies.
+        A market without candles in the live tier is also read from the historical tier.
         """
         span = self._span(interval, since, until)
         live, client = self._client.batch_candles(tickers, *span), self._client
@@ -162,7 +162,7 @@ class MarketService(PlanningService):
     def candles_of_event(
         self, ticker: str, interval: str = "1h", since: Ts | None = None, until: Ts | None = None
     ) -> Iterator[MarketCandleRow]:
-        """Return the candles of all markets of an event. NotFoundError where there is no such event."""
+        """Return the candles of all markets of an event. NotFoundError for an unknown event."""
         span, event = self._span(interval, since, until), self._client.event(ticker)
         return _candle_rows(self._client.event_candles(event.series_ticker, event.event_ticker, *span))
 
@@ -176,13 +176,13 @@ class MarketService(PlanningService):
     def events(
         self, *, status: str = "open", series: str = "", search: str = "", closing_within_s: float | None = None
     ) -> MarketSelection[EventRow]:
-        """Return the events that fit, read as they are iterated over."""
+        """Return the matching events, read as they are iterated over."""
         query = EventQuery(status=_or_any(status), series=series, search=search, closing_within_s=closing_within_s)
         known = self._resources.catalogue if search else None
         return choose_events(query, self._now, known, self._client).shown_as(EventRow.of)
 
     def event(self, ticker: str, *, is_whole: bool = False) -> EventView | WholeEvent:
-        """Return an event with its markets, those of both tiers; `is_whole` with all they have."""
+        """Return an event with its markets of both tiers; with `is_whole` every field of them."""
         client, event = self._client, self._client.event(ticker, with_markets=True)
         known = {market.ticker for market in event.markets}
         markets = (*event.markets, *(old for old in client.historical_markets_of(ticker) if old.ticker not in known))
@@ -200,7 +200,7 @@ class MarketService(PlanningService):
             return WholeEvent.of(
                 msgspec.structs.replace(event, markets=markets), **found, image_url=metadata.image_url or None
             )
-        # By what tells them apart: what they have in common is above them.
+        # Markets show only the part of the title that differs; the event above them has the rest.
         rows = tuple(MarketRow.of(market, title=TruncatableText(market.subtitle or market.title)) for market in markets)
         return EventView.of(event, **found, markets=rows)
 
@@ -213,7 +213,7 @@ class MarketService(PlanningService):
         return found.shown_as(SeriesRow.of)
 
     def series_details(self, ticker: str) -> SeriesView:
-        """Return a series with its volume, and the fees it had and will have."""
+        """Return a series with its volume, and its earlier and scheduled fees."""
         series = self._client.series(ticker, with_volume=True)
         return SeriesView.of(
             series,
@@ -222,15 +222,15 @@ class MarketService(PlanningService):
         )
 
     def _coming_fee_changes(self, event: Event, now: Ts) -> tuple[FeeChangeRow, ...]:
-        """Of the series and of the event."""
+        """Return the scheduled fee changes of the series and of the event."""
         client = self._client
         found = (*client.series_fee_changes(event.series_ticker), *client.event_fee_changes(event.event_ticker))
         return _by_time(change for change in found if change.scheduled > now)
 
-    # -- what surrounds the markets -------------------------------------------------------------------------------
+    # -- data about markets ---------------------------------------------------------------------------------------
 
     def exchange(self) -> ExchangeView:
-        """Return whether the exchange and trading are up, its hours and its maintenance."""
+        """Return the status, hours and maintenance of the exchange."""
         return read_exchange(self._client, self._now)
 
     def milestones(
@@ -243,7 +243,7 @@ class MarketService(PlanningService):
         with_past: bool = False,
         limit: int | None = 50,
     ) -> Iterator[MilestoneRow]:
-        """Return scheduled games and announcements; those that began over a day ago with `with_past` or of an event."""
+        """Return scheduled games and announcements; with `with_past` or an event also those of more than a day ago."""
         since = None if with_past or event else Ts(self._now - DAY_MS)
         found = self._client.milestones(
             event or None, category or None, competition or None, kind or None, min_start=since, limit=limit
@@ -251,11 +251,11 @@ class MarketService(PlanningService):
         return map(MilestoneRow.of, found)
 
     def event_live_data(self, event: str, window: str = "") -> LiveView:
-        """Return what is known right now of an event; `window` is the range of its chart."""
+        """Return the live data of an event; `window` is the range of its chart."""
         return LiveView.of(self._client.event_live_data(event, window or None))
 
     def milestone_live_data(self, milestone_id: str, *, with_players: bool = False) -> LiveView:
-        """Return what is known right now of a milestone: the score of a game."""
+        """Return the live data of a milestone, such as the score of a game."""
         return LiveView.of(self._client.live_data(milestone_id, with_players=with_players))
 
     def weather(self, city: str) -> Iterator[WeatherRow]:
@@ -282,7 +282,7 @@ class MarketService(PlanningService):
     # -- combos ---------------------------------------------------------------------------------------------------
 
     def collections(self, *, event: str = "", status: str = "open", limit: int | None = 50) -> Iterator[CollectionRow]:
-        """Return the collections from whose events combos can be made."""
+        """Return the collections, which define the events that combos can be made from."""
         found = self._client.collections(_or_any(status) or None, event or None, limit=limit)
         return (CollectionRow.of(each, events=len(each.events)) for each in found)
 
@@ -301,15 +301,15 @@ class MarketService(PlanningService):
         return CollectionView.of(found, events=tuple(events))
 
     def combo_legs(self, words: Sequence[str]) -> Sequence[ComboLeg]:
-        """Return the legs of `MARKET:yes` or `EVENT:MARKET:yes`; where no event is named, the market is asked."""
+        """Return the legs of `MARKET:yes` or `EVENT:MARKET:yes`; a missing event is read from the market."""
         if not 1 <= len(words) <= MAX_LEGS:
-            raise UsageError("a combo has legs", hint="--leg MARKET:yes --leg MARKET:no")
+            raise UsageError("A combo needs at least one leg", hint="--leg MARKET:yes --leg MARKET:no")
         return [self._combo_leg(word) for word in words]
 
     def _combo_leg(self, word: str) -> ComboLeg:
         *event, market, side = ["", *word.upper().split(":")]
         if not market or side not in ("YES", "NO") or len(event) > 2:
-            raise UsageError(f"not a leg: {word[:80]!r}", hint="MARKET:yes, or EVENT:MARKET:no")
+            raise UsageError(f"Invalid leg: {word[:80]!r}", hint="use MARKET:yes or EVENT:MARKET:no")
         event_ticker = (event[-1] if len(event) == 2 else "") or self._client.market(market).event_ticker
         return ComboLeg(event_ticker=event_ticker, market_ticker=market, side=side.lower())
 
@@ -351,7 +351,7 @@ class MarketService(PlanningService):
     ) -> MarketScan:
         """Return a scan of the open markets, which reads them when it is asked for one of its findings.
 
-        `min_volume` is what a market must have traded in the last day.
+        `min_volume` is the least volume of a market in the last 24 hours.
         """
         now, scope = self._now, ScanScope(series, event, min_volume or Qty(0))
         return MarketScan(self._client, read_families(self._client, scope, now, progress), now, limit)
@@ -366,7 +366,7 @@ class MarketService(PlanningService):
         gamma_url: str = "",
         progress: Callable[[Sequence[MarketPair]], Iterable[MarketPair]] = lambda pairs: pairs,
     ) -> Sequence[VenueRow]:
-        """Return both ways between Kalshi and Polymarket for the pairs of a map, the best first.
+        """Return both directions between Kalshi and Polymarket for the pairs of a map, best result first.
 
         `fee_rate` is their taker fee in ten-thousandths, an empty address is Polymarket's own. NotFoundError where none
         of the pairs can be compared.
@@ -377,7 +377,7 @@ class MarketService(PlanningService):
             own.client, own.families, pairs, listener(own, clob_url, gamma_url), fee_rate, self._now, progress, own.tell
         )
         if pairs and not found:
-            raise NotFoundError(f"none of the {len(pairs)} markets of the map can be compared")
+            raise NotFoundError(f"None of the {len(pairs)} markets in the map can be compared")
         ways = [(each, [way.each for way in (each.buy, each.sell) if way is not None]) for each in found]
         now = self._now
         return [venue_row(each, now) for each, edges in ways if min_edge is None or max(edges, default=-1) >= min_edge]
@@ -385,7 +385,7 @@ class MarketService(PlanningService):
     # -- the local catalog ----------------------------------------------------------------------------------------
 
     def refresh_catalog(self, *, is_full: bool = False, progress: Progress[int] = _unseen) -> RefreshView:
-        """Make the local catalog, or bring it up to date by what changed; `progress` sees the size of each page."""
+        """Create or update the local catalog; `progress` sees the size of each page."""
         own = self._resources
         began = own.clock.monotonic()
         done = catalog.refresh(own.config, own.client, own.clock, progress, is_full=is_full)
@@ -399,7 +399,7 @@ class MarketService(PlanningService):
         )
 
     def catalog(self) -> CatalogView:
-        """Return what the local catalog holds; without one, only where it would be."""
+        """Return the size and age of the local catalog; without a catalog only its path."""
         path = TruncatableText(str(catalogue_path(self._resources.config)))
         stats = catalog.catalog_stats(self._resources.catalogue)
         if stats is None:
@@ -412,7 +412,7 @@ class MarketService(PlanningService):
         )
 
     def clear_catalog(self) -> Path | None:
-        """Delete the local catalog; return where it was, None where there was none."""
+        """Delete the local catalog and return its path; None if there was no catalog."""
         return catalog.clear(self._resources.config, self._resources.clock)
 
 

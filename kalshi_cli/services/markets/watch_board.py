@@ -1,4 +1,4 @@
-"""Markets as they are being watched: what is known of each now, and whether it can still be believed."""
+"""The markets that `kalshi watch` follows: current prices, and whether they are still valid."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from kalshi_cli.core.model.messages import (
 from kalshi_cli.exchange.client import KalshiClient
 
 MAX_TRADES = 200
-"""Trades that a board remembers."""
+"""Trades that a board keeps."""
 
 POLL_S = 2.0
-"""How often markets are read where there is no stream."""
+"""Seconds between reads of markets without a stream."""
 
 PATIENCE_MS = 10_000
-"""While there is no stream, what was not read again for so long is old."""
+"""Without a stream, prices older than this are stale."""
 
 TRADES_A_POLL = 50
 
@@ -39,12 +39,13 @@ OVER = ("closed", "determined", "disputed", "amended", "finalized")
 
 
 Told = Quote | PublicTrade | FeedState | FeedGap
-"""A quote that changed, a trade, the connection coming or going, markets whose prices cannot be believed for now."""
+"""A changed quote, a trade, a connection that opened or closed, or markets whose prices are not valid for now."""
 
 
 class WatchedMarket:
-    """One market. Prices are those of now or None; `heard` is when they were last confirmed, None before they ever
-    were; `stale_since` is when they stopped being believable.
+    """A watched market. Prices are current or None.
+
+    `heard` is the time of the last confirmation, None before the first one; `stale_since` is when they became stale.
     """
 
     def __init__(self, market: Market) -> None:
@@ -62,22 +63,23 @@ class WatchedMarket:
         self.heard: Ts | None = None
         self.stale_since: Ts | None = None
         self.is_midway = False
-        """More changes of the same matching belong to this state of the book."""
+        """Return whether more changes of the same match belong to this state of the order book."""
 
     @property
     def is_over(self) -> bool:
-        """Nothing trades any more: that there are no prices is no failure then."""
+        """Return whether trading has ended, so that missing prices are no failure."""
         return self.status in OVER
 
     def quote(self, ts: Ts) -> Quote:
+        """Return the current quote as a message."""
         return Quote(ts, self.ticker, self.bid, self.bid_size, self.ask, self.ask_size, self.last, self.volume)
 
 
 class WatchBoard:
-    """Takes messages of a feed in their order. Times are those of this machine, as handed in.
+    """The state of the watched markets, from the messages of a feed in their order. Times are those of this machine.
 
-    With a stream, volume is what REST said plus the trades since: the ticker channel counts both sides of every trade
-    (recordings of May 2026), and documents say otherwise.
+    With a stream, volume is the volume of REST plus the trades since: the ticker channel counts both sides of every
+    trade (recordings of May 2026), although the documentation says otherwise.
     """
 
     def __init__(self, markets: Iterable[Market], now: Ts, *, is_streamed: bool) -> None:
@@ -87,19 +89,19 @@ class WatchBoard:
         self.is_live = False
         self.state = "connecting"
         self.since = now
-        """Since when the stream is live, or is not."""
+        """The time when the stream became live or was lost."""
 
     def stale_since(self, line: WatchedMarket, now: Ts) -> Ts | None:
-        """Since when the prices of this market cannot be believed; None where they can, or where there never were any.
+        """Return when the prices of this market became stale; None if they are valid, or if there were never any.
 
-        With a stream they are good until it says otherwise; without one, for as long as they are read again.
+        With a stream they are valid until it says otherwise; without one, as long as they are read again.
         """
         if line.stale_since is not None or line.heard is None:
             return line.stale_since
         return line.heard if not self.is_live and now - line.heard > PATIENCE_MS else None
 
     def take(self, message: Message, now: Ts) -> Told | None:
-        """What a reader of the tape is told of it; None where only details changed, or nothing."""
+        """Apply a message and return the line for the tape; None if only details or nothing changed."""
         if isinstance(message, FeedState):
             return self._connect(message, now)
         if isinstance(message, FeedGap):
@@ -135,13 +137,13 @@ class WatchBoard:
             line.stale_since = now
 
     def _update(self, line: WatchedMarket, message: Message, now: Ts) -> bool:
-        """Whether anything that is shown of this market changed."""
+        """Apply a message to its market; return whether anything visible changed."""
         before = _shown(line)
         if isinstance(message, MarketChange):
             line.status, line.value = message.market.status.value, message.market.settlement_value
             line.last, line.volume = message.market.last, message.market.volume
         elif isinstance(message, Quote):
-            # Beside a book, the ticker channel brings what a book does not have; it comes without a sequence number.
+            # With an order book, the ticker channel adds only the other fields; it has no sequence number.
             line.last, line.volume = message.last, line.volume if self._is_streamed else message.volume
             if not line.book.ts:
                 self._show(line, message.bid, message.bid_size, message.ask, message.ask_size, now)
@@ -177,7 +179,7 @@ class WatchBoard:
 
 
 def _shown(line: WatchedMarket) -> tuple[object, ...]:
-    """What is told when it changes; that a market is heard of at all counts, even where nobody quotes it."""
+    """Return the values whose change is a new line; the first message of a market counts, even without quotes."""
     is_heard = line.heard is not None
     return line.bid, line.bid_size, line.ask, line.ask_size, line.last, line.volume, line.stale_since, is_heard
 
@@ -186,9 +188,9 @@ def _shown(line: WatchedMarket) -> tuple[object, ...]:
 
 
 class PollingFeed:
-    """The same messages from REST, for whoever has no key: quotes at intervals, trades where the volume rose.
+    """The same messages from REST, for use without a key: quotes at intervals, and trades when the volume rose.
 
-    With `is_book` the whole books come instead of quotes. Ends after a Command.
+    With `is_book` it yields whole order books instead of quotes. It ends after a StateCommand.
     """
 
     def __init__(
@@ -211,7 +213,7 @@ class PollingFeed:
         self._is_failing = False
 
     def request(self, command: StateCommand) -> None:
-        """Give this out as the last message, within a moment."""
+        """Yield this as the last message, within a moment."""
         self._commands.append(command)
 
     def __iter__(self) -> Iterator[Message]:
@@ -234,12 +236,12 @@ class PollingFeed:
             trades = [trade for ticker in traded for trade in self._new_trades(ticker)]
         except (ExchangeError, UnreachableError) as error:
             if not self._is_failing:
-                self._tell(f"the exchange could not be read: {error}")
+                self._tell(f"Cannot read the exchange: {error}")
             self._is_failing = True
             yield FeedState(now, False, f"cannot be read: {error}")
             return
         self._is_failing = False
-        yield FeedState(now, False, f"no API key: read every {POLL_S:.0f} s")
+        yield FeedState(now, False, f"no API key: reading every {POLL_S:.0f} s")
         for market in markets:
             self._volumes[market.ticker] = market.volume
             yield MarketChange(now, market)
@@ -252,7 +254,7 @@ class PollingFeed:
         yield from sorted(trades, key=lambda trade: trade.ts)
 
     def _new_trades(self, ticker: str) -> list[PublicTrade]:
-        """Those since the start that were not given out yet."""
+        """Return the new trades since the start."""
         found = [
             trade
             for trade in self._client.trades(ticker, min_ts=self._since, limit=TRADES_A_POLL)

@@ -1,1 +1,1 @@
-"""Use cases of research: backtests, scans, other venues, strategies."""
+"""Research use cases: backtests and strategies."""

@@ -1,4 +1,4 @@
-"""The loop over recordings, without a store: what was made or lost, and when."""
+"""Backtests: the trading loop over recordings, without a store, and its profit and loss over time."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from kalshi_cli.views.runs import BacktestView
 
 
 class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """Recordings, in any order; results say how their markets ended."""
+    """A backtest: recordings in any order, and files with the results of their markets."""
 
     strategies: tuple[str, ...]
     files: tuple[Path, ...]
@@ -30,9 +30,9 @@ class BacktestRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The run, the deepest fall of its equity from a peak, and what each market made or lost.
+    """The summary of a backtest, its maximum drawdown, and the profit and loss of each market.
 
-    `curve` is what was made or lost until when, in recorded time, where it changed.
+    `curve` has the cumulative profit and loss in recorded time, one point per change.
     """
 
     summary: RunSummary
@@ -42,20 +42,20 @@ class BacktestReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MAX_POINTS = 20_000
-"""Of a curve; of a longer one every second point is left out, as often as it takes."""
+"""Points of a curve; of a longer one every second point is dropped until it fits."""
 
 
 class Unrecorded:
-    """A backtest leaves nothing behind."""
+    """A store that keeps nothing."""
 
     def record(self, effect: Effect) -> None:
-        """Forget it."""
+        """Drop the effects."""
 
 
 def backtest(
     plan: RunPlan, engine: TradingEngine, feed: Iterable[Message], venue: VenueProtocol, clock: Clock
 ) -> BacktestReport:
-    """The same loop over a recording; equity is looked at on every tick."""
+    """Run the trading loop over a recording, and measure equity on every tick."""
     score = StrategyResults(engine)
     started = clock.now()
     cycles, peak, deepest = 0, 0, 0
@@ -93,7 +93,7 @@ def backtest(
 
 
 def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
-    """Where it changed; the first point stays, and there are never more than MOST_POINTS."""
+    """Add a point where the value changed. The first point stays, and the number of points is limited."""
     if not curve or curve[-1][1] != net:
         curve.append((ts, net))
     if len(curve) > MAX_POINTS:
@@ -101,6 +101,6 @@ def add_point(curve: list[tuple[Ts, Money]], ts: Ts, net: Money) -> None:
 
 
 def backtest_view(report: BacktestReport) -> BacktestView:
-    """Return the numbers of a run, and what each market made or lost."""
+    """Return the results of a backtest in total and by market."""
     rows = tuple(PnlRow.of(part, key=ticker) for ticker, part in report.markets.items())
     return BacktestView.of(report.summary, max_drawdown=report.max_drawdown, rows=rows)

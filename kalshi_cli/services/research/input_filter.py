@@ -1,6 +1,4 @@
-"""What strategies hear from outside the exchange, out of a recording: what they ask for and nothing else, as a loop
-brings it to them.
-"""
+"""The data inputs of strategies in a backtest: a recording without the inputs that its strategies do not use."""
 
 from __future__ import annotations
 
@@ -18,9 +16,9 @@ _WORDS: dict[type[Message], str] = {SpotPrice: "outside price", FairValue: "prob
 
 
 class InputFilter:
-    """Lets through what the inputs ask for, and remembers of what nothing came.
+    """A filter that passes the messages of these inputs, and counts the inputs without any message.
 
-    A probability without an end holds for as long as the input says: only a file with times has such.
+    A fair value without an end is valid as long as the input says; only a file with times has such values.
     """
 
     def __init__(self, inputs: Iterable[Input]) -> None:
@@ -38,7 +36,7 @@ class InputFilter:
         self._heard: dict[type[Message], set[str]] = {kind: set() for kind in self._asked}
 
     def of(self, messages: Iterable[Message]) -> Iterator[Message]:
-        """These messages, without what nobody asked for."""
+        """Yield the messages without unused inputs."""
         for message in messages:
             kind = type(message)
             if isinstance(message, SpotUnavailable):
@@ -55,16 +53,17 @@ class InputFilter:
             yield message
 
     def missing_inputs(self, request: BacktestRequest) -> list[str]:
-        """Coins of which no price came. UsageError where nothing at all came of something that is asked for: what the
-        numbers then say of a strategy is not what it would have done.
+        """Return the coins without a price. UsageError if an input has no message at all.
+
+        Without its input, a backtest would not show what the strategy does.
         """
         for kind, subjects in self._asked.items():
             if not self._heard[kind]:
                 what = f"{_WORDS[kind]} of {' or '.join(sorted(subjects))}" if subjects != {""} else _WORDS[kind]
                 names = ",".join(request.strategies)
                 raise UsageError(
-                    f"no {what} was heard in {', '.join(path.name for path in request.files)}",
-                    hint=f"record it: kalshi record TICKER --out FILE --strategy {names}; or give --data FILE.csv",
+                    f"No {what} in {', '.join(path.name for path in request.files)}",
+                    hint=f"record it with `kalshi record TICKER --out FILE --strategy {names}`, or add --data FILE.csv",
                     code="nothing_heard",
                 )
         return [one for kind, subjects in self._asked.items() for one in sorted(subjects - self._heard[kind])]

@@ -1,4 +1,4 @@
-"""A run over recordings: the same engine and strategies, simulated fills, recorded time."""
+"""A run over recordings: the live engine and strategies, simulated fills, recorded time."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def over_recordings(
     tell: Callable[[str], None] = lambda _text: None,
     note: Callable[[str], None] = lambda _text: None,
 ) -> BacktestReport:
-    """The same engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
+    """Run the live engine and strategies over recordings, in recorded time. The same `new_id` gives the same report.
 
-    `inputs` are what the strategies ask for from outside the exchange: UsageError where nothing of it was recorded.
+    `inputs` are the data inputs of the strategies; UsageError if an input was not recorded.
     """
     clock = ManualClock(Ts(0))
     results: dict[str, MarketResult] = {}
@@ -64,15 +64,15 @@ def over_recordings(
         new_id=new_id,
         latency_ms=request.latency_ms,
     )
-    engine.step(venue.snapshot(engine.state.now))  # what a strategy sizes its orders by
+    engine.step(venue.snapshot(engine.state.now))  # strategies size their orders by the balance
     hearing = InputFilter(inputs)
     report = backtest(plan, engine, hearing.of(replay), venue, clock)
     if not engine.state.markets:
         names = ", ".join(path.name for path in request.files)
-        hint = "give what `kalshi record` writes; --data FILE"
-        raise UsageError(f"no market was found in {names}", hint=hint, code="bad_recording")
+        hint = "use a file that `kalshi record` wrote: --data FILE"
+        raise UsageError(f"No market found in {names}", hint=hint, code="bad_recording")
     if not fees.keys() >= engine.state.markets.keys():
-        note("the recording does not say what each series charges: fees are those of most (taker 7% of p(1-p))")
+        note("The recording does not contain the fees of each series; the standard fee is assumed (taker 7% of p(1-p))")
     for coin in hearing.missing_inputs(request):
-        tell(f"no outside price of {coin} was heard: nothing was traded on one")
+        tell(f"No outside price of {coin} in the data: its markets were not traded")
     return report

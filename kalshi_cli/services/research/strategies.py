@@ -1,4 +1,4 @@
-"""The strategies and their parameters; and a new one to begin with, with its test, under a name of one's own."""
+"""The list of strategies, their parameters, and a template for a new one with its test."""
 
 from __future__ import annotations
 
@@ -14,48 +14,52 @@ from kalshi_cli.strategies import registry
 from kalshi_cli.views.strategies import ParameterRow, StrategyRow, StrategyView
 
 TEMPLATE = Path(__file__).parents[2] / "template"
-"""`fade.py` and `test_fade.py`: code that runs as it is."""
+"""The folder of `fade.py` and `test_fade.py`, which run unchanged."""
 
 NAME = re.compile(r"[a-z][a-z0-9]{0,30}(-[a-z0-9]{1,30}){0,5}")
 
 
 def list_strategies() -> list[StrategyRow]:
-    """Return the strategies that are built in or installed."""
+    """Return the built-in and installed strategies."""
     return [StrategyRow.of(each) for each in registry.all_strategies()]
 
 
 def describe_strategy(name: str) -> StrategyView:
-    """Return a strategy, by its name or as FILE.py:Class, with its parameters. UsageError where there is none."""
+    """Return a strategy, by its name or as FILE.py:Class, with its parameters. UsageError if it is unknown."""
     parameters = (*registry.parameters(registry.load(name)), *registry.ALLOTTED)
     return StrategyView.of(registry.describe(name), rows=tuple(map(ParameterRow.of, parameters)))
 
 
 def write_strategy(name: str, folder: Path) -> tuple[Path, Path]:
-    """Write `name` as a strategy and its test into `folder`, which is made where it is missing; where they are.
+    """Write a strategy called `name` and its test into `folder`, and return both paths.
 
-    UsageError for a name that cannot be one, or where one of the files is there already: nothing is overwritten.
+    A missing folder is created. UsageError for an invalid name or an existing file; nothing is overwritten.
     """
     module, kind = name.replace("-", "_"), "".join(part.capitalize() for part in name.split("-"))
     texts = {file: (TEMPLATE / file).read_text("utf-8") for file in ("fade.py", "test_fade.py")}
     if NAME.fullmatch(name) is None:
         raise UsageError(
-            f"{name!r} is no name for a strategy",
-            hint="small letters, digits and single dashes, beginning with a letter: my-idea",
+            f"Invalid strategy name: {name!r}",
+            hint="use lowercase letters, digits and single dashes, starting with a letter: my-idea",
             code="bad_name",
         )
     if name in (*registry.BUILT_IN, "new", "show") or (
         name != "fade" and re.search(rf"\b{kind}\b", "".join(texts.values()))
     ):
-        raise UsageError(f"the name {name} is taken", hint="choose another: my-idea", code="bad_name")
+        raise UsageError(
+            f"The name {name} is already in use", hint="choose another name, such as my-idea", code="bad_name"
+        )
     paths = folder / f"{module}.py", folder / f"test_{module}.py"
     there = next((path for path in paths if os.path.lexists(path)), None)
     if there is not None:
-        raise UsageError(f"{there} is there already", hint="choose another name, or --dir", code="file_exists")
+        raise UsageError(f"{there} already exists", hint="choose another name, or --dir", code="file_exists")
     if iskeyword(module) or find_spec(module) is not None:
-        raise UsageError(f"{module} means something in Python", hint="choose another: my-idea", code="bad_name")
+        raise UsageError(
+            f"{module} is a reserved word in Python", hint="choose another name, such as my-idea", code="bad_name"
+        )
     make_folder(folder)
     for path, text in zip(paths, texts.values(), strict=True):
-        # Not for others to write, whatever the umask: such a file would not be loaded.
+        # Other users must not be able to write it, whatever the umask: such a file would not be loaded.
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644), "w", encoding="utf-8") as file:
             file.write(text.replace('"fade"', f'"{name}"').replace("Fade", kind).replace("fade", module))
     return paths

@@ -85,7 +85,7 @@ def test_whoever_interrupts_it_before_it_is_verified_is_told_that_orders_may_be_
     exchange.exchange.handle = interrupted  # type: ignore[method-assign]
     ended = program("cancel-all", "--json")
     assert (ended.code, ended.out) == (7, "")
-    assert "orders may be live" in ended.error["message"]
+    assert "Orders may be live" in ended.error["message"]
     exchange.exchange.handle = handle  # type: ignore[method-assign]
     assert program("status", "--json").json["state"] == "halted", "that came first, and holds"
     assert program("cancel-all", "--json").code == 0

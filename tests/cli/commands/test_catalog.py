@@ -24,19 +24,19 @@ def one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
 def test_a_refresh_makes_a_catalogue_that_is_searched_and_tells_its_age(one: Served) -> None:
     before = program("markets", "--search", "rain york 1.0", "--json")
     assert before.json == []
-    assert "kalshi catalogue refresh" in before.err
-    done = program("catalogue", "refresh", "--json")
+    assert "kalshi catalog refresh" in before.err
+    done = program("catalog", "refresh", "--json")
     assert done.json | {"seconds": 0} == {
         "read": "everything", "resumed": False, "series": 2, "events": 2, "markets": 5, "seconds": 0
     }  # fmt: skip
     after = program("markets", "--search", "rain year t1", "--json")
     assert [row["ticker"] for row in after.json] == [TWO_SIDED]
-    assert "catalogue as of" in after.err
-    assert program("catalogue", "refresh", "--json").json["read"] == "changes"
+    assert "Catalog as of" in after.err
+    assert program("catalog", "refresh", "--json").json["read"] == "changes"
 
 
 def test_prices_are_of_now_and_offline_those_of_then(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     one.submit("maker", FINE, BID, "0.0330", "10")
     assert program("markets", "--search", "wind", "--json").json[0]["yes_bid"] == "0.0330"
     then = program("markets", "--search", "wind", "--offline", "--json").json[0]
@@ -45,25 +45,25 @@ def test_prices_are_of_now_and_offline_those_of_then(one: Served) -> None:
 
 
 def test_a_price_is_as_old_as_when_it_was_read_though_the_catalogue_was_refreshed_since(one: Served) -> None:
-    program("catalogue", "refresh")
-    status = program("catalogue", "status", "--json").json
+    program("catalog", "refresh")
+    status = program("catalog", "status", "--json").json
     with sqlite3.connect(status["path"]) as file:
         file.execute("UPDATE entries SET seen = 1780000000000 WHERE ticker = ?", (FINE,))
     offline = program("markets", "--offline", "--json")
     as_of = {row["ticker"]: row["as_of"] for row in offline.json}
     assert as_of == dict.fromkeys(as_of, status["as_of"]) | {FINE: "2026-05-28T20:26:40Z"}
-    assert "those of each row's as_of" in offline.err
+    assert "prices as of its `as_of` time" in offline.err
 
 
 def test_offline_works_while_the_exchange_is_away(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     one.vanish()
     assert program("markets", "--offline", "--json").json != []
     assert program("markets", "--search", "wind", "--json").code == 6
 
 
 def test_events_and_series_are_searched_too(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     assert [row["event_ticker"] for row in program("events", "--search", "york wind", "--json").json] == [
         "KXWIND-40JAN01"
     ]
@@ -71,57 +71,57 @@ def test_events_and_series_are_searched_too(one: Served) -> None:
 
 
 def test_words_that_nothing_has_together_find_what_has_some(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     found = program("markets", "--search", "wind zebra", "--json")
     assert [row["ticker"] for row in found.json] == [FINE]
-    assert "nothing has all of these words" in found.err
+    assert "No exact match" in found.err
 
 
 def test_status_tells_what_there_is_and_clear_deletes_it(one: Served) -> None:
-    nothing = program("catalogue", "status", "--json")
+    nothing = program("catalog", "status", "--json")
     assert (nothing.json["as_of"], nothing.json["markets"], nothing.json["search"]) == (None, 0, None)
-    assert "kalshi catalogue refresh" in nothing.err
-    program("catalogue", "refresh")
-    there = program("catalogue", "status", "--json").json
+    assert "kalshi catalog refresh" in nothing.err
+    program("catalog", "refresh")
+    there = program("catalog", "status", "--json").json
     assert (there["markets"], there["events"], there["series"], there["search"]) == (5, 2, 2, "words")
     assert 0 <= there["age_s"] < 60
     assert Path(there["path"]).stat().st_mode & 0o777 == 0o600
-    assert "deleted" in program("catalogue", "clear").err
+    assert "Deleted" in program("catalog", "clear").err
     assert not Path(there["path"]).exists()
-    assert "there was no catalogue" in program("catalogue", "clear").err
+    assert "No local catalog to delete" in program("catalog", "clear").err
 
 
 def test_a_broken_catalogue_stops_no_command(one: Served) -> None:
-    program("catalogue", "refresh")
-    path = Path(program("catalogue", "status", "--json").json["path"])
+    program("catalog", "refresh")
+    path = Path(program("catalog", "status", "--json").json["path"])
     for content in (b"garbage" * 1000, b"", path.read_bytes()[:5000]):
         path.write_bytes(content)
         assert [row["ticker"] for row in program("markets", "--search", "wind above", "--json").json] == [FINE]
-        assert program("catalogue", "status").code == 0
+        assert program("catalog", "status").code == 0
         assert program("markets", "--offline").code == 2
-    assert program("catalogue", "refresh", "--json").json["markets"] == 5
+    assert program("catalog", "refresh", "--json").json["markets"] == 5
 
 
-@pytest.mark.parametrize("words", [("markets", "--search", "x"), ("catalogue", "status"), ("catalogue", "clear")])
+@pytest.mark.parametrize("words", [("markets", "--search", "x"), ("catalog", "status"), ("catalog", "clear")])
 def test_reading_makes_no_catalogue(one: Served, words: tuple[str, ...]) -> None:
     program(*words)
     assert not list(one.state.rglob("catalogue*"))
 
 
 def test_two_refreshes_at_once_are_refused_with_the_one_that_runs(one: Served) -> None:
-    path = Path(program("catalogue", "status", "--json").json["path"])
+    path = Path(program("catalog", "status", "--json").json["path"])
     with lock(path.with_suffix(".lock"), SystemClock()):
-        ended = program("catalogue", "refresh")
+        ended = program("catalog", "refresh")
     assert ended.code == 10
-    assert "refreshed by another process (pid" in ended.err
+    assert "Another process is refreshing the catalog (pid" in ended.err
 
 
 def test_an_exchange_that_is_away_leaves_the_catalogue_as_it_was(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     one.vanish()
-    ended = program("catalogue", "refresh")
+    ended = program("catalog", "refresh")
     assert (ended.code, ended.out) == (6, "")
-    assert program("catalogue", "status", "--json").json["markets"] == 5
+    assert program("catalog", "status", "--json").json["markets"] == 5
     assert program("markets", "--offline", "--search", "wind", "--json").json != []
 
 
@@ -129,7 +129,7 @@ def test_sim_reset_forgets_the_catalogue_of_the_simulated_exchange(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(monkeypatch, tmp_path, bare_variables(tmp_path))
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     assert program("markets", "--offline", "--json").json != []
     assert program("sim", "reset").code == 0
     assert program("markets", "--offline", "--json").code == 2
@@ -138,18 +138,18 @@ def test_sim_reset_forgets_the_catalogue_of_the_simulated_exchange(
 def test_a_client_of_another_host_leaves_the_catalogue_of_this_one_alone(
     one: Served, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     with monkeypatch.context() as elsewhere:
         elsewhere.setenv("KALSHI_REST_URL", "http://127.0.0.1:1")
-        assert program("catalogue", "refresh").code == 6
+        assert program("catalog", "refresh").code == 6
         assert program("markets", "--offline").code == 2
-        assert program("catalogue", "status", "--json").json["path"].endswith("sim/catalogue-127.0.0.1:1.db")
-    assert program("catalogue", "status", "--json").json["markets"] == 5
+        assert program("catalog", "status", "--json").json["path"].endswith("sim/catalogue-127.0.0.1:1.db")
+    assert program("catalog", "status", "--json").json["markets"] == 5
 
 
 def test_each_environment_has_its_own(one: Served) -> None:
-    program("catalogue", "refresh")
+    program("catalog", "refresh")
     variables = {name: value for name, value in one.variables().items() if "URL" not in name and "KEY" not in name}
-    ended = finish(start(["catalogue", "status", "--env", "prod", "--json"], variables, one.home))
+    ended = finish(start(["catalog", "status", "--env", "prod", "--json"], variables, one.home))
     assert ended.json["markets"] == 0
     assert ended.json["path"].endswith("prod/catalogue.db")

@@ -99,7 +99,7 @@ def test_ranges_of_the_line_take_the_place_of_the_configured(
     ("words", "why"),
     [
         (("-w", "5:x"), "is no range"),
-        (("--nonsense",), "no such option"),
+        (("--nonsense",), "No such option"),
         (("--config", "none.yaml"), "No configuration file"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_check_that_does_not_exist_is_unknown(proxy: FaultProxy) -> None:
 
 def test_no_name_is_no_verdict(proxy: FaultProxy) -> None:
     ended = program("check")
-    assert (ended.code, ended.out.splitlines()[0]) == (3, "KALSHI CHECK UNKNOWN - usage: kalshi check NAME")
+    assert (ended.code, ended.out.splitlines()[0]) == (3, "KALSHI CHECK UNKNOWN - Usage: kalshi check NAME")
 
 
 def test_a_breach_is_a_line_that_nothing_pads_or_cuts(proxy: FaultProxy) -> None:
@@ -324,7 +324,7 @@ def test_a_disk_that_is_full_takes_nothing_from_the_verdict(proxy: FaultProxy, s
     with Path("/dev/full").open("w") as full:
         words = [*CHECK, "-w", "5000:", "--notify", sink.url]
         ended = finish(start(words, dict(os.environ), tmp_path, stdout=full.fileno()))
-        assert (ended.code, "cannot be written" in ended.err, "Traceback" in ended.err) == (1, True, False)
+        assert (ended.code, "Could not write the result" in ended.err, "Traceback" in ended.err) == (1, True, False)
         assert sink.changes == [("firing", "LOW_BALANCE")]
         ended = finish(start([*CHECK, "--nonsense"], dict(os.environ), tmp_path, stdout=full.fileno()))
         assert (ended.code, "Traceback" in ended.err) == (3, False)

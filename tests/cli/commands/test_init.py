@@ -60,7 +60,7 @@ def test_what_to_do_next_is_paper_only_where_it_would_be_real(home: Path, capsys
     assert main(["init", "--config", str(home / "made.yaml")]) == 0
     said = capsys.readouterr().err
     assert "kalshi trade --strategy spike;" in said
-    assert "off until you set them: risk.stop_loss_pct" in said
+    assert "Not set (optional): risk.stop_loss_pct" in said
     assert "--paper" not in said
 
 
@@ -111,16 +111,16 @@ def test_on_a_terminal_it_asks_again_until_an_answer_can_be_used(home: Path) -> 
         key.chmod(0o640)
         path = home / "made.yaml"
         terminal = Terminal("init", "--config", str(path), env={**os.environ, **variables, "COLUMNS": "200"})
-        terminal.answer("a few questions", "demoo")
-        terminal.answer("Which exchange", "demo")
-        terminal.answer("The id of the key?", key_id)
-        terminal.answer("The file of the private key?", str(home / "nowhere.key"))
-        terminal.answer("The file of the private key?", str(key))
+        terminal.answer("A few questions", "demoo")
+        terminal.answer("Exchange: sim", "demo")
+        terminal.answer("API key id", key_id)
+        terminal.answer("Private key file", str(home / "nowhere.key"))
+        terminal.answer("Private key file", str(key))
         terminal.answer("chmod 600", "y")
-        terminal.answer("Stop for the day", "")
-        terminal.answer("all markets together", "200")
+        terminal.answer("Maximum loss per day", "")
+        terminal.answer("Maximum total loss", "200")
         terminal.answer("in one market", "")
-        terminal.answer("Who is told", "")
+        terminal.answer("Alert channel URL", "")
         assert terminal.finish() == 0, terminal.text
         config = load(path, {}, {})
         assert (config.env, config.credential.key_id, config.credential.private_key_path) == ("demo", key_id, key)

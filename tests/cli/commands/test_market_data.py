@@ -125,8 +125,8 @@ def test_events_are_filtered(words: list[str], tickers: list[str]) -> None:
 
 
 def test_a_list_that_was_cut_says_so() -> None:
-    assert "cut at 1" in program("events", "--limit", "1").err
-    assert "cut at 1" in program("trades", TWO_SIDED, "--limit", "1").err
+    assert "Showing the first 1" in program("events", "--limit", "1").err
+    assert "Showing the first 1" in program("trades", TWO_SIDED, "--limit", "1").err
     assert "cut" not in program("trades", TWO_SIDED, "--limit", "2").err
     assert "cut" not in program("events", "--all").err
 
@@ -167,8 +167,8 @@ def test_several_books_come_from_one_request_and_one_book_stays_an_object() -> N
         (["market", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["trades", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
         (["candles", "KXNONE-1-A"], 4, "No market KXNONE-1-A"),
-        (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "there is no book of KXNONE-1-A"),
-        (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is not one of 1m, 1h, 1d"),
+        (["orderbook", TWO_SIDED, "KXNONE-1-A"], 4, "No order book for KXNONE-1-A"),
+        (["candles", TWO_SIDED, "--interval", "5m"], 2, "'5m' is invalid; use one of 1m, 1h, 1d"),
         (["candles", TWO_SIDED, "--since", "yesterday"], 2, "invalid duration"),
         (["candles", TWO_SIDED, "--interval", "1m", "--since", "3650d"], 2, "Too many candles"),
         (["events", "--status", "closd"], 2, "did you mean closed"),
@@ -243,7 +243,7 @@ def test_a_chart_is_text_without_escapes_and_a_program_gets_data_instead(monkeyp
     assert all(len(line) <= 80 for line in drawn.out.splitlines())
     data = program("candles", TWO_SIDED, "--interval", "1d", "--plot", "--json")
     assert data.json[0]["close"] == "0.4400"
-    assert "for people" in data.err
+    assert "--plot draws for the terminal" in data.err
 
 
 # -- the weekly maintenance ---------------------------------------------------------------------------------------

@@ -75,7 +75,7 @@ def test_a_ladder_whose_higher_rung_is_dearer_is_found_with_its_legs(one: Served
         (ONE_SIDED, "no", "0.4000"),
     }
     assert float(row["profit"]) == pytest.approx(50 - 43.5 - float(row["fees"]))
-    assert "legs are not bought at once" in ended.err
+    assert "legs do not fill together" in ended.err
 
 
 def test_no_of_several_that_exclude_each_other_is_found_down_to_the_second_level(one: Served) -> None:
@@ -137,7 +137,7 @@ def test_where_too_many_books_would_be_read_the_best_looking_are(one: Served, mo
     monkeypatch.setattr(market_scan, "MAX_BOOKS", 3)
     few = program("scan", "arbitrage", "--json")
     assert [row["event_ticker"] for row in few.json] == ["KXRAIN-Y"]
-    assert "1 more events may have some: only 3 books were read" in few.err
+    assert "Only 3 order books were read; 1 more events" in few.err
 
 
 # -- one market ---------------------------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ def test_the_widest_spread_comes_first_and_what_does_not_trade_is_left_out(one: 
     assert tickers(by_share) == ["KXWIND-40JAN01-T5", TWO_SIDED]
     cut = program("scan", "spread", "--min-volume", "0", "--limit", "1", "--json")
     assert tickers(cut) == [TWO_SIDED]
-    assert "cut at 1" in cut.err
+    assert "Showing the first 1" in cut.err
 
 
 def test_what_moved_since_yesterday_is_shown_with_its_change(one: Served) -> None:
@@ -220,9 +220,7 @@ def test_a_map_may_be_yaml_and_a_wrong_heading_names_the_file(one: Served, their
     path = one.home / "pairs.csv"
     path.write_text(f"ticker,token,side\n{TWO_SIDED},{TOKEN},yes\n")
     ended = program("scan", "cross-venue", "--map", path, *theirs.options, "--json")
-    found = (
-        "the map pairs.csv cannot be read: the first line is 'ticker,token,side', and must be ticker,polymarket,side"
-    )
+    found = "Cannot read the map pairs.csv: its first line is 'ticker,token,side', and must be ticker,polymarket,side"
     assert (ended.code, ended.error["message"], ended.error["hint"]) == (2, found, "see docs/scan.md")
 
 
@@ -277,9 +275,9 @@ def test_pairs_that_cannot_be_compared_are_told_and_the_others_shown(one: Served
         "another token",
         "Lakers, Celtics",
         "no market nobody",
-        "KXNOTHING-1: there is no such",
-        "no book of it",
-        "not open, but ",
+        "KXNOTHING-1: no such market",
+        "no order book for it",
+        "not open (",
     ):
         assert said in ended.err
     alone = program("scan", "cross-venue", "--map", map_of(one, f"KXNOTHING-1,{TOKEN},yes"), *theirs.options)

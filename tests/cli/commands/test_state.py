@@ -50,7 +50,7 @@ def test_a_damaged_file_is_kept_aside_and_the_account_read_again_and_nothing_tra
     assert (told["open_orders"], told["fills"], told["open_positions"]) == (3, 3, 2)
     assert "is damaged" in told["why"]
     assert told["kept_notices"] == 0
-    assert "could not be read, and are lost" in ended.err
+    assert "could not be read and are lost" in ended.err
     assert (told["state"], told["code"]) == ("halted", "REBUILT")
     assert len(exchange.resting()) == 3, "nothing is canceled unasked"
     assert program("status", "--json").json["state"] == "halted"
@@ -200,7 +200,7 @@ def test_notices_that_nobody_got_are_kept_as_far_as_they_can_be_read(exchange: S
         connection.execute("PRAGMA user_version = 99")
     ended = program("state", "rebuild", "--json")
     assert ended.json["kept_notices"] == 1
-    assert "could not be read, and are lost" in ended.err
+    assert "could not be read and are lost" in ended.err
     with Store.open(state_of(exchange), account=KEY_ID, environment="sim") as store:
         waiting = store.alert_book.letters("waiting")
     assert [(letter.notice.notice_id, letter.sink, letter.created) for letter in waiting] == [("n0", "phone", now)]
@@ -251,7 +251,7 @@ def test_what_a_person_locked_is_locked_in_the_new_file_too(exchange: Served) ->
         connection.execute("PRAGMA user_version = 99")
     ended = program("state", "rebuild", "--json")
     assert (ended.code, ended.json["kept_locks"]) == (0, 1)
-    assert "locks of markets" not in ended.err
+    assert "Market locks" not in ended.err
     assert program("resume", "--reason", "compared").code == 0
     assert program("lock", "--json").json == locked
     assert place().error["code"] == "LOCKED"
@@ -268,5 +268,5 @@ def test_locks_that_cannot_be_read_are_said_to_be_lost(exchange: Served) -> None
         connection.execute("PRAGMA user_version = 99")
     ended = program("state", "rebuild", "--json")
     assert ended.json["kept_locks"] == 1, "one is over, one cannot be read"
-    assert "locks of markets could not be read" in ended.err
+    assert "Market locks in the old file could not be read" in ended.err
     assert [lock["ticker"] for lock in program("lock", "--json").json] == [TWO_SIDED]

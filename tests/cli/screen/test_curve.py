@@ -73,18 +73,18 @@ def exchange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served
 
 
 def test_pnl_draws_here_or_into_a_file_or_says_why_not(exchange: Served, tmp_path: Path) -> None:
-    assert "nothing was traded" in program("pnl", "--plot").err
+    assert "No trades" in program("pnl", "--plot").err
     exchange.trade_a_little()
     drawn = program("pnl", "--plot")
-    assert drawn.out.startswith("profit and loss: ")
+    assert drawn.out.startswith("Profit and loss: ")
     assert drawn.out.count("┤") == HEIGHT
     path = tmp_path / "curve.svg"
     assert program("pnl", "--plot", str(path)).code == 0
-    assert "profit and loss: " in path.read_text()
+    assert "Profit and loss: " in path.read_text()
     for words, said in (
         (("curve.svg",), "--plot curve.svg"),
-        (("--plot", "x.png"), "no .svg file"),
-        (("--plot", "--json"), "for people"),
+        (("--plot", "x.png"), "must end in .svg"),
+        (("--plot", "--json"), "--plot cannot be combined"),
     ):
         ended = program("pnl", *words)
         assert (ended.code, ended.out) == (2, "")
@@ -99,7 +99,7 @@ def test_a_backtest_draws_its_curve_in_recorded_time(exchange: Served) -> None:
     drawn = program(*FADE, "--plot", "curve.svg", "--json")
     assert drawn.code == 0, drawn.err
     path = exchange.home / "curve.svg"
-    assert f"profit and loss: ${float(drawn.json['net']):.2f}" in path.read_text()
+    assert f"Profit and loss: ${float(drawn.json['net']):.2f}" in path.read_text()
     assert "2026-05-28 20:27:10 UTC" in path.read_text()
     assert program(*FADE, "--plot", "curve.svg").out.startswith("strategy"), "the report is shown as ever"
     for words in (("--plot", "--json"), ("curve.svg",)):

@@ -238,7 +238,7 @@ def on_a_terminal(words: list[str], stdout: Path, **env: str) -> str:
 def test_a_bar_on_stderr_counts_while_the_data_goes_to_its_file(some: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "rows"
     seen = on_a_terminal(["markets", "--all", "--format", "ndjson"], out, TERM="xterm")
-    assert "reading markets" in seen
+    assert "Reading markets" in seen
     assert "KXLONG" not in seen
     assert out.read_text().count("\n") == SOME
 

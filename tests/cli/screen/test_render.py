@@ -21,7 +21,7 @@ from kalshi_cli.base.units import Money, Price, Qty, Ts, cents, contracts
 from kalshi_cli.cli.screen.live import folded
 from kalshi_cli.cli.screen.output import Format
 from kalshi_cli.cli.screen.render import MAX_TABLE_ROWS, render_book, render_one, render_rows
-from kalshi_cli.cli.screen.tables import fit
+from kalshi_cli.cli.screen.tables import fit, show_differences
 from kalshi_cli.core.model.markets import Market, MarketStatus
 from kalshi_cli.core.model.messages import BookSnapshot
 from kalshi_cli.core.model.order_terms import ASK, BID, Side
@@ -38,7 +38,9 @@ from kalshi_cli.views.formats import (
     TruncatableText,
     Verdict,
     columns,
+    format_clock,
     format_time,
+    set_time_zone,
     to_machine,
     to_text,
 )
@@ -186,10 +188,10 @@ def test_an_error_half_way_leaves_no_half_document(capsys: pytest.CaptureFixture
 
 @pytest.mark.parametrize(("form", "out"), [(Format.JSON, "[]\n"), (Format.NDJSON, ""), (Format.PLAIN, "")])
 def test_nothing_is_an_empty_document_and_a_remark(form: Format, out: str, capsys: pytest.CaptureFixture[str]) -> None:
-    render_rows(MarketRow, [], form, empty="no market fits")
+    render_rows(MarketRow, [], form, empty="No matching markets")
     shown = capsys.readouterr()
     assert shown.out == out
-    assert shown.err == ("no market fits\n" if form is Format.PLAIN else "")
+    assert shown.err == ("No matching markets\n" if form is Format.PLAIN else "")
 
 
 def test_ndjson_of_a_feed_arrives_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -331,7 +333,7 @@ def test_a_table_fits_its_screen_and_never_cuts_a_ticker(
     shown = capsys.readouterr()
     assert "KXHIGHNY-26NOV21-B53.5" in shown.out
     assert max(len(line.rstrip()) for line in shown.out.splitlines()) <= max(width, 22)
-    assert ("too narrow for" in shown.err) is (width < 100)
+    assert ("terminal is too narrow" in shown.err) is (width < 100)
 
 
 @pytest.mark.parametrize(("of", "is_whole"), [(ParameterRow, True), (StrategyRow, True), (SettingRow, False)])
@@ -364,7 +366,7 @@ def test_fitting_keeps_numbers_whole_and_uses_no_more_than_there_is(sizes: list[
 
 
 # As wide as they come: a ticker, an id of the exchange's, a moment, and numbers as wide as their labels at least.
-WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 22, "created": 22, "status": 8}
+WIDE = {"ticker": 24, "order_id": 36, "client_order_id": 36, "quote_id": 36, "time": 26, "created": 26, "status": 8}
 WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_time": 26}
 
 
@@ -373,7 +375,7 @@ WIDE |= {"key": 26, "strategy": 14, "found": 13, "close_time": 26, "expected_tim
     [
         (OrderRow, "ticker action side price filled remaining status", "ticker action side price filled"),
         (ReconciledRow, "ticker action side price found filled", "ticker action side price"),
-        (PositionRow, "ticker side count unrealized realized average_price", "ticker side count unrealized"),
+        (PositionRow, "ticker side count value unrealized average_price", "ticker side count value unrealized"),
         (FillRow, "ticker book_side price count fee", "ticker book_side price count fee"),
         (SettlementRow, "ticker result net time", "ticker result net"),
         (UpcomingRow, "ticker side count close_time", "ticker side count"),
@@ -462,6 +464,23 @@ def test_siblings_differ_where_a_narrow_table_cuts_their_titles() -> None:
     assert MarketRow.of(whole).title == "Rain above 1 inch?"
 
 
+def test_titles_that_differ_only_at_the_end_keep_the_part_that_differs() -> None:
+    cells = [{"title": f"Highest temperature in NYC on Nov {day}, 2026?"} for day in (21, 22)] + [{"title": "Rain?"}]
+    show_differences(cells, "title", 20)
+    assert [line["title"] for line in cells] == ["Highest te…21, 2026?", "Highest te…22, 2026?", "Rain?"]
+
+
+def test_a_narrow_list_of_orders_keeps_the_ids(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ids = ("2597b999-f887-4195-8bac-c3f97a1f2021", "2597b999-0887-4195-8bac-c3f97a1f2021")
+    rows = [msgspec.structs.replace(order_row(order()), order_id=each) for each in ids]
+    render_rows(OrderRow, rows, Format.TABLE)
+    out = capsys.readouterr().out
+    assert all(f" {each[:10]}\n" in out for each in ids)
+
+
 def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
     render_rows(MarketRow, [market()] * (MAX_TABLE_ROWS + 1), Format.TABLE)
     assert capsys.readouterr().out.startswith("ticker ")
@@ -471,11 +490,22 @@ def test_a_long_list_is_not_drawn(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_times_are_told_from_now() -> None:
     now = Ts(1_781_148_600_000)
-    assert format_time(CLOSE, now) == "Jun 11 06:29 (in 2h)"
-    assert format_time(Ts(now - 90_000), now) == "Jun 11 03:28 (1m ago)"
-    assert format_time(now, now) == "Jun 11 03:30 (now)"
-    assert format_time(Ts(0), now).startswith("1970-01-01 00:00 (")
-    assert format_time(CLOSE, None) == "2026-06-11 06:29"
+    assert format_time(CLOSE, now) == "Jun 11 06:29 UTC (in 2h)"
+    assert format_time(Ts(now - 90_000), now) == "Jun 11 03:28 UTC (1m ago)"
+    assert format_time(now, now) == "Jun 11 03:30 UTC (now)"
+    assert format_time(Ts(0), now).startswith("1970-01-01 00:00 UTC (")
+    assert format_time(CLOSE, None) == "2026-06-11 06:29 UTC"
+
+
+def test_times_of_tables_are_in_the_chosen_zone_and_json_stays_utc(capsys: pytest.CaptureFixture[str]) -> None:
+    set_time_zone("America/New_York")
+    try:
+        assert format_time(CLOSE, None) == "2026-06-11 02:29 EDT"
+        assert format_clock(CLOSE).endswith(" EDT")
+        render_rows(MarketRow, [market()], Format.JSON)
+        assert "Z" in json.loads(capsys.readouterr().out)[0]["close_time"]
+    finally:
+        set_time_zone("UTC")
 
 
 # -- whatever is inside -------------------------------------------------------------------------------------------
@@ -629,7 +659,7 @@ def test_a_book_is_drawn_from_the_highest_price_down(capsys: pytest.CaptureFixtu
         out = capsys.readouterr().out
         assert sorted(("$0.52", "$0.50", "$0.47", "$0.46"), key=out.index) == ["$0.52", "$0.50", "$0.47", "$0.46"]
     render_book(orderbook_view(BookSnapshot(Ts(0), "KX", (), ()), depth=10), Format.TABLE)
-    assert "nobody quotes KX" in capsys.readouterr().err
+    assert "No quotes for KX" in capsys.readouterr().err
 
 
 def test_order_rows_of_the_exchange_have_no_ids_until_it_told_them(capsys: pytest.CaptureFixture[str]) -> None:

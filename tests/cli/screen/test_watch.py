@@ -134,9 +134,9 @@ def test_a_cut_stream_is_told_and_what_was_missed_is_read(one: Served, piped: Ca
 def test_without_a_key_prices_are_polled_and_that_is_said(one: Served, piped: Callable[..., Piped]) -> None:
     tape = piped("watch", ONE_SIDED, without_key=True)
     eventually(lambda: tape.rows("quote"))
-    assert "no API key" in said(tape.process)
+    assert "No API key" in said(tape.process)
     assert tape.rows()[0]["is_live"] is False
-    assert "read every 2 s" in tape.rows()[0]["reason"]
+    assert "reading every 2 s" in tape.rows()[0]["reason"]
     one.submit(ME, ONE_SIDED, ASK, "0.1200", "1")
     eventually(lambda: tape.rows("trade"))
     assert tape.stop() == 130
@@ -206,7 +206,7 @@ def test_the_status_comes_again_and_again(one: Served, piped: Callable[..., Pipe
 @pytest.mark.parametrize(
     ("words", "shown"),
     [
-        (("watch", TWO_SIDED), "stream live"),
+        (("watch", TWO_SIDED), "Stream live"),
         (("orderbook", TWO_SIDED, "--watch"), "spread"),
         (("status", "--watch"), "open positions"),
     ],
@@ -280,7 +280,7 @@ def drawn(what: RenderableType, width: int = 100) -> str:
 
 def test_a_fresh_market_shows_its_prices_and_one_without_a_book_waits() -> None:
     shown = drawn(draw_board(a_board(), "sim", NOW, 100, 24)).splitlines()
-    assert "stream live since 20:26:40" in shown[0]
+    assert "Stream live since 20:26:40" in shown[0]
     assert shown[3].split() == [A, "3", "$0.47", "$0.52", "2", "$0.52", "3", "0s"]
     assert shown[4].split() == [MARKETS[1].ticker, "—", "—", "$0.50", "2", "waiting"]
     assert "2 YES bought at $0.52" in shown[6]
@@ -352,6 +352,6 @@ def test_the_ladder_is_as_deep_as_the_screen_is_high() -> None:
     assert "$0.46" not in low
     assert len(low.splitlines()) <= 7
     empty = WatchBoard(MARKETS[:1], NOW, is_streamed=True)
-    assert "waiting for the book" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
+    assert "Waiting for the order book" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
     empty.take(BookSnapshot(NOW, A, (), ()), NOW)
-    assert "nobody quotes it" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))
+    assert "No quotes" in drawn(draw_ladder(empty, "sim", NOW, 10, 80, 24))

@@ -190,7 +190,7 @@ class Circling(ListingTransport):
 
 
 def test_a_list_that_repeats_itself_is_an_error_and_not_a_loop(place: Place) -> None:
-    with pytest.raises(UnreachableError, match="repeats itself"):
+    with pytest.raises(UnreachableError, match="repeats and has no end"):
         refresh(place.config, place.connected(Circling(place.listing)), place.clock)
 
 
@@ -213,7 +213,7 @@ def test_a_catalogue_that_is_broken_is_thrown_away_and_the_exchange_is_asked(mad
 
 def test_two_refreshes_do_not_run_at_once(place: Place) -> None:
     path = catalogue_path(place.config).with_suffix(".lock")
-    with lock(path, place.clock), pytest.raises(AnotherInstanceError, match="refreshed by another process"):
+    with lock(path, place.clock), pytest.raises(AnotherInstanceError, match="Another process is refreshing"):
         place.refresh()
 
 
@@ -274,9 +274,9 @@ def test_offline_nothing_is_asked(made: Place) -> None:
 
 
 def test_offline_without_a_catalogue_is_a_usage_error_that_says_how_to_make_one(place: Place) -> None:
-    with pytest.raises(UsageError, match="no catalogue") as raised:
+    with pytest.raises(UsageError, match="No local catalog") as raised:
         place.choose("x", is_offline=True)
-    assert "kalshi catalogue refresh" in raised.value.hint
+    assert "kalshi catalog refresh" in raised.value.hint
 
 
 def test_filters_hold_for_what_was_found(made: Place) -> None:
@@ -285,6 +285,17 @@ def test_filters_hold_for_what_was_found(made: Place) -> None:
         ticker for ticker in made.choose("lottery 3", limit=None) if ticker.startswith("KXLONG3-")
     ]
     assert made.choose("", is_offline=True, sort="volume", limit=1)[0] == market_body(0)["ticker"]
+
+
+def test_a_search_without_a_limit_or_with_a_sort_order_reads_every_match(made: Place) -> None:
+    everything = sorted(market_body(number)["ticker"] for number in range(MARKETS))
+    assert sorted(made.choose("lottery", limit=None)) == everything
+    assert made.choose("lottery", sort="ticker", limit=2) == everything[:3]
+
+
+def test_a_search_with_a_limit_reads_no_more_than_it_needs(made: Place) -> None:
+    assert len(made.choose("lottery", limit=10)) == 11
+    assert len(made.asked("/markets")) == 1
 
 
 def test_settled_markets_are_never_looked_for_in_the_catalogue(made: Place) -> None:

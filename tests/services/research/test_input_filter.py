@@ -44,9 +44,9 @@ def test_what_nobody_asks_for_is_not_heard_and_what_the_exchange_says_always_is(
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        (SPOT, "no outside price of BTC was heard in tape.jsonl"),
-        (MODEL, "no probability was heard in tape.jsonl"),
-        (NEWSROOM, "no news was heard in tape.jsonl"),
+        (SPOT, "No outside price of BTC in tape.jsonl"),
+        (MODEL, "No probability in tape.jsonl"),
+        (NEWSROOM, "No news in tape.jsonl"),
     ],
 )
 def test_a_recording_without_what_is_asked_for_is_refused(asked: Input, words: str) -> None:

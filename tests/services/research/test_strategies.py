@@ -74,14 +74,14 @@ def test_the_command_says_what_it_wrote_and_what_is_next(tmp_path: Path, monkeyp
 @pytest.mark.parametrize("there", ["my_idea.py", "test_my_idea.py"])
 def test_nothing_is_overwritten(there: str, tmp_path: Path) -> None:
     (tmp_path / there).write_text("mine")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_strategy("my-idea", tmp_path)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(there, "mine")]
 
 
 def test_not_through_a_link_that_leads_nowhere_either(tmp_path: Path) -> None:
     (tmp_path / "my_idea.py").symlink_to(tmp_path / "elsewhere.py")
-    with pytest.raises(UsageError, match="is there already"):
+    with pytest.raises(UsageError, match="already exists"):
         write_strategy("my-idea", tmp_path)
 
 
@@ -90,7 +90,7 @@ def test_not_through_a_link_that_leads_nowhere_either(tmp_path: Path) -> None:
     ["", "My", "a b", "9lives", "a--b", "-a", "a-", "../up", "a/b", "a.py", "ä", "x" * 300, "a_b"],
 )
 def test_what_is_no_name_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no name for a strategy"):
+    with pytest.raises(UsageError, match="Invalid strategy name"):
         write_strategy(name, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -197,7 +197,13 @@ def test_the_status_has_a_line_for_each_of_several(sim: Simulation) -> None:
     one.wants.append(place(BID, 40))
     loop.ticks(2)
     for names, lines in (
-        (2, ["  one: net $0.00, 1 live, at risk $4.00 of $5.00", "  two: net $0.00, 0 live, at risk $0.00"]),
+        (
+            2,
+            [
+                "  one: net $0.00, 1 live orders, at risk $4.00 of $5.00",
+                "  two: net $0.00, 0 live orders, at risk $0.00",
+            ],
+        ),
         (1, []),
     ):
         summary = summarize(loop.engine, score, PLAN, cycles=1, uptime_s=1, day_net=Money(0), stopped_by="")

@@ -212,7 +212,7 @@ def test_the_block_of_a_loop_says_why_it_is_reducing_and_which_group_is_triggere
     before, after = (status_block(summary) for summary in run.shown)
     assert "REDUCING" not in before
     assert "triggered" not in before
-    assert "  REDUCING, API_GUARD: kalshi resume ends it\n" in after
+    assert "  REDUCE-ONLY: API_GUARD: kalshi resume ends it\n" in after
     assert "Order group group-1 is triggered: no new orders in it, including exits. Run:\n" in after
     assert "    kalshi order group reset group-1" in after.splitlines()
     assert "of-somebody" not in after
@@ -222,7 +222,7 @@ def test_the_block_of_a_run_names_the_strategy_that_it_goes_on_without(sim: Simu
     run = TradingSession(sim, status_every_s=2.0)
     run.over(run.ticks(2))
     summary = msgspec.structs.replace(run.shown[-1], failed=("fade: LookupError: lost my way",))
-    assert "\n  out: fade: LookupError: lost my way" in status_block(summary)
+    assert "\n  disabled: fade: LookupError: lost my way" in status_block(summary)
     assert "out:" not in status_block(run.shown[-1])
 
 
